@@ -1,0 +1,170 @@
+// The configuration as plain data: what an operator may say, with its unit, range and default. Nothing here
+// opens, binds or allocates anything; `parse.h` makes these structs out of a file and guarantees every range
+// and relation that is written down here.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <variant>
+#include <vector>
+
+namespace nvmf::config {
+
+// A place in the file: line and column count from 1, columns in characters (not bytes).
+// 0:0 is «not from the file» (a default).
+struct Position {
+  uint32_t line = 0;
+  uint32_t column = 0;
+
+  friend auto operator<=>(const Position&, const Position&) = default;
+};
+
+enum class LogLevel : uint8_t { trace, debug, info, warn, error };
+
+enum class AddressFamily : uint8_t { ipv4, ipv6 };
+
+// Whether user data of a namespace moves through a Controller Memory Buffer (CMB).
+enum class P2pMode : uint8_t {
+  off,      // Always DRAM.
+  prefer,   // The CMB where it is proved to work, DRAM otherwise.
+  require,  // The CMB, or the namespace is not enabled.
+};
+
+// What a command does that finds no free CMB memory.
+enum class P2pWhenDry : uint8_t {
+  wait,   // It waits for memory to come back.
+  spill,  // It goes through DRAM.
+};
+
+// The data threads.
+struct Reactors {
+  Position position;
+  // CPU numbers, 0..1023, no two alike; reactor i is pinned to cores[i]. Empty: not pinned.
+  std::vector<uint16_t> cores;
+  // Number of reactors, 1..256, default 1. Equals cores.size() where cores is not empty.
+  uint16_t count = 1;
+  // How long a reactor polls on after its last work before it sleeps: microseconds, 0..1,000,000, default 50.
+  uint32_t poll_us = 50;
+};
+
+// What every RDMA port offers.
+struct Rdma {
+  Position position;
+  // Data that a command capsule may carry: bytes, 0..16384, a multiple of 16, default 4096.
+  uint32_t in_capsule_data_bytes = 4096;
+  // Entries of a queue, 2..1024, default 128.
+  uint16_t max_queue_depth = 128;
+  // I/O queues of one controller, 1..1024, default 64.
+  uint16_t max_io_queues = 64;
+  // Longest data transfer of one command: bytes, a power of two, 4096..2,097,152, default 1,048,576.
+  uint32_t mdts_bytes = 1U << 20;
+  // DRAM for user data, of each reactor on each RDMA device: MiB, 4..65536, default 64.
+  uint32_t dram_pool_mib = 64;
+};
+
+// An address that hosts connect to. No two ports have the same id, or the same address and service.
+struct Port {
+  Position position;
+  // Port identifier of the discovery log page (PORTID), 1..65535, always given.
+  uint16_t id = 0;
+  // IPv4 or IPv6 literal that inet_pton(3) takes; neither unspecified, multicast nor link-local IPv6. Always given.
+  std::string address;
+  // The family of `address`.
+  AddressFamily family = AddressFamily::ipv4;
+  // RDMA-CM port (the discovery log's TRSVCID), 1..65535, default 4420.
+  uint16_t service = 4420;
+};
+
+// NVMe passthrough: the generic character device of a namespace, /dev/ngXnY.
+struct NvmeBackend {
+  std::string path;
+};
+
+// A block device by its absolute path.
+struct BlockBackend {
+  std::string path;
+};
+
+// A regular file by its absolute path; its length is the namespace's.
+struct FileBackend {
+  std::string path;
+  // Logical block size: bytes, 512 or 4096, default 512.
+  uint32_t block_size_bytes = 512;
+};
+
+// Memory that is lost when the daemon ends.
+struct MemoryBackend {
+  // Capacity: bytes, at least one block and a multiple of it, at most 2^50.
+  uint64_t size_bytes = 0;
+  // Logical block size: bytes, 512 or 4096, default 512.
+  uint32_t block_size_bytes = 512;
+};
+
+using Backend = std::variant<NvmeBackend, BlockBackend, FileBackend, MemoryBackend>;
+
+using Uuid = std::array<uint8_t, 16>;
+using Nguid = std::array<uint8_t, 16>;
+using Eui64 = std::array<uint8_t, 8>;
+
+// One namespace of a subsystem. No two namespaces of a file share a device, a file or an identifier.
+struct Namespace {
+  Position position;
+  // 1..1024, unique in the subsystem; default: the lowest that is free. Always resolved.
+  uint32_t nsid = 0;
+  Backend backend;
+  // Where `backend` is named.
+  Position backend_position;
+  // Identifiers, most significant byte first, never all zero. Default: none (the daemon derives one).
+  std::optional<Uuid> uuid;
+  std::optional<Nguid> nguid;
+  std::optional<Eui64> eui64;
+  // Default: prefer for NvmeBackend, off for the others. Not off only for NvmeBackend and BlockBackend.
+  P2pMode p2p = P2pMode::off;
+  // Default: spill; with P2pMode::require always wait.
+  P2pWhenDry p2p_when_dry = P2pWhenDry::spill;
+  // PCI address of the SSD whose CMB serves, as sysfs spells it («0000:3b:00.0»). Default: the namespace's own SSD.
+  std::optional<std::string> p2p_provider;
+  // Commands of fewer bytes than this use DRAM: 0..2,097,152, default 0; above 0 only with P2pMode::prefer.
+  uint32_t p2p_min_bytes = 0;
+};
+
+// One NVM subsystem. No two have the same NQN.
+struct Subsystem {
+  Position position;
+  // A valid NQN (nqn.h), not the discovery subsystem's. Always given.
+  std::string nqn;
+  // 1 to 20 printable ASCII characters; default: 16 hexadecimal digits derived from the NQN. Always resolved.
+  std::string serial;
+  // 1 to 40 printable ASCII characters, default "nvmf-p2p".
+  std::string model = "nvmf-p2p";
+  // Ids of the ports that offer it, each in Config::ports; default: all ports. Always resolved.
+  std::vector<uint16_t> ports;
+  // Whether any host may connect, default false. If not, allowed_hosts is not empty.
+  bool allow_any_host = false;
+  // NQNs of the hosts that may connect, default none.
+  std::vector<std::string> allowed_hosts;
+  // Controllers at a time, 1..65519 (NVMe allows identifiers up to FFEFh); default: no limit but that.
+  std::optional<uint16_t> max_controllers;
+  // At most 1024, in the order of the file.
+  std::vector<Namespace> namespaces;
+};
+
+// A whole file.
+struct Config {
+  // The name the file was read by, for messages about a position in it.
+  std::string file;
+  // Default info.
+  LogLevel log_level = LogLevel::info;
+  // Absolute path, at most 107 bytes, of a UNIX socket that serves the counters as JSON. Default: none, off.
+  std::optional<std::string> stats_socket;
+  // How long SIGTERM waits for hosts and commands to finish: milliseconds, 0..600,000, default 5000.
+  uint32_t shutdown_timeout_ms = 5000;
+  Reactors reactors;
+  Rdma rdma;
+  std::vector<Port> ports;
+  std::vector<Subsystem> subsystems;
+};
+
+}  // namespace nvmf::config

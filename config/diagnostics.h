@@ -1,0 +1,32 @@
+// What is wrong with a config file, said so that the operator can mend it.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "config/config.h"
+
+namespace nvmf::config {
+
+enum class Severity : uint8_t {
+  error,    // The file cannot be used.
+  warning,  // Legal, but hardly what was meant.
+};
+
+// One mistake at one place.
+struct Diagnostic {
+  Severity severity = Severity::error;
+  std::string file;     // The name given to parse().
+  Position position;    // 0:0 when the mistake concerns the file as a whole (it cannot be read).
+  std::string path;     // JSON path of the value at fault: "$.subsystems[0].namespaces[1].p2p".
+  std::string problem;  // What is wrong.
+  std::string remedy;   // What would be right; may be empty.
+};
+
+// «config.json:14:19», or «config.json» for a position that is not in the file.
+std::string location(const std::string& file, Position position);
+
+// One line: «config.json:14:19: error: $.ports[0].id: PROBLEM; REMEDY».
+std::string to_string(const Diagnostic& diagnostic);
+
+}  // namespace nvmf::config

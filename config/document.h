@@ -1,0 +1,64 @@
+// A JSON text as a tree whose every value and key knows where it stands.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <variant>
+#include <vector>
+
+#include "config/config.h"
+
+namespace nvmf::config {
+
+struct Value;
+struct Member;
+
+using Array = std::vector<Value>;
+using Object = std::vector<Member>;  // In the order of the file, duplicates included.
+
+struct Value {
+  Position position;
+  // null, true/false, a negative integer, any other integer, a number with fraction or exponent, and so on.
+  std::variant<std::monostate, bool, int64_t, uint64_t, double, std::string, Array, Object> data;
+
+  template <class T>
+  const T* as() const {
+    return std::get_if<T>(&data);
+  }
+
+  // The first member of that key; nullptr if there is none, or this is no object.
+  const Value* find(std::string_view key) const;
+
+  // "a string", "an object" and so on.
+  std::string_view type_name() const;
+};
+
+struct Member {
+  std::string key;
+  Position position;
+  Value value;
+};
+
+// A place where the text is not JSON.
+struct SyntaxError {
+  Position position;
+  std::string path;
+  std::string problem;
+  std::string remedy;
+};
+
+struct Document {
+  // The tree, if the text is JSON or its errors were such that what it means is plain all the same (a comma too
+  // many, or forgotten).
+  std::optional<Value> root;
+  // In the order of the text.
+  std::vector<SyntaxError> errors;
+};
+
+// Reads JSON with comments, nested at most kMaxDepth (parse.h) deep.
+Document read_document(std::string_view text);
+
+}  // namespace nvmf::config

@@ -1,0 +1,44 @@
+// Where the tokens of a JSON text lie.
+//
+// nlohmann's parser says what it read, not where. These functions find the place again: between two tokens lie only
+// blanks, comments, commas and colons, and the length of a token that the parser has accepted is plain from its text.
+#pragma once
+
+#include <cstddef>
+#include <string_view>
+
+#include "config/config.h"
+
+namespace nvmf::config {
+
+// The first offset at or after `offset` that is neither white space nor part of a comment. Stops at the «/» of a
+// comment that is malformed or never ends.
+size_t skip_blanks(std::string_view text, size_t offset);
+
+// skip_blanks() that takes commas and colons for blanks too.
+size_t skip_separators(std::string_view text, size_t offset);
+
+// The offset behind the well-formed token that begins at `offset`.
+size_t skip_token(std::string_view text, size_t offset);
+
+// Bytes of the UTF-8 character at `offset`; 0 if they are not UTF-8.
+size_t utf8_length(std::string_view text, size_t offset);
+
+// Whether the text begins with a UTF-8 byte order mark (3 bytes), which no position counts.
+bool has_byte_order_mark(std::string_view text);
+
+// Turns ascending offsets of a text into lines and columns, in one pass over it.
+class Locator {
+ public:
+  explicit Locator(std::string_view text);
+
+  // Where `offset` lies; it must not be less than in the call before.
+  Position at(size_t offset);
+
+ private:
+  std::string_view text_;
+  size_t offset_;
+  Position position_{1, 1};
+};
+
+}  // namespace nvmf::config

@@ -1,0 +1,39 @@
+// The words of the file for the values of each enumeration: the one table that reading, writing and the schema use.
+#pragma once
+
+#include <array>
+#include <string_view>
+#include <utility>
+
+#include "config/config.h"
+
+namespace nvmf::config {
+
+template <class Enum, size_t N>
+using Names = std::array<std::pair<std::string_view, Enum>, N>;
+
+inline constexpr Names<LogLevel, 5> kLogLevelNames = {{{"trace", LogLevel::trace},
+                                                       {"debug", LogLevel::debug},
+                                                       {"info", LogLevel::info},
+                                                       {"warn", LogLevel::warn},
+                                                       {"error", LogLevel::error}}};
+
+inline constexpr Names<P2pMode, 3> kP2pModeNames = {
+    {{"off", P2pMode::off}, {"prefer", P2pMode::prefer}, {"require", P2pMode::require}}};
+
+inline constexpr Names<P2pWhenDry, 2> kP2pWhenDryNames = {{{"wait", P2pWhenDry::wait}, {"spill", P2pWhenDry::spill}}};
+
+// The word for `value`; empty if it is no enumerator.
+template <class Enum, size_t N>
+constexpr std::string_view name_of(const Names<Enum, N>& names, Enum value) {
+  for (const auto& [name, named] : names) {
+    if (named == value) return name;
+  }
+  return {};
+}
+
+constexpr std::string_view to_string(LogLevel value) { return name_of(kLogLevelNames, value); }
+constexpr std::string_view to_string(P2pMode value) { return name_of(kP2pModeNames, value); }
+constexpr std::string_view to_string(P2pWhenDry value) { return name_of(kP2pWhenDryNames, value); }
+
+}  // namespace nvmf::config

@@ -1,0 +1,121 @@
+// What relates the keys of a namespace: its one backend, and what goes with which backend.
+#include <algorithm>
+#include <array>
+
+#include "config/paths.h"
+#include "config/rules.h"
+#include "config/wording.h"
+
+namespace nvmf::config {
+namespace {
+
+// In the order of `Backend`.
+constexpr std::array<std::string_view, std::variant_size_v<Backend>> kBackendKeys = {"nvme", "block", "file", "memory"};
+
+bool has(const Value& object, std::string_view key) { return object.find(key) != nullptr; }
+
+bool is_word(const Value& value, std::string_view word) {
+  const auto* text = value.as<std::string>();
+  return text != nullptr && *text == word;
+}
+
+void check_backend(const Value& object, Reader& reader) {
+  std::string_view first;
+  for (const std::string_view key : kBackendKeys) {
+    if (!has(object, key)) continue;
+    if (first.empty()) {
+      first = key;
+    } else {
+      reader.error_at(object, key, "a second backend, beside " + quote(first), "keep one of them");
+    }
+  }
+  if (!first.empty() || misspells_one_of(kBackendKeys, object)) return;
+  reader.error(object.position, "a namespace without a backend", "add one of " + list_of(kBackendKeys));
+}
+
+void check_block_size(const Value& object, const Namespace& ns, Reader& reader) {
+  if (has(object, "nvme") || has(object, "block")) {
+    reader.error_at(object, "block_size", "a device brings its own block size", "leave it out");
+  }
+  const auto* memory = std::get_if<MemoryBackend>(&ns.backend);
+  if (memory == nullptr || memory->size_bytes % memory->block_size_bytes == 0) return;
+  reader.error_at(object, "memory", std::to_string(memory->size_bytes) + " bytes are no whole number of blocks",
+                  "write a multiple of " + std::to_string(memory->block_size_bytes));
+}
+
+void check_device_is_unique(const Value& object, const Namespace& ns, Reader& reader) {
+  const std::string_view key = kBackendKeys[ns.backend.index()];
+  const auto unique = [&](const std::string& path) {
+    if (!path.empty()) reader.unique_at(object, key, "device", device_identity(path));
+  };
+  if (const auto* nvme = std::get_if<NvmeBackend>(&ns.backend)) unique(nvme->path);
+  if (const auto* block = std::get_if<BlockBackend>(&ns.backend)) unique(block->path);
+  if (const auto* file = std::get_if<FileBackend>(&ns.backend)) unique(file->path);
+}
+
+template <size_t N>
+std::string bytes_of(const std::array<uint8_t, N>& identifier) {
+  return {identifier.begin(), identifier.end()};
+}
+
+void check_identifiers_are_unique(const Value& object, const Namespace& ns, Reader& reader) {
+  if (ns.uuid) reader.unique_at(object, "uuid", "UUID", bytes_of(*ns.uuid));
+  if (ns.nguid) reader.unique_at(object, "nguid", "NGUID", bytes_of(*ns.nguid));
+  if (ns.eui64) reader.unique_at(object, "eui64", "EUI-64", bytes_of(*ns.eui64));
+}
+
+// Whether the backend's device can move data by DMA to a place of our choice at all.
+void check_p2p_is_possible(const Value& object, Reader& reader) {
+  const std::string remedy = "write \"off\", or use \"nvme\" or \"block\"";
+  if (has(object, "memory")) {
+    reader.error_at(object, "p2p", "memory is no SSD that could move data to a CMB", remedy);
+  } else if (has(object, "file")) {
+    reader.error_at(object, "p2p", "a file system moves the data of a file, and not to a CMB", remedy);
+  }
+}
+
+void check_p2p_is_required(const Value& object, Namespace& ns, Reader& reader) {
+  if (ns.p2p_when_dry == P2pWhenDry::spill) {
+    reader.error_at(object, "p2p_when_dry", "p2p \"require\" forbids to spill to DRAM",
+                    "write \"wait\", or p2p \"prefer\"");
+  }
+  if (ns.p2p_min_bytes != 0) {
+    reader.error_at(object, "p2p_min_bytes", "p2p \"require\" forbids DRAM for short commands",
+                    "write 0, or p2p \"prefer\"");
+  }
+  ns.p2p_when_dry = P2pWhenDry::wait;
+}
+
+void check_p2p_is_off(const Value& object, Reader& reader) {
+  for (const std::string_view key : {"p2p_when_dry", "p2p_provider", "p2p_min_bytes"}) {
+    reader.warning_at(object, key, "without effect, as p2p is \"off\"", "leave it out, or switch p2p on");
+  }
+}
+
+void check_p2p(const Value& object, Namespace& ns, Reader& reader) {
+  const Value* p2p = object.find("p2p");
+  if (p2p == nullptr && has(object, "nvme")) ns.p2p = P2pMode::prefer;
+  const bool unreadable = p2p != nullptr && ns.p2p == P2pMode::off && !is_word(*p2p, "off");
+  if (unreadable) return;
+  switch (ns.p2p) {
+    case P2pMode::off:
+      return check_p2p_is_off(object, reader);
+    case P2pMode::prefer:
+      return check_p2p_is_possible(object, reader);
+    case P2pMode::require:
+      check_p2p_is_possible(object, reader);
+      return check_p2p_is_required(object, ns, reader);
+  }
+}
+
+}  // namespace
+
+void check_namespace(const Value& object, Namespace& ns, Reader& reader) {
+  check_backend(object, reader);
+  check_block_size(object, ns, reader);
+  check_device_is_unique(object, ns, reader);
+  check_identifiers_are_unique(object, ns, reader);
+  check_p2p(object, ns, reader);
+}
+
+}  // namespace nvmf::config

@@ -1,0 +1,90 @@
+#include "config/nqn.h"
+
+#include <algorithm>
+#include <cctype>
+
+namespace nvmf::config {
+namespace {
+
+constexpr std::string_view kUuidPrefix = "nqn.2014-08.org.nvmexpress:uuid:";
+constexpr std::string_view kDateForm = "YYYY-MM";
+constexpr std::string_view kForm = "an NQN looks like nqn.2026-01.io.example:disk1";
+
+bool is_digit(char c) { return c >= '0' && c <= '9'; }
+
+bool is_hex(char c) { return std::isxdigit(static_cast<unsigned char>(c)) != 0; }
+
+bool is_date(std::string_view text) {
+  if (text.size() != kDateForm.size() || text[4] != '-') return false;
+  if (!std::ranges::all_of(text.substr(0, 4), is_digit) || !std::ranges::all_of(text.substr(5), is_digit)) return false;
+  const int month = (text[5] - '0') * 10 + (text[6] - '0');
+  return month >= 1 && month <= 12;
+}
+
+// One label of a domain name (RFC 1035 and 1123): letters, digits and inner hyphens.
+bool is_label(std::string_view label) {
+  const auto legal = [](unsigned char c) { return std::isalnum(c) != 0 || c == '-'; };
+  return !label.empty() && label.size() <= 63 && label.front() != '-' && label.back() != '-' &&
+         std::ranges::all_of(label, legal);
+}
+
+// A domain name of at least one label. (A registered one has two, but no host or target insists.)
+bool is_domain(std::string_view domain) {
+  while (true) {
+    const size_t dot = domain.find('.');
+    if (!is_label(domain.substr(0, dot))) return false;
+    if (dot == std::string_view::npos) return true;
+    domain.remove_prefix(dot + 1);
+  }
+}
+
+bool is_printable(std::string_view text) {
+  return std::ranges::none_of(text, [](unsigned char c) { return c < 0x20 || c == 0x7F; });
+}
+
+NqnFault fault(std::string_view problem, std::string_view remedy = kForm) {
+  return {std::string(problem), std::string(remedy)};
+}
+
+// The part behind «nqn.»: date, reverse domain, colon and a name.
+std::optional<NqnFault> check_parts(std::string_view rest) {
+  if (!is_date(rest.substr(0, kDateForm.size()))) {
+    return fault("no year and month (YYYY-MM) behind \"nqn.\"");
+  }
+  rest.remove_prefix(kDateForm.size());
+  const size_t colon = rest.find(':');
+  if (colon == std::string_view::npos) return fault("no colon and name behind the domain");
+  if (rest.front() != '.' || !is_domain(rest.substr(1, colon - 1))) {
+    return fault("no reversed domain name between the date and the colon");
+  }
+  if (colon + 1 == rest.size()) return fault("no name behind the colon");
+  if (!is_printable(rest)) return fault("a control character in the name");
+  return std::nullopt;
+}
+
+}  // namespace
+
+bool is_uuid(std::string_view text) {
+  if (text.size() != 36) return false;
+  for (size_t i = 0; i < text.size(); ++i) {
+    const bool dash = i == 8 || i == 13 || i == 18 || i == 23;
+    if (dash ? text[i] != '-' : !is_hex(text[i])) return false;
+  }
+  return true;
+}
+
+std::optional<NqnFault> check_nqn(std::string_view nqn) {
+  if (nqn.size() > kMaxNqnBytes) {
+    return fault("an NQN of " + std::to_string(nqn.size()) + " bytes", "write at most " + std::to_string(kMaxNqnBytes));
+  }
+  if (nqn == kDiscoveryNqn) {
+    return fault("the discovery subsystem's NQN", "every port has that one by itself; name another");
+  }
+  if (!nqn.starts_with("nqn.")) return fault("this does not begin with \"nqn.\"");
+  if (nqn.starts_with(kUuidPrefix) && !is_uuid(nqn.substr(kUuidPrefix.size()))) {
+    return fault("no UUID behind \"uuid:\"", "write one as 8-4-4-4-12 hexadecimal digits; uuidgen makes them");
+  }
+  return check_parts(nqn.substr(4));
+}
+
+}  // namespace nvmf::config

@@ -1,0 +1,40 @@
+// From the text of a config file to a Config, or to everything that is wrong with it.
+//
+// The format is JSON with // and /* */ comments. Every mistake of a file is reported in one go, sorted by position
+// (a file that is not JSON has one mistake: where it stops being JSON). Nothing here throws, std::bad_alloc apart,
+// or touches the machine: whether a device or an address exists is for the caller to find out.
+#pragma once
+
+#include <cstddef>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "config/config.h"
+#include "config/diagnostics.h"
+
+namespace nvmf::config {
+
+// A file beyond this is refused unread.
+inline constexpr size_t kMaxFileBytes = 4U << 20;
+// How deep objects and arrays may nest; the deepest legal value lies at 6.
+inline constexpr size_t kMaxDepth = 32;
+// A file with more mistakes gets this many diagnostics and one that says so.
+inline constexpr size_t kMaxDiagnostics = 200;
+
+// Either a config (perhaps with warnings) or no config and at least one error.
+struct Result {
+  std::optional<Config> config;
+  std::vector<Diagnostic> diagnostics;
+
+  explicit operator bool() const { return config.has_value(); }
+};
+
+// Parses `text`; `file_name` only serves the messages.
+Result parse(std::string_view text, std::string file_name);
+
+// Reads the file at `path` and parses it. A file that cannot be read is a diagnostic too.
+Result load(const std::string& path);
+
+}  // namespace nvmf::config

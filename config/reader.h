@@ -1,0 +1,74 @@
+// Collects what is wrong while the tree is read: knows the path of the value in hand, and what was seen before.
+#pragma once
+
+#include <cstddef>
+#include <map>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "config/diagnostics.h"
+#include "config/document.h"
+
+namespace nvmf::config {
+
+class Reader {
+ public:
+  explicit Reader(std::string file) : file_(std::move(file)) {}
+
+  // Makes the path one step longer until it goes out of scope.
+  class Step {
+   public:
+    Step(const Step&) = delete;
+    Step& operator=(const Step&) = delete;
+    ~Step() { reader_.path_.resize(length_); }
+
+   private:
+    friend class Reader;
+    Step(Reader& reader, size_t length) : reader_(reader), length_(length) {}
+    Reader& reader_;
+    size_t length_;  // Of the path before this step.
+  };
+  [[nodiscard]] Step into(std::string_view key);
+  [[nodiscard]] Step into(size_t index);
+
+  // About the value of the present path.
+  void error(Position position, std::string problem, std::string remedy);
+  void warning(Position position, std::string problem, std::string remedy);
+
+  // About the member `key` of `object`, which is the value of the present path. Nothing where there is no such member.
+  void error_at(const Value& object, std::string_view key, std::string problem, std::string remedy);
+  void warning_at(const Value& object, std::string_view key, std::string problem, std::string remedy);
+  void unique_at(const Value& object, std::string_view key, std::string_view kind, std::string identity,
+                 Severity severity = Severity::error);
+
+  // About a place whose path is known otherwise.
+  void error_in(std::string path, Position position, std::string problem, std::string remedy);
+
+  // «a text where an integer is expected».
+  void wrong_type(const Value& value, std::string_view expected, std::string remedy);
+
+  // Reports the value in hand if another of the same `kind` and `identity` was given before; `kind` is a noun for
+  // the message («NQN»).
+  void unique(std::string_view kind, std::string identity, Position position, Severity severity = Severity::error,
+              std::string_view remedy = "give each its own");
+
+  const std::string& path() const { return path_; }
+
+  // All of them, sorted by position; beyond `limit` the last one says how many more there are.
+  std::vector<Diagnostic> take_diagnostics(size_t limit);
+
+ private:
+  struct Seen {
+    std::string path;
+    Position position;
+  };
+
+  std::string file_;
+  std::string path_ = "$";
+  std::vector<Diagnostic> diagnostics_;
+  std::map<std::pair<std::string, std::string>, Seen> seen_;
+};
+
+}  // namespace nvmf::config

@@ -1,0 +1,166 @@
+#include "config/rules.h"
+
+#include <algorithm>
+#include <set>
+
+#include "config/wording.h"
+
+namespace nvmf::config {
+namespace {
+
+// The elements of the array `key` of `object`; none where it is no array.
+const Array& elements(const Value& object, std::string_view key) {
+  static const Array none;
+  const Value* member = object.find(key);
+  const Array* array = member != nullptr ? member->as<Array>() : nullptr;
+  return array != nullptr ? *array : none;
+}
+
+// Whether hosts are named or anyone is let in, or a mistake already reported was meant to.
+bool lets_somebody_in(const Value& object, const Subsystem& subsystem) {
+  constexpr std::array<std::string_view, 2> keys = {"allow_any_host", "allowed_hosts"};
+  if (subsystem.allow_any_host || !subsystem.allowed_hosts.empty()) return true;
+  const Value* any = object.find("allow_any_host");
+  const Value* hosts = object.find("allowed_hosts");
+  if (any != nullptr && any->as<bool>() == nullptr) return true;
+  if (hosts != nullptr && (hosts->as<Array>() == nullptr || !hosts->as<Array>()->empty())) return true;
+  return any == nullptr && hosts == nullptr && misspells_one_of(keys, object);
+}
+
+void check_hosts(const Value& object, const Subsystem& subsystem, Reader& reader) {
+  if (subsystem.allow_any_host && !subsystem.allowed_hosts.empty()) {
+    reader.warning_at(object, "allowed_hosts", "without effect beside \"allow_any_host\": true", "keep one of them");
+  }
+  if (lets_somebody_in(object, subsystem)) return;
+  reader.error(object.position, "no host could connect",
+               "list hosts in \"allowed_hosts\" or say \"allow_any_host\": true");
+}
+
+// 16 hexadecimal digits, the FNV-1a hash of the NQN: the same after every start, and hardly another subsystem's.
+std::string derived_serial(std::string_view nqn) {
+  uint64_t hash = 0xCBF29CE484222325;
+  for (const char c : nqn) hash = (hash ^ static_cast<unsigned char>(c)) * 0x100000001B3;
+  std::string serial;
+  for (unsigned shift = 64; shift > 0; shift -= 4) serial += "0123456789ABCDEF"[hash >> (shift - 4) & 0xFU];
+  return serial;
+}
+
+std::set<uint32_t> given_nsids(const std::vector<Namespace>& namespaces) {
+  std::set<uint32_t> nsids;
+  for (const Namespace& ns : namespaces) {
+    if (ns.nsid != 0) nsids.insert(ns.nsid);
+  }
+  return nsids;
+}
+
+// Gives each namespace that has none the lowest nsid that is free. 1024 namespaces have 1024 nsids.
+void assign_nsids(std::vector<Namespace>& namespaces) {
+  std::set<uint32_t> taken = given_nsids(namespaces);
+  uint32_t next = 1;
+  for (Namespace& ns : namespaces) {
+    if (ns.nsid != 0) continue;
+    while (taken.contains(next)) ++next;
+    ns.nsid = next++;
+  }
+}
+
+void check_nsids(const Value& object, const Subsystem& subsystem, Reader& reader) {
+  const std::string scope = reader.path() + ' ';
+  const auto in_list = reader.into("namespaces");
+  for (size_t i = 0; i < subsystem.namespaces.size(); ++i) {
+    const uint32_t nsid = subsystem.namespaces[i].nsid;
+    const auto in_element = reader.into(i);
+    if (nsid != 0) reader.unique_at(elements(object, "namespaces")[i], "nsid", "nsid", scope + std::to_string(nsid));
+  }
+}
+
+void check_serial(const Value& object, Subsystem& subsystem, Reader& reader) {
+  const std::string_view key = object.find("serial") != nullptr ? "serial" : "nqn";
+  if (subsystem.serial.empty()) subsystem.serial = derived_serial(subsystem.nqn);
+  if (key == "nqn") return;
+  reader.unique_at(object, key, "serial number", subsystem.serial + '\n' + subsystem.model, Severity::warning);
+}
+
+// Whether a port has an id that could not be read, so that no reference can be called wrong.
+bool knows_all_ids(const std::vector<Port>& ports) {
+  return std::ranges::none_of(ports, [](const Port& port) { return port.id == 0; });
+}
+
+std::string known_ids(const std::vector<Port>& ports) {
+  std::set<uint16_t> ids;
+  for (const Port& port : ports) ids.insert(port.id);
+  if (ids.empty()) return "there are no ports at all";
+  return "write " + list_of(ids);
+}
+
+// References of one subsystem to the ports of the file.
+void check_port_references(const Value& object, const Subsystem& subsystem, const Config& config, Reader& reader) {
+  const auto in_list = reader.into("ports");
+  for (size_t i = 0; i < subsystem.ports.size(); ++i) {
+    const uint16_t id = subsystem.ports[i];
+    const bool exists = std::ranges::find(config.ports, id, &Port::id) != config.ports.end();
+    if (id == 0 || exists) continue;
+    const auto in_element = reader.into(i);
+    reader.error(elements(object, "ports")[i].position, "there is no port " + std::to_string(id),
+                 known_ids(config.ports));
+  }
+}
+
+void resolve_ports(const Value& object, Config& config, Reader& reader) {
+  const auto in_list = reader.into("subsystems");
+  for (size_t i = 0; i < config.subsystems.size(); ++i) {
+    Subsystem& subsystem = config.subsystems[i];
+    const Value& value = elements(object, "subsystems")[i];
+    const auto in_element = reader.into(i);
+    if (knows_all_ids(config.ports)) check_port_references(value, subsystem, config, reader);
+    if (value.find("ports") != nullptr) continue;
+    for (const Port& port : config.ports) subsystem.ports.push_back(port.id);
+  }
+}
+
+void warn_if_empty(const Value& object, std::string_view key, const std::string& consequence, Reader& reader) {
+  const Value* list = object.find(key);
+  if (list == nullptr || list->as<Array>() == nullptr || !list->as<Array>()->empty()) return;
+  reader.warning_at(object, key, "an empty list: " + consequence, "");
+}
+
+}  // namespace
+
+bool misspells_one_of(std::span<const std::string_view> keys, const Value& object) {
+  return std::ranges::any_of(*object.as<Object>(),
+                             [&](const Member& member) { return nearest(member.key, keys).has_value(); });
+}
+
+void check_reactors(const Value& object, Reactors& reactors, Reader& reader) {
+  if (object.find("cores") == nullptr) return;
+  reader.error_at(object, "count", "a count beside a list of cores", "keep one of them");
+  reactors.count = static_cast<uint16_t>(reactors.cores.size());
+}
+
+void check_port(const Value& object, Port& port, Reader& reader) {
+  if (port.id != 0) reader.unique_at(object, "id", "port id", std::to_string(port.id));
+  if (port.address.empty()) return;
+  port.family = port.address.find(':') != std::string::npos ? AddressFamily::ipv6 : AddressFamily::ipv4;
+  reader.unique_at(object, "address", "address and service", port.address + ' ' + std::to_string(port.service));
+}
+
+void check_subsystem(const Value& object, Subsystem& subsystem, Reader& reader) {
+  if (!subsystem.nqn.empty()) reader.unique_at(object, "nqn", "NQN", subsystem.nqn);
+  check_serial(object, subsystem, reader);
+  check_hosts(object, subsystem, reader);
+  check_nsids(object, subsystem, reader);
+  assign_nsids(subsystem.namespaces);
+  warn_if_empty(object, "ports", "no host can reach this subsystem", reader);
+  warn_if_empty(object, "namespaces", "hosts find nothing in this subsystem", reader);
+  if (object.find("namespaces") == nullptr) {
+    reader.warning(object.position, "a subsystem without \"namespaces\": hosts find nothing in it", "add some");
+  }
+}
+
+void check_config(const Value& object, Config& config, Reader& reader) {
+  warn_if_empty(object, "ports", "no host can connect", reader);
+  warn_if_empty(object, "subsystems", "hosts find nothing", reader);
+  resolve_ports(object, config, reader);
+}
+
+}  // namespace nvmf::config

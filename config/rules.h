@@ -1,0 +1,23 @@
+// What relates several keys: called with an object of the file and what was read from it, in which a key that had a
+// mistake of its own still has its default.
+#pragma once
+
+#include <span>
+#include <string_view>
+
+#include "config/config.h"
+#include "config/document.h"
+#include "config/reader.h"
+
+namespace nvmf::config {
+
+// Whether a key of `object` is plainly meant to be one of `keys`: that has been reported, and nothing is missing.
+bool misspells_one_of(std::span<const std::string_view> keys, const Value& object);
+
+void check_reactors(const Value& object, Reactors& reactors, Reader& reader);
+void check_port(const Value& object, Port& port, Reader& reader);
+void check_namespace(const Value& object, Namespace& ns, Reader& reader);
+void check_subsystem(const Value& object, Subsystem& subsystem, Reader& reader);
+void check_config(const Value& object, Config& config, Reader& reader);
+
+}  // namespace nvmf::config

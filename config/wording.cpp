@@ -1,0 +1,126 @@
+#include "config/wording.h"
+
+#include <algorithm>
+#include <array>
+#include <cctype>
+#include <vector>
+
+namespace nvmf::config {
+namespace {
+
+constexpr size_t kLongestQuoteBytes = 60;
+constexpr size_t kLongestList = 20;
+constexpr size_t kLongestGuessedWordBytes = 40;
+
+bool is_plain(char c) { return std::isalnum(static_cast<unsigned char>(c)) != 0 || c == '_' || c == '$'; }
+
+bool is_continuation(char c) { return (static_cast<unsigned char>(c) & 0xC0U) == 0x80U; }
+
+// At most `kLongestQuoteBytes` of `text`, cut between two characters.
+std::string_view shortened(std::string_view text) {
+  if (text.size() <= kLongestQuoteBytes) return text;
+  size_t end = kLongestQuoteBytes;
+  while (end > 0 && is_continuation(text[end])) --end;
+  return text.substr(0, end);
+}
+
+void append_escaped(std::string& out, char c) {
+  constexpr std::string_view digits = "0123456789abcdef";
+  const auto byte = static_cast<unsigned char>(c);
+  if (c == '"' || c == '\\') out += '\\';
+  if (byte >= 0x20 && byte != 0x7F) {
+    out += c;
+    return;
+  }
+  out += "\\u00";
+  out += digits[byte >> 4U];
+  out += digits[byte & 0xFU];
+}
+
+std::string lower(std::string_view text) {
+  std::string out(text);
+  std::ranges::transform(out, out.begin(), [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
+  return out;
+}
+
+// Edits (insert, delete, replace, swap two neighbours) that turn `a` into `b`.
+size_t edit_distance(std::string_view a, std::string_view b) {
+  using Row = std::array<size_t, kLongestGuessedWordBytes + 1>;
+  Row before{};
+  Row above{};
+  Row row{};
+  for (size_t j = 0; j <= b.size(); ++j) above[j] = j;
+  for (size_t i = 1; i <= a.size(); ++i) {
+    row[0] = i;
+    for (size_t j = 1; j <= b.size(); ++j) {
+      const size_t replace = above[j - 1] + (a[i - 1] == b[j - 1] ? 0 : 1);
+      row[j] = std::min({replace, above[j] + 1, row[j - 1] + 1});
+      const bool swapped = i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1];
+      if (swapped) row[j] = std::min(row[j], before[j - 2] + 1);
+    }
+    before = above;
+    above = row;
+  }
+  return above[b.size()];
+}
+
+template <class Words, class Spell>
+std::string joined(const Words& words, Spell spell) {
+  std::string out;
+  for (size_t i = 0; i < words.size(); ++i) {
+    if (i > 0) out += i + 1 == words.size() ? " or " : ", ";
+    out += spell(words[i]);
+  }
+  return out;
+}
+
+}  // namespace
+
+std::string quote(std::string_view text) {
+  const std::string_view head = shortened(text);
+  std::string out = "\"";
+  for (const char c : head) append_escaped(out, c);
+  if (head.size() < text.size()) out += "...";
+  out += '"';
+  return out;
+}
+
+std::string list_of(std::span<const std::string_view> words) { return joined(words, quote); }
+
+std::string list_of(const std::set<uint16_t>& numbers) {
+  std::vector<std::string> words;
+  for (const uint16_t number : numbers) words.push_back(std::to_string(number));
+  if (words.size() > kLongestList) {
+    words.resize(kLongestList);
+    words.emplace_back("another");
+  }
+  return joined(words, [](const std::string& word) { return word; });
+}
+
+std::optional<std::string_view> nearest(std::string_view word, std::span<const std::string_view> candidates) {
+  if (word.empty() || word.size() > kLongestGuessedWordBytes) return std::nullopt;
+  const std::string asked = lower(word);
+  size_t least = 1 + word.size() / 3;
+  std::optional<std::string_view> best;
+  for (const std::string_view candidate : candidates) {
+    if (candidate.size() > kLongestGuessedWordBytes) continue;
+    const size_t distance = edit_distance(asked, lower(candidate));
+    if (distance > least || (best && distance == least)) continue;
+    least = distance;
+    best = candidate;
+  }
+  return best;
+}
+
+void append_key(std::string& path, std::string_view key) {
+  if (!key.empty() && key.size() <= kLongestQuoteBytes && std::ranges::all_of(key, is_plain)) {
+    path += '.';
+    path += key;
+  } else {
+    path += '[' + quote(key) + ']';
+  }
+}
+
+void append_index(std::string& path, size_t index) { path += '[' + std::to_string(index) + ']'; }
+
+}  // namespace nvmf::config

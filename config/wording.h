@@ -1,0 +1,30 @@
+// How messages quote, list and guess.
+#pragma once
+
+#include <optional>
+#include <set>
+#include <span>
+#include <string>
+#include <string_view>
+
+namespace nvmf::config {
+
+// `text` in double quotes, control characters escaped, cut after some 60 bytes.
+std::string quote(std::string_view text);
+
+// «"a", "b" or "c"»; the words are quoted.
+std::string list_of(std::span<const std::string_view> words);
+
+// «1, 2 or 3», cut after some 20.
+std::string list_of(const std::set<uint16_t>& numbers);
+
+// The candidate that `word` is a likely misspelling of.
+std::optional<std::string_view> nearest(std::string_view word, std::span<const std::string_view> candidates);
+
+// Appends `.key` to a JSON path, or `["key"]` where the key is no plain word; cut as quote() does.
+void append_key(std::string& path, std::string_view key);
+
+// Appends `[index]` to a JSON path.
+void append_index(std::string& path, size_t index);
+
+}  // namespace nvmf::config

@@ -1,0 +1,57 @@
+// What on this machine can do peer-to-peer, what stands in the way, and what mends it. For `nvmf-p2p doctor`.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "p2p/nvme_inventory.h"
+#include "p2p/pci_path.h"
+#include "p2p/rdma_inventory.h"
+#include "p2p/requirements.h"
+#include "p2p/self_test.h"
+#include "p2p/sysfs.h"
+
+namespace nvmf::p2p {
+
+enum class PairVerdict : uint8_t {
+  Works,    // the self-test has proved it, at least for one direction
+  Likely,   // nothing stands in the way
+  Depends,  // on the platform, or on what only the self-test can tell
+  No,
+};
+const char* name_of(PairVerdict verdict);
+
+// One SSD with one RNIC.
+struct PairReport {
+  std::string ssd;   // "nvme0"
+  std::string rnic;  // "mlx5_0"
+  PairVerdict verdict = PairVerdict::No;
+  std::vector<std::string> reasons;   // sentences
+  std::vector<std::string> remedies;  // commands and actions, best first
+  std::optional<PciPath> path;        // none: the PCI devices could not be read
+};
+
+struct Report {
+  KernelVersion kernel;
+  Platform platform;
+  std::vector<Requirement> requirements;
+  std::vector<NvmeController> controllers;  // local SSDs only
+  std::vector<RdmaDevice> rnics;
+  std::vector<PairReport> pairs;  // every SSD with every RNIC
+};
+
+// Reads sysfs only; changes nothing, opens no device. Works on machines without RNIC or SSD. Never throws.
+Report diagnose(const Sysfs& sysfs);
+
+// Moves patterns through the CMB of every pair that is not ruled out and puts the outcome into its report. Takes all
+// that is free of each CMB meanwhile, only reads the SSDs' media. A CMB that a running target holds is reported as
+// such.
+void run_self_tests(const Sysfs& sysfs, Report& report);
+
+// For a terminal of `width` columns (at least 40); ends with a line feed.
+std::string render(const Report& report, size_t width);
+
+}  // namespace nvmf::p2p

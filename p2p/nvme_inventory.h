@@ -1,0 +1,46 @@
+// The NVMe SSDs of this machine and their controller memory buffers, from sysfs. Reading never throws.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "p2p/cmb.h"
+#include "p2p/sysfs.h"
+
+namespace nvmf::p2p {
+
+struct NvmeNamespace {
+  std::string block;    // "nvme0n1"
+  std::string generic;  // "ng0n1"; empty: the kernel offers none
+  uint32_t nsid = 0;
+  uint64_t size_bytes = 0;
+};
+
+// CMBSZ and CMBLOC, as the kernel's nvme driver read them. NVM Express Base Specification, 3.1.3.
+struct CmbRegisters {
+  uint64_t size_bytes = 0;
+  bool submission_queues = false;  // SQS
+  bool read_data = false;          // RDS: the SSD may put data of reads there
+  bool write_data = false;         // WDS: the SSD may take data of writes from there
+};
+
+struct NvmeController {
+  std::string name;       // "nvme0"
+  std::string transport;  // "pcie", "rdma", ...
+  std::string bdf;        // PCI address; empty when it is no PCI device
+  std::string model;
+  std::string serial;
+  std::string state;  // "live", ...
+  std::vector<NvmeNamespace> namespaces;
+  std::optional<CmbRegisters> cmb;        // none: the controller has no CMB, or the kernel does not show it
+  std::optional<PeerMemory> peer_memory;  // none: the kernel offers no peer memory of it
+};
+
+std::vector<NvmeController> read_nvme_controllers(const Sysfs& sysfs);
+
+// The local SSD behind "/dev/ng0n1" or "/dev/nvme0n1": its PCI address, empty when there is none.
+std::string ssd_of_device(const Sysfs& sysfs, const std::string& device);
+
+}  // namespace nvmf::p2p

@@ -1,0 +1,27 @@
+// Bytes that do not repeat, and what is wrong where they should have been. A pattern with a short period misses
+// transfers that land in the wrong place.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <string>
+
+namespace nvmf::p2p {
+
+// Word i of the pattern is a hash of (seed, i).
+void fill_pattern(std::span<std::byte> bytes, uint64_t seed);
+
+struct Mismatch {
+  size_t wrong_bytes = 0;
+  size_t first = 0;
+  bool all_ones = false;  // every wrong byte was read as FFh: what PCIe gives for a read that nobody answered
+
+  explicit operator bool() const { return wrong_bytes != 0; }
+};
+// Both must be of one length.
+Mismatch compare(std::span<const std::byte> found, std::span<const std::byte> expected);
+// "2048 of 8192 bytes are wrong, the first at 512"
+std::string to_string(const Mismatch& mismatch, size_t compared_bytes);
+
+}  // namespace nvmf::p2p

@@ -1,0 +1,140 @@
+#include "p2p/pci_path.h"
+
+#include <algorithm>
+#include <cstdlib>
+#include <sstream>
+
+namespace nvmf::p2p {
+namespace {
+
+constexpr int kZenFamily = 0x17;
+
+std::string joined(const std::vector<std::string>& words, const char* separator) {
+  std::string text;
+  for (const std::string& word : words) text += (text.empty() ? "" : separator) + word;
+  return text;
+}
+
+// Notes the ACS state of `functions` from the first to the one before `end`.
+void note_acs(const std::vector<PciFunction>& functions, size_t end, PciPath& path) {
+  for (size_t i = 0; i < end; ++i) {
+    if (functions[i].acs == AcsRedirect::On) path.redirecting.push_back(functions[i].bdf);
+    if (functions[i].acs == AcsRedirect::Unknown) path.unknown_acs.push_back(functions[i].bdf);
+  }
+}
+
+// Where both ways up meet: an index into each, or the sizes when they do not.
+std::pair<size_t, size_t> meeting(const std::vector<PciFunction>& a, const std::vector<PciFunction>& b) {
+  for (size_t i = 0; i < a.size(); ++i)
+    for (size_t j = 0; j < b.size(); ++j)
+      if (a[i].bdf == b[j].bdf) return {i, j};
+  return {a.size(), b.size()};
+}
+
+std::string through_root_complex(const PciPath& path) {
+  if (path.across_sockets) return "the data crosses from one processor socket to the other";
+  return path.same_root_bus ? "the data goes up through the root complex"
+                            : "the data goes from one host bridge to another";
+}
+
+std::string opinion(const Platform& platform) {
+  const std::string processor = platform.processor.empty() ? std::string() : " (" + platform.processor + ")";
+  switch (platform.root_complex) {
+    case Platform::RootComplex::Allowed:
+      return "the kernel allows that on AMD processors since Zen" + processor;
+    case Platform::RootComplex::Listed:
+      return "the kernel allows that on Intel server processors on its list" + processor +
+             ", older ones only within one host bridge";
+    case Platform::RootComplex::Unknown:
+      break;
+  }
+  return "the kernel allows that only for AMD processors since Zen and listed Intel server processors" + processor;
+}
+
+}  // namespace
+
+Platform read_platform(const Sysfs& sysfs) {
+  Platform platform;
+  std::istringstream lines(sysfs.content("/proc/cpuinfo"));
+  std::string vendor;
+  int family = 0;
+  for (std::string line; std::getline(lines, line) && !line.empty();) {
+    const auto colon = line.find(": ");
+    if (colon == std::string::npos) continue;
+    const std::string value = line.substr(colon + 2);
+    if (line.starts_with("vendor_id")) vendor = value;
+    if (line.starts_with("cpu family")) family = std::atoi(value.c_str());
+    if (line.starts_with("model name")) platform.processor = value;
+  }
+  if (vendor == "AuthenticAMD" && family >= kZenFamily) platform.root_complex = Platform::RootComplex::Allowed;
+  if (vendor == "GenuineIntel") platform.root_complex = Platform::RootComplex::Listed;
+  return platform;
+}
+
+PciPath find_path(const PciDevice& ssd, const PciDevice& rnic) {
+  PciPath path;
+  const auto [from_ssd, from_rnic] = meeting(ssd.upward, rnic.upward);
+  path.distance = static_cast<unsigned>(from_ssd + from_rnic);
+  path.same_root_bus = ssd.root_bus == rnic.root_bus;
+  path.across_sockets = ssd.numa_node >= 0 && rnic.numa_node >= 0 && ssd.numa_node != rnic.numa_node;
+  if (from_ssd == ssd.upward.size()) {
+    path.kind = PathKind::RootComplex;
+    return path;
+  }
+  path.shared_bridge = ssd.upward[from_ssd].bdf;
+  note_acs(ssd.upward, from_ssd + 1, path);
+  note_acs(rnic.upward, from_rnic, path);
+  path.kind = path.redirecting.empty() ? PathKind::SharedBridge : PathKind::Redirected;
+  return path;
+}
+
+PciPath software_path() { return {}; }
+
+PathVerdict judge(const PciPath& path, const Platform& platform) {
+  switch (path.kind) {
+    case PathKind::NotPci:
+      return PathVerdict::Good;
+    case PathKind::SharedBridge:
+      return path.unknown_acs.empty() ? PathVerdict::Good : PathVerdict::Depends;
+    case PathKind::Redirected:
+    case PathKind::RootComplex:
+      break;
+  }
+  if (platform.root_complex == Platform::RootComplex::Unknown) return PathVerdict::Bad;
+  return PathVerdict::Depends;
+}
+
+std::string explain(const PciPath& path, const Platform& platform) {
+  switch (path.kind) {
+    case PathKind::NotPci:
+      return "the RNIC is software: the CPU copies out of and into the CMB, which is fine for trying out";
+    case PathKind::SharedBridge:
+      if (path.unknown_acs.empty()) return "both are below the bridge " + path.shared_bridge + ": direct";
+      return "both are below the bridge " + path.shared_bridge + ": direct, unless ACS redirection is on in " +
+             joined(path.unknown_acs, ", ") + ", which only root can see";
+    case PathKind::Redirected:
+      return "both are below the bridge " + path.shared_bridge + ", but ACS redirection in " +
+             joined(path.redirecting, ", ") + " sends the data up through the root complex; " + opinion(platform);
+    case PathKind::RootComplex:
+      break;
+  }
+  return "no bridge is above both: " + through_root_complex(path) + "; " + opinion(platform) +
+         ", and some platforms carry only one direction: the self-test tells";
+}
+
+std::vector<std::string> remedies(const PciPath& path, const Platform& platform) {
+  if (path.kind == PathKind::Redirected)
+    return {"boot with the kernel parameter pci=disable_acs_redir=" + joined(path.redirecting, ";") +
+                " (it lets these devices reach each other past the IOMMU)",
+            "or turn ACS off in the firmware's set-up"};
+  if (path.kind == PathKind::SharedBridge && !path.unknown_acs.empty())
+    return {"run nvmf-p2p doctor as root to see the ACS state"};
+  if (path.kind != PathKind::RootComplex) return {};
+  std::vector<std::string> advice = {"move SSD and RNIC below one PCIe switch"};
+  if (path.across_sockets) advice.emplace_back("or at least move one of them to a slot of the other's socket");
+  if (platform.root_complex != Platform::RootComplex::Allowed)
+    advice.emplace_back("the kernel's refusals are in its log: dmesg | grep -i p2pdma");
+  return advice;
+}
+
+}  // namespace nvmf::p2p

@@ -1,0 +1,195 @@
+#include "p2p/proof.h"
+
+#include <algorithm>
+#include <stdexcept>
+
+#include "p2p/pattern.h"
+#include "p2p/transfer_cases.h"
+#include "p2p/witness.h"
+
+namespace nvmf::p2p {
+namespace {
+
+constexpr uint32_t kRoundTripPages = 64;
+constexpr uint32_t kSmallestMtu = 256;
+
+// DRAM in two halves: `known` mirrors what the CMB should hold, `moved` is the other end of the transfer under test.
+class LoopProof {
+ public:
+  LoopProof(CopyEngine& engine, const ProofOptions& options)
+      : engine_(engine), options_(options), half_bytes_(proof_dram_bytes(options.max_transfer_bytes) / 2) {
+    if (engine.dram().size() < 2 * half_bytes_ || engine.cmb_bytes() < neighbourhood_bytes(options.max_transfer_bytes))
+      throw std::invalid_argument("the copy engine has too little room for the proof");
+  }
+
+  // Sends the first `piece_bytes` of pages all over the range in and out again.
+  std::string round_trip(uint32_t path_mtu, uint32_t piece_bytes);
+  Trust direction(Direction direction, uint32_t path_mtu, Witness& witness);
+
+ private:
+  using Cases = std::vector<TransferCase>;
+
+  std::string all_right(const Cases& cases, Direction direction, uint32_t path_mtu, Witness& witness);
+  std::string host_reads(const Transfer& transfer, uint64_t neighbourhood, uint32_t length, Witness& witness);
+  std::string host_writes(const Transfer& transfer, uint64_t neighbourhood, uint32_t length, Witness& witness);
+
+  uint64_t place(uint32_t length);
+  std::vector<uint64_t> scattered_pages() const;
+  std::span<std::byte> known() { return engine_.dram().first(half_bytes_); }
+  std::span<std::byte> moved() { return engine_.dram().subspan(half_bytes_, half_bytes_); }
+  void fill(std::span<std::byte> bytes) { fill_pattern(bytes, options_.seed + ++fills_); }
+
+  CopyEngine& engine_;
+  ProofOptions options_;
+  uint64_t half_bytes_;
+  uint64_t fills_ = 0;
+  bool at_end_ = false;
+};
+
+std::string verdict(std::span<const std::byte> found, std::span<const std::byte> expected) {
+  const Mismatch mismatch = compare(found, expected);
+  return mismatch ? to_string(mismatch, found.size()) : std::string();
+}
+
+// Neighbourhoods take turns at both ends of the range.
+uint64_t LoopProof::place(uint32_t length) {
+  at_end_ = !at_end_;
+  return at_end_ ? engine_.cmb_bytes() - length : 0;
+}
+
+// The first pages in a row, then pages spread to the end of the range.
+std::vector<uint64_t> LoopProof::scattered_pages() const {
+  const uint64_t all = engine_.cmb_bytes() / kPageBytes;
+  std::vector<uint64_t> pages;
+  for (uint64_t i = 0; i < kRoundTripPages / 2; ++i) pages.push_back(i);
+  for (uint64_t i = 1; i <= kRoundTripPages / 2; ++i) pages.push_back((all - 1) * i / (kRoundTripPages / 2));
+  std::erase_if(pages, [&](uint64_t page) { return page >= all; });
+  std::sort(pages.begin(), pages.end());
+  pages.erase(std::unique(pages.begin(), pages.end()), pages.end());
+  return pages;
+}
+
+std::string LoopProof::round_trip(uint32_t path_mtu, uint32_t piece_bytes) {
+  const std::vector<uint64_t> places = scattered_pages();
+  const auto used = known().first(places.size() * piece_bytes);
+  fill(used);
+  for (size_t i = 0; i < places.size(); ++i) {
+    const std::string error =
+        engine_.copy({Direction::HostWrites, path_mtu, places[i] * kPageBytes, i * piece_bytes, piece_bytes});
+    if (!error.empty()) return "into the CMB: " + error;
+  }
+  fill(moved());
+  for (size_t i = places.size(); i-- > 0;) {
+    const std::string error = engine_.copy(
+        {Direction::HostReads, path_mtu, places[i] * kPageBytes, half_bytes_ + i * piece_bytes, piece_bytes});
+    if (!error.empty()) return "from the CMB: " + error;
+  }
+  return verdict(moved().first(used.size()), used);
+}
+
+Trust LoopProof::direction(Direction direction, uint32_t path_mtu, Witness& witness) {
+  Trust trust;
+  trust.failure = all_right(page_start_cases(options_.max_transfer_bytes), direction, path_mtu, witness);
+  trust.page_start = trust.failure.empty();
+  if (!trust.page_start) return trust;
+  trust.failure = all_right(any_offset_cases(options_.max_transfer_bytes), direction, path_mtu, witness);
+  trust.any_offset = trust.failure.empty();
+  return trust;
+}
+
+std::string LoopProof::all_right(const Cases& cases, Direction direction, uint32_t path_mtu, Witness& witness) {
+  for (const TransferCase& one : cases) {
+    const uint32_t length = neighbourhood_bytes(one);
+    const uint64_t neighbourhood = place(length);
+    const Transfer transfer{direction, path_mtu, neighbourhood + kGuardBytes + one.offset_in_page,
+                            half_bytes_ + kGuardBytes + one.dram_skew, one.length};
+    const std::string wrong = direction == Direction::HostReads ? host_reads(transfer, neighbourhood, length, witness)
+                                                                : host_writes(transfer, neighbourhood, length, witness);
+    if (!wrong.empty()) return describe(direction, path_mtu, one) + ": " + wrong;
+  }
+  return {};
+}
+
+// The witness lays a pattern into the CMB; what the transfer brings out must be that, and must touch nothing else.
+std::string LoopProof::host_reads(const Transfer& transfer, uint64_t neighbourhood, uint32_t length, Witness& witness) {
+  fill(known().first(length));
+  std::string error = witness.put(neighbourhood, 0, length);
+  if (!error.empty()) return "laying out the pattern: " + error;
+  fill(moved());
+  std::vector<std::byte> expected(moved().begin(), moved().end());
+  std::copy_n(known().begin() + static_cast<ptrdiff_t>(transfer.cmb_offset - neighbourhood), transfer.length,
+              expected.begin() + static_cast<ptrdiff_t>(transfer.dram_offset - half_bytes_));
+  error = engine_.copy(transfer);
+  return error.empty() ? verdict(moved(), expected) : error;
+}
+
+// The transfer brings a pattern in; what the witness then fetches must be the old bytes around the new ones.
+std::string LoopProof::host_writes(const Transfer& transfer, uint64_t neighbourhood, uint32_t length,
+                                   Witness& witness) {
+  fill(known().first(length));
+  std::string error = witness.put(neighbourhood, 0, length);
+  if (!error.empty()) return "laying out the background: " + error;
+  fill(moved());
+  std::copy_n(moved().begin() + static_cast<ptrdiff_t>(transfer.dram_offset - half_bytes_), transfer.length,
+              known().begin() + static_cast<ptrdiff_t>(transfer.cmb_offset - neighbourhood));
+  error = engine_.copy(transfer);
+  if (!error.empty()) return error;
+  fill(moved());
+  error = witness.get(neighbourhood, half_bytes_, length);
+  if (!error.empty()) return "fetching what was written: " + error;
+  return verdict(moved().first(length), known().first(length));
+}
+
+uint32_t find_witness(LoopProof& proof, std::span<const uint32_t> path_mtus, std::string& why_none) {
+  for (const uint32_t path_mtu : path_mtus) {
+    const std::string wrong = proof.round_trip(path_mtu, kPageBytes);
+    if (wrong.empty()) return path_mtu;
+    if (why_none.empty())
+      why_none = "pages sent in and out again at path MTU " + std::to_string(path_mtu) + ": " + wrong;
+  }
+  return 0;
+}
+
+}  // namespace
+
+uint64_t proof_dram_bytes(uint32_t max_transfer_bytes) {
+  return 2 * std::max<uint64_t>(neighbourhood_bytes(max_transfer_bytes), uint64_t{kRoundTripPages} * kPageBytes);
+}
+
+uint32_t testable_transfer_bytes(uint64_t cmb_bytes, uint32_t wanted_bytes) {
+  constexpr uint32_t kAround = 2 * kGuardBytes + kPageBytes;
+  if (cmb_bytes <= kAround) return 0;
+  return static_cast<uint32_t>(std::min<uint64_t>(wanted_bytes, (cmb_bytes - kAround) / kPageBytes * kPageBytes));
+}
+
+Evidence prove_by_loop(CopyEngine& engine, std::span<const uint32_t> path_mtus, const ProofOptions& options) {
+  Evidence evidence;
+  LoopProof proof(engine, options);
+  evidence.witness_mtu = find_witness(proof, path_mtus, evidence.no_witness);
+  if (evidence.witness_mtu == 0) {
+    evidence.short_packets_right = !path_mtus.empty() && proof.round_trip(path_mtus.front(), kSmallestMtu).empty();
+    return evidence;
+  }
+  evidence.no_witness.clear();
+  Witness witness(engine, evidence.witness_mtu);
+  for (const uint32_t path_mtu : path_mtus)
+    evidence.by_mtu.push_back({path_mtu, proof.direction(Direction::HostReads, path_mtu, witness),
+                               proof.direction(Direction::HostWrites, path_mtu, witness)});
+  return evidence;
+}
+
+core::ProvenTransfers proven_transfers(const Evidence& evidence, Direction direction) {
+  core::ProvenTransfers proven;
+  bool page_start = true;
+  bool any_offset = true;
+  for (const MtuEvidence& at : evidence.by_mtu) {
+    const Trust& trust = direction == Direction::HostReads ? at.host_reads : at.host_writes;
+    page_start = page_start && trust.page_start;
+    any_offset = any_offset && page_start && trust.any_offset;
+    if (page_start) proven.page_start_from_mtu = at.path_mtu;
+    if (any_offset) proven.any_offset_from_mtu = at.path_mtu;
+  }
+  return proven;
+}
+
+}  // namespace nvmf::p2p

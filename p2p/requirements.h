@@ -1,0 +1,24 @@
+// What peer-to-peer needs of the machine as a whole: kernel, modules, device files, permissions, limits.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "p2p/nvme_inventory.h"
+#include "p2p/rdma_inventory.h"
+#include "p2p/sysfs.h"
+
+namespace nvmf::p2p {
+
+struct Requirement {
+  bool met = false;
+  std::string what;    // "the RDMA connection manager is there (/dev/infiniband/rdma_cm)"
+  std::string remedy;  // what to do when it is not met
+};
+
+// Of this process on this machine, in the order in which to mend them.
+std::vector<Requirement> check_requirements(const Sysfs& sysfs, const KernelVersion& kernel,
+                                            const std::vector<NvmeController>& controllers,
+                                            const std::vector<RdmaDevice>& rnics);
+
+}  // namespace nvmf::p2p

@@ -1,0 +1,34 @@
+// The transfers that one direction at one path MTU must carry right before it is trusted, and the room they need.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "p2p/copy_engine.h"
+#include "target/core/limits.h"
+
+namespace nvmf::p2p {
+
+inline constexpr uint32_t kPageBytes = core::limits::kPageBytes;
+
+struct TransferCase {
+  uint32_t offset_in_page = 0;  // where in its first CMB page it starts
+  uint32_t length = 0;          // bytes
+  uint32_t dram_skew = 0;       // bytes by which the DRAM side is off a page boundary
+};
+
+// Shortest first, so that what fails fails soon. None is longer than `max_transfer_bytes`.
+std::vector<TransferCase> page_start_cases(uint32_t max_transfer_bytes);
+std::vector<TransferCase> any_offset_cases(uint32_t max_transfer_bytes);
+
+// A case lies in a neighbourhood: a guard page, the pages it touches, a guard page.
+inline constexpr uint32_t kGuardBytes = kPageBytes;
+uint32_t neighbourhood_bytes(const TransferCase& transfer);
+// Of the longest case.
+uint32_t neighbourhood_bytes(uint32_t max_transfer_bytes);
+
+// "at path MTU 1024 a transfer of 7680 bytes from the CMB that starts 512 bytes into a page"
+std::string describe(Direction direction, uint32_t path_mtu, const TransferCase& transfer);
+
+}  // namespace nvmf::p2p

@@ -1,0 +1,38 @@
+// Block devices and files: io_uring's reads, writes, fsync and fallocate. On the data path.
+#pragma once
+
+#include <cstdint>
+
+#include "target/backend/engine.h"
+#include "target/core/io.h"
+
+namespace nvmf::backend {
+
+struct BlockGeometry {
+  uint8_t lba_shift = 9;
+  bool flush_needed = true;  // false: Flush has nothing to do
+  int zero_mode = 0;         // of fallocate(2), for Write Zeroes; 0: not supported
+  int punch_mode = 0;        // for Deallocate, and Write Zeroes that may deallocate; 0: not supported
+};
+
+class BlockChannel final : public core::IoChannel {
+ public:
+  BlockChannel(UringEngine& engine, int fd, const BlockGeometry& geometry)
+      : engine_(engine), file_(engine.register_file(fd)), geometry_(geometry) {}
+
+  void submit(core::Io& io) override;
+
+ private:
+  void transfer(core::Io& io, int opcode);
+  void flush(core::Io& io);
+  void write_zeroes(core::Io& io);
+  void deallocate(core::Io& io);
+  void queue_sync(uint64_t user_data);
+  void queue_fallocate(int mode, uint64_t slba, uint64_t blocks, uint8_t link, uint64_t user_data);
+
+  UringEngine& engine_;
+  FileReference file_;
+  BlockGeometry geometry_;
+};
+
+}  // namespace nvmf::backend

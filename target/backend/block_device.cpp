@@ -1,0 +1,135 @@
+#include "target/backend/block_device.h"
+
+#include <fcntl.h>
+#include <linux/fs.h>
+#include <sys/ioctl.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+
+#include <bit>
+#include <cerrno>
+
+#include "target/backend/sysfs.h"
+
+namespace nvmf::backend {
+namespace {
+
+constexpr uint32_t kSector = 512;
+constexpr uint32_t kLargestAlignment = 4096;
+constexpr int kPunch = FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE;
+constexpr int kZero = FALLOC_FL_ZERO_RANGE | FALLOC_FL_KEEP_SIZE;
+
+uint32_t logical_block_bytes(int fd, const std::string& path) {
+  int bytes = 0;
+  if (ioctl(fd, BLKSSZGET, &bytes) != 0) throw_errno(errno, path, "cannot ask for the logical block size");
+  if (bytes != 512 && bytes != 4096)
+    refuse(path, "its logical blocks have " + std::to_string(bytes) + " bytes; 512 and 4096 are supported");
+  return static_cast<uint32_t>(bytes);
+}
+
+uint64_t device_bytes(int fd, const std::string& path) {
+  uint64_t bytes = 0;
+  if (ioctl(fd, BLKGETSIZE64, &bytes) != 0) throw_errno(errno, path, "cannot ask for the size");
+  return bytes;
+}
+
+}  // namespace
+
+BlockDevice::BlockDevice(const DeviceSpec& spec) {
+  struct stat status {};
+  if (stat(spec.path.c_str(), &status) != 0) throw_errno(errno, spec.path, "cannot open");
+  if (!S_ISBLK(status.st_mode)) refuse(spec.path, "is not a block device");
+  file_ = open_file(spec.path, O_RDWR | O_DIRECT | O_EXCL);
+
+  const uint32_t block_bytes = logical_block_bytes(file_.get(), spec.path);
+  info_.lba_shift = static_cast<uint8_t>(std::countr_zero(block_bytes));
+  info_.block_count = device_bytes(file_.get(), spec.path) / block_bytes;
+  if (info_.block_count == 0) refuse(spec.path, "has no capacity (is a medium in, a backing file set?)");
+  info_.memory_alignment_bytes = block_bytes;
+  info_.volatile_write_cache = true;
+  info_.description = "block device " + spec.path;
+
+  const unsigned major_number = major(status.st_rdev);
+  const unsigned minor_number = minor(status.st_rdev);
+  if (const auto queue = sysfs::block_queue(major_number, minor_number)) read_limits(*queue);
+  const std::string number = std::to_string(major_number) + ":" + std::to_string(minor_number);
+  info_.pci_address = sysfs::pci_address(std::string(sysfs::kRoot) + "/dev/block/" + number);
+
+  geometry_ = {.lba_shift = info_.lba_shift,
+               .flush_needed = info_.volatile_write_cache,
+               .zero_mode = kZero,
+               .punch_mode = info_.supports_deallocate ? kPunch : 0};
+  info_.supports_write_zeroes = true;  // the kernel writes them out where the device cannot
+}
+
+void BlockDevice::read_limits(const std::string& queue) {
+  const auto limit = [&queue](const char* name) { return sysfs::read_number(queue + "/" + name); };
+  if (const auto mask = limit("dma_alignment"); mask && *mask < kLargestAlignment)
+    info_.memory_alignment_bytes = static_cast<uint32_t>(*mask) + 1;
+  // Punching a hole asks the device to write zeroes and to unmap while at it; the kernel has no stand-in for that.
+  info_.supports_deallocate =
+      limit("discard_max_bytes").value_or(0) != 0 && limit("write_zeroes_max_bytes").value_or(0) != 0;
+  info_.volatile_write_cache = sysfs::read_text(queue + "/write_cache").value_or("write back") != "write through";
+  info_.optimal_io_boundary_blocks =
+      static_cast<uint32_t>(limit("chunk_sectors").value_or(0) * kSector >> info_.lba_shift);
+}
+
+std::unique_ptr<core::IoChannel> BlockDevice::open_channel(UringEngine& engine) {
+  return std::make_unique<BlockChannel>(engine, file_.get(), geometry_);
+}
+
+FileDevice::FileDevice(const DeviceSpec& spec) : file_(open_file(spec.path, O_RDWR)) {
+  if (spec.block_bytes != 512 && spec.block_bytes != 4096) refuse(spec.path, "the block size must be 512 or 4096");
+  struct stat status {};
+  if (fstat(file_.get(), &status) != 0) throw_errno(errno, spec.path, "cannot ask for the size");
+  if (!S_ISREG(status.st_mode)) refuse(spec.path, "is not a regular file");
+
+  info_.lba_shift = static_cast<uint8_t>(std::countr_zero(spec.block_bytes));
+  info_.block_count = static_cast<uint64_t>(status.st_size) / spec.block_bytes;
+  if (info_.block_count == 0)
+    refuse(spec.path, "is shorter than one block: make it as long as the namespace shall be (truncate -s 10G FILE)");
+  info_.volatile_write_cache = true;
+  info_.description = "file " + spec.path;
+  choose_direct_or_buffered(spec);
+  geometry_ = {.lba_shift = info_.lba_shift, .flush_needed = true};
+  probe_fallocate(spec.path);
+}
+
+// Tries it with a read: what file systems say of themselves is not the whole truth.
+void FileDevice::choose_direct_or_buffered(const DeviceSpec& spec) {
+  struct statx status {};
+  const bool told =
+      statx(file_.get(), "", AT_EMPTY_PATH, STATX_DIOALIGN, &status) == 0 && (status.stx_mask & STATX_DIOALIGN) != 0;
+  const uint32_t memory_alignment = told ? status.stx_dio_mem_align : spec.block_bytes;
+  alignas(kLargestAlignment) std::byte block[4096];
+  if (memory_alignment != 0 && memory_alignment <= kLargestAlignment && fcntl(file_.get(), F_SETFL, O_DIRECT) == 0) {
+    if (pread(file_.get(), block, spec.block_bytes, 0) == static_cast<ssize_t>(spec.block_bytes) &&
+        !(told && status.stx_dio_offset_align > spec.block_bytes)) {
+      info_.memory_alignment_bytes = memory_alignment;
+      return;
+    }
+    fcntl(file_.get(), F_SETFL, 0);
+  }
+  info_.notes.push_back(
+      spec.path + ": the file system has no direct I/O in blocks of " + std::to_string(spec.block_bytes) +
+      " bytes: data goes through the page cache (a block size of 4096, or another file system, may help)");
+}
+
+// Behind the end, where there is nothing to lose.
+void FileDevice::probe_fallocate(const std::string& path) {
+  constexpr off_t kProbe = 4096;
+  const auto behind = static_cast<off_t>((info_.block_count << info_.lba_shift) + 2 * kProbe) & ~(kProbe - 1);
+  const bool zeroes = fallocate(file_.get(), kZero, behind, kProbe) == 0;
+  const bool punches = fallocate(file_.get(), kPunch, behind, kProbe) == 0;
+  geometry_.punch_mode = punches ? kPunch : 0;
+  geometry_.zero_mode = zeroes ? kZero : geometry_.punch_mode;
+  info_.supports_deallocate = punches;
+  info_.supports_write_zeroes = geometry_.zero_mode != 0;
+  if (!punches) info_.notes.push_back(path + ": the file system cannot punch holes: no Deallocate");
+}
+
+std::unique_ptr<core::IoChannel> FileDevice::open_channel(UringEngine& engine) {
+  return std::make_unique<BlockChannel>(engine, file_.get(), geometry_);
+}
+
+}  // namespace nvmf::backend

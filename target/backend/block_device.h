@@ -1,0 +1,41 @@
+// A block device or a regular file, read and written past the page cache where that is possible.
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "target/backend/block_channel.h"
+#include "target/backend/descriptor.h"
+#include "target/backend/device.h"
+
+namespace nvmf::backend {
+
+// Takes the device for itself: one that is mounted, or part of a RAID or volume group, is refused.
+class BlockDevice final : public Device {
+ public:
+  explicit BlockDevice(const DeviceSpec& spec);
+  std::unique_ptr<core::IoChannel> open_channel(UringEngine& engine) override;
+
+ private:
+  void read_limits(const std::string& queue);
+
+  Descriptor file_;
+  BlockGeometry geometry_;
+};
+
+// Whatever part of a block there may be at its end is left alone. On a file system without direct I/O it goes through
+// the page cache, and says so in DeviceInfo::notes.
+class FileDevice final : public Device {
+ public:
+  explicit FileDevice(const DeviceSpec& spec);
+  std::unique_ptr<core::IoChannel> open_channel(UringEngine& engine) override;
+
+ private:
+  void choose_direct_or_buffered(const DeviceSpec& spec);
+  void probe_fallocate(const std::string& path);
+
+  Descriptor file_;
+  BlockGeometry geometry_;
+};
+
+}  // namespace nvmf::backend

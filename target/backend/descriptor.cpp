@@ -1,0 +1,51 @@
+#include "target/backend/descriptor.h"
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <stdexcept>
+#include <system_error>
+
+namespace nvmf::backend {
+namespace {
+
+const char* remedy(int error) {
+  switch (error) {
+    case EACCES:
+    case EPERM:
+      return "run as root, or give the daemon's user access (group disk, and CAP_SYS_ADMIN for NVMe passthrough)";
+    case ENOENT:
+    case ENXIO:
+    case ENODEV:
+      return "is the path right, and the device there?";
+    case EBUSY:
+      return "somebody else uses it (is it mounted, or part of a RAID or volume group?)";
+    case EROFS:
+      return "it is read-only, and a namespace has to be writable";
+    default:
+      return nullptr;
+  }
+}
+
+}  // namespace
+
+Descriptor::~Descriptor() {
+  if (fd_ >= 0) close(fd_);
+}
+
+Descriptor open_file(const std::string& path, int flags) {
+  Descriptor file(open(path.c_str(), flags | O_CLOEXEC));
+  if (!file.is_open()) throw_errno(errno, path, "cannot open");
+  return file;
+}
+
+void throw_errno(int error, const std::string& path, const std::string& what) {
+  const char* const advice = remedy(error);
+  const std::string message = path + ": " + what + (advice != nullptr ? std::string(", ") + advice : std::string());
+  throw std::system_error(error, std::generic_category(), message);
+}
+
+void refuse(const std::string& path, const std::string& what) { throw std::runtime_error(path + ": " + what); }
+
+}  // namespace nvmf::backend

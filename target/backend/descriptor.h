@@ -1,0 +1,35 @@
+// An open file, and the errors of opening one in an operator's words.
+#pragma once
+
+#include <string>
+#include <utility>
+
+namespace nvmf::backend {
+
+class Descriptor {
+ public:
+  Descriptor() = default;
+  explicit Descriptor(int fd) : fd_(fd) {}
+  ~Descriptor();
+  Descriptor(Descriptor&& other) noexcept : fd_(std::exchange(other.fd_, -1)) {}
+  Descriptor& operator=(Descriptor&& other) noexcept {
+    std::swap(fd_, other.fd_);
+    return *this;
+  }
+
+  int get() const { return fd_; }
+  bool is_open() const { return fd_ >= 0; }
+
+ private:
+  int fd_ = -1;
+};
+
+// Opens `path` close-on-exec, with the flags of open(2). Throws std::system_error with a remedy.
+Descriptor open_file(const std::string& path, int flags);
+
+// "PATH: what", with errno's text behind it and its remedy where there is a usual one.
+[[noreturn]] void throw_errno(int error, const std::string& path, const std::string& what);
+// "PATH: what".
+[[noreturn]] void refuse(const std::string& path, const std::string& what);
+
+}  // namespace nvmf::backend

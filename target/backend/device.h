@@ -1,0 +1,65 @@
+// What a namespace is made of: an SSD, a block device, a file, or memory.
+//
+// The control thread opens a device once; each reactor gets its own channel to it. What a device can do is in
+// DeviceInfo, fixed at opening.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "target/backend/engine.h"
+#include "target/core/io.h"
+
+namespace nvmf::backend {
+
+enum class DeviceKind : uint8_t {
+  Nvme,    // a namespace of an SSD by its generic character device, /dev/ngXnY
+  Block,   // a block device
+  File,    // a regular file; its length is the capacity
+  Memory,  // lost when the daemon ends
+};
+
+struct DeviceSpec {
+  DeviceKind kind = DeviceKind::Memory;
+  std::string path;            // absolute; not for Memory
+  uint64_t size_bytes = 0;     // Memory only: a multiple of block_bytes
+  uint32_t block_bytes = 512;  // File and Memory only: 512 or 4096
+};
+
+struct DeviceInfo {
+  uint8_t lba_shift = 9;  // 9 or 12
+  uint64_t block_count = 0;
+  bool supports_deallocate = false;
+  bool supports_write_zeroes = false;
+  bool volatile_write_cache = false;        // Flush means something
+  uint32_t optimal_io_boundary_blocks = 0;  // NOIOB; 0: none
+  uint32_t memory_alignment_bytes = 1;      // of Io::data's address, a power of two, at most 4096
+  std::array<uint8_t, 16> uuid{};           // all zero: the device has none
+  std::array<uint8_t, 16> nguid{};
+  std::array<uint8_t, 8> eui64{};
+  std::string serial;  // of the SSD, where it is known
+  std::string model;
+  std::optional<std::string> pci_address;  // of the SSD, as sysfs spells it: "0000:3b:00.0"
+  std::string description;                 // one line for the operator
+  std::vector<std::string> notes;          // what works less well than it could, and why
+};
+
+class Device {
+ public:
+  virtual ~Device() = default;
+  const DeviceInfo& info() const { return info_; }
+  // Before the engine's start(), or on its thread. The device must outlive the channel.
+  virtual std::unique_ptr<core::IoChannel> open_channel(UringEngine& engine) = 0;
+
+ protected:
+  DeviceInfo info_;
+};
+
+// Throws std::runtime_error or std::system_error: what, where, and what to do about it.
+std::unique_ptr<Device> open_device(const DeviceSpec& spec);
+
+}  // namespace nvmf::backend

@@ -1,0 +1,88 @@
+#include "target/backend/engine.h"
+
+#include <sys/uio.h>
+
+#include <cerrno>
+#include <system_error>
+
+namespace nvmf::backend {
+namespace {
+
+// NVMe passthrough needs 128-byte submission and 32-byte completion entries.
+constexpr unsigned kNeeded = IORING_SETUP_SQE128 | IORING_SETUP_CQE32 | IORING_SETUP_CQSIZE | IORING_SETUP_CLAMP;
+
+// From the best to what every kernel with NVMe passthrough knows. With DEFER_TASKRUN completions are worked off in our
+// own system calls instead of interrupting the thread.
+constexpr unsigned kWished[] = {
+    IORING_SETUP_SUBMIT_ALL | IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_R_DISABLED | IORING_SETUP_DEFER_TASKRUN |
+        IORING_SETUP_TASKRUN_FLAG,
+    IORING_SETUP_SUBMIT_ALL | IORING_SETUP_R_DISABLED | IORING_SETUP_COOP_TASKRUN | IORING_SETUP_TASKRUN_FLAG,
+    IORING_SETUP_SUBMIT_ALL | IORING_SETUP_R_DISABLED,
+};
+
+const char* remedy(int error) {
+  switch (error) {
+    case EPERM:
+      return "io_uring is forbidden here: set the sysctl kernel.io_uring_disabled to 0, or allow io_uring in the "
+             "container's seccomp profile";
+    case ENOSYS:
+      return "the kernel has no io_uring: CONFIG_IO_URING is needed";
+    case ENOMEM:
+      return "no memory for io_uring: raise the limit on locked memory (ulimit -l)";
+    case EINVAL:
+      return "the kernel's io_uring lacks 128-byte entries: Linux 5.19 or newer is needed";
+    default:
+      return "io_uring cannot be set up";
+  }
+}
+
+int create_ring(const EngineOptions& options, io_uring& ring) {
+  int error = -EINVAL;
+  for (const unsigned wished : kWished) {
+    io_uring_params params{};
+    params.flags = kNeeded | wished;
+    params.cq_entries = options.completion_entries;
+    error = io_uring_queue_init_params(options.submission_entries, &ring, &params);
+    if (error != -EINVAL) break;
+  }
+  return error;
+}
+
+}  // namespace
+
+UringEngine::UringEngine(const EngineOptions& options) {
+  if (const int error = create_ring(options, ring_); error < 0)
+    throw std::system_error(-error, std::generic_category(), remedy(-error));
+  if (io_uring_register_buffers_sparse(&ring_, options.max_buffers) == 0) buffers_free_ = options.max_buffers;
+  if (io_uring_register_files_sparse(&ring_, options.max_files) == 0) files_free_ = options.max_files;
+}
+
+UringEngine::~UringEngine() { io_uring_queue_exit(&ring_); }
+
+void UringEngine::start() {
+  // Not io_uring_enable_rings(), which Debian 12's liburing does not export.
+  if (const int error = io_uring_register(ring_.ring_fd, IORING_REGISTER_ENABLE_RINGS, nullptr, 0); error < 0)
+    throw std::system_error(-error, std::generic_category(), "cannot enable a reactor's io_uring");
+  io_uring_register_ring_fd(&ring_);  // spares each call the look-up of the ring's file; works without
+}
+
+void UringEngine::watch(int fd, void (*on_record)(void* context, uint64_t record), void* context) {
+  watches_.push_back(std::make_unique<Watch>(Watch{fd, on_record, context}));
+}
+
+int UringEngine::register_buffer(void* address, size_t length_bytes) {
+  if (buffers_free_ == 0) return -1;
+  const iovec buffer{address, length_bytes};
+  constexpr __u64 kNoTag = 0;
+  if (io_uring_register_buffers_update_tag(&ring_, buffers_used_, &buffer, &kNoTag, 1) != 1) return -1;
+  --buffers_free_;
+  return static_cast<int>(buffers_used_++);
+}
+
+FileReference UringEngine::register_file(int fd) {
+  if (files_free_ == 0 || io_uring_register_files_update(&ring_, files_used_, &fd, 1) != 1) return {fd, 0};
+  --files_free_;
+  return {static_cast<int>(files_used_++), IOSQE_FIXED_FILE};
+}
+
+}  // namespace nvmf::backend

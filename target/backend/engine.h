@@ -1,0 +1,113 @@
+// One io_uring per reactor: what channels put commands into, what hands them their completions, and where the reactor
+// sleeps.
+//
+// A completion finds its command through the pointer in its user data; the pointer's low bits say how to read the
+// result. Set-up is in engine.cpp, what runs per command in engine_datapath.cpp.
+#pragma once
+
+#include <liburing.h>
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <vector>
+
+#include "target/core/io.h"
+#include "target/core/reactor.h"
+
+namespace nvmf::backend {
+
+struct EngineOptions {
+  uint32_t submission_entries = 512;   // commands queued in one turn before one is cut short by a system call
+  uint32_t completion_entries = 8192;  // commands in flight that the kernel keeps no overflow list for
+  uint32_t max_buffers = 256;          // register_buffer()
+  uint32_t max_files = 1024;           // register_file()
+};
+
+// How a submission names its file: the index of a registered one, or the descriptor.
+struct FileReference {
+  int fd = -1;
+  uint8_t sqe_flags = 0;
+};
+
+// How a completion's result is to be read.
+enum class Result : uint64_t {
+  Command = 0,   // 0, or an NVMe status, or minus errno
+  Transfer = 1,  // bytes, all of Io::data or it is an error; or minus errno
+  Watch = 2,     // the engine's own
+};
+
+class UringEngine final : public core::IoEngine {
+ public:
+  // Throws std::system_error, with what to do about it, when the kernel has or allows no io_uring.
+  explicit UringEngine(const EngineOptions& options = {});
+  // Nothing may be in flight.
+  ~UringEngine() override;
+  UringEngine(const UringEngine&) = delete;
+  UringEngine& operator=(const UringEngine&) = delete;
+
+  void start() override;
+  unsigned poll() override;
+  void watch(int fd, void (*on_record)(void* context, uint64_t record), void* context) override;
+  void sleep(std::optional<uint32_t> timeout_us) override;
+
+  // Before start(), or on the reactor's thread. Pins the memory, so that no command has to: the index for
+  // Buffer::fixed_index, or -1 when the kernel refuses (controller memory buffers always; more than 1 GiB; the limit on
+  // locked memory) or the table is full. The memory must outlive the engine.
+  int register_buffer(void* address, size_t length_bytes);
+  // The same for a file: spares each command the look-up. Falls back to the descriptor. The file is kept open by the
+  // engine from then on.
+  FileReference register_file(int fd);
+
+  // For channels ---------------------------------------------------------------------------------------------------
+
+  // An entry to fill in; its first 64 bytes, at least, must all be written. Submits early when the ring is full. Null
+  // only when the kernel has no memory to take any: the command has to fail with kNoRoom.
+  io_uring_sqe* next_sqe() {
+    io_uring_sqe* const sqe = io_uring_get_sqe(&ring_);
+    return sqe != nullptr ? sqe : next_sqe_of_full_ring();
+  }
+  // Makes sure that the next `entries` (at most EngineOptions::submission_entries) go to the kernel together, as linked
+  // ones must. False as above.
+  bool make_room(uint32_t entries);
+  // NVMe: Command Interrupted, so that the host tries again.
+  static constexpr core::Status kNoRoom = NVME_SC_CMD_INTERRUPTED;
+
+  // The user data of an entry that completes `io`.
+  static uint64_t tag(core::Io& io, Result result) {
+    return reinterpret_cast<uintptr_t>(&io) | static_cast<uint64_t>(result);
+  }
+  // For an Io of several entries: begin_parts() before the first, then each entry with tag_part(), or end_part() for
+  // one that could not be queued. The Io is done when all have ended, with the first error. Uses Io::backend_word.
+  static void begin_parts(core::Io& io, uint32_t count) { io.backend_word = count; }
+  static uint64_t tag_part(core::Io& io) { return tag(io, Result::Command) | kPart; }
+  static void end_part(core::Io& io, core::Status status);
+
+ private:
+  static constexpr uint64_t kResultMask = 3;
+  static constexpr uint64_t kPart = 4;
+  static_assert(alignof(core::Io) >= 8, "the pointer's low three bits carry the tag");
+
+  struct Watch {
+    int fd;
+    void (*on_record)(void* context, uint64_t record);
+    void* context;
+    uint64_t record = 0;
+    bool reading = false;  // a READ of it is in flight
+  };
+
+  static void complete(const io_uring_cqe& cqe);
+  static void complete_watch(Watch& watch, int result);
+  io_uring_sqe* next_sqe_of_full_ring();
+  void read_watches();
+  unsigned reap();
+
+  io_uring ring_;
+  std::vector<std::unique_ptr<Watch>> watches_;
+  uint32_t buffers_free_ = 0;
+  uint32_t buffers_used_ = 0;
+  uint32_t files_free_ = 0;
+  uint32_t files_used_ = 0;
+};
+
+}  // namespace nvmf::backend

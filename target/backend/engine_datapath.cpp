@@ -1,0 +1,89 @@
+#include <cerrno>
+
+#include "target/backend/engine.h"
+#include "target/backend/status.h"
+
+namespace nvmf::backend {
+
+unsigned UringEngine::poll() {
+  // The kernel's words that it has completions to work off, or had no room to post them.
+  constexpr unsigned kWantsEntry = IORING_SQ_TASKRUN | IORING_SQ_CQ_OVERFLOW;
+  if (io_uring_sq_ready(&ring_) != 0)
+    io_uring_submit_and_get_events(&ring_);
+  else if ((IO_URING_READ_ONCE(*ring_.sq.kflags) & kWantsEntry) != 0)
+    io_uring_get_events(&ring_);
+  return reap();
+}
+
+void UringEngine::sleep(std::optional<uint32_t> timeout_us) {
+  read_watches();
+  io_uring_cqe* first = nullptr;
+  if (timeout_us) {
+    __kernel_timespec timeout{.tv_sec = *timeout_us / 1'000'000, .tv_nsec = *timeout_us % 1'000'000 * 1'000LL};
+    io_uring_submit_and_wait_timeout(&ring_, &first, 1, &timeout, nullptr);
+  } else {
+    io_uring_submit_and_wait(&ring_, 1);
+  }
+  reap();
+}
+
+void UringEngine::read_watches() {
+  for (const std::unique_ptr<Watch>& watch : watches_) {
+    if (watch->reading) continue;
+    io_uring_sqe* const sqe = next_sqe();
+    if (sqe == nullptr) return;
+    io_uring_prep_read(sqe, watch->fd, &watch->record, sizeof watch->record, 0);
+    sqe->user_data = reinterpret_cast<uintptr_t>(watch.get()) | static_cast<uint64_t>(Result::Watch);
+    watch->reading = true;
+  }
+}
+
+io_uring_sqe* UringEngine::next_sqe_of_full_ring() {
+  io_uring_submit(&ring_);
+  return io_uring_get_sqe(&ring_);
+}
+
+bool UringEngine::make_room(uint32_t entries) {
+  if (io_uring_sq_space_left(&ring_) < entries) io_uring_submit(&ring_);
+  return io_uring_sq_space_left(&ring_) >= entries;
+}
+
+unsigned UringEngine::reap() {
+  unsigned head;
+  unsigned count = 0;
+  io_uring_cqe* cqe;
+  io_uring_for_each_cqe(&ring_, head, cqe) {
+    complete(*cqe);
+    ++count;
+  }
+  io_uring_cq_advance(&ring_, count);
+  return count;
+}
+
+void UringEngine::complete(const io_uring_cqe& cqe) {
+  const uint64_t pointer = cqe.user_data & ~(kResultMask | kPart);
+  const auto result = static_cast<Result>(cqe.user_data & kResultMask);
+  if (result == Result::Watch) return complete_watch(*reinterpret_cast<Watch*>(pointer), cqe.res);
+
+  core::Io& io = *reinterpret_cast<core::Io*>(pointer);
+  const core::Status status =
+      result == Result::Transfer ? status_of_transfer(cqe.res, io.data.length_bytes) : status_of_command(cqe.res);
+  if ((cqe.user_data & kPart) != 0) return end_part(io, status);
+  io.done(io, status);
+}
+
+// backend_word: parts to come in the lower half, the first error above.
+void UringEngine::end_part(core::Io& io, core::Status status) {
+  if (!status.ok() && io.backend_word >> 32 == 0) io.backend_word |= uint64_t{status.value()} << 32;
+  --io.backend_word;
+  if (static_cast<uint32_t>(io.backend_word) != 0) return;
+  io.done(io, core::Status(static_cast<int>(io.backend_word >> 32)));
+}
+
+void UringEngine::complete_watch(Watch& watch, int result) {
+  // Anything but a record or a spurious wake-up means that the descriptor is dead: it is not read again.
+  watch.reading = result != sizeof watch.record && result != -EAGAIN && result != -EINTR;
+  if (result == sizeof watch.record) watch.on_record(watch.context, watch.record);
+}
+
+}  // namespace nvmf::backend

@@ -1,0 +1,23 @@
+// A namespace in memory, zero at first. Takes memory as it is written to, and gives back what is deallocated.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+
+#include "target/backend/device.h"
+
+namespace nvmf::backend {
+
+class MemoryDevice final : public Device {
+ public:
+  explicit MemoryDevice(const DeviceSpec& spec);
+  ~MemoryDevice() override;
+  std::unique_ptr<core::IoChannel> open_channel(UringEngine& engine) override;
+
+ private:
+  std::byte* memory_;
+  uint64_t size_bytes_;
+};
+
+}  // namespace nvmf::backend

@@ -1,0 +1,45 @@
+// NVMe passthrough: each command goes to the SSD as it is, through io_uring. On the data path.
+#pragma once
+
+#include <cstdint>
+
+#include "target/backend/engine.h"
+#include "target/core/io.h"
+
+struct nvme_uring_cmd;
+
+namespace nvmf::backend {
+
+struct NvmeGeometry {
+  uint32_t nsid = 1;
+  uint8_t lba_shift = 9;
+  bool flush_needed = true;  // false: no volatile write cache, Flush has nothing to do
+  // The most that one command may carry; longer ones are split. Multiples of 4 KiB.
+  uint32_t max_contiguous_bytes = 128u << 10;  // of memory that is contiguous for the device: a CMB
+  uint32_t max_scattered_bytes = 128u << 10;   // of any other, where every page may be a segment of its own
+  uint32_t max_write_zeroes_blocks = 65536;
+  uint32_t max_ranges = 256;  // of one Dataset Management command
+};
+
+class NvmeChannel final : public core::IoChannel {
+ public:
+  NvmeChannel(UringEngine& engine, int fd, const NvmeGeometry& geometry)
+      : engine_(engine), file_(engine.register_file(fd)), geometry_(geometry) {}
+
+  void submit(core::Io& io) override;
+
+ private:
+  void transfer(core::Io& io, uint8_t opcode);
+  void flush(core::Io& io);
+  void write_zeroes(core::Io& io);
+  void deallocate(core::Io& io);
+  void whole(core::Io& io, const nvme_uring_cmd& command);
+  void part(core::Io& io, const nvme_uring_cmd& command);
+  bool queue(const core::Io& io, const nvme_uring_cmd& command, uint64_t user_data);
+
+  UringEngine& engine_;
+  FileReference file_;
+  NvmeGeometry geometry_;
+};
+
+}  // namespace nvmf::backend

@@ -1,0 +1,126 @@
+#include "target/backend/nvme_identify.h"
+
+#include <linux/nvme_ioctl.h>
+#include <sys/ioctl.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+
+#include "target/backend/descriptor.h"
+
+namespace nvmf::backend {
+namespace {
+
+// CNS values, Figure 273.
+constexpr uint32_t kNamespace = 0x00;
+constexpr uint32_t kController = 0x01;
+constexpr uint32_t kNamespaceDescriptors = 0x03;
+constexpr uint32_t kNvmController = 0x06;
+
+constexpr uint8_t kProtectionType = 0x7;  // of DPS
+constexpr std::byte kNvmCommandSet{0};
+
+// The result of the ioctl: 0, an NVMe status, or minus errno.
+template <typename Data>
+int identify(int fd, uint32_t nsid, uint32_t cns, Data& data) {
+  static_assert(sizeof(Data) == 4096);
+  nvme_passthru_cmd command{};
+  command.opcode = nvme_admin_identify;
+  command.nsid = nsid;
+  command.addr = reinterpret_cast<uintptr_t>(&data);
+  command.data_len = sizeof data;
+  command.cdw10 = cns;
+  const int result = ioctl(fd, NVME_IOCTL_ADMIN_CMD, &command);
+  return result < 0 ? -errno : result;
+}
+
+template <typename Data>
+void must_identify(int fd, uint32_t nsid, uint32_t cns, Data& data, const std::string& path, const char* what) {
+  const int result = identify(fd, nsid, cns, data);
+  if (result < 0) throw_errno(-result, path, std::string("cannot identify the ") + what);
+  if (result > 0)
+    refuse(path,
+           std::string("the SSD refused to identify the ") + what + " (NVMe status " + std::to_string(result) + ")");
+}
+
+const nvme_lbaf& format_of(const nvme_id_ns& space) {
+  const unsigned index = (space.flbas & NVME_NS_FLBAS_LOWER_MASK) | (space.flbas & NVME_NS_FLBAS_HIGHER_MASK) >> 1;
+  return space.lbaf[index];
+}
+
+// The identifier of one type in the descriptor list; empty when it is not there.
+std::span<const std::byte> descriptor(std::span<const std::byte> list, uint8_t type) {
+  constexpr size_t kHeader = sizeof(nvme_ns_id_desc);
+  for (size_t at = 0; at + kHeader <= list.size();) {
+    nvme_ns_id_desc header;
+    std::memcpy(&header, &list[at], kHeader);
+    if (header.nidl == 0 || at + kHeader + header.nidl > list.size()) break;
+    if (header.nidt == type) return list.subspan(at + kHeader, header.nidl);
+    at += kHeader + header.nidl;
+  }
+  return {};
+}
+
+template <size_t N>
+void copy_identifier(std::span<const std::byte> from, std::array<uint8_t, N>& to) {
+  if (from.size() == N) std::memcpy(to.data(), from.data(), N);
+}
+
+std::string without_padding(const char* text, size_t length) {
+  const std::string padded(text, length);
+  const size_t end = padded.find_last_not_of(std::string(" \0", 2));
+  return end == std::string::npos ? std::string() : padded.substr(0, end + 1);
+}
+
+}  // namespace
+
+NvmeIdentity identify(int fd, uint32_t nsid, const std::string& path) {
+  NvmeIdentity identity;
+  must_identify(fd, 0, kController, identity.controller, path, "controller");
+  must_identify(fd, nsid, kNamespace, identity.space, path, "namespace");
+  // Older SSDs have neither of these.
+  if (identify(fd, nsid, kNamespaceDescriptors, identity.descriptors) != 0) identity.descriptors = {};
+  nvme_id_ctrl_nvm limits{};
+  if (identify(fd, 0, kNvmController, limits) == 0) identity.limits = limits;
+  return identity;
+}
+
+std::optional<std::string> refusal(const NvmeIdentity& identity) {
+  const nvme_lbaf& format = format_of(identity.space);
+  const auto command_set = descriptor(identity.descriptors, NVME_NIDT_CSI);
+  if (!command_set.empty() && command_set[0] != kNvmCommandSet)
+    return "it is a zoned or key-value namespace; only those of the NVM command set are supported";
+  if (identity.space.nsze == 0) return "the namespace is not active: attach it to the controller (nvme attach-ns)";
+  if (format.ms != 0 || (identity.space.dps & kProtectionType) != 0)
+    return "it is formatted with metadata or protection information; format it without (nvme format --lbaf)";
+  if (format.ds != 9 && format.ds != 12)
+    return "it is formatted with blocks of 2^" + std::to_string(format.ds) + " bytes; 512 and 4096 are supported";
+  return std::nullopt;
+}
+
+void describe(const NvmeIdentity& identity, DeviceInfo& info) {
+  const nvme_id_ctrl& controller = identity.controller;
+  const nvme_id_ns& space = identity.space;
+  info.lba_shift = format_of(space).ds;
+  info.block_count = space.nsze;
+  info.supports_deallocate = (controller.oncs & NVME_CTRL_ONCS_DSM) != 0;
+  info.supports_write_zeroes = (controller.oncs & NVME_CTRL_ONCS_WRITE_ZEROES) != 0;
+  info.volatile_write_cache = (controller.vwc & NVME_CTRL_VWC_PRESENT) != 0;
+  info.optimal_io_boundary_blocks = space.noiob;
+  std::memcpy(info.nguid.data(), space.nguid, sizeof space.nguid);
+  std::memcpy(info.eui64.data(), space.eui64, sizeof space.eui64);
+  copy_identifier(descriptor(identity.descriptors, NVME_NIDT_UUID), info.uuid);
+  copy_identifier(descriptor(identity.descriptors, NVME_NIDT_NGUID), info.nguid);
+  copy_identifier(descriptor(identity.descriptors, NVME_NIDT_EUI64), info.eui64);
+  info.serial = without_padding(controller.sn, sizeof controller.sn);
+  info.model = without_padding(controller.mn, sizeof controller.mn);
+}
+
+std::optional<uint64_t> max_transfer_bytes(const nvme_id_ctrl& controller) {
+  constexpr uint64_t kSmallestPage = 4096;  // CAP.MPSMIN, which MDTS counts in, is this or more
+  if (controller.mdts == 0 || controller.mdts > 32) return std::nullopt;
+  return kSmallestPage << controller.mdts;
+}
+
+}  // namespace nvmf::backend

@@ -1,0 +1,34 @@
+// What an SSD says about itself and one of its namespaces: NVMe Base 2.0, section 5.17 (Identify).
+#pragma once
+
+#include <cstddef>
+#include <optional>
+#include <span>
+#include <string>
+
+#include "target/backend/device.h"
+#include "target/nvme/types.h"
+
+namespace nvmf::backend {
+
+struct NvmeIdentity {
+  nvme_id_ctrl controller{};
+  nvme_id_ns space{};
+  std::optional<nvme_id_ctrl_nvm> limits;     // from NVMe 2.0 on
+  std::array<std::byte, 4096> descriptors{};  // Namespace Identification Descriptor list; zeroes: none
+};
+
+// Asks the SSD through its generic device (NVME_IOCTL_ADMIN_CMD). Throws std::system_error or std::runtime_error.
+NvmeIdentity identify(int fd, uint32_t nsid, const std::string& path);
+
+// Why the namespace cannot be served, for the operator; none when it can: metadata, a block size other than 512 or
+// 4096, or another command set than NVM.
+std::optional<std::string> refusal(const NvmeIdentity& identity);
+
+// Fills in everything of `info` that Identify knows.
+void describe(const NvmeIdentity& identity, DeviceInfo& info);
+
+// The longest transfer of one command, in bytes, from MDTS; none when it has no bound.
+std::optional<uint64_t> max_transfer_bytes(const nvme_id_ctrl& controller);
+
+}  // namespace nvmf::backend

@@ -1,0 +1,85 @@
+#include "target/backend/sysfs.h"
+
+#include <charconv>
+#include <cstdio>
+#include <filesystem>
+#include <fstream>
+#include <set>
+
+namespace nvmf::backend::sysfs {
+namespace {
+
+namespace fs = std::filesystem;
+
+// DOMAIN:BUS:DEVICE.FUNCTION
+bool is_pci_address(const std::string& name) {
+  unsigned part[4];
+  int used = 0;
+  return std::sscanf(name.c_str(), "%8x:%2x:%2x.%1x%n", &part[0], &part[1], &part[2], &part[3], &used) == 4 &&
+         static_cast<size_t>(used) == name.size();
+}
+
+// The device nearest to the disk: bridges stand before it in the path.
+std::optional<std::string> last_pci_address(const fs::path& path) {
+  std::optional<std::string> found;
+  for (const fs::path& part : path)
+    if (is_pci_address(part.string())) found = part.string();
+  return found;
+}
+
+// A multipath disk hangs below its subsystem, which has links to its controllers.
+std::optional<std::string> pci_address_of_subsystem(const fs::path& subsystem) {
+  std::set<std::string> addresses;
+  std::error_code error;
+  for (const fs::directory_entry& entry : fs::directory_iterator(subsystem, error)) {
+    if (!entry.is_symlink(error)) continue;
+    const auto address = read_text(entry.path() / "address");
+    if (address && is_pci_address(*address)) addresses.insert(*address);
+  }
+  if (addresses.size() != 1) return std::nullopt;
+  return *addresses.begin();
+}
+
+}  // namespace
+
+std::optional<std::string> read_text(const std::string& path) {
+  std::ifstream file(path);
+  std::string line;
+  if (!file || !std::getline(file, line)) return std::nullopt;
+  return line;
+}
+
+std::optional<uint64_t> read_number(const std::string& path) {
+  const auto text = read_text(path);
+  uint64_t number = 0;
+  if (!text || std::from_chars(text->data(), text->data() + text->size(), number).ec != std::errc())
+    return std::nullopt;
+  return number;
+}
+
+std::optional<std::string> block_queue(unsigned major, unsigned minor, const std::string& root) {
+  const fs::path device = fs::path(root) / "dev/block" / (std::to_string(major) + ":" + std::to_string(minor));
+  std::error_code error;
+  const fs::path directory = fs::canonical(device, error);
+  if (error) return std::nullopt;
+  for (const fs::path& disk : {directory, directory.parent_path()})
+    if (fs::is_directory(disk / "queue", error)) return (disk / "queue").string();
+  return std::nullopt;
+}
+
+std::optional<std::string> block_queue_of_generic(const std::string& name, const std::string& root) {
+  if (name.substr(0, 2) != "ng") return std::nullopt;
+  const fs::path queue = fs::path(root) / "class/block" / ("nvme" + name.substr(2)) / "queue";
+  std::error_code error;
+  return fs::is_directory(queue, error) ? std::optional(queue.string()) : std::nullopt;
+}
+
+std::optional<std::string> pci_address(const std::string& directory) {
+  std::error_code error;
+  const fs::path path = fs::canonical(directory, error);
+  if (error) return std::nullopt;
+  if (auto address = last_pci_address(path)) return address;
+  return pci_address_of_subsystem(path.parent_path());
+}
+
+}  // namespace nvmf::backend::sysfs

@@ -1,0 +1,27 @@
+// What sysfs tells about disks. Every function takes the place where sysfs is mounted, so that tests can build their
+// own.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+
+namespace nvmf::backend::sysfs {
+
+inline constexpr char kRoot[] = "/sys";
+
+// An attribute file's text without the line's end; none when it is not there.
+std::optional<std::string> read_text(const std::string& path);
+std::optional<uint64_t> read_number(const std::string& path);
+
+// The directory of a block device's request queue (of the whole disk, for a partition); none for no block device.
+std::optional<std::string> block_queue(unsigned major, unsigned minor, const std::string& root = kRoot);
+
+// The same for the disk beside an NVMe generic device: "ng0n1" stands beside "nvme0n1".
+std::optional<std::string> block_queue_of_generic(const std::string& name, const std::string& root = kRoot);
+
+// The PCI address ("0000:3b:00.0") of the one controller behind a disk or generic device, given its directory in sysfs
+// (links are followed). None for a device that is not on PCI, or that several controllers serve.
+std::optional<std::string> pci_address(const std::string& directory);
+
+}  // namespace nvmf::backend::sysfs

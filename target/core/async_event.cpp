@@ -1,0 +1,103 @@
+#include "target/core/async_event.h"
+
+#include <algorithm>
+#include <iterator>
+
+#include "target/core/command.h"
+#include "target/core/controller.h"
+#include "target/core/queue.h"
+
+namespace nvmf::core {
+namespace {
+
+// Completion dword 0, Figures 145 to 150, and the feature's bit that the host enables the event with.
+struct EventType {
+  uint8_t type;
+  uint8_t information;
+  uint8_t log_page;
+  uint32_t configuration;
+};
+
+// By AsyncEvent.
+constexpr EventType kEvents[] = {
+    {NVME_AER_NOTICE, NVME_AER_NOTICE_NS_CHANGED, NVME_LOG_LID_CHANGED_NS,
+     NVME_FEATURE_AENCFG_NOTICE_NAMESPACE_ATTRIBUTES},
+    {NVME_AER_NOTICE, NVME_AER_NOTICE_DISC_CHANGED, NVME_LOG_LID_DISCOVER,
+     static_cast<uint32_t>(NVME_FEATURE_AENCFG_NOTICE_DISCOVERY_CHANGE)},
+};
+
+constexpr uint32_t bit_of(size_t event) { return 1u << event; }
+
+constexpr uint32_t completion_dword(const EventType& event) {
+  return uint32_t{event.type} | uint32_t{event.information} << 8 | uint32_t{event.log_page} << 16;
+}
+
+void execute_async_event_request(Request& request) {
+  if (request.queue->controller->events().park(request)) return;
+  finish(request, command_specific(NVME_SC_ASYNC_LIMIT).do_not_retry());
+}
+
+}  // namespace
+
+Status parse_async_event_request(Request& request) {
+  request.awaits_event = true;
+  return ready_to_execute(request, execute_async_event_request);
+}
+
+bool AsyncEvents::park(Request& request) {
+  if (parked_count_ == parked_.size()) return false;
+  parked_[parked_count_++] = &request;
+  report();
+  return true;
+}
+
+void AsyncEvents::post(AsyncEvent event) {
+  const auto index = static_cast<size_t>(event);
+  if ((configuration_ & kEvents[index].configuration) == 0) return;
+  pending_ |= bit_of(index);
+  report();
+}
+
+void AsyncEvents::log_page_read(uint8_t log_page) {
+  for (size_t i = 0; i < std::size(kEvents); ++i) {
+    if (kEvents[i].log_page == log_page) reported_ &= ~bit_of(i);
+  }
+  report();
+}
+
+bool AsyncEvents::abort(uint16_t cid) {
+  for (uint32_t i = 0; i < parked_count_; ++i) {
+    if (parked_[i]->sqe->cid != cid) continue;
+    finish(take(i), NVME_SC_ABORT_REQ);
+    return true;
+  }
+  return false;
+}
+
+void AsyncEvents::reset(Status status) {
+  pending_ = 0;
+  reported_ = 0;
+  while (parked_count_ > 0) finish(take(0), status);
+}
+
+void AsyncEvents::report() {
+  for (size_t i = 0; i < std::size(kEvents) && parked_count_ > 0; ++i) {
+    if ((pending_ & ~reported_ & bit_of(i)) == 0) continue;
+    pending_ &= ~bit_of(i);
+    reported_ |= bit_of(i);
+    finish(take(0), kSuccess, completion_dword(kEvents[i]));
+  }
+}
+
+Request& AsyncEvents::take(uint32_t index) {
+  Request& request = *parked_[index];
+  std::move(parked_.begin() + index + 1, parked_.begin() + parked_count_, parked_.begin() + index);
+  --parked_count_;
+  return request;
+}
+
+void drop_parked(Queue& queue) {
+  if (queue.qid == 0 && queue.controller != nullptr) queue.controller->events().reset(NVME_SC_ABORT_QUEUE);
+}
+
+}  // namespace nvmf::core

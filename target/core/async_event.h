@@ -1,0 +1,48 @@
+// Asynchronous events of one controller: NVMe Base 2.0, section 5.2. Control thread.
+#pragma once
+
+#include <array>
+#include <cstdint>
+
+#include "target/core/limits.h"
+#include "target/core/status.h"
+
+namespace nvmf::core {
+
+struct Request;
+
+enum class AsyncEvent : uint8_t { NamespaceAttributeChanged, DiscoveryLogChanged };
+
+class AsyncEvents {
+ public:
+  // `supported`: the bits of the Asynchronous Event Configuration feature that the host may set.
+  explicit AsyncEvents(uint32_t supported) : supported_(supported) {}
+
+  // An Asynchronous Event Request. False: the limit is reached, the request stays the caller's.
+  bool park(Request& request);
+  // Reports the event unless the host has masked it; coalesced with one of its kind that the host has not seen yet.
+  void post(AsyncEvent event);
+  // The host has read `log_page` and does not want the event retained: its events may be reported again.
+  void log_page_read(uint8_t log_page);
+  // Aborts the parked request with this command identifier. False: there is none.
+  bool abort(uint16_t cid);
+  // Finishes all parked requests; forgets what was to be reported.
+  void reset(Status status);
+
+  uint32_t supported() const { return supported_; }
+  uint32_t configuration() const { return configuration_; }
+  void configure(uint32_t configuration) { configuration_ = configuration; }
+
+ private:
+  void report();
+  Request& take(uint32_t index);
+
+  uint32_t supported_;
+  uint32_t configuration_ = 0;
+  uint32_t pending_ = 0;   // bit per AsyncEvent: happened, not reported
+  uint32_t reported_ = 0;  // reported, its log page not read: masked
+  uint32_t parked_count_ = 0;
+  std::array<Request*, limits::kMaxAsyncEvents> parked_{};  // oldest first
+};
+
+}  // namespace nvmf::core

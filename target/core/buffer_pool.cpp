@@ -1,0 +1,147 @@
+#include "target/core/buffer_pool.h"
+
+#include <algorithm>
+#include <bit>
+#include <cassert>
+
+#include "target/core/limits.h"
+#include "target/core/request.h"
+
+namespace nvmf::core {
+namespace {
+
+constexpr uint32_t kPage = limits::kPageBytes;
+
+uint32_t pages_for(uint32_t length_bytes) { return length_bytes == 0 ? 1 : (length_bytes - 1) / kPage + 1; }
+
+uint8_t order_for(uint32_t pages) { return static_cast<uint8_t>(std::bit_width(pages - 1)); }
+
+uint32_t largest_buffer(uint32_t region_bytes, uint32_t max_buffer_bytes) {
+  const uint32_t pages = std::min(region_bytes, max_buffer_bytes) / kPage;
+  return std::bit_floor(pages) * kPage;
+}
+
+}  // namespace
+
+BufferPool::BufferPool(const Buffer& region, uint32_t max_buffer_bytes)
+    : region_(region),
+      size_bytes_(region.length_bytes / kPage * kPage),
+      max_buffer_bytes_(largest_buffer(region.length_bytes, max_buffer_bytes)),
+      max_order_(max_buffer_bytes_ == 0 ? uint8_t{0} : order_for(max_buffer_bytes_ / kPage)),
+      pages_(size_bytes_ / kPage),
+      free_heads_(max_order_ + 1u, kNone) {
+  assert(reinterpret_cast<uintptr_t>(region.address) % kPage == 0);
+  if (max_buffer_bytes_ == 0) return;
+  // From the end, so that the blocks that are handed out first lie at the start. A block of 2^k pages starts at a
+  // multiple of 2^k: the largest ones at the front, what remains in smaller ones behind them.
+  uint32_t end = static_cast<uint32_t>(pages_.size());
+  while (end != 0) {
+    const auto order = std::min<uint8_t>(static_cast<uint8_t>(std::countr_zero(end)), max_order_);
+    end -= 1u << order;
+    push_free(end, order);
+  }
+}
+
+bool BufferPool::allocate(uint32_t length_bytes, Buffer& buffer) {
+  if (length_bytes > max_buffer_bytes_ || max_buffer_bytes_ == 0) return false;
+  const uint8_t wanted = order_for(pages_for(length_bytes));
+  uint8_t order = wanted;
+  while (order <= max_order_ && free_heads_[order] == kNone) ++order;
+  if (order > max_order_) return false;
+
+  const uint32_t page = free_heads_[order];
+  unlink_free(page);
+  while (order > wanted) {
+    --order;
+    push_free(page + (1u << order), order);
+  }
+  pages_[page].order = wanted;
+  used_.add(uint64_t{kPage} << wanted);
+
+  buffer = region_;
+  buffer.address = region_.address + size_t{page} * kPage;
+  buffer.length_bytes = length_bytes;
+  buffer.pool = this;
+  return true;
+}
+
+void BufferPool::release(const Buffer& buffer) {
+  assert(buffer.pool == this);
+  auto page = static_cast<uint32_t>(static_cast<size_t>(buffer.address - region_.address) / kPage);
+  assert(page < pages_.size() && !pages_[page].free);
+  uint8_t order = pages_[page].order;
+  used_.add(-(uint64_t{kPage} << order));
+
+  for (; order < max_order_; ++order) {
+    const uint32_t buddy = page ^ (1u << order);
+    if (buddy >= pages_.size() || !pages_[buddy].free || pages_[buddy].order != order) break;
+    unlink_free(buddy);
+    page = std::min(page, buddy);
+  }
+  push_free(page, order);
+}
+
+void BufferPool::push_free(uint32_t page, uint8_t order) {
+  uint32_t& head = free_heads_[order];
+  if (head != kNone) pages_[head].previous = page;
+  pages_[page] = {.next = head, .previous = kNone, .order = order, .free = true};
+  head = page;
+}
+
+void BufferPool::unlink_free(uint32_t page) {
+  Page& block = pages_[page];
+  (block.previous == kNone ? free_heads_[block.order] : pages_[block.previous].next) = block.next;
+  if (block.next != kNone) pages_[block.next].previous = block.previous;
+  block.free = false;
+}
+
+void BufferPool::wait(Request& request) {
+  request.next_waiter = nullptr;
+  request.last_waiter = &request;
+  for (Request* turn = turn_first_; turn != nullptr; turn = turn->next_turn) {
+    if (turn->queue != request.queue) continue;
+    turn->last_waiter->next_waiter = &request;
+    turn->last_waiter = &request;
+    return;
+  }
+  append_turn(request);
+}
+
+Request* BufferPool::first_waiter() const { return turn_first_; }
+
+void BufferPool::take_waiter() {
+  Request* const taken = turn_first_;
+  assert(taken != nullptr);
+  turn_first_ = taken->next_turn;
+  if (turn_first_ == nullptr) turn_last_ = nullptr;
+  Request* const next = taken->next_waiter;
+  if (next == nullptr) return;
+  next->last_waiter = taken->last_waiter;
+  append_turn(*next);
+}
+
+void BufferPool::append_turn(Request& request) {
+  request.next_turn = nullptr;
+  (turn_last_ == nullptr ? turn_first_ : turn_last_->next_turn) = &request;
+  turn_last_ = &request;
+}
+
+void BufferPool::drop_waiters(Queue& queue, void (*dropped)(Request&)) {
+  Request* previous = nullptr;
+  Request* turn = turn_first_;
+  while (turn != nullptr && turn->queue != &queue) {
+    previous = turn;
+    turn = turn->next_turn;
+  }
+  if (turn == nullptr) return;
+  (previous == nullptr ? turn_first_ : previous->next_turn) = turn->next_turn;
+  if (turn_last_ == turn) turn_last_ = previous;
+
+  while (turn != nullptr) {
+    Request* const next = turn->next_waiter;  // dropping may reuse the request
+    dropped(*turn);
+    turn = next;
+  }
+}
+
+}  // namespace nvmf::core

@@ -1,0 +1,186 @@
+// Connect command: NVMe Base 2.0, section 6.3.
+#include <cstring>
+
+#include "target/core/command.h"
+#include "target/core/controller.h"
+#include "target/core/fabrics.h"
+#include "target/core/queue.h"
+#include "target/core/subsystem.h"
+#include "target/core/target.h"
+#include "target/nvme/fabrics.h"
+
+namespace nvmf::core {
+namespace {
+
+using nvme::ConnectCommand;
+
+const ConnectCommand& connect_command(const Request& request) {
+  return reinterpret_cast<const ConnectCommand&>(*request.sqe);
+}
+
+// Connect Invalid Parameters; the completion's dword 0 tells where: IPO, and in IATTR whether in the data.
+Status invalid_in_command(Request& request, size_t offset) {
+  request.cqe.result = offset;
+  request.error_location = static_cast<uint16_t>(offset);
+  return command_specific(NVME_SC_CONNECT_INVALID_PARAM).do_not_retry();
+}
+
+// Not marked Do Not Retry: a subsystem or controller that is not there may come back, and a host that is told not to
+// retry forgets the target for good.
+Status invalid_in_data(Request& request, size_t offset) {
+  request.cqe.result = offset | uint64_t{nvme::kIattrInData} << 16;
+  return command_specific(NVME_SC_CONNECT_INVALID_PARAM);
+}
+
+// An NQN in Connect data: terminated within its 256 bytes. Empty when it is not, or is too long.
+template <size_t size>
+std::string nqn_from(const char (&field)[size]) {
+  constexpr size_t kMaxNqnLength = 223;
+  const size_t length = strnlen(field, size);
+  return length <= kMaxNqnLength ? std::string(field, length) : std::string();
+}
+
+// A Connect on the control thread: what the host asks for, and why it is refused.
+class Connection {
+ public:
+  explicit Connection(Request& request) : request_(request), queue_(*request.queue) {
+    std::memcpy(&data_, request.data.address, sizeof(data_));
+    host_.nqn = nqn_from(data_.hostnqn);
+    std::memcpy(host_.id.data(), data_.hostid, host_.id.size());
+  }
+
+  Status make() {
+    const Status status = queue_.qid == 0 ? connect_admin() : connect_io();
+    report(status);
+    return status;
+  }
+
+ private:
+  Status find_subsystem() {
+    if (host_.nqn.empty()) return refuse_data(offsetof(nvmf_connect_data, hostnqn), "the host NQN is not valid");
+    const std::string nqn = nqn_from(data_.subsysnqn);
+    subsystem_ = queue_.target->find_subsystem(nqn);
+    if (subsystem_ == nullptr || !subsystem_->is_on_port(queue_.link->port_id())) {
+      return refuse_data(offsetof(nvmf_connect_data, subsysnqn), "this port has no subsystem «" + nqn + "»");
+    }
+    if (!subsystem_->allows(host_.nqn)) {
+      reason_ = "the host is not allowed on subsystem " + nqn;
+      return command_specific(NVME_SC_CONNECT_INVALID_HOST).do_not_retry();
+    }
+    return kSuccess;
+  }
+
+  Status connect_admin() {
+    if (const Status status = find_subsystem(); !status.ok()) return status;
+    if (data_.cntlid != nvme::kCntlidDynamic) {
+      return refuse_data(offsetof(nvmf_connect_data, cntlid), "controllers are dynamic: CNTLID must be FFFFh");
+    }
+    if (host_.id == std::array<uint8_t, 16>{}) {
+      return refuse_data(offsetof(nvmf_connect_data, hostid), "the host identifier is zero");
+    }
+    controller_ = subsystem_->create_controller(host_, queue_, connect_command(request_).kato_ms);
+    if (controller_ == nullptr) {
+      reason_ = "subsystem " + subsystem_->nqn() + " has all the controllers it may have";
+      return command_specific(NVME_SC_CONNECT_CTRL_BUSY);
+    }
+    return kSuccess;
+  }
+
+  Status connect_io() {
+    if (const Status status = find_subsystem(); !status.ok()) return status;
+    controller_ = subsystem_->find_controller(data_.cntlid);
+    if (controller_ == nullptr) {
+      return refuse_data(offsetof(nvmf_connect_data, cntlid), "there is no controller " + std::to_string(data_.cntlid));
+    }
+    if (controller_->host().nqn != host_.nqn) {
+      return refuse_data(offsetof(nvmf_connect_data, hostnqn), "the controller is another host's");
+    }
+    if (controller_->host().id != host_.id) {
+      return refuse_data(offsetof(nvmf_connect_data, hostid), "the controller has another host identifier");
+    }
+    if (queue_.qid > controller_->granted_io_queues()) {
+      return refuse_command(offsetof(ConnectCommand, qid), "the controller was granted fewer I/O queues");
+    }
+    if (!controller_->ready()) return refuse_sequence("the controller is not enabled");
+    if (controller_->has_io_queue(queue_.qid)) return refuse_sequence("the controller has this queue already");
+    queue_.namespaces = queue_.link->io_namespaces(*subsystem_);
+    controller_->add_io_queue(queue_);
+    return kSuccess;
+  }
+
+  Status refuse_data(size_t offset, std::string reason) {
+    reason_ = std::move(reason);
+    return invalid_in_data(request_, offset);
+  }
+  Status refuse_command(size_t offset, std::string reason) {
+    reason_ = std::move(reason);
+    return invalid_in_command(request_, offset);
+  }
+  Status refuse_sequence(std::string reason) {
+    reason_ = std::move(reason);
+    return command_sequence_error();
+  }
+
+  void report(Status status) {
+    if (status.ok()) request_.cqe.result = controller_->cntlid();
+    if (!status.ok()) {
+      queue_.target->event(Target::Severity::Warning, "refused Connect of queue " + std::to_string(queue_.qid) +
+                                                          ", host " + host_.nqn + " (" + queue_.link->peer() +
+                                                          "): " + reason_);
+    } else if (queue_.qid == 0) {
+      queue_.target->event(Target::Severity::Info, "connected " + controller_->description());
+    }
+  }
+
+  Request& request_;
+  Queue& queue_;
+  nvmf_connect_data data_;
+  HostIdentity host_;
+  Subsystem* subsystem_ = nullptr;
+  Controller* controller_ = nullptr;
+  std::string reason_;
+};
+
+// Back on the queue's thread. The status has travelled in the completion entry that finish() completes.
+void finish_connect(Message& message) {
+  Request& request = request_of(message);
+  Queue& queue = *request.queue;
+  const ConnectCommand& command = connect_command(request);
+  const Status status(request.cqe.status);
+  queue.connect_forwarded = false;
+  if (status.ok()) {
+    queue.connected = true;
+    queue.size = static_cast<uint16_t>(command.sqsize_z + 1);
+    queue.flow_control = (command.cattr & nvme::kCattrDisableSqFlowControl) == 0;
+  }
+  finish(request, status);
+}
+
+void connect_on_control(Message& message) {
+  Request& request = request_of(message);
+  request.cqe.status = Connection(request).make().value();
+  hop_back(request, finish_connect);
+}
+
+// A second Connect may have been parsed before the first was executed.
+void execute_connect(Request& request) {
+  Queue& queue = *request.queue;
+  if (queue.connected || queue.connect_forwarded) return finish(request, command_sequence_error());
+  queue.connect_forwarded = true;
+  hop_to_control(request, connect_on_control);
+}
+
+}  // namespace
+
+Status parse_connect(Request& request) {
+  const Queue& queue = *request.queue;
+  const ConnectCommand& command = connect_command(request);
+  if (command.recfmt != 0) return command_specific(NVME_SC_CONNECT_FORMAT).do_not_retry();
+  if (command.qid != queue.qid) return invalid_in_command(request, offsetof(ConnectCommand, qid));
+  if (command.sqsize_z == 0 || command.sqsize_z >= queue.depth) {
+    return invalid_in_command(request, offsetof(ConnectCommand, sqsize_z));
+  }
+  return ready_to_receive(request, sizeof(nvmf_connect_data), execute_connect);
+}
+
+}  // namespace nvmf::core

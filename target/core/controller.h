@@ -1,0 +1,103 @@
+// A controller: the association of one host with one subsystem, from the admin queue's Connect until its last queue has
+// closed. NVMe Base 2.0, sections 3.1, 3.3 and 3.5 to 3.7. Control thread only.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "target/core/async_event.h"
+#include "target/core/command.h"
+#include "target/core/error_log.h"
+#include "target/core/features.h"
+#include "target/core/keep_alive.h"
+#include "target/core/properties.h"
+#include "target/core/status.h"
+
+namespace nvmf::core {
+
+class Subsystem;
+class Target;
+struct Queue;
+
+struct HostIdentity {
+  std::string nqn;
+  std::array<uint8_t, 16> id{};
+  friend bool operator==(const HostIdentity&, const HostIdentity&) = default;
+};
+
+class Controller {
+ public:
+  // `kato_ms` as in Connect. The admin queue outlives the controller or is told to it with remove_queue().
+  Controller(Subsystem& subsystem, uint16_t cntlid, HostIdentity host, Queue& admin_queue, uint32_t kato_ms);
+  Controller(const Controller&) = delete;
+  Controller& operator=(const Controller&) = delete;
+
+  Subsystem& subsystem() const { return subsystem_; }
+  ControllerTypes type() const { return type_; }
+  uint16_t cntlid() const { return cntlid_; }
+  const HostIdentity& host() const { return host_; }
+  uint16_t port_id() const { return port_id_; }
+  const std::string& peer() const { return peer_; }
+  // For messages: «host NQN (address), subsystem NQN, controller 3».
+  std::string description() const;
+
+  // Commands may run: enabled, not shut down, not failed.
+  bool ready() const { return properties_.ready(); }
+  const Properties& properties() const { return properties_; }
+  void write_cc(uint32_t cc);
+  // Fatal: CSTS.CFS, and every queue is disconnected for `reason`.
+  void fail(const std::string& reason);
+
+  Queue* admin_queue() const { return admin_queue_; }
+  // I/O queue identifiers run from 1 to this: Number of Queues.
+  uint16_t granted_io_queues() const { return granted_io_queues_; }
+  void grant_io_queues(uint16_t count) { granted_io_queues_ = count; }
+  unsigned io_queue_count() const;
+  bool has_io_queue(uint16_t qid) const;
+  void add_io_queue(Queue& queue);
+  // The queue has closed or was disconnected by its host. The admin queue takes all others with it.
+  void remove_queue(Queue& queue);
+  bool has_queues() const { return admin_queue_ != nullptr || io_queue_count() > 0; }
+
+  AsyncEvents& events() { return events_; }
+  ErrorLog& errors() { return errors_; }
+  // The same, with what the I/O queues have noted since.
+  ErrorLog& collect_errors();
+  FeatureValues& features() { return features_; }
+
+  const KeepAlive& keep_alive() const { return keep_alive_; }
+  void set_keep_alive(uint32_t kato_ms, KeepAlive::Clock::time_point now);
+  void restart_keep_alive(KeepAlive::Clock::time_point now);
+  // The deadline has passed. A command since the last look restarts the timer; none: fails the controller.
+  void keep_alive_due(KeepAlive::Clock::time_point now);
+
+  // A namespace appeared, changed or went: the event, and the Changed Namespace List.
+  void namespace_changed(uint32_t nsid);
+  std::vector<uint32_t>& changed_namespaces() { return changed_namespaces_; }
+
+ private:
+  template <typename Action>
+  void for_each_queue(Action action);
+  void set_ready(bool ready);
+  void disconnect_io_queues(const std::string& reason);
+
+  Subsystem& subsystem_;
+  ControllerTypes type_;
+  uint16_t cntlid_;
+  HostIdentity host_;
+  uint16_t port_id_;
+  std::string peer_;
+  Properties properties_;
+  Queue* admin_queue_;
+  uint16_t granted_io_queues_;
+  std::vector<Queue*> io_queues_;  // by QID - 1, null where there is none
+  AsyncEvents events_;
+  ErrorLog errors_;
+  FeatureValues features_;
+  KeepAlive keep_alive_;
+  std::vector<uint32_t> changed_namespaces_;  // ascending
+};
+
+}  // namespace nvmf::core

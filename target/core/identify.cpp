@@ -1,0 +1,277 @@
+// Identify: NVMe Base 2.0, section 5.17 and NVM Command Set 1.0, section 4.1.5.
+#include <algorithm>
+#include <bit>
+#include <cstring>
+
+#include "target/core/command.h"
+#include "target/core/controller.h"
+#include "target/core/error_log.h"
+#include "target/core/limits.h"
+#include "target/core/queue.h"
+#include "target/core/subsystem.h"
+#include "target/core/target.h"
+
+namespace nvmf::core {
+namespace {
+
+static_assert(sizeof(nvme_id_ctrl) == NVME_IDENTIFY_DATA_SIZE && sizeof(nvme_id_ns) == NVME_IDENTIFY_DATA_SIZE);
+
+constexpr uint8_t kShared = 1 << 0;         // NMIC: controllers of several hosts reach the namespace
+constexpr uint8_t kReady = 1 << 0;          // NSTAT.NRDY of the command set independent structure
+constexpr uint8_t kDirectDiscovery = 1;     // DCTYPE
+constexpr uint32_t kSglDataBlocks = 1;      // SGLS bits 1:0: without alignment
+constexpr uint8_t kReadyEntrySizes = 0x66;  // SQES: 64 bytes, required and maximum
+constexpr uint8_t kCompletionSizes = 0x44;  // CQES: 16 bytes
+
+Controller& controller_of(const Request& request) { return *request.queue->controller; }
+Subsystem& subsystem_of(const Request& request) { return controller_of(request).subsystem(); }
+const TargetOptions& options_of(const Request& request) { return request.queue->target->options(); }
+uint8_t cns_of(const Request& request) { return static_cast<uint8_t>(request.sqe->cdw10); }
+uint16_t cntid_of(const Request& request) { return static_cast<uint16_t>(request.sqe->cdw10 >> 16); }
+uint8_t csi_of(const Request& request) { return static_cast<uint8_t>(request.sqe->cdw11 >> 24); }
+
+// ASCII fields are padded with spaces.
+template <size_t size>
+void set_text(char (&field)[size], const std::string& text) {
+  std::memset(field, ' ', size);
+  std::memcpy(field, text.data(), std::min(text.size(), size));
+}
+
+// Bits of ONCS that depend on what the namespaces' backends can do.
+uint16_t optional_commands(const Subsystem& subsystem) {
+  const auto& namespaces = subsystem.namespaces();
+  const bool deallocate = std::any_of(namespaces.begin(), namespaces.end(),
+                                      [](const NamespaceOptions& ns) { return ns.supports_deallocate; });
+  const bool write_zeroes = std::all_of(namespaces.begin(), namespaces.end(),
+                                        [](const NamespaceOptions& ns) { return ns.supports_write_zeroes; });
+  uint16_t oncs = NVME_CTRL_ONCS_SAVE_FEATURES;
+  if (deallocate) oncs |= NVME_CTRL_ONCS_DSM;
+  if (write_zeroes) oncs |= NVME_CTRL_ONCS_WRITE_ZEROES;
+  return oncs;
+}
+
+bool has_write_cache(const Subsystem& subsystem) {
+  const auto& namespaces = subsystem.namespaces();
+  return std::any_of(namespaces.begin(), namespaces.end(),
+                     [](const NamespaceOptions& ns) { return ns.volatile_write_cache; });
+}
+
+// What controllers of both kinds tell of themselves.
+void fill_common(const Request& request, nvme_id_ctrl& id) {
+  const Controller& controller = controller_of(request);
+  const Subsystem& subsystem = controller.subsystem();
+  const TargetOptions& options = options_of(request);
+  set_text(id.sn, subsystem.options().serial);
+  set_text(id.mn, subsystem.options().model);
+  set_text(id.fr, NVMF_P2P_VERSION);
+  id.mdts = static_cast<uint8_t>(std::bit_width(options.max_transfer_bytes / limits::kPageBytes) - 1);
+  id.cntlid = controller.cntlid();
+  id.ver = Properties::kVersion;
+  id.ctratt = NVME_CTRL_CTRATT_128_ID | NVME_CTRL_CTRATT_TBKAS;
+  id.aerl = limits::kMaxAsyncEvents - 1;
+  id.elpe = ErrorLog::kEntries - 1;
+  id.kas = limits::kKeepAliveGranularityMs / 100;
+  id.maxcmd = options.max_queue_depth;
+  id.sgls = kSglDataBlocks | NVME_CTRL_SGLS_KEYED | NVME_CTRL_SGLS_OVERSIZE | NVME_CTRL_SGLS_OFFSET;
+  std::memcpy(id.subnqn, subsystem.nqn().data(), subsystem.nqn().size());
+  id.ioccsz = (limits::kSqeBytes + options.in_capsule_bytes) / 16;
+  id.iorcsz = limits::kCqeBytes / 16;
+  id.msdbd = limits::kMaxSglDescriptors;
+}
+
+void fill_io_controller(const Request& request, nvme_id_ctrl& id) {
+  const Subsystem& subsystem = subsystem_of(request);
+  id.cntrltype = NVME_CTRL_CNTRLTYPE_IO;
+  id.cmic = NVME_CTRL_CMIC_MULTI_CTRL;
+  if (subsystem.options().ports.size() > 1) id.cmic |= NVME_CTRL_CMIC_MULTI_PORT;
+  id.oaes = NVME_CTRL_OAES_NA;
+  id.acl = 3;
+  id.frmw = NVME_CTRL_FRMW_1ST_RO | 1 << 1;  // one slot, read only
+  id.lpa = NVME_CTRL_LPA_CMD_EFFECTS | NVME_CTRL_LPA_EXTENDED | NVME_CTRL_LPA_LI0_LI5_LI12_LI13;
+  id.sqes = kReadyEntrySizes;
+  id.cqes = kCompletionSizes;
+  id.nn = limits::kMaxNamespaces;
+  id.mnan = limits::kMaxNamespaces;
+  id.oncs = optional_commands(subsystem);
+  id.vwc = NVME_CTRL_VWC_FLUSH | (has_write_cache(subsystem) ? NVME_CTRL_VWC_PRESENT : 0);
+  id.ofcs = NVME_CTRL_OFCS_DISCONNECT;
+}
+
+void fill_discovery_controller(nvme_id_ctrl& id) {
+  id.cntrltype = NVME_CTRL_CNTRLTYPE_DISCOVERY;
+  id.oaes = static_cast<uint32_t>(NVME_CTRL_OAES_DL);
+  id.lpa = NVME_CTRL_LPA_EXTENDED;
+  id.dctype = kDirectDiscovery;
+}
+
+// CNS 01h
+void execute_controller(Request& request) {
+  nvme_id_ctrl id{};
+  fill_common(request, id);
+  if (controller_of(request).type() == kIoController) {
+    fill_io_controller(request, id);
+  } else {
+    fill_discovery_controller(id);
+  }
+  reply(request, id);
+}
+
+// CNS 00h and 11h. An inactive NSID gets zeroes.
+void execute_namespace(Request& request) {
+  nvme_id_ns id{};
+  if (const NamespaceOptions* ns = subsystem_of(request).find_namespace(request.sqe->nsid)) {
+    id.nsze = id.ncap = id.nuse = ns->block_count;
+    id.nmic = kShared;
+    id.noiob = static_cast<uint16_t>(std::min<uint32_t>(ns->optimal_io_boundary_blocks, UINT16_MAX));
+    id.lbaf[0].ds = ns->lba_shift;
+    std::copy(ns->nguid.begin(), ns->nguid.end(), id.nguid);
+    std::copy(ns->eui64.begin(), ns->eui64.end(), id.eui64);
+  }
+  reply(request, id);
+}
+
+// CNS 08h
+void execute_independent_namespace(Request& request) {
+  nvme_id_independent_id_ns id{};
+  if (subsystem_of(request).find_namespace(request.sqe->nsid) != nullptr) {
+    id.nmic = kShared;
+    id.nstat = kReady;
+  }
+  reply(request, id);
+}
+
+// CNS 02h, 07h and 10h: NSIDs greater than the command's.
+void execute_namespace_list(Request& request) {
+  nvme_ns_list list{};
+  size_t count = 0;
+  for (const NamespaceOptions& ns : subsystem_of(request).namespaces()) {
+    if (ns.nsid > request.sqe->nsid && count < std::size(list.ns)) list.ns[count++] = ns.nsid;
+  }
+  reply(request, list);
+}
+
+class DescriptorList {
+ public:
+  template <typename Identifier>
+  void add(uint8_t type, const Identifier& identifier) {
+    if (std::all_of(identifier.begin(), identifier.end(), [](uint8_t byte) { return byte == 0; })) return;
+    append(type, identifier.data(), static_cast<uint8_t>(identifier.size()));
+  }
+  void append(uint8_t type, const uint8_t* identifier, uint8_t size) {
+    bytes_[used_] = type;
+    bytes_[used_ + 1] = size;
+    std::memcpy(&bytes_[used_ + 4], identifier, size);
+    used_ += 4 + size;
+  }
+  const std::array<uint8_t, NVME_IDENTIFY_DATA_SIZE>& bytes() const { return bytes_; }
+
+ private:
+  std::array<uint8_t, NVME_IDENTIFY_DATA_SIZE> bytes_{};
+  size_t used_ = 0;
+};
+
+// CNS 03h
+void execute_descriptors(Request& request) {
+  const NamespaceOptions& ns = *subsystem_of(request).find_namespace(request.sqe->nsid);
+  const uint8_t csi = NVME_CSI_NVM;
+  DescriptorList list;
+  list.add(NVME_NIDT_EUI64, ns.eui64);
+  list.add(NVME_NIDT_NGUID, ns.nguid);
+  list.add(NVME_NIDT_UUID, ns.uuid);
+  list.append(NVME_NIDT_CSI, &csi, sizeof(csi));
+  reply(request, list.bytes());
+}
+
+// CNS 05h and 06h: nothing of the NVM command set's own applies (no protection information, no limits of size).
+void execute_zeroes(Request& request) { reply(request, nullptr, 0); }
+
+// CNS 12h and 13h: CNTLIDs from CDW10.CNTID on. Every namespace is attached to every controller.
+void execute_controller_list(Request& request) {
+  nvme_ctrl_list list{};
+  for (const auto& controller : subsystem_of(request).controllers()) {
+    if (controller->cntlid() < cntid_of(request) || list.num == std::size(list.identifier)) continue;
+    list.identifier[list.num++] = controller->cntlid();
+  }
+  reply(request, list);
+}
+
+// CNS 1Ch: one combination, the NVM command set alone.
+void execute_command_sets(Request& request) {
+  const uint64_t combination = 1u << NVME_CSI_NVM;
+  reply(request, combination);
+}
+
+Status check_nothing(Request&) { return kSuccess; }
+
+Status check_any_nsid(Request& request) {
+  const uint32_t nsid = request.sqe->nsid;
+  return nsid >= 1 && nsid <= limits::kMaxNamespaces ? kSuccess : invalid_namespace(request);
+}
+
+Status check_active_nsid(Request& request) {
+  const bool active = subsystem_of(request).find_namespace(request.sqe->nsid) != nullptr;
+  return active ? kSuccess : invalid_namespace(request);
+}
+
+// FFFFFFFEh and FFFFFFFFh do not start a list.
+Status check_list_nsid(Request& request) {
+  return request.sqe->nsid < NVME_NSID_ALL - 1 ? kSuccess : invalid_namespace(request);
+}
+
+Status check_csi(Request& request) {
+  return csi_of(request) == NVME_CSI_NVM ? kSuccess : invalid_field(request, offsetof(nvme::Sqe, cdw11) + 3);
+}
+
+Status check_csi_list(Request& request) {
+  const Status status = check_csi(request);
+  return status.ok() ? check_list_nsid(request) : status;
+}
+
+Status check_csi_namespace(Request& request) {
+  const Status status = check_csi(request);
+  return status.ok() ? check_any_nsid(request) : status;
+}
+
+// FFFFh means the controller that processes the command.
+Status check_cntid(Request& request) {
+  const uint16_t cntid = cntid_of(request);
+  if (cntid == 0xffff || cntid == controller_of(request).cntlid()) return kSuccess;
+  return invalid_field(request, offsetof(nvme::Sqe, cdw10) + 2);
+}
+
+struct Structure {
+  uint8_t cns;
+  uint8_t controllers;
+  Status (*check)(Request&);
+  Executor execute;
+};
+
+constexpr Structure kStructures[] = {
+    {NVME_IDENTIFY_CNS_NS, kIoController, check_any_nsid, execute_namespace},
+    {NVME_IDENTIFY_CNS_CTRL, kAnyController, check_nothing, execute_controller},
+    {NVME_IDENTIFY_CNS_NS_ACTIVE_LIST, kIoController, check_list_nsid, execute_namespace_list},
+    {NVME_IDENTIFY_CNS_NS_DESC_LIST, kIoController, check_active_nsid, execute_descriptors},
+    {NVME_IDENTIFY_CNS_CSI_NS, kIoController, check_csi_namespace, execute_zeroes},
+    {NVME_IDENTIFY_CNS_CSI_CTRL, kIoController, check_csi, execute_zeroes},
+    {NVME_IDENTIFY_CNS_CSI_NS_ACTIVE_LIST, kIoController, check_csi_list, execute_namespace_list},
+    {NVME_IDENTIFY_CNS_CSI_INDEPENDENT_ID_NS, kIoController, check_any_nsid, execute_independent_namespace},
+    {NVME_IDENTIFY_CNS_ALLOCATED_NS_LIST, kIoController, check_list_nsid, execute_namespace_list},
+    {NVME_IDENTIFY_CNS_ALLOCATED_NS, kIoController, check_any_nsid, execute_namespace},
+    {NVME_IDENTIFY_CNS_NS_CTRL_LIST, kIoController, check_active_nsid, execute_controller_list},
+    {NVME_IDENTIFY_CNS_CTRL_LIST, kIoController, check_nothing, execute_controller_list},
+    {NVME_IDENTIFY_CNS_COMMAND_SET_STRUCTURE, kIoController, check_cntid, execute_command_sets},
+};
+
+}  // namespace
+
+Status parse_identify(Request& request) {
+  for (const Structure& structure : kStructures) {
+    const bool offered = (structure.controllers & controller_of(request).type()) != 0;
+    if (structure.cns != cns_of(request) || !offered) continue;
+    if (const Status status = structure.check(request); !status.ok()) return status;
+    return ready_to_reply(request, NVME_IDENTIFY_DATA_SIZE, structure.execute);
+  }
+  return invalid_field(request, offsetof(nvme::Sqe, cdw10));
+}
+
+}  // namespace nvmf::core

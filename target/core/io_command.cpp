@@ -1,0 +1,159 @@
+// HOT PATH. I/O commands of the NVM command set: NVM Command Set 1.0, section 3.
+#include <cstring>
+
+#include "target/core/command.h"
+#include "target/core/queue.h"
+
+namespace nvmf::core {
+namespace {
+
+constexpr uint32_t kFua = uint32_t{NVME_IO_FUA} << 16;
+constexpr uint32_t kDeallocate = uint32_t{NVME_IO_DEAC} << 16;
+// Command dword 12: PRINFO and STC need protection information, which no namespace here has; DTYPE needs directives.
+constexpr uint32_t kPrinfo = 0xfu << 26;
+constexpr uint32_t kStc = uint32_t{NVME_IO_STC} << 16;
+constexpr uint32_t kDtype = 0xfu << 20;
+
+constexpr Status kLbaOutOfRange = Status(NVME_SC_LBA_RANGE).do_not_retry();
+
+void io_done(Io& io, Status status) { finish(static_cast<Request&>(io), status); }
+
+void execute_io(Request& request) { request.ns->channel->submit(request); }
+
+bool find_namespace(Request& request) {
+  request.ns = request.queue->namespaces->find(request.sqe->nsid);
+  return request.ns != nullptr;
+}
+
+bool in_range(const IoNamespace& ns, uint64_t slba, uint64_t blocks) {
+  return slba <= ns.block_count && blocks <= ns.block_count - slba;
+}
+
+[[gnu::cold]] Status refuse_dword12(Request& request, uint32_t bits) {
+  const unsigned bit = (bits & kPrinfo) != 0 ? 26 : (bits & kStc) != 0 ? 24 : 20;
+  return invalid_field(request, offsetof(nvme::Sqe, cdw12) + bit / 8, bit % 8);
+}
+
+// What Read, Write and Write Zeroes have in common: namespace, range, bits that need a feature which is not there.
+Status parse_range(Request& request, IoKind kind, uint32_t refused_bits) {
+  const nvme::Sqe& sqe = *request.sqe;
+  if (!find_namespace(request)) return invalid_namespace(request);
+  request.kind = kind;
+  request.slba = uint64_t{sqe.cdw11} << 32 | sqe.cdw10;
+  request.blocks = (sqe.cdw12 & 0xffff) + 1;
+  request.fua = (sqe.cdw12 & kFua) != 0;
+  if ((sqe.cdw12 & refused_bits) != 0) return refuse_dword12(request, sqe.cdw12 & refused_bits);
+  if (!in_range(*request.ns, request.slba, request.blocks)) {
+    request.error_location = offsetof(nvme::Sqe, cdw10);
+    return kLbaOutOfRange;
+  }
+  request.done = io_done;
+  request.execute = execute_io;
+  return kSuccess;
+}
+
+Status parse_transfer(Request& request, IoKind kind, Transfer transfer, uint32_t refused_bits) {
+  if (const Status status = parse_range(request, kind, refused_bits); !status.ok()) return status;
+  const uint64_t length_bytes = uint64_t{request.blocks} << request.ns->lba_shift;
+  if (length_bytes > request.queue->namespaces->max_transfer_bytes) {
+    return invalid_field(request, offsetof(nvme::Sqe, cdw12));
+  }
+  request.transfer = transfer;
+  request.length_bytes = static_cast<uint32_t>(length_bytes);
+  return kSuccess;
+}
+
+// Section 3.2.4
+Status parse_read(Request& request) {
+  return parse_transfer(request, IoKind::Read, Transfer::ControllerToHost, kPrinfo | kStc);
+}
+
+// Section 3.2.6
+Status parse_write(Request& request) {
+  return parse_transfer(request, IoKind::Write, Transfer::HostToController, kPrinfo | kStc | kDtype);
+}
+
+// Section 3.2.8. No data, hence no limit but the range's own.
+Status parse_write_zeroes(Request& request) {
+  const Status status = parse_range(request, IoKind::WriteZeroes, kPrinfo | kStc);
+  if (!status.ok()) return status;
+  if (!request.ns->supports_write_zeroes) return invalid_opcode();
+  request.deallocate = (request.sqe->cdw12 & kDeallocate) != 0;
+  return kSuccess;
+}
+
+// Submits the flush of the first namespace from index Io::slba on; the command is complete when there is none.
+void flush_next(Request& request) {
+  const auto& namespaces = request.queue->namespaces->by_nsid;
+  while (request.slba < namespaces.size() && namespaces[request.slba] == nullptr) ++request.slba;
+  if (request.slba == namespaces.size()) return finish(request, kSuccess);
+  request.ns = namespaces[request.slba++];
+  request.ns->channel->submit(request);
+}
+
+void one_flush_done(Io& io, Status status) {
+  auto& request = static_cast<Request&>(io);
+  if (!status.ok()) return finish(request, status);
+  flush_next(request);
+}
+
+// Section 7.1 of the Base specification. NSID FFFFFFFFh flushes all namespaces, one after the other.
+Status parse_flush(Request& request) {
+  request.kind = IoKind::Flush;
+  if (request.sqe->nsid == NVME_NSID_ALL) {
+    request.done = one_flush_done;
+    request.execute = flush_next;
+    return kSuccess;
+  }
+  if (!find_namespace(request)) return invalid_namespace(request);
+  request.done = io_done;
+  request.execute = execute_io;
+  return kSuccess;
+}
+
+// The host chose where the ranges lie in its capsule: they need not be aligned.
+nvme_dsm_range range_at(const Request& request, uint32_t index) {
+  nvme_dsm_range range;
+  std::memcpy(&range, request.data.address + index * sizeof(range), sizeof(range));
+  return range;
+}
+
+void execute_dataset_management(Request& request) {
+  for (uint32_t i = 0; i < request.range_count; ++i) {
+    const nvme_dsm_range range = range_at(request, i);
+    if (in_range(*request.ns, range.slba, range.nlb)) continue;
+    request.slba = range.slba;
+    return finish(request, kLbaOutOfRange);
+  }
+  // The other attributes are hints; so is this one to a namespace that cannot deallocate.
+  const bool deallocate = (request.sqe->cdw11 & NVME_DSMGMT_AD) != 0 && request.ns->supports_deallocate;
+  if (!deallocate) return finish(request, kSuccess);
+  request.ns->channel->submit(request);
+}
+
+// Section 3.2.3
+Status parse_dataset_management(Request& request) {
+  if (!find_namespace(request)) return invalid_namespace(request);
+  request.kind = IoKind::Deallocate;
+  request.range_count = (request.sqe->cdw10 & 0xff) + 1;
+  request.done = io_done;
+  return ready_to_receive(request, request.range_count * uint32_t{sizeof(nvme_dsm_range)}, execute_dataset_management);
+}
+
+constexpr CommandTable make_table() {
+  constexpr uint32_t kSupported = NVME_CMD_EFFECTS_CSUPP;
+  constexpr uint32_t kChangesData = NVME_CMD_EFFECTS_CSUPP | NVME_CMD_EFFECTS_LBCC;
+  CommandTable table{};
+  table[nvme_cmd_flush] = {"Flush", parse_flush, kSupported, kIoController};
+  table[nvme_cmd_write] = {"Write", parse_write, kChangesData, kIoController};
+  table[nvme_cmd_read] = {"Read", parse_read, kSupported, kIoController};
+  table[nvme_cmd_write_zeroes] = {"Write Zeroes", parse_write_zeroes, kChangesData, kIoController};
+  table[nvme_cmd_dsm] = {"Dataset Management", parse_dataset_management, kChangesData, kIoController};
+  return table;
+}
+
+}  // namespace
+
+constinit const CommandTable kIoCommands = make_table();
+
+}  // namespace nvmf::core

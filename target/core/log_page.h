@@ -1,0 +1,36 @@
+// Get Log Page: NVMe Base 2.0, section 5.16. The table of pages is in log_page.cpp.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+#include "target/core/request.h"
+
+namespace nvmf::core {
+
+// Writes a log page piece by piece, of which the host sees the window it asked for; what lies behind the end is zero.
+class LogWriter {
+ public:
+  explicit LogWriter(Request& request);
+
+  void put(const void* data, size_t size_bytes);
+  template <typename Structure>
+  void put(const Structure& structure) {
+    put(&structure, sizeof(structure));
+  }
+
+ private:
+  std::byte* window_;
+  uint64_t window_begin_;
+  uint64_t window_end_;
+  uint64_t position_ = 0;
+};
+
+// LPO: where in the page the host's window begins.
+uint64_t log_page_offset(const nvme::Sqe& sqe);
+
+// Discovery log page: section 5.16.1.23. discovery.cpp.
+uint64_t discovery_log_size(const Request& request);
+void write_discovery_log(Request& request, LogWriter& log);
+
+}  // namespace nvmf::core

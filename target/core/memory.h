@@ -1,0 +1,93 @@
+// The memory seam: where the data of one command may lie between the SSD and the RNIC, and who decides.
+//
+// transport/ registers memory and hands pools to the core; p2p/ finds controller memory buffers and proves what an
+// (SSD, RNIC) pair can be trusted with; the core chooses per command (choose_memory, memory_policy.cpp) and counts.
+// Everything here is used by one thread, the reactor that owns the pool, unless it says otherwise.
+#pragma once
+
+#include <array>
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+
+namespace nvmf::core {
+
+class BufferPool;
+
+enum class MemoryKind : uint8_t { Dram, Cmb };
+
+// A piece of registered memory lent to one command. The CPU never dereferences `address` when `kind` is Cmb.
+struct Buffer {
+  std::byte* address = nullptr;
+  uint32_t length_bytes = 0;
+  uint32_t lkey = 0;          // of the RNIC that the pool is registered with
+  int32_t fixed_index = -1;   // io_uring registered buffer that contains it, -1 when there is none
+  MemoryKind kind = MemoryKind::Dram;
+  BufferPool* pool = nullptr;  // takes it back; null: not from a pool (in-capsule data, no data)
+};
+
+// Which way the data of a command went.
+enum class DataPath : uint8_t { Cmb, Dram, InCapsule };
+inline constexpr size_t kDataPaths = 3;
+
+// Why a command of a namespace with peer-to-peer on did not go through the CMB.
+enum class Fallback : uint8_t {
+  None,            // it did
+  Refused,         // the self-test of this (SSD, RNIC) pair proved no transfer in this direction
+  PathMtu,         // proved only for a larger path MTU than this connection's
+  Alignment,       // the host's descriptors split a page, and only transfers that start on a page were proved
+  PoolDry,         // no CMB buffer was free and the policy is to spill
+  TooLarge,        // longer than the largest CMB buffer
+  BelowThreshold,  // shorter than the namespace's p2p_min_bytes
+  ProcessorNeeds,  // the target's CPU must read or write the data (Dataset Management ranges, for instance)
+};
+inline constexpr size_t kFallbacks = 8;
+const char* name_of(DataPath path);
+const char* name_of(Fallback reason);
+
+// The operator's word per namespace.
+enum class P2pMode : uint8_t { Off, Prefer, Require };
+enum class P2pWhenDry : uint8_t { Wait, Spill };
+
+// What the self-test proved for one direction of one (SSD, RNIC) pair: from which path MTU on (bytes) transfers are
+// right. kNever: none was.
+struct ProvenTransfers {
+  static constexpr uint32_t kNever = UINT32_MAX;
+  uint32_t any_offset_from_mtu = kNever;
+  uint32_t page_start_from_mtu = kNever;  // <= any_offset_from_mtu: every transfer starts on a page boundary
+};
+
+struct P2pPolicy {
+  P2pMode mode = P2pMode::Off;
+  P2pWhenDry when_dry = P2pWhenDry::Spill;
+  uint32_t min_bytes = 0;            // shorter transfers use DRAM
+  ProvenTransfers host_reads;        // RNIC reads the CMB (RDMA WRITE to the host)
+  ProvenTransfers host_writes;       // RNIC writes the CMB (RDMA READ from the host)
+};
+
+// Counters with one writer, the reactor; any thread may read.
+class Counter {
+ public:
+  void add(uint64_t n) { value_.store(value_.load(std::memory_order_relaxed) + n, std::memory_order_relaxed); }
+  uint64_t get() const { return value_.load(std::memory_order_relaxed); }
+
+ private:
+  std::atomic<uint64_t> value_{0};
+};
+
+struct PathCounters {
+  Counter commands;
+  Counter bytes;
+};
+
+// Of one namespace on one poll group.
+struct IoCounters {
+  std::array<PathCounters, kDataPaths> reads;
+  std::array<PathCounters, kDataPaths> writes;
+  std::array<PathCounters, kFallbacks> fallbacks;  // commands and bytes by reason; None stays 0
+  Counter other_commands;                          // without data of their own: Flush, Write Zeroes, ...
+  Counter errors;                                  // completed with another status than success
+  Counter waits;                                   // commands that waited for a buffer
+};
+
+}  // namespace nvmf::core

@@ -1,0 +1,95 @@
+// A data thread: runs I/O queues and nothing else, polls while there is work, sleeps when there is none.
+//
+// One turn of the loop: messages, completions of the RNICs, submissions and completions of the disks, one doorbell for
+// each. Nothing on it locks, allocates, logs or throws while queues are live.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "target/core/mailbox.h"
+#include "target/core/poll_budget.h"
+
+namespace nvmf::core {
+
+// What a reactor polls: a poll group of the transport.
+class Poller {
+ public:
+  virtual ~Poller() = default;
+  // Handles what has completed; returns how many completions there were.
+  virtual unsigned poll() = 0;
+  // Posts what this turn has gathered, one doorbell per queue.
+  virtual void flush() = 0;
+  // Asks for an event on wake_fd() at the next completion. False when one came meanwhile: poll again.
+  virtual bool arm() = 0;
+  // Readable when an armed event fired: 8 bytes a record.
+  virtual int wake_fd() const = 0;
+  // One record read from wake_fd().
+  virtual void on_wake(uint64_t record) = 0;
+};
+
+// Submissions to the disks and the one place where a reactor sleeps: target/backend implements it on io_uring.
+class IoEngine {
+ public:
+  virtual ~IoEngine() = default;
+  // First call on the reactor's thread; everything but the destructor is called there from then on.
+  virtual void start() = 0;
+  // Submits what was queued, at most one system call, none when there is nothing; handles completions.
+  virtual unsigned poll() = 0;
+  // Reads 8-byte records from `fd` (O_NONBLOCK) whenever the engine sleeps, and hands each to on_record(context, r).
+  virtual void watch(int fd, void (*on_record)(void* context, uint64_t record), void* context) = 0;
+  // Submits what was queued and sleeps until a completion, a record, or `timeout_us` (none: without bound).
+  virtual void sleep(std::optional<uint32_t> timeout_us) = 0;
+};
+
+struct ReactorOptions {
+  unsigned index = 0;
+  std::optional<unsigned> cpu;  // pinned when given
+  uint32_t poll_us = 50;        // at most this long polls go on after the last work; 0: sleeps at once
+};
+
+class Reactor {
+ public:
+  Reactor(const ReactorOptions& options, IoEngine& engine);
+  ~Reactor();  // stop() must have been called or start() never
+  Reactor(const Reactor&) = delete;
+  Reactor& operator=(const Reactor&) = delete;
+
+  // Before start(), or on the reactor's thread.
+  void add(Poller& poller);
+  void start();
+  // Control thread: ends the loop after the messages sent so far, joins.
+  void stop();
+
+  Mailbox& mailbox() { return mailbox_; }
+  unsigned index() const { return options_.index; }
+  uint64_t turns() const { return turns_.load(std::memory_order_relaxed); }
+  uint64_t sleeps() const { return sleeps_.load(std::memory_order_relaxed); }
+
+ private:
+  void enter_thread();
+  void run();
+  unsigned turn();
+  unsigned gather();
+  void flush();
+  bool sleep();
+
+  ReactorOptions options_;
+  IoEngine& engine_;
+  Mailbox mailbox_;
+  std::vector<Poller*> pollers_;
+  bool stopping_ = false;
+  std::atomic<uint64_t> turns_{0};
+  std::atomic<uint64_t> sleeps_{0};
+  PollBudget budget_;
+  bool worked_last_turn_ = false;
+  bool work_is_followed_by_idleness_ = false;  // it was, the last time
+  Message stop_message_;
+  std::thread thread_;
+};
+
+}  // namespace nvmf::core

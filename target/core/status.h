@@ -1,0 +1,37 @@
+// The data plane's one error vocabulary: an NVMe status by value.
+#pragma once
+
+#include <cstdint>
+
+#include "target/nvme/types.h"
+
+namespace nvmf::core {
+
+// Status Code Type and Status Code, with Do Not Retry; NVMe Base 2.0, section 3.3.3.2.1.
+// Values are libnvme's: SCT in bits 10:8, SC in bits 7:0, NVME_SC_DNR.
+class Status {
+ public:
+  constexpr Status() = default;
+  constexpr Status(int value) : value_(static_cast<uint16_t>(value)) {}  // NOLINT: NVME_SC_x reads as a Status
+
+  constexpr bool ok() const { return value_ == 0; }
+  constexpr uint16_t value() const { return value_; }
+  // The completion entry's status field; the phase tag (bit 0) is not used over fabrics.
+  constexpr uint16_t wire() const { return static_cast<uint16_t>(value_ << 1); }
+  constexpr Status do_not_retry() const { return Status(value_ | NVME_SC_DNR); }
+  friend constexpr bool operator==(Status, Status) = default;
+
+ private:
+  uint16_t value_ = 0;
+};
+
+inline constexpr Status kSuccess{};
+// Command-specific and other types carry their SCT: NVME_SCT_CMD_SPECIFIC | NVME_SC_CONNECT_INVALID_PARAM.
+constexpr Status command_specific(int sc) { return {(NVME_SCT_CMD_SPECIFIC << NVME_SCT_SHIFT) | sc}; }
+constexpr Status media_error(int sc) { return {(NVME_SCT_MEDIA << NVME_SCT_SHIFT) | sc}; }
+constexpr Status path_error(int sc) { return {(NVME_SCT_PATH << NVME_SCT_SHIFT) | sc}; }
+
+// The one mapper from the operating system's errors (positive errno) to statuses.
+Status status_from_errno(int error);
+
+}  // namespace nvmf::core

@@ -1,0 +1,115 @@
+#include "target/core/subsystem.h"
+
+#include <algorithm>
+#include <stdexcept>
+
+#include "target/core/controller.h"
+#include "target/core/limits.h"
+#include "target/core/queue.h"
+#include "target/core/target.h"
+
+namespace nvmf::core {
+namespace {
+
+template <typename Identifier>
+bool is_given(const Identifier& identifier) {
+  return std::any_of(identifier.begin(), identifier.end(), [](uint8_t byte) { return byte != 0; });
+}
+
+template <typename Identifier>
+bool is_same(const Identifier& a, const Identifier& b) {
+  return is_given(a) && a == b;
+}
+
+// What is wrong with a namespace by itself, null when nothing is.
+const char* find_fault(const NamespaceOptions& options) {
+  if (options.nsid == 0 || options.nsid > limits::kMaxNamespaces) return "the NSID must be 1 to 1024";
+  if (options.lba_shift != 9 && options.lba_shift != 12) return "blocks must be 512 or 4096 bytes";
+  if (options.block_count == 0) return "it has no blocks";
+  if (options.block_count > UINT64_MAX >> options.lba_shift) return "it is larger than can be addressed";
+  return nullptr;
+}
+
+const char* find_conflict(const NamespaceOptions& a, const NamespaceOptions& b) {
+  if (a.nsid == b.nsid) return "its NSID is taken";
+  if (is_same(a.uuid, b.uuid)) return "another namespace has its UUID";
+  if (is_same(a.nguid, b.nguid)) return "another namespace has its NGUID";
+  if (is_same(a.eui64, b.eui64)) return "another namespace has its EUI-64";
+  return nullptr;
+}
+
+bool has_lower_nsid(const NamespaceOptions& options, uint32_t nsid) { return options.nsid < nsid; }
+
+}  // namespace
+
+Subsystem::Subsystem(Target& target, SubsystemOptions options, bool is_discovery)
+    : target_(target), options_(std::move(options)), is_discovery_(is_discovery) {}
+
+Subsystem::~Subsystem() = default;
+
+void Subsystem::add_namespace(const NamespaceOptions& options) {
+  const char* fault = find_fault(options);
+  for (const NamespaceOptions& other : namespaces_) {
+    if (fault == nullptr) fault = find_conflict(options, other);
+  }
+  if (fault != nullptr) {
+    throw std::invalid_argument("namespace " + std::to_string(options.nsid) + " of " + nqn() + ": " + fault);
+  }
+  namespaces_.insert(std::lower_bound(namespaces_.begin(), namespaces_.end(), options.nsid, has_lower_nsid), options);
+  namespace_changed(options.nsid);
+}
+
+const NamespaceOptions* Subsystem::find_namespace(uint32_t nsid) const {
+  const auto place = std::lower_bound(namespaces_.begin(), namespaces_.end(), nsid, has_lower_nsid);
+  return place != namespaces_.end() && place->nsid == nsid ? &*place : nullptr;
+}
+
+void Subsystem::namespace_changed(uint32_t nsid) {
+  for (const auto& controller : controllers_) controller->namespace_changed(nsid);
+}
+
+bool Subsystem::allows(const std::string& hostnqn) const {
+  const auto& hosts = options_.allowed_hosts;
+  return options_.allow_any_host || std::find(hosts.begin(), hosts.end(), hostnqn) != hosts.end();
+}
+
+bool Subsystem::is_on_port(uint16_t port_id) const {
+  return is_discovery_ || std::find(options_.ports.begin(), options_.ports.end(), port_id) != options_.ports.end();
+}
+
+Controller* Subsystem::find_controller(uint16_t cntlid) const {
+  for (const auto& controller : controllers_) {
+    if (controller->cntlid() == cntlid) return controller->admin_queue() != nullptr ? controller.get() : nullptr;
+  }
+  return nullptr;
+}
+
+Controller* Subsystem::create_controller(HostIdentity host, Queue& admin_queue, uint32_t kato_ms) {
+  if (controllers_.size() >= options_.max_controllers) return nullptr;
+  auto controller = std::make_unique<Controller>(*this, next_cntlid(), std::move(host), admin_queue, kato_ms);
+  const auto place = std::find_if(controllers_.begin(), controllers_.end(),
+                                  [&](const auto& other) { return other->cntlid() > controller->cntlid(); });
+  admin_queue.controller = controller.get();
+  return controllers_.insert(place, std::move(controller))->get();
+}
+
+void Subsystem::remove_controller(const Controller& controller) {
+  const auto place = std::find_if(controllers_.begin(), controllers_.end(),
+                                  [&](const auto& other) { return other.get() == &controller; });
+  controllers_.erase(place);
+}
+
+// Round robin, because a host may hold on to the CNTLID of a controller that has gone. One is free: there are fewer
+// controllers than identifiers.
+uint16_t Subsystem::next_cntlid() {
+  const auto is_taken = [&](uint16_t cntlid) {
+    return std::any_of(controllers_.begin(), controllers_.end(),
+                       [&](const auto& controller) { return controller->cntlid() == cntlid; });
+  };
+  do {
+    last_cntlid_ = last_cntlid_ >= limits::kMaxCntlid ? uint16_t{1} : static_cast<uint16_t>(last_cntlid_ + 1);
+  } while (is_taken(last_cntlid_));
+  return last_cntlid_;
+}
+
+}  // namespace nvmf::core

@@ -1,0 +1,160 @@
+#include "target/core/target.h"
+
+#include <algorithm>
+#include <bit>
+#include <stdexcept>
+
+#include "target/core/controller.h"
+#include "target/core/limits.h"
+#include "target/nvme/fabrics.h"
+
+namespace nvmf::core {
+namespace {
+
+constexpr size_t kMaxNqnLength = 223;
+
+void require(bool condition, const std::string& message) {
+  if (!condition) throw std::invalid_argument(message);
+}
+
+bool is_printable_ascii(const std::string& text) {
+  return std::all_of(text.begin(), text.end(), [](char c) { return c >= 0x20 && c <= 0x7e; });
+}
+
+void check(const TargetOptions& options) {
+  require(std::has_single_bit(options.max_transfer_bytes) && options.max_transfer_bytes >= limits::kPageBytes &&
+              options.max_transfer_bytes <= limits::kMaxTransferBytes,
+          "the largest transfer must be a power of two from 4096 to " + std::to_string(limits::kMaxTransferBytes));
+  require(options.max_queue_depth >= 2 && options.max_queue_depth <= limits::kMaxQueueDepth,
+          "the queue depth must be 2 to " + std::to_string(limits::kMaxQueueDepth));
+  require(options.max_io_queues >= 1 && options.max_io_queues <= limits::kMaxIoQueues,
+          "the number of I/O queues must be 1 to " + std::to_string(limits::kMaxIoQueues));
+  require(options.in_capsule_bytes % 16 == 0 && options.in_capsule_bytes <= limits::kMaxInCapsuleBytes,
+          "in-capsule data must be a multiple of 16 bytes, at most " + std::to_string(limits::kMaxInCapsuleBytes));
+}
+
+void check(const SubsystemOptions& options) {
+  const std::string which = "subsystem " + options.nqn + ": ";
+  require(options.nqn.starts_with("nqn.") && options.nqn.size() <= kMaxNqnLength && is_printable_ascii(options.nqn),
+          which + "an NQN starts with «nqn.» and has at most 223 printable characters");
+  require(options.serial.size() <= 20 && is_printable_ascii(options.serial),
+          which + "a serial number has at most 20 printable ASCII characters");
+  require(options.model.size() <= 40 && is_printable_ascii(options.model),
+          which + "a model has at most 40 printable ASCII characters");
+  require(options.max_controllers >= 1 && options.max_controllers <= limits::kMaxCntlid,
+          which + "the number of controllers must be 1 to " + std::to_string(limits::kMaxCntlid));
+}
+
+SubsystemOptions discovery_options() {
+  SubsystemOptions options;
+  options.nqn = nvme::kDiscoveryNqn;
+  options.model = "nvmf-p2p discovery";
+  options.allow_any_host = true;
+  options.max_controllers = limits::kMaxCntlid;
+  return options;
+}
+
+}  // namespace
+
+struct Target::State {
+  State(Target& target, const TargetOptions& target_options)
+      : options(target_options), discovery(target, discovery_options(), true) {}
+
+  TargetOptions options;
+  std::vector<Port> ports;
+  std::vector<std::unique_ptr<Subsystem>> subsystems;
+  Subsystem discovery;
+  uint64_t generation = 1;
+  std::optional<Clock::time_point> next_deadline;  // that whoever calls expire() knows of
+};
+
+Target::Target(const TargetOptions& options) {
+  check(options);
+  state_ = std::make_unique<State>(*this, options);
+}
+
+Target::~Target() = default;
+
+const TargetOptions& Target::options() const { return state_->options; }
+const std::vector<Port>& Target::ports() const { return state_->ports; }
+const std::vector<std::unique_ptr<Subsystem>>& Target::subsystems() const { return state_->subsystems; }
+uint64_t Target::generation() const { return state_->generation; }
+
+void Target::add_port(Port port) {
+  const std::string which = "port " + std::to_string(port.id) + ": ";
+  require(!port.address.empty() && port.address.size() < NVMF_TRADDR_SIZE && is_printable_ascii(port.address),
+          which + "it has no valid address");
+  for (const Port& other : state_->ports) require(other.id != port.id, which + "its number is taken");
+  state_->ports.push_back(std::move(port));
+  discovery_changed();
+}
+
+Subsystem& Target::add_subsystem(SubsystemOptions options) {
+  check(options);
+  require(find_subsystem(options.nqn) == nullptr, "subsystem " + options.nqn + ": its NQN is taken");
+  for (const uint16_t id : options.ports) {
+    const bool known = std::any_of(ports().begin(), ports().end(), [&](const Port& port) { return port.id == id; });
+    require(known, "subsystem " + options.nqn + ": there is no port " + std::to_string(id));
+  }
+  state_->subsystems.push_back(std::make_unique<Subsystem>(*this, std::move(options), false));
+  discovery_changed();
+  return *state_->subsystems.back();
+}
+
+Subsystem* Target::find_subsystem(const std::string& nqn) {
+  if (nqn == state_->discovery.nqn()) return &state_->discovery;
+  for (const auto& subsystem : state_->subsystems) {
+    if (subsystem->nqn() == nqn) return subsystem.get();
+  }
+  return nullptr;
+}
+
+void Target::queue_closed(Queue& queue) {
+  Controller* controller = queue.controller;
+  if (controller == nullptr) return;
+  drop_parked(queue);
+  controller->remove_queue(queue);
+  if (!controller->has_queues()) controller->subsystem().remove_controller(*controller);
+}
+
+std::optional<Target::Clock::time_point> Target::expire(Clock::time_point now) {
+  std::optional<Clock::time_point> next;
+  const auto look_at = [&](const Subsystem& subsystem) {
+    for (const auto& controller : subsystem.controllers()) {
+      auto deadline = controller->keep_alive().deadline();
+      if (deadline && *deadline <= now) {
+        controller->keep_alive_due(now);
+        deadline = controller->keep_alive().deadline();
+      }
+      if (deadline && (!next || *deadline < *next)) next = deadline;
+    }
+  };
+  look_at(state_->discovery);
+  for (const auto& subsystem : state_->subsystems) look_at(*subsystem);
+  state_->next_deadline = next;
+  return next;
+}
+
+void Target::deadline_set(Clock::time_point deadline) {
+  if (state_->next_deadline && *state_->next_deadline <= deadline) return;
+  state_->next_deadline = deadline;
+  if (on_earlier_deadline) on_earlier_deadline(deadline);
+}
+
+// What hosts send (their NQN) stands in messages: it must not drive the terminal that shows them.
+void Target::event(Severity severity, const std::string& message) const {
+  if (!on_event) return;
+  std::string line = message;
+  std::replace_if(
+      line.begin(), line.end(), [](char c) { return c >= 0 && (c < 0x20 || c == 0x7f); }, '?');
+  on_event(severity, line);
+}
+
+void Target::discovery_changed() {
+  ++state_->generation;
+  for (const auto& controller : state_->discovery.controllers()) {
+    controller->events().post(AsyncEvent::DiscoveryLogChanged);
+  }
+}
+
+}  // namespace nvmf::core

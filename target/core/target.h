@@ -1,0 +1,81 @@
+// The target: ports, subsystems with their namespaces and allowed hosts, controllers. Control thread only.
+#pragma once
+
+#include <array>
+#include <chrono>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "target/core/queue.h"
+#include "target/core/subsystem.h"
+
+namespace nvmf::core {
+
+// An address that hosts connect to, as discovery shows it.
+struct Port {
+  uint16_t id = 0;
+  std::string address;   // TRADDR
+  uint16_t service = 0;  // TRSVCID
+  bool ipv6 = false;
+};
+
+struct TargetOptions {
+  uint32_t max_transfer_bytes = 1u << 20;  // MDTS; power of two, 4 KiB to limits::kMaxTransferBytes
+  uint16_t max_queue_depth = 128;          // entries of an I/O queue
+  uint16_t max_io_queues = 64;             // per controller
+  uint32_t in_capsule_bytes = 4096;        // of I/O queues
+};
+
+class Target {
+ public:
+  using Clock = std::chrono::steady_clock;
+
+  // Throws std::invalid_argument when an option is out of its range.
+  explicit Target(const TargetOptions& options);
+  ~Target();
+  Target(const Target&) = delete;
+  Target& operator=(const Target&) = delete;
+
+  const TargetOptions& options() const;
+
+  // Set-up. Throws std::invalid_argument with a message for the operator.
+  void add_port(Port port);
+  Subsystem& add_subsystem(SubsystemOptions options);
+
+  const std::vector<Port>& ports() const;
+  // The discovery subsystem included; null when there is none.
+  Subsystem* find_subsystem(const std::string& nqn);
+  // NVM subsystems.
+  const std::vector<std::unique_ptr<Subsystem>>& subsystems() const;
+
+  // The transport: this queue's connection has ended and nothing of it is outstanding. A controller whose admin queue
+  // closes takes its I/O queues with it.
+  void queue_closed(Queue& queue);
+
+  // Keep-alive time-outs: expires what is due and returns when to look again (none: no timer runs).
+  std::optional<Clock::time_point> expire(Clock::time_point now);
+  // Called when a deadline appears that is earlier than what expire() returned last.
+  std::function<void(Clock::time_point)> on_earlier_deadline;
+
+  // One line per event worth an operator's attention: who, where, which rule, what to do.
+  enum class Severity : uint8_t { Info, Warning, Error };
+  std::function<void(Severity, const std::string&)> on_event;
+
+  // The core's own: reports to on_event (control characters replaced), and to on_earlier_deadline where it is earlier.
+  void event(Severity severity, const std::string& message) const;
+  void deadline_set(Clock::time_point deadline);
+  // Changes with every change of what discovery shows: the log page's GENCTR.
+  uint64_t generation() const;
+
+ private:
+  struct State;
+  void discovery_changed();
+
+  std::unique_ptr<State> state_;
+};
+
+}  // namespace nvmf::core

@@ -1,0 +1,181 @@
+#include "target/daemon/daemon.h"
+
+#include <spdlog/spdlog.h>
+
+#include <csignal>
+#include <cstdlib>
+#include <nlohmann/json.hpp>
+#include <stdexcept>
+
+#include "target/daemon/log.h"
+#include "target/daemon/stats.h"
+
+namespace nvmf::daemon {
+namespace {
+
+using std::chrono::milliseconds;
+using std::chrono::seconds;
+
+// An address whose interface is not there yet (a boot in progress) is tried again this often.
+constexpr seconds kListenRetry{1};
+
+core::TargetOptions target_options(const config::Config& config) {
+  core::TargetOptions options;
+  options.max_transfer_bytes = config.rdma.mdts_bytes;
+  options.max_queue_depth = config.rdma.max_queue_depth;
+  options.max_io_queues = config.rdma.max_io_queues;
+  options.in_capsule_bytes = config.rdma.in_capsule_data_bytes;
+  return options;
+}
+
+rdma::PollGroupOptions group_options(const config::Config& config) {
+  rdma::PollGroupOptions options;
+  options.in_capsule_bytes = config.rdma.in_capsule_data_bytes;
+  options.dram_pool_bytes = uint64_t{config.rdma.dram_pool_mib} << 20;
+  options.max_transfer_bytes = config.rdma.mdts_bytes;
+  return options;
+}
+
+core::ReactorOptions reactor_options(const config::Reactors& reactors, unsigned index) {
+  core::ReactorOptions options;
+  options.index = index;
+  if (!reactors.cores.empty()) options.cpu = reactors.cores[index];
+  options.poll_us = reactors.poll_us;
+  return options;
+}
+
+template <class DataThreads>
+DataThreads make_data_threads(const config::Reactors& reactors) {
+  DataThreads threads;
+  for (unsigned index = 0; index < reactors.count; ++index)
+    threads.push_back(
+        std::make_unique<typename DataThreads::value_type::element_type>(reactor_options(reactors, index)));
+  return threads;
+}
+
+template <class DataThreads>
+std::vector<rdma::ReactorSeat> seats_of(const DataThreads& threads) {
+  std::vector<rdma::ReactorSeat> seats;
+  for (const auto& thread : threads)
+    seats.push_back({&thread->reactor, [engine = &thread->engine](void* address, size_t length_bytes) {
+                       return engine->register_buffer(address, length_bytes);
+                     }});
+  return seats;
+}
+
+template <class DataThreads>
+Engines engines_of(const DataThreads& threads) {
+  Engines engines;
+  for (const auto& thread : threads) engines.push_back(&thread->engine);
+  return engines;
+}
+
+const std::vector<std::unique_ptr<rdma::Rnic>>& some_rnic(const std::vector<std::unique_ptr<rdma::Rnic>>& rnics) {
+  if (rnics.empty())
+    throw std::runtime_error(
+        "there is no RDMA device on this machine: load the driver of the RDMA NIC, or make a software device: "
+        "modprobe rdma_rxe && rdma link add rxe0 type rxe netdev INTERFACE; `nvmf-p2p doctor` tells more");
+  return rnics;
+}
+
+}  // namespace
+
+Daemon::Daemon(const config::Config& config)
+    : config_(config),
+      target_(target_options(config_)),
+      data_threads_(make_data_threads<decltype(data_threads_)>(config_.reactors)),
+      transport_(io_, target_, control_mailbox_, seats_of(data_threads_), group_options(config_)),
+      peer_memories_(some_rnic(transport_.rnics()), config_.rdma.mdts_bytes),
+      storage_(config_, target_, engines_of(data_threads_), transport_.rnics(), peer_memories_),
+      mailbox_(io_, control_mailbox_, [this] { transport_.turn_admin(); }),
+      signals_(io_, SIGTERM, SIGINT),
+      keep_alive_timer_(io_),
+      listen_timer_(io_),
+      shutdown_timer_(io_) {
+  target_.on_event = &log;
+  target_.on_earlier_deadline = [this](core::Target::Clock::time_point) { watch_keep_alive(); };
+}
+
+Daemon::~Daemon() = default;
+
+int Daemon::run() {
+  await_signals();
+  for (const auto& thread : data_threads_) thread->reactor.start();
+  offer_ports();
+  if (config_.stats_socket)
+    stats_ = std::make_unique<StatsServer>(
+        io_, *config_.stats_socket, [this] { return stats(target_, transport_, storage_).dump(2) + "\n"; });
+  io_.run();
+  for (const auto& thread : data_threads_) thread->reactor.stop();
+  spdlog::info("stopped");
+  return EXIT_SUCCESS;
+}
+
+void Daemon::offer_ports() {
+  for (const config::Port& wanted : config_.ports) {
+    core::Port port;
+    port.id = wanted.id;
+    port.address = wanted.address;
+    port.service = wanted.service;
+    port.ipv6 = wanted.family == config::AddressFamily::ipv6;
+    target_.add_port(port);
+    listen(port);
+  }
+}
+
+// An address that cannot be bound is tried again until it can: at boot, interfaces and RDMA devices come late.
+void Daemon::listen(const core::Port& port) {
+  try {
+    transport_.listen(port);
+    spdlog::info("port {}: listening on {}, service {}", port.id, port.address, port.service);
+    return;
+  } catch (const std::exception& error) {
+    const bool first = unheard_ports_.empty() || unheard_ports_.back().id != port.id;
+    if (first) spdlog::warn("port {}: {}; trying again every {} s", port.id, error.what(), kListenRetry.count());
+  }
+  unheard_ports_.push_back(port);
+  listen_timer_.expires_after(kListenRetry);
+  listen_timer_.async_wait([this](const boost::system::error_code& error) {
+    if (error || shutting_down_) return;
+    for (const core::Port& unheard : std::exchange(unheard_ports_, {})) listen(unheard);
+  });
+}
+
+void Daemon::watch_keep_alive() {
+  const auto next = target_.expire(core::Target::Clock::now());
+  transport_.turn_admin();
+  if (!next) return;
+  keep_alive_timer_.expires_at(*next);
+  keep_alive_timer_.async_wait([this](const boost::system::error_code& error) {
+    if (!error) watch_keep_alive();
+  });
+}
+
+void Daemon::await_signals() {
+  signals_.async_wait([this](const boost::system::error_code& error, int) {
+    if (error) return;
+    if (shutting_down_) std::_Exit(EXIT_FAILURE);
+    shut_down();
+    await_signals();
+  });
+}
+
+void Daemon::shut_down() {
+  shutting_down_ = true;
+  spdlog::info("shutting down: seeing {} queues out, at most {} ms; a second signal exits at once",
+               transport_.connections(), config_.shutdown_timeout_ms);
+  listen_timer_.cancel();
+  shutdown_timer_.expires_after(milliseconds(config_.shutdown_timeout_ms));
+  shutdown_timer_.async_wait([this](const boost::system::error_code& error) {
+    if (!error) give_up();
+  });
+  transport_.stop([this] { io_.stop(); });
+}
+
+void Daemon::give_up() {
+  spdlog::error("{} queues still had commands outstanding after {} ms; their hosts will repeat them elsewhere or later",
+                transport_.connections(), config_.shutdown_timeout_ms);
+  std::_Exit(EXIT_FAILURE);
+}
+
+}  // namespace nvmf::daemon

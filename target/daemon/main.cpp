@@ -1,0 +1,74 @@
+// nvmf-p2p: the command line. Exit status: 0 good, 1 failed while running, 2 wrong usage or config.
+#include <spdlog/spdlog.h>
+
+#include <CLI/CLI.hpp>
+#include <cstdlib>
+#include <iostream>
+#include <string>
+
+#include "config/parse.h"
+#include "p2p/doctor.h"
+#include "target/daemon/daemon.h"
+#include "target/daemon/log.h"
+
+namespace {
+
+using nvmf::config::Config;
+
+constexpr int kExitUsage = 2;
+
+// Says all that is wrong; empty when the file cannot be used.
+std::optional<Config> load(const std::string& path) {
+  const nvmf::config::Result result = nvmf::config::load(path);
+  for (const auto& diagnostic : result.diagnostics) std::cerr << to_string(diagnostic) << '\n';
+  return result.config;
+}
+
+int check(const std::string& path) {
+  const auto config = load(path);
+  if (!config) return kExitUsage;
+  size_t namespaces = 0;
+  for (const auto& subsystem : config->subsystems) namespaces += subsystem.namespaces.size();
+  std::cout << path << ": good: " << config->ports.size() << " ports, " << config->subsystems.size()
+            << " subsystems, " << namespaces << " namespaces\n";
+  return EXIT_SUCCESS;
+}
+
+int run(const std::string& path) {
+  const auto config = load(path);
+  if (!config) return kExitUsage;
+  nvmf::daemon::start_log(config->log_level);
+  try {
+    spdlog::info("nvmf-p2p {} with {}", NVMF_P2P_VERSION, path);
+    nvmf::daemon::Daemon daemon(*config);
+    return daemon.run();
+  } catch (const std::exception& error) {
+    spdlog::error("{}", error.what());
+    return EXIT_FAILURE;
+  }
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  CLI::App app{"NVMe over Fabrics target for RDMA networks that serves SSDs through their controller memory buffers"};
+  app.set_version_flag("--version", NVMF_P2P_VERSION);
+  app.require_subcommand(1);
+  std::string config_path;
+
+  auto* run_command = app.add_subcommand("run", "Serve what a config file names, until SIGTERM or SIGINT");
+  run_command->add_option("-c,--config", config_path, "The JSON config file")->required();
+  auto* check_command = app.add_subcommand("check", "Say all that is wrong with a config file; starts nothing");
+  check_command->add_option("file", config_path, "The JSON config file")->required();
+  auto* doctor_command =
+      app.add_subcommand("doctor", "Say which SSDs and RDMA NICs of this machine can do peer-to-peer, and what to change");
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    return app.exit(error) == 0 ? EXIT_SUCCESS : kExitUsage;
+  }
+  if (*run_command) return run(config_path);
+  if (*check_command) return check(config_path);
+  if (*doctor_command) std::cout << nvmf::p2p::render(nvmf::p2p::diagnose(nvmf::p2p::Sysfs{}));
+  return EXIT_SUCCESS;
+}

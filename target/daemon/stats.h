@@ -1,0 +1,18 @@
+// What the daemon counts, as JSON. Control thread; reads counters that the reactors write.
+#pragma once
+
+#include <nlohmann/json_fwd.hpp>
+
+#include "target/core/target.h"
+#include "target/daemon/storage.h"
+#include "transport/rdma/transport.h"
+
+namespace nvmf::daemon {
+
+// {"connections": n, "subsystems": [{"nqn", "controllers": n}],
+//  "namespaces": [{"subsystem", "nsid", "device", "p2p": {"mode", "provider", "verdict"},
+//    "reads"|"writes": {"cmb"|"dram"|"in_capsule": {"commands", "bytes"}},
+//    "fallbacks": {reason: {"commands", "bytes"}}, "other_commands", "errors", "waits"}]}
+nlohmann::json stats(core::Target& target, const rdma::Transport& transport, const Storage& storage);
+
+}  // namespace nvmf::daemon

@@ -1,0 +1,77 @@
+"""A case: a Python file that declares a TOPOLOGY and says in test(lab) what target and host do."""
+
+import ast
+import dataclasses
+import fnmatch
+import importlib.util
+import pathlib
+import traceback
+from typing import Callable
+
+from .errors import LabError
+from .topology import One, Ssd, Topology, Two
+
+CASES = pathlib.Path(__file__).resolve().parent.parent / "cases"
+DEFAULT_LIMIT_S = 120
+SHELLS = {
+    "one": One(ssds=[Ssd(cmb_mib=64)]),
+    "two": Two(ssds=[Ssd(cmb_mib=64)]),
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Case:
+    name: str
+    path: pathlib.Path
+
+    def summary(self) -> str:
+        """The first line of its docstring, read without running it."""
+        text = ast.get_docstring(ast.parse(self.path.read_text())) or ""
+        return text.splitlines()[0] if text else "(has no docstring)"
+
+    def limit_s(self) -> float:
+        """Its TIME_LIMIT_S, of a quiet machine; read without running it, for the runner must know it beforehand."""
+        for node in ast.parse(self.path.read_text()).body:
+            if isinstance(node, ast.Assign) and getattr(node.targets[0], "id", "") == "TIME_LIMIT_S":
+                return float(ast.literal_eval(node.value))
+        return DEFAULT_LIMIT_S
+
+    def load(self) -> tuple[Topology, Callable]:
+        spec = importlib.util.spec_from_file_location(f"case_{self.name}", self.path)
+        module = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(module)
+        for name in ("TOPOLOGY", "test"):
+            if not hasattr(module, name):
+                raise LabError(f"{self.path} has no {name}: a case declares TOPOLOGY = One(...) or Two(...) and def test(lab)")
+        return module.TOPOLOGY, module.test
+
+    def where(self, error: BaseException) -> str:
+        """The innermost line of the case that an exception came through."""
+        frames = [frame for frame in traceback.extract_tb(error.__traceback__) if frame.filename == str(self.path)]
+        return f"{self.path.parent.name}/{self.path.name}:{frames[-1].lineno}: {frames[-1].line}" if frames else ""
+
+
+def all_cases() -> list[Case]:
+    return [Case(path.stem, path) for path in sorted(CASES.glob("*.py"))]
+
+
+def select(patterns: list[str]) -> list[Case]:
+    """The cases of that name, pattern (lab_*) or path; all without one."""
+    known = all_cases()
+    if not patterns:
+        return known
+    chosen: list[Case] = []
+    for pattern in patterns:
+        found = [case for case in known if fnmatch.fnmatch(case.name, pattern)]
+        if not found and pattern.endswith(".py") and pathlib.Path(pattern).is_file():
+            path = pathlib.Path(pattern).resolve()
+            found = [Case(path.stem, path)]
+        if not found:
+            raise LabError(f"no case is called {pattern!r}; tests/lab/run --list shows them all")
+        chosen += [case for case in found if case not in chosen]
+    return chosen
+
+
+def shell_topology(name: str) -> Topology:
+    """The topology for --shell: `one`, `two`, or that of a case."""
+    return SHELLS[name] if name in SHELLS else select([name])[0].load()[0]

@@ -1,0 +1,148 @@
+"""The daemon under test: started in a guest with a configuration, watched, stopped, and its exit judged."""
+
+import json
+import os
+import pathlib
+import re
+import shutil
+import signal
+import time
+
+from .errors import CaseFailed
+from .guest import TAIL_LINES, Guest, Program
+from .lab import Lab
+
+LISTEN_WAIT_S = 15
+STOP_WAIT_S = 15
+# An address of its own, so that a sanitizer's report never mixes with what the daemon says.
+SANITIZER_REPORT = re.compile(r"ERROR: \w+Sanitizer|WARNING: ThreadSanitizer|SUMMARY: \w+Sanitizer|: runtime error: ")
+SANITIZER_VARIABLES = ("ASAN_OPTIONS", "UBSAN_OPTIONS", "TSAN_OPTIONS", "LSAN_OPTIONS")
+
+
+class Daemon:
+    """One `nvmf-p2p run`. The lab checks at the end of the case that it lives, and stops it."""
+
+    def __init__(self, guest: Guest, program: Program, name: str):
+        self.guest, self.name = guest, name
+        self.config_path = f"/results/{name}.json"
+        self._program = program
+        self._done = False
+
+    @property
+    def pid(self) -> int:
+        return self._program.pid
+
+    @property
+    def output(self) -> str:
+        """All it has said so far, both streams."""
+        return self._program.stdout + self._program.stderr
+
+    def running(self) -> bool:
+        return self._program.running()
+
+    def wait_until_listening(self, count: int = 1) -> None:
+        """Until the daemon's process has `count` RDMA-CM identifiers that listen; asked of the kernel, not of the daemon's log."""
+        deadline = time.monotonic() + LISTEN_WAIT_S * self.guest.patience
+        while self.listening() < count:
+            self.check_alive()
+            if time.monotonic() > deadline:
+                raise CaseFailed(self._story(f"listens on {self.listening()} of {count} addresses"))
+            time.sleep(0.2)
+
+    def listening(self) -> int:
+        shown = json.loads(self.guest.run("rdma -j resource show cm_id").stdout or "[]")
+        return sum(1 for one in shown if one.get("state") == "LISTEN" and one.get("pid") == self.pid)
+
+    def wait_until_said(self, text: str, timeout_s: float = 15) -> None:
+        """Until its output holds a text."""
+        deadline = time.monotonic() + timeout_s * self.guest.patience
+        while text not in self.output:
+            self.check_alive()
+            if time.monotonic() > deadline:
+                raise CaseFailed(self._story(f"never said {text!r}"))
+            time.sleep(0.1)
+
+    def configure(self, config: dict) -> None:
+        """Replace the configuration file. The daemon reads it when told (SIGHUP)."""
+        self.guest.write(self.config_path, json.dumps(config, indent=2) + "\n")
+
+    def signal(self, number: int) -> None:
+        self._program.signal(number)
+
+    def stats(self, request: str) -> dict:
+        """What a command that asks the daemon for its counters prints as JSON."""
+        return json.loads(self.guest.run(request).stdout)
+
+    def check_alive(self) -> None:
+        self._check_sanitizers()
+        if not self.running():
+            self._done = True
+            raise CaseFailed(self._story(f"ended by itself with {self._program.exit_code}"))
+
+    def stop(self, expect_exit_code: int = 0) -> None:
+        """SIGTERM; it must end in time and with the expected exit code."""
+        self.check_alive()
+        self._done = True
+        result = self._program.stop(STOP_WAIT_S, signal.SIGTERM)
+        self._check_sanitizers()
+        if result.exit_code != expect_exit_code:
+            raise CaseFailed(self._story(f"ended with {result.exit_code} after SIGTERM, not {expect_exit_code}"))
+
+    def kill(self) -> None:
+        """SIGKILL: for cases about crashes. Nothing more is demanded of this daemon."""
+        self._done = True
+        self._program.signal(signal.SIGKILL)
+        self._program.wait(STOP_WAIT_S, check=False)
+
+    def expect_exit(self, exit_code: int, timeout_s: float = 15) -> str:
+        """For a daemon that must give up by itself; returns what it said."""
+        self._done = True
+        result = self._program.wait(timeout_s, check=False)
+        self._check_sanitizers()
+        if result.exit_code != exit_code:
+            raise CaseFailed(self._story(f"ended with {result.exit_code}, not {exit_code}"))
+        return self.output
+
+    def finish(self) -> None:
+        """The lab's check at the end of a case."""
+        if not self._done:
+            self.stop()
+
+    def _check_sanitizers(self) -> None:
+        if found := SANITIZER_REPORT.search(self.output):
+            report = self.output[found.start() :].splitlines()[:TAIL_LINES]
+            raise CaseFailed(self._story("a sanitizer reports:\n    " + "\n    ".join(report)))
+
+    def _story(self, what: str) -> str:
+        tail = "\n    ".join(self.output.splitlines()[-TAIL_LINES:])
+        return f"the daemon {self.name} on {self.guest.name} (pid {self.pid}) {what}\n  it said (last lines):\n    {tail}\n  log: {self.guest.log}"
+
+
+def start(
+    lab: Lab, config: dict, guest: Guest | None = None, listens: int = 1, name: str = "nvmf-p2p", arguments: str = "", env: dict[str, str] | None = None
+) -> Daemon:
+    """Start the daemon on the target (or another guest) and wait until it listens on `listens` addresses; 0 does not wait."""
+    guest = guest or lab.target
+    binary = stage(lab)
+    guest.write(f"/results/{name}.json", json.dumps(config, indent=2) + "\n")
+    passed_on = {variable: os.environ[variable] for variable in SANITIZER_VARIABLES if variable in os.environ}
+    guest.run("ulimit -Hc unlimited; echo /results/core.%e.%p >/proc/sys/kernel/core_pattern")
+    shell = f"ulimit -c unlimited; exec {binary} run -c /results/{name}.json {arguments}"
+    daemon = Daemon(guest, guest.start(shell, {**passed_on, **(env or {})}), name)
+    lab.at_end(daemon.finish)
+    if listens:
+        daemon.wait_until_listening(listens)
+    return daemon
+
+
+def stage(lab: Lab) -> str:
+    """Put the binary below /results under a name of its own, and return its path in the guests: a build at the same time must not change it under them."""
+    source = lab.options.binary
+    if not source.exists():
+        raise CaseFailed(f"there is no daemon at {source}: build it (cmake --preset release && cmake --build --preset release), or name it with --binary")
+    stamp = source.stat().st_mtime_ns
+    staged = pathlib.Path(lab.out) / f"bin/{source.name}.{stamp}"
+    if not staged.exists():
+        staged.parent.mkdir(exist_ok=True)
+        shutil.copy2(source, staged)
+    return f"/results/bin/{staged.name}"

@@ -1,0 +1,55 @@
+"""fio jobs in a guest: one that proves the bytes, one that measures."""
+
+import dataclasses
+import itertools
+import json
+
+from .guest import Guest
+
+_numbers = itertools.count(1)
+
+@dataclasses.dataclass(frozen=True)
+class Figures:
+    """What fio measured in one direction; latencies are completion latencies."""
+
+    ios: int
+    iops: float
+    mib_per_s: float
+    mean_us: float
+    p99_us: float
+
+
+def verify(
+    guest: Guest, device: str, rw: str = "randwrite", bs: str = "4k", iodepth: int = 8, size_mib: int = 8, options: str = "", timeout_s: float = 120
+) -> dict[str, Figures]:
+    """Write, read back and compare (crc32c of each block); a wrong byte fails the case. `options` are more of fio's."""
+    wanted = f"--rw={rw} --bs={bs} --iodepth={iodepth} --size={size_mib}M --verify=crc32c --do_verify=1 --verify_fatal=1 {options}"
+    return run(guest, device, wanted, timeout_s)
+
+
+def measure(guest: Guest, device: str, rw: str, bs: str, iodepth: int, runtime_s: int, options: str = "") -> dict[str, Figures]:
+    """A job by time. Figures of Soft-RoCE may only be compared with others of the same run."""
+    wanted = f"--rw={rw} --bs={bs} --iodepth={iodepth} --time_based --runtime={runtime_s} --randrepeat=1 {options}"
+    return run(guest, device, wanted, timeout_s=runtime_s + 60)
+
+
+def run(guest: Guest, device: str, options: str, timeout_s: float = 120) -> dict[str, Figures]:
+    """Any job on a device with io_uring and O_DIRECT: figures by direction ("read", "write"), of those that moved data."""
+    # The report goes to a file of its own: hundreds of lines would bury the guest's log.
+    number = next(_numbers)
+    command = f"fio --name=job --filename={device} --ioengine=io_uring --direct=1 --thread {options}"
+    guest.run(f"{command} --output-format=json --output=/results/fio-{number}.json", timeout_s)
+    report = guest.result_file(f"fio-{number}.json").read_text()
+    job = json.loads(report[report.index("{") :])["jobs"][0]
+    return {direction: _figures(job[direction]) for direction in ("read", "write", "trim") if job[direction]["total_ios"]}
+
+
+def _figures(one: dict) -> Figures:
+    latency = one["clat_ns"]
+    return Figures(
+        ios=one["total_ios"],
+        iops=one["iops"],
+        mib_per_s=one["bw_bytes"] / (1 << 20),
+        mean_us=latency["mean"] / 1000,
+        p99_us=latency.get("percentile", {}).get("99.000000", 0) / 1000,
+    )

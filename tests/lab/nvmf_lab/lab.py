@@ -1,0 +1,87 @@
+"""The lab of one case: boots the guests of a topology, hands them out, and takes everything down again."""
+
+import pathlib
+import shutil
+import tempfile
+import time
+from typing import Callable
+
+from . import kernel, network
+from .errors import CaseFailed, CaseSkipped
+from .guest import Guest
+from .options import Options
+from .qemu import Qemu
+from .topology import Topology
+
+BOOT_LIMIT_S = 60
+# What a console must not hold at the end of a case. Plain warnings of the kernel are not ours to judge.
+KERNEL_TROUBLE = ("BUG:", "Oops:", "Kernel panic", "general protection fault", "blocked for more than", "soft lockup", "detected stalls")
+
+
+class Lab:
+    """What a case gets. `target` and `host` are the same guest when the topology has only one."""
+
+    def __init__(self, wiring: Topology, out: pathlib.Path, options: Options):
+        self.wiring, self.out, self.options = wiring, out, options
+        self.guests: dict[str, Guest] = {}
+        self.boot_s = 0.0
+        """Seconds from the start of QEMU to guests that are set up."""
+        self._runtime = pathlib.Path(tempfile.mkdtemp(prefix="nvmf-lab-"))
+        self._at_end: list[Callable[[], None]] = []
+
+    @property
+    def target(self) -> Guest:
+        return self.guests["target"]
+
+    @property
+    def host(self) -> Guest:
+        return self.guests.get("host", self.target)
+
+    def boot(self) -> None:
+        begin = time.monotonic()
+        chosen = kernel.get(self.wiring.kernel or self.options.kernel)
+        machines = self.wiring.machines()
+        wires = network.wires(list(machines), self.wiring.links, self._runtime)
+        for name, machine in machines.items():
+            qemu = Qemu(name, machine, chosen, self._runtime, self.out)
+            self.guests[name] = Guest(qemu, self.options.patience)
+            qemu.start(wires[name])
+        for guest in self.guests.values():
+            guest.attach(BOOT_LIMIT_S)
+        for guest in self.guests.values():
+            network.set_up(guest, self.wiring)
+        self.boot_s = time.monotonic() - begin
+
+    def at_end(self, check: Callable[[], None]) -> None:
+        """Have something done when the case's own steps have passed, last registered first; it may fail the case."""
+        self._at_end.append(check)
+
+    def finish(self) -> None:
+        """The checks after the last step of a case."""
+        while self._at_end:
+            self._at_end.pop()()
+        for guest in self.guests.values():
+            self._check_console(guest)
+
+    def close(self) -> None:
+        """Everything down, nothing left. May be called at any time, more than once."""
+        for guest in self.guests.values():
+            guest.close()
+        shutil.rmtree(self._runtime, ignore_errors=True)
+
+    def check(self, condition: object, otherwise: str) -> None:
+        """Fail the case, with this text, unless the condition holds."""
+        if not condition:
+            raise CaseFailed(otherwise)
+
+    def skip(self, reason: str) -> None:
+        raise CaseSkipped(reason)
+
+    def control_socket(self) -> pathlib.Path:
+        return self._runtime / "control"
+
+    def _check_console(self, guest: Guest) -> None:
+        text = guest.console.read_text(errors="replace") if guest.console.exists() else ""
+        for line in text.splitlines():
+            if any(trouble in line for trouble in KERNEL_TROUBLE):
+                raise CaseFailed(f"the kernel of {guest.name} is in trouble: {line.strip()}\n  log: {guest.console}")

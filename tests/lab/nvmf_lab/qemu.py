@@ -1,0 +1,143 @@
+"""One QEMU process: its command line from a Machine, its sockets, its end."""
+
+import os
+import pathlib
+import signal
+import socket
+import subprocess
+import sys
+import time
+
+from . import initramfs, programs
+from .errors import LabError
+from .kernel import Kernel
+from .topology import Machine, Ssd, mac
+
+REPOSITORY = pathlib.Path(__file__).resolve().parents[3]
+AGENT = pathlib.Path(__file__).resolve().parent.parent / "inside/agent.py"
+SOCKET_WAIT_S = 20
+# QEMU before 8.1 has a race: a virtual CPU may translate kernel code while another one patches it, keep the half-patched translation,
+# and the kernel dies of «Oops: int3». Most patching is done at boot and when drivers load, so that happens on one CPU: network.set_up
+# brings up the others last.
+KERNEL_ARGS = ("console=ttyS0", "panic=-1", "tsc=reliable", "random.trust_cpu=on", "mitigations=off", "maxcpus=1", "noreplace-smp")
+
+
+class Qemu:
+    """A guest's QEMU. `runtime` is a short-lived folder with a short path (UNIX sockets), `out` keeps logs and results."""
+
+    def __init__(self, name: str, machine: Machine, kernel: Kernel, runtime: pathlib.Path, out: pathlib.Path):
+        self.name, self.machine, self.kernel = name, machine, kernel
+        self.runtime, self.out = runtime, out
+        self.console = out / f"{name}.console.log"
+        self.trace_file = out / f"{name}.trace"
+        self.messages = out / f"{name}.qemu.log"
+        self._process: subprocess.Popen | None = None
+
+    def start(self, links: list[str]) -> None:
+        """Start QEMU with one network device per entry of `links` (each the tail of a -netdev argument)."""
+        self._make_disks()
+        # QEMU must die with the runner, however the runner dies; a process group of its own keeps Ctrl-C for the runner.
+        command = [programs.find("setpriv"), "--pdeathsig", "KILL", *self.command_line(links)]
+        (self.out / f"{self.name}.qemu.cmd").write_text(" \\\n  ".join(command) + "\n")
+        with open(self.messages, "w") as messages:
+            self._process = subprocess.Popen(
+                command, stdin=subprocess.DEVNULL, stdout=messages, stderr=messages, start_new_session=True
+            )
+
+    def command_line(self, links: list[str]) -> list[str]:
+        machine = self.machine
+        return [
+            programs.find("qemu-system-x86_64"),
+            *("-name", self.name, "-machine", machine.machine, "-cpu", "max,la57=off", "-smp", str(machine.vcpus), "-m", str(machine.memory_mib)),
+            *("-nodefaults", "-no-user-config", "-no-reboot", "-display", "none"),
+            *(("-accel", "tcg,thread=single", "-icount", "shift=0,sleep=off") if machine.icount else ("-accel", "tcg,thread=multi")),
+            *("-kernel", str(self.kernel.image), "-initrd", str(initramfs.get(self.kernel)), "-append", self._kernel_command_line()),
+            *("-serial", f"file:{self.console}"),
+            *("-chardev", f"socket,id=qmp,path={self.socket_path('qmp')},server=on,wait=off", "-mon", "chardev=qmp,mode=control"),
+            *("-device", "virtio-serial-pci", "-chardev", f"socket,id=agent,path={self.socket_path('agent')},server=on,wait=off"),
+            *("-device", "virtserialport,chardev=agent,name=lab.agent"),
+            *_share("root", "/", ",readonly=on"),
+            *_share("repo", str(REPOSITORY), ",readonly=on"),
+            *_share("results", str(self.out), ""),
+            *self._network(links),
+            *machine.qemu_args,
+            *(argument for number, ssd in enumerate(machine.ssds) for argument in self._ssd(number, ssd)),
+            *self._trace(),
+        ]
+
+    def connect(self, what: str) -> socket.socket:
+        """Connect to the socket "agent" or "qmp"."""
+        deadline = time.monotonic() + SOCKET_WAIT_S
+        while True:
+            connection = socket.socket(socket.AF_UNIX)
+            try:
+                connection.connect(str(self.socket_path(what)))
+                return connection
+            except OSError:
+                connection.close()
+                if not self.alive():
+                    raise LabError(f"QEMU of {self.name} did not start: {self.messages.read_text().strip()}") from None
+                if time.monotonic() > deadline:
+                    raise LabError(f"QEMU of {self.name} did not open its {what} socket within {SOCKET_WAIT_S} s") from None
+                time.sleep(0.02)
+
+    def alive(self) -> bool:
+        return self._process is not None and self._process.poll() is None
+
+    def kill(self) -> None:
+        """The end without warning: as if the machine lost its power."""
+        if self.alive():
+            os.killpg(self._process.pid, signal.SIGKILL)
+        if self._process is not None:
+            self._process.wait()
+
+    def wait(self, timeout_s: float) -> int:
+        return self._process.wait(timeout_s)
+
+    def disk_path(self, number: int) -> pathlib.Path:
+        return self.runtime / f"{self.name}.ssd{number}.raw"
+
+    def socket_path(self, what: str) -> pathlib.Path:
+        return self.runtime / f"{self.name}.{what}"
+
+    def _kernel_command_line(self) -> str:
+        python = "/usr/bin/python3" if os.path.exists("/usr/bin/python3") else os.path.realpath(sys.executable)
+        lab = {"name": self.name, "agent": AGENT, "python": python, "modules": self.kernel.modules, "repo": REPOSITORY}
+        words = [*KERNEL_ARGS, self.machine.kernel_args]
+        return " ".join([*words, *(f"lab.{key}={value}" for key, value in lab.items())])
+
+    def _network(self, links: list[str]) -> list[str]:
+        arguments = []
+        for number, backend in enumerate(links):
+            arguments += ["-netdev", backend]
+            arguments += ["-device", f"virtio-net-pci,id=nic{number},netdev=net{number},host_mtu=9000,mac={mac(self.name, number)}"]
+        return arguments
+
+    def _make_disks(self) -> None:
+        for number, ssd in enumerate(self.machine.ssds):
+            with open(self.disk_path(number), "wb") as disk:
+                disk.truncate(ssd.size_mib << 20)
+
+    def _ssd(self, number: int, ssd: Ssd) -> list[str]:
+        name = f"ssd{number}"
+        drive = f"driver=raw,node-name={name}-disk,discard=unmap,file.driver=file,file.filename={self.disk_path(number)}"
+        device = [f"nvme,id={name},drive={name}-disk,serial={ssd.serial or name}"]
+        device.append(f"logical_block_size={ssd.block_bytes},physical_block_size={ssd.block_bytes}")
+        device += [f"cmb_size_mb={ssd.cmb_mib}"] if ssd.cmb_mib else []
+        device += [f"bus={ssd.bus}"] if ssd.bus else []
+        device += [ssd.properties] if ssd.properties else []
+        return ["-blockdev", drive, "-device", ",".join(device)]
+
+    def _trace(self) -> list[str]:
+        if not self.machine.trace:
+            return []
+        return ["-D", str(self.trace_file), *(word for event in self.machine.trace for word in ("-trace", event))]
+
+
+def _share(tag: str, path: str, options: str) -> list[str]:
+    return [
+        "-fsdev",
+        f"local,id={tag},path={path},security_model=none,multidevs=remap{options}",
+        "-device",
+        f"virtio-9p-pci,fsdev={tag},mount_tag={tag}",
+    ]

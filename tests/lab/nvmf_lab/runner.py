@@ -1,0 +1,164 @@
+"""Runs cases, each in a worker process of its own, some at a time; ends those that take too long, and leaves nothing behind."""
+
+import dataclasses
+import json
+import os
+import pathlib
+import selectors
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from typing import Callable
+
+from . import programs
+from .case import Case
+from .errors import LabError
+from .options import Options
+from .verdict import FAIL, Verdict
+
+END_GRACE_S = 20
+# What a guest's kernel says when QEMU's translation race hit it (see qemu.KERNEL_ARGS): the fault of the emulator, so the case runs again.
+EMULATOR_RACE = "Oops: int3"
+MAX_ATTEMPTS = 3
+
+
+@dataclasses.dataclass
+class Run:
+    """One worker process."""
+
+    name: str
+    out: pathlib.Path
+    process: subprocess.Popen
+    begin: float
+    limit_s: float
+    case: Case | None = None
+    attempt: int = 1
+    verdict: Verdict | None = None
+    expired: bool = False
+
+    def over(self) -> bool:
+        return time.monotonic() > self.begin + self.limit_s
+
+
+class Runner:
+    def __init__(self, out: pathlib.Path, options: Options, jobs: int, report: Callable[[str, Verdict, pathlib.Path], None]):
+        self._out, self._options, self._jobs, self._report = out, options, jobs, report
+        self._runs: list[Run] = []
+        self._selector = selectors.DefaultSelector()
+
+    def run(self, cases: list[Case]) -> None:
+        """Run the cases and report each as it ends. Returns when all have a verdict."""
+        waiting = list(cases)
+        while waiting or self._undecided():
+            while waiting and len(self._undecided()) < self._jobs:
+                self._start_case(waiting.pop(0), attempt=1)
+            self._turn()
+
+    def shell(self, topology: str, limit_s: float) -> Verdict:
+        """Boot a topology and leave it up."""
+        run = self._start(topology, ["--shell", topology], limit_s)
+        while run.verdict is None:
+            self._turn()
+        return run.verdict
+
+    def wait(self) -> None:
+        """Until the guests that were kept are gone."""
+        while any(run.process.poll() is None for run in self._runs):
+            time.sleep(0.2)
+
+    def close(self) -> None:
+        """End every worker; each takes its guests down. One that does not is killed, and its guests die with it."""
+        for run in self._alive():
+            run.process.terminate()
+        deadline = time.monotonic() + END_GRACE_S
+        while self._alive() and time.monotonic() < deadline:
+            time.sleep(0.05)
+        for run in self._alive():
+            run.process.kill()
+            run.process.wait()
+
+    def _alive(self) -> list[Run]:
+        return [run for run in self._runs if run.process.poll() is None]
+
+    def _undecided(self) -> list[Run]:
+        return [run for run in self._runs if run.verdict is None]
+
+    def _start_case(self, case: Case, attempt: int) -> None:
+        run = self._start(case.name, ["--case", str(case.path)], case.limit_s() * self._options.patience)
+        run.case, run.attempt = case, attempt
+
+    def _start(self, name: str, what: list[str], limit_s: float) -> Run:
+        out = fresh_folder(self._out / name)
+        options = dataclasses.asdict(self._options) | {"binary": str(self._options.binary)}
+        command = [sys.executable, "-m", "nvmf_lab.worker", *what, "--out", str(out), "--options", json.dumps(options)]
+        environment = os.environ | {"PYTHONPATH": str(pathlib.Path(__file__).parent.parent), "PYTHONDONTWRITEBYTECODE": "1"}
+        with open(out / "runner.log", "w") as log:
+            # The kernel ends the worker with this process, even after a SIGKILL; Ctrl-C is for this process alone.
+            process = subprocess.Popen(
+                [programs.find("setpriv"), "--pdeathsig", "TERM", *command],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=log,
+                env=environment,
+                start_new_session=True,
+            )
+        run = Run(name, out, process, time.monotonic(), limit_s)
+        self._runs.append(run)
+        self._selector.register(process.stdout, selectors.EVENT_READ, run)
+        return run
+
+    def _turn(self) -> None:
+        """Wait a moment for verdicts, and look at the clock."""
+        for key, _ in self._selector.select(timeout=0.2):
+            self._decide(key.data)
+        for run in self._undecided():
+            if run.over() and not run.expired:
+                run.expired = True
+                run.process.terminate()
+            elif time.monotonic() > run.begin + run.limit_s + END_GRACE_S:
+                run.process.kill()
+
+    def _decide(self, run: Run) -> None:
+        """The worker said its one line, or ended without it."""
+        self._selector.unregister(run.process.stdout)
+        line = run.process.stdout.readline().decode()
+        seconds = time.monotonic() - run.begin
+        run.verdict = Verdict.from_line(line) if line else Verdict(FAIL, seconds, 0, self._silent(run))
+        if run.expired:
+            story = f"time limit of {run.limit_s:.0f} s\n{run.verdict.story}"
+            run.verdict = dataclasses.replace(run.verdict, word=FAIL, story=story)
+        if not self._options.keep or run.expired:
+            run.process.wait(END_GRACE_S)
+        if run.case and run.attempt < MAX_ATTEMPTS and run.verdict.word == FAIL and not self._options.keep and _met_emulator_race(run.out):
+            self._run_again(run)
+        else:
+            self._report(run.name, run.verdict, run.out)
+
+    def _run_again(self, run: Run) -> None:
+        kept = run.out.with_name(f"{run.name}.attempt{run.attempt}")
+        shutil.rmtree(kept, ignore_errors=True)
+        run.out.rename(kept)
+        print(f"{run.name}: QEMU's translation race broke a guest's kernel ({EMULATOR_RACE}, {kept}); the case runs again", flush=True)
+        self._start_case(run.case, run.attempt + 1)
+
+    def _silent(self, run: Run) -> str:
+        code = run.process.wait(END_GRACE_S)
+        said = (run.out / "runner.log").read_text().strip().splitlines()[-8:]
+        how = f"was killed by {signal.Signals(-code).name}" if code < 0 else f"exited with {code}"
+        return "\n".join([f"its worker process {how} without a verdict; log: {run.out / 'runner.log'}", *said])
+
+
+def _met_emulator_race(out: pathlib.Path) -> bool:
+    return any(EMULATOR_RACE in console.read_text(errors="replace") for console in out.glob("*.console.log"))
+
+
+def fresh_folder(out: pathlib.Path) -> pathlib.Path:
+    """An empty folder for a case's logs; LabError while the lab that writes there is still up."""
+    control = out / "lab.json"
+    if control.exists() and pathlib.Path(json.loads(control.read_text())["control"]).exists():
+        raise LabError(f"a lab that writes to {out} is up: end it with tests/lab/guest --lab {out.name} --stop, or choose another --out")
+    shutil.rmtree(out, ignore_errors=True)
+    out.mkdir(parents=True)
+    return out

@@ -1,0 +1,110 @@
+"""What a case declares: how many guests, and what hardware is in each."""
+
+import dataclasses
+
+MAC_PREFIX = "52:54:00:77"
+
+
+@dataclasses.dataclass(frozen=True)
+class Ssd:
+    """An emulated NVMe SSD. Its QEMU id (for device_del) is ssd0, ssd1, ... in the order of the list."""
+
+    size_mib: int = 256
+    cmb_mib: int = 0
+    """Controller Memory Buffer, a power of two; 0 is none."""
+    block_bytes: int = 512
+    serial: str = ""
+    """Default: the QEMU id."""
+    bus: str = ""
+    """The id of a PCIe port made by qemu_args; default: the root complex itself."""
+    properties: str = ""
+    """More properties of QEMU's nvme device, e.g. "mdts=5,max_ioqpairs=4"."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Machine:
+    """The hardware of one guest."""
+
+    ssds: tuple[Ssd, ...] | list[Ssd] = ()
+    vcpus: int = 2
+    memory_mib: int = 2048
+    qemu_args: tuple[str, ...] | list[str] = ()
+    """More QEMU arguments; they come before the SSDs, so these can sit on ports made here."""
+    kernel_args: str = ""
+    """More of the kernel's command line."""
+    trace: tuple[str, ...] | list[str] = ()
+    """QEMU trace events to record, e.g. pci_nvme_map_addr_cmb; read with guest.trace."""
+    icount: bool = False
+    """Count instructions: one guest nanosecond is one instruction. Demands vcpus=1."""
+    machine: str = "q35"
+    """QEMU's -machine, e.g. "q35,kernel-irqchip=split" for an IOMMU."""
+
+    def __post_init__(self):
+        if self.icount and self.vcpus != 1:
+            raise ValueError("icount needs vcpus=1: QEMU counts instructions of one virtual CPU only")
+
+
+@dataclasses.dataclass(frozen=True)
+class Topology:
+    """What both topologies share."""
+
+    target: Machine
+    mtu: int = 9000
+    """Of each network device. Soft-RoCE takes its path MTU from it: 9000 gives 4096, 1500 gives 1024."""
+    links: int = 1
+    """Network devices of each guest: eth0 with rxe0, eth1 with rxe1, ..."""
+    rdma: bool = True
+    """Put a Soft-RoCE device on each network device."""
+    kernel: str = ""
+    """A name of kernel.SOURCES; default: what the command line says."""
+
+    def machines(self) -> dict[str, Machine]:
+        """Hardware by the name of the guest."""
+        raise NotImplementedError
+
+
+@dataclasses.dataclass(frozen=True)
+class OneGuest(Topology):
+    def machines(self) -> dict[str, Machine]:
+        return {"target": self.target}
+
+
+@dataclasses.dataclass(frozen=True)
+class TwoGuests(Topology):
+    host: Machine = dataclasses.field(default_factory=Machine)
+
+    def machines(self) -> dict[str, Machine]:
+        return {"target": self.target, "host": self.host}
+
+
+_NETWORK = ("mtu", "links", "rdma", "kernel")
+
+
+def One(**options) -> OneGuest:
+    """One guest that talks to itself. Takes the fields of Machine and of Topology."""
+    network = {name: options.pop(name) for name in _NETWORK if name in options}
+    return OneGuest(target=Machine(**options), **network)
+
+
+def Two(*, host: Machine | None = None, **options) -> TwoGuests:
+    """A target and a host joined by a network. Takes the fields of Machine (for the target), of Topology, and `host`."""
+    network = {name: options.pop(name) for name in _NETWORK if name in options}
+    return TwoGuests(target=Machine(**options), host=host or Machine(), **network)
+
+
+def address(guest: str, link: int = 0) -> str:
+    """The IPv4 address of a guest's network device: 10.77.LINK.1 for the target, 10.77.LINK.2 for the host."""
+    return f"10.77.{link}.{_number(guest)}"
+
+
+def address_v6(guest: str, link: int = 0) -> str:
+    """The IPv6 address of a guest's network device: fd77:0:0:LINK::1 for the target, ::2 for the host."""
+    return f"fd77:0:0:{link}::{_number(guest)}"
+
+
+def mac(guest: str, link: int = 0) -> str:
+    return f"{MAC_PREFIX}:{link:02x}:{_number(guest):02x}"
+
+
+def _number(guest: str) -> int:
+    return {"target": 1, "host": 2}[guest]

@@ -1,0 +1,22 @@
+"""How a case ended, as the worker tells the runner: one JSON line."""
+
+import dataclasses
+import json
+
+PASS, FAIL, SKIP, UP = "PASS", "FAIL", "SKIP", "UP"
+
+
+@dataclasses.dataclass(frozen=True)
+class Verdict:
+    word: str
+    seconds: float
+    boot_s: float = 0.0
+    story: str = ""
+    """Why it failed or was skipped."""
+
+    def to_line(self) -> str:
+        return json.dumps(dataclasses.asdict(self)) + "\n"
+
+    @staticmethod
+    def from_line(line: str) -> "Verdict":
+        return Verdict(**json.loads(line))

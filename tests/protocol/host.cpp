@@ -1,0 +1,292 @@
+#include "tests/protocol/host.h"
+
+#include <doctest/doctest.h>
+
+#include <algorithm>
+#include <utility>
+
+namespace nvmf::test {
+
+void Disk::submit(core::Io& io) {
+  seen.push_back({io.kind, io.slba, io.blocks, io.fua, io.deallocate, io.range_count});
+  if (hold) {
+    held_.push_back(&io);
+  } else {
+    io.done(io, answer);
+  }
+}
+
+void Disk::complete_all() {
+  for (core::Io* io : std::exchange(held_, {})) io->done(*io, answer);
+}
+
+core::TargetOptions World::default_options() {
+  return {.max_transfer_bytes = 65536, .max_queue_depth = 128, .max_io_queues = 4, .in_capsule_bytes = 4096};
+}
+
+namespace {
+
+core::Target& with_ports(core::Target& target) {
+  target.add_port({.id = 1, .address = "192.0.2.1", .service = 4420});
+  target.add_port({.id = 2, .address = "2001:db8::1", .service = 4421, .ipv6 = true});
+  return target;
+}
+
+core::NamespaceOptions namespace_1() {
+  return {.nsid = 1,
+          .lba_shift = 9,
+          .block_count = World::kBlocks,
+          .uuid = {1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16},
+          .nguid = {0x21, 0x22, 0x23},
+          .eui64 = {0x31, 0x32},
+          .supports_deallocate = true,
+          .supports_write_zeroes = true,
+          .volatile_write_cache = true,
+          .optimal_io_boundary_blocks = 256};
+}
+
+core::NamespaceOptions namespace_3() { return {.nsid = 3, .lba_shift = 12, .block_count = World::kBlocks}; }
+
+}  // namespace
+
+World::World(const core::TargetOptions& options)
+    : target(options),
+      subsystem(with_ports(target).add_subsystem({.nqn = kNqn,
+                                                  .serial = "SN-0001",
+                                                  .model = "Example disks",
+                                                  .ports = {1, 2},
+                                                  .allow_any_host = true,
+                                                  .allowed_hosts = {},
+                                                  .max_controllers = 3})),
+      other_subsystem(target.add_subsystem({.nqn = kOtherNqn,
+                                            .serial = "SN-0002",
+                                            .model = "Example disks",
+                                            .ports = {2},
+                                            .allow_any_host = false,
+                                            .allowed_hosts = {kHostNqn}})) {
+  target.on_event = [this](core::Target::Severity, const std::string& line) { events.push_back(line); };
+  subsystem.add_namespace(namespace_1());
+  subsystem.add_namespace(namespace_3());
+  table.max_transfer_bytes = options.max_transfer_bytes;
+  add_to_table(namespace_1(), disk_1);
+  add_to_table(namespace_3(), disk_3);
+}
+
+void World::add_to_table(const core::NamespaceOptions& options, Disk& disk) {
+  auto ns = std::make_unique<core::IoNamespace>();
+  ns->nsid = options.nsid;
+  ns->lba_shift = options.lba_shift;
+  ns->block_count = options.block_count;
+  ns->channel = &disk;
+  ns->supports_deallocate = options.supports_deallocate;
+  ns->supports_write_zeroes = options.supports_write_zeroes;
+  if (table.by_nsid.size() < options.nsid) table.by_nsid.resize(options.nsid);
+  table.by_nsid[options.nsid - 1] = ns.get();
+  namespaces_.push_back(std::move(ns));
+}
+
+Wire::Wire(World& world, uint16_t qid, uint16_t port_id) : world_(world), port_id_(port_id) {
+  queue.target = &world.target;
+  queue.link = this;
+  queue.qid = qid;
+  queue.depth = qid == 0 ? core::limits::kAdminQueueDepth : world.target.options().max_queue_depth;
+  queue.in_capsule_bytes = qid == 0 ? 0 : world.target.options().in_capsule_bytes;
+  queue.path_mtu = 4096;
+}
+
+Wire::~Wire() { close(); }
+
+size_t Wire::post(Sqe sqe, Bytes memory, Bytes in_capsule) {
+  auto exchange = std::make_unique<Exchange>();
+  exchange->capsule = sqe;
+  exchange->capsule.cid = next_cid_++;
+  if (sqe.sgl1.identifier == 0) {
+    auto& sgl = exchange->capsule.sgl1;
+    sgl.address = 0x1000;
+    sgl.identifier = static_cast<uint8_t>(nvme::SglType::KeyedDataBlock) << 4;
+    for (unsigned i = 0; i < 3; ++i) sgl.specific[i] = static_cast<uint8_t>(memory.size() >> 8 * i);
+  }
+  exchange->memory = std::move(memory);
+  exchange->in_capsule = std::move(in_capsule);
+  exchanges_.push_back(std::move(exchange));
+  receive(*exchanges_.back());
+  return exchanges_.size() - 1;
+}
+
+// What the transport does with a capsule.
+void Wire::receive(Exchange& exchange) {
+  exchange.queue = &queue;
+  exchange.sqe = &exchange.capsule;
+  exchange.respond = respond;
+  if (const Status status = core::parse(exchange); !status.ok()) return core::finish(exchange, status);
+  const bool to_controller = exchange.transfer == core::Transfer::HostToController;
+  const Status status = core::parse_data_pointer(exchange.capsule, exchange.in_capsule, exchange.length_bytes,
+                                                 to_controller, exchange.pointer);
+  if (!status.ok()) return core::finish(exchange, status);
+  exchange.data = {};
+  if (exchange.pointer.kind == core::DataPointer::Kind::InCapsule) {
+    exchange.data.address = exchange.in_capsule.data() + exchange.pointer.capsule_offset;
+  } else {
+    exchange.buffer.assign(exchange.length_bytes, std::byte{0xa5});
+    if (to_controller) std::copy_n(exchange.memory.begin(), exchange.length_bytes, exchange.buffer.begin());
+    exchange.data.address = exchange.buffer.data();
+  }
+  exchange.data.length_bytes = exchange.length_bytes;
+  exchange.execute(exchange);
+}
+
+void Wire::respond(core::Request& request) {
+  auto& exchange = static_cast<Exchange&>(request);
+  ++exchange.answers;
+  const bool success = exchange.cqe.status == 0;
+  if (success && exchange.transfer == core::Transfer::ControllerToHost) {
+    std::copy_n(exchange.buffer.begin(), exchange.length_bytes, exchange.memory.begin());
+  }
+}
+
+Answer Wire::take(size_t number) const {
+  const Exchange& exchange = *exchanges_[number];
+  REQUIRE(exchange.answers == 1);
+  const auto status = static_cast<uint16_t>(exchange.cqe.status >> 1);
+  return {.status = status & 0x7ff,
+          .do_not_retry = (status & NVME_SC_DNR) != 0,
+          .more = (status & NVME_SC_MORE) != 0,
+          .result = exchange.cqe.result,
+          .cid = exchange.cqe.cid,
+          .sqid = exchange.cqe.sqid,
+          .sqhd = exchange.cqe.sqhd,
+          .data = exchange.memory};
+}
+
+Answer Wire::send(const Sqe& sqe, Bytes memory, Bytes in_capsule) {
+  return take(post(sqe, std::move(memory), std::move(in_capsule)));
+}
+
+void Wire::close() {
+  if (!open_) return;
+  open_ = false;
+  core::drop_parked(queue);
+  world_.target.queue_closed(queue);
+  for (const auto& exchange : exchanges_) CHECK(exchange->answers == 1);
+}
+
+void Wire::disconnect(const std::string& reason) { reason_ = reason; }
+
+const core::IoNamespaceTable* Wire::io_namespaces(const core::Subsystem&) { return &world_.table; }
+
+Sqe command(uint8_t opcode, uint32_t nsid, uint32_t cdw10, uint32_t cdw11, uint32_t cdw12) {
+  Sqe sqe{};
+  sqe.opcode = opcode;
+  sqe.flags = static_cast<uint8_t>(nvme::Psdt::SglMptrContiguous) << 6;
+  sqe.nsid = nsid;
+  sqe.cdw10 = cdw10;
+  sqe.cdw11 = cdw11;
+  sqe.cdw12 = cdw12;
+  return sqe;
+}
+
+namespace {
+
+template <typename Command>
+Sqe fabrics(Command fields, uint8_t fctype) {
+  fields.opcode = nvme_admin_fabrics;
+  fields.fctype = fctype;
+  Sqe sqe;
+  std::memcpy(&sqe, &fields, sizeof(sqe));
+  return sqe;
+}
+
+}  // namespace
+
+Sqe property_get(uint32_t offset, uint8_t attrib) {
+  nvme::PropertyCommand fields{};
+  fields.offset = offset;
+  fields.attrib = attrib;
+  return fabrics(fields, nvme_fabrics_type_property_get);
+}
+
+Sqe property_set(uint32_t offset, uint64_t value, uint8_t attrib) {
+  nvme::PropertyCommand fields{};
+  fields.offset = offset;
+  fields.value = value;
+  fields.attrib = attrib;
+  return fabrics(fields, nvme_fabrics_type_property_set);
+}
+
+Sqe connect_command(uint16_t qid, uint16_t sqsize_z, uint32_t kato_ms, uint8_t cattr, uint16_t recfmt) {
+  nvme::ConnectCommand fields{};
+  fields.recfmt = recfmt;
+  fields.qid = qid;
+  fields.sqsize_z = sqsize_z;
+  fields.cattr = cattr;
+  fields.kato_ms = kato_ms;
+  return fabrics(fields, nvme_fabrics_type_connect);
+}
+
+Sqe disconnect_command(uint16_t recfmt) {
+  nvme::DisconnectCommand fields{};
+  fields.recfmt = recfmt;
+  return fabrics(fields, nvme_fabrics_type_disconnect);
+}
+
+Sqe get_log_page(uint8_t lid, uint32_t bytes, uint64_t offset, bool retain, uint32_t nsid) {
+  const uint32_t numd_z = bytes / 4 - 1;
+  Sqe sqe = command(nvme_admin_get_log_page, nsid, lid | (retain ? 1u << 15 : 0) | numd_z << 16, numd_z >> 16);
+  sqe.cdw12 = static_cast<uint32_t>(offset);
+  sqe.cdw13 = static_cast<uint32_t>(offset >> 32);
+  return sqe;
+}
+
+void set_nqn(char (&field)[256], const std::string& nqn) {
+  std::memset(field, 0, sizeof(field));
+  std::memcpy(field, nqn.data(), std::min(nqn.size(), sizeof(field)));
+}
+
+Host::Host(World& the_world, std::string host_nqn, uint16_t port_id)
+    : world(the_world), nqn(std::move(host_nqn)), admin(the_world, 0, port_id) {
+  for (uint16_t qid = 1; qid <= 8; ++qid) io_.push_back(std::make_unique<Wire>(world, qid, port_id));
+}
+
+nvmf_connect_data Host::connect_data(const std::string& subsystem_nqn, uint16_t controller_id) const {
+  nvmf_connect_data data{};
+  data.hostid[0] = 0x42;
+  data.cntlid = controller_id;
+  set_nqn(data.subsysnqn, subsystem_nqn);
+  set_nqn(data.hostnqn, nqn);
+  return data;
+}
+
+Answer Host::connect(const std::string& subsystem_nqn, uint32_t kato_ms) {
+  subnqn = subsystem_nqn;
+  const Answer answer = admin.send(connect_command(0, kAdminSqsize, kato_ms), to_bytes(connect_data(subnqn)));
+  cntlid = static_cast<uint16_t>(answer.result);
+  return answer;
+}
+
+Answer Host::connect_io(uint16_t qid) {
+  return io(qid).send(connect_command(qid, kIoSqsize), to_bytes(connect_data(subnqn, cntlid)));
+}
+
+void Host::bring_up(uint16_t io_queues, const std::string& subsystem_nqn, uint32_t kato_ms) {
+  REQUIRE(connect(subsystem_nqn, kato_ms).ok());
+  REQUIRE(enable().ok());
+  for (uint16_t qid = 1; qid <= io_queues; ++qid) REQUIRE(connect_io(qid).ok());
+}
+
+Answer Host::identify(uint8_t cns, uint32_t nsid, uint32_t cdw11, uint16_t cntid) {
+  return admin.send(command(nvme_admin_identify, nsid, cns | uint32_t{cntid} << 16, cdw11), Bytes(4096));
+}
+
+Answer Host::log_page(uint8_t lid, uint32_t bytes, uint64_t offset, bool retain) {
+  return admin.send(get_log_page(lid, bytes, offset, retain), Bytes(bytes));
+}
+
+Answer Host::get_feature(uint8_t fid, uint8_t sel, uint32_t cdw11) {
+  return admin.send(command(nvme_admin_get_features, 0, fid | uint32_t{sel} << 8, cdw11), Bytes(16));
+}
+
+Answer Host::set_feature(uint8_t fid, uint32_t cdw11, uint32_t nsid, bool save) {
+  return admin.send(command(nvme_admin_set_features, nsid, fid | (save ? 1u << 31 : 0), cdw11));
+}
+
+}  // namespace nvmf::test

@@ -1,0 +1,226 @@
+#include "target/core/buffer_pool.h"
+
+#include <doctest/doctest.h>
+
+#include <algorithm>
+#include <map>
+#include <random>
+#include <vector>
+
+#include "target/core/queue.h"
+#include "target/core/request.h"
+
+using namespace nvmf::core;
+
+namespace {
+
+constexpr uint32_t kPage = 4096;
+
+// The pool never touches its memory, so an address does.
+Buffer region(uint32_t length_bytes) {
+  Buffer buffer;
+  buffer.address = reinterpret_cast<std::byte*>(uintptr_t{1} << 40);
+  buffer.length_bytes = length_bytes;
+  buffer.lkey = 77;
+  buffer.fixed_index = 3;
+  buffer.kind = MemoryKind::Cmb;
+  return buffer;
+}
+
+size_t offset_in(const Buffer& whole, const Buffer& part) { return static_cast<size_t>(part.address - whole.address); }
+
+// What the pool promises: inside the region, on a page, and apart from every other buffer lent out.
+class Model {
+ public:
+  explicit Model(const Buffer& whole) : whole_(whole) {}
+
+  void add(const Buffer& buffer) {
+    const size_t begin = offset_in(whole_, buffer);
+    const size_t end = begin + buffer.length_bytes;
+    REQUIRE(begin % kPage == 0);
+    REQUIRE(end <= whole_.length_bytes);
+    const auto after = lent_.lower_bound(begin);
+    REQUIRE((after == lent_.end() || after->first >= end));
+    REQUIRE((after == lent_.begin() || std::prev(after)->second <= begin));
+    lent_[begin] = end;
+  }
+  void remove(const Buffer& buffer) { lent_.erase(offset_in(whole_, buffer)); }
+
+ private:
+  Buffer whole_;
+  std::map<size_t, size_t> lent_;
+};
+
+std::vector<Buffer> take_all(BufferPool& pool, uint32_t length_bytes) {
+  std::vector<Buffer> buffers;
+  for (Buffer buffer; pool.allocate(length_bytes, buffer);) buffers.push_back(buffer);
+  return buffers;
+}
+
+void give_back(BufferPool& pool, const std::vector<Buffer>& buffers) {
+  for (const Buffer& buffer : buffers) pool.release(buffer);
+}
+
+}  // namespace
+
+TEST_CASE("A buffer carries what its region is registered as") {
+  BufferPool pool(region(16 * kPage), 16 * kPage);
+  Buffer buffer;
+  REQUIRE(pool.allocate(5000, buffer));
+  CHECK(buffer.length_bytes == 5000);
+  CHECK(buffer.lkey == 77);
+  CHECK(buffer.fixed_index == 3);
+  CHECK(buffer.kind == MemoryKind::Cmb);
+  CHECK(buffer.pool == &pool);
+  CHECK(pool.used_bytes() == 2 * kPage);
+  pool.release(buffer);
+  CHECK(pool.used_bytes() == 0);
+}
+
+TEST_CASE("All of a region can be lent out in the smallest and the largest size, again and again") {
+  for (const uint32_t pages : {1u, 2u, 3u, 7u, 16u, 100u, 1023u}) {
+    CAPTURE(pages);
+    BufferPool pool(region(pages * kPage + 100), 64 * kPage);
+    for (int round = 0; round < 3; ++round) {
+      const auto small = take_all(pool, 1);
+      CHECK(small.size() == pages);
+      CHECK(pool.used_bytes() == pool.size_bytes());
+      give_back(pool, small);
+      const auto large = take_all(pool, pool.max_buffer_bytes());
+      CHECK(large.size() == pages * kPage / pool.max_buffer_bytes());
+      give_back(pool, large);
+      CHECK(pool.used_bytes() == 0);
+    }
+  }
+}
+
+TEST_CASE("The largest buffer is cut to the region, and to a power of two") {
+  CHECK(BufferPool(region(100 * kPage), 1 << 20).max_buffer_bytes() == 64 * kPage);
+  CHECK(BufferPool(region(1024 * kPage), 1 << 20).max_buffer_bytes() == 1 << 20);
+  BufferPool nothing(region(100), 1 << 20);
+  Buffer buffer;
+  CHECK(nothing.max_buffer_bytes() == 0);
+  CHECK_FALSE(nothing.allocate(1, buffer));
+}
+
+TEST_CASE("Random allocation against a model: buffers never overlap, and all memory comes back") {
+  std::mt19937 random(20240607);
+  for (const uint32_t pages : {37u, 256u, 1000u}) {
+    BufferPool pool(region(pages * kPage), 256 * kPage);
+    Model model(region(pages * kPage));
+    std::vector<Buffer> lent;
+    for (int step = 0; step < 20000; ++step) {
+      if (!lent.empty() && random() % 2 == 0) {
+        std::swap(lent[random() % lent.size()], lent.back());
+        model.remove(lent.back());
+        pool.release(lent.back());
+        lent.pop_back();
+        continue;
+      }
+      const uint32_t length = 1 + static_cast<uint32_t>(random()) % (kPage << random() % 7);
+      Buffer buffer;
+      if (length > pool.max_buffer_bytes() || !pool.allocate(length, buffer)) continue;
+      model.add(buffer);
+      lent.push_back(buffer);
+    }
+    give_back(pool, lent);
+    CHECK(pool.used_bytes() == 0);
+    CHECK(take_all(pool, pool.max_buffer_bytes()).size() == pages * kPage / pool.max_buffer_bytes());
+  }
+}
+
+TEST_CASE("A whole block is left alone while a smaller one is free") {
+  BufferPool pool(region(32 * kPage), 16 * kPage);
+  Buffer one, two, large;
+  REQUIRE(pool.allocate(kPage, one));
+  REQUIRE(pool.allocate(8 * kPage, two));
+  CHECK(pool.allocate(16 * kPage, large));
+}
+
+namespace {
+
+std::vector<Request*> dropped_requests;
+
+// Serves waiting requests one by one and names them by their cid.
+std::vector<int> served(BufferPool& pool) {
+  std::vector<int> order;
+  while (Request* request = pool.first_waiter()) {
+    order.push_back(request->cqe.cid);
+    pool.take_waiter();
+  }
+  return order;
+}
+
+struct Waiters {
+  Queue a, b, c;
+  std::vector<Request> requests = std::vector<Request>(16);
+  unsigned used = 0;
+
+  Request& wait(BufferPool& pool, Queue& queue, int name) {
+    Request& request = requests[used++];
+    request.queue = &queue;
+    request.cqe.cid = static_cast<uint16_t>(name);
+    pool.wait(request);
+    return request;
+  }
+};
+
+}  // namespace
+
+TEST_CASE("Queues that wait for a buffer take turns, and each queue's requests stay in order") {
+  BufferPool pool(region(kPage), kPage);
+  Waiters w;
+  CHECK(pool.first_waiter() == nullptr);
+  for (const int name : {11, 12, 13, 14}) w.wait(pool, w.a, name);
+  for (const int name : {21, 22}) w.wait(pool, w.b, name);
+  w.wait(pool, w.c, 31);
+  CHECK(served(pool) == std::vector<int>{11, 21, 31, 12, 22, 13, 14});
+}
+
+TEST_CASE("A queue that waits again after its turn comes after those that wait already") {
+  BufferPool pool(region(kPage), kPage);
+  Waiters w;
+  for (const int name : {11, 12}) w.wait(pool, w.a, name);
+  w.wait(pool, w.b, 21);
+  CHECK(pool.first_waiter()->cqe.cid == 11);
+  pool.take_waiter();
+  pool.take_waiter();  // 21
+  w.wait(pool, w.b, 22);
+  w.wait(pool, w.a, 13);
+  CHECK(served(pool) == std::vector<int>{12, 22, 13});
+}
+
+TEST_CASE("A queue waits for two pools at once") {
+  BufferPool one(region(kPage), kPage), two(region(kPage), kPage);
+  Waiters w;
+  w.wait(one, w.a, 11);
+  w.wait(two, w.a, 12);
+  w.wait(one, w.a, 13);
+  w.wait(two, w.b, 21);
+  CHECK(served(one) == std::vector<int>{11, 13});
+  CHECK(served(two) == std::vector<int>{12, 21});
+}
+
+TEST_CASE("A queue that goes away takes its waiting requests with it, wherever its turn is") {
+  for (int gone = 0; gone < 3; ++gone) {
+    BufferPool pool(region(kPage), kPage);
+    Waiters w;
+    Queue* queues[] = {&w.a, &w.b, &w.c};
+    for (int round = 1; round <= 2; ++round)
+      for (int i = 0; i < 3; ++i) w.wait(pool, *queues[i], 10 * i + round);
+    dropped_requests.clear();
+    pool.drop_waiters(*queues[gone], [](Request& request) { dropped_requests.push_back(&request); });
+    REQUIRE(dropped_requests.size() == 2);
+    CHECK(dropped_requests[0]->cqe.cid == 10 * gone + 1);
+    CHECK(dropped_requests[1]->cqe.cid == 10 * gone + 2);
+
+    w.wait(pool, *queues[gone], 99);
+    std::vector<int> expected;
+    for (int round = 1; round <= 2; ++round) {
+      for (int i = 0; i < 3; ++i)
+        if (i != gone) expected.push_back(10 * i + round);
+      if (round == 1) expected.push_back(99);
+    }
+    CHECK(served(pool) == expected);
+  }
+}

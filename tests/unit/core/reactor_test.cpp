@@ -1,0 +1,234 @@
+#include "target/core/reactor.h"
+
+#include <doctest/doctest.h>
+#include <poll.h>
+#include <pthread.h>
+#include <signal.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <functional>
+#include <future>
+#include <stdexcept>
+#include <string>
+#include <utility>
+#include <vector>
+
+using namespace nvmf::core;
+
+namespace {
+
+// Sleeps on the watched descriptors with poll(2), and has commands that complete when it is told so.
+class FakeEngine final : public IoEngine {
+ public:
+  FakeEngine() : disk_(eventfd(0, EFD_NONBLOCK)) {
+    watch(
+        disk_, [](void* self, uint64_t) { static_cast<FakeEngine*>(self)->completed_++; }, this);
+  }
+  ~FakeEngine() override { close(disk_); }
+
+  void start() override {
+    if (fail_start) throw std::runtime_error("no engine today");
+    thread.set_value(pthread_self());
+  }
+  unsigned poll() override {
+    polls++;
+    return std::exchange(completed_, 0u);
+  }
+  void watch(int fd, void (*on_record)(void*, uint64_t), void* context) override {
+    watches_.push_back({fd, on_record, context});
+  }
+  void sleep(std::optional<uint32_t>) override {
+    std::vector<pollfd> entries;
+    for (const Watch& w : watches_) entries.push_back({w.fd, POLLIN, 0});
+    ::poll(entries.data(), entries.size(), -1);
+    for (const Watch& w : watches_) {
+      uint64_t record;
+      if (read(w.fd, &record, sizeof record) == sizeof record) w.on_record(w.context, record);
+    }
+  }
+
+  void complete_something() { eventfd_write(disk_, 1); }
+
+  bool fail_start = false;
+  std::promise<pthread_t> thread;
+  std::atomic<unsigned> polls{0};
+
+ private:
+  struct Watch {
+    int fd;
+    void (*on_record)(void*, uint64_t);
+    void* context;
+  };
+  int disk_;
+  unsigned completed_ = 0;
+  std::vector<Watch> watches_;
+};
+
+// Completions arrive by arrive(), on any thread; they ring only while armed, as those of an RNIC.
+class FakePoller final : public Poller {
+ public:
+  FakePoller() : fd_(eventfd(0, EFD_NONBLOCK)) {}
+  ~FakePoller() override { close(fd_); }
+
+  unsigned poll() override {
+    const unsigned found = waiting_.exchange(0);
+    handled += found;
+    return found;
+  }
+  void flush() override { flushed_at = handled.load(); }
+  bool arm() override {
+    armed_ = true;
+    arms++;
+    return waiting_ == 0;
+  }
+  int wake_fd() const override { return fd_; }
+  void on_wake(uint64_t) override { wakes++; }
+
+  void arrive() {
+    waiting_++;
+    if (armed_.exchange(false)) eventfd_write(fd_, 1);
+  }
+
+  std::atomic<unsigned> handled{0}, flushed_at{0}, wakes{0}, arms{0};
+
+ private:
+  int fd_;
+  std::atomic<unsigned> waiting_{0};
+  std::atomic<bool> armed_{false};
+};
+
+void wait_until(const std::function<bool()>& happened) {
+  for (int i = 0; i < 10000 && !happened(); ++i) usleep(1000);
+  REQUIRE(happened());
+}
+
+struct Fixture {
+  FakeEngine engine;
+  FakePoller poller;
+  Reactor reactor;
+
+  explicit Fixture(uint32_t poll_us = 0) : reactor({.index = 3, .cpu = std::nullopt, .poll_us = poll_us}, engine) {
+    reactor.add(poller);
+    reactor.start();
+  }
+  ~Fixture() { reactor.stop(); }
+};
+
+}  // namespace
+
+TEST_CASE("An idle reactor sleeps: it does not turn") {
+  Fixture f(50);
+  wait_until([&] { return f.reactor.sleeps() > 0; });
+  usleep(20000);
+  const uint64_t turns = f.reactor.turns();
+  usleep(50000);
+  CHECK(f.reactor.turns() == turns);
+}
+
+TEST_CASE("A completion wakes a sleeping reactor, which handles it and posts what came of it") {
+  Fixture f;
+  for (unsigned i = 1; i <= 50; ++i) {
+    f.poller.arrive();
+    wait_until([&] { return f.poller.flushed_at == i; });
+  }
+  CHECK(f.poller.wakes > 0);
+}
+
+TEST_CASE("Completions that race with falling asleep are never left lying") {
+  for (const uint32_t poll_us : {0u, 20u}) {
+    Fixture f(poll_us);
+    for (unsigned i = 0; i < 20000; ++i) {
+      f.poller.arrive();
+      if (i % 64 == 0) wait_until([&] { return f.poller.flushed_at == i + 1; });
+    }
+    wait_until([&] { return f.poller.flushed_at == 20000; });
+  }
+}
+
+TEST_CASE("A disk's completion wakes it") {
+  Fixture f;
+  wait_until([&] { return f.reactor.sleeps() > 0; });
+  const unsigned before = f.engine.polls;
+  f.engine.complete_something();
+  wait_until([&] { return f.engine.polls > before; });
+}
+
+TEST_CASE("A message wakes it and is delivered on its thread") {
+  Fixture f;
+  struct Note {
+    Message message;
+    std::promise<std::string> thread_name;
+  };
+  for (int i = 0; i < 100; ++i) {
+    Note note;
+    note.message.context = &note;
+    note.message.deliver = [](Message& message) {
+      char name[16];
+      pthread_getname_np(pthread_self(), name, sizeof name);
+      static_cast<Note*>(message.context)->thread_name.set_value(name);
+    };
+    f.reactor.mailbox().send(note.message);
+    CHECK(note.thread_name.get_future().get() == "nvmf-reactor-3");
+  }
+}
+
+TEST_CASE("Its thread takes no signals") {
+  Fixture f;
+  struct Question {
+    Message message;
+    std::promise<bool> blocked;
+  } question;
+  question.message.context = &question;
+  question.message.deliver = [](Message& message) {
+    sigset_t mask;
+    pthread_sigmask(SIG_SETMASK, nullptr, &mask);
+    static_cast<Question*>(message.context)->blocked.set_value(sigismember(&mask, SIGTERM) == 1);
+  };
+  f.reactor.mailbox().send(question.message);
+  CHECK(question.blocked.get_future().get());
+  sigset_t mask;
+  pthread_sigmask(SIG_SETMASK, nullptr, &mask);
+  CHECK(sigismember(&mask, SIGTERM) == 0);
+}
+
+TEST_CASE("Messages sent before stop() are delivered") {
+  FakeEngine engine;
+  Reactor reactor({}, engine);
+  reactor.start();
+  std::vector<Message> messages(100);
+  static std::atomic<unsigned> delivered;
+  delivered = 0;
+  for (Message& message : messages) {
+    message.deliver = [](Message&) { delivered++; };
+    reactor.mailbox().send(message);
+  }
+  reactor.stop();
+  CHECK(delivered == 100);
+}
+
+TEST_CASE("What goes wrong at the start is the starter's to know") {
+  SUBCASE("the engine") {
+    FakeEngine engine;
+    engine.fail_start = true;
+    Reactor reactor({}, engine);
+    CHECK_THROWS_WITH(reactor.start(), "no engine today");
+  }
+  SUBCASE("a CPU that is not there") {
+    FakeEngine engine;
+    Reactor reactor({.index = 0, .cpu = 5000, .poll_us = 0}, engine);
+    CHECK_THROWS_AS(reactor.start(), std::system_error);
+  }
+}
+
+TEST_CASE("Bursts with idleness between them cost one sleep each, not an extra submission call") {
+  Fixture f;
+  for (unsigned i = 1; i <= 20; ++i) {
+    f.poller.arrive();
+    wait_until([&] { return f.poller.flushed_at == i; });
+    usleep(2000);
+  }
+  // Work, then a look that finds nothing, or both in one: never more than two turns a burst, after the first few.
+  CHECK(f.reactor.turns() < 4 + 2 * f.reactor.sleeps());
+}

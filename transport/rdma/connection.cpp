@@ -1,0 +1,112 @@
+#include "transport/rdma/connection.h"
+
+#include <algorithm>
+#include <cerrno>
+#include <chrono>
+
+#include "target/core/limits.h"
+#include "target/core/target.h"
+
+namespace nvmf::rdma {
+namespace {
+
+// An answer and one data transfer for each command, RDMA READs of the next, and one command with all descriptors.
+uint32_t send_entries(const Handshake& handshake, const ibv_device_attr& device) {
+  const uint32_t wanted = 3u * handshake.depth + core::limits::kMaxSglDescriptors + 1;
+  return std::min(wanted, static_cast<uint32_t>(device.max_qp_wr));
+}
+
+}  // namespace
+
+Connection::Connection(boost::asio::io_context& io, verbs::CmId id, Rnic& rnic, const Handshake& handshake,
+                       core::Target& target, core::Mailbox& control, uint16_t port_id, Closing on_closing)
+    : id_(std::move(id)),
+      rnic_(rnic),
+      group_(handshake.qid == 0 ? rnic.admin_group() : rnic.least_loaded_group()),
+      port_id_(port_id),
+      peer_(verbs::to_string(rdma_get_peer_addr(id_.get()))),
+      on_closing_(std::move(on_closing)),
+      connect_timer_(io) {
+  queue_.target = &target;
+  queue_.link = this;
+  queue_.qid = handshake.qid;
+  queue_.depth = handshake.depth;
+  queue_.in_capsule_bytes = group_.in_capsule_bytes();
+  if (handshake.qid != 0) {
+    queue_.control = &control;
+    queue_.reactor = &group_.mailbox();
+  }
+  queue_pair_.queue = &queue_;
+  queue_pair_.send_entries = send_entries(handshake, rnic.device());
+  queue_pair_.read_depth = handshake.read_depth;
+  queue_pair_.remote_invalidate = (rnic.device().device_cap_flags & IBV_DEVICE_MEM_MGT_EXTENSIONS) != 0;
+
+  if (!group_.reserve(queue_.depth, queue_pair_.send_entries))
+    throw NoRoom(rnic.name() + " has no room for one more queue of " + std::to_string(queue_.depth) + " entries");
+  try {
+    create_queue_pair();
+  } catch (...) {
+    group_.unreserve(queue_.depth, queue_pair_.send_entries);
+    throw;
+  }
+}
+
+Connection::~Connection() {
+  rdma_destroy_qp(id_.get());
+  group_.unreserve(queue_.depth, queue_pair_.send_entries);
+}
+
+void Connection::create_queue_pair() {
+  ibv_qp_init_attr attributes{};
+  attributes.send_cq = group_.send_queue();
+  attributes.recv_cq = group_.receive_queue();
+  attributes.srq = group_.shared_receives();
+  attributes.cap.max_send_wr = queue_pair_.send_entries;
+  attributes.cap.max_send_sge = 1;
+  attributes.cap.max_inline_data = core::limits::kCqeBytes;
+  attributes.qp_type = IBV_QPT_RC;
+  ibv_qp_init_attr asked = attributes;
+  if (rdma_create_qp(id_.get(), group_.domain(), &asked) == 0) {
+    queue_pair_.inline_flag = IBV_SEND_INLINE;
+  } else {
+    asked = attributes;
+    asked.cap.max_inline_data = 0;  // not every RNIC has it
+    if (rdma_create_qp(id_.get(), group_.domain(), &asked) != 0)
+      throw verbs::VerbsError(errno, rnic_.name() + ": cannot create a queue pair with " +
+                                         std::to_string(queue_pair_.send_entries) + " send entries");
+  }
+  queue_pair_.qp = id_->qp;
+}
+
+void Connection::accept() {
+  group_.adopt(queue_pair_);
+  const nvme::RdmaCmAccept answer{.recfmt = 0, .crqsize = queue_.depth, .reserved4 = {}};
+  rdma_conn_param parameters{};
+  parameters.private_data = &answer;
+  parameters.private_data_len = sizeof answer;
+  parameters.initiator_depth = queue_pair_.read_depth;
+  parameters.flow_control = 1;
+  parameters.rnr_retry_count = 7;  // without bound
+  if (rdma_accept(id_.get(), &parameters) != 0)
+    throw verbs::VerbsError(errno, "cannot accept the connection of " + peer_);
+  queue_.path_mtu = verbs::path_mtu_bytes(queue_pair_.qp);
+}
+
+void Connection::expect_connect_command() {
+  connect_timer_.expires_after(std::chrono::milliseconds(core::limits::kConnectTimeoutMs));
+  connect_timer_.async_wait([this](const boost::system::error_code& error) {
+    if (!error && queue_.controller == nullptr)
+      disconnect("no Connect command within " + std::to_string(core::limits::kConnectTimeoutMs) + " ms");
+  });
+}
+
+void Connection::disconnect(const std::string& reason) {
+  if (closing_) return;
+  closing_ = true;
+  connect_timer_.cancel();
+  rdma_disconnect(id_.get());  // fails when the peer or the device is gone already, which comes to the same
+  group_.retire(queue_pair_);
+  on_closing_(*this, reason);
+}
+
+}  // namespace nvmf::rdma

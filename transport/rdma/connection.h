@@ -1,0 +1,68 @@
+// The connection of one queue, from the host's request to the end of the drain. Control thread only; the queue pair in
+// it belongs to its poll group between adopt() and the drained message.
+#pragma once
+
+#include <boost/asio/steady_timer.hpp>
+#include <functional>
+#include <string>
+
+#include "target/core/queue.h"
+#include "transport/rdma/handshake.h"
+#include "transport/rdma/poll_group.h"
+#include "transport/rdma/rnic.h"
+#include "transport/verbs/cm.h"
+
+namespace nvmf::rdma {
+
+class Connection final : public core::QueueLink {
+ public:
+  // What ends a connection, said once.
+  using Closing = std::function<void(Connection&, const std::string& reason)>;
+
+  // Reserves room in a poll group and makes the queue pair. Throws NoRoom, VerbsError.
+  Connection(boost::asio::io_context& io, verbs::CmId id, Rnic& rnic, const Handshake& handshake, core::Target& target,
+             core::Mailbox& control, uint16_t port_id, Closing on_closing);
+  ~Connection() override;
+  Connection(const Connection&) = delete;
+  Connection& operator=(const Connection&) = delete;
+
+  // The RNIC or the poll group cannot take one more queue of this depth.
+  struct NoRoom : std::runtime_error {
+    using std::runtime_error::runtime_error;
+  };
+
+  // Accepts the host's request; the first capsule may come at once. Throws VerbsError.
+  void accept();
+  // Closes it when no Connect command has been completed by then (limits::kConnectTimeoutMs).
+  void expect_connect_command();
+
+  // core::QueueLink
+  void disconnect(const std::string& reason) override;
+  const core::IoNamespaceTable* io_namespaces(const core::Subsystem& subsystem) override {
+    return group_.namespaces(subsystem);
+  }
+  uint16_t port_id() const override { return port_id_; }
+  const std::string& peer() const override { return peer_; }
+
+  core::Queue& queue() { return queue_; }
+  QueuePair& queue_pair() { return queue_pair_; }
+  PollGroup& group() { return group_; }
+  const Rnic& rnic() const { return rnic_; }
+  bool closing() const { return closing_; }
+
+ private:
+  void create_queue_pair();
+
+  verbs::CmId id_;
+  Rnic& rnic_;
+  PollGroup& group_;
+  uint16_t port_id_;
+  std::string peer_;
+  Closing on_closing_;
+  core::Queue queue_;
+  QueuePair queue_pair_;
+  boost::asio::steady_timer connect_timer_;
+  bool closing_ = false;
+};
+
+}  // namespace nvmf::rdma

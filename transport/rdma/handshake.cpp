@@ -1,0 +1,53 @@
+#include "transport/rdma/handshake.h"
+
+#include <algorithm>
+#include <cstring>
+
+namespace nvmf::rdma {
+namespace {
+
+using nvme::RdmaCmStatus;
+
+Handshake refuse(RdmaCmStatus status, std::string fault) {
+  Handshake refused;
+  refused.status = status;
+  refused.fault = std::move(fault);
+  return refused;
+}
+
+std::string above(const char* field, unsigned value, unsigned limit) {
+  return std::string(field) + " " + std::to_string(value) + " is above the limit " + std::to_string(limit);
+}
+
+}  // namespace
+
+Handshake negotiate(std::span<const std::byte> private_data, uint8_t remote_read_depth,
+                    const HandshakeLimits& limits) {
+  nvme::RdmaCmRequest request;
+  if (private_data.size() < sizeof request)
+    return refuse(RdmaCmStatus::InvalidPrivateDataLength,
+                  "private data has " + std::to_string(private_data.size()) + " bytes, 32 are needed");
+  std::memcpy(&request, private_data.data(), sizeof request);
+
+  if (request.recfmt != 0)
+    return refuse(RdmaCmStatus::InvalidRecfmt, "private data format " + std::to_string(request.recfmt) + ", only 0 is known");
+  if (request.qid > limits.max_io_queues)
+    return refuse(RdmaCmStatus::InvalidQid, above("queue id", request.qid, limits.max_io_queues));
+  const uint16_t max_depth = request.qid == 0 ? limits.admin_queue_depth : limits.max_queue_depth;
+  if (request.hsqsize_z == 0) return refuse(RdmaCmStatus::InvalidHsqsize, "send queue size of one entry");
+  if (request.hsqsize_z >= max_depth)
+    return refuse(RdmaCmStatus::InvalidHsqsize, above("send queue size", request.hsqsize_z + 1u, max_depth));
+  if (request.hrqsize == 0) return refuse(RdmaCmStatus::InvalidHrqsize, "no receive queue entries for responses");
+  // A target has to RDMA READ at least the data of Connect.
+  if (remote_read_depth == 0) return refuse(RdmaCmStatus::InvalidIrd, "the host accepts no RDMA READ (IRD 0)");
+  if (limits.max_read_depth == 0) return refuse(RdmaCmStatus::InvalidOrd, "this RNIC cannot issue RDMA READs (ORD 0)");
+
+  Handshake accepted;
+  accepted.qid = request.qid;
+  accepted.depth = static_cast<uint16_t>(request.hsqsize_z + 1);
+  accepted.host_receives = request.hrqsize;
+  accepted.read_depth = std::min(remote_read_depth, limits.max_read_depth);
+  return accepted;
+}
+
+}  // namespace nvmf::rdma

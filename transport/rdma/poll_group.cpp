@@ -1,0 +1,197 @@
+#include "transport/rdma/poll_group.h"
+
+#include <sys/mman.h>
+
+#include <algorithm>
+#include <bit>
+#include <cassert>
+
+#include "target/core/limits.h"
+
+namespace nvmf::rdma {
+namespace {
+
+// Work requests of one turn beyond the first segment of their command; when they run out the turn is flushed early.
+constexpr size_t kExtraSegments = 32 * core::limits::kMaxSglDescriptors;
+// Beyond these a device's own limits are not used up: nobody else could work with it.
+constexpr uint32_t kMaxSlots = 16384;
+constexpr uint32_t kMaxSendCompletions = 32768;
+constexpr uint32_t kMinSlabSlots = 64;
+
+core::Buffer whole(const Pages& pages, const ibv_mr& region, int fixed_index) {
+  core::Buffer buffer;
+  buffer.address = pages.begin();
+  buffer.length_bytes = static_cast<uint32_t>(pages.size());
+  buffer.lkey = region.lkey;
+  buffer.fixed_index = fixed_index;
+  return buffer;
+}
+
+uint32_t at_most(uint32_t ours, int device) { return std::min(ours, static_cast<uint32_t>(std::max(device, 1))); }
+
+}  // namespace
+
+PollGroup::PollGroup(ibv_context* context, ibv_pd* domain, core::Mailbox& thread, core::Mailbox& control,
+                     const PollGroupOptions& options, RegisterFixed register_fixed)
+    : context_(context),
+      domain_(domain),
+      thread_mailbox_(thread),
+      control_mailbox_(control),
+      options_(options),
+      register_fixed_(std::move(register_fixed)),
+      channel_(verbs::create_completion_channel(context)),
+      max_slots_(at_most(kMaxSlots, verbs::query_device(context).max_srq_wr)),
+      max_send_completions_(at_most(kMaxSendCompletions, verbs::query_device(context).max_cqe)),
+      dram_pages_(options.dram_pool_bytes) {
+  const ibv_device_attr device = verbs::query_device(context);
+  max_slots_ = std::min(max_slots_, at_most(kMaxSlots, device.max_cqe));
+  receive_cq_ = verbs::create_completion_queue(context, static_cast<int>(max_slots_), channel_.get());
+  send_cq_ = verbs::create_completion_queue(context, static_cast<int>(max_send_completions_), channel_.get());
+  shared_receives_ = verbs::create_shared_receive_queue(domain, max_slots_, 2);
+
+  madvise(dram_pages_.begin(), dram_pages_.size(), MADV_HUGEPAGE);
+  dram_region_ = verbs::register_memory(domain, dram_pages_.begin(), dram_pages_.size(), IBV_ACCESS_LOCAL_WRITE);
+  const int fixed = register_fixed_ ? register_fixed_(dram_pages_.begin(), dram_pages_.size()) : -1;
+  dram_ = std::make_unique<core::BufferPool>(whole(dram_pages_, *dram_region_, fixed), options.max_transfer_bytes);
+  pools_.push_back(dram_.get());
+
+  extra_segments_.resize(kExtraSegments);
+  by_number_.resize(std::bit_ceil(size_t{2} * options.max_queue_pairs));
+  add_slab(std::min(options.initial_slots, max_slots_), true);
+}
+
+PollGroup::~PollGroup() {
+  if (receive_events_) ibv_ack_cq_events(receive_cq_.get(), receive_events_);
+  if (send_events_) ibv_ack_cq_events(send_cq_.get(), send_events_);
+}
+
+bool PollGroup::reserve(uint32_t depth, uint32_t send_entries) {
+  if (queue_pairs_ == options_.max_queue_pairs || slots_reserved_ + depth > max_slots_ ||
+      send_completions_reserved_ + send_entries > max_send_completions_)
+    return false;
+  if (slots_reserved_ + depth > slots_)
+    add_slab(std::clamp(depth, kMinSlabSlots, std::max(kMinSlabSlots, max_slots_ - slots_)), false);
+  slots_reserved_ += depth;
+  send_completions_reserved_ += send_entries;
+  ++queue_pairs_;
+  return true;
+}
+
+void PollGroup::unreserve(uint32_t depth, uint32_t send_entries) {
+  slots_reserved_ -= depth;
+  send_completions_reserved_ -= send_entries;
+  --queue_pairs_;
+}
+
+// At set-up no thread polls the group yet, so the slab is installed here, and can be made known to the disks.
+void PollGroup::add_slab(uint32_t slots, bool at_set_up) {
+  slabs_.push_back(std::make_unique<ReceiveSlab>(domain_, slots, options_.in_capsule_bytes));
+  slots_ += slots;
+  ReceiveSlab& slab = *slabs_.back();
+  if (at_set_up) {
+    const auto data = slab.in_capsule_data();
+    if (register_fixed_ && !data.empty()) slab.fixed_index = register_fixed_(data.data(), data.size());
+    install(slab);
+    return;
+  }
+  slab.group = this;
+  slab.adopt.context = &slab;
+  slab.adopt.deliver = [](core::Message& message) {
+    auto& adopted = *static_cast<ReceiveSlab*>(message.context);
+    adopted.group->install(adopted);
+  };
+  thread_mailbox_.send(slab.adopt);
+}
+
+void PollGroup::install(ReceiveSlab& slab) {
+  for (RdmaRequest& request : slab.requests()) free_requests_.push(request);
+  for (ReceiveSlot& slot : slab.slots()) {
+    slot.fixed_index = slab.fixed_index;
+    repost(slot);
+  }
+  flush();
+}
+
+void PollGroup::adopt(QueuePair& queue_pair) {
+  queue_pair.group = this;
+  queue_pair.send_entries_free = queue_pair.send_entries;
+  queue_pair.reads_free = queue_pair.read_depth;
+  queue_pair.adopt.context = &queue_pair;
+  queue_pair.adopt.deliver = [](core::Message& message) {
+    auto& adopted = *static_cast<QueuePair*>(message.context);
+    adopted.group->install(adopted);
+  };
+  thread_mailbox_.send(queue_pair.adopt);
+}
+
+void PollGroup::retire(QueuePair& queue_pair) {
+  queue_pair.retire.context = &queue_pair;
+  queue_pair.retire.deliver = [](core::Message& message) {
+    auto& retired = *static_cast<QueuePair*>(message.context);
+    retired.group->begin_retire(retired);
+  };
+  thread_mailbox_.send(queue_pair.retire);
+}
+
+void PollGroup::set_namespaces(const core::Subsystem& subsystem, std::unique_ptr<core::IoNamespaceTable> table) {
+  for (const core::IoNamespace* space : table->by_nsid)
+    if (space && space->cmb && std::find(pools_.begin(), pools_.end(), space->cmb) == pools_.end())
+      pools_.push_back(space->cmb);
+  namespaces_[&subsystem] = std::move(table);
+}
+
+const core::IoNamespaceTable* PollGroup::namespaces(const core::Subsystem& subsystem) const {
+  const auto found = namespaces_.find(&subsystem);
+  return found == namespaces_.end() ? nullptr : found->second.get();
+}
+
+// The group's thread from here on.
+
+QueuePair** PollGroup::place_of(uint32_t qp_num) {
+  const size_t mask = by_number_.size() - 1;
+  size_t place = (qp_num * size_t{0x9e3779b1}) & mask;
+  while (by_number_[place] && by_number_[place]->qp->qp_num != qp_num) place = (place + 1) & mask;
+  return &by_number_[place];
+}
+
+void PollGroup::install(QueuePair& queue_pair) { *place_of(queue_pair.qp->qp_num) = &queue_pair; }
+
+void PollGroup::begin_retire(QueuePair& queue_pair) {
+  fail(queue_pair, IBV_WC_WR_FLUSH_ERR);
+  queue_pair.next_retiring = retiring_;
+  retiring_ = &queue_pair;
+}
+
+// At the end of a turn: a queue pair that has been reported belongs to the control thread, which may destroy it at once.
+void PollGroup::report_drained() {
+  for (QueuePair** place = &retiring_; *place;) {
+    QueuePair& queue_pair = **place;
+    if (queue_pair.outstanding != 0) {
+      place = &queue_pair.next_retiring;
+      continue;
+    }
+    *place = queue_pair.next_retiring;
+    remove(queue_pair);
+    queue_pair.drained.context = &queue_pair;
+    queue_pair.drained.deliver = [](core::Message& message) {
+      auto& gone = *static_cast<QueuePair*>(message.context);
+      gone.group->owner_->queue_pair_drained(gone);
+    };
+    control_mailbox_.send(queue_pair.drained);
+  }
+}
+
+// Closes the gap that it leaves: whoever probed past it must still be found.
+void PollGroup::remove(QueuePair& queue_pair) {
+  QueuePair** place = place_of(queue_pair.qp->qp_num);
+  *place = nullptr;
+  const size_t mask = by_number_.size() - 1;
+  for (size_t next = (static_cast<size_t>(place - by_number_.data()) + 1) & mask; by_number_[next];
+       next = (next + 1) & mask) {
+    QueuePair* moved = by_number_[next];
+    by_number_[next] = nullptr;
+    *place_of(moved->qp->qp_num) = moved;
+  }
+}
+
+}  // namespace nvmf::rdma

@@ -1,0 +1,177 @@
+// The queue pairs of one RNIC on one thread: they share a receive queue, a receive completion queue that the thread can
+// sleep on, and a send completion queue that is mostly only polled, so that an answer's own completion wakes nobody.
+//
+// The data path is poll_group_datapath.cpp. Set-up, slabs and queue pairs arriving and leaving: poll_group.cpp.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <unordered_map>
+#include <vector>
+
+#include "target/core/buffer_pool.h"
+#include "target/core/queue.h"
+#include "target/core/reactor.h"
+#include "transport/rdma/queue_pair.h"
+#include "transport/rdma/receive_slab.h"
+#include "transport/verbs/verbs.h"
+
+namespace nvmf::rdma {
+
+// Makes memory known to the reactor's disks; returns the io_uring buffer index, -1 when that is not possible.
+using RegisterFixed = std::function<int(void* address, size_t length_bytes)>;
+
+struct PollGroupOptions {
+  uint32_t in_capsule_bytes = 4096;     // 0 for admin queues
+  uint64_t dram_pool_bytes = 64u << 20;
+  uint32_t max_transfer_bytes = 1u << 20;
+  uint32_t initial_slots = 128;         // capsules; grows with the queues
+  uint32_t max_queue_pairs = 512;
+  bool wake_on_responses = false;       // for a thread that does not poll anyway (the control thread)
+};
+
+// What the group's thread tells the control thread about a queue pair. Each call is made on the control thread.
+class QueuePairOwner {
+ public:
+  virtual ~QueuePairOwner() = default;
+  virtual void queue_pair_failed(QueuePair& queue_pair, ibv_wc_status status) = 0;
+  virtual void queue_pair_drained(QueuePair& queue_pair) = 0;
+};
+
+class PollGroup final : public core::Poller {
+ public:
+  // `thread`: the mailbox of the thread that polls this group. `control`: the control thread's. Throws VerbsError.
+  PollGroup(ibv_context* context, ibv_pd* domain, core::Mailbox& thread, core::Mailbox& control,
+            const PollGroupOptions& options, RegisterFixed register_fixed);
+  ~PollGroup() override;
+
+  // Control thread ------------------------------------------------------------------------------------------------
+
+  // Makes room for a queue of `depth` entries that posts at most `send_entries`: false when the RNIC's limits are
+  // reached. May map and register memory. Given back by unreserve().
+  bool reserve(uint32_t depth, uint32_t send_entries);
+  void unreserve(uint32_t depth, uint32_t send_entries);
+  // Before the connection is accepted. The thread drives the queue pair from then on.
+  void adopt(QueuePair& queue_pair);
+  // After the connection has been disconnected: `owner` hears when nothing is outstanding, and owns it again.
+  void retire(QueuePair& queue_pair);
+  void set_owner(QueuePairOwner& owner) { owner_ = &owner; }
+
+  // What I/O commands may reach through this group. Set before the group's thread starts.
+  void set_namespaces(const core::Subsystem& subsystem, std::unique_ptr<core::IoNamespaceTable> table);
+  const core::IoNamespaceTable* namespaces(const core::Subsystem& subsystem) const;
+
+  ibv_context* context() const { return context_; }
+  ibv_pd* domain() const { return domain_; }
+  ibv_cq* send_queue() const { return send_cq_.get(); }
+  ibv_cq* receive_queue() const { return receive_cq_.get(); }
+  ibv_srq* shared_receives() const { return shared_receives_.get(); }
+  core::Mailbox& mailbox() const { return thread_mailbox_; }
+  core::BufferPool& dram() { return *dram_; }
+  uint32_t in_capsule_bytes() const { return options_.in_capsule_bytes; }
+  uint32_t queue_pairs() const { return queue_pairs_; }
+
+  // The group's thread: core::Poller ------------------------------------------------------------------------------
+
+  unsigned poll() override;
+  void flush() override;
+  bool arm() override;
+  int wake_fd() const override { return channel_->fd; }
+  void on_wake(uint64_t record) override;
+
+ private:
+  // Set-up and change (poll_group.cpp).
+  void add_slab(uint32_t slots, bool at_set_up);
+  void install(ReceiveSlab& slab);
+  void install(QueuePair& queue_pair);
+  void begin_retire(QueuePair& queue_pair);
+  void report_drained();
+  void remove(QueuePair& queue_pair);
+  QueuePair** place_of(uint32_t qp_num);  // where it is, or would be
+
+  // The data path (poll_group_datapath.cpp), in the order of a command's life.
+  unsigned poll_receives();
+  void on_capsule(ReceiveSlot& slot, const ibv_wc& completion);
+  void start_waiting_capsules();
+  void start(RdmaRequest& request, ReceiveSlot& slot);
+  void place_data(RdmaRequest& request);
+  void use_in_capsule_data(RdmaRequest& request);
+  void take_buffer(RdmaRequest& request);
+  void proceed_with_buffer(RdmaRequest& request);
+  void read_from_host(RdmaRequest& request);
+  void link_reads(RdmaRequest& request);
+  void on_read_done(RdmaRequest& request, bool good);
+  static void respond(core::Request& request);
+  void answer(RdmaRequest& request);
+  static bool carries_data(const RdmaRequest& request);
+  static uint32_t entries_of_answer(const RdmaRequest& request);
+  void link_answer(RdmaRequest& request);
+  ibv_send_wr* link_segments(RdmaRequest& request, uint32_t first, uint32_t count, ibv_wr_opcode opcode);
+  void link(QueuePair& queue_pair, ibv_send_wr& first, ibv_send_wr& last);
+  void repost(ReceiveSlot& slot);
+  unsigned poll_sends();
+  void on_sent(const ibv_wc& completion);
+  void resume_waiting(QueuePair& queue_pair);
+  void end(RdmaRequest& request);
+  void release_buffer(RdmaRequest& request);
+  void serve_waiters(core::BufferPool& pool);
+  void fail(QueuePair& queue_pair, ibv_wc_status status);
+  void on_post_failed(QueuePair& queue_pair, ibv_send_wr* bad);
+  bool send_events_wanted() const;
+  static void count(const RdmaRequest& request);
+  static void count_fallback(const RdmaRequest& request, core::Fallback reason);
+
+  ibv_context* context_;
+  ibv_pd* domain_;
+  core::Mailbox& thread_mailbox_;
+  core::Mailbox& control_mailbox_;
+  PollGroupOptions options_;
+  RegisterFixed register_fixed_;
+  QueuePairOwner* owner_ = nullptr;
+
+  verbs::CompletionChannel channel_;
+  verbs::CompletionQueue receive_cq_;
+  verbs::CompletionQueue send_cq_;
+  verbs::SharedReceiveQueue shared_receives_;
+  uint32_t max_slots_;
+  uint32_t max_send_completions_;
+  Pages dram_pages_;
+  verbs::MemoryRegion dram_region_;
+  std::unique_ptr<core::BufferPool> dram_;
+
+  // Control thread.
+  std::vector<std::unique_ptr<ReceiveSlab>> slabs_;
+  uint32_t slots_ = 0;
+  uint32_t slots_reserved_ = 0;
+  uint32_t send_completions_reserved_ = 0;
+  uint32_t queue_pairs_ = 0;
+  std::unordered_map<const core::Subsystem*, std::unique_ptr<core::IoNamespaceTable>> namespaces_;
+
+  // The group's thread.
+  std::vector<core::BufferPool*> pools_;  // in which requests may wait
+  std::vector<QueuePair*> by_number_;  // open addressing by qp_num; a power of two, never full
+  RequestList free_requests_;
+  ReceiveSlot* first_waiting_slot_ = nullptr;  // capsules that wait for a request object
+  ReceiveSlot* last_waiting_slot_ = nullptr;
+  ibv_recv_wr* receives_first_ = nullptr;  // to be posted by flush()
+  ibv_recv_wr* receives_last_ = nullptr;
+  QueuePair* dirty_ = nullptr;
+  struct ExtraSegment {
+    ibv_sge piece;
+    ibv_send_wr work;
+  };
+  std::vector<ExtraSegment> extra_segments_;  // work requests of this turn beyond a command's first segment
+  size_t extra_used_ = 0;
+  uint32_t reads_in_flight_ = 0;
+  QueuePair* retiring_ = nullptr;
+  uint32_t waiting_posts_ = 0;  // requests that wait for send queue entries or read depth
+  uint32_t waiting_buffers_ = 0;
+  bool receive_armed_ = false;
+  bool send_armed_ = false;
+  uint32_t receive_events_ = 0;  // to be acknowledged before the completion queues go
+  uint32_t send_events_ = 0;
+};
+
+}  // namespace nvmf::rdma

@@ -1,0 +1,447 @@
+// The life of a command, in order: capsule, data from the host, execution, answer. The hot path: nothing here locks,
+// allocates, logs or throws.
+#include <algorithm>
+#include <cstring>
+#include <utility>
+
+#include "target/core/limits.h"
+#include "transport/rdma/poll_group.h"
+
+namespace nvmf::rdma {
+namespace {
+
+using core::Transfer;
+
+constexpr int kCompletionsAtOnce = 32;
+
+}  // namespace
+
+// One turn -----------------------------------------------------------------------------------------------------------
+
+// Sends first: they free what new capsules need.
+unsigned PollGroup::poll() {
+  const unsigned sent = poll_sends();
+  return sent + poll_receives();
+}
+
+void PollGroup::flush() {
+  while (QueuePair* queue_pair = dirty_) {
+    dirty_ = queue_pair->next_dirty;
+    queue_pair->dirty = false;
+    ibv_send_wr* bad = nullptr;
+    ibv_send_wr* first = std::exchange(queue_pair->batch_first, nullptr);
+    if (ibv_post_send(queue_pair->qp, first, &bad) != 0) on_post_failed(*queue_pair, bad);
+  }
+  extra_used_ = 0;
+  if (receives_first_) {
+    ibv_recv_wr* bad = nullptr;
+    // Cannot fail: there are no more slots than the shared receive queue has entries.
+    ibv_post_srq_recv(shared_receives_.get(), std::exchange(receives_first_, nullptr), &bad);
+  }
+  if (retiring_) report_drained();
+}
+
+bool PollGroup::arm() {
+  if (!receive_armed_) receive_armed_ = ibv_req_notify_cq(receive_cq_.get(), 0) == 0;
+  if (!send_armed_ && send_events_wanted()) send_armed_ = ibv_req_notify_cq(send_cq_.get(), 0) == 0;
+  return poll() == 0;
+}
+
+// The completion of an answer frees a buffer, a request and send queue entries: worth waking for only when somebody
+// waits for one of these.
+bool PollGroup::send_events_wanted() const {
+  return options_.wake_on_responses || reads_in_flight_ || waiting_posts_ || waiting_buffers_ || first_waiting_slot_ ||
+         retiring_;
+}
+
+void PollGroup::on_wake(uint64_t record) {
+  if (record == reinterpret_cast<uintptr_t>(receive_cq_.get())) {
+    receive_armed_ = false;
+    ++receive_events_;
+  } else {
+    send_armed_ = false;
+    ++send_events_;
+  }
+}
+
+// The capsule --------------------------------------------------------------------------------------------------------
+
+unsigned PollGroup::poll_receives() {
+  ibv_wc completions[kCompletionsAtOnce];
+  const int count = ibv_poll_cq(receive_cq_.get(), kCompletionsAtOnce, completions);
+  for (int i = 0; i < count; ++i) on_capsule(*reinterpret_cast<ReceiveSlot*>(completions[i].wr_id), completions[i]);
+  return count > 0 ? static_cast<unsigned>(count) : 0;
+}
+
+void PollGroup::on_capsule(ReceiveSlot& slot, const ibv_wc& completion) {
+  if (completion.status != IBV_WC_SUCCESS) return repost(slot);
+  QueuePair* queue_pair = *place_of(completion.qp_num);
+  if (!queue_pair) {  // its adoption was sent before the connection was accepted: it is in the mailbox
+    thread_mailbox_.receive();
+    queue_pair = *place_of(completion.qp_num);
+  }
+  if (!queue_pair || queue_pair->failed) return repost(slot);
+  if (completion.byte_len < core::limits::kSqeBytes) {
+    repost(slot);
+    return fail(*queue_pair, IBV_WC_LOC_LEN_ERR);
+  }
+  slot.queue_pair = queue_pair;
+  slot.capsule_bytes = completion.byte_len;
+  ++queue_pair->outstanding;
+  if (RdmaRequest* request = first_waiting_slot_ ? nullptr : free_requests_.pop()) return start(*request, slot);
+  slot.next = nullptr;
+  (first_waiting_slot_ ? last_waiting_slot_->next : first_waiting_slot_) = &slot;
+  last_waiting_slot_ = &slot;
+}
+
+// Capsules that came while all request objects were in use.
+void PollGroup::start_waiting_capsules() {
+  while (first_waiting_slot_ && !free_requests_.empty()) {
+    ReceiveSlot* slot = std::exchange(first_waiting_slot_, first_waiting_slot_->next);
+    start(*free_requests_.pop(), *slot);
+  }
+}
+
+void PollGroup::start(RdmaRequest& request, ReceiveSlot& slot) {
+  request.slot = &slot;
+  request.queue_pair = slot.queue_pair;
+  request.queue = slot.queue_pair->queue;
+  request.sqe = reinterpret_cast<const nvme::Sqe*>(slot.sqe);
+  request.respond = &PollGroup::respond;
+  request.data = {};
+  request.pointer.kind = core::DataPointer::Kind::None;
+  request.pointer.invalidate = false;
+  request.ns = nullptr;
+  if (slot.queue_pair->failed) return end(request);
+
+  core::Status status = core::parse(request);
+  if (status.ok()) {
+    const std::span<const std::byte> in_capsule(slot.in_capsule, slot.capsule_bytes - core::limits::kSqeBytes);
+    status = core::parse_data_pointer(*request.sqe, in_capsule, request.length_bytes,
+                                      request.transfer == Transfer::HostToController, request.pointer);
+  }
+  if (!status.ok()) return core::finish(request, status);
+  place_data(request);
+}
+
+// Its data -----------------------------------------------------------------------------------------------------------
+
+void PollGroup::place_data(RdmaRequest& request) {
+  switch (request.pointer.kind) {
+    case core::DataPointer::Kind::None:
+      return request.execute(request);
+    case core::DataPointer::Kind::InCapsule:
+      return use_in_capsule_data(request);
+    case core::DataPointer::Kind::Remote:
+      return take_buffer(request);
+  }
+}
+
+// In-capsule data is used where it lies, unless the disk cannot write from such an address.
+void PollGroup::use_in_capsule_data(RdmaRequest& request) {
+  std::byte* address = request.slot->in_capsule + request.pointer.capsule_offset;
+  const uint32_t alignment = request.ns ? request.ns->memory_alignment_bytes : 1;
+  if (reinterpret_cast<uintptr_t>(address) % alignment != 0) return take_buffer(request);
+  request.path = core::DataPath::InCapsule;
+  request.data.address = address;
+  request.data.length_bytes = request.length_bytes;
+  request.data.fixed_index = request.slot->fixed_index;
+  request.execute(request);
+}
+
+void PollGroup::take_buffer(RdmaRequest& request) {
+  core::BufferPool* pool = dram_.get();
+  if (request.ns && request.pointer.kind == core::DataPointer::Kind::Remote) {
+    const core::MemoryChoice choice = core::choose_memory(request);
+    if (!choice.status.ok()) return core::finish(request, choice.status);
+    if (choice.fallback != core::Fallback::None) count_fallback(request, choice.fallback);
+    if (choice.pool) pool = choice.pool;
+  }
+  if (!pool->first_waiter() && pool->allocate(request.length_bytes, request.data)) return proceed_with_buffer(request);
+  if (pool != dram_.get() && request.ns->p2p.when_dry == core::P2pWhenDry::Spill) {
+    count_fallback(request, core::Fallback::PoolDry);
+    pool = dram_.get();
+    if (!pool->first_waiter() && pool->allocate(request.length_bytes, request.data))
+      return proceed_with_buffer(request);
+  }
+  if (request.ns) request.ns->counters.waits.add(1);
+  ++waiting_buffers_;
+  pool->wait(request);
+}
+
+void PollGroup::proceed_with_buffer(RdmaRequest& request) {
+  if (request.pointer.kind == core::DataPointer::Kind::InCapsule) {
+    std::memcpy(request.data.address, request.slot->in_capsule + request.pointer.capsule_offset, request.length_bytes);
+    request.path = core::DataPath::InCapsule;
+    return request.execute(request);
+  }
+  request.path = request.data.kind == core::MemoryKind::Cmb ? core::DataPath::Cmb : core::DataPath::Dram;
+  if (request.transfer == Transfer::ControllerToHost) return request.execute(request);
+  request.segments_read = 0;
+  request.segments_in_flight = 0;
+  read_from_host(request);
+}
+
+// RDMA READs never exceed the negotiated depth: beyond it a queue pair would stall, with everything behind it.
+void PollGroup::read_from_host(RdmaRequest& request) {
+  QueuePair& queue_pair = *request.queue_pair;
+  if (!queue_pair.waiting_reads.empty() || queue_pair.reads_free == 0 || queue_pair.send_entries_free == 0) {
+    ++waiting_posts_;
+    return queue_pair.waiting_reads.push(request);
+  }
+  link_reads(request);
+}
+
+// As many of its segments as there is room for; the last one's completion stands for all.
+void PollGroup::link_reads(RdmaRequest& request) {
+  QueuePair& queue_pair = *request.queue_pair;
+  const uint32_t left = request.pointer.segment_count - request.segments_read;
+  const uint32_t run = std::min({left, uint32_t{queue_pair.reads_free}, queue_pair.send_entries_free});
+  ibv_send_wr* last = link_segments(request, request.segments_read, run, IBV_WR_RDMA_READ);
+  last->wr_id = request.completion_id(Completion::ReadDone);
+  last->send_flags = IBV_SEND_SIGNALED;
+  request.segments_in_flight = static_cast<uint8_t>(run);
+  queue_pair.reads_free = static_cast<uint8_t>(queue_pair.reads_free - run);
+  queue_pair.send_entries_free -= run;
+  ++reads_in_flight_;
+}
+
+void PollGroup::on_read_done(RdmaRequest& request, bool good) {
+  QueuePair& queue_pair = *request.queue_pair;
+  --reads_in_flight_;
+  queue_pair.reads_free = static_cast<uint8_t>(queue_pair.reads_free + request.segments_in_flight);
+  queue_pair.send_entries_free += request.segments_in_flight;
+  request.segments_read = static_cast<uint8_t>(request.segments_read + request.segments_in_flight);
+  if (!good) return end(request);
+  if (request.segments_read < request.pointer.segment_count)
+    read_from_host(request);
+  else
+    request.execute(request);
+}
+
+// The answer ---------------------------------------------------------------------------------------------------------
+
+void PollGroup::respond(core::Request& request) {
+  auto& answered = static_cast<RdmaRequest&>(request);
+  answered.queue_pair->group->answer(answered);
+}
+
+void PollGroup::answer(RdmaRequest& request) {
+  QueuePair& queue_pair = *request.queue_pair;
+  count(request);
+  if (queue_pair.failed) return end(request);
+  if (!queue_pair.waiting_responses.empty() || queue_pair.send_entries_free < entries_of_answer(request)) {
+    ++waiting_posts_;
+    return queue_pair.waiting_responses.push(request);
+  }
+  link_answer(request);
+}
+
+bool PollGroup::carries_data(const RdmaRequest& request) {
+  return request.transfer == Transfer::ControllerToHost && request.cqe.status == 0 &&
+         request.pointer.kind == core::DataPointer::Kind::Remote;
+}
+
+uint32_t PollGroup::entries_of_answer(const RdmaRequest& request) {
+  return 1u + (carries_data(request) ? request.pointer.segment_count : 0u);
+}
+
+// The data's RDMA WRITEs, unsignalled, chained to the SEND of the completion entry.
+void PollGroup::link_answer(RdmaRequest& request) {
+  QueuePair& queue_pair = *request.queue_pair;
+  request.posted = static_cast<uint16_t>(entries_of_answer(request));
+  queue_pair.send_entries_free -= request.posted;
+  if (carries_data(request))
+    link_segments(request, 0, request.pointer.segment_count, IBV_WR_RDMA_WRITE);
+  else
+    release_buffer(request);
+
+  ibv_send_wr& response = request.response;
+  response.next = nullptr;
+  response.send_flags = IBV_SEND_SIGNALED | queue_pair.inline_flag;
+  if (request.pointer.invalidate && queue_pair.remote_invalidate) {
+    response.opcode = IBV_WR_SEND_WITH_INV;
+    response.invalidate_rkey = request.pointer.invalidate_key;
+  } else {
+    response.opcode = IBV_WR_SEND;
+  }
+  link(queue_pair, response, response);
+
+  // The capsule has served: the completion entry is not in it, and in-capsule data has been consumed.
+  repost(*std::exchange(request.slot, nullptr));
+}
+
+// Links `count` segments from `first` on, all unsignalled; returns the last work request.
+ibv_send_wr* PollGroup::link_segments(RdmaRequest& request, uint32_t first, uint32_t count, ibv_wr_opcode opcode) {
+  if (extra_used_ + count > extra_segments_.size()) flush();
+  uint64_t offset = 0;
+  for (uint32_t i = 0; i < first; ++i) offset += request.pointer.segments[i].length_bytes;
+
+  ibv_send_wr* last = nullptr;
+  for (uint32_t i = first; i < first + count; ++i) {
+    const core::RemoteSegment& segment = request.pointer.segments[i];
+    const bool own = i == 0;
+    ibv_sge& piece = own ? request.data_piece : extra_segments_[extra_used_].piece;
+    ibv_send_wr& work = own ? request.transfer_work : extra_segments_[extra_used_++].work;
+    piece = {reinterpret_cast<uintptr_t>(request.data.address) + offset, segment.length_bytes, request.data.lkey};
+    offset += segment.length_bytes;
+    work.wr_id = request.completion_id(Completion::Unsignalled);
+    work.next = nullptr;
+    work.sg_list = &piece;
+    work.num_sge = 1;
+    work.opcode = opcode;
+    work.send_flags = 0;
+    work.wr.rdma = {segment.address, segment.key};
+    link(*request.queue_pair, work, work);
+    last = &work;
+  }
+  return last;
+}
+
+void PollGroup::link(QueuePair& queue_pair, ibv_send_wr& first, ibv_send_wr& last) {
+  (queue_pair.batch_first ? queue_pair.batch_last->next : queue_pair.batch_first) = &first;
+  queue_pair.batch_last = &last;
+  if (queue_pair.dirty) return;
+  queue_pair.dirty = true;
+  queue_pair.next_dirty = std::exchange(dirty_, &queue_pair);
+}
+
+void PollGroup::repost(ReceiveSlot& slot) {
+  slot.receive.next = nullptr;
+  (receives_first_ ? receives_last_->next : receives_first_) = &slot.receive;
+  receives_last_ = &slot.receive;
+}
+
+// Its end ------------------------------------------------------------------------------------------------------------
+
+unsigned PollGroup::poll_sends() {
+  ibv_wc completions[kCompletionsAtOnce];
+  const int count = ibv_poll_cq(send_cq_.get(), kCompletionsAtOnce, completions);
+  for (int i = 0; i < count; ++i) on_sent(completions[i]);
+  if (first_waiting_slot_) start_waiting_capsules();
+  return count > 0 ? static_cast<unsigned>(count) : 0;
+}
+
+void PollGroup::on_sent(const ibv_wc& completion) {
+  auto& request = *reinterpret_cast<RdmaRequest*>(completion.wr_id & ~kCompletionMask);
+  QueuePair& queue_pair = *request.queue_pair;
+  const bool good = completion.status == IBV_WC_SUCCESS;
+  if (!good) fail(queue_pair, completion.status);
+  switch (static_cast<Completion>(completion.wr_id & kCompletionMask)) {
+    case Completion::Response:
+      queue_pair.send_entries_free += request.posted;
+      end(request);
+      break;
+    case Completion::ReadDone:
+      on_read_done(request, good && !queue_pair.failed);
+      break;
+    case Completion::Unsignalled:
+      return;
+  }
+  if (waiting_posts_) resume_waiting(queue_pair);
+}
+
+// Answers before reads: they free buffers and slots.
+void PollGroup::resume_waiting(QueuePair& queue_pair) {
+  while (RdmaRequest* request = queue_pair.waiting_responses.front()) {
+    if (queue_pair.send_entries_free < entries_of_answer(*request)) return;
+    queue_pair.waiting_responses.pop();
+    --waiting_posts_;
+    link_answer(*request);
+  }
+  while (!queue_pair.waiting_reads.empty() && queue_pair.reads_free != 0 && queue_pair.send_entries_free != 0) {
+    --waiting_posts_;
+    link_reads(*queue_pair.waiting_reads.pop());
+  }
+}
+
+void PollGroup::end(RdmaRequest& request) {
+  if (request.slot) repost(*std::exchange(request.slot, nullptr));
+  release_buffer(request);
+  --request.queue_pair->outstanding;
+  free_requests_.push_front(request);  // the next command finds it in the cache
+}
+
+void PollGroup::release_buffer(RdmaRequest& request) {
+  core::BufferPool* pool = std::exchange(request.data.pool, nullptr);
+  if (!pool) return;
+  pool->release(request.data);
+  if (waiting_buffers_) serve_waiters(*pool);
+}
+
+void PollGroup::serve_waiters(core::BufferPool& pool) {
+  while (core::Request* waiter = pool.first_waiter()) {
+    if (!pool.allocate(waiter->length_bytes, waiter->data)) return;
+    pool.take_waiter();
+    --waiting_buffers_;
+    proceed_with_buffer(static_cast<RdmaRequest&>(*waiter));
+  }
+}
+
+// Failure ------------------------------------------------------------------------------------------------------------
+
+// Everything that waits on this side ends now; what the RNIC or a disk has comes back as completions.
+void PollGroup::fail(QueuePair& queue_pair, ibv_wc_status status) {
+  if (queue_pair.failed) return;
+  queue_pair.failed = true;
+  queue_pair.failure_status = status;
+  ibv_qp_attr attributes{};
+  attributes.qp_state = IBV_QPS_ERR;
+  ibv_modify_qp(queue_pair.qp, &attributes, IBV_QP_STATE);
+
+  while (RdmaRequest* request = queue_pair.waiting_responses.pop()) --waiting_posts_, end(*request);
+  while (RdmaRequest* request = queue_pair.waiting_reads.pop()) --waiting_posts_, end(*request);
+  for (core::BufferPool* pool : pools_)
+    pool->drop_waiters(*queue_pair.queue, [](core::Request& waiter) {
+      auto& dropped = static_cast<RdmaRequest&>(waiter);
+      PollGroup& group = *dropped.queue_pair->group;
+      --group.waiting_buffers_;
+      group.end(dropped);
+    });
+
+  queue_pair.failure.context = &queue_pair;
+  queue_pair.failure.deliver = [](core::Message& message) {
+    auto& failed = *static_cast<QueuePair*>(message.context);
+    failed.group->owner_->queue_pair_failed(failed, failed.failure_status);
+  };
+  control_mailbox_.send(queue_pair.failure);
+}
+
+// Work requests from `bad` on never reached the RNIC: nothing will complete them.
+void PollGroup::on_post_failed(QueuePair& queue_pair, ibv_send_wr* bad) {
+  fail(queue_pair, IBV_WC_LOC_QP_OP_ERR);
+  for (; bad; bad = bad->next) {
+    auto& request = *reinterpret_cast<RdmaRequest*>(bad->wr_id & ~kCompletionMask);
+    switch (static_cast<Completion>(bad->wr_id & kCompletionMask)) {
+      case Completion::Response:
+        end(request);
+        break;
+      case Completion::ReadDone:
+        on_read_done(request, false);
+        break;
+      case Completion::Unsignalled:
+        break;
+    }
+  }
+}
+
+// Counters -----------------------------------------------------------------------------------------------------------
+
+void PollGroup::count(const RdmaRequest& request) {
+  if (!request.ns) return;
+  core::IoCounters& counters = request.ns->counters;
+  if (request.cqe.status != 0) return counters.errors.add(1);
+  if (request.transfer == Transfer::None) return counters.other_commands.add(1);
+  auto& direction = request.transfer == Transfer::ControllerToHost ? counters.reads : counters.writes;
+  core::PathCounters& path = direction[static_cast<size_t>(request.path)];
+  path.commands.add(1);
+  path.bytes.add(request.length_bytes);
+}
+
+void PollGroup::count_fallback(const RdmaRequest& request, core::Fallback reason) {
+  core::PathCounters& counters = request.ns->counters.fallbacks[static_cast<size_t>(reason)];
+  counters.commands.add(1);
+  counters.bytes.add(request.length_bytes);
+}
+
+}  // namespace nvmf::rdma

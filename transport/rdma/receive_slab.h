@@ -1,0 +1,59 @@
+// Receive slots and request objects for some commands, in memory registered with one RNIC. A poll group owns slabs: it
+// grows by one when queues arrive that need more room, and keeps them for later queues.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <span>
+
+#include "target/core/mailbox.h"
+#include "transport/rdma/request.h"
+#include "transport/verbs/verbs.h"
+
+namespace nvmf::rdma {
+
+class PollGroup;
+
+// Anonymous pages, unmapped at the end. Throws std::system_error.
+class Pages {
+ public:
+  explicit Pages(size_t bytes);
+  ~Pages();
+  Pages(const Pages&) = delete;
+  Pages& operator=(const Pages&) = delete;
+
+  std::byte* begin() const { return begin_; }
+  size_t size() const { return bytes_; }
+
+ private:
+  std::byte* begin_;
+  size_t bytes_;
+};
+
+class ReceiveSlab {
+ public:
+  // `in_capsule_bytes` of data room per capsule; 0 for admin queues. Throws std::system_error.
+  ReceiveSlab(ibv_pd* domain, uint32_t count, uint32_t in_capsule_bytes);
+
+  std::span<ReceiveSlot> slots() const { return {slots_.get(), count_}; }
+  std::span<RdmaRequest> requests() const { return {requests_, request_count_}; }
+  // The in-capsule data of all slots, to be registered with the disks' side too.
+  std::span<std::byte> in_capsule_data() const { return in_capsule_; }
+
+  int fixed_index = -1;           // io_uring registered buffer of in_capsule_data()
+  PollGroup* group = nullptr;
+  core::Message adopt;            // on its way to the group's thread
+
+ private:
+  uint32_t count_;
+  uint32_t request_count_;
+  Pages pages_;
+  verbs::MemoryRegion region_;
+  std::unique_ptr<ReceiveSlot[]> slots_;
+  RdmaRequest* requests_ = nullptr;  // in pages_: completion entries are sent from there
+  std::span<std::byte> in_capsule_;
+};
+
+}  // namespace nvmf::rdma

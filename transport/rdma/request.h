@@ -1,0 +1,56 @@
+// A command on its way through this transport: the core's request with the work requests that move its data and answer.
+#pragma once
+
+#include <infiniband/verbs.h>
+
+#include <cstddef>
+#include <cstdint>
+
+#include "target/core/request.h"
+
+namespace nvmf::rdma {
+
+struct QueuePair;
+
+// Where a command capsule arrives: 64 bytes for the SQE, and page-aligned room for in-capsule data, so that a disk can
+// write straight from it.
+struct ReceiveSlot {
+  std::byte* sqe = nullptr;
+  std::byte* in_capsule = nullptr;
+  ibv_sge pieces[2];
+  ibv_recv_wr receive;
+  QueuePair* queue_pair = nullptr;  // of the capsule that lies in it
+  uint32_t capsule_bytes = 0;
+  int fixed_index = -1;             // io_uring registered buffer that in_capsule lies in
+  ReceiveSlot* next = nullptr;      // the poll group's list of capsules that wait for a request object
+};
+
+// What a completion's wr_id stands for, in its low bits: requests are aligned.
+enum class Completion : uint64_t {
+  Response = 0,   // the SEND that ends a command
+  ReadDone = 1,   // the last of a run of RDMA READs
+  Unsignalled = 2,  // data, followed by one of the others: seen only when it failed or was flushed
+};
+inline constexpr uint64_t kCompletionMask = 3;
+
+struct alignas(64) RdmaRequest : core::Request {
+  QueuePair* queue_pair = nullptr;
+  ReceiveSlot* slot = nullptr;   // until the response is posted
+  RdmaRequest* next = nullptr;   // free list, or the queue pair's waiting lists
+  uint8_t segments_read = 0;     // RDMA READs that have completed
+  uint8_t segments_in_flight = 0;
+  uint16_t posted = 0;           // send queue entries to give back when the response completes
+  core::DataPath path = core::DataPath::Dram;
+
+  // The first segment's work request; further segments take theirs from the poll group (ExtraSegments).
+  ibv_sge data_piece;
+  ibv_send_wr transfer_work;
+  ibv_sge response_piece;
+  ibv_send_wr response;
+
+  uint64_t completion_id(Completion what) const {
+    return reinterpret_cast<uintptr_t>(this) | static_cast<uint64_t>(what);
+  }
+};
+
+}  // namespace nvmf::rdma

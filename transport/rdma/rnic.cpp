@@ -1,0 +1,64 @@
+#include "transport/rdma/rnic.h"
+
+#include <fcntl.h>
+
+#include <algorithm>
+
+#include "target/core/limits.h"
+
+namespace nvmf::rdma {
+namespace {
+
+PollGroupOptions admin_options(const PollGroupOptions& io) {
+  PollGroupOptions options = io;
+  options.in_capsule_bytes = 0;  // admin capsules are 64 bytes
+  options.dram_pool_bytes = std::max<uint64_t>(4u << 20, 4 * uint64_t{io.max_transfer_bytes});
+  options.initial_slots = 4 * core::limits::kAdminQueueDepth;
+  options.wake_on_responses = true;
+  return options;
+}
+
+}  // namespace
+
+Rnic::Rnic(boost::asio::io_context& io, ibv_context* context, core::Mailbox& control,
+           const std::vector<ReactorSeat>& reactors, const PollGroupOptions& io_options, QueuePairOwner& owner)
+    : context_(context),
+      name_(ibv_get_device_name(context->device)),
+      device_(verbs::query_device(context)),
+      domain_(verbs::allocate_protection_domain(context)),
+      events_(io, context->async_fd) {
+  admin_group_ =
+      std::make_unique<PollGroup>(context, domain_.get(), control, control, admin_options(io_options), nullptr);
+  admin_group_->set_owner(owner);
+  for (const ReactorSeat& seat : reactors) {
+    io_groups_.push_back(std::make_unique<PollGroup>(context, domain_.get(), seat.reactor->mailbox(), control,
+                                                     io_options, seat.register_fixed));
+    io_groups_.back()->set_owner(owner);
+    seat.reactor->add(*io_groups_.back());
+  }
+  admin_poller_ = std::make_unique<AsioPoller>(io, *admin_group_);
+}
+
+PollGroup& Rnic::least_loaded_group() {
+  return **std::min_element(io_groups_.begin(), io_groups_.end(),
+                            [](const auto& a, const auto& b) { return a->queue_pairs() < b->queue_pairs(); });
+}
+
+void Rnic::watch_events(std::function<void(const ibv_async_event&)> handler) {
+  on_event_ = std::move(handler);
+  fcntl(context_->async_fd, F_SETFL, fcntl(context_->async_fd, F_GETFL) | O_NONBLOCK);
+  wait_for_event();
+}
+
+void Rnic::wait_for_event() {
+  events_.when_readable([this] {
+    ibv_async_event event;
+    while (ibv_get_async_event(context_, &event) == 0) {
+      on_event_(event);
+      ibv_ack_async_event(&event);
+    }
+    wait_for_event();
+  });
+}
+
+}  // namespace nvmf::rdma

@@ -1,0 +1,223 @@
+#include "transport/rdma/transport.h"
+
+#include <arpa/inet.h>
+#include <netinet/in.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <stdexcept>
+
+#include "target/core/limits.h"
+
+namespace nvmf::rdma {
+namespace {
+
+using nvme::RdmaCmStatus;
+using Severity = core::Target::Severity;
+
+constexpr int kListenBacklog = 256;
+
+sockaddr_storage socket_address(const core::Port& port) {
+  sockaddr_storage storage{};
+  bool good = false;
+  if (port.ipv6) {
+    auto& address = reinterpret_cast<sockaddr_in6&>(storage);
+    address.sin6_family = AF_INET6;
+    address.sin6_port = htons(port.service);
+    good = inet_pton(AF_INET6, port.address.c_str(), &address.sin6_addr) == 1;
+  } else {
+    auto& address = reinterpret_cast<sockaddr_in&>(storage);
+    address.sin_family = AF_INET;
+    address.sin_port = htons(port.service);
+    good = inet_pton(AF_INET, port.address.c_str(), &address.sin_addr) == 1;
+  }
+  if (!good) throw std::invalid_argument("port " + std::to_string(port.id) + ": " + port.address + " is not an IP address");
+  return storage;
+}
+
+// Null for a listener's event.
+Connection* connection_of(const rdma_cm_event& event) { return static_cast<Connection*>(event.id->context); }
+
+std::string name_of_device(ibv_context* context) {
+  return context ? ibv_get_device_name(context->device) : "an unknown device";
+}
+
+}  // namespace
+
+Transport::Transport(boost::asio::io_context& io, core::Target& target, core::Mailbox& control,
+                     std::vector<ReactorSeat> reactors, const PollGroupOptions& options)
+    : io_(io),
+      target_(target),
+      control_(control),
+      channel_(verbs::create_cm_channel()),
+      cm_events_(io, channel_->fd) {
+  QueuePairOwner& owner = *this;
+  for (ibv_context* context : devices_.contexts()) {
+    rnics_.push_back(std::make_unique<Rnic>(io, context, control, reactors, options, owner));
+    Rnic& rnic = *rnics_.back();
+    rnic.watch_events([this, &rnic](const ibv_async_event& event) { on_device_event(rnic, event); });
+  }
+  wait_for_cm_event();
+}
+
+Transport::~Transport() = default;
+
+void Transport::listen(const core::Port& port) {
+  const sockaddr_storage address = socket_address(port);
+  listeners_.push_back(
+      {port.id, verbs::listen(channel_.get(), reinterpret_cast<const sockaddr*>(&address), kListenBacklog)});
+}
+
+void Transport::stop(std::function<void()> drained) {
+  stopping_ = true;
+  drained_ = std::move(drained);
+  listeners_.clear();
+  std::vector<Connection*> open;
+  for (const auto& [queue_pair, connection] : connections_) open.push_back(connection.get());
+  for (Connection* connection : open) connection->disconnect("the target shuts down");
+  if (connections_.empty()) drained_();
+}
+
+void Transport::turn_admin() {
+  if (turning_) return;
+  turning_ = true;
+  for (const auto& rnic : rnics_) rnic->turn_admin();
+  turning_ = false;
+}
+
+Rnic* Transport::find(ibv_context* context) {
+  const auto found = std::find_if(rnics_.begin(), rnics_.end(),
+                                  [context](const auto& rnic) { return rnic->context() == context; });
+  return found == rnics_.end() ? nullptr : found->get();
+}
+
+HandshakeLimits Transport::limits_of(const Rnic& rnic) const {
+  const core::TargetOptions& options = target_.options();
+  return {.max_io_queues = options.max_io_queues,
+          .admin_queue_depth = core::limits::kAdminQueueDepth,
+          .max_queue_depth = options.max_queue_depth,
+          .max_read_depth = static_cast<uint8_t>(std::clamp(rnic.device().max_qp_init_rd_atom, 0, 255))};
+}
+
+// Connection manager events ------------------------------------------------------------------------------------------
+
+void Transport::wait_for_cm_event() {
+  cm_events_.when_readable([this] {
+    while (const verbs::CmEvent event = verbs::next_event(channel_.get())) on_cm_event(*event);
+    turn_admin();
+    wait_for_cm_event();
+  });
+}
+
+void Transport::on_cm_event(const rdma_cm_event& event) {
+  if (event.event == RDMA_CM_EVENT_CONNECT_REQUEST) return on_connect_request(event);
+  Connection* connection = connection_of(event);
+  if (!connection) {
+    if (event.event == RDMA_CM_EVENT_DEVICE_REMOVAL)
+      target_.on_event(Severity::Error, "the RDMA device under a listening port was removed; restart when it is back");
+    return;
+  }
+  switch (event.event) {
+    case RDMA_CM_EVENT_ESTABLISHED:
+    case RDMA_CM_EVENT_ADDR_CHANGE:
+      return;
+    case RDMA_CM_EVENT_DISCONNECTED:
+    case RDMA_CM_EVENT_TIMEWAIT_EXIT:
+      return connection->disconnect("the host disconnected");
+    default:
+      return connection->disconnect(std::string("connection manager event ") + rdma_event_str(event.event));
+  }
+}
+
+void Transport::on_connect_request(const rdma_cm_event& event) {
+  // Its only event so far counts for the listening id: this one may be destroyed at any time.
+  verbs::CmId id(event.id);
+  rdma_cm_id* const raw = id.get();
+  raw->context = nullptr;
+  const auto refuse = [&](RdmaCmStatus status, const std::string& why) { reject(raw, status, why); };
+
+  Rnic* rnic = find(raw->verbs);
+  if (!rnic || stopping_)
+    return refuse(RdmaCmStatus::NoResources,
+                  stopping_ ? "the target shuts down" : name_of_device(raw->verbs) + " appeared after the start");
+  const rdma_conn_param& asked = event.param.conn;
+  const Handshake handshake =
+      negotiate({static_cast<const std::byte*>(asked.private_data), asked.private_data_len}, asked.initiator_depth,
+                limits_of(*rnic));
+  if (handshake.status != RdmaCmStatus::Ok) return refuse(handshake.status, handshake.fault);
+
+  const auto listener = std::find_if(listeners_.begin(), listeners_.end(),
+                                     [&](const Listener& l) { return l.id.get() == event.listen_id; });
+  if (listener == listeners_.end()) return refuse(RdmaCmStatus::NoResources, "the port was closed");
+
+  std::unique_ptr<Connection> connection;
+  try {
+    connection = std::make_unique<Connection>(
+        io_, std::move(id), *rnic, handshake, target_, control_, listener->port_id,
+        [this](Connection& closing, const std::string& reason) { on_closing(closing, reason); });
+  } catch (const std::exception& error) {
+    target_.on_event(Severity::Warning, std::string("queue refused: ") + error.what());
+    return;  // the id went with the failed connection, which the host sees as a rejection
+  }
+  raw->context = connection.get();
+  Connection& accepted = *connection;
+  connections_.emplace(&accepted.queue_pair(), std::move(connection));
+  try {
+    accepted.accept();
+    accepted.expect_connect_command();
+  } catch (const std::exception& error) {
+    accepted.disconnect(error.what());
+  }
+}
+
+void Transport::reject(rdma_cm_id* id, RdmaCmStatus status, const std::string& why) {
+  const nvme::RdmaCmReject answer{.recfmt = 0, .sts = static_cast<uint16_t>(status)};
+  rdma_reject(id, &answer, sizeof answer);
+  target_.on_event(Severity::Warning, "refused the connection of " + verbs::to_string(rdma_get_peer_addr(id)) +
+                                          " (RDMA-CM status " + std::to_string(answer.sts) + "): " + why);
+}
+
+// The end of a connection --------------------------------------------------------------------------------------------
+
+void Transport::on_closing(Connection& connection, const std::string& reason) {
+  core::Queue& queue = connection.queue();
+  if (queue.controller || queue.qid == 0)
+    target_.on_event(Severity::Info,
+                     "queue " + std::to_string(queue.qid) + " of " + connection.peer() + " closes: " + reason);
+  core::drop_parked(queue);
+}
+
+void Transport::queue_pair_failed(QueuePair& queue_pair, ibv_wc_status status) {
+  const auto found = connections_.find(&queue_pair);
+  if (found != connections_.end())
+    found->second->disconnect(std::string("the connection failed: ") + ibv_wc_status_str(status));
+}
+
+void Transport::queue_pair_drained(QueuePair& queue_pair) {
+  const auto found = connections_.find(&queue_pair);
+  if (found == connections_.end()) return;
+  const std::unique_ptr<Connection> connection = std::move(found->second);
+  connections_.erase(found);
+  target_.queue_closed(connection->queue());
+  if (stopping_ && connections_.empty()) drained_();
+}
+
+void Transport::on_device_event(Rnic& rnic, const ibv_async_event& event) {
+  switch (event.event_type) {
+    case IBV_EVENT_QP_FATAL:
+    case IBV_EVENT_QP_REQ_ERR:
+    case IBV_EVENT_QP_ACCESS_ERR:
+      for (const auto& [queue_pair, connection] : connections_)
+        if (queue_pair->qp == event.element.qp)
+          return connection->disconnect(std::string("device event ") + ibv_event_type_str(event.event_type));
+      return;
+    case IBV_EVENT_QP_LAST_WQE_REACHED:
+    case IBV_EVENT_COMM_EST:
+    case IBV_EVENT_SQ_DRAINED:
+      return;
+    default:
+      target_.on_event(Severity::Warning, rnic.name() + ": " + ibv_event_type_str(event.event_type));
+  }
+}
+
+}  // namespace nvmf::rdma

@@ -1,0 +1,74 @@
+// The RDMA transport: listens on the target's ports, accepts queues, places them on reactors, and sees them out.
+// Control thread only.
+#pragma once
+
+#include <boost/asio/io_context.hpp>
+#include <functional>
+#include <memory>
+#include <span>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include "target/core/target.h"
+#include "transport/rdma/connection.h"
+#include "transport/rdma/handshake.h"
+#include "transport/rdma/rnic.h"
+#include "transport/verbs/cm.h"
+
+namespace nvmf::rdma {
+
+class Transport final : private QueuePairOwner {
+ public:
+  // Opens every RDMA device of the machine and adds their poll groups to the reactors, which must not run yet.
+  // Throws VerbsError.
+  Transport(boost::asio::io_context& io, core::Target& target, core::Mailbox& control,
+            std::vector<ReactorSeat> reactors, const PollGroupOptions& options);
+  ~Transport();
+  Transport(const Transport&) = delete;
+  Transport& operator=(const Transport&) = delete;
+
+  const std::vector<std::unique_ptr<Rnic>>& rnics() const { return rnics_; }
+
+  // Starts to accept connections on a port. Throws VerbsError when its address cannot be bound.
+  void listen(const core::Port& port);
+
+  // Stops to accept, disconnects every host; `drained` is called when the last queue has been seen out.
+  void stop(std::function<void()> drained);
+  size_t connections() const { return connections_.size(); }
+
+  // Work for admin queues was posted outside their poll groups' own turn: sends it.
+  void turn_admin();
+
+ private:
+  struct Listener {
+    uint16_t port_id;
+    verbs::CmId id;
+  };
+
+  void wait_for_cm_event();
+  void on_cm_event(const rdma_cm_event& event);
+  void on_connect_request(const rdma_cm_event& event);
+  void reject(rdma_cm_id* id, nvme::RdmaCmStatus status, const std::string& why);
+  void on_closing(Connection& connection, const std::string& reason);
+  void on_device_event(Rnic& rnic, const ibv_async_event& event);
+  Rnic* find(ibv_context* context);
+  HandshakeLimits limits_of(const Rnic& rnic) const;
+  void queue_pair_failed(QueuePair& queue_pair, ibv_wc_status status) override;
+  void queue_pair_drained(QueuePair& queue_pair) override;
+
+  boost::asio::io_context& io_;
+  core::Target& target_;
+  core::Mailbox& control_;
+  verbs::DeviceList devices_;
+  verbs::CmChannel channel_;
+  std::vector<std::unique_ptr<Rnic>> rnics_;
+  WatchedDescriptor cm_events_;
+  std::vector<Listener> listeners_;
+  std::unordered_map<QueuePair*, std::unique_ptr<Connection>> connections_;
+  std::function<void()> drained_;
+  bool stopping_ = false;
+  bool turning_ = false;
+};
+
+}  // namespace nvmf::rdma

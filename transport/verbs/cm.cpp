@@ -1,0 +1,59 @@
+#include "transport/verbs/cm.h"
+
+#include <arpa/inet.h>
+#include <fcntl.h>
+
+#include <cerrno>
+
+namespace nvmf::verbs {
+
+CmChannel create_cm_channel() {
+  CmChannel channel(rdma_create_event_channel());
+  if (!channel)
+    throw VerbsError(errno, "cannot open the RDMA connection manager (load its module: modprobe rdma_ucm; and see that "
+                            "/dev/infiniband/rdma_cm may be opened)");
+  if (fcntl(channel->fd, F_SETFL, fcntl(channel->fd, F_GETFL) | O_NONBLOCK) != 0)
+    throw VerbsError(errno, "cannot make the RDMA event channel non-blocking");
+  return channel;
+}
+
+CmEvent next_event(rdma_event_channel* channel) {
+  rdma_cm_event* event = nullptr;
+  if (rdma_get_cm_event(channel, &event) != 0) return nullptr;
+  return CmEvent(event);
+}
+
+CmId listen(rdma_event_channel* channel, const sockaddr* address, int backlog) {
+  rdma_cm_id* raw = nullptr;
+  if (rdma_create_id(channel, &raw, nullptr, RDMA_PS_TCP) != 0)
+    throw VerbsError(errno, "cannot create an RDMA connection id");
+  CmId id(raw);
+  // A restarted daemon must not wait for the kernel to forget its predecessor's connections.
+  int reuse = 1;
+  rdma_set_option(raw, RDMA_OPTION_ID, RDMA_OPTION_ID_REUSEADDR, &reuse, sizeof reuse);
+  if (rdma_bind_addr(raw, const_cast<sockaddr*>(address)) != 0)  // NOLINT: the C interface lacks const
+    throw VerbsError(errno, "cannot bind to " + to_string(address) +
+                                " (the address must be that of an interface with an RDMA device, and the service free)");
+  if (rdma_listen(raw, backlog) != 0) throw VerbsError(errno, "cannot listen on " + to_string(address));
+  return id;
+}
+
+DeviceList::DeviceList() {
+  int count = 0;
+  devices_.reset(rdma_get_devices(&count));
+  if (devices_) count_ = static_cast<size_t>(count);
+}
+
+std::string to_string(const sockaddr* address) {
+  char text[INET6_ADDRSTRLEN] = "?";
+  if (address->sa_family == AF_INET6) {
+    const auto* ipv6 = reinterpret_cast<const sockaddr_in6*>(address);
+    inet_ntop(AF_INET6, &ipv6->sin6_addr, text, sizeof text);
+    return "[" + std::string(text) + "]:" + std::to_string(ntohs(ipv6->sin6_port));
+  }
+  const auto* ipv4 = reinterpret_cast<const sockaddr_in*>(address);
+  inet_ntop(AF_INET, &ipv4->sin_addr, text, sizeof text);
+  return std::string(text) + ":" + std::to_string(ntohs(ipv4->sin_port));
+}
+
+}  // namespace nvmf::verbs

@@ -1,0 +1,64 @@
+// libibverbs objects as owning types: one type per verbs object, destroyed by its one destroy call.
+//
+// A child must go before its parent (a memory region before its protection domain, a queue pair before its completion
+// queues): owners declare parents first. Creation is control plane and throws VerbsError, which names call and remedy;
+// the data path uses the raw pointers and return codes.
+#pragma once
+
+#include <infiniband/verbs.h>
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <system_error>
+
+namespace nvmf::verbs {
+
+class VerbsError : public std::system_error {
+ public:
+  VerbsError(int error, const std::string& what) : std::system_error(error, std::generic_category(), what) {}
+};
+
+template <auto Destroy>
+struct Destroyer {
+  template <class T>
+  void operator()(T* object) const {
+    Destroy(object);
+  }
+};
+template <class T, auto Destroy>
+using Owned = std::unique_ptr<T, Destroyer<Destroy>>;
+
+using ProtectionDomain = Owned<ibv_pd, ibv_dealloc_pd>;
+using MemoryRegion = Owned<ibv_mr, ibv_dereg_mr>;
+using CompletionChannel = Owned<ibv_comp_channel, ibv_destroy_comp_channel>;
+using CompletionQueue = Owned<ibv_cq, ibv_destroy_cq>;
+using SharedReceiveQueue = Owned<ibv_srq, ibv_destroy_srq>;
+using QueuePair = Owned<ibv_qp, ibv_destroy_qp>;
+
+ProtectionDomain allocate_protection_domain(ibv_context* context);
+
+// Registers [address, address + length). `access` is IBV_ACCESS_*; IBV_ACCESS_ON_DEMAND for memory that cannot be pinned.
+MemoryRegion register_memory(ibv_pd* domain, void* address, size_t length, int access);
+// Brings the pages of an on-demand region in before first use; best effort, false when the device cannot.
+bool prefetch(ibv_mr* region);
+
+// Non-blocking: reading it without an event gives EAGAIN.
+CompletionChannel create_completion_channel(ibv_context* context);
+// `channel` may be null: such a queue is only polled.
+CompletionQueue create_completion_queue(ibv_context* context, int entries, ibv_comp_channel* channel);
+SharedReceiveQueue create_shared_receive_queue(ibv_pd* domain, uint32_t max_work_requests, uint32_t max_sge);
+
+ibv_device_attr query_device(ibv_context* context);
+ibv_port_attr query_port(ibv_context* context, uint8_t port);
+// Whether an RC queue pair of this device can send, RDMA WRITE and RDMA READ with on-demand memory regions.
+bool supports_on_demand_paging(ibv_context* context);
+
+// Bytes of an ibv_mtu.
+constexpr uint32_t mtu_bytes(ibv_mtu mtu) { return 128u << mtu; }
+static_assert(mtu_bytes(IBV_MTU_4096) == 4096);
+// The path MTU that a connected queue pair has agreed on, in bytes.
+uint32_t path_mtu_bytes(ibv_qp* queue_pair);
+
+}  // namespace nvmf::verbs
