@@ -18,7 +18,7 @@ struct Position {
   uint32_t line = 0;
   uint32_t column = 0;
 
-  friend auto operator<=>(const Position&, const Position&) = default;
+  friend bool operator==(const Position&, const Position&) = default;
 };
 
 enum class LogLevel : uint8_t { trace, debug, info, warn, error };

@@ -7,7 +7,6 @@
 #include <array>
 #include <cctype>
 #include <charconv>
-#include <ranges>
 
 #include "config/nqn.h"
 #include "config/wording.h"
@@ -53,7 +52,7 @@ struct Unit {
   unsigned shift;
 };
 
-constexpr std::array<Unit, 4> kUnits = {{{"KiB", 10}, {"MiB", 20}, {"GiB", 30}, {"TiB", 40}}};
+constexpr std::array<Unit, 4> kUnits = {{{"TiB", 40}, {"GiB", 30}, {"MiB", 20}, {"KiB", 10}}};
 
 // Bytes of "64MiB" or "64 MiB", at most UINT64_MAX; nothing if it is no size.
 std::optional<uint64_t> parse_size(std::string_view text) {
@@ -69,7 +68,7 @@ std::optional<uint64_t> parse_size(std::string_view text) {
 }
 
 std::string spell_size(uint64_t bytes) {
-  for (const Unit& unit : std::views::reverse(kUnits)) {
+  for (const Unit& unit : kUnits) {
     const uint64_t number = bytes >> unit.shift;
     if (number != 0 && number << unit.shift == bytes) return std::to_string(number) + ' ' + std::string(unit.name);
   }

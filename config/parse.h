@@ -18,7 +18,7 @@ namespace nvmf::config {
 
 // A file beyond this is refused unread.
 inline constexpr size_t kMaxFileBytes = 4U << 20;
-// How deep objects and arrays may nest; the deepest legal value lies at 6.
+// How deep objects and arrays may nest; the format needs 5.
 inline constexpr size_t kMaxDepth = 32;
 // A file with more mistakes gets this many diagnostics and one that says so.
 inline constexpr size_t kMaxDiagnostics = 200;

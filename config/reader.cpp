@@ -9,7 +9,8 @@ namespace nvmf::config {
 namespace {
 
 bool by_position(const Diagnostic& a, const Diagnostic& b) {
-  return std::tie(a.position, a.severity) < std::tie(b.position, b.severity);
+  return std::tie(a.position.line, a.position.column, a.severity) <
+         std::tie(b.position.line, b.position.column, b.severity);
 }
 
 bool is_error(const Diagnostic& diagnostic) { return diagnostic.severity == Severity::error; }

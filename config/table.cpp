@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <map>
+#include <set>
 
 #include "config/wording.h"
 
@@ -10,6 +11,7 @@ namespace {
 
 std::vector<std::string_view> words_of(const std::vector<KeyName>& keys) {
   std::vector<std::string_view> words;
+  words.reserve(keys.size());
   for (const KeyName& key : keys) words.push_back(key.name);
   return words;
 }
@@ -30,7 +32,8 @@ void repeated_key(const Member& member, Position first, Reader& reader) {
 
 void check_keys(const Value& object, const std::string& noun, const std::vector<KeyName>& keys, Reader& reader) {
   const std::vector<std::string_view> words = words_of(keys);
-  std::map<std::string_view, Position> given;  // misspelled keys by what they are meant to be
+  std::map<std::string_view, Position> given;
+  std::set<std::string_view> meant_keys;  // that were misspelled, so that they are not missing
   for (const Member& member : *object.as<Object>()) {
     const bool known = std::ranges::find(words, member.key) != words.end();
     const auto meant = known ? std::nullopt : nearest(member.key, words);
@@ -40,10 +43,10 @@ void check_keys(const Value& object, const std::string& noun, const std::vector<
     } else if (!known) {
       unknown_key(member, noun, words, meant, reader);
     }
-    if (meant) given.try_emplace(*meant, member.position);
+    if (meant) meant_keys.insert(*meant);
   }
   for (const KeyName& key : keys) {
-    if (key.presence == Presence::optional || given.contains(key.name)) continue;
+    if (key.presence == Presence::optional || given.contains(key.name) || meant_keys.contains(key.name)) continue;
     reader.error(object.position, noun + " without " + quote(key.name), "add it");
   }
 }

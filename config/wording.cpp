@@ -89,6 +89,7 @@ std::string list_of(std::span<const std::string_view> words) { return joined(wor
 
 std::string list_of(const std::set<uint16_t>& numbers) {
   std::vector<std::string> words;
+  words.reserve(numbers.size());
   for (const uint16_t number : numbers) words.push_back(std::to_string(number));
   if (words.size() > kLongestList) {
     words.resize(kLongestList);

@@ -21,7 +21,8 @@ struct Mismatch {
 };
 // Both must be of one length.
 Mismatch compare(std::span<const std::byte> found, std::span<const std::byte> expected);
-// "2048 of 8192 bytes are wrong, the first at 512"
-std::string to_string(const Mismatch& mismatch, size_t compared_bytes);
+// "512 bytes are wrong, the first at byte 64 of it", where "it" is [start, start + length) of what was compared; or
+// "..., the first in front of it", or "behind it".
+std::string to_string(const Mismatch& mismatch, size_t start, size_t length);
 
 }  // namespace nvmf::p2p

@@ -46,9 +46,11 @@ class LoopProof {
   bool at_end_ = false;
 };
 
-std::string verdict(std::span<const std::byte> found, std::span<const std::byte> expected) {
+// `start`: where the transfer under test lies in what is compared.
+std::string verdict(std::span<const std::byte> found, std::span<const std::byte> expected, uint64_t start,
+                    uint64_t length) {
   const Mismatch mismatch = compare(found, expected);
-  return mismatch ? to_string(mismatch, found.size()) : std::string();
+  return mismatch ? to_string(mismatch, start, length) : std::string();
 }
 
 // Neighbourhoods take turns at both ends of the range.
@@ -84,7 +86,7 @@ std::string LoopProof::round_trip(uint32_t path_mtu, uint32_t piece_bytes) {
         {Direction::HostReads, path_mtu, places[i] * kPageBytes, half_bytes_ + i * piece_bytes, piece_bytes});
     if (!error.empty()) return "from the CMB: " + error;
   }
-  return verdict(moved().first(used.size()), used);
+  return verdict(moved().first(used.size()), used, 0, used.size());
 }
 
 Trust LoopProof::direction(Direction direction, uint32_t path_mtu, Witness& witness) {
@@ -120,7 +122,8 @@ std::string LoopProof::host_reads(const Transfer& transfer, uint64_t neighbourho
   std::copy_n(known().begin() + static_cast<ptrdiff_t>(transfer.cmb_offset - neighbourhood), transfer.length,
               expected.begin() + static_cast<ptrdiff_t>(transfer.dram_offset - half_bytes_));
   error = engine_.copy(transfer);
-  return error.empty() ? verdict(moved(), expected) : error;
+  if (!error.empty()) return error;
+  return verdict(moved(), expected, transfer.dram_offset - half_bytes_, transfer.length);
 }
 
 // The transfer brings a pattern in; what the witness then fetches must be the old bytes around the new ones.
@@ -137,7 +140,7 @@ std::string LoopProof::host_writes(const Transfer& transfer, uint64_t neighbourh
   fill(moved());
   error = witness.get(neighbourhood, half_bytes_, length);
   if (!error.empty()) return "fetching what was written: " + error;
-  return verdict(moved().first(length), known().first(length));
+  return verdict(moved().first(length), known().first(length), transfer.cmb_offset - neighbourhood, transfer.length);
 }
 
 uint32_t find_witness(LoopProof& proof, std::span<const uint32_t> path_mtus, std::string& why_none) {
@@ -145,7 +148,7 @@ uint32_t find_witness(LoopProof& proof, std::span<const uint32_t> path_mtus, std
     const std::string wrong = proof.round_trip(path_mtu, kPageBytes);
     if (wrong.empty()) return path_mtu;
     if (why_none.empty())
-      why_none = "pages sent in and out again at path MTU " + std::to_string(path_mtu) + ": " + wrong;
+      why_none = "a set of pages sent in and out again at path MTU " + std::to_string(path_mtu) + ": " + wrong;
   }
   return 0;
 }

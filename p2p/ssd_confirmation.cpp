@@ -69,8 +69,8 @@ Answer Confirmation::host_reads_at(uint64_t area, const MediaSample& sample) {
   std::copy(sample.bytes.begin(), sample.bytes.end(), known().begin() + kGuardBytes);
   const Mismatch mismatch = compare(moved(), known());
   if (!mismatch) return {SsdWord::Agrees, {}};
-  return {SsdWord::Contradicts,
-          "what the SSD read into its CMB is not what the RNIC fetched there: " + to_string(mismatch, kAreaBytes)};
+  return {SsdWord::Contradicts, "what the SSD read into its CMB is not what the RNIC fetched there: " +
+                                    to_string(mismatch, kGuardBytes, kSampleBytes)};
 }
 
 // The RNIC writes the sample, with one byte altered unless `altered` is kUnaltered; the SSD compares.

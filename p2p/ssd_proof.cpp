@@ -11,8 +11,8 @@ namespace nvmf::p2p {
 namespace {
 
 constexpr uint32_t kMostTransferBytes = 68 << 10;  // longer ones are more of the same packets; content may not suffice
-constexpr uint32_t kSpotBytes = 64;
-constexpr uint32_t kSpots = 8;
+// The smallest unit that PCI Express devices split requests at.
+constexpr uint32_t kPieceBytes = 64;
 
 class SsdProof {
  public:
@@ -25,8 +25,13 @@ class SsdProof {
   std::string all_right(const std::vector<TransferCase>& cases, Direction direction, uint32_t path_mtu);
   std::string host_reads(const Transfer& transfer);
   std::string host_writes(const Transfer& transfer);
-  // Makes the transfer with `source` and has the SSD compare all of the neighbourhood.
-  std::string expect(SsdProbe::Comparison expected, const Transfer& transfer, std::span<const std::byte> source);
+  std::string write(const Transfer& transfer, std::span<const std::byte> source);
+  // Has the SSD compare a part of the neighbourhood.
+  std::string expect(SsdProbe::Comparison expected, uint64_t offset, uint32_t length);
+  // Makes the transfer with each piece altered whose number in its block is `piece`; just those blocks must differ.
+  std::string write_altered(const Transfer& transfer, uint32_t piece);
+  // Writes the right bytes; then all of the neighbourhood must be right.
+  std::string restore(const Transfer& transfer);
 
   // What the CMB holds where the transfer takes place, after the SSD has filled it.
   std::span<const std::byte> content(const Transfer& transfer) const {
@@ -73,39 +78,50 @@ std::string SsdProof::host_reads(const Transfer& transfer) {
   const std::string error = engine_.copy(transfer);
   if (!error.empty()) return error;
   const Mismatch mismatch = compare(dram, expected);
-  return mismatch ? to_string(mismatch, dram.size()) : std::string();
+  return mismatch ? to_string(mismatch, transfer.dram_offset, transfer.length) : std::string();
 }
 
-std::string SsdProof::expect(SsdProbe::Comparison expected, const Transfer& transfer,
-                             std::span<const std::byte> source) {
+std::string SsdProof::write(const Transfer& transfer, std::span<const std::byte> source) {
   std::copy(source.begin(), source.end(), engine_.dram().begin() + static_cast<ptrdiff_t>(transfer.dram_offset));
-  std::string error = engine_.copy(transfer);
-  if (!error.empty()) return error;
-  const SsdProbe::Comparison found = ssd_.compare_from_cmb(sample_.slba, 0, neighbourhood_, error);
+  return engine_.copy(transfer);
+}
+
+std::string SsdProof::expect(SsdProbe::Comparison expected, uint64_t offset, uint32_t length) {
+  std::string error;
+  const auto found = ssd_.compare_from_cmb(sample_.slba + offset / ssd_.block_bytes(), offset, length, error);
   if (found == expected) return {};
   if (found == SsdProbe::Comparison::Failed) return "the SSD cannot compare from its CMB: " + error;
   return found == SsdProbe::Comparison::Equal ? "the SSD does not see what the RNIC wrote"
                                               : "the SSD finds other bytes than the RNIC wrote";
 }
 
-std::string SsdProof::host_writes(const Transfer& transfer) {
+std::string SsdProof::write_altered(const Transfer& transfer, uint32_t piece) {
+  using Comparison = SsdProbe::Comparison;
   const auto right = content(transfer);
-  const auto other = std::span(work_).first(right.size());
-  fill_pattern(other, ++seed_);
-  // Every byte of it differs from the right one.
-  std::transform(right.begin(), right.end(), other.begin(), other.begin(),
-                 [](std::byte a, std::byte b) { return a ^ (b | std::byte{1}); });
-  std::string wrong = expect(SsdProbe::Comparison::Different, transfer, other);
-  for (uint32_t spot = 0; spot <= kSpots && wrong.empty(); ++spot) {
-    wrong = expect(SsdProbe::Comparison::Equal, transfer, right);
-    if (spot == kSpots || !wrong.empty()) break;
-    std::copy(right.begin(), right.end(), other.begin());
-    const size_t start = (++seed_ * 0x9e3779b97f4a7c15u >> 33) % right.size();
-    for (std::byte& byte : other.subspan(start, std::min<size_t>(kSpotBytes, right.size() - start)))
-      byte ^= std::byte{0xff};
-    wrong = expect(SsdProbe::Comparison::Different, transfer, other);
+  const auto altered = std::span(work_).first(right.size());
+  std::vector<Comparison> expected(neighbourhood_ / ssd_.block_bytes(), Comparison::Equal);
+  for (size_t i = 0; i < right.size(); ++i) {
+    const uint64_t place = transfer.cmb_offset + i;
+    const bool alter = place % ssd_.block_bytes() / kPieceBytes == piece;
+    altered[i] = alter ? ~right[i] : right[i];
+    if (alter) expected[place / ssd_.block_bytes()] = Comparison::Different;
   }
+  std::string wrong = write(transfer, altered);
+  for (size_t block = 0; block < expected.size() && wrong.empty(); ++block)
+    wrong = expect(expected[block], block * ssd_.block_bytes(), ssd_.block_bytes());
   return wrong;
+}
+
+std::string SsdProof::host_writes(const Transfer& transfer) {
+  std::string wrong;
+  for (uint32_t piece = 0; piece < ssd_.block_bytes() / kPieceBytes && wrong.empty(); ++piece)
+    wrong = write_altered(transfer, piece);
+  return wrong.empty() ? restore(transfer) : wrong;
+}
+
+std::string SsdProof::restore(const Transfer& transfer) {
+  const std::string error = write(transfer, content(transfer));
+  return error.empty() ? expect(SsdProbe::Comparison::Equal, 0, neighbourhood_) : error;
 }
 
 Trust unproven(const std::string& why) { return {false, false, why}; }

@@ -34,9 +34,10 @@ SsdEvidence confirm_with_ssd(SsdProbe& ssd, CopyEngine& engine, uint32_t witness
 
 // For a pair whose loop has no witness, because one direction fails. Needs media whose content differs from place to
 // place: displaced zeros would look right. Host reads: the SSD fills the CMB from its media. Host writes: the SSD fills
-// the CMB; each transfer is made with other bytes (Compare must fail), then with the right ones (Compare must succeed),
-// then with a few bytes wrong at random places, each of which Compare must notice: so a transfer of which a part is
-// dropped is not taken for a whole one. What remains unproved has its reason in `failure`.
+// the CMB; each transfer is made over and over with other pieces of 64 bytes altered, until each piece was, and Compare
+// must fail for just the blocks with an altered piece; then it is made with the right bytes, and Compare must succeed
+// for all. So neither a transfer of which a part is dropped nor one that lands elsewhere is taken for a right one. What
+// remains unproved has its reason in `failure`.
 Evidence prove_with_ssd(SsdProbe& ssd, CopyEngine& engine, std::span<const uint32_t> path_mtus,
                         const ProofOptions& options);
 

@@ -2,12 +2,16 @@
 
 #include <fcntl.h>
 #include <linux/fs.h>
+#include <linux/magic.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
+#include <sys/vfs.h>
 
+#include <algorithm>
 #include <bit>
 #include <cerrno>
+#include <iterator>
 
 #include "target/backend/sysfs.h"
 
@@ -31,6 +35,13 @@ uint64_t device_bytes(int fd, const std::string& path) {
   uint64_t bytes = 0;
   if (ioctl(fd, BLKGETSIZE64, &bytes) != 0) throw_errno(errno, path, "cannot ask for the size");
   return bytes;
+}
+
+bool zeroes_ranges(int fd) {
+  struct statfs status {};
+  if (fstatfs(fd, &status) != 0) return false;
+  constexpr __fsword_t kKnown[] = {EXT4_SUPER_MAGIC, XFS_SUPER_MAGIC, BTRFS_SUPER_MAGIC, F2FS_SUPER_MAGIC};
+  return std::find(std::begin(kKnown), std::end(kKnown), status.f_type) != std::end(kKnown);
 }
 
 }  // namespace
@@ -115,12 +126,13 @@ void FileDevice::choose_direct_or_buffered(const DeviceSpec& spec) {
       " bytes: data goes through the page cache (a block size of 4096, or another file system, may help)");
 }
 
-// Behind the end, where there is nothing to lose.
+// Behind the end, where there is nothing to lose. (Zeroing there would leave blocks allocated, so whether the file
+// system can zero without deallocating is known by its name.)
 void FileDevice::probe_fallocate(const std::string& path) {
   constexpr off_t kProbe = 4096;
   const auto behind = static_cast<off_t>((info_.block_count << info_.lba_shift) + 2 * kProbe) & ~(kProbe - 1);
-  const bool zeroes = fallocate(file_.get(), kZero, behind, kProbe) == 0;
   const bool punches = fallocate(file_.get(), kPunch, behind, kProbe) == 0;
+  const bool zeroes = punches && zeroes_ranges(file_.get());
   geometry_.punch_mode = punches ? kPunch : 0;
   geometry_.zero_mode = zeroes ? kZero : geometry_.punch_mode;
   info_.supports_deallocate = punches;

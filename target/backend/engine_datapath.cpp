@@ -1,3 +1,4 @@
+#include <bit>
 #include <cerrno>
 
 #include "target/backend/engine.h"
@@ -63,9 +64,9 @@ unsigned UringEngine::reap() {
 void UringEngine::complete(const io_uring_cqe& cqe) {
   const uint64_t pointer = cqe.user_data & ~(kResultMask | kPart);
   const auto result = static_cast<Result>(cqe.user_data & kResultMask);
-  if (result == Result::Watch) return complete_watch(*reinterpret_cast<Watch*>(pointer), cqe.res);
+  if (result == Result::Watch) return complete_watch(*std::bit_cast<Watch*>(pointer), cqe.res);
 
-  core::Io& io = *reinterpret_cast<core::Io*>(pointer);
+  core::Io& io = *std::bit_cast<core::Io*>(pointer);
   const core::Status status =
       result == Result::Transfer ? status_of_transfer(cqe.res, io.data.length_bytes) : status_of_command(cqe.res);
   if ((cqe.user_data & kPart) != 0) return end_part(io, status);

@@ -50,8 +50,9 @@ void NvmeChannel::submit(core::Io& io) {
 void NvmeChannel::transfer(core::Io& io, uint8_t opcode) {
   const uint32_t flags = io.fua ? kFua : 0;
   const uint32_t length = io.data.length_bytes;
-  const uint32_t most =
-      io.data.kind == core::MemoryKind::Cmb ? geometry_.max_contiguous_bytes : geometry_.max_scattered_bytes;
+  const bool in_cmb = io.data.kind == core::MemoryKind::Cmb;
+  if (in_cmb && length > geometry_.max_cmb_passthrough_bytes) return block_->submit(io);
+  const uint32_t most = in_cmb ? geometry_.max_contiguous_bytes : geometry_.max_scattered_bytes;
   if (length <= most) {
     nvme_uring_cmd command = block_command(opcode, geometry_.nsid, io.slba, io.blocks, flags);
     set_data(command, io, 0, length);

@@ -2,6 +2,8 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
+#include <utility>
 
 #include "target/backend/engine.h"
 #include "target/core/io.h"
@@ -19,12 +21,15 @@ struct NvmeGeometry {
   uint32_t max_scattered_bytes = 128u << 10;   // of any other, where every page may be a segment of its own
   uint32_t max_write_zeroes_blocks = 65536;
   uint32_t max_ranges = 256;  // of one Dataset Management command
+  // Transfers of more of a CMB than this go through the block layer (cmb_lists.h).
+  uint32_t max_cmb_passthrough_bytes = UINT32_MAX;
 };
 
 class NvmeChannel final : public core::IoChannel {
  public:
-  NvmeChannel(UringEngine& engine, int fd, const NvmeGeometry& geometry)
-      : engine_(engine), file_(engine.register_file(fd)), geometry_(geometry) {}
+  // `block`: the same namespace as a block device; null when everything may be passed through.
+  NvmeChannel(UringEngine& engine, int fd, const NvmeGeometry& geometry, std::unique_ptr<core::IoChannel> block = {})
+      : engine_(engine), file_(engine.register_file(fd)), geometry_(geometry), block_(std::move(block)) {}
 
   void submit(core::Io& io) override;
 
@@ -40,6 +45,7 @@ class NvmeChannel final : public core::IoChannel {
   UringEngine& engine_;
   FileReference file_;
   NvmeGeometry geometry_;
+  std::unique_ptr<core::IoChannel> block_;
 };
 
 }  // namespace nvmf::backend

@@ -9,13 +9,15 @@
 #include <cerrno>
 #include <filesystem>
 
+#include "target/backend/block_channel.h"
+#include "target/backend/cmb_lists.h"
 #include "target/backend/nvme_identify.h"
 #include "target/backend/sysfs.h"
 
 namespace nvmf::backend {
 namespace {
 
-constexpr uint64_t kPage = 4096;
+constexpr uint32_t kPage = 4096;
 constexpr uint64_t kUnknownTransferBytes = 128u << 10;  // what every SSD in use takes
 constexpr uint64_t kLargestTransferBytes = 64u << 20;   // far beyond any command's
 
@@ -34,7 +36,7 @@ void check_is_generic_device(const std::string& path) {
 }
 
 uint32_t whole_pages(uint64_t bytes) {
-  return static_cast<uint32_t>(std::clamp(bytes / kPage * kPage, kPage, kLargestTransferBytes));
+  return static_cast<uint32_t>(std::clamp<uint64_t>(bytes / kPage * kPage, kPage, kLargestTransferBytes));
 }
 
 }  // namespace
@@ -63,23 +65,31 @@ NvmeDevice::NvmeDevice(const DeviceSpec& spec) {
   if (identity.limits && identity.limits->dmrl != 0) geometry_.max_ranges = identity.limits->dmrl;
 
   const std::string name = std::filesystem::canonical(spec.path).filename();
-  read_limits(name, max_transfer_bytes(identity.controller));
+  claim_disk(spec.path, name);
+  const std::string disk = sysfs::disk_of_generic(name).value_or(std::string());
+  read_limits(disk, max_transfer_bytes(identity.controller));
+  drop_untrusted_identifiers(disk);
   info_.pci_address = sysfs::pci_address(std::string(sysfs::kRoot) + "/class/nvme-generic/" + name);
+  choose_path_for_cmb();
   info_.description = "SSD " + info_.model + ", serial " + info_.serial + ", namespace " +
                       std::to_string(geometry_.nsid) + ", " + spec.path +
                       (info_.pci_address ? ", PCI " + *info_.pci_address : std::string());
 }
 
-void NvmeDevice::read_limits(const std::string& name, std::optional<uint64_t> mdts_bytes) {
-  const auto queue = sysfs::block_queue_of_generic(name);
-  const auto limit = [&queue](const char* attribute) {
-    return queue ? sysfs::read_number(*queue + "/" + attribute) : std::nullopt;
-  };
+void NvmeDevice::claim_disk(const std::string& path, const std::string& name) {
+  const std::string disk = "/dev/nvme" + name.substr(std::min<size_t>(2, name.size()));
+  disk_ = Descriptor(open(disk.c_str(), O_RDWR | O_DIRECT | O_EXCL | O_CLOEXEC));
+  if (!disk_.is_open() && errno == EBUSY) throw_errno(EBUSY, path, "cannot be served because " + disk + " is in use");
+}
+
+void NvmeDevice::read_limits(const std::string& disk, std::optional<uint64_t> mdts_bytes) {
+  const auto limit = [&disk](const char* attribute) { return sysfs::read_number(disk + "/queue/" + attribute); };
   const TransferLimits most =
       transfer_limits({limit("max_hw_sectors_kb").value_or(0), limit("max_segments").value_or(0)}, mdts_bytes);
   geometry_.max_contiguous_bytes = most.contiguous_bytes;
   geometry_.max_scattered_bytes = most.scattered_bytes;
-  info_.memory_alignment_bytes = static_cast<uint32_t>(std::min(limit("dma_alignment").value_or(3), kPage - 1) + 1);
+  info_.memory_alignment_bytes =
+      static_cast<uint32_t>(std::min<uint64_t>(limit("dma_alignment").value_or(3), kPage - 1) + 1);
 
   // The driver knows which SSDs do these badly, and how much they take at once.
   if (const auto bytes = limit("write_zeroes_max_bytes")) {
@@ -91,8 +101,30 @@ void NvmeDevice::read_limits(const std::string& name, std::optional<uint64_t> md
     info_.supports_deallocate = info_.supports_deallocate && *bytes != 0;
 }
 
+// Some SSDs have the same identifiers as all others of their kind; the driver knows them and shows none.
+void NvmeDevice::drop_untrusted_identifiers(const std::string& disk) {
+  if (disk.empty()) return;
+  const auto shown = [&disk](const char* attribute) { return sysfs::read_text(disk + "/" + attribute).has_value(); };
+  if (!shown("uuid")) info_.uuid = {};
+  if (!shown("nguid")) info_.nguid = {};
+  if (!shown("eui")) info_.eui64 = {};
+}
+
+void NvmeDevice::choose_path_for_cmb() {
+  if (!info_.pci_address || !disk_.is_open()) return;
+  if (!refuses_lists_for_cmb(file_.get(), geometry_.nsid, info_.lba_shift, *info_.pci_address)) return;
+  geometry_.max_cmb_passthrough_bytes = kPage;
+  info_.notes.push_back(
+      "SSD " + info_.serial +
+      ": it takes no scatter-gather lists for its controller memory buffer, so transfers of more than "
+      "a page of it go through the block layer");
+}
+
 std::unique_ptr<core::IoChannel> NvmeDevice::open_channel(UringEngine& engine) {
-  return std::make_unique<NvmeChannel>(engine, file_.get(), geometry_);
+  std::unique_ptr<core::IoChannel> block;
+  if (geometry_.max_cmb_passthrough_bytes == kPage)
+    block = std::make_unique<BlockChannel>(engine, disk_.get(), BlockGeometry{.lba_shift = info_.lba_shift});
+  return std::make_unique<NvmeChannel>(engine, file_.get(), geometry_, std::move(block));
 }
 
 }  // namespace nvmf::backend

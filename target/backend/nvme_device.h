@@ -1,5 +1,5 @@
 // A namespace of an SSD that the kernel's driver keeps, reached through its generic character device (/dev/ngXnY): the
-// commands pass the block layer by. Needs CAP_SYS_ADMIN.
+// commands pass the block layer by. Needs CAP_SYS_ADMIN. One that is mounted as a block device is refused.
 #pragma once
 
 #include <memory>
@@ -30,9 +30,13 @@ class NvmeDevice final : public Device {
   std::unique_ptr<core::IoChannel> open_channel(UringEngine& engine) override;
 
  private:
-  void read_limits(const std::string& name, std::optional<uint64_t> mdts_bytes);
+  void claim_disk(const std::string& path, const std::string& name);
+  void read_limits(const std::string& disk, std::optional<uint64_t> mdts_bytes);
+  void drop_untrusted_identifiers(const std::string& disk);
+  void choose_path_for_cmb();
 
   Descriptor file_;
+  Descriptor disk_;  // the same namespace as a block device: held so that nobody mounts it
   NvmeGeometry geometry_;
 };
 

@@ -67,11 +67,11 @@ std::optional<std::string> block_queue(unsigned major, unsigned minor, const std
   return std::nullopt;
 }
 
-std::optional<std::string> block_queue_of_generic(const std::string& name, const std::string& root) {
+std::optional<std::string> disk_of_generic(const std::string& name, const std::string& root) {
   if (name.substr(0, 2) != "ng") return std::nullopt;
-  const fs::path queue = fs::path(root) / "class/block" / ("nvme" + name.substr(2)) / "queue";
+  const fs::path disk = fs::path(root) / "class/block" / ("nvme" + name.substr(2));
   std::error_code error;
-  return fs::is_directory(queue, error) ? std::optional(queue.string()) : std::nullopt;
+  return fs::is_directory(disk, error) ? std::optional(disk.string()) : std::nullopt;
 }
 
 std::optional<std::string> pci_address(const std::string& directory) {

@@ -17,8 +17,8 @@ std::optional<uint64_t> read_number(const std::string& path);
 // The directory of a block device's request queue (of the whole disk, for a partition); none for no block device.
 std::optional<std::string> block_queue(unsigned major, unsigned minor, const std::string& root = kRoot);
 
-// The same for the disk beside an NVMe generic device: "ng0n1" stands beside "nvme0n1".
-std::optional<std::string> block_queue_of_generic(const std::string& name, const std::string& root = kRoot);
+// The directory of the disk beside an NVMe generic device: "nvme0n1" for "ng0n1".
+std::optional<std::string> disk_of_generic(const std::string& name, const std::string& root = kRoot);
 
 // The PCI address ("0000:3b:00.0") of the one controller behind a disk or generic device, given its directory in sysfs
 // (links are followed). None for a device that is not on PCI, or that several controllers serve.

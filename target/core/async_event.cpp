@@ -33,8 +33,7 @@ constexpr uint32_t completion_dword(const EventType& event) {
 }
 
 void execute_async_event_request(Request& request) {
-  if (request.queue->controller->events().park(request)) return;
-  finish(request, command_specific(NVME_SC_ASYNC_LIMIT).do_not_retry());
+  request.queue->controller->events().park(request);
 }
 
 }  // namespace
@@ -44,11 +43,13 @@ Status parse_async_event_request(Request& request) {
   return ready_to_execute(request, execute_async_event_request);
 }
 
-bool AsyncEvents::park(Request& request) {
-  if (parked_count_ == parked_.size()) return false;
+void AsyncEvents::park(Request& request) {
+  if (closed_) return finish(request, NVME_SC_ABORT_QUEUE);
+  if (parked_count_ == parked_.size()) {
+    return finish(request, command_specific(NVME_SC_ASYNC_LIMIT).do_not_retry());
+  }
   parked_[parked_count_++] = &request;
   report();
-  return true;
 }
 
 void AsyncEvents::post(AsyncEvent event) {
@@ -80,6 +81,11 @@ void AsyncEvents::reset(Status status) {
   while (parked_count_ > 0) finish(take(0), status);
 }
 
+void AsyncEvents::close() {
+  closed_ = true;
+  reset(NVME_SC_ABORT_QUEUE);
+}
+
 void AsyncEvents::report() {
   for (size_t i = 0; i < std::size(kEvents) && parked_count_ > 0; ++i) {
     if ((pending_ & ~reported_ & bit_of(i)) == 0) continue;
@@ -97,7 +103,7 @@ Request& AsyncEvents::take(uint32_t index) {
 }
 
 void drop_parked(Queue& queue) {
-  if (queue.qid == 0 && queue.controller != nullptr) queue.controller->events().reset(NVME_SC_ABORT_QUEUE);
+  if (queue.qid == 0 && queue.controller != nullptr) queue.controller->events().close();
 }
 
 }  // namespace nvmf::core

@@ -18,8 +18,9 @@ class AsyncEvents {
   // `supported`: the bits of the Asynchronous Event Configuration feature that the host may set.
   explicit AsyncEvents(uint32_t supported) : supported_(supported) {}
 
-  // An Asynchronous Event Request. False: the limit is reached, the request stays the caller's.
-  bool park(Request& request);
+  // An Asynchronous Event Request: parked, or finished at once where it cannot be (Asynchronous Event Request Limit
+  // Exceeded; Command Aborted due to SQ Deletion after close()).
+  void park(Request& request);
   // Reports the event unless the host has masked it; coalesced with one of its kind that the host has not seen yet.
   void post(AsyncEvent event);
   // The host has read `log_page` and does not want the event retained: its events may be reported again.
@@ -28,6 +29,8 @@ class AsyncEvents {
   bool abort(uint16_t cid);
   // Finishes all parked requests; forgets what was to be reported.
   void reset(Status status);
+  // The admin queue's connection has ended: reset() with Command Aborted due to SQ Deletion, and nothing is parked again.
+  void close();
 
   uint32_t supported() const { return supported_; }
   uint32_t configuration() const { return configuration_; }
@@ -41,6 +44,7 @@ class AsyncEvents {
   uint32_t configuration_ = 0;
   uint32_t pending_ = 0;   // bit per AsyncEvent: happened, not reported
   uint32_t reported_ = 0;  // reported, its log page not read: masked
+  bool closed_ = false;
   uint32_t parked_count_ = 0;
   std::array<Request*, limits::kMaxAsyncEvents> parked_{};  // oldest first
 };

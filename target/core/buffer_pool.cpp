@@ -25,7 +25,7 @@ uint32_t largest_buffer(uint32_t region_bytes, uint32_t max_buffer_bytes) {
 
 BufferPool::BufferPool(const Buffer& region, uint32_t max_buffer_bytes)
     : region_(region),
-      size_bytes_(region.length_bytes / kPage * kPage),
+      size_bytes_(region.length_bytes & ~(kPage - 1)),
       max_buffer_bytes_(largest_buffer(region.length_bytes, max_buffer_bytes)),
       max_order_(max_buffer_bytes_ == 0 ? uint8_t{0} : order_for(max_buffer_bytes_ / kPage)),
       pages_(size_bytes_ / kPage),

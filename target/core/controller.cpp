@@ -92,6 +92,7 @@ void Controller::remove_queue(Queue& queue) {
     return;
   }
   admin_queue_ = nullptr;
+  keep_alive_.stop();
   set_ready(false);
   disconnect_io_queues("the admin queue has closed");
 }

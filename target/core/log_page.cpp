@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <span>
 
 #include "target/core/command.h"
 #include "target/core/controller.h"
@@ -25,7 +26,7 @@ struct LogPage {
   Status (*check)(Request&);
   Write write;
 };
-extern const LogPage kLogPages[9];
+std::span<const LogPage> log_pages();
 
 Status check_nothing(Request&) { return kSuccess; }
 
@@ -45,7 +46,7 @@ Status check_csi(Request& request) {
 void write_supported_pages(Request& request, LogWriter& log) {
   constexpr uint32_t kSupported = 1;
   nvme_supported_log_pages pages{};
-  for (const LogPage& page : kLogPages) {
+  for (const LogPage& page : log_pages()) {
     if ((page.controllers & controller_of(request).type()) != 0) pages.lid_support[page.lid] = kSupported;
   }
   log.put(pages);
@@ -113,7 +114,7 @@ void write_feature_effects(Request& request, LogWriter& log) {
 // 13h, section 5.16.1.19: there is no management interface.
 void write_mi_effects(Request&, LogWriter&) {}
 
-const LogPage kLogPages[9] = {
+constexpr LogPage kLogPages[] = {
     {NVME_LOG_LID_SUPPORTED_LOG_PAGES, kAnyController, sizeof(nvme_supported_log_pages), check_nothing,
      write_supported_pages},
     {NVME_LOG_LID_ERROR, kAnyController, ErrorLog::kEntries * sizeof(nvme_error_log_page), check_controller_scope,
@@ -128,6 +129,8 @@ const LogPage kLogPages[9] = {
      write_mi_effects},
     {NVME_LOG_LID_DISCOVER, kDiscoveryController, 0, check_nothing, write_discovery_log},
 };
+
+std::span<const LogPage> log_pages() { return kLogPages; }
 
 const LogPage* find_page(const Request& request) {
   const auto lid = static_cast<uint8_t>(request.sqe->cdw10);

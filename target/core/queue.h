@@ -93,9 +93,10 @@ struct IoNamespaceTable {
 // the status to finish the request with. Called on the queue's thread.
 Status parse(Request& request);
 
-// The connection of an admin queue has ended: finishes the Async Event Requests parked on it (Command Aborted due to SQ
-// Deletion), so that each comes back through respond() and nothing of the queue is outstanding. Control thread, before
-// Target::queue_closed(), which does it as well. No effect on I/O queues and on queues without a controller.
+// The connection of an admin queue ends: finishes the Async Event Requests parked on it (Command Aborted due to SQ
+// Deletion), and those that still come, so that each comes back through respond() and nothing of the queue stays
+// outstanding. Control thread, before Target::queue_closed(), which does it as well. No effect on I/O queues and on
+// queues without a controller.
 void drop_parked(Queue& queue);
 
 // Where a command's data goes: the CMB pool when everything that was proved allows it, null for DRAM. `fallback` says why

@@ -4,7 +4,6 @@
 #include <sched.h>
 #include <signal.h>
 
-#include <algorithm>
 #include <cassert>
 #include <cstdio>
 #include <future>
@@ -52,10 +51,6 @@ void pin_thread(unsigned cpu) {
 }
 
 void ignore_record(void*, uint64_t) {}
-
-void increment(std::atomic<uint64_t>& counter) {
-  counter.store(counter.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
-}
 
 }  // namespace
 
@@ -109,57 +104,6 @@ void Reactor::enter_thread() {
   name_thread(options_.index);
   if (options_.cpu) pin_thread(*options_.cpu);
   engine_.start();
-}
-
-void Reactor::run() {
-  while (!stopping_) {
-    if (turn() != 0)
-      budget_.worked();
-    else if (budget_.used_up())
-      sleep();
-  }
-}
-
-unsigned Reactor::turn() {
-  increment(turns_);
-  unsigned work = gather();
-  // Where polling does not pay and work used to come in single bursts, one call both submits this turn's commands and
-  // sleeps for what comes next.
-  if (work != 0 && work_is_followed_by_idleness_ && budget_.budget_us() == 0 && !stopping_) {
-    flush();
-    if (sleep()) return work;
-    work_is_followed_by_idleness_ = false;
-  } else if (worked_last_turn_) {
-    work_is_followed_by_idleness_ = work == 0;
-  }
-  work += engine_.poll();
-  flush();
-  worked_last_turn_ = work != 0;
-  return work;
-}
-
-unsigned Reactor::gather() {
-  unsigned work = mailbox_.receive();
-  for (Poller* poller : pollers_) work += poller->poll();
-  return work;
-}
-
-void Reactor::flush() {
-  for (Poller* poller : pollers_) poller->flush();
-}
-
-// True when it slept; false when something came just before.
-bool Reactor::sleep() {
-  const bool nothing_came = mailbox_.prepare_sleep() &&
-                            std::all_of(pollers_.begin(), pollers_.end(), [](Poller* poller) { return poller->arm(); });
-  if (nothing_came) {
-    increment(sleeps_);
-    budget_.falling_asleep();
-    engine_.sleep(std::nullopt);
-    budget_.woke();
-  }
-  mailbox_.awake();
-  return nothing_came;
 }
 
 }  // namespace nvmf::core

@@ -1,7 +1,7 @@
 // A data thread: runs I/O queues and nothing else, polls while there is work, sleeps when there is none.
 //
 // One turn of the loop: messages, completions of the RNICs, submissions and completions of the disks, one doorbell for
-// each. Nothing on it locks, allocates, logs or throws while queues are live.
+// each (reactor_datapath.cpp). Nothing on it locks, allocates, logs or throws while queues are live.
 #pragma once
 
 #include <atomic>

@@ -44,6 +44,15 @@ core::ReactorOptions reactor_options(const config::Reactors& reactors, unsigned 
   return options;
 }
 
+core::Port port_of(const config::Port& wanted) {
+  core::Port port;
+  port.id = wanted.id;
+  port.address = wanted.address;
+  port.service = wanted.service;
+  port.ipv6 = wanted.family == config::AddressFamily::ipv6;
+  return port;
+}
+
 template <class DataThreads>
 DataThreads make_data_threads(const config::Reactors& reactors) {
   DataThreads threads;
@@ -70,14 +79,6 @@ Engines engines_of(const DataThreads& threads) {
   return engines;
 }
 
-const std::vector<std::unique_ptr<rdma::Rnic>>& some_rnic(const std::vector<std::unique_ptr<rdma::Rnic>>& rnics) {
-  if (rnics.empty())
-    throw std::runtime_error(
-        "there is no RDMA device on this machine: load the driver of the RDMA NIC, or make a software device: "
-        "modprobe rdma_rxe && rdma link add rxe0 type rxe netdev INTERFACE; `nvmf-p2p doctor` tells more");
-  return rnics;
-}
-
 }  // namespace
 
 Daemon::Daemon(const config::Config& config)
@@ -85,8 +86,7 @@ Daemon::Daemon(const config::Config& config)
       target_(target_options(config_)),
       data_threads_(make_data_threads<decltype(data_threads_)>(config_.reactors)),
       transport_(io_, target_, control_mailbox_, seats_of(data_threads_), group_options(config_)),
-      peer_memories_(some_rnic(transport_.rnics()), config_.rdma.mdts_bytes),
-      storage_(config_, target_, engines_of(data_threads_), transport_.rnics(), peer_memories_),
+      peer_memories_(transport_.rnics(), config_.rdma.mdts_bytes),
       mailbox_(io_, control_mailbox_, [this] { transport_.turn_admin(); }),
       signals_(io_, SIGTERM, SIGINT),
       keep_alive_timer_(io_),
@@ -94,6 +94,8 @@ Daemon::Daemon(const config::Config& config)
       shutdown_timer_(io_) {
   target_.on_event = &log;
   target_.on_earlier_deadline = [this](core::Target::Clock::time_point) { watch_keep_alive(); };
+  for (const config::Port& wanted : config_.ports) target_.add_port(port_of(wanted));
+  storage_.emplace(config_, target_, engines_of(data_threads_), transport_.rnics(), peer_memories_);
 }
 
 Daemon::~Daemon() = default;
@@ -101,26 +103,14 @@ Daemon::~Daemon() = default;
 int Daemon::run() {
   await_signals();
   for (const auto& thread : data_threads_) thread->reactor.start();
-  offer_ports();
+  for (const core::Port& port : target_.ports()) listen(port);
   if (config_.stats_socket)
     stats_ = std::make_unique<StatsServer>(
-        io_, *config_.stats_socket, [this] { return stats(target_, transport_, storage_).dump(2) + "\n"; });
+        io_, *config_.stats_socket, [this] { return stats(target_, transport_, *storage_).dump(2) + "\n"; });
   io_.run();
   for (const auto& thread : data_threads_) thread->reactor.stop();
   spdlog::info("stopped");
   return EXIT_SUCCESS;
-}
-
-void Daemon::offer_ports() {
-  for (const config::Port& wanted : config_.ports) {
-    core::Port port;
-    port.id = wanted.id;
-    port.address = wanted.address;
-    port.service = wanted.service;
-    port.ipv6 = wanted.family == config::AddressFamily::ipv6;
-    target_.add_port(port);
-    listen(port);
-  }
 }
 
 // An address that cannot be bound is tried again until it can: at boot, interfaces and RDMA devices come late.

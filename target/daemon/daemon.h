@@ -6,6 +6,7 @@
 #include <boost/asio/signal_set.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <memory>
+#include <optional>
 #include <vector>
 
 #include "config/config.h"
@@ -37,8 +38,6 @@ class Daemon {
     explicit DataThread(const core::ReactorOptions& options) : reactor(options, engine) {}
   };
 
-  void start_data_threads();
-  void offer_ports();
   void listen(const core::Port& port);
   void watch_keep_alive();
   void await_signals();
@@ -52,7 +51,7 @@ class Daemon {
   std::vector<std::unique_ptr<DataThread>> data_threads_;
   rdma::Transport transport_;
   PeerMemories peer_memories_;
-  Storage storage_;
+  std::optional<Storage> storage_;
   rdma::AsioMailbox mailbox_;
   boost::asio::signal_set signals_;
   boost::asio::steady_timer keep_alive_timer_;

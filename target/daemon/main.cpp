@@ -1,5 +1,7 @@
 // nvmf-p2p: the command line. Exit status: 0 good, 1 failed while running, 2 wrong usage or config.
 #include <spdlog/spdlog.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
 
 #include <CLI/CLI.hpp>
 #include <cstdlib>
@@ -22,6 +24,12 @@ std::optional<Config> load(const std::string& path) {
   const nvmf::config::Result result = nvmf::config::load(path);
   for (const auto& diagnostic : result.diagnostics) std::cerr << to_string(diagnostic) << '\n';
   return result.config;
+}
+
+// Columns of the terminal that standard output goes to.
+size_t terminal_width() {
+  winsize size{};
+  return ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col >= 40 ? size.ws_col : 100;
 }
 
 int check(const std::string& path) {
@@ -69,6 +77,6 @@ int main(int argc, char** argv) {
   }
   if (*run_command) return run(config_path);
   if (*check_command) return check(config_path);
-  if (*doctor_command) std::cout << nvmf::p2p::render(nvmf::p2p::diagnose(nvmf::p2p::Sysfs{}));
+  if (*doctor_command) std::cout << nvmf::p2p::render(nvmf::p2p::diagnose(nvmf::p2p::Sysfs{}), terminal_width());
   return EXIT_SUCCESS;
 }

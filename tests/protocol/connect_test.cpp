@@ -47,8 +47,7 @@ TEST_CASE("host sends Connect twice on one queue: Command Sequence Error") {
 TEST_CASE("host sends Connect with an unknown record format: Connect Incompatible Format") {
   World world;
   Host host(world);
-  const Answer answer =
-      host.admin.send(connect_command(0, 31, 0, 0, 1), to_bytes(host.connect_data(World::kNqn)));
+  const Answer answer = host.admin.send(connect_command(0, 31, 0, 0, 1), to_bytes(host.connect_data(World::kNqn)));
   CHECK(answer.status == specific(NVME_SC_CONNECT_FORMAT));
   CHECK(answer.do_not_retry);
 }
@@ -248,7 +247,8 @@ TEST_CASE("host connects an I/O queue that does not match its controller: Connec
   CHECK_FALSE(host.io(1).queue.connected);
 }
 
-TEST_CASE("host connects an I/O queue before it enabled the controller: Command Sequence Error, then it may try again") {
+TEST_CASE(
+    "host connects an I/O queue before it enabled the controller: Command Sequence Error, then it may try again") {
   World world;
   Host host(world);
   REQUIRE(host.connect().ok());
@@ -274,8 +274,7 @@ TEST_CASE("host connects an I/O queue that exists: Command Sequence Error, and t
   Host host(world);
   host.bring_up(1);
   Wire twin(world, 1);
-  const Answer answer =
-      twin.send(connect_command(1, kIoSqsize), to_bytes(host.connect_data(World::kNqn, host.cntlid)));
+  const Answer answer = twin.send(connect_command(1, kIoSqsize), to_bytes(host.connect_data(World::kNqn, host.cntlid)));
   CHECK(answer.status == NVME_SC_CMD_SEQ_ERROR);
   twin.close();
   CHECK(host.io(1).send(command(nvme_cmd_flush, 1)).ok());

@@ -38,6 +38,16 @@ sockaddr_storage socket_address(const core::Port& port) {
 // Null for a listener's event.
 Connection* connection_of(const rdma_cm_event& event) { return static_cast<Connection*>(event.id->context); }
 
+// Without a device librdmacm fails with an error that says less.
+verbs::CmChannel channel_of(const verbs::DeviceList& devices) {
+  if (devices.contexts().empty())
+    throw verbs::VerbsError(
+        ENODEV,
+        "there is no RDMA device on this machine: load the driver of the RDMA NIC, or make a software device "
+        "(modprobe rdma_rxe && rdma link add rxe0 type rxe netdev INTERFACE); `nvmf-p2p doctor` tells more");
+  return verbs::create_cm_channel();
+}
+
 std::string name_of_device(ibv_context* context) {
   return context ? ibv_get_device_name(context->device) : "an unknown device";
 }
@@ -49,7 +59,7 @@ Transport::Transport(boost::asio::io_context& io, core::Target& target, core::Ma
     : io_(io),
       target_(target),
       control_(control),
-      channel_(verbs::create_cm_channel()),
+      channel_(channel_of(devices_)),
       cm_events_(io, channel_->fd) {
   QueuePairOwner& owner = *this;
   for (ibv_context* context : devices_.contexts()) {

@@ -10,8 +10,10 @@ namespace nvmf::verbs {
 CmChannel create_cm_channel() {
   CmChannel channel(rdma_create_event_channel());
   if (!channel)
-    throw VerbsError(errno, "cannot open the RDMA connection manager (load its module: modprobe rdma_ucm; and see that "
-                            "/dev/infiniband/rdma_cm may be opened)");
+    throw VerbsError(errno, "cannot open the RDMA connection manager: there is no RDMA device on this machine (load the "
+                            "driver of the RDMA NIC, or make a software device: modprobe rdma_rxe && rdma link add rxe0 "
+                            "type rxe netdev INTERFACE), or its module is not loaded (modprobe rdma_ucm), or "
+                            "/dev/infiniband/rdma_cm may not be opened");
   if (fcntl(channel->fd, F_SETFL, fcntl(channel->fd, F_GETFL) | O_NONBLOCK) != 0)
     throw VerbsError(errno, "cannot make the RDMA event channel non-blocking");
   return channel;

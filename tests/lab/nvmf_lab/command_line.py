@@ -73,7 +73,7 @@ def _main(options: argparse.Namespace) -> int:
 
 def _prepare(options: argparse.Namespace) -> None:
     """Fail early and plainly: programs, then the kernel, before any case starts."""
-    for name in ("qemu-system-x86_64", "busybox", "cpio", "modprobe", "depmod", "setpriv", "rdma", "nvme", "fio"):
+    for name in ("qemu-system-x86_64", "busybox", "cpio", "modprobe", "depmod", "setpriv", "rdma", "nvme", "fio", "curl", "mkfs.ext4", "mkfs.xfs"):
         programs.find(name)
     if os.getuid() != 0:
         print("lab: not root: guests cannot read files that only root may read, and files they make belong to you", file=sys.stderr)

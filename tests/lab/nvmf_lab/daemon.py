@@ -1,5 +1,6 @@
 """The daemon under test: started in a guest with a configuration, watched, stopped, and its exit judged."""
 
+import dataclasses
 import json
 import os
 import pathlib
@@ -12,11 +13,40 @@ from .errors import CaseFailed
 from .guest import TAIL_LINES, Guest, Program
 from .lab import Lab
 
+STATS_SOCKET = "/run/nvmf-p2p.sock"
+ASK_FOR_STATS = f"curl -sSf --unix-socket {STATS_SOCKET} http://localhost/stats"
+NQN = "nqn.2026-01.io.example:lab"
 LISTEN_WAIT_S = 15
 STOP_WAIT_S = 15
 # An address of its own, so that a sanitizer's report never mixes with what the daemon says.
 SANITIZER_REPORT = re.compile(r"ERROR: \w+Sanitizer|WARNING: ThreadSanitizer|SUMMARY: \w+Sanitizer|: runtime error: ")
 SANITIZER_VARIABLES = ("ASAN_OPTIONS", "UBSAN_OPTIONS", "TSAN_OPTIONS", "LSAN_OPTIONS")
+
+
+@dataclasses.dataclass(frozen=True)
+class Footprint:
+    """What a process holds. Memory is in KiB."""
+
+    resident_kib: int
+    data_kib: int
+    threads: int
+    descriptors: int
+    rdma_objects: dict[str, int]
+
+    def leaked_since(self, before: "Footprint", tolerance_kib: int) -> str:
+        """What is more than before, in words; empty when nothing is."""
+        grown = [
+            f"{name} {was} -> {now}"
+            for name, was, now, tolerance in (
+                ("resident memory", before.resident_kib, self.resident_kib, tolerance_kib),
+                ("data segment", before.data_kib, self.data_kib, tolerance_kib),
+                ("threads", before.threads, self.threads, 0),
+                ("descriptors", before.descriptors, self.descriptors, 0),
+                *((f"RDMA {kind}", before.rdma_objects[kind], self.rdma_objects[kind], 0) for kind in self.rdma_objects),
+            )
+            if now > was + tolerance
+        ]
+        return ", ".join(grown)
 
 
 class Daemon:
@@ -69,9 +99,43 @@ class Daemon:
     def signal(self, number: int) -> None:
         self._program.signal(number)
 
-    def stats(self, request: str) -> dict:
+    def stats(self, request: str = ASK_FOR_STATS) -> dict:
         """What a command that asks the daemon for its counters prints as JSON."""
         return json.loads(self.guest.run(request).stdout)
+
+    def namespace(self, nsid: int = 1, nqn: str = "") -> dict:
+        """The counters of one namespace, in the only subsystem or the one named."""
+        found = [one for one in self.stats()["namespaces"] if one["nsid"] == nsid and nqn in ("", one["subsystem"])]
+        if len(found) != 1:
+            raise CaseFailed(self._story(f"serves {len(found)} namespaces {nsid} {nqn}"))
+        return found[0]
+
+    def wait_for_connections(self, count: int, timeout_s: float = 15) -> float:
+        """Until it has exactly so many queues; returns the seconds it took."""
+        begin = time.monotonic()
+        while (now := self.stats()["connections"]) != count:
+            self.check_alive()
+            if time.monotonic() > begin + timeout_s * self.guest.patience:
+                raise CaseFailed(self._story(f"has {now} queues, not {count}, after {timeout_s * self.guest.patience:.0f} s"))
+            time.sleep(0.2)
+        return time.monotonic() - begin
+
+    def cpu_time_s(self) -> float:
+        """CPU time of all its threads, user and system, as the scheduler counted it in nanoseconds."""
+        times = self.guest.run(f"cat /proc/{self.pid}/task/*/schedstat").stdout
+        return sum(int(line.split()[0]) for line in times.splitlines()) / 1e9
+
+    def footprint(self) -> "Footprint":
+        """What it holds right now."""
+        status = dict(re.findall(r"^(\w+):\s+(\d+)", self.guest.read(f"/proc/{self.pid}/status"), re.MULTILINE))
+        descriptors = self.guest.run(f"ls /proc/{self.pid}/fd | wc -l").stdout
+        kinds = {kind: self._rdma_objects(kind) for kind in ("qp", "cq", "mr", "pd", "cm_id", "srq", "ctx")}
+        return Footprint(int(status["VmRSS"]), int(status["VmData"]), int(status["Threads"]), int(descriptors), kinds)
+
+    def _rdma_objects(self, kind: str) -> int:
+        said = self.guest.run(f"rdma -j resource show {kind}", check=False).stdout
+        shown = json.loads(said) if said.strip() else []
+        return sum(1 for one in shown if one.get("pid") == self.pid)
 
     def check_alive(self) -> None:
         self._check_sanitizers()
@@ -118,6 +182,17 @@ class Daemon:
         return f"the daemon {self.name} on {self.guest.name} (pid {self.pid}) {what}\n  it said (last lines):\n    {tail}\n  log: {self.guest.log}"
 
 
+def config(lab: Lab, namespaces: list[dict], nqn: str = NQN, **more) -> dict:
+    """A configuration: one port on the target's first address, one subsystem for any host. `more` are further top-level keys, or other values of these."""
+    usual = {
+        "log_level": "debug",
+        "stats_socket": STATS_SOCKET,
+        "ports": [{"id": 1, "address": lab.target.address()}],
+        "subsystems": [{"nqn": nqn, "allow_any_host": True, "namespaces": namespaces}],
+    }
+    return {**usual, **more}
+
+
 def start(
     lab: Lab, config: dict, guest: Guest | None = None, listens: int = 1, name: str = "nvmf-p2p", arguments: str = "", env: dict[str, str] | None = None
 ) -> Daemon:
@@ -135,11 +210,16 @@ def start(
     return daemon
 
 
-def stage(lab: Lab) -> str:
-    """Put the binary below /results under a name of its own, and return its path in the guests: a build at the same time must not change it under them."""
-    source = lab.options.binary
+def command(lab: Lab, arguments: str, check: bool = True, timeout_s: float = 30):
+    """Run another command of the daemon's binary on the target (doctor, check, ...) and wait for its end."""
+    return lab.target.run(f"{stage(lab)} {arguments}", timeout_s, check)
+
+
+def stage(lab: Lab, program: str = "") -> str:
+    """Put the binary (or a test program built beside it) below /results under a name of its own, and return its path in the guests: a build at the same time must not change it under them."""
+    source = lab.options.binary.with_name(program) if program else lab.options.binary
     if not source.exists():
-        raise CaseFailed(f"there is no daemon at {source}: build it (cmake --preset release && cmake --build --preset release), or name it with --binary")
+        raise CaseFailed(f"there is no {source.name} at {source.parent}: build it (cmake --preset release && cmake --build --preset release), or name it with --binary")
     stamp = source.stat().st_mtime_ns
     staged = pathlib.Path(lab.out) / f"bin/{source.name}.{stamp}"
     if not staged.exists():

@@ -27,6 +27,35 @@ def verify(
     return run(guest, device, wanted, timeout_s)
 
 
+@dataclasses.dataclass(frozen=True)
+class Shape:
+    """A load to verify: block size in bytes, queue depth, and how many blocks are read or written."""
+
+    block_bytes: int
+    iodepth: int
+    blocks: int
+
+
+# From the smallest block to the largest transfer, and from one command at a time to a full queue.
+SHAPES = (
+    Shape(512, 1, 100),
+    Shape(512, 64, 1024),
+    Shape(4096, 16, 512),
+    Shape(7680, 8, 300),
+    Shape(128 << 10, 4, 32),
+    Shape(1 << 20, 2, 6),
+    Shape(1 << 20, 64, 24),
+)
+
+
+def verify_all(guest: Guest, devices: list[str], shape: Shape, timeout_s: float = 120) -> None:
+    """Random reads and writes mixed on all devices at once, each verified (crc32c of each block); a wrong byte or an error fails the case."""
+    size = shape.block_bytes * shape.blocks
+    wanted = f"--rw=randrw --bs={shape.block_bytes} --iodepth={shape.iodepth} --size={size} --verify=crc32c --do_verify=1 --verify_fatal=1"
+    jobs = " ".join(f"--name=job{number} --filename={device}" for number, device in enumerate(devices))
+    guest.run(f"fio --ioengine=io_uring --direct=1 --thread {wanted} {jobs} --output=/results/fio-{next(_numbers)}.txt", timeout_s)
+
+
 def measure(guest: Guest, device: str, rw: str, bs: str, iodepth: int, runtime_s: int, options: str = "") -> dict[str, Figures]:
     """A job by time. Figures of Soft-RoCE may only be compared with others of the same run."""
     wanted = f"--rw={rw} --bs={bs} --iodepth={iodepth} --time_based --runtime={runtime_s} --randrepeat=1 {options}"

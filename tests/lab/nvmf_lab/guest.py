@@ -77,6 +77,13 @@ class Guest:
         self._agent: AgentClient | None = None
         self._qmp: Qmp | None = None
 
+    def successor(self) -> "Guest":
+        """The same machine, not yet powered on."""
+        return Guest(self._qemu, self.patience)
+
+    def power_on(self, links: list[str]) -> None:
+        self._qemu.start(links)
+
     def attach(self, boot_limit_s: float) -> None:
         """Connect to the QEMU that was started, and wait until the guest's agent reports."""
         self._agent = AgentClient(self._qemu.connect("agent"), self.name, self.log)
@@ -149,6 +156,10 @@ class Guest:
         if not found:
             raise CaseFailed(f"{self.name} has no NVMe controller with serial {serial}: was it pulled, or bound to another driver?")
         return f"/dev/{found[0].split('/')[4]}n{namespace}"
+
+    def generic(self, number: int = 0, namespace: int = 1) -> str:
+        """The generic character device of the guest's SSD, for passthrough."""
+        return self.ssd(number, namespace).replace("/dev/nvme", "/dev/ng")
 
     def pci_address(self, number: int = 0) -> str:
         """The PCI address (0000:00:05.0) of the guest's SSD."""

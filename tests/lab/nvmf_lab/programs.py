@@ -20,6 +20,9 @@ PACKAGE_OF = {
     "rdma": "iproute2",
     "nvme": "nvme-cli",
     "fio": "fio",
+    "curl": "curl",
+    "mkfs.ext4": "e2fsprogs",
+    "mkfs.xfs": "xfsprogs",
 }
 SEARCH_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 

@@ -114,8 +114,9 @@ class Qemu:
         return arguments
 
     def _make_disks(self) -> None:
+        """Sparse files; what an earlier boot of the machine wrote stays."""
         for number, ssd in enumerate(self.machine.ssds):
-            with open(self.disk_path(number), "wb") as disk:
+            with open(self.disk_path(number), "ab") as disk:
                 disk.truncate(ssd.size_mib << 20)
 
     def _ssd(self, number: int, ssd: Ssd) -> list[str]:

@@ -2,12 +2,14 @@
 
 import argparse
 import json
+import os
 import pathlib
 import signal
 import sys
 import threading
 import time
 import traceback
+from typing import TextIO
 
 from . import case as cases
 from .control import ControlServer
@@ -20,9 +22,10 @@ from .verdict import FAIL, PASS, SKIP, UP, Verdict
 def main() -> None:
     arguments = _arguments()
     signal.signal(signal.SIGTERM, _on_sigterm)
+    verdicts = _keep_for_verdicts()
     out = pathlib.Path(arguments.out)
     options = Options(**{**json.loads(arguments.options), "binary": pathlib.Path(json.loads(arguments.options)["binary"])})
-    worker = Worker(out, options)
+    worker = Worker(out, options, verdicts)
     try:
         worker.run_shell(arguments.shell) if arguments.shell else worker.run_case(pathlib.Path(arguments.case))
     except TimeLimit:
@@ -32,8 +35,9 @@ def main() -> None:
 
 
 class Worker:
-    def __init__(self, out: pathlib.Path, options: Options):
+    def __init__(self, out: pathlib.Path, options: Options, verdicts: TextIO):
         self.out, self.options = out, options
+        self._verdicts = verdicts
         self.lab: Lab | None = None
         self.control: ControlServer | None = None
         self.stop_asked = threading.Event()
@@ -86,12 +90,20 @@ class Worker:
 
     def _report(self, word: str, story: str) -> None:
         boot_s = self.lab.boot_s if self.lab else 0.0
-        sys.stdout.write(Verdict(word, time.monotonic() - self._begin, boot_s, story).to_line())
-        sys.stdout.flush()
+        self._verdicts.write(Verdict(word, time.monotonic() - self._begin, boot_s, story).to_line())
+        self._verdicts.flush()
 
     def _stay(self) -> None:
         while not self.stop_asked.wait(0.5) and any(guest.alive() for guest in self.lab.guests.values()):
             pass
+
+
+def _keep_for_verdicts() -> TextIO:
+    """Standard output belongs to the runner; what a case prints goes to runner.log, where standard error goes."""
+    verdicts = os.fdopen(os.dup(sys.stdout.fileno()), "w")
+    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
+    sys.stdout.reconfigure(line_buffering=True)
+    return verdicts
 
 
 def _on_sigterm(number, frame) -> None:

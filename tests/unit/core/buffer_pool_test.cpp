@@ -3,6 +3,7 @@
 #include <doctest/doctest.h>
 
 #include <algorithm>
+#include <bit>
 #include <map>
 #include <random>
 #include <vector>
@@ -19,7 +20,7 @@ constexpr uint32_t kPage = 4096;
 // The pool never touches its memory, so an address does.
 Buffer region(uint32_t length_bytes) {
   Buffer buffer;
-  buffer.address = reinterpret_cast<std::byte*>(uintptr_t{1} << 40);
+  buffer.address = std::bit_cast<std::byte*>(uintptr_t{1} << 40);
   buffer.length_bytes = length_bytes;
   buffer.lkey = 77;
   buffer.fixed_index = 3;

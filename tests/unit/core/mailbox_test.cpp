@@ -104,6 +104,7 @@ TEST_CASE("Many senders and a receiver that sleeps in between: no message is los
   order = &in_order;
   std::vector<std::vector<Counted>> sent(kSenders, std::vector<Counted>(kMessages));
   std::vector<std::thread> senders;
+  senders.reserve(kSenders);
   for (int s = 0; s < kSenders; ++s) {
     senders.emplace_back([&, s] {
       for (int i = 0; i < kMessages; ++i) {

@@ -1,5 +1,6 @@
 #include <doctest/doctest.h>
 
+#include <bit>
 #include <set>
 #include <string>
 
@@ -15,7 +16,7 @@ constexpr uint32_t kNever = ProvenTransfers::kNever;
 
 Buffer cmb_region() {
   Buffer region;
-  region.address = reinterpret_cast<std::byte*>(uintptr_t{1} << 40);
+  region.address = std::bit_cast<std::byte*>(uintptr_t{1} << 40);
   region.length_bytes = 1 << 20;
   region.kind = MemoryKind::Cmb;
   return region;

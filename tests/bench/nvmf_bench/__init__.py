@@ -1,0 +1,1 @@
+"""The benchmark: this target beside the kernel's nvmet-rdma, on one device, in one boot of the lab."""

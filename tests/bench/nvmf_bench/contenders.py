@@ -1,0 +1,104 @@
+"""Who is compared. All are up and connected at once and serve the same device; only one is given work at a time."""
+
+import dataclasses
+import json
+import pathlib
+
+from nvmf_lab import daemon, initiator, nvmet
+from nvmf_lab.errors import CaseFailed
+from nvmf_lab.lab import Lab
+
+from .jobs import REGION_MIB
+
+INSIDE = pathlib.Path(__file__).resolve().parent.parent / "inside"
+RAM_MIB = 128
+FIRST_PORT = 4420
+
+
+@dataclasses.dataclass
+class Contender:
+    name: str
+    nqn: str
+    port: int
+    device: str = ""
+    """The host's block device, once connected."""
+    process: daemon.Daemon | None = None
+    """None: the target is the kernel."""
+    p2p: str = ""
+
+    def connect(self, lab: Lab) -> None:
+        self.device = initiator.connect(lab.host, lab.target.address(), self.nqn, self.port)
+        # Each I/O of fio is to be one command.
+        lab.host.run(f"echo 2 >/sys/class/block/{self.device.split('/')[-1]}/queue/nomerges")
+
+    def data_paths(self) -> dict[str, int]:
+        """Commands by the memory their data went through, since the daemon's start."""
+        if self.process is None:
+            return {}
+        said = self.process.stats(f"python3 -I -S {INSIDE / 'stats.py'} {_socket(self.name)}")
+        paths: dict[str, int] = {}
+        for namespace in said["namespaces"]:
+            for direction in (namespace["reads"], namespace["writes"]):
+                for path, counted in direction.items():
+                    paths[path] = paths.get(path, 0) + counted["commands"]
+        return paths
+
+
+def ssd(lab: Lab, names: list[str]) -> list[Contender]:
+    """On the emulated SSD: nvmet on its block device, ours by passthrough, without and with P2P."""
+    block = lab.target.ssd()
+    character = block.replace("/nvme", "/ng")
+    backends = {"ours": {"nvme": character, "p2p": "off"}, "ours+p2p": {"nvme": character, "p2p": "require"}}
+    return _start(lab, block, {name: backend for name, backend in backends.items() if name in names})
+
+
+def ram(lab: Lab, names: list[str]) -> list[Contender]:
+    """On a RAM disk: nvmet, and ours by io_uring. There is no CMB."""
+    lab.target.run(f"modprobe brd rd_nr=1 rd_size={RAM_MIB << 10} max_part=0")
+    return _start(lab, "/dev/ram0", {"ours": {"block": "/dev/ram0", "p2p": "off"}} if "ours" in names else {})
+
+
+DEVICES = {"ssd": ssd, "ram": ram}
+NAMES = ("nvmet", "ours", "ours+p2p")
+
+
+def _start(lab: Lab, block: str, backends: dict[str, dict]) -> list[Contender]:
+    contenders = [Contender("nvmet", "nqn.2026-01.io.example:nvmet", FIRST_PORT)]
+    for number, (name, backend) in enumerate(backends.items(), 1):
+        contenders.append(_ours(lab, name, FIRST_PORT + number, backend))
+    # Last: it lets others open the device, while a daemon wants a block device for itself.
+    nvmet.start(lab.target, block, contenders[0].nqn, port=FIRST_PORT)
+    for contender in contenders:
+        contender.connect(lab)
+    return contenders
+
+
+def _ours(lab: Lab, name: str, port: int, backend: dict) -> Contender:
+    slug = name.replace("+", "-")
+    nqn = f"nqn.2026-01.io.example:{slug}"
+    config = {
+        "log_level": "warn",
+        "stats_socket": _socket(name),
+        "ports": [{"id": 1, "address": lab.target.address(), "service": port}],
+        "subsystems": [{"nqn": nqn, "allow_any_host": True, "namespaces": [backend]}],
+    }
+    process = daemon.start(lab, config, name=slug)
+    return Contender(name, nqn, port, process=process, p2p=backend["p2p"])
+
+
+def check_paths(contenders: list[Contender]) -> None:
+    """Figures of a path that was not taken are worth nothing."""
+    for one in contenders:
+        paths = one.data_paths()
+        wrong = {"off": "cmb", "require": "dram"}.get(one.p2p, "")
+        if paths.get(wrong):
+            raise CaseFailed(f"{one.name}: {paths[wrong]} commands went through {wrong} with p2p {one.p2p}: {json.dumps(paths)}")
+
+
+def _socket(name: str) -> str:
+    return f"/run/bench/{name.replace('+', '-')}.sock"
+
+
+def fill(lab: Lab, contender: Contender) -> None:
+    """Write what will be read: blocks that were never written cost a device nothing."""
+    lab.host.run(f"dd if=/dev/zero of={contender.device} bs=1M count={REGION_MIB} oflag=direct status=none", timeout_s=120)

@@ -1,0 +1,100 @@
+"""Results by job and contender: the table, the goals, the JSON file."""
+
+import dataclasses
+import statistics
+
+from .jobs import Job
+from .measure import Figures, median
+from .modes import Mode
+
+PEER = "nvmet"
+LEGEND = {
+    True: "k/IO: thousands of instructions per I/O of the whole guest (host, Soft-RoCE and target). own k/IO: of the target's process.\n"
+    "ratio: nvmet's instructions per I/O / this target's; more than 1 is better than nvmet. IOPS are of a CPU with 1 instruction per\n"
+    "nanosecond; idle: waiting for QEMU's disk, which ratio leaves out. sw/IO: context switches per I/O; sleeps/IO: of the own threads.",
+    False: "us/IO: CPU time per I/O of the whole guest (host, Soft-RoCE and target). own us/IO: of the target's process.\n"
+    "ratio: this target's IOPS / nvmet's of the same round; cpu ratio: nvmet's CPU time per I/O / this target's. More than 1 is better\n"
+    "than nvmet. sw/IO: context switches per I/O; sleeps/IO: of the own threads. An emulated CMB is slow by the wall clock.",
+}
+
+
+class Results:
+    def __init__(self, mode: Mode, device: str):
+        self.mode, self.device = mode, device
+        self._rounds: dict[tuple[Job, str], list[Figures]] = {}
+
+    def add(self, job: Job, contender: str, figures: Figures) -> None:
+        self._rounds.setdefault((job, contender), []).append(figures)
+
+    def median(self, job: Job, contender: str) -> Figures:
+        return median(self._rounds[job, contender])
+
+    def cost_ratio(self, job: Job, contender: str) -> float:
+        """How often the contender does an I/O for what one costs with nvmet."""
+        return self._ratio(job, contender, lambda ours, peer: peer.cost_ns / ours.cost_ns)
+
+    def speed_ratio(self, job: Job, contender: str) -> float:
+        return self._ratio(job, contender, lambda ours, peer: ours.iops / peer.iops)
+
+    def missed_goals(self) -> list[str]:
+        """Only instructions can miss a goal: the wall clock is noise."""
+        if not self.mode.counted:
+            return []
+        ratios = [(job, name, self.cost_ratio(job, name)) for job, name in self._rounds if name != PEER and job.goal]
+        return [f"missed: {job.name} {name} reaches {ratio:.2f} of nvmet, the goal is {job.goal:.2f}" for job, name, ratio in ratios if ratio < job.goal]
+
+    def table(self) -> str:
+        heads = _HEADS[self.mode.counted]
+        lines = [heads]
+        for job, name in sorted(self._rounds, key=self._order):
+            lines.append(self._row(job, name))
+        return "\n".join([_format(line) for line in lines] + [LEGEND[self.mode.counted]])
+
+    def to_json(self) -> dict:
+        rows = [
+            {
+                "job": job.name,
+                "target": name,
+                "speed_ratio": self.speed_ratio(job, name),
+                "cost_ratio": self.cost_ratio(job, name),
+                "median": dataclasses.asdict(self.median(job, name)),
+                "rounds": [dataclasses.asdict(one) for one in rounds],
+            }
+            for (job, name), rounds in self._rounds.items()
+        ]
+        return {"mode": self.mode.name, "device": self.device, "rows": rows, "missed": self.missed_goals()}
+
+    def _order(self, key: tuple[Job, str]) -> int:
+        jobs = list(dict.fromkeys(job for job, _ in self._rounds))
+        return jobs.index(key[0])
+
+    def _ratio(self, job: Job, contender: str, of_pair) -> float:
+        pairs = zip(self._rounds[job, contender], self._rounds[job, PEER])
+        return statistics.median(of_pair(ours, peer) for ours, peer in pairs)
+
+    def _row(self, job: Job, name: str) -> list[str]:
+        one = self.median(job, name)
+        first = name == PEER
+        ratios = [self.cost_ratio(job, name)] if self.mode.counted else [self.speed_ratio(job, name), self.cost_ratio(job, name)]
+        return [
+            job.name if first else "",
+            name,
+            *(["", ""][: len(ratios)] if first else [f"{ratio:.2f}" for ratio in ratios]),
+            f"{one.cost_ns / 1000:.1f}",
+            "" if one.own_ns is None else f"{one.own_ns / 1000:.1f}",
+            f"{one.iops:.0f}",
+            f"{100 * one.idle:.0f} %",
+            f"{one.switches:.2f}",
+            "" if one.own_switches is None else f"{one.own_switches:.2f}",
+        ]
+
+
+_HEADS = {
+    True: ["job", "target", "ratio", "k/IO", "own k/IO", "IOPS", "idle", "sw/IO", "sleeps/IO"],
+    False: ["job", "target", "ratio", "cpu ratio", "us/IO", "own us/IO", "IOPS", "idle", "sw/IO", "sleeps/IO"],
+}
+
+
+def _format(cells: list[str]) -> str:
+    left = f"{cells[0]:<18}{cells[1]:<10}"
+    return (left + "".join(f"{cell:>10}" for cell in cells[2:])).rstrip()

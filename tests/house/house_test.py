@@ -1,0 +1,109 @@
+#!/usr/bin/env python3
+"""The house rules that a compiler does not check: which folder may include which, and what the hot path must not use."""
+
+import pathlib
+import re
+import sys
+import unittest
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+
+# Each library with what it may include besides itself, and libraries of others that it must not know.
+MAY_INCLUDE = {
+    "config": set(),
+    "target/nvme": set(),
+    "target/core": {"target/nvme"},
+    "target/backend": {"target/core", "target/nvme"},
+    "transport/verbs": set(),
+    "transport/rdma": {"transport/verbs", "target/core", "target/nvme"},
+    "p2p": {"transport/verbs", "target/core", "target/nvme"},
+    "target/daemon": {"config", "target/core", "target/nvme", "target/backend", "transport/verbs", "transport/rdma", "p2p"},
+}
+MUST_NOT_KNOW = {
+    "config": r"infiniband|rdma/|boost|spdlog|liburing",
+    "target/nvme": r"infiniband|rdma/|boost|nlohmann|spdlog|liburing",
+    "target/core": r"infiniband|rdma/|boost|nlohmann|spdlog|liburing",
+    "target/backend": r"infiniband|rdma/|boost|nlohmann|spdlog",
+    "transport/verbs": r"boost|nlohmann|spdlog|liburing",
+    "transport/rdma": r"nlohmann|spdlog|liburing",
+    "p2p": r"boost|spdlog|liburing",
+}
+
+# What runs for every command, named in the README. Set-up and teardown of queues are elsewhere.
+HOT_PATH = [
+    "target/core/reactor.cpp",
+    "target/core/io_command.cpp",
+    "target/core/sgl.cpp",
+    "target/core/memory_policy.cpp",
+    "transport/rdma/poll_group_datapath.cpp",
+    "target/backend/engine_datapath.cpp",
+    "target/backend/nvme_channel.cpp",
+    "target/backend/block_channel.cpp",
+]
+NOT_ON_HOT_PATH = {
+    "lock": r"\bstd::(mutex|lock_guard|unique_lock|scoped_lock|condition_variable)\b",
+    "allocation": r"\bnew\b(?! \()|\bmalloc\(|make_unique|make_shared|push_back|emplace_back|std::string\b|std::function",
+    "exception": r"\bthrow\b|\btry\b|\bcatch\b",
+    "log call": r"spdlog|std::cerr|std::cout|fprintf",
+    "event loop": r"boost::asio",
+    "JSON": r"nlohmann",
+}
+
+
+def sources(folder):
+    return sorted(path for pattern in ("*.h", "*.cpp") for path in (ROOT / folder).glob(pattern))
+
+
+def includes(path):
+    return re.findall(r'^#include [<"]([^>"]+)[>"]', path.read_text(), re.MULTILINE)
+
+
+def library_of(include):
+    return next((name for name in sorted(MAY_INCLUDE, key=len, reverse=True) if include.startswith(name + "/")), None)
+
+
+def without_comments(text):
+    return re.sub(r"//[^\n]*", "", text)
+
+
+class House(unittest.TestCase):
+    def test_every_source_folder_has_its_rule(self):
+        found = {str(path.parent.relative_to(ROOT)) for top in ("config", "target", "transport", "p2p")
+                 for path in (ROOT / top).rglob("*.cpp")}
+        self.assertEqual(found - set(MAY_INCLUDE), set())
+
+    def test_include_arrows_go_one_way(self):
+        for folder, allowed in MAY_INCLUDE.items():
+            for path in sources(folder):
+                for include in includes(path):
+                    library = library_of(include)
+                    if library not in (None, folder):
+                        self.assertIn(library, allowed, f"{path.relative_to(ROOT)} includes {include}")
+
+    def test_libraries_stay_where_they_belong(self):
+        for folder, pattern in MUST_NOT_KNOW.items():
+            for path in sources(folder):
+                for include in includes(path):
+                    self.assertIsNone(re.match(pattern, include), f"{path.relative_to(ROOT)} includes {include}")
+
+    def test_the_hot_path_does_not_lock_allocate_throw_or_log(self):
+        for name in HOT_PATH:
+            lines = without_comments((ROOT / name).read_text()).splitlines()
+            for number, line in enumerate(lines, 1):
+                for what, pattern in NOT_ON_HOT_PATH.items():
+                    self.assertIsNone(re.search(pattern, line), f"{name}:{number}: {what} on the hot path: {line.strip()}")
+
+    def test_the_readme_names_the_hot_path(self):
+        readme = (ROOT / "README.md").read_text()
+        for name in HOT_PATH:
+            self.assertIn(name, readme)
+
+    def test_no_catch_all_names(self):
+        for top in ("config", "target", "transport", "p2p", "tests"):
+            for path in (ROOT / top).rglob("*"):
+                self.assertNotRegex(path.stem, r"^(utils?|helpers?|common|manager|misc)$", f"{path.relative_to(ROOT)}")
+
+
+if __name__ == "__main__":
+    sys.dont_write_bytecode = True
+    unittest.main()

@@ -1,0 +1,37 @@
+"""Target offers several subsystems and namespaces on two ports; host finds on each port what it offers, and uses two paths to one subsystem."""
+
+import json
+
+from nvmf_lab import One, daemon, fio, initiator
+
+TOPOLOGY = One(links=2)
+
+FIRST, BOTH = "nqn.2026-01.io.example:first", "nqn.2026-01.io.example:both"
+SIZES_MIB = {1: 16, 7: 32, 1024: 64}
+
+
+def test(lab):
+    ports = [{"id": 1, "address": lab.target.address(0)}, {"id": 2, "address": lab.target.address(1), "service": 4430}]
+    subsystems = [
+        {"nqn": FIRST, "allow_any_host": True, "ports": [1], "namespaces": [{"memory": "16MiB"}]},
+        {"nqn": BOTH, "allow_any_host": True, "namespaces": [{"nsid": nsid, "memory": f"{size}MiB"} for nsid, size in SIZES_MIB.items()]},
+    ]
+    daemon.start(lab, daemon.config(lab, [], ports=ports, subsystems=subsystems), listens=2)
+
+    found = [{one["subnqn"] for one in initiator.discover(lab.host, port["address"], port.get("service", 4420))} for port in ports]
+    lab.check({FIRST, BOTH} <= found[0], f"port 1 offers {found[0]}")
+    lab.check(BOTH in found[1] and FIRST not in found[1], f"port 2 offers {found[1]}")
+    wrong_port = lab.host.run(f"nvme connect -t rdma -a {ports[1]['address']} -s 4430 -n {FIRST}", check=False)
+    lab.check(wrong_port.exit_code != 0, "a subsystem can be reached through a port that does not offer it")
+
+    initiator.connect(lab.host, ports[0]["address"], FIRST)
+    controllers = [initiator.connect_controller(lab.host, port["address"], BOTH, port.get("service", 4420)) for port in ports]
+    devices = [initiator.wait_for_namespaces(lab.host, controller, len(SIZES_MIB)) for controller in controllers]
+    lab.check(devices[0] == devices[1], f"the host did not join the two paths: {devices}")
+    identities = [json.loads(lab.host.run(f"nvme id-ctrl /dev/{one} -o json").stdout) for one in controllers]
+    lab.check(identities[0]["cntlid"] != identities[1]["cntlid"], "two controllers have one CNTLID")
+    lab.check(identities[0]["sn"] == identities[1]["sn"], "two controllers of one subsystem have different serial numbers")
+    for device, size_mib in zip(devices[0], SIZES_MIB.values()):
+        size = int(lab.host.run(f"blockdev --getsize64 {device}").stdout)
+        lab.check(size == size_mib << 20, f"{device} has {size} bytes, not {size_mib} MiB")
+    fio.verify_all(lab.host, devices[0], fio.Shape(4096, 16, 256))

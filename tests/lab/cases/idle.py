@@ -1,0 +1,31 @@
+"""Host holds sixteen I/O queues and sends only keep-alives; target uses under one per cent of a CPU."""
+
+import time
+
+from nvmf_lab import One, Ssd, daemon, initiator
+
+TOPOLOGY = One(ssds=[Ssd(cmb_mib=64)])
+
+CONTROLLERS, QUEUES_OF_EACH = 4, 4
+IDLE_S = 15
+SETTLE_S = 3
+
+
+def test(lab):
+    target = daemon.start(lab, daemon.config(lab, [{"block": lab.target.ssd(), "p2p": "prefer"}]))
+    for _ in range(CONTROLLERS):
+        initiator.connect(lab.host, lab.target.address(), daemon.NQN, options="--duplicate-connect -i 2 --nr-write-queues=2")
+    target.wait_for_connections(CONTROLLERS * (1 + QUEUES_OF_EACH))
+    time.sleep(SETTLE_S)
+
+    used_s = -target.cpu_time_s()
+    begin_s = uptime_s(lab)
+    lab.target.run(f"sleep {IDLE_S}")
+    used_s += target.cpu_time_s()
+    share = used_s / (uptime_s(lab) - begin_s)
+    print(f"{100 * share:.3f} % of a CPU")
+    lab.check(share < 0.01, f"idle with {CONTROLLERS * QUEUES_OF_EACH} I/O queues it used {100 * share:.2f} % of a CPU")
+
+
+def uptime_s(lab):
+    return float(lab.target.read("/proc/uptime").split()[0])

@@ -1,0 +1,27 @@
+"""Host reads and writes every backend at all block sizes and queue depths, over one queue and several; target moves the data through DRAM."""
+
+from nvmf_lab import One, Ssd, daemon, fio, initiator
+
+TOPOLOGY = One(ssds=[Ssd(), Ssd()])
+TIME_LIMIT_S = 240
+
+
+def test(lab):
+    lab.target.run("truncate -s 64M /tmp/disk")
+    namespaces = [
+        {"nvme": lab.target.generic(0), "p2p": "off"},
+        {"block": lab.target.ssd(1), "p2p": "off"},
+        {"file": "/tmp/disk", "block_size": 512},
+        {"memory": "64MiB"},
+    ]
+    target = daemon.start(lab, daemon.config(lab, namespaces))
+    for queues, shapes in (("-i 1", fio.SHAPES[::2]), ("-i 2 --nr-write-queues=2 --nr-poll-queues=2", fio.SHAPES)):
+        controller = initiator.connect_controller(lab.host, lab.target.address(), daemon.NQN, options=queues)
+        devices = initiator.wait_for_namespaces(lab.host, controller, len(namespaces))
+        for shape in shapes:
+            fio.verify_all(lab.host, devices, shape)
+        initiator.disconnect(lab.host, daemon.NQN)
+
+    for one in target.stats()["namespaces"]:
+        lab.check(one["errors"] == 0, f"namespace {one['nsid']} counted errors: {one}")
+        lab.check(one["reads"]["cmb"]["commands"] == one["writes"]["cmb"]["commands"] == 0, f"P2P is off, but the CMB was used: {one}")

@@ -1,0 +1,49 @@
+"""Host vanishes under load, by power cut and by link loss, ten times; target cleans up in time and holds no more than before."""
+
+from nvmf_lab import Ssd, Two, daemon, initiator
+
+TOPOLOGY = Two(ssds=[Ssd(cmb_mib=64)])
+TIME_LIMIT_S = 400
+
+KATO_S = 5
+POWER_CUTS, LINK_LOSSES = 3, 7
+TOLERANCE_KIB = 1024
+
+
+def test(lab):
+    target = daemon.start(lab, daemon.config(lab, [{"block": lab.target.ssd(), "p2p": "prefer"}, {"memory": "64MiB"}]))
+    load(lab)
+    initiator.disconnect(lab.host, daemon.NQN)
+    target.wait_for_connections(0)
+    before = target.footprint()
+
+    for _ in range(POWER_CUTS):
+        load(lab)
+        lab.host.kill()
+        cleaned_up(lab, target)
+        lab.restart("host")
+    for _ in range(LINK_LOSSES):
+        load(lab)
+        lab.host.set_link(up=False)
+        cleaned_up(lab, target)
+        lab.host.set_link(up=True)
+        lab.host.run("pkill -9 -x fio; true")
+        initiator.disconnect(lab.host, daemon.NQN)
+        target.wait_for_connections(0)
+
+    leaked = target.footprint().leaked_since(before, TOLERANCE_KIB)
+    lab.check(not leaked, f"after {POWER_CUTS} power cuts and {LINK_LOSSES} link losses the daemon holds more: {leaked}")
+
+
+def load(lab):
+    """Connect and leave reads and writes running on both namespaces."""
+    controller = initiator.connect_controller(lab.host, lab.target.address(), daemon.NQN, options=f"-k {KATO_S} --reconnect-delay=1 --fast_io_fail_tmo=1")
+    devices = initiator.wait_for_namespaces(lab.host, controller, 2)
+    jobs = " ".join(f"--name=job{number} --filename={device}" for number, device in enumerate(devices))
+    lab.host.start(f"exec fio --ioengine=io_uring --direct=1 --thread --rw=randrw --bsrange=4k-128k --iodepth=16 --time_based --runtime=600 {jobs}")
+    lab.host.run("sleep 2")
+
+
+def cleaned_up(lab, target):
+    took_s = target.wait_for_connections(0, timeout_s=2 * KATO_S)
+    print(f"cleaned up after {took_s:.1f} s")

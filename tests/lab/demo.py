@@ -1,0 +1,80 @@
+"""The main job: a host discovers, connects, writes and reads an SSD over RDMA, through the SSD's CMB."""
+
+import json
+
+from nvmf_lab import Ssd, Two, daemon, fio, initiator
+
+TOPOLOGY = Two(ssds=[Ssd(cmb_mib=64)], trace=["pci_nvme_map_addr_cmb", "pci_nvme_read", "pci_nvme_write"])
+TIME_LIMIT_S = 300
+
+NQN = "nqn.2026-01.io.example:disk1"
+STATS_SOCKET = "/run/nvmf-p2p/stats.sock"
+
+
+def test(lab):
+    story = Story(lab.out / "story.txt")
+    story.title("the target: what its machine can do (nvmf-p2p doctor)")
+    doctor = lab.target.run(f"{daemon.binary(lab)} doctor", check=False)
+    story.tell(doctor.stdout)
+
+    story.title("the target: nvmf-p2p run")
+    config = {
+        "stats_socket": STATS_SOCKET,
+        "ports": [{"id": 1, "address": lab.target.address()}],
+        "subsystems": [{
+            "nqn": NQN,
+            "allow_any_host": True,
+            "namespaces": [{"nvme": lab.target.ssd().replace("nvme", "ng"), "p2p": "require"}],
+        }],
+    }
+    story.tell(json.dumps(config, indent=2))
+    target = daemon.start(lab, config)
+    story.tell(target.output)
+
+    def on_host(command):
+        story.tell(f"host$ {command}\n{lab.host.run(command, timeout_s=120).stdout}")
+
+    story.title("the host: nvme-cli and its kernel's nvme-rdma driver")
+    lab.host.modprobe("nvme-rdma")
+    on_host(f"nvme discover -t rdma -a {lab.target.address()} -s 4420")
+    device = initiator.connect(lab.host, lab.target.address(), NQN)
+    on_host("nvme list")
+    on_host("nvme list-subsys")
+
+    story.title("the host: a file system, and 32 MiB of random writes and reads, every block checked")
+    on_host(f"mkfs.ext4 -q {device} && mount {device} /mnt && cp -r /usr/include/linux /mnt && umount /mnt && "
+            f"fsck.ext4 -fn {device} && mount {device} /mnt && diff -r /usr/include/linux /mnt/linux && umount /mnt && "
+            "echo 'the file system is clean, the tree is the same'")
+    for size in ("4k", "128k"):
+        fio.verify(lab.host, device, bs=size, iodepth=8, size_mib=16)
+        story.tell(f"fio: 16 MiB in blocks of {size}: written at random, read back, crc32c right")
+
+    story.title("what moved by which path, as the target counts it")
+    stats = target.stats(f"curl -s --unix-socket {STATS_SOCKET} http://localhost/stats")
+    story.tell(paths(stats["namespaces"][0]))
+    story.title("and what a witness outside the machine saw: QEMU's trace of the emulated SSD")
+    counts = lab.target.trace.counts()
+    story.tell(f"data pointers resolved into the CMB: {counts['pci_nvme_map_addr_cmb']} pages "
+               f"(commands: {counts['pci_nvme_read']} reads, {counts['pci_nvme_write']} writes)")
+    initiator.disconnect(lab.host, NQN)
+
+
+def paths(namespace):
+    lines = [f"{'':10}{'through the CMB':>22}{'through DRAM':>22}{'in the capsule':>22}"]
+    for direction in ("reads", "writes"):
+        cells = [namespace[direction][path] for path in ("cmb", "dram", "in_capsule")]
+        lines.append(f"{direction:10}" + "".join(f"{cell['bytes'] / 2**20:10.1f} MiB/{cell['commands']:6} " for cell in cells))
+    return "\n".join(lines)
+
+
+class Story:
+    """What tests/demo shows as it goes."""
+
+    def __init__(self, path):
+        self.file = path.open("w", buffering=1)
+
+    def title(self, text):
+        self.file.write(f"\n== {text}\n\n")
+
+    def tell(self, text):
+        self.file.write(text.rstrip() + "\n\n")

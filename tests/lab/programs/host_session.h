@@ -1,0 +1,57 @@
+// What a well-behaved host does until its queues are up; the hostile tests start from here.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <string>
+
+#include "target/nvme/fabrics.h"
+#include "tests/lab/programs/host_queue.h"
+
+namespace nvmf::lab {
+
+inline constexpr milliseconds kAnswerTimeout{10'000};
+inline constexpr uint16_t kQueueEntries = 32;
+
+struct Where {
+  Address address;
+  std::string nqn;
+};
+
+nvme::RdmaCmRequest cm_request(uint16_t qid);
+
+// A command with its CID and an SGL flag set; no data.
+nvme::Sqe command(uint8_t opcode, uint32_t nsid = 0);
+// A keyed SGL descriptor for the first `length_bytes` of the queue's memory.
+nvme::SglDescriptor keyed(HostQueue& queue, uint32_t length_bytes);
+nvme::SglDescriptor descriptor(nvme::SglType type, nvme::SglSubtype subtype, uint64_t address, uint32_t length_bytes,
+                               uint32_t key = 0);
+// Connect for this queue, with its data put into the queue's memory.
+nvme::ConnectCommand connect_command(HostQueue& queue, const Where& where, uint16_t qid, uint16_t cntlid);
+
+// An RDMA connection without a Connect command. Throws std::runtime_error when the target refuses it.
+std::unique_ptr<HostQueue> open_queue(const Where& where, uint16_t qid);
+
+// Sends a 64-byte command and waits for its completion entry; none: the connection ended or nothing came.
+template <class Command>
+std::optional<nvme::Cqe> ask(HostQueue& queue, const Command& sqe) {
+  static_assert(sizeof(Command) == 64);
+  if (!queue.send(bytes_of(sqe))) return std::nullopt;
+  return queue.response(kAnswerTimeout);
+}
+
+// SCT and SC of a completion, without Do Not Retry and More.
+inline uint16_t status_of(const nvme::Cqe& cqe) { return (cqe.status >> 1) & 0x7ff; }
+
+// An enabled controller with an admin queue, and I/O queue 1. Throws std::runtime_error with what went wrong.
+struct Session {
+  std::unique_ptr<HostQueue> admin;
+  std::unique_ptr<HostQueue> io;
+  uint16_t cntlid = 0;
+};
+Session connect_admin(const Where& where);
+void enable(Session& session);
+void add_io_queue(Session& session, const Where& where);
+Session connect_all(const Where& where);
+
+}  // namespace nvmf::lab

@@ -1,0 +1,32 @@
+// The attacks. Each prints a line per expectation and returns how many failed.
+#pragma once
+
+#include <cstdint>
+#include <iostream>
+#include <string>
+
+#include "tests/lab/programs/host_session.h"
+
+namespace nvmf::lab {
+
+unsigned attack_handshake(const Where& where);
+unsigned attack_commands(const Where& where);
+// `count` capsules and connection requests of random bytes; the same seed does the same.
+unsigned attack_garbage(const Where& where, uint64_t seed, unsigned count);
+// Leaves connections in every unfinished state and waits for the target to close them.
+unsigned attack_by_stalling(const Where& where);
+
+// One expectation: prints it, counts it when it does not hold.
+class Expectations {
+ public:
+  void check(bool good, const std::string& what, const std::string& instead = "") {
+    std::cout << (good ? "ok   " : "FAIL ") << what << (good || instead.empty() ? "" : ": " + instead) << std::endl;
+    if (!good) ++failed_;
+  }
+  unsigned failed() const { return failed_; }
+
+ private:
+  unsigned failed_ = 0;
+};
+
+}  // namespace nvmf::lab

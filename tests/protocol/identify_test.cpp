@@ -1,0 +1,214 @@
+// Identify: NVMe Base 2.0, section 5.17.
+#include <doctest/doctest.h>
+
+#include "tests/protocol/host.h"
+
+namespace nvmf::test {
+namespace {
+
+std::string text(const char* field, size_t size) { return {field, size}; }
+
+TEST_CASE("host sends Identify Controller: target answers what hosts insist on") {
+  World world;
+  Host host(world);
+  host.bring_up();
+  const auto id = host.identify(NVME_IDENTIFY_CNS_CTRL).as<nvme_id_ctrl>();
+  CHECK(text(id.sn, sizeof(id.sn)) == "SN-0001             ");
+  CHECK(text(id.mn, sizeof(id.mn)).starts_with("Example disks   "));
+  CHECK(text(id.fr, sizeof(id.fr)) == "0.1.0   ");
+  CHECK(std::string(id.subnqn) == World::kNqn);
+  CHECK(id.cntlid == host.cntlid);
+  CHECK(id.ver == 0x20000);
+  CHECK(id.cntrltype == NVME_CTRL_CNTRLTYPE_IO);
+  CHECK(id.cmic == (NVME_CTRL_CMIC_MULTI_CTRL | NVME_CTRL_CMIC_MULTI_PORT));
+  CHECK(id.mdts == 4);  // 64 KiB
+  CHECK(id.oaes == NVME_CTRL_OAES_NA);
+  CHECK(id.ctratt == (NVME_CTRL_CTRATT_128_ID | NVME_CTRL_CTRATT_TBKAS));
+  CHECK(id.kas == 1);
+  CHECK(id.aerl == 3);
+  CHECK(id.elpe == 63);
+  CHECK(id.sqes == 0x66);
+  CHECK(id.cqes == 0x44);
+  CHECK(id.maxcmd == 128);
+  CHECK(id.nn == 1024);
+  CHECK(id.mnan == 1024);
+  CHECK(id.fuses == 0);
+  CHECK(id.vwc == (NVME_CTRL_VWC_PRESENT | NVME_CTRL_VWC_FLUSH));
+  CHECK((id.sgls & (1 << 2)) != 0);   // keyed
+  CHECK((id.sgls & (1 << 20)) != 0);  // offset in the capsule
+  CHECK((id.sgls & 3) == 1);
+  CHECK(id.ioccsz == (64 + 4096) / 16);
+  CHECK(id.iorcsz == 1);
+  CHECK(id.icdoff == 0);
+  CHECK(id.fcatt == 0);  // dynamic controllers
+  CHECK(id.msdbd == 16);
+  CHECK(id.ofcs == NVME_CTRL_OFCS_DISCONNECT);
+}
+
+TEST_CASE("ONCS offers what the namespaces can do: Dataset Management if one can, Write Zeroes if all can") {
+  World world;
+  Host host(world);
+  host.bring_up();
+  const auto id = host.identify(NVME_IDENTIFY_CNS_CTRL).as<nvme_id_ctrl>();
+  CHECK((id.oncs & NVME_CTRL_ONCS_DSM) != 0);
+  CHECK((id.oncs & NVME_CTRL_ONCS_WRITE_ZEROES) == 0);
+}
+
+TEST_CASE("host identifies a discovery controller") {
+  World world;
+  Host host(world);
+  host.bring_up(0, nvme::kDiscoveryNqn);
+  const auto id = host.identify(NVME_IDENTIFY_CNS_CTRL).as<nvme_id_ctrl>();
+  CHECK(id.cntrltype == NVME_CTRL_CNTRLTYPE_DISCOVERY);
+  CHECK(id.cntlid == host.cntlid);
+  CHECK(std::string(id.subnqn) == nvme::kDiscoveryNqn);
+  CHECK(id.oaes == static_cast<uint32_t>(NVME_CTRL_OAES_DL));
+  CHECK((id.lpa & NVME_CTRL_LPA_EXTENDED) != 0);
+  CHECK((id.sgls & (1 << 2)) != 0);
+  CHECK(id.kas == 1);
+  CHECK(id.nn == 0);
+  CHECK(host.identify(NVME_IDENTIFY_CNS_NS_ACTIVE_LIST).status == NVME_SC_INVALID_FIELD);
+}
+
+TEST_CASE("host identifies namespaces") {
+  World world;
+  Host host(world);
+  host.bring_up();
+  const auto id = host.identify(NVME_IDENTIFY_CNS_NS, 1).as<nvme_id_ns>();
+  CHECK(id.nsze == World::kBlocks);
+  CHECK(id.ncap == World::kBlocks);
+  CHECK(id.nuse == World::kBlocks);
+  CHECK(id.nlbaf == 0);
+  CHECK(id.flbas == 0);
+  CHECK(id.lbaf[0].ds == 9);
+  CHECK(id.lbaf[0].ms == 0);
+  CHECK(id.nmic == 1);
+  CHECK(id.noiob == 256);
+  CHECK(id.nguid[0] == 0x21);
+  CHECK(id.eui64[1] == 0x32);
+  CHECK(host.identify(NVME_IDENTIFY_CNS_NS, 3).as<nvme_id_ns>().lbaf[0].ds == 12);
+}
+
+TEST_CASE("host identifies a namespace that is not there: zeroes; one that cannot be: Invalid Namespace or Format") {
+  World world;
+  Host host(world);
+  host.bring_up();
+  const Answer inactive = host.identify(NVME_IDENTIFY_CNS_NS, 2);
+  CHECK(inactive.ok());
+  CHECK(inactive.data == Bytes(4096));
+  for (const uint32_t nsid : {0u, 1025u, 0xfffffffeu, 0xffffffffu}) {
+    const Answer answer = host.identify(NVME_IDENTIFY_CNS_NS, nsid);
+    CHECK(answer.status == NVME_SC_INVALID_NS);
+    CHECK(answer.do_not_retry);
+  }
+}
+
+TEST_CASE("host lists active namespaces: NSIDs above the command's, ascending") {
+  World world;
+  Host host(world);
+  host.bring_up();
+  const auto from = [&](uint32_t nsid) {
+    return host.identify(NVME_IDENTIFY_CNS_NS_ACTIVE_LIST, nsid).as<nvme_ns_list>();
+  };
+  CHECK(from(0).ns[0] == 1);
+  CHECK(from(0).ns[1] == 3);
+  CHECK(from(0).ns[2] == 0);
+  CHECK(from(1).ns[0] == 3);
+  CHECK(from(3).ns[0] == 0);
+  CHECK(host.identify(NVME_IDENTIFY_CNS_NS_ACTIVE_LIST, 0xfffffffd).ok());
+  CHECK(host.identify(NVME_IDENTIFY_CNS_NS_ACTIVE_LIST, 0xfffffffe).status == NVME_SC_INVALID_NS);
+  CHECK(host.identify(NVME_IDENTIFY_CNS_NS_ACTIVE_LIST, 0xffffffff).status == NVME_SC_INVALID_NS);
+}
+
+TEST_CASE("host reads namespace descriptors: EUI-64, NGUID, UUID and command set, as far as given") {
+  World world;
+  Host host(world);
+  host.bring_up();
+  const Answer answer = host.identify(NVME_IDENTIFY_CNS_NS_DESC_LIST, 1);
+  REQUIRE(answer.ok());
+  const auto byte_at = [&](size_t offset) { return std::to_integer<int>(answer.data[offset]); };
+  CHECK(byte_at(0) == NVME_NIDT_EUI64);
+  CHECK(byte_at(1) == 8);
+  CHECK(byte_at(4) == 0x31);
+  CHECK(byte_at(12) == NVME_NIDT_NGUID);
+  CHECK(byte_at(13) == 16);
+  CHECK(byte_at(16) == 0x21);
+  CHECK(byte_at(32) == NVME_NIDT_UUID);
+  CHECK(byte_at(33) == 16);
+  CHECK(byte_at(36) == 1);
+  CHECK(byte_at(51) == 16);
+  CHECK(byte_at(52) == NVME_NIDT_CSI);
+  CHECK(byte_at(53) == 1);
+  CHECK(byte_at(56) == NVME_CSI_NVM);
+  CHECK(byte_at(57) == 0);  // the end
+
+  const Answer bare = host.identify(NVME_IDENTIFY_CNS_NS_DESC_LIST, 3);
+  CHECK(std::to_integer<int>(bare.data[0]) == NVME_NIDT_CSI);
+  CHECK(host.identify(NVME_IDENTIFY_CNS_NS_DESC_LIST, 2).status == NVME_SC_INVALID_NS);
+}
+
+TEST_CASE("host reads the command set's own structures: nothing special") {
+  World world;
+  Host host(world);
+  host.bring_up();
+  CHECK(host.identify(NVME_IDENTIFY_CNS_CSI_CTRL).data == Bytes(4096));
+  CHECK(host.identify(NVME_IDENTIFY_CNS_CSI_NS, 1).data == Bytes(4096));
+  CHECK(host.identify(NVME_IDENTIFY_CNS_CSI_NS_ACTIVE_LIST).as<nvme_ns_list>().ns[1] == 3);
+  constexpr uint32_t kZoned = uint32_t{NVME_CSI_ZNS} << 24;
+  CHECK(host.identify(NVME_IDENTIFY_CNS_CSI_CTRL, 0, kZoned).status == NVME_SC_INVALID_FIELD);
+  CHECK(host.identify(NVME_IDENTIFY_CNS_CSI_NS, 1, kZoned).status == NVME_SC_INVALID_FIELD);
+  CHECK(host.identify(NVME_IDENTIFY_CNS_CSI_NS_ACTIVE_LIST, 0, kZoned).status == NVME_SC_INVALID_FIELD);
+}
+
+TEST_CASE("host reads the command set independent structure: the namespace is ready and shared") {
+  World world;
+  Host host(world);
+  host.bring_up();
+  const auto id = host.identify(NVME_IDENTIFY_CNS_CSI_INDEPENDENT_ID_NS, 1).as<nvme_id_independent_id_ns>();
+  CHECK(id.nstat == 1);
+  CHECK(id.nmic == 1);
+  CHECK(host.identify(NVME_IDENTIFY_CNS_CSI_INDEPENDENT_ID_NS, 2).data == Bytes(4096));
+}
+
+TEST_CASE("host lists controllers of the subsystem and of a namespace") {
+  World world;
+  Host first(world), second(world);
+  first.bring_up();
+  second.bring_up();
+  const auto all = first.identify(NVME_IDENTIFY_CNS_CTRL_LIST).as<nvme_ctrl_list>();
+  CHECK(all.num == 2);
+  CHECK(all.identifier[0] == 1);
+  CHECK(all.identifier[1] == 2);
+  const auto from = first.identify(NVME_IDENTIFY_CNS_NS_CTRL_LIST, 1, 0, 2).as<nvme_ctrl_list>();
+  CHECK(from.num == 1);
+  CHECK(from.identifier[0] == 2);
+  CHECK(first.identify(NVME_IDENTIFY_CNS_NS_CTRL_LIST, 2).status == NVME_SC_INVALID_NS);
+}
+
+TEST_CASE("host reads the command set combinations: NVM alone") {
+  World world;
+  Host host(world);
+  host.bring_up();
+  CHECK(host.identify(NVME_IDENTIFY_CNS_COMMAND_SET_STRUCTURE, 0, 0, 0xffff).as<uint64_t>() == 1);
+  CHECK(host.identify(NVME_IDENTIFY_CNS_COMMAND_SET_STRUCTURE, 0, 0, 99).status == NVME_SC_INVALID_FIELD);
+}
+
+TEST_CASE("host asks for an unknown structure: Invalid Field at CNS") {
+  World world;
+  Host host(world);
+  host.bring_up();
+  CHECK(host.identify(0x7f).status == NVME_SC_INVALID_FIELD);
+  CHECK(host.controller().errors().entry(0).parm_error_location == 40);
+}
+
+TEST_CASE("host gives less room than a structure takes: Data SGL Length Invalid") {
+  World world;
+  Host host(world);
+  host.bring_up();
+  const Sqe sqe = command(nvme_admin_identify, 0, NVME_IDENTIFY_CNS_CTRL);
+  CHECK(host.admin.send(sqe, Bytes(4095)).status == NVME_SC_SGL_INVALID_DATA);
+  CHECK(host.admin.send(sqe, Bytes(8192)).ok());
+}
+
+}  // namespace
+}  // namespace nvmf::test

@@ -1,0 +1,102 @@
+#include "target/backend/sysfs.h"
+
+#include <doctest/doctest.h>
+
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+
+using namespace nvmf::backend;
+namespace fs = std::filesystem;
+
+namespace {
+
+class FakeSysfs {
+ public:
+  FakeSysfs() {
+    char name[] = "/tmp/nvmf-p2p-sysfs-XXXXXX";
+    REQUIRE(mkdtemp(name) != nullptr);
+    root_ = name;
+  }
+  ~FakeSysfs() { fs::remove_all(root_); }
+  FakeSysfs(const FakeSysfs&) = delete;
+  FakeSysfs& operator=(const FakeSysfs&) = delete;
+
+  void file(const std::string& path, const std::string& text) {
+    fs::create_directories((root_ / path).parent_path());
+    std::ofstream(root_ / path) << text << "\n";
+  }
+  void directory(const std::string& path) { fs::create_directories(root_ / path); }
+  void link(const std::string& path, const std::string& target) {
+    fs::create_directories((root_ / path).parent_path());
+    fs::create_directory_symlink(root_ / target, root_ / path);
+  }
+  std::string path(const std::string& inside) const { return (root_ / inside).string(); }
+  std::string root() const { return root_.string(); }
+
+ private:
+  fs::path root_;
+};
+
+constexpr char kController[] = "devices/pci0000:00/0000:00:1c.0/0000:3b:00.0/nvme/nvme0";
+
+}  // namespace
+
+TEST_CASE("Attributes") {
+  FakeSysfs sysfs;
+  sysfs.file("queue/max_segments", "127");
+  sysfs.file("queue/write_cache", "write back");
+  CHECK(sysfs::read_number(sysfs.path("queue/max_segments")) == 127);
+  CHECK(sysfs::read_text(sysfs.path("queue/write_cache")) == "write back");
+  CHECK(!sysfs::read_number(sysfs.path("queue/write_cache")));
+  CHECK(!sysfs::read_number(sysfs.path("queue/none")));
+}
+
+TEST_CASE("The SSD's PCI address is the last one on the way to it") {
+  FakeSysfs sysfs;
+  sysfs.directory(std::string(kController) + "/ng0n1");
+  sysfs.link("class/nvme-generic/ng0n1", std::string(kController) + "/ng0n1");
+  CHECK(sysfs::pci_address(sysfs.path("class/nvme-generic/ng0n1")) == "0000:3b:00.0");
+  CHECK(!sysfs::pci_address(sysfs.path("class/nvme-generic/ng1n1")));
+}
+
+TEST_CASE("A multipath namespace has its subsystem's one controller's address") {
+  FakeSysfs sysfs;
+  const std::string subsystem = "devices/virtual/nvme-subsystem/nvme-subsys0";
+  sysfs.directory(subsystem + "/ng0n1");
+  sysfs.file(std::string(kController) + "/address", "0000:3b:00.0");
+  sysfs.link(subsystem + "/nvme0", kController);
+  CHECK(sysfs::pci_address(sysfs.path(subsystem + "/ng0n1")) == "0000:3b:00.0");
+
+  SUBCASE("but none with two controllers") {
+    const std::string other = "devices/pci0000:80/0000:80:01.0/nvme/nvme1";
+    sysfs.file(other + "/address", "0000:80:01.0");
+    sysfs.link(subsystem + "/nvme1", other);
+    CHECK(!sysfs::pci_address(sysfs.path(subsystem + "/ng0n1")));
+  }
+}
+
+TEST_CASE("A fabrics controller's address is not one on PCI") {
+  FakeSysfs sysfs;
+  const std::string controller = "devices/virtual/nvme-fabrics/ctl/nvme0";
+  sysfs.directory(controller + "/ng0n1");
+  sysfs.file(controller + "/address", "traddr=192.0.2.1,trsvcid=4420");
+  CHECK(!sysfs::pci_address(sysfs.path(controller + "/ng0n1")));
+}
+
+TEST_CASE("The request queue of a disk, a partition and a generic device") {
+  FakeSysfs sysfs;
+  const std::string disk = std::string(kController) + "/nvme0n1";
+  sysfs.directory(disk + "/queue");
+  sysfs.directory(disk + "/nvme0n1p1");
+  sysfs.link("dev/block/259:0", disk);
+  sysfs.link("dev/block/259:1", disk + "/nvme0n1p1");
+  sysfs.link("class/block/nvme0n1", disk);
+  const std::string queue = sysfs.path(disk + "/queue");
+  CHECK(sysfs::block_queue(259, 0, sysfs.root()) == queue);
+  CHECK(sysfs::block_queue(259, 1, sysfs.root()) == queue);
+  CHECK(!sysfs::block_queue(1, 1, sysfs.root()));
+  CHECK(sysfs::disk_of_generic("ng0n1", sysfs.root()) == sysfs.path("class/block/nvme0n1"));
+  CHECK(!sysfs::disk_of_generic("ng1n1", sysfs.root()));
+  CHECK(!sysfs::disk_of_generic("null", sysfs.root()));
+}
