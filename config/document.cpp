@@ -100,8 +100,7 @@ class TreeBuilder {
   bool too_deep() {
     fault_ = SyntaxFault{skip_separators(text_, end_),
                          "nested deeper than " + std::to_string(kMaxDepth) + " objects and arrays",
-                         "no key of this file is that deep",
-                         {}};
+                         "no key of this file is that deep"};
     return false;
   }
 

@@ -48,8 +48,12 @@ std::string on_ssd(const std::string& bdf, const std::string& what) {
 }
 
 [[noreturn]] void cannot_map(const std::string& bdf, size_t length_bytes, int error) {
+  if (length_bytes == 0)
+    throw PeerMemoryError(error, on_ssd(bdf,
+                                        "all of it is taken, by another target or the SSD's submission queues: stop "
+                                        "the other, or load the nvme module with use_cmb_sqes=0"));
   std::string what = "cannot map " + std::to_string(length_bytes) + " bytes";
-  if (error == ENOMEM) what += "; others hold it (another target, the kernel's nvmet): ask for less, or stop them";
+  if (error == ENOMEM) what += "; others hold them (another target, the kernel's nvmet): ask for less, or stop them";
   throw PeerMemoryError(error, on_ssd(bdf, what));
 }
 
@@ -88,6 +92,7 @@ std::optional<PeerMemory> read_peer_memory(const Sysfs& sysfs, const std::string
   memory.available_bytes = sysfs.number(folder + "/available").value_or(0);
   memory.published = sysfs.number(folder + "/published").value_or(0) == 1;
   memory.mappable = sysfs.exists(folder + "/allocate");
+  memory.permitted = sysfs.may_open(folder + "/allocate");
   return memory;
 }
 

@@ -30,6 +30,7 @@ struct PeerMemory {
   uint64_t available_bytes = 0;  // not lent to anyone
   bool published = false;        // the driver found it fit for data (CMBSZ has RDS and WDS)
   bool mappable = false;         // the file "allocate" is there: Linux 6.2
+  bool permitted = false;        // to this process
 };
 // None when the PCI device has no peer memory.
 std::optional<PeerMemory> read_peer_memory(const Sysfs& sysfs, const std::string& bdf);

@@ -47,8 +47,8 @@ void examine_hidden_cmb(const NvmeController& ssd, Diagnosis& diagnosis) {
                                                : "reads and writes"));
   diagnosis.no(
       ssd.name + " has a controller memory buffer of " + std::to_string(ssd.cmb->size_bytes) +
-          " bytes, but the kernel does not offer it: it is not aligned to 2 MiB, or the kernel was built without "
-          "CONFIG_PCI_P2PDMA",
+          " bytes, but the kernel does not offer it: it is smaller than 2 MiB or not aligned to it, or the kernel was "
+          "built without CONFIG_PCI_P2PDMA",
       "look at the kernel's log: dmesg | grep -i -e p2p -e cmb");
 }
 
@@ -61,6 +61,10 @@ void examine_ssd(const NvmeController& ssd, Diagnosis& diagnosis) {
   if (!ssd.peer_memory->mappable)
     return diagnosis.no("this kernel does not lend controller memory buffers to processes",
                         "install Linux 6.17 or newer");
+  if (!ssd.peer_memory->permitted)
+    diagnosis.no(
+        "this user may not use " + ssd.name + "'s controller memory buffer",
+        "run as root, or give the user's group access to /sys/bus/pci/devices/" + ssd.bdf + "/p2pmem/allocate");
   if (ssd.peer_memory->available_bytes == 0)
     diagnosis.no("all of " + ssd.name +
                      "'s controller memory buffer is taken, by a running target or by submission "

@@ -44,7 +44,7 @@ class Page {
 std::string size_text(uint64_t bytes) {
   constexpr std::array<const char*, 5> kUnits = {"bytes", "KiB", "MiB", "GiB", "TiB"};
   size_t unit = 0;
-  while (unit + 1 < kUnits.size() && bytes >= 1024 && (bytes % 1024 == 0 || bytes >= 10 * 1024)) {
+  while (unit + 1 < kUnits.size() && bytes >= 1024 && (bytes % 1024 == 0 || bytes >= uint64_t{10} * 1024)) {
     bytes /= 1024;
     ++unit;
   }

@@ -60,7 +60,7 @@ NvmeController read_controller(const Sysfs& sysfs, const std::string& name) {
   const std::string device = std::filesystem::path(sysfs.resolve(folder + "/device")).filename().string();
   if (is_bdf(device)) controller.bdf = device;
   for (const std::string& entry : sysfs.list(folder))
-    if (entry.starts_with("nvme") && sysfs.exists(folder + "/" + entry + "/nsid"))
+    if (entry.starts_with("nvme") && sysfs.exists((folder + "/").append(entry).append("/nsid")))
       controller.namespaces.push_back(read_namespace(sysfs, folder, entry));
   controller.cmb = read_registers(sysfs, folder);
   if (!controller.bdf.empty()) controller.peer_memory = read_peer_memory(sysfs, controller.bdf);

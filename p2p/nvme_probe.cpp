@@ -126,9 +126,4 @@ SsdProbe::Comparison NvmeProbe::compare_from_cmb(uint64_t slba, uint64_t cmb_off
   return Comparison::Failed;
 }
 
-std::string NvmeProbe::try_long_passthrough(uint32_t length_bytes) {
-  const int result = transfer(nvme_cmd_read, 0, range_start_, std::min(length_bytes, max_transfer_bytes_));
-  return result == 0 ? std::string() : why(result);
-}
-
 }  // namespace nvmf::p2p

@@ -32,10 +32,6 @@ class NvmeProbe final : public SsdProbe {
   std::string read_into_cmb(uint64_t slba, uint64_t cmb_offset, uint32_t length_bytes) override;
   Comparison compare_from_cmb(uint64_t slba, uint64_t cmb_offset, uint32_t length_bytes, std::string& error) override;
 
-  // Whether the SSD takes passthrough commands of more than one page with their data in the CMB. Where it does not,
-  // peer-to-peer needs the block device. Empty, or what the SSD said. Overwrites the first `length_bytes` of the range.
-  std::string try_long_passthrough(uint32_t length_bytes);
-
  private:
   void identify_namespace();
   void identify_controller();

@@ -16,8 +16,9 @@ const std::string kClass = "/sys/class/infiniband/";
 std::string last_part(const std::string& path) { return std::filesystem::path(path).filename().string(); }
 
 std::string netdev_of_port(const Sysfs& sysfs, const std::string& folder) {
-  for (const std::string& index : sysfs.list(folder + "/gid_attrs/ndevs")) {
-    const std::string name = sysfs.text(folder + "/gid_attrs/ndevs/" + index);
+  const std::string ndevs = folder + "/gid_attrs/ndevs/";
+  for (const std::string& index : sysfs.list(ndevs)) {
+    std::string name = sysfs.text(ndevs + index);
     if (!name.empty()) return name;
   }
   return {};
@@ -54,8 +55,9 @@ RdmaDevice read_device(const Sysfs& sysfs, const std::string& name) {
   device.driver =
       device.software() ? software_driver(sysfs, folder) : last_part(sysfs.resolve(folder + "/device/driver"));
   device.verbs = verbs_of(sysfs, name);
-  for (const std::string& number : sysfs.list(folder + "/ports")) {
-    RdmaPort port = read_port(sysfs, folder + "/ports/" + number, number);
+  const std::string ports = folder + "/ports/";
+  for (const std::string& number : sysfs.list(ports)) {
+    RdmaPort port = read_port(sysfs, ports + number, number);
     if (port.netdev.empty() && device.software()) port.netdev = sysfs.text(folder + "/parent");
     port.netdev_mtu = static_cast<uint32_t>(sysfs.number("/sys/class/net/" + port.netdev + "/mtu").value_or(0));
     device.ports.push_back(port);

@@ -104,7 +104,7 @@ Answer Confirmation::host_writes_at(uint64_t area, const MediaSample& sample) {
 template <class Ask>
 Answer ask_on_still_media(SsdProbe& ssd, MediaSample& sample, Ask&& ask) {
   for (int attempt = 0; attempt < kAttempts; ++attempt) {
-    const Answer answer = ask();
+    Answer answer = ask();
     if (answer.word != SsdWord::Contradicts || unchanged(ssd, sample)) return answer;
     const std::string error = ssd.read(sample.slba, sample.bytes);
     if (!error.empty()) return {SsdWord::Silent, "the SSD could not be read: " + error};

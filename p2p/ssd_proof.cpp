@@ -35,7 +35,7 @@ class SsdProof {
 
   // What the CMB holds where the transfer takes place, after the SSD has filled it.
   std::span<const std::byte> content(const Transfer& transfer) const {
-    return std::span(sample_.bytes).subspan(transfer.cmb_offset, transfer.length);
+    return std::span(sample_.bytes).subspan(transfer.cmb_offset - place_, transfer.length);
   }
 
   SsdProbe& ssd_;
@@ -43,7 +43,8 @@ class SsdProof {
   const MediaSample& sample_;
   uint64_t seed_;
   std::vector<std::byte> work_;
-  uint32_t neighbourhood_ = 0;  // bytes, from the start of the range and of the sample
+  uint32_t neighbourhood_ = 0;  // bytes, from `place_` in the range and from the start of the sample
+  uint64_t place_ = 0;          // neighbourhoods take turns at both ends of the range
 };
 
 Trust SsdProof::direction(Direction direction, uint32_t path_mtu, uint32_t max_transfer_bytes) {
@@ -59,9 +60,10 @@ Trust SsdProof::direction(Direction direction, uint32_t path_mtu, uint32_t max_t
 std::string SsdProof::all_right(const std::vector<TransferCase>& cases, Direction direction, uint32_t path_mtu) {
   for (const TransferCase& one : cases) {
     neighbourhood_ = neighbourhood_bytes(one);
-    const Transfer transfer{direction, path_mtu, kGuardBytes + one.offset_in_page, kGuardBytes + one.dram_skew,
+    place_ = place_ == 0 ? engine_.cmb_bytes() - neighbourhood_ : 0;
+    const Transfer transfer{direction, path_mtu, place_ + kGuardBytes + one.offset_in_page, kGuardBytes + one.dram_skew,
                             one.length};
-    std::string wrong = ssd_.read_into_cmb(sample_.slba, 0, neighbourhood_);
+    std::string wrong = ssd_.read_into_cmb(sample_.slba, place_, neighbourhood_);
     if (!wrong.empty()) return "the SSD cannot read into its CMB: " + wrong;
     wrong = direction == Direction::HostReads ? host_reads(transfer) : host_writes(transfer);
     if (!wrong.empty()) return describe(direction, path_mtu, one) + ": " + wrong;
@@ -75,7 +77,7 @@ std::string SsdProof::host_reads(const Transfer& transfer) {
   std::vector<std::byte> expected(dram.begin(), dram.end());
   const auto right = content(transfer);
   std::copy(right.begin(), right.end(), expected.begin() + static_cast<ptrdiff_t>(transfer.dram_offset));
-  const std::string error = engine_.copy(transfer);
+  std::string error = engine_.copy(transfer);
   if (!error.empty()) return error;
   const Mismatch mismatch = compare(dram, expected);
   return mismatch ? to_string(mismatch, transfer.dram_offset, transfer.length) : std::string();
@@ -88,7 +90,7 @@ std::string SsdProof::write(const Transfer& transfer, std::span<const std::byte>
 
 std::string SsdProof::expect(SsdProbe::Comparison expected, uint64_t offset, uint32_t length) {
   std::string error;
-  const auto found = ssd_.compare_from_cmb(sample_.slba + offset / ssd_.block_bytes(), offset, length, error);
+  const auto found = ssd_.compare_from_cmb(sample_.slba + offset / ssd_.block_bytes(), place_ + offset, length, error);
   if (found == expected) return {};
   if (found == SsdProbe::Comparison::Failed) return "the SSD cannot compare from its CMB: " + error;
   return found == SsdProbe::Comparison::Equal ? "the SSD does not see what the RNIC wrote"
@@ -101,7 +103,7 @@ std::string SsdProof::write_altered(const Transfer& transfer, uint32_t piece) {
   const auto altered = std::span(work_).first(right.size());
   std::vector<Comparison> expected(neighbourhood_ / ssd_.block_bytes(), Comparison::Equal);
   for (size_t i = 0; i < right.size(); ++i) {
-    const uint64_t place = transfer.cmb_offset + i;
+    const uint64_t place = transfer.cmb_offset - place_ + i;
     const bool alter = place % ssd_.block_bytes() / kPieceBytes == piece;
     altered[i] = alter ? ~right[i] : right[i];
     if (alter) expected[place / ssd_.block_bytes()] = Comparison::Different;
@@ -120,7 +122,7 @@ std::string SsdProof::host_writes(const Transfer& transfer) {
 }
 
 std::string SsdProof::restore(const Transfer& transfer) {
-  const std::string error = write(transfer, content(transfer));
+  std::string error = write(transfer, content(transfer));
   return error.empty() ? expect(SsdProbe::Comparison::Equal, 0, neighbourhood_) : error;
 }
 

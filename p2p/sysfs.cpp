@@ -99,7 +99,7 @@ std::string Sysfs::resolve(const std::string& path) const {
   std::error_code error;
   const fs::path real = fs::canonical(where(path), error);
   if (error) return {};
-  return "/" + real.lexically_relative(root_).string();
+  return (fs::path("/") / real.lexically_relative(root_)).string();
 }
 
 KernelVersion read_kernel_version(const Sysfs& sysfs) {

@@ -50,7 +50,8 @@ BlockDevice::BlockDevice(const DeviceSpec& spec) {
   struct stat status {};
   if (stat(spec.path.c_str(), &status) != 0) throw_errno(errno, spec.path, "cannot open");
   if (!S_ISBLK(status.st_mode)) refuse(spec.path, "is not a block device");
-  file_ = open_file(spec.path, O_RDWR | O_DIRECT | O_EXCL);
+  file_ = open_alone(spec.path, O_RDWR | O_DIRECT);
+  ignore_access_time(file_);
 
   const uint32_t block_bytes = logical_block_bytes(file_.get(), spec.path);
   info_.lba_shift = static_cast<uint8_t>(std::countr_zero(block_bytes));
@@ -102,6 +103,7 @@ FileDevice::FileDevice(const DeviceSpec& spec) : file_(open_file(spec.path, O_RD
   info_.volatile_write_cache = true;
   info_.description = "file " + spec.path;
   choose_direct_or_buffered(spec);
+  ignore_access_time(file_);
   geometry_ = {.lba_shift = info_.lba_shift, .flush_needed = true};
   probe_fallocate(spec.path);
 }

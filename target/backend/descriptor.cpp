@@ -40,6 +40,27 @@ Descriptor open_file(const std::string& path, int flags) {
   return file;
 }
 
+Descriptor try_open_alone(const std::string& path, int flags, int& error) {
+  constexpr int kTries = 100;
+  constexpr useconds_t kPauseUs = 10'000;
+  for (int i = 0; i < kTries; ++i) {
+    Descriptor file(open(path.c_str(), flags | O_EXCL | O_CLOEXEC));
+    error = file.is_open() ? 0 : errno;
+    if (error != EBUSY) return file;
+    usleep(kPauseUs);
+  }
+  return Descriptor();
+}
+
+Descriptor open_alone(const std::string& path, int flags) {
+  int error = 0;
+  Descriptor file = try_open_alone(path, flags, error);
+  if (error != 0) throw_errno(error, path, "cannot open");
+  return file;
+}
+
+void ignore_access_time(const Descriptor& file) { fcntl(file.get(), F_SETFL, fcntl(file.get(), F_GETFL) | O_NOATIME); }
+
 void throw_errno(int error, const std::string& path, const std::string& what) {
   const char* const advice = remedy(error);
   const std::string message = path + ": " + what + (advice != nullptr ? std::string(", ") + advice : std::string());

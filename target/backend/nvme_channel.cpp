@@ -118,7 +118,7 @@ bool NvmeChannel::queue(const core::Io& io, const nvme_uring_cmd& command, uint6
   io_uring_prep_rw(IORING_OP_URING_CMD, sqe, file_.fd, nullptr, 0, 0);
   sqe->cmd_op = NVME_URING_CMD_IO;
   sqe->flags = file_.sqe_flags;
-  if (io.data.fixed_index >= 0 && command.data_len != 0) {
+  if (io.data.fixed_index >= 0 && command.data_len != 0 && geometry_.takes_registered_memory) {
     sqe->uring_cmd_flags = IORING_URING_CMD_FIXED;
     sqe->buf_index = static_cast<uint16_t>(io.data.fixed_index);
   }

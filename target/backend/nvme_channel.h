@@ -21,8 +21,9 @@ struct NvmeGeometry {
   uint32_t max_scattered_bytes = 128u << 10;   // of any other, where every page may be a segment of its own
   uint32_t max_write_zeroes_blocks = 65536;
   uint32_t max_ranges = 256;  // of one Dataset Management command
-  // Transfers of more of a CMB than this go through the block layer (cmb_lists.h).
+  // Of a CMB; longer transfers go through the block layer. See passthrough_limits.h for these two.
   uint32_t max_cmb_passthrough_bytes = UINT32_MAX;
+  bool takes_registered_memory = true;
 };
 
 class NvmeChannel final : public core::IoChannel {

@@ -10,16 +10,14 @@
 #include <filesystem>
 
 #include "target/backend/block_channel.h"
-#include "target/backend/cmb_lists.h"
 #include "target/backend/nvme_identify.h"
+#include "target/backend/passthrough_limits.h"
 #include "target/backend/sysfs.h"
 
 namespace nvmf::backend {
 namespace {
 
 constexpr uint32_t kPage = 4096;
-constexpr uint64_t kUnknownTransferBytes = 128u << 10;  // what every SSD in use takes
-constexpr uint64_t kLargestTransferBytes = 64u << 20;   // far beyond any command's
 
 uint32_t namespace_id(int fd, const std::string& path) {
   const int nsid = ioctl(fd, NVME_IOCTL_ID);
@@ -35,22 +33,7 @@ void check_is_generic_device(const std::string& path) {
     refuse(path, "is not a character device: NVMe passthrough needs the generic device, /dev/ngXnY");
 }
 
-uint32_t whole_pages(uint64_t bytes) {
-  return static_cast<uint32_t>(std::clamp<uint64_t>(bytes / kPage * kPage, kPage, kLargestTransferBytes));
-}
-
 }  // namespace
-
-// A buffer that starts inside a page touches one page more than its length has.
-TransferLimits transfer_limits(const QueueLimits& queue, std::optional<uint64_t> mdts_bytes) {
-  uint64_t contiguous = mdts_bytes.value_or(kLargestTransferBytes);
-  if (queue.max_hw_sectors_kb != 0)
-    contiguous = std::min(contiguous, queue.max_hw_sectors_kb << 10);
-  else
-    contiguous = std::min(contiguous, kUnknownTransferBytes);
-  const uint64_t segments = queue.max_segments == 0 ? kUnknownTransferBytes / kPage : queue.max_segments;
-  return {whole_pages(contiguous), whole_pages(std::min(contiguous, (segments - 1) * kPage))};
-}
 
 NvmeDevice::NvmeDevice(const DeviceSpec& spec) {
   check_is_generic_device(spec.path);
@@ -70,7 +53,7 @@ NvmeDevice::NvmeDevice(const DeviceSpec& spec) {
   read_limits(disk, max_transfer_bytes(identity.controller));
   drop_untrusted_identifiers(disk);
   info_.pci_address = sysfs::pci_address(std::string(sysfs::kRoot) + "/class/nvme-generic/" + name);
-  choose_path_for_cmb();
+  try_passthrough();
   info_.description = "SSD " + info_.model + ", serial " + info_.serial + ", namespace " +
                       std::to_string(geometry_.nsid) + ", " + spec.path +
                       (info_.pci_address ? ", PCI " + *info_.pci_address : std::string());
@@ -78,8 +61,10 @@ NvmeDevice::NvmeDevice(const DeviceSpec& spec) {
 
 void NvmeDevice::claim_disk(const std::string& path, const std::string& name) {
   const std::string disk = "/dev/nvme" + name.substr(std::min<size_t>(2, name.size()));
-  disk_ = Descriptor(open(disk.c_str(), O_RDWR | O_DIRECT | O_EXCL | O_CLOEXEC));
-  if (!disk_.is_open() && errno == EBUSY) throw_errno(EBUSY, path, "cannot be served because " + disk + " is in use");
+  int error = 0;
+  disk_ = try_open_alone(disk, O_RDWR | O_DIRECT, error);
+  if (error == 0) ignore_access_time(disk_);
+  if (error == EBUSY) throw_errno(EBUSY, path, "cannot take " + disk + " for itself");
 }
 
 void NvmeDevice::read_limits(const std::string& disk, std::optional<uint64_t> mdts_bytes) {
@@ -110,14 +95,11 @@ void NvmeDevice::drop_untrusted_identifiers(const std::string& disk) {
   if (!shown("eui")) info_.eui64 = {};
 }
 
-void NvmeDevice::choose_path_for_cmb() {
-  if (!info_.pci_address || !disk_.is_open()) return;
-  if (!refuses_lists_for_cmb(file_.get(), geometry_.nsid, info_.lba_shift, *info_.pci_address)) return;
+void NvmeDevice::try_passthrough() {
+  const PassthroughSubject subject{file_.get(), geometry_.nsid, info_.lba_shift};
+  geometry_.takes_registered_memory = takes_registered_memory(subject);
+  if (!disk_.is_open() || (info_.pci_address && takes_lists_for_cmb(subject, *info_.pci_address))) return;
   geometry_.max_cmb_passthrough_bytes = kPage;
-  info_.notes.push_back(
-      "SSD " + info_.serial +
-      ": it takes no scatter-gather lists for its controller memory buffer, so transfers of more than "
-      "a page of it go through the block layer");
 }
 
 std::unique_ptr<core::IoChannel> NvmeDevice::open_channel(UringEngine& engine) {

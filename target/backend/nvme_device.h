@@ -11,19 +11,6 @@
 
 namespace nvmf::backend {
 
-// The kernel's limits on passthrough commands as the queue's sysfs attributes give them; 0: not known.
-struct QueueLimits {
-  uint64_t max_hw_sectors_kb = 0;
-  uint64_t max_segments = 0;
-};
-
-// The most that one command may carry: of contiguous memory, and of memory of which every page is a segment.
-struct TransferLimits {
-  uint32_t contiguous_bytes;
-  uint32_t scattered_bytes;
-};
-TransferLimits transfer_limits(const QueueLimits& queue, std::optional<uint64_t> mdts_bytes);
-
 class NvmeDevice final : public Device {
  public:
   explicit NvmeDevice(const DeviceSpec& spec);
@@ -33,7 +20,7 @@ class NvmeDevice final : public Device {
   void claim_disk(const std::string& path, const std::string& name);
   void read_limits(const std::string& disk, std::optional<uint64_t> mdts_bytes);
   void drop_untrusted_identifiers(const std::string& disk);
-  void choose_path_for_cmb();
+  void try_passthrough();
 
   Descriptor file_;
   Descriptor disk_;  // the same namespace as a block device: held so that nobody mounts it

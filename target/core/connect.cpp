@@ -4,6 +4,7 @@
 #include "target/core/command.h"
 #include "target/core/controller.h"
 #include "target/core/fabrics.h"
+#include "target/core/limits.h"
 #include "target/core/queue.h"
 #include "target/core/subsystem.h"
 #include "target/core/target.h"
@@ -35,15 +36,14 @@ Status invalid_in_data(Request& request, size_t offset) {
 // An NQN in Connect data: terminated within its 256 bytes. Empty when it is not, or is too long.
 template <size_t size>
 std::string nqn_from(const char (&field)[size]) {
-  constexpr size_t kMaxNqnLength = 223;
   const size_t length = strnlen(field, size);
-  return length <= kMaxNqnLength ? std::string(field, length) : std::string();
+  return length <= limits::kMaxNqnLength ? std::string(field, length) : std::string();
 }
 
 // A Connect on the control thread: what the host asks for, and why it is refused.
-class Connection {
+class ConnectAttempt {
  public:
-  explicit Connection(Request& request) : request_(request), queue_(*request.queue) {
+  explicit ConnectAttempt(Request& request) : request_(request), queue_(*request.queue) {
     std::memcpy(&data_, request.data.address, sizeof(data_));
     host_.nqn = nqn_from(data_.hostnqn);
     std::memcpy(host_.id.data(), data_.hostid, host_.id.size());
@@ -158,7 +158,7 @@ void finish_connect(Message& message) {
 
 void connect_on_control(Message& message) {
   Request& request = request_of(message);
-  request.cqe.status = Connection(request).make().value();
+  request.cqe.status = ConnectAttempt(request).make().value();
   hop_back(request, finish_connect);
 }
 

@@ -27,7 +27,7 @@ Controller::Controller(Subsystem& subsystem, uint16_t cntlid, HostIdentity host,
       port_id_(admin_queue.link->port_id()),
       peer_(admin_queue.link->peer()),
       properties_(subsystem.target().options().max_queue_depth, type_ == kIoController),
-      admin_queue_(&admin_queue),
+      admin_queue_(admin_queue),
       granted_io_queues_(type_ == kIoController ? subsystem.target().options().max_io_queues : 0),
       io_queues_(granted_io_queues_),
       events_(events_of(type_)),
@@ -54,7 +54,7 @@ void Controller::write_cc(uint32_t cc) {
     case Properties::Action::Reset:
       set_ready(false);
       events_.reset(NVME_SC_ABORT_QUEUE);
-      disconnect_io_queues("the host has reset the controller");
+      delete_io_queues("the host has reset the controller");
       return;
     case Properties::Action::Fail:
       set_ready(false);
@@ -83,18 +83,16 @@ void Controller::add_io_queue(Queue& queue) {
   queue.ready.store(ready(), std::memory_order_relaxed);
 }
 
-void Controller::remove_queue(Queue& queue) {
+void Controller::remove_io_queue(Queue& queue) {
   errors_.collect(queue.errors);
   queue.controller = nullptr;
   queue.ready.store(false, std::memory_order_relaxed);
-  if (&queue != admin_queue_) {
-    io_queues_[queue.qid - 1] = nullptr;
-    return;
-  }
-  admin_queue_ = nullptr;
-  keep_alive_.stop();
-  set_ready(false);
-  disconnect_io_queues("the admin queue has closed");
+  io_queues_[queue.qid - 1] = nullptr;
+}
+
+void Controller::close() {
+  delete_io_queues("the admin queue has closed");
+  admin_queue_.controller = nullptr;
 }
 
 ErrorLog& Controller::collect_errors() {
@@ -132,7 +130,7 @@ void Controller::namespace_changed(uint32_t nsid) {
 // disconnect() returns at once and calls nothing of ours back, so the list does not change under the loop.
 template <typename Action>
 void Controller::for_each_queue(Action action) {
-  if (admin_queue_ != nullptr) action(*admin_queue_);
+  action(admin_queue_);
   for (Queue* queue : io_queues_) {
     if (queue != nullptr) action(*queue);
   }
@@ -142,9 +140,12 @@ void Controller::set_ready(bool ready) {
   for_each_queue([&](Queue& queue) { queue.ready.store(ready, std::memory_order_relaxed); });
 }
 
-void Controller::disconnect_io_queues(const std::string& reason) {
+// The host may connect queues of the same identifiers again while the connections of these are still closing.
+void Controller::delete_io_queues(const std::string& reason) {
   for (Queue* queue : io_queues_) {
-    if (queue != nullptr) queue->link->disconnect(reason);
+    if (queue == nullptr) continue;
+    queue->link->disconnect(reason);
+    remove_io_queue(*queue);
   }
 }
 

@@ -1,5 +1,5 @@
-// A controller: the association of one host with one subsystem, from the admin queue's Connect until its last queue has
-// closed. NVMe Base 2.0, sections 3.1, 3.3 and 3.5 to 3.7. Control thread only.
+// A controller: the association of one host with one subsystem, from the admin queue's Connect until that queue closes.
+// NVMe Base 2.0, sections 3.1, 3.3 and 3.5 to 3.7. Control thread only.
 #pragma once
 
 #include <array>
@@ -29,7 +29,7 @@ struct HostIdentity {
 
 class Controller {
  public:
-  // `kato_ms` as in Connect. The admin queue outlives the controller or is told to it with remove_queue().
+  // `kato_ms` as in Connect. Before the admin queue goes, close() must be called.
   Controller(Subsystem& subsystem, uint16_t cntlid, HostIdentity host, Queue& admin_queue, uint32_t kato_ms);
   Controller(const Controller&) = delete;
   Controller& operator=(const Controller&) = delete;
@@ -50,16 +50,16 @@ class Controller {
   // Fatal: CSTS.CFS, and every queue is disconnected for `reason`.
   void fail(const std::string& reason);
 
-  Queue* admin_queue() const { return admin_queue_; }
   // I/O queue identifiers run from 1 to this: Number of Queues.
   uint16_t granted_io_queues() const { return granted_io_queues_; }
   void grant_io_queues(uint16_t count) { granted_io_queues_ = count; }
   unsigned io_queue_count() const;
   bool has_io_queue(uint16_t qid) const;
   void add_io_queue(Queue& queue);
-  // The queue has closed or was disconnected by its host. The admin queue takes all others with it.
-  void remove_queue(Queue& queue);
-  bool has_queues() const { return admin_queue_ != nullptr || io_queue_count() > 0; }
+  // The queue has closed, or its host has disconnected it.
+  void remove_io_queue(Queue& queue);
+  // The admin queue has closed: the I/O queues are disconnected, and no queue knows of the controller any more.
+  void close();
 
   AsyncEvents& events() { return events_; }
   ErrorLog& errors() { return errors_; }
@@ -81,7 +81,7 @@ class Controller {
   template <typename Action>
   void for_each_queue(Action action);
   void set_ready(bool ready);
-  void disconnect_io_queues(const std::string& reason);
+  void delete_io_queues(const std::string& reason);
 
   Subsystem& subsystem_;
   ControllerTypes type_;
@@ -90,7 +90,7 @@ class Controller {
   uint16_t port_id_;
   std::string peer_;
   Properties properties_;
-  Queue* admin_queue_;
+  Queue& admin_queue_;
   uint16_t granted_io_queues_;
   std::vector<Queue*> io_queues_;  // by QID - 1, null where there is none
   AsyncEvents events_;

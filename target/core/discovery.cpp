@@ -1,6 +1,7 @@
 // Discovery log page: NVMe Base 2.0, section 5.16.1.23.
 #include <cstring>
 
+#include "target/core/ascii.h"
 #include "target/core/controller.h"
 #include "target/core/limits.h"
 #include "target/core/log_page.h"
@@ -15,13 +16,6 @@ static_assert(sizeof(nvmf_discovery_log) == 1024 && sizeof(nvmf_disc_log_entry) 
 
 constexpr uint16_t kDynamicController = 0xffff;
 
-// Transport address fields are ASCII padded with spaces, not zeroes.
-template <size_t size>
-void set_text(char (&field)[size], const std::string& text) {
-  std::memset(field, ' ', size);
-  std::memcpy(field, text.data(), text.size() < size ? text.size() : size);
-}
-
 nvmf_disc_log_entry make_entry(const Subsystem& subsystem, const Port& port) {
   nvmf_disc_log_entry entry{};
   entry.trtype = NVMF_TRTYPE_RDMA;
@@ -33,8 +27,8 @@ nvmf_disc_log_entry make_entry(const Subsystem& subsystem, const Port& port) {
   entry.asqsz = limits::kAdminQueueDepth;
   // Every port leads to the same discovery subsystem, which keeps connections and reports changes.
   if (subsystem.is_discovery()) entry.eflags = NVMF_DISC_EFLAGS_EPCSD | NVMF_DISC_EFLAGS_DUPRETINFO;
-  set_text(entry.trsvcid, std::to_string(port.service));
-  set_text(entry.traddr, port.address);
+  set_ascii(entry.trsvcid, std::to_string(port.service));
+  set_ascii(entry.traddr, port.address);
   std::memcpy(entry.subnqn, subsystem.nqn().data(), subsystem.nqn().size());
   entry.tsas.rdma.qptype = NVMF_RDMA_QPTYPE_CONNECTED;
   entry.tsas.rdma.prtype = NVMF_RDMA_PRTYPE_NOT_SPECIFIED;

@@ -3,6 +3,7 @@
 #include <bit>
 #include <cstring>
 
+#include "target/core/ascii.h"
 #include "target/core/command.h"
 #include "target/core/controller.h"
 #include "target/core/error_log.h"
@@ -30,13 +31,6 @@ uint8_t cns_of(const Request& request) { return static_cast<uint8_t>(request.sqe
 uint16_t cntid_of(const Request& request) { return static_cast<uint16_t>(request.sqe->cdw10 >> 16); }
 uint8_t csi_of(const Request& request) { return static_cast<uint8_t>(request.sqe->cdw11 >> 24); }
 
-// ASCII fields are padded with spaces.
-template <size_t size>
-void set_text(char (&field)[size], const std::string& text) {
-  std::memset(field, ' ', size);
-  std::memcpy(field, text.data(), std::min(text.size(), size));
-}
-
 // Bits of ONCS that depend on what the namespaces' backends can do.
 uint16_t optional_commands(const Subsystem& subsystem) {
   const auto& namespaces = subsystem.namespaces();
@@ -61,9 +55,9 @@ void fill_common(const Request& request, nvme_id_ctrl& id) {
   const Controller& controller = controller_of(request);
   const Subsystem& subsystem = controller.subsystem();
   const TargetOptions& options = options_of(request);
-  set_text(id.sn, subsystem.options().serial);
-  set_text(id.mn, subsystem.options().model);
-  set_text(id.fr, NVMF_P2P_VERSION);
+  set_ascii(id.sn, subsystem.options().serial);
+  set_ascii(id.mn, subsystem.options().model);
+  set_ascii(id.fr, NVMF_P2P_VERSION);
   id.mdts = static_cast<uint8_t>(std::bit_width(options.max_transfer_bytes / limits::kPageBytes) - 1);
   id.cntlid = controller.cntlid();
   id.ver = Properties::kVersion;

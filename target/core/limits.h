@@ -1,6 +1,7 @@
 // Every bound of the target, in one place, with the relations between them.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 
 namespace nvmf::core::limits {
@@ -10,17 +11,18 @@ inline constexpr uint32_t kCqeBytes = 16;
 inline constexpr uint32_t kPageBytes = 4096;
 
 inline constexpr uint32_t kMaxInCapsuleBytes = 16384;
-inline constexpr uint16_t kAdminQueueDepth = 32;      // entries; NVMe-oF requires at least 32
-inline constexpr uint16_t kMaxQueueDepth = 1024;      // entries, CAP.MQES + 1
-inline constexpr uint16_t kMaxIoQueues = 1024;        // per controller
+inline constexpr uint16_t kAdminQueueDepth = 32;         // entries; NVMe-oF requires at least 32
+inline constexpr uint16_t kMaxQueueDepth = 1024;         // entries, CAP.MQES + 1
+inline constexpr uint16_t kMaxIoQueues = 1024;           // per controller
 inline constexpr uint32_t kMaxTransferBytes = 2u << 20;  // largest configurable MDTS
-inline constexpr uint32_t kMaxNamespaces = 1024;      // NSIDs of a subsystem run from 1 to this
-inline constexpr uint16_t kMaxCntlid = 0xffef;        // FFF0h and up are reserved
-inline constexpr uint32_t kMaxSglDescriptors = 16;    // data descriptors of one command (MSDBD)
-inline constexpr uint32_t kMaxAsyncEvents = 4;        // outstanding requests, AERL + 1
+inline constexpr uint32_t kMaxNamespaces = 1024;         // NSIDs of a subsystem run from 1 to this
+inline constexpr uint16_t kMaxCntlid = 0xffef;           // FFF0h and up are reserved
+inline constexpr size_t kMaxNqnLength = 223;             // without the terminating zero
+inline constexpr uint32_t kMaxSglDescriptors = 16;       // data descriptors of one command (MSDBD)
+inline constexpr uint32_t kMaxAsyncEvents = 4;           // outstanding requests, AERL + 1
 inline constexpr uint32_t kMaxDsmRanges = 256;
 inline constexpr uint32_t kKeepAliveGranularityMs = 100;
-inline constexpr uint32_t kConnectTimeoutMs = 5000;   // from RDMA connection request to a completed Connect command
+inline constexpr uint32_t kConnectTimeoutMs = 5000;  // from RDMA connection request to a completed Connect command
 
 // A command's descriptors beyond the first lie in the capsule behind the SQE.
 static_assert(kMaxSglDescriptors * 16 <= 4096);

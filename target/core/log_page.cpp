@@ -4,6 +4,7 @@
 #include <cstring>
 #include <span>
 
+#include "target/core/ascii.h"
 #include "target/core/command.h"
 #include "target/core/controller.h"
 #include "target/core/queue.h"
@@ -72,9 +73,7 @@ void write_smart(Request& request, LogWriter& log) {
 void write_firmware_slots(Request&, LogWriter& log) {
   nvme_firmware_slot slots{};
   slots.afi = 1;
-  constexpr char kVersion[] = NVMF_P2P_VERSION;
-  std::memset(slots.frs[0], ' ', sizeof(slots.frs[0]));
-  std::memcpy(slots.frs[0], kVersion, std::min(sizeof(kVersion) - 1, sizeof(slots.frs[0])));
+  set_ascii(slots.frs[0], NVMF_P2P_VERSION);
   log.put(slots);
 }
 

@@ -21,21 +21,23 @@ bool is_same(const Identifier& a, const Identifier& b) {
   return is_given(a) && a == b;
 }
 
-// What is wrong with a namespace by itself, null when nothing is.
-const char* find_fault(const NamespaceOptions& options) {
-  if (options.nsid == 0 || options.nsid > limits::kMaxNamespaces) return "the NSID must be 1 to 1024";
+// What is wrong with a namespace by itself; empty when nothing is.
+std::string find_fault(const NamespaceOptions& options) {
+  if (options.nsid == 0 || options.nsid > limits::kMaxNamespaces) {
+    return "the NSID must be 1 to " + std::to_string(limits::kMaxNamespaces);
+  }
   if (options.lba_shift != 9 && options.lba_shift != 12) return "blocks must be 512 or 4096 bytes";
   if (options.block_count == 0) return "it has no blocks";
   if (options.block_count > UINT64_MAX >> options.lba_shift) return "it is larger than can be addressed";
-  return nullptr;
+  return {};
 }
 
-const char* find_conflict(const NamespaceOptions& a, const NamespaceOptions& b) {
+std::string find_conflict(const NamespaceOptions& a, const NamespaceOptions& b) {
   if (a.nsid == b.nsid) return "its NSID is taken";
   if (is_same(a.uuid, b.uuid)) return "another namespace has its UUID";
   if (is_same(a.nguid, b.nguid)) return "another namespace has its NGUID";
   if (is_same(a.eui64, b.eui64)) return "another namespace has its EUI-64";
-  return nullptr;
+  return {};
 }
 
 bool has_lower_nsid(const NamespaceOptions& options, uint32_t nsid) { return options.nsid < nsid; }
@@ -48,11 +50,11 @@ Subsystem::Subsystem(Target& target, SubsystemOptions options, bool is_discovery
 Subsystem::~Subsystem() = default;
 
 void Subsystem::add_namespace(const NamespaceOptions& options) {
-  const char* fault = find_fault(options);
+  std::string fault = find_fault(options);
   for (const NamespaceOptions& other : namespaces_) {
-    if (fault == nullptr) fault = find_conflict(options, other);
+    if (fault.empty()) fault = find_conflict(options, other);
   }
-  if (fault != nullptr) {
+  if (!fault.empty()) {
     throw std::invalid_argument("namespace " + std::to_string(options.nsid) + " of " + nqn() + ": " + fault);
   }
   namespaces_.insert(std::lower_bound(namespaces_.begin(), namespaces_.end(), options.nsid, has_lower_nsid), options);
@@ -79,7 +81,7 @@ bool Subsystem::is_on_port(uint16_t port_id) const {
 
 Controller* Subsystem::find_controller(uint16_t cntlid) const {
   for (const auto& controller : controllers_) {
-    if (controller->cntlid() == cntlid) return controller->admin_queue() != nullptr ? controller.get() : nullptr;
+    if (controller->cntlid() == cntlid) return controller.get();
   }
   return nullptr;
 }

@@ -62,9 +62,9 @@ class Subsystem {
   bool allows(const std::string& hostnqn) const;
   bool is_on_port(uint16_t port_id) const;
 
-  // By ascending CNTLID, those included whose queues are still closing.
+  // By ascending CNTLID.
   const std::vector<std::unique_ptr<Controller>>& controllers() const { return controllers_; }
-  // Null when there is none or its admin queue has closed.
+  // Null when there is none.
   Controller* find_controller(uint16_t cntlid) const;
   // A new controller with a CNTLID that has not been used for as long as possible; null when there are
   // max_controllers. Sets admin_queue.controller.

@@ -11,8 +11,6 @@
 namespace nvmf::core {
 namespace {
 
-constexpr size_t kMaxNqnLength = 223;
-
 void require(bool condition, const std::string& message) {
   if (!condition) throw std::invalid_argument(message);
 }
@@ -35,8 +33,9 @@ void check(const TargetOptions& options) {
 
 void check(const SubsystemOptions& options) {
   const std::string which = "subsystem " + options.nqn + ": ";
-  require(options.nqn.starts_with("nqn.") && options.nqn.size() <= kMaxNqnLength && is_printable_ascii(options.nqn),
-          which + "an NQN starts with «nqn.» and has at most 223 printable characters");
+  require(
+      options.nqn.starts_with("nqn.") && options.nqn.size() <= limits::kMaxNqnLength && is_printable_ascii(options.nqn),
+      which + "an NQN starts with «nqn.» and has at most 223 printable characters");
   require(options.serial.size() <= 20 && is_printable_ascii(options.serial),
           which + "a serial number has at most 20 printable ASCII characters");
   require(options.model.size() <= 40 && is_printable_ascii(options.model),
@@ -48,7 +47,8 @@ void check(const SubsystemOptions& options) {
 SubsystemOptions discovery_options() {
   SubsystemOptions options;
   options.nqn = nvme::kDiscoveryNqn;
-  options.model = "nvmf-p2p discovery";
+  options.serial = "discovery";
+  options.model = "nvmf-p2p";
   options.allow_any_host = true;
   options.max_controllers = limits::kMaxCntlid;
   return options;
@@ -112,9 +112,10 @@ Subsystem* Target::find_subsystem(const std::string& nqn) {
 void Target::queue_closed(Queue& queue) {
   Controller* controller = queue.controller;
   if (controller == nullptr) return;
+  if (queue.qid != 0) return controller->remove_io_queue(queue);
   drop_parked(queue);
-  controller->remove_queue(queue);
-  if (!controller->has_queues()) controller->subsystem().remove_controller(*controller);
+  controller->close();
+  controller->subsystem().remove_controller(*controller);
 }
 
 std::optional<Target::Clock::time_point> Target::expire(Clock::time_point now) {

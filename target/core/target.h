@@ -52,8 +52,8 @@ class Target {
   // NVM subsystems.
   const std::vector<std::unique_ptr<Subsystem>>& subsystems() const;
 
-  // The transport: this queue's connection has ended and nothing of it is outstanding. A controller whose admin queue
-  // closes takes its I/O queues with it.
+  // The transport: this queue's connection has ended and nothing of it is outstanding. A controller ends when its admin
+  // queue closes, and its I/O queues are disconnected. Nothing of the queue is touched afterwards.
   void queue_closed(Queue& queue);
 
   // Keep-alive time-outs: expires what is due and returns when to look again (none: no timer runs).

@@ -93,7 +93,7 @@ Daemon::Daemon(const config::Config& config)
       listen_timer_(io_),
       shutdown_timer_(io_) {
   target_.on_event = &log;
-  target_.on_earlier_deadline = [this](core::Target::Clock::time_point) { watch_keep_alive(); };
+  target_.on_earlier_deadline = [this](core::Target::Clock::time_point deadline) { await_deadline(deadline); };
   for (const config::Port& wanted : config_.ports) target_.add_port(port_of(wanted));
   storage_.emplace(config_, target_, engines_of(data_threads_), transport_.rnics(), peer_memories_);
 }
@@ -103,7 +103,7 @@ Daemon::~Daemon() = default;
 int Daemon::run() {
   await_signals();
   for (const auto& thread : data_threads_) thread->reactor.start();
-  for (const core::Port& port : target_.ports()) listen(port);
+  for (const core::Port& port : target_.ports()) listen(port, Attempt::First);
   if (config_.stats_socket)
     stats_ = std::make_unique<StatsServer>(
         io_, *config_.stats_socket, [this] { return stats(target_, transport_, *storage_).dump(2) + "\n"; });
@@ -114,28 +114,32 @@ int Daemon::run() {
 }
 
 // An address that cannot be bound is tried again until it can: at boot, interfaces and RDMA devices come late.
-void Daemon::listen(const core::Port& port) {
+void Daemon::listen(const core::Port& port, Attempt attempt) {
   try {
     transport_.listen(port);
     spdlog::info("port {}: listening on {}, service {}", port.id, port.address, port.service);
     return;
   } catch (const std::exception& error) {
-    const bool first = unheard_ports_.empty() || unheard_ports_.back().id != port.id;
-    if (first) spdlog::warn("port {}: {}; trying again every {} s", port.id, error.what(), kListenRetry.count());
+    if (attempt == Attempt::First)
+      spdlog::warn("port {}: {}; trying again every {} s", port.id, error.what(), kListenRetry.count());
   }
   unheard_ports_.push_back(port);
   listen_timer_.expires_after(kListenRetry);
   listen_timer_.async_wait([this](const boost::system::error_code& error) {
     if (error || shutting_down_) return;
-    for (const core::Port& unheard : std::exchange(unheard_ports_, {})) listen(unheard);
+    for (const core::Port& unheard : std::exchange(unheard_ports_, {})) listen(unheard, Attempt::Later);
   });
 }
 
+// Armed before the turn, which may bring a deadline that is earlier still.
 void Daemon::watch_keep_alive() {
-  const auto next = target_.expire(core::Target::Clock::now());
+  if (const auto next = target_.expire(core::Target::Clock::now())) await_deadline(*next);
   transport_.turn_admin();
-  if (!next) return;
-  keep_alive_timer_.expires_at(*next);
+}
+
+// Asks the target nothing: it calls this while it makes the controller that the deadline belongs to.
+void Daemon::await_deadline(core::Target::Clock::time_point deadline) {
+  keep_alive_timer_.expires_at(deadline);
   keep_alive_timer_.async_wait([this](const boost::system::error_code& error) {
     if (!error) watch_keep_alive();
   });

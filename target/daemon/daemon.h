@@ -38,8 +38,10 @@ class Daemon {
     explicit DataThread(const core::ReactorOptions& options) : reactor(options, engine) {}
   };
 
-  void listen(const core::Port& port);
+  enum class Attempt : uint8_t { First, Later };
+  void listen(const core::Port& port, Attempt attempt);
   void watch_keep_alive();
+  void await_deadline(core::Target::Clock::time_point deadline);
   void await_signals();
   void shut_down();
   [[noreturn]] void give_up();

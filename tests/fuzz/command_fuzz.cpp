@@ -241,9 +241,12 @@ void make_right(const Control& control, nvme::Sqe& sqe) {
                                 nvme_admin_keep_alive,   nvme_admin_fabrics};
   constexpr uint8_t kIo[] = {nvme_cmd_flush,        nvme_cmd_write, nvme_cmd_read,
                              nvme_cmd_write_zeroes, nvme_cmd_dsm,   nvme_admin_fabrics};
+  constexpr uint8_t kFabrics[] = {nvme_fabrics_type_property_set, nvme_fabrics_type_connect,
+                                  nvme_fabrics_type_property_get, nvme_fabrics_type_disconnect};
   if (control.known_opcode()) {
     sqe.opcode = control.io_queue() ? kIo[sqe.opcode % sizeof(kIo)] : kAdmin[sqe.opcode % sizeof(kAdmin)];
     sqe.flags = 0x40;
+    if (sqe.opcode == nvme_admin_fabrics) sqe.nsid = kFabrics[sqe.nsid % sizeof(kFabrics)];
   }
   if (control.good_pointer()) {
     sqe.sgl1 = {};

@@ -31,7 +31,7 @@ MUST_NOT_KNOW = {
 
 # What runs for every command, named in the README. Set-up and teardown of queues are elsewhere.
 HOT_PATH = [
-    "target/core/reactor.cpp",
+    "target/core/reactor_datapath.cpp",
     "target/core/io_command.cpp",
     "target/core/sgl.cpp",
     "target/core/memory_policy.cpp",

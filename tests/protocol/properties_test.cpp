@@ -131,10 +131,22 @@ TEST_CASE("host resets the controller: I/O queues are disconnected, the admin qu
   CHECK(host.io(2).disconnected());
   CHECK_FALSE(host.admin.disconnected());
   CHECK(host.io(1).send(command(nvme_cmd_flush, 1)).status == NVME_SC_CMD_SEQ_ERROR);
-  host.io(1).close();
-  host.io(2).close();
   CHECK(host.enable().ok());
   CHECK(host.identify(NVME_IDENTIFY_CNS_CTRL).ok());
+}
+
+TEST_CASE("after a reset the host sets up its queues again while the old connections are still closing") {
+  World world;
+  Host host(world);
+  host.bring_up(2);
+  host.enable(0);
+  host.enable();
+  CHECK(host.set_feature(NVME_FEAT_FID_NUM_QUEUES, 0x00010001).ok());
+  Wire again(world, 1);
+  const Bytes data = to_bytes(host.connect_data(World::kNqn, host.cntlid));
+  CHECK(again.send(connect_command(1, kIoSqsize), data).ok());
+  host.io(1).close();
+  CHECK(again.send(command(nvme_cmd_flush, 1)).ok());
 }
 
 TEST_CASE("host shuts the controller down: complete at once, no command runs until it is reset and enabled") {

@@ -109,7 +109,14 @@ def profile_window(counters: Counters, window_s: float, samples: str) -> dict:
 
 def measure(wanted: dict) -> dict:
     idle = soaker.Soaker() if wanted["soak"] else None
-    counters = Counters(wanted["device"], wanted["pid"], idle)
+    try:
+        return measure_job(wanted, Counters(wanted["device"], wanted["pid"], idle))
+    finally:
+        if idle:
+            idle.stop()
+
+
+def measure_job(wanted: dict, counters: Counters) -> dict:
     before = counters.ios()
     fio = Fio(wanted["fio"])
     deadline = time.monotonic() + START_LIMIT_S
@@ -121,8 +128,6 @@ def measure(wanted: dict) -> dict:
     if "samples" in wanted:
         said |= profile_window(counters, wanted["window_s"], wanted["samples"])
     fio.stop()
-    if idle:
-        idle.stop()
     return said
 
 

@@ -18,6 +18,7 @@ from . import contenders, jobs
 from .measure import Meter
 from .modes import MODES, Mode
 from .profile import Profiler
+from .still_clock import make_devices_instant
 from .table import PEER, Results
 
 DESCRIPTION = """\
@@ -61,8 +62,9 @@ def _main(options: argparse.Namespace) -> int:
         done.append(_bench(mode, chosen, options))
     if options.json:
         pathlib.Path(options.json).write_text(json.dumps([results.to_json() for results in done], indent=1) + "\n")
-    missed = [line for results in done for line in results.missed_goals()]
-    return 1 if missed and options.check else 0
+    missed = any(results.missed_goals() for results in done)
+    failed = any(results.failures for results in done)
+    return 1 if failed or (missed and options.check) else 0
 
 
 def _bench(mode: Mode, chosen: list[jobs.Job], options: argparse.Namespace) -> Results:
@@ -74,6 +76,8 @@ def _bench(mode: Mode, chosen: list[jobs.Job], options: argparse.Namespace) -> R
         lab.boot()
         present = contenders.DEVICES[options.device](lab, options.targets.split(","))
         contenders.fill(lab, present[0])
+        if mode.counted and (trouble := make_devices_instant(lab.target)):
+            _say(trouble)
         meter = Meter(lab.host, mode)
         _say(f"{mode.name}: up after {lab.boot_s:.0f} s, {', '.join(one.name for one in present)} connected")
         if options.profile:
@@ -99,9 +103,14 @@ def _rounds(mode: Mode, chosen: list[jobs.Job], present: list[contenders.Contend
     for number in range(1, mode.rounds + 1):
         for job in chosen:
             for one in present:
-                figures = meter.run(job, one)
-                results.add(job, one.name, figures)
                 count += 1
+                try:
+                    figures = meter.run(job, one)
+                except CaseFailed as error:
+                    results.add_failure(job, one.name, str(error))
+                    _say(f"round {number}/{mode.rounds} {job.name:18} {one.name:9} FAILED: {error}")
+                    continue
+                results.add(job, one.name, figures)
                 cost = f"{figures.cost_ns / 1000:7.1f} {'k' if mode.counted else 'us'}/IO"
                 left_s = (time.monotonic() - begin) / count * (total - count)
                 _say(f"round {number}/{mode.rounds} {job.name:18} {one.name:9} {figures.iops:7.0f} IOPS {cost}   {left_s:.0f} s to go")

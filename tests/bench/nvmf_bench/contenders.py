@@ -28,8 +28,9 @@ class Contender:
 
     def connect(self, lab: Lab) -> None:
         self.device = initiator.connect(lab.host, lab.target.address(), self.nqn, self.port)
-        # Each I/O of fio is to be one command.
-        lab.host.run(f"echo 2 >/sys/class/block/{self.device.split('/')[-1]}/queue/nomerges")
+        # Each I/O of fio is to be one command. With multipath it is the path's queue, nvme1c1n1, that merges.
+        paths = self.device.removeprefix("/dev/").removesuffix("n1") + "*n1"
+        lab.host.run(f"for queue in /sys/block/{paths}/queue; do echo 2 >$queue/nomerges; done")
 
     def data_paths(self) -> dict[str, int]:
         """Commands by the memory their data went through, since the daemon's start."""

@@ -1,5 +1,6 @@
 """Where the instructions go: by task of the guest, by system call and by function of the daemon. Prints as it goes."""
 
+import bisect
 import collections
 import pathlib
 import re
@@ -14,8 +15,8 @@ from .measure import Meter
 LINES = 40
 SAMPLED_NS = 50_000  # inside/perf.py's PERIOD_NS
 _HIT = re.compile(r"common_pid: +(\d+), id: (\S+) +\[ *\d+\] *\} hitcount: +(\d+)")
-_SAMPLE_HEAD = re.compile(r"^\S.* (\d+) +[\d.]+: ")
-_FRAME = re.compile(r"^\s+[0-9a-f]+ (.+?)(?:\+0x[0-9a-f]+)? \(([^()]*)\)$")
+_FRAME = re.compile(r"^\s+([0-9a-f]+) (.+?)(?:\+0x[0-9a-f]+)? \((.*)\)$")
+_FIRST_KERNEL_ADDRESS = 1 << 63
 
 
 class Profiler:
@@ -40,7 +41,7 @@ class Profiler:
         self._show_functions(name, said["sampled_ios"])
 
     def _show_functions(self, name: str, ios: int) -> None:
-        samples = read_samples(self._script(name))
+        samples = read_samples(self._script(name), KernelSymbols(self._lab.out / "kallsyms"))
         (self._lab.out / f"{name}.stacks").write_text("\n".join(";".join(reversed(stack)) + " 1" for stack in samples) + "\n")
         alone: collections.Counter = collections.Counter(stack[0] for stack in samples)
         below: collections.Counter = collections.Counter(frame for stack in samples for frame in set(stack))
@@ -60,7 +61,7 @@ class Profiler:
         if not (root / "results").exists():
             (root / "results").symlink_to(out)
         return programs.output_of(
-            "perf", "script", "--force", "-i", str(out / f"{name}.perf"), "--kallsyms", str(out / "kallsyms"), "--symfs", str(root), "-F", "comm,tid,time,ip,sym,dso"
+            "perf", "script", "--force", "-i", str(out / f"{name}.perf"), "--symfs", str(root), "-F", "comm,tid,time,ip,sym,dso"
         )
 
 
@@ -73,14 +74,28 @@ def system_calls(histogram: str, tids: set[str]) -> collections.Counter:
     return calls
 
 
-def read_samples(script: str) -> list[list[str]]:
+class KernelSymbols:
+    """The guest's /proc/kallsyms; perf would not find the modules."""
+
+    def __init__(self, path: pathlib.Path):
+        symbols = sorted((int(address, 16), name) for address, kind, name in (line.split()[:3] for line in open(path)) if kind in "tTwW")
+        self._addresses = [address for address, _ in symbols]
+        self._names = [name for _, name in symbols]
+
+    def name(self, address: int) -> str:
+        return self._names[bisect.bisect_right(self._addresses, address) - 1]
+
+
+def read_samples(script: str, kernel: KernelSymbols) -> list[list[str]]:
     """Stacks, innermost function first."""
     stacks: list[list[str]] = []
     for line in script.splitlines():
         if line and not line[0].isspace():
             stacks.append([])
         elif found := _FRAME.match(line):
-            function, where = found.groups()
+            address, function, where = int(found[1], 16), found[2], found[3]
+            if address >= _FIRST_KERNEL_ADDRESS:
+                function = kernel.name(address)
             stacks[-1].append(function if function != "[unknown]" else f"[{where.rsplit('/', 1)[-1]}]")
     return [stack for stack in stacks if stack]
 

@@ -21,7 +21,11 @@ LEGEND = {
 class Results:
     def __init__(self, mode: Mode, device: str):
         self.mode, self.device = mode, device
+        self.failures: dict[tuple[Job, str], str] = {}
         self._rounds: dict[tuple[Job, str], list[Figures]] = {}
+
+    def add_failure(self, job: Job, contender: str, why: str) -> None:
+        self.failures[job, contender] = why
 
     def add(self, job: Job, contender: str, figures: Figures) -> None:
         self._rounds.setdefault((job, contender), []).append(figures)
@@ -40,14 +44,19 @@ class Results:
         """Only instructions can miss a goal: the wall clock is noise."""
         if not self.mode.counted:
             return []
-        ratios = [(job, name, self.cost_ratio(job, name)) for job, name in self._rounds if name != PEER and job.goal]
+        ratios = [(job, name, self.cost_ratio(job, name)) for job, name in self._complete() if name != PEER and job.goal]
         return [f"missed: {job.name} {name} reaches {ratio:.2f} of nvmet, the goal is {job.goal:.2f}" for job, name, ratio in ratios if ratio < job.goal]
+
+    def _complete(self) -> list[tuple[Job, str]]:
+        """Those that can be compared."""
+        failed = {*self.failures, *((job, name) for job, name in self._rounds if (job, PEER) in self.failures)}
+        return [key for key in self._rounds if key not in failed]
 
     def table(self) -> str:
         heads = _HEADS[self.mode.counted]
         lines = [heads]
-        for job, name in sorted(self._rounds, key=self._order):
-            lines.append(self._row(job, name))
+        for job, name in sorted({**self._rounds, **self.failures}, key=self._order):
+            lines.append(["", name, "failed"] if (job, name) in self.failures else self._row(job, name))
         return "\n".join([_format(line) for line in lines] + [LEGEND[self.mode.counted]])
 
     def to_json(self) -> dict:
@@ -60,12 +69,13 @@ class Results:
                 "median": dataclasses.asdict(self.median(job, name)),
                 "rounds": [dataclasses.asdict(one) for one in rounds],
             }
-            for (job, name), rounds in self._rounds.items()
+            for (job, name), rounds in ((key, self._rounds[key]) for key in self._complete())
         ]
-        return {"mode": self.mode.name, "device": self.device, "rows": rows, "missed": self.missed_goals()}
+        failures = [{"job": job.name, "target": name, "why": why} for (job, name), why in self.failures.items()]
+        return {"mode": self.mode.name, "device": self.device, "rows": rows, "missed": self.missed_goals(), "failures": failures}
 
     def _order(self, key: tuple[Job, str]) -> int:
-        jobs = list(dict.fromkeys(job for job, _ in self._rounds))
+        jobs = list(dict.fromkeys(job for job, _ in [*self._rounds, *self.failures]))
         return jobs.index(key[0])
 
     def _ratio(self, job: Job, contender: str, of_pair) -> float:
@@ -96,5 +106,5 @@ _HEADS = {
 
 
 def _format(cells: list[str]) -> str:
-    left = f"{cells[0]:<18}{cells[1]:<10}"
+    left = f"{cells[0]:<20}{cells[1]:<10}"
     return (left + "".join(f"{cell:>10}" for cell in cells[2:])).rstrip()

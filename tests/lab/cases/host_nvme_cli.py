@@ -9,7 +9,7 @@ TIME_LIMIT_S = 240
 
 KERNEL_PORT, OUR_PORT = 4421, 4420
 SAME_IN_DISCOVERY = ("trtype", "adrfam", "subtype", "trsvcid", "traddr", "rdma_prtype", "rdma_qptype", "rdma_cms")
-SAME_IN_ID_CTRL = ("sqes", "cqes", "icdoff", "iorcsz", "cntrltype", "kas")
+SAME_IN_ID_CTRL = ("sqes", "cqes", "icdoff", "iorcsz", "cntrltype")
 SAME_IN_ID_NS = ("nsze", "ncap", "nuse", "flbas", "mc", "dpc", "dps", "nlbaf")
 SGLS_KEYED_AND_IN_CAPSULE_OFFSET = 1 << 2 | 1 << 20
 
@@ -80,7 +80,7 @@ def id_ctrl(subject):
     said = subject.json(f"id-ctrl /dev/{subject.controller}")
     subject.lab.check(said["subnqn"] == subject.nqn, f"SUBNQN is {said['subnqn']}")
     subject.lab.check(said["ioccsz"] >= 4, f"IOCCSZ is {said['ioccsz']}")
-    subject.lab.check(said["maxcmd"] > 0 and said["sn"].strip() and said["mn"].strip(), "MAXCMD, SN or MN is empty")
+    subject.lab.check(said["kas"] > 0 and said["maxcmd"] > 0 and said["sn"].strip() and said["mn"].strip(), "KAS, MAXCMD, SN or MN is empty")
     return {key: said[key] for key in SAME_IN_ID_CTRL} | {"sgls": said["sgls"] & SGLS_KEYED_AND_IN_CAPSULE_OFFSET}
 
 

@@ -3,8 +3,8 @@
 #include <cstring>
 
 #include "target/backend/nvme_channel.h"
-#include "target/backend/nvme_device.h"
 #include "target/backend/nvme_identify.h"
+#include "target/backend/passthrough_limits.h"
 #include "tests/unit/backend/support.h"
 
 using namespace nvmf::backend;

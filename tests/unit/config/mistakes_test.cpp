@@ -102,6 +102,8 @@ const std::vector<Broken> kMistakesInPorts = {
      "$.ports[0].id: 65536 is out of range; write an integer from 1 to 65535"},
     {with_port("{\"id\": 1, ^\"adress\": \"10.0.0.1\"}"),
      "$.ports[0].adress: no key of a port; did you mean \"address\"?"},
+    {with_port("{\"id\": 1, ^\"adress\": \"\", \"address\": \"10.0.0.1\"}"),
+     "$.ports[0].adress: no key of a port; did you mean \"address\"?"},
     {with_port("{\"id\": 1, \"address\": ^\"localhost\"}"),
      "$.ports[0].address: \"localhost\" is no IPv4 or IPv6 address; write the address of an RDMA interface of this "
      "machine, such as 10.0.0.1 or fd00::1"},

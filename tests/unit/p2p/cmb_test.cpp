@@ -63,7 +63,7 @@ TEST_CASE("refusals name the SSD, the reason and the remedy") {
   SUBCASE("all of it taken") {
     build_ssd(machine);
     machine.file(std::string("/sys/bus/pci/devices/") + kSsd + "/p2pmem/available", "0\n");
-    CHECK(has(refusal(machine), "others hold it"));
+    CHECK(has(refusal(machine), "all of it is taken"));
   }
   CHECK(has(refusal(machine), kSsd));
 }

@@ -67,16 +67,16 @@ class Machine {
 
   // An SSD with one namespace. `number` N gives nvmeN, nvmeNn1 and ngNn1.
   void ssd(int number, const std::string& way, const std::string& bdf, int numa_node = -1) {
-    const std::string name = "nvme" + std::to_string(number);
+    const std::string name = numbered("nvme", number);
     const std::string pci_folder = "/sys/devices/" + pci(way, bdf, Acs::None, numa_node);
     const std::string folder = pci_folder + "/nvme/" + name;
     file(folder + "/transport", "pcie\n");
     file(folder + "/model", "Example SSD                             \n");
-    file(folder + "/serial", "S" + std::to_string(number) + "                  \n");
+    file(folder + "/serial", numbered("S", number) + "                  \n");
     file(folder + "/state", "live\n");
     link(folder + "/device", pci_folder);
     link("/sys/class/nvme/" + name, folder);
-    const std::string generic = "ng" + std::to_string(number) + "n1";
+    const std::string generic = numbered("ng", number) + "n1";
     file(folder + "/" + name + "n1/nsid", "1\n");
     file(folder + "/" + name + "n1/size", "2048\n");
     file(folder + "/" + generic + "/dev", "242:0\n");
@@ -87,7 +87,7 @@ class Machine {
   static constexpr const char* kUsualCmbsz = "0x0004021d\n";  // 64 MiB; SQS, LISTS, RDS, WDS
   // The registers that the driver shows, and, when the kernel offers it, the peer memory.
   void cmb(int number, const std::string& bdf, uint64_t available = 63 << 20, bool published = true) {
-    file("/sys/class/nvme/nvme" + std::to_string(number) + "/cmbsz", kUsualCmbsz);
+    file("/sys/class/nvme/" + numbered("nvme", number) + "/cmbsz", kUsualCmbsz);
     const std::string folder = "/sys/bus/pci/devices/" + bdf + "/p2pmem/";
     file(folder + "size", std::to_string(64 << 20) + "\n");
     file(folder + "available", std::to_string(available) + "\n");
@@ -114,6 +114,8 @@ class Machine {
   }
 
  private:
+  static std::string numbered(std::string name, int number) { return name.append(std::to_string(number)); }
+
   void link_device(const std::string& name, const std::string& folder, const std::string& netdev, int mtu) {
     file(folder + "/node_type", "1: CA\n");
     file(folder + "/ports/1/state", "4: ACTIVE\n");
@@ -121,7 +123,7 @@ class Machine {
     file(folder + "/ports/1/gid_attrs/ndevs/0", netdev + "\n");
     link("/sys/class/infiniband/" + name, folder);
     file("/sys/class/net/" + netdev + "/mtu", std::to_string(mtu) + "\n");
-    const std::string verbs = "uverbs" + std::to_string(rnics_++);
+    const std::string verbs = numbered("uverbs", rnics_++);
     file("/sys/class/infiniband_verbs/" + verbs + "/ibdev", name + "\n");
     file("/dev/infiniband/" + verbs, "");
   }
