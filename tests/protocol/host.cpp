@@ -258,7 +258,7 @@ nvmf_connect_data Host::connect_data(const std::string& subsystem_nqn, uint16_t 
 
 Answer Host::connect(const std::string& subsystem_nqn, uint32_t kato_ms) {
   subnqn = subsystem_nqn;
-  const Answer answer = admin.send(connect_command(0, kAdminSqsize, kato_ms), to_bytes(connect_data(subnqn)));
+  Answer answer = admin.send(connect_command(0, kAdminSqsize, kato_ms), to_bytes(connect_data(subnqn)));
   cntlid = static_cast<uint16_t>(answer.result);
   return answer;
 }

@@ -23,7 +23,7 @@ struct OneQueue {
   Answer transfer(uint8_t opcode, uint32_t nsid, uint64_t slba, uint32_t blocks, uint32_t flags = 0) {
     Sqe sqe = command(opcode, nsid, static_cast<uint32_t>(slba), static_cast<uint32_t>(slba >> 32));
     sqe.cdw12 = (blocks - 1) | flags;
-    return send(sqe, Bytes(blocks * (nsid == 3 ? 4096 : 512)));
+    return send(sqe, Bytes(size_t{blocks} * (nsid == 3 ? 4096 : 512)));
   }
   Answer deallocate(const std::vector<nvme_dsm_range>& ranges, uint32_t attributes = NVME_DSMGMT_AD,
                     uint32_t nsid = 1) {
