@@ -46,7 +46,7 @@ struct Report {
 // Reads sysfs only; changes nothing, opens no device. Works on machines without RNIC or SSD. Never throws.
 Report diagnose(const Sysfs& sysfs);
 
-// Moves patterns through the CMB of every pair that is not ruled out and puts the outcome into its report. Takes all
+// Moves patterns through the CMB of every pair that has one, and puts the outcome into its report. Takes all
 // that is free of each CMB meanwhile, only reads the SSDs' media. A CMB that a running target holds is reported as
 // such.
 void run_self_tests(const Sysfs& sysfs, Report& report);

@@ -67,7 +67,7 @@ void run_self_tests(const Sysfs& sysfs, Report& report) {
   for (const NvmeController& ssd : report.controllers)
     for (const RdmaDevice& rnic : report.rnics) {
       PairReport& tested = report.pairs[pair++];
-      if (tested.verdict != PairVerdict::No) test_pair(sysfs, ssd, rnic, tested);
+      if (ssd.peer_memory && ssd.peer_memory->mappable) test_pair(sysfs, ssd, rnic, tested);
     }
 }
 

@@ -45,6 +45,18 @@ void explain_failures(const Evidence& evidence, Direction direction, std::vector
   }
 }
 
+std::vector<std::string> findings(const SelfTestSubject& subject, const Evidence& loop, const Evidence& evidence,
+                                  const SsdEvidence& word, const SelfTestResult& result) {
+  std::vector<std::string> said = {subject.ssd + " with " + subject.rnic + ": host reads: " +
+                                   trusted(result.host_reads) + "; host writes: " + trusted(result.host_writes)};
+  if (!loop.no_witness.empty()) said.push_back(loop.no_witness);
+  if (!evidence.no_witness.empty() && evidence.no_witness != loop.no_witness) said.push_back(evidence.no_witness);
+  explain_failures(evidence, Direction::HostReads, said);
+  explain_failures(evidence, Direction::HostWrites, said);
+  said.insert(said.end(), word.notes.begin(), word.notes.end());
+  return said;
+}
+
 void advise_larger_mtu(const SelfTestSubject& subject, std::vector<std::string>& remedies) {
   const std::string interface = subject.netdev.empty() ? "INTERFACE" : subject.netdev;
   remedies.push_back("raise the MTU of " + interface + " to at least " + std::to_string(kNetdevMtuFor4096) +
@@ -122,14 +134,7 @@ SelfTestResult examine(CopyEngine& engine, const SelfTestSubject& subject, uint6
   result.active_mtu = subject.active_mtu;
   if (word.host_reads != SsdWord::Contradicts) result.host_reads = proven_transfers(evidence, Direction::HostReads);
   if (word.host_writes != SsdWord::Contradicts) result.host_writes = proven_transfers(evidence, Direction::HostWrites);
-  result.findings.push_back(subject.ssd + " with " + subject.rnic + ": host reads: " + trusted(result.host_reads) +
-                            "; host writes: " + trusted(result.host_writes));
-  if (!loop.no_witness.empty()) result.findings.push_back(loop.no_witness);
-  if (!evidence.no_witness.empty() && evidence.no_witness != loop.no_witness)
-    result.findings.push_back(evidence.no_witness);
-  explain_failures(evidence, Direction::HostReads, result.findings);
-  explain_failures(evidence, Direction::HostWrites, result.findings);
-  result.findings.insert(result.findings.end(), word.notes.begin(), word.notes.end());
+  result.findings = findings(subject, loop, evidence, word, result);
   advise(subject, loop, contradicted(word), result);
   return result;
 }

@@ -40,14 +40,17 @@ struct SelfTestResult {
 SelfTestResult self_test(ibv_context* context, uint8_t port, const CmbMapping& mapping, const SelfTestOptions& options,
                          SsdProbe* ssd = nullptr);
 
-// The verdict on what was found, apart from how: for self_test() and its tests. `path_mtus`, `netdev`: see
-// self_test.cpp.
+// What a verdict is about, for its words.
 struct SelfTestSubject {
-  std::string rnic;    // "mlx5_0 port 1"
-  std::string netdev;  // its network interface, empty for InfiniBand
-  std::string ssd;     // PCI address
-  uint32_t active_mtu = 0;
+  std::string rnic;         // "mlx5_0 port 1"
+  std::string netdev;       // its network interface, empty for InfiniBand
+  std::string ssd;          // PCI address
+  uint32_t active_mtu = 0;  // path MTU of the port, bytes: the largest that is tried
 };
+
+// What self_test() does once it has an engine: proves, asks the SSD unless it is null, and puts it into words. The
+// engine must have proof_dram_bytes(max_transfer_bytes) of DRAM and room for them in the CMB
+// (testable_transfer_bytes()).
 SelfTestResult examine(CopyEngine& engine, const SelfTestSubject& subject, uint64_t seed, uint32_t max_transfer_bytes,
                        SsdProbe* ssd);
 

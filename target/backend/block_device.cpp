@@ -12,6 +12,7 @@
 #include <bit>
 #include <cerrno>
 #include <iterator>
+#include <utility>
 
 #include "target/backend/sysfs.h"
 
@@ -46,6 +47,13 @@ bool zeroes_ranges(int fd) {
 
 }  // namespace
 
+std::optional<std::string> scheduler_advice(const std::string& path, const std::string& queue) {
+  const auto scheduler = sysfs::needless_scheduler(queue);
+  if (!scheduler) return std::nullopt;
+  return path + ": the I/O scheduler " + *scheduler + " makes each command cost more: echo none >" + queue +
+         "/scheduler";
+}
+
 BlockDevice::BlockDevice(const DeviceSpec& spec) {
   struct stat status {};
   if (stat(spec.path.c_str(), &status) != 0) throw_errno(errno, spec.path, "cannot open");
@@ -63,7 +71,7 @@ BlockDevice::BlockDevice(const DeviceSpec& spec) {
 
   const unsigned major_number = major(status.st_rdev);
   const unsigned minor_number = minor(status.st_rdev);
-  if (const auto queue = sysfs::block_queue(major_number, minor_number)) read_limits(*queue);
+  if (const auto queue = sysfs::block_queue(major_number, minor_number)) read_limits(spec.path, *queue);
   const std::string number = std::to_string(major_number) + ":" + std::to_string(minor_number);
   info_.pci_address = sysfs::pci_address(std::string(sysfs::kRoot) + "/dev/block/" + number);
 
@@ -74,7 +82,7 @@ BlockDevice::BlockDevice(const DeviceSpec& spec) {
   info_.supports_write_zeroes = true;  // the kernel writes them out where the device cannot
 }
 
-void BlockDevice::read_limits(const std::string& queue) {
+void BlockDevice::read_limits(const std::string& path, const std::string& queue) {
   const auto limit = [&queue](const char* name) { return sysfs::read_number(queue + "/" + name); };
   if (const auto mask = limit("dma_alignment"); mask && *mask < kLargestAlignment)
     info_.memory_alignment_bytes = static_cast<uint32_t>(*mask) + 1;
@@ -84,6 +92,7 @@ void BlockDevice::read_limits(const std::string& queue) {
   info_.volatile_write_cache = sysfs::read_text(queue + "/write_cache").value_or("write back") != "write through";
   info_.optimal_io_boundary_blocks =
       static_cast<uint32_t>(limit("chunk_sectors").value_or(0) * kSector >> info_.lba_shift);
+  if (auto advice = scheduler_advice(path, queue)) info_.notes.push_back(std::move(*advice));
 }
 
 std::unique_ptr<core::IoChannel> BlockDevice::open_channel(UringEngine& engine) {

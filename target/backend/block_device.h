@@ -2,6 +2,7 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "target/backend/block_channel.h"
@@ -10,6 +11,9 @@
 
 namespace nvmf::backend {
 
+// What to do about an I/O scheduler that only costs; none when there is none.
+std::optional<std::string> scheduler_advice(const std::string& path, const std::string& queue);
+
 // Takes the device for itself: one that is mounted, or part of a RAID or volume group, is refused.
 class BlockDevice final : public Device {
  public:
@@ -17,7 +21,7 @@ class BlockDevice final : public Device {
   std::unique_ptr<core::IoChannel> open_channel(UringEngine& engine) override;
 
  private:
-  void read_limits(const std::string& queue);
+  void read_limits(const std::string& path, const std::string& queue);
 
   Descriptor file_;
   BlockGeometry geometry_;

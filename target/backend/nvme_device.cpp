@@ -8,8 +8,9 @@
 #include <algorithm>
 #include <cerrno>
 #include <filesystem>
+#include <utility>
 
-#include "target/backend/block_channel.h"
+#include "target/backend/block_device.h"
 #include "target/backend/nvme_identify.h"
 #include "target/backend/passthrough_limits.h"
 #include "target/backend/sysfs.h"
@@ -53,10 +54,10 @@ NvmeDevice::NvmeDevice(const DeviceSpec& spec) {
   read_limits(disk, max_transfer_bytes(identity.controller));
   drop_untrusted_identifiers(disk);
   info_.pci_address = sysfs::pci_address(std::string(sysfs::kRoot) + "/class/nvme-generic/" + name);
-  try_passthrough();
   info_.description = "SSD " + info_.model + ", serial " + info_.serial + ", namespace " +
                       std::to_string(geometry_.nsid) + ", " + spec.path +
                       (info_.pci_address ? ", PCI " + *info_.pci_address : std::string());
+  try_passthrough(disk);
 }
 
 void NvmeDevice::claim_disk(const std::string& path, const std::string& name) {
@@ -95,11 +96,12 @@ void NvmeDevice::drop_untrusted_identifiers(const std::string& disk) {
   if (!shown("eui")) info_.eui64 = {};
 }
 
-void NvmeDevice::try_passthrough() {
+void NvmeDevice::try_passthrough(const std::string& disk) {
   const PassthroughSubject subject{file_.get(), geometry_.nsid, info_.lba_shift};
   geometry_.takes_registered_memory = takes_registered_memory(subject);
   if (!disk_.is_open() || (info_.pci_address && takes_lists_for_cmb(subject, *info_.pci_address))) return;
   geometry_.max_cmb_passthrough_bytes = kPage;
+  if (auto advice = scheduler_advice(info_.description, disk + "/queue")) info_.notes.push_back(std::move(*advice));
 }
 
 std::unique_ptr<core::IoChannel> NvmeDevice::open_channel(UringEngine& engine) {

@@ -20,7 +20,7 @@ class NvmeDevice final : public Device {
   void claim_disk(const std::string& path, const std::string& name);
   void read_limits(const std::string& disk, std::optional<uint64_t> mdts_bytes);
   void drop_untrusted_identifiers(const std::string& disk);
-  void try_passthrough();
+  void try_passthrough(const std::string& disk);
 
   Descriptor file_;
   Descriptor disk_;  // the same namespace as a block device: held so that nobody mounts it

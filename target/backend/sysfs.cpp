@@ -74,6 +74,16 @@ std::optional<std::string> disk_of_generic(const std::string& name, const std::s
   return fs::is_directory(disk, error) ? std::optional(disk.string()) : std::nullopt;
 }
 
+// The one in brackets is at work: "[mq-deadline] none".
+std::optional<std::string> needless_scheduler(const std::string& queue) {
+  const std::string schedulers = read_text(queue + "/scheduler").value_or(std::string());
+  const size_t begin = schedulers.find('[') + 1;
+  const size_t end = schedulers.find(']');
+  if (begin == 0 || end == std::string::npos || read_number(queue + "/rotational") != 0) return std::nullopt;
+  const std::string name = schedulers.substr(begin, end - begin);
+  return name == "none" ? std::nullopt : std::optional(name);
+}
+
 std::optional<std::string> pci_address(const std::string& directory) {
   std::error_code error;
   const fs::path path = fs::canonical(directory, error);

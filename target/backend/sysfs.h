@@ -20,6 +20,10 @@ std::optional<std::string> block_queue(unsigned major, unsigned minor, const std
 // The directory of the disk beside an NVMe generic device: "nvme0n1" for "ng0n1".
 std::optional<std::string> disk_of_generic(const std::string& name, const std::string& root = kRoot);
 
+// The I/O scheduler of a request queue, where one is at work on a disk that does not rotate: it costs more than it
+// gives there.
+std::optional<std::string> needless_scheduler(const std::string& queue);
+
 // The PCI address ("0000:3b:00.0") of the one controller behind a disk or generic device, given its directory in sysfs
 // (links are followed). None for a device that is not on PCI, or that several controllers serve.
 std::optional<std::string> pci_address(const std::string& directory);

@@ -32,9 +32,7 @@ constexpr uint32_t completion_dword(const EventType& event) {
   return uint32_t{event.type} | uint32_t{event.information} << 8 | uint32_t{event.log_page} << 16;
 }
 
-void execute_async_event_request(Request& request) {
-  request.queue->controller->events().park(request);
-}
+void execute_async_event_request(Request& request) { request.queue->controller->events().park(request); }
 
 }  // namespace
 
@@ -76,6 +74,7 @@ bool AsyncEvents::abort(uint16_t cid) {
 }
 
 void AsyncEvents::reset(Status status) {
+  configuration_ = 0;
   pending_ = 0;
   reported_ = 0;
   while (parked_count_ > 0) finish(take(0), status);

@@ -27,9 +27,10 @@ class AsyncEvents {
   void log_page_read(uint8_t log_page);
   // Aborts the parked request with this command identifier. False: there is none.
   bool abort(uint16_t cid);
-  // Finishes all parked requests; forgets what was to be reported.
+  // Finishes all parked requests; forgets the configuration and what was to be reported.
   void reset(Status status);
-  // The admin queue's connection has ended: reset() with Command Aborted due to SQ Deletion, and nothing is parked again.
+  // The admin queue's connection has ended: reset() with Command Aborted due to SQ Deletion, and nothing is parked
+  // again.
   void close();
 
   uint32_t supported() const { return supported_; }

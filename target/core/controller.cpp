@@ -28,8 +28,8 @@ Controller::Controller(Subsystem& subsystem, uint16_t cntlid, HostIdentity host,
       peer_(admin_queue.link->peer()),
       properties_(subsystem.target().options().max_queue_depth, type_ == kIoController),
       admin_queue_(admin_queue),
-      granted_io_queues_(type_ == kIoController ? subsystem.target().options().max_io_queues : 0),
-      io_queues_(granted_io_queues_),
+      io_queues_(type_ == kIoController ? subsystem.target().options().max_io_queues : 0),
+      granted_io_queues_(static_cast<uint16_t>(io_queues_.size())),
       events_(events_of(type_)),
       keep_alive_(type_ == kDiscoveryController ? KeepAlive::kDiscoveryActivityTimeoutMs : 0) {
   set_keep_alive(kato_ms, KeepAlive::Clock::now());
@@ -52,10 +52,7 @@ void Controller::write_cc(uint32_t cc) {
       set_ready(false);
       return;
     case Properties::Action::Reset:
-      set_ready(false);
-      events_.reset(NVME_SC_ABORT_QUEUE);
-      delete_io_queues("the host has reset the controller");
-      return;
+      return reset();
     case Properties::Action::Fail:
       set_ready(false);
       subsystem_.target().event(Target::Severity::Warning,
@@ -138,6 +135,15 @@ void Controller::for_each_queue(Action action) {
 
 void Controller::set_ready(bool ready) {
   for_each_queue([&](Queue& queue) { queue.ready.store(ready, std::memory_order_relaxed); });
+}
+
+// Controller level reset. The error log and the keep-alive timer outlive it, features return to their defaults.
+void Controller::reset() {
+  set_ready(false);
+  events_.reset(NVME_SC_ABORT_QUEUE);
+  delete_io_queues("the host has reset the controller");
+  features_ = {};
+  granted_io_queues_ = static_cast<uint16_t>(io_queues_.size());
 }
 
 // The host may connect queues of the same identifiers again while the connections of these are still closing.

@@ -81,6 +81,7 @@ class Controller {
   template <typename Action>
   void for_each_queue(Action action);
   void set_ready(bool ready);
+  void reset();
   void delete_io_queues(const std::string& reason);
 
   Subsystem& subsystem_;
@@ -91,8 +92,8 @@ class Controller {
   std::string peer_;
   Properties properties_;
   Queue& admin_queue_;
+  std::vector<Queue*> io_queues_;  // by QID - 1, null where there is none; room for all that can be granted
   uint16_t granted_io_queues_;
-  std::vector<Queue*> io_queues_;  // by QID - 1, null where there is none
   AsyncEvents events_;
   ErrorLog errors_;
   FeatureValues features_;

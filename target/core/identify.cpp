@@ -21,7 +21,7 @@ constexpr uint8_t kShared = 1 << 0;         // NMIC: controllers of several host
 constexpr uint8_t kReady = 1 << 0;          // NSTAT.NRDY of the command set independent structure
 constexpr uint8_t kDirectDiscovery = 1;     // DCTYPE
 constexpr uint32_t kSglDataBlocks = 1;      // SGLS bits 1:0: without alignment
-constexpr uint8_t kReadyEntrySizes = 0x66;  // SQES: 64 bytes, required and maximum
+constexpr uint8_t kSubmissionSizes = 0x66;  // SQES: 64 bytes, required and maximum
 constexpr uint8_t kCompletionSizes = 0x44;  // CQES: 16 bytes
 
 Controller& controller_of(const Request& request) { return *request.queue->controller; }
@@ -82,7 +82,7 @@ void fill_io_controller(const Request& request, nvme_id_ctrl& id) {
   id.acl = 3;
   id.frmw = NVME_CTRL_FRMW_1ST_RO | 1 << 1;  // one slot, read only
   id.lpa = NVME_CTRL_LPA_CMD_EFFECTS | NVME_CTRL_LPA_EXTENDED | NVME_CTRL_LPA_LI0_LI5_LI12_LI13;
-  id.sqes = kReadyEntrySizes;
+  id.sqes = kSubmissionSizes;
   id.cqes = kCompletionSizes;
   id.nn = limits::kMaxNamespaces;
   id.mnan = limits::kMaxNamespaces;

@@ -149,6 +149,21 @@ TEST_CASE("after a reset the host sets up its queues again while the old connect
   CHECK(again.send(command(nvme_cmd_flush, 1)).ok());
 }
 
+TEST_CASE("a reset brings features back to their defaults, but not the keep-alive timer") {
+  World world;
+  Host host(world);
+  host.bring_up(0, World::kNqn, 5000);
+  host.set_feature(NVME_FEAT_FID_ARBITRATION, 3);
+  host.set_feature(NVME_FEAT_FID_NUM_QUEUES, 0);
+  host.set_feature(NVME_FEAT_FID_ASYNC_EVENT, NVME_FEATURE_AENCFG_NOTICE_NAMESPACE_ATTRIBUTES);
+  host.enable(0);
+  host.enable();
+  CHECK(host.get_feature(NVME_FEAT_FID_ARBITRATION).result == 0);
+  CHECK(host.get_feature(NVME_FEAT_FID_NUM_QUEUES).result == 0x00030003);
+  CHECK(host.get_feature(NVME_FEAT_FID_ASYNC_EVENT).result == 0);
+  CHECK(host.get_feature(NVME_FEAT_FID_KATO).result == 5000);
+}
+
 TEST_CASE("host shuts the controller down: complete at once, no command runs until it is reset and enabled") {
   World world;
   Host host(world);

@@ -52,6 +52,19 @@ TEST_CASE("Attributes") {
   CHECK(!sysfs::read_number(sysfs.path("queue/none")));
 }
 
+TEST_CASE("An I/O scheduler is needless on a disk that does not rotate") {
+  FakeSysfs sysfs;
+  sysfs.file("queue/rotational", "0");
+  CHECK(!sysfs::needless_scheduler(sysfs.path("queue")));
+  sysfs.file("queue/scheduler", "none [mq-deadline] kyber");
+  CHECK(sysfs::needless_scheduler(sysfs.path("queue")) == "mq-deadline");
+  sysfs.file("queue/scheduler", "[none] mq-deadline");
+  CHECK(!sysfs::needless_scheduler(sysfs.path("queue")));
+  sysfs.file("queue/scheduler", "[mq-deadline] none");
+  sysfs.file("queue/rotational", "1");
+  CHECK(!sysfs::needless_scheduler(sysfs.path("queue")));
+}
+
 TEST_CASE("The SSD's PCI address is the last one on the way to it") {
   FakeSysfs sysfs;
   sysfs.directory(std::string(kController) + "/ng0n1");
