@@ -16,8 +16,9 @@ struct Request;
 
 class BufferPool {
  public:
-  // `region` describes it all: address (4 KiB aligned), length, lkey, fixed index, kind. The part that is not a multiple
-  // of 4 KiB is left unused. Buffers are at most `max_buffer_bytes` long (a power of two; cut to the region's size).
+  // `region` describes it all: address (4 KiB aligned), length, lkey, fixed index, kind. The part that is not a
+  // multiple of 4 KiB is left unused. Buffers are at most `max_buffer_bytes` long (a power of two; cut to the region's
+  // size).
   BufferPool(const Buffer& region, uint32_t max_buffer_bytes);
   BufferPool(const BufferPool&) = delete;
   BufferPool& operator=(const BufferPool&) = delete;

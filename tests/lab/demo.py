@@ -7,26 +7,14 @@ from nvmf_lab import Ssd, Two, daemon, fio, initiator
 TOPOLOGY = Two(ssds=[Ssd(cmb_mib=64)], trace=["pci_nvme_map_addr_cmb", "pci_nvme_read", "pci_nvme_write"])
 TIME_LIMIT_S = 300
 
-NQN = "nqn.2026-01.io.example:disk1"
-STATS_SOCKET = "/run/nvmf-p2p/stats.sock"
-
 
 def test(lab):
     story = Story(lab.out / "story.txt")
     story.title("the target: what its machine can do (nvmf-p2p doctor)")
-    doctor = lab.target.run(f"{daemon.binary(lab)} doctor", check=False)
-    story.tell(doctor.stdout)
+    story.tell(daemon.command(lab, "doctor").stdout)
 
     story.title("the target: nvmf-p2p run")
-    config = {
-        "stats_socket": STATS_SOCKET,
-        "ports": [{"id": 1, "address": lab.target.address()}],
-        "subsystems": [{
-            "nqn": NQN,
-            "allow_any_host": True,
-            "namespaces": [{"nvme": lab.target.ssd().replace("nvme", "ng"), "p2p": "require"}],
-        }],
-    }
+    config = daemon.config(lab, [{"nvme": lab.target.generic(), "p2p": "require"}])
     story.tell(json.dumps(config, indent=2))
     target = daemon.start(lab, config)
     story.tell(target.output)
@@ -37,7 +25,7 @@ def test(lab):
     story.title("the host: nvme-cli and its kernel's nvme-rdma driver")
     lab.host.modprobe("nvme-rdma")
     on_host(f"nvme discover -t rdma -a {lab.target.address()} -s 4420")
-    device = initiator.connect(lab.host, lab.target.address(), NQN)
+    device = initiator.connect(lab.host, lab.target.address(), daemon.NQN)
     on_host("nvme list")
     on_host("nvme list-subsys")
 
@@ -50,13 +38,12 @@ def test(lab):
         story.tell(f"fio: 16 MiB in blocks of {size}: written at random, read back, crc32c right")
 
     story.title("what moved by which path, as the target counts it")
-    stats = target.stats(f"curl -s --unix-socket {STATS_SOCKET} http://localhost/stats")
-    story.tell(paths(stats["namespaces"][0]))
+    story.tell(paths(target.namespace()))
     story.title("and what a witness outside the machine saw: QEMU's trace of the emulated SSD")
     counts = lab.target.trace.counts()
     story.tell(f"data pointers resolved into the CMB: {counts['pci_nvme_map_addr_cmb']} pages "
                f"(commands: {counts['pci_nvme_read']} reads, {counts['pci_nvme_write']} writes)")
-    initiator.disconnect(lab.host, NQN)
+    initiator.disconnect(lab.host, daemon.NQN)
 
 
 def paths(namespace):

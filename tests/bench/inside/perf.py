@@ -1,13 +1,14 @@
-"""Runs in the guest around a window: samples what a process executes (perf), and counts the system calls of its threads (a histogram of the kernel).
+"""Runs in the guest around a window: samples what a process executes (perf), and counts the system calls of each thread (a histogram of the kernel).
 
-The samples come by a timer of the kernel's, so with counted instructions they are one every so many instructions.
+The samples come by timers of the kernel's, so with counted instructions they are one every so many instructions. A program that does the same in
+each round would always be caught at the same place by one timer: several of unlike periods walk through it.
 """
 
 import os
 import signal
 import subprocess
 
-PERIOD_NS = 50_000
+PERIODS_NS = (20_011, 23_993, 31_013, 40_709)
 HISTOGRAM = "/sys/kernel/tracing/events/raw_syscalls/sys_enter"
 TRIGGER = "hist:keys=common_pid,id.syscall:size=4096"
 
@@ -18,7 +19,8 @@ class Sampler:
     def __init__(self, pid: int, output: str):
         control, self._commands = os.pipe()
         self._answers, answer = os.pipe()
-        what = ["-e", "cpu-clock", "-c", str(PERIOD_NS), "-g", "-p", str(pid)]
+        events = [word for period in PERIODS_NS for word in ("-e", f"cpu-clock/period={period}/")]
+        what = [*events, "-g", "-p", str(pid)]
         quickly = ["-q", "-N", "-B", "--no-bpf-event", "--buildid-all"]
         orders = ["-D", "-1", "--control", f"fd:{control},{answer}"]
         self._perf = subprocess.Popen(["perf", "record", *quickly, *what, *orders, "-o", output], pass_fds=(control, answer))

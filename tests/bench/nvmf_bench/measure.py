@@ -30,10 +30,8 @@ class Figures:
     """Context switches of the whole guest per I/O."""
     own_ns: float | None
     """Of the target's own process; the kernel's target has none."""
-    own_switches: float | None
-    """Sleeps of the target's own threads per I/O."""
-    by_task: dict[str, float]
-    """Cost by name of the task that ran; interrupts count for whom they interrupted."""
+    own_sleeps: float | None
+    """How often the target's own threads slept, per I/O."""
 
 
 class Meter:
@@ -46,7 +44,7 @@ class Meter:
             self._ns_per_turn = self._ask({"calibrate_s": CALIBRATION_S})["ns_per_turn"]
 
     def run(self, job: Job, contender: Contender) -> Figures:
-        return self.figures(self.window(job, contender))
+        return self.figures(self.window(job, contender), contender)
 
     def window(self, job: Job, contender: Contender, **more) -> dict:
         """What inside/window.py says; `more` goes to it."""
@@ -60,36 +58,31 @@ class Meter:
         }
         return self._ask(wanted | more)
 
-    def _ask(self, wanted: dict) -> dict:
-        command = f"python3 -I -S {INSIDE / 'window.py'} {shlex.quote(json.dumps(wanted))}"
-        return json.loads(self._guest.run(command, timeout_s=120).stdout)
-
-    def figures(self, said: dict) -> Figures:
+    def figures(self, said: dict, contender: Contender) -> Figures:
         begin, end = said["begin"], said["end"]
         ios = max(1, end["ios"] - begin["ios"])
         elapsed_ns = end["ns"] - begin["ns"]
         available_ns = elapsed_ns * self._mode.vcpus
         idle_ns = self._idle_ns(begin, end)
-        tasks = {tid: _spent(begin["tasks"].get(tid), task) for tid, task in end["tasks"].items()}
-        own = [spent for spent in tasks.values() if "voluntary" in spent]
-        by_task: dict[str, float] = {}
-        for spent in tasks.values():
-            by_task[spent["name"]] = by_task.get(spent["name"], 0) + spent["ns"] / ios
+        own = contender.process is not None
         return Figures(
             ios=ios,
             iops=ios * 1e9 / elapsed_ns,
             cost_ns=(available_ns - idle_ns) / ios,
             idle=idle_ns / available_ns,
-            switches=(end["ctxt"] - begin["ctxt"]) / ios,
-            own_ns=sum(spent["ns"] for spent in own) / ios if own else None,
-            own_switches=sum(spent["voluntary"] for spent in own) / ios if own else None,
-            by_task=by_task,
+            switches=(end["switches"] - begin["switches"]) / ios,
+            own_ns=(end["own_ns"] - begin["own_ns"]) / ios if own else None,
+            own_sleeps=(end["own_sleeps"] - begin["own_sleeps"]) / ios if own else None,
         )
+
+    def _ask(self, wanted: dict) -> dict:
+        command = f"python3 -I -S {INSIDE / 'window.py'} {shlex.quote(json.dumps(wanted))}"
+        return json.loads(self._guest.run(command, timeout_s=120).stdout)
 
     def _idle_ns(self, begin: dict, end: dict) -> float:
         if self._mode.counted:
             return (end["turns"] - begin["turns"]) * self._ns_per_turn
-        ticks = sum(end["cpu"][field] - begin["cpu"][field] for field in (IDLE, IOWAIT))
+        ticks = sum(end["cpu_ticks"][field] - begin["cpu_ticks"][field] for field in (IDLE, IOWAIT))
         return ticks * 1e9 / CLOCK_TICKS_PER_S
 
 
@@ -99,21 +92,4 @@ def median(figures: list[Figures]) -> Figures:
     def middle(values: list):
         return None if None in values else statistics.median(values)
 
-    names = {name for one in figures for name in one.by_task}
-    plain = [field.name for field in dataclasses.fields(Figures) if field.name != "by_task"]
-    return Figures(
-        **{name: middle([getattr(one, name) for one in figures]) for name in plain},
-        by_task={name: middle([one.by_task.get(name, 0.0) for one in figures]) for name in names},
-    )
-
-
-def _spent(before: dict | None, after: dict) -> dict:
-    """What a task used between two readings; one that is new started from nothing."""
-    spent = {"name": _family(after["name"]), "ns": after["ns"] - (before["ns"] if before else 0)}
-    if after.get("own"):
-        spent["voluntary"] = after["voluntary"] - (before["voluntary"] if before else 0)
-    return spent
-
-
-def _family(name: str) -> str:
-    return "kworker" if name.startswith("kworker/") else name.rstrip("0123456789").rstrip("/-:")
+    return Figures(**{field.name: middle([getattr(one, field.name) for one in figures]) for field in dataclasses.fields(Figures)})

@@ -95,7 +95,7 @@ class Results:
             f"{one.iops:.0f}",
             f"{100 * one.idle:.0f} %",
             f"{one.switches:.2f}",
-            "" if one.own_switches is None else f"{one.own_switches:.2f}",
+            "" if one.own_sleeps is None else f"{one.own_sleeps:.2f}",
         ]
 
 

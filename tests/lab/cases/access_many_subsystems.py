@@ -1,4 +1,4 @@
-"""Target offers several subsystems and namespaces on two ports; host finds on each port what it offers, and uses two paths to one subsystem."""
+"""Target offers several subsystems and namespaces on two ports; host finds each way to them, and uses two paths to one subsystem."""
 
 import json
 
@@ -11,16 +11,18 @@ SIZES_MIB = {1: 16, 7: 32, 1024: 64}
 
 
 def test(lab):
-    ports = [{"id": 1, "address": lab.target.address(0)}, {"id": 2, "address": lab.target.address(1), "service": 4430}]
+    first, second = lab.target.address(0), lab.target.address(1)
+    ports = [{"id": 1, "address": first}, {"id": 2, "address": second, "service": 4430}]
     subsystems = [
         {"nqn": FIRST, "allow_any_host": True, "ports": [1], "namespaces": [{"memory": "16MiB"}]},
         {"nqn": BOTH, "allow_any_host": True, "namespaces": [{"nsid": nsid, "memory": f"{size}MiB"} for nsid, size in SIZES_MIB.items()]},
     ]
     daemon.start(lab, daemon.config(lab, [], ports=ports, subsystems=subsystems), listens=2)
 
-    found = [{one["subnqn"] for one in initiator.discover(lab.host, port["address"], port.get("service", 4420))} for port in ports]
-    lab.check({FIRST, BOTH} <= found[0], f"port 1 offers {found[0]}")
-    lab.check(BOTH in found[1] and FIRST not in found[1], f"port 2 offers {found[1]}")
+    for port in ports:  # whichever port is asked: one entry for each way to each subsystem
+        found = initiator.discover(lab.host, port["address"], port.get("service", 4420))
+        ways = sorted((one["subnqn"], one["traddr"], one["trsvcid"]) for one in found if one["subnqn"] in (FIRST, BOTH))
+        lab.check(ways == sorted([(FIRST, first, "4420"), (BOTH, first, "4420"), (BOTH, second, "4430")]), f"{port} shows {ways}")
     wrong_port = lab.host.run(f"nvme connect -t rdma -a {ports[1]['address']} -s 4430 -n {FIRST}", check=False)
     lab.check(wrong_port.exit_code != 0, "a subsystem can be reached through a port that does not offer it")
 

@@ -12,9 +12,12 @@ SETTLE_S = 3
 
 
 def test(lab):
-    target = daemon.start(lab, daemon.config(lab, [{"block": lab.target.ssd(), "p2p": "prefer"}]))
-    for _ in range(CONTROLLERS):
-        initiator.connect(lab.host, lab.target.address(), daemon.NQN, options="--duplicate-connect -i 2 --nr-write-queues=2")
+    nqns = [f"{daemon.NQN}:{number}" for number in range(CONTROLLERS)]
+    disks = [{"block": lab.target.ssd(), "p2p": "prefer"}] + [{"memory": "16MiB"}] * (CONTROLLERS - 1)
+    subsystems = [{"nqn": nqn, "allow_any_host": True, "namespaces": [disk]} for nqn, disk in zip(nqns, disks)]
+    target = daemon.start(lab, daemon.config(lab, [], subsystems=subsystems))
+    for nqn in nqns:
+        initiator.connect(lab.host, lab.target.address(), nqn, options="-i 2 --nr-write-queues=2")
     target.wait_for_connections(CONTROLLERS * (1 + QUEUES_OF_EACH))
     time.sleep(SETTLE_S)
 
