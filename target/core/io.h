@@ -18,8 +18,8 @@ enum class IoKind : uint8_t { Read, Write, Flush, WriteZeroes, Deallocate };
 
 struct Io {
   IoKind kind = IoKind::Read;
-  bool fua = false;          // Write, WriteZeroes: on stable media before done
-  bool deallocate = false;   // WriteZeroes: may deallocate (DEAC)
+  bool fua = false;         // Write, WriteZeroes: on stable media before done
+  bool deallocate = false;  // WriteZeroes: may deallocate (DEAC)
   uint64_t slba = 0;
   uint32_t blocks = 0;       // Read, Write, WriteZeroes
   Buffer data;               // Read, Write: blocks << lba_shift bytes. Deallocate: the ranges, DRAM

@@ -20,8 +20,8 @@ enum class MemoryKind : uint8_t { Dram, Cmb };
 struct Buffer {
   std::byte* address = nullptr;
   uint32_t length_bytes = 0;
-  uint32_t lkey = 0;          // of the RNIC that the pool is registered with
-  int32_t fixed_index = -1;   // io_uring registered buffer that contains it, -1 when there is none
+  uint32_t lkey = 0;         // of the RNIC that the pool is registered with
+  int32_t fixed_index = -1;  // io_uring registered buffer that contains it, -1 when there is none
   MemoryKind kind = MemoryKind::Dram;
   BufferPool* pool = nullptr;  // takes it back; null: not from a pool (in-capsule data, no data)
 };
@@ -60,9 +60,9 @@ struct ProvenTransfers {
 struct P2pPolicy {
   P2pMode mode = P2pMode::Off;
   P2pWhenDry when_dry = P2pWhenDry::Spill;
-  uint32_t min_bytes = 0;            // shorter transfers use DRAM
-  ProvenTransfers host_reads;        // RNIC reads the CMB (RDMA WRITE to the host)
-  ProvenTransfers host_writes;       // RNIC writes the CMB (RDMA READ from the host)
+  uint32_t min_bytes = 0;       // shorter transfers use DRAM
+  ProvenTransfers host_reads;   // RNIC reads the CMB (RDMA WRITE to the host)
+  ProvenTransfers host_writes;  // RNIC writes the CMB (RDMA READ from the host)
 };
 
 // Counters with one writer, the reactor; any thread may read.

@@ -48,15 +48,15 @@ struct Queue {
 
   // The queue's thread.
   uint16_t sqhd = 0;
-  uint16_t size = 0;              // entries, from Connect; 0 before
-  bool flow_control = true;       // false: SQHD is FFFFh
-  bool connected = false;         // Connect has succeeded
-  bool connect_forwarded = false;  // an I/O queue's Connect is with the control thread
+  uint16_t size = 0;                             // entries, from Connect; 0 before
+  bool flow_control = true;                      // false: SQHD is FFFFh
+  bool connected = false;                        // Connect has succeeded
+  bool connect_forwarded = false;                // an I/O queue's Connect is with the control thread
   const IoNamespaceTable* namespaces = nullptr;  // I/O queues, once connected
 
   // Any thread.
-  std::atomic<bool> ready{false};         // CSTS.RDY of its controller: I/O commands may run
-  std::atomic<bool> saw_command{false};   // since the keep-alive timer looked last
+  std::atomic<bool> ready{false};        // CSTS.RDY of its controller: I/O commands may run
+  std::atomic<bool> saw_command{false};  // since the keep-alive timer looked last
 
   // Written by the queue's thread, read by the control thread.
   ErrorRing errors;
@@ -65,14 +65,15 @@ struct Queue {
   Controller* controller = nullptr;  // from Connect on
 };
 
-// A namespace as one poll group (a reactor with one RNIC) serves it: the executable view, immutable but for its counters.
+// A namespace as one poll group (a reactor with one RNIC) serves it: the executable view, immutable but for its
+// counters.
 struct IoNamespace {
   uint32_t nsid = 0;
   uint8_t lba_shift = 9;
   uint64_t block_count = 0;
   IoChannel* channel = nullptr;
   uint32_t memory_alignment_bytes = 1;  // of the data's address, as the backend needs it; at most 4096
-  BufferPool* cmb = nullptr;  // null: no CMB memory for it on this RNIC
+  BufferPool* cmb = nullptr;            // null: no CMB memory for it on this RNIC
   P2pPolicy p2p;
   bool supports_deallocate = false;
   bool supports_write_zeroes = false;
@@ -84,13 +85,11 @@ struct IoNamespaceTable {
   std::vector<const IoNamespace*> by_nsid;
   uint32_t max_transfer_bytes = 0;  // MDTS
 
-  const IoNamespace* find(uint32_t nsid) const {
-    return nsid - 1 < by_nsid.size() ? by_nsid[nsid - 1] : nullptr;
-  }
+  const IoNamespace* find(uint32_t nsid) const { return nsid - 1 < by_nsid.size() ? by_nsid[nsid - 1] : nullptr; }
 };
 
-// Parses a capsule's SQE, once: checks it, advances SQHD, picks executor, direction, length and namespace. Any failure is
-// the status to finish the request with. Called on the queue's thread.
+// Parses a capsule's SQE, once: checks it, advances SQHD, picks executor, direction, length and namespace. Any failure
+// is the status to finish the request with. Called on the queue's thread.
 Status parse(Request& request);
 
 // The connection of an admin queue ends: finishes the Async Event Requests parked on it (Command Aborted due to SQ
@@ -99,8 +98,8 @@ Status parse(Request& request);
 // queues without a controller.
 void drop_parked(Queue& queue);
 
-// Where a command's data goes: the CMB pool when everything that was proved allows it, null for DRAM. `fallback` says why
-// not, and is None also when peer-to-peer is off. Pure.
+// Where a command's data goes: the CMB pool when everything that was proved allows it, null for DRAM. `fallback` says
+// why not, and is None also when peer-to-peer is off. Pure.
 struct MemoryChoice {
   BufferPool* pool = nullptr;
   Fallback fallback = Fallback::None;

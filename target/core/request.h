@@ -35,7 +35,7 @@ struct Request : Io {
   bool processor_needs_data = false;  // the CPU reads or writes the data: never CMB memory
   bool awaits_event = false;          // answered when an event comes, not counted as outstanding work (AER)
   uint32_t length_bytes = 0;
-  const IoNamespace* ns = nullptr;    // I/O commands on a namespace
+  const IoNamespace* ns = nullptr;  // I/O commands on a namespace
   // Parameter Error Location of the error log: byte in bits 7:0, bit in 10:8; kNoLocation: no field in particular.
   uint16_t error_location = kNoLocation;
 
@@ -50,8 +50,8 @@ struct Request : Io {
 
   // Hop between a reactor and the control thread (commands of I/O queues that change controllers).
   Message hop;
-  // BufferPool's lists: the next waiting request of the same queue and, in a queue's first one, the queue's last and the
-  // first of the queue whose turn is next.
+  // BufferPool's lists: the next waiting request of the same queue and, in a queue's first one, the queue's last and
+  // the first of the queue whose turn is next.
   Request* next_waiter = nullptr;
   Request* last_waiter = nullptr;
   Request* next_turn = nullptr;

@@ -105,8 +105,8 @@ int Daemon::run() {
   for (const auto& thread : data_threads_) thread->reactor.start();
   for (const core::Port& port : target_.ports()) listen(port, Attempt::First);
   if (config_.stats_socket)
-    stats_ = std::make_unique<StatsServer>(
-        io_, *config_.stats_socket, [this] { return stats(target_, transport_, *storage_).dump(2) + "\n"; });
+    stats_ = std::make_unique<StatsServer>(io_, *config_.stats_socket,
+                                           [this] { return stats(target_, transport_, *storage_).dump(2) + "\n"; });
   io_.run();
   for (const auto& thread : data_threads_) thread->reactor.stop();
   spdlog::info("stopped");

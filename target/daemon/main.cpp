@@ -37,8 +37,8 @@ int check(const std::string& path) {
   if (!config) return kExitUsage;
   size_t namespaces = 0;
   for (const auto& subsystem : config->subsystems) namespaces += subsystem.namespaces.size();
-  std::cout << path << ": good: " << config->ports.size() << " ports, " << config->subsystems.size()
-            << " subsystems, " << namespaces << " namespaces\n";
+  std::cout << path << ": good: " << config->ports.size() << " ports, " << config->subsystems.size() << " subsystems, "
+            << namespaces << " namespaces\n";
   return EXIT_SUCCESS;
 }
 
@@ -68,8 +68,8 @@ int main(int argc, char** argv) {
   run_command->add_option("-c,--config", config_path, "The JSON config file")->required();
   auto* check_command = app.add_subcommand("check", "Say all that is wrong with a config file; starts nothing");
   check_command->add_option("file", config_path, "The JSON config file")->required();
-  auto* doctor_command =
-      app.add_subcommand("doctor", "Say which SSDs and RDMA NICs of this machine can do peer-to-peer, and what to change");
+  auto* doctor_command = app.add_subcommand(
+      "doctor", "Say which SSDs and RDMA NICs of this machine can do peer-to-peer, and what to change");
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {

@@ -1,4 +1,5 @@
-// HTTP on a UNIX socket: GET /stats answers with the counters as JSON. `curl --unix-socket PATH http://localhost/stats`.
+// HTTP on a UNIX socket: GET /stats answers with the counters as JSON. `curl --unix-socket PATH
+// http://localhost/stats`.
 #pragma once
 
 #include <boost/asio/io_context.hpp>

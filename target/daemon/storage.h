@@ -21,8 +21,8 @@ struct ServedNamespace {
   uint32_t nsid = 0;
   std::string description;  // of the device
   core::P2pMode p2p = core::P2pMode::Off;
-  std::string p2p_provider;   // PCI address of the SSD whose CMB serves; empty: none does
-  std::string p2p_verdict;    // why data goes, or does not go, through a CMB: one sentence
+  std::string p2p_provider;  // PCI address of the SSD whose CMB serves; empty: none does
+  std::string p2p_verdict;   // why data goes, or does not go, through a CMB: one sentence
   // One per poll group, reactor by reactor for each RNIC.
   std::vector<std::unique_ptr<core::IoNamespace>> on_group;
 };

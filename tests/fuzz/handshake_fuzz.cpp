@@ -16,6 +16,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     return 0;
   }
   const unsigned limit = answer.qid == 0 ? limits.admin_queue_depth : limits.max_queue_depth;
-  if (answer.qid > limits.max_io_queues || answer.depth < 2 || answer.depth > limit || answer.read_depth == 0) std::abort();
+  if (answer.qid > limits.max_io_queues || answer.depth < 2 || answer.depth > limit || answer.read_depth == 0)
+    std::abort();
   return 0;
 }

@@ -21,8 +21,7 @@ std::string above(const char* field, unsigned value, unsigned limit) {
 
 }  // namespace
 
-Handshake negotiate(std::span<const std::byte> private_data, uint8_t remote_read_depth,
-                    const HandshakeLimits& limits) {
+Handshake negotiate(std::span<const std::byte> private_data, uint8_t remote_read_depth, const HandshakeLimits& limits) {
   nvme::RdmaCmRequest request;
   if (private_data.size() < sizeof request)
     return refuse(RdmaCmStatus::InvalidPrivateDataLength,
@@ -30,7 +29,8 @@ Handshake negotiate(std::span<const std::byte> private_data, uint8_t remote_read
   std::memcpy(&request, private_data.data(), sizeof request);
 
   if (request.recfmt != 0)
-    return refuse(RdmaCmStatus::InvalidRecfmt, "private data format " + std::to_string(request.recfmt) + ", only 0 is known");
+    return refuse(RdmaCmStatus::InvalidRecfmt,
+                  "private data format " + std::to_string(request.recfmt) + ", only 0 is known");
   if (request.qid > limits.max_io_queues)
     return refuse(RdmaCmStatus::InvalidQid, above("queue id", request.qid, limits.max_io_queues));
   const uint16_t max_depth = request.qid == 0 ? limits.admin_queue_depth : limits.max_queue_depth;

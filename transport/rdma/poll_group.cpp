@@ -162,7 +162,8 @@ void PollGroup::begin_retire(QueuePair& queue_pair) {
   retiring_ = &queue_pair;
 }
 
-// At the end of a turn: a queue pair that has been reported belongs to the control thread, which may destroy it at once.
+// At the end of a turn: a queue pair that has been reported belongs to the control thread, which may destroy it at
+// once.
 void PollGroup::report_drained() {
   for (QueuePair** place = &retiring_; *place;) {
     QueuePair& queue_pair = **place;

@@ -24,12 +24,12 @@ namespace nvmf::rdma {
 using RegisterFixed = std::function<int(void* address, size_t length_bytes)>;
 
 struct PollGroupOptions {
-  uint32_t in_capsule_bytes = 4096;     // 0 for admin queues
+  uint32_t in_capsule_bytes = 4096;  // 0 for admin queues
   uint64_t dram_pool_bytes = 64u << 20;
   uint32_t max_transfer_bytes = 1u << 20;
-  uint32_t initial_slots = 128;         // capsules; grows with the queues
+  uint32_t initial_slots = 128;  // capsules; grows with the queues
   uint32_t max_queue_pairs = 512;
-  bool wake_on_responses = false;       // for a thread that does not poll anyway (the control thread)
+  bool wake_on_responses = false;  // for a thread that does not poll anyway (the control thread)
 };
 
 // What the group's thread tells the control thread about a queue pair. Each call is made on the control thread.
@@ -151,7 +151,7 @@ class PollGroup final : public core::Poller {
 
   // The group's thread.
   std::vector<core::BufferPool*> pools_;  // in which requests may wait
-  std::vector<QueuePair*> by_number_;  // open addressing by qp_num; a power of two, never full
+  std::vector<QueuePair*> by_number_;     // open addressing by qp_num; a power of two, never full
   RequestList free_requests_;
   ReceiveSlot* first_waiting_slot_ = nullptr;  // capsules that wait for a request object
   ReceiveSlot* last_waiting_slot_ = nullptr;

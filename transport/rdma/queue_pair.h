@@ -44,9 +44,9 @@ struct QueuePair {
   ibv_qp* qp = nullptr;
   core::Queue* queue = nullptr;
   PollGroup* group = nullptr;
-  uint32_t send_entries = 0;   // of the send queue
-  uint8_t read_depth = 1;      // RDMA READs that may be outstanding
-  unsigned inline_flag = 0;    // IBV_SEND_INLINE when a completion entry may go into the work request itself
+  uint32_t send_entries = 0;       // of the send queue
+  uint8_t read_depth = 1;          // RDMA READs that may be outstanding
+  unsigned inline_flag = 0;        // IBV_SEND_INLINE when a completion entry may go into the work request itself
   bool remote_invalidate = false;  // the RNIC can SEND with invalidate
 
   // Gathered during a turn, posted by flush().
@@ -57,10 +57,10 @@ struct QueuePair {
 
   uint32_t send_entries_free = 0;
   uint8_t reads_free = 0;
-  RequestList waiting_reads;      // for read depth or send queue entries
-  RequestList waiting_responses;  // for send queue entries
-  uint32_t outstanding = 0;       // requests between their capsule's arrival and their response's completion
-  bool failed = false;            // the connection is lost: nothing is posted any more
+  RequestList waiting_reads;           // for read depth or send queue entries
+  RequestList waiting_responses;       // for send queue entries
+  uint32_t outstanding = 0;            // requests between their capsule's arrival and their response's completion
+  bool failed = false;                 // the connection is lost: nothing is posted any more
   QueuePair* next_retiring = nullptr;  // the control thread wants to know when nothing is outstanding
 
   // To this queue pair: adopt, retire. From it: failure, drained.

@@ -30,7 +30,8 @@ size_t in_capsule_area(uint32_t count, uint32_t in_capsule_bytes) {
 Pages::Pages(size_t bytes) : bytes_(round_up(bytes, kPageBytes)) {
   void* mapping = mmap(nullptr, bytes_, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   if (mapping == MAP_FAILED)
-    throw std::system_error(errno, std::generic_category(), "cannot map " + std::to_string(bytes_) + " bytes of memory");
+    throw std::system_error(errno, std::generic_category(),
+                            "cannot map " + std::to_string(bytes_) + " bytes of memory");
   begin_ = static_cast<std::byte*>(mapping);
 }
 

@@ -42,9 +42,9 @@ class ReceiveSlab {
   // The in-capsule data of all slots, to be registered with the disks' side too.
   std::span<std::byte> in_capsule_data() const { return in_capsule_; }
 
-  int fixed_index = -1;           // io_uring registered buffer of in_capsule_data()
+  int fixed_index = -1;  // io_uring registered buffer of in_capsule_data()
   PollGroup* group = nullptr;
-  core::Message adopt;            // on its way to the group's thread
+  core::Message adopt;  // on its way to the group's thread
 
  private:
   uint32_t count_;

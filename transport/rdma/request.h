@@ -21,25 +21,25 @@ struct ReceiveSlot {
   ibv_recv_wr receive;
   QueuePair* queue_pair = nullptr;  // of the capsule that lies in it
   uint32_t capsule_bytes = 0;
-  int fixed_index = -1;             // io_uring registered buffer that in_capsule lies in
-  ReceiveSlot* next = nullptr;      // the poll group's list of capsules that wait for a request object
+  int fixed_index = -1;         // io_uring registered buffer that in_capsule lies in
+  ReceiveSlot* next = nullptr;  // the poll group's list of capsules that wait for a request object
 };
 
 // What a completion's wr_id stands for, in its low bits: requests are aligned.
 enum class Completion : uint64_t {
-  Response = 0,   // the SEND that ends a command
-  ReadDone = 1,   // the last of a run of RDMA READs
+  Response = 0,     // the SEND that ends a command
+  ReadDone = 1,     // the last of a run of RDMA READs
   Unsignalled = 2,  // data, followed by one of the others: seen only when it failed or was flushed
 };
 inline constexpr uint64_t kCompletionMask = 3;
 
 struct alignas(64) RdmaRequest : core::Request {
   QueuePair* queue_pair = nullptr;
-  ReceiveSlot* slot = nullptr;   // until the response is posted
-  RdmaRequest* next = nullptr;   // free list, or the queue pair's waiting lists
-  uint8_t segments_read = 0;     // RDMA READs that have completed
+  ReceiveSlot* slot = nullptr;  // until the response is posted
+  RdmaRequest* next = nullptr;  // free list, or the queue pair's waiting lists
+  uint8_t segments_read = 0;    // RDMA READs that have completed
   uint8_t segments_in_flight = 0;
-  uint16_t posted = 0;           // send queue entries to give back when the response completes
+  uint16_t posted = 0;  // send queue entries to give back when the response completes
   core::DataPath path = core::DataPath::Dram;
 
   // The first segment's work request; further segments take theirs from the poll group (ExtraSegments).

@@ -31,7 +31,8 @@ sockaddr_storage socket_address(const core::Port& port) {
     address.sin_port = htons(port.service);
     good = inet_pton(AF_INET, port.address.c_str(), &address.sin_addr) == 1;
   }
-  if (!good) throw std::invalid_argument("port " + std::to_string(port.id) + ": " + port.address + " is not an IP address");
+  if (!good)
+    throw std::invalid_argument("port " + std::to_string(port.id) + ": " + port.address + " is not an IP address");
   return storage;
 }
 
@@ -56,11 +57,7 @@ std::string name_of_device(ibv_context* context) {
 
 Transport::Transport(boost::asio::io_context& io, core::Target& target, core::Mailbox& control,
                      std::vector<ReactorSeat> reactors, const PollGroupOptions& options)
-    : io_(io),
-      target_(target),
-      control_(control),
-      channel_(channel_of(devices_)),
-      cm_events_(io, channel_->fd) {
+    : io_(io), target_(target), control_(control), channel_(channel_of(devices_)), cm_events_(io, channel_->fd) {
   QueuePairOwner& owner = *this;
   for (ibv_context* context : devices_.contexts()) {
     rnics_.push_back(std::make_unique<Rnic>(io, context, control, reactors, options, owner));
@@ -96,8 +93,8 @@ void Transport::turn_admin() {
 }
 
 Rnic* Transport::find(ibv_context* context) {
-  const auto found = std::find_if(rnics_.begin(), rnics_.end(),
-                                  [context](const auto& rnic) { return rnic->context() == context; });
+  const auto found =
+      std::find_if(rnics_.begin(), rnics_.end(), [context](const auto& rnic) { return rnic->context() == context; });
   return found == rnics_.end() ? nullptr : found->get();
 }
 
@@ -151,9 +148,8 @@ void Transport::on_connect_request(const rdma_cm_event& event) {
     return refuse(RdmaCmStatus::NoResources,
                   stopping_ ? "the target shuts down" : name_of_device(raw->verbs) + " appeared after the start");
   const rdma_conn_param& asked = event.param.conn;
-  const Handshake handshake =
-      negotiate({static_cast<const std::byte*>(asked.private_data), asked.private_data_len}, asked.initiator_depth,
-                limits_of(*rnic));
+  const Handshake handshake = negotiate({static_cast<const std::byte*>(asked.private_data), asked.private_data_len},
+                                        asked.initiator_depth, limits_of(*rnic));
   if (handshake.status != RdmaCmStatus::Ok) return refuse(handshake.status, handshake.fault);
 
   const auto listener = std::find_if(listeners_.begin(), listeners_.end(),

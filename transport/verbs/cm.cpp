@@ -10,10 +10,11 @@ namespace nvmf::verbs {
 CmChannel create_cm_channel() {
   CmChannel channel(rdma_create_event_channel());
   if (!channel)
-    throw VerbsError(errno, "cannot open the RDMA connection manager: there is no RDMA device on this machine (load the "
-                            "driver of the RDMA NIC, or make a software device: modprobe rdma_rxe && rdma link add rxe0 "
-                            "type rxe netdev INTERFACE), or its module is not loaded (modprobe rdma_ucm), or "
-                            "/dev/infiniband/rdma_cm may not be opened");
+    throw VerbsError(errno,
+                     "cannot open the RDMA connection manager: there is no RDMA device on this machine (load the "
+                     "driver of the RDMA NIC, or make a software device: modprobe rdma_rxe && rdma link add rxe0 "
+                     "type rxe netdev INTERFACE), or its module is not loaded (modprobe rdma_ucm), or "
+                     "/dev/infiniband/rdma_cm may not be opened");
   if (fcntl(channel->fd, F_SETFL, fcntl(channel->fd, F_GETFL) | O_NONBLOCK) != 0)
     throw VerbsError(errno, "cannot make the RDMA event channel non-blocking");
   return channel;
@@ -34,8 +35,9 @@ CmId listen(rdma_event_channel* channel, const sockaddr* address, int backlog) {
   int reuse = 1;
   rdma_set_option(raw, RDMA_OPTION_ID, RDMA_OPTION_ID_REUSEADDR, &reuse, sizeof reuse);
   if (rdma_bind_addr(raw, const_cast<sockaddr*>(address)) != 0)  // NOLINT: the C interface lacks const
-    throw VerbsError(errno, "cannot bind to " + to_string(address) +
-                                " (the address must be that of an interface with an RDMA device, and the service free)");
+    throw VerbsError(errno,
+                     "cannot bind to " + to_string(address) +
+                         " (the address must be that of an interface with an RDMA device, and the service free)");
   if (rdma_listen(raw, backlog) != 0) throw VerbsError(errno, "cannot listen on " + to_string(address));
   return id;
 }

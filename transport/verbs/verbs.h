@@ -39,7 +39,8 @@ using QueuePair = Owned<ibv_qp, ibv_destroy_qp>;
 
 ProtectionDomain allocate_protection_domain(ibv_context* context);
 
-// Registers [address, address + length). `access` is IBV_ACCESS_*; IBV_ACCESS_ON_DEMAND for memory that cannot be pinned.
+// Registers [address, address + length). `access` is IBV_ACCESS_*; IBV_ACCESS_ON_DEMAND for memory that cannot be
+// pinned.
 MemoryRegion register_memory(ibv_pd* domain, void* address, size_t length, int access);
 // Brings the pages of an on-demand region in before first use; best effort, false when the device cannot.
 bool prefetch(ibv_mr* region);

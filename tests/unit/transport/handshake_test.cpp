@@ -13,7 +13,8 @@ using nvmf::nvme::RdmaCmStatus;
 using nvmf::rdma::Handshake;
 using nvmf::rdma::HandshakeLimits;
 
-constexpr HandshakeLimits kLimits{.max_io_queues = 8, .admin_queue_depth = 32, .max_queue_depth = 128, .max_read_depth = 16};
+constexpr HandshakeLimits kLimits{
+    .max_io_queues = 8, .admin_queue_depth = 32, .max_queue_depth = 128, .max_read_depth = 16};
 
 RdmaCmRequest good_request(uint16_t qid) {
   RdmaCmRequest request{};
