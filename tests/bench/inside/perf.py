@@ -1,14 +1,14 @@
-"""Runs in the guest around a window: samples what a process executes (perf), and counts the system calls of each thread (a histogram of the kernel).
+"""Runs in the guest around a window: samples what it executes (perf), and counts the system calls of each thread (a histogram of the kernel).
 
-The samples come by timers of the kernel's, so with counted instructions they are one every so many instructions. A program that does the same in
-each round would always be caught at the same place by one timer: several of unlike periods walk through it.
+The samples come by a timer of the kernel's, so with counted instructions they are one every so many instructions. The timer is the CPU's: one of
+a task starts when the task does, and would always catch a program that does the same in each round at the same place.
 """
 
 import os
 import signal
 import subprocess
 
-PERIODS_NS = (20_011, 23_993, 31_013, 40_709)
+PERIOD_NS = 59_981
 HISTOGRAM = "/sys/kernel/tracing/events/raw_syscalls/sys_enter"
 TRIGGER = "hist:keys=common_pid,id.syscall:size=4096"
 
@@ -16,11 +16,10 @@ TRIGGER = "hist:keys=common_pid,id.syscall:size=4096"
 class Sampler:
     """Samples from here to stop(). perf itself starts and ends slowly, so it waits for commands."""
 
-    def __init__(self, pid: int, output: str):
+    def __init__(self, output: str):
         control, self._commands = os.pipe()
         self._answers, answer = os.pipe()
-        events = [word for period in PERIODS_NS for word in ("-e", f"cpu-clock/period={period}/")]
-        what = [*events, "-g", "-p", str(pid)]
+        what = ["-a", "-e", "cpu-clock", "-c", str(PERIOD_NS), "-g"]
         quickly = ["-q", "-N", "-B", "--no-bpf-event", "--buildid-all"]
         orders = ["-D", "-1", "--control", f"fd:{control},{answer}"]
         self._perf = subprocess.Popen(["perf", "record", *quickly, *what, *orders, "-o", output], pass_fds=(control, answer))

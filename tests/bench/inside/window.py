@@ -4,7 +4,7 @@ Reads one JSON object from the command line, prints one:
   {"calibrate_s"}                                           -> {"ns_per_turn"}
   {"device", "fio", "warmup_s", "window_s", "pid", "soak"}  -> {"begin": {...}, "end": {...}}
   the same and "profile": true                              -> also {"tasks"}
-  the same, a pid, and "samples": a file for perf           -> also {"system_calls", "samples"}
+  the same and "samples": a file for perf                   -> also {"system_calls", "samples"}
 """
 
 import json
@@ -58,7 +58,7 @@ def measure_job(wanted: dict, counters: Counters) -> dict:
         said["tasks"] = tasks_window(counters, wanted["window_s"])
     if wanted.get("samples"):
         said["system_calls"] = calls_window(counters, wanted["window_s"])
-        said["samples"] = samples_window(counters, wanted["window_s"], wanted["pid"], wanted["samples"])
+        said["samples"] = samples_window(counters, wanted["window_s"], wanted["samples"])
     fio.stop()
     return said
 
@@ -89,8 +89,8 @@ def calls_window(counters: Counters, window_s: float) -> dict:
     return {"ios": counters.ios() - first, "histogram": calls.stop()}
 
 
-def samples_window(counters: Counters, window_s: float, pid: int, output: str) -> dict:
-    sampler, first = perf.Sampler(pid, output), counters.ios()
+def samples_window(counters: Counters, window_s: float, output: str) -> dict:
+    sampler, first = perf.Sampler(output), counters.ios()
     time.sleep(window_s)
     ios = counters.ios() - first
     sampler.stop()

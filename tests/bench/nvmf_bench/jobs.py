@@ -42,8 +42,10 @@ JOBS = (
     Job("randwrite", "128k", 8, goal=1.0),
 )
 
+_NAMES = {job.name for job in JOBS}
+
 
 def select(patterns: str) -> list[Job]:
     """The jobs that match one of the comma-separated patterns (randread-4k-*, or a part of the name)."""
-    wanted = [pattern if "*" in pattern else f"*{pattern}*" for pattern in patterns.split(",")]
+    wanted = [pattern if "*" in pattern or pattern in _NAMES else f"*{pattern}*" for pattern in patterns.split(",")]
     return [job for job in JOBS if any(fnmatch.fnmatch(job.name, pattern) for pattern in wanted)]

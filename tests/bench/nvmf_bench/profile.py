@@ -10,7 +10,7 @@ from .jobs import Job
 from .measure import Meter
 from .samples import Samples, read_samples, system_calls
 
-LINES = 40
+LINES = 45
 LEAST = 20  # instructions per I/O that are worth a line
 
 
@@ -28,7 +28,7 @@ class Profiler:
         _show("by task, interrupts with whom they interrupted", by_task(said["tasks"]))
         if contender.process:
             self._show_calls(contender.process.pid, said["system_calls"])
-            self._show_functions(name, said["samples"]["ios"])
+            self._show_functions(name, contender.process.pid, said["samples"]["ios"])
 
     def _show_calls(self, pid: int, said: dict) -> None:
         threads = self._lab.target.run(f"ls /proc/{pid}/task").stdout.split()
@@ -36,8 +36,8 @@ class Profiler:
         for call, count in system_calls(said["histogram"], set(threads)).most_common(12):
             print(f"  {count / said['ios']:10.3f}  {call}", flush=True)
 
-    def _show_functions(self, name: str, ios: int) -> None:
-        samples = read_samples(self._lab.out, f"{name}.perf")
+    def _show_functions(self, name: str, pid: int, ios: int) -> None:
+        samples = read_samples(self._lab.out, f"{name}.perf", pid)
         stacks = self._lab.out / f"{name}.stacks"
         _write_stacks(stacks, samples)
         _show("by function alone", {function: cost / ios for function, cost in samples.alone().items()})

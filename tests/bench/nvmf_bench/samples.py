@@ -9,7 +9,7 @@ import re
 from nvmf_lab import programs
 
 _HIT = re.compile(r"common_pid: +(\d+), id: (\S+) +\[ *\d+\] *\} hitcount: +(\d+)")
-_HEAD = re.compile(r"^\S.* (\d+) +cpu-clock")
+_HEAD = re.compile(r"^\S.*? (\d+)/(\d+) +(\d+) *$")
 _FRAME = re.compile(r"^\s+([0-9a-f]+) (.+?)(?:\+0x[0-9a-f]+)? \((.*)\)$")
 _FIRST_KERNEL_ADDRESS = 1 << 63
 
@@ -46,24 +46,26 @@ class KernelSymbols:
         return self._names[bisect.bisect_right(self._addresses, address) - 1]
 
 
-def read_samples(out: pathlib.Path, name: str) -> Samples:
-    """A file of perf's in a lab's folder. Read on this machine: in the guest it would take minutes."""
+def read_samples(out: pathlib.Path, name: str, pid: int | None) -> Samples:
+    """The samples of one process, or of all, in a file of perf's in a lab's folder. Read on this machine: in the guest it would take minutes."""
     script = programs.output_of(
-        "perf", "script", "--force", "-i", str(out / name), "--symfs", str(_guest_root(out)), "-F", "comm,period,event,ip,sym,dso"
+        "perf", "script", "--force", "-i", str(out / name), "--symfs", str(_guest_root(out)), "-F", "comm,pid,tid,period,ip,sym,dso"
     )
-    return parse(script, KernelSymbols(out / "kallsyms"))
+    return parse(script, KernelSymbols(out / "kallsyms"), pid)
 
 
-def parse(script: str, kernel: KernelSymbols) -> Samples:
-    found: list[tuple[list[str], int]] = []
+def parse(script: str, kernel: KernelSymbols, pid: int | None) -> Samples:
+    samples = Samples()
+    wanted = False
     for line in script.splitlines():
         if head := _HEAD.match(line):
-            found.append(([], int(head[1])))
-        elif frame := _FRAME.match(line):
-            found[-1][0].append(_function(int(frame[1], 16), frame[2], frame[3], kernel))
-    # Each of perf's timers saw all of the time.
-    timers = max(1, len({period for _, period in found}))
-    return Samples([(stack, period / timers) for stack, period in found if stack])
+            wanted = pid is None or int(head[1]) == pid
+            if wanted:
+                samples.stacks.append(([], int(head[3])))
+        elif wanted and (frame := _FRAME.match(line)):
+            samples.stacks[-1][0].append(_function(int(frame[1], 16), frame[2], frame[3], kernel))
+    samples.stacks = [(stack, cost) for stack, cost in samples.stacks if stack]
+    return samples
 
 
 def system_calls(histogram: str, threads: set[str]) -> collections.Counter:

@@ -37,7 +37,7 @@ def test(lab):
 
 def load(lab):
     """Connect and leave reads and writes running on both namespaces."""
-    controller = initiator.connect_controller(lab.host, lab.target.address(), daemon.NQN, options=f"-k {KATO_S} --reconnect-delay=1 --fast_io_fail_tmo=1")
+    controller = initiator.connect_controller(lab.host, lab.target.address(), daemon.NQN, options=f"-k {KATO_S} --reconnect-delay=1")
     devices = initiator.wait_for_namespaces(lab.host, controller, 2)
     jobs = " ".join(f"--name=job{number} --filename={device}" for number, device in enumerate(devices))
     lab.host.start(f"exec fio --ioengine=io_uring --direct=1 --thread --rw=randrw --bsrange=4k-128k --iodepth=16 --time_based --runtime=600 {jobs}")
