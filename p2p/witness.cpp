@@ -16,7 +16,7 @@ std::string Witness::get(uint64_t cmb_offset, uint64_t dram_offset, uint64_t len
 
 std::string Witness::move(Direction direction, uint64_t cmb_offset, uint64_t dram_offset, uint64_t length_bytes) {
   for (uint64_t done = 0; done < length_bytes; done += kPageBytes) {
-    const std::string error = engine_.copy({direction, path_mtu_, cmb_offset + done, dram_offset + done, kPageBytes});
+    std::string error = engine_.copy({direction, path_mtu_, cmb_offset + done, dram_offset + done, kPageBytes});
     if (!error.empty()) return error;
   }
   return {};

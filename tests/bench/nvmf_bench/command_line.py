@@ -75,7 +75,6 @@ def _bench(mode: Mode, chosen: list[jobs.Job], options: argparse.Namespace) -> R
         _say(f"{mode.name}: booting (logs: {out})")
         lab.boot()
         present = contenders.DEVICES[options.device](lab, options.targets.split(","))
-        contenders.fill(lab, present[0])
         if mode.counted and (trouble := make_devices_instant(lab.target)):
             _say(trouble)
         meter = Meter(lab.host, mode)

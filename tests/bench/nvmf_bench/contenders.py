@@ -1,4 +1,4 @@
-"""Who is compared. All are up and connected at once and serve the same device; only one is given work at a time."""
+"""Who is compared. All are up and connected at once; only one is given work at a time."""
 
 import dataclasses
 import json
@@ -46,16 +46,20 @@ class Contender:
 
 
 def ssd(lab: Lab, names: list[str]) -> list[Contender]:
-    """On the emulated SSD: nvmet on its block device, ours by passthrough, without and with P2P."""
-    block = lab.target.ssd()
-    character = block.replace("/nvme", "/ng")
-    backends = {"ours": {"nvme": character, "p2p": "off"}, "ours+p2p": {"nvme": character, "p2p": "require"}}
-    return _start(lab, block, {name: backend for name, backend in backends.items() if name in names})
+    """On the emulated SSD: nvmet on its block device, ours by passthrough. A daemon wants its SSD for itself, so the one with P2P has a twin."""
+    first, twin = lab.target.ssd(0), lab.target.ssd(1)
+    for block in (first, twin):
+        # What a disk with a queue per CPU has; the guest's single one would get a scheduler.
+        lab.target.run(f"echo none >/sys/class/block/{block.split('/')[-1]}/queue/scheduler")
+        _fill(lab, block)
+    backends = {"ours": {"nvme": _character(first), "p2p": "off"}, "ours+p2p": {"nvme": _character(twin), "p2p": "require"}}
+    return _start(lab, first, {name: backend for name, backend in backends.items() if name in names})
 
 
 def ram(lab: Lab, names: list[str]) -> list[Contender]:
     """On a RAM disk: nvmet, and ours by io_uring. There is no CMB."""
     lab.target.run(f"modprobe brd rd_nr=1 rd_size={RAM_MIB << 10} max_part=0")
+    _fill(lab, "/dev/ram0")
     return _start(lab, "/dev/ram0", {"ours": {"block": "/dev/ram0", "p2p": "off"}} if "ours" in names else {})
 
 
@@ -100,6 +104,10 @@ def _socket(name: str) -> str:
     return f"/run/bench/{name.replace('+', '-')}.sock"
 
 
-def fill(lab: Lab, contender: Contender) -> None:
+def _character(block: str) -> str:
+    return block.replace("/nvme", "/ng")
+
+
+def _fill(lab: Lab, block: str) -> None:
     """Write what will be read: blocks that were never written cost a device nothing."""
-    lab.host.run(f"dd if=/dev/zero of={contender.device} bs=1M count={REGION_MIB} oflag=direct status=none", timeout_s=120)
+    lab.target.run(f"dd if=/dev/zero of={block} bs=1M count={REGION_MIB} oflag=direct status=none", timeout_s=120)

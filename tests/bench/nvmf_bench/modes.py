@@ -19,7 +19,7 @@ class Mode:
     window_s: float
 
     def topology(self) -> Topology:
-        return One(vcpus=self.vcpus, icount=self.counted, ssds=[Ssd(cmb_mib=CMB_MIB)])
+        return One(vcpus=self.vcpus, icount=self.counted, ssds=[Ssd(cmb_mib=CMB_MIB), Ssd(cmb_mib=CMB_MIB)])
 
 
 MODES = {

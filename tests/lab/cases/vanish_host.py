@@ -8,11 +8,14 @@ TIME_LIMIT_S = 400
 KATO_S = 5
 POWER_CUTS, LINK_LOSSES = 3, 7
 TOLERANCE_KIB = 1024
+MEMORY_MIB = 16
 
 
 def test(lab):
-    target = daemon.start(lab, daemon.config(lab, [{"block": lab.target.ssd(), "p2p": "prefer"}, {"memory": "64MiB"}]))
-    load(lab)
+    target = daemon.start(lab, daemon.config(lab, [{"block": lab.target.ssd(), "p2p": "prefer"}, {"memory": f"{MEMORY_MIB}MiB"}]))
+    memory = load(lab)[1]
+    lab.host.run("pkill -9 -x fio; true")
+    lab.host.run(f"dd if=/dev/zero of={memory} bs=1M count={MEMORY_MIB} oflag=direct")  # resident from now on
     initiator.disconnect(lab.host, daemon.NQN)
     target.wait_for_connections(0)
     before = target.footprint()
@@ -36,12 +39,13 @@ def test(lab):
 
 
 def load(lab):
-    """Connect and leave reads and writes running on both namespaces."""
+    """Connect and leave reads and writes running on both namespaces, which it returns."""
     controller = initiator.connect_controller(lab.host, lab.target.address(), daemon.NQN, options=f"-k {KATO_S} --reconnect-delay=1")
     devices = initiator.wait_for_namespaces(lab.host, controller, 2)
     jobs = " ".join(f"--name=job{number} --filename={device}" for number, device in enumerate(devices))
     lab.host.start(f"exec fio --ioengine=io_uring --direct=1 --thread --rw=randrw --bsrange=4k-128k --iodepth=16 --time_based --runtime=600 {jobs}")
     lab.host.run("sleep 2")
+    return devices
 
 
 def cleaned_up(lab, target):
