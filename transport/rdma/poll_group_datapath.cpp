@@ -363,9 +363,10 @@ void PollGroup::end(RdmaRequest& request) {
 }
 
 void PollGroup::release_buffer(RdmaRequest& request) {
-  core::BufferPool* pool = std::exchange(request.data.pool, nullptr);
+  core::BufferPool* const pool = request.data.pool;
   if (!pool) return;
   pool->release(request.data);
+  request.data.pool = nullptr;
   if (waiting_buffers_) serve_waiters(*pool);
 }
 

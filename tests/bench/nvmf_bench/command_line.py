@@ -69,7 +69,8 @@ def _main(options: argparse.Namespace) -> int:
 
 def _bench(mode: Mode, chosen: list[jobs.Job], options: argparse.Namespace) -> Results:
     out = fresh_folder(pathlib.Path(options.out).absolute() / mode.name)
-    lab = Lab(mode.topology(), out, Options(binary=pathlib.Path(options.binary).absolute(), kernel="backports", patience=options.patience, keep=False))
+    lab_options = Options(binary=pathlib.Path(options.binary).absolute(), kernel="backports", patience=options.patience, keep=False)
+    lab = Lab(mode.topology(), out, lab_options)
     results = Results(mode, options.device)
     try:
         _say(f"{mode.name}: booting (logs: {out})")

@@ -45,7 +45,11 @@ class Results:
         if not self.mode.counted:
             return []
         ratios = [(job, name, self.cost_ratio(job, name)) for job, name in self._complete() if name != PEER and job.goal]
-        return [f"missed: {job.name} {name} reaches {ratio:.2f} of nvmet, the goal is {job.goal:.2f}" for job, name, ratio in ratios if ratio < job.goal]
+        return [
+            f"missed: {job.name} {name} reaches {ratio:.2f} of nvmet, the goal is {job.goal:.2f}"
+            for job, name, ratio in ratios
+            if ratio < job.goal
+        ]
 
     def _complete(self) -> list[tuple[Job, str]]:
         """Those that can be compared."""
