@@ -21,7 +21,7 @@ nvmf_disc_log_entry make_entry(const Subsystem& subsystem, const Port& port) {
   entry.trtype = NVMF_TRTYPE_RDMA;
   entry.adrfam = port.ipv6 ? NVMF_ADDR_FAMILY_IP6 : NVMF_ADDR_FAMILY_IP4;
   entry.subtype = subsystem.is_discovery() ? NVME_NQN_CURR : NVME_NQN_NVME;
-  entry.treq = NVMF_TREQ_NOT_REQUIRED | NVMF_TREQ_DISABLE_SQFLOW;
+  entry.treq = NVMF_TREQ_NOT_SPECIFIED | NVMF_TREQ_DISABLE_SQFLOW;
   entry.portid = port.id;
   entry.cntlid = kDynamicController;
   entry.asqsz = limits::kAdminQueueDepth;

@@ -41,7 +41,7 @@ TEST_CASE("host reads the discovery log: itself on every port, then each subsyst
   CHECK(disks.trtype == NVMF_TRTYPE_RDMA);
   CHECK(disks.adrfam == NVMF_ADDR_FAMILY_IP4);
   CHECK(disks.subtype == NVME_NQN_NVME);
-  CHECK(disks.treq == (NVMF_TREQ_NOT_REQUIRED | NVMF_TREQ_DISABLE_SQFLOW));
+  CHECK(disks.treq == (NVMF_TREQ_NOT_SPECIFIED | NVMF_TREQ_DISABLE_SQFLOW));
   CHECK(disks.portid == 1);
   CHECK(disks.cntlid == 0xffff);
   CHECK(disks.asqsz == 32);
