@@ -133,7 +133,7 @@ TEST_CASE("a discovery log: header and entry at the offsets of the specification
   const Bytes log = host.log_page(NVME_LOG_LID_DISCOVER, 4096).data;
   CHECK(holds(log, 8, {5, 0, 0, 0, 0, 0, 0, 0, 0, 0}));  // NUMREC, RECFMT
   const size_t entry = 3072;
-  CHECK(holds(log, entry, {1, 1, 2, 6, 1, 0, 0xff, 0xff, 32, 0, 0, 0}));  // TRTYPE to EFLAGS
+  CHECK(holds(log, entry, {1, 1, 2, 4, 1, 0, 0xff, 0xff, 32, 0, 0, 0}));  // TRTYPE to EFLAGS
   CHECK(holds(log, entry + 32, {'4', '4', '2', '0', ' ', ' '}));          // TRSVCID
   CHECK(holds(log, entry + 256, {'n', 'q', 'n'}));                        // SUBNQN
   CHECK(holds(log, entry + 512, {'1', '9', '2', '.'}));                   // TRADDR
