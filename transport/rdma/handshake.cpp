@@ -45,7 +45,6 @@ Handshake negotiate(std::span<const std::byte> private_data, uint8_t remote_read
   Handshake accepted;
   accepted.qid = request.qid;
   accepted.depth = static_cast<uint16_t>(request.hsqsize_z + 1);
-  accepted.host_receives = request.hrqsize;
   accepted.read_depth = std::min(remote_read_depth, limits.max_read_depth);
   return accepted;
 }

@@ -21,9 +21,8 @@ struct Handshake {
   nvme::RdmaCmStatus status = nvme::RdmaCmStatus::Ok;
   std::string fault;  // why not Ok, for the log
   uint16_t qid = 0;
-  uint16_t depth = 0;          // entries of the submission queue
-  uint16_t host_receives = 0;  // receives the host has posted for responses
-  uint8_t read_depth = 0;      // RDMA READs that may be outstanding, at least 1
+  uint16_t depth = 0;      // entries of the submission queue
+  uint8_t read_depth = 0;  // RDMA READs that may be outstanding, at least 1
 };
 
 // `remote_read_depth`: the RDMA READs that the host's side answers at a time (its IRD).

@@ -109,7 +109,7 @@ class PollGroup final : public core::Poller {
   static uint32_t entries_of_answer(const RdmaRequest& request);
   void link_answer(RdmaRequest& request);
   ibv_send_wr* link_segments(RdmaRequest& request, uint32_t first, uint32_t count, ibv_wr_opcode opcode);
-  void link(QueuePair& queue_pair, ibv_send_wr& first, ibv_send_wr& last);
+  void link(QueuePair& queue_pair, ibv_send_wr& work);
   void repost(ReceiveSlot& slot);
   unsigned poll_sends();
   void on_sent(const ibv_wc& completion);

@@ -265,7 +265,7 @@ void PollGroup::link_answer(RdmaRequest& request) {
   } else {
     response.opcode = IBV_WR_SEND;
   }
-  link(queue_pair, response, response);
+  link(queue_pair, response);
 
   // The capsule has served: the completion entry is not in it, and in-capsule data has been consumed.
   repost(*std::exchange(request.slot, nullptr));
@@ -292,15 +292,15 @@ ibv_send_wr* PollGroup::link_segments(RdmaRequest& request, uint32_t first, uint
     work.opcode = opcode;
     work.send_flags = 0;
     work.wr.rdma = {segment.address, segment.key};
-    link(*request.queue_pair, work, work);
+    link(*request.queue_pair, work);
     last = &work;
   }
   return last;
 }
 
-void PollGroup::link(QueuePair& queue_pair, ibv_send_wr& first, ibv_send_wr& last) {
-  (queue_pair.batch_first ? queue_pair.batch_last->next : queue_pair.batch_first) = &first;
-  queue_pair.batch_last = &last;
+void PollGroup::link(QueuePair& queue_pair, ibv_send_wr& work) {
+  (queue_pair.batch_first ? queue_pair.batch_last->next : queue_pair.batch_first) = &work;
+  queue_pair.batch_last = &work;
   if (queue_pair.dirty) return;
   queue_pair.dirty = true;
   queue_pair.next_dirty = std::exchange(dirty_, &queue_pair);
