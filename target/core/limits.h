@@ -22,7 +22,8 @@ inline constexpr uint32_t kMaxSglDescriptors = 16;       // data descriptors of 
 inline constexpr uint32_t kMaxAsyncEvents = 4;           // outstanding requests, AERL + 1
 inline constexpr uint32_t kMaxDsmRanges = 256;
 inline constexpr uint32_t kKeepAliveGranularityMs = 100;
-inline constexpr uint32_t kConnectTimeoutMs = 5000;  // from RDMA connection request to a completed Connect command
+inline constexpr uint32_t kConnectTimeoutMs = 5000;      // from RDMA connection request to a completed Connect command
+inline constexpr uint32_t kLastAnswersTimeoutMs = 1000;  // from the target's decision to disconnect until it does
 
 // A command's descriptors beyond the first lie in the capsule behind the SQE.
 static_assert(kMaxSglDescriptors * 16 <= 4096);

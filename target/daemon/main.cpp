@@ -42,6 +42,14 @@ int check(const std::string& path) {
   return EXIT_SUCCESS;
 }
 
+int doctor(bool self_test) {
+  const nvmf::p2p::Sysfs sysfs;
+  nvmf::p2p::Report report = nvmf::p2p::diagnose(sysfs);
+  if (self_test) nvmf::p2p::run_self_tests(sysfs, report);
+  std::cout << nvmf::p2p::render(report, terminal_width());
+  return EXIT_SUCCESS;
+}
+
 int run(const std::string& path) {
   const auto config = load(path);
   if (!config) return kExitUsage;
@@ -70,6 +78,11 @@ int main(int argc, char** argv) {
   check_command->add_option("file", config_path, "The JSON config file")->required();
   auto* doctor_command = app.add_subcommand(
       "doctor", "Say which SSDs and RDMA NICs of this machine can do peer-to-peer, and what to change");
+  bool self_test = false;
+  doctor_command->add_flag(
+      "--self-test", self_test,
+      "Also move a pattern through the CMB of every pair and compare it; reads the SSDs, takes what "
+      "is free of their CMBs for a moment, needs the rights of `run`");
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
@@ -77,6 +90,6 @@ int main(int argc, char** argv) {
   }
   if (*run_command) return run(config_path);
   if (*check_command) return check(config_path);
-  if (*doctor_command) std::cout << nvmf::p2p::render(nvmf::p2p::diagnose(nvmf::p2p::Sysfs{}), terminal_width());
+  if (*doctor_command) return doctor(self_test);
   return EXIT_SUCCESS;
 }

@@ -26,7 +26,7 @@ Connection::Connection(boost::asio::io_context& io, verbs::CmId id, Rnic& rnic, 
       port_id_(port_id),
       peer_(verbs::to_string(rdma_get_peer_addr(id_.get()))),
       on_closing_(std::move(on_closing)),
-      connect_timer_(io) {
+      timer_(io) {
   queue_.target = &target;
   queue_.link = this;
   queue_.qid = handshake.qid;
@@ -52,6 +52,7 @@ Connection::Connection(boost::asio::io_context& io, verbs::CmId id, Rnic& rnic, 
 }
 
 Connection::~Connection() {
+  if (!abandoned_) rdma_disconnect(id_.get());
   rdma_destroy_qp(id_.get());
   group_.unreserve(queue_.depth, queue_pair_.send_entries);
 }
@@ -93,8 +94,8 @@ void Connection::accept() {
 }
 
 void Connection::expect_connect_command() {
-  connect_timer_.expires_after(std::chrono::milliseconds(core::limits::kConnectTimeoutMs));
-  connect_timer_.async_wait([this](const boost::system::error_code& error) {
+  timer_.expires_after(std::chrono::milliseconds(core::limits::kConnectTimeoutMs));
+  timer_.async_wait([this](const boost::system::error_code& error) {
     if (!error && queue_.controller == nullptr)
       disconnect("no Connect command within " + std::to_string(core::limits::kConnectTimeoutMs) + " ms");
   });
@@ -103,10 +104,25 @@ void Connection::expect_connect_command() {
 void Connection::disconnect(const std::string& reason) {
   if (closing_) return;
   closing_ = true;
-  connect_timer_.cancel();
-  rdma_disconnect(id_.get());  // fails when the peer or the device is gone already, which comes to the same
   group_.retire(queue_pair_);
+  timer_.expires_after(std::chrono::milliseconds(core::limits::kLastAnswersTimeoutMs));
+  timer_.async_wait([this](const boost::system::error_code& error) {
+    if (!error) abandon();
+  });
   on_closing_(*this, reason);
+}
+
+void Connection::lost(const std::string& reason) {
+  disconnect(reason);
+  abandon();
+}
+
+void Connection::abandon() {
+  if (abandoned_) return;
+  abandoned_ = true;
+  timer_.cancel();
+  rdma_disconnect(id_.get());  // fails when the peer or the device is gone already, which comes to the same
+  group_.abandon(queue_pair_);
 }
 
 }  // namespace nvmf::rdma

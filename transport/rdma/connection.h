@@ -36,7 +36,10 @@ class Connection final : public core::QueueLink {
   // Closes it when no Connect command has been completed by then (limits::kConnectTimeoutMs).
   void expect_connect_command();
 
-  // core::QueueLink
+  // The peer or the device has ended it: nobody waits for answers.
+  void lost(const std::string& reason);
+
+  // core::QueueLink. Answers have limits::kLastAnswersTimeoutMs to leave.
   void disconnect(const std::string& reason) override;
   const core::IoNamespaceTable* io_namespaces(const core::Subsystem& subsystem) override {
     return group_.namespaces(subsystem);
@@ -48,10 +51,10 @@ class Connection final : public core::QueueLink {
   QueuePair& queue_pair() { return queue_pair_; }
   PollGroup& group() { return group_; }
   const Rnic& rnic() const { return rnic_; }
-  bool closing() const { return closing_; }
 
  private:
   void create_queue_pair();
+  void abandon();
 
   verbs::CmId id_;
   Rnic& rnic_;
@@ -61,8 +64,9 @@ class Connection final : public core::QueueLink {
   Closing on_closing_;
   core::Queue queue_;
   QueuePair queue_pair_;
-  boost::asio::steady_timer connect_timer_;
+  boost::asio::steady_timer timer_;  // for the Connect command, then for the last answers
   bool closing_ = false;
+  bool abandoned_ = false;
 };
 
 }  // namespace nvmf::rdma

@@ -125,12 +125,23 @@ void PollGroup::adopt(QueuePair& queue_pair) {
 }
 
 void PollGroup::retire(QueuePair& queue_pair) {
+  ++queue_pair.to_come_back;
   queue_pair.retire.context = &queue_pair;
   queue_pair.retire.deliver = [](core::Message& message) {
     auto& retired = *static_cast<QueuePair*>(message.context);
     retired.group->begin_retire(retired);
   };
   thread_mailbox_.send(queue_pair.retire);
+}
+
+void PollGroup::abandon(QueuePair& queue_pair) {
+  ++queue_pair.to_come_back;
+  queue_pair.abandon.context = &queue_pair;
+  queue_pair.abandon.deliver = [](core::Message& message) {
+    auto& abandoned = *static_cast<QueuePair*>(message.context);
+    abandoned.group->begin_abandon(abandoned);
+  };
+  thread_mailbox_.send(queue_pair.abandon);
 }
 
 void PollGroup::set_namespaces(const core::Subsystem& subsystem, std::unique_ptr<core::IoNamespaceTable> table) {
@@ -157,9 +168,15 @@ QueuePair** PollGroup::place_of(uint32_t qp_num) {
 void PollGroup::install(QueuePair& queue_pair) { *place_of(queue_pair.qp->qp_num) = &queue_pair; }
 
 void PollGroup::begin_retire(QueuePair& queue_pair) {
-  fail(queue_pair, IBV_WC_WR_FLUSH_ERR);
+  queue_pair.retiring = true;
   queue_pair.next_retiring = retiring_;
   retiring_ = &queue_pair;
+}
+
+// It may have been reported while the message was under way.
+void PollGroup::begin_abandon(QueuePair& queue_pair) {
+  if (*place_of(queue_pair.qp->qp_num) == &queue_pair) fail(queue_pair, IBV_WC_WR_FLUSH_ERR);
+  send_back(queue_pair.abandon);
 }
 
 // At the end of a turn: a queue pair that has been reported belongs to the control thread, which may destroy it at
@@ -173,13 +190,16 @@ void PollGroup::report_drained() {
     }
     *place = queue_pair.next_retiring;
     remove(queue_pair);
-    queue_pair.drained.context = &queue_pair;
-    queue_pair.drained.deliver = [](core::Message& message) {
-      auto& gone = *static_cast<QueuePair*>(message.context);
-      gone.group->owner_->queue_pair_drained(gone);
-    };
-    control_mailbox_.send(queue_pair.drained);
+    send_back(queue_pair.retire);
   }
+}
+
+void PollGroup::send_back(core::Message& message) {
+  message.deliver = [](core::Message& returned) {
+    auto& queue_pair = *static_cast<QueuePair*>(returned.context);
+    if (--queue_pair.to_come_back == 0) queue_pair.group->owner_->queue_pair_drained(queue_pair);
+  };
+  control_mailbox_.send(message);
 }
 
 // Closes the gap that it leaves: whoever probed past it must still be found.

@@ -55,8 +55,10 @@ class PollGroup final : public core::Poller {
   void unreserve(uint32_t depth, uint32_t send_entries);
   // Before the connection is accepted. The thread drives the queue pair from then on.
   void adopt(QueuePair& queue_pair);
-  // After the connection has been disconnected: `owner` hears when nothing is outstanding, and owns it again.
+  // Takes no more capsules and answers those it has; `owner` hears when that is done, and owns the queue pair again.
   void retire(QueuePair& queue_pair);
+  // After retire(): nobody waits for the answers any more. What disks and RNIC still have is seen through, no more.
+  void abandon(QueuePair& queue_pair);
   void set_owner(QueuePairOwner& owner) { owner_ = &owner; }
 
   // What I/O commands may reach through this group. Set before the group's thread starts.
@@ -87,7 +89,9 @@ class PollGroup final : public core::Poller {
   void install(ReceiveSlab& slab);
   void install(QueuePair& queue_pair);
   void begin_retire(QueuePair& queue_pair);
+  void begin_abandon(QueuePair& queue_pair);
   void report_drained();
+  void send_back(core::Message& message);
   void remove(QueuePair& queue_pair);
   QueuePair** place_of(uint32_t qp_num);  // where it is, or would be
 

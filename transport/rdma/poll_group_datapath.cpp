@@ -80,7 +80,7 @@ void PollGroup::on_capsule(ReceiveSlot& slot, const ibv_wc& completion) {
     thread_mailbox_.receive();
     queue_pair = *place_of(completion.qp_num);
   }
-  if (!queue_pair || queue_pair->failed) return repost(slot);
+  if (!queue_pair || queue_pair->failed || queue_pair->retiring) return repost(slot);
   if (completion.byte_len < core::limits::kSqeBytes) {
     repost(slot);
     return fail(*queue_pair, IBV_WC_LOC_LEN_ERR);

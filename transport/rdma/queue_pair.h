@@ -61,13 +61,16 @@ struct QueuePair {
   RequestList waiting_responses;       // for send queue entries
   uint32_t outstanding = 0;            // requests between their capsule's arrival and their response's completion
   bool failed = false;                 // the connection is lost: nothing is posted any more
+  bool retiring = false;               // no more capsules are taken; what is outstanding is answered
   QueuePair* next_retiring = nullptr;  // the control thread wants to know when nothing is outstanding
 
-  // To this queue pair: adopt, retire. From it: failure, drained.
+  // Control thread: messages that its group's thread has yet to send back. With none left it has let go.
+  unsigned to_come_back = 0;
+
   core::Message adopt;
-  core::Message retire;
+  core::Message retire;   // comes back when nothing is outstanding
+  core::Message abandon;  // comes back at once
   core::Message failure;
-  core::Message drained;
   ibv_wc_status failure_status = IBV_WC_SUCCESS;  // why, with `failure`
 };
 

@@ -130,9 +130,9 @@ void Transport::on_cm_event(const rdma_cm_event& event) {
       return;
     case RDMA_CM_EVENT_DISCONNECTED:
     case RDMA_CM_EVENT_TIMEWAIT_EXIT:
-      return connection->disconnect("the host disconnected");
+      return connection->lost("the host disconnected");
     default:
-      return connection->disconnect(std::string("connection manager event ") + rdma_event_str(event.event));
+      return connection->lost(std::string("connection manager event ") + rdma_event_str(event.event));
   }
 }
 
@@ -172,7 +172,7 @@ void Transport::on_connect_request(const rdma_cm_event& event) {
     accepted.accept();
     accepted.expect_connect_command();
   } catch (const std::exception& error) {
-    accepted.disconnect(error.what());
+    accepted.lost(error.what());
   }
 }
 
@@ -196,7 +196,7 @@ void Transport::on_closing(Connection& connection, const std::string& reason) {
 void Transport::queue_pair_failed(QueuePair& queue_pair, ibv_wc_status status) {
   const auto found = connections_.find(&queue_pair);
   if (found != connections_.end())
-    found->second->disconnect(std::string("the connection failed: ") + ibv_wc_status_str(status));
+    found->second->lost(std::string("the connection failed: ") + ibv_wc_status_str(status));
 }
 
 void Transport::queue_pair_drained(QueuePair& queue_pair) {
@@ -215,7 +215,7 @@ void Transport::on_device_event(Rnic& rnic, const ibv_async_event& event) {
     case IBV_EVENT_QP_ACCESS_ERR:
       for (const auto& [queue_pair, connection] : connections_)
         if (queue_pair->qp == event.element.qp)
-          return connection->disconnect(std::string("device event ") + ibv_event_type_str(event.event_type));
+          return connection->lost(std::string("device event ") + ibv_event_type_str(event.event_type));
       return;
     case IBV_EVENT_QP_LAST_WQE_REACHED:
     case IBV_EVENT_COMM_EST:

@@ -75,7 +75,7 @@ def _bench(mode: Mode, chosen: list[jobs.Job], options: argparse.Namespace) -> R
     try:
         _say(f"{mode.name}: booting (logs: {out})")
         lab.boot()
-        present = contenders.DEVICES[options.device](lab, options.targets.split(","))
+        present = contenders.DEVICES[options.device](lab, options.targets.split(","), _reactors(options))
         if mode.counted and (trouble := make_devices_instant(lab.target)):
             _say(trouble)
         meter = Meter(lab.host, mode)
@@ -122,6 +122,11 @@ def _modes(options: argparse.Namespace) -> list[Mode]:
     return [dataclasses.replace(MODES[name], **{field: value for field, value in changed.items() if value}) for name in names]
 
 
+def _reactors(options: argparse.Namespace) -> dict:
+    """That part of our daemons' config."""
+    return {} if options.poll_us is None else {"poll_us": options.poll_us}
+
+
 def _say(text: str) -> None:
     print(text, flush=True)
 
@@ -143,6 +148,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--binary", metavar="PATH", default=str(REPOSITORY / "build/release/nvmf-p2p"), help="the daemon (default: build/release/nvmf-p2p)"
     )
+    parser.add_argument("--poll-us", metavar="US", type=int, help="our reactors' poll_us (default: the daemon's)")
     parser.add_argument("--json", metavar="FILE", help="write all figures there")
     parser.add_argument("--check", action="store_true", help="exit with 1 when a goal is missed (counted)")
     parser.add_argument("--profile", action="store_true", help="measure nothing; show where the target's instructions go, by function and system call")

@@ -45,7 +45,7 @@ class Contender:
         return paths
 
 
-def ssd(lab: Lab, names: list[str]) -> list[Contender]:
+def ssd(lab: Lab, names: list[str], reactors: dict) -> list[Contender]:
     """On the emulated SSD: nvmet on its block device, ours by passthrough. A daemon wants its SSD for itself, so the one with P2P has a twin."""
     first, twin = lab.target.ssd(0), lab.target.ssd(1)
     for block in (first, twin):
@@ -53,24 +53,24 @@ def ssd(lab: Lab, names: list[str]) -> list[Contender]:
         lab.target.run(f"echo none >/sys/class/block/{block.split('/')[-1]}/queue/scheduler")
         _fill(lab, block)
     backends = {"ours": {"nvme": _character(first), "p2p": "off"}, "ours+p2p": {"nvme": _character(twin), "p2p": "require"}}
-    return _start(lab, first, {name: backend for name, backend in backends.items() if name in names})
+    return _start(lab, first, {name: backend for name, backend in backends.items() if name in names}, reactors)
 
 
-def ram(lab: Lab, names: list[str]) -> list[Contender]:
+def ram(lab: Lab, names: list[str], reactors: dict) -> list[Contender]:
     """On a RAM disk: nvmet, and ours by io_uring. There is no CMB."""
     lab.target.run(f"modprobe brd rd_nr=1 rd_size={RAM_MIB << 10} max_part=0")
     _fill(lab, "/dev/ram0")
-    return _start(lab, "/dev/ram0", {"ours": {"block": "/dev/ram0", "p2p": "off"}} if "ours" in names else {})
+    return _start(lab, "/dev/ram0", {"ours": {"block": "/dev/ram0", "p2p": "off"}} if "ours" in names else {}, reactors)
 
 
 DEVICES = {"ssd": ssd, "ram": ram}
 NAMES = ("nvmet", "ours", "ours+p2p")
 
 
-def _start(lab: Lab, block: str, backends: dict[str, dict]) -> list[Contender]:
+def _start(lab: Lab, block: str, backends: dict[str, dict], reactors: dict) -> list[Contender]:
     contenders = [Contender("nvmet", "nqn.2026-01.io.example:nvmet", FIRST_PORT)]
     for number, (name, backend) in enumerate(backends.items(), 1):
-        contenders.append(_ours(lab, name, FIRST_PORT + number, backend))
+        contenders.append(_ours(lab, name, FIRST_PORT + number, backend, reactors))
     # Last: it lets others open the device, while a daemon wants a block device for itself.
     nvmet.start(lab.target, block, contenders[0].nqn, port=FIRST_PORT)
     for contender in contenders:
@@ -78,12 +78,13 @@ def _start(lab: Lab, block: str, backends: dict[str, dict]) -> list[Contender]:
     return contenders
 
 
-def _ours(lab: Lab, name: str, port: int, backend: dict) -> Contender:
+def _ours(lab: Lab, name: str, port: int, backend: dict, reactors: dict) -> Contender:
     slug = name.replace("+", "-")
     nqn = f"nqn.2026-01.io.example:{slug}"
     config = {
         "log_level": "warn",
         "stats_socket": _socket(name),
+        "reactors": reactors,
         "ports": [{"id": 1, "address": lab.target.address(), "service": port}],
         "subsystems": [{"nqn": nqn, "allow_any_host": True, "namespaces": [backend]}],
     }

@@ -1,6 +1,6 @@
 """Host reads and writes SSDs with a CMB at all block sizes and queue depths; target moves the data through the CMB (prefer and require)."""
 
-from nvmf_lab import One, Ssd, daemon, fio, initiator
+from nvmf_lab import One, Ssd, daemon, fio
 
 TOPOLOGY = One(ssds=[Ssd(cmb_mib=64)] * 4)
 TIME_LIMIT_S = 240
@@ -14,12 +14,7 @@ def test(lab):
         {"nvme": lab.target.generic(3), "p2p": "require"},
     ]
     target = daemon.start(lab, daemon.config(lab, namespaces))
-    for queues, shapes in (("-i 1", fio.SHAPES[::2]), ("-i 2 --nr-write-queues=2 --nr-poll-queues=2", fio.SHAPES)):
-        controller = initiator.connect_controller(lab.host, lab.target.address(), daemon.NQN, options=queues)
-        devices = initiator.wait_for_namespaces(lab.host, controller, len(namespaces))
-        for shape in shapes:
-            fio.verify_all(lab.host, devices, shape)
-        initiator.disconnect(lab.host, daemon.NQN)
+    fio.verify_queues_and_shapes(lab.host, lab.target.address(), daemon.NQN, len(namespaces))
 
     for one in target.stats()["namespaces"]:
         lab.check(one["errors"] == 0, f"namespace {one['nsid']} counted errors: {one}")

@@ -4,6 +4,7 @@ import dataclasses
 import itertools
 import json
 
+from . import initiator
 from .guest import Guest
 
 _numbers = itertools.count(1)
@@ -54,6 +55,20 @@ def verify_all(guest: Guest, devices: list[str], shape: Shape, timeout_s: float 
     wanted = f"--rw=randrw --bs={shape.block_bytes} --iodepth={shape.iodepth} --size={size} --verify=crc32c --do_verify=1 --verify_fatal=1"
     jobs = " ".join(f"--name=job{number} --filename={device}" for number, device in enumerate(devices))
     guest.run(f"fio --ioengine=io_uring --direct=1 --thread {wanted} {jobs} --output=/results/fio-{next(_numbers)}.txt", timeout_s)
+
+
+# nvme connect's options, and what is verified with them: one I/O queue, then several of every kind.
+_ROUNDS = (("-i 1", SHAPES[::2]), ("-i 2 --nr-write-queues=2 --nr-poll-queues=2", SHAPES))
+
+
+def verify_queues_and_shapes(guest: Guest, address: str, nqn: str, namespaces: int) -> None:
+    """All shapes on all namespaces of a subsystem, over one I/O queue and over several."""
+    for options, shapes in _ROUNDS:
+        controller = initiator.connect_controller(guest, address, nqn, options=options)
+        devices = initiator.wait_for_namespaces(guest, controller, namespaces)
+        for shape in shapes:
+            verify_all(guest, devices, shape)
+        initiator.disconnect(guest, nqn)
 
 
 def measure(guest: Guest, device: str, rw: str, bs: str, iodepth: int, runtime_s: int, options: str = "") -> dict[str, Figures]:

@@ -206,8 +206,7 @@ void send_all(const std::vector<Wrong>& capsules, HostQueue& queue, Expectations
   }
 }
 
-// Connect
-// --------------------------------------------------------------------------------------------------------------
+// Connect ------------------------------------------------------------------------------------------------------------
 
 struct WrongConnect {
   const char* what;
@@ -264,8 +263,7 @@ void attack_before_connect(const Where& where, Expectations& expectations) {
   expect_status(expectations, "Read before Connect", NVME_SC_CMD_SEQ_ERROR, ask(*io, transfer(*io, nvme_cmd_read)));
 }
 
-// Fatal to the connection
-// ----------------------------------------------------------------------------------------------
+// Fatal to the connection --------------------------------------------------------------------------------------------
 
 struct Fatal {
   const char* what;
@@ -298,6 +296,19 @@ void attack_connection(const Where& where, Expectations& expectations) {
   }
 }
 
+// The answer leaves before the connection does.
+void part_with_disconnect(const Where& where, Expectations& expectations) {
+  Session session = connect_all(where);
+  nvme::DisconnectCommand disconnect{};
+  disconnect.opcode = nvme_admin_fabrics;
+  disconnect.flags = 0x40;
+  disconnect.fctype = nvme_fabrics_type_disconnect;
+  expect_status(expectations, "Disconnect", NVME_SC_SUCCESS, ask(*session.io, disconnect));
+  expectations.check(session.io->closed(kAnswerTimeout), "the connection ends after Disconnect");
+  expect_status(expectations, "Keep Alive on its admin queue afterwards", NVME_SC_SUCCESS,
+                ask(*session.admin, command(nvme_admin_keep_alive)));
+}
+
 }  // namespace
 
 unsigned attack_commands(const Where& where) {
@@ -308,6 +319,7 @@ unsigned attack_commands(const Where& where) {
   send_all(wrong_io(), *session.io, expectations);
   send_all(wrong_admin(), *session.admin, expectations);
   attack_connection(where, expectations);
+  part_with_disconnect(where, expectations);
   return expectations.failed();
 }
 
