@@ -75,6 +75,7 @@ unsigned Controller::io_queue_count() const {
 bool Controller::has_io_queue(uint16_t qid) const { return io_queues_[qid - 1] != nullptr; }
 
 void Controller::add_io_queue(Queue& queue) {
+  for (size_t i = 0; i < denied_.size(); ++i) queue.denied[i].store(denied_[i], std::memory_order_relaxed);
   io_queues_[queue.qid - 1] = &queue;
   queue.controller = this;
   queue.ready.store(ready(), std::memory_order_relaxed);
@@ -116,6 +117,13 @@ void Controller::keep_alive_due(KeepAlive::Clock::time_point now) {
   keep_alive_.stop();
   subsystem_.target().event(Target::Severity::Warning, description() + ": " + rule + "; disconnected");
   fail(rule);
+}
+
+void Controller::change_denials(uint32_t nsid, Denials denials, bool on) {
+  Denials& denied = denied_[nsid - 1];
+  denied = static_cast<Denials>(on ? denied | denials : denied & ~denials);
+  for (Queue* queue : io_queues_)
+    if (queue != nullptr) queue->denied[nsid - 1].store(denied, std::memory_order_relaxed);
 }
 
 void Controller::namespace_changed(uint32_t nsid) {

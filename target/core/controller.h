@@ -9,6 +9,7 @@
 
 #include "target/core/async_event.h"
 #include "target/core/command.h"
+#include "target/core/denial.h"
 #include "target/core/error_log.h"
 #include "target/core/features.h"
 #include "target/core/keep_alive.h"
@@ -73,6 +74,11 @@ class Controller {
   // The deadline has passed. A command since the last look restarts the timer; none: fails the controller.
   void keep_alive_due(KeepAlive::Clock::time_point now);
 
+  // What the host may do with a namespace of the subsystem from now on; commands already parsed are not touched.
+  void deny(uint32_t nsid, Denials denials) { change_denials(nsid, denials, true); }
+  void permit(uint32_t nsid, Denials denials) { change_denials(nsid, denials, false); }
+  Denials denials(uint32_t nsid) const { return denied_[nsid - 1]; }
+
   // A namespace appeared, changed or went: the event, and the Changed Namespace List.
   void namespace_changed(uint32_t nsid);
   std::vector<uint32_t>& changed_namespaces() { return changed_namespaces_; }
@@ -82,6 +88,7 @@ class Controller {
   void for_each_queue(Action action);
   void set_ready(bool ready);
   void reset();
+  void change_denials(uint32_t nsid, Denials denials, bool on);
   void delete_io_queues(const std::string& reason);
 
   Subsystem& subsystem_;
@@ -98,7 +105,8 @@ class Controller {
   ErrorLog errors_;
   FeatureValues features_;
   KeepAlive keep_alive_;
-  std::vector<uint32_t> changed_namespaces_;  // ascending
+  std::vector<uint32_t> changed_namespaces_;              // ascending
+  std::array<Denials, limits::kMaxNamespaces> denied_{};  // by NSID - 1; each I/O queue has a copy
 };
 
 }  // namespace nvmf::core

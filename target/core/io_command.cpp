@@ -20,9 +20,19 @@ void io_done(Io& io, Status status) { finish(static_cast<Request&>(io), status);
 
 void execute_io(Request& request) { request.ns->channel->submit(request); }
 
-bool find_namespace(Request& request) {
-  request.ns = request.queue->namespaces->find(request.sqe->nsid);
-  return request.ns != nullptr;
+[[gnu::cold]] Status refuse_namespace(Request& request, Denials denied) {
+  if (request.ns == nullptr || (denied & kHidden) != 0) return invalid_namespace(request);
+  return denial_status(denied);
+}
+
+// The command's namespace, where its host may do with it what the command does.
+Status find_namespace(Request& request, Denials forbidding) {
+  const uint32_t nsid = request.sqe->nsid;
+  request.ns = request.queue->namespaces->find(nsid);
+  if (request.ns == nullptr) return refuse_namespace(request, 0);
+  const auto denied =
+      static_cast<Denials>(request.queue->denied[nsid - 1].load(std::memory_order_relaxed) & forbidding);
+  return denied == 0 ? kSuccess : refuse_namespace(request, denied);
 }
 
 bool in_range(const IoNamespace& ns, uint64_t slba, uint64_t blocks) {
@@ -35,9 +45,9 @@ bool in_range(const IoNamespace& ns, uint64_t slba, uint64_t blocks) {
 }
 
 // What Read, Write and Write Zeroes have in common: namespace, range, bits that need a feature which is not there.
-Status parse_range(Request& request, IoKind kind, uint32_t refused_bits) {
+Status parse_range(Request& request, IoKind kind, Denials forbidding, uint32_t refused_bits) {
   const nvme::Sqe& sqe = *request.sqe;
-  if (!find_namespace(request)) return invalid_namespace(request);
+  if (const Status status = find_namespace(request, forbidding); !status.ok()) return status;
   request.kind = kind;
   request.slba = uint64_t{sqe.cdw11} << 32 | sqe.cdw10;
   request.blocks = (sqe.cdw12 & 0xffff) + 1;
@@ -53,7 +63,8 @@ Status parse_range(Request& request, IoKind kind, uint32_t refused_bits) {
 }
 
 Status parse_transfer(Request& request, IoKind kind, Transfer transfer, uint32_t refused_bits) {
-  if (const Status status = parse_range(request, kind, refused_bits); !status.ok()) return status;
+  const Denials forbidding = transfer == Transfer::ControllerToHost ? kDeniesReads : kDeniesWrites;
+  if (const Status status = parse_range(request, kind, forbidding, refused_bits); !status.ok()) return status;
   const uint64_t length_bytes = uint64_t{request.blocks} << request.ns->lba_shift;
   if (length_bytes > request.queue->namespaces->max_transfer_bytes) {
     return invalid_field(request, offsetof(nvme::Sqe, cdw12));
@@ -75,17 +86,23 @@ Status parse_write(Request& request) {
 
 // Section 3.2.8. No data, hence no limit but the range's own.
 Status parse_write_zeroes(Request& request) {
-  const Status status = parse_range(request, IoKind::WriteZeroes, kPrinfo | kStc);
+  const Status status = parse_range(request, IoKind::WriteZeroes, kDeniesWrites, kPrinfo | kStc);
   if (!status.ok()) return status;
   if (!request.ns->supports_write_zeroes) return invalid_opcode();
   request.deallocate = (request.sqe->cdw12 & kDeallocate) != 0;
   return kSuccess;
 }
 
+bool may_flush(const Request& request, uint64_t index) {
+  const Queue& queue = *request.queue;
+  return queue.namespaces->by_nsid[index] != nullptr &&
+         (queue.denied[index].load(std::memory_order_relaxed) & kDeniesFlush) == 0;
+}
+
 // Submits the flush of the first namespace from index Io::slba on; the command is complete when there is none.
 void flush_next(Request& request) {
   const auto& namespaces = request.queue->namespaces->by_nsid;
-  while (request.slba < namespaces.size() && namespaces[request.slba] == nullptr) ++request.slba;
+  while (request.slba < namespaces.size() && !may_flush(request, request.slba)) ++request.slba;
   if (request.slba == namespaces.size()) return finish(request, kSuccess);
   request.ns = namespaces[request.slba++];
   request.ns->channel->submit(request);
@@ -105,7 +122,7 @@ Status parse_flush(Request& request) {
     request.execute = flush_next;
     return kSuccess;
   }
-  if (!find_namespace(request)) return invalid_namespace(request);
+  if (const Status status = find_namespace(request, kDeniesFlush); !status.ok()) return status;
   request.done = io_done;
   request.execute = execute_io;
   return kSuccess;
@@ -133,7 +150,7 @@ void execute_dataset_management(Request& request) {
 
 // Section 3.2.3
 Status parse_dataset_management(Request& request) {
-  if (!find_namespace(request)) return invalid_namespace(request);
+  if (const Status status = find_namespace(request, kDeniesWrites); !status.ok()) return status;
   request.kind = IoKind::Deallocate;
   request.range_count = (request.sqe->cdw10 & 0xff) + 1;
   request.done = io_done;

@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "target/core/denial.h"
 #include "target/core/error_log.h"
 #include "target/core/memory.h"
 #include "target/core/request.h"
@@ -57,6 +58,9 @@ struct Queue {
   // Any thread.
   std::atomic<bool> ready{false};        // CSTS.RDY of its controller: I/O commands may run
   std::atomic<bool> saw_command{false};  // since the keep-alive timer looked last
+
+  // Written by the control thread, read by the queue's.
+  DenialTable denied{};
 
   // Written by the queue's thread, read by the control thread.
   ErrorRing errors;
