@@ -80,11 +80,15 @@ struct Port {
 // NVMe passthrough: the generic character device of a namespace, /dev/ngXnY.
 struct NvmeBackend {
   std::string path;
+
+  friend bool operator==(const NvmeBackend&, const NvmeBackend&) = default;
 };
 
 // A block device by its absolute path.
 struct BlockBackend {
   std::string path;
+
+  friend bool operator==(const BlockBackend&, const BlockBackend&) = default;
 };
 
 // A regular file by its absolute path; its length is the namespace's.
@@ -92,6 +96,8 @@ struct FileBackend {
   std::string path;
   // Logical block size: bytes, 512 or 4096, default 512.
   uint32_t block_size_bytes = 512;
+
+  friend bool operator==(const FileBackend&, const FileBackend&) = default;
 };
 
 // Memory that is lost when the daemon ends.
@@ -100,6 +106,8 @@ struct MemoryBackend {
   uint64_t size_bytes = 0;
   // Logical block size: bytes, 512 or 4096, default 512.
   uint32_t block_size_bytes = 512;
+
+  friend bool operator==(const MemoryBackend&, const MemoryBackend&) = default;
 };
 
 using Backend = std::variant<NvmeBackend, BlockBackend, FileBackend, MemoryBackend>;

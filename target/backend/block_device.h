@@ -21,6 +21,7 @@ class BlockDevice final : public Device {
   std::unique_ptr<core::IoChannel> open_channel(UringEngine& engine) override;
 
  private:
+  std::optional<uint64_t> size_now() const override { return size_of(file_); }
   void read_limits(const std::string& path, const std::string& queue);
 
   Descriptor file_;
@@ -35,6 +36,7 @@ class FileDevice final : public Device {
   std::unique_ptr<core::IoChannel> open_channel(UringEngine& engine) override;
 
  private:
+  std::optional<uint64_t> size_now() const override { return size_of(file_); }
   void choose_direct_or_buffered(const DeviceSpec& spec);
   void probe_fallocate(const std::string& path);
 

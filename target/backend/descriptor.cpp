@@ -59,6 +59,11 @@ Descriptor open_alone(const std::string& path, int flags) {
   return file;
 }
 
+std::optional<uint64_t> size_of(const Descriptor& file) {
+  const off_t end = file.is_open() ? lseek(file.get(), 0, SEEK_END) : -1;
+  return end < 0 ? std::nullopt : std::optional<uint64_t>(end);
+}
+
 void ignore_access_time(const Descriptor& file) { fcntl(file.get(), F_SETFL, fcntl(file.get(), F_GETFL) | O_NOATIME); }
 
 void throw_errno(int error, const std::string& path, const std::string& what) {

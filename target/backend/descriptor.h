@@ -1,6 +1,8 @@
 // An open file, and the errors of opening one in an operator's words.
 #pragma once
 
+#include <cstdint>
+#include <optional>
 #include <string>
 #include <utility>
 
@@ -31,6 +33,9 @@ Descriptor open_file(const std::string& path, int flags);
 Descriptor open_alone(const std::string& path, int flags);
 // The same, but a failure is an `error` number and a descriptor that is not open.
 Descriptor try_open_alone(const std::string& path, int flags, int& error);
+
+// Bytes of a file or a block device as it is now; none when it is not open, or will not say.
+std::optional<uint64_t> size_of(const Descriptor& file);
 
 // Reads of it no longer look after its access time, where we may say so: a few instructions less for each.
 void ignore_access_time(const Descriptor& file);

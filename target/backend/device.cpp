@@ -20,4 +20,11 @@ std::unique_ptr<Device> open_device(const DeviceSpec& spec) {
   return nullptr;
 }
 
+bool Device::remeasure() {
+  const uint64_t blocks = size_now().value_or(0) >> info_.lba_shift;
+  if (blocks == 0 || blocks == info_.block_count) return false;
+  info_.block_count = blocks;
+  return true;
+}
+
 }  // namespace nvmf::backend

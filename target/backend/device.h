@@ -55,7 +55,14 @@ class Device {
   // Before the engine's start(), or on its thread. The device must outlive the channel.
   virtual std::unique_ptr<core::IoChannel> open_channel(UringEngine& engine) = 0;
 
+  // Asks for the size again. True when DeviceInfo::block_count is another one now; a device that has lost all its
+  // blocks keeps those it had.
+  bool remeasure();
+
  protected:
+  // In bytes, as it is now; none when that cannot change or cannot be found out.
+  virtual std::optional<uint64_t> size_now() const { return std::nullopt; }
+
   DeviceInfo info_;
 };
 

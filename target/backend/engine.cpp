@@ -54,7 +54,8 @@ UringEngine::UringEngine(const EngineOptions& options) {
   if (const int error = create_ring(options, ring_); error < 0)
     throw std::system_error(-error, std::generic_category(), remedy(-error));
   if (io_uring_register_buffers_sparse(&ring_, options.max_buffers) == 0) buffers_free_ = options.max_buffers;
-  if (io_uring_register_files_sparse(&ring_, options.max_files) == 0) files_free_ = options.max_files;
+  if (io_uring_register_files_sparse(&ring_, options.max_files) == 0)
+    for (uint32_t index = options.max_files; index > 0; --index) free_files_.push_back(static_cast<int>(index - 1));
 }
 
 UringEngine::~UringEngine() { io_uring_queue_exit(&ring_); }
@@ -80,9 +81,19 @@ int UringEngine::register_buffer(void* address, size_t length_bytes) {
 }
 
 FileReference UringEngine::register_file(int fd) {
-  if (files_free_ == 0 || io_uring_register_files_update(&ring_, files_used_, &fd, 1) != 1) return {fd, 0};
-  --files_free_;
-  return {static_cast<int>(files_used_++), IOSQE_FIXED_FILE};
+  if (free_files_.empty()) return {fd, 0, nullptr};
+  const int index = free_files_.back();
+  if (io_uring_register_files_update(&ring_, static_cast<unsigned>(index), &fd, 1) != 1) return {fd, 0, nullptr};
+  free_files_.pop_back();
+  return {index, IOSQE_FIXED_FILE, this};
+}
+
+// After the reactor's thread has ended the kernel takes no more changes, and the ring's end does it.
+FileReference::~FileReference() {
+  if (engine == nullptr) return;
+  const int none = -1;
+  if (io_uring_register_files_update(&engine->ring_, static_cast<unsigned>(fd), &none, 1) == 1)
+    engine->free_files_.push_back(fd);
 }
 
 }  // namespace nvmf::backend

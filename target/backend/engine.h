@@ -24,10 +24,20 @@ struct EngineOptions {
   uint32_t max_files = 1024;           // register_file()
 };
 
-// How a submission names its file: the index of a registered one, or the descriptor.
+class UringEngine;
+
+// How a submission names its file: the index of a registered one, which it gives back at its end, or the descriptor.
 struct FileReference {
   int fd = -1;
   uint8_t sqe_flags = 0;
+  UringEngine* engine = nullptr;  // null: not registered
+
+  FileReference() = default;
+  FileReference(int number, uint8_t flags, UringEngine* registered_with)
+      : fd(number), sqe_flags(flags), engine(registered_with) {}
+  ~FileReference();
+  FileReference(const FileReference&) = delete;
+  FileReference& operator=(const FileReference&) = delete;
 };
 
 // How a completion's result is to be read.
@@ -56,7 +66,7 @@ class UringEngine final : public core::IoEngine {
   // locked memory) or the table is full. The memory must outlive the engine.
   int register_buffer(void* address, size_t length_bytes);
   // The same for a file: spares each command the look-up. Falls back to the descriptor. The file is kept open by the
-  // engine from then on.
+  // engine until the reference goes, which must be on the reactor's thread while that runs.
   FileReference register_file(int fd);
 
   // For channels ---------------------------------------------------------------------------------------------------
@@ -84,6 +94,7 @@ class UringEngine final : public core::IoEngine {
   static void end_part(core::Io& io, core::Status status);
 
  private:
+  friend struct FileReference;
   static constexpr uint64_t kResultMask = 3;
   static constexpr uint64_t kPart = 4;
   static_assert(alignof(core::Io) >= 8, "the pointer's low three bits carry the tag");
@@ -106,8 +117,7 @@ class UringEngine final : public core::IoEngine {
   std::vector<std::unique_ptr<Watch>> watches_;
   uint32_t buffers_free_ = 0;
   uint32_t buffers_used_ = 0;
-  uint32_t files_free_ = 0;
-  uint32_t files_used_ = 0;
+  std::vector<int> free_files_;  // indices, the next to use last
 };
 
 }  // namespace nvmf::backend

@@ -17,6 +17,7 @@ class NvmeDevice final : public Device {
   std::unique_ptr<core::IoChannel> open_channel(UringEngine& engine) override;
 
  private:
+  std::optional<uint64_t> size_now() const override { return size_of(disk_); }
   void claim_disk(const std::string& path, const std::string& name);
   void read_limits(const std::string& disk, std::optional<uint64_t> mdts_bytes);
   void drop_untrusted_identifiers(const std::string& disk);

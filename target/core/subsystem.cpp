@@ -33,14 +33,11 @@ std::string find_fault(const NamespaceOptions& options) {
 }
 
 std::string find_conflict(const NamespaceOptions& a, const NamespaceOptions& b) {
-  if (a.nsid == b.nsid) return "its NSID is taken";
   if (is_same(a.uuid, b.uuid)) return "another namespace has its UUID";
   if (is_same(a.nguid, b.nguid)) return "another namespace has its NGUID";
   if (is_same(a.eui64, b.eui64)) return "another namespace has its EUI-64";
   return {};
 }
-
-bool has_lower_nsid(const NamespaceOptions& options, uint32_t nsid) { return options.nsid < nsid; }
 
 }  // namespace
 
@@ -49,21 +46,70 @@ Subsystem::Subsystem(Target& target, SubsystemOptions options, bool is_discovery
 
 Subsystem::~Subsystem() = default;
 
-void Subsystem::add_namespace(const NamespaceOptions& options) {
+Subsystem::NamespacePlace Subsystem::place_of(uint32_t nsid) const {
+  return std::lower_bound(namespaces_.begin(), namespaces_.end(), nsid,
+                          [](const NamespaceOptions& options, uint32_t wanted) { return options.nsid < wanted; });
+}
+
+void Subsystem::check(const NamespaceOptions& options) const {
   std::string fault = find_fault(options);
   for (const NamespaceOptions& other : namespaces_) {
-    if (fault.empty()) fault = find_conflict(options, other);
+    if (fault.empty() && other.nsid != options.nsid) fault = find_conflict(options, other);
   }
   if (!fault.empty()) {
     throw std::invalid_argument("namespace " + std::to_string(options.nsid) + " of " + nqn() + ": " + fault);
   }
-  namespaces_.insert(std::lower_bound(namespaces_.begin(), namespaces_.end(), options.nsid, has_lower_nsid), options);
+}
+
+void Subsystem::add_namespace(const NamespaceOptions& options) {
+  check(options);
+  if (find_namespace(options.nsid) != nullptr) {
+    throw std::invalid_argument("namespace " + std::to_string(options.nsid) + " of " + nqn() + ": its NSID is taken");
+  }
+  namespaces_.insert(place_of(options.nsid), options);
   namespace_changed(options.nsid);
 }
 
+void Subsystem::change_namespace(const NamespaceOptions& options) {
+  check(options);
+  namespaces_[static_cast<size_t>(place_of(options.nsid) - namespaces_.begin())] = options;
+  namespace_changed(options.nsid);
+}
+
+void Subsystem::remove_namespace(uint32_t nsid) {
+  namespaces_.erase(place_of(nsid));
+  namespace_changed(nsid);
+}
+
 const NamespaceOptions* Subsystem::find_namespace(uint32_t nsid) const {
-  const auto place = std::lower_bound(namespaces_.begin(), namespaces_.end(), nsid, has_lower_nsid);
+  const auto place = place_of(nsid);
   return place != namespaces_.end() && place->nsid == nsid ? &*place : nullptr;
+}
+
+void Subsystem::set_allowed_hosts(bool allow_any_host, std::vector<std::string> allowed_hosts) {
+  options_.allow_any_host = allow_any_host;
+  options_.allowed_hosts = std::move(allowed_hosts);
+  disconnect_unwelcome();
+}
+
+void Subsystem::set_ports(std::vector<uint16_t> ports) {
+  options_.ports = std::move(ports);
+  disconnect_unwelcome();
+}
+
+void Subsystem::disconnect_unwelcome() {
+  for (const auto& controller : controllers_) {
+    if (!allows(controller->host().nqn)) {
+      controller->fail("the host is not allowed on subsystem " + nqn() + " any more");
+    } else if (!is_on_port(controller->port_id())) {
+      controller->fail("subsystem " + nqn() + " is not on this port any more");
+    }
+  }
+  target_.discovery_changed();
+}
+
+void Subsystem::disconnect_all(const std::string& reason) {
+  for (const auto& controller : controllers_) controller->fail(reason);
 }
 
 void Subsystem::namespace_changed(uint32_t nsid) {

@@ -51,13 +51,24 @@ class Subsystem {
   const SubsystemOptions& options() const { return options_; }
   bool is_discovery() const { return is_discovery_; }
 
-  // Throws std::invalid_argument with a message for the operator.
+  // Each tells the controllers' hosts. Throws std::invalid_argument with a message for the operator.
   void add_namespace(const NamespaceOptions& options);
+  // Another size, or other abilities, of the namespace with the same NSID and identifiers.
+  void change_namespace(const NamespaceOptions& options);
+  void remove_namespace(uint32_t nsid);
   // By ascending NSID.
   const std::vector<NamespaceOptions>& namespaces() const { return namespaces_; }
   const NamespaceOptions* find_namespace(uint32_t nsid) const;
-  // A namespace appeared, changed or went: controllers tell their hosts. add_namespace() calls it itself.
+  // A namespace appeared, changed or went: controllers tell their hosts. The three above call it themselves.
   void namespace_changed(uint32_t nsid);
+
+  // Hosts that may not connect any more, and controllers on ports that it is no longer on, are disconnected.
+  void set_allowed_hosts(bool allow_any_host, std::vector<std::string> allowed_hosts);
+  void set_ports(std::vector<uint16_t> ports);
+  // Of controllers that there are, none goes.
+  void set_max_controllers(uint16_t max_controllers) { options_.max_controllers = max_controllers; }
+  // Disconnects every host.
+  void disconnect_all(const std::string& reason);
 
   bool allows(const std::string& hostnqn) const;
   bool is_on_port(uint16_t port_id) const;
@@ -72,6 +83,12 @@ class Subsystem {
   void remove_controller(const Controller& controller);
 
  private:
+  using NamespacePlace = std::vector<NamespaceOptions>::const_iterator;
+
+  // Where it is, or would be.
+  NamespacePlace place_of(uint32_t nsid) const;
+  void check(const NamespaceOptions& options) const;
+  void disconnect_unwelcome();
   uint16_t next_cntlid();
 
   Target& target_;

@@ -63,6 +63,7 @@ struct Target::State {
   TargetOptions options;
   std::vector<Port> ports;
   std::vector<std::unique_ptr<Subsystem>> subsystems;
+  std::vector<std::unique_ptr<Subsystem>> removed_subsystems;  // which still have controllers
   Subsystem discovery;
   uint64_t generation = 1;
   std::optional<Clock::time_point> next_deadline;  // that whoever calls expire() knows of
@@ -101,6 +102,28 @@ Subsystem& Target::add_subsystem(SubsystemOptions options) {
   return *state_->subsystems.back();
 }
 
+void Target::remove_port(uint16_t id) {
+  std::erase_if(state_->ports, [id](const Port& port) { return port.id == id; });
+  const auto disconnect = [id](const Subsystem& subsystem) {
+    for (const auto& controller : subsystem.controllers()) {
+      if (controller->port_id() == id) controller->fail("port " + std::to_string(id) + " has been closed");
+    }
+  };
+  disconnect(state_->discovery);
+  for (const auto& subsystem : state_->subsystems) disconnect(*subsystem);
+  discovery_changed();
+}
+
+void Target::remove_subsystem(Subsystem& subsystem) {
+  const auto place = std::find_if(state_->subsystems.begin(), state_->subsystems.end(),
+                                  [&](const auto& other) { return other.get() == &subsystem; });
+  std::unique_ptr<Subsystem> removed = std::move(*place);
+  state_->subsystems.erase(place);
+  removed->disconnect_all("subsystem " + removed->nqn() + " has been removed");
+  if (!removed->controllers().empty()) state_->removed_subsystems.push_back(std::move(removed));
+  discovery_changed();
+}
+
 Subsystem* Target::find_subsystem(const std::string& nqn) {
   if (nqn == state_->discovery.nqn()) return &state_->discovery;
   for (const auto& subsystem : state_->subsystems) {
@@ -116,6 +139,7 @@ void Target::queue_closed(Queue& queue) {
   drop_parked(queue);
   controller->close();
   controller->subsystem().remove_controller(*controller);
+  std::erase_if(state_->removed_subsystems, [](const auto& removed) { return removed->controllers().empty(); });
 }
 
 std::optional<Target::Clock::time_point> Target::expire(Clock::time_point now) {
@@ -132,6 +156,7 @@ std::optional<Target::Clock::time_point> Target::expire(Clock::time_point now) {
   };
   look_at(state_->discovery);
   for (const auto& subsystem : state_->subsystems) look_at(*subsystem);
+  for (const auto& subsystem : state_->removed_subsystems) look_at(*subsystem);
   state_->next_deadline = next;
   return next;
 }

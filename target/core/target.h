@@ -42,9 +42,14 @@ class Target {
 
   const TargetOptions& options() const;
 
-  // Set-up. Throws std::invalid_argument with a message for the operator.
+  // Throws std::invalid_argument with a message for the operator.
   void add_port(Port port);
   Subsystem& add_subsystem(SubsystemOptions options);
+
+  // Hosts that are connected through it are disconnected.
+  void remove_port(uint16_t id);
+  // Its hosts are disconnected, and no host finds it from now on. It is destroyed with its last controller.
+  void remove_subsystem(Subsystem& subsystem);
 
   const std::vector<Port>& ports() const;
   // The discovery subsystem included; null when there is none.
@@ -68,12 +73,12 @@ class Target {
   // The core's own: reports to on_event (control characters replaced), and to on_earlier_deadline where it is earlier.
   void event(Severity severity, const std::string& message) const;
   void deadline_set(Clock::time_point deadline);
+  void discovery_changed();
   // Changes with every change of what discovery shows: the log page's GENCTR.
   uint64_t generation() const;
 
  private:
   struct State;
-  void discovery_changed();
 
   std::unique_ptr<State> state_;
 };

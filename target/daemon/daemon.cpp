@@ -2,6 +2,7 @@
 
 #include <spdlog/spdlog.h>
 
+#include <boost/asio/co_spawn.hpp>
 #include <csignal>
 #include <cstdlib>
 #include <nlohmann/json.hpp>
@@ -44,15 +45,6 @@ core::ReactorOptions reactor_options(const config::Reactors& reactors, unsigned 
   return options;
 }
 
-core::Port port_of(const config::Port& wanted) {
-  core::Port port;
-  port.id = wanted.id;
-  port.address = wanted.address;
-  port.service = wanted.service;
-  port.ipv6 = wanted.family == config::AddressFamily::ipv6;
-  return port;
-}
-
 template <class DataThreads>
 DataThreads make_data_threads(const config::Reactors& reactors) {
   DataThreads threads;
@@ -73,10 +65,14 @@ std::vector<rdma::ReactorSeat> seats_of(const DataThreads& threads) {
 }
 
 template <class DataThreads>
-Engines engines_of(const DataThreads& threads) {
-  Engines engines;
-  for (const auto& thread : threads) engines.push_back(&thread->engine);
-  return engines;
+std::vector<DataThreadRef> refs_to(const DataThreads& threads) {
+  std::vector<DataThreadRef> refs;
+  for (const auto& thread : threads) refs.push_back({&thread->reactor, &thread->engine});
+  return refs;
+}
+
+void rethrow(const std::exception_ptr& error) {
+  if (error) std::rethrow_exception(error);
 }
 
 }  // namespace
@@ -87,15 +83,14 @@ Daemon::Daemon(const config::Config& config)
       data_threads_(make_data_threads<decltype(data_threads_)>(config_.reactors)),
       transport_(io_, target_, control_mailbox_, seats_of(data_threads_), group_options(config_)),
       peer_memories_(transport_.rnics(), config_.rdma.mdts_bytes),
+      storage_(io_, control_mailbox_, refs_to(data_threads_), transport_, peer_memories_),
       mailbox_(io_, control_mailbox_, [this] { transport_.turn_admin(); }),
-      signals_(io_, SIGTERM, SIGINT),
+      signals_(io_, SIGTERM, SIGINT, SIGHUP),
       keep_alive_timer_(io_),
       listen_timer_(io_),
       shutdown_timer_(io_) {
   target_.on_event = &log;
   target_.on_earlier_deadline = [this](core::Target::Clock::time_point deadline) { await_deadline(deadline); };
-  for (const config::Port& wanted : config_.ports) target_.add_port(port_of(wanted));
-  storage_.emplace(config_, target_, engines_of(data_threads_), transport_.rnics(), peer_memories_);
 }
 
 Daemon::~Daemon() = default;
@@ -103,10 +98,10 @@ Daemon::~Daemon() = default;
 int Daemon::run() {
   await_signals();
   for (const auto& thread : data_threads_) thread->reactor.start();
-  for (const core::Port& port : target_.ports()) listen(port, Attempt::First);
   if (config_.stats_socket)
     stats_ = std::make_unique<StatsServer>(io_, *config_.stats_socket,
-                                           [this] { return stats(target_, transport_, *storage_).dump(2) + "\n"; });
+                                           [this] { return stats(target_, transport_, storage_).dump(2) + "\n"; });
+  boost::asio::co_spawn(io_, serve(), rethrow);
   io_.run();
   for (const auto& thread : data_threads_) thread->reactor.stop();
   spdlog::info("stopped");
@@ -146,10 +141,15 @@ void Daemon::await_deadline(core::Target::Clock::time_point deadline) {
 }
 
 void Daemon::await_signals() {
-  signals_.async_wait([this](const boost::system::error_code& error, int) {
+  signals_.async_wait([this](const boost::system::error_code& error, int number) {
     if (error) return;
-    if (shutting_down_) std::_Exit(EXIT_FAILURE);
-    shut_down();
+    if (number == SIGHUP) {
+      if (!shutting_down_) boost::asio::co_spawn(io_, reload(), rethrow);
+    } else if (shutting_down_) {
+      std::_Exit(EXIT_FAILURE);
+    } else {
+      shut_down();
+    }
     await_signals();
   });
 }

@@ -34,6 +34,8 @@ void start_log(config::LogLevel level) {
   spdlog::set_default_logger(std::move(logger));
 }
 
+void set_log_level(config::LogLevel level) { spdlog::set_level(spdlog_level(level)); }
+
 void log(core::Target::Severity severity, const std::string& message) {
   switch (severity) {
     case core::Target::Severity::Info:

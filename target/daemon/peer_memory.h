@@ -1,5 +1,5 @@
 // The controller memory buffers in use: mapped once per SSD, proved once per (SSD, RNIC), registered with the RNIC, and
-// divided among the poll groups that serve from them. Control thread, before the reactors start.
+// divided among the poll groups that serve from them. Control thread.
 #pragma once
 
 #include <map>

@@ -22,7 +22,7 @@ const char* name_of(core::P2pMode mode) {
 // The sum of one counter over the poll groups.
 template <class Select>
 uint64_t sum(const ServedNamespace& served, Select select) {
-  uint64_t total = 0;
+  uint64_t total = select(served.past).get();
   for (const auto& view : served.on_group) total += select(view->counters).get();
   return total;
 }
@@ -54,16 +54,17 @@ json of_namespace(const ServedNamespace& served) {
   const auto counter = [&](core::Counter core::IoCounters::*which) {
     return sum(served, [&](const core::IoCounters& c) -> const core::Counter& { return c.*which; });
   };
-  return {{"subsystem", served.subsystem->nqn()},
-          {"nsid", served.nsid},
-          {"device", served.description},
-          {"p2p", {{"mode", name_of(served.p2p)}, {"provider", served.p2p_provider}, {"verdict", served.p2p_verdict}}},
-          {"reads", by_path(served, &core::IoCounters::reads)},
-          {"writes", by_path(served, &core::IoCounters::writes)},
-          {"fallbacks", fallbacks(served)},
-          {"other_commands", counter(&core::IoCounters::other_commands)},
-          {"errors", counter(&core::IoCounters::errors)},
-          {"waits", counter(&core::IoCounters::waits)}};
+  return {
+      {"subsystem", served.subsystem},
+      {"nsid", served.wanted.nsid},
+      {"device", served.device->info().description},
+      {"p2p", {{"mode", name_of(served.p2p.mode)}, {"provider", served.p2p.provider}, {"verdict", served.p2p.verdict}}},
+      {"reads", by_path(served, &core::IoCounters::reads)},
+      {"writes", by_path(served, &core::IoCounters::writes)},
+      {"fallbacks", fallbacks(served)},
+      {"other_commands", counter(&core::IoCounters::other_commands)},
+      {"errors", counter(&core::IoCounters::errors)},
+      {"waits", counter(&core::IoCounters::waits)}};
 }
 
 }  // namespace

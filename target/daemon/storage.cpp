@@ -6,7 +6,7 @@
 #include <boost/uuid/name_generator_sha1.hpp>
 #include <boost/uuid/uuid.hpp>
 
-#include "config/diagnostics.h"
+#include "target/daemon/countdown.h"
 
 namespace nvmf::daemon {
 namespace {
@@ -80,124 +80,215 @@ core::NamespaceOptions options_of(const config::Namespace& wanted, const backend
   return options;
 }
 
-}  // namespace
-
-Storage::Storage(const config::Config& config, core::Target& target, Engines engines,
-                 const std::vector<std::unique_ptr<rdma::Rnic>>& rnics, PeerMemories& peer_memories)
-    : config_(config), engines_(std::move(engines)), rnics_(rnics), peer_memories_(peer_memories) {
-  for (const config::Subsystem& wanted : config.subsystems) {
-    core::SubsystemOptions options;
-    options.nqn = wanted.nqn;
-    options.serial = wanted.serial;
-    options.model = wanted.model;
-    options.ports = wanted.ports;
-    options.allow_any_host = wanted.allow_any_host;
-    options.allowed_hosts = wanted.allowed_hosts;
-    if (wanted.max_controllers) options.max_controllers = *wanted.max_controllers;
-    core::Subsystem& subsystem = target.add_subsystem(std::move(options));
-    for (const config::Namespace& space : wanted.namespaces) {
-      try {
-        serve(subsystem, space);
-      } catch (const std::exception& error) {
-        spdlog::error("{}: namespace {} of {} is not served: {}", config::location(config.file, space.backend_position),
-                      space.nsid, wanted.nqn, error.what());
-      }
-    }
-    publish_tables(subsystem);
-  }
+void add(core::PathCounters& total, const core::PathCounters& part) {
+  total.commands.add(part.commands.get());
+  total.bytes.add(part.bytes.get());
 }
 
-void Storage::serve(core::Subsystem& subsystem, const config::Namespace& wanted) {
-  auto device = backend::open_device(spec_of(wanted.backend));
-  for (const std::string& note : device->info().notes) spdlog::warn("{}", note);
+void add(core::IoCounters& total, const core::IoCounters& part) {
+  for (size_t path = 0; path < core::kDataPaths; ++path) {
+    add(total.reads[path], part.reads[path]);
+    add(total.writes[path], part.writes[path]);
+  }
+  for (size_t reason = 0; reason < core::kFallbacks; ++reason) add(total.fallbacks[reason], part.fallbacks[reason]);
+  total.other_commands.add(part.other_commands.get());
+  total.errors.add(part.errors.get());
+  total.waits.add(part.waits.get());
+}
 
-  auto served = std::make_unique<ServedNamespace>();
-  served->subsystem = &subsystem;
-  served->nsid = wanted.nsid;
-  served->description = device->info().description;
-  served->p2p = mode_of(wanted.p2p);
-  choose_peer_memory(wanted, *device, *served);
-  place_on_groups(wanted, *device, *served);
-  subsystem.add_namespace(options_of(wanted, device->info(), subsystem.nqn()));
+}  // namespace
 
-  spdlog::info("namespace {} of {}: {}; {}", wanted.nsid, subsystem.nqn(), served->description, served->p2p_verdict);
-  devices_.push_back(std::move(device));
-  served_.push_back(std::move(served));
+Storage::Storage(boost::asio::io_context& io, core::Mailbox& control, std::vector<DataThreadRef> threads,
+                 rdma::Transport& transport, PeerMemories& peer_memories)
+    : io_(io), control_(control), threads_(std::move(threads)), transport_(transport), peer_memories_(peer_memories) {}
+
+ServedNamespace* Storage::find(const std::string& nqn, uint32_t nsid) const {
+  for (const auto& served : served_)
+    if (served->subsystem == nqn && served->wanted.nsid == nsid) return served.get();
+  return nullptr;
+}
+
+std::unique_ptr<ServedNamespace> Storage::stage(const std::string& nqn, const config::Namespace& wanted) {
+  auto staged = std::make_unique<ServedNamespace>();
+  staged->wanted = wanted;
+  staged->subsystem = nqn;
+  staged->device = backend::open_device(spec_of(wanted.backend));
+  for (const std::string& note : staged->device->info().notes) spdlog::warn("{}", note);
+  staged->p2p = choose_peer_memory(wanted, *staged->device);
+  return staged;
 }
 
 // Names the SSD whose CMB serves, and says why; throws when one is required and cannot serve.
-void Storage::choose_peer_memory(const config::Namespace& wanted, const backend::Device& device,
-                                 ServedNamespace& served) {
-  if (served.p2p == core::P2pMode::Off) {
-    served.p2p_verdict = "data goes through DRAM: \"p2p\" is \"off\"";
-    return;
+PeerMemoryChoice Storage::choose_peer_memory(const config::Namespace& wanted, const backend::Device& device) {
+  PeerMemoryChoice choice;
+  choice.mode = mode_of(wanted.p2p);
+  if (choice.mode == core::P2pMode::Off) {
+    choice.verdict = "data goes through DRAM: \"p2p\" is \"off\"";
+    return choice;
   }
   const std::string bdf = wanted.p2p_provider.value_or(device.info().pci_address.value_or(""));
   const bool own = bdf == device.info().pci_address;
   const auto* nvme = std::get_if<config::NvmeBackend>(&wanted.backend);
+  const auto& rnics = transport_.rnics();
   std::string obstacle;
   if (bdf.empty())
     obstacle = "the device is no SSD with a PCI address, so it has no CMB; name one with \"p2p_provider\"";
   else if (!peer_memories_.prepare(bdf, own && nvme ? nvme->path : std::string()))
     obstacle = peer_memories_.failure(bdf);
-  else if (std::none_of(rnics_.begin(), rnics_.end(),
+  else if (std::none_of(rnics.begin(), rnics.end(),
                         [&](const auto& rnic) { return peer_memories_.pool(bdf, *rnic->io_groups().front()); }))
     obstacle = "no RDMA device passed the self-test with the CMB of " + bdf + " (its findings are above)";
 
   if (obstacle.empty()) {
-    served.p2p_provider = bdf;
-    served.p2p_verdict = "data goes through the CMB of " + bdf;
-    return;
+    choice.provider = bdf;
+    choice.verdict = "data goes through the CMB of " + bdf;
+    return choice;
   }
-  if (served.p2p == core::P2pMode::Require)
+  if (choice.mode == core::P2pMode::Require)
     throw std::runtime_error("\"p2p\" is \"require\", and no CMB can serve: " + obstacle);
-  served.p2p_verdict = "data goes through DRAM: " + obstacle;
+  choice.verdict = "data goes through DRAM: " + obstacle;
+  return choice;
 }
 
-// One channel per reactor, one view per poll group.
-void Storage::place_on_groups(const config::Namespace& wanted, backend::Device& device, ServedNamespace& served) {
-  const size_t first_channel = channels_.size();
-  for (backend::UringEngine* engine : engines_) channels_.push_back(device.open_channel(*engine));
+// Hosts hear of it when every reactor can serve it.
+Storage::Task Storage::add(core::Subsystem& subsystem, std::unique_ptr<ServedNamespace> staged) {
+  ServedNamespace& served = *staged;
+  served_.push_back(std::move(staged));
+  served.channels.resize(threads_.size());
+  co_await on_reactors(
+      [&](size_t reactor) { served.channels[reactor] = served.device->open_channel(*threads_[reactor].engine); });
+  co_await replace_views(subsystem, served, make_views(served));
+  std::string fault;
+  try {
+    subsystem.add_namespace(options_of(served.wanted, served.device->info(), subsystem.nqn()));
+    spdlog::info("namespace {} of {}: {}; {}", served.wanted.nsid, subsystem.nqn(), served.device->info().description,
+                 served.p2p.verdict);
+  } catch (const std::invalid_argument& error) {
+    fault = error.what();
+  }
+  if (fault.empty()) co_return;
+  spdlog::error("{}", fault);
+  co_await remove(subsystem, served.wanted.nsid);
+}
 
-  for (const auto& rnic : rnics_) {
-    const p2p::SelfTestResult* proof =
-        served.p2p_provider.empty() ? nullptr : peer_memories_.proof(served.p2p_provider, *rnic);
-    for (size_t reactor = 0; reactor < engines_.size(); ++reactor) {
-      auto view = std::make_unique<core::IoNamespace>();
-      view->nsid = wanted.nsid;
-      view->lba_shift = device.info().lba_shift;
-      view->block_count = device.info().block_count;
-      view->channel = channels_[first_channel + reactor].get();
-      view->memory_alignment_bytes = device.info().memory_alignment_bytes;
-      view->supports_deallocate = device.info().supports_deallocate;
-      view->supports_write_zeroes = device.info().supports_write_zeroes;
-      view->p2p.mode = served.p2p;
-      view->p2p.when_dry =
-          wanted.p2p_when_dry == config::P2pWhenDry::wait ? core::P2pWhenDry::Wait : core::P2pWhenDry::Spill;
-      view->p2p.min_bytes = wanted.p2p_min_bytes;
-      if (proof) {
-        view->cmb = peer_memories_.pool(served.p2p_provider, *rnic->io_groups()[reactor]);
-        view->p2p.host_reads = proof->host_reads;
-        view->p2p.host_writes = proof->host_writes;
-      }
-      served.on_group.push_back(std::move(view));
-    }
+Storage::Task Storage::remove(core::Subsystem& subsystem, uint32_t nsid) {
+  ServedNamespace& served = *find(subsystem.nqn(), nsid);
+  if (subsystem.find_namespace(nsid)) subsystem.remove_namespace(nsid);
+  co_await replace_views(subsystem, served, {});
+  co_await on_reactors([&](size_t reactor) { served.channels[reactor].reset(); });
+  std::erase_if(served_, [&](const auto& one) { return one.get() == &served; });
+}
+
+Storage::Task Storage::change_policies(core::Subsystem& subsystem, const config::Namespace& wanted,
+                                       PeerMemoryChoice choice) {
+  ServedNamespace& served = *find(subsystem.nqn(), wanted.nsid);
+  served.wanted = wanted;
+  served.p2p = std::move(choice);
+  co_await replace_views(subsystem, served, make_views(served));
+  spdlog::info("namespace {} of {}: {}", wanted.nsid, subsystem.nqn(), served.p2p.verdict);
+}
+
+Storage::Task Storage::follow_sizes(core::Target& target) {
+  for (const auto& served : served_) {
+    core::Subsystem* subsystem = target.find_subsystem(served->subsystem);
+    const uint64_t before = served->device->info().block_count;
+    if (!subsystem || !served->device->remeasure()) continue;
+    co_await replace_views(*subsystem, *served, make_views(*served));
+    subsystem->change_namespace(options_of(served->wanted, served->device->info(), subsystem->nqn()));
+    spdlog::info("namespace {} of {} has {} blocks now, {} before", served->wanted.nsid, subsystem->nqn(),
+                 served->device->info().block_count, before);
   }
 }
 
-void Storage::publish_tables(const core::Subsystem& subsystem) {
-  for (size_t rnic = 0; rnic < rnics_.size(); ++rnic) {
-    for (size_t reactor = 0; reactor < engines_.size(); ++reactor) {
-      auto table = std::make_unique<core::IoNamespaceTable>();
-      table->max_transfer_bytes = config_.rdma.mdts_bytes;
-      for (const auto& served : served_) {
-        if (served->subsystem != &subsystem) continue;
-        if (table->by_nsid.size() < served->nsid) table->by_nsid.resize(served->nsid);
-        table->by_nsid[served->nsid - 1] = served->on_group[rnic * engines_.size() + reactor].get();
-      }
-      rnics_[rnic]->io_groups()[reactor]->set_namespaces(subsystem, std::move(table));
-    }
+void Storage::open_subsystem(const core::Subsystem& subsystem) {
+  for (rdma::PollGroup* group : io_groups()) group->open_table(subsystem);
+}
+
+void Storage::close_subsystem(const core::Subsystem& subsystem) {
+  std::erase_if(closed_tables_, [this](const auto& table) { return !transport_.uses(*table); });
+  for (rdma::PollGroup* group : io_groups()) closed_tables_.push_back(group->close_table(subsystem));
+}
+
+// Runs `work` on every reactor's thread, for each reactor with its own index.
+Storage::Task Storage::on_reactors(std::function<void(size_t reactor)> work) {
+  struct Errand {
+    const std::function<void(size_t)>* work;
+    size_t reactor;
+    core::Mailbox* control;
+    Countdown* left;
+    core::Message message;
+  };
+  Countdown left(io_, threads_.size());
+  std::vector<Errand> errands(threads_.size());
+  for (size_t reactor = 0; reactor < threads_.size(); ++reactor) {
+    Errand& errand = errands[reactor];
+    errand = {&work, reactor, &control_, &left, {}};
+    errand.message.context = &errand;
+    errand.message.deliver = [](core::Message& message) {
+      auto& there = *static_cast<Errand*>(message.context);
+      (*there.work)(there.reactor);
+      message.deliver = [](core::Message& back) { static_cast<Errand*>(back.context)->left->one_less(); };
+      there.control->send(message);
+    };
+    threads_[reactor].reactor->mailbox().send(errand.message);
   }
+  co_await left.reached();
+}
+
+Storage::Views Storage::make_views(const ServedNamespace& served) const {
+  Views views;
+  for (const auto& rnic : transport_.rnics())
+    for (size_t reactor = 0; reactor < threads_.size(); ++reactor) views.push_back(make_view(served, *rnic, reactor));
+  return views;
+}
+
+std::unique_ptr<core::IoNamespace> Storage::make_view(const ServedNamespace& served, const rdma::Rnic& rnic,
+                                                      size_t reactor) const {
+  const backend::DeviceInfo& device = served.device->info();
+  auto view = std::make_unique<core::IoNamespace>();
+  view->nsid = served.wanted.nsid;
+  view->lba_shift = device.lba_shift;
+  view->block_count = device.block_count;
+  view->channel = served.channels[reactor].get();
+  view->memory_alignment_bytes = device.memory_alignment_bytes;
+  view->supports_deallocate = device.supports_deallocate;
+  view->supports_write_zeroes = device.supports_write_zeroes;
+  view->p2p.mode = served.p2p.mode;
+  view->p2p.when_dry =
+      served.wanted.p2p_when_dry == config::P2pWhenDry::wait ? core::P2pWhenDry::Wait : core::P2pWhenDry::Spill;
+  view->p2p.min_bytes = served.wanted.p2p_min_bytes;
+  if (served.p2p.provider.empty()) return view;
+  if (const p2p::SelfTestResult* proof = peer_memories_.proof(served.p2p.provider, rnic)) {
+    view->cmb = peer_memories_.pool(served.p2p.provider, *rnic.io_groups()[reactor]);
+    view->p2p.host_reads = proof->host_reads;
+    view->p2p.host_writes = proof->host_writes;
+  }
+  return view;
+}
+
+Storage::Task Storage::replace_views(const core::Subsystem& subsystem, ServedNamespace& served, Views views) {
+  const std::vector<rdma::PollGroup*> groups = io_groups();
+  std::vector<rdma::NamespaceChange> changes(groups.size());
+  Countdown left(io_, groups.size());
+  for (size_t i = 0; i < groups.size(); ++i) {
+    rdma::NamespaceChange& change = changes[i];
+    change.subsystem = &subsystem;
+    change.nsid = served.wanted.nsid;
+    change.next = views.empty() ? nullptr : views[i].get();
+    change.context = &left;
+    change.done = [](rdma::NamespaceChange& done) { static_cast<Countdown*>(done.context)->one_less(); };
+    groups[i]->change_namespace(change);
+  }
+  co_await left.reached();
+  for (const auto& view : served.on_group) daemon::add(served.past, view->counters);
+  served.on_group = std::move(views);
+}
+
+std::vector<rdma::PollGroup*> Storage::io_groups() const {
+  std::vector<rdma::PollGroup*> groups;
+  for (const auto& rnic : transport_.rnics())
+    for (const auto& group : rnic->io_groups()) groups.push_back(group.get());
+  return groups;
 }
 
 }  // namespace nvmf::daemon

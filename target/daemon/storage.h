@@ -1,8 +1,10 @@
-// The namespaces that a config names, opened: their devices, the reactors' channels to them, and what each poll group
-// may do with them. Control thread, before the reactors start.
+// The namespaces in service: their devices, the reactors' channels to them, and what each poll group may do with them.
+// They come, change and go while hosts are connected. Control thread; the reactors run.
 #pragma once
 
-#include <map>
+#include <boost/asio/awaitable.hpp>
+#include <boost/asio/io_context.hpp>
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -15,43 +17,78 @@
 
 namespace nvmf::daemon {
 
-// One namespace in service.
-struct ServedNamespace {
-  const core::Subsystem* subsystem = nullptr;
-  uint32_t nsid = 0;
-  std::string description;  // of the device
-  core::P2pMode p2p = core::P2pMode::Off;
-  std::string p2p_provider;  // PCI address of the SSD whose CMB serves; empty: none does
-  std::string p2p_verdict;   // why data goes, or does not go, through a CMB: one sentence
-  // One per poll group, reactor by reactor for each RNIC.
-  std::vector<std::unique_ptr<core::IoNamespace>> on_group;
+// How data of a namespace goes.
+struct PeerMemoryChoice {
+  core::P2pMode mode = core::P2pMode::Off;
+  std::string provider;  // PCI address of the SSD whose CMB serves; empty: none does
+  std::string verdict;   // why data goes, or does not go, through a CMB: one sentence
 };
 
-// A reactor's engine, by the reactor's index.
-using Engines = std::vector<backend::UringEngine*>;
+// One namespace, from stage() to remove().
+struct ServedNamespace {
+  config::Namespace wanted;
+  std::string subsystem;  // NQN
+  PeerMemoryChoice p2p;
+  std::unique_ptr<backend::Device> device;
+  // By reactor; made and destroyed on its thread.
+  std::vector<std::unique_ptr<core::IoChannel>> channels;
+  // One per poll group, reactor by reactor for each RNIC.
+  std::vector<std::unique_ptr<core::IoNamespace>> on_group;
+  core::IoCounters past;  // of views that have been replaced
+};
+
+// A reactor as the disks see it.
+struct DataThreadRef {
+  core::Reactor* reactor;
+  backend::UringEngine* engine;
+};
 
 class Storage {
  public:
-  // Opens what it can: a namespace whose device fails, or whose "p2p": "require" cannot be met, is logged with its
-  // place in the config and left out.
-  Storage(const config::Config& config, core::Target& target, Engines engines,
-          const std::vector<std::unique_ptr<rdma::Rnic>>& rnics, PeerMemories& peer_memories);
+  using Task = boost::asio::awaitable<void>;
+
+  Storage(boost::asio::io_context& io, core::Mailbox& control, std::vector<DataThreadRef> threads,
+          rdma::Transport& transport, PeerMemories& peer_memories);
 
   const std::vector<std::unique_ptr<ServedNamespace>>& namespaces() const { return served_; }
+  // Null when it is not served.
+  ServedNamespace* find(const std::string& nqn, uint32_t nsid) const;
+
+  // Opens what `wanted` names and chooses its peer memory; hosts see nothing of it yet. Throws std::exception with a
+  // message for the operator.
+  std::unique_ptr<ServedNamespace> stage(const std::string& nqn, const config::Namespace& wanted);
+  // The same of peer memory alone, for a namespace that is served.
+  PeerMemoryChoice choose_peer_memory(const config::Namespace& wanted, const backend::Device& device);
+
+  // Each is over when the last command under the old state is.
+  Task add(core::Subsystem& subsystem, std::unique_ptr<ServedNamespace> staged);
+  Task remove(core::Subsystem& subsystem, uint32_t nsid);
+  Task change_policies(core::Subsystem& subsystem, const config::Namespace& wanted, PeerMemoryChoice choice);
+  // Tells hosts of devices that have another size by now.
+  Task follow_sizes(core::Target& target);
+
+  void open_subsystem(const core::Subsystem& subsystem);
+  void close_subsystem(const core::Subsystem& subsystem);
 
  private:
-  void serve(core::Subsystem& subsystem, const config::Namespace& wanted);
-  void choose_peer_memory(const config::Namespace& wanted, const backend::Device& device, ServedNamespace& served);
-  void place_on_groups(const config::Namespace& wanted, backend::Device& device, ServedNamespace& served);
-  void publish_tables(const core::Subsystem& subsystem);
+  using Views = std::vector<std::unique_ptr<core::IoNamespace>>;
 
-  const config::Config& config_;
-  Engines engines_;
-  const std::vector<std::unique_ptr<rdma::Rnic>>& rnics_;
+  // Of every RNIC, reactor by reactor.
+  std::vector<rdma::PollGroup*> io_groups() const;
+  Task on_reactors(std::function<void(size_t reactor)> work);
+  Views make_views(const ServedNamespace& served) const;
+  std::unique_ptr<core::IoNamespace> make_view(const ServedNamespace& served, const rdma::Rnic& rnic,
+                                               size_t reactor) const;
+  // Empty `views`: the namespace goes.
+  Task replace_views(const core::Subsystem& subsystem, ServedNamespace& served, Views views);
+
+  boost::asio::io_context& io_;
+  core::Mailbox& control_;
+  std::vector<DataThreadRef> threads_;
+  rdma::Transport& transport_;
   PeerMemories& peer_memories_;
-  std::vector<std::unique_ptr<backend::Device>> devices_;
-  std::vector<std::unique_ptr<core::IoChannel>> channels_;
   std::vector<std::unique_ptr<ServedNamespace>> served_;
+  std::vector<std::unique_ptr<core::IoNamespaceTable>> closed_tables_;  // which queues may still hold
 };
 
 }  // namespace nvmf::daemon

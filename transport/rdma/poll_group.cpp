@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <bit>
 #include <cassert>
+#include <utility>
 
 #include "target/core/limits.h"
 
@@ -104,6 +105,7 @@ void PollGroup::add_slab(uint32_t slots, bool at_set_up) {
 }
 
 void PollGroup::install(ReceiveSlab& slab) {
+  installed_slabs_.push_back(&slab);
   for (RdmaRequest& request : slab.requests()) free_requests_.push(request);
   for (ReceiveSlot& slot : slab.slots()) {
     slot.fixed_index = slab.fixed_index;
@@ -144,16 +146,31 @@ void PollGroup::abandon(QueuePair& queue_pair) {
   thread_mailbox_.send(queue_pair.abandon);
 }
 
-void PollGroup::set_namespaces(const core::Subsystem& subsystem, std::unique_ptr<core::IoNamespaceTable> table) {
-  for (const core::IoNamespace* space : table->by_nsid)
-    if (space && space->cmb && std::find(pools_.begin(), pools_.end(), space->cmb) == pools_.end())
-      pools_.push_back(space->cmb);
+void PollGroup::open_table(const core::Subsystem& subsystem) {
+  auto table = std::make_unique<core::IoNamespaceTable>();
+  table->by_nsid.resize(core::limits::kMaxNamespaces);
+  table->max_transfer_bytes = options_.max_transfer_bytes;
   namespaces_[&subsystem] = std::move(table);
+}
+
+std::unique_ptr<core::IoNamespaceTable> PollGroup::close_table(const core::Subsystem& subsystem) {
+  return std::move(namespaces_.extract(&subsystem).mapped());
 }
 
 const core::IoNamespaceTable* PollGroup::namespaces(const core::Subsystem& subsystem) const {
   const auto found = namespaces_.find(&subsystem);
   return found == namespaces_.end() ? nullptr : found->second.get();
+}
+
+void PollGroup::change_namespace(NamespaceChange& change) {
+  change.group = this;
+  change.table = namespaces_.at(change.subsystem).get();
+  change.message.context = &change;
+  change.message.deliver = [](core::Message& message) {
+    auto& begun = *static_cast<NamespaceChange*>(message.context);
+    begun.group->begin_change(begun);
+  };
+  thread_mailbox_.send(change.message);
 }
 
 // The group's thread from here on.
@@ -200,6 +217,38 @@ void PollGroup::send_back(core::Message& message) {
     if (--queue_pair.to_come_back == 0) queue_pair.group->owner_->queue_pair_drained(queue_pair);
   };
   control_mailbox_.send(message);
+}
+
+void PollGroup::begin_change(NamespaceChange& change) {
+  change.previous = std::exchange(change.table->by_nsid[change.nsid - 1], change.next);
+  core::BufferPool* pool = change.next ? change.next->cmb : nullptr;
+  if (pool && std::find(pools_.begin(), pools_.end(), pool) == pools_.end()) pools_.push_back(pool);
+  change.next_waiting = std::exchange(changing_, &change);
+}
+
+// At the end of each turn while there are any.
+void PollGroup::report_changed() {
+  for (NamespaceChange** place = &changing_; *place;) {
+    NamespaceChange& change = **place;
+    if (is_in_use(change.previous)) {
+      place = &change.next_waiting;
+      continue;
+    }
+    *place = change.next_waiting;
+    change.message.deliver = [](core::Message& message) {
+      auto& over = *static_cast<NamespaceChange*>(message.context);
+      over.done(over);
+    };
+    control_mailbox_.send(change.message);
+  }
+}
+
+bool PollGroup::is_in_use(const core::IoNamespace* space) const {
+  if (!space) return false;
+  for (const ReceiveSlab* slab : installed_slabs_)
+    for (const RdmaRequest& request : slab->requests())
+      if (request.ns == space) return true;
+  return false;
 }
 
 // Closes the gap that it leaves: whoever probed past it must still be found.

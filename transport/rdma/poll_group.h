@@ -32,6 +32,23 @@ struct PollGroupOptions {
   bool wake_on_responses = false;  // for a thread that does not poll anyway (the control thread)
 };
 
+// One entry of a subsystem's table, to be changed while the group's thread serves from it.
+struct NamespaceChange {
+  const core::Subsystem* subsystem = nullptr;
+  uint32_t nsid = 0;
+  const core::IoNamespace* next = nullptr;  // null: the namespace goes
+  // Control thread: no command uses what stood there before any more.
+  void (*done)(NamespaceChange& change) = nullptr;
+  void* context = nullptr;
+
+  // The group's.
+  PollGroup* group = nullptr;
+  core::IoNamespaceTable* table = nullptr;
+  const core::IoNamespace* previous = nullptr;
+  NamespaceChange* next_waiting = nullptr;
+  core::Message message;
+};
+
 // What the group's thread tells the control thread about a queue pair. Each call is made on the control thread.
 class QueuePairOwner {
  public:
@@ -61,9 +78,13 @@ class PollGroup final : public core::Poller {
   void abandon(QueuePair& queue_pair);
   void set_owner(QueuePairOwner& owner) { owner_ = &owner; }
 
-  // What I/O commands may reach through this group. Set before the group's thread starts.
-  void set_namespaces(const core::Subsystem& subsystem, std::unique_ptr<core::IoNamespaceTable> table);
+  // What I/O commands may reach through this group: a table per subsystem, empty at first. It may be destroyed when no
+  // queue was connected with it (core::Queue::namespaces), or all those have gone.
+  void open_table(const core::Subsystem& subsystem);
+  std::unique_ptr<core::IoNamespaceTable> close_table(const core::Subsystem& subsystem);
   const core::IoNamespaceTable* namespaces(const core::Subsystem& subsystem) const;
+  // `change` and what it names must live until done() is called.
+  void change_namespace(NamespaceChange& change);
 
   ibv_context* context() const { return context_; }
   ibv_pd* domain() const { return domain_; }
@@ -90,6 +111,9 @@ class PollGroup final : public core::Poller {
   void install(QueuePair& queue_pair);
   void begin_retire(QueuePair& queue_pair);
   void begin_abandon(QueuePair& queue_pair);
+  void begin_change(NamespaceChange& change);
+  void report_changed();
+  bool is_in_use(const core::IoNamespace* space) const;
   void report_drained();
   void send_back(core::Message& message);
   void remove(QueuePair& queue_pair);
@@ -170,7 +194,9 @@ class PollGroup final : public core::Poller {
   size_t extra_used_ = 0;
   uint32_t reads_in_flight_ = 0;
   QueuePair* retiring_ = nullptr;
-  uint32_t waiting_posts_ = 0;  // requests that wait for send queue entries or read depth
+  NamespaceChange* changing_ = nullptr;              // whose previous namespace may still be in use
+  std::vector<const ReceiveSlab*> installed_slabs_;  // all requests there are
+  uint32_t waiting_posts_ = 0;                       // requests that wait for send queue entries or read depth
   uint32_t waiting_buffers_ = 0;
   bool receive_armed_ = false;
   bool send_armed_ = false;

@@ -39,6 +39,7 @@ void PollGroup::flush() {
     ibv_post_srq_recv(shared_receives_.get(), std::exchange(receives_first_, nullptr), &bad);
   }
   if (retiring_) report_drained();
+  if (changing_) report_changed();
 }
 
 bool PollGroup::arm() {
@@ -358,6 +359,7 @@ void PollGroup::resume_waiting(QueuePair& queue_pair) {
 void PollGroup::end(RdmaRequest& request) {
   if (request.slot) repost(*std::exchange(request.slot, nullptr));
   release_buffer(request);
+  request.ns = nullptr;
   --request.queue_pair->outstanding;
   free_requests_.push_front(request);  // the next command finds it in the cache
 }

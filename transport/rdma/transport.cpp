@@ -75,6 +75,15 @@ void Transport::listen(const core::Port& port) {
       {port.id, verbs::listen(channel_.get(), reinterpret_cast<const sockaddr*>(&address), kListenBacklog)});
 }
 
+void Transport::stop_listening(uint16_t port_id) {
+  std::erase_if(listeners_, [port_id](const Listener& listener) { return listener.port_id == port_id; });
+}
+
+bool Transport::uses(const core::IoNamespaceTable& table) const {
+  return std::any_of(connections_.begin(), connections_.end(),
+                     [&](const auto& one) { return one.second->queue().namespaces == &table; });
+}
+
 void Transport::stop(std::function<void()> drained) {
   stopping_ = true;
   drained_ = std::move(drained);

@@ -33,6 +33,11 @@ class Transport final : private QueuePairOwner {
   // Starts to accept connections on a port. Throws VerbsError when its address cannot be bound.
   void listen(const core::Port& port);
 
+  // Closes the port's listener, where there is one. Its connections stay.
+  void stop_listening(uint16_t port_id);
+  // Whether a queue was connected with the table.
+  bool uses(const core::IoNamespaceTable& table) const;
+
   // Stops to accept, disconnects every host; `drained` is called when the last queue has been seen out.
   void stop(std::function<void()> drained);
   size_t connections() const { return connections_.size(); }

@@ -18,6 +18,7 @@ ASK_FOR_STATS = f"curl -sSf --unix-socket {STATS_SOCKET} http://localhost/stats"
 NQN = "nqn.2026-01.io.example:lab"
 LISTEN_WAIT_S = 15
 STOP_WAIT_S = 15
+RELOAD_WAIT_S = 15
 # An address of its own, so that a sanitizer's report never mixes with what the daemon says.
 SANITIZER_REPORT = re.compile(r"ERROR: \w+Sanitizer|WARNING: ThreadSanitizer|SUMMARY: \w+Sanitizer|: runtime error: ")
 SANITIZER_VARIABLES = ("ASAN_OPTIONS", "UBSAN_OPTIONS", "TSAN_OPTIONS", "LSAN_OPTIONS")
@@ -92,9 +93,18 @@ class Daemon:
                 raise CaseFailed(self._story(f"never said {text!r}"))
             time.sleep(0.1)
 
-    def configure(self, config: dict) -> None:
-        """Replace the configuration file. The daemon reads it when told (SIGHUP)."""
-        self.guest.write(self.config_path, json.dumps(config, indent=2) + "\n")
+    def reload(self, config: dict | str) -> str:
+        """Give it another configuration (text as it is) and SIGHUP; returns what it says from then to the end of the reload."""
+        self.guest.write(self.config_path, config if isinstance(config, str) else json.dumps(config, indent=2) + "\n")
+        before = len(self.output)
+        self.signal(signal.SIGHUP)
+        deadline = time.monotonic() + RELOAD_WAIT_S * self.guest.patience
+        while not re.search(r": (reloaded |reload refused).*\n", self.output[before:]):
+            self.check_alive()
+            if time.monotonic() > deadline:
+                raise CaseFailed(self._story("never ended its reload"))
+            time.sleep(0.05)
+        return self.output[before:]
 
     def signal(self, number: int) -> None:
         self._program.signal(number)

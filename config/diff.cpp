@@ -1,0 +1,148 @@
+#include "config/diff.h"
+
+#include <algorithm>
+#include <set>
+#include <tuple>
+
+namespace nvmf::config {
+namespace {
+
+template <class Element, class Same>
+const Element* find(const std::vector<Element>& elements, Same same) {
+  const auto found = std::find_if(elements.begin(), elements.end(), same);
+  return found == elements.end() ? nullptr : &*found;
+}
+
+const Subsystem* find_subsystem(const Config& config, const std::string& nqn) {
+  return find(config.subsystems, [&](const Subsystem& subsystem) { return subsystem.nqn == nqn; });
+}
+
+const Namespace* find_namespace(const Subsystem& subsystem, uint32_t nsid) {
+  return find(subsystem.namespaces, [&](const Namespace& space) { return space.nsid == nsid; });
+}
+
+const Port* find_same_port(const Config& config, const Port& wanted) {
+  return find(config.ports, [&](const Port& port) {
+    return port.id == wanted.id && port.address == wanted.address && port.service == wanted.service;
+  });
+}
+
+auto identity(const Namespace& space) { return std::tie(space.backend, space.uuid, space.nguid, space.eui64); }
+
+auto policies(const Namespace& space) {
+  return std::tie(space.p2p, space.p2p_when_dry, space.p2p_provider, space.p2p_min_bytes);
+}
+
+auto changeable(const Subsystem& subsystem) {
+  return std::tie(subsystem.ports, subsystem.allow_any_host, subsystem.allowed_hosts, subsystem.max_controllers);
+}
+
+void compare_fixed(const Config& running, const Config& wanted, Difference& difference) {
+  const auto fixed = [&](bool same, const char* key) {
+    if (!same) difference.needs_restart.push_back(std::string("\"") + key + "\" takes effect with a restart only");
+  };
+  const auto reactors = [](const Reactors& one) { return std::tie(one.cores, one.count, one.poll_us); };
+  const auto rdma = [](const Rdma& one) {
+    return std::tie(one.in_capsule_data_bytes, one.max_queue_depth, one.max_io_queues, one.mdts_bytes,
+                    one.dram_pool_mib);
+  };
+  fixed(running.stats_socket == wanted.stats_socket, "stats_socket");
+  fixed(reactors(running.reactors) == reactors(wanted.reactors), "reactors");
+  fixed(rdma(running.rdma) == rdma(wanted.rdma), "rdma");
+  for (const Subsystem& after : wanted.subsystems) {
+    const Subsystem* before = find_subsystem(running, after.nqn);
+    if (before && (before->serial != after.serial || before->model != after.model))
+      difference.needs_restart.push_back(
+          "\"serial\" and \"model\" of subsystem " + after.nqn +
+          " take effect with a restart only: hosts refuse a subsystem that changes them");
+  }
+}
+
+void compare_ports(const Config& running, const Config& wanted, Difference& difference) {
+  for (const Port& port : running.ports)
+    if (!find_same_port(wanted, port)) difference.ports_removed.push_back(&port);
+  for (const Port& port : wanted.ports)
+    if (!find_same_port(running, port)) difference.ports_added.push_back(&port);
+}
+
+void compare_namespaces(const Subsystem* before, const Subsystem* after, Difference& difference) {
+  if (before)
+    for (const Namespace& space : before->namespaces)
+      if (!after || !find_namespace(*after, space.nsid))
+        difference.namespaces_removed.push_back({before, &space, nullptr, false});
+  if (!after) return;
+  for (const Namespace& space : after->namespaces) {
+    const Namespace* old = before ? find_namespace(*before, space.nsid) : nullptr;
+    if (!old)
+      difference.namespaces_added.push_back({after, nullptr, &space, false});
+    else if (identity(*old) != identity(space))
+      difference.namespaces_changed.push_back({after, old, &space, false});
+    else if (policies(*old) != policies(space))
+      difference.namespaces_changed.push_back({after, old, &space, true});
+  }
+}
+
+void compare_subsystems(const Config& running, const Config& wanted, Difference& difference) {
+  for (const Subsystem& before : running.subsystems) {
+    const Subsystem* after = find_subsystem(wanted, before.nqn);
+    if (!after) difference.subsystems_removed.push_back(&before);
+    compare_namespaces(&before, after, difference);
+    if (after && changeable(before) != changeable(*after)) difference.subsystems_changed.push_back({&before, after});
+  }
+  for (const Subsystem& after : wanted.subsystems) {
+    if (find_subsystem(running, after.nqn)) continue;
+    difference.subsystems_added.push_back(&after);
+    compare_namespaces(nullptr, &after, difference);
+  }
+}
+
+std::string text_of(const Port& port) {
+  return "port " + std::to_string(port.id) + " (" + port.address + ", service " + std::to_string(port.service) + ")";
+}
+
+std::string text_of(const Difference::NamespaceChange& change) {
+  const Namespace& space = change.after ? *change.after : *change.before;
+  return "namespace " + std::to_string(space.nsid) + " of " + change.subsystem->nqn;
+}
+
+std::string text_of(const Difference::SubsystemChange& change) {
+  std::string what;
+  const auto name = [&](bool changed, const char* key) {
+    if (changed) what += (what.empty() ? "" : ", ") + std::string(key);
+  };
+  const Subsystem& before = *change.before;
+  const Subsystem& after = *change.after;
+  name(before.allow_any_host != after.allow_any_host || before.allowed_hosts != after.allowed_hosts, "allowed hosts");
+  name(before.ports != after.ports, "ports");
+  name(before.max_controllers != after.max_controllers, "max_controllers");
+  return "subsystem " + after.nqn + ": " + what;
+}
+
+}  // namespace
+
+Difference diff(const Config& running, const Config& wanted) {
+  Difference difference;
+  compare_fixed(running, wanted, difference);
+  compare_ports(running, wanted, difference);
+  compare_subsystems(running, wanted, difference);
+  difference.log_level_changed = running.log_level != wanted.log_level;
+  return difference;
+}
+
+std::vector<std::string> describe(const Difference& difference) {
+  std::vector<std::string> lines;
+  for (const auto& change : difference.namespaces_removed) lines.push_back("remove " + text_of(change));
+  for (const Subsystem* subsystem : difference.subsystems_removed)
+    lines.push_back("remove subsystem " + subsystem->nqn);
+  for (const Port* port : difference.ports_removed) lines.push_back("remove " + text_of(*port));
+  for (const Port* port : difference.ports_added) lines.push_back("add " + text_of(*port));
+  for (const Subsystem* subsystem : difference.subsystems_added) lines.push_back("add subsystem " + subsystem->nqn);
+  for (const auto& change : difference.subsystems_changed) lines.push_back("change " + text_of(change));
+  for (const auto& change : difference.namespaces_changed)
+    lines.push_back((change.same_device ? "change " : "replace ") + text_of(change));
+  for (const auto& change : difference.namespaces_added) lines.push_back("add " + text_of(change));
+  if (difference.log_level_changed) lines.push_back("change log_level");
+  return lines;
+}
+
+}  // namespace nvmf::config

@@ -1,0 +1,45 @@
+// What a running target has to change to become what another config says.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "config/config.h"
+
+namespace nvmf::config {
+
+// Points into both configs, which must outlive it. Subsystems are the same when their NQN is, namespaces when subsystem
+// and NSID are, ports when their id and address are.
+struct Difference {
+  struct SubsystemChange {
+    const Subsystem* before = nullptr;
+    const Subsystem* after = nullptr;
+  };
+  struct NamespaceChange {
+    const Subsystem* subsystem = nullptr;  // of the config that has the namespace; `after`'s where both have it
+    const Namespace* before = nullptr;     // null: it is new
+    const Namespace* after = nullptr;      // null: it goes
+    bool same_device = false;              // the device and what hosts know it by stay, only its policies change
+  };
+
+  // What cannot change while the target runs, a sentence each. Not empty: nothing of the rest may be applied.
+  std::vector<std::string> needs_restart;
+
+  std::vector<const Port*> ports_removed;
+  std::vector<const Port*> ports_added;
+  std::vector<const Subsystem*> subsystems_removed;
+  std::vector<const Subsystem*> subsystems_added;
+  std::vector<SubsystemChange> subsystems_changed;  // allowed hosts, ports, limits
+  // Those of subsystems that appear and go included.
+  std::vector<NamespaceChange> namespaces_removed;
+  std::vector<NamespaceChange> namespaces_added;
+  std::vector<NamespaceChange> namespaces_changed;
+  bool log_level_changed = false;
+};
+
+Difference diff(const Config& running, const Config& wanted);
+
+// A line for each change, in the order in which they are applied; empty when there is none.
+std::vector<std::string> describe(const Difference& difference);
+
+}  // namespace nvmf::config

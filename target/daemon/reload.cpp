@@ -1,0 +1,213 @@
+// What a config says, put into effect: at the start all of it, later the difference to what runs. A reload is all or
+// nothing: whatever can fail is tried first, before hosts see anything.
+#include <spdlog/spdlog.h>
+
+#include <algorithm>
+#include <utility>
+
+#include "config/parse.h"
+#include "target/daemon/daemon.h"
+#include "target/daemon/log.h"
+
+namespace nvmf::daemon {
+
+// What has been opened for namespaces, before anything is changed.
+struct Daemon::StagedNamespaces {
+  struct Added {
+    const config::Subsystem* subsystem;
+    std::unique_ptr<ServedNamespace> space;
+  };
+  struct Changed {
+    const config::Subsystem* subsystem;
+    const config::Namespace* wanted;
+    PeerMemoryChoice p2p;
+  };
+  std::vector<Added> added;  // replacements, too
+  std::vector<Changed> changed;
+};
+
+namespace {
+
+core::Port port_of(const config::Port& wanted) {
+  core::Port port;
+  port.id = wanted.id;
+  port.address = wanted.address;
+  port.service = wanted.service;
+  port.ipv6 = wanted.family == config::AddressFamily::ipv6;
+  return port;
+}
+
+core::SubsystemOptions options_of(const config::Subsystem& wanted) {
+  core::SubsystemOptions options;
+  options.nqn = wanted.nqn;
+  options.serial = wanted.serial;
+  options.model = wanted.model;
+  options.ports = wanted.ports;
+  options.allow_any_host = wanted.allow_any_host;
+  options.allowed_hosts = wanted.allowed_hosts;
+  if (wanted.max_controllers) options.max_controllers = *wanted.max_controllers;
+  return options;
+}
+
+std::string place_of(const config::Config& config, const config::Subsystem& subsystem, const config::Namespace& space) {
+  return config::location(config.file, space.backend_position) + ": namespace " + std::to_string(space.nsid) + " of " +
+         subsystem.nqn;
+}
+
+// A second device of the same namespace can be opened only when the first is another one.
+void refuse_device_in_use(const config::Difference::NamespaceChange& change) {
+  if (change.before && change.before->backend == change.after->backend)
+    throw std::runtime_error(
+        "its identifiers change while its device stays: take the namespace out in one reload, put it in in the next");
+}
+
+}  // namespace
+
+// A namespace that cannot be served does not keep the others from it.
+Daemon::Task Daemon::serve() {
+  changing_ = true;
+  const config::Config nothing;
+  config::Difference difference = config::diff(nothing, config_);
+  StagedNamespaces staged;
+  difference.namespaces_added.clear();
+  stage_missing(config_, staged);
+  co_await apply(difference, std::move(staged));
+  changing_ = false;
+  if (std::exchange(reload_is_wanted_, false)) co_await reload();
+}
+
+Daemon::Task Daemon::reload() {
+  if (changing_) {
+    reload_is_wanted_ = true;
+    co_return;
+  }
+  changing_ = true;
+  do {
+    reload_is_wanted_ = false;
+    co_await reload_once();
+  } while (reload_is_wanted_);
+  changing_ = false;
+}
+
+Daemon::Task Daemon::reload_once() {
+  config::Result result = config::load(config_.file);
+  for (const auto& diagnostic : result.diagnostics)
+    spdlog::log(diagnostic.severity == config::Severity::error ? spdlog::level::err : spdlog::level::warn, "{}",
+                to_string(diagnostic));
+  if (!result.config) co_return spdlog::error("reload refused, nothing has changed: {} has mistakes", config_.file);
+
+  const config::Difference difference = config::diff(config_, *result.config);
+  for (const std::string& sentence : difference.needs_restart) spdlog::error("{}", sentence);
+  if (!difference.needs_restart.empty())
+    co_return spdlog::error("reload refused, nothing has changed: {} needs a restart", config_.file);
+  std::optional<StagedNamespaces> staged = stage(*result.config, difference);
+  if (!staged) co_return spdlog::error("reload refused, nothing has changed: see above");
+  stage_missing(*result.config, *staged);
+
+  const std::vector<std::string> lines = config::describe(difference);
+  for (const std::string& line : lines) spdlog::info("reload: {}", line);
+  co_await apply(difference, std::move(*staged));
+  co_await storage_.follow_sizes(target_);
+  set_log_level(result.config->log_level);
+  config_ = std::move(*result.config);
+  spdlog::info("reloaded {}: {} changes", config_.file, lines.size());
+}
+
+std::optional<Daemon::StagedNamespaces> Daemon::stage(const config::Config& wanted,
+                                                      const config::Difference& difference) {
+  StagedNamespaces staged;
+  bool failed = false;
+  const auto attempt = [&](const config::Difference::NamespaceChange& change, auto action) {
+    try {
+      action();
+    } catch (const std::exception& error) {
+      spdlog::error("{}: {}", place_of(wanted, *change.subsystem, *change.after), error.what());
+      failed = true;
+    }
+  };
+  const auto open = [&](const config::Difference::NamespaceChange& change) {
+    attempt(change, [&] {
+      refuse_device_in_use(change);
+      staged.added.push_back({change.subsystem, storage_.stage(change.subsystem->nqn, *change.after)});
+    });
+  };
+  for (const auto& change : difference.namespaces_added) open(change);
+  for (const auto& change : difference.namespaces_changed) {
+    const ServedNamespace* served = storage_.find(change.subsystem->nqn, change.after->nsid);
+    if (!change.same_device) {
+      open(change);
+    } else if (served) {
+      attempt(change, [&] {
+        staged.changed.push_back(
+            {change.subsystem, change.after, storage_.choose_peer_memory(*change.after, *served->device)});
+      });
+    }
+  }
+  if (failed) return std::nullopt;
+  return staged;
+}
+
+// Namespaces whose device could not be opened before.
+void Daemon::stage_missing(const config::Config& wanted, StagedNamespaces& staged) {
+  for (const config::Subsystem& subsystem : wanted.subsystems) {
+    for (const config::Namespace& space : subsystem.namespaces) {
+      const bool is_staged = std::any_of(staged.added.begin(), staged.added.end(), [&](const auto& one) {
+        return one.subsystem->nqn == subsystem.nqn && one.space->wanted.nsid == space.nsid;
+      });
+      if (is_staged || storage_.find(subsystem.nqn, space.nsid)) continue;
+      try {
+        staged.added.push_back({&subsystem, storage_.stage(subsystem.nqn, space)});
+      } catch (const std::exception& error) {
+        spdlog::error("{} is not served: {}", place_of(wanted, subsystem, space), error.what());
+      }
+    }
+  }
+}
+
+Daemon::Task Daemon::apply(const config::Difference& difference, StagedNamespaces staged) {
+  const auto remove = [this](const config::Difference::NamespaceChange& change) -> Task {
+    if (storage_.find(change.subsystem->nqn, change.before->nsid))
+      co_await storage_.remove(*target_.find_subsystem(change.subsystem->nqn), change.before->nsid);
+  };
+  for (const auto& change : difference.namespaces_removed) co_await remove(change);
+  for (const config::Subsystem* gone : difference.subsystems_removed) remove_subsystem(*gone);
+  for (const config::Port* gone : difference.ports_removed) remove_port(*gone);
+  for (const config::Port* wanted : difference.ports_added) target_.add_port(port_of(*wanted));
+  for (const config::Subsystem* wanted : difference.subsystems_added) add_subsystem(*wanted);
+  for (const auto& change : difference.subsystems_changed) change_subsystem(*change.after);
+  for (const auto& change : difference.namespaces_changed)
+    if (!change.same_device) co_await remove(change);
+  for (auto& one : staged.changed)
+    co_await storage_.change_policies(*target_.find_subsystem(one.subsystem->nqn), *one.wanted, std::move(one.p2p));
+  for (auto& one : staged.added)
+    co_await storage_.add(*target_.find_subsystem(one.subsystem->nqn), std::move(one.space));
+  // Last: hosts that come find everything.
+  for (const config::Port* wanted : difference.ports_added) listen(port_of(*wanted), Attempt::First);
+  transport_.turn_admin();
+}
+
+void Daemon::remove_subsystem(const config::Subsystem& gone) {
+  core::Subsystem& subsystem = *target_.find_subsystem(gone.nqn);
+  storage_.close_subsystem(subsystem);
+  target_.remove_subsystem(subsystem);
+}
+
+void Daemon::add_subsystem(const config::Subsystem& wanted) {
+  storage_.open_subsystem(target_.add_subsystem(options_of(wanted)));
+}
+
+void Daemon::change_subsystem(const config::Subsystem& wanted) {
+  core::Subsystem& subsystem = *target_.find_subsystem(wanted.nqn);
+  const core::SubsystemOptions options = options_of(wanted);
+  subsystem.set_max_controllers(options.max_controllers);
+  subsystem.set_allowed_hosts(options.allow_any_host, options.allowed_hosts);
+  subsystem.set_ports(options.ports);
+}
+
+void Daemon::remove_port(const config::Port& gone) {
+  std::erase_if(unheard_ports_, [&](const core::Port& port) { return port.id == gone.id; });
+  transport_.stop_listening(gone.id);
+  target_.remove_port(gone.id);
+}
+
+}  // namespace nvmf::daemon

@@ -1,0 +1,106 @@
+"""Operator reloads configs while a host writes and verifies: what changed is there, what did not never stops, what is wrong changes nothing."""
+
+import time
+
+from nvmf_lab import Two, daemon, initiator
+
+TOPOLOGY = Two()
+TIME_LIMIT_S = 240
+
+OTHER_NQN = "nqn.2026-01.io.example:other"
+STRANGER = "nqn.2014-08.org.nvmexpress:uuid:00000000-0000-4000-8000-000000000001"
+ROUNDS = 10
+
+
+def test(lab):
+    lab.target.run("truncate -s 32M /tmp/disk")
+    first, second = {"nsid": 1, "memory": "32MiB"}, {"nsid": 2, "file": "/tmp/disk", "block_size": 512}
+    alone = daemon.config(lab, [first])
+    both = daemon.config(lab, [first, second])
+    target = daemon.start(lab, alone)
+    controller = initiator.connect_controller(lab.host, lab.target.address(), daemon.NQN, options="-i 2")
+    device = initiator.wait_for_namespaces(lab.host, controller)[0]
+    load = lab.host.start(
+        f"exec fio --name=load --filename={device} --ioengine=io_uring --direct=1 --thread --rw=randrw --bs=4k --iodepth=8 --size=16M "
+        "--verify=crc32c --verify_fatal=1 --loops=1000 --output=/results/fio-load.txt"
+    )
+
+    namespaces_come_change_and_go(lab, target, controller, alone, both)
+    subsystems_come_and_go(lab, target, both)
+    mistakes_change_nothing(lab, target, controller, both)
+    for _ in range(ROUNDS):
+        target.reload(alone)
+        target.reload(both)
+
+    lab.check(load.running(), f"the load ended: {load.stdout}{load.stderr}")
+    lab.check(initiator.controllers(lab.host, daemon.NQN) == {controller: "live"}, "the reloads cost the host its controller")
+    load.stop(number=2)
+    served = target.namespace(1)
+    lab.check(served["errors"] == 0 and served["reads"]["dram"]["commands"] > 0, f"the load met errors, or was none: {served}")
+
+    unwelcome = {**both, "subsystems": [{"nqn": daemon.NQN, "allowed_hosts": [STRANGER], "namespaces": [first, second]}]}
+    target.reload(unwelcome)
+    lab.host.until(f"! [ -e /sys/class/nvme/{controller} ] || [ $(cat /sys/class/nvme/{controller}/state) != live ]")
+    lab.check("is not allowed on subsystem" in target.output, "the daemon does not say why it disconnected the host")
+    initiator.disconnect(lab.host, daemon.NQN)
+
+
+def namespaces_come_change_and_go(lab, target, controller, alone, both):
+    said = target.reload(both)
+    lab.check(f"reload: add namespace 2 of {daemon.NQN}" in said, f"the daemon does not say what it adds:\n{said}")
+    device = seen(lab, "the new namespace", lambda: initiator.block_devices(lab.host, controller)[1:])[0]
+    lab.host.run(f"dd if=/dev/zero of={device} bs=64k count=16 oflag=direct status=none")
+
+    lab.target.run("truncate -s 48M /tmp/disk")
+    said = target.reload(both)
+    lab.check("has 98304 blocks now, 65536 before" in said, f"the daemon does not notice the size:\n{said}")
+    size = f"/sys/class/block/{device.removeprefix('/dev/')}/size"
+    seen(lab, "the new size", lambda: lab.host.run(f"cat {size}").stdout.strip() == "98304")
+    lab.host.run(f"dd if={device} of=/dev/null bs=64k count=1 skip=700 iflag=direct status=none")
+
+    target.reload(alone)
+    seen(lab, "that it has gone", lambda: len(initiator.block_devices(lab.host, controller)) == 1)
+
+
+def subsystems_come_and_go(lab, target, config):
+    other = {"nqn": OTHER_NQN, "allow_any_host": True, "ports": [2], "namespaces": [{"memory": "16MiB"}]}
+    ports = config["ports"] + [{"id": 2, "address": lab.target.address(), "service": 4421}]
+    more = {**config, "ports": ports, "subsystems": [{**config["subsystems"][0], "ports": [1]}, other]}
+    target.reload(more)
+    shown = {entry["subnqn"] for entry in initiator.discover(lab.host, lab.target.address())}
+    lab.check({daemon.NQN, OTHER_NQN} <= shown, f"discovery shows {shown}")
+    device = initiator.connect(lab.host, lab.target.address(), OTHER_NQN, port=4421, options="-l 5")
+    lab.host.run(f"dd if={device} of=/dev/null bs=64k count=16 iflag=direct status=none")
+
+    target.reload({**config, "subsystems": [{**config["subsystems"][0], "ports": [1]}]})
+    shown = {entry["subnqn"] for entry in initiator.discover(lab.host, lab.target.address())}
+    lab.check(OTHER_NQN not in shown, f"discovery still shows {shown}")
+    lab.check(f"subsystem {OTHER_NQN} has been removed" in target.output, "the daemon does not say why it disconnects")
+    lab.host.until(f"! nvme list-subsys | grep -q {OTHER_NQN} || nvme disconnect -n {OTHER_NQN}")
+    target.reload(config)
+
+
+def mistakes_change_nothing(lab, target, controller, config):
+    before = target.stats()["namespaces"]
+    missing = {**config, "subsystems": [{**config["subsystems"][0], "namespaces": [{"nsid": 7, "file": "/tmp/missing"}]}]}
+    for wrong, reason in (
+        ("{ not json", "has mistakes"),
+        ({**config, "reactors": {"count": 2}}, '"reactors" takes effect with a restart only'),
+        (missing, "/tmp/missing"),
+    ):
+        said = target.reload(wrong)
+        lab.check("reload refused, nothing has changed" in said and reason in said, f"the daemon does not refuse with {reason!r}:\n{said}")
+    after = target.stats()["namespaces"]
+    lab.check([one["nsid"] for one in after] == [one["nsid"] for one in before], f"a refused reload changed what is served: {after}")
+    lab.check(len(initiator.block_devices(lab.host, controller)) == 2, "a refused reload changed what the host sees")
+
+
+def seen(lab, what, look):
+    """Wait until the host sees it; says how long that took."""
+    begin = time.monotonic()
+    while not (found := look()):
+        if time.monotonic() - begin > 10 * lab.host.patience:
+            lab.check(False, f"the host does not see {what}")
+        time.sleep(0.05)
+    print(f"the host saw {what} after {time.monotonic() - begin:.1f} s")
+    return found

@@ -1,0 +1,102 @@
+// What a running target has to change to become what another config says.
+#include "config/diff.h"
+
+#include <doctest/doctest.h>
+
+#include "config/parse.h"
+
+namespace nvmf::config::test {
+namespace {
+
+using Lines = std::vector<std::string>;
+
+constexpr const char* kBefore = R"({
+  "ports": [ { "id": 1, "address": "192.0.2.1" }, { "id": 2, "address": "192.0.2.2" } ],
+  "subsystems": [
+    { "nqn": "nqn.2026-01.io.example:a", "allow_any_host": true,
+      "namespaces": [ { "nsid": 1, "nvme": "/dev/ng0n1" }, { "nsid": 2, "memory": "1MiB" } ] },
+    { "nqn": "nqn.2026-01.io.example:b", "allow_any_host": true, "namespaces": [ { "memory": "1MiB" } ] }
+  ] })";
+
+Config config_of(const std::string& text) {
+  Result result = parse(text, "test.json");
+  REQUIRE(result.config.has_value());
+  return *result.config;
+}
+
+// kBefore with `from` replaced by `to`.
+std::string changed(const std::string& from, const std::string& to) {
+  std::string text = kBefore;
+  const size_t place = text.find(from);
+  REQUIRE(place != std::string::npos);
+  return text.replace(place, from.size(), to);
+}
+
+Lines changes(const std::string& after) {
+  const Config running = config_of(kBefore);
+  const Config wanted = config_of(after);
+  const Difference difference = diff(running, wanted);
+  CHECK(difference.needs_restart.empty());
+  return describe(difference);
+}
+
+Lines restarts(const std::string& after) {
+  const Config running = config_of(kBefore);
+  const Config wanted = config_of(after);
+  return diff(running, wanted).needs_restart;
+}
+
+TEST_CASE("the same config, and one that looks otherwise only: nothing changes") {
+  CHECK(changes(kBefore) == Lines{});
+  CHECK(changes(changed("\"ports\": [", "// a comment\n  \"ports\": [\n")) == Lines{});
+}
+
+TEST_CASE("each kind of change has its line") {
+  const struct {
+    const char* from;
+    const char* to;
+    Lines lines;
+  } rows[] = {
+      {", { \"nsid\": 2, \"memory\": \"1MiB\" }", "", {"remove namespace 2 of nqn.2026-01.io.example:a"}},
+      {"{ \"nsid\": 2, \"memory\": \"1MiB\" }",
+       "{ \"nsid\": 2, \"memory\": \"1MiB\" }, { \"nsid\": 3, \"memory\": \"2MiB\" }",
+       {"add namespace 3 of nqn.2026-01.io.example:a"}},
+      {"\"1MiB\"", "\"2MiB\"", {"replace namespace 2 of nqn.2026-01.io.example:a"}},
+      {"\"/dev/ng0n1\"", "\"/dev/ng0n1\", \"p2p\": \"off\"", {"change namespace 1 of nqn.2026-01.io.example:a"}},
+      {"\"allow_any_host\": true",
+       "\"allowed_hosts\": [\"nqn.2026-01.io.example:host\"], \"max_controllers\": 3",
+       {"change subsystem nqn.2026-01.io.example:a: allowed hosts, max_controllers"}},
+      {"\"allow_any_host\": true",
+       "\"allow_any_host\": true, \"ports\": [2]",
+       {"change subsystem nqn.2026-01.io.example:a: ports"}},
+      {"192.0.2.2", "192.0.2.3", {"remove port 2 (192.0.2.2, service 4420)", "add port 2 (192.0.2.3, service 4420)"}},
+      {"example:b",
+       "example:c",
+       {"remove namespace 1 of nqn.2026-01.io.example:b", "remove subsystem nqn.2026-01.io.example:b",
+        "add subsystem nqn.2026-01.io.example:c", "add namespace 1 of nqn.2026-01.io.example:c"}},
+      {"\"ports\": [", "\"log_level\": \"debug\", \"ports\": [", {"change log_level"}},
+  };
+  for (const auto& row : rows) {
+    CAPTURE(row.from);
+    CAPTURE(row.to);
+    CHECK(changes(changed(row.from, row.to)) == row.lines);
+  }
+}
+
+TEST_CASE("what cannot change while the target runs is said") {
+  const char* keys[] = {"\"reactors\": { \"count\": 2 }", "\"rdma\": { \"max_io_queues\": 3 }",
+                        "\"stats_socket\": \"/run/other.sock\""};
+  for (const char* key : keys) {
+    CAPTURE(key);
+    const Lines said = restarts(changed("\"ports\": [", std::string(key) + ", \"ports\": ["));
+    REQUIRE(said.size() == 1);
+    const std::string name = std::string(key).substr(0, std::string(key).find(':'));
+    CHECK(said[0] == name + " takes effect with a restart only");
+  }
+  const Lines said = restarts(changed("\"allow_any_host\": true", "\"allow_any_host\": true, \"serial\": \"other\""));
+  REQUIRE(said.size() == 1);
+  CHECK(said[0].find("nqn.2026-01.io.example:a") != std::string::npos);
+}
+
+}  // namespace
+}  // namespace nvmf::config::test
