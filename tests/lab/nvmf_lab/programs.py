@@ -21,6 +21,7 @@ PACKAGE_OF = {
     "nvme": "nvme-cli",
     "fio": "fio",
     "curl": "curl",
+    "tshark": "tshark",
     "mkfs.ext4": "e2fsprogs",
     "mkfs.xfs": "xfsprogs",
 }
