@@ -128,6 +128,10 @@ struct Namespace {
   std::optional<Uuid> uuid;
   std::optional<Nguid> nguid;
   std::optional<Eui64> eui64;
+  // NQNs of the hosts that see it, of those that may connect; default: all.
+  std::vector<std::string> visible_to;
+  // Whether hosts may only read it, default false.
+  bool read_only = false;
   // Default: prefer for NvmeBackend, off for the others. Not off only for NvmeBackend and BlockBackend.
   P2pMode p2p = P2pMode::off;
   // Default: spill; with P2pMode::require always wait.

@@ -109,6 +109,9 @@ const Table<Namespace>& namespace_table() {
           key("uuid", &Namespace::uuid, Identifier<16>{kUuidForm}, "UUID that hosts see. Default: a derived one."),
           key("nguid", &Namespace::nguid, Identifier<16>{kNguidForm}, "NGUID that hosts see: 32 hexadecimal digits."),
           key("eui64", &Namespace::eui64, Identifier<8>{kEui64Form}, "EUI-64 that hosts see: 16 hexadecimal digits."),
+          key("visible_to", &Namespace::visible_to, ListOf<Nqn>{{}, {0, 4096}, "host NQN"},
+              "NQNs of the hosts that see it. Default: all that may connect to the subsystem."),
+          key("read_only", &Namespace::read_only, Boolean{}, "Whether hosts may only read it."),
           without_default(key("p2p", &Namespace::p2p, Word{kP2pModeNames},
                               "Whether data moves through an SSD's controller memory buffer (CMB): never, where it is "
                               "proved to work, or not without. Only for \"nvme\" and \"block\". Default: \"prefer\" "

@@ -185,7 +185,8 @@ void execute_set_features(Request& request) { finish(request, find_feature(reque
 Status check_scope(Request& request, const Feature& feature) {
   const uint32_t nsid = request.sqe->nsid;
   if (nsid == 0 || nsid == NVME_NSID_ALL) return kSuccess;
-  if (controller_of(request).subsystem().find_namespace(nsid) == nullptr) return invalid_namespace(request);
+  if (controller_of(request).subsystem().find_namespace(nsid, controller_of(request)) == nullptr)
+    return invalid_namespace(request);
   if (feature.namespace_specific) return kSuccess;
   return command_specific(NVME_SC_FEATURE_NOT_PER_NS).do_not_retry();
 }

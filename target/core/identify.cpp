@@ -18,6 +18,7 @@ namespace {
 static_assert(sizeof(nvme_id_ctrl) == NVME_IDENTIFY_DATA_SIZE && sizeof(nvme_id_ns) == NVME_IDENTIFY_DATA_SIZE);
 
 constexpr uint8_t kShared = 1 << 0;         // NMIC: controllers of several hosts reach the namespace
+constexpr uint8_t kWriteProtectedNow = 1;   // NSATTR
 constexpr uint8_t kReady = 1 << 0;          // NSTAT.NRDY of the command set independent structure
 constexpr uint8_t kDirectDiscovery = 1;     // DCTYPE
 constexpr uint32_t kSglDataBlocks = 1;      // SGLS bits 1:0: without alignment
@@ -27,6 +28,10 @@ constexpr uint8_t kCompletionSizes = 0x44;  // CQES: 16 bytes
 Controller& controller_of(const Request& request) { return *request.queue->controller; }
 Subsystem& subsystem_of(const Request& request) { return controller_of(request).subsystem(); }
 const TargetOptions& options_of(const Request& request) { return request.queue->target->options(); }
+// The command's, where the host sees it.
+const NamespaceOptions* find_namespace(const Request& request) {
+  return subsystem_of(request).find_namespace(request.sqe->nsid, controller_of(request));
+}
 uint8_t cns_of(const Request& request) { return static_cast<uint8_t>(request.sqe->cdw10); }
 uint16_t cntid_of(const Request& request) { return static_cast<uint16_t>(request.sqe->cdw10 >> 16); }
 uint8_t csi_of(const Request& request) { return static_cast<uint8_t>(request.sqe->cdw11 >> 24); }
@@ -113,9 +118,10 @@ void execute_controller(Request& request) {
 // CNS 00h and 11h. An inactive NSID gets zeroes.
 void execute_namespace(Request& request) {
   nvme_id_ns id{};
-  if (const NamespaceOptions* ns = subsystem_of(request).find_namespace(request.sqe->nsid)) {
+  if (const NamespaceOptions* ns = find_namespace(request)) {
     id.nsze = id.ncap = id.nuse = ns->block_count;
     id.nmic = kShared;
+    id.nsattr = ns->write_protected ? kWriteProtectedNow : 0;
     id.noiob = static_cast<uint16_t>(std::min<uint32_t>(ns->optimal_io_boundary_blocks, UINT16_MAX));
     id.lbaf[0].ds = ns->lba_shift;
     std::copy(ns->nguid.begin(), ns->nguid.end(), id.nguid);
@@ -127,8 +133,9 @@ void execute_namespace(Request& request) {
 // CNS 08h
 void execute_independent_namespace(Request& request) {
   nvme_id_independent_id_ns id{};
-  if (subsystem_of(request).find_namespace(request.sqe->nsid) != nullptr) {
+  if (const NamespaceOptions* ns = find_namespace(request)) {
     id.nmic = kShared;
+    id.nsattr = ns->write_protected ? kWriteProtectedNow : 0;
     id.nstat = kReady;
   }
   reply(request, id);
@@ -139,7 +146,8 @@ void execute_namespace_list(Request& request) {
   nvme_ns_list list{};
   size_t count = 0;
   for (const NamespaceOptions& ns : subsystem_of(request).namespaces()) {
-    if (ns.nsid > request.sqe->nsid && count < std::size(list.ns)) list.ns[count++] = ns.nsid;
+    const bool visible = (controller_of(request).denials(ns.nsid) & kHidden) == 0;
+    if (visible && ns.nsid > request.sqe->nsid && count < std::size(list.ns)) list.ns[count++] = ns.nsid;
   }
   reply(request, list);
 }
@@ -166,7 +174,7 @@ class DescriptorList {
 
 // CNS 03h
 void execute_descriptors(Request& request) {
-  const NamespaceOptions& ns = *subsystem_of(request).find_namespace(request.sqe->nsid);
+  const NamespaceOptions& ns = *find_namespace(request);
   const uint8_t csi = NVME_CSI_NVM;
   DescriptorList list;
   list.add(NVME_NIDT_EUI64, ns.eui64);
@@ -203,7 +211,7 @@ Status check_any_nsid(Request& request) {
 }
 
 Status check_active_nsid(Request& request) {
-  const bool active = subsystem_of(request).find_namespace(request.sqe->nsid) != nullptr;
+  const bool active = find_namespace(request) != nullptr;
   return active ? kSuccess : invalid_namespace(request);
 }
 

@@ -67,18 +67,35 @@ void Subsystem::add_namespace(const NamespaceOptions& options) {
     throw std::invalid_argument("namespace " + std::to_string(options.nsid) + " of " + nqn() + ": its NSID is taken");
   }
   namespaces_.insert(place_of(options.nsid), options);
+  for (const auto& controller : controllers_) apply_denials(*controller, options);
   namespace_changed(options.nsid);
 }
 
+// Hosts that see it now, or saw it before, hear of it.
 void Subsystem::change_namespace(const NamespaceOptions& options) {
   check(options);
   namespaces_[static_cast<size_t>(place_of(options.nsid) - namespaces_.begin())] = options;
-  namespace_changed(options.nsid);
+  for (const auto& controller : controllers_) {
+    const bool was_hidden = (controller->denials(options.nsid) & kHidden) != 0;
+    apply_denials(*controller, options);
+    const bool is_hidden = (controller->denials(options.nsid) & kHidden) != 0;
+    if (!was_hidden || !is_hidden) controller->namespace_changed(options.nsid);
+  }
 }
 
 void Subsystem::remove_namespace(uint32_t nsid) {
   namespaces_.erase(place_of(nsid));
   namespace_changed(nsid);
+  for (const auto& controller : controllers_) controller->permit(nsid, kHidden | kWriteProtected);
+}
+
+void Subsystem::apply_denials(Controller& controller, const NamespaceOptions& options) const {
+  const auto& seers = options.visible_to;
+  const bool visible = seers.empty() || std::find(seers.begin(), seers.end(), controller.host().nqn) != seers.end();
+  Denials denied = visible ? 0 : kHidden;
+  if (options.write_protected) denied |= kWriteProtected;
+  controller.deny(options.nsid, denied);
+  controller.permit(options.nsid, static_cast<Denials>((kHidden | kWriteProtected) & ~denied));
 }
 
 const NamespaceOptions* Subsystem::find_namespace(uint32_t nsid) const {
@@ -112,8 +129,15 @@ void Subsystem::disconnect_all(const std::string& reason) {
   for (const auto& controller : controllers_) controller->fail(reason);
 }
 
+const NamespaceOptions* Subsystem::find_namespace(uint32_t nsid, const Controller& controller) const {
+  const NamespaceOptions* found = find_namespace(nsid);
+  return found != nullptr && (controller.denials(nsid) & kHidden) == 0 ? found : nullptr;
+}
+
 void Subsystem::namespace_changed(uint32_t nsid) {
-  for (const auto& controller : controllers_) controller->namespace_changed(nsid);
+  for (const auto& controller : controllers_) {
+    if ((controller->denials(nsid) & kHidden) == 0) controller->namespace_changed(nsid);
+  }
 }
 
 bool Subsystem::allows(const std::string& hostnqn) const {
@@ -137,6 +161,7 @@ Controller* Subsystem::create_controller(HostIdentity host, Queue& admin_queue, 
   auto controller = std::make_unique<Controller>(*this, next_cntlid(), std::move(host), admin_queue, kato_ms);
   const auto place = std::find_if(controllers_.begin(), controllers_.end(),
                                   [&](const auto& other) { return other->cntlid() > controller->cntlid(); });
+  for (const NamespaceOptions& options : namespaces_) apply_denials(*controller, options);
   admin_queue.controller = controller.get();
   return controllers_.insert(place, std::move(controller))->get();
 }

@@ -26,6 +26,8 @@ struct NamespaceOptions {
   bool supports_write_zeroes = false;
   bool volatile_write_cache = false;
   uint32_t optimal_io_boundary_blocks = 0;  // NOIOB
+  bool write_protected = false;             // section 8.12: hosts may only read it
+  std::vector<std::string> visible_to{};    // NQNs of the hosts that see it; empty: all
 };
 
 struct SubsystemOptions {
@@ -59,6 +61,8 @@ class Subsystem {
   // By ascending NSID.
   const std::vector<NamespaceOptions>& namespaces() const { return namespaces_; }
   const NamespaceOptions* find_namespace(uint32_t nsid) const;
+  // The same for one controller's host: null also when it is hidden from it.
+  const NamespaceOptions* find_namespace(uint32_t nsid, const Controller& controller) const;
   // A namespace appeared, changed or went: controllers tell their hosts. The three above call it themselves.
   void namespace_changed(uint32_t nsid);
 
@@ -89,6 +93,8 @@ class Subsystem {
   NamespacePlace place_of(uint32_t nsid) const;
   void check(const NamespaceOptions& options) const;
   void disconnect_unwelcome();
+  // What the namespace's own options deny a controller's host.
+  void apply_denials(Controller& controller, const NamespaceOptions& options) const;
   uint16_t next_cntlid();
 
   Target& target_;

@@ -77,6 +77,8 @@ core::NamespaceOptions options_of(const config::Namespace& wanted, const backend
   options.supports_write_zeroes = device.supports_write_zeroes;
   options.volatile_write_cache = device.volatile_write_cache;
   options.optimal_io_boundary_blocks = device.optimal_io_boundary_blocks;
+  options.write_protected = wanted.read_only;
+  options.visible_to = wanted.visible_to;
   return options;
 }
 
@@ -185,6 +187,7 @@ Storage::Task Storage::change_policies(core::Subsystem& subsystem, const config:
   served.wanted = wanted;
   served.p2p = std::move(choice);
   co_await replace_views(subsystem, served, make_views(served));
+  subsystem.change_namespace(options_of(served.wanted, served.device->info(), subsystem.nqn()));
   spdlog::info("namespace {} of {}: {}", wanted.nsid, subsystem.nqn(), served.p2p.verdict);
 }
 

@@ -146,7 +146,7 @@ TEST_CASE("more namespaces changed than the list holds: FFFFFFFFh") {
   host.bring_up();
   for (uint32_t nsid = 1; nsid <= 1024; ++nsid) world.subsystem.namespace_changed(nsid);
   CHECK(host.log_page(NVME_LOG_LID_CHANGED_NS, 4096, 0, true).as<nvme_ns_list>().ns[1023] == 1024);
-  world.subsystem.namespace_changed(1025);
+  host.controller().namespace_changed(1025);
   const auto list = host.log_page(NVME_LOG_LID_CHANGED_NS, 4096).as<nvme_ns_list>();
   CHECK(list.ns[0] == NVME_NSID_ALL);
   CHECK(list.ns[1] == 0);

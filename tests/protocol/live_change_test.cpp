@@ -46,6 +46,59 @@ TEST_CASE("a namespace gets another size: hosts hear of it and see it") {
   CHECK(host.identify(NVME_IDENTIFY_CNS_NS, 1).as<nvme_id_ns>().nsze == 4711);
 }
 
+TEST_CASE("a namespace is hidden from a host and shown again: it hears of both, and is served only when it sees it") {
+  World world;
+  Listener host(world);
+  REQUIRE(host.connect_io(1).ok());
+  core::NamespaceOptions options = *world.subsystem.find_namespace(3);
+  options.visible_to = {"nqn.2024-01.org.example:other"};
+  world.subsystem.change_namespace(options);
+  CHECK(host.changed_namespace() == 3);
+  CHECK(host.identify(NVME_IDENTIFY_CNS_NS_ACTIVE_LIST).as<nvme_ns_list>().ns[1] == 0);
+  CHECK(host.identify(NVME_IDENTIFY_CNS_NS, 3).data == Bytes(4096));
+  CHECK(host.identify(NVME_IDENTIFY_CNS_NS_DESC_LIST, 3).status == NVME_SC_INVALID_NS);
+  CHECK(host.set_feature(NVME_FEAT_FID_ERR_RECOVERY, 0, 3).status == NVME_SC_INVALID_NS);
+  CHECK(host.io(1).send(command(nvme_cmd_read, 3), Bytes(4096)).status == NVME_SC_INVALID_NS);
+  host.awaited = host.await_event();
+
+  options.block_count = 17;
+  world.subsystem.change_namespace(options);
+  CHECK_FALSE(host.admin.answered(host.awaited));
+
+  options.visible_to.push_back(World::kHostNqn);
+  world.subsystem.change_namespace(options);
+  CHECK(host.changed_namespace() == 3);
+  CHECK(host.identify(NVME_IDENTIFY_CNS_NS, 3).as<nvme_id_ns>().nsze == 17);
+  CHECK(host.io(1).send(command(nvme_cmd_read, 3), Bytes(4096)).ok());
+}
+
+TEST_CASE("a namespace is hidden from all but one host: a new host does not see it, that one does") {
+  World world;
+  core::NamespaceOptions options = *world.subsystem.find_namespace(1);
+  options.visible_to = {World::kHostNqn};
+  world.subsystem.change_namespace(options);
+  Host friendly(world);
+  Host stranger(world, "nqn.2024-01.org.example:stranger");
+  friendly.bring_up();
+  stranger.bring_up();
+  CHECK(friendly.identify(NVME_IDENTIFY_CNS_NS_ACTIVE_LIST).as<nvme_ns_list>().ns[0] == 1);
+  CHECK(stranger.identify(NVME_IDENTIFY_CNS_NS_ACTIVE_LIST).as<nvme_ns_list>().ns[0] == 3);
+}
+
+TEST_CASE("a namespace becomes read-only: Identify says so, writes get Namespace Is Write Protected") {
+  World world;
+  Listener host(world);
+  REQUIRE(host.connect_io(1).ok());
+  core::NamespaceOptions options = *world.subsystem.find_namespace(1);
+  options.write_protected = true;
+  world.subsystem.change_namespace(options);
+  CHECK(host.changed_namespace() == 1);
+  CHECK(host.identify(NVME_IDENTIFY_CNS_NS, 1).as<nvme_id_ns>().nsattr == 1);
+  CHECK(host.identify(NVME_IDENTIFY_CNS_CSI_INDEPENDENT_ID_NS, 1).as<nvme_id_independent_id_ns>().nsattr == 1);
+  CHECK(host.io(1).send(command(nvme_cmd_write, 1), Bytes(512)).status == NVME_SC_NS_WRITE_PROTECTED);
+  CHECK(host.io(1).send(command(nvme_cmd_read, 1), Bytes(512)).ok());
+}
+
 TEST_CASE("a host is not allowed any more: it is disconnected and cannot come back") {
   World world;
   Host host(world);
