@@ -57,6 +57,7 @@ void Subsystem::add_namespace(const NamespaceOptions& options) {
   if (!fault.empty()) {
     throw std::invalid_argument("namespace " + std::to_string(options.nsid) + " of " + nqn() + ": " + fault);
   }
+  reservations_.add_namespace(options.nsid);
   namespaces_.insert(std::lower_bound(namespaces_.begin(), namespaces_.end(), options.nsid, has_lower_nsid), options);
   namespace_changed(options.nsid);
 }
@@ -92,6 +93,7 @@ Controller* Subsystem::create_controller(HostIdentity host, Queue& admin_queue, 
   const auto place = std::find_if(controllers_.begin(), controllers_.end(),
                                   [&](const auto& other) { return other->cntlid() > controller->cntlid(); });
   admin_queue.controller = controller.get();
+  reservations_.enforce_on(*controller);
   return controllers_.insert(place, std::move(controller))->get();
 }
 

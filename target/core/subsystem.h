@@ -8,6 +8,8 @@
 #include <string>
 #include <vector>
 
+#include "target/core/subsystem_reservations.h"
+
 namespace nvmf::core {
 
 class Controller;
@@ -51,13 +53,16 @@ class Subsystem {
   const SubsystemOptions& options() const { return options_; }
   bool is_discovery() const { return is_discovery_; }
 
-  // Throws std::invalid_argument with a message for the operator.
+  // Throws std::invalid_argument with a message for the operator, and what ReservationStore::load() throws.
   void add_namespace(const NamespaceOptions& options);
   // By ascending NSID.
   const std::vector<NamespaceOptions>& namespaces() const { return namespaces_; }
   const NamespaceOptions* find_namespace(uint32_t nsid) const;
   // A namespace appeared, changed or went: controllers tell their hosts. add_namespace() calls it itself.
   void namespace_changed(uint32_t nsid);
+
+  SubsystemReservations& reservations() { return reservations_; }
+  const SubsystemReservations& reservations() const { return reservations_; }
 
   bool allows(const std::string& hostnqn) const;
   bool is_on_port(uint16_t port_id) const;
@@ -78,6 +83,7 @@ class Subsystem {
   SubsystemOptions options_;
   bool is_discovery_;
   std::vector<NamespaceOptions> namespaces_;
+  SubsystemReservations reservations_{*this};
   std::vector<std::unique_ptr<Controller>> controllers_;
   uint16_t last_cntlid_ = 0;
 };
