@@ -15,6 +15,7 @@
 #include "target/core/reactor.h"
 #include "target/core/target.h"
 #include "target/daemon/peer_memory.h"
+#include "target/daemon/reservation_files.h"
 #include "target/daemon/stats_server.h"
 #include "target/daemon/storage.h"
 #include "transport/rdma/transport.h"
@@ -49,6 +50,7 @@ class Daemon {
   config::Config config_;
   boost::asio::io_context io_;
   core::Mailbox control_mailbox_;
+  ReservationFiles reservations_;
   core::Target target_;
   std::vector<std::unique_ptr<DataThread>> data_threads_;
   rdma::Transport transport_;
