@@ -1,9 +1,9 @@
 // Reservation Register, Acquire, Release and Report: NVMe Base 2.0, sections 7.2 to 7.5. They are parsed on the I/O
 // queue's thread and carried out on the control thread, which alone changes reservations.
 //
-// Preempt and Abort is Preempt: the abort is best effort (section 8.19.7), as with the Abort command. From the answer on
-// every command that arrives from a preempted host is refused. What arrived before finishes: it may be waiting for its
-// data or be with the disk, and is not waited for.
+// Preempt and Abort is Preempt: the abort is best effort (section 8.19.7), as with the Abort command. From the answer
+// on every command that arrives from a preempted host is refused. What arrived before finishes: it may be waiting for
+// its data or be with the disk, and is not waited for.
 #include <algorithm>
 #include <cstring>
 #include <optional>
@@ -131,10 +131,13 @@ Status acquire_on_control(Request& request, Controller& controller) {
 Status release_on_control(Request& request, Controller& controller) {
   const auto data = data_of<ReleaseData>(request);
   const HostId& host = controller.host().id;
-  return controller.subsystem().reservations().change(request.sqe->nsid, [&](Reservation& reservation) {
+  const auto action = [&](Reservation& reservation) {
     if (action_of(request) == NVME_RESERVATION_RRELA_CLEAR) return reservation.clear(host, data.crkey);
     return reservation.release(host, data.crkey, rtype_of(request));
-  });
+  };
+  const Status status = controller.subsystem().reservations().change(request.sqe->nsid, action);
+  const bool wrong_type = status == Status(NVME_SC_INVALID_FIELD).do_not_retry();
+  return wrong_type ? invalid_field(request, kCdw10 + 1) : status;
 }
 
 nvme_registered_ctrl_ext describe(const Reservation& reservation, const Registrant& registrant, uint16_t cntlid) {

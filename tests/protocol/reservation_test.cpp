@@ -2,6 +2,9 @@
 // 7.4 and 8.19.
 #include <doctest/doctest.h>
 
+#include <atomic>
+#include <thread>
+
 #include "tests/protocol/reservation_hosts.h"
 
 namespace nvmf::test {
@@ -188,6 +191,7 @@ TEST_CASE("host releases: the type must be right; who holds nothing releases not
     CHECK(hosts.a.release(kKeyA, rtype).ok());
     REQUIRE(hosts.a.acquire(kKeyA, rtype).ok());
     CHECK(hosts.a.release(kKeyA, rtype % 6 + 1).status == NVME_SC_INVALID_FIELD);
+    CHECK(hosts.a.controller().errors().entry(0).parm_error_location == 41);
     CHECK(hosts.b.release(kKeyB, rtype).ok());
     CHECK(hosts.rtype() == (all_hold(rtype) ? 0 : rtype));
     CHECK(hosts.a.release(kKeyA, rtype).ok());
@@ -421,6 +425,30 @@ TEST_CASE("a reservation command travels to the control thread and back; its con
   CHECK(wire.take(late).status == NVME_SC_ABORT_QUEUE);
   wire.queue.control = nullptr;
   wire.queue.reactor = nullptr;
+}
+
+TEST_CASE("two threads: a host writes while another reserves and releases: written or refused, and no race") {
+  TwoHosts hosts;
+  hosts.both_register();
+  core::Mailbox reactor;
+  hosts.b.io(1).queue.reactor = &reactor;
+  std::atomic<bool> stop{false};
+  unsigned otherwise = 0;
+  std::thread thread([&] {
+    while (!stop) {
+      const int status = hosts.b.write();
+      if (status != 0 && status != kConflict) ++otherwise;
+    }
+  });
+  for (int i = 0; i < 300; ++i) {
+    CHECK(hosts.a.acquire(kKeyA, kExclusiveAccess).ok());
+    CHECK(hosts.a.release(kKeyA, kExclusiveAccess).ok());
+  }
+  stop = true;
+  thread.join();
+  CHECK(otherwise == 0);
+  CHECK(hosts.b.write() == 0);
+  hosts.b.io(1).queue.reactor = nullptr;
 }
 
 }  // namespace
