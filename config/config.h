@@ -171,6 +171,9 @@ struct Config {
   LogLevel log_level = LogLevel::info;
   // Absolute path, at most 107 bytes, of a UNIX socket that serves the counters as JSON. Default: none, off.
   std::optional<std::string> stats_socket;
+  // Absolute path of the directory where reservations persist through power loss, default "/var/lib/nvmf-p2p". Two
+  // daemons must not share it. Made where there is none.
+  std::string state_dir = "/var/lib/nvmf-p2p";
   // How long SIGTERM waits for hosts and commands to finish: milliseconds, 0..600,000, default 5000.
   uint32_t shutdown_timeout_ms = 5000;
   Reactors reactors;

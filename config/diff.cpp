@@ -48,6 +48,7 @@ void compare_fixed(const Config& running, const Config& wanted, Difference& diff
                     one.dram_pool_mib);
   };
   fixed(running.stats_socket == wanted.stats_socket, "stats_socket");
+  fixed(running.state_dir == wanted.state_dir, "state_dir");
   fixed(reactors(running.reactors) == reactors(wanted.reactors), "reactors");
   fixed(rdma(running.rdma) == rdma(wanted.rdma), "rdma");
   for (const Subsystem& after : wanted.subsystems) {

@@ -121,6 +121,7 @@ struct Path {
   PathRole role;
 
   bool read(const Value& value, std::string& out, Reader& reader) const;
+  Json literal(const std::string& path) const { return path; }
   Json schema() const { return {{"type", "string"}, {"pattern", "^/"}}; }
 };
 

@@ -1,6 +1,7 @@
 #include "config/paths.h"
 
 #include <algorithm>
+#include <array>
 #include <cctype>
 #include <filesystem>
 
@@ -89,7 +90,14 @@ std::optional<PathFault> check_socket(std::string_view path) {
                    "a UNIX socket's has at most " + std::to_string(kMaxSocketPathBytes)};
 }
 
-std::optional<PathFault> check_any(std::string_view path) {
+std::optional<PathFault> check_directory(std::string_view path) {
+  constexpr std::array<std::string_view, 4> kFleeting = {"/dev/", "/proc/", "/run/", "/sys/"};
+  if (std::ranges::none_of(kFleeting, [&](std::string_view root) { return path.starts_with(root); }))
+    return std::nullopt;
+  return PathFault{quote(path) + " does not outlive a restart", "name a directory on a disk"};
+}
+
+std::optional<PathFault> check_any(PathRole role, std::string_view path) {
   if (path.empty()) return PathFault{"an empty path", "write an absolute path"};
   if (path.front() != '/') return PathFault{quote(path) + " is not absolute", "begin it with /"};
   if (path.size() > kMaxPathBytes) {
@@ -99,14 +107,15 @@ std::optional<PathFault> check_any(std::string_view path) {
   if (std::ranges::any_of(path, [](unsigned char c) { return c < 0x20 || c == 0x7F; })) {
     return PathFault{"a control character in the path", "remove it"};
   }
-  if (path.back() == '/') return PathFault{quote(path) + " names a directory", "add the name of what is in it"};
+  if (path.back() == '/' && role != PathRole::directory)
+    return PathFault{quote(path) + " names a directory", "add the name of what is in it"};
   return std::nullopt;
 }
 
 }  // namespace
 
 std::optional<PathFault> check_path(PathRole role, std::string_view path) {
-  if (auto fault = check_any(path)) return fault;
+  if (auto fault = check_any(role, path)) return fault;
   const std::string normal = normal_path(path);
   switch (role) {
     case PathRole::nvme_device:
@@ -115,6 +124,8 @@ std::optional<PathFault> check_path(PathRole role, std::string_view path) {
       return check_block_device(normal);
     case PathRole::file:
       return check_file(normal);
+    case PathRole::directory:
+      return check_directory(normal);
     case PathRole::socket:
       break;
   }
@@ -124,6 +135,7 @@ std::optional<PathFault> check_path(PathRole role, std::string_view path) {
 std::string normal_path(std::string_view path) {
   std::string normal = std::filesystem::path(path).lexically_normal().string();
   if (normal.starts_with("//")) normal.erase(0, 1);
+  if (normal.size() > 1 && normal.ends_with('/')) normal.pop_back();
   return normal;
 }
 

@@ -11,7 +11,8 @@ enum class PathRole {
   nvme_device,  // Generic character device of an NVMe namespace.
   block_device,
   file,
-  socket,  // UNIX socket that the daemon makes.
+  socket,     // UNIX socket that the daemon makes.
+  directory,  // That the daemon keeps files in, and makes where there is none.
 };
 
 struct PathFault {

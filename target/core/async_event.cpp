@@ -10,7 +10,8 @@
 namespace nvmf::core {
 namespace {
 
-// Completion dword 0, Figures 145 to 150, and the feature's bit that the host enables the event with.
+// Completion dword 0, Figures 145 to 150, and the feature's bit that the host enables the event with; 0: no bit
+// of that feature does, it is always on.
 struct EventType {
   uint8_t type;
   uint8_t information;
@@ -24,6 +25,7 @@ constexpr EventType kEvents[] = {
      NVME_FEATURE_AENCFG_NOTICE_NAMESPACE_ATTRIBUTES},
     {NVME_AER_NOTICE, NVME_AER_NOTICE_DISC_CHANGED, NVME_LOG_LID_DISCOVER,
      static_cast<uint32_t>(NVME_FEATURE_AENCFG_NOTICE_DISCOVERY_CHANGE)},
+    {NVME_AER_CSS, NVME_AER_CSS_NVM_RESERVATION, NVME_LOG_LID_RESERVATION, 0},
 };
 
 constexpr uint32_t bit_of(size_t event) { return 1u << event; }
@@ -52,7 +54,8 @@ void AsyncEvents::park(Request& request) {
 
 void AsyncEvents::post(AsyncEvent event) {
   const auto index = static_cast<size_t>(event);
-  if ((configuration_ & kEvents[index].configuration) == 0) return;
+  const uint32_t enabling = kEvents[index].configuration;
+  if (enabling != 0 && (configuration_ & enabling) == 0) return;
   pending_ |= bit_of(index);
   report();
 }

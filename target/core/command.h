@@ -33,6 +33,10 @@ Status parse_set_features(Request& request);
 Status parse_async_event_request(Request& request);
 Status parse_keep_alive(Request& request);
 Status parse_abort(Request& request);
+Status parse_reservation_register(Request& request);
+Status parse_reservation_acquire(Request& request);
+Status parse_reservation_release(Request& request);
+Status parse_reservation_report(Request& request);
 
 // FUSE and PSDT, command dword 0: neither fused commands nor PRPs.
 Status check_flags(Request& request);

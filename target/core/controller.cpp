@@ -132,6 +132,10 @@ void Controller::namespace_changed(uint32_t nsid) {
   events_.post(AsyncEvent::NamespaceAttributeChanged);
 }
 
+void Controller::notify_of_reservation(uint32_t nsid, nvme_resv_notify_rnlpt type) {
+  if (reservation_notifications_.add(nsid, type)) events_.post(AsyncEvent::ReservationLogPageAvailable);
+}
+
 // disconnect() returns at once and calls nothing of ours back, so the list does not change under the loop.
 template <typename Action>
 void Controller::for_each_queue(Action action) {
@@ -151,6 +155,7 @@ void Controller::reset() {
   events_.reset(NVME_SC_ABORT_QUEUE);
   delete_io_queues("the host has reset the controller");
   features_ = {};
+  reservation_notifications_ = {};
   granted_io_queues_ = static_cast<uint16_t>(io_queues_.size());
 }
 

@@ -14,6 +14,7 @@
 #include "target/core/features.h"
 #include "target/core/keep_alive.h"
 #include "target/core/properties.h"
+#include "target/core/reservation_notification.h"
 #include "target/core/status.h"
 
 namespace nvmf::core {
@@ -82,6 +83,9 @@ class Controller {
   // A namespace appeared, changed or went: the event, and the Changed Namespace List.
   void namespace_changed(uint32_t nsid);
   std::vector<uint32_t>& changed_namespaces() { return changed_namespaces_; }
+  // A reservation of the host's, or one that it shares, has changed by another host's doing: the page, and the event.
+  void notify_of_reservation(uint32_t nsid, nvme_resv_notify_rnlpt type);
+  ReservationNotifications& reservation_notifications() { return reservation_notifications_; }
 
  private:
   template <typename Action>
@@ -105,7 +109,8 @@ class Controller {
   ErrorLog errors_;
   FeatureValues features_;
   KeepAlive keep_alive_;
-  std::vector<uint32_t> changed_namespaces_;              // ascending
+  std::vector<uint32_t> changed_namespaces_;  // ascending
+  ReservationNotifications reservation_notifications_;
   std::array<Denials, limits::kMaxNamespaces> denied_{};  // by NSID - 1; each I/O queue has a copy
 };
 

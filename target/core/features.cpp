@@ -5,6 +5,7 @@
 
 #include "target/core/controller.h"
 #include "target/core/queue.h"
+#include "target/core/reservation_feature.h"
 #include "target/core/subsystem.h"
 #include "target/core/target.h"
 
@@ -139,6 +140,8 @@ constexpr Feature kFeatures[] = {
     {NVME_FEAT_FID_ASYNC_EVENT, kAnyController, true, false, get_async_events, get_zero, set_async_events},
     {NVME_FEAT_FID_KATO, kAnyController, true, false, get_keep_alive, get_zero, set_keep_alive},
     {NVME_FEAT_FID_HOST_ID, kIoController, false, false, get_zero, get_zero, set_host_identifier},
+    {NVME_FEAT_FID_RESV_MASK, kIoController, true, true, get_notification_mask, get_zero, set_notification_mask},
+    {NVME_FEAT_FID_RESV_PERSIST, kIoController, true, true, get_persistence, get_zero, set_persistence},
 };
 
 const Feature* find_feature(uint8_t fid, ControllerTypes type) {
@@ -203,6 +206,9 @@ Status parse_get_features(Request& request) {
   }
   if (feature->fid == NVME_FEAT_FID_TEMP_THRESH) {
     if (const Status status = check_temperature(request); !status.ok()) return status;
+  }
+  if (is_reservation_feature(feature->fid) && sel != NVME_GET_FEATURES_SEL_SUPPORTED) {
+    if (const Status status = check_reservation_scope(request); !status.ok()) return status;
   }
   return ready_to_execute(request, execute_get_features);
 }

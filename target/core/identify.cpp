@@ -43,7 +43,7 @@ uint16_t optional_commands(const Subsystem& subsystem) {
                                       [](const NamespaceOptions& ns) { return ns.supports_deallocate; });
   const bool write_zeroes = std::all_of(namespaces.begin(), namespaces.end(),
                                         [](const NamespaceOptions& ns) { return ns.supports_write_zeroes; });
-  uint16_t oncs = NVME_CTRL_ONCS_SAVE_FEATURES;
+  uint16_t oncs = NVME_CTRL_ONCS_SAVE_FEATURES | NVME_CTRL_ONCS_RESERVATIONS;
   if (deallocate) oncs |= NVME_CTRL_ONCS_DSM;
   if (write_zeroes) oncs |= NVME_CTRL_ONCS_WRITE_ZEROES;
   return oncs;
@@ -115,6 +115,13 @@ void execute_controller(Request& request) {
   reply(request, id);
 }
 
+// RESCAP: every type; persistence where it has a place.
+uint8_t reservation_capabilities(const Subsystem& subsystem) {
+  constexpr uint8_t kTypes = NVME_NS_RESCAP_WE | NVME_NS_RESCAP_EA | NVME_NS_RESCAP_WERO | NVME_NS_RESCAP_EARO |
+                             NVME_NS_RESCAP_WEAR | NVME_NS_RESCAP_EAAR;
+  return kTypes | NVME_NS_RESCAP_IEK_13 | (subsystem.reservations().can_persist() ? NVME_NS_RESCAP_PTPL : 0);
+}
+
 // CNS 00h and 11h. An inactive NSID gets zeroes.
 void execute_namespace(Request& request) {
   nvme_id_ns id{};
@@ -122,6 +129,7 @@ void execute_namespace(Request& request) {
     id.nsze = id.ncap = id.nuse = ns->block_count;
     id.nmic = kShared;
     id.nsattr = ns->write_protected ? kWriteProtectedNow : 0;
+    id.rescap = reservation_capabilities(subsystem_of(request));
     id.noiob = static_cast<uint16_t>(std::min<uint32_t>(ns->optimal_io_boundary_blocks, UINT16_MAX));
     id.lbaf[0].ds = ns->lba_shift;
     std::copy(ns->nguid.begin(), ns->nguid.end(), id.nguid);
@@ -136,6 +144,7 @@ void execute_independent_namespace(Request& request) {
   if (const NamespaceOptions* ns = find_namespace(request)) {
     id.nmic = kShared;
     id.nsattr = ns->write_protected ? kWriteProtectedNow : 0;
+    id.rescap = reservation_capabilities(subsystem_of(request));
     id.nstat = kReady;
   }
   reply(request, id);

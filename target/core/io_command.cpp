@@ -166,6 +166,10 @@ constexpr CommandTable make_table() {
   table[nvme_cmd_read] = {"Read", parse_read, kSupported, kIoController};
   table[nvme_cmd_write_zeroes] = {"Write Zeroes", parse_write_zeroes, kChangesData, kIoController};
   table[nvme_cmd_dsm] = {"Dataset Management", parse_dataset_management, kChangesData, kIoController};
+  table[nvme_cmd_resv_register] = {"Reservation Register", parse_reservation_register, kSupported, kIoController};
+  table[nvme_cmd_resv_report] = {"Reservation Report", parse_reservation_report, kSupported, kIoController};
+  table[nvme_cmd_resv_acquire] = {"Reservation Acquire", parse_reservation_acquire, kSupported, kIoController};
+  table[nvme_cmd_resv_release] = {"Reservation Release", parse_reservation_release, kSupported, kIoController};
   return table;
 }
 

@@ -113,6 +113,12 @@ void write_feature_effects(Request& request, LogWriter& log) {
 // 13h, section 5.16.1.19: there is no management interface.
 void write_mi_effects(Request&, LogWriter&) {}
 
+// 80h, section 5.16.1.24. One page of the queue; the next read sees the next, unless the host wants this one retained.
+void write_reservation_notification(Request& request, LogWriter& log) {
+  const bool retain = (request.sqe->cdw10 & kRetainAsyncEvent) != 0;
+  log.put(controller_of(request).reservation_notifications().read(retain));
+}
+
 constexpr LogPage kLogPages[] = {
     {NVME_LOG_LID_SUPPORTED_LOG_PAGES, kAnyController, sizeof(nvme_supported_log_pages), check_nothing,
      write_supported_pages},
@@ -126,6 +132,8 @@ constexpr LogPage kLogPages[] = {
      write_feature_effects},
     {NVME_LOG_LID_MI_CMD_SUPPORTED_EFFECTS, kIoController, sizeof(nvme_mi_cmd_supported_effects_log), check_nothing,
      write_mi_effects},
+    {NVME_LOG_LID_RESERVATION, kIoController, sizeof(nvme_resv_notification_log), check_controller_scope,
+     write_reservation_notification},
     {NVME_LOG_LID_DISCOVER, kDiscoveryController, 0, check_nothing, write_discovery_log},
 };
 

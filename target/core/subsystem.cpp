@@ -66,6 +66,7 @@ void Subsystem::add_namespace(const NamespaceOptions& options) {
   if (find_namespace(options.nsid) != nullptr) {
     throw std::invalid_argument("namespace " + std::to_string(options.nsid) + " of " + nqn() + ": its NSID is taken");
   }
+  reservations_.add_namespace(options.nsid);
   namespaces_.insert(place_of(options.nsid), options);
   for (const auto& controller : controllers_) apply_denials(*controller, options);
   namespace_changed(options.nsid);
@@ -86,6 +87,7 @@ void Subsystem::change_namespace(const NamespaceOptions& options) {
 void Subsystem::remove_namespace(uint32_t nsid) {
   namespaces_.erase(place_of(nsid));
   namespace_changed(nsid);
+  reservations_.remove_namespace(nsid);
   for (const auto& controller : controllers_) controller->permit(nsid, kHidden | kWriteProtected);
 }
 
@@ -163,6 +165,7 @@ Controller* Subsystem::create_controller(HostIdentity host, Queue& admin_queue, 
                                   [&](const auto& other) { return other->cntlid() > controller->cntlid(); });
   for (const NamespaceOptions& options : namespaces_) apply_denials(*controller, options);
   admin_queue.controller = controller.get();
+  reservations_.enforce_on(*controller);
   return controllers_.insert(place, std::move(controller))->get();
 }
 

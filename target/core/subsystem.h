@@ -8,6 +8,8 @@
 #include <string>
 #include <vector>
 
+#include "target/core/subsystem_reservations.h"
+
 namespace nvmf::core {
 
 class Controller;
@@ -53,7 +55,8 @@ class Subsystem {
   const SubsystemOptions& options() const { return options_; }
   bool is_discovery() const { return is_discovery_; }
 
-  // Each tells the controllers' hosts. Throws std::invalid_argument with a message for the operator.
+  // Each tells the controllers' hosts. Throws std::invalid_argument with a message for the operator, the first also
+  // what ReservationStore::load() throws.
   void add_namespace(const NamespaceOptions& options);
   // Another size, or other abilities, of the namespace with the same NSID and identifiers.
   void change_namespace(const NamespaceOptions& options);
@@ -73,6 +76,8 @@ class Subsystem {
   void set_max_controllers(uint16_t max_controllers) { options_.max_controllers = max_controllers; }
   // Disconnects every host.
   void disconnect_all(const std::string& reason);
+  SubsystemReservations& reservations() { return reservations_; }
+  const SubsystemReservations& reservations() const { return reservations_; }
 
   bool allows(const std::string& hostnqn) const;
   bool is_on_port(uint16_t port_id) const;
@@ -101,6 +106,7 @@ class Subsystem {
   SubsystemOptions options_;
   bool is_discovery_;
   std::vector<NamespaceOptions> namespaces_;
+  SubsystemReservations reservations_{*this};
   std::vector<std::unique_ptr<Controller>> controllers_;
   uint16_t last_cntlid_ = 0;
 };

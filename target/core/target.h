@@ -15,6 +15,8 @@
 
 namespace nvmf::core {
 
+class ReservationStore;
+
 // An address that hosts connect to, as discovery shows it.
 struct Port {
   uint16_t id = 0;
@@ -69,6 +71,9 @@ class Target {
   // One line per event worth an operator's attention: who, where, which rule, what to do.
   enum class Severity : uint8_t { Info, Warning, Error };
   std::function<void(Severity, const std::string&)> on_event;
+
+  // Where reservations persist, set before namespaces are added; null: none can.
+  ReservationStore* reservation_store = nullptr;
 
   // The core's own: reports to on_event (control characters replaced), and to on_earlier_deadline where it is earlier.
   void event(Severity severity, const std::string& message) const;

@@ -79,6 +79,7 @@ void rethrow(const std::exception_ptr& error) {
 
 Daemon::Daemon(const config::Config& config)
     : config_(config),
+      reservations_(config_.state_dir),
       target_(target_options(config_)),
       data_threads_(make_data_threads<decltype(data_threads_)>(config_.reactors)),
       transport_(io_, target_, control_mailbox_, seats_of(data_threads_), group_options(config_)),
@@ -91,6 +92,7 @@ Daemon::Daemon(const config::Config& config)
       shutdown_timer_(io_) {
   target_.on_event = &log;
   target_.on_earlier_deadline = [this](core::Target::Clock::time_point deadline) { await_deadline(deadline); };
+  target_.reservation_store = &reservations_;
 }
 
 Daemon::~Daemon() = default;

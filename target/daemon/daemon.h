@@ -17,6 +17,7 @@
 #include "target/core/reactor.h"
 #include "target/core/target.h"
 #include "target/daemon/peer_memory.h"
+#include "target/daemon/reservation_files.h"
 #include "target/daemon/stats_server.h"
 #include "target/daemon/storage.h"
 #include "transport/rdma/transport.h"
@@ -67,6 +68,7 @@ class Daemon {
   config::Config config_;  // as it was read last; the difference to it is what a reload applies
   boost::asio::io_context io_;
   core::Mailbox control_mailbox_;
+  ReservationFiles reservations_;
   core::Target target_;
   std::vector<std::unique_ptr<DataThread>> data_threads_;
   rdma::Transport transport_;

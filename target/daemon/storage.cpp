@@ -165,7 +165,7 @@ Storage::Task Storage::add(core::Subsystem& subsystem, std::unique_ptr<ServedNam
     subsystem.add_namespace(options_of(served.wanted, served.device->info(), subsystem.nqn()));
     spdlog::info("namespace {} of {}: {}; {}", served.wanted.nsid, subsystem.nqn(), served.device->info().description,
                  served.p2p.verdict);
-  } catch (const std::invalid_argument& error) {
+  } catch (const std::exception& error) {
     fault = error.what();
   }
   if (fault.empty()) co_return;

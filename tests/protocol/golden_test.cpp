@@ -117,7 +117,7 @@ TEST_CASE("Identify Controller: fields at the offsets of the specification's fig
   CHECK(holds(id, 258, {3, 3, 3, 0x26, 63}));        // ACL, AERL, FRMW, LPA, ELPE
   CHECK(holds(id, 320, {1, 0}));                     // KAS
   CHECK(holds(id, 512, {0x66, 0x44, 128, 0}));       // SQES, CQES, MAXCMD
-  CHECK(holds(id, 516, {0, 4, 0, 0, 0x14, 0}));      // NN, ONCS
+  CHECK(holds(id, 516, {0, 4, 0, 0, 0x34, 0}));      // NN, ONCS
   CHECK(holds(id, 525, {7}));                        // VWC
   CHECK(holds(id, 536, {5, 0, 0x14, 0}));            // SGLS
   CHECK(holds(id, 540, {0, 4, 0, 0}));               // MNAN

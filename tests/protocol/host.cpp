@@ -249,7 +249,7 @@ Host::Host(World& the_world, std::string host_nqn, uint16_t port_id)
 
 nvmf_connect_data Host::connect_data(const std::string& subsystem_nqn, uint16_t controller_id) const {
   nvmf_connect_data data{};
-  data.hostid[0] = 0x42;
+  std::copy(hostid.begin(), hostid.end(), data.hostid);
   data.cntlid = controller_id;
   set_nqn(data.subsysnqn, subsystem_nqn);
   set_nqn(data.hostnqn, nqn);

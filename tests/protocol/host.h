@@ -2,6 +2,7 @@
 // «host sends ..., target answers ...».
 #pragma once
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
@@ -186,6 +187,7 @@ class Host {
 
   World& world;
   std::string nqn;
+  std::array<uint8_t, 16> hostid{0x42};
   std::string subnqn;
   uint16_t cntlid = 0;
   Wire admin;

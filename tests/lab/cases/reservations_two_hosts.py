@@ -1,0 +1,94 @@
+"""Two hosts share a namespace by reservations: the second is kept from writing, also after the daemon was killed, until it preempts; a broken file is not served."""
+
+import json
+import time
+
+from nvmf_lab import Ssd, Two, daemon, initiator
+
+TOPOLOGY = Two(ssds=[Ssd()])
+
+WRITE_EXCLUSIVE = 1
+REGISTER, ACQUIRE, RELEASE, CLEAR, PREEMPT_AND_ABORT = 0, 0, 0, 1, 2
+PERSIST = 3
+CONFLICT = "Invalid exchange"  # EBADE, which is what Linux makes of Reservation Conflict
+STATE = "/var/lib/nvmf-p2p"
+RECONNECT_WAIT_S = 30
+
+
+def test(lab):
+    config = daemon.config(lab, [{"block": lab.target.ssd()}])
+    first = daemon.start(lab, config)
+    alice, bob = Sharer(lab, lab.target, "a11ce"), Sharer(lab, lab.host, "b0b")
+
+    alice.nvme(f"resv-register --nrkey=0x{alice.key} --rrega={REGISTER} --cptpl={PERSIST}")
+    bob.nvme(f"resv-register --nrkey=0x{bob.key} --rrega={REGISTER}")
+    alice.nvme(f"resv-acquire --crkey=0x{alice.key} --rtype={WRITE_EXCLUSIVE} --racqa={ACQUIRE}")
+    check_held(lab, alice, bob)
+
+    first.kill()
+    again = daemon.start(lab, config, name="again")
+    for sharer in (alice, bob):
+        sharer.wait_until_live()
+    check_held(lab, alice, bob)
+
+    bob.nvme(f"resv-acquire --crkey=0x{bob.key} --prkey=0x{alice.key} --rtype={WRITE_EXCLUSIVE} --racqa={PREEMPT_AND_ABORT}")
+    lab.check(bob.write() == "", f"bob preempted, and cannot write: {bob.write()}")
+    lab.check(CONFLICT in alice.write(), "alice was preempted, and writes")
+    told = alice.nvme_controller("resv-notif-log")
+    lab.check(told["count"] == 1 and told["rn_log_type"] == 1, f"alice is told {told}, not Registration Preempted")
+    lab.check([one["rkey"] for one in bob.report()["regctlext"]] == [int(bob.key, 16)], f"alice is still registered: {bob.report()}")
+
+    bob.nvme(f"resv-release --crkey=0x{bob.key} --rtype={WRITE_EXCLUSIVE} --rrela={RELEASE}")
+    lab.check(alice.write() == "", "nothing is reserved, and alice cannot write")
+    bob.nvme(f"resv-release --crkey=0x{bob.key} --rrela={CLEAR}")
+    lab.check(bob.report()["regctlext"] == [], f"all is cleared, and somebody is registered: {bob.report()}")
+
+    again.kill()
+    lab.target.run(f"truncate -s 10 {STATE}/reservation-*.json")
+    broken = daemon.start(lab, config, name="broken")
+    broken.wait_until_said(f"its saved reservation {STATE}/reservation-")
+    lab.check(broken.stats()["namespaces"] == [], f"a namespace is served whose reservation nobody knows: {broken.stats()['namespaces']}")
+
+
+def check_held(lab, alice, bob):
+    """Alice holds the reservation for writing, and both are registered."""
+    report = bob.report()
+    lab.check(report["rtype"] == WRITE_EXCLUSIVE and report["ptpls"] == 1, f"the reservation is not alice's, or not persistent: {report}")
+    holders = {one["rkey"]: one["rcsts"] for one in report["regctlext"]}
+    lab.check(holders == {int(alice.key, 16): 1, int(bob.key, 16): 0}, f"not alice holds it: {report}")
+    lab.check(alice.write() == "", f"alice holds the reservation, and cannot write: {alice.write()}")
+    lab.check(CONFLICT in bob.write(), f"bob writes what alice has reserved, or fails otherwise: {bob.write()!r}")
+    bob.guest.run(f"dd if={bob.device} of=/dev/null bs=4k count=1 iflag=direct")
+
+
+class Sharer:
+    """A host with an identity and a key of its own."""
+
+    def __init__(self, lab, guest, key):
+        self.guest, self.key = guest, key
+        hostid = f"11111111-2222-4333-8444-{int(key, 16):012x}"
+        options = f"--hostnqn=nqn.2014-08.org.nvmexpress:uuid:{hostid} --hostid={hostid} --reconnect-delay=1"
+        self.controller = initiator.connect_controller(guest, lab.target.address(), daemon.NQN, options=options)
+        self.device = initiator.wait_for_namespaces(guest, self.controller)[0]
+
+    def nvme(self, words):
+        command, options = words.split(" ", 1)
+        return self.guest.run(f"nvme {command} {self.device} {options}").stdout
+
+    def nvme_controller(self, command):
+        return json.loads(self.guest.run(f"nvme {command} /dev/{self.controller} -o json").stdout)
+
+    def report(self):
+        return json.loads(self.nvme("resv-report --eds -o json"))
+
+    def write(self):
+        """What the system says to a write; empty when it has no objection."""
+        done = self.guest.run(f"dd if=/dev/zero of={self.device} bs=4k count=1 oflag=direct status=none", check=False)
+        return done.stderr if done.exit_code else ""
+
+    def wait_until_live(self):
+        deadline = time.monotonic() + RECONNECT_WAIT_S * self.guest.patience
+        while self.guest.read(f"/sys/class/nvme/{self.controller}/state").strip() != "live":
+            if time.monotonic() > deadline:
+                raise TimeoutError(f"{self.guest.name} does not reconnect")
+            time.sleep(0.2)

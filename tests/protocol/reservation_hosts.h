@@ -1,0 +1,94 @@
+// Hosts that share a namespace by reservations: NVMe Base 2.0, sections 7.2 to 7.5.
+#pragma once
+
+#include <map>
+#include <optional>
+#include <stdexcept>
+#include <utility>
+
+#include "target/core/reservation_store.h"
+#include "tests/protocol/host.h"
+
+namespace nvmf::test {
+
+inline constexpr uint64_t kKeyA = 0xa11ce;
+inline constexpr uint64_t kKeyB = 0xb0b;
+
+inline constexpr uint8_t kWriteExclusive = NVME_RESERVATION_RTYPE_WE;
+inline constexpr uint8_t kExclusiveAccess = NVME_RESERVATION_RTYPE_EA;
+inline constexpr uint8_t kWriteExclusiveRegistrants = NVME_RESERVATION_RTYPE_WERO;
+inline constexpr uint8_t kExclusiveAccessRegistrants = NVME_RESERVATION_RTYPE_EARO;
+inline constexpr uint8_t kWriteExclusiveAll = NVME_RESERVATION_RTYPE_WEAR;
+inline constexpr uint8_t kExclusiveAccessAll = NVME_RESERVATION_RTYPE_EAAR;
+
+// What a power loss leaves, and a disk that can be full.
+class Memory : public core::ReservationStore {
+ public:
+  core::ReservationState load(const std::string& nqn, uint32_t nsid) override {
+    if (broken) throw std::runtime_error("the file is broken");
+    return saved[{nqn, nsid}];
+  }
+  bool save(const std::string& nqn, uint32_t nsid, const core::ReservationState& state) override {
+    ++saves;
+    if (full) return false;
+    saved[{nqn, nsid}] = state;
+    return true;
+  }
+  std::map<std::pair<std::string, uint32_t>, core::ReservationState> saved;
+  int saves = 0;
+  bool full = false;
+  bool broken = false;
+};
+
+// A host with one I/O queue, on namespace 1.
+class Sharer : public Host {
+ public:
+  Sharer(World& the_world, uint8_t id) : Host(the_world) {
+    hostid = {id, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16};
+    bring_up(1);
+  }
+
+  Answer register_key(uint64_t nrkey, uint32_t cptpl = 0, bool iekey = false) {
+    return reserve(nvme_cmd_resv_register, flags(0, iekey) | cptpl << 30, 0, nrkey);
+  }
+  Answer unregister_key(uint64_t crkey, bool iekey = false) {
+    return reserve(nvme_cmd_resv_register, flags(1, iekey), crkey, 0);
+  }
+  Answer replace_key(uint64_t crkey, uint64_t nrkey, bool iekey = false) {
+    return reserve(nvme_cmd_resv_register, flags(2, iekey), crkey, nrkey);
+  }
+  Answer acquire(uint64_t crkey, uint8_t rtype) { return reserve(nvme_cmd_resv_acquire, type(rtype), crkey, 0); }
+  Answer preempt(uint64_t crkey, uint64_t prkey, uint8_t rtype, uint32_t action = 1) {
+    return reserve(nvme_cmd_resv_acquire, type(rtype) | action, crkey, prkey);
+  }
+  Answer release(uint64_t crkey, uint8_t rtype) { return reserve(nvme_cmd_resv_release, type(rtype), crkey, 0); }
+  Answer clear(uint64_t crkey) { return reserve(nvme_cmd_resv_release, 1, crkey, 0); }
+
+  Answer reserve(uint8_t opcode, uint32_t cdw10, uint64_t key, uint64_t other_key, uint32_t nsid = 1) {
+    return io(1).send(command(opcode, nsid, cdw10), to_bytes(std::pair{key, other_key}));
+  }
+  Answer report(uint32_t bytes = 4096, uint32_t eds = 1, uint32_t nsid = 1) {
+    return io(1).send(command(nvme_cmd_resv_report, nsid, bytes / 4 - 1, eds), Bytes(bytes));
+  }
+  int read() { return io(1).send(command(nvme_cmd_read, 1), Bytes(512)).status; }
+  int write() { return io(1).send(command(nvme_cmd_write, 1), Bytes(512)).status; }
+
+  nvme_resv_notification_log notification(bool retain = false) {
+    return log_page(NVME_LOG_LID_RESERVATION, 64, 0, retain).as<nvme_resv_notification_log>();
+  }
+
+ private:
+  static uint32_t flags(uint32_t action, bool iekey) { return action | (iekey ? 1u << 3 : 0); }
+  static uint32_t type(uint8_t rtype) { return uint32_t{rtype} << 8; }
+};
+
+// Head and entries of a report, taken apart.
+inline unsigned registered_controllers(const Answer& report) {
+  const auto head = report.as<nvme_resv_status>();
+  return head.regctl[0] | unsigned{head.regctl[1]} << 8;
+}
+inline nvme_registered_ctrl_ext registered_controller(const Answer& report, size_t index) {
+  return report.as<nvme_registered_ctrl_ext>(64 * (index + 1));
+}
+
+}  // namespace nvmf::test
