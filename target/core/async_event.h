@@ -11,7 +11,7 @@ namespace nvmf::core {
 
 struct Request;
 
-enum class AsyncEvent : uint8_t { NamespaceAttributeChanged, DiscoveryLogChanged };
+enum class AsyncEvent : uint8_t { NamespaceAttributeChanged, AnaChanged, DiscoveryLogChanged };
 
 class AsyncEvents {
  public:

@@ -24,6 +24,12 @@ constexpr uint32_t kSglDataBlocks = 1;      // SGLS bits 1:0: without alignment
 constexpr uint8_t kSubmissionSizes = 0x66;  // SQES: 64 bytes, required and maximum
 constexpr uint8_t kCompletionSizes = 0x44;  // CQES: 16 bytes
 
+constexpr uint8_t kAnaTransitionSeconds = 10;  // ANATT
+// Every state is reported; a namespace stays in its group.
+constexpr uint8_t kAnaCapabilities = NVME_CTRL_ANACAP_OPT | NVME_CTRL_ANACAP_NON_OPT | NVME_CTRL_ANACAP_INACCESSIBLE |
+                                     NVME_CTRL_ANACAP_PERSISTENT_LOSS | NVME_CTRL_ANACAP_CHANGE |
+                                     NVME_CTRL_ANACAP_GRPID_NO_CHG;
+
 Controller& controller_of(const Request& request) { return *request.queue->controller; }
 Subsystem& subsystem_of(const Request& request) { return controller_of(request).subsystem(); }
 const TargetOptions& options_of(const Request& request) { return request.queue->target->options(); }
@@ -76,12 +82,16 @@ void fill_common(const Request& request, nvme_id_ctrl& id) {
 void fill_io_controller(const Request& request, nvme_id_ctrl& id) {
   const Subsystem& subsystem = subsystem_of(request);
   id.cntrltype = NVME_CTRL_CNTRLTYPE_IO;
-  id.cmic = NVME_CTRL_CMIC_MULTI_CTRL;
+  id.cmic = NVME_CTRL_CMIC_MULTI_CTRL | NVME_CTRL_CMIC_MULTI_ANA_REPORTING;
   if (subsystem.options().ports.size() > 1) id.cmic |= NVME_CTRL_CMIC_MULTI_PORT;
-  id.oaes = NVME_CTRL_OAES_NA;
+  id.oaes = NVME_CTRL_OAES_NA | NVME_CTRL_OAES_ANA;
   id.acl = 3;
   id.frmw = NVME_CTRL_FRMW_1ST_RO | 1 << 1;  // one slot, read only
   id.lpa = NVME_CTRL_LPA_CMD_EFFECTS | NVME_CTRL_LPA_EXTENDED | NVME_CTRL_LPA_LI0_LI5_LI12_LI13;
+  id.anatt = kAnaTransitionSeconds;
+  id.anacap = kAnaCapabilities;
+  id.anagrpmax = limits::kMaxAnaGroups;
+  id.nanagrpid = limits::kMaxAnaGroups;
   id.sqes = kSubmissionSizes;
   id.cqes = kCompletionSizes;
   id.nn = limits::kMaxNamespaces;
@@ -110,12 +120,20 @@ void execute_controller(Request& request) {
   reply(request, id);
 }
 
+// NUSE is not known over a way that is lost: section 8.1.3.
+bool knows_utilization(const Request& request, const NamespaceOptions& ns) {
+  const AnaState state = ana_state(controller_of(request), ns);
+  return state != AnaState::Inaccessible && state != AnaState::PersistentLoss;
+}
+
 // CNS 00h and 11h. An inactive NSID gets zeroes.
 void execute_namespace(Request& request) {
   nvme_id_ns id{};
   if (const NamespaceOptions* ns = subsystem_of(request).find_namespace(request.sqe->nsid)) {
-    id.nsze = id.ncap = id.nuse = ns->block_count;
+    id.nsze = id.ncap = ns->block_count;
+    if (knows_utilization(request, *ns)) id.nuse = ns->block_count;
     id.nmic = kShared;
+    id.anagrpid = ns->ana_group;
     id.noiob = static_cast<uint16_t>(std::min<uint32_t>(ns->optimal_io_boundary_blocks, UINT16_MAX));
     id.lbaf[0].ds = ns->lba_shift;
     std::copy(ns->nguid.begin(), ns->nguid.end(), id.nguid);
@@ -127,8 +145,9 @@ void execute_namespace(Request& request) {
 // CNS 08h
 void execute_independent_namespace(Request& request) {
   nvme_id_independent_id_ns id{};
-  if (subsystem_of(request).find_namespace(request.sqe->nsid) != nullptr) {
+  if (const NamespaceOptions* ns = subsystem_of(request).find_namespace(request.sqe->nsid)) {
     id.nmic = kShared;
+    id.anagrpid = ns->ana_group;
     id.nstat = kReady;
   }
   reply(request, id);

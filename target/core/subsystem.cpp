@@ -28,6 +28,9 @@ std::string find_fault(const NamespaceOptions& options) {
   }
   if (options.lba_shift != 9 && options.lba_shift != 12) return "blocks must be 512 or 4096 bytes";
   if (options.block_count == 0) return "it has no blocks";
+  if (options.ana_group == 0 || options.ana_group > limits::kMaxAnaGroups) {
+    return "the ANA group must be 1 to " + std::to_string(limits::kMaxAnaGroups);
+  }
   if (options.block_count > UINT64_MAX >> options.lba_shift) return "it is larger than can be addressed";
   return {};
 }
@@ -45,7 +48,7 @@ bool has_lower_nsid(const NamespaceOptions& options, uint32_t nsid) { return opt
 }  // namespace
 
 Subsystem::Subsystem(Target& target, SubsystemOptions options, bool is_discovery)
-    : target_(target), options_(std::move(options)), is_discovery_(is_discovery) {}
+    : target_(target), options_(std::move(options)), is_discovery_(is_discovery), last_cntlid_(options_.cntlid_max) {}
 
 Subsystem::~Subsystem() = default;
 
@@ -58,6 +61,8 @@ void Subsystem::add_namespace(const NamespaceOptions& options) {
     throw std::invalid_argument("namespace " + std::to_string(options.nsid) + " of " + nqn() + ": " + fault);
   }
   namespaces_.insert(std::lower_bound(namespaces_.begin(), namespaces_.end(), options.nsid, has_lower_nsid), options);
+  for (const uint16_t port_id : options_.ports) ana_.members_changed(options.ana_group, port_id);
+  for (const auto& controller : controllers_) apply_ana_state(*controller, options);
   namespace_changed(options.nsid);
 }
 
@@ -68,6 +73,18 @@ const NamespaceOptions* Subsystem::find_namespace(uint32_t nsid) const {
 
 void Subsystem::namespace_changed(uint32_t nsid) {
   for (const auto& controller : controllers_) controller->namespace_changed(nsid);
+}
+
+void Subsystem::set_ana_state(uint32_t group, uint16_t port_id, AnaState state) {
+  const std::string which = "ANA group " + std::to_string(group) + " of " + nqn();
+  if (group == 0 || group > limits::kMaxAnaGroups) {
+    throw std::invalid_argument(which + ": groups are 1 to " + std::to_string(limits::kMaxAnaGroups));
+  }
+  if (!is_on_port(port_id)) throw std::invalid_argument(which + ": it is not on port " + std::to_string(port_id));
+  if (!ana_.set(group, port_id, state)) return;
+  for (const auto& controller : controllers_) {
+    if (controller->port_id() == port_id) controller->ana_changed(group);
+  }
 }
 
 bool Subsystem::allows(const std::string& hostnqn) const {
@@ -87,8 +104,10 @@ Controller* Subsystem::find_controller(uint16_t cntlid) const {
 }
 
 Controller* Subsystem::create_controller(HostIdentity host, Queue& admin_queue, uint32_t kato_ms) {
-  if (controllers_.size() >= options_.max_controllers) return nullptr;
+  const auto cntlids = static_cast<size_t>(options_.cntlid_max - options_.cntlid_min + 1);
+  if (controllers_.size() >= std::min<size_t>(options_.max_controllers, cntlids)) return nullptr;
   auto controller = std::make_unique<Controller>(*this, next_cntlid(), std::move(host), admin_queue, kato_ms);
+  for (const NamespaceOptions& ns : namespaces_) apply_ana_state(*controller, ns);
   const auto place = std::find_if(controllers_.begin(), controllers_.end(),
                                   [&](const auto& other) { return other->cntlid() > controller->cntlid(); });
   admin_queue.controller = controller.get();
@@ -109,7 +128,8 @@ uint16_t Subsystem::next_cntlid() {
                        [&](const auto& controller) { return controller->cntlid() == cntlid; });
   };
   do {
-    last_cntlid_ = last_cntlid_ >= limits::kMaxCntlid ? uint16_t{1} : static_cast<uint16_t>(last_cntlid_ + 1);
+    const bool at_end = last_cntlid_ >= options_.cntlid_max;
+    last_cntlid_ = at_end ? options_.cntlid_min : static_cast<uint16_t>(last_cntlid_ + 1);
   } while (is_taken(last_cntlid_));
   return last_cntlid_;
 }

@@ -8,6 +8,8 @@
 #include <string>
 #include <vector>
 
+#include "target/core/ana.h"
+
 namespace nvmf::core {
 
 class Controller;
@@ -26,6 +28,7 @@ struct NamespaceOptions {
   bool supports_write_zeroes = false;
   bool volatile_write_cache = false;
   uint32_t optimal_io_boundary_blocks = 0;  // NOIOB
+  uint32_t ana_group = 1;                   // ANAGRPID
 };
 
 struct SubsystemOptions {
@@ -36,6 +39,9 @@ struct SubsystemOptions {
   bool allow_any_host = false;
   std::vector<std::string> allowed_hosts;
   uint16_t max_controllers = 0xffef;
+  // The identifiers that its controllers get: targets that serve one subsystem together must not share any.
+  uint16_t cntlid_min = 1;
+  uint16_t cntlid_max = 0xffef;
 };
 
 class Subsystem {
@@ -59,6 +65,12 @@ class Subsystem {
   // A namespace appeared, changed or went: controllers tell their hosts. add_namespace() calls it itself.
   void namespace_changed(uint32_t nsid);
 
+  // The states of its ANA groups. Every namespace's group is optimized on every port unless set otherwise.
+  const AnaStates& ana() const { return ana_; }
+  // Of a group on one port, from now on: hosts that use it are told. Throws std::invalid_argument when there is no such
+  // group or port.
+  void set_ana_state(uint32_t group, uint16_t port_id, AnaState state);
+
   bool allows(const std::string& hostnqn) const;
   bool is_on_port(uint16_t port_id) const;
 
@@ -67,7 +79,7 @@ class Subsystem {
   // Null when there is none.
   Controller* find_controller(uint16_t cntlid) const;
   // A new controller with a CNTLID that has not been used for as long as possible; null when there are
-  // max_controllers. Sets admin_queue.controller.
+  // max_controllers, or no CNTLID is free. Sets admin_queue.controller.
   Controller* create_controller(HostIdentity host, Queue& admin_queue, uint32_t kato_ms);
   void remove_controller(const Controller& controller);
 
@@ -79,7 +91,8 @@ class Subsystem {
   bool is_discovery_;
   std::vector<NamespaceOptions> namespaces_;
   std::vector<std::unique_ptr<Controller>> controllers_;
-  uint16_t last_cntlid_ = 0;
+  AnaStates ana_;
+  uint16_t last_cntlid_;
 };
 
 }  // namespace nvmf::core

@@ -42,6 +42,9 @@ void check(const SubsystemOptions& options) {
           which + "a model has at most 40 printable ASCII characters");
   require(options.max_controllers >= 1 && options.max_controllers <= limits::kMaxCntlid,
           which + "the number of controllers must be 1 to " + std::to_string(limits::kMaxCntlid));
+  require(
+      options.cntlid_min >= 1 && options.cntlid_min <= options.cntlid_max && options.cntlid_max <= limits::kMaxCntlid,
+      which + "controller identifiers are 1 to " + std::to_string(limits::kMaxCntlid) + ", the lowest first");
 }
 
 SubsystemOptions discovery_options() {
