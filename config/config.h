@@ -108,6 +108,20 @@ using Uuid = std::array<uint8_t, 16>;
 using Nguid = std::array<uint8_t, 16>;
 using Eui64 = std::array<uint8_t, 8>;
 
+// How good a way a port is to the namespaces of an ANA group (Asymmetric Namespace Access).
+enum class AnaState : uint8_t { optimized, non_optimized, inaccessible, persistent_loss, change };
+
+// The state of one ANA group of a subsystem on one port.
+struct AnaGroup {
+  Position position;
+  // 1..128, always given.
+  uint32_t group = 0;
+  // Id of one of the subsystem's ports, always given. No two have the same group and port.
+  uint16_t port = 0;
+  // Always given.
+  AnaState state = AnaState::optimized;
+};
+
 // One namespace of a subsystem. No two namespaces of a file share a device, a file or an identifier.
 struct Namespace {
   Position position;
@@ -128,6 +142,8 @@ struct Namespace {
   std::optional<std::string> p2p_provider;
   // Commands of fewer bytes than this use DRAM: 0..2,097,152, default 0; above 0 only with P2pMode::prefer.
   uint32_t p2p_min_bytes = 0;
+  // The ANA group it belongs to, 1..128, default 1.
+  uint32_t ana_group = 1;
 };
 
 // One NVM subsystem. No two have the same NQN.
@@ -147,6 +163,12 @@ struct Subsystem {
   std::vector<std::string> allowed_hosts;
   // Controllers at a time, 1..65519 (NVMe allows identifiers up to FFEFh); default: no limit but that.
   std::optional<uint16_t> max_controllers;
+  // The identifiers (CNTLID) that its controllers get: 1..65519, the least first, default all. Targets that serve one
+  // subsystem together must not share any.
+  uint16_t cntlid_min = 1;
+  uint16_t cntlid_max = 65519;
+  // ANA groups that are not optimized on every port; default none.
+  std::vector<AnaGroup> ana;
   // At most 1024, in the order of the file.
   std::vector<Namespace> namespaces;
 };

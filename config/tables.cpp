@@ -120,9 +120,25 @@ const Table<Namespace>& namespace_table() {
               "PCI address of the SSD whose CMB serves. Default: the namespace's own SSD."),
           key("p2p_min_bytes", &Namespace::p2p_min_bytes, Integer{0, 2U << 20U},
               "Commands of fewer bytes use DRAM. Only with p2p \"prefer\"."),
+          key("ana_group", &Namespace::ana_group, Integer{1, 128},
+              "ANA group (Asymmetric Namespace Access): namespaces whose ways have the same state."),
       },
       check_namespace,
       namespace_conditions()};
+  return table;
+}
+
+const Table<AnaGroup>& ana_table() {
+  static const Table<AnaGroup> table = {
+      "an ANA state",
+      "How good a way one port is to the namespaces of one ANA group (Asymmetric Namespace Access).",
+      {
+          required(key("group", &AnaGroup::group, Integer{1, 128}, "The \"ana_group\" of the namespaces.")),
+          required(key("port", &AnaGroup::port, Integer{1, 65535}, "Id of a port of the subsystem.")),
+          required(key("state", &AnaGroup::state, Word{kAnaStateNames},
+                       "What hosts are told; they use optimized ways first, then non-optimized ones, and no others.")),
+      },
+      nullptr};
   return table;
 }
 
@@ -142,6 +158,11 @@ const Table<Subsystem>& subsystem_table() {
               "NQNs of the hosts that may connect."),
           key("max_controllers", &Subsystem::max_controllers, Integer{1, 65519},
               "Controllers (one for each connected host and path) at a time. Default: no limit of its own."),
+          key("cntlid_min", &Subsystem::cntlid_min, Integer{1, 65519},
+              "Least controller identifier. Targets that serve one subsystem together need ranges of their own."),
+          key("cntlid_max", &Subsystem::cntlid_max, Integer{1, 65519}, "Greatest controller identifier."),
+          key("ana", &Subsystem::ana, ListOf<ObjectOf<AnaGroup>>{{ana_table()}, {0, 4096}},
+              "States of ANA groups on ports. Default: optimized on all."),
           key("namespaces", &Subsystem::namespaces, ListOf<ObjectOf<Namespace>>{{namespace_table()}, {0, 1024}},
               "The namespaces."),
       },

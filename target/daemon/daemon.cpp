@@ -7,6 +7,7 @@
 #include <nlohmann/json.hpp>
 #include <stdexcept>
 
+#include "target/daemon/ana.h"
 #include "target/daemon/log.h"
 #include "target/daemon/stats.h"
 
@@ -105,8 +106,10 @@ int Daemon::run() {
   for (const auto& thread : data_threads_) thread->reactor.start();
   for (const core::Port& port : target_.ports()) listen(port, Attempt::First);
   if (config_.stats_socket)
-    stats_ = std::make_unique<StatsServer>(io_, *config_.stats_socket,
-                                           [this] { return stats(target_, transport_, *storage_).dump(2) + "\n"; });
+    stats_ = std::make_unique<StatsServer>(
+        io_, *config_.stats_socket,
+        StatsServer::Answers{.stats = [this] { return stats(target_, transport_, *storage_).dump(2) + "\n"; },
+                             .ana = [this](const std::string& wanted) { set_ana_state(target_, wanted); }});
   io_.run();
   for (const auto& thread : data_threads_) thread->reactor.stop();
   spdlog::info("stopped");

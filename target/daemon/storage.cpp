@@ -7,6 +7,7 @@
 #include <boost/uuid/uuid.hpp>
 
 #include "config/diagnostics.h"
+#include "target/daemon/ana.h"
 
 namespace nvmf::daemon {
 namespace {
@@ -76,6 +77,7 @@ core::NamespaceOptions options_of(const config::Namespace& wanted, const backend
   options.supports_deallocate = device.supports_deallocate;
   options.supports_write_zeroes = device.supports_write_zeroes;
   options.volatile_write_cache = device.volatile_write_cache;
+  options.ana_group = wanted.ana_group;
   options.optimal_io_boundary_blocks = device.optimal_io_boundary_blocks;
   return options;
 }
@@ -93,8 +95,12 @@ Storage::Storage(const config::Config& config, core::Target& target, Engines eng
     options.ports = wanted.ports;
     options.allow_any_host = wanted.allow_any_host;
     options.allowed_hosts = wanted.allowed_hosts;
+    options.cntlid_min = wanted.cntlid_min;
+    options.cntlid_max = wanted.cntlid_max;
     if (wanted.max_controllers) options.max_controllers = *wanted.max_controllers;
     core::Subsystem& subsystem = target.add_subsystem(std::move(options));
+    for (const config::AnaGroup& ana : wanted.ana)
+      subsystem.set_ana_state(ana.group, ana.port, ana_state_of(ana.state));
     for (const config::Namespace& space : wanted.namespaces) {
       try {
         serve(subsystem, space);
