@@ -104,14 +104,21 @@ Controller* Subsystem::find_controller(uint16_t cntlid) const {
 }
 
 Controller* Subsystem::create_controller(HostIdentity host, Queue& admin_queue, uint32_t kato_ms) {
-  const auto cntlids = static_cast<size_t>(options_.cntlid_max - options_.cntlid_min + 1);
-  if (controllers_.size() >= std::min<size_t>(options_.max_controllers, cntlids)) return nullptr;
+  if (!may_add_controller(host)) return nullptr;
   auto controller = std::make_unique<Controller>(*this, next_cntlid(), std::move(host), admin_queue, kato_ms);
   for (const NamespaceOptions& ns : namespaces_) apply_ana_state(*controller, ns);
   const auto place = std::find_if(controllers_.begin(), controllers_.end(),
                                   [&](const auto& other) { return other->cntlid() > controller->cntlid(); });
   admin_queue.controller = controller.get();
   return controllers_.insert(place, std::move(controller))->get();
+}
+
+bool Subsystem::may_add_controller(const HostIdentity& host) const {
+  const auto cntlids = static_cast<size_t>(options_.cntlid_max - options_.cntlid_min + 1);
+  if (controllers_.size() >= std::min<size_t>(options_.max_controllers, cntlids)) return false;
+  const auto of_host = std::count_if(controllers_.begin(), controllers_.end(),
+                                     [&](const auto& controller) { return controller->host().nqn == host.nqn; });
+  return of_host < options_.max_controllers_per_host;
 }
 
 void Subsystem::remove_controller(const Controller& controller) {

@@ -39,6 +39,7 @@ struct SubsystemOptions {
   bool allow_any_host = false;
   std::vector<std::string> allowed_hosts;
   uint16_t max_controllers = 0xffef;
+  uint16_t max_controllers_per_host = 0xffef;
   // The identifiers that its controllers get: targets that serve one subsystem together must not share any.
   uint16_t cntlid_min = 1;
   uint16_t cntlid_max = 0xffef;
@@ -79,11 +80,12 @@ class Subsystem {
   // Null when there is none.
   Controller* find_controller(uint16_t cntlid) const;
   // A new controller with a CNTLID that has not been used for as long as possible; null when there are
-  // max_controllers, or no CNTLID is free. Sets admin_queue.controller.
+  // max_controllers, the host has its share of them, or no CNTLID is free. Sets admin_queue.controller.
   Controller* create_controller(HostIdentity host, Queue& admin_queue, uint32_t kato_ms);
   void remove_controller(const Controller& controller);
 
  private:
+  bool may_add_controller(const HostIdentity& host) const;
   uint16_t next_cntlid();
 
   Target& target_;

@@ -281,24 +281,5 @@ TEST_CASE("a state is set of a group or port that is not there: refused by name"
   CHECK_THROWS(world.subsystem.add_namespace({.nsid = 9, .block_count = 8, .ana_group = 129}));
 }
 
-TEST_CASE("two targets serve one subsystem: each hands out identifiers of its own range") {
-  World world;
-  core::Subsystem& shared = world.target.add_subsystem({.nqn = "nqn.2024-01.org.example:shared",
-                                                        .serial = "SN-0009",
-                                                        .model = "Example disks",
-                                                        .ports = {1},
-                                                        .allow_any_host = true,
-                                                        .allowed_hosts = {},
-                                                        .cntlid_min = 100,
-                                                        .cntlid_max = 101});
-  Host first(world), second(world), third(world);
-  CHECK(first.connect(shared.nqn()).result == 100);
-  CHECK(second.connect(shared.nqn()).result == 101);
-  CHECK(third.connect(shared.nqn()).status == specific(NVME_SC_CONNECT_CTRL_BUSY));
-  first.admin.close();
-  Host fourth(world);
-  CHECK(fourth.connect(shared.nqn()).result == 100);
-}
-
 }  // namespace
 }  // namespace nvmf::test
