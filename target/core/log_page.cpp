@@ -27,6 +27,7 @@ struct LogPage {
   Status (*check)(Request&);
   Write write;
   uint64_t (*size)(const Request&) = nullptr;
+  uint16_t specific = 0;  // LID Specific Parameter of the Supported Log Pages page
 };
 std::span<const LogPage> log_pages();
 
@@ -49,7 +50,8 @@ void write_supported_pages(Request& request, LogWriter& log) {
   constexpr uint32_t kSupported = 1;
   nvme_supported_log_pages pages{};
   for (const LogPage& page : log_pages()) {
-    if ((page.controllers & controller_of(request).type()) != 0) pages.lid_support[page.lid] = kSupported;
+    if ((page.controllers & controller_of(request).type()) == 0) continue;
+    pages.lid_support[page.lid] = kSupported | uint32_t{page.specific} << 16;
   }
   log.put(pages);
 }
@@ -128,7 +130,8 @@ constexpr LogPage kLogPages[] = {
      write_feature_effects},
     {NVME_LOG_LID_MI_CMD_SUPPORTED_EFFECTS, kIoController, sizeof(nvme_mi_cmd_supported_effects_log), check_nothing,
      write_mi_effects},
-    {NVME_LOG_LID_DISCOVER, kDiscoveryController, 0, check_nothing, write_discovery_log, discovery_log_size},
+    {NVME_LOG_LID_DISCOVER, kDiscoveryController, 0, check_discovery_log, write_discovery_log, discovery_log_size,
+     NVMF_LOG_DISC_LID_PLEOS},
 };
 
 std::span<const LogPage> log_pages() { return kLogPages; }

@@ -37,6 +37,7 @@ uint64_t ana_log_size(const Request& request);
 void write_ana_log(Request& request, LogWriter& log);
 
 // Discovery log page: section 5.16.1.23. discovery.cpp.
+Status check_discovery_log(Request& request);
 uint64_t discovery_log_size(const Request& request);
 void write_discovery_log(Request& request, LogWriter& log);
 
