@@ -163,6 +163,8 @@ struct Subsystem {
   std::vector<std::string> allowed_hosts;
   // Controllers at a time, 1..65519 (NVMe allows identifiers up to FFEFh); default: no limit but that.
   std::optional<uint16_t> max_controllers;
+  // The same of one host, 1..65519; default: no limit but that.
+  std::optional<uint16_t> max_controllers_per_host;
   // The identifiers (CNTLID) that its controllers get: 1..65519, the least first, default all. Targets that serve one
   // subsystem together must not share any.
   uint16_t cntlid_min = 1;
@@ -171,6 +173,28 @@ struct Subsystem {
   std::vector<AnaGroup> ana;
   // At most 1024, in the order of the file.
   std::vector<Namespace> namespaces;
+};
+
+// Another discovery service, which hosts are told of. No two have the same address and service.
+struct Referral {
+  Position position;
+  // As Port::address, of another machine's interface. Always given.
+  std::string address;
+  AddressFamily family = AddressFamily::ipv4;
+  // RDMA-CM port there, 1..65535, default 4420.
+  uint16_t service = 4420;
+  // Port identifier (PORTID) there, 0..65535, default 0.
+  uint16_t port_id = 0;
+};
+
+// The discovery service.
+struct Discovery {
+  Position position;
+  // Its own NQN (nqn.h), not a subsystem's. Default: none, only the well-known one.
+  std::optional<std::string> nqn;
+  // Whether it is announced by multicast DNS, default false.
+  bool mdns = false;
+  std::vector<Referral> referrals;
 };
 
 // A whole file.
@@ -185,6 +209,7 @@ struct Config {
   uint32_t shutdown_timeout_ms = 5000;
   Reactors reactors;
   Rdma rdma;
+  Discovery discovery;
   std::vector<Port> ports;
   std::vector<Subsystem> subsystems;
 };

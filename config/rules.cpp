@@ -158,6 +158,10 @@ void resolve_ports(const Value& object, Config& config, Reader& reader) {
   }
 }
 
+AddressFamily family_of(const std::string& address) {
+  return address.find(':') != std::string::npos ? AddressFamily::ipv6 : AddressFamily::ipv4;
+}
+
 void warn_if_empty(const Value& object, std::string_view key, const std::string& consequence, Reader& reader) {
   const Value* list = object.find(key);
   if (list == nullptr || list->as<Array>() == nullptr || !list->as<Array>()->empty()) return;
@@ -180,8 +184,19 @@ void check_reactors(const Value& object, Reactors& reactors, Reader& reader) {
 void check_port(const Value& object, Port& port, Reader& reader) {
   if (port.id != 0) reader.unique_at(object, "id", "port id", std::to_string(port.id));
   if (port.address.empty()) return;
-  port.family = port.address.find(':') != std::string::npos ? AddressFamily::ipv6 : AddressFamily::ipv4;
+  port.family = family_of(port.address);
   reader.unique_at(object, "address", "address and service", port.address + ' ' + std::to_string(port.service));
+}
+
+void check_referral(const Value& object, Referral& referral, Reader& reader) {
+  if (referral.address.empty()) return;
+  referral.family = family_of(referral.address);
+  reader.unique_at(object, "address", "address and service of a referral",
+                   referral.address + ' ' + std::to_string(referral.service));
+}
+
+void check_discovery(const Value& object, Discovery& discovery, Reader& reader) {
+  if (discovery.nqn) reader.unique_at(object, "nqn", "NQN", *discovery.nqn);
 }
 
 void check_subsystem(const Value& object, Subsystem& subsystem, Reader& reader) {

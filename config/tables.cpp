@@ -71,6 +71,34 @@ const Table<Port>& port_table() {
   return table;
 }
 
+const Table<Referral>& referral_table() {
+  static const Table<Referral> table = {
+      "a referral",
+      "Another discovery service, which hosts are told of.",
+      {
+          required(key("address", &Referral::address, Address{kTheirAddress}, "Its IPv4 or IPv6 address.")),
+          key("service", &Referral::service, Integer{1, 65535}, "Its RDMA-CM port number."),
+          key("port_id", &Referral::port_id, Integer{0, 65535}, "Identifier of that port there."),
+      },
+      check_referral};
+  return table;
+}
+
+const Table<Discovery>& discovery_table() {
+  static const Table<Discovery> table = {
+      "discovery settings",
+      "The discovery service, which tells hosts what they may connect to.",
+      {
+          key("nqn", &Discovery::nqn, Nqn{}, "An NQN of its own, which it has besides the well-known one."),
+          key("mdns", &Discovery::mdns, Boolean{},
+              "Whether it is announced by multicast DNS (_nvme-disc._tcp), which needs the Avahi daemon."),
+          key("referrals", &Discovery::referrals, ListOf<ObjectOf<Referral>>{{referral_table()}, {0, 256}},
+              "Other discovery services."),
+      },
+      check_discovery};
+  return table;
+}
+
 // What the schema can say of check_namespace().
 Json namespace_conditions() {
   return Json::parse(R"({
@@ -158,6 +186,8 @@ const Table<Subsystem>& subsystem_table() {
               "NQNs of the hosts that may connect."),
           key("max_controllers", &Subsystem::max_controllers, Integer{1, 65519},
               "Controllers (one for each connected host and path) at a time. Default: no limit of its own."),
+          key("max_controllers_per_host", &Subsystem::max_controllers_per_host, Integer{1, 65519},
+              "Controllers of one host (one for each of its paths) at a time. Default: no limit of its own."),
           key("cntlid_min", &Subsystem::cntlid_min, Integer{1, 65519},
               "Least controller identifier. Targets that serve one subsystem together need ranges of their own."),
           key("cntlid_max", &Subsystem::cntlid_max, Integer{1, 65519}, "Greatest controller identifier."),
@@ -190,6 +220,7 @@ const Table<Config>& config_table() {
               "How long SIGTERM waits for commands in flight, in milliseconds."),
           key("reactors", &Config::reactors, ObjectOf{reactors_table()}, reactors_table().doc),
           key("rdma", &Config::rdma, ObjectOf{rdma_table()}, rdma_table().doc),
+          key("discovery", &Config::discovery, ObjectOf{discovery_table()}, discovery_table().doc),
           required(key("ports", &Config::ports, ListOf<ObjectOf<Port>>{{port_table()}, {0, 256}},
                        "Addresses to listen on.")),
           required(key("subsystems", &Config::subsystems, ListOf<ObjectOf<Subsystem>>{{subsystem_table()}, {0, 1024}},

@@ -2,6 +2,7 @@
 
 #include <spdlog/spdlog.h>
 
+#include <boost/asio/ip/host_name.hpp>
 #include <csignal>
 #include <cstdlib>
 #include <nlohmann/json.hpp>
@@ -10,6 +11,7 @@
 #include "target/daemon/ana.h"
 #include "target/daemon/log.h"
 #include "target/daemon/stats.h"
+#include "target/nvme/fabrics.h"
 
 namespace nvmf::daemon {
 namespace {
@@ -26,6 +28,7 @@ core::TargetOptions target_options(const config::Config& config) {
   options.max_queue_depth = config.rdma.max_queue_depth;
   options.max_io_queues = config.rdma.max_io_queues;
   options.in_capsule_bytes = config.rdma.in_capsule_data_bytes;
+  options.discovery_nqn = config.discovery.nqn.value_or("");
   return options;
 }
 
@@ -52,6 +55,16 @@ core::Port port_of(const config::Port& wanted) {
   port.service = wanted.service;
   port.ipv6 = wanted.family == config::AddressFamily::ipv6;
   return port;
+}
+
+core::Referral referral_of(const config::Referral& wanted) {
+  core::Referral referral;
+  referral.port.id = wanted.port_id;
+  referral.port.address = wanted.address;
+  referral.port.service = wanted.service;
+  referral.port.ipv6 = wanted.family == config::AddressFamily::ipv6;
+  referral.nqn = nvme::kDiscoveryNqn;
+  return referral;
 }
 
 template <class DataThreads>
@@ -96,6 +109,7 @@ Daemon::Daemon(const config::Config& config)
   target_.on_event = &log;
   target_.on_earlier_deadline = [this](core::Target::Clock::time_point deadline) { await_deadline(deadline); };
   for (const config::Port& wanted : config_.ports) target_.add_port(port_of(wanted));
+  for (const config::Referral& wanted : config_.discovery.referrals) target_.add_referral(referral_of(wanted));
   storage_.emplace(config_, target_, engines_of(data_threads_), transport_.rnics(), peer_memories_);
 }
 
@@ -105,6 +119,9 @@ int Daemon::run() {
   await_signals();
   for (const auto& thread : data_threads_) thread->reactor.start();
   for (const core::Port& port : target_.ports()) listen(port, Attempt::First);
+  if (config_.discovery.mdns)
+    mdns_.emplace(io_, mdns_services(target_.ports(), config_.discovery.nqn.value_or(nvme::kDiscoveryNqn),
+                                     boost::asio::ip::host_name()));
   if (config_.stats_socket)
     stats_ = std::make_unique<StatsServer>(
         io_, *config_.stats_socket,
@@ -162,6 +179,7 @@ void Daemon::shut_down() {
   spdlog::info("shutting down: seeing {} queues out, at most {} ms; a second signal exits at once",
                transport_.connections(), config_.shutdown_timeout_ms);
   listen_timer_.cancel();
+  mdns_.reset();
   shutdown_timer_.expires_after(milliseconds(config_.shutdown_timeout_ms));
   shutdown_timer_.async_wait([this](const boost::system::error_code& error) {
     if (!error) give_up();

@@ -14,6 +14,7 @@
 #include "target/core/mailbox.h"
 #include "target/core/reactor.h"
 #include "target/core/target.h"
+#include "target/daemon/mdns.h"
 #include "target/daemon/peer_memory.h"
 #include "target/daemon/stats_server.h"
 #include "target/daemon/storage.h"
@@ -61,6 +62,7 @@ class Daemon {
   boost::asio::steady_timer shutdown_timer_;
   std::vector<core::Port> unheard_ports_;  // whose address could not be bound yet
   std::unique_ptr<StatsServer> stats_;
+  std::optional<MdnsAnnouncer> mdns_;
   bool shutting_down_ = false;
 };
 

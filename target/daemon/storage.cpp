@@ -97,6 +97,7 @@ Storage::Storage(const config::Config& config, core::Target& target, Engines eng
     options.allowed_hosts = wanted.allowed_hosts;
     options.cntlid_min = wanted.cntlid_min;
     options.cntlid_max = wanted.cntlid_max;
+    if (wanted.max_controllers_per_host) options.max_controllers_per_host = *wanted.max_controllers_per_host;
     if (wanted.max_controllers) options.max_controllers = *wanted.max_controllers;
     core::Subsystem& subsystem = target.add_subsystem(std::move(options));
     for (const config::AnaGroup& ana : wanted.ana)
