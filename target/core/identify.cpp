@@ -79,11 +79,16 @@ void fill_common(const Request& request, nvme_id_ctrl& id) {
   id.msdbd = limits::kMaxSglDescriptors;
 }
 
+// A target that leaves identifiers of controllers to others is not the subsystem's only one.
+bool has_more_ports(const SubsystemOptions& options) {
+  return options.ports.size() > 1 || options.cntlid_min > 1 || options.cntlid_max < limits::kMaxCntlid;
+}
+
 void fill_io_controller(const Request& request, nvme_id_ctrl& id) {
   const Subsystem& subsystem = subsystem_of(request);
   id.cntrltype = NVME_CTRL_CNTRLTYPE_IO;
   id.cmic = NVME_CTRL_CMIC_MULTI_CTRL | NVME_CTRL_CMIC_MULTI_ANA_REPORTING;
-  if (subsystem.options().ports.size() > 1) id.cmic |= NVME_CTRL_CMIC_MULTI_PORT;
+  if (has_more_ports(subsystem.options())) id.cmic |= NVME_CTRL_CMIC_MULTI_PORT;
   id.oaes = NVME_CTRL_OAES_NA | NVME_CTRL_OAES_ANA;
   id.acl = 3;
   id.frmw = NVME_CTRL_FRMW_1ST_RO | 1 << 1;  // one slot, read only

@@ -17,7 +17,11 @@ TEST_CASE("two targets serve one subsystem: each hands out identifiers of its ow
                                                         .cntlid_min = 100,
                                                         .cntlid_max = 101});
   Host first(world), second(world), third(world);
-  CHECK(first.connect(shared.nqn()).result == 100);
+  first.bring_up(0, shared.nqn());
+  CHECK(first.controller().cntlid() == 100);
+  const auto id = first.identify(NVME_IDENTIFY_CNS_CTRL).as<nvme_id_ctrl>();
+  CHECK(id.cntlid == 100);
+  CHECK((id.cmic & NVME_CTRL_CMIC_MULTI_PORT) != 0);
   CHECK(second.connect(shared.nqn()).result == 101);
   CHECK(third.connect(shared.nqn()).status == specific(NVME_SC_CONNECT_CTRL_BUSY));
   first.admin.close();
