@@ -4,8 +4,10 @@
 #include "target/core/subsystem.h"
 
 namespace nvmf::core {
+namespace {
 
-Denials ana_denials(AnaState state) {
+// What keeps hosts from a namespace that is in this state on their port; 0 when nothing does.
+Denials denials_of(AnaState state) {
   switch (state) {
     case AnaState::Optimized:
     case AnaState::NonOptimized:
@@ -19,6 +21,8 @@ Denials ana_denials(AnaState state) {
   }
   return 0;
 }
+
+}  // namespace
 
 uint64_t AnaStates::log_change_count(uint16_t port_id) const {
   const auto port = ports_.find(port_id);
@@ -51,7 +55,7 @@ AnaState ana_state(const Controller& controller, const NamespaceOptions& ns) {
 
 // What is denied anew comes first: from one forbidden state to another there is no moment of leave.
 void apply_ana_state(Controller& controller, const NamespaceOptions& ns) {
-  const Denials denied = ana_denials(ana_state(controller, ns));
+  const Denials denied = denials_of(ana_state(controller, ns));
   controller.deny(ns.nsid, denied);
   controller.permit(ns.nsid, static_cast<Denials>(kAnaDenials & ~denied));
 }

@@ -23,9 +23,6 @@ enum class AnaState : uint8_t {
 
 inline constexpr Denials kAnaDenials = kAnaInaccessible | kAnaPersistentLoss | kAnaTransition;
 
-// What keeps hosts from a namespace that is in this state on their port; 0 when nothing does.
-Denials ana_denials(AnaState state);
-
 // The groups of one subsystem, as the ANA log page of a controller on each port shows them: section 5.16.1.10.
 class AnaStates {
  public:
