@@ -116,6 +116,20 @@ using Uuid = std::array<uint8_t, 16>;
 using Nguid = std::array<uint8_t, 16>;
 using Eui64 = std::array<uint8_t, 8>;
 
+// How good a way a port is to the namespaces of an ANA group (Asymmetric Namespace Access).
+enum class AnaState : uint8_t { optimized, non_optimized, inaccessible, persistent_loss, change };
+
+// The state of one ANA group of a subsystem on one port.
+struct AnaGroup {
+  Position position;
+  // 1..128, always given.
+  uint32_t group = 0;
+  // Id of one of the subsystem's ports, always given. No two have the same group and port.
+  uint16_t port = 0;
+  // Always given.
+  AnaState state = AnaState::optimized;
+};
+
 // One namespace of a subsystem. No two namespaces of a file share a device, a file or an identifier.
 struct Namespace {
   Position position;
@@ -140,6 +154,8 @@ struct Namespace {
   std::optional<std::string> p2p_provider;
   // Commands of fewer bytes than this use DRAM: 0..2,097,152, default 0; above 0 only with P2pMode::prefer.
   uint32_t p2p_min_bytes = 0;
+  // The ANA group it belongs to, 1..128, default 1.
+  uint32_t ana_group = 1;
 };
 
 // One NVM subsystem. No two have the same NQN.
@@ -159,8 +175,38 @@ struct Subsystem {
   std::vector<std::string> allowed_hosts;
   // Controllers at a time, 1..65519 (NVMe allows identifiers up to FFEFh); default: no limit but that.
   std::optional<uint16_t> max_controllers;
+  // The same of one host, 1..65519; default: no limit but that.
+  std::optional<uint16_t> max_controllers_per_host;
+  // The identifiers (CNTLID) that its controllers get: 1..65519, the least first, default all. Targets that serve one
+  // subsystem together must not share any.
+  uint16_t cntlid_min = 1;
+  uint16_t cntlid_max = 65519;
+  // ANA groups that are not optimized on every port; default none.
+  std::vector<AnaGroup> ana;
   // At most 1024, in the order of the file.
   std::vector<Namespace> namespaces;
+};
+
+// Another discovery service, which hosts are told of. No two have the same address and service.
+struct Referral {
+  Position position;
+  // As Port::address, of another machine's interface. Always given.
+  std::string address;
+  AddressFamily family = AddressFamily::ipv4;
+  // RDMA-CM port there, 1..65535, default 4420.
+  uint16_t service = 4420;
+  // Port identifier (PORTID) there, 0..65535, default 0.
+  uint16_t port_id = 0;
+};
+
+// The discovery service.
+struct Discovery {
+  Position position;
+  // Its own NQN (nqn.h), not a subsystem's. Default: none, only the well-known one.
+  std::optional<std::string> nqn;
+  // Whether it is announced by multicast DNS, default false.
+  bool mdns = false;
+  std::vector<Referral> referrals;
 };
 
 // A whole file.
@@ -178,6 +224,7 @@ struct Config {
   uint32_t shutdown_timeout_ms = 5000;
   Reactors reactors;
   Rdma rdma;
+  Discovery discovery;
   std::vector<Port> ports;
   std::vector<Subsystem> subsystems;
 };

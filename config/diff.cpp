@@ -30,12 +30,36 @@ const Port* find_same_port(const Config& config, const Port& wanted) {
 auto identity(const Namespace& space) { return std::tie(space.backend, space.uuid, space.nguid, space.eui64); }
 
 auto policies(const Namespace& space) {
-  return std::tie(space.visible_to, space.read_only, space.p2p, space.p2p_when_dry, space.p2p_provider,
+  return std::tie(space.ana_group, space.visible_to, space.read_only, space.p2p, space.p2p_when_dry, space.p2p_provider,
                   space.p2p_min_bytes);
 }
 
-auto changeable(const Subsystem& subsystem) {
-  return std::tie(subsystem.ports, subsystem.allow_any_host, subsystem.allowed_hosts, subsystem.max_controllers);
+bool same_ana(const Subsystem& a, const Subsystem& b) {
+  return std::equal(a.ana.begin(), a.ana.end(), b.ana.begin(), b.ana.end(), [](const AnaGroup& x, const AnaGroup& y) {
+    return x.group == y.group && x.port == y.port && x.state == y.state;
+  });
+}
+
+// The keys of a subsystem that differ and may change while it is served.
+std::string changed_keys(const Subsystem& before, const Subsystem& after) {
+  std::string keys;
+  const auto name = [&](bool same, const char* key) {
+    if (!same) keys += (keys.empty() ? "" : ", ") + std::string(key);
+  };
+  name(before.allow_any_host == after.allow_any_host && before.allowed_hosts == after.allowed_hosts, "allowed hosts");
+  name(before.ports == after.ports, "ports");
+  name(before.max_controllers == after.max_controllers, "max_controllers");
+  name(before.max_controllers_per_host == after.max_controllers_per_host, "max_controllers_per_host");
+  name(same_ana(before, after), "ana");
+  return keys;
+}
+
+bool same_discovery(const Discovery& a, const Discovery& b) {
+  return a.nqn == b.nqn && a.mdns == b.mdns &&
+         std::equal(a.referrals.begin(), a.referrals.end(), b.referrals.begin(), b.referrals.end(),
+                    [](const Referral& x, const Referral& y) {
+                      return x.address == y.address && x.service == y.service && x.port_id == y.port_id;
+                    });
 }
 
 void compare_fixed(const Config& running, const Config& wanted, Difference& difference) {
@@ -49,10 +73,14 @@ void compare_fixed(const Config& running, const Config& wanted, Difference& diff
   };
   fixed(running.stats_socket == wanted.stats_socket, "stats_socket");
   fixed(running.state_dir == wanted.state_dir, "state_dir");
+  fixed(same_discovery(running.discovery, wanted.discovery), "discovery");
   fixed(reactors(running.reactors) == reactors(wanted.reactors), "reactors");
   fixed(rdma(running.rdma) == rdma(wanted.rdma), "rdma");
   for (const Subsystem& after : wanted.subsystems) {
     const Subsystem* before = find_subsystem(running, after.nqn);
+    if (before && (before->cntlid_min != after.cntlid_min || before->cntlid_max != after.cntlid_max))
+      difference.needs_restart.push_back("\"cntlid_min\" and \"cntlid_max\" of subsystem " + after.nqn +
+                                         " take effect with a restart only");
     if (before && (before->serial != after.serial || before->model != after.model))
       difference.needs_restart.push_back(
           "\"serial\" and \"model\" of subsystem " + after.nqn +
@@ -89,7 +117,7 @@ void compare_subsystems(const Config& running, const Config& wanted, Difference&
     const Subsystem* after = find_subsystem(wanted, before.nqn);
     if (!after) difference.subsystems_removed.push_back(&before);
     compare_namespaces(&before, after, difference);
-    if (after && changeable(before) != changeable(*after)) difference.subsystems_changed.push_back({&before, after});
+    if (after && !changed_keys(before, *after).empty()) difference.subsystems_changed.push_back({&before, after});
   }
   for (const Subsystem& after : wanted.subsystems) {
     if (find_subsystem(running, after.nqn)) continue;
@@ -108,16 +136,7 @@ std::string text_of(const Difference::NamespaceChange& change) {
 }
 
 std::string text_of(const Difference::SubsystemChange& change) {
-  std::string what;
-  const auto name = [&](bool changed, const char* key) {
-    if (changed) what += (what.empty() ? "" : ", ") + std::string(key);
-  };
-  const Subsystem& before = *change.before;
-  const Subsystem& after = *change.after;
-  name(before.allow_any_host != after.allow_any_host || before.allowed_hosts != after.allowed_hosts, "allowed hosts");
-  name(before.ports != after.ports, "ports");
-  name(before.max_controllers != after.max_controllers, "max_controllers");
-  return "subsystem " + after.nqn + ": " + what;
+  return "subsystem " + change.after->nqn + ": " + changed_keys(*change.before, *change.after);
 }
 
 }  // namespace

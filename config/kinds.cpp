@@ -241,8 +241,7 @@ bool Address::read(const Value& value, std::string& out, Reader& reader) const {
   if (text == nullptr) return false;
   const std::string_view fault = check_address(*text, out);
   if (fault.empty()) return true;
-  reader.error(value.position, quote(*text) + std::string(fault),
-               "write the address of an RDMA interface of this machine, such as 10.0.0.1 or fd00::1");
+  reader.error(value.position, quote(*text) + std::string(fault), std::string(wanted));
   out.clear();
   return false;
 }

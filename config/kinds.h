@@ -110,8 +110,14 @@ struct Nqn {
   Json schema() const;
 };
 
+inline constexpr std::string_view kOurAddress =
+    "write the address of an RDMA interface of this machine, such as 10.0.0.1 or fd00::1";
+inline constexpr std::string_view kTheirAddress = "write the address of the other machine, such as 10.0.0.1 or fd00::1";
+
 // An IPv4 or IPv6 literal that can be listened on; read in the spelling of inet_ntop(3).
 struct Address {
+  std::string_view wanted = kOurAddress;  // for the remedy
+
   bool read(const Value& value, std::string& out, Reader& reader) const;
   Json schema() const { return {{"type", "string"}, {"minLength", 1}}; }
 };

@@ -23,6 +23,12 @@ inline constexpr Names<P2pMode, 3> kP2pModeNames = {
 
 inline constexpr Names<P2pWhenDry, 2> kP2pWhenDryNames = {{{"wait", P2pWhenDry::wait}, {"spill", P2pWhenDry::spill}}};
 
+inline constexpr Names<AnaState, 5> kAnaStateNames = {{{"optimized", AnaState::optimized},
+                                                       {"non-optimized", AnaState::non_optimized},
+                                                       {"inaccessible", AnaState::inaccessible},
+                                                       {"persistent-loss", AnaState::persistent_loss},
+                                                       {"change", AnaState::change}}};
+
 // The word for `value`; empty if it is no enumerator.
 template <class Enum, size_t N>
 constexpr std::string_view name_of(const Names<Enum, N>& names, Enum value) {
@@ -34,6 +40,7 @@ constexpr std::string_view name_of(const Names<Enum, N>& names, Enum value) {
 
 constexpr std::string_view to_string(LogLevel value) { return name_of(kLogLevelNames, value); }
 constexpr std::string_view to_string(P2pMode value) { return name_of(kP2pModeNames, value); }
+constexpr std::string_view to_string(AnaState value) { return name_of(kAnaStateNames, value); }
 constexpr std::string_view to_string(P2pWhenDry value) { return name_of(kP2pWhenDryNames, value); }
 
 }  // namespace nvmf::config

@@ -81,6 +81,44 @@ void check_serial(const Value& object, Subsystem& subsystem, Reader& reader) {
   reader.unique_at(object, key, "serial number", subsystem.serial + '\n' + subsystem.model, Severity::warning);
 }
 
+void check_cntlids(const Value& object, const Subsystem& subsystem, Reader& reader) {
+  if (subsystem.cntlid_min > subsystem.cntlid_max) {
+    const std::string_view key = object.find("cntlid_min") != nullptr ? "cntlid_min" : "cntlid_max";
+    return reader.error_at(object, key, "\"cntlid_min\" is above \"cntlid_max\"", "write the lower one first");
+  }
+  const unsigned identifiers = subsystem.cntlid_max - subsystem.cntlid_min + 1U;
+  if (subsystem.max_controllers.value_or(0) <= identifiers) return;
+  reader.warning_at(object, "max_controllers", "there are only " + std::to_string(identifiers) + " identifiers",
+                    "widen \"cntlid_min\" to \"cntlid_max\"");
+}
+
+// States of groups on ports that the subsystem is not on.
+void check_ana_ports(const Value& object, const Subsystem& subsystem, Reader& reader) {
+  const bool knows_ports = !subsystem.ports.empty() && std::ranges::count(subsystem.ports, 0) == 0;
+  if (!knows_ports) return;
+  const auto in_list = reader.into("ana");
+  for (size_t i = 0; i < subsystem.ana.size(); ++i) {
+    const uint16_t port = subsystem.ana[i].port;
+    if (port == 0 || std::ranges::find(subsystem.ports, port) != subsystem.ports.end()) continue;
+    const auto in_element = reader.into(i);
+    reader.error_at(elements(object, "ana")[i], "port", "the subsystem is not on port " + std::to_string(port),
+                    "name one of its ports");
+  }
+}
+
+// No two elements of "ana" are about the same group and port.
+void check_ana_groups(const Value& object, const Subsystem& subsystem, Reader& reader) {
+  const std::string scope = reader.path() + ' ';
+  const auto in_list = reader.into("ana");
+  for (size_t i = 0; i < subsystem.ana.size(); ++i) {
+    const AnaGroup& ana = subsystem.ana[i];
+    const auto in_element = reader.into(i);
+    if (ana.group == 0 || ana.port == 0) continue;
+    reader.unique_at(elements(object, "ana")[i], "group", "ANA group and port",
+                     scope + std::to_string(ana.group) + ' ' + std::to_string(ana.port), Severity::error);
+  }
+}
+
 // Whether a port has an id that could not be read, so that no reference can be called wrong.
 bool knows_all_ids(const std::vector<Port>& ports) {
   return std::ranges::none_of(ports, [](const Port& port) { return port.id == 0; });
@@ -113,9 +151,15 @@ void resolve_ports(const Value& object, Config& config, Reader& reader) {
     const Value& value = elements(object, "subsystems")[i];
     const auto in_element = reader.into(i);
     if (knows_all_ids(config.ports)) check_port_references(value, subsystem, config, reader);
-    if (value.find("ports") != nullptr) continue;
-    for (const Port& port : config.ports) subsystem.ports.push_back(port.id);
+    if (value.find("ports") == nullptr) {
+      for (const Port& port : config.ports) subsystem.ports.push_back(port.id);
+    }
+    if (knows_all_ids(config.ports)) check_ana_ports(value, subsystem, reader);
   }
+}
+
+AddressFamily family_of(const std::string& address) {
+  return address.find(':') != std::string::npos ? AddressFamily::ipv6 : AddressFamily::ipv4;
 }
 
 void warn_if_empty(const Value& object, std::string_view key, const std::string& consequence, Reader& reader) {
@@ -140,8 +184,19 @@ void check_reactors(const Value& object, Reactors& reactors, Reader& reader) {
 void check_port(const Value& object, Port& port, Reader& reader) {
   if (port.id != 0) reader.unique_at(object, "id", "port id", std::to_string(port.id));
   if (port.address.empty()) return;
-  port.family = port.address.find(':') != std::string::npos ? AddressFamily::ipv6 : AddressFamily::ipv4;
+  port.family = family_of(port.address);
   reader.unique_at(object, "address", "address and service", port.address + ' ' + std::to_string(port.service));
+}
+
+void check_referral(const Value& object, Referral& referral, Reader& reader) {
+  if (referral.address.empty()) return;
+  referral.family = family_of(referral.address);
+  reader.unique_at(object, "address", "address and service of a referral",
+                   referral.address + ' ' + std::to_string(referral.service));
+}
+
+void check_discovery(const Value& object, Discovery& discovery, Reader& reader) {
+  if (discovery.nqn) reader.unique_at(object, "nqn", "NQN", *discovery.nqn);
 }
 
 void check_subsystem(const Value& object, Subsystem& subsystem, Reader& reader) {
@@ -150,6 +205,8 @@ void check_subsystem(const Value& object, Subsystem& subsystem, Reader& reader) 
   check_hosts(object, subsystem, reader);
   check_nsids(object, subsystem, reader);
   assign_nsids(subsystem.namespaces);
+  check_cntlids(object, subsystem, reader);
+  check_ana_groups(object, subsystem, reader);
   warn_if_empty(object, "ports", "no host can reach this subsystem", reader);
   warn_if_empty(object, "namespaces", "hosts find nothing in this subsystem", reader);
   if (object.find("namespaces") == nullptr) {

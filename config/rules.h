@@ -16,6 +16,8 @@ bool misspells_one_of(std::span<const std::string_view> keys, const Value& objec
 
 void check_reactors(const Value& object, Reactors& reactors, Reader& reader);
 void check_port(const Value& object, Port& port, Reader& reader);
+void check_referral(const Value& object, Referral& referral, Reader& reader);
+void check_discovery(const Value& object, Discovery& discovery, Reader& reader);
 void check_namespace(const Value& object, Namespace& ns, Reader& reader);
 void check_subsystem(const Value& object, Subsystem& subsystem, Reader& reader);
 void check_config(const Value& object, Config& config, Reader& reader);

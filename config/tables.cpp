@@ -71,6 +71,34 @@ const Table<Port>& port_table() {
   return table;
 }
 
+const Table<Referral>& referral_table() {
+  static const Table<Referral> table = {
+      "a referral",
+      "Another discovery service, which hosts are told of.",
+      {
+          required(key("address", &Referral::address, Address{kTheirAddress}, "Its IPv4 or IPv6 address.")),
+          key("service", &Referral::service, Integer{1, 65535}, "Its RDMA-CM port number."),
+          key("port_id", &Referral::port_id, Integer{0, 65535}, "Identifier of that port there."),
+      },
+      check_referral};
+  return table;
+}
+
+const Table<Discovery>& discovery_table() {
+  static const Table<Discovery> table = {
+      "discovery settings",
+      "The discovery service, which tells hosts what they may connect to.",
+      {
+          key("nqn", &Discovery::nqn, Nqn{}, "An NQN of its own, which it has besides the well-known one."),
+          key("mdns", &Discovery::mdns, Boolean{},
+              "Whether it is announced by multicast DNS (_nvme-disc._tcp), which needs the Avahi daemon."),
+          key("referrals", &Discovery::referrals, ListOf<ObjectOf<Referral>>{{referral_table()}, {0, 256}},
+              "Other discovery services."),
+      },
+      check_discovery};
+  return table;
+}
+
 // What the schema can say of check_namespace().
 Json namespace_conditions() {
   return Json::parse(R"({
@@ -123,9 +151,25 @@ const Table<Namespace>& namespace_table() {
               "PCI address of the SSD whose CMB serves. Default: the namespace's own SSD."),
           key("p2p_min_bytes", &Namespace::p2p_min_bytes, Integer{0, 2U << 20U},
               "Commands of fewer bytes use DRAM. Only with p2p \"prefer\"."),
+          key("ana_group", &Namespace::ana_group, Integer{1, 128},
+              "ANA group (Asymmetric Namespace Access): namespaces whose ways have the same state."),
       },
       check_namespace,
       namespace_conditions()};
+  return table;
+}
+
+const Table<AnaGroup>& ana_table() {
+  static const Table<AnaGroup> table = {
+      "an ANA state",
+      "How good a way one port is to the namespaces of one ANA group (Asymmetric Namespace Access).",
+      {
+          required(key("group", &AnaGroup::group, Integer{1, 128}, "The \"ana_group\" of the namespaces.")),
+          required(key("port", &AnaGroup::port, Integer{1, 65535}, "Id of a port of the subsystem.")),
+          required(key("state", &AnaGroup::state, Word{kAnaStateNames},
+                       "What hosts are told; they use optimized ways first, then non-optimized ones, and no others.")),
+      },
+      nullptr};
   return table;
 }
 
@@ -145,6 +189,13 @@ const Table<Subsystem>& subsystem_table() {
               "NQNs of the hosts that may connect."),
           key("max_controllers", &Subsystem::max_controllers, Integer{1, 65519},
               "Controllers (one for each connected host and path) at a time. Default: no limit of its own."),
+          key("max_controllers_per_host", &Subsystem::max_controllers_per_host, Integer{1, 65519},
+              "Controllers of one host (one for each of its paths) at a time. Default: no limit of its own."),
+          key("cntlid_min", &Subsystem::cntlid_min, Integer{1, 65519},
+              "Least controller identifier. Targets that serve one subsystem together need ranges of their own."),
+          key("cntlid_max", &Subsystem::cntlid_max, Integer{1, 65519}, "Greatest controller identifier."),
+          key("ana", &Subsystem::ana, ListOf<ObjectOf<AnaGroup>>{{ana_table()}, {0, 4096}},
+              "States of ANA groups on ports. Default: optimized on all."),
           key("namespaces", &Subsystem::namespaces, ListOf<ObjectOf<Namespace>>{{namespace_table()}, {0, 1024}},
               "The namespaces."),
       },
@@ -174,6 +225,7 @@ const Table<Config>& config_table() {
               "How long SIGTERM waits for commands in flight, in milliseconds."),
           key("reactors", &Config::reactors, ObjectOf{reactors_table()}, reactors_table().doc),
           key("rdma", &Config::rdma, ObjectOf{rdma_table()}, rdma_table().doc),
+          key("discovery", &Config::discovery, ObjectOf{discovery_table()}, discovery_table().doc),
           required(key("ports", &Config::ports, ListOf<ObjectOf<Port>>{{port_table()}, {0, 256}},
                        "Addresses to listen on.")),
           required(key("subsystems", &Config::subsystems, ListOf<ObjectOf<Subsystem>>{{subsystem_table()}, {0, 1024}},

@@ -11,7 +11,12 @@ namespace nvmf::core {
 
 struct Request;
 
-enum class AsyncEvent : uint8_t { NamespaceAttributeChanged, DiscoveryLogChanged, ReservationLogPageAvailable };
+enum class AsyncEvent : uint8_t {
+  NamespaceAttributeChanged,
+  AnaChanged,
+  DiscoveryLogChanged,
+  ReservationLogPageAvailable,
+};
 
 class AsyncEvents {
  public:

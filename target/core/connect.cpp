@@ -80,7 +80,7 @@ class ConnectAttempt {
     }
     controller_ = subsystem_->create_controller(host_, queue_, connect_command(request_).kato_ms);
     if (controller_ == nullptr) {
-      reason_ = "subsystem " + subsystem_->nqn() + " has all the controllers it may have";
+      reason_ = "subsystem " + subsystem_->nqn() + " has all the controllers that it, or this host on it, may have";
       return command_specific(NVME_SC_CONNECT_CTRL_BUSY);
     }
     return kSuccess;

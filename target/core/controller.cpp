@@ -12,7 +12,7 @@ namespace {
 constexpr uint32_t kIoEvents = NVME_FEATURE_AENCFG_SMART_CRIT_SPARE | NVME_FEATURE_AENCFG_SMART_CRIT_TEMPERATURE |
                                NVME_FEATURE_AENCFG_SMART_CRIT_DEGRADED | NVME_FEATURE_AENCFG_SMART_CRIT_READ_ONLY |
                                NVME_FEATURE_AENCFG_SMART_CRIT_VOLATILE_BACKUP |
-                               NVME_FEATURE_AENCFG_NOTICE_NAMESPACE_ATTRIBUTES;
+                               NVME_FEATURE_AENCFG_NOTICE_NAMESPACE_ATTRIBUTES | NVME_FEATURE_AENCFG_NOTICE_ANA_CHANGE;
 constexpr uint32_t kDiscoveryEvents = static_cast<uint32_t>(NVME_FEATURE_AENCFG_NOTICE_DISCOVERY_CHANGE);
 
 uint32_t events_of(ControllerTypes type) { return type == kIoController ? kIoEvents : kDiscoveryEvents; }
@@ -124,6 +124,16 @@ void Controller::change_denials(uint32_t nsid, Denials denials, bool on) {
   denied = static_cast<Denials>(on ? denied | denials : denied & ~denials);
   for (Queue* queue : io_queues_)
     if (queue != nullptr) queue->denied[nsid - 1].store(denied, std::memory_order_relaxed);
+}
+
+void Controller::ana_changed(uint32_t group) {
+  bool concerned = false;
+  for (const NamespaceOptions& ns : subsystem_.namespaces()) {
+    if (ns.ana_group != group) continue;
+    apply_ana_state(*this, ns);
+    concerned = true;
+  }
+  if (concerned) events_.post(AsyncEvent::AnaChanged);
 }
 
 void Controller::namespace_changed(uint32_t nsid) {

@@ -80,6 +80,9 @@ class Controller {
   void permit(uint32_t nsid, Denials denials) { change_denials(nsid, denials, false); }
   Denials denials(uint32_t nsid) const { return denied_[nsid - 1]; }
 
+  // The state of an ANA group on this controller's port has changed: what the host may do, and the event.
+  void ana_changed(uint32_t group);
+
   // A namespace appeared, changed or went: the event, and the Changed Namespace List.
   void namespace_changed(uint32_t nsid);
   std::vector<uint32_t>& changed_namespaces() { return changed_namespaces_; }

@@ -184,13 +184,25 @@ Status parse_get_host_identifier(Request& request) {
 
 void execute_set_features(Request& request) { finish(request, find_feature(request)->set(request)); }
 
+// What belongs to a namespace cannot be reached where the namespace cannot: section 8.1.3.
+Status check_access(const Request& request, const Feature& feature) {
+  const uint32_t nsid = request.sqe->nsid;
+  if (!feature.namespace_specific ||
+      controller_of(request).subsystem().find_namespace(nsid, controller_of(request)) == nullptr) {
+    return kSuccess;
+  }
+  const auto denied = static_cast<Denials>(controller_of(request).denials(nsid) & kAnaDenials);
+  return denied == 0 ? kSuccess : denial_status(denied);
+}
+
 // Whether `nsid` may stand in a Set Features of this feature.
 Status check_scope(Request& request, const Feature& feature) {
   const uint32_t nsid = request.sqe->nsid;
   if (nsid == 0 || nsid == NVME_NSID_ALL) return kSuccess;
-  if (controller_of(request).subsystem().find_namespace(nsid, controller_of(request)) == nullptr)
+  if (controller_of(request).subsystem().find_namespace(nsid, controller_of(request)) == nullptr) {
     return invalid_namespace(request);
-  if (feature.namespace_specific) return kSuccess;
+  }
+  if (feature.namespace_specific) return check_access(request, feature);
   return command_specific(NVME_SC_FEATURE_NOT_PER_NS).do_not_retry();
 }
 
@@ -209,6 +221,9 @@ Status parse_get_features(Request& request) {
   }
   if (is_reservation_feature(feature->fid) && sel != NVME_GET_FEATURES_SEL_SUPPORTED) {
     if (const Status status = check_reservation_scope(request); !status.ok()) return status;
+  }
+  if (sel == NVME_GET_FEATURES_SEL_CURRENT) {
+    if (const Status status = check_access(request, *feature); !status.ok()) return status;
   }
   return ready_to_execute(request, execute_get_features);
 }

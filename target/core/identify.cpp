@@ -25,6 +25,12 @@ constexpr uint32_t kSglDataBlocks = 1;      // SGLS bits 1:0: without alignment
 constexpr uint8_t kSubmissionSizes = 0x66;  // SQES: 64 bytes, required and maximum
 constexpr uint8_t kCompletionSizes = 0x44;  // CQES: 16 bytes
 
+constexpr uint8_t kAnaTransitionSeconds = 10;  // ANATT
+// Every state is reported; a namespace stays in its group.
+constexpr uint8_t kAnaCapabilities = NVME_CTRL_ANACAP_OPT | NVME_CTRL_ANACAP_NON_OPT | NVME_CTRL_ANACAP_INACCESSIBLE |
+                                     NVME_CTRL_ANACAP_PERSISTENT_LOSS | NVME_CTRL_ANACAP_CHANGE |
+                                     NVME_CTRL_ANACAP_GRPID_NO_CHG;
+
 Controller& controller_of(const Request& request) { return *request.queue->controller; }
 Subsystem& subsystem_of(const Request& request) { return controller_of(request).subsystem(); }
 const TargetOptions& options_of(const Request& request) { return request.queue->target->options(); }
@@ -78,15 +84,24 @@ void fill_common(const Request& request, nvme_id_ctrl& id) {
   id.msdbd = limits::kMaxSglDescriptors;
 }
 
+// A target that leaves identifiers of controllers to others is not the subsystem's only one.
+bool has_more_ports(const SubsystemOptions& options) {
+  return options.ports.size() > 1 || options.cntlid_min > 1 || options.cntlid_max < limits::kMaxCntlid;
+}
+
 void fill_io_controller(const Request& request, nvme_id_ctrl& id) {
   const Subsystem& subsystem = subsystem_of(request);
   id.cntrltype = NVME_CTRL_CNTRLTYPE_IO;
-  id.cmic = NVME_CTRL_CMIC_MULTI_CTRL;
-  if (subsystem.options().ports.size() > 1) id.cmic |= NVME_CTRL_CMIC_MULTI_PORT;
-  id.oaes = NVME_CTRL_OAES_NA;
+  id.cmic = NVME_CTRL_CMIC_MULTI_CTRL | NVME_CTRL_CMIC_MULTI_ANA_REPORTING;
+  if (has_more_ports(subsystem.options())) id.cmic |= NVME_CTRL_CMIC_MULTI_PORT;
+  id.oaes = NVME_CTRL_OAES_NA | NVME_CTRL_OAES_ANA;
   id.acl = 3;
   id.frmw = NVME_CTRL_FRMW_1ST_RO | 1 << 1;  // one slot, read only
   id.lpa = NVME_CTRL_LPA_CMD_EFFECTS | NVME_CTRL_LPA_EXTENDED | NVME_CTRL_LPA_LI0_LI5_LI12_LI13;
+  id.anatt = kAnaTransitionSeconds;
+  id.anacap = kAnaCapabilities;
+  id.anagrpmax = limits::kMaxAnaGroups;
+  id.nanagrpid = limits::kMaxAnaGroups;
   id.sqes = kSubmissionSizes;
   id.cqes = kCompletionSizes;
   id.nn = limits::kMaxNamespaces;
@@ -122,14 +137,22 @@ uint8_t reservation_capabilities(const Subsystem& subsystem) {
   return kTypes | NVME_NS_RESCAP_IEK_13 | (subsystem.reservations().can_persist() ? NVME_NS_RESCAP_PTPL : 0);
 }
 
+// NUSE is not known over a way that is lost: section 8.1.3.
+bool knows_utilization(const Request& request, const NamespaceOptions& ns) {
+  const AnaState state = ana_state(controller_of(request), ns);
+  return state != AnaState::Inaccessible && state != AnaState::PersistentLoss;
+}
+
 // CNS 00h and 11h. An inactive NSID gets zeroes.
 void execute_namespace(Request& request) {
   nvme_id_ns id{};
   if (const NamespaceOptions* ns = find_namespace(request)) {
-    id.nsze = id.ncap = id.nuse = ns->block_count;
+    id.nsze = id.ncap = ns->block_count;
+    if (knows_utilization(request, *ns)) id.nuse = ns->block_count;
     id.nmic = kShared;
     id.nsattr = ns->write_protected ? kWriteProtectedNow : 0;
     id.rescap = reservation_capabilities(subsystem_of(request));
+    id.anagrpid = ns->ana_group;
     id.noiob = static_cast<uint16_t>(std::min<uint32_t>(ns->optimal_io_boundary_blocks, UINT16_MAX));
     id.lbaf[0].ds = ns->lba_shift;
     std::copy(ns->nguid.begin(), ns->nguid.end(), id.nguid);
@@ -145,6 +168,7 @@ void execute_independent_namespace(Request& request) {
     id.nmic = kShared;
     id.nsattr = ns->write_protected ? kWriteProtectedNow : 0;
     id.rescap = reservation_capabilities(subsystem_of(request));
+    id.anagrpid = ns->ana_group;
     id.nstat = kReady;
   }
   reply(request, id);

@@ -16,6 +16,7 @@ inline constexpr uint16_t kMaxQueueDepth = 1024;         // entries, CAP.MQES + 
 inline constexpr uint16_t kMaxIoQueues = 1024;           // per controller
 inline constexpr uint32_t kMaxTransferBytes = 2u << 20;  // largest configurable MDTS
 inline constexpr uint32_t kMaxNamespaces = 1024;         // NSIDs of a subsystem run from 1 to this
+inline constexpr uint32_t kMaxAnaGroups = 128;           // ANAGRPIDs of a subsystem run from 1 to this
 inline constexpr uint16_t kMaxCntlid = 0xffef;           // FFF0h and up are reserved
 inline constexpr size_t kMaxNqnLength = 223;             // without the terminating zero
 inline constexpr uint32_t kMaxSglDescriptors = 16;       // data descriptors of one command (MSDBD)

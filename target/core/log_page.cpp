@@ -23,9 +23,11 @@ using Write = void (*)(Request&, LogWriter&);
 struct LogPage {
   uint8_t lid;
   uint8_t controllers;
-  uint32_t size_bytes;  // 0: discovery_log_size()
+  uint32_t size_bytes;  // 0: size() tells
   Status (*check)(Request&);
   Write write;
+  uint64_t (*size)(const Request&) = nullptr;
+  uint16_t specific = 0;  // LID Specific Parameter of the Supported Log Pages page
 };
 std::span<const LogPage> log_pages();
 
@@ -48,7 +50,8 @@ void write_supported_pages(Request& request, LogWriter& log) {
   constexpr uint32_t kSupported = 1;
   nvme_supported_log_pages pages{};
   for (const LogPage& page : log_pages()) {
-    if ((page.controllers & controller_of(request).type()) != 0) pages.lid_support[page.lid] = kSupported;
+    if ((page.controllers & controller_of(request).type()) == 0) continue;
+    pages.lid_support[page.lid] = kSupported | uint32_t{page.specific} << 16;
   }
   log.put(pages);
 }
@@ -128,13 +131,15 @@ constexpr LogPage kLogPages[] = {
     {NVME_LOG_LID_FW_SLOT, kIoController, sizeof(nvme_firmware_slot), check_nothing, write_firmware_slots},
     {NVME_LOG_LID_CHANGED_NS, kIoController, sizeof(nvme_ns_list), check_nothing, write_changed_namespaces},
     {NVME_LOG_LID_CMD_EFFECTS, kIoController, sizeof(nvme_cmd_effects_log), check_csi, write_command_effects},
+    {NVME_LOG_LID_ANA, kIoController, 0, check_controller_scope, write_ana_log, ana_log_size},
     {NVME_LOG_LID_FID_SUPPORTED_EFFECTS, kIoController, sizeof(nvme_fid_supported_effects_log), check_nothing,
      write_feature_effects},
     {NVME_LOG_LID_MI_CMD_SUPPORTED_EFFECTS, kIoController, sizeof(nvme_mi_cmd_supported_effects_log), check_nothing,
      write_mi_effects},
     {NVME_LOG_LID_RESERVATION, kIoController, sizeof(nvme_resv_notification_log), check_controller_scope,
      write_reservation_notification},
-    {NVME_LOG_LID_DISCOVER, kDiscoveryController, 0, check_nothing, write_discovery_log},
+    {NVME_LOG_LID_DISCOVER, kDiscoveryController, 0, check_discovery_log, write_discovery_log, discovery_log_size,
+     NVMF_LOG_DISC_LID_PLEOS},
 };
 
 std::span<const LogPage> log_pages() { return kLogPages; }
@@ -148,7 +153,7 @@ const LogPage* find_page(const Request& request) {
 }
 
 uint64_t size_of(const LogPage& page, const Request& request) {
-  return page.size_bytes != 0 ? page.size_bytes : discovery_log_size(request);
+  return page.size_bytes != 0 ? page.size_bytes : page.size(request);
 }
 
 void execute_get_log_page(Request& request) {

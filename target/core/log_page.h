@@ -29,7 +29,15 @@ class LogWriter {
 // LPO: where in the page the host's window begins.
 uint64_t log_page_offset(const nvme::Sqe& sqe);
 
+// LSP, Log Specific Field.
+inline uint8_t log_specific_field(const nvme::Sqe& sqe) { return sqe.cdw10 >> 8 & 0x7f; }
+
+// Asymmetric Namespace Access log page: section 5.16.1.10. ana_log.cpp.
+uint64_t ana_log_size(const Request& request);
+void write_ana_log(Request& request, LogWriter& log);
+
 // Discovery log page: section 5.16.1.23. discovery.cpp.
+Status check_discovery_log(Request& request);
 uint64_t discovery_log_size(const Request& request);
 void write_discovery_log(Request& request, LogWriter& log);
 

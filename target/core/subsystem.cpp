@@ -28,6 +28,9 @@ std::string find_fault(const NamespaceOptions& options) {
   }
   if (options.lba_shift != 9 && options.lba_shift != 12) return "blocks must be 512 or 4096 bytes";
   if (options.block_count == 0) return "it has no blocks";
+  if (options.ana_group == 0 || options.ana_group > limits::kMaxAnaGroups) {
+    return "the ANA group must be 1 to " + std::to_string(limits::kMaxAnaGroups);
+  }
   if (options.block_count > UINT64_MAX >> options.lba_shift) return "it is larger than can be addressed";
   return {};
 }
@@ -42,7 +45,7 @@ std::string find_conflict(const NamespaceOptions& a, const NamespaceOptions& b) 
 }  // namespace
 
 Subsystem::Subsystem(Target& target, SubsystemOptions options, bool is_discovery)
-    : target_(target), options_(std::move(options)), is_discovery_(is_discovery) {}
+    : target_(target), options_(std::move(options)), is_discovery_(is_discovery), last_cntlid_(options_.cntlid_max) {}
 
 Subsystem::~Subsystem() = default;
 
@@ -69,12 +72,17 @@ void Subsystem::add_namespace(const NamespaceOptions& options) {
   reservations_.add_namespace(options.nsid);
   namespaces_.insert(place_of(options.nsid), options);
   for (const auto& controller : controllers_) apply_denials(*controller, options);
+  members_changed(options.ana_group);
   namespace_changed(options.nsid);
 }
 
 // Hosts that see it now, or saw it before, hear of it.
 void Subsystem::change_namespace(const NamespaceOptions& options) {
   check(options);
+  if (const uint32_t group = find_namespace(options.nsid)->ana_group; group != options.ana_group) {
+    members_changed(group);
+    members_changed(options.ana_group);
+  }
   namespaces_[static_cast<size_t>(place_of(options.nsid) - namespaces_.begin())] = options;
   for (const auto& controller : controllers_) {
     const bool was_hidden = (controller->denials(options.nsid) & kHidden) != 0;
@@ -85,10 +93,15 @@ void Subsystem::change_namespace(const NamespaceOptions& options) {
 }
 
 void Subsystem::remove_namespace(uint32_t nsid) {
+  members_changed(find_namespace(nsid)->ana_group);
   namespaces_.erase(place_of(nsid));
   namespace_changed(nsid);
   reservations_.remove_namespace(nsid);
-  for (const auto& controller : controllers_) controller->permit(nsid, kHidden | kWriteProtected);
+  for (const auto& controller : controllers_) controller->permit(nsid, kHidden | kWriteProtected | kAnaDenials);
+}
+
+void Subsystem::members_changed(uint32_t ana_group) {
+  for (const uint16_t port_id : options_.ports) ana_.members_changed(ana_group, port_id);
 }
 
 void Subsystem::apply_denials(Controller& controller, const NamespaceOptions& options) const {
@@ -98,6 +111,7 @@ void Subsystem::apply_denials(Controller& controller, const NamespaceOptions& op
   if (options.write_protected) denied |= kWriteProtected;
   controller.deny(options.nsid, denied);
   controller.permit(options.nsid, static_cast<Denials>((kHidden | kWriteProtected) & ~denied));
+  apply_ana_state(controller, options);
 }
 
 const NamespaceOptions* Subsystem::find_namespace(uint32_t nsid) const {
@@ -142,6 +156,18 @@ void Subsystem::namespace_changed(uint32_t nsid) {
   }
 }
 
+void Subsystem::set_ana_state(uint32_t group, uint16_t port_id, AnaState state) {
+  const std::string which = "ANA group " + std::to_string(group) + " of " + nqn();
+  if (group == 0 || group > limits::kMaxAnaGroups) {
+    throw std::invalid_argument(which + ": groups are 1 to " + std::to_string(limits::kMaxAnaGroups));
+  }
+  if (!is_on_port(port_id)) throw std::invalid_argument(which + ": it is not on port " + std::to_string(port_id));
+  if (!ana_.set(group, port_id, state)) return;
+  for (const auto& controller : controllers_) {
+    if (controller->port_id() == port_id) controller->ana_changed(group);
+  }
+}
+
 bool Subsystem::allows(const std::string& hostnqn) const {
   const auto& hosts = options_.allowed_hosts;
   return options_.allow_any_host || std::find(hosts.begin(), hosts.end(), hostnqn) != hosts.end();
@@ -159,7 +185,7 @@ Controller* Subsystem::find_controller(uint16_t cntlid) const {
 }
 
 Controller* Subsystem::create_controller(HostIdentity host, Queue& admin_queue, uint32_t kato_ms) {
-  if (controllers_.size() >= options_.max_controllers) return nullptr;
+  if (!may_add_controller(host)) return nullptr;
   auto controller = std::make_unique<Controller>(*this, next_cntlid(), std::move(host), admin_queue, kato_ms);
   const auto place = std::find_if(controllers_.begin(), controllers_.end(),
                                   [&](const auto& other) { return other->cntlid() > controller->cntlid(); });
@@ -167,6 +193,14 @@ Controller* Subsystem::create_controller(HostIdentity host, Queue& admin_queue, 
   admin_queue.controller = controller.get();
   reservations_.enforce_on(*controller);
   return controllers_.insert(place, std::move(controller))->get();
+}
+
+bool Subsystem::may_add_controller(const HostIdentity& host) const {
+  const auto cntlids = static_cast<size_t>(options_.cntlid_max - options_.cntlid_min + 1);
+  if (controllers_.size() >= std::min<size_t>(options_.max_controllers, cntlids)) return false;
+  const auto of_host = std::count_if(controllers_.begin(), controllers_.end(),
+                                     [&](const auto& controller) { return controller->host().nqn == host.nqn; });
+  return of_host < options_.max_controllers_per_host;
 }
 
 void Subsystem::remove_controller(const Controller& controller) {
@@ -183,7 +217,8 @@ uint16_t Subsystem::next_cntlid() {
                        [&](const auto& controller) { return controller->cntlid() == cntlid; });
   };
   do {
-    last_cntlid_ = last_cntlid_ >= limits::kMaxCntlid ? uint16_t{1} : static_cast<uint16_t>(last_cntlid_ + 1);
+    const bool at_end = last_cntlid_ >= options_.cntlid_max;
+    last_cntlid_ = at_end ? options_.cntlid_min : static_cast<uint16_t>(last_cntlid_ + 1);
   } while (is_taken(last_cntlid_));
   return last_cntlid_;
 }

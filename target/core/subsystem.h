@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "target/core/ana.h"
 #include "target/core/subsystem_reservations.h"
 
 namespace nvmf::core {
@@ -28,6 +29,7 @@ struct NamespaceOptions {
   bool supports_write_zeroes = false;
   bool volatile_write_cache = false;
   uint32_t optimal_io_boundary_blocks = 0;  // NOIOB
+  uint32_t ana_group = 1;                   // ANAGRPID
   bool write_protected = false;             // section 8.12: hosts may only read it
   std::vector<std::string> visible_to{};    // NQNs of the hosts that see it; empty: all
 };
@@ -40,6 +42,10 @@ struct SubsystemOptions {
   bool allow_any_host = false;
   std::vector<std::string> allowed_hosts;
   uint16_t max_controllers = 0xffef;
+  uint16_t max_controllers_per_host = 0xffef;
+  // The identifiers that its controllers get: targets that serve one subsystem together must not share any.
+  uint16_t cntlid_min = 1;
+  uint16_t cntlid_max = 0xffef;
 };
 
 class Subsystem {
@@ -73,11 +79,21 @@ class Subsystem {
   void set_allowed_hosts(bool allow_any_host, std::vector<std::string> allowed_hosts);
   void set_ports(std::vector<uint16_t> ports);
   // Of controllers that there are, none goes.
-  void set_max_controllers(uint16_t max_controllers) { options_.max_controllers = max_controllers; }
+  void set_max_controllers(uint16_t all, uint16_t per_host) {
+    options_.max_controllers = all;
+    options_.max_controllers_per_host = per_host;
+  }
   // Disconnects every host.
   void disconnect_all(const std::string& reason);
+
   SubsystemReservations& reservations() { return reservations_; }
   const SubsystemReservations& reservations() const { return reservations_; }
+
+  // The states of its ANA groups. Every namespace's group is optimized on every port unless set otherwise.
+  const AnaStates& ana() const { return ana_; }
+  // Of a group on one port, from now on: hosts that use it are told. Throws std::invalid_argument when there is no such
+  // group or port.
+  void set_ana_state(uint32_t group, uint16_t port_id, AnaState state);
 
   bool allows(const std::string& hostnqn) const;
   bool is_on_port(uint16_t port_id) const;
@@ -87,7 +103,7 @@ class Subsystem {
   // Null when there is none.
   Controller* find_controller(uint16_t cntlid) const;
   // A new controller with a CNTLID that has not been used for as long as possible; null when there are
-  // max_controllers. Sets admin_queue.controller.
+  // max_controllers, the host has its share of them, or no CNTLID is free. Sets admin_queue.controller.
   Controller* create_controller(HostIdentity host, Queue& admin_queue, uint32_t kato_ms);
   void remove_controller(const Controller& controller);
 
@@ -100,6 +116,8 @@ class Subsystem {
   void disconnect_unwelcome();
   // What the namespace's own options deny a controller's host.
   void apply_denials(Controller& controller, const NamespaceOptions& options) const;
+  void members_changed(uint32_t ana_group);
+  bool may_add_controller(const HostIdentity& host) const;
   uint16_t next_cntlid();
 
   Target& target_;
@@ -108,7 +126,8 @@ class Subsystem {
   std::vector<NamespaceOptions> namespaces_;
   SubsystemReservations reservations_{*this};
   std::vector<std::unique_ptr<Controller>> controllers_;
-  uint16_t last_cntlid_ = 0;
+  AnaStates ana_;
+  uint16_t last_cntlid_;
 };
 
 }  // namespace nvmf::core

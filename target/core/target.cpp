@@ -19,7 +19,18 @@ bool is_printable_ascii(const std::string& text) {
   return std::all_of(text.begin(), text.end(), [](char c) { return c >= 0x20 && c <= 0x7e; });
 }
 
+void check_nqn(const std::string& nqn, const std::string& which) {
+  require(nqn.starts_with("nqn.") && nqn.size() <= limits::kMaxNqnLength && is_printable_ascii(nqn),
+          which + "an NQN starts with «nqn.» and has at most 223 printable characters");
+}
+
+void check(const Port& port, const std::string& which) {
+  require(!port.address.empty() && port.address.size() < NVMF_TRADDR_SIZE && is_printable_ascii(port.address),
+          which + "it has no valid address");
+}
+
 void check(const TargetOptions& options) {
+  if (!options.discovery_nqn.empty()) check_nqn(options.discovery_nqn, "discovery: ");
   require(std::has_single_bit(options.max_transfer_bytes) && options.max_transfer_bytes >= limits::kPageBytes &&
               options.max_transfer_bytes <= limits::kMaxTransferBytes,
           "the largest transfer must be a power of two from 4096 to " + std::to_string(limits::kMaxTransferBytes));
@@ -33,20 +44,22 @@ void check(const TargetOptions& options) {
 
 void check(const SubsystemOptions& options) {
   const std::string which = "subsystem " + options.nqn + ": ";
-  require(
-      options.nqn.starts_with("nqn.") && options.nqn.size() <= limits::kMaxNqnLength && is_printable_ascii(options.nqn),
-      which + "an NQN starts with «nqn.» and has at most 223 printable characters");
+  check_nqn(options.nqn, which);
   require(options.serial.size() <= 20 && is_printable_ascii(options.serial),
           which + "a serial number has at most 20 printable ASCII characters");
   require(options.model.size() <= 40 && is_printable_ascii(options.model),
           which + "a model has at most 40 printable ASCII characters");
   require(options.max_controllers >= 1 && options.max_controllers <= limits::kMaxCntlid,
           which + "the number of controllers must be 1 to " + std::to_string(limits::kMaxCntlid));
+  require(options.max_controllers_per_host >= 1, which + "a host may have at least one controller");
+  require(
+      options.cntlid_min >= 1 && options.cntlid_min <= options.cntlid_max && options.cntlid_max <= limits::kMaxCntlid,
+      which + "controller identifiers are 1 to " + std::to_string(limits::kMaxCntlid) + ", the lowest first");
 }
 
-SubsystemOptions discovery_options() {
+SubsystemOptions discovery_options(const std::string& own_nqn) {
   SubsystemOptions options;
-  options.nqn = nvme::kDiscoveryNqn;
+  options.nqn = own_nqn.empty() ? nvme::kDiscoveryNqn : own_nqn;
   options.serial = "discovery";
   options.model = "nvmf-p2p";
   options.allow_any_host = true;
@@ -58,10 +71,11 @@ SubsystemOptions discovery_options() {
 
 struct Target::State {
   State(Target& target, const TargetOptions& target_options)
-      : options(target_options), discovery(target, discovery_options(), true) {}
+      : options(target_options), discovery(target, discovery_options(target_options.discovery_nqn), true) {}
 
   TargetOptions options;
   std::vector<Port> ports;
+  std::vector<Referral> referrals;
   std::vector<std::unique_ptr<Subsystem>> subsystems;
   std::vector<std::unique_ptr<Subsystem>> removed_subsystems;  // which still have controllers
   Subsystem discovery;
@@ -78,15 +92,23 @@ Target::~Target() = default;
 
 const TargetOptions& Target::options() const { return state_->options; }
 const std::vector<Port>& Target::ports() const { return state_->ports; }
+const std::vector<Referral>& Target::referrals() const { return state_->referrals; }
 const std::vector<std::unique_ptr<Subsystem>>& Target::subsystems() const { return state_->subsystems; }
 uint64_t Target::generation() const { return state_->generation; }
 
 void Target::add_port(Port port) {
   const std::string which = "port " + std::to_string(port.id) + ": ";
-  require(!port.address.empty() && port.address.size() < NVMF_TRADDR_SIZE && is_printable_ascii(port.address),
-          which + "it has no valid address");
+  check(port, which);
   for (const Port& other : state_->ports) require(other.id != port.id, which + "its number is taken");
   state_->ports.push_back(std::move(port));
+  discovery_changed();
+}
+
+void Target::add_referral(Referral referral) {
+  const std::string which = "referral to " + referral.port.address + ": ";
+  check(referral.port, which);
+  check_nqn(referral.nqn, which);
+  state_->referrals.push_back(std::move(referral));
   discovery_changed();
 }
 
@@ -125,7 +147,7 @@ void Target::remove_subsystem(Subsystem& subsystem) {
 }
 
 Subsystem* Target::find_subsystem(const std::string& nqn) {
-  if (nqn == state_->discovery.nqn()) return &state_->discovery;
+  if (nqn == nvme::kDiscoveryNqn || nqn == state_->discovery.nqn()) return &state_->discovery;
   for (const auto& subsystem : state_->subsystems) {
     if (subsystem->nqn() == nqn) return subsystem.get();
   }

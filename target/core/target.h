@@ -25,11 +25,18 @@ struct Port {
   bool ipv6 = false;
 };
 
+// Another discovery service, of which hosts are told.
+struct Referral {
+  Port port;        // PORTID, TRADDR and TRSVCID there
+  std::string nqn;  // of its discovery subsystem
+};
+
 struct TargetOptions {
   uint32_t max_transfer_bytes = 1u << 20;  // MDTS; power of two, 4 KiB to limits::kMaxTransferBytes
   uint16_t max_queue_depth = 128;          // entries of an I/O queue
   uint16_t max_io_queues = 64;             // per controller
   uint32_t in_capsule_bytes = 4096;        // of I/O queues
+  std::string discovery_nqn{};             // the discovery subsystem's own, besides the well-known one; empty: none
 };
 
 class Target {
@@ -46,6 +53,7 @@ class Target {
 
   // Throws std::invalid_argument with a message for the operator.
   void add_port(Port port);
+  void add_referral(Referral referral);
   Subsystem& add_subsystem(SubsystemOptions options);
 
   // Hosts that are connected through it are disconnected.
@@ -54,7 +62,8 @@ class Target {
   void remove_subsystem(Subsystem& subsystem);
 
   const std::vector<Port>& ports() const;
-  // The discovery subsystem included; null when there is none.
+  const std::vector<Referral>& referrals() const;
+  // The discovery subsystem included, by both its names; null when there is none.
   Subsystem* find_subsystem(const std::string& nqn);
   // NVM subsystems.
   const std::vector<std::unique_ptr<Subsystem>>& subsystems() const;

@@ -8,8 +8,10 @@
 #include <nlohmann/json.hpp>
 #include <stdexcept>
 
+#include "target/daemon/ana.h"
 #include "target/daemon/log.h"
 #include "target/daemon/stats.h"
+#include "target/nvme/fabrics.h"
 
 namespace nvmf::daemon {
 namespace {
@@ -26,6 +28,7 @@ core::TargetOptions target_options(const config::Config& config) {
   options.max_queue_depth = config.rdma.max_queue_depth;
   options.max_io_queues = config.rdma.max_io_queues;
   options.in_capsule_bytes = config.rdma.in_capsule_data_bytes;
+  options.discovery_nqn = config.discovery.nqn.value_or("");
   return options;
 }
 
@@ -101,8 +104,10 @@ int Daemon::run() {
   await_signals();
   for (const auto& thread : data_threads_) thread->reactor.start();
   if (config_.stats_socket)
-    stats_ = std::make_unique<StatsServer>(io_, *config_.stats_socket,
-                                           [this] { return stats(target_, transport_, storage_).dump(2) + "\n"; });
+    stats_ = std::make_unique<StatsServer>(
+        io_, *config_.stats_socket,
+        StatsServer::Answers{.stats = [this] { return stats(target_, transport_, storage_).dump(2) + "\n"; },
+                             .ana = [this](const std::string& wanted) { set_ana_state(target_, wanted); }});
   boost::asio::co_spawn(io_, serve(), rethrow);
   io_.run();
   for (const auto& thread : data_threads_) thread->reactor.stop();
@@ -161,6 +166,7 @@ void Daemon::shut_down() {
   spdlog::info("shutting down: seeing {} queues out, at most {} ms; a second signal exits at once",
                transport_.connections(), config_.shutdown_timeout_ms);
   listen_timer_.cancel();
+  mdns_.reset();
   shutdown_timer_.expires_after(milliseconds(config_.shutdown_timeout_ms));
   shutdown_timer_.async_wait([this](const boost::system::error_code& error) {
     if (!error) give_up();

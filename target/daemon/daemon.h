@@ -16,6 +16,7 @@
 #include "target/core/mailbox.h"
 #include "target/core/reactor.h"
 #include "target/core/target.h"
+#include "target/daemon/mdns.h"
 #include "target/daemon/peer_memory.h"
 #include "target/daemon/reservation_files.h"
 #include "target/daemon/stats_server.h"
@@ -52,6 +53,7 @@ class Daemon {
   std::optional<StagedNamespaces> stage(const config::Config& wanted, const config::Difference& difference);
   void stage_missing(const config::Config& wanted, StagedNamespaces& staged);
   Task apply(const config::Difference& difference, StagedNamespaces staged);
+  void announce();
   void remove_subsystem(const config::Subsystem& gone);
   void add_subsystem(const config::Subsystem& wanted);
   void change_subsystem(const config::Subsystem& wanted);
@@ -81,6 +83,7 @@ class Daemon {
   boost::asio::steady_timer shutdown_timer_;
   std::vector<core::Port> unheard_ports_;  // whose address could not be bound yet
   std::unique_ptr<StatsServer> stats_;
+  std::optional<MdnsAnnouncer> mdns_;
   bool shutting_down_ = false;
   bool changing_ = false;          // a config is being put into effect
   bool reload_is_wanted_ = false;  // again, when that is done

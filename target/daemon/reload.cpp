@@ -3,9 +3,12 @@
 #include <spdlog/spdlog.h>
 
 #include <algorithm>
+#include <boost/asio/ip/host_name.hpp>
 #include <utility>
 
 #include "config/parse.h"
+#include "target/core/limits.h"
+#include "target/daemon/ana.h"
 #include "target/daemon/daemon.h"
 #include "target/daemon/log.h"
 
@@ -46,7 +49,33 @@ core::SubsystemOptions options_of(const config::Subsystem& wanted) {
   options.allow_any_host = wanted.allow_any_host;
   options.allowed_hosts = wanted.allowed_hosts;
   if (wanted.max_controllers) options.max_controllers = *wanted.max_controllers;
+  if (wanted.max_controllers_per_host) options.max_controllers_per_host = *wanted.max_controllers_per_host;
+  options.cntlid_min = wanted.cntlid_min;
+  options.cntlid_max = wanted.cntlid_max;
   return options;
+}
+
+core::Referral referral_of(const config::Referral& wanted) {
+  core::Referral referral;
+  referral.port.id = wanted.port_id;
+  referral.port.address = wanted.address;
+  referral.port.service = wanted.service;
+  referral.port.ipv6 = wanted.family == config::AddressFamily::ipv6;
+  referral.nqn = nvme::kDiscoveryNqn;
+  return referral;
+}
+
+// What the config leaves out is optimized.
+void set_ana_states(core::Subsystem& subsystem, const config::Subsystem& wanted) {
+  for (const uint16_t port : wanted.ports) {
+    for (uint32_t group = 1; group <= core::limits::kMaxAnaGroups; ++group) {
+      const auto named = std::find_if(wanted.ana.begin(), wanted.ana.end(), [&](const config::AnaGroup& one) {
+        return one.group == group && one.port == port;
+      });
+      subsystem.set_ana_state(group, port,
+                              named == wanted.ana.end() ? core::AnaState::Optimized : ana_state_of(named->state));
+    }
+  }
 }
 
 std::string place_of(const config::Config& config, const config::Subsystem& subsystem, const config::Namespace& space) {
@@ -69,9 +98,11 @@ Daemon::Task Daemon::serve() {
   const config::Config nothing;
   config::Difference difference = config::diff(nothing, config_);
   StagedNamespaces staged;
+  for (const config::Referral& wanted : config_.discovery.referrals) target_.add_referral(referral_of(wanted));
   difference.namespaces_added.clear();
   stage_missing(config_, staged);
   co_await apply(difference, std::move(staged));
+  announce();
   changing_ = false;
   if (std::exchange(reload_is_wanted_, false)) co_await reload();
 }
@@ -109,7 +140,9 @@ Daemon::Task Daemon::reload_once() {
   co_await apply(difference, std::move(*staged));
   co_await storage_.follow_sizes(target_);
   set_log_level(result.config->log_level);
+  const bool other_ports = !difference.ports_added.empty() || !difference.ports_removed.empty();
   config_ = std::move(*result.config);
+  if (other_ports) announce();
   spdlog::info("reloaded {}: {} changes", config_.file, lines.size());
 }
 
@@ -186,6 +219,12 @@ Daemon::Task Daemon::apply(const config::Difference& difference, StagedNamespace
   transport_.turn_admin();
 }
 
+void Daemon::announce() {
+  if (!config_.discovery.mdns) return;
+  mdns_.emplace(io_, mdns_services(target_.ports(), config_.discovery.nqn.value_or(nvme::kDiscoveryNqn),
+                                   boost::asio::ip::host_name()));
+}
+
 void Daemon::remove_subsystem(const config::Subsystem& gone) {
   core::Subsystem& subsystem = *target_.find_subsystem(gone.nqn);
   storage_.close_subsystem(subsystem);
@@ -193,15 +232,18 @@ void Daemon::remove_subsystem(const config::Subsystem& gone) {
 }
 
 void Daemon::add_subsystem(const config::Subsystem& wanted) {
-  storage_.open_subsystem(target_.add_subsystem(options_of(wanted)));
+  core::Subsystem& subsystem = target_.add_subsystem(options_of(wanted));
+  storage_.open_subsystem(subsystem);
+  set_ana_states(subsystem, wanted);
 }
 
 void Daemon::change_subsystem(const config::Subsystem& wanted) {
   core::Subsystem& subsystem = *target_.find_subsystem(wanted.nqn);
   const core::SubsystemOptions options = options_of(wanted);
-  subsystem.set_max_controllers(options.max_controllers);
+  subsystem.set_max_controllers(options.max_controllers, options.max_controllers_per_host);
   subsystem.set_allowed_hosts(options.allow_any_host, options.allowed_hosts);
   subsystem.set_ports(options.ports);
+  set_ana_states(subsystem, wanted);
 }
 
 void Daemon::remove_port(const config::Port& gone) {

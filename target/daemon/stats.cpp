@@ -2,6 +2,8 @@
 
 #include <nlohmann/json.hpp>
 
+#include "target/daemon/ana.h"
+
 namespace nvmf::daemon {
 namespace {
 
@@ -72,7 +74,8 @@ json of_namespace(const ServedNamespace& served) {
 json stats(core::Target& target, const rdma::Transport& transport, const Storage& storage) {
   json subsystems = json::array();
   for (const auto& subsystem : target.subsystems())
-    subsystems.push_back({{"nqn", subsystem->nqn()}, {"controllers", subsystem->controllers().size()}});
+    subsystems.push_back(
+        {{"nqn", subsystem->nqn()}, {"controllers", subsystem->controllers().size()}, {"ana", ana_states(*subsystem)}});
   json namespaces = json::array();
   for (const auto& served : storage.namespaces()) namespaces.push_back(of_namespace(*served));
   return {{"connections", transport.connections()},

@@ -76,6 +76,7 @@ core::NamespaceOptions options_of(const config::Namespace& wanted, const backend
   options.supports_deallocate = device.supports_deallocate;
   options.supports_write_zeroes = device.supports_write_zeroes;
   options.volatile_write_cache = device.volatile_write_cache;
+  options.ana_group = wanted.ana_group;
   options.optimal_io_boundary_blocks = device.optimal_io_boundary_blocks;
   options.write_protected = wanted.read_only;
   options.visible_to = wanted.visible_to;

@@ -111,8 +111,102 @@ TEST_CASE("a discovery controller refuses what is an I/O controller's: Invalid O
   CHECK(host.admin.send(command(nvme_admin_format_nvm)).status == NVME_SC_INVALID_OPCODE);
   CHECK(host.log_page(NVME_LOG_LID_SMART, 512).status == specific(NVME_SC_INVALID_LOG_PAGE));
   const auto pages = host.log_page(NVME_LOG_LID_SUPPORTED_LOG_PAGES, 1024).as<nvme_supported_log_pages>();
-  CHECK(pages.lid_support[NVME_LOG_LID_DISCOVER] == 1);
+  CHECK(pages.lid_support[NVME_LOG_LID_DISCOVER] == (1 | NVMF_LOG_DISC_LID_PLEOS << 16));
   CHECK(pages.lid_support[NVME_LOG_LID_SMART] == 0);
+}
+
+constexpr char kOwnNqn[] = "nqn.2024-01.org.example:discovery";
+constexpr char kElsewhere[] = "nqn.2024-01.org.example:discovery-elsewhere";
+
+Answer read_log(Host& host, uint8_t lsp = 0) {
+  Sqe sqe = get_log_page(NVME_LOG_LID_DISCOVER, 16 * kEntryBytes);
+  sqe.cdw10 |= uint32_t{lsp} << 8;
+  return host.admin.send(sqe, Bytes(16 * kEntryBytes));
+}
+
+TEST_CASE("target refers hosts elsewhere: they hear of it, and find an entry for the discovery service there") {
+  World world;
+  Host host(world);
+  host.bring_up(0, nvme::kDiscoveryNqn, 10000);
+  host.set_feature(NVME_FEAT_FID_ASYNC_EVENT, 1u << 31);
+  const size_t awaited = host.await_event();
+  const uint64_t before = generation_of(read_log(host));
+  world.target.add_referral(
+      {.port = {.id = 7, .address = "2001:db8::7", .service = 8009, .ipv6 = true}, .nqn = kElsewhere});
+  CHECK(host.admin.answered(awaited));
+  const Answer log = read_log(host);
+  CHECK(generation_of(log) != before);
+  REQUIRE(count_of(log) == 6);
+  const nvmf_disc_log_entry referral = entry_of(log, 5);
+  CHECK(referral.subtype == NVME_NQN_DISC);
+  CHECK(referral.trtype == NVMF_TRTYPE_RDMA);
+  CHECK(referral.adrfam == NVMF_ADDR_FAMILY_IP6);
+  CHECK(referral.portid == 7);
+  CHECK(referral.eflags == 0);
+  CHECK(std::string(referral.subnqn) == kElsewhere);
+  CHECK(std::string(referral.traddr, sizeof(referral.traddr)) == padded("2001:db8::7", 256));
+  CHECK(std::string(referral.trsvcid, sizeof(referral.trsvcid)) == padded("8009", 32));
+}
+
+TEST_CASE("the discovery subsystem has an NQN of its own: it answers to both, and tells its own") {
+  core::TargetOptions options = World::default_options();
+  options.discovery_nqn = kOwnNqn;
+  World world(options);
+  for (const char* nqn : {nvme::kDiscoveryNqn, kOwnNqn}) {
+    Host host(world);
+    host.bring_up(0, nqn);
+    const auto id = host.identify(NVME_IDENTIFY_CNS_CTRL).as<nvme_id_ctrl>();
+    CHECK(std::string(id.subnqn) == kOwnNqn);
+    CHECK(id.cntrltype == NVME_CTRL_CNTRLTYPE_DISCOVERY);
+    const nvmf_disc_log_entry self = entry_of(read_log(host), 0);
+    CHECK(self.subtype == NVME_NQN_CURR);
+    CHECK(std::string(self.subnqn) == kOwnNqn);
+  }
+  CHECK_THROWS(
+      world.target.add_subsystem({.nqn = kOwnNqn, .serial = "1", .model = "m", .ports = {}, .allowed_hosts = {}}));
+  CHECK_THROWS(world.target.add_subsystem(
+      {.nqn = nvme::kDiscoveryNqn, .serial = "1", .model = "m", .ports = {}, .allowed_hosts = {}}));
+}
+
+TEST_CASE("host wants entries of its own port only: no others, and no referrals") {
+  World world;
+  world.target.add_referral({.port = {.id = 7, .address = "192.0.2.7", .service = 4420}, .nqn = kElsewhere});
+  Host host(world, World::kHostNqn, 1);
+  host.bring_up(0, nvme::kDiscoveryNqn);
+  const Answer log = read_log(host, NVMF_LOG_DISC_LSP_PLEO);
+  REQUIRE(count_of(log) == 2);
+  CHECK(entry_of(log, 0).subtype == NVME_NQN_CURR);
+  CHECK(entry_of(log, 1).subtype == NVME_NQN_NVME);
+  for (const size_t i : {0, 1}) CHECK(entry_of(log, i).portid == 1);
+  CHECK(generation_of(log) == generation_of(read_log(host)));
+}
+
+TEST_CASE("host wants extended entries, or those of all hosts: Invalid Field, at the bit") {
+  const struct {
+    uint8_t lsp;
+    uint16_t location;
+  } rows[] = {{NVMF_LOG_DISC_LSP_EXTDLPE, 41}, {NVMF_LOG_DISC_LSP_ALLSUBE, 41 | 2 << 8}};
+  World world;
+  Host host(world);
+  host.bring_up(0, nvme::kDiscoveryNqn);
+  for (const auto& row : rows) {
+    const Answer answer = read_log(host, row.lsp);
+    CHECK(answer.status == NVME_SC_INVALID_FIELD);
+    CHECK(answer.do_not_retry);
+    CHECK(host.log_page(NVME_LOG_LID_ERROR, 64).as<nvme_error_log_page>().parm_error_location == row.location);
+  }
+}
+
+TEST_CASE("the log changes while a host reads it in pieces: its header tells, read again at the end") {
+  World world;
+  Host host(world);
+  host.bring_up(0, nvme::kDiscoveryNqn);
+  const Answer header = host.log_page(NVME_LOG_LID_DISCOVER, kEntryBytes);
+  host.log_page(NVME_LOG_LID_DISCOVER, kEntryBytes, kEntryBytes);
+  world.target.add_port({.id = 9, .address = "192.0.2.9", .service = 4420});
+  const Answer piece = host.log_page(NVME_LOG_LID_DISCOVER, kEntryBytes, 2 * kEntryBytes);
+  CHECK(piece.ok());
+  CHECK(generation_of(host.log_page(NVME_LOG_LID_DISCOVER, kEntryBytes)) != generation_of(header));
 }
 
 }  // namespace

@@ -109,13 +109,15 @@ TEST_CASE("Identify Controller: fields at the offsets of the specification's fig
   const Bytes id = host.identify(NVME_IDENTIFY_CNS_CTRL).data;
   CHECK(holds(id, 0, {0, 0, 0, 0, 'S', 'N', '-'}));
   CHECK(holds(id, 73, {0, 0, 0}));                   // IEEE
-  CHECK(holds(id, 76, {3, 4, 1, 0}));                // CMIC, MDTS, CNTLID
+  CHECK(holds(id, 76, {0xb, 4, 1, 0}));              // CMIC, MDTS, CNTLID
   CHECK(holds(id, 80, {0, 0, 2, 0}));                // VER
-  CHECK(holds(id, 92, {0, 1, 0, 0}));                // OAES
+  CHECK(holds(id, 92, {0, 9, 0, 0}));                // OAES
   CHECK(holds(id, 96, {0x41, 0, 0, 0}));             // CTRATT
   CHECK(holds(id, 111, {1}));                        // CNTRLTYPE
   CHECK(holds(id, 258, {3, 3, 3, 0x26, 63}));        // ACL, AERL, FRMW, LPA, ELPE
   CHECK(holds(id, 320, {1, 0}));                     // KAS
+  CHECK(holds(id, 342, {10, 0x5f, 128, 0, 0, 0}));   // ANATT, ANACAP, ANAGRPMAX
+  CHECK(holds(id, 348, {128, 0, 0, 0}));             // NANAGRPID
   CHECK(holds(id, 512, {0x66, 0x44, 128, 0}));       // SQES, CQES, MAXCMD
   CHECK(holds(id, 516, {0, 4, 0, 0, 0x34, 0}));      // NN, ONCS
   CHECK(holds(id, 525, {7}));                        // VWC
@@ -124,6 +126,18 @@ TEST_CASE("Identify Controller: fields at the offsets of the specification's fig
   CHECK(holds(id, 768, {'n', 'q', 'n', '.'}));       // SUBNQN
   CHECK(holds(id, 1792, {4, 1, 0, 0, 1, 0, 0, 0}));  // IOCCSZ, IORCSZ
   CHECK(holds(id, 1800, {0, 0, 0, 16, 1, 0}));       // ICDOFF, FCATT, MSDBD, OFCS
+}
+
+TEST_CASE("an ANA log, byte by byte") {
+  World world;
+  world.subsystem.set_ana_state(1, 2, core::AnaState::NonOptimized);
+  Host host(world, World::kHostNqn, 2);
+  host.bring_up();
+  const Bytes log = host.log_page(NVME_LOG_LID_ANA, 64).data;
+  CHECK(holds(log, 0, {4, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0}));   // Change Count, NGRPS
+  CHECK(holds(log, 16, {1, 0, 0, 0, 2, 0, 0, 0, 4, 0, 0, 0, 0, 0, 0, 0}));  // ANAGRPID, NNSIDS, CHGCNT
+  CHECK(holds(log, 32, {2, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0}));  // state
+  CHECK(holds(log, 48, {1, 0, 0, 0, 3, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0}));  // NSIDs
 }
 
 TEST_CASE("a discovery log: header and entry at the offsets of the specification's figures") {

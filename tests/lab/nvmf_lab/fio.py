@@ -57,6 +57,28 @@ def verify_all(guest: Guest, devices: list[str], shape: Shape, timeout_s: float 
     guest.run(f"fio --ioengine=io_uring --direct=1 --thread {wanted} {jobs} --output=/results/fio-{next(_numbers)}.txt", timeout_s)
 
 
+class Endless:
+    """Random reads and writes mixed, verified (crc32c of each block), again and again until told that it is enough."""
+
+    ENOUGH = "/run/fio-enough"
+
+    def __init__(self, guest: Guest, device: str):
+        wanted = "--rw=randrw --bs=4k --iodepth=8 --rate_iops=2000 --size=8M --verify=crc32c --do_verify=1 --verify_fatal=1"
+        once = f"fio --name=job --filename={device} --ioengine=io_uring --direct=1 --thread {wanted} --output=/results/fio-endless.txt"
+        self._guest = guest
+        guest.run(f"rm -f {self.ENOUGH}")
+        self._job = guest.start(f"until [ -e {self.ENOUGH} ]; do {once} || exit 1; done")
+
+    def running(self) -> bool:
+        """False when a command failed or a byte was wrong."""
+        return self._job.running()
+
+    def finish(self, timeout_s: float = 60) -> None:
+        """Have the present round end; the case fails when any command failed or a byte was wrong."""
+        self._guest.run(f"touch {self.ENOUGH}")
+        self._job.wait(timeout_s)
+
+
 # nvme connect's options, and what is verified with them: one I/O queue, then several of every kind.
 _ROUNDS = (("-i 1", SHAPES[::2]), ("-i 2 --nr-write-queues=2 --nr-poll-queues=2", SHAPES))
 

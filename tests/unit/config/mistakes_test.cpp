@@ -24,7 +24,7 @@ const std::vector<Broken> kMistakesOfTheWhole = {
     {with_top("^\"prots\": []"), "$.prots: no key of the config; did you mean \"ports\"?"},
     {with_top("^\"frobnicate\": 1"),
      "$.frobnicate: no key of the config; write one of \"$schema\", \"log_level\", \"stats_socket\", "
-     "\"state_dir\", \"shutdown_timeout_ms\", \"reactors\", \"rdma\", \"ports\" or \"subsystems\""},
+     "\"state_dir\", \"shutdown_timeout_ms\", \"reactors\", \"rdma\", \"discovery\", \"ports\" or \"subsystems\""},
     {with_top("\"log_level\": \"info\",\n  ^\"log_level\": \"warn\""),
      "$.log_level: this key is given twice, first in line 5; keep one"},
     {with_top("\"$schema\": ^1"), "$.$schema: a number where a string is expected; put it in double quotes"},

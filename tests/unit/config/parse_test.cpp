@@ -39,12 +39,14 @@ constexpr std::string_view kFull = R"(// Everything said.
   "subsystems": [
     { "nqn": "nqn.2026-01.io.example:disk1", "serial": "S/N 1", "model": "Disk", "ports": [9], "allow_any_host": false,
       "allowed_hosts": ["nqn.2014-08.org.nvmexpress:uuid:2ec0a5a0-5b1c-4d0e-9d5c-0a4c1e3f7b21"],
-      "max_controllers": 65519,
+      "max_controllers": 65519, "max_controllers_per_host": 2, "cntlid_min": 1, "cntlid_max": 65519,
+      "ana": [{ "group": 128, "port": 9, "state": "persistent-loss" }],
       "namespaces": [
         { "nsid": 1024, "nvme": "/dev/ng0n1", "uuid": "2ec0a5a0-5b1c-4d0e-9d5c-0A4C1E3F7B21",
           "nguid": "000102030405060708090a0b0c0d0e0f", "eui64": "0011223344556677", "p2p": "prefer",
           "visible_to": ["nqn.2014-08.org.nvmexpress:uuid:2ec0a5a0-5b1c-4d0e-9d5c-0a4c1e3f7b21"], "read_only": true,
-          "p2p_when_dry": "wait", "p2p_provider": "0000:3B:00.0", "p2p_min_bytes": 2097152 }
+          "p2p_when_dry": "wait", "p2p_provider": "0000:3B:00.0", "p2p_min_bytes": 2097152,
+          "ana_group": 128 }
       ] }
   ],
   "ports": [
@@ -87,6 +89,11 @@ TEST_CASE("every key of a subsystem and its namespaces is read") {
   CHECK(subsystem.allowed_hosts.size() == 1);
   CHECK(!subsystem.allow_any_host);
   CHECK(subsystem.max_controllers == 65519);
+  CHECK(subsystem.max_controllers_per_host == 2);
+  CHECK(subsystem.cntlid_min == 1);
+  CHECK(subsystem.cntlid_max == 65519);
+  REQUIRE(subsystem.ana.size() == 1);
+  CHECK(subsystem.ana[0].group == 128);
   REQUIRE(subsystem.namespaces.size() == 1);
   const Namespace& ns = subsystem.namespaces[0];
   CHECK(ns.nsid == 1024);
@@ -99,6 +106,7 @@ TEST_CASE("every key of a subsystem and its namespaces is read") {
   CHECK((ns.p2p_when_dry == P2pWhenDry::wait));
   CHECK(ns.p2p_provider == "0000:3b:00.0");
   CHECK(ns.p2p_min_bytes == 2097152);
+  CHECK(ns.ana_group == 128);
 }
 
 TEST_CASE("elements know where they stand") {
@@ -106,10 +114,10 @@ TEST_CASE("elements know where they stand") {
   CHECK((config.reactors.position == Position{7, 15}));
   CHECK((config.rdma.position == Position{8, 11}));
   CHECK((config.subsystems[0].position == Position{13, 5}));
-  CHECK((config.subsystems[0].namespaces[0].position == Position{17, 9}));
-  CHECK((config.subsystems[0].namespaces[0].backend_position == Position{17, 33}));
-  CHECK((config.ports[1].position == Position{25, 5}));
-  CHECK(location(config.file, config.ports[1].position) == "test.json:25:5");
+  CHECK((config.subsystems[0].namespaces[0].position == Position{18, 9}));
+  CHECK((config.subsystems[0].namespaces[0].backend_position == Position{18, 33}));
+  CHECK((config.ports[1].position == Position{27, 5}));
+  CHECK(location(config.file, config.ports[1].position) == "test.json:27:5");
 }
 
 TEST_CASE("what is left out has its default") {

@@ -1,0 +1,22 @@
+// What an operator says and sees of Asymmetric Namespace Access (ANA): the config's words, and changes at run time.
+// Control thread.
+#pragma once
+
+#include <nlohmann/json_fwd.hpp>
+#include <string>
+
+#include "config/config.h"
+#include "target/core/target.h"
+
+namespace nvmf::daemon {
+
+core::AnaState ana_state_of(config::AnaState state);
+
+// [{"group", "port", "state"}]: every group that has namespaces, on every port of the subsystem.
+nlohmann::json ana_states(const core::Subsystem& subsystem);
+
+// {"subsystem": NQN, "group": 1 to 128, "port": id, "state": a word of the config}: hosts on the port are told.
+// Throws std::exception with a message for whoever asks.
+void set_ana_state(core::Target& target, const std::string& wanted);
+
+}  // namespace nvmf::daemon

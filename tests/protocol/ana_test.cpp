@@ -1,0 +1,285 @@
+// Asymmetric Namespace Access: NVMe Base 2.0, sections 8.1, 5.16.1.10 and 5.2.
+#include <doctest/doctest.h>
+
+#include "tests/protocol/host.h"
+
+namespace nvmf::test {
+namespace {
+
+using core::AnaState;
+
+constexpr uint64_t kAnaChanged = 0x0c0302;  // notice, Asymmetric Namespace Access Change, log page 0Ch
+constexpr uint32_t kAnaNotices = NVME_FEATURE_AENCFG_NOTICE_ANA_CHANGE;
+constexpr uint8_t kGroupsOnly = NVME_LOG_ANA_LSP_RGO_GROUPS_ONLY;
+constexpr int path(int sc) { return code(core::path_error(sc)); }
+
+constexpr struct {
+  AnaState state;
+  int status;  // of commands that need the namespace
+} kStates[] = {{AnaState::Optimized, NVME_SC_SUCCESS},
+               {AnaState::NonOptimized, NVME_SC_SUCCESS},
+               {AnaState::Inaccessible, path(NVME_SC_ANA_INACCESSIBLE)},
+               {AnaState::PersistentLoss, path(NVME_SC_ANA_PERSISTENT_LOSS)},
+               {AnaState::Change, path(NVME_SC_ANA_TRANSITION)}};
+
+// What a descriptor of the log page says.
+struct Group {
+  uint32_t id;
+  uint64_t changes;
+  AnaState state;
+  std::vector<uint32_t> nsids;
+};
+
+struct AnaLog {
+  uint64_t changes = 0;
+  std::vector<Group> groups;
+};
+
+Answer read_log(Host& host, uint8_t lsp = 0, bool retain = false) {
+  Sqe sqe = get_log_page(NVME_LOG_LID_ANA, 1024, 0, retain);
+  sqe.cdw10 |= uint32_t{lsp} << 8;
+  return host.admin.send(sqe, Bytes(1024));
+}
+
+AnaLog parsed(const Answer& answer) {
+  REQUIRE(answer.ok());
+  AnaLog log{.changes = answer.as<uint64_t>(), .groups = {}};
+  size_t offset = 16;
+  for (uint16_t i = 0; i < answer.as<uint16_t>(8); ++i) {
+    Group group{answer.as<uint32_t>(offset), answer.as<uint64_t>(offset + 8),
+                static_cast<AnaState>(answer.as<uint8_t>(offset + 16)), std::vector<uint32_t>(0)};
+    const auto count = answer.as<uint32_t>(offset + 4);
+    offset += 32;
+    for (uint32_t n = 0; n < count; ++n, offset += 4) group.nsids.push_back(answer.as<uint32_t>(offset));
+    log.groups.push_back(group);
+  }
+  return log;
+}
+
+// A world whose namespace 2 is in ANA group 5.
+struct TwoGroups : World {
+  TwoGroups() { subsystem.add_namespace({.nsid = 2, .block_count = kBlocks, .ana_group = 5}); }
+};
+
+TEST_CASE("host identifies the controller: ANA reporting, every state, groups that namespaces stay in") {
+  World world;
+  Host host(world);
+  host.bring_up();
+  const auto id = host.identify(NVME_IDENTIFY_CNS_CTRL).as<nvme_id_ctrl>();
+  CHECK((id.cmic & NVME_CTRL_CMIC_MULTI_ANA_REPORTING) != 0);
+  CHECK((id.oaes & NVME_CTRL_OAES_ANA) != 0);
+  CHECK(id.anatt == 10);
+  CHECK(id.anacap == 0x5f);
+  CHECK(id.anagrpmax == 128);
+  CHECK(id.nanagrpid == 128);
+  CHECK(id.mnan <= id.nn);
+}
+
+TEST_CASE("host identifies a namespace: its ANA group") {
+  TwoGroups world;
+  Host host(world);
+  host.bring_up();
+  CHECK(host.identify(NVME_IDENTIFY_CNS_NS, 1).as<nvme_id_ns>().anagrpid == 1);
+  CHECK(host.identify(NVME_IDENTIFY_CNS_NS, 2).as<nvme_id_ns>().anagrpid == 5);
+  CHECK(host.identify(NVME_IDENTIFY_CNS_ALLOCATED_NS, 2).as<nvme_id_ns>().anagrpid == 5);
+  const auto independent = host.identify(NVME_IDENTIFY_CNS_CSI_INDEPENDENT_ID_NS, 2);
+  CHECK(independent.as<nvme_id_independent_id_ns>().anagrpid == 5);
+}
+
+TEST_CASE("host reads the ANA log: each group that has namespaces, all optimized unless told otherwise") {
+  TwoGroups world;
+  Host host(world);
+  host.bring_up();
+  const AnaLog log = parsed(read_log(host));
+  REQUIRE(log.groups.size() == 2);
+  CHECK(log.changes != 0);
+  CHECK(log.groups[0].id == 1);
+  CHECK(log.groups[0].state == AnaState::Optimized);
+  CHECK(log.groups[0].nsids == std::vector<uint32_t>{1, 3});
+  CHECK(log.groups[0].changes != 0);
+  CHECK(log.groups[1].id == 5);
+  CHECK(log.groups[1].nsids == std::vector<uint32_t>{2});
+}
+
+TEST_CASE("host reads groups only: the same descriptors without namespaces") {
+  TwoGroups world;
+  Host host(world);
+  host.bring_up();
+  const AnaLog log = parsed(read_log(host, kGroupsOnly));
+  REQUIRE(log.groups.size() == 2);
+  CHECK(log.groups[0].nsids.empty());
+  CHECK(log.groups[1].id == 5);
+  CHECK(log.groups[1].nsids.empty());
+}
+
+TEST_CASE("host reads the ANA log beyond its end, or of one namespace: Invalid Field") {
+  World world;
+  Host host(world);
+  host.bring_up();
+  const uint64_t end = 16 + 32 + 2 * 4;
+  CHECK(host.log_page(NVME_LOG_LID_ANA, 16, end).ok());
+  CHECK(host.log_page(NVME_LOG_LID_ANA, 16, end + 4).status == NVME_SC_INVALID_FIELD);
+  const Sqe of_namespace = get_log_page(NVME_LOG_LID_ANA, 16, 0, false, 1);
+  CHECK(host.admin.send(of_namespace, Bytes(16)).status == NVME_SC_INVALID_FIELD);
+}
+
+TEST_CASE("a group's state changes on one port: hosts there see it, hosts of the other port do not") {
+  for (const auto& [state, status] : kStates) {
+    CAPTURE(static_cast<int>(state));
+    World world;
+    Host here(world, World::kHostNqn, 1);
+    Host there(world, World::kHostNqn, 2);
+    here.bring_up(1);
+    there.bring_up(1);
+    world.subsystem.set_ana_state(1, 1, state);
+    CHECK(parsed(read_log(here)).groups[0].state == state);
+    CHECK(parsed(read_log(there)).groups[0].state == AnaState::Optimized);
+    const Answer read = here.io(1).send(command(nvme_cmd_read, 1), Bytes(512));
+    CHECK(read.status == status);
+    CHECK_FALSE(read.do_not_retry);
+    CHECK(here.io(1).send(command(nvme_cmd_write, 3), Bytes(4096)).status == status);
+    CHECK(here.io(1).send(command(nvme_cmd_flush, 1)).status == status);
+    CHECK(there.io(1).send(command(nvme_cmd_read, 1), Bytes(512)).ok());
+  }
+}
+
+TEST_CASE("a state gives way to another: the host meets the new one alone") {
+  World world;
+  Host host(world);
+  host.bring_up(1);
+  for (const auto& [before, unused] : kStates) {
+    for (const auto& [state, status] : kStates) {
+      world.subsystem.set_ana_state(1, 1, before);
+      world.subsystem.set_ana_state(1, 1, state);
+      CHECK(host.io(1).send(command(nvme_cmd_read, 1), Bytes(512)).status == status);
+    }
+  }
+}
+
+TEST_CASE("a state leaves alone what else keeps the host from a namespace") {
+  World world;
+  Host host(world);
+  host.bring_up(1);
+  host.controller().deny(1, core::kReservedFromReads);
+  world.subsystem.set_ana_state(1, 1, AnaState::Inaccessible);
+  world.subsystem.set_ana_state(1, 1, AnaState::Optimized);
+  const Answer read = host.io(1).send(command(nvme_cmd_read, 1), Bytes(512));
+  CHECK(read.status == NVME_SC_RESERVATION_CONFLICT);
+}
+
+TEST_CASE("host connects, or a namespace is added, while the group is inaccessible: it is from the beginning") {
+  TwoGroups world;
+  world.subsystem.set_ana_state(5, 1, AnaState::Inaccessible);
+  Host host(world);
+  host.bring_up();
+  CHECK(host.controller().denials(2) == core::kAnaInaccessible);
+  CHECK(host.controller().denials(1) == 0);
+  world.subsystem.add_namespace({.nsid = 4, .block_count = 8, .ana_group = 5});
+  CHECK(host.controller().denials(4) == core::kAnaInaccessible);
+  CHECK(parsed(read_log(host)).groups[1].nsids == std::vector<uint32_t>{2, 4});
+}
+
+TEST_CASE("change counts: of the port's log, and of the group that changed") {
+  TwoGroups world;
+  Host here(world, World::kHostNqn, 1);
+  Host there(world, World::kHostNqn, 2);
+  here.bring_up();
+  there.bring_up();
+  const AnaLog before = parsed(read_log(here));
+  const AnaLog other_before = parsed(read_log(there));
+  world.subsystem.set_ana_state(5, 1, AnaState::NonOptimized);
+  const AnaLog after = parsed(read_log(here));
+  CHECK(after.changes == before.changes + 1);
+  CHECK(after.groups[0].changes == before.groups[0].changes);
+  CHECK(after.groups[1].changes == before.groups[1].changes + 1);
+  CHECK(parsed(read_log(there)).changes == other_before.changes);
+
+  world.subsystem.set_ana_state(5, 1, AnaState::NonOptimized);
+  CHECK(parsed(read_log(here)).changes == after.changes);
+  world.subsystem.add_namespace({.nsid = 6, .block_count = 8, .ana_group = 5});
+  CHECK(parsed(read_log(here)).groups[1].changes == after.groups[1].changes + 1);
+  CHECK(parsed(read_log(there)).changes == other_before.changes + 1);
+}
+
+TEST_CASE("host awaits ANA changes: told once until it reads the log, of its own port and groups only") {
+  TwoGroups world;
+  Host here(world, World::kHostNqn, 1);
+  Host there(world, World::kHostNqn, 2);
+  for (Host* host : {&here, &there}) {
+    host->bring_up();
+    REQUIRE(host->set_feature(NVME_FEAT_FID_ASYNC_EVENT, kAnaNotices).ok());
+  }
+  const size_t first = here.await_event();
+  const size_t second = here.await_event();
+  const size_t elsewhere = there.await_event();
+
+  world.subsystem.set_ana_state(77, 1, AnaState::Inaccessible);
+  CHECK_FALSE(here.admin.answered(first));
+  world.subsystem.set_ana_state(5, 1, AnaState::Change);
+  REQUIRE(here.admin.answered(first));
+  CHECK(here.admin.take(first).result == kAnaChanged);
+  world.subsystem.set_ana_state(5, 1, AnaState::NonOptimized);
+  CHECK_FALSE(here.admin.answered(second));
+  read_log(here, 0, true);
+  CHECK_FALSE(here.admin.answered(second));
+  read_log(here);
+  CHECK(here.admin.answered(second));
+  CHECK_FALSE(there.admin.answered(elsewhere));
+}
+
+TEST_CASE("host identifies a namespace that its way has lost: its size, but no utilization") {
+  const struct {
+    AnaState state;
+    uint64_t nuse;
+  } rows[] = {{AnaState::Optimized, World::kBlocks},
+              {AnaState::NonOptimized, World::kBlocks},
+              {AnaState::Inaccessible, 0},
+              {AnaState::PersistentLoss, 0},
+              {AnaState::Change, World::kBlocks}};
+  World world;
+  Host host(world);
+  host.bring_up();
+  for (const auto& row : rows) {
+    CAPTURE(static_cast<int>(row.state));
+    world.subsystem.set_ana_state(1, 1, row.state);
+    const auto id = host.identify(NVME_IDENTIFY_CNS_NS, 1).as<nvme_id_ns>();
+    CHECK(id.nuse == row.nuse);
+    CHECK(id.nsze == World::kBlocks);
+    CHECK(id.ncap == World::kBlocks);
+    CHECK(host.identify(NVME_IDENTIFY_CNS_NS_DESC_LIST, 1).ok());
+    CHECK(host.identify(NVME_IDENTIFY_CNS_NS_ACTIVE_LIST).as<nvme_ns_list>().ns[0] == 1);
+  }
+}
+
+TEST_CASE("host asks for features of a namespace that it cannot reach: the ANA status; controller's are answered") {
+  World world;
+  Host host(world);
+  host.bring_up();
+  const auto get = [&](uint8_t fid, uint32_t nsid, uint32_t sel = 0) {
+    return host.admin.send(command(nvme_admin_get_features, nsid, fid | sel << 8));
+  };
+  for (const auto& [state, status] : kStates) {
+    CAPTURE(static_cast<int>(state));
+    world.subsystem.set_ana_state(1, 1, state);
+    CHECK(get(NVME_FEAT_FID_ERR_RECOVERY, 1).status == status);
+    CHECK(get(NVME_FEAT_FID_ERR_RECOVERY, 1, NVME_GET_FEATURES_SEL_SUPPORTED).ok());
+    CHECK(get(NVME_FEAT_FID_ERR_RECOVERY, 0).ok());
+    CHECK(get(NVME_FEAT_FID_KATO, 0).ok());
+    CHECK(host.set_feature(NVME_FEAT_FID_ERR_RECOVERY, 0, 1).status == status);
+    CHECK(host.set_feature(NVME_FEAT_FID_WRITE_ATOMIC, 1).ok());
+  }
+}
+
+TEST_CASE("a state is set of a group or port that is not there: refused by name") {
+  World world;
+  CHECK_THROWS_WITH(world.subsystem.set_ana_state(0, 1, AnaState::Change),
+                    "ANA group 0 of nqn.2024-01.org.example:disks: groups are 1 to 128");
+  CHECK_THROWS_WITH(world.subsystem.set_ana_state(129, 1, AnaState::Change),
+                    "ANA group 129 of nqn.2024-01.org.example:disks: groups are 1 to 128");
+  CHECK_THROWS_WITH(world.other_subsystem.set_ana_state(1, 1, AnaState::Change),
+                    "ANA group 1 of nqn.2024-01.org.example:private: it is not on port 1");
+  CHECK_THROWS(world.subsystem.add_namespace({.nsid = 9, .block_count = 8, .ana_group = 129}));
+}
+
+}  // namespace
+}  // namespace nvmf::test

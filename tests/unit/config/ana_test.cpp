@@ -1,0 +1,78 @@
+// Asymmetric Namespace Access and the identifiers of controllers, as a config says them.
+#include <doctest/doctest.h>
+
+#include <vector>
+
+#include "tests/unit/config/broken.h"
+
+namespace nvmf::config::test {
+namespace {
+
+std::string subsystem(const std::string& members) {
+  return with_subsystems(
+      "{\"nqn\": \"nqn.2026-01.io.example:a\", \"allow_any_host\": true, \"namespaces\": [{\"memory\": 512}], " +
+      members + "}");
+}
+
+std::string ana(const std::string& elements) { return subsystem("\"ana\": [" + elements + "]"); }
+
+TEST_CASE("states of ANA groups, and the group of a namespace") {
+  const Result result = parse(ana("{\"group\": 2, \"port\": 1, \"state\": \"non-optimized\"},"
+                                  "{\"group\": 1, \"port\": 1, \"state\": \"change\"}"),
+                              "test.json");
+  REQUIRE(result.config);
+  CHECK(result.diagnostics.empty());
+  const Subsystem& read = result.config->subsystems.at(0);
+  REQUIRE(read.ana.size() == 2);
+  CHECK(read.ana[0].group == 2);
+  CHECK(read.ana[0].port == 1);
+  CHECK((read.ana[0].state == AnaState::non_optimized));
+  CHECK((read.ana[1].state == AnaState::change));
+  CHECK(read.namespaces.at(0).ana_group == 1);
+  CHECK(read.cntlid_min == 1);
+  CHECK(read.cntlid_max == 65519);
+}
+
+TEST_CASE("mistakes in ANA states") {
+  const std::vector<Broken> mistakes = {
+      {ana("{\"group\": ^0, \"port\": 1, \"state\": \"optimized\"}"),
+       "$.subsystems[0].ana[0].group: 0 is out of range; write an integer from 1 to 128"},
+      {ana("{\"group\": ^129, \"port\": 1, \"state\": \"optimized\"}"),
+       "$.subsystems[0].ana[0].group: 129 is out of range; write an integer from 1 to 128"},
+      {ana("{\"group\": 1, \"port\": ^2, \"state\": \"optimized\"}"),
+       "$.subsystems[0].ana[0].port: the subsystem is not on port 2; name one of its ports"},
+      {ana("{\"group\": 1, \"port\": 1, \"state\": ^\"optimised\"}"),
+       "$.subsystems[0].ana[0].state: \"optimised\" is none of the choices; did you mean \"optimized\"? write "
+       "\"optimized\", \"non-optimized\", \"inaccessible\", \"persistent-loss\" or \"change\""},
+      {ana("^{\"group\": 1, \"port\": 1}"), "$.subsystems[0].ana[0]: an ANA state without \"state\"; add it"},
+      {ana("{\"group\": 1, \"port\": 1, \"state\": \"change\"},\n"
+           "{\"group\": ^1, \"port\": 1, \"state\": \"optimized\"}"),
+       "$.subsystems[0].ana[1].group: the same ANA group and port as $.subsystems[0].ana[0].group in line 3; give each "
+       "its own"},
+      {with_namespaces("{\"memory\": 512, \"ana_group\": ^129}"),
+       "$.subsystems[0].namespaces[0].ana_group: 129 is out of range; write an integer from 1 to 128"},
+  };
+  for (const Broken& mistake : mistakes) check_only(mistake, Severity::error);
+}
+
+TEST_CASE("mistakes in the range of controller identifiers") {
+  check_only({subsystem("\"cntlid_min\": ^200, \"cntlid_max\": 100"),
+              "$.subsystems[0].cntlid_min: \"cntlid_min\" is above \"cntlid_max\"; write the lower one first"},
+             Severity::error);
+  check_only({subsystem("\"cntlid_max\": ^65520"),
+              "$.subsystems[0].cntlid_max: 65520 is out of range; write an integer from 1 to 65519"},
+             Severity::error);
+  check_only({subsystem("\"cntlid_min\": 100, \"cntlid_max\": 199, \"max_controllers\": ^101"),
+              "$.subsystems[0].max_controllers: there are only 100 identifiers; widen \"cntlid_min\" to "
+              "\"cntlid_max\""},
+             Severity::warning);
+}
+
+TEST_CASE("ports that could not be read: states on them are not called wrong") {
+  check_only({subsystem("\"ports\": ^1, \"ana\": [{\"group\": 1, \"port\": 1, \"state\": \"change\"}]"),
+              "$.subsystems[0].ports: a number where an array is expected; put it in [ ]"},
+             Severity::error);
+}
+
+}  // namespace
+}  // namespace nvmf::config::test

@@ -1,0 +1,69 @@
+// ANA states as an operator asks for them on the stats socket, and sees them there.
+#include "target/daemon/ana.h"
+
+#include <doctest/doctest.h>
+
+#include <nlohmann/json.hpp>
+
+namespace nvmf::daemon {
+namespace {
+
+constexpr char kNqn[] = "nqn.2024-01.org.example:disks";
+
+struct Served {
+  core::Target target{core::TargetOptions{}};
+  core::Subsystem& subsystem;
+
+  Served() : subsystem(with_port(target).add_subsystem(options())) {
+    subsystem.add_namespace({.nsid = 1, .block_count = 8, .ana_group = 2});
+  }
+  static core::Target& with_port(core::Target& target) {
+    target.add_port({.id = 1, .address = "192.0.2.1", .service = 4420});
+    return target;
+  }
+  static core::SubsystemOptions options() {
+    core::SubsystemOptions options;
+    options.nqn = kNqn;
+    options.ports = {1};
+    return options;
+  }
+};
+
+nlohmann::json wanted() { return {{"subsystem", kNqn}, {"group", 2}, {"port", 1}, {"state", "persistent-loss"}}; }
+
+TEST_CASE("operator changes a state: it is shown of the groups that have namespaces") {
+  Served served;
+  CHECK(ana_states(served.subsystem) == nlohmann::json{{{"group", 2}, {"port", 1}, {"state", "optimized"}}});
+  set_ana_state(served.target, wanted().dump());
+  CHECK(ana_states(served.subsystem) == nlohmann::json{{{"group", 2}, {"port", 1}, {"state", "persistent-loss"}}});
+}
+
+TEST_CASE("operator asks for what cannot be: refused, and nothing changes") {
+  const struct {
+    const char* key;
+    nlohmann::json value;
+  } mistakes[] = {{"subsystem", "nqn.2024-01.org.example:none"},
+                  {"subsystem", "nqn.2014-08.org.nvmexpress.discovery"},
+                  {"group", 0},
+                  {"group", 129},
+                  {"group", -1},
+                  {"group", uint64_t{1} << 32U | 2U},
+                  {"port", 2},
+                  {"port", 65537},
+                  {"port", "1"},
+                  {"state", "optimised"},
+                  {"state", 3}};
+  Served served;
+  for (const auto& mistake : mistakes) {
+    CAPTURE(mistake.value.dump());
+    nlohmann::json request = wanted();
+    request[mistake.key] = mistake.value;
+    CHECK_THROWS(set_ana_state(served.target, request.dump()));
+  }
+  CHECK_THROWS(set_ana_state(served.target, "{}"));
+  CHECK_THROWS(set_ana_state(served.target, "not JSON"));
+  CHECK((served.subsystem.ana().state(2, 1) == core::AnaState::Optimized));
+}
+
+}  // namespace
+}  // namespace nvmf::daemon
