@@ -17,6 +17,7 @@ class NvmeDevice final : public Device {
   std::unique_ptr<core::IoChannel> open_channel(UringEngine& engine) override;
 
  private:
+  void take_limits(const nvme_id_ctrl_nvm& limits);
   void claim_disk(const std::string& path, const std::string& name);
   void read_limits(const std::string& disk, std::optional<uint64_t> mdts_bytes);
   void drop_untrusted_identifiers(const std::string& disk);

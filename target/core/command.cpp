@@ -25,6 +25,7 @@ void reset(Request& request) {
   request.processor_needs_data = false;
   request.awaits_event = false;
   request.length_bytes = 0;
+  request.scratch_bytes = 0;
   request.ns = nullptr;
   request.error_location = Request::kNoLocation;
   request.cqe.result = 0;

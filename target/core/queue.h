@@ -81,6 +81,8 @@ struct IoNamespace {
   P2pPolicy p2p;
   bool supports_deallocate = false;
   bool supports_write_zeroes = false;
+  uint8_t own_commands = 0;  // OwnCommands
+  CopyLimits copy{};
   mutable IoCounters counters;
 };
 

@@ -22,6 +22,17 @@ enum class Transfer : uint8_t { None, HostToController, ControllerToHost };
 // finish(request, status). Runs on the queue's thread.
 using Executor = void (*)(Request&);
 
+// What a command that the target makes of simple ones asks its disk for, one after the other (scratch.h).
+struct Step : Io {
+  Request* request = nullptr;
+  uint32_t range = 0;        // Copy: the source range under way
+  uint32_t blocks_done = 0;  // of that range
+  uint64_t destination = 0;  // Copy: where the next block goes
+  Status status;             // how it ended
+  bool submitting = false;   // inside submit(): what ends there does not start the next step by itself
+  bool ended = false;
+};
+
 struct Request : Io {
   static constexpr uint16_t kNoLocation = 0xffff;
 
@@ -35,6 +46,7 @@ struct Request : Io {
   bool processor_needs_data = false;  // the CPU reads or writes the data: never CMB memory
   bool awaits_event = false;          // answered when an event comes, not counted as outstanding work (AER)
   uint32_t length_bytes = 0;
+  uint32_t scratch_bytes = 0;       // DRAM beside the data, for the command alone: scratch.h
   const IoNamespace* ns = nullptr;  // I/O commands on a namespace
   // Parameter Error Location of the error log: byte in bits 7:0, bit in 10:8; kNoLocation: no field in particular.
   uint16_t error_location = kNoLocation;
@@ -47,6 +59,8 @@ struct Request : Io {
 
   // Called by finish() on the thread that finished; the transport's way to send the response.
   void (*respond)(Request&) = nullptr;
+
+  Step step;
 
   // Hop between a reactor and the control thread (commands of I/O queues that change controllers).
   Message hop;

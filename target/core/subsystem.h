@@ -8,6 +8,8 @@
 #include <string>
 #include <vector>
 
+#include "target/core/io.h"
+
 namespace nvmf::core {
 
 class Controller;
@@ -24,7 +26,9 @@ struct NamespaceOptions {
   std::array<uint8_t, 8> eui64{};
   bool supports_deallocate = false;
   bool supports_write_zeroes = false;
+  bool supports_write_uncorrectable = false;
   bool volatile_write_cache = false;
+  CopyLimits copy{};
   uint32_t optimal_io_boundary_blocks = 0;  // NOIOB
 };
 

@@ -7,6 +7,7 @@
 #include <boost/uuid/uuid.hpp>
 
 #include "config/diagnostics.h"
+#include "target/core/scratch.h"
 
 namespace nvmf::daemon {
 namespace {
@@ -61,6 +62,10 @@ std::array<uint8_t, 16> derived_uuid(const std::string& nqn, uint32_t nsid) {
   return bytes;
 }
 
+core::CopyLimits copy_limits(const backend::DeviceInfo& device) {
+  return (device.own_commands & core::kOwnCopy) != 0 ? device.copy : core::composed_copy_limits(device.lba_shift);
+}
+
 // What the config says goes first, then what the device says of itself.
 core::NamespaceOptions options_of(const config::Namespace& wanted, const backend::DeviceInfo& device,
                                   const std::string& nqn) {
@@ -75,6 +80,8 @@ core::NamespaceOptions options_of(const config::Namespace& wanted, const backend
     options.uuid = derived_uuid(nqn, wanted.nsid);
   options.supports_deallocate = device.supports_deallocate;
   options.supports_write_zeroes = device.supports_write_zeroes;
+  options.supports_write_uncorrectable = (device.own_commands & core::kOwnWriteUncorrectable) != 0;
+  options.copy = copy_limits(device);
   options.volatile_write_cache = device.volatile_write_cache;
   options.optimal_io_boundary_blocks = device.optimal_io_boundary_blocks;
   return options;
@@ -171,6 +178,8 @@ void Storage::place_on_groups(const config::Namespace& wanted, backend::Device& 
       view->memory_alignment_bytes = device.info().memory_alignment_bytes;
       view->supports_deallocate = device.info().supports_deallocate;
       view->supports_write_zeroes = device.info().supports_write_zeroes;
+      view->own_commands = device.info().own_commands;
+      view->copy = copy_limits(device.info());
       view->p2p.mode = served.p2p;
       view->p2p.when_dry =
           wanted.p2p_when_dry == config::P2pWhenDry::wait ? core::P2pWhenDry::Wait : core::P2pWhenDry::Spill;

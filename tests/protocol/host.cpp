@@ -5,6 +5,8 @@
 #include <algorithm>
 #include <utility>
 
+#include "target/core/scratch.h"
+
 namespace nvmf::test {
 
 void Disk::submit(core::Io& io) {
@@ -12,12 +14,23 @@ void Disk::submit(core::Io& io) {
   if (hold) {
     held_.push_back(&io);
   } else {
+    transfer(io);
     io.done(io, answer);
   }
 }
 
+void Disk::transfer(core::Io& io) {
+  if (blocks.empty()) return;
+  std::byte* const begin = blocks.data() + (io.slba << lba_shift);
+  if (io.kind == core::IoKind::Read) std::memcpy(io.data.address, begin, io.data.length_bytes);
+  if (io.kind == core::IoKind::Write) std::memcpy(begin, io.data.address, io.data.length_bytes);
+}
+
 void Disk::complete_all() {
-  for (core::Io* io : std::exchange(held_, {})) io->done(*io, answer);
+  for (core::Io* io : std::exchange(held_, {})) {
+    transfer(*io);
+    io->done(*io, answer);
+  }
 }
 
 core::TargetOptions World::default_options() {
@@ -41,11 +54,15 @@ core::NamespaceOptions namespace_1() {
           .eui64 = {0x31, 0x32},
           .supports_deallocate = true,
           .supports_write_zeroes = true,
+          .supports_write_uncorrectable = true,
           .volatile_write_cache = true,
+          .copy = core::composed_copy_limits(9),
           .optimal_io_boundary_blocks = 256};
 }
 
-core::NamespaceOptions namespace_3() { return {.nsid = 3, .lba_shift = 12, .block_count = World::kBlocks}; }
+core::NamespaceOptions namespace_3() {
+  return {.nsid = 3, .lba_shift = 12, .block_count = World::kBlocks, .copy = core::composed_copy_limits(12)};
+}
 
 }  // namespace
 
@@ -80,6 +97,7 @@ void World::add_to_table(const core::NamespaceOptions& options, Disk& disk) {
   ns->channel = &disk;
   ns->supports_deallocate = options.supports_deallocate;
   ns->supports_write_zeroes = options.supports_write_zeroes;
+  ns->copy = options.copy;
   if (table.by_nsid.size() < options.nsid) table.by_nsid.resize(options.nsid);
   table.by_nsid[options.nsid - 1] = ns.get();
   namespaces_.push_back(std::move(ns));
@@ -124,11 +142,14 @@ void Wire::receive(Exchange& exchange) {
                                                  to_controller, exchange.pointer);
   if (!status.ok()) return core::finish(exchange, status);
   exchange.data = {};
-  if (exchange.pointer.kind == core::DataPointer::Kind::InCapsule) {
+  if (exchange.pointer.kind == core::DataPointer::Kind::InCapsule && exchange.scratch_bytes == 0) {
     exchange.data.address = exchange.in_capsule.data() + exchange.pointer.capsule_offset;
   } else {
-    exchange.buffer.assign(exchange.length_bytes, std::byte{0xa5});
-    if (to_controller) std::copy_n(exchange.memory.begin(), exchange.length_bytes, exchange.buffer.begin());
+    exchange.buffer.assign(core::buffer_bytes(exchange), std::byte{0xa5});
+    const bool in_capsule = exchange.pointer.kind == core::DataPointer::Kind::InCapsule;
+    const auto data =
+        in_capsule ? exchange.in_capsule.begin() + exchange.pointer.capsule_offset : exchange.memory.begin();
+    if (to_controller) std::copy_n(data, exchange.length_bytes, exchange.buffer.begin());
     exchange.data.address = exchange.buffer.data();
   }
   exchange.data.length_bytes = exchange.length_bytes;

@@ -52,7 +52,8 @@ PollGroup::PollGroup(ibv_context* context, ibv_pd* domain, core::Mailbox& thread
   madvise(dram_pages_.begin(), dram_pages_.size(), MADV_HUGEPAGE);
   dram_region_ = verbs::register_memory(domain, dram_pages_.begin(), dram_pages_.size(), IBV_ACCESS_LOCAL_WRITE);
   const int fixed = register_fixed_ ? register_fixed_(dram_pages_.begin(), dram_pages_.size()) : -1;
-  dram_ = std::make_unique<core::BufferPool>(whole(dram_pages_, *dram_region_, fixed), options.max_transfer_bytes);
+  const uint32_t data_and_scratch_bytes = 2 * options.max_transfer_bytes;  // scratch.h
+  dram_ = std::make_unique<core::BufferPool>(whole(dram_pages_, *dram_region_, fixed), data_and_scratch_bytes);
   pools_.push_back(dram_.get());
 
   extra_segments_.resize(kExtraSegments);

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "target/core/limits.h"
+#include "target/core/scratch.h"
 #include "transport/rdma/poll_group.h"
 
 namespace nvmf::rdma {
@@ -129,7 +130,7 @@ void PollGroup::start(RdmaRequest& request, ReceiveSlot& slot) {
 void PollGroup::place_data(RdmaRequest& request) {
   switch (request.pointer.kind) {
     case core::DataPointer::Kind::None:
-      return request.execute(request);
+      return request.scratch_bytes == 0 ? request.execute(request) : take_buffer(request);
     case core::DataPointer::Kind::InCapsule:
       return use_in_capsule_data(request);
     case core::DataPointer::Kind::Remote:
@@ -137,11 +138,12 @@ void PollGroup::place_data(RdmaRequest& request) {
   }
 }
 
-// In-capsule data is used where it lies, unless the disk cannot write from such an address.
+// In-capsule data is used where it lies, unless the disk cannot write from such an address or a buffer is needed
+// anyway.
 void PollGroup::use_in_capsule_data(RdmaRequest& request) {
   std::byte* address = request.slot->in_capsule + request.pointer.capsule_offset;
   const uint32_t alignment = request.ns ? request.ns->memory_alignment_bytes : 1;
-  if (reinterpret_cast<uintptr_t>(address) % alignment != 0) return take_buffer(request);
+  if (reinterpret_cast<uintptr_t>(address) % alignment != 0 || request.scratch_bytes != 0) return take_buffer(request);
   request.path = core::DataPath::InCapsule;
   request.data.address = address;
   request.data.length_bytes = request.length_bytes;
@@ -157,11 +159,12 @@ void PollGroup::take_buffer(RdmaRequest& request) {
     if (choice.fallback != core::Fallback::None) count_fallback(request, choice.fallback);
     if (choice.pool) pool = choice.pool;
   }
-  if (!pool->first_waiter() && pool->allocate(request.length_bytes, request.data)) return proceed_with_buffer(request);
+  if (!pool->first_waiter() && pool->allocate(core::buffer_bytes(request), request.data))
+    return proceed_with_buffer(request);
   if (pool != dram_.get() && request.ns->p2p.when_dry == core::P2pWhenDry::Spill) {
     count_fallback(request, core::Fallback::PoolDry);
     pool = dram_.get();
-    if (!pool->first_waiter() && pool->allocate(request.length_bytes, request.data))
+    if (!pool->first_waiter() && pool->allocate(core::buffer_bytes(request), request.data))
       return proceed_with_buffer(request);
   }
   if (request.ns) request.ns->counters.waits.add(1);
@@ -176,7 +179,7 @@ void PollGroup::proceed_with_buffer(RdmaRequest& request) {
     return request.execute(request);
   }
   request.path = request.data.kind == core::MemoryKind::Cmb ? core::DataPath::Cmb : core::DataPath::Dram;
-  if (request.transfer == Transfer::ControllerToHost) return request.execute(request);
+  if (request.transfer != Transfer::HostToController) return request.execute(request);
   request.segments_read = 0;
   request.segments_in_flight = 0;
   read_from_host(request);
@@ -372,7 +375,7 @@ void PollGroup::release_buffer(RdmaRequest& request) {
 
 void PollGroup::serve_waiters(core::BufferPool& pool) {
   while (core::Request* waiter = pool.first_waiter()) {
-    if (!pool.allocate(waiter->length_bytes, waiter->data)) return;
+    if (!pool.allocate(core::buffer_bytes(*waiter), waiter->data)) return;
     pool.take_waiter();
     --waiting_buffers_;
     proceed_with_buffer(static_cast<RdmaRequest&>(*waiter));
