@@ -128,6 +128,10 @@ struct Namespace {
   std::optional<std::string> p2p_provider;
   // Commands of fewer bytes than this use DRAM: 0..2,097,152, default 0; above 0 only with P2pMode::prefer.
   uint32_t p2p_min_bytes = 0;
+  // I/O commands of all hosts per second, 0..100,000,000, default 0: no limit. What is over it waits.
+  uint32_t max_iops = 0;
+  // Data of all hosts: MiB per second, 0..1,000,000, default 0: no limit. What is over it waits.
+  uint32_t max_mib_per_s = 0;
 };
 
 // One NVM subsystem. No two have the same NQN.

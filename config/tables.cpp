@@ -120,6 +120,11 @@ const Table<Namespace>& namespace_table() {
               "PCI address of the SSD whose CMB serves. Default: the namespace's own SSD."),
           key("p2p_min_bytes", &Namespace::p2p_min_bytes, Integer{0, 2U << 20U},
               "Commands of fewer bytes use DRAM. Only with p2p \"prefer\"."),
+          key("max_iops", &Namespace::max_iops, Integer{0, 100'000'000},
+              "I/O commands per second, of all hosts together; those over it wait. 0: no limit."),
+          key("max_mib_per_s", &Namespace::max_mib_per_s, Integer{0, 1'000'000},
+              "Data read, written, compared, verified and copied, in MiB per second, of all hosts together; commands "
+              "over it wait. 0: no limit."),
       },
       check_namespace,
       namespace_conditions()};

@@ -3,6 +3,7 @@
 #include <cstring>
 
 #include "target/core/io_command.h"
+#include "target/core/rate_limit.h"
 #include "target/core/scratch.h"
 
 namespace nvmf::core {
@@ -37,6 +38,13 @@ bool overlap(uint64_t a, uint64_t a_blocks, uint64_t b, uint64_t b_blocks) {
 Status check_range(const IoNamespace& ns, const Source& range) {
   if (range.blocks > ns.copy.mssrl) return kSizeLimitExceeded;
   return in_range(ns, range.slba, range.blocks) ? kSuccess : kLbaOutOfRange;
+}
+
+// What parse() could not know. Later commands wait for it.
+uint64_t all_bytes(const Request& request) {
+  uint64_t blocks = 0;
+  for (uint32_t i = 0; i < request.range_count; ++i) blocks += source(request, i).blocks;
+  return blocks << request.ns->lba_shift;
 }
 
 Status check_ranges(const Request& request) {
@@ -100,6 +108,7 @@ bool set_next(Request& request) {
 // A failed Copy names the first range that is not all copied, in dword 0 of the completion.
 void end_copy(Request& request) {
   const Status status = request.step.status;
+  request.ns->gate.leave();
   finish(request, status, status.ok() ? 0 : request.step.range);
 }
 
@@ -138,7 +147,9 @@ void compose_copy(Request& request) {
 
 void execute_copy(Request& request) {
   if (const Status status = check_ranges(request); !status.ok()) return finish(request, status);
-  if ((request.ns->own_commands & kOwnCopy) != 0) return execute_io(request);
+  if (!request.ns->gate.enter(request)) return;
+  if (request.ns->throttle != nullptr) request.ns->throttle->charge(all_bytes(request));
+  if ((request.ns->own_commands & kOwnCopy) != 0) return request.ns->channel->submit(request);
   compose_copy(request);
 }
 
@@ -156,7 +167,7 @@ Status parse_copy(Request& request) {
     request.error_location = offsetof(nvme::Sqe, cdw12);
     return kSizeLimitExceeded;
   }
-  request.done = io_done;
+  request.done = change_done;
   if ((request.ns->own_commands & kOwnCopy) == 0)
     request.scratch_bytes = std::min(limits::kCopyScratchBytes, request.queue->namespaces->max_transfer_bytes);
   return ready_to_receive(request, request.range_count * uint32_t{sizeof(nvme_copy_range)}, execute_copy);

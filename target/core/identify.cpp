@@ -41,6 +41,14 @@ bool has_write_cache(const Subsystem& subsystem) {
                      [](const NamespaceOptions& ns) { return ns.volatile_write_cache; });
 }
 
+// Where a capsule has room for a block of each namespace (fused.h). AWUN, AWUPF and ACWU stay 0: one block.
+bool has_fused_commands(const Request& request) {
+  const auto& namespaces = subsystem_of(request).namespaces();
+  const uint32_t room_bytes = options_of(request).in_capsule_bytes;
+  return std::all_of(namespaces.begin(), namespaces.end(),
+                     [room_bytes](const NamespaceOptions& ns) { return 1u << ns.lba_shift <= room_bytes; });
+}
+
 // What controllers of both kinds tell of themselves.
 void fill_common(const Request& request, nvme_id_ctrl& id) {
   const Controller& controller = controller_of(request);
@@ -78,6 +86,7 @@ void fill_io_controller(const Request& request, nvme_id_ctrl& id) {
   id.nn = limits::kMaxNamespaces;
   id.mnan = limits::kMaxNamespaces;
   id.oncs = optional_commands(subsystem);
+  if (has_fused_commands(request)) id.fuses = NVME_CTRL_FUSES_COMPARE_AND_WRITE;
   id.ocfs = 1;  // Copy Descriptor Format 0h
   id.vwc = NVME_CTRL_VWC_FLUSH | (has_write_cache(subsystem) ? NVME_CTRL_VWC_PRESENT : 0);
   id.ofcs = NVME_CTRL_OFCS_DISCONNECT;

@@ -11,11 +11,28 @@ namespace {
   return denial_status(denied);
 }
 
+// Its executor is the one of changes.
+Status as_change(Request& request, Status status) {
+  request.execute = execute_change;
+  request.done = change_done;
+  return status;
+}
+
 }  // namespace
 
 void io_done(Io& io, Status status) { finish(static_cast<Request&>(io), status); }
 
 void execute_io(Request& request) { request.ns->channel->submit(request); }
+
+void execute_change(Request& request) {
+  if (request.ns->gate.enter(request)) request.ns->channel->submit(request);
+}
+
+void change_done(Io& io, Status status) {
+  auto& request = static_cast<Request&>(io);
+  request.ns->gate.leave();
+  finish(request, status);
+}
 
 Status find_namespace(Request& request, Denials forbidding) {
   const uint32_t nsid = request.sqe->nsid;
@@ -64,11 +81,18 @@ Status parse_transfer(Request& request, IoKind kind, Transfer transfer, Denials 
   return kSuccess;
 }
 
+// Section 3.2.6
+Status parse_write(Request& request) {
+  return as_change(request, parse_transfer(request, IoKind::Write, Transfer::HostToController, kDeniesWrites,
+                                           kPrinfo | kStc | kDtype | kCetype));
+}
+
 // Section 3.2.7. Only where the disk has it.
 Status parse_write_uncorrectable(Request& request) {
   const Status status = parse_range(request, IoKind::WriteUncorrectable, kDeniesWrites, kDtype);
   if (!status.ok()) return status;
-  return (request.ns->own_commands & kOwnWriteUncorrectable) != 0 ? kSuccess : invalid_opcode();
+  if ((request.ns->own_commands & kOwnWriteUncorrectable) == 0) return invalid_opcode();
+  return as_change(request, kSuccess);
 }
 
 namespace {
@@ -78,19 +102,13 @@ Status parse_read(Request& request) {
   return parse_transfer(request, IoKind::Read, Transfer::ControllerToHost, kDeniesReads, kPrinfo | kStc | kCetype);
 }
 
-// Section 3.2.6
-Status parse_write(Request& request) {
-  return parse_transfer(request, IoKind::Write, Transfer::HostToController, kDeniesWrites,
-                        kPrinfo | kStc | kDtype | kCetype);
-}
-
 // Section 3.2.8. No data, hence no limit but the range's own.
 Status parse_write_zeroes(Request& request) {
   const Status status = parse_range(request, IoKind::WriteZeroes, kDeniesWrites, kPrinfo | kStc | kDtype | kCetype);
   if (!status.ok()) return status;
   if (!request.ns->supports_write_zeroes) return invalid_opcode();
   request.deallocate = (request.sqe->cdw12 & kDeallocate) != 0;
-  return kSuccess;
+  return as_change(request, kSuccess);
 }
 
 bool may_flush(const Request& request, uint64_t index) {
@@ -145,7 +163,7 @@ void execute_dataset_management(Request& request) {
   // The other attributes are hints; so is this one to a namespace that cannot deallocate.
   const bool deallocate = (request.sqe->cdw11 & NVME_DSMGMT_AD) != 0 && request.ns->supports_deallocate;
   if (!deallocate) return finish(request, kSuccess);
-  request.ns->channel->submit(request);
+  execute_change(request);
 }
 
 // Section 3.2.3
@@ -153,7 +171,7 @@ Status parse_dataset_management(Request& request) {
   if (const Status status = find_namespace(request, kDeniesWrites); !status.ok()) return status;
   request.kind = IoKind::Deallocate;
   request.range_count = (request.sqe->cdw10 & 0xff) + 1;
-  request.done = io_done;
+  request.done = change_done;
   return ready_to_receive(request, request.range_count * uint32_t{sizeof(nvme_dsm_range)}, execute_dataset_management);
 }
 

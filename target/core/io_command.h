@@ -32,8 +32,15 @@ Status parse_transfer(Request& request, IoKind kind, Transfer transfer, Denials 
 // The disk does it all.
 void execute_io(Request& request);
 void io_done(Io& io, Status status);
+// The same for what changes data, through the namespace's gate.
+void execute_change(Request& request);
+void change_done(Io& io, Status status);
+
+// A command that is no half of a fused operation (command.cpp).
+Status parse_normal(Request& request);
 
 // By chapter.
+Status parse_write(Request& request);                // io_command.cpp
 Status parse_compare(Request& request);              // compare.cpp
 Status parse_verify(Request& request);               // compare.cpp
 Status parse_copy(Request& request);                 // copy.cpp

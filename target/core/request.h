@@ -62,10 +62,16 @@ struct Request : Io {
 
   Step step;
 
+  // Half of a fused operation that is not over (fused.h).
+  bool fused = false;
+  bool fused_has_data = false;
+  Status fused_status;               // not ok: what it will be completed with once its data is here
+  Request* fused_partner = nullptr;  // null until both halves have been parsed
+
   // Hop between a reactor and the control thread (commands of I/O queues that change controllers).
   Message hop;
-  // BufferPool's lists: the next waiting request of the same queue and, in a queue's first one, the queue's last and
-  // the first of the queue whose turn is next.
+  // WaitingRequests' lists: the next waiting request of the same queue and, in a queue's first one, the queue's last
+  // and the first of the queue whose turn is next.
   Request* next_waiter = nullptr;
   Request* last_waiter = nullptr;
   Request* next_turn = nullptr;

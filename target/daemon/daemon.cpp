@@ -95,7 +95,7 @@ Daemon::Daemon(const config::Config& config)
   target_.on_event = &log;
   target_.on_earlier_deadline = [this](core::Target::Clock::time_point deadline) { await_deadline(deadline); };
   for (const config::Port& wanted : config_.ports) target_.add_port(port_of(wanted));
-  storage_.emplace(config_, target_, engines_of(data_threads_), transport_.rnics(), peer_memories_);
+  storage_.emplace(config_, target_, engines_of(data_threads_), transport_.rnics(), peer_memories_, control_mailbox_);
 }
 
 Daemon::~Daemon() = default;

@@ -90,8 +90,13 @@ core::NamespaceOptions options_of(const config::Namespace& wanted, const backend
 }  // namespace
 
 Storage::Storage(const config::Config& config, core::Target& target, Engines engines,
-                 const std::vector<std::unique_ptr<rdma::Rnic>>& rnics, PeerMemories& peer_memories)
-    : config_(config), engines_(std::move(engines)), rnics_(rnics), peer_memories_(peer_memories) {
+                 const std::vector<std::unique_ptr<rdma::Rnic>>& rnics, PeerMemories& peer_memories,
+                 core::Mailbox& control_mailbox)
+    : config_(config),
+      engines_(std::move(engines)),
+      rnics_(rnics),
+      peer_memories_(peer_memories),
+      control_mailbox_(control_mailbox) {
   for (const config::Subsystem& wanted : config.subsystems) {
     core::SubsystemOptions options;
     options.nqn = wanted.nqn;
@@ -125,6 +130,8 @@ void Storage::serve(core::Subsystem& subsystem, const config::Namespace& wanted)
   served->p2p = mode_of(wanted.p2p);
   choose_peer_memory(wanted, *device, *served);
   place_on_groups(wanted, *device, *served);
+  set_limits(wanted, *served);
+  add_gates(device->info().lba_shift, *served);
   subsystem.add_namespace(options_of(wanted, device->info(), subsystem.nqn()));
 
   spdlog::info("namespace {} of {}: {}; {}", wanted.nsid, subsystem.nqn(), served->description, served->p2p_verdict);
@@ -191,6 +198,25 @@ void Storage::place_on_groups(const config::Namespace& wanted, backend::Device& 
       }
       served.on_group.push_back(std::move(view));
     }
+  }
+}
+
+// One limit for all reactors, and a view's own list of those who wait.
+void Storage::set_limits(const config::Namespace& wanted, ServedNamespace& served) {
+  if (wanted.max_iops == 0 && wanted.max_mib_per_s == 0) return;
+  served.limit = std::make_unique<core::RateLimit>(wanted.max_iops, uint64_t{wanted.max_mib_per_s} << 20);
+  for (const auto& view : served.on_group) {
+    served.throttles.push_back(std::make_unique<core::Throttle>(*served.limit));
+    view->throttle = served.throttles.back().get();
+  }
+}
+
+void Storage::add_gates(uint8_t lba_shift, ServedNamespace& served) {
+  if (config_.rdma.in_capsule_data_bytes < 1u << lba_shift) return;
+  served.fused_turns = std::make_unique<core::FusedTurns>(&control_mailbox_);
+  for (size_t view = 0; view < served.on_group.size(); ++view) {
+    rdma::PollGroup& group = *rnics_[view / engines_.size()]->io_groups()[view % engines_.size()];
+    served.fused_turns->add(served.on_group[view]->gate, &group.mailbox());
   }
 }
 

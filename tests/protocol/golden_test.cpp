@@ -118,6 +118,7 @@ TEST_CASE("Identify Controller: fields at the offsets of the specification's fig
   CHECK(holds(id, 320, {1, 0}));                     // KAS
   CHECK(holds(id, 512, {0x66, 0x44, 128, 0}));       // SQES, CQES, MAXCMD
   CHECK(holds(id, 516, {0, 4, 0, 0, 0x95, 1}));      // NN, ONCS
+  CHECK(holds(id, 522, {1, 0}));                     // FUSES
   CHECK(holds(id, 525, {7}));                        // VWC
   CHECK(holds(id, 534, {1, 0}));                     // OCFS
   CHECK(holds(id, 536, {5, 0, 0x14, 0}));            // SGLS

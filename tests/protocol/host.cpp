@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "target/core/fused.h"
 #include "target/core/scratch.h"
 
 namespace nvmf::test {
@@ -85,11 +86,11 @@ World::World(const core::TargetOptions& options)
   subsystem.add_namespace(namespace_1());
   subsystem.add_namespace(namespace_3());
   table.max_transfer_bytes = options.max_transfer_bytes;
-  add_to_table(namespace_1(), disk_1);
-  add_to_table(namespace_3(), disk_3);
+  add_to_table(namespace_1(), disk_1, fused_turns_1);
+  add_to_table(namespace_3(), disk_3, fused_turns_3);
 }
 
-void World::add_to_table(const core::NamespaceOptions& options, Disk& disk) {
+void World::add_to_table(const core::NamespaceOptions& options, Disk& disk, core::FusedTurns& turns) {
   auto ns = std::make_unique<core::IoNamespace>();
   ns->nsid = options.nsid;
   ns->lba_shift = options.lba_shift;
@@ -98,6 +99,7 @@ void World::add_to_table(const core::NamespaceOptions& options, Disk& disk) {
   ns->supports_deallocate = options.supports_deallocate;
   ns->supports_write_zeroes = options.supports_write_zeroes;
   ns->copy = options.copy;
+  turns.add(ns->gate, nullptr);
   if (table.by_nsid.size() < options.nsid) table.by_nsid.resize(options.nsid);
   table.by_nsid[options.nsid - 1] = ns.get();
   namespaces_.push_back(std::move(ns));
@@ -186,6 +188,7 @@ Answer Wire::send(const Sqe& sqe, Bytes memory, Bytes in_capsule) {
 void Wire::close() {
   if (!open_) return;
   open_ = false;
+  core::drop_lone_half(queue);
   core::drop_parked(queue);
   world_.target.queue_closed(queue);
   for (const auto& exchange : exchanges_) CHECK(exchange->answers == 1);

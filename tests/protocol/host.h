@@ -91,13 +91,15 @@ class World {
   Disk disk_1;
   Disk disk_3;
   core::IoNamespaceTable table;
+  core::FusedTurns fused_turns_1{nullptr};
+  core::FusedTurns fused_turns_3{nullptr};
   std::vector<std::string> events;
 
   // To change what a namespace can do.
   core::IoNamespace& io_namespace(uint32_t nsid) { return const_cast<core::IoNamespace&>(*table.find(nsid)); }
 
  private:
-  void add_to_table(const core::NamespaceOptions& options, Disk& disk);
+  void add_to_table(const core::NamespaceOptions& options, Disk& disk, core::FusedTurns& turns);
   std::vector<std::unique_ptr<core::IoNamespace>> namespaces_;
 };
 

@@ -32,7 +32,7 @@ TEST_CASE("host sends Identify Controller: target answers what hosts insist on")
   CHECK(id.maxcmd == 128);
   CHECK(id.nn == 1024);
   CHECK(id.mnan == 1024);
-  CHECK(id.fuses == 0);
+  CHECK(id.fuses == NVME_CTRL_FUSES_COMPARE_AND_WRITE);
   CHECK(id.vwc == (NVME_CTRL_VWC_PRESENT | NVME_CTRL_VWC_FLUSH));
   CHECK((id.sgls & (1 << 2)) != 0);   // keyed
   CHECK((id.sgls & (1 << 20)) != 0);  // offset in the capsule

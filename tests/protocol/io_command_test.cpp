@@ -145,14 +145,9 @@ TEST_CASE("what is ignored while its feature is not used: DSPEC, CEV, tags, and 
   CHECK(q.transfer(nvme_cmd_read, 1, 0, 1, 1u << 31).ok());  // Limited Retry
 }
 
-TEST_CASE("host sends fused commands or PRPs: Invalid Field at FUSE or PSDT") {
+TEST_CASE("host sends PRPs: Invalid Field at PSDT") {
   OneQueue q;
   Sqe sqe = command(nvme_cmd_read, 1);
-  for (const uint8_t fuse : {1, 2, 3}) {
-    sqe.flags = static_cast<uint8_t>(0x40 | fuse);
-    CHECK(q.send(sqe, Bytes(512)).status == NVME_SC_INVALID_FIELD);
-    CHECK(q.location() == 1);
-  }
   for (const uint8_t psdt : {0, 2, 3}) {
     sqe.flags = static_cast<uint8_t>(psdt << 6);
     CHECK(q.send(sqe, Bytes(512)).status == NVME_SC_INVALID_FIELD);

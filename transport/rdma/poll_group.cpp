@@ -6,6 +6,7 @@
 #include <bit>
 #include <cassert>
 
+#include "target/core/fused.h"
 #include "target/core/limits.h"
 
 namespace nvmf::rdma {
@@ -149,6 +150,8 @@ void PollGroup::set_namespaces(const core::Subsystem& subsystem, std::unique_ptr
   for (const core::IoNamespace* space : table->by_nsid)
     if (space && space->cmb && std::find(pools_.begin(), pools_.end(), space->cmb) == pools_.end())
       pools_.push_back(space->cmb);
+  for (const core::IoNamespace* space : table->by_nsid)
+    if (space && space->throttle) throttles_.push_back(space->throttle);
   namespaces_[&subsystem] = std::move(table);
 }
 
@@ -170,6 +173,8 @@ void PollGroup::install(QueuePair& queue_pair) { *place_of(queue_pair.qp->qp_num
 
 void PollGroup::begin_retire(QueuePair& queue_pair) {
   queue_pair.retiring = true;
+  core::drop_lone_half(*queue_pair.queue);
+  drop_throttled(queue_pair);
   queue_pair.next_retiring = retiring_;
   retiring_ = &queue_pair;
 }

@@ -4,6 +4,7 @@
 #include <cstring>
 #include <utility>
 
+#include "target/core/fused.h"
 #include "target/core/limits.h"
 #include "target/core/scratch.h"
 #include "transport/rdma/poll_group.h"
@@ -22,7 +23,8 @@ constexpr int kCompletionsAtOnce = 32;
 // Sends first: they free what new capsules need.
 unsigned PollGroup::poll() {
   const unsigned sent = poll_sends();
-  return sent + poll_receives();
+  const unsigned received = poll_receives();
+  return sent + received + (throttled_ == 0 ? 0 : resume_throttled());
 }
 
 void PollGroup::flush() {
@@ -122,12 +124,16 @@ void PollGroup::start(RdmaRequest& request, ReceiveSlot& slot) {
                                       request.transfer == Transfer::HostToController, request.pointer);
   }
   if (!status.ok()) return core::finish(request, status);
+  if (request.ns && request.ns->throttle) [[unlikely]]
+    return throttle(request);
   place_data(request);
 }
 
 // Its data -----------------------------------------------------------------------------------------------------------
 
 void PollGroup::place_data(RdmaRequest& request) {
+  if (request.fused) [[unlikely]]
+    return use_capsule_room(request);
   switch (request.pointer.kind) {
     case core::DataPointer::Kind::None:
       return request.scratch_bytes == 0 ? request.execute(request) : take_buffer(request);
@@ -136,6 +142,23 @@ void PollGroup::place_data(RdmaRequest& request) {
     case core::DataPointer::Kind::Remote:
       return take_buffer(request);
   }
+}
+
+// The half of a fused operation has its data in its capsule's room (fused.h says why), on a page boundary.
+void PollGroup::use_capsule_room(RdmaRequest& request) {
+  ReceiveSlot& slot = *request.slot;
+  request.data.address = slot.in_capsule;
+  request.data.length_bytes = request.length_bytes;
+  request.data.lkey = slot.pieces[1].lkey;
+  request.data.fixed_index = slot.fixed_index;
+  if (request.ns->p2p.mode != core::P2pMode::Off) count_fallback(request, core::Fallback::ProcessorNeeds);
+  if (request.pointer.kind == core::DataPointer::Kind::Remote) {
+    request.path = core::DataPath::Dram;
+    return begin_reads(request);
+  }
+  request.path = core::DataPath::InCapsule;
+  std::memmove(slot.in_capsule, slot.in_capsule + request.pointer.capsule_offset, request.length_bytes);
+  request.execute(request);
 }
 
 // In-capsule data is used where it lies, unless the disk cannot write from such an address or a buffer is needed
@@ -180,6 +203,10 @@ void PollGroup::proceed_with_buffer(RdmaRequest& request) {
   }
   request.path = request.data.kind == core::MemoryKind::Cmb ? core::DataPath::Cmb : core::DataPath::Dram;
   if (request.transfer != Transfer::HostToController) return request.execute(request);
+  begin_reads(request);
+}
+
+void PollGroup::begin_reads(RdmaRequest& request) {
   request.segments_read = 0;
   request.segments_in_flight = 0;
   read_from_host(request);
@@ -359,6 +386,8 @@ void PollGroup::resume_waiting(QueuePair& queue_pair) {
 }
 
 void PollGroup::end(RdmaRequest& request) {
+  if (request.fused) [[unlikely]]
+    core::leave_pair(request);
   if (request.slot) repost(*std::exchange(request.slot, nullptr));
   release_buffer(request);
   --request.queue_pair->outstanding;
@@ -393,6 +422,8 @@ void PollGroup::fail(QueuePair& queue_pair, ibv_wc_status status) {
   attributes.qp_state = IBV_QPS_ERR;
   ibv_modify_qp(queue_pair.qp, &attributes, IBV_QP_STATE);
 
+  core::drop_lone_half(*queue_pair.queue);
+  drop_throttled(queue_pair);
   while (RdmaRequest* request = queue_pair.waiting_responses.pop()) --waiting_posts_, end(*request);
   while (RdmaRequest* request = queue_pair.waiting_reads.pop()) --waiting_posts_, end(*request);
   for (core::BufferPool* pool : pools_)

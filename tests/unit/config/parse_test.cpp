@@ -43,7 +43,8 @@ constexpr std::string_view kFull = R"(// Everything said.
       "namespaces": [
         { "nsid": 1024, "nvme": "/dev/ng0n1", "uuid": "2ec0a5a0-5b1c-4d0e-9d5c-0A4C1E3F7B21",
           "nguid": "000102030405060708090a0b0c0d0e0f", "eui64": "0011223344556677", "p2p": "prefer",
-          "p2p_when_dry": "wait", "p2p_provider": "0000:3B:00.0", "p2p_min_bytes": 2097152 }
+          "p2p_when_dry": "wait", "p2p_provider": "0000:3B:00.0", "p2p_min_bytes": 2097152, "max_iops": 100000000,
+          "max_mib_per_s": 1000000 }
       ] }
   ],
   "ports": [
@@ -97,6 +98,8 @@ TEST_CASE("every key of a subsystem and its namespaces is read") {
   CHECK((ns.p2p_when_dry == P2pWhenDry::wait));
   CHECK(ns.p2p_provider == "0000:3b:00.0");
   CHECK(ns.p2p_min_bytes == 2097152);
+  CHECK(ns.max_iops == 100'000'000);
+  CHECK(ns.max_mib_per_s == 1'000'000);
 }
 
 TEST_CASE("elements know where they stand") {
@@ -106,8 +109,8 @@ TEST_CASE("elements know where they stand") {
   CHECK((config.subsystems[0].position == Position{13, 5}));
   CHECK((config.subsystems[0].namespaces[0].position == Position{17, 9}));
   CHECK((config.subsystems[0].namespaces[0].backend_position == Position{17, 33}));
-  CHECK((config.ports[1].position == Position{24, 5}));
-  CHECK(location(config.file, config.ports[1].position) == "test.json:24:5");
+  CHECK((config.ports[1].position == Position{25, 5}));
+  CHECK(location(config.file, config.ports[1].position) == "test.json:25:5");
 }
 
 TEST_CASE("what is left out has its default") {
