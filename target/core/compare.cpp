@@ -8,7 +8,6 @@ namespace nvmf::core {
 namespace {
 
 constexpr uint32_t kRefused = kPrinfo | kStc | kCetype;
-constexpr Status kCompareFailure = media_error(NVME_SC_COMPARE_FAILED);
 
 // The blocks that the command names, into its scratch.
 void read_blocks(Request& request, void (*done)(Io&, Status)) {

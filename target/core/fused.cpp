@@ -10,7 +10,6 @@ namespace {
 
 constexpr Status kFailedFused = NVME_SC_FUSED_FAIL;
 constexpr Status kMissingFused = NVME_SC_FUSED_MISSING;
-constexpr Status kCompareFailure = media_error(NVME_SC_COMPARE_FAILED);
 
 // Running ------------------------------------------------------------------------------------------------------------
 

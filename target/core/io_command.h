@@ -14,6 +14,7 @@ inline constexpr uint32_t kStc = uint32_t{NVME_IO_STC} << 16;
 inline constexpr uint32_t kDtype = 0xfu << 20;
 inline constexpr uint32_t kCetype = 0xfu << 16;
 
+inline constexpr Status kCompareFailure = media_error(NVME_SC_COMPARE_FAILED);
 inline constexpr Status kLbaOutOfRange = Status(NVME_SC_LBA_RANGE).do_not_retry();
 
 inline bool in_range(const IoNamespace& ns, uint64_t slba, uint64_t blocks) {

@@ -1,4 +1,4 @@
-"""Host sends Compare, Verify, Copy and Write Uncorrectable with nvme-cli to every backend; target answers by the blocks' content, and refuses an SSD formatted with protection information."""
+"""Host sends Compare, Verify, Copy and Write Uncorrectable with nvme-cli to every backend, of 512 and of 4096 bytes a block; target answers by the blocks' content, and refuses an SSD formatted with protection information."""
 
 from nvmf_lab import One, Ssd, daemon, initiator
 
@@ -7,22 +7,25 @@ PROTECTED = [
     "-device", "nvme,id=protected,serial=protected",
     "-device", "nvme-ns,drive=protected,bus=protected,ms=8,pi=1",
 ]  # fmt: skip
-TOPOLOGY = One(ssds=[Ssd(), Ssd()], qemu_args=PROTECTED)
-TIME_LIMIT_S = 180
+TOPOLOGY = One(ssds=[Ssd(), Ssd(), Ssd(block_bytes=4096, cmb_mib=16)], qemu_args=PROTECTED)
+TIME_LIMIT_S = 240
 
 DATA = "/tmp/data"
-BLOCK = 512
+BLOCKS = 16
 SUPPORTED_BY_ALL = {"compare": 1 << 0, "verify": 1 << 7, "copy": 1 << 8}
 
 
 def test(lab):
-    lab.target.run("truncate -s 64M /tmp/disk")
+    lab.target.run("truncate -s 64M /tmp/disk /tmp/disk4k")
     protected = lab.target.run("basename $(dirname $(grep -lx 'protected *' /sys/class/nvme/*/serial))").stdout.strip()
     namespaces = [
         {"nvme": lab.target.generic(0), "p2p": "off"},
         {"block": lab.target.ssd(1), "p2p": "off"},
         {"file": "/tmp/disk"},
         {"memory": "64MiB"},
+        {"nvme": lab.target.generic(2), "p2p": "prefer"},
+        {"file": "/tmp/disk4k", "block_size": 4096},
+        {"memory": "64MiB", "block_size": 4096},
         {"nvme": f"/dev/ng{protected.removeprefix('nvme')}n1", "p2p": "off"},
     ]
     target = daemon.start(lab, daemon.config(lab, namespaces))
@@ -36,32 +39,35 @@ def test(lab):
         lab.check(oncs & bit, f"ONCS {oncs:#x} does not have {name}")
     lab.check(not oncs & 2, f"ONCS {oncs:#x} has Write Uncorrectable, which no backend here can do")
     for device in initiator.wait_for_namespaces(lab.host, controller, len(served)):
-        compare(lab, device)
-        copy(lab, device)
+        block = int(lab.host.run(f"blockdev --getss {device}").stdout)
+        compare(lab, device, block)
+        copy(lab, device, block)
         refused(lab, device)
 
     for one in target.stats()["namespaces"]:
         lab.check(one["errors"] > 0, f"namespace {one['nsid']} counted no errors of the commands that failed: {one}")
 
 
-def compare(lab, device):
-    lab.host.run(f"head -c 8192 /dev/urandom >{DATA}; dd if={DATA} of={device} bs={BLOCK} seek=100 oflag=direct status=none")
-    sent = f"nvme compare {device} -s 100 -c 15 -z 8192 -d"
+def compare(lab, device, block):
+    size = BLOCKS * block
+    lab.host.run(f"head -c {size} /dev/urandom >{DATA}; dd if={DATA} of={device} bs={block} seek=100 oflag=direct status=none")
+    sent = f"nvme compare {device} -s 100 -c {BLOCKS - 1} -z {size} -d"
     lab.host.run(f"{sent} {DATA}")
-    lab.host.run(f"cp {DATA} {DATA}.other; printf '\\0\\1' | dd of={DATA}.other bs=1 seek=8190 conv=notrunc status=none")
+    lab.host.run(f"cp {DATA} {DATA}.other; printf '\\0\\1' | dd of={DATA}.other bs=1 seek={size - 2} conv=notrunc status=none")
     said = lab.host.run(f"{sent} {DATA}.other", check=False)
     lab.check(said.exit_code != 0 and "ompare" in said.stdout + said.stderr, f"{device}: other bytes compare as equal: {said}")
-    lab.host.run(f"nvme verify {device} -s 100 -c 15")
+    lab.host.run(f"nvme verify {device} -s 100 -c {BLOCKS - 1}")
 
 
-def copy(lab, device):
-    """16 blocks, as two ranges in the other order."""
-    lab.host.run(f"nvme copy {device} --sdlba=5000 --slbs=108,100 --blocks=7,7")
-    lab.host.run(f"nvme copy {device} --sdlba=9000 --slbs=100 --blocks=15")
-    read = f"dd if={device} bs={BLOCK} iflag=direct status=none"
-    lab.host.run(f"{read} skip=9000 count=16 | cmp - {DATA}")
-    lab.host.run(f"(tail -c 4096 {DATA}; head -c 4096 {DATA}) >{DATA}.swapped; {read} skip=5000 count=16 | cmp - {DATA}.swapped")
-    lab.host.run(f"{read} skip=100 count=16 | cmp - {DATA}")
+def copy(lab, device, block):
+    """As one range, then as two in the other order."""
+    half = BLOCKS // 2
+    lab.host.run(f"nvme copy {device} --sdlba=9000 --slbs=100 --blocks={BLOCKS - 1}")
+    lab.host.run(f"nvme copy {device} --sdlba=5000 --slbs={100 + half},100 --blocks={half - 1},{half - 1}")
+    read = f"dd if={device} bs={block} count={BLOCKS} iflag=direct status=none"
+    lab.host.run(f"{read} skip=9000 | cmp - {DATA}")
+    lab.host.run(f"(tail -c {half * block} {DATA}; head -c {half * block} {DATA}) >{DATA}.swapped; {read} skip=5000 | cmp - {DATA}.swapped")
+    lab.host.run(f"{read} skip=100 | cmp - {DATA}")
 
 
 def refused(lab, device):

@@ -17,9 +17,12 @@ def test(lab):
     by_iops, by_bytes, free = initiator.wait_for_namespaces(lab.host, controller, len(namespaces))
 
     unlimited = fio.measure(lab.host, free, "randread", "4k", 16, SECONDS)["read"]
+    cpu_s = target.cpu_time_s()
     held = fio.measure(lab.host, by_iops, "randread", "4k", 16, SECONDS, "--numjobs=2 --group_reporting")["read"]
     lab.check(unlimited.iops > 2 * MAX_IOPS, f"this machine is too slow to show a limit of {MAX_IOPS}: {unlimited}")
     lab.check(0.5 * MAX_IOPS < held.iops < 1.3 * MAX_IOPS, f"max_iops {MAX_IOPS} gives {held}; without a limit {unlimited}")
+    cpu_s = target.cpu_time_s() - cpu_s
+    lab.check(cpu_s < 0.7 * SECONDS, f"the daemon used {cpu_s:.1f} s of CPU time in {SECONDS} s of waiting: does it poll?")
 
     held = fio.measure(lab.host, by_bytes, "randwrite", "64k", 16, SECONDS)["write"]
     lab.check(0.5 * MAX_MIB_PER_S < held.mib_per_s < 1.3 * MAX_MIB_PER_S, f"max_mib_per_s {MAX_MIB_PER_S} gives {held}")
