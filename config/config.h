@@ -156,6 +156,10 @@ struct Namespace {
   uint32_t p2p_min_bytes = 0;
   // The ANA group it belongs to, 1..128, default 1.
   uint32_t ana_group = 1;
+  // I/O commands of all hosts per second, 0..100,000,000, default 0: no limit. What is over it waits.
+  uint32_t max_iops = 0;
+  // Data of all hosts: MiB per second, 0..1,000,000, default 0: no limit. What is over it waits.
+  uint32_t max_mib_per_s = 0;
 };
 
 // One NVM subsystem. No two have the same NQN.

@@ -153,6 +153,11 @@ const Table<Namespace>& namespace_table() {
               "Commands of fewer bytes use DRAM. Only with p2p \"prefer\"."),
           key("ana_group", &Namespace::ana_group, Integer{1, 128},
               "ANA group (Asymmetric Namespace Access): namespaces whose ways have the same state."),
+          key("max_iops", &Namespace::max_iops, Integer{0, 100'000'000},
+              "I/O commands per second, of all hosts together; those over it wait. 0: no limit."),
+          key("max_mib_per_s", &Namespace::max_mib_per_s, Integer{0, 1'000'000},
+              "Data read, written, compared, verified and copied, in MiB per second, of all hosts together; commands "
+              "over it wait. 0: no limit."),
       },
       check_namespace,
       namespace_conditions()};

@@ -23,6 +23,11 @@ void BlockChannel::submit(core::Io& io) {
       return write_zeroes(io);
     case core::IoKind::Deallocate:
       return deallocate(io);
+    case core::IoKind::Compare:
+    case core::IoKind::Verify:
+    case core::IoKind::Copy:
+    case core::IoKind::WriteUncorrectable:
+      return io.done(io, kNotSupported);
   }
 }
 

@@ -35,6 +35,8 @@ struct DeviceInfo {
   uint64_t block_count = 0;
   bool supports_deallocate = false;
   bool supports_write_zeroes = false;
+  uint8_t own_commands = 0;                 // core::OwnCommands
+  core::CopyLimits copy{};                  // of kOwnCopy
   bool volatile_write_cache = false;        // Flush means something
   uint32_t optimal_io_boundary_blocks = 0;  // NOIOB; 0: none
   uint32_t memory_alignment_bytes = 1;      // of Io::data's address, a power of two, at most 4096

@@ -45,6 +45,11 @@ class MemoryChannel final : public core::IoChannel {
         return write_zeroes(io);
       case core::IoKind::Deallocate:
         return deallocate(io);
+      case core::IoKind::Compare:
+      case core::IoKind::Verify:
+      case core::IoKind::Copy:
+      case core::IoKind::WriteUncorrectable:
+        return io.done(io, core::Status(NVME_SC_INVALID_OPCODE).do_not_retry());
     }
   }
 

@@ -14,7 +14,7 @@ constexpr uint32_t kRangeBytes = sizeof(nvme_dsm_range);
 
 constexpr uint32_t parts(uint32_t all, uint32_t most) { return (all + most - 1) / most; }
 
-// Read, Write, Write Zeroes: NVM Command Set 1.0, sections 3.2.4, 3.2.6 and 3.2.8.
+// Commands on one range of blocks: NVM Command Set 1.0, section 3.2.
 nvme_uring_cmd block_command(uint8_t opcode, uint32_t nsid, uint64_t slba, uint32_t blocks, uint32_t flags) {
   nvme_uring_cmd command{};
   command.opcode = opcode;
@@ -41,9 +41,17 @@ void NvmeChannel::submit(core::Io& io) {
     case core::IoKind::Flush:
       return flush(io);
     case core::IoKind::WriteZeroes:
-      return write_zeroes(io);
+      return without_data(io, nvme_cmd_write_zeroes, geometry_.max_write_zeroes_blocks);
     case core::IoKind::Deallocate:
       return deallocate(io);
+    case core::IoKind::Compare:
+      return transfer(io, nvme_cmd_compare);
+    case core::IoKind::Verify:
+      return without_data(io, nvme_cmd_verify, geometry_.max_verify_blocks);
+    case core::IoKind::Copy:
+      return copy(io);
+    case core::IoKind::WriteUncorrectable:
+      return without_data(io, nvme_cmd_write_uncor, geometry_.max_write_uncorrectable_blocks);
   }
 }
 
@@ -51,8 +59,11 @@ void NvmeChannel::transfer(core::Io& io, uint8_t opcode) {
   const uint32_t flags = io.fua ? kFua : 0;
   const uint32_t length = io.data.length_bytes;
   const bool in_cmb = io.data.kind == core::MemoryKind::Cmb;
-  if (in_cmb && length > geometry_.max_cmb_passthrough_bytes) return block_->submit(io);
-  const uint32_t most = in_cmb ? geometry_.max_contiguous_bytes : geometry_.max_scattered_bytes;
+  const bool too_long_for_cmb = in_cmb && length > geometry_.max_cmb_passthrough_bytes;
+  if (too_long_for_cmb && io.kind != core::IoKind::Compare) return block_->submit(io);
+  const uint32_t most = too_long_for_cmb ? geometry_.max_cmb_passthrough_bytes
+                        : in_cmb         ? geometry_.max_contiguous_bytes
+                                         : geometry_.max_scattered_bytes;
   if (length <= most) {
     nvme_uring_cmd command = block_command(opcode, geometry_.nsid, io.slba, io.blocks, flags);
     set_data(command, io, 0, length);
@@ -76,14 +87,13 @@ void NvmeChannel::flush(core::Io& io) {
   whole(io, command);
 }
 
-void NvmeChannel::write_zeroes(core::Io& io) {
+void NvmeChannel::without_data(core::Io& io, uint8_t opcode, uint32_t most) {
   const uint32_t flags = (io.fua ? kFua : 0) | (io.deallocate ? kDeallocate : 0);
-  const uint32_t most = geometry_.max_write_zeroes_blocks;
   const uint32_t all = io.blocks;  // `io` may be gone once its last part has ended
   UringEngine::begin_parts(io, parts(all, most));
   for (uint32_t offset = 0; offset < all; offset += most) {
     const uint32_t blocks = std::min(most, all - offset);
-    part(io, block_command(nvme_cmd_write_zeroes, geometry_.nsid, io.slba + offset, blocks, flags));
+    part(io, block_command(opcode, geometry_.nsid, io.slba + offset, blocks, flags));
   }
 }
 
@@ -102,6 +112,13 @@ void NvmeChannel::deallocate(core::Io& io) {
     set_data(command, io, first * kRangeBytes, ranges * kRangeBytes);
     part(io, command);
   }
+}
+
+// Never split: hosts have been told the SSD's own limits. NVM Command Set 1.0, section 3.2.2.
+void NvmeChannel::copy(core::Io& io) {
+  nvme_uring_cmd command = block_command(nvme_cmd_copy, geometry_.nsid, io.slba, io.range_count, io.fua ? kFua : 0);
+  set_data(command, io, 0, io.data.length_bytes);
+  whole(io, command);
 }
 
 void NvmeChannel::whole(core::Io& io, const nvme_uring_cmd& command) {

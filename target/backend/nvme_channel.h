@@ -20,6 +20,8 @@ struct NvmeGeometry {
   uint32_t max_contiguous_bytes = 128u << 10;  // of memory that is contiguous for the device: a CMB
   uint32_t max_scattered_bytes = 128u << 10;   // of any other, where every page may be a segment of its own
   uint32_t max_write_zeroes_blocks = 65536;
+  uint32_t max_verify_blocks = 65536;
+  uint32_t max_write_uncorrectable_blocks = 65536;
   uint32_t max_ranges = 256;  // of one Dataset Management command
   // Of a CMB; longer transfers go through the block layer. See passthrough_limits.h for these two.
   uint32_t max_cmb_passthrough_bytes = UINT32_MAX;
@@ -37,8 +39,9 @@ class NvmeChannel final : public core::IoChannel {
  private:
   void transfer(core::Io& io, uint8_t opcode);
   void flush(core::Io& io);
-  void write_zeroes(core::Io& io);
+  void without_data(core::Io& io, uint8_t opcode, uint32_t most);
   void deallocate(core::Io& io);
+  void copy(core::Io& io);
   void whole(core::Io& io, const nvme_uring_cmd& command);
   void part(core::Io& io, const nvme_uring_cmd& command);
   bool queue(const core::Io& io, const nvme_uring_cmd& command, uint64_t user_data);

@@ -46,7 +46,7 @@ NvmeDevice::NvmeDevice(const DeviceSpec& spec) {
   describe(identity, info_);
   geometry_.lba_shift = info_.lba_shift;
   geometry_.flush_needed = info_.volatile_write_cache;
-  if (identity.limits && identity.limits->dmrl != 0) geometry_.max_ranges = identity.limits->dmrl;
+  if (identity.limits) take_limits(*identity.limits);
 
   const std::string name = std::filesystem::canonical(spec.path).filename();
   claim_disk(spec.path, name);
@@ -58,6 +58,12 @@ NvmeDevice::NvmeDevice(const DeviceSpec& spec) {
                       std::to_string(geometry_.nsid) + ", " + spec.path +
                       (info_.pci_address ? ", PCI " + *info_.pci_address : std::string());
   try_passthrough(disk);
+}
+
+void NvmeDevice::take_limits(const nvme_id_ctrl_nvm& limits) {
+  geometry_.max_verify_blocks = size_limit_blocks(limits.vsl, info_.lba_shift);
+  geometry_.max_write_uncorrectable_blocks = size_limit_blocks(limits.wusl, info_.lba_shift);
+  if (limits.dmrl != 0) geometry_.max_ranges = limits.dmrl;
 }
 
 void NvmeDevice::claim_disk(const std::string& path, const std::string& name) {

@@ -18,6 +18,7 @@ class NvmeDevice final : public Device {
 
  private:
   std::optional<uint64_t> size_now() const override { return size_of(disk_); }
+  void take_limits(const nvme_id_ctrl_nvm& limits);
   void claim_disk(const std::string& path, const std::string& name);
   void read_limits(const std::string& disk, std::optional<uint64_t> mdts_bytes);
   void drop_untrusted_identifiers(const std::string& disk);

@@ -8,6 +8,7 @@
 #include <cstring>
 
 #include "target/backend/descriptor.h"
+#include "target/core/limits.h"
 
 namespace nvmf::backend {
 namespace {
@@ -18,6 +19,7 @@ constexpr uint32_t kController = 0x01;
 constexpr uint32_t kNamespaceDescriptors = 0x03;
 constexpr uint32_t kNvmController = 0x06;
 
+constexpr uint64_t kSmallestPage = 4096;  // CAP.MPSMIN, which limits of size count in, is this or more
 constexpr uint8_t kProtectionType = 0x7;  // of DPS
 constexpr std::byte kNvmCommandSet{0};
 
@@ -44,9 +46,32 @@ void must_identify(int fd, uint32_t nsid, uint32_t cns, Data& data, const std::s
            std::string("the SSD refused to identify the ") + what + " (NVMe status " + std::to_string(result) + ")");
 }
 
-const nvme_lbaf& format_of(const nvme_id_ns& space) {
-  const unsigned index = (space.flbas & NVME_NS_FLBAS_LOWER_MASK) | (space.flbas & NVME_NS_FLBAS_HIGHER_MASK) >> 1;
-  return space.lbaf[index];
+unsigned format_index(const nvme_id_ns& space) {
+  return (space.flbas & NVME_NS_FLBAS_LOWER_MASK) | (space.flbas & NVME_NS_FLBAS_HIGHER_MASK) >> 1;
+}
+
+const nvme_lbaf& format_of(const nvme_id_ns& space) { return space.lbaf[format_index(space)]; }
+
+bool is_served(const nvme_lbaf& format) { return format.ms == 0 && (format.ds == 9 || format.ds == 12); }
+
+// "2 (4096 bytes with 8 bytes of metadata, protection information type 1)"
+std::string format_in_words(const nvme_id_ns& space) {
+  const nvme_lbaf& format = format_of(space);
+  const std::string size = format.ds < 32 ? std::to_string(uint64_t{1} << format.ds) : "2^" + std::to_string(format.ds);
+  std::string words = std::to_string(format_index(space)) + " (" + size + " bytes";
+  if (format.ms != 0) words += " with " + std::to_string(format.ms) + " bytes of metadata";
+  if (const unsigned type = space.dps & kProtectionType; type != 0)
+    words += ", protection information type " + std::to_string(type);
+  return words + ")";
+}
+
+// How to get one that is served; formatting is the operator's to do.
+std::string format_remedy(const nvme_id_ns& space) {
+  for (unsigned index = 0; index <= space.nlbaf && index < std::size(space.lbaf); ++index) {
+    if (!is_served(space.lbaf[index])) continue;
+    return "reformat it, which erases it: nvme format DEVICE --lbaf=" + std::to_string(index) + " --pi=0 --ms=0";
+  }
+  return "the SSD has no format that is served (see nvme id-ns -H): nvme format cannot help";
 }
 
 // The identifier of one type in the descriptor list; empty when it is not there.
@@ -73,6 +98,20 @@ std::string without_padding(const char* text, size_t length) {
   return end == std::string::npos ? std::string() : padded.substr(0, end + 1);
 }
 
+// Commands that the target carries out itself where the SSD does not have them. A Copy whose limits are missing is
+// none.
+uint8_t own_commands(const NvmeIdentity& identity) {
+  const uint16_t oncs = identity.controller.oncs;
+  const nvme_id_ns& space = identity.space;
+  uint8_t own = 0;
+  if ((oncs & NVME_CTRL_ONCS_COMPARE) != 0) own |= core::kOwnCompare;
+  if ((oncs & NVME_CTRL_ONCS_VERIFY) != 0) own |= core::kOwnVerify;
+  if ((oncs & NVME_CTRL_ONCS_WRITE_UNCORRECTABLE) != 0) own |= core::kOwnWriteUncorrectable;
+  const bool has_format_0 = (identity.controller.ocfs & 1) != 0;
+  if ((oncs & NVME_CTRL_ONCS_COPY) != 0 && has_format_0 && space.mssrl != 0 && space.mcl != 0) own |= core::kOwnCopy;
+  return own;
+}
+
 }  // namespace
 
 NvmeIdentity identify(int fd, uint32_t nsid, const std::string& path) {
@@ -92,10 +131,10 @@ std::optional<std::string> refusal(const NvmeIdentity& identity) {
   if (!command_set.empty() && command_set[0] != kNvmCommandSet)
     return "it is a zoned or key-value namespace; only those of the NVM command set are supported";
   if (identity.space.nsze == 0) return "the namespace is not active: attach it to the controller (nvme attach-ns)";
-  if (format.ms != 0 || (identity.space.dps & kProtectionType) != 0)
-    return "it is formatted with metadata or protection information; format it without (nvme format --lbaf)";
-  if (format.ds != 9 && format.ds != 12)
-    return "it is formatted with blocks of 2^" + std::to_string(format.ds) + " bytes; 512 and 4096 are supported";
+  if (!is_served(format) || (identity.space.dps & kProtectionType) != 0)
+    return "its LBA format is " + format_in_words(identity.space) +
+           "; blocks of 512 or 4096 bytes without metadata or protection information are served: " +
+           format_remedy(identity.space);
   return std::nullopt;
 }
 
@@ -106,6 +145,10 @@ void describe(const NvmeIdentity& identity, DeviceInfo& info) {
   info.block_count = space.nsze;
   info.supports_deallocate = (controller.oncs & NVME_CTRL_ONCS_DSM) != 0;
   info.supports_write_zeroes = (controller.oncs & NVME_CTRL_ONCS_WRITE_ZEROES) != 0;
+  info.own_commands = own_commands(identity);
+  const auto most_ranges_z = static_cast<uint8_t>(core::limits::kMaxCopyRanges - 1);
+  if ((info.own_commands & core::kOwnCopy) != 0)
+    info.copy = {space.mssrl, space.mcl, std::min(space.msrc, most_ranges_z)};
   info.volatile_write_cache = (controller.vwc & NVME_CTRL_VWC_PRESENT) != 0;
   info.optimal_io_boundary_blocks = space.noiob;
   std::memcpy(info.nguid.data(), space.nguid, sizeof space.nguid);
@@ -118,9 +161,14 @@ void describe(const NvmeIdentity& identity, DeviceInfo& info) {
 }
 
 std::optional<uint64_t> max_transfer_bytes(const nvme_id_ctrl& controller) {
-  constexpr uint64_t kSmallestPage = 4096;  // CAP.MPSMIN, which MDTS counts in, is this or more
   if (controller.mdts == 0 || controller.mdts > 32) return std::nullopt;
   return kSmallestPage << controller.mdts;
+}
+
+uint32_t size_limit_blocks(uint8_t limit, uint8_t lba_shift) {
+  constexpr uint64_t kMostBlocks = 65536;
+  if (limit == 0 || limit > 32) return kMostBlocks;
+  return static_cast<uint32_t>(std::clamp<uint64_t>((kSmallestPage << limit) >> lba_shift, 1, kMostBlocks));
 }
 
 }  // namespace nvmf::backend

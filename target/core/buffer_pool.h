@@ -8,11 +8,9 @@
 #include <vector>
 
 #include "target/core/memory.h"
+#include "target/core/waiting_requests.h"
 
 namespace nvmf::core {
-
-struct Queue;
-struct Request;
 
 class BufferPool {
  public:
@@ -34,15 +32,12 @@ class BufferPool {
   uint64_t used_bytes() const { return used_.get(); }  // any thread
   MemoryKind kind() const { return region_.kind; }
 
-  // Requests that wait for a buffer of this pool. Queues take turns, and each queue's requests stay in order, so that
-  // one busy host cannot starve another. (A queue may wait in several pools at once, so nothing of this lies in Queue:
-  // the requests themselves are linked, and wait() looks through the queues that wait.)
-  void wait(Request& request);
+  // Requests that wait for a buffer of this pool.
+  void wait(Request& request) { waiting_.add(request); }
   // The next request to try, null when none waits. It stays first until take_waiter().
-  Request* first_waiter() const;
-  void take_waiter();
-  // Forgets every waiting request of `queue` (its connection is gone) and calls `dropped` for each.
-  void drop_waiters(Queue& queue, void (*dropped)(Request&));
+  Request* first_waiter() const { return waiting_.first(); }
+  void take_waiter() { waiting_.take_first(); }
+  void drop_waiters(Queue& queue, void (*dropped)(Request&)) { waiting_.drop(queue, dropped); }
 
  private:
   static constexpr uint32_t kNone = UINT32_MAX;
@@ -56,7 +51,6 @@ class BufferPool {
 
   void push_free(uint32_t page, uint8_t order);
   void unlink_free(uint32_t page);
-  void append_turn(Request& request);
 
   Buffer region_;
   uint64_t size_bytes_;
@@ -65,8 +59,7 @@ class BufferPool {
   std::vector<Page> pages_;
   std::vector<uint32_t> free_heads_;  // by order
   Counter used_;
-  Request* turn_first_ = nullptr;  // the first waiting request of each queue, in turn
-  Request* turn_last_ = nullptr;
+  WaitingRequests waiting_;
 };
 
 }  // namespace nvmf::core

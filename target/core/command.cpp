@@ -4,6 +4,8 @@
 #include <algorithm>
 #include <cstring>
 
+#include "target/core/fused.h"
+#include "target/core/io_command.h"
 #include "target/core/queue.h"
 
 namespace nvmf::core {
@@ -25,6 +27,7 @@ void reset(Request& request) {
   request.processor_needs_data = false;
   request.awaits_event = false;
   request.length_bytes = 0;
+  request.scratch_bytes = 0;
   request.ns = nullptr;
   request.error_location = Request::kNoLocation;
   request.cqe.result = 0;
@@ -37,14 +40,21 @@ void reset(Request& request) {
 
 Status parse_io(Request& request) {
   const Queue& queue = *request.queue;
-  const Command& command = kIoCommands[request.sqe->opcode];
   if (!queue.ready.load(std::memory_order_relaxed)) return command_sequence_error();
+  const bool fused = request.sqe->fuse() != nvme::Fuse::Normal || queue.fused_phase != FusedPhase::None;
+  if (fused) [[unlikely]]
+    return parse_fused(request);
+  return parse_normal(request);
+}
+
+}  // namespace
+
+Status parse_normal(Request& request) {
+  const Command& command = kIoCommands[request.sqe->opcode];
   if (const Status status = check_flags(request); !status.ok()) return status;
   if (command.parse == nullptr) return invalid_opcode();
   return command.parse(request);
 }
-
-}  // namespace
 
 Status parse(Request& request) {
   Queue& queue = *request.queue;
@@ -66,6 +76,8 @@ Status check_flags(Request& request) {
 
 void finish(Request& request, Status status) {
   const Queue& queue = *request.queue;
+  if (request.fused) [[unlikely]]
+    leave_pair(request);
   nvme::Cqe& cqe = request.cqe;
   cqe.cid = request.sqe->cid;
   cqe.sqid = queue.qid;

@@ -9,6 +9,8 @@
 
 namespace nvmf::core {
 
+class Subsystem;
+
 // The controllers that know a command, log page, feature or identify structure; bits.
 enum ControllerTypes : uint8_t { kIoController = 1, kDiscoveryController = 2, kAnyController = 3 };
 
@@ -19,6 +21,9 @@ struct Command {
   uint8_t controllers = 0;              // ControllerTypes
 };
 using CommandTable = std::array<Command, 256>;
+
+// ONCS: the optional commands that a subsystem's namespaces have, by their backends (identify.cpp).
+uint16_t optional_commands(const Subsystem& subsystem);
 
 extern const CommandTable kAdminCommands;  // admin_command.cpp
 extern const CommandTable kIoCommands;     // io_command.cpp

@@ -42,23 +42,22 @@ uint8_t cns_of(const Request& request) { return static_cast<uint8_t>(request.sqe
 uint16_t cntid_of(const Request& request) { return static_cast<uint16_t>(request.sqe->cdw10 >> 16); }
 uint8_t csi_of(const Request& request) { return static_cast<uint8_t>(request.sqe->cdw11 >> 24); }
 
-// Bits of ONCS that depend on what the namespaces' backends can do.
-uint16_t optional_commands(const Subsystem& subsystem) {
-  const auto& namespaces = subsystem.namespaces();
-  const bool deallocate = std::any_of(namespaces.begin(), namespaces.end(),
-                                      [](const NamespaceOptions& ns) { return ns.supports_deallocate; });
-  const bool write_zeroes = std::all_of(namespaces.begin(), namespaces.end(),
-                                        [](const NamespaceOptions& ns) { return ns.supports_write_zeroes; });
-  uint16_t oncs = NVME_CTRL_ONCS_SAVE_FEATURES | NVME_CTRL_ONCS_RESERVATIONS;
-  if (deallocate) oncs |= NVME_CTRL_ONCS_DSM;
-  if (write_zeroes) oncs |= NVME_CTRL_ONCS_WRITE_ZEROES;
-  return oncs;
+uint8_t mdts(const TargetOptions& options) {
+  return static_cast<uint8_t>(std::bit_width(options.max_transfer_bytes / limits::kPageBytes) - 1);
 }
 
 bool has_write_cache(const Subsystem& subsystem) {
   const auto& namespaces = subsystem.namespaces();
   return std::any_of(namespaces.begin(), namespaces.end(),
                      [](const NamespaceOptions& ns) { return ns.volatile_write_cache; });
+}
+
+// Where a capsule has room for a block of each namespace (fused.h). AWUN, AWUPF and ACWU stay 0: one block.
+bool has_fused_commands(const Request& request) {
+  const auto& namespaces = subsystem_of(request).namespaces();
+  const uint32_t room_bytes = options_of(request).in_capsule_bytes;
+  return std::all_of(namespaces.begin(), namespaces.end(),
+                     [room_bytes](const NamespaceOptions& ns) { return 1u << ns.lba_shift <= room_bytes; });
 }
 
 // What controllers of both kinds tell of themselves.
@@ -69,7 +68,7 @@ void fill_common(const Request& request, nvme_id_ctrl& id) {
   set_ascii(id.sn, subsystem.options().serial);
   set_ascii(id.mn, subsystem.options().model);
   set_ascii(id.fr, NVMF_P2P_VERSION);
-  id.mdts = static_cast<uint8_t>(std::bit_width(options.max_transfer_bytes / limits::kPageBytes) - 1);
+  id.mdts = mdts(options);
   id.cntlid = controller.cntlid();
   id.ver = Properties::kVersion;
   id.ctratt = NVME_CTRL_CTRATT_128_ID | NVME_CTRL_CTRATT_TBKAS;
@@ -107,6 +106,8 @@ void fill_io_controller(const Request& request, nvme_id_ctrl& id) {
   id.nn = limits::kMaxNamespaces;
   id.mnan = limits::kMaxNamespaces;
   id.oncs = optional_commands(subsystem);
+  if (has_fused_commands(request)) id.fuses = NVME_CTRL_FUSES_COMPARE_AND_WRITE;
+  id.ocfs = 1;  // Copy Descriptor Format 0h
   id.vwc = NVME_CTRL_VWC_FLUSH | (has_write_cache(subsystem) ? NVME_CTRL_VWC_PRESENT : 0);
   id.ofcs = NVME_CTRL_OFCS_DISCONNECT;
 }
@@ -154,6 +155,9 @@ void execute_namespace(Request& request) {
     id.rescap = reservation_capabilities(subsystem_of(request));
     id.anagrpid = ns->ana_group;
     id.noiob = static_cast<uint16_t>(std::min<uint32_t>(ns->optimal_io_boundary_blocks, UINT16_MAX));
+    id.mssrl = ns->copy.mssrl;
+    id.mcl = ns->copy.mcl;
+    id.msrc = ns->copy.msrc_z;
     id.lbaf[0].ds = ns->lba_shift;
     std::copy(ns->nguid.begin(), ns->nguid.end(), id.nguid);
     std::copy(ns->eui64.begin(), ns->eui64.end(), id.eui64);
@@ -217,8 +221,15 @@ void execute_descriptors(Request& request) {
   reply(request, list.bytes());
 }
 
-// CNS 05h and 06h: nothing of the NVM command set's own applies (no protection information, no limits of size).
-void execute_zeroes(Request& request) { reply(request, nullptr, 0); }
+// CNS 05h: no namespace has protection information.
+void execute_nvm_namespace(Request& request) { reply(request, nullptr, 0); }
+
+// CNS 06h. Verify is bounded as transfers are; the others have no limit but their fields'.
+void execute_nvm_controller(Request& request) {
+  nvme_id_ctrl_nvm id{};
+  id.vsl = mdts(options_of(request));
+  reply(request, id);
+}
 
 // CNS 12h and 13h: CNTLIDs from CDW10.CNTID on. Every namespace is attached to every controller.
 void execute_controller_list(Request& request) {
@@ -286,8 +297,8 @@ constexpr Structure kStructures[] = {
     {NVME_IDENTIFY_CNS_CTRL, kAnyController, check_nothing, execute_controller},
     {NVME_IDENTIFY_CNS_NS_ACTIVE_LIST, kIoController, check_list_nsid, execute_namespace_list},
     {NVME_IDENTIFY_CNS_NS_DESC_LIST, kIoController, check_active_nsid, execute_descriptors},
-    {NVME_IDENTIFY_CNS_CSI_NS, kIoController, check_csi_namespace, execute_zeroes},
-    {NVME_IDENTIFY_CNS_CSI_CTRL, kIoController, check_csi, execute_zeroes},
+    {NVME_IDENTIFY_CNS_CSI_NS, kIoController, check_csi_namespace, execute_nvm_namespace},
+    {NVME_IDENTIFY_CNS_CSI_CTRL, kIoController, check_csi, execute_nvm_controller},
     {NVME_IDENTIFY_CNS_CSI_NS_ACTIVE_LIST, kIoController, check_csi_list, execute_namespace_list},
     {NVME_IDENTIFY_CNS_CSI_INDEPENDENT_ID_NS, kIoController, check_any_nsid, execute_independent_namespace},
     {NVME_IDENTIFY_CNS_ALLOCATED_NS_LIST, kIoController, check_list_nsid, execute_namespace_list},
@@ -298,6 +309,23 @@ constexpr Structure kStructures[] = {
 };
 
 }  // namespace
+
+// The target makes up for a namespace that has no Compare, Verify or Copy.
+uint16_t optional_commands(const Subsystem& subsystem) {
+  const auto& namespaces = subsystem.namespaces();
+  const bool deallocate = std::any_of(namespaces.begin(), namespaces.end(),
+                                      [](const NamespaceOptions& ns) { return ns.supports_deallocate; });
+  const bool write_zeroes = std::all_of(namespaces.begin(), namespaces.end(),
+                                        [](const NamespaceOptions& ns) { return ns.supports_write_zeroes; });
+  const bool write_uncorrectable = std::all_of(
+      namespaces.begin(), namespaces.end(), [](const NamespaceOptions& ns) { return ns.supports_write_uncorrectable; });
+  uint16_t oncs = NVME_CTRL_ONCS_SAVE_FEATURES | NVME_CTRL_ONCS_RESERVATIONS | NVME_CTRL_ONCS_COMPARE |
+                  NVME_CTRL_ONCS_VERIFY | NVME_CTRL_ONCS_COPY;
+  if (write_uncorrectable) oncs |= NVME_CTRL_ONCS_WRITE_UNCORRECTABLE;
+  if (deallocate) oncs |= NVME_CTRL_ONCS_DSM;
+  if (write_zeroes) oncs |= NVME_CTRL_ONCS_WRITE_ZEROES;
+  return oncs;
+}
 
 Status parse_identify(Request& request) {
   for (const Structure& structure : kStructures) {

@@ -14,16 +14,43 @@
 
 namespace nvmf::core {
 
-enum class IoKind : uint8_t { Read, Write, Flush, WriteZeroes, Deallocate };
+enum class IoKind : uint8_t {
+  Read,
+  Write,
+  Flush,
+  WriteZeroes,
+  Deallocate,
+  // Only where OwnCommands has them:
+  Compare,
+  Verify,
+  Copy,
+  WriteUncorrectable
+};
+
+// Commands that a namespace's device carries out by itself; bits. Where it does not, the target makes Compare, Verify
+// and Copy of reads and writes (scratch.h), and has no Write Uncorrectable.
+enum OwnCommands : uint8_t {
+  kOwnCompare = 1 << 0,
+  kOwnVerify = 1 << 1,
+  kOwnCopy = 1 << 2,
+  kOwnWriteUncorrectable = 1 << 3,
+};
+
+// What one Copy may ask for: NVM Command Set 1.0, section 4.1.5.1.
+struct CopyLimits {
+  uint16_t mssrl = 0;  // blocks of one source range
+  uint32_t mcl = 0;    // blocks of all
+  uint8_t msrc_z = 0;  // source ranges, 0-based
+};
 
 struct Io {
   IoKind kind = IoKind::Read;
-  bool fua = false;         // Write, WriteZeroes: on stable media before done
-  bool deallocate = false;  // WriteZeroes: may deallocate (DEAC)
-  uint64_t slba = 0;
-  uint32_t blocks = 0;       // Read, Write, WriteZeroes
-  Buffer data;               // Read, Write: blocks << lba_shift bytes. Deallocate: the ranges, DRAM
-  uint32_t range_count = 0;  // Deallocate: struct nvme_dsm_range in `data`
+  bool fua = false;          // Write, WriteZeroes, Copy: on stable media before done
+  bool deallocate = false;   // WriteZeroes: may deallocate (DEAC)
+  uint64_t slba = 0;         // Copy: of the destination
+  uint32_t blocks = 0;       // all but Flush, Deallocate and Copy
+  Buffer data;               // Read, Write, Compare: blocks << lba_shift bytes. Deallocate, Copy: the ranges, DRAM
+  uint32_t range_count = 0;  // in `data`, Deallocate: struct nvme_dsm_range; Copy: struct nvme_copy_range
   void (*done)(Io&, Status) = nullptr;
   uint64_t backend_word = 0;  // the backend's to use between submit and done
 };

@@ -1,31 +1,39 @@
 // HOT PATH. I/O commands of the NVM command set: NVM Command Set 1.0, section 3.
 #include <cstring>
 
-#include "target/core/command.h"
-#include "target/core/queue.h"
+#include "target/core/io_command.h"
 
 namespace nvmf::core {
 namespace {
-
-constexpr uint32_t kFua = uint32_t{NVME_IO_FUA} << 16;
-constexpr uint32_t kDeallocate = uint32_t{NVME_IO_DEAC} << 16;
-// Command dword 12: PRINFO and STC need protection information, which no namespace here has; DTYPE needs directives.
-constexpr uint32_t kPrinfo = 0xfu << 26;
-constexpr uint32_t kStc = uint32_t{NVME_IO_STC} << 16;
-constexpr uint32_t kDtype = 0xfu << 20;
-
-constexpr Status kLbaOutOfRange = Status(NVME_SC_LBA_RANGE).do_not_retry();
-
-void io_done(Io& io, Status status) { finish(static_cast<Request&>(io), status); }
-
-void execute_io(Request& request) { request.ns->channel->submit(request); }
 
 [[gnu::cold]] Status refuse_namespace(Request& request, Denials denied) {
   if (request.ns == nullptr || (denied & kHidden) != 0) return invalid_namespace(request);
   return denial_status(denied);
 }
 
-// The command's namespace, where its host may do with it what the command does.
+// Its executor is the one of changes.
+Status as_change(Request& request, Status status) {
+  request.execute = execute_change;
+  request.done = change_done;
+  return status;
+}
+
+}  // namespace
+
+void io_done(Io& io, Status status) { finish(static_cast<Request&>(io), status); }
+
+void execute_io(Request& request) { request.ns->channel->submit(request); }
+
+void execute_change(Request& request) {
+  if (request.ns->gate->enter(request)) request.ns->channel->submit(request);
+}
+
+void change_done(Io& io, Status status) {
+  auto& request = static_cast<Request&>(io);
+  request.ns->gate->leave();
+  finish(request, status);
+}
+
 Status find_namespace(Request& request, Denials forbidding) {
   const uint32_t nsid = request.sqe->nsid;
   request.ns = request.queue->namespaces->find(nsid);
@@ -35,16 +43,16 @@ Status find_namespace(Request& request, Denials forbidding) {
   return denied == 0 ? kSuccess : refuse_namespace(request, denied);
 }
 
-bool in_range(const IoNamespace& ns, uint64_t slba, uint64_t blocks) {
-  return slba <= ns.block_count && blocks <= ns.block_count - slba;
-}
-
 [[gnu::cold]] Status refuse_dword12(Request& request, uint32_t bits) {
-  const unsigned bit = (bits & kPrinfo) != 0 ? 26 : (bits & kStc) != 0 ? 24 : 20;
+  // PRINFO, STC of Copy's source, STC, DTYPE, CETYPE, and Copy's PRINFO of the source and Descriptor Format.
+  constexpr unsigned kFirstBits[] = {26, 25, 24, 20, 16, 12, 8};
+  unsigned bit = 0;
+  for (const unsigned first : kFirstBits) {
+    if (bit == 0 && bits >> first != 0) bit = first;
+  }
   return invalid_field(request, offsetof(nvme::Sqe, cdw12) + bit / 8, bit % 8);
 }
 
-// What Read, Write and Write Zeroes have in common: namespace, range, bits that need a feature which is not there.
 Status parse_range(Request& request, IoKind kind, Denials forbidding, uint32_t refused_bits) {
   const nvme::Sqe& sqe = *request.sqe;
   if (const Status status = find_namespace(request, forbidding); !status.ok()) return status;
@@ -62,8 +70,7 @@ Status parse_range(Request& request, IoKind kind, Denials forbidding, uint32_t r
   return kSuccess;
 }
 
-Status parse_transfer(Request& request, IoKind kind, Transfer transfer, uint32_t refused_bits) {
-  const Denials forbidding = transfer == Transfer::ControllerToHost ? kDeniesReads : kDeniesWrites;
+Status parse_transfer(Request& request, IoKind kind, Transfer transfer, Denials forbidding, uint32_t refused_bits) {
   if (const Status status = parse_range(request, kind, forbidding, refused_bits); !status.ok()) return status;
   const uint64_t length_bytes = uint64_t{request.blocks} << request.ns->lba_shift;
   if (length_bytes > request.queue->namespaces->max_transfer_bytes) {
@@ -74,23 +81,34 @@ Status parse_transfer(Request& request, IoKind kind, Transfer transfer, uint32_t
   return kSuccess;
 }
 
-// Section 3.2.4
-Status parse_read(Request& request) {
-  return parse_transfer(request, IoKind::Read, Transfer::ControllerToHost, kPrinfo | kStc);
-}
-
 // Section 3.2.6
 Status parse_write(Request& request) {
-  return parse_transfer(request, IoKind::Write, Transfer::HostToController, kPrinfo | kStc | kDtype);
+  return as_change(request, parse_transfer(request, IoKind::Write, Transfer::HostToController, kDeniesWrites,
+                                           kPrinfo | kStc | kDtype | kCetype));
+}
+
+// Section 3.2.7. Only where the disk has it.
+Status parse_write_uncorrectable(Request& request) {
+  const Status status = parse_range(request, IoKind::WriteUncorrectable, kDeniesWrites, kDtype);
+  if (!status.ok()) return status;
+  if ((request.ns->own_commands & kOwnWriteUncorrectable) == 0) return invalid_opcode();
+  return as_change(request, kSuccess);
+}
+
+namespace {
+
+// Section 3.2.4
+Status parse_read(Request& request) {
+  return parse_transfer(request, IoKind::Read, Transfer::ControllerToHost, kDeniesReads, kPrinfo | kStc | kCetype);
 }
 
 // Section 3.2.8. No data, hence no limit but the range's own.
 Status parse_write_zeroes(Request& request) {
-  const Status status = parse_range(request, IoKind::WriteZeroes, kDeniesWrites, kPrinfo | kStc);
+  const Status status = parse_range(request, IoKind::WriteZeroes, kDeniesWrites, kPrinfo | kStc | kDtype | kCetype);
   if (!status.ok()) return status;
   if (!request.ns->supports_write_zeroes) return invalid_opcode();
   request.deallocate = (request.sqe->cdw12 & kDeallocate) != 0;
-  return kSuccess;
+  return as_change(request, kSuccess);
 }
 
 bool may_flush(const Request& request, uint64_t index) {
@@ -145,7 +163,7 @@ void execute_dataset_management(Request& request) {
   // The other attributes are hints; so is this one to a namespace that cannot deallocate.
   const bool deallocate = (request.sqe->cdw11 & NVME_DSMGMT_AD) != 0 && request.ns->supports_deallocate;
   if (!deallocate) return finish(request, kSuccess);
-  request.ns->channel->submit(request);
+  execute_change(request);
 }
 
 // Section 3.2.3
@@ -153,7 +171,7 @@ Status parse_dataset_management(Request& request) {
   if (const Status status = find_namespace(request, kDeniesWrites); !status.ok()) return status;
   request.kind = IoKind::Deallocate;
   request.range_count = (request.sqe->cdw10 & 0xff) + 1;
-  request.done = io_done;
+  request.done = change_done;
   return ready_to_receive(request, request.range_count * uint32_t{sizeof(nvme_dsm_range)}, execute_dataset_management);
 }
 
@@ -164,12 +182,16 @@ constexpr CommandTable make_table() {
   table[nvme_cmd_flush] = {"Flush", parse_flush, kSupported, kIoController};
   table[nvme_cmd_write] = {"Write", parse_write, kChangesData, kIoController};
   table[nvme_cmd_read] = {"Read", parse_read, kSupported, kIoController};
+  table[nvme_cmd_write_uncor] = {"Write Uncorrectable", parse_write_uncorrectable, kChangesData, kIoController};
+  table[nvme_cmd_compare] = {"Compare", parse_compare, kSupported, kIoController};
   table[nvme_cmd_write_zeroes] = {"Write Zeroes", parse_write_zeroes, kChangesData, kIoController};
   table[nvme_cmd_dsm] = {"Dataset Management", parse_dataset_management, kChangesData, kIoController};
   table[nvme_cmd_resv_register] = {"Reservation Register", parse_reservation_register, kSupported, kIoController};
   table[nvme_cmd_resv_report] = {"Reservation Report", parse_reservation_report, kSupported, kIoController};
   table[nvme_cmd_resv_acquire] = {"Reservation Acquire", parse_reservation_acquire, kSupported, kIoController};
   table[nvme_cmd_resv_release] = {"Reservation Release", parse_reservation_release, kSupported, kIoController};
+  table[nvme_cmd_verify] = {"Verify", parse_verify, kSupported, kIoController};
+  table[nvme_cmd_copy] = {"Copy", parse_copy, kChangesData, kIoController};
   return table;
 }
 

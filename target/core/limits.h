@@ -24,6 +24,10 @@ inline constexpr uint32_t kMaxAsyncEvents = 4;           // outstanding requests
 inline constexpr uint32_t kMaxDsmRanges = 256;
 inline constexpr uint32_t kMaxRegistrants = 1024;             // of one namespace
 inline constexpr uint32_t kMaxReservationNotifications = 64;  // unread, of one controller
+inline constexpr uint32_t kMaxCopyRanges = 128;               // MSRC + 1: a page of them
+inline constexpr uint32_t kMaxCopyBytes = 8u << 20;           // MCL, of a Copy that the target carries out itself
+inline constexpr uint32_t kCopyScratchBytes =
+    (128u << 10) - kPageBytes;  // so much at once: with the ranges, a power of 2
 inline constexpr uint32_t kKeepAliveGranularityMs = 100;
 inline constexpr uint32_t kConnectTimeoutMs = 5000;      // from RDMA connection request to a completed Connect command
 inline constexpr uint32_t kLastAnswersTimeoutMs = 1000;  // from the target's decision to disconnect until it does

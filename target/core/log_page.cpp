@@ -100,7 +100,8 @@ void write_command_effects(Request& request, LogWriter& log) {
     effects.acs[opcode] = kAdminCommands[opcode].effects;
     effects.iocs[opcode] = kIoCommands[opcode].effects;
   }
-  static_cast<void>(request);
+  const uint16_t oncs = optional_commands(controller_of(request).subsystem());
+  if ((oncs & NVME_CTRL_ONCS_WRITE_UNCORRECTABLE) == 0) effects.iocs[nvme_cmd_write_uncor] = 0;
   log.put(effects);
 }
 

@@ -88,6 +88,7 @@ struct IoCounters {
   Counter other_commands;                          // without data of their own: Flush, Write Zeroes, ...
   Counter errors;                                  // completed with another status than success
   Counter waits;                                   // commands that waited for a buffer
+  Counter throttled;                               // commands that waited for their namespace's limit (rate_limit.h)
 };
 
 }  // namespace nvmf::core

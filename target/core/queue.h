@@ -13,10 +13,12 @@
 #include "target/core/error_log.h"
 #include "target/core/memory.h"
 #include "target/core/request.h"
+#include "target/core/write_gate.h"
 
 namespace nvmf::core {
 
 class Controller;
+class Throttle;
 class Subsystem;
 class Target;
 struct IoNamespaceTable;
@@ -36,6 +38,9 @@ class QueueLink {
   virtual const std::string& peer() const = 0;
 };
 
+// What the fused commands of a queue have come to (fused.h).
+enum class FusedPhase : uint8_t { None, AwaitsSecond, FirstFailed, Closed };
+
 struct Queue {
   // Fixed before the first capsule arrives.
   Target* target = nullptr;
@@ -49,10 +54,12 @@ struct Queue {
 
   // The queue's thread.
   uint16_t sqhd = 0;
-  uint16_t size = 0;                             // entries, from Connect; 0 before
-  bool flow_control = true;                      // false: SQHD is FFFFh
-  bool connected = false;                        // Connect has succeeded
-  bool connect_forwarded = false;                // an I/O queue's Connect is with the control thread
+  uint16_t size = 0;               // entries, from Connect; 0 before
+  bool flow_control = true;        // false: SQHD is FFFFh
+  bool connected = false;          // Connect has succeeded
+  bool connect_forwarded = false;  // an I/O queue's Connect is with the control thread
+  FusedPhase fused_phase = FusedPhase::None;
+  Request* fused_first = nullptr;                // of AwaitsSecond
   const IoNamespaceTable* namespaces = nullptr;  // I/O queues, once connected
 
   // Any thread.
@@ -81,6 +88,10 @@ struct IoNamespace {
   P2pPolicy p2p;
   bool supports_deallocate = false;
   bool supports_write_zeroes = false;
+  uint8_t own_commands = 0;  // OwnCommands
+  CopyLimits copy{};
+  WriteGate* gate = nullptr;     // of this reactor and RNIC; outlives the view
+  Throttle* throttle = nullptr;  // null: no limit
   mutable IoCounters counters;
 };
 

@@ -30,6 +30,9 @@ class Poller {
   virtual int wake_fd() const = 0;
   // One record read from wake_fd().
   virtual void on_wake(uint64_t record) = 0;
+  // When it must be polled next though nothing happens: nanoseconds of the steady clock.
+  static constexpr uint64_t kNever = UINT64_MAX;
+  virtual uint64_t due_ns() const { return kNever; }
 };
 
 // Submissions to the disks and the one place where a reactor sleeps: target/backend implements it on io_uring.
@@ -77,6 +80,7 @@ class Reactor {
   unsigned gather();
   void flush();
   bool sleep();
+  std::optional<uint32_t> sleep_limit_us() const;
 
   ReactorOptions options_;
   IoEngine& engine_;

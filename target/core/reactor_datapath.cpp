@@ -1,6 +1,7 @@
 // HOT PATH. A reactor's loop.
 #include <algorithm>
 
+#include "target/core/rate_limit.h"
 #include "target/core/reactor.h"
 
 namespace nvmf::core {
@@ -56,11 +57,21 @@ bool Reactor::sleep() {
   if (nothing_came) {
     increment(sleeps_);
     budget_.falling_asleep();
-    engine_.sleep(std::nullopt);
+    engine_.sleep(sleep_limit_us());
     budget_.woke();
   }
   mailbox_.awake();
   return nothing_came;
+}
+
+// Until the first poller is due; none: nothing is waited for but events.
+std::optional<uint32_t> Reactor::sleep_limit_us() const {
+  constexpr uint64_t kMostUs = 1'000'000;
+  uint64_t due_ns = Poller::kNever;
+  for (const Poller* poller : pollers_) due_ns = std::min(due_ns, poller->due_ns());
+  if (due_ns == Poller::kNever) return std::nullopt;
+  const uint64_t now_ns = steady_ns();
+  return due_ns <= now_ns ? 0 : static_cast<uint32_t>(std::min(kMostUs, (due_ns - now_ns) / 1000 + 1));
 }
 
 }  // namespace nvmf::core

@@ -22,6 +22,17 @@ enum class Transfer : uint8_t { None, HostToController, ControllerToHost };
 // finish(request, status). Runs on the queue's thread.
 using Executor = void (*)(Request&);
 
+// What a command that the target makes of simple ones asks its disk for, one after the other (scratch.h).
+struct Step : Io {
+  Request* request = nullptr;
+  uint32_t range = 0;        // Copy: the source range under way
+  uint32_t blocks_done = 0;  // of that range
+  uint64_t destination = 0;  // Copy: where the next block goes
+  Status status;             // how it ended
+  bool submitting = false;   // inside submit(): what ends there does not start the next step by itself
+  bool ended = false;
+};
+
 struct Request : Io {
   static constexpr uint16_t kNoLocation = 0xffff;
 
@@ -35,6 +46,7 @@ struct Request : Io {
   bool processor_needs_data = false;  // the CPU reads or writes the data: never CMB memory
   bool awaits_event = false;          // answered when an event comes, not counted as outstanding work (AER)
   uint32_t length_bytes = 0;
+  uint32_t scratch_bytes = 0;       // DRAM beside the data, for the command alone: scratch.h
   const IoNamespace* ns = nullptr;  // I/O commands on a namespace
   // Parameter Error Location of the error log: byte in bits 7:0, bit in 10:8; kNoLocation: no field in particular.
   uint16_t error_location = kNoLocation;
@@ -48,10 +60,18 @@ struct Request : Io {
   // Called by finish() on the thread that finished; the transport's way to send the response.
   void (*respond)(Request&) = nullptr;
 
+  Step step;
+
+  // Half of a fused operation that is not over (fused.h).
+  bool fused = false;
+  bool fused_has_data = false;
+  Status fused_status;               // not ok: what it will be completed with once its data is here
+  Request* fused_partner = nullptr;  // null until both halves have been parsed
+
   // Hop between a reactor and the control thread (commands of I/O queues that change controllers).
   Message hop;
-  // BufferPool's lists: the next waiting request of the same queue and, in a queue's first one, the queue's last and
-  // the first of the queue whose turn is next.
+  // WaitingRequests' lists: the next waiting request of the same queue and, in a queue's first one, the queue's last
+  // and the first of the queue whose turn is next.
   Request* next_waiter = nullptr;
   Request* last_waiter = nullptr;
   Request* next_turn = nullptr;

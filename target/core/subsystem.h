@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "target/core/ana.h"
+#include "target/core/io.h"
 #include "target/core/subsystem_reservations.h"
 
 namespace nvmf::core {
@@ -27,7 +28,9 @@ struct NamespaceOptions {
   std::array<uint8_t, 8> eui64{};
   bool supports_deallocate = false;
   bool supports_write_zeroes = false;
+  bool supports_write_uncorrectable = false;
   bool volatile_write_cache = false;
+  CopyLimits copy{};
   uint32_t optimal_io_boundary_blocks = 0;  // NOIOB
   uint32_t ana_group = 1;                   // ANAGRPID
   bool write_protected = false;             // section 8.12: hosts may only read it

@@ -11,6 +11,7 @@
 #include "target/daemon/ana.h"
 #include "target/daemon/daemon.h"
 #include "target/daemon/log.h"
+#include "target/nvme/fabrics.h"
 
 namespace nvmf::daemon {
 

@@ -66,7 +66,8 @@ json of_namespace(const ServedNamespace& served) {
       {"fallbacks", fallbacks(served)},
       {"other_commands", counter(&core::IoCounters::other_commands)},
       {"errors", counter(&core::IoCounters::errors)},
-      {"waits", counter(&core::IoCounters::waits)}};
+      {"waits", counter(&core::IoCounters::waits)},
+      {"throttled", counter(&core::IoCounters::throttled)}};
 }
 
 }  // namespace

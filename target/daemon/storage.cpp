@@ -6,6 +6,7 @@
 #include <boost/uuid/name_generator_sha1.hpp>
 #include <boost/uuid/uuid.hpp>
 
+#include "target/core/scratch.h"
 #include "target/daemon/countdown.h"
 
 namespace nvmf::daemon {
@@ -61,6 +62,10 @@ std::array<uint8_t, 16> derived_uuid(const std::string& nqn, uint32_t nsid) {
   return bytes;
 }
 
+core::CopyLimits copy_limits(const backend::DeviceInfo& device) {
+  return (device.own_commands & core::kOwnCopy) != 0 ? device.copy : core::composed_copy_limits(device.lba_shift);
+}
+
 // What the config says goes first, then what the device says of itself.
 core::NamespaceOptions options_of(const config::Namespace& wanted, const backend::DeviceInfo& device,
                                   const std::string& nqn) {
@@ -75,6 +80,8 @@ core::NamespaceOptions options_of(const config::Namespace& wanted, const backend
     options.uuid = derived_uuid(nqn, wanted.nsid);
   options.supports_deallocate = device.supports_deallocate;
   options.supports_write_zeroes = device.supports_write_zeroes;
+  options.supports_write_uncorrectable = (device.own_commands & core::kOwnWriteUncorrectable) != 0;
+  options.copy = copy_limits(device);
   options.volatile_write_cache = device.volatile_write_cache;
   options.ana_group = wanted.ana_group;
   options.optimal_io_boundary_blocks = device.optimal_io_boundary_blocks;
@@ -97,6 +104,7 @@ void add(core::IoCounters& total, const core::IoCounters& part) {
   total.other_commands.add(part.other_commands.get());
   total.errors.add(part.errors.get());
   total.waits.add(part.waits.get());
+  total.throttled.add(part.throttled.get());
 }
 
 }  // namespace
@@ -158,6 +166,8 @@ Storage::Task Storage::add(core::Subsystem& subsystem, std::unique_ptr<ServedNam
   ServedNamespace& served = *staged;
   served_.push_back(std::move(staged));
   served.channels.resize(threads_.size());
+  add_gates(served);
+  set_limits(served);
   co_await on_reactors(
       [&](size_t reactor) { served.channels[reactor] = served.device->open_channel(*threads_[reactor].engine); });
   co_await replace_views(subsystem, served, make_views(served));
@@ -178,6 +188,7 @@ Storage::Task Storage::remove(core::Subsystem& subsystem, uint32_t nsid) {
   ServedNamespace& served = *find(subsystem.nqn(), nsid);
   if (subsystem.find_namespace(nsid)) subsystem.remove_namespace(nsid);
   co_await replace_views(subsystem, served, {});
+  // What the gates had still to tell each other has been delivered when this has been done.
   co_await on_reactors([&](size_t reactor) { served.channels[reactor].reset(); });
   std::erase_if(served_, [&](const auto& one) { return one.get() == &served; });
 }
@@ -187,6 +198,7 @@ Storage::Task Storage::change_policies(core::Subsystem& subsystem, const config:
   ServedNamespace& served = *find(subsystem.nqn(), wanted.nsid);
   served.wanted = wanted;
   served.p2p = std::move(choice);
+  set_limits(served);
   co_await replace_views(subsystem, served, make_views(served));
   subsystem.change_namespace(options_of(served.wanted, served.device->info(), subsystem.nqn()));
   spdlog::info("namespace {} of {}: {}", wanted.nsid, subsystem.nqn(), served.p2p.verdict);
@@ -239,10 +251,37 @@ Storage::Task Storage::on_reactors(std::function<void(size_t reactor)> work) {
   co_await left.reached();
 }
 
+// Without turns where a capsule has no room for a block: no fused commands.
+void Storage::add_gates(ServedNamespace& served) {
+  const std::vector<rdma::PollGroup*> groups = io_groups();
+  served.fused_turns = std::make_unique<core::FusedTurns>(&control_);
+  for (rdma::PollGroup* group : groups) {
+    served.gates.push_back(std::make_unique<core::WriteGate>());
+    if (group->in_capsule_bytes() >= 1u << served.device->info().lba_shift)
+      served.fused_turns->add(*served.gates.back(), &group->mailbox());
+  }
+}
+
+// One limit for all reactors, and each view's own list of those who wait. Once there it stays, perhaps without bounds.
+void Storage::set_limits(ServedNamespace& served) {
+  const uint64_t bytes_per_s = uint64_t{served.wanted.max_mib_per_s} << 20;
+  if (!served.limit) {
+    if (served.wanted.max_iops == 0 && bytes_per_s == 0) return;
+    served.limit = std::make_unique<core::RateLimit>(served.wanted.max_iops, bytes_per_s);
+    for (size_t i = 0; i < served.gates.size(); ++i)
+      served.throttles.push_back(std::make_unique<core::Throttle>(*served.limit));
+  }
+  served.limit->set(served.wanted.max_iops, bytes_per_s);
+}
+
 Storage::Views Storage::make_views(const ServedNamespace& served) const {
   Views views;
   for (const auto& rnic : transport_.rnics())
     for (size_t reactor = 0; reactor < threads_.size(); ++reactor) views.push_back(make_view(served, *rnic, reactor));
+  for (size_t i = 0; i < views.size(); ++i) {
+    views[i]->gate = served.gates[i].get();
+    if (served.limit) views[i]->throttle = served.throttles[i].get();
+  }
   return views;
 }
 
@@ -257,6 +296,8 @@ std::unique_ptr<core::IoNamespace> Storage::make_view(const ServedNamespace& ser
   view->memory_alignment_bytes = device.memory_alignment_bytes;
   view->supports_deallocate = device.supports_deallocate;
   view->supports_write_zeroes = device.supports_write_zeroes;
+  view->own_commands = device.own_commands;
+  view->copy = copy_limits(device);
   view->p2p.mode = served.p2p.mode;
   view->p2p.when_dry =
       served.wanted.p2p_when_dry == config::P2pWhenDry::wait ? core::P2pWhenDry::Wait : core::P2pWhenDry::Spill;

@@ -11,6 +11,7 @@
 
 #include "config/config.h"
 #include "target/backend/device.h"
+#include "target/core/rate_limit.h"
 #include "target/core/target.h"
 #include "target/daemon/peer_memory.h"
 #include "transport/rdma/transport.h"
@@ -32,9 +33,13 @@ struct ServedNamespace {
   std::unique_ptr<backend::Device> device;
   // By reactor; made and destroyed on its thread.
   std::vector<std::unique_ptr<core::IoChannel>> channels;
-  // One per poll group, reactor by reactor for each RNIC.
+  // One of each per poll group, reactor by reactor for each RNIC. Views are replaced, gates and throttles stay.
   std::vector<std::unique_ptr<core::IoNamespace>> on_group;
-  core::IoCounters past;  // of views that have been replaced
+  std::vector<std::unique_ptr<core::WriteGate>> gates;
+  std::vector<std::unique_ptr<core::Throttle>> throttles;  // none without a limit
+  std::unique_ptr<core::FusedTurns> fused_turns;
+  std::unique_ptr<core::RateLimit> limit;  // null: none has been set
+  core::IoCounters past;                   // of views that have been replaced
 };
 
 // A reactor as the disks see it.
@@ -76,6 +81,8 @@ class Storage {
   // Of every RNIC, reactor by reactor.
   std::vector<rdma::PollGroup*> io_groups() const;
   Task on_reactors(std::function<void(size_t reactor)> work);
+  void add_gates(ServedNamespace& served);
+  void set_limits(ServedNamespace& served);
   Views make_views(const ServedNamespace& served) const;
   std::unique_ptr<core::IoNamespace> make_view(const ServedNamespace& served, const rdma::Rnic& rnic,
                                                size_t reactor) const;

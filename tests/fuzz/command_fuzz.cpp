@@ -15,8 +15,10 @@
 #include <vector>
 
 #include "target/core/command.h"
+#include "target/core/fused.h"
 #include "target/core/limits.h"
 #include "target/core/queue.h"
+#include "target/core/scratch.h"
 #include "target/core/subsystem.h"
 #include "target/core/target.h"
 #include "target/nvme/fabrics.h"
@@ -71,10 +73,12 @@ class Connection : public core::QueueLink {
     command.in_capsule.assign(in_capsule.begin(), in_capsule.end());
     command.respond = [](core::Request& request) { ++static_cast<Command&>(request).answers; };
     run(command, remote);
-    require(command.answers == (command.awaits_event ? command.answers : 1));
+    const bool may_wait = command.awaits_event || command.fused;
+    require(command.answers == 1 || (may_wait && command.answers == 0));
   }
 
   void close(core::Target& target) {
+    core::drop_lone_half(queue);
     core::drop_parked(queue);
     target.queue_closed(queue);
     for (const auto& command : commands_) require(command->answers == 1);
@@ -106,13 +110,15 @@ class Connection : public core::QueueLink {
     check(command);
     command.data = {};
     command.data.length_bytes = command.length_bytes;
-    if (command.pointer.kind == core::DataPointer::Kind::InCapsule) {
+    const bool in_capsule = command.pointer.kind == core::DataPointer::Kind::InCapsule;
+    if (in_capsule && command.scratch_bytes == 0) {
       command.data.address = command.in_capsule.data() + command.pointer.capsule_offset;
       return;
     }
-    command.buffer.resize(command.length_bytes);
+    command.buffer.resize(core::buffer_bytes(command));
+    if (in_capsule) remote = std::span<const std::byte>(command.in_capsule).subspan(command.pointer.capsule_offset);
     if (command.transfer == core::Transfer::HostToController) {
-      for (size_t i = 0; i < command.buffer.size() && i < remote.size(); ++i) command.buffer[i] = remote[i];
+      for (size_t i = 0; i < command.length_bytes && i < remote.size(); ++i) command.buffer[i] = remote[i];
     }
     command.data.address = command.buffer.data();
   }
@@ -170,6 +176,9 @@ void enable(Connection& admin) {
 struct Subject {
   core::Target target{{.max_transfer_bytes = 131072, .max_queue_depth = 32, .max_io_queues = 2}};
   Disk disk{1000};
+  std::array<core::WriteGate, 2> gates;
+  core::FusedTurns able_turns{nullptr};
+  core::FusedTurns plain_turns{nullptr};
   core::IoNamespace able;
   core::IoNamespace plain;
   core::IoNamespaceTable table;
@@ -183,17 +192,21 @@ struct Subject {
     core::Subsystem& subsystem = target.add_subsystem(options);
     subsystem.add_namespace({.nsid = 1, .lba_shift = 9, .block_count = 1000, .volatile_write_cache = true});
     subsystem.add_namespace({.nsid = 3, .lba_shift = 12, .block_count = 1000});
-    describe(able, 1, 9);
-    describe(plain, 3, 12);
+    describe(able, 1, 9, able_turns);
+    describe(plain, 3, 12, plain_turns);
+    able.own_commands = core::kOwnWriteUncorrectable;
     able.supports_deallocate = able.supports_write_zeroes = true;
     table.by_nsid = {&able, nullptr, &plain};
     table.max_transfer_bytes = 131072;
   }
-  void describe(core::IoNamespace& ns, uint32_t nsid, uint8_t lba_shift) {
+  void describe(core::IoNamespace& ns, uint32_t nsid, uint8_t lba_shift, core::FusedTurns& turns) {
     ns.nsid = nsid;
     ns.lba_shift = lba_shift;
     ns.block_count = 1000;
     ns.channel = &disk;
+    ns.copy = core::composed_copy_limits(lba_shift);
+    ns.gate = &gates[nsid == 1 ? 0 : 1];
+    turns.add(*ns.gate, nullptr);
   }
 };
 
@@ -239,13 +252,15 @@ void make_right(const Control& control, nvme::Sqe& sqe) {
   constexpr uint8_t kAdmin[] = {nvme_admin_get_log_page, nvme_admin_identify,     nvme_admin_abort_cmd,
                                 nvme_admin_set_features, nvme_admin_get_features, nvme_admin_async_event,
                                 nvme_admin_keep_alive,   nvme_admin_fabrics};
-  constexpr uint8_t kIo[] = {nvme_cmd_flush,        nvme_cmd_write, nvme_cmd_read,
-                             nvme_cmd_write_zeroes, nvme_cmd_dsm,   nvme_admin_fabrics};
+  constexpr uint8_t kIo[] = {nvme_cmd_flush,       nvme_cmd_write,    nvme_cmd_read,   nvme_cmd_write_zeroes,
+                             nvme_cmd_dsm,         nvme_cmd_compare,  nvme_cmd_verify, nvme_cmd_copy,
+                             nvme_cmd_write_uncor, nvme_admin_fabrics};
   constexpr uint8_t kFabrics[] = {nvme_fabrics_type_property_set, nvme_fabrics_type_connect,
                                   nvme_fabrics_type_property_get, nvme_fabrics_type_disconnect};
   if (control.known_opcode()) {
     sqe.opcode = control.io_queue() ? kIo[sqe.opcode % sizeof(kIo)] : kAdmin[sqe.opcode % sizeof(kAdmin)];
-    sqe.flags = 0x40;
+    const bool fused = sqe.flags >> 6 == 3;  // a quarter of them
+    sqe.flags = static_cast<uint8_t>(0x40 | (fused ? sqe.flags & 3 : 0));
     if (sqe.opcode == nvme_admin_fabrics) sqe.nsid = kFabrics[sqe.nsid % sizeof(kFabrics)];
   }
   if (control.good_pointer()) {

@@ -119,8 +119,10 @@ TEST_CASE("Identify Controller: fields at the offsets of the specification's fig
   CHECK(holds(id, 342, {10, 0x5f, 128, 0, 0, 0}));   // ANATT, ANACAP, ANAGRPMAX
   CHECK(holds(id, 348, {128, 0, 0, 0}));             // NANAGRPID
   CHECK(holds(id, 512, {0x66, 0x44, 128, 0}));       // SQES, CQES, MAXCMD
-  CHECK(holds(id, 516, {0, 4, 0, 0, 0x34, 0}));      // NN, ONCS
+  CHECK(holds(id, 516, {0, 4, 0, 0, 0xb5, 1}));      // NN, ONCS
+  CHECK(holds(id, 522, {1, 0}));                     // FUSES
   CHECK(holds(id, 525, {7}));                        // VWC
+  CHECK(holds(id, 534, {1, 0}));                     // OCFS
   CHECK(holds(id, 536, {5, 0, 0x14, 0}));            // SGLS
   CHECK(holds(id, 540, {0, 4, 0, 0}));               // MNAN
   CHECK(holds(id, 768, {'n', 'q', 'n', '.'}));       // SUBNQN
@@ -138,6 +140,34 @@ TEST_CASE("an ANA log, byte by byte") {
   CHECK(holds(log, 16, {1, 0, 0, 0, 2, 0, 0, 0, 4, 0, 0, 0, 0, 0, 0, 0}));  // ANAGRPID, NNSIDS, CHGCNT
   CHECK(holds(log, 32, {2, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0}));  // state
   CHECK(holds(log, 48, {1, 0, 0, 0, 3, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0}));  // NSIDs
+}
+
+TEST_CASE("Identify Namespace: Copy's limits at the offsets of the specification's figure") {
+  World world;
+  Host host(world);
+  host.bring_up();
+  const Bytes id = host.identify(NVME_IDENTIFY_CNS_NS, 1).data;
+  CHECK(holds(id, 74, {0, 0x40, 0, 0x40, 0, 0, 127}));  // MSSRL, MCL, MSRC
+}
+
+TEST_CASE("a Copy capsule and its source range, byte by byte") {
+  constexpr Raw<64> kCopy = {
+      0x19, 0x40, 0x34, 0x12, 0x01, 0, 0, 0, 0, 0, 0, 0,    0, 0, 0, 0,   // opcode, PSDT, CID, NSID
+      0,    0,    0,    0,    0,    0, 0, 0,                              // MPTR
+      0,    0,    0,    0,    0,    0, 0, 0,                              // SGL1: in the capsule, from its start
+      0x20, 0,    0,    0,    0,    0, 0, 1,                              // 32 bytes
+      0,    2,    0,    0,    0,    0, 0, 0, 0, 0, 0, 0x40, 0, 0, 0, 0};  // SDLBA 512, 1 range of format 0h, FUA
+  constexpr Raw<32> kRange = {0, 0, 0, 0, 0, 0, 0, 0, 0x10, 0, 0, 0, 0, 0, 0, 0, 7};  // SLBA 16, NLB 8 (0-based)
+  World world;
+  Host host(world);
+  host.bring_up(1);
+  const auto* const range = reinterpret_cast<const std::byte*>(kRange.data());
+  CHECK(host.io(1).send(as_capsule(kCopy), {}, Bytes(range, range + kRange.size())).ok());
+  REQUIRE(world.disk_1.seen.size() == 2);
+  CHECK(world.disk_1.seen[0].slba == 16);
+  CHECK(world.disk_1.seen[0].blocks == 8);
+  CHECK(world.disk_1.seen[1].slba == 512);
+  CHECK(world.disk_1.seen[1].fua);
 }
 
 TEST_CASE("a discovery log: header and entry at the offsets of the specification's figures") {

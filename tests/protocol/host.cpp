@@ -5,6 +5,9 @@
 #include <algorithm>
 #include <utility>
 
+#include "target/core/fused.h"
+#include "target/core/scratch.h"
+
 namespace nvmf::test {
 
 void Disk::submit(core::Io& io) {
@@ -12,12 +15,23 @@ void Disk::submit(core::Io& io) {
   if (hold) {
     held_.push_back(&io);
   } else {
+    transfer(io);
     io.done(io, answer);
   }
 }
 
+void Disk::transfer(core::Io& io) {
+  if (blocks.empty()) return;
+  std::byte* const begin = blocks.data() + (io.slba << lba_shift);
+  if (io.kind == core::IoKind::Read) std::memcpy(io.data.address, begin, io.data.length_bytes);
+  if (io.kind == core::IoKind::Write) std::memcpy(begin, io.data.address, io.data.length_bytes);
+}
+
 void Disk::complete_all() {
-  for (core::Io* io : std::exchange(held_, {})) io->done(*io, answer);
+  for (core::Io* io : std::exchange(held_, {})) {
+    transfer(*io);
+    io->done(*io, answer);
+  }
 }
 
 core::TargetOptions World::default_options() {
@@ -41,11 +55,15 @@ core::NamespaceOptions namespace_1() {
           .eui64 = {0x31, 0x32},
           .supports_deallocate = true,
           .supports_write_zeroes = true,
+          .supports_write_uncorrectable = true,
           .volatile_write_cache = true,
+          .copy = core::composed_copy_limits(9),
           .optimal_io_boundary_blocks = 256};
 }
 
-core::NamespaceOptions namespace_3() { return {.nsid = 3, .lba_shift = 12, .block_count = World::kBlocks}; }
+core::NamespaceOptions namespace_3() {
+  return {.nsid = 3, .lba_shift = 12, .block_count = World::kBlocks, .copy = core::composed_copy_limits(12)};
+}
 
 }  // namespace
 
@@ -68,11 +86,11 @@ World::World(const core::TargetOptions& options)
   subsystem.add_namespace(namespace_1());
   subsystem.add_namespace(namespace_3());
   table.max_transfer_bytes = options.max_transfer_bytes;
-  add_to_table(namespace_1(), disk_1);
-  add_to_table(namespace_3(), disk_3);
+  add_to_table(namespace_1(), disk_1, fused_turns_1);
+  add_to_table(namespace_3(), disk_3, fused_turns_3);
 }
 
-void World::add_to_table(const core::NamespaceOptions& options, Disk& disk) {
+void World::add_to_table(const core::NamespaceOptions& options, Disk& disk, core::FusedTurns& turns) {
   auto ns = std::make_unique<core::IoNamespace>();
   ns->nsid = options.nsid;
   ns->lba_shift = options.lba_shift;
@@ -80,6 +98,10 @@ void World::add_to_table(const core::NamespaceOptions& options, Disk& disk) {
   ns->channel = &disk;
   ns->supports_deallocate = options.supports_deallocate;
   ns->supports_write_zeroes = options.supports_write_zeroes;
+  ns->copy = options.copy;
+  gates_.push_back(std::make_unique<core::WriteGate>());
+  ns->gate = gates_.back().get();
+  turns.add(*ns->gate, nullptr);
   if (table.by_nsid.size() < options.nsid) table.by_nsid.resize(options.nsid);
   table.by_nsid[options.nsid - 1] = ns.get();
   namespaces_.push_back(std::move(ns));
@@ -124,11 +146,14 @@ void Wire::receive(Exchange& exchange) {
                                                  to_controller, exchange.pointer);
   if (!status.ok()) return core::finish(exchange, status);
   exchange.data = {};
-  if (exchange.pointer.kind == core::DataPointer::Kind::InCapsule) {
+  if (exchange.pointer.kind == core::DataPointer::Kind::InCapsule && exchange.scratch_bytes == 0) {
     exchange.data.address = exchange.in_capsule.data() + exchange.pointer.capsule_offset;
   } else {
-    exchange.buffer.assign(exchange.length_bytes, std::byte{0xa5});
-    if (to_controller) std::copy_n(exchange.memory.begin(), exchange.length_bytes, exchange.buffer.begin());
+    exchange.buffer.assign(core::buffer_bytes(exchange), std::byte{0xa5});
+    const bool in_capsule = exchange.pointer.kind == core::DataPointer::Kind::InCapsule;
+    const auto data =
+        in_capsule ? exchange.in_capsule.begin() + exchange.pointer.capsule_offset : exchange.memory.begin();
+    if (to_controller) std::copy_n(data, exchange.length_bytes, exchange.buffer.begin());
     exchange.data.address = exchange.buffer.data();
   }
   exchange.data.length_bytes = exchange.length_bytes;
@@ -165,6 +190,7 @@ Answer Wire::send(const Sqe& sqe, Bytes memory, Bytes in_capsule) {
 void Wire::close() {
   if (!open_) return;
   open_ = false;
+  core::drop_lone_half(queue);
   core::drop_parked(queue);
   world_.target.queue_closed(queue);
   for (const auto& exchange : exchanges_) CHECK(exchange->answers == 1);

@@ -65,9 +65,13 @@ class Disk : public core::IoChannel {
   };
   std::vector<Seen> seen;
   Status answer;
+  // What is on it, where a test cares: reads and writes use it then.
+  Bytes blocks;
+  uint8_t lba_shift = 9;
   bool hold = false;
 
  private:
+  void transfer(core::Io& io);
   std::vector<core::Io*> held_;
 };
 
@@ -88,11 +92,17 @@ class World {
   Disk disk_1;
   Disk disk_3;
   core::IoNamespaceTable table;
+  core::FusedTurns fused_turns_1{nullptr};
+  core::FusedTurns fused_turns_3{nullptr};
   std::vector<std::string> events;
 
+  // To change what a namespace can do.
+  core::IoNamespace& io_namespace(uint32_t nsid) { return const_cast<core::IoNamespace&>(*table.find(nsid)); }
+
  private:
-  void add_to_table(const core::NamespaceOptions& options, Disk& disk);
+  void add_to_table(const core::NamespaceOptions& options, Disk& disk, core::FusedTurns& turns);
   std::vector<std::unique_ptr<core::IoNamespace>> namespaces_;
+  std::vector<std::unique_ptr<core::WriteGate>> gates_;
 };
 
 // One connection, as the transport keeps it.

@@ -32,7 +32,7 @@ TEST_CASE("host sends Identify Controller: target answers what hosts insist on")
   CHECK(id.maxcmd == 128);
   CHECK(id.nn == 1024);
   CHECK(id.mnan == 1024);
-  CHECK(id.fuses == 0);
+  CHECK(id.fuses == NVME_CTRL_FUSES_COMPARE_AND_WRITE);
   CHECK(id.vwc == (NVME_CTRL_VWC_PRESENT | NVME_CTRL_VWC_FLUSH));
   CHECK((id.sgls & (1 << 2)) != 0);   // keyed
   CHECK((id.sgls & (1 << 20)) != 0);  // offset in the capsule
@@ -52,6 +52,14 @@ TEST_CASE("ONCS offers what the namespaces can do: Dataset Management if one can
   const auto id = host.identify(NVME_IDENTIFY_CNS_CTRL).as<nvme_id_ctrl>();
   CHECK((id.oncs & NVME_CTRL_ONCS_DSM) != 0);
   CHECK((id.oncs & NVME_CTRL_ONCS_WRITE_ZEROES) == 0);
+  CHECK((id.oncs & NVME_CTRL_ONCS_WRITE_UNCORRECTABLE) == 0);
+  CHECK((id.oncs & NVME_CTRL_ONCS_COMPARE) != 0);
+  CHECK((id.oncs & NVME_CTRL_ONCS_VERIFY) != 0);
+  CHECK((id.oncs & NVME_CTRL_ONCS_COPY) != 0);
+  CHECK(id.ocfs == 1);
+  const auto effects = host.log_page(NVME_LOG_LID_CMD_EFFECTS, 4096).as<nvme_cmd_effects_log>();
+  CHECK(effects.iocs[nvme_cmd_write_uncor] == 0);
+  CHECK((effects.iocs[nvme_cmd_copy] & NVME_CMD_EFFECTS_LBCC) != 0);
 }
 
 TEST_CASE("host identifies a discovery controller") {
@@ -147,11 +155,13 @@ TEST_CASE("host reads namespace descriptors: EUI-64, NGUID, UUID and command set
   CHECK(host.identify(NVME_IDENTIFY_CNS_NS_DESC_LIST, 2).status == NVME_SC_INVALID_NS);
 }
 
-TEST_CASE("host reads the command set's own structures: nothing special") {
+TEST_CASE("host reads the command set's own structures: VSL, and nothing else special") {
   World world;
   Host host(world);
   host.bring_up();
-  CHECK(host.identify(NVME_IDENTIFY_CNS_CSI_CTRL).data == Bytes(4096));
+  Bytes limits(4096);
+  limits[0] = std::byte{4};  // VSL: 64 KiB
+  CHECK(host.identify(NVME_IDENTIFY_CNS_CSI_CTRL).data == limits);
   CHECK(host.identify(NVME_IDENTIFY_CNS_CSI_NS, 1).data == Bytes(4096));
   CHECK(host.identify(NVME_IDENTIFY_CNS_CSI_NS_ACTIVE_LIST).as<nvme_ns_list>().ns[1] == 3);
   constexpr uint32_t kZoned = uint32_t{NVME_CSI_ZNS} << 24;

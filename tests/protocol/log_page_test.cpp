@@ -119,7 +119,10 @@ TEST_CASE("host reads command effects: what is supported, and what changes data"
   CHECK(log.iocs[nvme_cmd_read] == NVME_CMD_EFFECTS_CSUPP);
   CHECK(log.iocs[nvme_cmd_write] == (NVME_CMD_EFFECTS_CSUPP | NVME_CMD_EFFECTS_LBCC));
   CHECK(log.iocs[nvme_cmd_flush] == NVME_CMD_EFFECTS_CSUPP);
-  CHECK(log.iocs[nvme_cmd_compare] == 0);
+  CHECK(log.iocs[nvme_cmd_compare] == NVME_CMD_EFFECTS_CSUPP);
+  CHECK(log.iocs[nvme_cmd_verify] == NVME_CMD_EFFECTS_CSUPP);
+  CHECK(log.iocs[nvme_cmd_copy] == (NVME_CMD_EFFECTS_CSUPP | NVME_CMD_EFFECTS_LBCC));
+  CHECK(log.iocs[nvme_zns_cmd_mgmt_send] == 0);
 }
 
 TEST_CASE("host reads command effects of another command set: Invalid Field") {

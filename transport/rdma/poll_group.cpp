@@ -7,6 +7,7 @@
 #include <cassert>
 #include <utility>
 
+#include "target/core/fused.h"
 #include "target/core/limits.h"
 
 namespace nvmf::rdma {
@@ -53,7 +54,8 @@ PollGroup::PollGroup(ibv_context* context, ibv_pd* domain, core::Mailbox& thread
   madvise(dram_pages_.begin(), dram_pages_.size(), MADV_HUGEPAGE);
   dram_region_ = verbs::register_memory(domain, dram_pages_.begin(), dram_pages_.size(), IBV_ACCESS_LOCAL_WRITE);
   const int fixed = register_fixed_ ? register_fixed_(dram_pages_.begin(), dram_pages_.size()) : -1;
-  dram_ = std::make_unique<core::BufferPool>(whole(dram_pages_, *dram_region_, fixed), options.max_transfer_bytes);
+  const uint32_t data_and_scratch_bytes = 2 * options.max_transfer_bytes;  // scratch.h
+  dram_ = std::make_unique<core::BufferPool>(whole(dram_pages_, *dram_region_, fixed), data_and_scratch_bytes);
   pools_.push_back(dram_.get());
 
   extra_segments_.resize(kExtraSegments);
@@ -186,6 +188,8 @@ void PollGroup::install(QueuePair& queue_pair) { *place_of(queue_pair.qp->qp_num
 
 void PollGroup::begin_retire(QueuePair& queue_pair) {
   queue_pair.retiring = true;
+  core::drop_lone_half(*queue_pair.queue);
+  drop_throttled(queue_pair);
   queue_pair.next_retiring = retiring_;
   retiring_ = &queue_pair;
 }
@@ -223,6 +227,9 @@ void PollGroup::begin_change(NamespaceChange& change) {
   change.previous = std::exchange(change.table->by_nsid[change.nsid - 1], change.next);
   core::BufferPool* pool = change.next ? change.next->cmb : nullptr;
   if (pool && std::find(pools_.begin(), pools_.end(), pool) == pools_.end()) pools_.push_back(pool);
+  core::Throttle* throttle = change.next ? change.next->throttle : nullptr;
+  if (throttle && std::find(throttles_.begin(), throttles_.end(), throttle) == throttles_.end())
+    throttles_.push_back(throttle);
   change.next_waiting = std::exchange(changing_, &change);
 }
 
@@ -235,6 +242,7 @@ void PollGroup::report_changed() {
       continue;
     }
     *place = change.next_waiting;
+    if (!change.next && change.previous) std::erase(throttles_, change.previous->throttle);
     change.message.deliver = [](core::Message& message) {
       auto& over = *static_cast<NamespaceChange*>(message.context);
       over.done(over);

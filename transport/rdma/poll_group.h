@@ -103,6 +103,7 @@ class PollGroup final : public core::Poller {
   bool arm() override;
   int wake_fd() const override { return channel_->fd; }
   void on_wake(uint64_t record) override;
+  uint64_t due_ns() const override;
 
  private:
   // Set-up and change (poll_group.cpp).
@@ -124,10 +125,15 @@ class PollGroup final : public core::Poller {
   void on_capsule(ReceiveSlot& slot, const ibv_wc& completion);
   void start_waiting_capsules();
   void start(RdmaRequest& request, ReceiveSlot& slot);
+  void throttle(RdmaRequest& request);
+  unsigned resume_throttled();
+  void drop_throttled(QueuePair& queue_pair);
   void place_data(RdmaRequest& request);
+  void use_capsule_room(RdmaRequest& request);
   void use_in_capsule_data(RdmaRequest& request);
   void take_buffer(RdmaRequest& request);
   void proceed_with_buffer(RdmaRequest& request);
+  void begin_reads(RdmaRequest& request);
   void read_from_host(RdmaRequest& request);
   void link_reads(RdmaRequest& request);
   void on_read_done(RdmaRequest& request, bool good);
@@ -179,7 +185,9 @@ class PollGroup final : public core::Poller {
 
   // The group's thread.
   std::vector<core::BufferPool*> pools_;  // in which requests may wait
-  std::vector<QueuePair*> by_number_;     // open addressing by qp_num; a power of two, never full
+  std::vector<core::Throttle*> throttles_;
+  uint32_t throttled_ = 0;             // requests that wait in them
+  std::vector<QueuePair*> by_number_;  // open addressing by qp_num; a power of two, never full
   RequestList free_requests_;
   ReceiveSlot* first_waiting_slot_ = nullptr;  // capsules that wait for a request object
   ReceiveSlot* last_waiting_slot_ = nullptr;

@@ -4,7 +4,9 @@
 #include <cstring>
 #include <utility>
 
+#include "target/core/fused.h"
 #include "target/core/limits.h"
+#include "target/core/scratch.h"
 #include "transport/rdma/poll_group.h"
 
 namespace nvmf::rdma {
@@ -21,7 +23,8 @@ constexpr int kCompletionsAtOnce = 32;
 // Sends first: they free what new capsules need.
 unsigned PollGroup::poll() {
   const unsigned sent = poll_sends();
-  return sent + poll_receives();
+  const unsigned received = poll_receives();
+  return sent + received + (throttled_ == 0 ? 0 : resume_throttled());
 }
 
 void PollGroup::flush() {
@@ -122,15 +125,19 @@ void PollGroup::start(RdmaRequest& request, ReceiveSlot& slot) {
                                       request.transfer == Transfer::HostToController, request.pointer);
   }
   if (!status.ok()) return core::finish(request, status);
+  if (request.ns && request.ns->throttle) [[unlikely]]
+    return throttle(request);
   place_data(request);
 }
 
 // Its data -----------------------------------------------------------------------------------------------------------
 
 void PollGroup::place_data(RdmaRequest& request) {
+  if (request.fused) [[unlikely]]
+    return use_capsule_room(request);
   switch (request.pointer.kind) {
     case core::DataPointer::Kind::None:
-      return request.execute(request);
+      return request.scratch_bytes == 0 ? request.execute(request) : take_buffer(request);
     case core::DataPointer::Kind::InCapsule:
       return use_in_capsule_data(request);
     case core::DataPointer::Kind::Remote:
@@ -138,11 +145,29 @@ void PollGroup::place_data(RdmaRequest& request) {
   }
 }
 
-// In-capsule data is used where it lies, unless the disk cannot write from such an address.
+// The half of a fused operation has its data in its capsule's room (fused.h says why), on a page boundary.
+void PollGroup::use_capsule_room(RdmaRequest& request) {
+  ReceiveSlot& slot = *request.slot;
+  request.data.address = slot.in_capsule;
+  request.data.length_bytes = request.length_bytes;
+  request.data.lkey = slot.pieces[1].lkey;
+  request.data.fixed_index = slot.fixed_index;
+  if (request.ns->p2p.mode != core::P2pMode::Off) count_fallback(request, core::Fallback::ProcessorNeeds);
+  if (request.pointer.kind == core::DataPointer::Kind::Remote) {
+    request.path = core::DataPath::Dram;
+    return begin_reads(request);
+  }
+  request.path = core::DataPath::InCapsule;
+  std::memmove(slot.in_capsule, slot.in_capsule + request.pointer.capsule_offset, request.length_bytes);
+  request.execute(request);
+}
+
+// In-capsule data is used where it lies, unless the disk cannot write from such an address or a buffer is needed
+// anyway.
 void PollGroup::use_in_capsule_data(RdmaRequest& request) {
   std::byte* address = request.slot->in_capsule + request.pointer.capsule_offset;
   const uint32_t alignment = request.ns ? request.ns->memory_alignment_bytes : 1;
-  if (reinterpret_cast<uintptr_t>(address) % alignment != 0) return take_buffer(request);
+  if (reinterpret_cast<uintptr_t>(address) % alignment != 0 || request.scratch_bytes != 0) return take_buffer(request);
   request.path = core::DataPath::InCapsule;
   request.data.address = address;
   request.data.length_bytes = request.length_bytes;
@@ -158,11 +183,12 @@ void PollGroup::take_buffer(RdmaRequest& request) {
     if (choice.fallback != core::Fallback::None) count_fallback(request, choice.fallback);
     if (choice.pool) pool = choice.pool;
   }
-  if (!pool->first_waiter() && pool->allocate(request.length_bytes, request.data)) return proceed_with_buffer(request);
+  if (!pool->first_waiter() && pool->allocate(core::buffer_bytes(request), request.data))
+    return proceed_with_buffer(request);
   if (pool != dram_.get() && request.ns->p2p.when_dry == core::P2pWhenDry::Spill) {
     count_fallback(request, core::Fallback::PoolDry);
     pool = dram_.get();
-    if (!pool->first_waiter() && pool->allocate(request.length_bytes, request.data))
+    if (!pool->first_waiter() && pool->allocate(core::buffer_bytes(request), request.data))
       return proceed_with_buffer(request);
   }
   if (request.ns) request.ns->counters.waits.add(1);
@@ -177,7 +203,11 @@ void PollGroup::proceed_with_buffer(RdmaRequest& request) {
     return request.execute(request);
   }
   request.path = request.data.kind == core::MemoryKind::Cmb ? core::DataPath::Cmb : core::DataPath::Dram;
-  if (request.transfer == Transfer::ControllerToHost) return request.execute(request);
+  if (request.transfer != Transfer::HostToController) return request.execute(request);
+  begin_reads(request);
+}
+
+void PollGroup::begin_reads(RdmaRequest& request) {
   request.segments_read = 0;
   request.segments_in_flight = 0;
   read_from_host(request);
@@ -357,6 +387,8 @@ void PollGroup::resume_waiting(QueuePair& queue_pair) {
 }
 
 void PollGroup::end(RdmaRequest& request) {
+  if (request.fused) [[unlikely]]
+    core::leave_pair(request);
   if (request.slot) repost(*std::exchange(request.slot, nullptr));
   release_buffer(request);
   request.ns = nullptr;
@@ -374,7 +406,7 @@ void PollGroup::release_buffer(RdmaRequest& request) {
 
 void PollGroup::serve_waiters(core::BufferPool& pool) {
   while (core::Request* waiter = pool.first_waiter()) {
-    if (!pool.allocate(waiter->length_bytes, waiter->data)) return;
+    if (!pool.allocate(core::buffer_bytes(*waiter), waiter->data)) return;
     pool.take_waiter();
     --waiting_buffers_;
     proceed_with_buffer(static_cast<RdmaRequest&>(*waiter));
@@ -392,6 +424,8 @@ void PollGroup::fail(QueuePair& queue_pair, ibv_wc_status status) {
   attributes.qp_state = IBV_QPS_ERR;
   ibv_modify_qp(queue_pair.qp, &attributes, IBV_QP_STATE);
 
+  core::drop_lone_half(*queue_pair.queue);
+  drop_throttled(queue_pair);
   while (RdmaRequest* request = queue_pair.waiting_responses.pop()) --waiting_posts_, end(*request);
   while (RdmaRequest* request = queue_pair.waiting_reads.pop()) --waiting_posts_, end(*request);
   for (core::BufferPool* pool : pools_)

@@ -11,6 +11,7 @@ namespace nvmf::lab {
 
 unsigned attack_handshake(const Where& where);
 unsigned attack_commands(const Where& where);
+unsigned attack_with_fused(const Where& where);
 // `count` capsules and connection requests of random bytes; the same seed does the same.
 unsigned attack_garbage(const Where& where, uint64_t seed, unsigned count);
 // Leaves connections in every unfinished state and waits for the target to close them.

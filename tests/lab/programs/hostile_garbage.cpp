@@ -75,17 +75,11 @@ class Garbage {
   }
 
   std::vector<std::byte> almost_right() {
-    static constexpr uint8_t kOpcodes[] = {nvme_cmd_flush,
-                                           nvme_cmd_write,
-                                           nvme_cmd_read,
-                                           nvme_cmd_write_zeroes,
-                                           nvme_cmd_dsm,
-                                           nvme_admin_identify,
-                                           nvme_admin_abort_cmd,
-                                           nvme_admin_set_features,
-                                           nvme_admin_get_features,
-                                           nvme_admin_keep_alive,
-                                           nvme_admin_fabrics};
+    static constexpr uint8_t kOpcodes[] = {
+        nvme_cmd_flush,        nvme_cmd_write,       nvme_cmd_read,           nvme_cmd_write_zeroes,
+        nvme_cmd_dsm,          nvme_cmd_compare,     nvme_cmd_verify,         nvme_cmd_copy,
+        nvme_admin_identify,   nvme_admin_abort_cmd, nvme_admin_set_features, nvme_admin_get_features,
+        nvme_admin_keep_alive, nvme_admin_fabrics};
     nvme::Sqe sqe = command(kOpcodes[below(std::size(kOpcodes))], below(3));
     sqe.sgl1 = keyed(*queue_, below(HostQueue::kDataBytes));
     sqe.cdw10 = below(4096);

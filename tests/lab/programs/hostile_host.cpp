@@ -1,5 +1,5 @@
 // A host that breaks the rules: connects to a target over RDMA, sends what no driver would, and checks the answers.
-//   hostile_host handshake|commands|stall ADDRESS NQN
+//   hostile_host handshake|commands|fused|stall ADDRESS NQN
 //   hostile_host garbage ADDRESS NQN SEED COUNT
 // Exit status: 0 every answer was the expected one, 1 some was not, 2 wrong usage.
 #include <cstdlib>
@@ -16,6 +16,7 @@ constexpr int kExitUsage = 2;
 unsigned attack(const std::string& how, const nvmf::lab::Where& where, char** more) {
   if (how == "handshake") return nvmf::lab::attack_handshake(where);
   if (how == "commands") return nvmf::lab::attack_commands(where);
+  if (how == "fused") return nvmf::lab::attack_with_fused(where);
   if (how == "stall") return nvmf::lab::attack_by_stalling(where);
   return nvmf::lab::attack_garbage(where, std::stoull(more[0]), static_cast<unsigned>(std::stoul(more[1])));
 }
@@ -24,9 +25,9 @@ unsigned attack(const std::string& how, const nvmf::lab::Where& where, char** mo
 
 int main(int argc, char** argv) {
   const std::string how = argc > 1 ? argv[1] : "";
-  const bool known = how == "handshake" || how == "commands" || how == "stall" || how == "garbage";
+  const bool known = how == "handshake" || how == "commands" || how == "fused" || how == "stall" || how == "garbage";
   if (!known || argc != (how == "garbage" ? 6 : 4)) {
-    std::cerr << "usage: hostile_host handshake|commands|stall|garbage ADDRESS NQN [SEED COUNT]\n";
+    std::cerr << "usage: hostile_host handshake|commands|fused|stall|garbage ADDRESS NQN [SEED COUNT]\n";
     return kExitUsage;
   }
   try {

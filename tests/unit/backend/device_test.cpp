@@ -235,6 +235,21 @@ TEST_CASE("File: one that shrank under us fails reads behind its end") {
 
 TEST_SUITE_END();
 
+TEST_CASE("Memory and files have no commands of their own beyond reads and writes, and refuse them") {
+  using nvmf::core::IoKind;
+  const TemporaryFile file(kSize);
+  for (const DeviceSpec& spec : {memory_spec(512), file_spec(file.path(), 4096)}) {
+    const auto device = open_device(spec);
+    CHECK(device->info().own_commands == 0);
+    Bench bench(*device);
+    Pages data(4096);
+    for (const IoKind kind : {IoKind::Compare, IoKind::Verify, IoKind::Copy, IoKind::WriteUncorrectable}) {
+      TestIo io = transfer(kind, 0, 1, data.begin(), bench.block_bytes);
+      CHECK(bench.run(io) == nvmf::core::Status(NVME_SC_INVALID_OPCODE).do_not_retry());
+    }
+  }
+}
+
 TEST_CASE("What cannot be opened is refused with its path, the reason and a remedy") {
   const auto message_of = [](const DeviceSpec& spec) -> std::string {
     try {

@@ -128,6 +128,36 @@ TEST_CASE("Write Zeroes and Deallocate are split to what the device takes at onc
   CHECK(commands_for(p, few) == 1);
 }
 
+TEST_CASE("Compare, Verify and Write Uncorrectable are split to what the device takes at once, Copy is not") {
+  NvmeGeometry g = geometry();
+  g.max_verify_blocks = 128;
+  g.max_write_uncorrectable_blocks = 256;
+  g.max_cmb_passthrough_bytes = 4096;
+  Passthrough p(g);
+  Pages data(64 << 10);
+  TestIo compare = transfer(IoKind::Compare, 12, 128, data.begin(), 512);
+  CHECK(commands_for(p, compare) == 4);
+  TestIo of_cmb = transfer(IoKind::Compare, 12, 16, data.begin(), 512);
+  of_cmb.data.kind = MemoryKind::Cmb;
+  CHECK(commands_for(p, of_cmb) == 2);
+
+  TestIo verify;
+  verify.kind = IoKind::Verify;
+  verify.blocks = 1000;
+  CHECK(commands_for(p, verify) == 8);
+  TestIo mark;
+  mark.kind = IoKind::WriteUncorrectable;
+  mark.blocks = 1000;
+  CHECK(commands_for(p, mark) == 4);
+
+  TestIo copy;
+  copy.kind = IoKind::Copy;
+  copy.data.address = data.begin();
+  copy.data.length_bytes = 128 * 32;
+  copy.range_count = 128;
+  CHECK(commands_for(p, copy) == 1);
+}
+
 TEST_CASE("A flush of an SSD without a volatile write cache is done at once") {
   NvmeGeometry g = geometry();
   g.flush_needed = false;
@@ -164,6 +194,32 @@ TEST_CASE("An SSD's Identify data as what the target needs of it") {
   CHECK(!max_transfer_bytes(identity.controller));
 }
 
+TEST_CASE("What an SSD carries out itself: Copy only with its format and its limits") {
+  namespace core = nvmf::core;
+  NvmeIdentity identity = ssd();
+  identity.controller.oncs = NVME_CTRL_ONCS_COMPARE | NVME_CTRL_ONCS_VERIFY | NVME_CTRL_ONCS_COPY;
+  DeviceInfo info;
+  describe(identity, info);
+  CHECK(info.own_commands == (core::kOwnCompare | core::kOwnVerify));
+  identity.controller.ocfs = 1;
+  identity.space.mssrl = 128;
+  identity.space.mcl = 1024;
+  identity.space.msrc = 255;
+  describe(identity, info);
+  CHECK(info.own_commands == (core::kOwnCompare | core::kOwnVerify | core::kOwnCopy));
+  CHECK(info.copy.mssrl == 128);
+  CHECK(info.copy.mcl == 1024);
+  CHECK(info.copy.msrc_z == 127);
+  identity.controller.oncs = NVME_CTRL_ONCS_WRITE_UNCORRECTABLE;
+  describe(identity, info);
+  CHECK(info.own_commands == core::kOwnWriteUncorrectable);
+
+  CHECK(size_limit_blocks(0, 9) == 65536);
+  CHECK(size_limit_blocks(7, 9) == 1024);
+  CHECK(size_limit_blocks(7, 12) == 128);
+  CHECK(size_limit_blocks(40, 9) == 65536);
+}
+
 TEST_CASE("Namespaces that cannot be served are refused in words") {
   NvmeIdentity identity = ssd();
   const auto check_refused = [&identity](const char* part) {
@@ -171,17 +227,25 @@ TEST_CASE("Namespaces that cannot be served are refused in words") {
     REQUIRE(reason);
     CHECK(reason->find(part) != std::string::npos);
   };
+  identity.space.nlbaf = 1;
   SUBCASE("metadata") {
     identity.space.lbaf[1].ms = 8;
-    check_refused("nvme format");
+    check_refused("LBA format is 1 (4096 bytes with 8 bytes of metadata)");
+    check_refused("nvme format DEVICE --lbaf=0 --pi=0");
   }
   SUBCASE("protection information") {
-    identity.space.dps = 1;
-    check_refused("protection information");
+    identity.space.lbaf[1].ms = 8;
+    identity.space.dps = 1 | NVME_NS_DPS_PI_FIRST;
+    check_refused("with 8 bytes of metadata, protection information type 1)");
   }
   SUBCASE("block size") {
     identity.space.lbaf[1].ds = 13;
-    check_refused("2^13");
+    check_refused("LBA format is 1 (8192 bytes)");
+  }
+  SUBCASE("no format that could be served") {
+    identity.space.lbaf[0].ms = 8;
+    identity.space.lbaf[1].ms = 8;
+    check_refused("no format that is served");
   }
   SUBCASE("not attached") {
     identity.space.nsze = 0;

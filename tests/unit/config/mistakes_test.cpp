@@ -284,6 +284,10 @@ const std::vector<Broken> kMistakesInNamespaces = {
     {with_namespaces("{\"nvme\": \"/dev/ng0n1\", \"p2p\": \"require\", \"p2p_min_bytes\": ^4096}"),
      "$.subsystems[0].namespaces[0].p2p_min_bytes: p2p \"require\" forbids DRAM for short commands; write 0, or p2p "
      "\"prefer\""},
+    {with_namespaces("{\"memory\": 512, \"max_iops\": ^100000001}"),
+     "$.subsystems[0].namespaces[0].max_iops: 100000001 is out of range; write an integer from 0 to 100000000"},
+    {with_namespaces("{\"memory\": 512, \"max_mib_per_s\": ^-1}"),
+     "$.subsystems[0].namespaces[0].max_mib_per_s: -1 is out of range; write an integer from 0 to 1000000"},
     {with_namespaces("{\"nvme\": \"/dev/ng0n1\", \"p2p_min_bytes\": ^2097153}"),
      "$.subsystems[0].namespaces[0].p2p_min_bytes: 2097153 is out of range; write an integer from 0 to 2097152"},
     {with_namespaces("{\"nvme\": \"/dev/ng0n1\", \"p2p_provider\": ^\"0000:3b:20.0\"}"),

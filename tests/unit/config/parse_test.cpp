@@ -45,8 +45,8 @@ constexpr std::string_view kFull = R"(// Everything said.
         { "nsid": 1024, "nvme": "/dev/ng0n1", "uuid": "2ec0a5a0-5b1c-4d0e-9d5c-0A4C1E3F7B21",
           "nguid": "000102030405060708090a0b0c0d0e0f", "eui64": "0011223344556677", "p2p": "prefer",
           "visible_to": ["nqn.2014-08.org.nvmexpress:uuid:2ec0a5a0-5b1c-4d0e-9d5c-0a4c1e3f7b21"], "read_only": true,
-          "p2p_when_dry": "wait", "p2p_provider": "0000:3B:00.0", "p2p_min_bytes": 2097152,
-          "ana_group": 128 }
+          "p2p_when_dry": "wait", "p2p_provider": "0000:3B:00.0", "p2p_min_bytes": 2097152, "max_iops": 100000000,
+          "max_mib_per_s": 1000000, "ana_group": 128 }
       ] }
   ],
   "ports": [
@@ -107,6 +107,8 @@ TEST_CASE("every key of a subsystem and its namespaces is read") {
   CHECK(ns.p2p_provider == "0000:3b:00.0");
   CHECK(ns.p2p_min_bytes == 2097152);
   CHECK(ns.ana_group == 128);
+  CHECK(ns.max_iops == 100'000'000);
+  CHECK(ns.max_mib_per_s == 1'000'000);
 }
 
 TEST_CASE("elements know where they stand") {

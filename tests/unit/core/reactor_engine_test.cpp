@@ -4,12 +4,14 @@
 #include <unistd.h>
 
 #include <atomic>
+#include <chrono>
 #include <cstdio>
 #include <memory>
 #include <semaphore>
 #include <system_error>
 
 #include "target/backend/device.h"
+#include "target/core/rate_limit.h"
 #include "target/core/reactor.h"
 
 using namespace nvmf::core;
@@ -62,6 +64,30 @@ class BellPoller final : public Poller {
   std::atomic<bool> armed_{false};
 };
 
+// Has nothing to do before its time has come, as a limit of a namespace.
+class DuePoller final : public Poller {
+ public:
+  explicit DuePoller(uint64_t due_ns) : due_ns_(due_ns) {}
+
+  unsigned poll() override {
+    if (steady_ns() < due_ns_) return 0;
+    due_ns_ = kNever;
+    handled.release();
+    return 1;
+  }
+  void flush() override {}
+  bool arm() override { return true; }
+  int wake_fd() const override { return bell_.wake_fd(); }
+  void on_wake(uint64_t) override {}
+  uint64_t due_ns() const override { return due_ns_; }
+
+  std::binary_semaphore handled{0};
+
+ private:
+  BellPoller bell_;
+  uint64_t due_ns_;
+};
+
 }  // namespace
 
 TEST_SUITE_BEGIN("reactor and engine" * doctest::skip(without_io_uring()));
@@ -88,6 +114,18 @@ TEST_CASE("Messages and completions wake it, one after the other, a thousand tim
     reactor.stop();
     CHECK(reactor.sleeps() > 0);
   }
+}
+
+TEST_CASE("A poller that is due wakes it: it sleeps until then, and goes on sleeping afterwards") {
+  UringEngine engine;
+  DuePoller poller(steady_ns() + 100'000'000);
+  Reactor reactor({.index = 0, .cpu = std::nullopt, .poll_us = 0}, engine);
+  reactor.add(poller);
+  reactor.start();
+  CHECK(poller.handled.try_acquire_for(std::chrono::seconds(30)));
+  reactor.stop();
+  CHECK(reactor.sleeps() > 0);
+  CHECK(reactor.turns() < 1000);  // it did not poll for 100 ms
 }
 
 TEST_CASE("A command that a message submits is done while the reactor sleeps") {

@@ -1,0 +1,27 @@
+// Requests that wait for the same thing. Queues take turns, and each queue's requests stay in order, so that one busy
+// host cannot starve another. (A queue may wait in several places at once, so nothing of this lies in Queue: the
+// requests themselves are linked, and add() looks through the queues that wait.) One thread.
+#pragma once
+
+namespace nvmf::core {
+
+struct Queue;
+struct Request;
+
+class WaitingRequests {
+ public:
+  void add(Request& request);
+  // The one whose turn it is, null when none waits. It stays first until take_first().
+  Request* first() const { return turn_first_; }
+  void take_first();
+  // Forgets every request of `queue` (its connection is gone) and calls `dropped` for each.
+  void drop(Queue& queue, void (*dropped)(Request&));
+
+ private:
+  void append_turn(Request& request);
+
+  Request* turn_first_ = nullptr;  // the first waiting request of each queue, in turn
+  Request* turn_last_ = nullptr;
+};
+
+}  // namespace nvmf::core
