@@ -35,6 +35,8 @@ HOT_PATH = [
     "target/core/io_command.cpp",
     "target/core/sgl.cpp",
     "target/core/memory_policy.cpp",
+    "target/core/rate_limit.cpp",
+    "transport/rdma/poll_group_limits.cpp",
     "transport/rdma/poll_group_datapath.cpp",
     "target/backend/engine_datapath.cpp",
     "target/backend/nvme_channel.cpp",
