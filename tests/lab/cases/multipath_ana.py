@@ -1,6 +1,7 @@
 """Host reaches one namespace over two ports while their ANA states change and a link fails; its I/O goes on without an error, and sysfs shows each state."""
 
 import json
+import time
 
 from nvmf_lab import Two, daemon, fio, initiator
 
@@ -8,6 +9,7 @@ TOPOLOGY = Two(links=2)
 TIME_LIMIT_S = 180
 
 GROUP = 2
+MOVES_WAIT_S = 10
 SET_ANA = f"curl -sSf --unix-socket {daemon.STATS_SOCKET} http://localhost/ana -d"
 
 
@@ -68,9 +70,11 @@ def wait_for_states(lab, ways, *states):
 
 def moves(lab, target, when):
     """That commands reach the namespace, by its own counters."""
-    before = commands(target)
-    lab.host.run("sleep 2")
-    lab.check(commands(target) > before + 100, f"while {when}, hardly any command reaches the target")
+    wanted = commands(target) + 100
+    deadline = time.monotonic() + MOVES_WAIT_S * lab.host.patience
+    while commands(target) < wanted:
+        lab.check(time.monotonic() < deadline, f"while {when}, hardly any command reaches the target")
+        time.sleep(0.2)
 
 
 def commands(target):
