@@ -1,4 +1,5 @@
 // Asymmetric Namespace Access log page: NVMe Base 2.0, section 5.16.1.10.
+#include <cstring>
 #include <map>
 #include <vector>
 
@@ -44,7 +45,8 @@ void write_ana_log(Request& request, LogWriter& log) {
   const Controller& controller = *request.queue->controller;
   const AnaStates& ana = controller.subsystem().ana();
   const Groups groups = groups_of(request);
-  nvme_ana_log header{};
+  nvme_ana_log header;
+  std::memset(&header, 0, sizeof(header));
   header.chgcnt = ana.log_change_count(controller.port_id());
   header.ngrps = static_cast<uint16_t>(groups.size());
   log.put(header);

@@ -105,7 +105,7 @@ Status parse_first(Request& request) {
 }
 
 Status check_same_range(Request& request, const Request& first) {
-  if (request.ns != first.ns) return invalid_field(request, offsetof(nvme::Sqe, nsid));
+  if (request.sqe->nsid != first.sqe->nsid) return invalid_field(request, offsetof(nvme::Sqe, nsid));
   if (request.slba != first.slba) return invalid_field(request, offsetof(nvme::Sqe, cdw10));
   if (request.blocks != first.blocks) return invalid_field(request, offsetof(nvme::Sqe, cdw12));
   return kSuccess;

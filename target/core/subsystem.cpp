@@ -196,7 +196,7 @@ Controller* Subsystem::create_controller(HostIdentity host, Queue& admin_queue, 
 }
 
 bool Subsystem::may_add_controller(const HostIdentity& host) const {
-  const auto cntlids = static_cast<size_t>(options_.cntlid_max - options_.cntlid_min + 1);
+  const size_t cntlids = size_t{options_.cntlid_max} - options_.cntlid_min + 1;
   if (controllers_.size() >= std::min<size_t>(options_.max_controllers, cntlids)) return false;
   const auto of_host = std::count_if(controllers_.begin(), controllers_.end(),
                                      [&](const auto& controller) { return controller->host().nqn == host.nqn; });

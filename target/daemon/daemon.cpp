@@ -60,6 +60,7 @@ DataThreads make_data_threads(const config::Reactors& reactors) {
 template <class DataThreads>
 std::vector<rdma::ReactorSeat> seats_of(const DataThreads& threads) {
   std::vector<rdma::ReactorSeat> seats;
+  seats.reserve(threads.size());
   for (const auto& thread : threads)
     seats.push_back({&thread->reactor, [engine = &thread->engine](void* address, size_t length_bytes) {
                        return engine->register_buffer(address, length_bytes);
@@ -70,6 +71,7 @@ std::vector<rdma::ReactorSeat> seats_of(const DataThreads& threads) {
 template <class DataThreads>
 std::vector<DataThreadRef> refs_to(const DataThreads& threads) {
   std::vector<DataThreadRef> refs;
+  refs.reserve(threads.size());
   for (const auto& thread : threads) refs.push_back({&thread->reactor, &thread->engine});
   return refs;
 }

@@ -174,11 +174,11 @@ void enable(Connection& admin) {
 
 // A target with two namespaces, of which one can everything and one nothing.
 struct Subject {
+  core::FusedTurns able_turns{nullptr};
+  core::FusedTurns plain_turns{nullptr};
   core::Target target{{.max_transfer_bytes = 131072, .max_queue_depth = 32, .max_io_queues = 2}};
   Disk disk{1000};
   std::array<core::WriteGate, 2> gates;
-  core::FusedTurns able_turns{nullptr};
-  core::FusedTurns plain_turns{nullptr};
   core::IoNamespace able;
   core::IoNamespace plain;
   core::IoNamespaceTable table;

@@ -124,8 +124,9 @@ TEST_CASE("host reads the ANA log beyond its end, or of one namespace: Invalid F
 }
 
 TEST_CASE("a group's state changes on one port: hosts there see it, hosts of the other port do not") {
-  for (const auto& [state, status] : kStates) {
-    CAPTURE(static_cast<int>(state));
+  for (const auto& row : kStates) {
+    const auto [state, status] = row;
+    CAPTURE(static_cast<int>(row.state));
     World world;
     Host here(world, World::kHostNqn, 1);
     Host there(world, World::kHostNqn, 2);
@@ -258,8 +259,9 @@ TEST_CASE("host asks for features of a namespace that it cannot reach: the ANA s
   const auto get = [&](uint8_t fid, uint32_t nsid, uint32_t sel = 0) {
     return host.admin.send(command(nvme_admin_get_features, nsid, fid | sel << 8));
   };
-  for (const auto& [state, status] : kStates) {
-    CAPTURE(static_cast<int>(state));
+  for (const auto& row : kStates) {
+    const auto [state, status] = row;
+    CAPTURE(static_cast<int>(row.state));
     world.subsystem.set_ana_state(1, 1, state);
     CHECK(get(NVME_FEAT_FID_ERR_RECOVERY, 1).status == status);
     CHECK(get(NVME_FEAT_FID_ERR_RECOVERY, 1, NVME_GET_FEATURES_SEL_SUPPORTED).ok());

@@ -24,7 +24,7 @@ class Transport final : private QueuePairOwner {
   // Throws VerbsError.
   Transport(boost::asio::io_context& io, core::Target& target, core::Mailbox& control,
             std::vector<ReactorSeat> reactors, const PollGroupOptions& options);
-  ~Transport();
+  ~Transport() override;
   Transport(const Transport&) = delete;
   Transport& operator=(const Transport&) = delete;
 
