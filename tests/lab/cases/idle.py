@@ -5,6 +5,7 @@ import time
 from nvmf_lab import One, Ssd, daemon, initiator
 
 TOPOLOGY = One(ssds=[Ssd(cmb_mib=64)])
+ALONE = True  # beside another case this machine has no CPU left to measure
 
 CONTROLLERS, QUEUES_OF_EACH = 4, 4
 IDLE_S = 15

@@ -30,11 +30,19 @@ class Case:
         return text.splitlines()[0] if text else "(has no docstring)"
 
     def limit_s(self) -> float:
-        """Its TIME_LIMIT_S, of a quiet machine; read without running it, for the runner must know it beforehand."""
+        """Its TIME_LIMIT_S, of a quiet machine."""
+        return float(self._declared("TIME_LIMIT_S", DEFAULT_LIMIT_S))
+
+    def alone(self) -> bool:
+        """Its ALONE: what it measures cannot be measured beside another case."""
+        return bool(self._declared("ALONE", False))
+
+    def _declared(self, name: str, default):
+        """A constant, read without running the case, for the runner must know it beforehand."""
         for node in ast.parse(self.path.read_text()).body:
-            if isinstance(node, ast.Assign) and getattr(node.targets[0], "id", "") == "TIME_LIMIT_S":
-                return float(ast.literal_eval(node.value))
-        return DEFAULT_LIMIT_S
+            if isinstance(node, ast.Assign) and getattr(node.targets[0], "id", "") == name:
+                return ast.literal_eval(node.value)
+        return default
 
     def load(self) -> tuple[Topology, Callable]:
         spec = importlib.util.spec_from_file_location(f"case_{self.name}", self.path)

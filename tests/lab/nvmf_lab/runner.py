@@ -50,9 +50,12 @@ class Runner:
 
     def run(self, cases: list[Case]) -> None:
         """Run the cases and report each as it ends. Returns when all have a verdict."""
-        waiting = list(cases)
+        self._run([case for case in cases if not case.alone()], self._jobs)
+        self._run([case for case in cases if case.alone()], 1)
+
+    def _run(self, waiting: list[Case], jobs: int) -> None:
         while waiting or self._undecided():
-            while waiting and len(self._undecided()) < self._jobs:
+            while waiting and len(self._undecided()) < jobs:
                 self._start_case(waiting.pop(0), attempt=1)
             self._turn()
 
