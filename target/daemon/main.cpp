@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include <CLI/CLI.hpp>
+#include <cstdio>
 #include <cstdlib>
 #include <iostream>
 #include <string>
@@ -64,9 +65,7 @@ int run(const std::string& path) {
   }
 }
 
-}  // namespace
-
-int main(int argc, char** argv) {
+int execute(int argc, char** argv) {
   CLI::App app{"NVMe over Fabrics target for RDMA networks that serves SSDs through their controller memory buffers"};
   app.set_version_flag("--version", NVMF_P2P_VERSION);
   app.require_subcommand(1);
@@ -92,4 +91,16 @@ int main(int argc, char** argv) {
   if (*check_command) return check(config_path);
   if (*doctor_command) return doctor(self_test);
   return EXIT_SUCCESS;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  try {
+    return execute(argc, argv);
+  } catch (const std::exception& error) {
+    std::fputs(error.what(), stderr);
+    std::fputc('\n', stderr);
+    return EXIT_FAILURE;
+  }
 }
