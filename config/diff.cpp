@@ -1,7 +1,6 @@
 #include "config/diff.h"
 
 #include <algorithm>
-#include <set>
 #include <tuple>
 
 namespace nvmf::config {

@@ -9,19 +9,6 @@ namespace {
 
 constexpr uint32_t kRefused = kPrinfo | kStc | kCetype;
 
-// The blocks that the command names, into its scratch.
-void read_blocks(Request& request, void (*done)(Io&, Status)) {
-  Step& step = request.step;
-  step.request = &request;
-  step.kind = IoKind::Read;
-  step.slba = request.slba;
-  step.blocks = request.blocks;
-  step.fua = false;
-  step.data = scratch_of(request, request.blocks << request.ns->lba_shift);
-  step.done = done;
-  request.ns->channel->submit(step);
-}
-
 void compare_with_read(Io& io, Status status) {
   Request& request = *static_cast<Step&>(io).request;
   if (!status.ok()) return finish(request, status);
@@ -29,13 +16,27 @@ void compare_with_read(Io& io, Status status) {
   finish(request, same ? kSuccess : kCompareFailure);
 }
 
-void execute_compare(Request& request) { read_blocks(request, compare_with_read); }
+Buffer own_scratch(const Request& request) { return scratch_of(request, request.blocks << request.ns->lba_shift); }
+
+void execute_compare(Request& request) { read_blocks(request, own_scratch(request), compare_with_read); }
 
 void discard_read(Io& io, Status status) { finish(*static_cast<Step&>(io).request, status); }
 
-void execute_verify(Request& request) { read_blocks(request, discard_read); }
+void execute_verify(Request& request) { read_blocks(request, own_scratch(request), discard_read); }
 
 }  // namespace
+
+void read_blocks(Request& request, const Buffer& into, void (*done)(Io&, Status)) {
+  Step& step = request.step;
+  step.request = &request;
+  step.kind = IoKind::Read;
+  step.slba = request.slba;
+  step.blocks = request.blocks;
+  step.fua = false;
+  step.data = into;
+  step.done = done;
+  request.ns->channel->submit(step);
+}
 
 Status parse_compare(Request& request) {
   const Status status = parse_transfer(request, IoKind::Compare, Transfer::HostToController, kDeniesReads, kRefused);

@@ -34,17 +34,10 @@ void compared(Io& io, Status status) {
 }
 
 void run_pair(Request& first) {
-  Step& step = first.step;
-  step.request = &first;
-  step.kind = IoKind::Read;
-  step.slba = first.slba;
-  step.blocks = first.blocks;
-  step.fua = false;
-  step.data = {};
-  step.data.address = first.ns->gate->turns()->scratch();
-  step.data.length_bytes = first.length_bytes;
-  step.done = compared;
-  first.ns->channel->submit(step);
+  Buffer scratch;
+  scratch.address = first.ns->gate->turns()->scratch();
+  scratch.length_bytes = first.length_bytes;
+  read_blocks(first, scratch, compared);
 }
 
 // A half that can no more be run is completed once its data is here: until then its transport is at work on it.

@@ -32,9 +32,11 @@ struct Daemon::StagedNamespaces {
 
 namespace {
 
-core::Port port_of(const config::Port& wanted) {
+// `wanted`: a port or a referral.
+template <class Wanted>
+core::Port port_of(uint16_t id, const Wanted& wanted) {
   core::Port port;
-  port.id = wanted.id;
+  port.id = id;
   port.address = wanted.address;
   port.service = wanted.service;
   port.ipv6 = wanted.family == config::AddressFamily::ipv6;
@@ -57,13 +59,7 @@ core::SubsystemOptions options_of(const config::Subsystem& wanted) {
 }
 
 core::Referral referral_of(const config::Referral& wanted) {
-  core::Referral referral;
-  referral.port.id = wanted.port_id;
-  referral.port.address = wanted.address;
-  referral.port.service = wanted.service;
-  referral.port.ipv6 = wanted.family == config::AddressFamily::ipv6;
-  referral.nqn = nvme::kDiscoveryNqn;
-  return referral;
+  return {.port = port_of(wanted.port_id, wanted), .nqn = nvme::kDiscoveryNqn};
 }
 
 // What the config leaves out is optimized.
@@ -206,7 +202,7 @@ Daemon::Task Daemon::apply(const config::Difference& difference, StagedNamespace
   for (const auto& change : difference.namespaces_removed) co_await remove(change);
   for (const config::Subsystem* gone : difference.subsystems_removed) remove_subsystem(*gone);
   for (const config::Port* gone : difference.ports_removed) remove_port(*gone);
-  for (const config::Port* wanted : difference.ports_added) target_.add_port(port_of(*wanted));
+  for (const config::Port* wanted : difference.ports_added) target_.add_port(port_of(wanted->id, *wanted));
   for (const config::Subsystem* wanted : difference.subsystems_added) add_subsystem(*wanted);
   for (const auto& change : difference.subsystems_changed) change_subsystem(*change.after);
   for (const auto& change : difference.namespaces_changed)
@@ -216,7 +212,7 @@ Daemon::Task Daemon::apply(const config::Difference& difference, StagedNamespace
   for (auto& one : staged.added)
     co_await storage_.add(*target_.find_subsystem(one.subsystem->nqn), std::move(one.space));
   // Last: hosts that come find everything.
-  for (const config::Port* wanted : difference.ports_added) listen(port_of(*wanted), Attempt::First);
+  for (const config::Port* wanted : difference.ports_added) listen(port_of(wanted->id, *wanted), Attempt::First);
   transport_.turn_admin();
 }
 
