@@ -13,8 +13,7 @@ namespace nvmf::config {
 namespace {
 
 std::string beside_the_library(const std::string& name) {
-  const auto root = std::filesystem::path(__FILE__).parent_path() / "../../..";
-  return (root / "config" / name).lexically_normal().string();
+  return (std::filesystem::path(CONFIG_DIR) / name).string();
 }
 
 std::string contents(const std::string& path) {
