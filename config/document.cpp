@@ -172,6 +172,13 @@ const Value* Value::find(std::string_view key) const {
   return nullptr;
 }
 
+const Array& elements(const Value& object, std::string_view key) {
+  static const Array none;
+  const Value* member = object.find(key);
+  const Array* array = member != nullptr ? member->as<Array>() : nullptr;
+  return array != nullptr ? *array : none;
+}
+
 std::string_view Value::type_name() const {
   constexpr std::array<std::string_view, 8> names = {
       "null", "a boolean", "a number", "a number", "a number with a fraction", "a string", "an array", "an object"};

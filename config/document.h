@@ -42,6 +42,9 @@ struct Member {
   Value value;
 };
 
+// The elements of the array that is the member `key` of `object`; none where it is no array.
+const Array& elements(const Value& object, std::string_view key);
+
 // A place where the text is not JSON.
 struct SyntaxError {
   Position position;

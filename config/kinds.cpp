@@ -50,6 +50,8 @@ std::string range(uint64_t least, uint64_t most) {
 struct Unit {
   std::string_view name;
   unsigned shift;
+
+  uint64_t bytes() const { return uint64_t{1} << shift; }
 };
 
 constexpr std::array<Unit, 4> kUnits = {{{"TiB", 40}, {"GiB", 30}, {"MiB", 20}, {"KiB", 10}}};
@@ -183,6 +185,11 @@ bool Size::read(const Value& value, uint64_t& out, Reader& reader) const {
   return fits;
 }
 
+Json Size::literal(uint64_t bytes) const {
+  if (bytes % kUnits.back().bytes() != 0 || bytes == 0) return bytes;
+  return spell_size(bytes);
+}
+
 Json Size::schema() const {
   const Json bytes = {{"type", "integer"}, {"minimum", least}, {"maximum", most}};
   const Json text = {{"type", "string"}, {"pattern", "^[0-9]+ ?[KMGT]iB$"}};
@@ -285,6 +292,18 @@ bool read_identifier(const Value& value, const IdentifierForm& form, std::span<u
   if (std::ranges::any_of(out, [](uint8_t byte) { return byte != 0; })) return true;
   reader.error(value.position, "all zeros mean that there is no " + std::string(form.noun), "leave the key out");
   return false;
+}
+
+std::string spell_identifier(std::span<const uint8_t> identifier, const IdentifierForm& form) {
+  constexpr std::string_view digits = "0123456789abcdef";
+  std::string text;
+  for (size_t i = 0; i < identifier.size(); ++i) {
+    const bool begins_group = i == 4 || i == 6 || i == 8 || i == 10;
+    if (form.has_dashes && begins_group) text += '-';
+    text += digits[identifier[i] >> 4U];
+    text += digits[identifier[i] & 0xFU];
+  }
+  return text;
 }
 
 bool Text::read(const Value& value, std::string& out, Reader& reader) const {

@@ -1,7 +1,7 @@
-// The kinds of value that a key of the file can have. Each kind has two sides:
+// The kinds of value that a key of the file can have. Each kind has three sides:
 //   bool read(const Value&, M& out, Reader&) const   sets `out`, or says what is wrong and returns false;
-//   Json schema() const                              says the same to an editor, in JSON Schema.
-// A kind with a third, `Json literal(const M&) const`, can write a value down: the default.
+//   Json literal(const M&) const                     writes a value down so that read() reads the same again;
+//   Json schema() const                              says to an editor what read() takes, in JSON Schema.
 #pragma once
 
 #include <cstdint>
@@ -73,6 +73,7 @@ struct Size {
   uint64_t most;
 
   bool read(const Value& value, uint64_t& out, Reader& reader) const;
+  Json literal(uint64_t bytes) const;
   Json schema() const;
 };
 
@@ -107,6 +108,7 @@ struct Ascii {
 // The NQN of a subsystem or a host.
 struct Nqn {
   bool read(const Value& value, std::string& out, Reader& reader) const;
+  Json literal(const std::string& nqn) const { return nqn; }
   Json schema() const;
 };
 
@@ -119,6 +121,7 @@ struct Address {
   std::string_view wanted = kOurAddress;  // for the remedy
 
   bool read(const Value& value, std::string& out, Reader& reader) const;
+  Json literal(const std::string& address) const { return address; }
   Json schema() const { return {{"type", "string"}, {"minLength", 1}}; }
 };
 
@@ -134,6 +137,7 @@ struct Path {
 // A PCI address, read as sysfs spells it.
 struct PciAddress {
   bool read(const Value& value, std::string& out, Reader& reader) const;
+  Json literal(const std::string& address) const { return address; }
   Json schema() const;
 };
 
@@ -145,12 +149,15 @@ struct IdentifierForm {
   bool has_dashes;           // As in a UUID.
 };
 
+std::string spell_identifier(std::span<const uint8_t> identifier, const IdentifierForm& form);
+
 // An identifier of a namespace in hexadecimal digits.
 template <size_t Bytes>
 struct Identifier {
   const IdentifierForm& form;
 
   bool read(const Value& value, std::array<uint8_t, Bytes>& out, Reader& reader) const;
+  Json literal(const std::array<uint8_t, Bytes>& identifier) const { return spell_identifier(identifier, form); }
   Json schema() const { return {{"type", "string"}, {"pattern", form.pattern}}; }
 };
 
@@ -165,6 +172,7 @@ bool read_identifier(const Value& value, const IdentifierForm& form, std::span<u
 // Any text: for keys that only others read.
 struct Text {
   bool read(const Value& value, std::string& out, Reader& reader) const;
+  Json literal(const std::string& text) const { return text; }
   Json schema() const { return {{"type", "string"}}; }
 };
 

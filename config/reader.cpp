@@ -82,14 +82,15 @@ void Reader::wrong_type(const Value& value, std::string_view expected, std::stri
         std::move(remedy));
 }
 
-void Reader::unique(std::string_view kind, std::string identity, Position position, Severity severity,
+bool Reader::unique(std::string_view kind, std::string identity, Position position, Severity severity,
                     std::string_view remedy) {
   const auto [before, is_new] = seen_.try_emplace({std::string(kind), std::move(identity)}, Seen{path_, position});
-  if (is_new) return;
+  if (is_new) return true;
   const Seen& first = before->second;
   std::string problem =
       "the same " + std::string(kind) + " as " + first.path + " in line " + std::to_string(first.position.line);
   diagnostics_.push_back({severity, file_, position, path_, std::move(problem), std::string(remedy)});
+  return false;
 }
 
 std::vector<Diagnostic> Reader::take_diagnostics(size_t limit) {

@@ -50,8 +50,8 @@ class Reader {
   void wrong_type(const Value& value, std::string_view expected, std::string remedy);
 
   // Reports the value in hand if another of the same `kind` and `identity` was given before; `kind` is a noun for
-  // the message («NQN»).
-  void unique(std::string_view kind, std::string identity, Position position, Severity severity = Severity::error,
+  // the message («NQN»). Whether there was none.
+  bool unique(std::string_view kind, std::string identity, Position position, Severity severity = Severity::error,
               std::string_view remedy = "give each its own");
 
   const std::string& path() const { return path_; }

@@ -8,14 +8,6 @@
 namespace nvmf::config {
 namespace {
 
-// The elements of the array `key` of `object`; none where it is no array.
-const Array& elements(const Value& object, std::string_view key) {
-  static const Array none;
-  const Value* member = object.find(key);
-  const Array* array = member != nullptr ? member->as<Array>() : nullptr;
-  return array != nullptr ? *array : none;
-}
-
 // Whether hosts are named or anyone is let in, or a mistake already reported was meant to.
 bool lets_somebody_in(const Value& object, const Subsystem& subsystem) {
   constexpr std::array<std::string_view, 2> keys = {"allow_any_host", "allowed_hosts"};

@@ -1,4 +1,5 @@
-// An object of the file as a table: one row per key, which says how the key is read and how an editor is told of it.
+// An object of the file as a table: one row per key, which says how the key is read, how it is written and how an
+// editor is told of it.
 #pragma once
 
 #include <functional>
@@ -21,6 +22,8 @@ struct Key {
   Presence presence;
   Json schema;  // Type, range, default and description.
   std::function<void(const Value&, T&, Reader&)> read;
+  std::function<Json(const T&)> write;  // null: the key does not belong into this object
+  Json absent;                          // What the key's absence means, so that it need not be written; null: nothing.
 };
 
 template <class T>
@@ -61,6 +64,17 @@ bool read_object(const Table<T>& table, const Value& value, T& out, Reader& read
   return true;
 }
 
+// An object that read_object() reads as `in` again; keys that have their default are left out.
+template <class T>
+Json write_object(const Table<T>& table, const T& in) {
+  Json object = Json::object();
+  for (const Key<T>& key : table.keys) {
+    Json value = key.write(in);
+    if (!value.is_null() && value != key.absent) object[key.name] = std::move(value);
+  }
+  return object;
+}
+
 template <class T>
 Json schema_of(const Table<T>& table) {
   Json schema = {{"type", "object"}, {"description", table.doc}, {"additionalProperties", false}};
@@ -78,6 +92,7 @@ struct ObjectOf {
   const Table<T>& table;
 
   bool read(const Value& value, T& out, Reader& reader) const { return read_object(table, value, out, reader); }
+  Json literal(const T& in) const { return write_object(table, in); }
   Json schema() const { return schema_of(table); }
 };
 
@@ -116,6 +131,12 @@ struct ListOf {
     }
     return true;
   }
+  template <class M>
+  Json literal(const std::vector<M>& elements) const {
+    Json array = Json::array();
+    for (const M& element : elements) array.push_back(kind.literal(element));
+    return array;
+  }
   Json schema() const {
     Json schema = {{"type", "array"}, {"maxItems", length.most}, {"items", kind.schema()}};
     if (length.least > 0) schema["minItems"] = length.least;
@@ -137,34 +158,48 @@ Json described(const Kind& kind, std::string_view doc) {
   return schema;
 }
 
-// A row whose value goes through `set(T&, M, Position)`.
-template <class T, class M, class Kind, class Set>
-Key<T> key_through(std::string name, Kind kind, std::string_view doc, Set set) {
+// A row whose value goes through `set(T&, M, Position)` and comes back from `get(const T&)`, an optional<M>.
+template <class T, class M, class Kind, class Set, class Get>
+Key<T> key_through(std::string name, Kind kind, std::string_view doc, Set set, Get get) {
   auto read = [kind, set](const Value& value, T& out, Reader& reader) {
     M read_value{};
     if (kind.read(value, read_value, reader)) set(out, std::move(read_value), value.position);
   };
-  return {std::move(name), Presence::optional, described(kind, doc), read};
+  auto write = [kind, get](const T& in) {
+    const std::optional<M> value = get(in);
+    return value ? kind.literal(*value) : Json();
+  };
+  return {std::move(name), Presence::optional, described(kind, doc), read, write, {}};
 }
 
-// A row whose value goes into a member, whose initial value is its default if it is a kind that can be written down.
+// A row whose value goes into a member, whose initial value is the default.
 template <class T, class M, class Kind>
 Key<T> key(std::string name, M T::*member, Kind kind, std::string_view doc) {
-  Json schema = described(kind, doc);
   if constexpr (is_optional<M>::value) {
-    auto set = [member](T& out, typename M::value_type value, Position) { out.*member = std::move(value); };
-    return key_through<T, typename M::value_type>(std::move(name), kind, doc, set);
+    using Inner = typename M::value_type;
+    auto set = [member](T& out, Inner value, Position) { out.*member = std::move(value); };
+    return key_through<T, Inner>(std::move(name), kind, doc, set, [member](const T& in) { return in.*member; });
   } else {
-    if constexpr (requires { kind.literal(T{}.*member); }) schema["default"] = kind.literal(T{}.*member);
+    Json schema = described(kind, doc);
+    const Json initial = kind.literal(T{}.*member);
+    if (initial.is_primitive()) schema["default"] = initial;
     auto read = [kind, member](const Value& value, T& out, Reader& reader) { kind.read(value, out.*member, reader); };
-    return {std::move(name), Presence::optional, std::move(schema), read};
+    auto write = [kind, member](const T& in) -> Json { return kind.literal(in.*member); };
+    return {std::move(name), Presence::optional, std::move(schema), read, write, initial};
   }
 }
 
-// A row without a default.
+// A row whose default depends on other keys; the initial value of its member says that it is to be found yet.
 template <class T>
 Key<T> without_default(Key<T> row) {
   row.schema.erase("default");
+  return row;
+}
+
+// A row whose absence means something else than what its member has at first.
+template <class T>
+Key<T> always_written(Key<T> row) {
+  row.absent = nullptr;
   return row;
 }
 
@@ -172,7 +207,7 @@ Key<T> without_default(Key<T> row) {
 template <class T>
 Key<T> required(Key<T> row) {
   row.presence = Presence::required;
-  return without_default(std::move(row));
+  return always_written(without_default(std::move(row)));
 }
 
 }  // namespace nvmf::config

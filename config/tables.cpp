@@ -1,5 +1,6 @@
 #include "config/tables.h"
 
+#include "config/limits.h"
 #include "config/rules.h"
 
 namespace nvmf::config {
@@ -13,15 +14,50 @@ auto set_path() {
   };
 }
 
+template <class B>
+std::optional<std::string> get_path(const Namespace& ns) {
+  const auto* backend = std::get_if<B>(&ns.backend);
+  return backend != nullptr ? std::optional(backend->path) : std::nullopt;
+}
+
 void set_memory(Namespace& ns, uint64_t size_bytes, Position position) {
   ns.backend = MemoryBackend{size_bytes};
   ns.backend_position = position;
+}
+
+std::optional<uint64_t> get_memory(const Namespace& ns) {
+  const auto* memory = std::get_if<MemoryBackend>(&ns.backend);
+  return memory != nullptr ? std::optional(memory->size_bytes) : std::nullopt;
 }
 
 // Read after the backends. Where the backend has no block size of ours, check_namespace() complains.
 void set_block_size(Namespace& ns, uint32_t block_size_bytes, Position) {
   if (auto* file = std::get_if<FileBackend>(&ns.backend)) file->block_size_bytes = block_size_bytes;
   if (auto* memory = std::get_if<MemoryBackend>(&ns.backend)) memory->block_size_bytes = block_size_bytes;
+}
+
+std::optional<uint32_t> get_block_size(const Namespace& ns) {
+  constexpr uint32_t usual = FileBackend{}.block_size_bytes;
+  uint32_t block_size_bytes = usual;
+  if (const auto* file = std::get_if<FileBackend>(&ns.backend)) block_size_bytes = file->block_size_bytes;
+  if (const auto* memory = std::get_if<MemoryBackend>(&ns.backend)) block_size_bytes = memory->block_size_bytes;
+  return block_size_bytes != usual ? std::optional(block_size_bytes) : std::nullopt;
+}
+
+// Left out, it is what check_namespace() makes of it.
+Json written_p2p(const Namespace& ns) {
+  const bool passthrough = std::holds_alternative<NvmeBackend>(ns.backend);
+  const P2pMode left_out = passthrough ? P2pMode::prefer : P2pMode::off;
+  return ns.p2p != left_out ? Json(to_string(ns.p2p)) : Json();
+}
+
+Json written_count(const Reactors& reactors) { return reactors.cores.empty() ? Json(reactors.count) : Json(); }
+
+// A row that is written in a way of its own.
+template <class T>
+Key<T> written_by(Json (*write)(const T&), Key<T> row) {
+  row.write = write;
+  return row;
 }
 
 const Table<Reactors>& reactors_table() {
@@ -31,7 +67,8 @@ const Table<Reactors>& reactors_table() {
       {
           key("cores", &Reactors::cores, ListOf<Integer>{{0, 1023}, {1, 256}, "core"},
               "CPU numbers: one reactor is pinned to each. Instead of \"count\"."),
-          key("count", &Reactors::count, Integer{1, 256}, "Number of reactors, not pinned. Instead of \"cores\"."),
+          written_by(written_count, key("count", &Reactors::count, Integer{1, 256},
+                                        "Number of reactors, not pinned. Instead of \"cores\".")),
           key("poll_us", &Reactors::poll_us, Integer{0, 1'000'000},
               "How long a reactor polls on after its last work before it sleeps, in microseconds."),
       },
@@ -45,11 +82,12 @@ const Table<Rdma>& rdma_table() {
       "RDMA settings",
       "What every RDMA port offers.",
       {
-          key("in_capsule_data_bytes", &Rdma::in_capsule_data_bytes, Integer{0, 16384, 16},
+          key("in_capsule_data_bytes", &Rdma::in_capsule_data_bytes,
+              Integer{0, kMostInCapsuleBytes, kInCapsuleStepBytes},
               "Data that a command capsule may carry, in bytes: short writes then need no RDMA READ."),
-          key("max_queue_depth", &Rdma::max_queue_depth, Integer{2, 1024}, "Entries of an I/O queue."),
-          key("max_io_queues", &Rdma::max_io_queues, Integer{1, 1024}, "I/O queues of one controller."),
-          key("mdts_bytes", &Rdma::mdts_bytes, power_of_two(4096, 2U << 20U),
+          key("max_queue_depth", &Rdma::max_queue_depth, Integer{2, kMostQueueDepth}, "Entries of an I/O queue."),
+          key("max_io_queues", &Rdma::max_io_queues, Integer{1, kMostIoQueues}, "I/O queues of one controller."),
+          key("mdts_bytes", &Rdma::mdts_bytes, power_of_two(kLeastMdtsBytes, kMostMdtsBytes),
               "Longest data transfer of one command, in bytes."),
           key("dram_pool_mib", &Rdma::dram_pool_mib, Integer{4, 65536},
               "DRAM for user data, of each reactor on each RDMA device, in MiB."),
@@ -63,9 +101,9 @@ const Table<Port>& port_table() {
       "a port",
       "An address that hosts connect to.",
       {
-          required(key("id", &Port::id, Integer{1, 65535}, "Identifier of the port; subsystems refer to it.")),
+          required(key("id", &Port::id, Integer{1, kMostPortId}, "Identifier of the port; subsystems refer to it.")),
           required(key("address", &Port::address, Address{}, "IPv4 or IPv6 address of an RDMA interface.")),
-          key("service", &Port::service, Integer{1, 65535}, "RDMA-CM port number."),
+          key("service", &Port::service, Integer{1, kMostService}, "RDMA-CM port number."),
       },
       check_port};
   return table;
@@ -77,8 +115,8 @@ const Table<Referral>& referral_table() {
       "Another discovery service, which hosts are told of.",
       {
           required(key("address", &Referral::address, Address{kTheirAddress}, "Its IPv4 or IPv6 address.")),
-          key("service", &Referral::service, Integer{1, 65535}, "Its RDMA-CM port number."),
-          key("port_id", &Referral::port_id, Integer{0, 65535}, "Identifier of that port there."),
+          key("service", &Referral::service, Integer{1, kMostService}, "Its RDMA-CM port number."),
+          key("port_id", &Referral::port_id, Integer{0, kMostPortId}, "Identifier of that port there."),
       },
       check_referral};
   return table;
@@ -92,7 +130,7 @@ const Table<Discovery>& discovery_table() {
           key("nqn", &Discovery::nqn, Nqn{}, "An NQN of its own, which it has besides the well-known one."),
           key("mdns", &Discovery::mdns, Boolean{},
               "Whether it is announced by multicast DNS (_nvme-disc._tcp), which needs the Avahi daemon."),
-          key("referrals", &Discovery::referrals, ListOf<ObjectOf<Referral>>{{referral_table()}, {0, 256}},
+          key("referrals", &Discovery::referrals, ListOf<ObjectOf<Referral>>{{referral_table()}, {0, kMostReferrals}},
               "Other discovery services."),
       },
       check_discovery};
@@ -118,44 +156,46 @@ const Table<Namespace>& namespace_table() {
       "a namespace",
       "A namespace: an NVMe namespace, block device, file or memory.",
       {
-          without_default(key("nsid", &Namespace::nsid, Integer{1, 1024},
+          without_default(key("nsid", &Namespace::nsid, Integer{1, kMostNamespaces},
                               "Namespace identifier, unique in the subsystem. Default: the lowest that is free.")),
           key_through<Namespace, std::string>("nvme", Path{PathRole::nvme_device},
                                               "NVMe passthrough: generic character device, such as /dev/ng0n1.",
-                                              set_path<NvmeBackend>()),
+                                              set_path<NvmeBackend>(), get_path<NvmeBackend>),
           key_through<Namespace, std::string>("block", Path{PathRole::block_device}, "Block device.",
-                                              set_path<BlockBackend>()),
+                                              set_path<BlockBackend>(), get_path<BlockBackend>),
           key_through<Namespace, std::string>("file", Path{PathRole::file}, "Regular file; its length is the capacity.",
-                                              set_path<FileBackend>()),
-          key_through<Namespace, uint64_t>("memory", Size{512, uint64_t{1} << 50U},
+                                              set_path<FileBackend>(), get_path<FileBackend>),
+          key_through<Namespace, uint64_t>("memory", Size{kLeastMemoryBytes, kMostMemoryBytes},
                                            "Capacity of a namespace in memory, lost when the daemon ends: bytes, or a "
                                            "string such as \"64MiB\".",
-                                           set_memory),
+                                           set_memory, get_memory),
           key_through<Namespace, uint32_t>("block_size", IntegerOf{{512, 4096}, "512 or 4096"},
                                            "Logical block size of a file or of memory, in bytes. Default: 512.",
-                                           set_block_size),
+                                           set_block_size, get_block_size),
           key("uuid", &Namespace::uuid, Identifier<16>{kUuidForm}, "UUID that hosts see. Default: a derived one."),
           key("nguid", &Namespace::nguid, Identifier<16>{kNguidForm}, "NGUID that hosts see: 32 hexadecimal digits."),
           key("eui64", &Namespace::eui64, Identifier<8>{kEui64Form}, "EUI-64 that hosts see: 16 hexadecimal digits."),
-          key("visible_to", &Namespace::visible_to, ListOf<Nqn>{{}, {0, 4096}, "host NQN"},
+          key("visible_to", &Namespace::visible_to, ListOf<Nqn>{{}, {0, kMostHosts}, "host NQN"},
               "NQNs of the hosts that see it. Default: all that may connect to the subsystem."),
           key("read_only", &Namespace::read_only, Boolean{}, "Whether hosts may only read it."),
-          without_default(key("p2p", &Namespace::p2p, Word{kP2pModeNames},
-                              "Whether data moves through an SSD's controller memory buffer (CMB): never, where it is "
-                              "proved to work, or not without. Only for \"nvme\" and \"block\". Default: \"prefer\" "
-                              "for \"nvme\", else \"off\".")),
+          written_by(written_p2p,
+                     always_written(without_default(
+                         key("p2p", &Namespace::p2p, Word{kP2pModeNames},
+                             "Whether data moves through an SSD's controller memory buffer (CMB): never, where it is "
+                             "proved to work, or not without. Only for \"nvme\" and \"block\". Default: \"prefer\" "
+                             "for \"nvme\", else \"off\".")))),
           without_default(key("p2p_when_dry", &Namespace::p2p_when_dry, Word{kP2pWhenDryNames},
                               "What a command does when the CMB is used up: it waits, or spills to DRAM. Default: "
                               "\"spill\"; with p2p \"require\" only \"wait\".")),
           key("p2p_provider", &Namespace::p2p_provider, PciAddress{},
               "PCI address of the SSD whose CMB serves. Default: the namespace's own SSD."),
-          key("p2p_min_bytes", &Namespace::p2p_min_bytes, Integer{0, 2U << 20U},
+          key("p2p_min_bytes", &Namespace::p2p_min_bytes, Integer{0, kMostMdtsBytes},
               "Commands of fewer bytes use DRAM. Only with p2p \"prefer\"."),
-          key("ana_group", &Namespace::ana_group, Integer{1, 128},
+          key("ana_group", &Namespace::ana_group, Integer{1, kMostAnaGroups},
               "ANA group (Asymmetric Namespace Access): namespaces whose ways have the same state."),
-          key("max_iops", &Namespace::max_iops, Integer{0, 100'000'000},
+          key("max_iops", &Namespace::max_iops, Integer{0, kMostIops},
               "I/O commands per second, of all hosts together; those over it wait. 0: no limit."),
-          key("max_mib_per_s", &Namespace::max_mib_per_s, Integer{0, 1'000'000},
+          key("max_mib_per_s", &Namespace::max_mib_per_s, Integer{0, kMostMibPerSecond},
               "Data read, written, compared, verified and copied, in MiB per second, of all hosts together; commands "
               "over it wait. 0: no limit."),
       },
@@ -169,8 +209,8 @@ const Table<AnaGroup>& ana_table() {
       "an ANA state",
       "How good a way one port is to the namespaces of one ANA group (Asymmetric Namespace Access).",
       {
-          required(key("group", &AnaGroup::group, Integer{1, 128}, "The \"ana_group\" of the namespaces.")),
-          required(key("port", &AnaGroup::port, Integer{1, 65535}, "Id of a port of the subsystem.")),
+          required(key("group", &AnaGroup::group, Integer{1, kMostAnaGroups}, "The \"ana_group\" of the namespaces.")),
+          required(key("port", &AnaGroup::port, Integer{1, kMostPortId}, "Id of a port of the subsystem.")),
           required(key("state", &AnaGroup::state, Word{kAnaStateNames},
                        "What hosts are told; they use optimized ways first, then non-optimized ones, and no others.")),
       },
@@ -184,25 +224,25 @@ const Table<Subsystem>& subsystem_table() {
       "An NVM subsystem: what a host connects to.",
       {
           required(key("nqn", &Subsystem::nqn, Nqn{}, "NVMe Qualified Name, such as nqn.2026-01.io.example:disk1.")),
-          without_default(
-              key("serial", &Subsystem::serial, Ascii{20}, "Serial number that hosts see. Default: from the NQN.")),
-          key("model", &Subsystem::model, Ascii{40}, "Model number that hosts see."),
-          key("ports", &Subsystem::ports, ListOf<Integer>{{1, 65535}, {0, 256}, "port"},
-              "Ids of the ports that offer it. Default: all ports."),
+          without_default(key("serial", &Subsystem::serial, Ascii{kLongestSerial},
+                              "Serial number that hosts see. Default: from the NQN.")),
+          key("model", &Subsystem::model, Ascii{kLongestModel}, "Model number that hosts see."),
+          always_written(key("ports", &Subsystem::ports, ListOf<Integer>{{1, kMostPortId}, {0, kMostPorts}, "port"},
+                             "Ids of the ports that offer it. Default: all ports.")),
           key("allow_any_host", &Subsystem::allow_any_host, Boolean{}, "Whether any host may connect."),
-          key("allowed_hosts", &Subsystem::allowed_hosts, ListOf<Nqn>{{}, {0, 4096}, "host NQN"},
+          key("allowed_hosts", &Subsystem::allowed_hosts, ListOf<Nqn>{{}, {0, kMostHosts}, "host NQN"},
               "NQNs of the hosts that may connect."),
-          key("max_controllers", &Subsystem::max_controllers, Integer{1, 65519},
+          key("max_controllers", &Subsystem::max_controllers, Integer{1, kMostControllers},
               "Controllers (one for each connected host and path) at a time. Default: no limit of its own."),
-          key("max_controllers_per_host", &Subsystem::max_controllers_per_host, Integer{1, 65519},
+          key("max_controllers_per_host", &Subsystem::max_controllers_per_host, Integer{1, kMostControllers},
               "Controllers of one host (one for each of its paths) at a time. Default: no limit of its own."),
-          key("cntlid_min", &Subsystem::cntlid_min, Integer{1, 65519},
+          key("cntlid_min", &Subsystem::cntlid_min, Integer{1, kMostControllers},
               "Least controller identifier. Targets that serve one subsystem together need ranges of their own."),
-          key("cntlid_max", &Subsystem::cntlid_max, Integer{1, 65519}, "Greatest controller identifier."),
-          key("ana", &Subsystem::ana, ListOf<ObjectOf<AnaGroup>>{{ana_table()}, {0, 4096}},
+          key("cntlid_max", &Subsystem::cntlid_max, Integer{1, kMostControllers}, "Greatest controller identifier."),
+          key("ana", &Subsystem::ana, ListOf<ObjectOf<AnaGroup>>{{ana_table()}, {0, kMostAnaStates}},
               "States of ANA groups on ports. Default: optimized on all."),
-          key("namespaces", &Subsystem::namespaces, ListOf<ObjectOf<Namespace>>{{namespace_table()}, {0, 1024}},
-              "The namespaces."),
+          key("namespaces", &Subsystem::namespaces,
+              ListOf<ObjectOf<Namespace>>{{namespace_table()}, {0, kMostNamespaces}}, "The namespaces."),
       },
       check_subsystem,
       Json::parse(R"({"anyOf": [
@@ -219,8 +259,9 @@ const Table<Config>& config_table() {
       "the config",
       "Configuration of nvmf-p2p, an NVMe over Fabrics target for RDMA. // and /* */ comments are allowed.",
       {
-          key_through<Config, std::string>("$schema", Text{}, "This schema, for editors.",
-                                           [](Config&, const std::string&, Position) {}),
+          key_through<Config, std::string>(
+              "$schema", Text{}, "This schema, for editors.", [](Config&, const std::string&, Position) {},
+              [](const Config&) { return std::optional<std::string>(); }),
           key("log_level", &Config::log_level, Word{kLogLevelNames}, "How much is logged."),
           key("stats_socket", &Config::stats_socket, Path{PathRole::socket},
               "UNIX socket that serves the counters as JSON over HTTP. Default: none."),
@@ -231,10 +272,10 @@ const Table<Config>& config_table() {
           key("reactors", &Config::reactors, ObjectOf{reactors_table()}, reactors_table().doc),
           key("rdma", &Config::rdma, ObjectOf{rdma_table()}, rdma_table().doc),
           key("discovery", &Config::discovery, ObjectOf{discovery_table()}, discovery_table().doc),
-          required(key("ports", &Config::ports, ListOf<ObjectOf<Port>>{{port_table()}, {0, 256}},
+          required(key("ports", &Config::ports, ListOf<ObjectOf<Port>>{{port_table()}, {0, kMostPorts}},
                        "Addresses to listen on.")),
-          required(key("subsystems", &Config::subsystems, ListOf<ObjectOf<Subsystem>>{{subsystem_table()}, {0, 1024}},
-                       "The subsystems.")),
+          required(key("subsystems", &Config::subsystems,
+                       ListOf<ObjectOf<Subsystem>>{{subsystem_table()}, {0, kMostSubsystems}}, "The subsystems.")),
       },
       check_config};
   return table;

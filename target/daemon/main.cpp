@@ -6,12 +6,14 @@
 #include <CLI/CLI.hpp>
 #include <cstdio>
 #include <cstdlib>
+#include <functional>
 #include <iostream>
 #include <string>
 
 #include "config/parse.h"
 #include "p2p/doctor.h"
 #include "target/daemon/daemon.h"
+#include "target/daemon/import_command.h"
 #include "target/daemon/log.h"
 
 namespace {
@@ -82,11 +84,14 @@ int execute(int argc, char** argv) {
       "--self-test", self_test,
       "Also move a pattern through the CMB of every pair and compare it; reads the SSDs, takes what "
       "is free of their CMBs for a moment, needs the rights of `run`");
+  std::function<int()> chosen;
+  nvmf::daemon::add_import_command(app, chosen);
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
     return app.exit(error) == 0 ? EXIT_SUCCESS : kExitUsage;
   }
+  if (chosen) return chosen();
   if (*run_command) return run(config_path);
   if (*check_command) return check(config_path);
   if (*doctor_command) return doctor(self_test);

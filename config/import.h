@@ -1,0 +1,25 @@
+// The configs of other targets, turned into ours.
+//
+// A result has a config, which parse() accepts once it is written, and a warning for each thing that could not be
+// carried over or had to change: where it stands in the source, why, and what can be done. Or it has no config, and an
+// error that says what is wrong with the source.
+#pragma once
+
+#include <string>
+#include <string_view>
+
+#include "config/parse.h"
+
+namespace nvmf::config {
+
+// The Linux kernel's target as nvmetcli saves it: /etc/nvmet/config.json. `file_name` only serves the messages.
+Result import_nvmetcli(std::string_view text, std::string file_name);
+
+// The Linux kernel's target as it runs, from configfs: "/sys/kernel/config/nvmet". Paths in messages are those that
+// nvmetcli would save it by.
+Result import_kernel(const std::string& configfs);
+
+// SPDK's target as its RPC save_config prints it. `file_name` only serves the messages.
+Result import_spdk(std::string_view text, std::string file_name);
+
+}  // namespace nvmf::config

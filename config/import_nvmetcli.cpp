@@ -1,0 +1,369 @@
+// The Linux kernel's target. nvmetcli saves its configfs as it is: an object for each folder, and in it an object for
+// each group of attributes, the part of their names before the first underscore.
+#include <algorithm>
+#include <array>
+#include <map>
+#include <set>
+
+#include "config/import.h"
+#include "config/import_source.h"
+#include "config/kinds.h"
+#include "config/limits.h"
+#include "config/nqn.h"
+#include "config/wording.h"
+
+namespace nvmf::config {
+namespace {
+
+constexpr uint32_t kUsualFileBlockBytes = 4096;
+
+constexpr std::string_view kNoAuthentication = "in-band authentication (DH-HMAC-CHAP) is not supported";
+constexpr std::string_view kNoProtection = "protection information (T10 PI) is not supported";
+constexpr std::string_view kSeparateNetwork = "keep other hosts off the network";
+
+constexpr std::array<std::string_view, 4> kRootKeys = {"hosts", "ports", "subsystems", "discovery_nqn"};
+constexpr std::array<std::string_view, 1> kHostKeys = {"nqn"};
+constexpr std::array<ForeignKey, 1> kForeignHostKeys = {
+    {{"dhchap", kAnyValue, "", ""}}};  // reported by its key, see import_host()
+
+constexpr std::array<std::string_view, 4> kSubsystemKeys = {"nqn", "attr", "allowed_hosts", "namespaces"};
+constexpr std::array<ForeignKey, 1> kForeignSubsystemKeys = {
+    {{"passthru", "0", "a controller that is passed through as a whole",
+      R"(pass its namespaces through: {"nvme": "/dev/ng0n1"})"}}};
+constexpr std::array<std::string_view, 5> kSubsystemAttributes = {"allow_any_host", "serial", "model", "cntlid_min",
+                                                                  "cntlid_max"};
+// The first ones say what the target itself is, which is another one now.
+constexpr std::array<ForeignKey, 7> kForeignSubsystemAttributes = {
+    {{"version", kAnyValue, "", ""},
+     {"firmware", kAnyValue, "", ""},
+     {"ieee_oui", kAnyValue, "", ""},
+     {"vendor_id", kAnyValue, "", ""},
+     {"subsys_vendor_id", kAnyValue, "", ""},
+     {"pi_enable", "0", kNoProtection, ""},
+     {"qid_max", "128", "the number of queues is one for all subsystems", R"(set "max_io_queues" of "rdma")"}}};
+
+constexpr std::array<std::string_view, 6> kNamespaceKeys = {"nsid", "enable", "device", "ana", "ana_grpid", "p2pmem"};
+constexpr std::array<ForeignKey, 2> kForeignNamespaceKeys = {
+    {{"buffered_io", "0", "data never goes through the page cache", ""},
+     {"resv_enable", kAnyValue, "", ""}}};  // reservations are always there
+constexpr std::array<std::string_view, 3> kDeviceAttributes = {"path", "uuid", "nguid"};
+constexpr std::array<std::string_view, 1> kAnaAttributes = {"grpid"};
+
+constexpr std::array<std::string_view, 6> kPortKeys = {"portid",     "addr",      "param",
+                                                       "ana_groups", "referrals", "subsystems"};
+constexpr std::array<ForeignKey, 1> kForeignPortKeys = {{{"enable", kAnyValue, "", ""}}};
+constexpr std::array<std::string_view, 4> kAddressAttributes = {"trtype", "traddr", "trsvcid", "adrfam"};
+constexpr std::array<ForeignKey, 3> kForeignAddressAttributes = {{{"treq", kAnyValue, "", ""},  // see import_port()
+                                                                  {"tsas", kAnyValue, "", ""},
+                                                                  {"portid", kAnyValue, "", ""}}};
+constexpr std::array<std::string_view, 1> kPortParameters = {"inline_data_size"};
+constexpr std::array<ForeignKey, 2> kForeignPortParameters = {
+    {{"pi_enable", "0", kNoProtection, ""},
+     {"max_queue_size", "-1 128", "the queue depth is one for all ports", R"(set "max_queue_depth" of "rdma")"}}};
+
+// configfs spells an NGUID like a UUID, and has zeros where there is none.
+template <size_t Bytes>
+void read_identifier_of(const Value& device, std::string_view key, const IdentifierForm& form, std::string_view noun,
+                        std::optional<std::array<uint8_t, Bytes>>& out, Reader& reader) {
+  Value value = member_or_empty(device, key);
+  std::string text = scalar_text(&value);
+  const bool zero = std::ranges::all_of(text, [](char c) { return c == '0' || c == '-'; });
+  if (zero) return;
+  if (!form.has_dashes) std::erase(text, '-');
+  value.data = text;
+  const auto step = reader.into(key);
+  std::array<uint8_t, Bytes> identifier{};
+  if (!Identifier<Bytes>{form}.read(value, identifier, reader)) return;
+  if (reader.unique(noun, {identifier.begin(), identifier.end()}, value.position)) out = identifier;
+}
+
+class NvmetImport {
+ public:
+  NvmetImport(Config& config, Reader& reader) : config_(config), reader_(reader) {}
+
+  void run(const Value& root) {
+    report_foreign_keys(root, kRootKeys, {}, reader_);
+    import_discovery(root);
+    for_each(reader_, root, "hosts", [this](const Value& host) { import_host(host); });
+    for_each(reader_, root, "subsystems", [this](const Value& subsystem) { import_subsystem(subsystem); });
+    collect_port_ids(root);
+    for_each(reader_, root, "ports", [this](const Value& port) { import_port(port); });
+    if (!in_capsule_sizes_.empty()) set_in_capsule_size();
+  }
+
+ private:
+  void report_group(const Value& object, std::string_view key, std::span<const std::string_view> carried,
+                    std::span<const ForeignKey> foreign) {
+    const auto step = reader_.into(key);
+    report_foreign_keys(member_or_empty(object, key), carried, foreign, reader_);
+  }
+
+  void import_discovery(const Value& root) {
+    const Value* nqn = root.find("discovery_nqn");
+    std::string name;
+    if (scalar_text(nqn) == kDiscoveryNqn || !read_member(root, "discovery_nqn", Nqn{}, name, reader_)) return;
+    const auto step = reader_.into("discovery_nqn");
+    if (reader_.unique("NQN", name, nqn->position)) config_.discovery.nqn = name;
+  }
+
+  void import_host(const Value& host) {
+    report_foreign_keys(host, kHostKeys, kForeignHostKeys, reader_);
+    const auto step = reader_.into("dhchap");
+    const Value& keys = member_or_empty(host, "dhchap");
+    if (scalar_text(keys.find("key")).empty()) return;
+    reader_.error(keys.position, std::string(kNoAuthentication), std::string(kSeparateNetwork));
+  }
+
+  void import_subsystem(const Value& value) {
+    Subsystem subsystem;
+    const bool named = read_member(value, "nqn", Nqn{}, subsystem.nqn, reader_) &&
+                       reader_.unique("NQN", subsystem.nqn, value.find("nqn")->position);
+    if (!named) return reader_.error(value.position, "a subsystem, as its NQN is not possible", "");
+    if (!has_room(config_.subsystems.size(), kMostSubsystems, value, reader_)) return;
+    report_foreign_keys(value, kSubsystemKeys, kForeignSubsystemKeys, reader_);
+    import_attributes(value, subsystem);
+    for_each(reader_, value, "allowed_hosts", [&](const Value& host) { import_allowed_host(host, subsystem); });
+    for_each(reader_, value, "namespaces", [&](const Value& space) { import_namespace(space, subsystem); });
+    if (!subsystem.allow_any_host && subsystem.allowed_hosts.empty()) {
+      return reader_.error(value.position, "a subsystem that no host may connect to",
+                           "allow a host there, and import again");
+    }
+    config_.subsystems.push_back(std::move(subsystem));
+  }
+
+  void import_attributes(const Value& value, Subsystem& subsystem) {
+    report_group(value, "attr", kSubsystemAttributes, kForeignSubsystemAttributes);
+    const auto step = reader_.into("attr");
+    const Value& attributes = member_or_empty(value, "attr");
+    subsystem.allow_any_host = is_on(attributes.find("allow_any_host"));
+    read_member(attributes, "serial", Ascii{kLongestSerial}, subsystem.serial, reader_);
+    read_member(attributes, "model", Ascii{kLongestModel}, subsystem.model, reader_);
+    read_number(attributes, "cntlid_min", Integer{1, kMostControllers}, subsystem.cntlid_min, reader_);
+    read_number(attributes, "cntlid_max", Integer{1, kMostControllers}, subsystem.cntlid_max, reader_);
+    if (subsystem.cntlid_min <= subsystem.cntlid_max) return;
+    reader_.error(attributes.position, "a \"cntlid_min\" above \"cntlid_max\"", "");
+    subsystem.cntlid_min = Subsystem{}.cntlid_min;
+    subsystem.cntlid_max = Subsystem{}.cntlid_max;
+  }
+
+  void import_allowed_host(const Value& host, Subsystem& subsystem) {
+    std::string nqn;
+    if (subsystem.allow_any_host) {
+      return reader_.error(host.position, "a host beside \"allow_any_host\"", "that lets everybody in already");
+    }
+    if (!has_room(subsystem.allowed_hosts.size(), kMostHosts, host, reader_)) return;
+    if (!Nqn{}.read(host, nqn, reader_)) return;
+    const bool is_new = reader_.unique("host of " + subsystem.nqn, nqn, host.position, Severity::error, "");
+    if (is_new) subsystem.allowed_hosts.push_back(nqn);
+  }
+
+  void import_namespace(const Value& value, Subsystem& subsystem) {
+    Namespace ns;
+    if (!has_room(subsystem.namespaces.size(), kMostNamespaces, value, reader_)) return;
+    const bool has_nsid = read_number(value, "nsid", Integer{1, kMostNamespaces}, ns.nsid, reader_) &&
+                          reader_.unique("nsid of " + subsystem.nqn, std::to_string(ns.nsid), value.position);
+    if (!has_nsid) return reader_.error(value.position, "a namespace, as its nsid is not possible", "");
+    if (scalar_text(value.find("enable")) == "0") {
+      return reader_.error(value.position, "a namespace that is not enabled", "enable it, and import again");
+    }
+    report_foreign_keys(value, kNamespaceKeys, kForeignNamespaceKeys, reader_);
+    if (!import_device(value, ns)) return reader_.error(value.position, "a namespace, as it has no usable device", "");
+    import_identifiers(value, ns);
+    report_group(value, "ana", kAnaAttributes, {});
+    read_number(value, "ana_grpid", Integer{1, kMostAnaGroups}, ns.ana_group, reader_);
+    import_peer_memory(value, ns);
+    subsystem.namespaces.push_back(std::move(ns));
+  }
+
+  bool import_device(const Value& value, Namespace& ns) {
+    report_group(value, "device", kDeviceAttributes, {});
+    const auto step = reader_.into("device");
+    const Value& device = member_or_empty(value, "device");
+    const Value* path = device.find("path");
+    if (path == nullptr) return false;
+    const auto in_path = reader_.into("path");
+    if (!read_backend(*path, ns, reader_)) return false;
+    if (auto* file = std::get_if<FileBackend>(&ns.backend)) {
+      file->block_size_bytes = kUsualFileBlockBytes;
+      reader_.warning(path->position,
+                      "the kernel takes the file system's block size for a file's, here 4096 is assumed",
+                      "compare with blockdev --getss on a host, and correct \"block_size\"");
+    }
+    return true;
+  }
+
+  void import_identifiers(const Value& value, Namespace& ns) {
+    const auto step = reader_.into("device");
+    const Value& device = member_or_empty(value, "device");
+    read_identifier_of(device, "uuid", kUuidForm, "UUID", ns.uuid, reader_);
+    read_identifier_of(device, "nguid", kNguidForm, "NGUID", ns.nguid, reader_);
+  }
+
+  // 0, 1, or the PCI address of the provider.
+  void import_peer_memory(const Value& value, Namespace& ns) {
+    const Value* p2pmem = value.find("p2pmem");
+    const std::string text = scalar_text(p2pmem);
+    if (text.empty() || text == "0") return;
+    const auto step = reader_.into("p2pmem");
+    if (std::holds_alternative<FileBackend>(ns.backend)) {
+      return reader_.error(p2pmem->position, "peer memory for a file", "serve a block device");
+    }
+    std::string provider;
+    const bool chosen = text != "1";
+    if (chosen && !PciAddress{}.read(*p2pmem, provider, reader_)) return;
+    ns.p2p = P2pMode::prefer;
+    if (chosen) ns.p2p_provider = provider;
+  }
+
+  void collect_port_ids(const Value& root) {
+    for (const Value& port : elements(root, "ports")) {
+      const Value* id = port.find("portid");
+      if (id != nullptr) port_ids_.insert(scalar_text(id));
+    }
+  }
+
+  void import_port(const Value& value) {
+    const Value& address = member_or_empty(value, "addr");
+    const std::string transport = scalar_text(address.find("trtype"));
+    if (transport != "rdma") {
+      return reader_.error(value.position, "a port of transport " + quote(transport), "only RDMA is served");
+    }
+    if (!has_room(config_.ports.size(), kMostPorts, value, reader_)) return;
+    Port port;
+    if (!import_port_id(value, port)) return reader_.error(value.position, "a port, as its id is not possible", "");
+    if (!import_address(value, port))
+      return reader_.error(value.position, "a port, as its address is not possible", "");
+    report_foreign_keys(value, kPortKeys, kForeignPortKeys, reader_);
+    import_parameters(value);
+    for_each(reader_, value, "referrals", [this](const Value& referral) { import_referral(referral); });
+    const std::vector<Subsystem*> subsystems = offer_subsystems(value, port.id);
+    for_each(reader_, value, "ana_groups", [&](const Value& group) { import_ana_group(group, port.id, subsystems); });
+    config_.ports.push_back(std::move(port));
+  }
+
+  // The kernel takes 0 too.
+  bool import_port_id(const Value& value, Port& port) {
+    if (scalar_text(value.find("portid")) == "0") {
+      port.id = 1;
+      while (port.id < kMostPortId && port_ids_.contains(std::to_string(port.id))) ++port.id;
+      reader_.warning(value.position, "port 0 becomes port " + std::to_string(port.id) + ", as ids begin with 1", "");
+    } else if (!read_number(value, "portid", Integer{1, kMostPortId}, port.id, reader_)) {
+      return false;
+    }
+    return reader_.unique("port id", std::to_string(port.id), value.position);
+  }
+
+  bool import_address(const Value& value, Port& port) {
+    report_group(value, "addr", kAddressAttributes, kForeignAddressAttributes);
+    const auto step = reader_.into("addr");
+    const Value& address = member_or_empty(value, "addr");
+    if (!read_member(address, "traddr", Address{}, port.address, reader_)) return false;
+    const bool has_service = !scalar_text(address.find("trsvcid")).empty();
+    if (has_service && !read_number(address, "trsvcid", Integer{1, kMostService}, port.service, reader_)) return false;
+    const Value* requirements = address.find("treq");
+    if (scalar_text(requirements) == "required") {
+      reader_.error(requirements->position, "secure channels are not supported", std::string(kSeparateNetwork));
+    }
+    return reader_.unique("address and service", port.address + ' ' + std::to_string(port.service), address.position);
+  }
+
+  void import_parameters(const Value& value) {
+    report_group(value, "param", kPortParameters, kForeignPortParameters);
+    const auto step = reader_.into("param");
+    const Value& parameters = member_or_empty(value, "param");
+    uint32_t bytes = 0;
+    // -1 is the kernel's default.
+    const bool chosen = scalar_text(parameters.find("inline_data_size")) != "-1";
+    if (chosen && read_number(parameters, "inline_data_size", Integer{0, UINT32_MAX}, bytes, reader_)) {
+      in_capsule_sizes_.insert({bytes, parameters.position});
+    }
+  }
+
+  void set_in_capsule_size() {
+    const auto [most, position] = *in_capsule_sizes_.rbegin();
+    uint32_t& bytes = config_.rdma.in_capsule_data_bytes;
+    bytes = std::min(most, kMostInCapsuleBytes) / kInCapsuleStepBytes * kInCapsuleStepBytes;
+    if (in_capsule_sizes_.size() == 1 && bytes == most) return;
+    reader_.warning(position, "in-capsule data is one size for all ports, now " + std::to_string(bytes) + " bytes",
+                    R"(correct "in_capsule_data_bytes" of "rdma")");
+  }
+
+  void import_referral(const Value& value) {
+    const Value& address = member_or_empty(value, "addr");
+    if (scalar_text(address.find("trtype")) != "rdma") {
+      return reader_.error(value.position, "a referral to another transport", "only RDMA is served");
+    }
+    if (scalar_text(value.find("enable")) == "0") {
+      return reader_.error(value.position, "a referral that is not enabled", "");
+    }
+    if (!has_room(config_.discovery.referrals.size(), kMostReferrals, value, reader_)) return;
+    const auto step = reader_.into("addr");
+    Referral referral;
+    if (!read_member(address, "traddr", Address{kTheirAddress}, referral.address, reader_)) return;
+    read_number(address, "trsvcid", Integer{1, kMostService}, referral.service, reader_);
+    read_number(address, "portid", Integer{0, kMostPortId}, referral.port_id, reader_);
+    const std::string identity = referral.address + ' ' + std::to_string(referral.service);
+    // Every port of the kernel's target has referrals of its own, mostly the same.
+    if (referrals_.insert(identity).second) config_.discovery.referrals.push_back(std::move(referral));
+  }
+
+  std::vector<Subsystem*> offer_subsystems(const Value& value, uint16_t port) {
+    std::vector<Subsystem*> offered;
+    for_each(reader_, value, "subsystems", [&](const Value& nqn) {
+      const auto found = std::ranges::find(config_.subsystems, scalar_text(&nqn), &Subsystem::nqn);
+      if (found == config_.subsystems.end()) {
+        return reader_.error(nqn.position, "subsystem " + quote(scalar_text(&nqn)) + " on this port",
+                             "the subsystem is not there, or was not carried over");
+      }
+      if (std::ranges::find(found->ports, port) != found->ports.end()) return;
+      found->ports.push_back(port);
+      offered.push_back(&*found);
+    });
+    return offered;
+  }
+
+  // What is optimized needs no word, as little as a group that a subsystem has no namespace in.
+  void import_ana_group(const Value& value, uint16_t port, const std::vector<Subsystem*>& subsystems) {
+    AnaGroup ana;
+    ana.port = port;
+    const Value& attributes = member_or_empty(value, "ana");
+    if (!read_number(value, "grpid", Integer{1, kMostAnaGroups}, ana.group, reader_)) return;
+    const auto step = reader_.into("ana");
+    if (!read_member(attributes, "state", Word{kAnaStateNames}, ana.state, reader_)) return;
+    if (ana.state == AnaState::optimized) return;
+    for (Subsystem* subsystem : subsystems) {
+      if (std::ranges::find(subsystem->namespaces, ana.group, &Namespace::ana_group) == subsystem->namespaces.end())
+        continue;
+      const bool is_new = reader_.unique("ANA group of port " + std::to_string(port) + " for " + subsystem->nqn,
+                                         std::to_string(ana.group), value.position);
+      if (is_new && has_room(subsystem->ana.size(), kMostAnaStates, value, reader_)) subsystem->ana.push_back(ana);
+    }
+  }
+
+  Config& config_;
+  Reader& reader_;
+  std::set<std::string> port_ids_;
+  std::set<std::string> referrals_;
+  std::map<uint32_t, Position> in_capsule_sizes_;
+};
+
+}  // namespace
+
+Result import_nvmet_tree(const Value& root, const std::string& file) {
+  if (root.find("subsystems") == nullptr || root.find("ports") == nullptr) {
+    const bool is_spdk = !elements(root, "subsystems").empty();
+    return refuse_import(file, root.position, "this is nothing that nvmetcli saves: no \"subsystems\" and \"ports\"",
+                         is_spdk ? "if SPDK wrote it: import spdk" : "save the target with: nvmetcli save FILE");
+  }
+  Config config;
+  Reader reader(file);
+  NvmetImport(config, reader).run(root);
+  return finish_import(config, std::move(reader), file);
+}
+
+Result import_nvmetcli(std::string_view text, std::string file_name) {
+  const ImportSource source = read_import_source(text, file_name);
+  return source.root ? import_nvmet_tree(*source.root, file_name) : source.refusal;
+}
+
+}  // namespace nvmf::config

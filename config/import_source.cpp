@@ -1,0 +1,130 @@
+#include "config/import_source.h"
+
+#include <algorithm>
+#include <cctype>
+#include <charconv>
+#include <sstream>
+#include <utility>
+
+#include "config/paths.h"
+#include "config/wording.h"
+#include "config/write.h"
+
+namespace nvmf::config {
+namespace {
+
+bool is_harmless(const Value& value, std::string_view harmless) {
+  if (harmless == kAnyValue) return true;
+  const std::string text = scalar_text(&value);
+  std::istringstream words{std::string(harmless)};
+  for (std::string word; words >> word;) {
+    if (word == text) return true;
+  }
+  return false;
+}
+
+bool is_file(std::string_view path) { return !check_path(PathRole::file, path).has_value(); }
+
+}  // namespace
+
+ImportSource read_import_source(std::string_view text, const std::string& file) {
+  ImportSource source;
+  if (text.size() > kMaxFileBytes) {
+    source.refusal = refuse_import(file, {}, "the file is too long",
+                                   "at most " + std::to_string(kMaxFileBytes >> 20U) + " MiB are read");
+    return source;
+  }
+  Document document = read_document(text);
+  for (SyntaxError& error : document.errors) {
+    source.refusal.diagnostics.push_back({Severity::error, file, error.position, std::move(error.path),
+                                          std::move(error.problem), std::move(error.remedy)});
+  }
+  if (document.errors.empty()) source.root = std::move(document.root);
+  return source;
+}
+
+Result refuse_import(const std::string& file, Position position, std::string problem, std::string remedy) {
+  Result result;
+  result.diagnostics.push_back({Severity::error, file, position, "$", std::move(problem), std::move(remedy)});
+  return result;
+}
+
+Result finish_import(const Config& config, Reader reader, const std::string& file) {
+  Result result = parse(write(config), file + " as imported");
+  std::erase_if(result.diagnostics, [](const Diagnostic& one) { return one.severity == Severity::warning; });
+  for (Diagnostic& diagnostic : reader.take_diagnostics(kMaxDiagnostics)) {
+    if (diagnostic.severity == Severity::error) diagnostic.problem = "not carried over: " + diagnostic.problem;
+    diagnostic.severity = Severity::warning;
+    result.diagnostics.push_back(std::move(diagnostic));
+  }
+  return result;
+}
+
+void report_foreign_keys(const Value& object, std::span<const std::string_view> carried,
+                         std::span<const ForeignKey> foreign, Reader& reader) {
+  const auto* members = object.as<Object>();
+  if (members == nullptr) return;
+  for (const Member& member : *members) {
+    if (std::ranges::find(carried, member.key) != carried.end()) continue;
+    const auto step = reader.into(member.key);
+    const auto known = std::ranges::find(foreign, member.key, &ForeignKey::name);
+    if (known == foreign.end()) {
+      reader.error(member.position, "this import does not know the key", "");
+    } else if (!is_harmless(member.value, known->harmless)) {
+      reader.error(member.position, std::string(known->why), std::string(known->remedy));
+    }
+  }
+}
+
+std::string scalar_text(const Value* value) {
+  if (value == nullptr) return {};
+  if (const auto* text = value->as<std::string>()) return *text;
+  if (const auto* number = value->as<uint64_t>()) return std::to_string(*number);
+  if (const auto* number = value->as<int64_t>()) return std::to_string(*number);
+  if (const auto* boolean = value->as<bool>()) return *boolean ? "1" : "0";
+  return {};
+}
+
+bool is_on(const Value* value) { return scalar_text(value) == "1"; }
+
+Value as_number(const Value& value) {
+  const auto* text = value.as<std::string>();
+  uint64_t number = 0;
+  if (text == nullptr || text->empty()) return value;
+  const auto [end, error] = std::from_chars(text->data(), text->data() + text->size(), number);
+  if (error != std::errc{} || end != text->data() + text->size()) return value;
+  return {value.position, number};
+}
+
+const Value& member_or_empty(const Value& object, std::string_view key) {
+  static const Value empty{{}, Object{}};
+  const Value* member = object.find(key);
+  return member != nullptr ? *member : empty;
+}
+
+bool has_room(size_t size, size_t most, const Value& element, Reader& reader) {
+  if (size < most) return true;
+  reader.error(element.position, "there are " + std::to_string(most) + " already, and more are not possible", "");
+  return false;
+}
+
+bool read_backend(const Value& path, Namespace& ns, Reader& reader) {
+  const std::string given = scalar_text(&path);
+  const bool generic = device_identity(normal_path(given)) != normal_path(given);
+  std::string normal;
+  if (generic) {
+    if (!Path{PathRole::nvme_device}.read(path, normal, reader)) return false;
+    ns.backend = NvmeBackend{normal};
+    ns.p2p = P2pMode::prefer;
+  } else if (is_file(given)) {
+    if (!Path{PathRole::file}.read(path, normal, reader)) return false;
+    ns.backend = FileBackend{normal};
+  } else {
+    if (!Path{PathRole::block_device}.read(path, normal, reader)) return false;
+    ns.backend = BlockBackend{normal};
+  }
+  return reader.unique("device", device_identity(normal), path.position, Severity::error,
+                       "a device serves one namespace only");
+}
+
+}  // namespace nvmf::config

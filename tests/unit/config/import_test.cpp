@@ -1,0 +1,298 @@
+// Configs of other targets: what is carried over, and what is said of the rest.
+#include "config/import.h"
+
+#include <doctest/doctest.h>
+#include <stdlib.h>
+
+#include <algorithm>
+#include <filesystem>
+#include <fstream>
+#include <sstream>
+
+#include "config/names.h"
+#include "config/write.h"
+
+namespace nvmf::config::test {
+namespace {
+
+namespace fs = std::filesystem;
+
+std::string sample(const std::string& name) {
+  std::ostringstream text;
+  text << std::ifstream(fs::path(CORPUS_DIR) / name).rdbuf();
+  REQUIRE(!text.str().empty());
+  return text.str();
+}
+
+std::vector<std::string> said(const Result& result) {
+  std::vector<std::string> lines;
+  for (const Diagnostic& diagnostic : result.diagnostics) lines.push_back(to_string(diagnostic));
+  return lines;
+}
+
+Config imported(const Result& result) {
+  REQUIRE(result.config.has_value());
+  const Result again = parse(write(*result.config), "imported.json");
+  REQUIRE(again.config.has_value());
+  return *again.config;
+}
+
+Result nvmetcli() { return import_nvmetcli(sample("import_nvmetcli_fuzz/two_ports.json"), "nvmet.json"); }
+Result spdk() { return import_spdk(sample("import_spdk_fuzz/save_config.json"), "spdk.json"); }
+
+const Subsystem& subsystem(const Config& config, const std::string& name) {
+  const auto found = std::ranges::find(config.subsystems, "nqn.2026-01.io.example:" + name, &Subsystem::nqn);
+  REQUIRE(found != config.subsystems.end());
+  return *found;
+}
+
+TEST_CASE("nvmetcli: ports, subsystems, hosts and namespaces are carried over") {
+  const Config config = imported(nvmetcli());
+  REQUIRE(config.ports.size() == 2);
+  CHECK(config.ports[0].id == 3);  // 1 and 2 are in use
+  CHECK(config.ports[0].address == "192.0.2.10");
+  CHECK(config.ports[1].id == 1);
+  CHECK(config.ports[1].address == "2001:db8::10");
+  CHECK(config.rdma.in_capsule_data_bytes == 16384);
+  REQUIRE(config.subsystems.size() == 2);
+  const Subsystem& first = subsystem(config, "disk1");
+  CHECK(first.serial == "0123456789abcdef0123");
+  CHECK(first.model == "Linux");
+  CHECK(first.ports == std::vector<uint16_t>{3, 1});
+  CHECK(first.allowed_hosts.size() == 2);
+  REQUIRE(first.namespaces.size() == 2);
+  CHECK(std::get<BlockBackend>(first.namespaces[0].backend).path == "/dev/nvme0n1");
+  CHECK(!first.namespaces[0].nguid);
+  CHECK(first.namespaces[0].uuid->front() == 0xb7);
+  CHECK(std::get<FileBackend>(first.namespaces[1].backend).block_size_bytes == 4096);
+  CHECK(first.namespaces[1].nguid->front() == 0xef);
+  const Subsystem& second = subsystem(config, "disk2");
+  CHECK(second.allow_any_host);
+  REQUIRE(second.namespaces.size() == 1);
+  CHECK(second.namespaces[0].nsid == 7);
+}
+
+TEST_CASE("nvmetcli: states of ANA groups become those of subsystems that have them, referrals the target's") {
+  const Config config = imported(nvmetcli());
+  const Subsystem& first = subsystem(config, "disk1");
+  REQUIRE(first.ana.size() == 1);
+  CHECK(first.ana[0].group == 2);
+  CHECK(first.ana[0].port == 3);
+  CHECK((first.ana[0].state == AnaState::non_optimized));
+  const Subsystem& second = subsystem(config, "disk2");
+  REQUIRE(second.ana.size() == 1);
+  CHECK((second.ana[0].state == AnaState::inaccessible));
+  REQUIRE(config.discovery.referrals.size() == 1);
+  CHECK(config.discovery.referrals[0].address == "192.0.2.99");
+  CHECK(config.discovery.referrals[0].service == 8009);
+  CHECK(config.discovery.referrals[0].port_id == 7);
+}
+
+// Says which line is missing or too many, where CHECK(a == b) of two vectors would not.
+void check_lines(const std::vector<std::string>& lines, const std::vector<std::string>& wanted) {
+  for (size_t i = 0; i < std::max(lines.size(), wanted.size()); ++i) {
+    CAPTURE(i);
+    CHECK((i < lines.size() ? lines[i] : "nothing more") == (i < wanted.size() ? wanted[i] : "nothing more"));
+  }
+}
+
+TEST_CASE("nvmetcli: all that could not be carried over is named with its place and reason") {
+  check_lines(
+      said(nvmetcli()),
+      {
+          R"(nvmet.json:4:17: warning: $.hosts[0].dhchap: not carried over: in-band authentication (DH-HMAC-CHAP) is not supported; keep other hosts off the network)",
+          R"(nvmet.json:17:5: warning: $.ports[0]: port 0 becomes port 3, as ids begin with 1)",
+          R"(nvmet.json:74:17: warning: $.ports[1].addr: not carried over: secure channels are not supported; keep other hosts off the network)",
+          R"(nvmet.json:86:9: warning: $.ports[1].subsystems[1]: not carried over: subsystem "testnqn" on this port; the subsystem is not there, or was not carried over)",
+          R"(nvmet.json:89:5: warning: $.ports[2]: not carried over: a port of transport "tcp"; only RDMA is served)",
+          R"(nvmet.json:116:9: warning: $.subsystems[0].attr.qid_max: not carried over: the number of queues is one for all subsystems; set "max_io_queues" of "rdma")",
+          R"(nvmet.json:141:21: warning: $.subsystems[0].namespaces[1].device.path: the kernel takes the file system's block size for a file's, here 4096 is assumed; compare with blockdev --getss on a host, and correct "block_size")",
+          R"(nvmet.json:147:9: warning: $.subsystems[0].namespaces[2]: not carried over: a namespace that is not enabled; enable it, and import again)",
+          R"(nvmet.json:166:9: warning: $.subsystems[1].namespaces[0]: not carried over: a namespace, as it has no usable device)",
+          R"(nvmet.json:169:21: warning: $.subsystems[1].namespaces[0].device.path: not carried over: the same device as $.subsystems[0].namespaces[0].device.path in line 128; a device serves one namespace only)",
+          R"(nvmet.json:186:5: warning: $.subsystems[2]: not carried over: a subsystem, as its NQN is not possible)",
+          R"(nvmet.json:192:14: warning: $.subsystems[2].nqn: not carried over: this does not begin with "nqn."; an NQN looks like nqn.2026-01.io.example:disk1)",
+          R"(nvmet.json:194:5: warning: $.subsystems[3]: not carried over: a subsystem that no host may connect to; allow a host there, and import again)",
+      });
+}
+
+TEST_CASE("SPDK: transport, subsystems, listeners and hosts are carried over") {
+  const Config config = imported(spdk());
+  CHECK(config.rdma.max_queue_depth == 1024);
+  CHECK(config.rdma.max_io_queues == 127);
+  CHECK(config.rdma.in_capsule_data_bytes == 8192);
+  CHECK(config.rdma.mdts_bytes == 131072);
+  REQUIRE(config.ports.size() == 2);
+  CHECK(config.ports[1].address == "2001:db8::8");
+  CHECK(config.ports[1].service == 4421);
+  REQUIRE(config.subsystems.size() == 2);
+  const Subsystem& first = subsystem(config, "cnode1");
+  CHECK(first.serial == "SPDK00000000000001");
+  CHECK(first.ports == std::vector<uint16_t>{1});
+  CHECK(first.allowed_hosts.size() == 2);
+  CHECK(first.cntlid_max == 1000);
+  REQUIRE(first.ana.size() == 1);
+  CHECK((first.ana[0].state == AnaState::non_optimized));
+  CHECK(subsystem(config, "cnode2").allow_any_host);
+  REQUIRE(config.discovery.referrals.size() == 1);
+  CHECK(config.discovery.referrals[0].service == 8009);
+}
+
+TEST_CASE("SPDK: block devices become backends, with their limits and the hosts that see them") {
+  const Config config = imported(spdk());
+  const Subsystem& first = subsystem(config, "cnode1");
+  REQUIRE(first.namespaces.size() == 2);
+  const Namespace& ssd = first.namespaces[0];
+  CHECK(std::get<BlockBackend>(ssd.backend).path == "/dev/disk/by-path/pci-0000:3b:00.0-nvme-1");
+  CHECK((ssd.p2p == P2pMode::prefer));
+  CHECK(ssd.p2p_provider == "0000:3b:00.0");
+  const Namespace& memory = first.namespaces[1];
+  CHECK(std::get<MemoryBackend>(memory.backend).size_bytes == 64U << 20U);
+  CHECK(memory.visible_to == std::vector<std::string>{"nqn.2026-01.io.example:host1"});
+  CHECK(memory.ana_group == 2);
+  CHECK(memory.max_iops == 20000);
+  CHECK(memory.max_mib_per_s == 100);
+  const Namespace& file = subsystem(config, "cnode2").namespaces.at(0);
+  CHECK(std::get<FileBackend>(file.backend).block_size_bytes == 4096);
+}
+
+TEST_CASE("SPDK: all that could not be carried over is named with its place and reason") {
+  check_lines(
+      said(spdk()),
+      {
+          R"(spdk.json:10:54: warning: $.subsystems[2].config[1].params.traddr: the SSD belongs to the kernel's nvme driver from now on; once SPDK has ended: echo 0000:3b:00.0 > /sys/bus/pci/drivers_probe, and check "block")",
+          R"(spdk.json:11:60: warning: $.subsystems[2].config[2].params: not carried over: SSDs of another machine, as "Remote0"; connect to them with nvme-cli, and serve the block devices)",
+          R"(spdk.json:18:37: warning: $.subsystems[2].config[4].params.filename: the device's own block size is served now, where SPDK served "512"; compare with blockdev --getss /dev/sdb: another size moves all data)",
+          R"(spdk.json:21:7: warning: $.subsystems[2].config[6]: not carried over: "bdev_lvol_create" has no counterpart here)",
+          R"(spdk.json:23:99: warning: $.subsystems[2].config[7].params.r_mbytes_per_sec: not carried over: a limit for one direction; "max_mib_per_s" limits both together)",
+          R"(spdk.json:31:46: warning: $.subsystems[3].config[3].params.max_queue_depth: 2048 becomes 1024; the nearest that is possible)",
+          R"(spdk.json:35:54: warning: $.subsystems[3].config[4].params: not carried over: transport "TCP"; only RDMA is served)",
+          R"(spdk.json:43:89: warning: $.subsystems[3].config[7].params.dhchap_key: not carried over: in-band authentication and TLS are not supported; keep other hosts off the network)",
+          R"(spdk.json:51:11: warning: $.subsystems[3].config[9].params.namespace.ptpl_file: not carried over: the reservations that SPDK has kept; hosts register anew; "state_dir" keeps them then)",
+          R"(spdk.json:55:62: warning: $.subsystems[3].config[11].params.namespace: not carried over: a namespace, as its block device "lvs0/lv0" is not there; the device was not carried over, or is made of others)",
+          R"(spdk.json:58:62: warning: $.subsystems[3].config[12].params.namespace: not carried over: a namespace that no host may see)",
+          R"(spdk.json:63:60: warning: $.subsystems[3].config[14].params.listen_address: not carried over: a listener of transport "TCP"; only RDMA is served)",
+          R"(spdk.json:83:5: warning: $.subsystems[4]: not carried over: SPDK's part "iscsi" has no counterpart here)",
+      });
+}
+
+TEST_CASE("what is no config of the other target is refused, with a hint when it is one of the third") {
+  const std::string nvmet = sample("import_nvmetcli_fuzz/two_ports.json");
+  const std::string saved = sample("import_spdk_fuzz/save_config.json");
+  const auto refusal = [](const Result& result) {
+    CHECK(!result.config.has_value());
+    REQUIRE(result.diagnostics.size() == 1);
+    return to_string(result.diagnostics.front());
+  };
+  CHECK(refusal(import_nvmetcli(saved, "a.json")) ==
+        "a.json:1:1: error: $: this is nothing that nvmetcli saves: no \"subsystems\" and \"ports\"; if SPDK wrote it: "
+        "import spdk");
+  CHECK(refusal(import_spdk(nvmet, "a.json")) ==
+        "a.json:1:1: error: $: this is nothing that SPDK's save_config prints; if nvmetcli wrote it: import nvmetcli");
+  CHECK(refusal(import_spdk("{}", "a.json")) ==
+        "a.json:1:1: error: $: this is nothing that SPDK's save_config prints; save the target with: rpc.py "
+        "save_config");
+  CHECK(refusal(import_nvmetcli("{\"ports\": [", "a.json")) ==
+        "a.json:1:12: error: $.ports: the file ends inside the array that begins at 1:11; close it with ]");
+}
+
+// A folder as configfs shows a running target.
+class Configfs {
+ public:
+  Configfs() {
+    std::string pattern = (fs::temp_directory_path() / "nvmf-p2p-test-XXXXXX").string();
+    root_ = mkdtemp(pattern.data());
+  }
+  Configfs(const Configfs&) = delete;
+  Configfs& operator=(const Configfs&) = delete;
+  ~Configfs() { fs::remove_all(root_); }
+
+  void file(const std::string& path, const std::string& text) {
+    fs::create_directories((root_ / path).parent_path());
+    std::ofstream(root_ / path) << text << '\n';
+  }
+  void link(const std::string& path, const std::string& target) {
+    fs::create_directories((root_ / path).parent_path());
+    fs::create_symlink(root_ / target, root_ / path);
+  }
+  std::string path() const { return root_.string(); }
+
+ private:
+  fs::path root_;
+};
+
+constexpr const char* kHost = "nqn.2026-01.io.example:host";
+constexpr const char* kDisk = "nqn.2026-01.io.example:disk";
+
+void run_target(Configfs& target) {
+  const std::string subsystem = std::string("subsystems/") + kDisk;
+  target.file("discovery_nqn", "nqn.2014-08.org.nvmexpress.discovery");
+  target.file(std::string("hosts/") + kHost + "/dhchap_key", "");
+  target.file(subsystem + "/attr_allow_any_host", "0");
+  target.file(subsystem + "/attr_serial", "S1");
+  target.file(subsystem + "/attr_model", "Linux");
+  target.file(subsystem + "/passthru/enable", "0");
+  target.link(subsystem + "/allowed_hosts/" + kHost, std::string("hosts/") + kHost);
+  target.file(subsystem + "/namespaces/1/device_path", "/dev/nvme0n1");
+  target.file(subsystem + "/namespaces/1/device_uuid", "b7e3a1d2-6c9f-4f0b-9a3e-2d1c0b9a8f71");
+  target.file(subsystem + "/namespaces/1/device_nguid", "00000000-0000-0000-0000-000000000000");
+  target.file(subsystem + "/namespaces/1/enable", "1");
+  target.file(subsystem + "/namespaces/1/buffered_io", "0");
+  target.file(subsystem + "/namespaces/1/p2pmem", "0000:3b:00.0");
+  target.file(subsystem + "/namespaces/1/ana_grpid", "2");
+  target.file("ports/1/addr_trtype", "rdma");
+  target.file("ports/1/addr_traddr", "192.0.2.10");
+  target.file("ports/1/addr_trsvcid", "4420");
+  target.file("ports/1/addr_treq", "not specified");
+  target.file("ports/1/param_inline_data_size", "4096");
+  target.file("ports/1/ana_groups/1/ana_state", "optimized");
+  target.file("ports/1/ana_groups/2/ana_state", "non-optimized");
+  target.link(std::string("ports/1/subsystems/") + kDisk, subsystem);
+}
+
+TEST_CASE("kernel: a running target is read from configfs") {
+  Configfs target;
+  run_target(target);
+  const Result result = import_kernel(target.path());
+  check_lines(said(result), {});
+  const Config config = imported(result);
+  const Subsystem& disk = subsystem(config, "disk");
+  CHECK(config.ports.at(0).address == "192.0.2.10");
+  CHECK(!config.discovery.nqn);
+  CHECK(disk.serial == "S1");
+  CHECK(disk.allowed_hosts == std::vector<std::string>{kHost});
+  CHECK(disk.ana.at(0).group == 2);
+  const Namespace& ns = disk.namespaces.at(0);
+  CHECK(std::get<BlockBackend>(ns.backend).path == "/dev/nvme0n1");
+  CHECK((ns.p2p == P2pMode::prefer));
+  CHECK(ns.p2p_provider == "0000:3b:00.0");
+}
+
+TEST_CASE("kernel: what nvmetcli does not save is reported too") {
+  Configfs target;
+  run_target(target);
+  const std::string subsystem = std::string("subsystems/") + kDisk;
+  target.file(subsystem + "/namespaces/1/buffered_io", "1");
+  target.file(subsystem + "/passthru/enable", "1");
+  target.file("discovery_nqn", "nqn.2026-01.io.example:discovery");
+  const Result result = import_kernel(target.path());
+  check_lines(
+      said(result),
+      {target.path() + ": warning: $.subsystems[0].passthru: not carried over: a controller that is passed "
+                       "through as a whole; pass its namespaces through: {\"nvme\": \"/dev/ng0n1\"}",
+       target.path() + ": warning: $.subsystems[0].namespaces[0].buffered_io: not carried over: data never goes "
+                       "through the page cache"});
+  CHECK(imported(result).discovery.nqn == "nqn.2026-01.io.example:discovery");
+}
+
+TEST_CASE("kernel: no target there") {
+  Configfs empty;
+  const Result result = import_kernel(empty.path());
+  CHECK(!result.config.has_value());
+  check_lines(said(result),
+              {empty.path() + ": error: $: no target of the kernel is there; modprobe nvmet, mount configfs "
+                              "at /sys/kernel/config, and run as root"});
+}
+
+}  // namespace
+}  // namespace nvmf::config::test
