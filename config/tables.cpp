@@ -49,7 +49,7 @@ const Table<Rdma>& rdma_table() {
               "Data that a command capsule may carry, in bytes: short writes then need no RDMA READ."),
           key("max_queue_depth", &Rdma::max_queue_depth, Integer{2, 1024}, "Entries of an I/O queue."),
           key("max_io_queues", &Rdma::max_io_queues, Integer{1, 1024}, "I/O queues of one controller."),
-          key("mdts_bytes", &Rdma::mdts_bytes, power_of_two(4096, 2U << 20U),
+          key("mdts_bytes", &Rdma::mdts_bytes, power_of_two(8192, 2U << 20U),
               "Longest data transfer of one command, in bytes."),
           key("dram_pool_mib", &Rdma::dram_pool_mib, Integer{4, 65536},
               "DRAM for user data, of each reactor on each RDMA device, in MiB."),

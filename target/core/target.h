@@ -32,7 +32,7 @@ struct Referral {
 };
 
 struct TargetOptions {
-  uint32_t max_transfer_bytes = 1u << 20;  // MDTS; power of two, 4 KiB to limits::kMaxTransferBytes
+  uint32_t max_transfer_bytes = 1u << 20;  // MDTS; power of two, kMinTransferBytes to kMaxTransferBytes (limits.h)
   uint16_t max_queue_depth = 128;          // entries of an I/O queue
   uint16_t max_io_queues = 64;             // per controller
   uint32_t in_capsule_bytes = 4096;        // of I/O queues
