@@ -140,7 +140,7 @@ constexpr LogPage kLogPages[] = {
     {NVME_LOG_LID_RESERVATION, kIoController, sizeof(nvme_resv_notification_log), check_controller_scope,
      write_reservation_notification},
     {NVME_LOG_LID_DISCOVER, kDiscoveryController, 0, check_discovery_log, write_discovery_log, discovery_log_size,
-     NVMF_LOG_DISC_LID_PLEOS},
+     NVMF_LOG_DISC_LID_PLEOS | NVMF_LOG_DISC_LID_EXTDLPES},
 };
 
 std::span<const LogPage> log_pages() { return kLogPages; }
