@@ -58,7 +58,8 @@ struct Rdma {
   uint16_t max_queue_depth = 128;
   // I/O queues of one controller, 1..1024, default 64.
   uint16_t max_io_queues = 64;
-  // Longest data transfer of one command: bytes, a power of two, 4096..2,097,152, default 1,048,576.
+  // Longest data transfer of one command: bytes, a power of two, 8192..2,097,152 (MDTS cannot say 4096),
+  // default 1,048,576.
   uint32_t mdts_bytes = 1U << 20;
   // DRAM for user data, of each reactor on each RDMA device: MiB, 4..65536, default 64.
   uint32_t dram_pool_mib = 64;

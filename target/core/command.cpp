@@ -47,6 +47,13 @@ Status parse_io(Request& request) {
   return parse_normal(request);
 }
 
+// What the host is told beside the status: when to repeat the command, and that there is more in the error log.
+[[gnu::cold]] Status with_advice(const Request& request, Status status) {
+  const bool more = record_error(request, status);
+  if (request.queue->advanced_command_retry.load(std::memory_order_relaxed)) status = with_retry_delay(status);
+  return more ? Status(status.value() | NVME_SC_MORE) : status;
+}
+
 }  // namespace
 
 Status parse_normal(Request& request) {
@@ -82,7 +89,7 @@ void finish(Request& request, Status status) {
   cqe.cid = request.sqe->cid;
   cqe.sqid = queue.qid;
   cqe.sqhd = queue.flow_control ? queue.sqhd : 0xffff;
-  if (!status.ok() && record_error(request, status)) status = Status(status.value() | NVME_SC_MORE);
+  if (!status.ok()) status = with_advice(request, status);
   cqe.status = status.wire();
   request.respond(request);
 }

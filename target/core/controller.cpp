@@ -47,6 +47,7 @@ void Controller::write_cc(uint32_t cc) {
     case Properties::Action::Start:
       set_ready(true);
       restart_keep_alive(KeepAlive::Clock::now());
+      if (type_ == kIoController) subsystem_.persistent_events().enabled(*this);
       return;
     case Properties::Action::ShutDown:
       set_ready(false);
@@ -79,6 +80,7 @@ void Controller::add_io_queue(Queue& queue) {
   io_queues_[queue.qid - 1] = &queue;
   queue.controller = this;
   queue.ready.store(ready(), std::memory_order_relaxed);
+  queue.advanced_command_retry.store(features_.advanced_command_retry, std::memory_order_relaxed);
 }
 
 void Controller::remove_io_queue(Queue& queue) {
@@ -96,6 +98,11 @@ void Controller::close() {
 ErrorLog& Controller::collect_errors() {
   for_each_queue([&](Queue& queue) { errors_.collect(queue.errors); });
   return errors_;
+}
+
+void Controller::set_advanced_command_retry(bool on) {
+  features_.advanced_command_retry = on;
+  for_each_queue([on](Queue& queue) { queue.advanced_command_retry.store(on, std::memory_order_relaxed); });
 }
 
 void Controller::set_keep_alive(uint32_t kato_ms, KeepAlive::Clock::time_point now) {
@@ -164,8 +171,10 @@ void Controller::reset() {
   set_ready(false);
   events_.reset(NVME_SC_ABORT_QUEUE);
   delete_io_queues("the host has reset the controller");
+  set_advanced_command_retry(false);
   features_ = {};
   reservation_notifications_ = {};
+  persistent_event_context_.reset();
   granted_io_queues_ = static_cast<uint16_t>(io_queues_.size());
 }
 

@@ -3,7 +3,9 @@
 #pragma once
 
 #include <array>
+#include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -68,6 +70,10 @@ class Controller {
   // The same, with what the I/O queues have noted since.
   ErrorLog& collect_errors();
   FeatureValues& features() { return features_; }
+  void set_advanced_command_retry(bool on);
+
+  // What the host has of the Persistent Event log, from the establishing of a context to its release.
+  std::optional<std::vector<std::byte>>& persistent_event_context() { return persistent_event_context_; }
 
   const KeepAlive& keep_alive() const { return keep_alive_; }
   void set_keep_alive(uint32_t kato_ms, KeepAlive::Clock::time_point now);
@@ -114,6 +120,7 @@ class Controller {
   KeepAlive keep_alive_;
   std::vector<uint32_t> changed_namespaces_;  // ascending
   ReservationNotifications reservation_notifications_;
+  std::optional<std::vector<std::byte>> persistent_event_context_;
   std::array<Denials, limits::kMaxNamespaces> denied_{};  // by NSID - 1; each I/O queue has a copy
 };
 

@@ -13,7 +13,30 @@
 namespace nvmf::core {
 namespace {
 
-static_assert(sizeof(nvmf_discovery_log) == 1024 && sizeof(nvmf_disc_log_entry) == 1024);
+static_assert(sizeof(nvmf_disc_log_entry) == 1024);
+
+// The log's header, and what the extended format appends to an entry: as TP 8010 defines them, later than libnvme 1.3.
+struct Header {
+  uint64_t genctr;
+  uint64_t numrec;
+  uint16_t recfmt;
+  uint8_t dlpf;  // Discovery Log Page Flags
+  uint8_t reserved19;
+  uint32_t tdlpl;  // Total Discovery Log Page Length, with extended entries
+  uint8_t reserved24[1000];
+};
+static_assert(sizeof(Header) == sizeof(nvmf_discovery_log));
+constexpr unsigned kAllSubsystemsBit = std::countr_zero(unsigned{NVMF_LOG_DISC_LSP_ALLSUBE});
+constexpr uint8_t kExtended = 1 << 0;
+constexpr uint8_t kPortLocal = 1 << 1;
+
+// Of the attributes that are defined one is a host's own, and the other a symbolic name, which nothing here has.
+struct ExtendedPart {
+  uint32_t tel;  // Total Entry Length
+  uint16_t numexat = 0;
+  uint16_t reserved1030 = 0;
+};
+static_assert(sizeof(nvmf_disc_log_entry) + sizeof(ExtendedPart) == sizeof(nvmf_ext_die));
 
 constexpr uint16_t kDynamicController = 0xffff;
 
@@ -44,8 +67,13 @@ nvmf_disc_log_entry make_entry(const Way& way) {
   return entry;
 }
 
+bool has_flag(const Request& request, uint8_t flag) { return (log_specific_field(*request.sqe) & flag) != 0; }
+
+// EXTDLPE: entries that extended attributes may follow.
+bool extended(const Request& request) { return has_flag(request, NVMF_LOG_DISC_LSP_EXTDLPE); }
+
 // PLEO: only what the port that the host asked offers.
-bool port_local(const Request& request) { return (log_specific_field(*request.sqe) & NVMF_LOG_DISC_LSP_PLEO) != 0; }
+bool port_local(const Request& request) { return has_flag(request, NVMF_LOG_DISC_LSP_PLEO); }
 
 // What the requesting host may connect to: one entry per subsystem and port, the discovery subsystem first, then where
 // it is referred to.
@@ -73,26 +101,40 @@ uint64_t count_entries(const Request& request) {
   return count;
 }
 
+uint64_t entry_bytes(const Request& request) {
+  return sizeof(nvmf_disc_log_entry) + (extended(request) ? sizeof(ExtendedPart) : 0);
+}
+
+Header make_header(const Request& request) {
+  Header header{};
+  header.genctr = request.queue->target->generation();
+  header.numrec = count_entries(request);
+  if (port_local(request)) header.dlpf |= kPortLocal;
+  if (extended(request)) {
+    header.dlpf |= kExtended;
+    header.tdlpl = static_cast<uint32_t>(discovery_log_size(request));
+  }
+  return header;
+}
+
 }  // namespace
 
-// Extended entries are not there, and nobody is shown what is another host's.
+// Nobody is shown what is another host's.
 Status check_discovery_log(Request& request) {
-  const uint8_t refused = log_specific_field(*request.sqe) & (NVMF_LOG_DISC_LSP_EXTDLPE | NVMF_LOG_DISC_LSP_ALLSUBE);
-  if (refused == 0) return kSuccess;
-  return invalid_field(request, offsetof(nvme::Sqe, cdw10) + 1, static_cast<unsigned>(std::countr_zero(refused)));
+  if (!has_flag(request, NVMF_LOG_DISC_LSP_ALLSUBE)) return kSuccess;
+  return invalid_field(request, offsetof(nvme::Sqe, cdw10) + 1, kAllSubsystemsBit);
 }
 
 uint64_t discovery_log_size(const Request& request) {
-  return sizeof(nvmf_discovery_log) + count_entries(request) * sizeof(nvmf_disc_log_entry);
+  return sizeof(Header) + count_entries(request) * entry_bytes(request);
 }
 
 void write_discovery_log(Request& request, LogWriter& log) {
-  nvmf_discovery_log header;
-  std::memset(&header, 0, sizeof(header));
-  header.genctr = request.queue->target->generation();
-  header.numrec = count_entries(request);
-  log.put(header);
-  for_each_entry(request, [&](const Way& way) { log.put(make_entry(way)); });
+  log.put(make_header(request));
+  for_each_entry(request, [&](const Way& way) {
+    log.put(make_entry(way));
+    if (extended(request)) log.put(ExtendedPart{.tel = static_cast<uint32_t>(entry_bytes(request))});
+  });
 }
 
 }  // namespace nvmf::core

@@ -4,10 +4,12 @@
 #include <algorithm>
 
 #include "target/core/controller.h"
+#include "target/core/host_behavior.h"
 #include "target/core/queue.h"
 #include "target/core/reservation_feature.h"
 #include "target/core/subsystem.h"
 #include "target/core/target.h"
+#include "target/core/write_protection_feature.h"
 
 namespace nvmf::core {
 namespace {
@@ -127,7 +129,11 @@ struct Feature {
   uint32_t (*current)(const Request&);
   uint32_t (*initial)(const Request&);
   Status (*set)(Request&);
+  // For a feature that has data, or takes its time: called once the command is in order, in place of the above.
+  Status (*parse_get)(Request&) = nullptr;  // not for the capabilities
+  Status (*parse_set)(Request&) = nullptr;
 };
+Status parse_get_host_identifier(Request& request);
 
 constexpr Feature kFeatures[] = {
     {NVME_FEAT_FID_ARBITRATION, kIoController, true, false, get_arbitration, get_zero, set_arbitration},
@@ -139,20 +145,26 @@ constexpr Feature kFeatures[] = {
     {NVME_FEAT_FID_WRITE_ATOMIC, kIoController, true, false, get_write_atomicity, get_zero, set_write_atomicity},
     {NVME_FEAT_FID_ASYNC_EVENT, kAnyController, true, false, get_async_events, get_zero, set_async_events},
     {NVME_FEAT_FID_KATO, kAnyController, true, false, get_keep_alive, get_zero, set_keep_alive},
-    {NVME_FEAT_FID_HOST_ID, kIoController, false, false, get_zero, get_zero, set_host_identifier},
+    {NVME_FEAT_FID_HOST_BEHAVIOR, kIoController, true, false, nullptr, nullptr, nullptr, parse_get_host_behavior,
+     parse_set_host_behavior},
+    {NVME_FEAT_FID_HOST_ID, kIoController, false, false, get_zero, get_zero, set_host_identifier,
+     parse_get_host_identifier},
     {NVME_FEAT_FID_RESV_MASK, kIoController, true, true, get_notification_mask, get_zero, set_notification_mask},
     {NVME_FEAT_FID_RESV_PERSIST, kIoController, true, true, get_persistence, get_zero, set_persistence},
+    {NVME_FEAT_FID_WRITE_PROTECT, kIoController, true, true, get_write_protection, get_zero, nullptr, nullptr,
+     parse_set_write_protection},
 };
 
-const Feature* find_feature(uint8_t fid, ControllerTypes type) {
+const Feature* find_feature(uint8_t fid, const Controller& controller) {
+  if (fid == NVME_FEAT_FID_WRITE_PROTECT && !controller.subsystem().write_protection().is_offered()) return nullptr;
   for (const Feature& feature : kFeatures) {
-    if (feature.fid == fid && (feature.controllers & type) != 0) return &feature;
+    if (feature.fid == fid && (feature.controllers & controller.type()) != 0) return &feature;
   }
   return nullptr;
 }
 
 const Feature* find_feature(const Request& request) {
-  return find_feature(static_cast<uint8_t>(request.sqe->cdw10), controller_of(request).type());
+  return find_feature(static_cast<uint8_t>(request.sqe->cdw10), controller_of(request));
 }
 
 uint32_t sel_of(const Request& request) { return request.sqe->cdw10 >> 8 & 0x7; }
@@ -178,19 +190,42 @@ void execute_get_host_identifier(Request& request) { reply(request, controller_o
 
 // The extended (128-bit) identifier only: EXHID in CDW11 bit 0.
 Status parse_get_host_identifier(Request& request) {
+  if (sel_of(request) != NVME_GET_FEATURES_SEL_CURRENT) return ready_to_execute(request, execute_get_features);
   if ((request.sqe->cdw11 & 1) == 0) return invalid_field(request, kCdw11);
   return ready_to_reply(request, sizeof(HostIdentity::id), execute_get_host_identifier);
 }
 
-void execute_set_features(Request& request) { finish(request, find_feature(request)->set(request)); }
+// What the Persistent Event log keeps: not what drivers set as they come up.
+bool is_logged(uint8_t fid) {
+  return fid != NVME_FEAT_FID_NUM_QUEUES && fid != NVME_FEAT_FID_ASYNC_EVENT && fid != NVME_FEAT_FID_KATO;
+}
+
+void log_change(const Request& request) {
+  const Controller& controller = controller_of(request);
+  if (is_logged(static_cast<uint8_t>(request.sqe->cdw10))) {
+    controller.subsystem().persistent_events().feature_set(controller, *request.sqe);
+  }
+}
+
+void execute_set_features(Request& request) {
+  const Status status = find_feature(request)->set(request);
+  if (status.ok()) log_change(request);
+  finish(request, status);
+}
+
+bool names_namespace(const Request& request) {
+  return controller_of(request).subsystem().find_namespace(request.sqe->nsid, controller_of(request)) != nullptr;
+}
+
+// Get Features needs the NSID of one namespace. (Error Recovery is the same for all.)
+bool is_of_one_namespace(const Feature& feature) {
+  return feature.namespace_specific && feature.fid != NVME_FEAT_FID_ERR_RECOVERY;
+}
 
 // What belongs to a namespace cannot be reached where the namespace cannot: section 8.1.3.
 Status check_access(const Request& request, const Feature& feature) {
   const uint32_t nsid = request.sqe->nsid;
-  if (!feature.namespace_specific ||
-      controller_of(request).subsystem().find_namespace(nsid, controller_of(request)) == nullptr) {
-    return kSuccess;
-  }
+  if (!feature.namespace_specific || !names_namespace(request)) return kSuccess;
   const auto denied = static_cast<Denials>(controller_of(request).denials(nsid) & kAnaDenials);
   return denied == 0 ? kSuccess : denial_status(denied);
 }
@@ -199,9 +234,7 @@ Status check_access(const Request& request, const Feature& feature) {
 Status check_scope(Request& request, const Feature& feature) {
   const uint32_t nsid = request.sqe->nsid;
   if (nsid == 0 || nsid == NVME_NSID_ALL) return kSuccess;
-  if (controller_of(request).subsystem().find_namespace(nsid, controller_of(request)) == nullptr) {
-    return invalid_namespace(request);
-  }
+  if (!names_namespace(request)) return invalid_namespace(request);
   if (feature.namespace_specific) return check_access(request, feature);
   return command_specific(NVME_SC_FEATURE_NOT_PER_NS).do_not_retry();
 }
@@ -213,18 +246,16 @@ Status parse_get_features(Request& request) {
   if (feature == nullptr) return invalid_field(request, offsetof(nvme::Sqe, cdw10));
   const uint32_t sel = sel_of(request);
   if (sel > NVME_GET_FEATURES_SEL_SUPPORTED) return invalid_field(request, offsetof(nvme::Sqe, cdw10) + 1);
-  if (feature->fid == NVME_FEAT_FID_HOST_ID && sel == NVME_GET_FEATURES_SEL_CURRENT) {
-    return parse_get_host_identifier(request);
-  }
   if (feature->fid == NVME_FEAT_FID_TEMP_THRESH) {
     if (const Status status = check_temperature(request); !status.ok()) return status;
   }
-  if (is_reservation_feature(feature->fid) && sel != NVME_GET_FEATURES_SEL_SUPPORTED) {
-    if (const Status status = check_reservation_scope(request); !status.ok()) return status;
+  if (is_of_one_namespace(*feature) && sel != NVME_GET_FEATURES_SEL_SUPPORTED) {
+    if (!names_namespace(request)) return invalid_namespace(request);
   }
   if (sel == NVME_GET_FEATURES_SEL_CURRENT) {
     if (const Status status = check_access(request, *feature); !status.ok()) return status;
   }
+  if (feature->parse_get != nullptr && sel != NVME_GET_FEATURES_SEL_SUPPORTED) return feature->parse_get(request);
   return ready_to_execute(request, execute_get_features);
 }
 
@@ -237,11 +268,12 @@ Status parse_set_features(Request& request) {
     return command_specific(NVME_SC_FEATURE_NOT_SAVEABLE).do_not_retry();
   }
   if (const Status status = check_scope(request, *feature); !status.ok()) return status;
+  if (feature->parse_set != nullptr) return feature->parse_set(request);
   return ready_to_execute(request, execute_set_features);
 }
 
-uint32_t feature_effects(uint8_t fid, ControllerTypes type) {
-  const Feature* feature = find_feature(fid, type);
+uint32_t feature_effects(uint8_t fid, const Controller& controller) {
+  const Feature* feature = find_feature(fid, controller);
   if (feature == nullptr) return 0;
   const uint32_t scope =
       feature->namespace_specific ? NVME_FID_SUPPORTED_EFFECTS_SCOPE_NS : NVME_FID_SUPPORTED_EFFECTS_SCOPE_CTRL;

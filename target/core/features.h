@@ -8,15 +8,18 @@
 
 namespace nvmf::core {
 
+class Controller;
+
 // One controller's. Values kept elsewhere (keep-alive timer, number of queues, async events) are not here.
 struct FeatureValues {
   uint32_t arbitration = 0;
   // Composite temperature, kelvin: over and under. There is no sensor; the defaults never trigger.
   std::array<uint16_t, 2> temperature_threshold{0xffff, 0};
   uint32_t write_atomicity = 0;
+  bool advanced_command_retry = false;  // ACRE of Host Behavior Support
 };
 
 // For the Feature Identifiers Supported and Effects log page: an entry of struct nvme_fid_supported_effects_log.
-uint32_t feature_effects(uint8_t fid, ControllerTypes type);
+uint32_t feature_effects(uint8_t fid, const Controller& controller);
 
 }  // namespace nvmf::core

@@ -7,6 +7,7 @@
 #include "target/core/command.h"
 #include "target/core/controller.h"
 #include "target/core/error_log.h"
+#include "target/core/host_behavior.h"
 #include "target/core/limits.h"
 #include "target/core/queue.h"
 #include "target/core/subsystem.h"
@@ -24,6 +25,12 @@ constexpr uint8_t kDirectDiscovery = 1;     // DCTYPE
 constexpr uint32_t kSglDataBlocks = 1;      // SGLS bits 1:0: without alignment
 constexpr uint8_t kSubmissionSizes = 0x66;  // SQES: 64 bytes, required and maximum
 constexpr uint8_t kCompletionSizes = 0x44;  // CQES: 16 bytes
+
+constexpr uint8_t kWriteProtectionStates =
+    NVME_CTRL_NWPC_WRITE_PROTECT | NVME_CTRL_NWPC_WRITE_PROTECT_POWER_CYCLE | NVME_CTRL_NWPC_WRITE_PROTECT_PERMANENT;
+// PELS: 64 KiB each.
+constexpr uint32_t kPersistentEventLogUnits = 1;
+static_assert(PersistentEvents::kEvents * 80 + 2048 <= kPersistentEventLogUnits << 16);
 
 constexpr uint8_t kAnaTransitionSeconds = 10;  // ANATT
 // Every state is reported; a namespace stays in its group.
@@ -96,7 +103,11 @@ void fill_io_controller(const Request& request, nvme_id_ctrl& id) {
   id.oaes = NVME_CTRL_OAES_NA | NVME_CTRL_OAES_ANA;
   id.acl = 3;
   id.frmw = NVME_CTRL_FRMW_1ST_RO | 1 << 1;  // one slot, read only
-  id.lpa = NVME_CTRL_LPA_CMD_EFFECTS | NVME_CTRL_LPA_EXTENDED | NVME_CTRL_LPA_LI0_LI5_LI12_LI13;
+  id.lpa = NVME_CTRL_LPA_CMD_EFFECTS | NVME_CTRL_LPA_EXTENDED | NVME_CTRL_LPA_PERSETENT_EVENT |
+           NVME_CTRL_LPA_LI0_LI5_LI12_LI13;
+  id.pels = kPersistentEventLogUnits;
+  id.crdt1 = kRetryInterrupted100ms;
+  id.crdt2 = kRetryNotReady100ms;
   id.anatt = kAnaTransitionSeconds;
   id.anacap = kAnaCapabilities;
   id.anagrpmax = limits::kMaxAnaGroups;
@@ -110,6 +121,7 @@ void fill_io_controller(const Request& request, nvme_id_ctrl& id) {
   id.ocfs = 1;  // Copy Descriptor Format 0h
   id.vwc = NVME_CTRL_VWC_FLUSH | (has_write_cache(subsystem) ? NVME_CTRL_VWC_PRESENT : 0);
   id.ofcs = NVME_CTRL_OFCS_DISCONNECT;
+  if (subsystem.write_protection().is_offered()) id.nwpc = kWriteProtectionStates;
 }
 
 void fill_discovery_controller(nvme_id_ctrl& id) {
@@ -151,7 +163,7 @@ void execute_namespace(Request& request) {
     id.nsze = id.ncap = ns->block_count;
     if (knows_utilization(request, *ns)) id.nuse = ns->block_count;
     id.nmic = kShared;
-    id.nsattr = ns->write_protected ? kWriteProtectedNow : 0;
+    id.nsattr = subsystem_of(request).write_protection().is_protected(*ns) ? kWriteProtectedNow : 0;
     id.rescap = reservation_capabilities(subsystem_of(request));
     id.anagrpid = ns->ana_group;
     id.noiob = static_cast<uint16_t>(std::min<uint32_t>(ns->optimal_io_boundary_blocks, UINT16_MAX));
@@ -170,7 +182,7 @@ void execute_independent_namespace(Request& request) {
   nvme_id_independent_id_ns id{};
   if (const NamespaceOptions* ns = find_namespace(request)) {
     id.nmic = kShared;
-    id.nsattr = ns->write_protected ? kWriteProtectedNow : 0;
+    id.nsattr = subsystem_of(request).write_protection().is_protected(*ns) ? kWriteProtectedNow : 0;
     id.rescap = reservation_capabilities(subsystem_of(request));
     id.anagrpid = ns->ana_group;
     id.nstat = kReady;

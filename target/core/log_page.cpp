@@ -62,15 +62,8 @@ void write_errors(Request& request, LogWriter& log) {
   for (uint32_t age = 0; age < ErrorLog::kEntries; ++age) log.put(errors.entry(age));
 }
 
-// 02h, section 5.16.1.3. There is no sensor and no wear of the target's own.
-void write_smart(Request& request, LogWriter& log) {
-  nvme_smart_log smart{};
-  smart.avail_spare = 100;
-  smart.spare_thresh = 0;
-  const uint64_t errors = controller_of(request).collect_errors().count();
-  std::memcpy(smart.num_err_log_entries, &errors, sizeof(errors));
-  log.put(smart);
-}
+// 02h, section 5.16.1.3
+void write_smart(Request& request, LogWriter& log) { log.put(smart_log(controller_of(request))); }
 
 // 03h, section 5.16.1.4
 void write_firmware_slots(Request&, LogWriter& log) {
@@ -109,7 +102,7 @@ void write_command_effects(Request& request, LogWriter& log) {
 void write_feature_effects(Request& request, LogWriter& log) {
   nvme_fid_supported_effects_log effects{};
   for (size_t fid = 0; fid < std::size(effects.fid_support); ++fid) {
-    effects.fid_support[fid] = feature_effects(static_cast<uint8_t>(fid), controller_of(request).type());
+    effects.fid_support[fid] = feature_effects(static_cast<uint8_t>(fid), controller_of(request));
   }
   log.put(effects);
 }
@@ -133,6 +126,8 @@ constexpr LogPage kLogPages[] = {
     {NVME_LOG_LID_CHANGED_NS, kIoController, sizeof(nvme_ns_list), check_nothing, write_changed_namespaces},
     {NVME_LOG_LID_CMD_EFFECTS, kIoController, sizeof(nvme_cmd_effects_log), check_csi, write_command_effects},
     {NVME_LOG_LID_ANA, kIoController, 0, check_controller_scope, write_ana_log, ana_log_size},
+    {NVME_LOG_LID_PERSISTENT_EVENT, kIoController, 0, check_persistent_event_log, write_persistent_event_log,
+     persistent_event_log_size},
     {NVME_LOG_LID_FID_SUPPORTED_EFFECTS, kIoController, sizeof(nvme_fid_supported_effects_log), check_nothing,
      write_feature_effects},
     {NVME_LOG_LID_MI_CMD_SUPPORTED_EFFECTS, kIoController, sizeof(nvme_mi_cmd_supported_effects_log), check_nothing,
@@ -140,7 +135,7 @@ constexpr LogPage kLogPages[] = {
     {NVME_LOG_LID_RESERVATION, kIoController, sizeof(nvme_resv_notification_log), check_controller_scope,
      write_reservation_notification},
     {NVME_LOG_LID_DISCOVER, kDiscoveryController, 0, check_discovery_log, write_discovery_log, discovery_log_size,
-     NVMF_LOG_DISC_LID_PLEOS},
+     NVMF_LOG_DISC_LID_PLEOS | NVMF_LOG_DISC_LID_EXTDLPES},
 };
 
 std::span<const LogPage> log_pages() { return kLogPages; }
@@ -189,6 +184,16 @@ Status parse_get_log_page(Request& request) {
   if (offset % 4 != 0 || offset > size_of(*page, request)) return invalid_field(request, offsetof(nvme::Sqe, cdw12));
   if (const Status status = page->check(request); !status.ok()) return status;
   return ready_to_reply(request, static_cast<uint32_t>(length_bytes), execute_get_log_page);
+}
+
+// There is no sensor and no wear of the target's own.
+nvme_smart_log smart_log(Controller& controller) {
+  nvme_smart_log smart{};
+  smart.avail_spare = 100;
+  smart.spare_thresh = 0;
+  const uint64_t errors = controller.collect_errors().count();
+  std::memcpy(smart.num_err_log_entries, &errors, sizeof(errors));
+  return smart;
 }
 
 uint64_t log_page_offset(const nvme::Sqe& sqe) { return uint64_t{sqe.cdw13} << 32 | sqe.cdw12; }

@@ -65,6 +65,8 @@ struct Queue {
   // Any thread.
   std::atomic<bool> ready{false};        // CSTS.RDY of its controller: I/O commands may run
   std::atomic<bool> saw_command{false};  // since the keep-alive timer looked last
+  // Its host has set ACRE (host_behavior.h): failures say after how long a command is worth repeating.
+  std::atomic<bool> advanced_command_retry{false};
 
   // Written by the control thread, read by the queue's.
   DenialTable denied{};

@@ -28,11 +28,6 @@ std::vector<uint32_t> namespaces_of(const Request& request) {
 
 }  // namespace
 
-Status check_reservation_scope(Request& request) {
-  const bool exists = subsystem_of(request).find_namespace(request.sqe->nsid, controller_of(request)) != nullptr;
-  return exists ? kSuccess : invalid_namespace(request);
-}
-
 uint32_t get_notification_mask(const Request& request) {
   return controller_of(request).reservation_notifications().mask(request.sqe->nsid);
 }

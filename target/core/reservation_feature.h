@@ -5,12 +5,6 @@
 
 namespace nvmf::core {
 
-constexpr bool is_reservation_feature(uint8_t fid) {
-  return fid == NVME_FEAT_FID_RESV_MASK || fid == NVME_FEAT_FID_RESV_PERSIST;
-}
-// Get Features: the NSID must be that of one namespace.
-Status check_reservation_scope(Request& request);
-
 // 82h Reservation Notification Mask: NVMe Base 2.0, section 5.27.1.26. The controller's own.
 uint32_t get_notification_mask(const Request& request);
 Status set_notification_mask(Request& request);

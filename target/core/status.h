@@ -26,6 +26,16 @@ class Status {
 };
 
 inline constexpr Status kSuccess{};
+
+// Command Retry Delay: the status with which of Identify Controller's CRDT1 to CRDT3 the command may be repeated after,
+// 0 (at once) where nothing is known.
+constexpr Status with_retry_delay(Status status) {
+  constexpr int kCrdt1 = 1 << 11;
+  constexpr int kCrdt2 = 2 << 11;
+  if (status == NVME_SC_CMD_INTERRUPTED) return Status(status.value() | kCrdt1);
+  if (status == NVME_SC_NS_NOT_READY) return Status(status.value() | kCrdt2);
+  return status;
+}
 // Command-specific and other types carry their SCT: NVME_SCT_CMD_SPECIFIC | NVME_SC_CONNECT_INVALID_PARAM.
 constexpr Status command_specific(int sc) { return {(NVME_SCT_CMD_SPECIFIC << NVME_SCT_SHIFT) | sc}; }
 constexpr Status media_error(int sc) { return {(NVME_SCT_MEDIA << NVME_SCT_SHIFT) | sc}; }

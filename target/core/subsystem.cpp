@@ -69,7 +69,9 @@ void Subsystem::add_namespace(const NamespaceOptions& options) {
   if (find_namespace(options.nsid) != nullptr) {
     throw std::invalid_argument("namespace " + std::to_string(options.nsid) + " of " + nqn() + ": its NSID is taken");
   }
+  write_protection_.add_namespace(options);
   reservations_.add_namespace(options.nsid);
+  persistent_events_.namespace_added(options);
   namespaces_.insert(place_of(options.nsid), options);
   for (const auto& controller : controllers_) apply_denials(*controller, options);
   members_changed(options.ana_group);
@@ -94,10 +96,17 @@ void Subsystem::change_namespace(const NamespaceOptions& options) {
 
 void Subsystem::remove_namespace(uint32_t nsid) {
   members_changed(find_namespace(nsid)->ana_group);
+  persistent_events_.namespace_removed(*find_namespace(nsid));
   namespaces_.erase(place_of(nsid));
   namespace_changed(nsid);
+  write_protection_.remove_namespace(nsid);
   reservations_.remove_namespace(nsid);
   for (const auto& controller : controllers_) controller->permit(nsid, kHidden | kWriteProtected | kAnaDenials);
+}
+
+void Subsystem::write_protection_changed(uint32_t nsid) {
+  for (const auto& controller : controllers_) apply_denials(*controller, *find_namespace(nsid));
+  namespace_changed(nsid);
 }
 
 void Subsystem::members_changed(uint32_t ana_group) {
@@ -108,7 +117,7 @@ void Subsystem::apply_denials(Controller& controller, const NamespaceOptions& op
   const auto& seers = options.visible_to;
   const bool visible = seers.empty() || std::find(seers.begin(), seers.end(), controller.host().nqn) != seers.end();
   Denials denied = visible ? 0 : kHidden;
-  if (options.write_protected) denied |= kWriteProtected;
+  if (write_protection_.is_protected(options)) denied |= kWriteProtected;
   controller.deny(options.nsid, denied);
   controller.permit(options.nsid, static_cast<Denials>((kHidden | kWriteProtected) & ~denied));
   apply_ana_state(controller, options);

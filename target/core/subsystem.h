@@ -10,7 +10,9 @@
 
 #include "target/core/ana.h"
 #include "target/core/io.h"
+#include "target/core/persistent_event.h"
 #include "target/core/subsystem_reservations.h"
+#include "target/core/write_protection.h"
 
 namespace nvmf::core {
 
@@ -33,7 +35,7 @@ struct NamespaceOptions {
   CopyLimits copy{};
   uint32_t optimal_io_boundary_blocks = 0;  // NOIOB
   uint32_t ana_group = 1;                   // ANAGRPID
-  bool write_protected = false;             // section 8.12: hosts may only read it
+  bool write_protected = false;             // by the operator: hosts may only read it
   std::vector<std::string> visible_to{};    // NQNs of the hosts that see it; empty: all
 };
 
@@ -65,7 +67,7 @@ class Subsystem {
   bool is_discovery() const { return is_discovery_; }
 
   // Each tells the controllers' hosts. Throws std::invalid_argument with a message for the operator, the first also
-  // what ReservationStore::load() throws.
+  // what ReservationStore::load() and WriteProtectionStore::load() throw.
   void add_namespace(const NamespaceOptions& options);
   // Another size, or other abilities, of the namespace with the same NSID and identifiers.
   void change_namespace(const NamespaceOptions& options);
@@ -91,6 +93,14 @@ class Subsystem {
 
   SubsystemReservations& reservations() { return reservations_; }
   const SubsystemReservations& reservations() const { return reservations_; }
+
+  SubsystemWriteProtection& write_protection() { return write_protection_; }
+  const SubsystemWriteProtection& write_protection() const { return write_protection_; }
+  // Hosts have protected a namespace, or made it writable again: enforced, and told to all of them.
+  void write_protection_changed(uint32_t nsid);
+
+  PersistentEvents& persistent_events() { return persistent_events_; }
+  const PersistentEvents& persistent_events() const { return persistent_events_; }
 
   // The states of its ANA groups. Every namespace's group is optimized on every port unless set otherwise.
   const AnaStates& ana() const { return ana_; }
@@ -128,6 +138,8 @@ class Subsystem {
   bool is_discovery_;
   std::vector<NamespaceOptions> namespaces_;
   SubsystemReservations reservations_{*this};
+  SubsystemWriteProtection write_protection_{*this};
+  PersistentEvents persistent_events_;
   std::vector<std::unique_ptr<Controller>> controllers_;
   AnaStates ana_;
   uint16_t last_cntlid_;

@@ -31,9 +31,10 @@ void check(const Port& port, const std::string& which) {
 
 void check(const TargetOptions& options) {
   if (!options.discovery_nqn.empty()) check_nqn(options.discovery_nqn, "discovery: ");
-  require(std::has_single_bit(options.max_transfer_bytes) && options.max_transfer_bytes >= limits::kPageBytes &&
+  require(std::has_single_bit(options.max_transfer_bytes) && options.max_transfer_bytes >= limits::kMinTransferBytes &&
               options.max_transfer_bytes <= limits::kMaxTransferBytes,
-          "the largest transfer must be a power of two from 4096 to " + std::to_string(limits::kMaxTransferBytes));
+          "the largest transfer must be a power of two from " + std::to_string(limits::kMinTransferBytes) + " to " +
+              std::to_string(limits::kMaxTransferBytes));
   require(options.max_queue_depth >= 2 && options.max_queue_depth <= limits::kMaxQueueDepth,
           "the queue depth must be 2 to " + std::to_string(limits::kMaxQueueDepth));
   require(options.max_io_queues >= 1 && options.max_io_queues <= limits::kMaxIoQueues,

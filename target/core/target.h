@@ -32,7 +32,7 @@ struct Referral {
 };
 
 struct TargetOptions {
-  uint32_t max_transfer_bytes = 1u << 20;  // MDTS; power of two, 4 KiB to limits::kMaxTransferBytes
+  uint32_t max_transfer_bytes = 1u << 20;  // MDTS; power of two, kMinTransferBytes to kMaxTransferBytes (limits.h)
   uint16_t max_queue_depth = 128;          // entries of an I/O queue
   uint16_t max_io_queues = 64;             // per controller
   uint32_t in_capsule_bytes = 4096;        // of I/O queues
@@ -83,6 +83,11 @@ class Target {
 
   // Where reservations persist, set before namespaces are added; null: none can.
   ReservationStore* reservation_store = nullptr;
+  // The same of what hosts protect against writing; null: they cannot.
+  WriteProtectionStore* write_protection_store = nullptr;
+  // Has what hosts have written to a namespace put on stable media, and calls `done` then, on the control thread.
+  // Null: nothing there is volatile.
+  std::function<void(const Subsystem&, uint32_t nsid, std::function<void(Status)> done)> flush_namespace;
 
   // The core's own: reports to on_event (control characters replaced), and to on_earlier_deadline where it is earlier.
   void event(Severity severity, const std::string& message) const;

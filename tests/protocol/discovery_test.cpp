@@ -111,7 +111,7 @@ TEST_CASE("a discovery controller refuses what is an I/O controller's: Invalid O
   CHECK(host.admin.send(command(nvme_admin_format_nvm)).status == NVME_SC_INVALID_OPCODE);
   CHECK(host.log_page(NVME_LOG_LID_SMART, 512).status == specific(NVME_SC_INVALID_LOG_PAGE));
   const auto pages = host.log_page(NVME_LOG_LID_SUPPORTED_LOG_PAGES, 1024).as<nvme_supported_log_pages>();
-  CHECK(pages.lid_support[NVME_LOG_LID_DISCOVER] == (1 | NVMF_LOG_DISC_LID_PLEOS << 16));
+  CHECK(pages.lid_support[NVME_LOG_LID_DISCOVER] == (1 | (NVMF_LOG_DISC_LID_PLEOS | NVMF_LOG_DISC_LID_EXTDLPES) << 16));
   CHECK(pages.lid_support[NVME_LOG_LID_SMART] == 0);
 }
 
@@ -181,20 +181,50 @@ TEST_CASE("host wants entries of its own port only: no others, and no referrals"
   CHECK(generation_of(log) == generation_of(read_log(host)));
 }
 
-TEST_CASE("host wants extended entries, or those of all hosts: Invalid Field, at the bit") {
-  const struct {
-    uint8_t lsp;
-    uint16_t location;
-  } rows[] = {{NVMF_LOG_DISC_LSP_EXTDLPE, 41}, {NVMF_LOG_DISC_LSP_ALLSUBE, 41 | 2 << 8}};
+// Of the header's fields that came with them.
+uint8_t flags_of(const Answer& log) { return log.as<uint8_t>(18); }
+uint32_t length_of(const Answer& log) { return log.as<uint32_t>(20); }
+
+TEST_CASE("host wants extended entries: each tells its length, and that it has no attributes") {
   World world;
   Host host(world);
   host.bring_up(0, nvme::kDiscoveryNqn);
-  for (const auto& row : rows) {
-    const Answer answer = read_log(host, row.lsp);
-    CHECK(answer.status == NVME_SC_INVALID_FIELD);
-    CHECK(answer.do_not_retry);
-    CHECK(host.log_page(NVME_LOG_LID_ERROR, 64).as<nvme_error_log_page>().parm_error_location == row.location);
+  constexpr size_t kExtendedBytes = sizeof(nvmf_ext_die);
+  const Answer plain = read_log(host);
+  const Answer log = read_log(host, NVMF_LOG_DISC_LSP_EXTDLPE);
+  REQUIRE(log.ok());
+  REQUIRE(count_of(log) == count_of(plain));
+  CHECK(flags_of(plain) == 0);
+  CHECK(length_of(plain) == 0);
+  CHECK(flags_of(log) == 1);
+  CHECK(length_of(log) == kEntryBytes + count_of(log) * kExtendedBytes);
+  for (size_t i = 0; i < count_of(log); ++i) {
+    const size_t offset = kEntryBytes + i * kExtendedBytes;
+    CHECK(std::memcmp(log.data.data() + offset, plain.data.data() + kEntryBytes * (i + 1), kEntryBytes) == 0);
+    CHECK(log.as<uint32_t>(offset + 1024) == kExtendedBytes);  // TEL
+    CHECK(log.as<uint16_t>(offset + 1028) == 0);               // NUMEXAT
   }
+}
+
+TEST_CASE("host wants extended entries of its own port only: both are told") {
+  World world;
+  Host host(world);
+  host.bring_up(0, nvme::kDiscoveryNqn);
+  const Answer log = read_log(host, NVMF_LOG_DISC_LSP_EXTDLPE | NVMF_LOG_DISC_LSP_PLEO);
+  CHECK(count_of(log) == 2);
+  CHECK(flags_of(log) == 3);
+  CHECK(length_of(log) == kEntryBytes + 2 * sizeof(nvmf_ext_die));
+  CHECK(flags_of(read_log(host, NVMF_LOG_DISC_LSP_PLEO)) == 2);
+}
+
+TEST_CASE("host wants the entries of all hosts: Invalid Field, at the bit") {
+  World world;
+  Host host(world);
+  host.bring_up(0, nvme::kDiscoveryNqn);
+  const Answer answer = read_log(host, NVMF_LOG_DISC_LSP_ALLSUBE);
+  CHECK(answer.status == NVME_SC_INVALID_FIELD);
+  CHECK(answer.do_not_retry);
+  CHECK(host.log_page(NVME_LOG_LID_ERROR, 64).as<nvme_error_log_page>().parm_error_location == (41 | 2 << 8));
 }
 
 TEST_CASE("the log changes while a host reads it in pieces: its header tells, read again at the end") {

@@ -114,10 +114,12 @@ TEST_CASE("Identify Controller: fields at the offsets of the specification's fig
   CHECK(holds(id, 92, {0, 9, 0, 0}));                // OAES
   CHECK(holds(id, 96, {0x41, 0, 0, 0}));             // CTRATT
   CHECK(holds(id, 111, {1}));                        // CNTRLTYPE
-  CHECK(holds(id, 258, {3, 3, 3, 0x26, 63}));        // ACL, AERL, FRMW, LPA, ELPE
+  CHECK(holds(id, 128, {1, 0, 10, 0, 0, 0}));        // CRDT1 to CRDT3
+  CHECK(holds(id, 258, {3, 3, 3, 0x36, 63}));        // ACL, AERL, FRMW, LPA, ELPE
   CHECK(holds(id, 320, {1, 0}));                     // KAS
   CHECK(holds(id, 342, {10, 0x5f, 128, 0, 0, 0}));   // ANATT, ANACAP, ANAGRPMAX
   CHECK(holds(id, 348, {128, 0, 0, 0}));             // NANAGRPID
+  CHECK(holds(id, 352, {1, 0, 0, 0}));               // PELS
   CHECK(holds(id, 512, {0x66, 0x44, 128, 0}));       // SQES, CQES, MAXCMD
   CHECK(holds(id, 516, {0, 4, 0, 0, 0xb5, 1}));      // NN, ONCS
   CHECK(holds(id, 522, {1, 0}));                     // FUSES

@@ -176,6 +176,7 @@ Answer Wire::take(size_t number) const {
   return {.status = status & 0x7ff,
           .do_not_retry = (status & NVME_SC_DNR) != 0,
           .more = (status & NVME_SC_MORE) != 0,
+          .retry_delay = static_cast<unsigned>(status & NVME_SC_CRD) >> 11,
           .result = exchange.cqe.result,
           .cid = exchange.cqe.cid,
           .sqid = exchange.cqe.sqid,

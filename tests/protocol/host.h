@@ -33,6 +33,7 @@ struct Answer {
   int status = -1;  // SCT and SC
   bool do_not_retry = false;
   bool more = false;
+  unsigned retry_delay = 0;  // CRD
   uint64_t result = 0;
   uint16_t cid = 0;
   uint16_t sqid = 0;

@@ -45,6 +45,17 @@ TEST_CASE("host sends Identify Controller: target answers what hosts insist on")
   CHECK(id.ofcs == NVME_CTRL_OFCS_DISCONNECT);
 }
 
+TEST_CASE("the least of largest transfers is told as it is: MDTS 0 would be no limit") {
+  core::TargetOptions options = World::default_options();
+  options.max_transfer_bytes = core::limits::kMinTransferBytes;
+  World world(options);
+  Host host(world);
+  host.bring_up(1);
+  CHECK(host.identify(NVME_IDENTIFY_CNS_CTRL).as<nvme_id_ctrl>().mdts == 1);
+  CHECK(host.io(1).send(command(nvme_cmd_read, 1, 0, 0, 15), Bytes(8192)).ok());
+  CHECK(host.io(1).send(command(nvme_cmd_read, 1, 0, 0, 16), Bytes(8704)).status == NVME_SC_INVALID_FIELD);
+}
+
 TEST_CASE("ONCS offers what the namespaces can do: Dataset Management if one can, Write Zeroes if all can") {
   World world;
   Host host(world);
