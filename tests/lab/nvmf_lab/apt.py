@@ -49,6 +49,13 @@ class Suite:
         programs.output_of("apt-get", *self._options(), "download", *packages, cwd=str(folder))
         return sorted(folder.glob("*.deb"))
 
+    def download_all(self, packages: list[str], folder: pathlib.Path) -> list[pathlib.Path]:
+        """Fetch packages and everything they depend on, as for a machine that has none of it."""
+        (folder / "partial").mkdir(parents=True, exist_ok=True)
+        wanted = ["--yes", "--no-install-recommends", "--download-only", "-o", f"Dir::Cache::archives={folder}"]
+        programs.output_of("apt-get", *self._options(), *wanted, "install", *packages)
+        return sorted(folder.glob("*.deb"))
+
     def _options(self) -> list[str]:
         return ["-q", "-c", str(self.home / "apt.conf")]
 

@@ -19,7 +19,8 @@ SHELL_LIMIT_S = 120
 DESCRIPTION = """\
 Boot virtual machines in which everything is real but the silicon, and run cases there: QEMU's emulation (no KVM), a stock
 Debian kernel with Soft-RoCE, NVMe SSDs with a Controller Memory Buffer. The guests see this machine's own files, read-only.
-The first run fetches the kernel through apt (about 120 MB) and needs the network; later ones do not."""
+The first run fetches the kernel through apt (about 120 MB), and what single cases need besides (Debian 12's kernel, nvme-stas),
+for which it needs the network; later ones do not."""
 
 EXAMPLES = """\
 examples:

@@ -39,10 +39,10 @@ class Lab:
 
     def boot(self) -> None:
         begin = time.monotonic()
-        chosen = kernel.get(self.wiring.kernel or self.options.kernel)
         machines = self.wiring.machines()
         self._wires = network.wires(list(machines), self.wiring.links, self._runtime)
         for name, machine in machines.items():
+            chosen = kernel.get(machine.kernel or self.wiring.kernel or self.options.kernel)
             qemu = Qemu(name, machine, chosen, self._runtime, self.out)
             self.guests[name] = Guest(qemu, self.options.patience)
             qemu.start(self._wires[name])
