@@ -37,6 +37,8 @@ class BufferPool {
   // The next request to try, null when none waits. It stays first until take_waiter().
   Request* first_waiter() const { return waiting_.first(); }
   void take_waiter() { waiting_.take_first(); }
+  // The next in turn may find a buffer now.
+  bool remove_waiter(Request& request) { return waiting_.remove(request); }
   void drop_waiters(Queue& queue, void (*dropped)(Request&)) { waiting_.drop(queue, dropped); }
 
  private:

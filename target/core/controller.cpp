@@ -73,7 +73,9 @@ unsigned Controller::io_queue_count() const {
       std::count_if(io_queues_.begin(), io_queues_.end(), [](const Queue* queue) { return queue != nullptr; }));
 }
 
-bool Controller::has_io_queue(uint16_t qid) const { return io_queues_[qid - 1] != nullptr; }
+Queue* Controller::find_io_queue(uint16_t qid) const {
+  return qid == 0 || qid > io_queues_.size() ? nullptr : io_queues_[qid - 1];
+}
 
 void Controller::add_io_queue(Queue& queue) {
   for (size_t i = 0; i < denied_.size(); ++i) queue.denied[i].store(denied_[i], std::memory_order_relaxed);
@@ -93,6 +95,12 @@ void Controller::remove_io_queue(Queue& queue) {
 void Controller::close() {
   delete_io_queues("the admin queue has closed");
   admin_queue_.controller = nullptr;
+}
+
+bool Controller::begin_abort() {
+  if (aborts_ == limits::kMaxAborts) return false;
+  ++aborts_;
+  return true;
 }
 
 ErrorLog& Controller::collect_errors() {

@@ -58,12 +58,18 @@ class Controller {
   uint16_t granted_io_queues() const { return granted_io_queues_; }
   void grant_io_queues(uint16_t count) { granted_io_queues_ = count; }
   unsigned io_queue_count() const;
-  bool has_io_queue(uint16_t qid) const;
+  bool has_io_queue(uint16_t qid) const { return find_io_queue(qid) != nullptr; }
+  // Null when there is none.
+  Queue* find_io_queue(uint16_t qid) const;
   void add_io_queue(Queue& queue);
   // The queue has closed, or its host has disconnected it.
   void remove_io_queue(Queue& queue);
   // The admin queue has closed: the I/O queues are disconnected, and no queue knows of the controller any more.
   void close();
+
+  // An Abort command of an I/O queue's command begins, unless there are limits::kMaxAborts of them already, and ends.
+  bool begin_abort();
+  void end_abort() { --aborts_; }
 
   AsyncEvents& events() { return events_; }
   ErrorLog& errors() { return errors_; }
@@ -114,6 +120,7 @@ class Controller {
   Queue& admin_queue_;
   std::vector<Queue*> io_queues_;  // by QID - 1, null where there is none; room for all that can be granted
   uint16_t granted_io_queues_;
+  uint32_t aborts_ = 0;
   AsyncEvents events_;
   ErrorLog errors_;
   FeatureValues features_;

@@ -3,6 +3,7 @@
 #include <cstring>
 #include <utility>
 
+#include "target/core/abort.h"
 #include "target/core/io_command.h"
 
 namespace nvmf::core {
@@ -33,7 +34,13 @@ void compared(Io& io, Status status) {
   second.ns->channel->submit(second);
 }
 
+// A pair of which a half was aborted while it waited for its turn.
+Status status_without_run(const Request& half) { return half.fused_status.ok() ? kFailedFused : half.fused_status; }
+
 void run_pair(Request& first) {
+  const Request& second = *first.fused_partner;
+  if (!first.fused_status.ok() || !second.fused_status.ok())
+    return end_pair(first, status_without_run(first), status_without_run(second));
   Buffer scratch;
   scratch.address = first.ns->gate->turns()->scratch();
   scratch.length_bytes = first.length_bytes;
@@ -148,6 +155,16 @@ void leave_pair(Request& request) {
     queue.fused_phase = FusedPhase::FirstFailed;
   }
   if (Request* const partner = std::exchange(request.fused_partner, nullptr)) give_up(*partner, kFailedFused);
+}
+
+bool abort_half(Request& request) {
+  const Request* partner = request.fused_partner;
+  if (partner != nullptr && partner->fused_has_data) {
+    request.fused_status = kAbortRequested;
+    return false;
+  }
+  finish(request, kAbortRequested);
+  return true;
 }
 
 void drop_lone_half(Queue& queue) {

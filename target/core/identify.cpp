@@ -101,7 +101,7 @@ void fill_io_controller(const Request& request, nvme_id_ctrl& id) {
   id.cmic = NVME_CTRL_CMIC_MULTI_CTRL | NVME_CTRL_CMIC_MULTI_ANA_REPORTING;
   if (has_more_ports(subsystem.options())) id.cmic |= NVME_CTRL_CMIC_MULTI_PORT;
   id.oaes = NVME_CTRL_OAES_NA | NVME_CTRL_OAES_ANA;
-  id.acl = 3;
+  id.acl = limits::kMaxAborts - 1;
   id.frmw = NVME_CTRL_FRMW_1ST_RO | 1 << 1;  // one slot, read only
   id.lpa = NVME_CTRL_LPA_CMD_EFFECTS | NVME_CTRL_LPA_EXTENDED | NVME_CTRL_LPA_PERSETENT_EVENT |
            NVME_CTRL_LPA_LI0_LI5_LI12_LI13;

@@ -22,6 +22,7 @@ inline constexpr uint16_t kMaxCntlid = 0xffef;                 // FFF0h and up a
 inline constexpr size_t kMaxNqnLength = 223;                   // without the terminating zero
 inline constexpr uint32_t kMaxSglDescriptors = 16;             // data descriptors of one command (MSDBD)
 inline constexpr uint32_t kMaxAsyncEvents = 4;                 // outstanding requests, AERL + 1
+inline constexpr uint32_t kMaxAborts = 4;                      // outstanding Abort commands, ACL + 1
 inline constexpr uint32_t kMaxDsmRanges = 256;
 inline constexpr uint32_t kMaxRegistrants = 1024;             // of one namespace
 inline constexpr uint32_t kMaxReservationNotifications = 64;  // unread, of one controller

@@ -6,6 +6,7 @@
 
 #include <atomic>
 #include <cstdint>
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -31,6 +32,11 @@ class QueueLink {
   // never from inside this call. Responses given to respond() before leave first: Disconnect's is one.
   // `reason` names the rule, for the log.
   virtual void disconnect(const std::string& reason) = 0;
+  // An I/O queue's command with this identifier is aborted, unless its disk has it (abort.h); `done` hears, now or
+  // later, whether it was. Its response leaves first. Also while the connection ends.
+  virtual void abort(uint16_t cid, std::function<void(bool aborted)> done) = 0;
+  // The same of all its commands on a namespace; `done` when each that had been parsed is answered.
+  virtual void abort_all(uint32_t nsid, std::function<void()> done) = 0;
   // What I/O commands of `subsystem` may reach from this queue's reactor and RNIC. Lives as long as the connection.
   virtual const IoNamespaceTable* io_namespaces(const Subsystem& subsystem) = 0;
   virtual uint16_t port_id() const = 0;

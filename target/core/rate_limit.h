@@ -61,6 +61,8 @@ class Throttle {
   // The next one whose time has come; null when there is none.
   Request* take_due(uint64_t now_ns);
   uint64_t due_ns() const { return waiting_.first() == nullptr ? kNever : due_ns_; }
+  // The time that was booked for it, if it was the first, is the next one's.
+  bool remove(Request& request) { return waiting_.remove(request); }
   void drop(Queue& queue, void (*dropped)(Request&)) { waiting_.drop(queue, dropped); }
   // Bytes that became known after admit().
   void charge(uint64_t bytes) { limit_.book(0, bytes, steady_ns()); }

@@ -35,6 +35,38 @@ void WaitingRequests::append_turn(Request& request) {
   turn_last_ = &request;
 }
 
+bool WaitingRequests::remove(Request& request) {
+  Request* previous_turn = nullptr;
+  Request* turn = turn_first_;
+  while (turn != nullptr && turn->queue != request.queue) {
+    previous_turn = turn;
+    turn = turn->next_turn;
+  }
+  if (turn == nullptr) return false;
+  if (turn == &request) {
+    remove_first_of_turn(request, previous_turn);
+    return true;
+  }
+  for (Request* waiter = turn; waiter->next_waiter != nullptr; waiter = waiter->next_waiter) {
+    if (waiter->next_waiter != &request) continue;
+    waiter->next_waiter = request.next_waiter;
+    if (turn->last_waiter == &request) turn->last_waiter = waiter;
+    return true;
+  }
+  return false;
+}
+
+// The queue keeps its turn while it has more that waits.
+void WaitingRequests::remove_first_of_turn(Request& request, Request* previous_turn) {
+  Request* const next = request.next_waiter;
+  if (next != nullptr) {
+    next->last_waiter = request.last_waiter;
+    next->next_turn = request.next_turn;
+  }
+  (previous_turn == nullptr ? turn_first_ : previous_turn->next_turn) = next != nullptr ? next : request.next_turn;
+  if (turn_last_ == &request) turn_last_ = next != nullptr ? next : previous_turn;
+}
+
 void WaitingRequests::drop(Queue& queue, void (*dropped)(Request&)) {
   Request* previous = nullptr;
   Request* turn = turn_first_;

@@ -24,6 +24,17 @@ Request* take(Request*& first) {
 
 void WriteGate::keep(Request& request) { append(first_kept_, last_kept_, request); }
 
+bool WriteGate::withdraw(Request& request) {
+  Request* previous = nullptr;
+  for (Request* kept = first_kept_; kept != nullptr; previous = kept, kept = kept->next_waiter) {
+    if (kept != &request) continue;
+    (previous == nullptr ? first_kept_ : previous->next_waiter) = request.next_waiter;
+    if (last_kept_ == &request) last_kept_ = previous;
+    return true;
+  }
+  return false;
+}
+
 void WriteGate::answer() {
   turns_->send(
       turns_->control_, message_, [](Message& message) { static_cast<FusedTurns*>(message.context)->gate_answered(); },

@@ -44,6 +44,8 @@ class WriteGate {
     if (closed_ && in_flight_ == 0) [[unlikely]]
       answer();
   }
+  // The request is kept no more, if it was.
+  bool withdraw(Request& request);
   // Null: the namespace has no fused commands.
   FusedTurns* turns() const { return turns_; }
 

@@ -9,11 +9,13 @@
 #include <cstdint>
 #include <cstdlib>
 #include <cstring>
+#include <functional>
 #include <memory>
 #include <span>
 #include <string>
 #include <vector>
 
+#include "target/core/abort.h"
 #include "target/core/command.h"
 #include "target/core/fused.h"
 #include "target/core/limits.h"
@@ -85,6 +87,18 @@ class Connection : public core::QueueLink {
   }
 
   void disconnect(const std::string&) override {}
+  void abort(uint16_t cid, std::function<void(bool aborted)> done) override {
+    bool aborted = false;
+    for (const auto& command : commands_)
+      if (command->answers == 0 && command->capsule.cid == cid) aborted |= core::abort_executed(*command);
+    done(aborted);
+  }
+  // Whatever is on a namespace here has been answered at once, or is half of a pair.
+  void abort_all(uint32_t nsid, std::function<void()> done) override {
+    for (const auto& command : commands_)
+      if (command->answers == 0 && command->ns && command->ns->nsid == nsid) core::abort_executed(*command);
+    done();
+  }
   const core::IoNamespaceTable* io_namespaces(const core::Subsystem&) override { return &table_; }
   uint16_t port_id() const override { return 1; }
   const std::string& peer() const override { return peer_; }

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "target/core/abort.h"
 #include "target/core/fused.h"
 #include "target/core/scratch.h"
 
@@ -141,10 +142,21 @@ void Wire::receive(Exchange& exchange) {
   exchange.sqe = &exchange.capsule;
   exchange.respond = respond;
   if (const Status status = core::parse(exchange); !status.ok()) return core::finish(exchange, status);
-  const bool to_controller = exchange.transfer == core::Transfer::HostToController;
-  const Status status = core::parse_data_pointer(exchange.capsule, exchange.in_capsule, exchange.length_bytes,
-                                                 to_controller, exchange.pointer);
+  const Status status =
+      core::parse_data_pointer(exchange.capsule, exchange.in_capsule, exchange.length_bytes,
+                               exchange.transfer == core::Transfer::HostToController, exchange.pointer);
   if (!status.ok()) return core::finish(exchange, status);
+  if (holding_) return held_.push_back(&exchange);
+  place_data(exchange);
+}
+
+void Wire::release() {
+  holding_ = false;
+  for (Exchange* exchange : std::exchange(held_, {})) place_data(*exchange);
+}
+
+void Wire::place_data(Exchange& exchange) {
+  const bool to_controller = exchange.transfer == core::Transfer::HostToController;
   exchange.data = {};
   if (exchange.pointer.kind == core::DataPointer::Kind::InCapsule && exchange.scratch_bytes == 0) {
     exchange.data.address = exchange.in_capsule.data() + exchange.pointer.capsule_offset;
@@ -166,6 +178,63 @@ void Wire::respond(core::Request& request) {
   const bool success = exchange.cqe.status == 0;
   if (success && exchange.transfer == core::Transfer::ControllerToHost) {
     std::copy_n(exchange.buffer.begin(), exchange.length_bytes, exchange.memory.begin());
+  }
+  static_cast<Wire*>(exchange.queue->link)->report_aborts();
+}
+
+void Wire::abort(uint16_t cid, std::function<void(bool aborted)> done) {
+  send({.wire = this, .cid = cid, .done = std::move(done)});
+}
+
+void Wire::abort_all(uint32_t nsid, std::function<void()> done) {
+  send({.wire = this, .nsid = nsid, .done = [done = std::move(done)](bool) { done(); }});
+}
+
+void Wire::send(Abort abort) {
+  Abort& sent = aborts_.emplace_back(std::move(abort));
+  sent.message.context = &sent;
+  sent.message.deliver = [](core::Message& message) {
+    auto& begun = *static_cast<Abort*>(message.context);
+    begun.wire->begin(begun);
+  };
+  if (queue.reactor == nullptr) return sent.message.deliver(sent.message);
+  queue.reactor->send(sent.message);
+}
+
+void Wire::begin(Abort& abort) {
+  for (const auto& exchange : exchanges_) {
+    const bool meant = abort.nsid == 0 ? exchange->capsule.cid == abort.cid
+                                       : exchange->ns != nullptr && exchange->ns->nsid == abort.nsid;
+    if (exchange->answers != 0 || !meant) continue;
+    abort.aborted |= abort_waiting(*exchange);
+    if (abort.nsid != 0 && exchange->answers == 0) abort.unanswered.push_back(exchange.get());
+  }
+  in_progress_.push_back(&abort);
+  report_aborts();
+}
+
+bool Wire::abort_waiting(Exchange& exchange) {
+  if (std::erase(held_, &exchange) == 0) return core::abort_executed(exchange);
+  core::finish(exchange, core::kAbortRequested);
+  return true;
+}
+
+void Wire::report_aborts() {
+  for (Abort* abort : std::exchange(in_progress_, {})) {
+    std::erase_if(abort->unanswered, [](const Exchange* exchange) { return exchange->answers != 0; });
+    if (!abort->unanswered.empty()) {
+      in_progress_.push_back(abort);
+      continue;
+    }
+    abort->message.deliver = [](core::Message& message) {
+      auto& ended = *static_cast<Abort*>(message.context);
+      ended.done(ended.aborted);
+    };
+    if (queue.control == nullptr) {
+      abort->message.deliver(abort->message);
+    } else {
+      queue.control->send(abort->message);
+    }
   }
 }
 

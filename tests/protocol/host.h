@@ -6,6 +6,8 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
+#include <functional>
+#include <list>
 #include <memory>
 #include <span>
 #include <string>
@@ -124,12 +126,18 @@ class Wire : public core::QueueLink {
 
   // The connection ends: every request comes back, then the target hears of it.
   void close();
+  // From now on commands wait as if there were no buffer for them, until release().
+  void hold() { holding_ = true; }
+  void release();
+
   bool disconnected() const { return !reason_.empty(); }
   const std::string& reason() const { return reason_; }
 
   core::Queue queue;
 
   void disconnect(const std::string& reason) override;
+  void abort(uint16_t cid, std::function<void(bool aborted)> done) override;
+  void abort_all(uint32_t nsid, std::function<void()> done) override;
   const core::IoNamespaceTable* io_namespaces(const core::Subsystem& subsystem) override;
   uint16_t port_id() const override { return port_id_; }
   const std::string& peer() const override { return peer_; }
@@ -142,8 +150,23 @@ class Wire : public core::QueueLink {
     Bytes buffer;
     int answers = 0;
   };
+  // On its way from the control thread to the queue's and back.
+  struct Abort {
+    Wire* wire = nullptr;
+    uint32_t nsid = 0;  // 0: one command
+    uint16_t cid = 0;
+    std::function<void(bool aborted)> done;
+    bool aborted = false;
+    std::vector<Exchange*> unanswered{};  // of those on the namespace
+    core::Message message{};
+  };
   void receive(Exchange& exchange);
+  void place_data(Exchange& exchange);
   static void respond(core::Request& request);
+  void send(Abort abort);
+  void begin(Abort& abort);
+  bool abort_waiting(Exchange& exchange);
+  void report_aborts();
 
   World& world_;
   uint16_t port_id_;
@@ -151,6 +174,10 @@ class Wire : public core::QueueLink {
   std::string reason_;
   bool open_ = true;
   uint16_t next_cid_ = 1;
+  bool holding_ = false;
+  std::vector<Exchange*> held_;
+  std::list<Abort> aborts_;          // the control thread's
+  std::vector<Abort*> in_progress_;  // the queue's thread's
   std::vector<std::unique_ptr<Exchange>> exchanges_;
 };
 

@@ -5,6 +5,7 @@
 #include <boost/asio/steady_timer.hpp>
 #include <functional>
 #include <string>
+#include <utility>
 
 #include "target/core/queue.h"
 #include "transport/rdma/handshake.h"
@@ -41,6 +42,12 @@ class Connection final : public core::QueueLink {
 
   // core::QueueLink. Answers have limits::kLastAnswersTimeoutMs to leave.
   void disconnect(const std::string& reason) override;
+  void abort(uint16_t cid, std::function<void(bool aborted)> done) override {
+    group_.abort(queue_pair_, cid, std::move(done));
+  }
+  void abort_all(uint32_t nsid, std::function<void()> done) override {
+    group_.abort_all(queue_pair_, nsid, std::move(done));
+  }
   const core::IoNamespaceTable* io_namespaces(const core::Subsystem& subsystem) override {
     return group_.namespaces(subsystem);
   }

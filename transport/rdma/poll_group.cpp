@@ -129,6 +129,7 @@ void PollGroup::adopt(QueuePair& queue_pair) {
 }
 
 void PollGroup::retire(QueuePair& queue_pair) {
+  queue_pair.leaving = true;
   ++queue_pair.to_come_back;
   queue_pair.retire.context = &queue_pair;
   queue_pair.retire.deliver = [](core::Message& message) {
@@ -216,11 +217,13 @@ void PollGroup::report_drained() {
 }
 
 void PollGroup::send_back(core::Message& message) {
-  message.deliver = [](core::Message& returned) {
-    auto& queue_pair = *static_cast<QueuePair*>(returned.context);
-    if (--queue_pair.to_come_back == 0) queue_pair.group->owner_->queue_pair_drained(queue_pair);
-  };
+  message.deliver = [](core::Message& returned) { came_back(*static_cast<QueuePair*>(returned.context)); };
   control_mailbox_.send(message);
+}
+
+// Control thread.
+void PollGroup::came_back(QueuePair& queue_pair) {
+  if (--queue_pair.to_come_back == 0 && queue_pair.leaving) queue_pair.group->owner_->queue_pair_drained(queue_pair);
 }
 
 void PollGroup::begin_change(NamespaceChange& change) {

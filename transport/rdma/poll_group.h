@@ -14,6 +14,7 @@
 #include "target/core/buffer_pool.h"
 #include "target/core/queue.h"
 #include "target/core/reactor.h"
+#include "transport/rdma/queue_abort.h"
 #include "transport/rdma/queue_pair.h"
 #include "transport/rdma/receive_slab.h"
 #include "transport/verbs/verbs.h"
@@ -76,6 +77,9 @@ class PollGroup final : public core::Poller {
   void retire(QueuePair& queue_pair);
   // After retire(): nobody waits for the answers any more. What disks and RNIC still have is seen through, no more.
   void abandon(QueuePair& queue_pair);
+  // core::QueueLink says what. Not after `owner` has heard that the queue pair is drained.
+  void abort(QueuePair& queue_pair, uint16_t cid, std::function<void(bool aborted)> done);
+  void abort_all(QueuePair& queue_pair, uint32_t nsid, std::function<void()> done);
   void set_owner(QueuePairOwner& owner) { owner_ = &owner; }
 
   // What I/O commands may reach through this group: a table per subsystem, empty at first. It may be destroyed when no
@@ -117,6 +121,7 @@ class PollGroup final : public core::Poller {
   bool is_in_use(const core::IoNamespace* space) const;
   void report_drained();
   void send_back(core::Message& message);
+  static void came_back(QueuePair& queue_pair);
   void remove(QueuePair& queue_pair);
   QueuePair** place_of(uint32_t qp_num);  // where it is, or would be
 
@@ -124,6 +129,7 @@ class PollGroup final : public core::Poller {
   unsigned poll_receives();
   void on_capsule(ReceiveSlot& slot, const ibv_wc& completion);
   void start_waiting_capsules();
+  static void take_capsule(RdmaRequest& request, ReceiveSlot& slot);
   void start(RdmaRequest& request, ReceiveSlot& slot);
   void throttle(RdmaRequest& request);
   unsigned resume_throttled();
@@ -154,6 +160,17 @@ class PollGroup final : public core::Poller {
   void fail(QueuePair& queue_pair, ibv_wc_status status);
   void on_post_failed(QueuePair& queue_pair, ibv_send_wr* bad);
   bool send_events_wanted() const;
+
+  // What is to be aborted (poll_group_abort.cpp).
+  void send(QueuePair& queue_pair, std::unique_ptr<QueueAbort> abort);
+  void end_abort(QueueAbort& ended);
+  void begin_abort(QueueAbort& abort);
+  void abort_waiting_capsule(QueueAbort& abort);
+  void start_aborted(RdmaRequest& request, ReceiveSlot& slot);
+  bool abort_waiting(RdmaRequest& request);
+  bool withdraw(RdmaRequest& request);
+  void report_aborted();
+
   static void count(const RdmaRequest& request);
   static void count_fallback(const RdmaRequest& request, core::Fallback reason);
 
@@ -182,6 +199,7 @@ class PollGroup final : public core::Poller {
   uint32_t send_completions_reserved_ = 0;
   uint32_t queue_pairs_ = 0;
   std::unordered_map<const core::Subsystem*, std::unique_ptr<core::IoNamespaceTable>> namespaces_;
+  std::vector<std::unique_ptr<QueueAbort>> aborts_;
 
   // The group's thread.
   std::vector<core::BufferPool*> pools_;  // in which requests may wait
@@ -202,6 +220,7 @@ class PollGroup final : public core::Poller {
   size_t extra_used_ = 0;
   uint32_t reads_in_flight_ = 0;
   QueuePair* retiring_ = nullptr;
+  QueueAbort* aborting_ = nullptr;                   // that wait for answers to leave
   NamespaceChange* changing_ = nullptr;              // whose previous namespace may still be in use
   std::vector<const ReceiveSlab*> installed_slabs_;  // all requests there are
   uint32_t waiting_posts_ = 0;                       // requests that wait for send queue entries or read depth

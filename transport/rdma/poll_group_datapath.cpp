@@ -41,6 +41,7 @@ void PollGroup::flush() {
     // Cannot fail: there are no more slots than the shared receive queue has entries.
     ibv_post_srq_recv(shared_receives_.get(), std::exchange(receives_first_, nullptr), &bad);
   }
+  if (aborting_) report_aborted();
   if (retiring_) report_drained();
   if (changing_) report_changed();
 }
@@ -101,12 +102,16 @@ void PollGroup::on_capsule(ReceiveSlot& slot, const ibv_wc& completion) {
 // Capsules that came while all request objects were in use.
 void PollGroup::start_waiting_capsules() {
   while (first_waiting_slot_ && !free_requests_.empty()) {
-    ReceiveSlot* slot = std::exchange(first_waiting_slot_, first_waiting_slot_->next);
-    start(*free_requests_.pop(), *slot);
+    ReceiveSlot& slot = *std::exchange(first_waiting_slot_, first_waiting_slot_->next);
+    RdmaRequest& request = *free_requests_.pop();
+    if (slot.aborted) [[unlikely]]
+      start_aborted(request, slot);
+    else
+      start(request, slot);
   }
 }
 
-void PollGroup::start(RdmaRequest& request, ReceiveSlot& slot) {
+void PollGroup::take_capsule(RdmaRequest& request, ReceiveSlot& slot) {
   request.slot = &slot;
   request.queue_pair = slot.queue_pair;
   request.queue = slot.queue_pair->queue;
@@ -116,6 +121,10 @@ void PollGroup::start(RdmaRequest& request, ReceiveSlot& slot) {
   request.pointer.kind = core::DataPointer::Kind::None;
   request.pointer.invalidate = false;
   request.ns = nullptr;
+}
+
+void PollGroup::start(RdmaRequest& request, ReceiveSlot& slot) {
+  take_capsule(request, slot);
   if (slot.queue_pair->failed) return end(request);
 
   core::Status status = core::parse(request);
@@ -338,6 +347,7 @@ void PollGroup::link(QueuePair& queue_pair, ibv_send_wr& work) {
 }
 
 void PollGroup::repost(ReceiveSlot& slot) {
+  slot.queue_pair = nullptr;
   slot.receive.next = nullptr;
   (receives_first_ ? receives_last_->next : receives_first_) = &slot.receive;
   receives_last_ = &slot.receive;

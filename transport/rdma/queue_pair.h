@@ -28,6 +28,22 @@ class RequestList {
     if (!first_) last_ = &request;
     first_ = &request;
   }
+  bool contains(const RdmaRequest& wanted) const {
+    const RdmaRequest* request = first_;
+    while (request && request != &wanted) request = request->next;
+    return request;
+  }
+  // False when it is not in it.
+  bool remove(RdmaRequest& request) {
+    RdmaRequest* previous = nullptr;
+    for (RdmaRequest* one = first_; one != &request; one = one->next) {
+      if (!one) return false;
+      previous = one;
+    }
+    (previous ? previous->next : first_) = request.next;
+    if (last_ == &request) last_ = previous;
+    return true;
+  }
   RdmaRequest* pop() {
     RdmaRequest* request = first_;
     if (request) first_ = request->next;
@@ -64,8 +80,10 @@ struct QueuePair {
   bool retiring = false;               // no more capsules are taken; what is outstanding is answered
   QueuePair* next_retiring = nullptr;  // the control thread wants to know when nothing is outstanding
 
-  // Control thread: messages that its group's thread has yet to send back. With none left it has let go.
+  // Control thread: messages that its group's thread has yet to send back. When it is leaving and none is left, the
+  // group's thread has let go.
   unsigned to_come_back = 0;
+  bool leaving = false;
 
   core::Message adopt;
   core::Message retire;   // comes back when nothing is outstanding

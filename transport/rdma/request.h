@@ -19,10 +19,11 @@ struct ReceiveSlot {
   std::byte* in_capsule = nullptr;
   ibv_sge pieces[2];
   ibv_recv_wr receive;
-  QueuePair* queue_pair = nullptr;  // of the capsule that lies in it
+  QueuePair* queue_pair = nullptr;  // of the capsule that lies in it, until that is answered
   uint32_t capsule_bytes = 0;
   int fixed_index = -1;         // io_uring registered buffer that in_capsule lies in
   ReceiveSlot* next = nullptr;  // the poll group's list of capsules that wait for a request object
+  bool aborted = false;         // while it waits there
 };
 
 // What a completion's wr_id stands for, in its low bits: requests are aligned.

@@ -10,6 +10,8 @@
 namespace nvmf::lab {
 
 unsigned attack_handshake(const Where& where);
+// Namespace 2 must have a limit of one command a second.
+unsigned attack_with_abort(const Where& where);
 unsigned attack_commands(const Where& where);
 unsigned attack_with_fused(const Where& where);
 // `count` capsules and connection requests of random bytes; the same seed does the same.

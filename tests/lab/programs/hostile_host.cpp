@@ -1,10 +1,12 @@
 // A host that breaks the rules: connects to a target over RDMA, sends what no driver would, and checks the answers.
-//   hostile_host handshake|commands|fused|stall ADDRESS NQN
+//   hostile_host abort|commands|fused|handshake|stall ADDRESS NQN
 //   hostile_host garbage ADDRESS NQN SEED COUNT
 // Exit status: 0 every answer was the expected one, 1 some was not, 2 wrong usage.
+#include <algorithm>
 #include <cstdlib>
 #include <exception>
 #include <iostream>
+#include <iterator>
 #include <string>
 
 #include "tests/lab/programs/hostile.h"
@@ -14,6 +16,7 @@ namespace {
 constexpr int kExitUsage = 2;
 
 unsigned attack(const std::string& how, const nvmf::lab::Where& where, char** more) {
+  if (how == "abort") return nvmf::lab::attack_with_abort(where);
   if (how == "handshake") return nvmf::lab::attack_handshake(where);
   if (how == "commands") return nvmf::lab::attack_commands(where);
   if (how == "fused") return nvmf::lab::attack_with_fused(where);
@@ -25,9 +28,10 @@ unsigned attack(const std::string& how, const nvmf::lab::Where& where, char** mo
 
 int main(int argc, char** argv) {
   const std::string how = argc > 1 ? argv[1] : "";
-  const bool known = how == "handshake" || how == "commands" || how == "fused" || how == "stall" || how == "garbage";
+  const std::string all[] = {"abort", "commands", "fused", "garbage", "handshake", "stall"};
+  const bool known = std::find(std::begin(all), std::end(all), how) != std::end(all);
   if (!known || argc != (how == "garbage" ? 6 : 4)) {
-    std::cerr << "usage: hostile_host handshake|commands|fused|stall|garbage ADDRESS NQN [SEED COUNT]\n";
+    std::cerr << "usage: hostile_host abort|commands|fused|garbage|handshake|stall ADDRESS NQN [SEED COUNT]\n";
     return kExitUsage;
   }
   try {

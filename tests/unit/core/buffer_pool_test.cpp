@@ -6,6 +6,7 @@
 #include <bit>
 #include <map>
 #include <random>
+#include <set>
 #include <vector>
 
 #include "target/core/queue.h"
@@ -223,5 +224,36 @@ TEST_CASE("A queue that goes away takes its waiting requests with it, wherever i
       if (round == 1) expected.push_back(99);
     }
     CHECK(served(pool) == expected);
+  }
+}
+
+TEST_CASE("A request that is removed leaves the others in their order, wherever it waits") {
+  const std::vector<int> order{11, 21, 31, 12, 22, 13};
+  for (const int gone : order) {
+    CAPTURE(gone);
+    BufferPool pool(region(kPage), kPage);
+    Waiters w;
+    Request* removed = nullptr;
+    const auto wait = [&](Queue& queue, int name) {
+      Request& request = w.wait(pool, queue, name);
+      if (name == gone) removed = &request;
+    };
+    for (const int name : {11, 12, 13}) wait(w.a, name);
+    for (const int name : {21, 22}) wait(w.b, name);
+    wait(w.c, 31);
+    CHECK(pool.remove_waiter(*removed));
+    CHECK_FALSE(pool.remove_waiter(*removed));
+    w.wait(pool, w.c, 99);
+    std::multiset<int> left(order.begin(), order.end());
+    left.erase(gone);
+    left.insert(99);
+    std::vector<int> names = served(pool);
+    std::map<int, int> last_of_queue;
+    for (const int name : names) {
+      CHECK(last_of_queue[name / 10] < name);
+      last_of_queue[name / 10] = name;
+    }
+    CHECK(std::multiset<int>(names.begin(), names.end()) == left);
+    CHECK(pool.first_waiter() == nullptr);
   }
 }

@@ -1,0 +1,153 @@
+// Commands that are to be aborted: where in this transport they wait (core/abort.h has the rest).
+#include <algorithm>
+#include <cstring>
+#include <utility>
+
+#include "target/core/abort.h"
+#include "target/core/queue.h"
+#include "target/core/rate_limit.h"
+#include "transport/rdma/poll_group.h"
+
+namespace nvmf::rdma {
+namespace {
+
+bool names(const QueueAbort& abort, const RdmaRequest& request) {
+  if (abort.nsid != 0) return request.ns && request.ns->nsid == abort.nsid;
+  return request.sqe->cid == abort.cid;
+}
+
+void await(QueueAbort& abort, const ReceiveSlot& slot) {
+  if (abort.unanswered.size() < abort.unanswered.capacity()) abort.unanswered.push_back(&slot);
+}
+
+// Its data is on its way: the command is in no list, and has not been executed.
+bool is_reading(const RdmaRequest& request) {
+  return request.transfer == core::Transfer::HostToController &&
+         request.pointer.kind == core::DataPointer::Kind::Remote &&
+         request.segments_read < request.pointer.segment_count;
+}
+
+}  // namespace
+
+// Control thread -----------------------------------------------------------------------------------------------------
+
+void PollGroup::abort(QueuePair& queue_pair, uint16_t cid, std::function<void(bool aborted)> done) {
+  auto abort = std::make_unique<QueueAbort>();
+  abort->cid = cid;
+  abort->done = std::move(done);
+  abort->unanswered.reserve(1);
+  send(queue_pair, std::move(abort));
+}
+
+void PollGroup::abort_all(QueuePair& queue_pair, uint32_t nsid, std::function<void()> done) {
+  auto abort = std::make_unique<QueueAbort>();
+  abort->nsid = nsid;
+  abort->done = [done = std::move(done)](bool) { done(); };
+  abort->unanswered.reserve(queue_pair.queue->depth);
+  send(queue_pair, std::move(abort));
+}
+
+void PollGroup::send(QueuePair& queue_pair, std::unique_ptr<QueueAbort> abort) {
+  ++queue_pair.to_come_back;
+  abort->queue_pair = &queue_pair;
+  abort->message.context = abort.get();
+  abort->message.deliver = [](core::Message& message) {
+    auto& begun = *static_cast<QueueAbort*>(message.context);
+    begun.queue_pair->group->begin_abort(begun);
+  };
+  aborts_.push_back(std::move(abort));
+  thread_mailbox_.send(aborts_.back()->message);
+}
+
+void PollGroup::end_abort(QueueAbort& ended) {
+  const auto place = std::find_if(aborts_.begin(), aborts_.end(), [&](const auto& one) { return one.get() == &ended; });
+  const std::unique_ptr<QueueAbort> abort = std::move(*place);
+  aborts_.erase(place);
+  abort->done(abort->aborted);
+  came_back(*abort->queue_pair);
+}
+
+// The group's thread -------------------------------------------------------------------------------------------------
+
+void PollGroup::begin_abort(QueueAbort& abort) {
+  if (abort.nsid == 0) abort_waiting_capsule(abort);
+  for (const ReceiveSlab* slab : installed_slabs_)
+    for (RdmaRequest& request : slab->requests()) {
+      const ReceiveSlot* slot = request.slot;
+      if (!slot || request.queue_pair != abort.queue_pair || !names(abort, request)) continue;
+      const bool aborted = abort_waiting(request);
+      abort.aborted |= aborted;
+      if (aborted || abort.nsid != 0) await(abort, *slot);
+    }
+  abort.next_waiting = std::exchange(aborting_, &abort);
+}
+
+// It is completed when it gets a request object.
+void PollGroup::abort_waiting_capsule(QueueAbort& abort) {
+  for (ReceiveSlot* slot = first_waiting_slot_; slot; slot = slot->next) {
+    if (slot->queue_pair != abort.queue_pair || reinterpret_cast<const nvme::Sqe*>(slot->sqe)->cid != abort.cid)
+      continue;
+    slot->aborted = true;
+    abort.aborted = true;
+    return await(abort, *slot);
+  }
+}
+
+// Parsed like any other: it counts in SQHD, and may leave half a fused pair behind.
+void PollGroup::start_aborted(RdmaRequest& request, ReceiveSlot& slot) {
+  slot.aborted = false;
+  take_capsule(request, slot);
+  if (slot.queue_pair->failed) return end(request);
+  core::parse(request);
+  core::finish(request, core::kAbortRequested);
+}
+
+bool PollGroup::abort_waiting(RdmaRequest& request) {
+  if (request.queue_pair->waiting_responses.contains(request)) return false;
+  if (withdraw(request)) {
+    core::finish(request, core::kAbortRequested);
+    return true;
+  }
+  if (!is_reading(request)) return core::abort_executed(request);
+  request.execute = core::abort_instead;
+  return true;
+}
+
+// Out of the list in which it waits, if it does.
+bool PollGroup::withdraw(RdmaRequest& request) {
+  if (request.ns && request.ns->throttle && request.ns->throttle->remove(request)) {
+    --throttled_;
+    return true;
+  }
+  if (request.queue_pair->waiting_reads.remove(request)) {
+    --waiting_posts_;
+    return true;
+  }
+  for (core::BufferPool* pool : pools_) {
+    if (!pool->remove_waiter(request)) continue;
+    --waiting_buffers_;
+    serve_waiters(*pool);
+    return true;
+  }
+  return false;
+}
+
+// At the end of each turn while there are any: what has been answered by now has left.
+void PollGroup::report_aborted() {
+  for (QueueAbort** place = &aborting_; *place;) {
+    QueueAbort& abort = **place;
+    std::erase_if(abort.unanswered, [&](const ReceiveSlot* slot) { return slot->queue_pair != abort.queue_pair; });
+    if (!abort.unanswered.empty()) {
+      place = &abort.next_waiting;
+      continue;
+    }
+    *place = abort.next_waiting;
+    abort.message.deliver = [](core::Message& message) {
+      auto& ended = *static_cast<QueueAbort*>(message.context);
+      ended.queue_pair->group->end_abort(ended);
+    };
+    control_mailbox_.send(abort.message);
+  }
+}
+
+}  // namespace nvmf::rdma

@@ -1,0 +1,29 @@
+// An abort of commands of one queue pair, from the control thread to the poll group's and back.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <vector>
+
+#include "target/core/mailbox.h"
+#include "transport/rdma/queue_pair.h"
+
+namespace nvmf::rdma {
+
+struct QueueAbort {
+  // Fixed by the control thread.
+  QueuePair* queue_pair = nullptr;
+  uint32_t nsid = 0;  // all commands on this namespace; 0: the one with the identifier
+  uint16_t cid = 0;
+  std::function<void(bool aborted)> done;  // control thread
+
+  // The group's thread.
+  bool aborted = false;
+  // Capsules whose answers it waits for. The control thread has reserved room for as many as a queue may have.
+  std::vector<const ReceiveSlot*> unanswered;
+  QueueAbort* next_waiting = nullptr;
+
+  core::Message message;
+};
+
+}  // namespace nvmf::rdma
