@@ -23,6 +23,11 @@ struct Position {
 
 enum class LogLevel : uint8_t { trace, debug, info, warn, error };
 
+enum class LogFormat : uint8_t {
+  text,  // A line an event; to the journal where systemd started the daemon.
+  json,  // A JSON object a line.
+};
+
 enum class AddressFamily : uint8_t { ipv4, ipv6 };
 
 // Whether user data of a namespace moves through a Controller Memory Buffer (CMB).
@@ -219,6 +224,8 @@ struct Config {
   std::string file;
   // Default info.
   LogLevel log_level = LogLevel::info;
+  // Default text.
+  LogFormat log_format = LogFormat::text;
   // Absolute path, at most 107 bytes, of a UNIX socket that serves the counters as JSON. Default: none, off.
   std::optional<std::string> stats_socket;
   // Absolute path of the directory where reservations persist through power loss, default "/var/lib/nvmf-p2p". Two

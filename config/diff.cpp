@@ -70,6 +70,7 @@ void compare_fixed(const Config& running, const Config& wanted, Difference& diff
     return std::tie(one.in_capsule_data_bytes, one.max_queue_depth, one.max_io_queues, one.mdts_bytes,
                     one.dram_pool_mib);
   };
+  fixed(running.log_format == wanted.log_format, "log_format");
   fixed(running.stats_socket == wanted.stats_socket, "stats_socket");
   fixed(running.state_dir == wanted.state_dir, "state_dir");
   fixed(same_discovery(running.discovery, wanted.discovery), "discovery");

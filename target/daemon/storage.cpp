@@ -8,6 +8,7 @@
 
 #include "target/core/scratch.h"
 #include "target/daemon/countdown.h"
+#include "target/daemon/on_reactors.h"
 
 namespace nvmf::daemon {
 namespace {
@@ -225,30 +226,11 @@ void Storage::close_subsystem(const core::Subsystem& subsystem) {
   for (rdma::PollGroup* group : io_groups()) closed_tables_.push_back(group->close_table(subsystem));
 }
 
-// Runs `work` on every reactor's thread, for each reactor with its own index.
 Storage::Task Storage::on_reactors(std::function<void(size_t reactor)> work) {
-  struct Errand {
-    const std::function<void(size_t)>* work;
-    size_t reactor;
-    core::Mailbox* control;
-    Countdown* left;
-    core::Message message;
-  };
-  Countdown left(io_, threads_.size());
-  std::vector<Errand> errands(threads_.size());
-  for (size_t reactor = 0; reactor < threads_.size(); ++reactor) {
-    Errand& errand = errands[reactor];
-    errand = {&work, reactor, &control_, &left, {}};
-    errand.message.context = &errand;
-    errand.message.deliver = [](core::Message& message) {
-      auto& there = *static_cast<Errand*>(message.context);
-      (*there.work)(there.reactor);
-      message.deliver = [](core::Message& back) { static_cast<Errand*>(back.context)->left->one_less(); };
-      there.control->send(message);
-    };
-    threads_[reactor].reactor->mailbox().send(errand.message);
-  }
-  co_await left.reached();
+  std::vector<core::Reactor*> reactors;
+  reactors.reserve(threads_.size());
+  for (const DataThreadRef& thread : threads_) reactors.push_back(thread.reactor);
+  return daemon::on_reactors(io_, control_, std::move(reactors), std::move(work));
 }
 
 // Without turns where a capsule has no room for a block: no fused commands.

@@ -36,6 +36,8 @@ class Machine:
     """QEMU trace events to record, e.g. pci_nvme_map_addr_cmb; read with guest.trace."""
     icount: bool = False
     """Count instructions: one guest nanosecond is one instruction. Demands vcpus=1."""
+    systemd: bool = False
+    """Let systemd be process 1, with udev and the journal and none of the machine's own services; the agent is a unit of it."""
     machine: str = "q35"
     """QEMU's -machine, e.g. "q35,kernel-irqchip=split" for an IOMMU."""
 

@@ -23,8 +23,8 @@ const std::vector<Broken> kMistakesOfTheWhole = {
     {"^{\"ports\": [{\"id\": 1, \"address\": \"10.0.0.1\"}]}", "$: the config without \"subsystems\"; add it"},
     {with_top("^\"prots\": []"), "$.prots: no key of the config; did you mean \"ports\"?"},
     {with_top("^\"frobnicate\": 1"),
-     "$.frobnicate: no key of the config; write one of \"$schema\", \"log_level\", \"stats_socket\", "
-     "\"state_dir\", \"shutdown_timeout_ms\", \"reactors\", \"rdma\", \"discovery\", \"ports\" or \"subsystems\""},
+     "$.frobnicate: no key of the config; write one of \"$schema\", \"log_level\", \"log_format\", "
+     "\"stats_socket\", \"state_dir\", \"shutdown_timeout_ms\", \"reactors\", \"rdma\", \"discovery\", \"ports\" or \"subsystems\""},
     {with_top("\"log_level\": \"info\",\n  ^\"log_level\": \"warn\""),
      "$.log_level: this key is given twice, first in line 5; keep one"},
     {with_top("\"$schema\": ^1"), "$.$schema: a number where a string is expected; put it in double quotes"},
@@ -33,6 +33,8 @@ const std::vector<Broken> kMistakesOfTheWhole = {
      "\"warn\" or \"error\""},
     {with_top("\"log_level\": ^\"loud\""),
      "$.log_level: \"loud\" is none of the choices; write \"trace\", \"debug\", \"info\", \"warn\" or \"error\""},
+    {with_top("\"log_format\": ^\"jsonl\""),
+     "$.log_format: \"jsonl\" is none of the choices; did you mean \"json\"? write \"text\" or \"json\""},
     {with_top("\"log_level\": ^3"),
      "$.log_level: a number where a string is expected; write \"trace\", \"debug\", \"info\", \"warn\" or \"error\""},
     {with_top("\"log_level\": ^null"),
