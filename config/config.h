@@ -135,7 +135,8 @@ struct AnaGroup {
   AnaState state = AnaState::optimized;
 };
 
-// One namespace of a subsystem. No two namespaces of a file share a device, a file or an identifier.
+// One namespace of a subsystem. No two of a subsystem share a device, a file or an identifier, and no two of a file
+// have the same identifier for different devices.
 struct Namespace {
   Position position;
   // 1..1024, unique in the subsystem; default: the lowest that is free. Always resolved.
@@ -143,6 +144,8 @@ struct Namespace {
   Backend backend;
   // Where `backend` is named.
   Position backend_position;
+  // Whether a namespace of another subsystem has the same device or file. Always resolved.
+  bool shared = false;
   // Identifiers, most significant byte first, never all zero. Default: none (the daemon derives one).
   std::optional<Uuid> uuid;
   std::optional<Nguid> nguid;

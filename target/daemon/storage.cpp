@@ -86,6 +86,7 @@ core::NamespaceOptions options_of(const config::Namespace& wanted, const backend
   options.volatile_write_cache = device.volatile_write_cache;
   options.ana_group = wanted.ana_group;
   options.optimal_io_boundary_blocks = device.optimal_io_boundary_blocks;
+  options.shared_with_other_subsystems = wanted.shared;
   options.write_protected = wanted.read_only;
   options.visible_to = wanted.visible_to;
   return options;
@@ -233,13 +234,14 @@ Storage::Task Storage::on_reactors(std::function<void(size_t reactor)> work) {
   return daemon::on_reactors(io_, control_, std::move(reactors), std::move(work));
 }
 
-// Without turns where a capsule has no room for a block: no fused commands.
+// Without turns where a capsule has no room for a block, or a device is changed through another subsystem too: no fused
+// commands.
 void Storage::add_gates(ServedNamespace& served) {
   const std::vector<rdma::PollGroup*> groups = io_groups();
   served.fused_turns = std::make_unique<core::FusedTurns>(&control_);
   for (rdma::PollGroup* group : groups) {
     served.gates.push_back(std::make_unique<core::WriteGate>());
-    if (group->in_capsule_bytes() >= 1u << served.device->info().lba_shift)
+    if (!served.wanted.shared && group->in_capsule_bytes() >= 1u << served.device->info().lba_shift)
       served.fused_turns->add(*served.gates.back(), &group->mailbox());
   }
 }
