@@ -23,6 +23,11 @@ struct Position {
 
 enum class LogLevel : uint8_t { trace, debug, info, warn, error };
 
+enum class LogFormat : uint8_t {
+  text,  // A line an event; to the journal where systemd started the daemon.
+  json,  // A JSON object a line.
+};
+
 enum class AddressFamily : uint8_t { ipv4, ipv6 };
 
 // Whether user data of a namespace moves through a Controller Memory Buffer (CMB).
@@ -131,7 +136,8 @@ struct AnaGroup {
   AnaState state = AnaState::optimized;
 };
 
-// One namespace of a subsystem. No two namespaces of a file share a device, a file or an identifier.
+// One namespace of a subsystem. No two of a subsystem share a device, a file or an identifier, and no two of a file
+// have the same identifier for different devices.
 struct Namespace {
   Position position;
   // 1..1024, unique in the subsystem; default: the lowest that is free. Always resolved.
@@ -139,6 +145,8 @@ struct Namespace {
   Backend backend;
   // Where `backend` is named.
   Position backend_position;
+  // Whether a namespace of another subsystem has the same device or file. Always resolved.
+  bool shared = false;
   // Identifiers, most significant byte first, never all zero. Default: none (the daemon derives one).
   std::optional<Uuid> uuid;
   std::optional<Nguid> nguid;
@@ -220,6 +228,8 @@ struct Config {
   std::string file;
   // Default info.
   LogLevel log_level = LogLevel::info;
+  // Default text.
+  LogFormat log_format = LogFormat::text;
   // Absolute path, at most 107 bytes, of a UNIX socket that serves the counters as JSON. Default: none, off.
   std::optional<std::string> stats_socket;
   // Absolute path of the directory where reservations persist through power loss, default "/var/lib/nvmf-p2p". Two

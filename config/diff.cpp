@@ -26,7 +26,9 @@ const Port* find_same_port(const Config& config, const Port& wanted) {
   });
 }
 
-auto identity(const Namespace& space) { return std::tie(space.backend, space.uuid, space.nguid, space.eui64); }
+auto identity(const Namespace& space) {
+  return std::tie(space.backend, space.shared, space.uuid, space.nguid, space.eui64);
+}
 
 auto policies(const Namespace& space) {
   return std::tie(space.ana_group, space.max_iops, space.max_mib_per_s, space.visible_to, space.read_only, space.p2p,
@@ -70,6 +72,7 @@ void compare_fixed(const Config& running, const Config& wanted, Difference& diff
     return std::tie(one.in_capsule_data_bytes, one.max_queue_depth, one.max_io_queues, one.mdts_bytes,
                     one.dram_pool_mib);
   };
+  fixed(running.log_format == wanted.log_format, "log_format");
   fixed(running.stats_socket == wanted.stats_socket, "stats_socket");
   fixed(running.state_dir == wanted.state_dir, "state_dir");
   fixed(same_discovery(running.discovery, wanted.discovery), "discovery");

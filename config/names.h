@@ -18,6 +18,8 @@ inline constexpr Names<LogLevel, 5> kLogLevelNames = {{{"trace", LogLevel::trace
                                                        {"warn", LogLevel::warn},
                                                        {"error", LogLevel::error}}};
 
+inline constexpr Names<LogFormat, 2> kLogFormatNames = {{{"text", LogFormat::text}, {"json", LogFormat::json}}};
+
 inline constexpr Names<P2pMode, 3> kP2pModeNames = {
     {{"off", P2pMode::off}, {"prefer", P2pMode::prefer}, {"require", P2pMode::require}}};
 

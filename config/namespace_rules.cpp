@@ -43,25 +43,9 @@ void check_block_size(const Value& object, const Namespace& ns, Reader& reader) 
                   "write a multiple of " + std::to_string(memory->block_size_bytes));
 }
 
-void check_device_is_unique(const Value& object, const Namespace& ns, Reader& reader) {
-  const std::string_view key = kBackendKeys[ns.backend.index()];
-  const auto unique = [&](const std::string& path) {
-    if (!path.empty()) reader.unique_at(object, key, "device", device_identity(path));
-  };
-  if (const auto* nvme = std::get_if<NvmeBackend>(&ns.backend)) unique(nvme->path);
-  if (const auto* block = std::get_if<BlockBackend>(&ns.backend)) unique(block->path);
-  if (const auto* file = std::get_if<FileBackend>(&ns.backend)) unique(file->path);
-}
-
 template <size_t N>
 std::string bytes_of(const std::array<uint8_t, N>& identifier) {
   return {identifier.begin(), identifier.end()};
-}
-
-void check_identifiers_are_unique(const Value& object, const Namespace& ns, Reader& reader) {
-  if (ns.uuid) reader.unique_at(object, "uuid", "UUID", bytes_of(*ns.uuid));
-  if (ns.nguid) reader.unique_at(object, "nguid", "NGUID", bytes_of(*ns.nguid));
-  if (ns.eui64) reader.unique_at(object, "eui64", "EUI-64", bytes_of(*ns.eui64));
 }
 
 // Whether the backend's device can move data by DMA to a place of our choice at all.
@@ -108,14 +92,56 @@ void check_p2p(const Value& object, Namespace& ns, Reader& reader) {
   }
 }
 
+// Calls `each(key, noun, bytes)` for every identifier that it was given.
+template <class Each>
+void for_each_identifier(const Namespace& ns, Each each) {
+  if (ns.uuid) each("uuid", "UUID", bytes_of(*ns.uuid));
+  if (ns.nguid) each("nguid", "NGUID", bytes_of(*ns.nguid));
+  if (ns.eui64) each("eui64", "EUI-64", bytes_of(*ns.eui64));
+}
+
+// What two namespaces with the same device or file have in common; empty for memory, which is each one's own.
+std::string device_of(const Namespace& ns) {
+  const auto path = [](const auto& backend) -> std::string {
+    if constexpr (requires { backend.path; }) return backend.path.empty() ? "" : device_identity(backend.path);
+    return "";
+  };
+  return std::visit(path, ns.backend);
+}
+
 }  // namespace
 
 void check_namespace(const Value& object, Namespace& ns, Reader& reader) {
   check_backend(object, reader);
   check_block_size(object, ns, reader);
-  check_device_is_unique(object, ns, reader);
-  check_identifiers_are_unique(object, ns, reader);
   check_p2p(object, ns, reader);
+}
+
+void check_namespace_in_subsystem(const Value& object, const Namespace& ns, const std::string& subsystem,
+                                  Reader& reader) {
+  const std::string scope = subsystem + ' ';
+  if (ns.nsid != 0) reader.unique_at(object, "nsid", "nsid", scope + std::to_string(ns.nsid));
+  if (const std::string device = device_of(ns); !device.empty())
+    reader.unique_at(object, kBackendKeys[ns.backend.index()], "device", scope + device);
+  for_each_identifier(ns, [&](std::string_view key, std::string_view noun, const std::string& bytes) {
+    reader.unique_at(object, key, noun, scope + bytes);
+  });
+}
+
+void NamespacesOfFile::check(const Value& object, Namespace& ns, const std::string& subsystem, Reader& reader) {
+  const std::string device = device_of(ns);
+  if (!device.empty()) {
+    const auto [first, is_new] = by_device_.try_emplace(device, Named{subsystem, device, &ns});
+    if (first->second.subsystem != subsystem) first->second.ns->shared = ns.shared = true;
+  }
+  for_each_identifier(ns, [&](std::string_view key, std::string_view noun, const std::string& bytes) {
+    const auto [first, is_new] =
+        by_identifier_.try_emplace(std::string(noun) + ' ' + bytes, Named{subsystem, device, &ns});
+    const bool same_device = !device.empty() && first->second.device == device;
+    if (first->second.subsystem == subsystem || same_device) return;
+    reader.error_at(object, key, "another device has the same " + std::string(noun) + " in " + first->second.subsystem,
+                    "give each its own: hosts would take one for the other");
+  });
 }
 
 }  // namespace nvmf::config

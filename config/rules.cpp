@@ -56,13 +56,12 @@ void assign_nsids(std::vector<Namespace>& namespaces) {
   }
 }
 
-void check_nsids(const Value& object, const Subsystem& subsystem, Reader& reader) {
-  const std::string scope = reader.path() + ' ';
+void check_namespaces(const Value& object, const Subsystem& subsystem, Reader& reader) {
+  const std::string path = reader.path();
   const auto in_list = reader.into("namespaces");
   for (size_t i = 0; i < subsystem.namespaces.size(); ++i) {
-    const uint32_t nsid = subsystem.namespaces[i].nsid;
     const auto in_element = reader.into(i);
-    if (nsid != 0) reader.unique_at(elements(object, "namespaces")[i], "nsid", "nsid", scope + std::to_string(nsid));
+    check_namespace_in_subsystem(elements(object, "namespaces")[i], subsystem.namespaces[i], path, reader);
   }
 }
 
@@ -150,6 +149,21 @@ void resolve_ports(const Value& object, Config& config, Reader& reader) {
   }
 }
 
+void check_namespaces_of_file(const Value& object, Config& config, Reader& reader) {
+  NamespacesOfFile all;
+  const auto in_subsystems = reader.into("subsystems");
+  for (size_t i = 0; i < config.subsystems.size(); ++i) {
+    const auto in_subsystem = reader.into(i);
+    const std::string path = reader.path();
+    const auto in_list = reader.into("namespaces");
+    std::vector<Namespace>& namespaces = config.subsystems[i].namespaces;
+    for (size_t j = 0; j < namespaces.size(); ++j) {
+      const auto in_element = reader.into(j);
+      all.check(elements(elements(object, "subsystems")[i], "namespaces")[j], namespaces[j], path, reader);
+    }
+  }
+}
+
 AddressFamily family_of(const std::string& address) {
   return address.find(':') != std::string::npos ? AddressFamily::ipv6 : AddressFamily::ipv4;
 }
@@ -195,7 +209,7 @@ void check_subsystem(const Value& object, Subsystem& subsystem, Reader& reader) 
   if (!subsystem.nqn.empty()) reader.unique_at(object, "nqn", "NQN", subsystem.nqn);
   check_serial(object, subsystem, reader);
   check_hosts(object, subsystem, reader);
-  check_nsids(object, subsystem, reader);
+  check_namespaces(object, subsystem, reader);
   assign_nsids(subsystem.namespaces);
   check_cntlids(object, subsystem, reader);
   check_ana_groups(object, subsystem, reader);
@@ -210,6 +224,7 @@ void check_config(const Value& object, Config& config, Reader& reader) {
   warn_if_empty(object, "ports", "no host can connect", reader);
   warn_if_empty(object, "subsystems", "hosts find nothing", reader);
   resolve_ports(object, config, reader);
+  check_namespaces_of_file(object, config, reader);
 }
 
 }  // namespace nvmf::config

@@ -2,7 +2,9 @@
 // mistake of its own still has its default.
 #pragma once
 
+#include <map>
 #include <span>
+#include <string>
 #include <string_view>
 
 #include "config/config.h"
@@ -19,6 +21,26 @@ void check_port(const Value& object, Port& port, Reader& reader);
 void check_referral(const Value& object, Referral& referral, Reader& reader);
 void check_discovery(const Value& object, Discovery& discovery, Reader& reader);
 void check_namespace(const Value& object, Namespace& ns, Reader& reader);
+// What no two namespaces of the subsystem, known by its path in the file, may have in common.
+void check_namespace_in_subsystem(const Value& object, const Namespace& ns, const std::string& subsystem,
+                                  Reader& reader);
+
+// What relates namespaces of different subsystems: each of the file is checked once, and stays where it is.
+class NamespacesOfFile {
+ public:
+  // `subsystem`: its path in the file. Finds out whether the namespace's device is shared.
+  void check(const Value& object, Namespace& ns, const std::string& subsystem, Reader& reader);
+
+ private:
+  struct Named {
+    std::string subsystem;
+    std::string device;
+    Namespace* ns;
+  };
+  std::map<std::string, Named> by_device_;      // the first with each
+  std::map<std::string, Named> by_identifier_;  // the same; by noun and bytes
+};
+
 void check_subsystem(const Value& object, Subsystem& subsystem, Reader& reader);
 void check_config(const Value& object, Config& config, Reader& reader);
 

@@ -263,6 +263,8 @@ const Table<Config>& config_table() {
               "$schema", Text{}, "This schema, for editors.", [](Config&, const std::string&, Position) {},
               [](const Config&) { return std::optional<std::string>(); }),
           key("log_level", &Config::log_level, Word{kLogLevelNames}, "How much is logged."),
+          key("log_format", &Config::log_format, Word{kLogFormatNames},
+              "Lines of text, in the journal where systemd started the daemon, or a JSON object a line."),
           key("stats_socket", &Config::stats_socket, Path{PathRole::socket},
               "UNIX socket that serves the counters as JSON over HTTP. Default: none."),
           key("state_dir", &Config::state_dir, Path{PathRole::directory},

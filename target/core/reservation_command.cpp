@@ -74,8 +74,9 @@ using Step = Status (*)(Request&, Controller&);
 Status run(Request& request, Step step) {
   Controller* controller = request.queue->controller;
   if (controller == nullptr) return NVME_SC_ABORT_QUEUE;
-  const bool exists = controller->subsystem().find_namespace(request.sqe->nsid, *controller) != nullptr;
-  if (!exists) return invalid_namespace(request);
+  const NamespaceOptions* ns = controller->subsystem().find_namespace(request.sqe->nsid, *controller);
+  if (ns == nullptr) return invalid_namespace(request);
+  if (ns->shared_with_other_subsystems) return invalid_opcode();
   return step(request, *controller);
 }
 

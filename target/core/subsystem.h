@@ -35,8 +35,11 @@ struct NamespaceOptions {
   CopyLimits copy{};
   uint32_t optimal_io_boundary_blocks = 0;  // NOIOB
   uint32_t ana_group = 1;                   // ANAGRPID
-  bool write_protected = false;             // by the operator: hosts may only read it
-  std::vector<std::string> visible_to{};    // NQNs of the hosts that see it; empty: all
+  // Its data is also another subsystem's, so that what would hold in one of them only is not offered: reservations and
+  // fused commands.
+  bool shared_with_other_subsystems = false;
+  bool write_protected = false;           // by the operator: hosts may only read it
+  std::vector<std::string> visible_to{};  // NQNs of the hosts that see it; empty: all
 };
 
 struct SubsystemOptions {

@@ -3,6 +3,7 @@
 #include <spdlog/spdlog.h>
 
 #include <boost/asio/co_spawn.hpp>
+#include <boost/asio/use_awaitable.hpp>
 #include <csignal>
 #include <cstdlib>
 #include <nlohmann/json.hpp>
@@ -10,6 +11,8 @@
 
 #include "target/daemon/ana.h"
 #include "target/daemon/log.h"
+#include "target/daemon/on_reactors.h"
+#include "target/daemon/service_manager.h"
 #include "target/daemon/stats.h"
 #include "target/nvme/fabrics.h"
 
@@ -94,7 +97,8 @@ Daemon::Daemon(const config::Config& config)
       signals_(io_, SIGTERM, SIGINT, SIGHUP),
       keep_alive_timer_(io_),
       listen_timer_(io_),
-      shutdown_timer_(io_) {
+      shutdown_timer_(io_),
+      watchdog_timer_(io_) {
   target_.on_event = &log;
   target_.on_earlier_deadline = [this](core::Target::Clock::time_point deadline) { await_deadline(deadline); };
   target_.reservation_store = &reservations_;
@@ -111,6 +115,7 @@ int Daemon::run() {
         StatsServer::Answers{.stats = [this] { return stats(target_, transport_, storage_).dump(2) + "\n"; },
                              .ana = [this](const std::string& wanted) { set_ana_state(target_, wanted); }});
   boost::asio::co_spawn(io_, serve(), rethrow);
+  boost::asio::co_spawn(io_, keep_watchdog(), rethrow);
   io_.run();
   for (const auto& thread : data_threads_) thread->reactor.stop();
   spdlog::info("stopped");
@@ -133,6 +138,19 @@ void Daemon::listen(const core::Port& port, Attempt attempt) {
     if (error || shutting_down_) return;
     for (const core::Port& unheard : std::exchange(unheard_ports_, {})) listen(unheard, Attempt::Later);
   });
+}
+
+Daemon::Task Daemon::keep_watchdog() {
+  const auto timeout = service_manager::watchdog_timeout();
+  if (!timeout) co_return;
+  std::vector<core::Reactor*> reactors;
+  for (const auto& thread : data_threads_) reactors.push_back(&thread->reactor);
+  for (;;) {
+    co_await on_reactors(io_, control_mailbox_, reactors, [](size_t) {});
+    service_manager::alive();
+    watchdog_timer_.expires_after(*timeout / 2);
+    co_await watchdog_timer_.async_wait(boost::asio::use_awaitable);
+  }
 }
 
 // Armed before the turn, which may bring a deadline that is earlier still.
@@ -165,6 +183,7 @@ void Daemon::await_signals() {
 
 void Daemon::shut_down() {
   shutting_down_ = true;
+  service_manager::stopping("seeing hosts out");
   spdlog::info("shutting down: seeing {} queues out, at most {} ms; a second signal exits at once",
                transport_.connections(), config_.shutdown_timeout_ms);
   listen_timer_.cancel();

@@ -8,6 +8,7 @@
 #include <boost/asio/steady_timer.hpp>
 #include <memory>
 #include <optional>
+#include <string>
 #include <vector>
 
 #include "config/config.h"
@@ -54,6 +55,8 @@ class Daemon {
   void stage_missing(const config::Config& wanted, StagedNamespaces& staged);
   Task apply(const config::Difference& difference, StagedNamespaces staged);
   void announce();
+  // For the service manager: what is served.
+  std::string status() const;
   void remove_subsystem(const config::Subsystem& gone);
   void add_subsystem(const config::Subsystem& wanted);
   void change_subsystem(const config::Subsystem& wanted);
@@ -61,6 +64,8 @@ class Daemon {
 
   enum class Attempt : uint8_t { First, Later };
   void listen(const core::Port& port, Attempt attempt);
+  // Tells the service manager, when it wants to know, that this thread and every reactor answer.
+  Task keep_watchdog();
   void watch_keep_alive();
   void await_deadline(core::Target::Clock::time_point deadline);
   void await_signals();
@@ -81,6 +86,7 @@ class Daemon {
   boost::asio::steady_timer keep_alive_timer_;
   boost::asio::steady_timer listen_timer_;
   boost::asio::steady_timer shutdown_timer_;
+  boost::asio::steady_timer watchdog_timer_;
   std::vector<core::Port> unheard_ports_;  // whose address could not be bound yet
   std::unique_ptr<StatsServer> stats_;
   std::optional<MdnsAnnouncer> mdns_;

@@ -1,9 +1,13 @@
 #include "target/daemon/log.h"
 
 #include <spdlog/sinks/stdout_sinks.h>
+#include <spdlog/sinks/systemd_sink.h>
 #include <spdlog/spdlog.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include <cstdlib>
+#include <nlohmann/json.hpp>
 
 namespace nvmf::daemon {
 namespace {
@@ -24,13 +28,46 @@ spdlog::level::level_enum spdlog_level(config::LogLevel level) {
   return spdlog::level::info;
 }
 
+// Whether standard error leads to journald, as systemd says it does: systemd.exec(5), JOURNAL_STREAM.
+bool journal_reads_standard_error() {
+  const char* const stream = std::getenv("JOURNAL_STREAM");
+  struct stat error {};
+  if (!stream || fstat(STDERR_FILENO, &error) != 0) return false;
+  return stream == std::to_string(error.st_dev) + ":" + std::to_string(error.st_ino);
+}
+
 }  // namespace
 
-void start_log(config::LogLevel level) {
-  auto logger = std::make_shared<spdlog::logger>("nvmf-p2p", std::make_shared<spdlog::sinks::stderr_sink_mt>());
+void JsonLines::format(const spdlog::details::log_msg& message, spdlog::memory_buf_t& line) {
+  using std::chrono::milliseconds;
+  const auto since_epoch = std::chrono::duration_cast<milliseconds>(message.time.time_since_epoch());
+  const auto level = spdlog::level::to_string_view(message.level);
+  const nlohmann::ordered_json fields = {
+      {"time_ms", since_epoch.count()},
+      {"level", std::string_view(level.data(), level.size())},
+      {"message", std::string_view(message.payload.data(), message.payload.size())},
+  };
+  // A host's name may be in it: that need not be UTF-8.
+  const std::string text = fields.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace) + "\n";
+  line.append(text.data(), text.data() + text.size());
+}
+
+std::unique_ptr<spdlog::formatter> JsonLines::clone() const { return std::make_unique<JsonLines>(); }
+
+void start_log(config::LogLevel level, config::LogFormat format) {
+  const bool to_journal = format == config::LogFormat::text && journal_reads_standard_error();
+  spdlog::sink_ptr sink;
+  if (to_journal)
+    sink = std::make_shared<spdlog::sinks::systemd_sink_mt>("nvmf-p2p");
+  else
+    sink = std::make_shared<spdlog::sinks::stderr_sink_mt>();
+  auto logger = std::make_shared<spdlog::logger>("nvmf-p2p", std::move(sink));
   logger->set_level(spdlog_level(level));
   logger->flush_on(spdlog::level::trace);
-  logger->set_pattern(std::getenv("JOURNAL_STREAM") ? "%l: %v" : "%Y-%m-%d %H:%M:%S.%e %l: %v");
+  if (format == config::LogFormat::json)
+    logger->set_formatter(std::make_unique<JsonLines>());
+  else
+    logger->set_pattern("%Y-%m-%d %H:%M:%S.%e %l: %v");
   spdlog::set_default_logger(std::move(logger));
 }
 

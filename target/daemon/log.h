@@ -1,13 +1,25 @@
-// The daemon's log: lines on standard error, one per event.
+// The daemon's log: one line per event, on standard error, or in the journal where that is what systemd has there.
 #pragma once
+
+#include <spdlog/formatter.h>
+
+#include <memory>
+#include <string>
 
 #include "config/config.h"
 #include "target/core/target.h"
 
 namespace nvmf::daemon {
 
-// From then on spdlog's default logger. Timestamps are left out when a service manager adds its own (JOURNAL_STREAM).
-void start_log(config::LogLevel level);
+// A JSON object a line: "time_ms" (since 1970), "level", "message".
+class JsonLines final : public spdlog::formatter {
+ public:
+  void format(const spdlog::details::log_msg& message, spdlog::memory_buf_t& line) override;
+  std::unique_ptr<spdlog::formatter> clone() const override;
+};
+
+// From then on spdlog's default logger. To the journal go text lines only; JSON lines stay on standard error.
+void start_log(config::LogLevel level, config::LogFormat format);
 
 void set_log_level(config::LogLevel level);
 

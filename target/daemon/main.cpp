@@ -56,7 +56,7 @@ int doctor(bool self_test) {
 int run(const std::string& path) {
   const auto config = load(path);
   if (!config) return kExitUsage;
-  nvmf::daemon::start_log(config->log_level);
+  nvmf::daemon::start_log(config->log_level, config->log_format);
   try {
     spdlog::info("nvmf-p2p {} with {}", NVMF_P2P_VERSION, path);
     nvmf::daemon::Daemon daemon(*config);

@@ -11,6 +11,7 @@
 #include "target/daemon/ana.h"
 #include "target/daemon/daemon.h"
 #include "target/daemon/log.h"
+#include "target/daemon/service_manager.h"
 #include "target/nvme/fabrics.h"
 
 namespace nvmf::daemon {
@@ -84,7 +85,8 @@ std::string place_of(const config::Config& config, const config::Subsystem& subs
 void refuse_device_in_use(const config::Difference::NamespaceChange& change) {
   if (change.before && change.before->backend == change.after->backend)
     throw std::runtime_error(
-        "its identifiers change while its device stays: take the namespace out in one reload, put it in in the next");
+        "its identifiers, or what other subsystems its device is in, change while it stays: take the namespace out in "
+        "one reload, put it in in the next");
 }
 
 }  // namespace
@@ -100,6 +102,7 @@ Daemon::Task Daemon::serve() {
   stage_missing(config_, staged);
   co_await apply(difference, std::move(staged));
   announce();
+  service_manager::ready(status());
   changing_ = false;
   if (std::exchange(reload_is_wanted_, false)) co_await reload();
 }
@@ -110,10 +113,12 @@ Daemon::Task Daemon::reload() {
     co_return;
   }
   changing_ = true;
+  service_manager::reloading();
   do {
     reload_is_wanted_ = false;
     co_await reload_once();
   } while (reload_is_wanted_);
+  service_manager::ready(status());
   changing_ = false;
 }
 
@@ -220,6 +225,11 @@ void Daemon::announce() {
   if (!config_.discovery.mdns) return;
   mdns_.emplace(io_, mdns_services(target_.ports(), config_.discovery.nqn.value_or(nvme::kDiscoveryNqn),
                                    boost::asio::ip::host_name()));
+}
+
+std::string Daemon::status() const {
+  return fmt::format("serving {} namespaces of {} subsystems on {} ports", storage_.namespaces().size(),
+                     target_.subsystems().size(), target_.ports().size());
 }
 
 void Daemon::remove_subsystem(const config::Subsystem& gone) {

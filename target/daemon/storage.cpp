@@ -8,6 +8,7 @@
 
 #include "target/core/scratch.h"
 #include "target/daemon/countdown.h"
+#include "target/daemon/on_reactors.h"
 
 namespace nvmf::daemon {
 namespace {
@@ -85,6 +86,7 @@ core::NamespaceOptions options_of(const config::Namespace& wanted, const backend
   options.volatile_write_cache = device.volatile_write_cache;
   options.ana_group = wanted.ana_group;
   options.optimal_io_boundary_blocks = device.optimal_io_boundary_blocks;
+  options.shared_with_other_subsystems = wanted.shared;
   options.write_protected = wanted.read_only;
   options.visible_to = wanted.visible_to;
   return options;
@@ -225,39 +227,21 @@ void Storage::close_subsystem(const core::Subsystem& subsystem) {
   for (rdma::PollGroup* group : io_groups()) closed_tables_.push_back(group->close_table(subsystem));
 }
 
-// Runs `work` on every reactor's thread, for each reactor with its own index.
 Storage::Task Storage::on_reactors(std::function<void(size_t reactor)> work) {
-  struct Errand {
-    const std::function<void(size_t)>* work;
-    size_t reactor;
-    core::Mailbox* control;
-    Countdown* left;
-    core::Message message;
-  };
-  Countdown left(io_, threads_.size());
-  std::vector<Errand> errands(threads_.size());
-  for (size_t reactor = 0; reactor < threads_.size(); ++reactor) {
-    Errand& errand = errands[reactor];
-    errand = {&work, reactor, &control_, &left, {}};
-    errand.message.context = &errand;
-    errand.message.deliver = [](core::Message& message) {
-      auto& there = *static_cast<Errand*>(message.context);
-      (*there.work)(there.reactor);
-      message.deliver = [](core::Message& back) { static_cast<Errand*>(back.context)->left->one_less(); };
-      there.control->send(message);
-    };
-    threads_[reactor].reactor->mailbox().send(errand.message);
-  }
-  co_await left.reached();
+  std::vector<core::Reactor*> reactors;
+  reactors.reserve(threads_.size());
+  for (const DataThreadRef& thread : threads_) reactors.push_back(thread.reactor);
+  return daemon::on_reactors(io_, control_, std::move(reactors), std::move(work));
 }
 
-// Without turns where a capsule has no room for a block: no fused commands.
+// Without turns where a capsule has no room for a block, or a device is changed through another subsystem too: no fused
+// commands.
 void Storage::add_gates(ServedNamespace& served) {
   const std::vector<rdma::PollGroup*> groups = io_groups();
   served.fused_turns = std::make_unique<core::FusedTurns>(&control_);
   for (rdma::PollGroup* group : groups) {
     served.gates.push_back(std::make_unique<core::WriteGate>());
-    if (group->in_capsule_bytes() >= 1u << served.device->info().lba_shift)
+    if (!served.wanted.shared && group->in_capsule_bytes() >= 1u << served.device->info().lba_shift)
       served.fused_turns->add(*served.gates.back(), &group->mailbox());
   }
 }

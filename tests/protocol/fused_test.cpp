@@ -66,6 +66,12 @@ TEST_CASE("host identifies: fused Compare and Write, of one block") {
   CHECK(host.identify(NVME_IDENTIFY_CNS_CTRL).as<nvme_id_ctrl>().fuses == 0);
 }
 
+TEST_CASE("a namespace is in another subsystem too: host identifies no fused commands") {
+  Pairs p;
+  p.world.share(1);
+  CHECK(p.host.identify(NVME_IDENTIFY_CNS_CTRL).as<nvme_id_ctrl>().fuses == 0);
+}
+
 TEST_CASE("host compares and writes: equal blocks are written, both halves succeed, and again") {
   Pairs p;
   for (int value = 0; value < 3; ++value) {

@@ -91,6 +91,12 @@ World::World(const core::TargetOptions& options)
   add_to_table(namespace_3(), disk_3, fused_turns_3);
 }
 
+void World::share(uint32_t nsid) {
+  core::NamespaceOptions options = *subsystem.find_namespace(nsid);
+  options.shared_with_other_subsystems = true;
+  subsystem.change_namespace(options);
+}
+
 void World::add_to_table(const core::NamespaceOptions& options, Disk& disk, core::FusedTurns& turns) {
   auto ns = std::make_unique<core::IoNamespace>();
   ns->nsid = options.nsid;

@@ -99,6 +99,8 @@ class World {
   core::FusedTurns fused_turns_3{nullptr};
   std::vector<std::string> events;
 
+  // Another subsystem has the namespace's device too.
+  void share(uint32_t nsid);
   // To change what a namespace can do.
   core::IoNamespace& io_namespace(uint32_t nsid) { return const_cast<core::IoNamespace&>(*table.find(nsid)); }
 

@@ -1,4 +1,4 @@
-"""Target offers several subsystems and namespaces on two ports; host finds each way to them, and uses two paths to one subsystem."""
+"""Target offers several subsystems and namespaces on two ports; host finds each way to them, uses two paths to one subsystem, and one disk through two."""
 
 import json
 
@@ -7,6 +7,7 @@ from nvmf_lab import One, daemon, fio, initiator
 TOPOLOGY = One(links=2)
 
 FIRST, BOTH = "nqn.2026-01.io.example:first", "nqn.2026-01.io.example:both"
+SHARING = ("nqn.2026-01.io.example:sharing-a", "nqn.2026-01.io.example:sharing-b")
 SIZES_MIB = {1: 16, 7: 32, 1024: 64}
 
 
@@ -17,6 +18,8 @@ def test(lab):
         {"nqn": FIRST, "allow_any_host": True, "ports": [1], "namespaces": [{"memory": "16MiB"}]},
         {"nqn": BOTH, "allow_any_host": True, "namespaces": [{"nsid": nsid, "memory": f"{size}MiB"} for nsid, size in SIZES_MIB.items()]},
     ]
+    lab.target.run("truncate -s 16M /tmp/shared")
+    subsystems += [{"nqn": nqn, "allow_any_host": True, "namespaces": [{"file": "/tmp/shared"}]} for nqn in SHARING]
     daemon.start(lab, daemon.config(lab, [], ports=ports, subsystems=subsystems), listens=2)
 
     for port in ports:  # whichever port is asked: one entry for each way to each subsystem
@@ -37,3 +40,14 @@ def test(lab):
         size = int(lab.host.run(f"blockdev --getsize64 {device}").stdout)
         lab.check(size == size_mib << 20, f"{device} has {size} bytes, not {size_mib} MiB")
     fio.verify_all(lab.host, devices[0], fio.Shape(4096, 16, 256))
+    one_disk_in_two_subsystems(lab, first)
+
+
+def one_disk_in_two_subsystems(lab, address):
+    """What is written through one is read through the other; neither claims what would hold in one of them only."""
+    here, there = (initiator.connect(lab.host, address, nqn) for nqn in SHARING)
+    lab.check(here != there, f"the host takes two subsystems' namespaces for one: {here}")
+    fio.run(lab.host, here, "--rw=write --bs=64k --size=4M --verify=crc32c --do_verify=0")
+    fio.run(lab.host, there, "--rw=write --bs=64k --size=4M --verify=crc32c --verify_only")
+    rescap = json.loads(lab.host.run(f"nvme id-ns {here} -o json").stdout)["rescap"]
+    lab.check(rescap == 0, f"reservations are offered for a disk of two subsystems: {rescap}")

@@ -20,6 +20,8 @@ SOCKET_WAIT_S = 20
 # and the kernel dies of «Oops: int3». Most patching is done at boot and when drivers load, so that happens on one CPU: network.set_up
 # brings up the others last.
 KERNEL_ARGS = ("console=ttyS0", "panic=-1", "tsc=reliable", "random.trust_cpu=on", "mitigations=off", "maxcpus=1", "noreplace-smp")
+# Its first unit is inside/init's; interfaces keep the kernel's names.
+SYSTEMD_ARGS = ("systemd.unit=lab.target", "net.ifnames=0")
 
 
 class Qemu:
@@ -104,6 +106,9 @@ class Qemu:
         python = "/usr/bin/python3" if os.path.exists("/usr/bin/python3") else os.path.realpath(sys.executable)
         lab = {"name": self.name, "agent": AGENT, "python": python, "modules": self.kernel.modules, "repo": REPOSITORY}
         words = [*KERNEL_ARGS, self.machine.kernel_args]
+        if self.machine.systemd:
+            lab["manager"] = "/lib/systemd/systemd"
+            words += SYSTEMD_ARGS
         return " ".join([*words, *(f"lab.{key}={value}" for key, value in lab.items())])
 
     def _network(self, links: list[str]) -> list[str]:

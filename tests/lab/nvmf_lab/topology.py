@@ -38,6 +38,8 @@ class Machine:
     """Count instructions: one guest nanosecond is one instruction. Demands vcpus=1."""
     kernel: str = ""
     """A name of kernel.SOURCES; default: what the topology says."""
+    systemd: bool = False
+    """Let systemd be process 1, with udev and the journal and none of the machine's own services; the agent is a unit of it."""
     machine: str = "q35"
     """QEMU's -machine, e.g. "q35,kernel-irqchip=split" for an IOMMU."""
 

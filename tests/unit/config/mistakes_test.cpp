@@ -23,8 +23,9 @@ const std::vector<Broken> kMistakesOfTheWhole = {
     {"^{\"ports\": [{\"id\": 1, \"address\": \"10.0.0.1\"}]}", "$: the config without \"subsystems\"; add it"},
     {with_top("^\"prots\": []"), "$.prots: no key of the config; did you mean \"ports\"?"},
     {with_top("^\"frobnicate\": 1"),
-     "$.frobnicate: no key of the config; write one of \"$schema\", \"log_level\", \"stats_socket\", "
-     "\"state_dir\", \"shutdown_timeout_ms\", \"reactors\", \"rdma\", \"discovery\", \"ports\" or \"subsystems\""},
+     "$.frobnicate: no key of the config; write one of \"$schema\", \"log_level\", \"log_format\", "
+     "\"stats_socket\", \"state_dir\", \"shutdown_timeout_ms\", \"reactors\", \"rdma\", \"discovery\", \"ports\" or "
+     "\"subsystems\""},
     {with_top("\"log_level\": \"info\",\n  ^\"log_level\": \"warn\""),
      "$.log_level: this key is given twice, first in line 5; keep one"},
     {with_top("\"$schema\": ^1"), "$.$schema: a number where a string is expected; put it in double quotes"},
@@ -33,6 +34,8 @@ const std::vector<Broken> kMistakesOfTheWhole = {
      "\"warn\" or \"error\""},
     {with_top("\"log_level\": ^\"loud\""),
      "$.log_level: \"loud\" is none of the choices; write \"trace\", \"debug\", \"info\", \"warn\" or \"error\""},
+    {with_top("\"log_format\": ^\"jsonl\""),
+     "$.log_format: \"jsonl\" is none of the choices; did you mean \"json\"? write \"text\" or \"json\""},
     {with_top("\"log_level\": ^3"),
      "$.log_level: a number where a string is expected; write \"trace\", \"debug\", \"info\", \"warn\" or \"error\""},
     {with_top("\"log_level\": ^null"),
@@ -248,6 +251,12 @@ const std::vector<Broken> kMistakesInNamespaces = {
     {with_namespaces("{\"nvme\": \"/dev/ng0n1\"},\n  {\"block\": ^\"/dev/nvme0n1\"}"),
      "$.subsystems[0].namespaces[1].block: the same device as $.subsystems[0].namespaces[0].nvme in line 4; give each "
      "its own"},
+    {with_subsystems("{\"nqn\": \"nqn.2026-01.io.example:a\", \"allow_any_host\": true, \"namespaces\":\n"
+                     "  [{\"file\": \"/srv/a\", \"eui64\": \"0011223344556677\"}]},\n"
+                     "  {\"nqn\": \"nqn.2026-01.io.example:b\", \"allow_any_host\": true, \"namespaces\":\n"
+                     "  [{\"file\": \"/srv/b\", \"eui64\": ^\"0011223344556677\"}]}"),
+     "$.subsystems[1].namespaces[0].eui64: another device has the same EUI-64 in $.subsystems[0]; give each its own: "
+     "hosts would take one for the other"},
     {with_namespaces("{\"nsid\": ^0, \"memory\": 512}"),
      "$.subsystems[0].namespaces[0].nsid: 0 is out of range; write an integer from 1 to 1024"},
     {with_namespaces("{\"nsid\": ^1025, \"memory\": 512}"),

@@ -211,6 +211,20 @@ TEST_CASE("two subsystems may have the same nsids and hosts") {
             .subsystems.size() == 2);
 }
 
+TEST_CASE("a device may be in several subsystems, with the same identifiers") {
+  const auto subsystem = [](const std::string& name, const std::string& namespaces) {
+    return R"({"nqn": "nqn.2026-01.io.example:)" + name + R"(", "allow_any_host": true, "namespaces": [)" + namespaces +
+           "]}";
+  };
+  const Config config = good(with_subsystems(
+      subsystem("a", R"({"nvme": "/dev/ng0n1", "eui64": "0011223344556677"}, {"file": "/srv/a"}, {"memory": 512})") +
+      ", " + subsystem("b", R"({"block": "/dev/nvme0n1", "eui64": "0011223344556677"}, {"memory": 512})")));
+  std::vector<bool> shared;
+  for (const Subsystem& one : config.subsystems)
+    for (const Namespace& ns : one.namespaces) shared.push_back(ns.shared);
+  CHECK(shared == std::vector<bool>{true, false, false, true, false});
+}
+
 TEST_CASE("a full subsystem has 1024 namespaces, and no more") {
   std::string namespaces = R"({"memory": 512})";
   for (int i = 1; i < 1024; ++i) namespaces += R"(, {"memory": 512})";

@@ -1,0 +1,20 @@
+// Work that the control thread has done on every reactor's own thread.
+#pragma once
+
+#include <boost/asio/awaitable.hpp>
+#include <boost/asio/io_context.hpp>
+#include <cstddef>
+#include <functional>
+#include <vector>
+
+#include "target/core/mailbox.h"
+#include "target/core/reactor.h"
+
+namespace nvmf::daemon {
+
+// Runs `work` on each reactor, for each with its index; over when all have. The reactors run. `control`: the control
+// thread's mailbox, on which the coroutine runs.
+boost::asio::awaitable<void> on_reactors(boost::asio::io_context& io, core::Mailbox& control,
+                                         std::vector<core::Reactor*> reactors, std::function<void(size_t reactor)> work);
+
+}  // namespace nvmf::daemon

@@ -1,0 +1,119 @@
+"""Operator installs the Debian package on a machine with systemd: it serves as a user of its own, reloads, is restarted when it hangs, upgrades, and goes."""
+
+import json
+
+from nvmf_lab import Ssd, Two, daemon, fio, initiator
+
+TOPOLOGY = Two(ssds=[Ssd(cmb_mib=64)], systemd=True)
+TIME_LIMIT_S = 300
+
+CONFIG = "/etc/nvmf-p2p/config.json"
+SOCKET = "/run/nvmf-p2p/stats.sock"
+WATCHDOG_S = 10
+
+
+def test(lab):
+    package = deb(lab)
+    lab.target.until("systemctl is-active basic.target")
+    install(lab, package)
+    device = serves_as_a_user_of_its_own(lab)
+    reloads(lab)
+    is_restarted_when_it_hangs(lab, device)
+    upgrades(lab, package, device)
+    initiator.disconnect(lab.host, daemon.NQN)
+    refuses_mistakes_without_trying_again(lab)
+    goes(lab)
+
+
+def deb(lab):
+    found = list(lab.options.binary.parent.glob("nvmf-p2p_*.deb"))
+    lab.check(len(found) == 1, f"there are {len(found)} packages in {lab.options.binary.parent}: make one with `cpack --preset release`")
+    lab.target.result_file("nvmf-p2p.deb").write_bytes(found[0].read_bytes())
+    return "/results/nvmf-p2p.deb"
+
+
+def install(lab, package):
+    lab.target.run(f"DEBIAN_FRONTEND=noninteractive dpkg -i {package}", timeout_s=120)
+    wait_until_active(lab)
+    lab.target.run("systemctl is-enabled nvmf-p2p")
+    lab.target.run(f"nvmf-p2p check {CONFIG}")
+
+
+def serves_as_a_user_of_its_own(lab):
+    write(lab, config(lab, [{"nvme": lab.target.generic(), "p2p": "require"}]))
+    lab.target.run("systemctl restart nvmf-p2p")
+    wait_until_active(lab)
+    status = lab.target.run("systemctl show -p StatusText --value nvmf-p2p").stdout.strip()
+    lab.check(status == "serving 1 namespaces of 1 subsystems on 1 ports", f"its status is {status!r}, the journal says:\n{journal(lab)}")
+    user, capabilities = lab.target.run(f"ps -o user= -p {main_pid(lab)}; grep CapEff /proc/{main_pid(lab)}/status").stdout.split(maxsplit=1)
+    lab.check(user == "nvmf-p2p" and int(capabilities.split()[-1], 16) == 0, f"it runs as {user} with {capabilities}")
+
+    device = initiator.connect(lab.host, lab.target.address(), daemon.NQN)
+    fio.verify(lab.host, device, bs="64k")
+    moved = json.loads(lab.target.run(f"curl -sSf --unix-socket {SOCKET} http://localhost/stats").stdout)["namespaces"][0]
+    lab.check(moved["reads"]["cmb"]["bytes"] > 0 and moved["reads"]["dram"]["bytes"] == 0, f"without root, data did not go through the CMB: {moved}")
+    events = [json.loads(line) for line in lab.target.run("journalctl -u nvmf-p2p -o json").stdout.splitlines()]
+    connected = [one for one in events if str(one["MESSAGE"]).startswith("connected host ")]
+    lab.check(connected and connected[0]["PRIORITY"] == "6", f"the journal has no line of the connection with its priority:\n{journal(lab)}")
+    return device
+
+
+def reloads(lab):
+    write(lab, config(lab, [{"nvme": lab.target.generic(), "p2p": "require"}, {"memory": "16MiB"}]))
+    lab.target.run("systemctl reload nvmf-p2p")
+    lab.target.until("systemctl show -p StatusText --value nvmf-p2p | grep '^serving 2 namespaces'")
+
+
+def is_restarted_when_it_hangs(lab, device):
+    lab.target.write("/etc/systemd/system/nvmf-p2p.service.d/watchdog.conf", f"[Service]\nWatchdogSec={WATCHDOG_S}\n")
+    lab.target.run("systemctl daemon-reload && systemctl restart nvmf-p2p")
+    wait_until_active(lab)
+    hung = main_pid(lab)
+    lab.target.run(f"kill -STOP {hung}")
+    lab.target.until(f"systemctl is-active nvmf-p2p && [ $(systemctl show -p MainPID --value nvmf-p2p) != {hung} ]", timeout_s=60)
+    lab.check("Watchdog timeout" in journal(lab), f"the journal does not say why it was restarted:\n{journal(lab)}")
+    fio.verify(lab.host, device, bs="64k")
+    lab.target.run("rm -r /etc/systemd/system/nvmf-p2p.service.d && systemctl daemon-reload")
+
+
+def upgrades(lab, package, device):
+    before = lab.target.read(CONFIG), main_pid(lab)
+    lab.target.run(f"DEBIAN_FRONTEND=noninteractive dpkg -i {package}", timeout_s=120)
+    wait_until_active(lab)
+    lab.check(lab.target.read(CONFIG) == before[0], "the upgrade changed the operator's config")
+    lab.check(main_pid(lab) != before[1], "the upgrade did not take effect")
+    fio.verify(lab.host, device, bs="64k")
+
+
+def refuses_mistakes_without_trying_again(lab):
+    lab.target.write(CONFIG, "{ not json")
+    lab.check(lab.target.run("systemctl restart nvmf-p2p", check=False).exit_code != 0, "it starts with a broken config")
+    state = lab.target.run("systemctl show -p ActiveState,ExecMainStatus,NRestarts nvmf-p2p").stdout.split()
+    lab.check({"ActiveState=failed", "ExecMainStatus=2"} <= set(state), f"with a broken config it is {state}")
+
+
+def goes(lab):
+    lab.target.run("DEBIAN_FRONTEND=noninteractive dpkg -r nvmf-p2p")
+    lab.target.run(f"[ -e {CONFIG} ] && ! [ -e /usr/bin/nvmf-p2p ] && ! systemctl cat nvmf-p2p && ! pgrep -x nvmf-p2p")
+    lab.target.run("DEBIAN_FRONTEND=noninteractive dpkg -P nvmf-p2p")
+    lab.target.run("! [ -e /etc/nvmf-p2p ] && ! [ -e /var/lib/nvmf-p2p ] && ! dpkg -s nvmf-p2p")
+
+
+def config(lab, namespaces):
+    return daemon.config(lab, namespaces, stats_socket=SOCKET)
+
+
+def write(lab, wanted):
+    lab.target.write(CONFIG, json.dumps(wanted, indent=2) + "\n")
+
+
+def wait_until_active(lab):
+    lab.target.until("systemctl is-active nvmf-p2p", timeout_s=30)
+
+
+def main_pid(lab):
+    return int(lab.target.run("systemctl show -p MainPID --value nvmf-p2p").stdout)
+
+
+def journal(lab):
+    return lab.target.run("journalctl --no-pager -u nvmf-p2p -n 40").stdout
