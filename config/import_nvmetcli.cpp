@@ -167,7 +167,9 @@ class NvmetImport {
       return reader_.error(value.position, "a namespace that is not enabled", "enable it, and import again");
     }
     report_foreign_keys(value, kNamespaceKeys, kForeignNamespaceKeys, reader_);
-    if (!import_device(value, ns)) return reader_.error(value.position, "a namespace, as it has no usable device", "");
+    if (!import_device(value, subsystem, ns)) {
+      return reader_.error(value.position, "a namespace, as it has no usable device", "");
+    }
     import_identifiers(value, ns);
     report_group(value, "ana", kAnaAttributes, {});
     read_number(value, "ana_grpid", Integer{1, kMostAnaGroups}, ns.ana_group, reader_);
@@ -175,14 +177,14 @@ class NvmetImport {
     subsystem.namespaces.push_back(std::move(ns));
   }
 
-  bool import_device(const Value& value, Namespace& ns) {
+  bool import_device(const Value& value, const Subsystem& subsystem, Namespace& ns) {
     report_group(value, "device", kDeviceAttributes, {});
     const auto step = reader_.into("device");
     const Value& device = member_or_empty(value, "device");
     const Value* path = device.find("path");
     if (path == nullptr) return false;
     const auto in_path = reader_.into("path");
-    if (!read_backend(*path, ns, reader_)) return false;
+    if (!read_backend(*path, "subsystem " + subsystem.nqn, ns, reader_)) return false;
     if (auto* file = std::get_if<FileBackend>(&ns.backend)) {
       file->block_size_bytes = kUsualFileBlockBytes;
       reader_.warning(path->position,

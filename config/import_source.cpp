@@ -108,7 +108,7 @@ bool has_room(size_t size, size_t most, const Value& element, Reader& reader) {
   return false;
 }
 
-bool read_backend(const Value& path, Namespace& ns, Reader& reader) {
+bool read_backend(const Value& path, const std::string& among, Namespace& ns, Reader& reader) {
   const std::string given = scalar_text(&path);
   const bool generic = device_identity(normal_path(given)) != normal_path(given);
   std::string normal;
@@ -123,8 +123,8 @@ bool read_backend(const Value& path, Namespace& ns, Reader& reader) {
     if (!Path{PathRole::block_device}.read(path, normal, reader)) return false;
     ns.backend = BlockBackend{normal};
   }
-  return reader.unique("device", device_identity(normal), path.position, Severity::error,
-                       "a device serves one namespace only");
+  return reader.unique("device of " + among, device_identity(normal), path.position, Severity::error,
+                       "a device serves one namespace there only");
 }
 
 }  // namespace nvmf::config

@@ -86,7 +86,7 @@ void for_each(Reader& reader, const Value& object, std::string_view key, Act act
 bool has_room(size_t size, size_t most, const Value& element, Reader& reader);
 
 // Sets the backend for a device or file by its path. False, and a report, where the path is not possible, or its device
-// serves another namespace.
-bool read_backend(const Value& path, Namespace& ns, Reader& reader);
+// serves another namespace `among` those that may not share it («subsystem NQN»).
+bool read_backend(const Value& path, const std::string& among, Namespace& ns, Reader& reader);
 
 }  // namespace nvmf::config

@@ -71,7 +71,7 @@ void SpdkBdevs::import_file(const Value& params) {
   if (path == nullptr) return reader_.error(params.position, "a block device without file", "");
   Namespace ns;
   const auto step = reader_.into("filename");
-  if (!read_backend(*path, ns, reader_)) return;
+  if (!read_backend(*path, "this SPDK target", ns, reader_)) return;
   Bdev bdev{ns.backend, {}, is_on(params.find("readonly"))};
   if (auto* file = std::get_if<FileBackend>(&bdev.backend)) {
     if (!read_block_size(params, file->block_size_bytes)) return;

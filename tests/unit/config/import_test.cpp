@@ -68,8 +68,19 @@ TEST_CASE("nvmetcli: ports, subsystems, hosts and namespaces are carried over") 
   CHECK(first.namespaces[1].nguid->front() == 0xef);
   const Subsystem& second = subsystem(config, "disk2");
   CHECK(second.allow_any_host);
-  REQUIRE(second.namespaces.size() == 1);
-  CHECK(second.namespaces[0].nsid == 7);
+  REQUIRE(second.namespaces.size() == 2);
+  CHECK(second.namespaces[0].shared);  // with the first of disk1
+  CHECK(second.namespaces[1].nsid == 7);
+}
+
+TEST_CASE("nvmetcli: a device that is twice in one subsystem is carried over once") {
+  const Result result = import_nvmetcli(R"({"hosts": [], "ports": [], "subsystems": [
+    {"nqn": "nqn.2026-01.io.example:a", "attr": {"allow_any_host": "1"}, "allowed_hosts": [], "namespaces": [
+      {"device": {"path": "/dev/nvme0n1"}, "enable": 1, "nsid": 1},
+      {"device": {"path": "/dev/nvme0n1"}, "enable": 1, "nsid": 2}]}]})",
+                                        "nvmet.json");
+  REQUIRE(result.config.has_value());
+  CHECK(subsystem(*result.config, "a").namespaces.size() == 1);
 }
 
 TEST_CASE("nvmetcli: states of ANA groups become those of subsystems that have them, referrals the target's") {
@@ -108,8 +119,6 @@ TEST_CASE("nvmetcli: all that could not be carried over is named with its place 
           R"(nvmet.json:116:9: warning: $.subsystems[0].attr.qid_max: not carried over: the number of queues is one for all subsystems; set "max_io_queues" of "rdma")",
           R"(nvmet.json:141:21: warning: $.subsystems[0].namespaces[1].device.path: the kernel takes the file system's block size for a file's, here 4096 is assumed; compare with blockdev --getss on a host, and correct "block_size")",
           R"(nvmet.json:147:9: warning: $.subsystems[0].namespaces[2]: not carried over: a namespace that is not enabled; enable it, and import again)",
-          R"(nvmet.json:166:9: warning: $.subsystems[1].namespaces[0]: not carried over: a namespace, as it has no usable device)",
-          R"(nvmet.json:169:21: warning: $.subsystems[1].namespaces[0].device.path: not carried over: the same device as $.subsystems[0].namespaces[0].device.path in line 128; a device serves one namespace only)",
           R"(nvmet.json:186:5: warning: $.subsystems[2]: not carried over: a subsystem, as its NQN is not possible)",
           R"(nvmet.json:192:14: warning: $.subsystems[2].nqn: not carried over: this does not begin with "nqn."; an NQN looks like nqn.2026-01.io.example:disk1)",
           R"(nvmet.json:194:5: warning: $.subsystems[3]: not carried over: a subsystem that no host may connect to; allow a host there, and import again)",
