@@ -1,6 +1,7 @@
 #include "target/core/controller.h"
 
 #include <algorithm>
+#include <cstring>
 
 #include "target/core/queue.h"
 #include "target/core/subsystem.h"
@@ -106,6 +107,26 @@ ErrorLog& Controller::collect_errors() {
   return errors_;
 }
 
+nvme_smart_log Controller::health() {
+  const HealthSource* source = subsystem_.target().health_source;
+  const auto devices = source != nullptr ? source->health(subsystem_) : std::vector<nvme_smart_log>{};
+  nvme_smart_log smart = put_together(devices);
+  if (features_.is_too_hot_or_cold(composite_temperature(smart))) smart.critical_warning |= NVME_SMART_CRIT_TEMPERATURE;
+  const uint64_t errors = collect_errors().count();
+  std::memcpy(smart.num_err_log_entries, &errors, sizeof(errors));
+  return smart;
+}
+
+void Controller::report_warnings() {
+  if (type_ != kIoController || !ready()) return;
+  const uint8_t warnings = health().critical_warning;
+  reported_warnings_ &= warnings;
+  const auto news = static_cast<uint8_t>(warnings & ~reported_warnings_ & events_.configuration());
+  if (news == 0) return;
+  reported_warnings_ |= news;
+  events_.warn(news);
+}
+
 void Controller::set_keep_alive(uint32_t kato_ms, KeepAlive::Clock::time_point now) {
   keep_alive_.set_timeout(kato_ms, now);
   restart_keep_alive(now);
@@ -173,6 +194,7 @@ void Controller::reset() {
   events_.reset(NVME_SC_ABORT_QUEUE);
   delete_io_queues("the host has reset the controller");
   features_ = {};
+  reported_warnings_ = 0;
   reservation_notifications_ = {};
   granted_io_queues_ = static_cast<uint16_t>(io_queues_.size());
 }

@@ -12,6 +12,7 @@
 #include "target/core/denial.h"
 #include "target/core/error_log.h"
 #include "target/core/features.h"
+#include "target/core/health.h"
 #include "target/core/keep_alive.h"
 #include "target/core/properties.h"
 #include "target/core/reservation_notification.h"
@@ -73,6 +74,10 @@ class Controller {
   ErrorLog& errors() { return errors_; }
   // The same, with what the I/O queues have noted since.
   ErrorLog& collect_errors();
+  // SMART / Health: the subsystem's, with this host's temperature thresholds.
+  nvme_smart_log health();
+  // The health, what the host has enabled, or a threshold of its has changed: events of warnings that are new to it.
+  void report_warnings();
   FeatureValues& features() { return features_; }
 
   const KeepAlive& keep_alive() const { return keep_alive_; }
@@ -117,6 +122,7 @@ class Controller {
   uint32_t aborts_ = 0;
   AsyncEvents events_;
   ErrorLog errors_;
+  uint8_t reported_warnings_ = 0;  // Critical Warning bits whose events have been reported since they appeared
   FeatureValues features_;
   KeepAlive keep_alive_;
   std::vector<uint32_t> changed_namespaces_;  // ascending

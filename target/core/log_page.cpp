@@ -62,15 +62,8 @@ void write_errors(Request& request, LogWriter& log) {
   for (uint32_t age = 0; age < ErrorLog::kEntries; ++age) log.put(errors.entry(age));
 }
 
-// 02h, section 5.16.1.3. There is no sensor and no wear of the target's own.
-void write_smart(Request& request, LogWriter& log) {
-  nvme_smart_log smart{};
-  smart.avail_spare = 100;
-  smart.spare_thresh = 0;
-  const uint64_t errors = controller_of(request).collect_errors().count();
-  std::memcpy(smart.num_err_log_entries, &errors, sizeof(errors));
-  log.put(smart);
-}
+// 02h, section 5.16.1.3
+void write_smart(Request& request, LogWriter& log) { log.put(controller_of(request).health()); }
 
 // 03h, section 5.16.1.4
 void write_firmware_slots(Request&, LogWriter& log) {

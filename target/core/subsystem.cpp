@@ -156,6 +156,10 @@ void Subsystem::namespace_changed(uint32_t nsid) {
   }
 }
 
+void Subsystem::health_changed() {
+  for (const auto& controller : controllers_) controller->report_warnings();
+}
+
 void Subsystem::set_ana_state(uint32_t group, uint16_t port_id, AnaState state) {
   const std::string which = "ANA group " + std::to_string(group) + " of " + nqn();
   if (group == 0 || group > limits::kMaxAnaGroups) {

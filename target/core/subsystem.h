@@ -78,6 +78,9 @@ class Subsystem {
   // A namespace appeared, changed or went: controllers tell their hosts. The three above call it themselves.
   void namespace_changed(uint32_t nsid);
 
+  // The health of its devices may have changed (HealthSource): controllers tell their hosts what is new.
+  void health_changed();
+
   // Hosts that may not connect any more, and controllers on ports that it is no longer on, are disconnected.
   void set_allowed_hosts(bool allow_any_host, std::vector<std::string> allowed_hosts);
   void set_ports(std::vector<uint16_t> ports);

@@ -15,6 +15,7 @@
 
 namespace nvmf::core {
 
+class HealthSource;
 class ReservationStore;
 
 // An address that hosts connect to, as discovery shows it.
@@ -83,6 +84,9 @@ class Target {
 
   // Where reservations persist, set before namespaces are added; null: none can.
   ReservationStore* reservation_store = nullptr;
+
+  // Who knows the health of the devices; null: nobody does.
+  const HealthSource* health_source = nullptr;
 
   // The core's own: reports to on_event (control characters replaced), and to on_earlier_deadline where it is earlier.
   void event(Severity severity, const std::string& message) const;

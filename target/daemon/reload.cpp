@@ -211,6 +211,7 @@ Daemon::Task Daemon::apply(const config::Difference& difference, StagedNamespace
     co_await storage_.change_policies(*target_.find_subsystem(one.subsystem->nqn), *one.wanted, std::move(one.p2p));
   for (auto& one : staged.added)
     co_await storage_.add(*target_.find_subsystem(one.subsystem->nqn), std::move(one.space));
+  health_.refresh();
   // Last: hosts that come find everything.
   for (const config::Port* wanted : difference.ports_added) listen(port_of(wanted->id, *wanted), Attempt::First);
   transport_.turn_admin();

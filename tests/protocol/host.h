@@ -120,6 +120,7 @@ class Wire : public core::QueueLink {
   size_t post(Sqe sqe, Bytes memory = {}, Bytes in_capsule = {});
   bool answered(size_t number) const { return exchanges_[number]->answers > 0; }
   Answer take(size_t number) const;
+  uint16_t cid_of(size_t number) const { return exchanges_[number]->capsule.cid; }
   // The same for a command that must be answered at once.
   Answer send(const Sqe& sqe, Bytes memory = {}, Bytes in_capsule = {});
 
