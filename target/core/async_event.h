@@ -19,6 +19,8 @@ enum class AsyncEvent : uint8_t {
   SpareBelowThreshold,
   TemperatureThreshold,
   SubsystemReliability,
+  PersistentInternalError,
+  TransientInternalError,
 };
 
 class AsyncEvents {

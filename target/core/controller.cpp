@@ -127,6 +127,17 @@ void Controller::report_warnings() {
   events_.warn(news);
 }
 
+void Controller::device_failed(uint32_t nsid, DeviceError error) {
+  const bool gone = error == DeviceError::Persistent;
+  const Status status = gone ? NVME_SC_NS_NOT_READY : NVME_SC_INTERNAL;
+  errors_.add({.sqid = CommandError::kNoCommand,
+               .cid = CommandError::kNoCommand,
+               .status = status.wire(),
+               .location = CommandError::kNoCommand,
+               .nsid = nsid});
+  events_.post(gone ? AsyncEvent::PersistentInternalError : AsyncEvent::TransientInternalError);
+}
+
 void Controller::set_keep_alive(uint32_t kato_ms, KeepAlive::Clock::time_point now) {
   keep_alive_.set_timeout(kato_ms, now);
   restart_keep_alive(now);

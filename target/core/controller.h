@@ -10,6 +10,7 @@
 #include "target/core/async_event.h"
 #include "target/core/command.h"
 #include "target/core/denial.h"
+#include "target/core/device_error.h"
 #include "target/core/error_log.h"
 #include "target/core/features.h"
 #include "target/core/health.h"
@@ -78,6 +79,8 @@ class Controller {
   nvme_smart_log health();
   // The health, what the host has enabled, or a threshold of its has changed: events of warnings that are new to it.
   void report_warnings();
+  // The device behind a namespace has failed: the entry in the error log, and the event.
+  void device_failed(uint32_t nsid, DeviceError error);
   FeatureValues& features() { return features_; }
 
   const KeepAlive& keep_alive() const { return keep_alive_; }

@@ -19,6 +19,7 @@
 namespace nvmf::core {
 
 class Controller;
+class DeviceErrors;
 class Throttle;
 class Subsystem;
 class Target;
@@ -96,8 +97,9 @@ struct IoNamespace {
   bool supports_write_zeroes = false;
   uint8_t own_commands = 0;  // OwnCommands
   CopyLimits copy{};
-  WriteGate* gate = nullptr;     // of this reactor and RNIC; outlives the view
-  Throttle* throttle = nullptr;  // null: no limit
+  WriteGate* gate = nullptr;              // of this reactor and RNIC; outlives the view
+  Throttle* throttle = nullptr;           // null: no limit
+  DeviceErrors* device_errors = nullptr;  // null: nobody wants to know
   mutable IoCounters counters;
 };
 

@@ -160,6 +160,19 @@ void Subsystem::health_changed() {
   for (const auto& controller : controllers_) controller->report_warnings();
 }
 
+void Subsystem::device_failed(uint32_t nsid, DeviceError error) {
+  if (find_namespace(nsid) == nullptr) return;
+  target_.event(Target::Severity::Error,
+                "namespace " + std::to_string(nsid) + " of " + nqn() +
+                    (error == DeviceError::Persistent
+                         ? ": its device is gone, or not ready: when it is back, take the namespace out of the config "
+                           "and put it in again, with a reload each"
+                         : ": its device reports an internal error: see the kernel's log (dmesg)"));
+  for (const auto& controller : controllers_) {
+    if ((controller->denials(nsid) & kHidden) == 0) controller->device_failed(nsid, error);
+  }
+}
+
 void Subsystem::set_ana_state(uint32_t group, uint16_t port_id, AnaState state) {
   const std::string which = "ANA group " + std::to_string(group) + " of " + nqn();
   if (group == 0 || group > limits::kMaxAnaGroups) {

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "target/core/ana.h"
+#include "target/core/device_error.h"
 #include "target/core/io.h"
 #include "target/core/subsystem_reservations.h"
 
@@ -80,6 +81,9 @@ class Subsystem {
 
   // The health of its devices may have changed (HealthSource): controllers tell their hosts what is new.
   void health_changed();
+  // The device behind a namespace has failed: the hosts that see it are told, and the operator. No effect when it has
+  // gone.
+  void device_failed(uint32_t nsid, DeviceError error);
 
   // Hosts that may not connect any more, and controllers on ports that it is no longer on, are disconnected.
   void set_allowed_hosts(bool allow_any_host, std::vector<std::string> allowed_hosts);

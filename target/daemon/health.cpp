@@ -143,6 +143,11 @@ void HealthMonitor::fell_silent(Ssd& ssd) {
   ssd.silent = true;
   spdlog::warn("{} has not answered for {} s: is it stuck? Hosts see its last figures, and a warning", ssd.controller,
                kPatience.count());
+  for (const auto& served : storage_.namespaces()) {
+    if (served->device->info().controller != ssd.controller) continue;
+    if (core::Subsystem* subsystem = target_.find_subsystem(served->subsystem))
+      subsystem->device_failed(served->wanted.nsid, core::DeviceError::Transient);
+  }
 }
 
 void HealthMonitor::tell_hosts() {

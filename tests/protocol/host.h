@@ -105,6 +105,7 @@ class World {
   void add_to_table(const core::NamespaceOptions& options, Disk& disk, core::FusedTurns& turns);
   std::vector<std::unique_ptr<core::IoNamespace>> namespaces_;
   std::vector<std::unique_ptr<core::WriteGate>> gates_;
+  std::vector<std::unique_ptr<core::DeviceErrors>> device_errors_;
 };
 
 // One connection, as the transport keeps it.
