@@ -199,6 +199,8 @@ const Table<Subsystem>& subsystem_table() {
           key("cntlid_min", &Subsystem::cntlid_min, Integer{1, 65519},
               "Least controller identifier. Targets that serve one subsystem together need ranges of their own."),
           key("cntlid_max", &Subsystem::cntlid_max, Integer{1, 65519}, "Greatest controller identifier."),
+          key("subsystem_reset", &Subsystem::subsystem_reset, Boolean{},
+              "Whether each of its hosts may reset it (NVM Subsystem Reset), which disconnects them all."),
           key("ana", &Subsystem::ana, ListOf<ObjectOf<AnaGroup>>{{ana_table()}, {0, 4096}},
               "States of ANA groups on ports. Default: optimized on all."),
           key("namespaces", &Subsystem::namespaces, ListOf<ObjectOf<Namespace>>{{namespace_table()}, {0, 1024}},

@@ -16,6 +16,11 @@ constexpr uint32_t kIoEvents = NVME_FEATURE_AENCFG_SMART_CRIT_SPARE | NVME_FEATU
                                NVME_FEATURE_AENCFG_NOTICE_NAMESPACE_ATTRIBUTES | NVME_FEATURE_AENCFG_NOTICE_ANA_CHANGE;
 constexpr uint32_t kDiscoveryEvents = static_cast<uint32_t>(NVME_FEATURE_AENCFG_NOTICE_DISCOVERY_CHANGE);
 
+Properties::SubsystemReset reset_of(const Subsystem& subsystem) {
+  if (!subsystem.options().subsystem_reset) return Properties::SubsystemReset::NotSupported;
+  return subsystem.was_reset() ? Properties::SubsystemReset::Occurred : Properties::SubsystemReset::Supported;
+}
+
 uint32_t events_of(ControllerTypes type) { return type == kIoController ? kIoEvents : kDiscoveryEvents; }
 
 }  // namespace
@@ -27,7 +32,7 @@ Controller::Controller(Subsystem& subsystem, uint16_t cntlid, HostIdentity host,
       host_(std::move(host)),
       port_id_(admin_queue.link->port_id()),
       peer_(admin_queue.link->peer()),
-      properties_(subsystem.target().options().max_queue_depth, type_ == kIoController),
+      properties_(subsystem.target().options().max_queue_depth, type_ == kIoController, reset_of(subsystem)),
       admin_queue_(admin_queue),
       io_queues_(type_ == kIoController ? subsystem.target().options().max_io_queues : 0),
       granted_io_queues_(static_cast<uint16_t>(io_queues_.size())),

@@ -51,6 +51,7 @@ class Controller {
   bool ready() const { return properties_.ready(); }
   const Properties& properties() const { return properties_; }
   void write_cc(uint32_t cc);
+  void write_csts(uint32_t csts) { properties_.write_csts(csts); }
   // Fatal: CSTS.CFS, and every queue is disconnected for `reason`.
   void fail(const std::string& reason);
 

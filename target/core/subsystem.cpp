@@ -141,6 +141,12 @@ void Subsystem::disconnect_unwelcome() {
   target_.discovery_changed();
 }
 
+void Subsystem::reset(const Controller& by) {
+  was_reset_ = true;
+  target_.event(Target::Severity::Warning, "NVM Subsystem Reset of " + nqn() + " by " + by.description());
+  disconnect_all("NVM Subsystem Reset by host " + by.host().nqn);
+}
+
 void Subsystem::disconnect_all(const std::string& reason) {
   for (const auto& controller : controllers_) controller->fail(reason);
 }

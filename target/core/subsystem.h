@@ -50,6 +50,7 @@ struct SubsystemOptions {
   // The identifiers that its controllers get: targets that serve one subsystem together must not share any.
   uint16_t cntlid_min = 1;
   uint16_t cntlid_max = 0xffef;
+  bool subsystem_reset = false;  // any of its hosts may reset it (NSSR), which disconnects them all
 };
 
 class Subsystem {
@@ -93,6 +94,12 @@ class Subsystem {
     options_.max_controllers = all;
     options_.max_controllers_per_host = per_host;
   }
+  // Of controllers that come from now on: CAP does not change.
+  void set_subsystem_reset(bool allowed) { options_.subsystem_reset = allowed; }
+  // NVM Subsystem Reset by a controller's host: section 3.7.1. Over fabrics every association ends with it.
+  void reset(const Controller& by);
+  // So since the target started: CSTS.NSSRO of controllers that come.
+  bool was_reset() const { return was_reset_; }
   // Disconnects every host.
   void disconnect_all(const std::string& reason);
 
@@ -138,6 +145,7 @@ class Subsystem {
   std::vector<std::unique_ptr<Controller>> controllers_;
   AnaStates ana_;
   uint16_t last_cntlid_;
+  bool was_reset_ = false;
 };
 
 }  // namespace nvmf::core
