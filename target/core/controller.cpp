@@ -86,6 +86,8 @@ void Controller::add_io_queue(Queue& queue) {
   for (size_t i = 0; i < denied_.size(); ++i) queue.denied[i].store(denied_[i], std::memory_order_relaxed);
   io_queues_[queue.qid - 1] = &queue;
   queue.controller = this;
+  queue.subsystem = &subsystem_;
+  queue.hostid = host_.id;
   queue.ready.store(ready(), std::memory_order_relaxed);
 }
 

@@ -97,7 +97,7 @@ void finish_disconnect(Message& message) {
 void disconnect_on_control(Message& message) {
   Request& request = request_of(message);
   Queue& queue = *request.queue;
-  queue.target->queue_closed(queue);
+  if (queue.controller != nullptr) queue.controller->remove_io_queue(queue);
   hop_back(request, finish_disconnect);
   queue.link->disconnect("the host has sent Disconnect");
 }

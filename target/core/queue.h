@@ -4,6 +4,7 @@
 // the control thread, I/O queues on a reactor. The fields are grouped by the thread that may touch them.
 #pragma once
 
+#include <array>
 #include <atomic>
 #include <cstdint>
 #include <functional>
@@ -81,6 +82,9 @@ struct Queue {
 
   // The control thread.
   Controller* controller = nullptr;  // from Connect on
+  // Of I/O queues: whose they are, from Connect to the end of the connection. The subsystem may go before.
+  const Subsystem* subsystem = nullptr;
+  std::array<uint8_t, 16> hostid{};
 };
 
 // A namespace as one poll group (a reactor with one RNIC) serves it: the executable view, immutable but for its

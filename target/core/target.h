@@ -73,6 +73,11 @@ class Target {
   // queue closes, and its I/O queues are disconnected. Nothing of the queue is touched afterwards.
   void queue_closed(Queue& queue);
 
+  // I/O queues from their Connect to the end of their connection, also when their controller has gone before.
+  const std::vector<Queue*>& io_queues() const;
+  // The core's own: an I/O queue has been connected.
+  void queue_connected(Queue& queue);
+
   // Keep-alive time-outs: expires what is due and returns when to look again (none: no timer runs).
   std::optional<Clock::time_point> expire(Clock::time_point now);
   // Called when a deadline appears that is earlier than what expire() returned last.

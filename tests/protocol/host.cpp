@@ -231,7 +231,7 @@ void Wire::report_aborts() {
     }
     abort->message.deliver = [](core::Message& message) {
       auto& ended = *static_cast<Abort*>(message.context);
-      ended.done(ended.aborted);
+      std::exchange(ended.done, nullptr)(ended.aborted);
     };
     if (queue.control == nullptr) {
       abort->message.deliver(abort->message);
