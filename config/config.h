@@ -194,6 +194,8 @@ struct Subsystem {
   // subsystem together must not share any.
   uint16_t cntlid_min = 1;
   uint16_t cntlid_max = 65519;
+  // Whether each of its hosts may reset it (NVM Subsystem Reset), which disconnects them all; default false.
+  bool subsystem_reset = false;
   // ANA groups that are not optimized on every port; default none.
   std::vector<AnaGroup> ana;
   // At most 1024, in the order of the file.

@@ -51,6 +51,7 @@ std::string changed_keys(const Subsystem& before, const Subsystem& after) {
   name(before.ports == after.ports, "ports");
   name(before.max_controllers == after.max_controllers, "max_controllers");
   name(before.max_controllers_per_host == after.max_controllers_per_host, "max_controllers_per_host");
+  name(before.subsystem_reset == after.subsystem_reset, "subsystem_reset");
   name(same_ana(before, after), "ana");
   return keys;
 }

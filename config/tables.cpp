@@ -239,6 +239,8 @@ const Table<Subsystem>& subsystem_table() {
           key("cntlid_min", &Subsystem::cntlid_min, Integer{1, kMostControllers},
               "Least controller identifier. Targets that serve one subsystem together need ranges of their own."),
           key("cntlid_max", &Subsystem::cntlid_max, Integer{1, kMostControllers}, "Greatest controller identifier."),
+          key("subsystem_reset", &Subsystem::subsystem_reset, Boolean{},
+              "Whether each of its hosts may reset it (NVM Subsystem Reset), which disconnects them all."),
           key("ana", &Subsystem::ana, ListOf<ObjectOf<AnaGroup>>{{ana_table()}, {0, kMostAnaStates}},
               "States of ANA groups on ports. Default: optimized on all."),
           key("namespaces", &Subsystem::namespaces,

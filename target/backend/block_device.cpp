@@ -73,7 +73,9 @@ BlockDevice::BlockDevice(const DeviceSpec& spec) {
   const unsigned minor_number = minor(status.st_rdev);
   if (const auto queue = sysfs::block_queue(major_number, minor_number)) read_limits(spec.path, *queue);
   const std::string number = std::to_string(major_number) + ":" + std::to_string(minor_number);
-  info_.pci_address = sysfs::pci_address(std::string(sysfs::kRoot) + "/dev/block/" + number);
+  const std::string disk = std::string(sysfs::kRoot) + "/dev/block/" + number;
+  info_.pci_address = sysfs::pci_address(disk);
+  info_.controller = sysfs::nvme_controller(disk).value_or(std::string());
 
   geometry_ = {.lba_shift = info_.lba_shift,
                .flush_needed = info_.volatile_write_cache,

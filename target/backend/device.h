@@ -46,6 +46,7 @@ struct DeviceInfo {
   std::string serial;  // of the SSD, where it is known
   std::string model;
   std::optional<std::string> pci_address;  // of the SSD, as sysfs spells it: "0000:3b:00.0"
+  std::string controller;                  // of the SSD, its device: "/dev/nvme0"; empty: no SSD, or not found
   std::string description;                 // one line for the operator
   std::vector<std::string> notes;          // what works less well than it could, and why
 };

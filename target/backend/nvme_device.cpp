@@ -53,7 +53,9 @@ NvmeDevice::NvmeDevice(const DeviceSpec& spec) {
   const std::string disk = sysfs::disk_of_generic(name).value_or(std::string());
   read_limits(disk, max_transfer_bytes(identity.controller));
   drop_untrusted_identifiers(disk);
-  info_.pci_address = sysfs::pci_address(std::string(sysfs::kRoot) + "/class/nvme-generic/" + name);
+  const std::string generic = std::string(sysfs::kRoot) + "/class/nvme-generic/" + name;
+  info_.pci_address = sysfs::pci_address(generic);
+  info_.controller = sysfs::nvme_controller(generic).value_or(std::string());
   info_.description = "SSD " + info_.model + ", serial " + info_.serial + ", namespace " +
                       std::to_string(geometry_.nsid) + ", " + spec.path +
                       (info_.pci_address ? ", PCI " + *info_.pci_address : std::string());

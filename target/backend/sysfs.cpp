@@ -5,6 +5,7 @@
 #include <filesystem>
 #include <fstream>
 #include <set>
+#include <string_view>
 
 namespace nvmf::backend::sysfs {
 namespace {
@@ -38,6 +39,30 @@ std::optional<std::string> pci_address_of_subsystem(const fs::path& subsystem) {
   }
   if (addresses.size() != 1) return std::nullopt;
   return *addresses.begin();
+}
+
+// "nvme" and a number.
+bool is_controller(const std::string& name) {
+  constexpr std::string_view kPrefix = "nvme";
+  return name.size() > kPrefix.size() && name.starts_with(kPrefix) &&
+         name.find_first_not_of("0123456789", kPrefix.size()) == std::string::npos;
+}
+
+std::optional<std::string> controller_in_path(const fs::path& path) {
+  std::optional<std::string> found;
+  for (const fs::path& part : path)
+    if (is_controller(part.string())) found = part.string();
+  return found;
+}
+
+std::optional<std::string> first_controller_of_subsystem(const fs::path& subsystem) {
+  std::optional<std::string> first;
+  std::error_code error;
+  for (const fs::directory_entry& entry : fs::directory_iterator(subsystem, error)) {
+    const std::string name = entry.path().filename().string();
+    if (entry.is_symlink(error) && is_controller(name) && (!first || name < *first)) first = name;
+  }
+  return first;
 }
 
 }  // namespace
@@ -90,6 +115,15 @@ std::optional<std::string> pci_address(const std::string& directory) {
   if (error) return std::nullopt;
   if (auto address = last_pci_address(path)) return address;
   return pci_address_of_subsystem(path.parent_path());
+}
+
+std::optional<std::string> nvme_controller(const std::string& directory) {
+  std::error_code error;
+  const fs::path path = fs::canonical(directory, error);
+  if (error) return std::nullopt;
+  auto name = controller_in_path(path);
+  if (!name) name = first_controller_of_subsystem(path.parent_path());
+  return name ? std::optional("/dev/" + *name) : std::nullopt;
 }
 
 }  // namespace nvmf::backend::sysfs

@@ -28,4 +28,8 @@ std::optional<std::string> needless_scheduler(const std::string& queue);
 // (links are followed). None for a device that is not on PCI, or that several controllers serve.
 std::optional<std::string> pci_address(const std::string& directory);
 
+// The device of the controller behind a disk or generic device, given its directory in sysfs as above: "/dev/nvme0". Of
+// several controllers the first. None for what is no SSD.
+std::optional<std::string> nvme_controller(const std::string& directory);
+
 }  // namespace nvmf::backend::sysfs

@@ -10,8 +10,8 @@
 namespace nvmf::core {
 namespace {
 
-// Completion dword 0, Figures 145 to 150, and the feature's bit that the host enables the event with; 0: no bit
-// of that feature does, it is always on.
+// Completion dword 0, Figures 145 to 150, and the feature's bits that the host enables the event with, of SMART events
+// the Critical Warning bits as well; 0: no bit of that feature does, it is always on.
 struct EventType {
   uint8_t type;
   uint8_t information;
@@ -27,7 +27,15 @@ constexpr EventType kEvents[] = {
     {NVME_AER_NOTICE, NVME_AER_NOTICE_DISC_CHANGED, NVME_LOG_LID_DISCOVER,
      static_cast<uint32_t>(NVME_FEATURE_AENCFG_NOTICE_DISCOVERY_CHANGE)},
     {NVME_AER_CSS, NVME_AER_CSS_NVM_RESERVATION, NVME_LOG_LID_RESERVATION, 0},
+    {NVME_AER_SMART, NVME_AER_SMART_SPARE_THRESHOLD, NVME_LOG_LID_SMART, NVME_SMART_CRIT_SPARE},
+    {NVME_AER_SMART, NVME_AER_SMART_TEMPERATURE_THRESHOLD, NVME_LOG_LID_SMART, NVME_SMART_CRIT_TEMPERATURE},
+    {NVME_AER_SMART, NVME_AER_SMART_SUBSYSTEM_RELIABILITY, NVME_LOG_LID_SMART,
+     NVME_SMART_CRIT_DEGRADED | NVME_SMART_CRIT_MEDIA | NVME_SMART_CRIT_VOLATILE_MEMORY},
+    {NVME_AER_ERROR, NVME_AER_ERROR_PERSISTENT_INTERNAL_ERROR, NVME_LOG_LID_ERROR, 0},
+    {NVME_AER_ERROR, NVME_AER_ERROR_TRANSIENT_INTERNAL_ERROR, NVME_LOG_LID_ERROR, 0},
 };
+static_assert(uint32_t{NVME_SMART_CRIT_SPARE} == NVME_FEATURE_AENCFG_SMART_CRIT_SPARE &&
+              uint32_t{NVME_SMART_CRIT_VOLATILE_MEMORY} == NVME_FEATURE_AENCFG_SMART_CRIT_VOLATILE_BACKUP);
 
 constexpr uint32_t bit_of(size_t event) { return 1u << event; }
 
@@ -61,6 +69,14 @@ void AsyncEvents::post(AsyncEvent event) {
   report();
 }
 
+void AsyncEvents::warn(uint8_t critical_warning) {
+  const uint32_t enabled = critical_warning & configuration_;
+  for (size_t i = 0; i < std::size(kEvents); ++i) {
+    if (kEvents[i].type == NVME_AER_SMART && (kEvents[i].configuration & enabled) != 0) pending_ |= bit_of(i);
+  }
+  report();
+}
+
 void AsyncEvents::log_page_read(uint8_t log_page) {
   for (size_t i = 0; i < std::size(kEvents); ++i) {
     if (kEvents[i].log_page == log_page) reported_ &= ~bit_of(i);
@@ -91,11 +107,18 @@ void AsyncEvents::close() {
 
 void AsyncEvents::report() {
   for (size_t i = 0; i < std::size(kEvents) && parked_count_ > 0; ++i) {
-    if ((pending_ & ~reported_ & bit_of(i)) == 0) continue;
+    if ((pending_ & bit_of(i)) == 0 || is_masked(i)) continue;
     pending_ &= ~bit_of(i);
     reported_ |= bit_of(i);
     finish(take(0), kSuccess, completion_dword(kEvents[i]));
   }
+}
+
+bool AsyncEvents::is_masked(size_t event) const {
+  for (size_t i = 0; i < std::size(kEvents); ++i) {
+    if ((reported_ & bit_of(i)) != 0 && kEvents[i].log_page == kEvents[event].log_page) return true;
+  }
+  return false;
 }
 
 Request& AsyncEvents::take(uint32_t index) {

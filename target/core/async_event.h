@@ -16,6 +16,11 @@ enum class AsyncEvent : uint8_t {
   AnaChanged,
   DiscoveryLogChanged,
   ReservationLogPageAvailable,
+  SpareBelowThreshold,
+  TemperatureThreshold,
+  SubsystemReliability,
+  PersistentInternalError,
+  TransientInternalError,
 };
 
 class AsyncEvents {
@@ -28,6 +33,8 @@ class AsyncEvents {
   void park(Request& request);
   // Reports the event unless the host has masked it; coalesced with one of its kind that the host has not seen yet.
   void post(AsyncEvent event);
+  // Reports the SMART events of these Critical Warning bits, as far as the host has enabled them.
+  void warn(uint8_t critical_warning);
   // The host has read `log_page` and does not want the event retained: its events may be reported again.
   void log_page_read(uint8_t log_page);
   // Aborts the parked request with this command identifier. False: there is none.
@@ -44,12 +51,13 @@ class AsyncEvents {
 
  private:
   void report();
+  bool is_masked(size_t event) const;
   Request& take(uint32_t index);
 
   uint32_t supported_;
   uint32_t configuration_ = 0;
   uint32_t pending_ = 0;   // bit per AsyncEvent: happened, not reported
-  uint32_t reported_ = 0;  // reported, its log page not read: masked
+  uint32_t reported_ = 0;  // reported, its log page not read: masked, with all events of that page
   bool closed_ = false;
   uint32_t parked_count_ = 0;
   std::array<Request*, limits::kMaxAsyncEvents> parked_{};  // oldest first

@@ -105,6 +105,7 @@ class ConnectAttempt {
     if (controller_->has_io_queue(queue_.qid)) return refuse_sequence("the controller has this queue already");
     queue_.namespaces = queue_.link->io_namespaces(*subsystem_);
     controller_->add_io_queue(queue_);
+    queue_.target->queue_connected(queue_);
     return kSuccess;
   }
 

@@ -1,6 +1,7 @@
 #include "target/core/controller.h"
 
 #include <algorithm>
+#include <cstring>
 
 #include "target/core/queue.h"
 #include "target/core/subsystem.h"
@@ -15,6 +16,11 @@ constexpr uint32_t kIoEvents = NVME_FEATURE_AENCFG_SMART_CRIT_SPARE | NVME_FEATU
                                NVME_FEATURE_AENCFG_NOTICE_NAMESPACE_ATTRIBUTES | NVME_FEATURE_AENCFG_NOTICE_ANA_CHANGE;
 constexpr uint32_t kDiscoveryEvents = static_cast<uint32_t>(NVME_FEATURE_AENCFG_NOTICE_DISCOVERY_CHANGE);
 
+Properties::SubsystemReset reset_of(const Subsystem& subsystem) {
+  if (!subsystem.options().subsystem_reset) return Properties::SubsystemReset::NotSupported;
+  return subsystem.was_reset() ? Properties::SubsystemReset::Occurred : Properties::SubsystemReset::Supported;
+}
+
 uint32_t events_of(ControllerTypes type) { return type == kIoController ? kIoEvents : kDiscoveryEvents; }
 
 }  // namespace
@@ -26,7 +32,7 @@ Controller::Controller(Subsystem& subsystem, uint16_t cntlid, HostIdentity host,
       host_(std::move(host)),
       port_id_(admin_queue.link->port_id()),
       peer_(admin_queue.link->peer()),
-      properties_(subsystem.target().options().max_queue_depth, type_ == kIoController),
+      properties_(subsystem.target().options().max_queue_depth, type_ == kIoController, reset_of(subsystem)),
       admin_queue_(admin_queue),
       io_queues_(type_ == kIoController ? subsystem.target().options().max_io_queues : 0),
       granted_io_queues_(static_cast<uint16_t>(io_queues_.size())),
@@ -81,6 +87,8 @@ void Controller::add_io_queue(Queue& queue) {
   for (size_t i = 0; i < denied_.size(); ++i) queue.denied[i].store(denied_[i], std::memory_order_relaxed);
   io_queues_[queue.qid - 1] = &queue;
   queue.controller = this;
+  queue.subsystem = &subsystem_;
+  queue.hostid = host_.id;
   queue.ready.store(ready(), std::memory_order_relaxed);
   queue.advanced_command_retry.store(features_.advanced_command_retry, std::memory_order_relaxed);
 }
@@ -111,6 +119,37 @@ ErrorLog& Controller::collect_errors() {
 void Controller::set_advanced_command_retry(bool on) {
   features_.advanced_command_retry = on;
   for_each_queue([on](Queue& queue) { queue.advanced_command_retry.store(on, std::memory_order_relaxed); });
+}
+
+nvme_smart_log Controller::health() {
+  const HealthSource* source = subsystem_.target().health_source;
+  const auto devices = source != nullptr ? source->health(subsystem_) : std::vector<nvme_smart_log>{};
+  nvme_smart_log smart = put_together(devices);
+  if (features_.is_too_hot_or_cold(composite_temperature(smart))) smart.critical_warning |= NVME_SMART_CRIT_TEMPERATURE;
+  const uint64_t errors = collect_errors().count();
+  std::memcpy(smart.num_err_log_entries, &errors, sizeof(errors));
+  return smart;
+}
+
+void Controller::report_warnings() {
+  if (type_ != kIoController || !ready()) return;
+  const uint8_t warnings = health().critical_warning;
+  reported_warnings_ &= warnings;
+  const auto news = static_cast<uint8_t>(warnings & ~reported_warnings_ & events_.configuration());
+  if (news == 0) return;
+  reported_warnings_ |= news;
+  events_.warn(news);
+}
+
+void Controller::device_failed(uint32_t nsid, DeviceError error) {
+  const bool gone = error == DeviceError::Persistent;
+  const Status status = gone ? NVME_SC_NS_NOT_READY : NVME_SC_INTERNAL;
+  errors_.add({.sqid = CommandError::kNoCommand,
+               .cid = CommandError::kNoCommand,
+               .status = status.wire(),
+               .location = CommandError::kNoCommand,
+               .nsid = nsid});
+  events_.post(gone ? AsyncEvent::PersistentInternalError : AsyncEvent::TransientInternalError);
 }
 
 void Controller::set_keep_alive(uint32_t kato_ms, KeepAlive::Clock::time_point now) {
@@ -181,6 +220,7 @@ void Controller::reset() {
   delete_io_queues("the host has reset the controller");
   set_advanced_command_retry(false);
   features_ = {};
+  reported_warnings_ = 0;
   reservation_notifications_ = {};
   persistent_event_context_.reset();
   granted_io_queues_ = static_cast<uint16_t>(io_queues_.size());

@@ -12,8 +12,10 @@
 #include "target/core/async_event.h"
 #include "target/core/command.h"
 #include "target/core/denial.h"
+#include "target/core/device_error.h"
 #include "target/core/error_log.h"
 #include "target/core/features.h"
+#include "target/core/health.h"
 #include "target/core/keep_alive.h"
 #include "target/core/properties.h"
 #include "target/core/reservation_notification.h"
@@ -51,6 +53,7 @@ class Controller {
   bool ready() const { return properties_.ready(); }
   const Properties& properties() const { return properties_; }
   void write_cc(uint32_t cc);
+  void write_csts(uint32_t csts) { properties_.write_csts(csts); }
   // Fatal: CSTS.CFS, and every queue is disconnected for `reason`.
   void fail(const std::string& reason);
 
@@ -75,6 +78,12 @@ class Controller {
   ErrorLog& errors() { return errors_; }
   // The same, with what the I/O queues have noted since.
   ErrorLog& collect_errors();
+  // SMART / Health: the subsystem's, with this host's temperature thresholds.
+  nvme_smart_log health();
+  // The health, what the host has enabled, or a threshold of its has changed: events of warnings that are new to it.
+  void report_warnings();
+  // The device behind a namespace has failed: the entry in the error log, and the event.
+  void device_failed(uint32_t nsid, DeviceError error);
   FeatureValues& features() { return features_; }
   void set_advanced_command_retry(bool on);
 
@@ -123,6 +132,7 @@ class Controller {
   uint32_t aborts_ = 0;
   AsyncEvents events_;
   ErrorLog errors_;
+  uint8_t reported_warnings_ = 0;  // Critical Warning bits whose events have been reported since they appeared
   FeatureValues features_;
   KeepAlive keep_alive_;
   std::vector<uint32_t> changed_namespaces_;  // ascending

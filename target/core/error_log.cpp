@@ -1,13 +1,15 @@
 #include "target/core/error_log.h"
 
 #include "target/core/controller.h"
+#include "target/core/device_error.h"
 #include "target/core/queue.h"
+#include "target/core/rate_limit.h"
 
 namespace nvmf::core {
 
 void ErrorLog::collect(ErrorRing& ring) {
   CommandError error;
-  while (ring.pop(error)) errors_[count_++ % kEntries] = error;
+  while (ring.pop(error)) add(error);
 }
 
 nvme_error_log_page ErrorLog::entry(uint32_t age) const {
@@ -37,6 +39,7 @@ bool record_error(const Request& request, Status status) {
                            .location = request.error_location,
                            .nsid = on_namespace ? sqe.nsid : 0,
                            .slba = on_namespace ? request.slba : 0};
+  if (on_namespace && request.ns->device_errors != nullptr) request.ns->device_errors->note(status, steady_ns());
   const bool kept = queue.errors.push(error);
   if (queue.reactor == nullptr && queue.controller != nullptr) queue.controller->errors().collect(queue.errors);
   return kept && request.error_location != Request::kNoLocation;

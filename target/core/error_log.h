@@ -14,6 +14,8 @@ struct Queue;
 struct Request;
 
 struct CommandError {
+  static constexpr uint16_t kNoCommand = 0xffff;  // SQID, CID and location of an error that is of no command
+
   uint16_t sqid = 0;
   uint16_t cid = 0;
   uint16_t status = 0;    // as in the completion entry
@@ -56,6 +58,7 @@ class ErrorLog {
   static constexpr uint32_t kEntries = 64;  // ELPE + 1
 
   void collect(ErrorRing& ring);
+  void add(const CommandError& error) { errors_[count_++ % kEntries] = error; }
   uint64_t count() const { return count_; }  // over the controller's life
   // The entry `age` places behind the newest, all zero when there is none.
   nvme_error_log_page entry(uint32_t age) const;

@@ -3,6 +3,7 @@
 #include "target/core/command.h"
 #include "target/core/controller.h"
 #include "target/core/queue.h"
+#include "target/core/subsystem.h"
 #include "target/core/target.h"
 #include "target/nvme/fabrics.h"
 
@@ -46,18 +47,43 @@ Status parse_property_get(Request& request) {
   return ready_to_execute(request, execute_property_get);
 }
 
-// Section 6.7. CC is all that a host may write.
-void execute_property_set(Request& request) {
+// Section 6.7. CC is all that a host may write, and NSSR and CSTS.NSSRO where CAP.NSSRS allows it.
+void set_cc(Request& request) {
   request.queue->controller->write_cc(static_cast<uint32_t>(property_command(request).value));
   finish(request, kSuccess);
 }
 
+void set_csts(Request& request) {
+  request.queue->controller->write_csts(static_cast<uint32_t>(property_command(request).value));
+  finish(request, kSuccess);
+}
+
+// Any other value has no effect. The answer leaves before the connections end.
+void set_nssr(Request& request) {
+  const Controller& controller = *request.queue->controller;
+  const bool resets = static_cast<uint32_t>(property_command(request).value) == Properties::kNssrSignature;
+  finish(request, kSuccess);
+  if (resets) controller.subsystem().reset(controller);
+}
+
+Executor property_setter(const Request& request) {
+  const bool resets = request.queue->controller->properties().supports_subsystem_reset();
+  switch (property_command(request).offset) {
+    case NVME_REG_CC:
+      return set_cc;
+    case NVME_REG_CSTS:
+      return resets ? set_csts : nullptr;
+    case NVME_REG_NSSR:
+      return resets ? set_nssr : nullptr;
+    default:
+      return nullptr;
+  }
+}
+
 Status parse_property_set(Request& request) {
   if (const Status status = check_property(request); !status.ok()) return status;
-  if (property_command(request).offset != NVME_REG_CC) {
-    return invalid_field(request, offsetof(PropertyCommand, offset));
-  }
-  return ready_to_execute(request, execute_property_set);
+  const Executor set = property_setter(request);
+  return set == nullptr ? invalid_field(request, offsetof(PropertyCommand, offset)) : ready_to_execute(request, set);
 }
 
 // Section 6.4. The response leaves before the connection ends: it is sent (or is first in the reactor's mailbox) when
@@ -71,7 +97,7 @@ void finish_disconnect(Message& message) {
 void disconnect_on_control(Message& message) {
   Request& request = request_of(message);
   Queue& queue = *request.queue;
-  queue.target->queue_closed(queue);
+  if (queue.controller != nullptr) queue.controller->remove_io_queue(queue);
   hop_back(request, finish_disconnect);
   queue.link->disconnect("the host has sent Disconnect");
 }

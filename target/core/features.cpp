@@ -52,6 +52,7 @@ Status set_temperature(Request& request) {
   if (const Status status = check_temperature(request); !status.ok()) return status;
   controller_of(request).features().temperature_threshold[thsel_of(request)] =
       static_cast<uint16_t>(request.sqe->cdw11);
+  controller_of(request).report_warnings();
   return kSuccess;
 }
 
@@ -108,6 +109,7 @@ Status set_async_events(Request& request) {
   AsyncEvents& events = controller_of(request).events();
   if ((request.sqe->cdw11 & ~events.supported()) != 0) return invalid_field(request, kCdw11);
   events.configure(request.sqe->cdw11);
+  controller_of(request).report_warnings();
   return kSuccess;
 }
 

@@ -63,7 +63,7 @@ void write_errors(Request& request, LogWriter& log) {
 }
 
 // 02h, section 5.16.1.3
-void write_smart(Request& request, LogWriter& log) { log.put(smart_log(controller_of(request))); }
+void write_smart(Request& request, LogWriter& log) { log.put(controller_of(request).health()); }
 
 // 03h, section 5.16.1.4
 void write_firmware_slots(Request&, LogWriter& log) {
@@ -187,15 +187,6 @@ Status parse_get_log_page(Request& request) {
 }
 
 // There is no sensor and no wear of the target's own.
-nvme_smart_log smart_log(Controller& controller) {
-  nvme_smart_log smart{};
-  smart.avail_spare = 100;
-  smart.spare_thresh = 0;
-  const uint64_t errors = controller.collect_errors().count();
-  std::memcpy(smart.num_err_log_entries, &errors, sizeof(errors));
-  return smart;
-}
-
 uint64_t log_page_offset(const nvme::Sqe& sqe) { return uint64_t{sqe.cdw13} << 32 | sqe.cdw12; }
 
 LogWriter::LogWriter(Request& request)

@@ -8,7 +8,6 @@
 
 namespace nvmf::core {
 
-class Controller;
 
 // Writes a log page piece by piece, of which the host sees the window it asked for; what lies behind the end is zero.
 class LogWriter {
@@ -33,9 +32,6 @@ uint64_t log_page_offset(const nvme::Sqe& sqe);
 
 // LSP, Log Specific Field.
 inline uint8_t log_specific_field(const nvme::Sqe& sqe) { return sqe.cdw10 >> 8 & 0x7f; }
-
-// SMART / Health Information: section 5.16.1.3.
-nvme_smart_log smart_log(Controller& controller);
 
 // Asymmetric Namespace Access log page: section 5.16.1.10. ana_log.cpp.
 uint64_t ana_log_size(const Request& request);

@@ -58,7 +58,7 @@ std::vector<std::byte> make_log(Controller& controller) {
     append(log, event.data.data(), event.data.size());
     ++count;
   };
-  append_event(events.health(controller, smart_log(controller)));
+  append_event(events.health(controller, controller.health()));
   for (const PersistentEvent& event : events.newest_first()) append_event(event);
   nvme_persistent_event_log header = make_header(controller);
   header.tnev = count;

@@ -28,11 +28,14 @@ const Properties::Transition Properties::kTransitions[] = {
     {State::Failed, Change::Disable, State::Disabled, Action::Reset},
 };
 
-Properties::Properties(uint16_t max_queue_depth, bool io_controller)
+Properties::Properties(uint16_t max_queue_depth, bool io_controller, SubsystemReset reset)
     : cap_(static_cast<uint64_t>(max_queue_depth - 1) << NVME_CAP_MQES_SHIFT | uint64_t{1} << NVME_CAP_CQR_SHIFT |
            uint64_t{kReadyTimeout} << NVME_CAP_TO_SHIFT | uint64_t{NVME_CAP_CSS_NVM} << NVME_CAP_CSS_SHIFT |
            uint64_t{NVME_CAP_CRWMS} << NVME_CAP_CRMS_SHIFT),
-      io_controller_(io_controller) {}
+      io_controller_(io_controller),
+      reset_(reset) {
+  if (supports_subsystem_reset()) cap_ |= uint64_t{1} << NVME_CAP_NSSRC_SHIFT;
+}
 
 std::optional<uint64_t> Properties::read(uint32_t offset, uint8_t size_bytes) const {
   const struct {
@@ -46,6 +49,7 @@ std::optional<uint64_t> Properties::read(uint32_t offset, uint8_t size_bytes) co
       {NVME_REG_CSTS, 4, csts()},
       {NVME_REG_CRTO, 4, kReadyTimeout << NVME_CRTO_CRWMT_SHIFT},
   };
+  if (offset == NVME_REG_NSSR && size_bytes == 4 && supports_subsystem_reset()) return 0;
   for (const auto& property : properties) {
     if (property.offset == offset && property.size_bytes == size_bytes) return property.value;
   }
@@ -69,10 +73,16 @@ Properties::Action Properties::write_cc(uint32_t cc) {
   return action;
 }
 
+void Properties::write_csts(uint32_t csts) {
+  const bool clears = (csts >> NVME_CSTS_NSSRO_SHIFT & NVME_CSTS_NSSRO_MASK) != 0;
+  if (clears && reset_ == SubsystemReset::Occurred) reset_ = SubsystemReset::Supported;
+}
+
 uint32_t Properties::csts() const {
   const bool enabled = is_enabled(cc_) && (state_ == State::Ready || state_ == State::ShutDown);
   uint32_t csts = enabled ? 1u << NVME_CSTS_RDY_SHIFT : 0;
   if (state_ == State::Failed) csts |= 1u << NVME_CSTS_CFS_SHIFT;
+  if (reset_ == SubsystemReset::Occurred) csts |= 1u << NVME_CSTS_NSSRO_SHIFT;
   if (state_ == State::ShutDown) csts |= uint32_t{NVME_CSTS_SHST_CMPLT} << NVME_CSTS_SHST_SHIFT;
   return csts;
 }

@@ -1,4 +1,4 @@
-// Controller properties (CAP, VS, CC, CSTS, CRTO) and the state machine behind CC and CSTS: NVMe Base 2.0,
+// Controller properties (CAP, VS, CC, CSTS, NSSR, CRTO) and the state machine behind CC and CSTS: NVMe Base 2.0,
 // sections 3.1.3 and 3.5 to 3.7. Knows no queue: the controller acts on what write_cc() returns.
 #pragma once
 
@@ -20,13 +20,25 @@ class Properties {
 
   static constexpr uint32_t kVersion = 0x20000;  // 2.0.0
 
+  // What an NVM Subsystem Reset is to the controller.
+  enum class SubsystemReset : uint8_t {
+    NotSupported,
+    Supported,
+    Occurred,  // supported, and its subsystem has been reset so: CSTS.NSSRO is set until the host clears it
+  };
+  static constexpr uint32_t kNssrSignature = 0x4e564d65;  // "NVMe", which NSSR must be written with
+
   // `max_queue_depth`: entries. I/O controllers insist on the entry sizes in CC, discovery controllers do not.
-  Properties(uint16_t max_queue_depth, bool io_controller);
+  Properties(uint16_t max_queue_depth, bool io_controller, SubsystemReset reset = SubsystemReset::NotSupported);
 
   // The value of the property at `offset`; none when there is no such property of `size_bytes`.
   std::optional<uint64_t> read(uint32_t offset, uint8_t size_bytes) const;
   // Property Set of CC.
   Action write_cc(uint32_t cc);
+  // Property Set of CSTS: a one clears NSSRO.
+  void write_csts(uint32_t csts);
+  // CAP.NSSRS: NSSR, and CSTS.NSSRO, may be written.
+  bool supports_subsystem_reset() const { return reset_ != SubsystemReset::NotSupported; }
   // CSTS.CFS: nothing but a reset helps.
   void fail() { state_ = State::Failed; }
 
@@ -52,6 +64,7 @@ class Properties {
   uint32_t cc_ = 0;
   State state_ = State::Disabled;
   bool io_controller_;
+  SubsystemReset reset_;
 };
 
 }  // namespace nvmf::core

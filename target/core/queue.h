@@ -4,6 +4,7 @@
 // the control thread, I/O queues on a reactor. The fields are grouped by the thread that may touch them.
 #pragma once
 
+#include <array>
 #include <atomic>
 #include <cstdint>
 #include <functional>
@@ -19,6 +20,7 @@
 namespace nvmf::core {
 
 class Controller;
+class DeviceErrors;
 class Throttle;
 class Subsystem;
 class Target;
@@ -82,6 +84,9 @@ struct Queue {
 
   // The control thread.
   Controller* controller = nullptr;  // from Connect on
+  // Of I/O queues: whose they are, from Connect to the end of the connection. The subsystem may go before.
+  const Subsystem* subsystem = nullptr;
+  std::array<uint8_t, 16> hostid{};
 };
 
 // A namespace as one poll group (a reactor with one RNIC) serves it: the executable view, immutable but for its
@@ -98,8 +103,9 @@ struct IoNamespace {
   bool supports_write_zeroes = false;
   uint8_t own_commands = 0;  // OwnCommands
   CopyLimits copy{};
-  WriteGate* gate = nullptr;     // of this reactor and RNIC; outlives the view
-  Throttle* throttle = nullptr;  // null: no limit
+  WriteGate* gate = nullptr;              // of this reactor and RNIC; outlives the view
+  Throttle* throttle = nullptr;           // null: no limit
+  DeviceErrors* device_errors = nullptr;  // null: nobody wants to know
   mutable IoCounters counters;
 };
 

@@ -1,11 +1,11 @@
 // Reservation Register, Acquire, Release and Report: NVMe Base 2.0, sections 7.2 to 7.5. They are parsed on the I/O
 // queue's thread and carried out on the control thread, which alone changes reservations.
 //
-// Preempt and Abort is Preempt: the abort is best effort (section 8.19.7), as with the Abort command. From the answer
-// on every command that arrives from a preempted host is refused. What arrived before finishes: it may be waiting for
-// its data or be with the disk, and is not waited for.
+// Preempt and Abort (section 8.19.7) aborts what the preempted hosts have on the namespace as the Abort command does
+// (abort.h), and is answered when the rest of it has ended: after that answer nothing of theirs changes the namespace.
 #include <algorithm>
 #include <cstring>
+#include <memory>
 #include <optional>
 #include <vector>
 
@@ -14,6 +14,7 @@
 #include "target/core/fabrics.h"
 #include "target/core/queue.h"
 #include "target/core/subsystem.h"
+#include "target/core/target.h"
 #include "target/nvme/fabrics.h"
 
 namespace nvmf::core {
@@ -129,6 +130,37 @@ Status acquire_on_control(Request& request, Controller& controller) {
   });
 }
 
+// None when controller or namespace have gone.
+std::vector<Registrant> registrants(const Request& request) {
+  const Controller* controller = request.queue->controller;
+  const uint32_t nsid = request.sqe->nsid;
+  if (controller == nullptr || controller->subsystem().find_namespace(nsid) == nullptr) return {};
+  return controller->subsystem().reservations().of(nsid).state().registrants;
+}
+
+bool has(const std::vector<Registrant>& registrants, const HostId& host) {
+  return std::any_of(registrants.begin(), registrants.end(), [&](const Registrant& one) { return one.host == host; });
+}
+
+// Section 8.19.7. Connections that are closing count: their disks may still be at work.
+void preempt_and_abort_on_control(Message& message) {
+  Request& request = request_of(message);
+  const std::vector<Registrant> before = registrants(request);
+  const Status status = run(request, acquire_on_control);
+  request.cqe.status = status.value();
+  // Goes back when the last queue that is asked below lets go of it.
+  const std::shared_ptr<Request> answer(&request, [](Request* ended) { hop_back(*ended, finish_on_queue); });
+  if (!status.ok()) return;
+  const std::vector<Registrant> after = registrants(request);
+  for (Queue* queue : request.queue->target->io_queues()) {
+    const bool preempted = has(before, queue->hostid) && !has(after, queue->hostid);
+    if (queue->subsystem != request.queue->subsystem || !preempted) continue;
+    queue->link->abort_all(request.sqe->nsid, [answer] {});
+  }
+}
+
+void execute_preempt_and_abort(Request& request) { hop_to_control(request, preempt_and_abort_on_control); }
+
 // Section 7.4
 Status release_on_control(Request& request, Controller& controller) {
   const auto data = data_of<ReleaseData>(request);
@@ -204,7 +236,9 @@ Status parse_reservation_acquire(Request& request) {
   if (action_of(request) > NVME_RESERVATION_RACQA_PREEMPT_AND_ABORT) return invalid_field(request, kCdw10);
   if (iekey_of(request)) return invalid_field(request, kCdw10, kIekeyBit);
   if (!is_reservation_type(rtype_of(request))) return invalid_field(request, kCdw10 + 1);
-  return ready_to_receive(request, sizeof(AcquireData), execute<acquire_on_control>);
+  const bool aborts = action_of(request) == NVME_RESERVATION_RACQA_PREEMPT_AND_ABORT;
+  return ready_to_receive(request, sizeof(AcquireData),
+                          aborts ? execute_preempt_and_abort : execute<acquire_on_control>);
 }
 
 Status parse_reservation_release(Request& request) {

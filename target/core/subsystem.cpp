@@ -150,6 +150,12 @@ void Subsystem::disconnect_unwelcome() {
   target_.discovery_changed();
 }
 
+void Subsystem::reset(const Controller& by) {
+  was_reset_ = true;
+  target_.event(Target::Severity::Warning, "NVM Subsystem Reset of " + nqn() + " by " + by.description());
+  disconnect_all("NVM Subsystem Reset by host " + by.host().nqn);
+}
+
 void Subsystem::disconnect_all(const std::string& reason) {
   for (const auto& controller : controllers_) controller->fail(reason);
 }
@@ -162,6 +168,23 @@ const NamespaceOptions* Subsystem::find_namespace(uint32_t nsid, const Controlle
 void Subsystem::namespace_changed(uint32_t nsid) {
   for (const auto& controller : controllers_) {
     if ((controller->denials(nsid) & kHidden) == 0) controller->namespace_changed(nsid);
+  }
+}
+
+void Subsystem::health_changed() {
+  for (const auto& controller : controllers_) controller->report_warnings();
+}
+
+void Subsystem::device_failed(uint32_t nsid, DeviceError error) {
+  if (find_namespace(nsid) == nullptr) return;
+  target_.event(Target::Severity::Error,
+                "namespace " + std::to_string(nsid) + " of " + nqn() +
+                    (error == DeviceError::Persistent
+                         ? ": its device is gone, or not ready: when it is back, take the namespace out of the config "
+                           "and put it in again, with a reload each"
+                         : ": its device reports an internal error: see the kernel's log (dmesg)"));
+  for (const auto& controller : controllers_) {
+    if ((controller->denials(nsid) & kHidden) == 0) controller->device_failed(nsid, error);
   }
 }
 

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "target/core/ana.h"
+#include "target/core/device_error.h"
 #include "target/core/io.h"
 #include "target/core/persistent_event.h"
 #include "target/core/subsystem_reservations.h"
@@ -54,6 +55,7 @@ struct SubsystemOptions {
   // The identifiers that its controllers get: targets that serve one subsystem together must not share any.
   uint16_t cntlid_min = 1;
   uint16_t cntlid_max = 0xffef;
+  bool subsystem_reset = false;  // any of its hosts may reset it (NSSR), which disconnects them all
 };
 
 class Subsystem {
@@ -83,6 +85,12 @@ class Subsystem {
   // A namespace appeared, changed or went: controllers tell their hosts. The three above call it themselves.
   void namespace_changed(uint32_t nsid);
 
+  // The health of its devices may have changed (HealthSource): controllers tell their hosts what is new.
+  void health_changed();
+  // The device behind a namespace has failed: the hosts that see it are told, and the operator. No effect when it has
+  // gone.
+  void device_failed(uint32_t nsid, DeviceError error);
+
   // Hosts that may not connect any more, and controllers on ports that it is no longer on, are disconnected.
   void set_allowed_hosts(bool allow_any_host, std::vector<std::string> allowed_hosts);
   void set_ports(std::vector<uint16_t> ports);
@@ -91,6 +99,12 @@ class Subsystem {
     options_.max_controllers = all;
     options_.max_controllers_per_host = per_host;
   }
+  // Of controllers that come from now on: CAP does not change.
+  void set_subsystem_reset(bool allowed) { options_.subsystem_reset = allowed; }
+  // NVM Subsystem Reset by a controller's host: section 3.7.1. Over fabrics every association ends with it.
+  void reset(const Controller& by);
+  // So since the target started: CSTS.NSSRO of controllers that come.
+  bool was_reset() const { return was_reset_; }
   // Disconnects every host.
   void disconnect_all(const std::string& reason);
 
@@ -146,6 +160,7 @@ class Subsystem {
   std::vector<std::unique_ptr<Controller>> controllers_;
   AnaStates ana_;
   uint16_t last_cntlid_;
+  bool was_reset_ = false;
 };
 
 }  // namespace nvmf::core

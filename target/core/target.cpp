@@ -80,6 +80,7 @@ struct Target::State {
   std::vector<std::unique_ptr<Subsystem>> subsystems;
   std::vector<std::unique_ptr<Subsystem>> removed_subsystems;  // which still have controllers
   Subsystem discovery;
+  std::vector<Queue*> io_queues;
   uint64_t generation = 1;
   std::optional<Clock::time_point> next_deadline;  // that whoever calls expire() knows of
 };
@@ -155,7 +156,12 @@ Subsystem* Target::find_subsystem(const std::string& nqn) {
   return nullptr;
 }
 
+const std::vector<Queue*>& Target::io_queues() const { return state_->io_queues; }
+
+void Target::queue_connected(Queue& queue) { state_->io_queues.push_back(&queue); }
+
 void Target::queue_closed(Queue& queue) {
+  std::erase(state_->io_queues, &queue);
   Controller* controller = queue.controller;
   if (controller == nullptr) return;
   if (queue.qid != 0) return controller->remove_io_queue(queue);

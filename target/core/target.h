@@ -15,6 +15,7 @@
 
 namespace nvmf::core {
 
+class HealthSource;
 class ReservationStore;
 
 // An address that hosts connect to, as discovery shows it.
@@ -72,6 +73,11 @@ class Target {
   // queue closes, and its I/O queues are disconnected. Nothing of the queue is touched afterwards.
   void queue_closed(Queue& queue);
 
+  // I/O queues from their Connect to the end of their connection, also when their controller has gone before.
+  const std::vector<Queue*>& io_queues() const;
+  // The core's own: an I/O queue has been connected.
+  void queue_connected(Queue& queue);
+
   // Keep-alive time-outs: expires what is due and returns when to look again (none: no timer runs).
   std::optional<Clock::time_point> expire(Clock::time_point now);
   // Called when a deadline appears that is earlier than what expire() returned last.
@@ -88,6 +94,9 @@ class Target {
   // Has what hosts have written to a namespace put on stable media, and calls `done` then, on the control thread.
   // Null: nothing there is volatile.
   std::function<void(const Subsystem&, uint32_t nsid, std::function<void(Status)> done)> flush_namespace;
+
+  // Who knows the health of the devices; null: nobody does.
+  const HealthSource* health_source = nullptr;
 
   // The core's own: reports to on_event (control characters replaced), and to on_earlier_deadline where it is earlier.
   void event(Severity severity, const std::string& message) const;

@@ -92,7 +92,8 @@ Daemon::Daemon(const config::Config& config)
       data_threads_(make_data_threads<decltype(data_threads_)>(config_.reactors)),
       transport_(io_, target_, control_mailbox_, seats_of(data_threads_), group_options(config_)),
       peer_memories_(transport_.rnics(), config_.rdma.mdts_bytes),
-      storage_(io_, control_mailbox_, refs_to(data_threads_), transport_, peer_memories_),
+      storage_(io_, target_, control_mailbox_, refs_to(data_threads_), transport_, peer_memories_),
+      health_(io_, target_, storage_, [this] { transport_.turn_admin(); }),
       mailbox_(io_, control_mailbox_, [this] { transport_.turn_admin(); }),
       signals_(io_, SIGTERM, SIGINT, SIGHUP),
       keep_alive_timer_(io_),
@@ -102,6 +103,7 @@ Daemon::Daemon(const config::Config& config)
   target_.on_event = &log;
   target_.on_earlier_deadline = [this](core::Target::Clock::time_point deadline) { await_deadline(deadline); };
   target_.reservation_store = &reservations_;
+  target_.health_source = &health_;
 }
 
 Daemon::~Daemon() = default;

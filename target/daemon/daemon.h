@@ -17,6 +17,7 @@
 #include "target/core/mailbox.h"
 #include "target/core/reactor.h"
 #include "target/core/target.h"
+#include "target/daemon/health.h"
 #include "target/daemon/mdns.h"
 #include "target/daemon/peer_memory.h"
 #include "target/daemon/reservation_files.h"
@@ -81,6 +82,7 @@ class Daemon {
   rdma::Transport transport_;
   PeerMemories peer_memories_;
   Storage storage_;
+  HealthMonitor health_;
   rdma::AsioMailbox mailbox_;
   boost::asio::signal_set signals_;
   boost::asio::steady_timer keep_alive_timer_;

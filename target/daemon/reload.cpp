@@ -56,6 +56,7 @@ core::SubsystemOptions options_of(const config::Subsystem& wanted) {
   if (wanted.max_controllers_per_host) options.max_controllers_per_host = *wanted.max_controllers_per_host;
   options.cntlid_min = wanted.cntlid_min;
   options.cntlid_max = wanted.cntlid_max;
+  options.subsystem_reset = wanted.subsystem_reset;
   return options;
 }
 
@@ -216,6 +217,7 @@ Daemon::Task Daemon::apply(const config::Difference& difference, StagedNamespace
     co_await storage_.change_policies(*target_.find_subsystem(one.subsystem->nqn), *one.wanted, std::move(one.p2p));
   for (auto& one : staged.added)
     co_await storage_.add(*target_.find_subsystem(one.subsystem->nqn), std::move(one.space));
+  health_.refresh();
   // Last: hosts that come find everything.
   for (const config::Port* wanted : difference.ports_added) listen(port_of(wanted->id, *wanted), Attempt::First);
   transport_.turn_admin();
@@ -247,6 +249,7 @@ void Daemon::add_subsystem(const config::Subsystem& wanted) {
 void Daemon::change_subsystem(const config::Subsystem& wanted) {
   core::Subsystem& subsystem = *target_.find_subsystem(wanted.nqn);
   const core::SubsystemOptions options = options_of(wanted);
+  subsystem.set_subsystem_reset(options.subsystem_reset);
   subsystem.set_max_controllers(options.max_controllers, options.max_controllers_per_host);
   subsystem.set_allowed_hosts(options.allow_any_host, options.allowed_hosts);
   subsystem.set_ports(options.ports);

@@ -3,6 +3,7 @@
 #include <nlohmann/json.hpp>
 
 #include "target/daemon/ana.h"
+#include "target/daemon/counters.h"
 
 namespace nvmf::daemon {
 namespace {
@@ -19,14 +20,6 @@ const char* name_of(core::P2pMode mode) {
       return "require";
   }
   return "?";
-}
-
-// The sum of one counter over the poll groups.
-template <class Select>
-uint64_t sum(const ServedNamespace& served, Select select) {
-  uint64_t total = select(served.past).get();
-  for (const auto& view : served.on_group) total += select(view->counters).get();
-  return total;
 }
 
 template <class Select>

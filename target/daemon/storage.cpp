@@ -111,9 +111,14 @@ void add(core::IoCounters& total, const core::IoCounters& part) {
 
 }  // namespace
 
-Storage::Storage(boost::asio::io_context& io, core::Mailbox& control, std::vector<DataThreadRef> threads,
-                 rdma::Transport& transport, PeerMemories& peer_memories)
-    : io_(io), control_(control), threads_(std::move(threads)), transport_(transport), peer_memories_(peer_memories) {}
+Storage::Storage(boost::asio::io_context& io, core::Target& target, core::Mailbox& control,
+                 std::vector<DataThreadRef> threads, rdma::Transport& transport, PeerMemories& peer_memories)
+    : io_(io),
+      target_(target),
+      control_(control),
+      threads_(std::move(threads)),
+      transport_(transport),
+      peer_memories_(peer_memories) {}
 
 ServedNamespace* Storage::find(const std::string& nqn, uint32_t nsid) const {
   for (const auto& served : served_)
@@ -169,6 +174,7 @@ Storage::Task Storage::add(core::Subsystem& subsystem, std::unique_ptr<ServedNam
   served_.push_back(std::move(staged));
   served.channels.resize(threads_.size());
   add_gates(served);
+  add_device_errors(served);
   set_limits(served);
   co_await on_reactors(
       [&](size_t reactor) { served.channels[reactor] = served.device->open_channel(*threads_[reactor].engine); });
@@ -190,7 +196,8 @@ Storage::Task Storage::remove(core::Subsystem& subsystem, uint32_t nsid) {
   ServedNamespace& served = *find(subsystem.nqn(), nsid);
   if (subsystem.find_namespace(nsid)) subsystem.remove_namespace(nsid);
   co_await replace_views(subsystem, served, {});
-  // What the gates had still to tell each other has been delivered when this has been done.
+  // What the gates had still to tell each other, and the control thread of errors, has been delivered when this is
+  // done.
   co_await on_reactors([&](size_t reactor) { served.channels[reactor].reset(); });
   std::erase_if(served_, [&](const auto& one) { return one.get() == &served; });
 }
@@ -246,6 +253,14 @@ void Storage::add_gates(ServedNamespace& served) {
   }
 }
 
+void Storage::add_device_errors(ServedNamespace& served) {
+  const auto report = [this, nqn = served.subsystem, nsid = served.wanted.nsid](core::DeviceError error) {
+    if (core::Subsystem* subsystem = target_.find_subsystem(nqn)) subsystem->device_failed(nsid, error);
+  };
+  for (size_t i = 0; i < served.gates.size(); ++i)
+    served.device_errors.push_back(std::make_unique<core::DeviceErrors>(&control_, report));
+}
+
 // One limit for all reactors, and each view's own list of those who wait. Once there it stays, perhaps without bounds.
 void Storage::set_limits(ServedNamespace& served) {
   const uint64_t bytes_per_s = uint64_t{served.wanted.max_mib_per_s} << 20;
@@ -264,6 +279,7 @@ Storage::Views Storage::make_views(const ServedNamespace& served) const {
     for (size_t reactor = 0; reactor < threads_.size(); ++reactor) views.push_back(make_view(served, *rnic, reactor));
   for (size_t i = 0; i < views.size(); ++i) {
     views[i]->gate = served.gates[i].get();
+    views[i]->device_errors = served.device_errors[i].get();
     if (served.limit) views[i]->throttle = served.throttles[i].get();
   }
   return views;

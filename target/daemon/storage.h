@@ -11,6 +11,7 @@
 
 #include "config/config.h"
 #include "target/backend/device.h"
+#include "target/core/device_error.h"
 #include "target/core/rate_limit.h"
 #include "target/core/target.h"
 #include "target/daemon/peer_memory.h"
@@ -33,10 +34,11 @@ struct ServedNamespace {
   std::unique_ptr<backend::Device> device;
   // By reactor; made and destroyed on its thread.
   std::vector<std::unique_ptr<core::IoChannel>> channels;
-  // One of each per poll group, reactor by reactor for each RNIC. Views are replaced, gates and throttles stay.
+  // One of each per poll group, reactor by reactor for each RNIC. Views are replaced, the others stay.
   std::vector<std::unique_ptr<core::IoNamespace>> on_group;
   std::vector<std::unique_ptr<core::WriteGate>> gates;
   std::vector<std::unique_ptr<core::Throttle>> throttles;  // none without a limit
+  std::vector<std::unique_ptr<core::DeviceErrors>> device_errors;
   std::unique_ptr<core::FusedTurns> fused_turns;
   std::unique_ptr<core::RateLimit> limit;  // null: none has been set
   core::IoCounters past;                   // of views that have been replaced
@@ -52,7 +54,7 @@ class Storage {
  public:
   using Task = boost::asio::awaitable<void>;
 
-  Storage(boost::asio::io_context& io, core::Mailbox& control, std::vector<DataThreadRef> threads,
+  Storage(boost::asio::io_context& io, core::Target& target, core::Mailbox& control, std::vector<DataThreadRef> threads,
           rdma::Transport& transport, PeerMemories& peer_memories);
 
   const std::vector<std::unique_ptr<ServedNamespace>>& namespaces() const { return served_; }
@@ -82,6 +84,7 @@ class Storage {
   std::vector<rdma::PollGroup*> io_groups() const;
   Task on_reactors(std::function<void(size_t reactor)> work);
   void add_gates(ServedNamespace& served);
+  void add_device_errors(ServedNamespace& served);
   void set_limits(ServedNamespace& served);
   Views make_views(const ServedNamespace& served) const;
   std::unique_ptr<core::IoNamespace> make_view(const ServedNamespace& served, const rdma::Rnic& rnic,
@@ -90,6 +93,7 @@ class Storage {
   Task replace_views(const core::Subsystem& subsystem, ServedNamespace& served, Views views);
 
   boost::asio::io_context& io_;
+  core::Target& target_;
   core::Mailbox& control_;
   std::vector<DataThreadRef> threads_;
   rdma::Transport& transport_;

@@ -109,6 +109,9 @@ void World::add_to_table(const core::NamespaceOptions& options, Disk& disk, core
   gates_.push_back(std::make_unique<core::WriteGate>());
   ns->gate = gates_.back().get();
   turns.add(*ns->gate, nullptr);
+  device_errors_.push_back(std::make_unique<core::DeviceErrors>(
+      nullptr, [this, nsid = options.nsid](core::DeviceError error) { subsystem.device_failed(nsid, error); }));
+  ns->device_errors = device_errors_.back().get();
   if (table.by_nsid.size() < options.nsid) table.by_nsid.resize(options.nsid);
   table.by_nsid[options.nsid - 1] = ns.get();
   namespaces_.push_back(std::move(ns));
@@ -234,7 +237,7 @@ void Wire::report_aborts() {
     }
     abort->message.deliver = [](core::Message& message) {
       auto& ended = *static_cast<Abort*>(message.context);
-      ended.done(ended.aborted);
+      std::exchange(ended.done, nullptr)(ended.aborted);
     };
     if (queue.control == nullptr) {
       abort->message.deliver(abort->message);

@@ -108,6 +108,7 @@ class World {
   void add_to_table(const core::NamespaceOptions& options, Disk& disk, core::FusedTurns& turns);
   std::vector<std::unique_ptr<core::IoNamespace>> namespaces_;
   std::vector<std::unique_ptr<core::WriteGate>> gates_;
+  std::vector<std::unique_ptr<core::DeviceErrors>> device_errors_;
 };
 
 // One connection, as the transport keeps it.
@@ -123,6 +124,7 @@ class Wire : public core::QueueLink {
   size_t post(Sqe sqe, Bytes memory = {}, Bytes in_capsule = {});
   bool answered(size_t number) const { return exchanges_[number]->answers > 0; }
   Answer take(size_t number) const;
+  uint16_t cid_of(size_t number) const { return exchanges_[number]->capsule.cid; }
   // The same for a command that must be answered at once.
   Answer send(const Sqe& sqe, Bytes memory = {}, Bytes in_capsule = {});
 

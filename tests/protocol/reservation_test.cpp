@@ -337,7 +337,7 @@ TEST_CASE("host is preempted while its write is with the disk: that write finish
   REQUIRE(hosts.a.acquire(kKeyA, kWriteExclusive).ok());
   hosts.world.disk_1.hold = true;
   const size_t write = hosts.a.io(1).post(command(nvme_cmd_write, 1), Bytes(512));
-  CHECK(hosts.b.preempt(kKeyB, kKeyA, kWriteExclusive, 2).ok());
+  CHECK(hosts.b.preempt(kKeyB, kKeyA, kWriteExclusive).ok());
   CHECK_FALSE(hosts.a.io(1).answered(write));
   CHECK(hosts.a.write() == kConflict);
   hosts.world.disk_1.complete_all();

@@ -89,6 +89,24 @@ TEST_CASE("A multipath namespace has its subsystem's one controller's address") 
   }
 }
 
+TEST_CASE("The controller of a disk is the one on the way to it; of a multipath disk, its subsystem's first") {
+  FakeSysfs sysfs;
+  sysfs.directory(std::string(kController) + "/ng0n1");
+  sysfs.link("class/nvme-generic/ng0n1", std::string(kController) + "/ng0n1");
+  CHECK(sysfs::nvme_controller(sysfs.path("class/nvme-generic/ng0n1")) == "/dev/nvme0");
+  CHECK(!sysfs::nvme_controller(sysfs.path("class/nvme-generic/ng1n1")));
+
+  const std::string subsystem = "devices/virtual/nvme-subsystem/nvme-subsys0";
+  sysfs.directory(subsystem + "/ng0n1");
+  CHECK(!sysfs::nvme_controller(sysfs.path(subsystem + "/ng0n1")));
+  sysfs.link(subsystem + "/nvme3", kController);
+  sysfs.link(subsystem + "/nvme2", kController);
+  CHECK(sysfs::nvme_controller(sysfs.path(subsystem + "/ng0n1")) == "/dev/nvme2");
+
+  sysfs.directory("devices/virtual/block/nvme");
+  CHECK(!sysfs::nvme_controller(sysfs.path("devices/virtual/block/nvme")));
+}
+
 TEST_CASE("A fabrics controller's address is not one on PCI") {
   FakeSysfs sysfs;
   const std::string controller = "devices/virtual/nvme-fabrics/ctl/nvme0";

@@ -1,0 +1,158 @@
+#include "target/daemon/health.h"
+
+#include <fcntl.h>
+#include <spdlog/spdlog.h>
+
+#include <algorithm>
+#include <cstring>
+#include <system_error>
+
+#include "target/daemon/counters.h"
+
+namespace nvmf::daemon {
+
+struct HealthMonitor::Ssd : backend::SmartQuestion {
+  std::string controller;  // /dev/nvmeX
+  backend::Descriptor file;
+  HealthMonitor* monitor = nullptr;
+  std::optional<nvme_smart_log> known;
+  Clock::time_point asked_at;
+  bool asked = false;    // it has the question: the kernel may write into it
+  bool silent = false;   // it did not answer in time, which has been said
+  bool refused = false;  // it cannot be asked, which has been said
+  bool wanted = true;    // a namespace lies on it
+};
+
+HealthMonitor::HealthMonitor(boost::asio::io_context& io, core::Target& target, const Storage& storage,
+                             std::function<void()> after)
+    : target_(target), storage_(storage), after_(std::move(after)), timer_(io) {
+  try {
+    ring_.emplace();
+  } catch (const std::system_error& error) {
+    spdlog::warn("hosts do not see the health of SSDs (log page 02h): {}", error.what());
+    return;
+  }
+  answers_.emplace(io, ring_->event_fd());
+  wait_for_answers();
+}
+
+HealthMonitor::~HealthMonitor() = default;
+
+HealthMonitor::Ssd* HealthMonitor::find(const std::string& controller) const {
+  for (const auto& ssd : ssds_)
+    if (ssd->controller == controller) return ssd.get();
+  return nullptr;
+}
+
+// An SSD with several namespaces counts once.
+std::vector<nvme_smart_log> HealthMonitor::health(const core::Subsystem& subsystem) const {
+  std::vector<nvme_smart_log> devices;
+  std::vector<std::string> seen;
+  for (const auto& served : storage_.namespaces()) {
+    if (served->subsystem != subsystem.nqn()) continue;
+    const std::string& controller = served->device->info().controller;
+    if (std::find(seen.begin(), seen.end(), controller) != seen.end()) continue;
+    devices.push_back(health_of(*served));
+    if (const Ssd* ssd = find(controller); ssd && ssd->known) seen.push_back(controller);
+  }
+  return devices;
+}
+
+nvme_smart_log HealthMonitor::health_of(const ServedNamespace& served) const {
+  if (const Ssd* ssd = find(served.device->info().controller); ssd && ssd->known) {
+    nvme_smart_log smart = *ssd->known;
+    if (ssd->silent) smart.critical_warning |= NVME_SMART_CRIT_DEGRADED;
+    return smart;
+  }
+  const DataCounts reads = count_data(served, &core::IoCounters::reads);
+  const DataCounts writes = count_data(served, &core::IoCounters::writes);
+  return core::health_of_counts(reads.commands, reads.bytes, writes.commands, writes.bytes);
+}
+
+void HealthMonitor::refresh() {
+  follow_namespaces();
+  for (const auto& ssd : ssds_) ask(*ssd);
+  tell_hosts();
+  wait_for_interval();
+}
+
+void HealthMonitor::follow_namespaces() {
+  for (const auto& ssd : ssds_) ssd->wanted = false;
+  for (const auto& served : storage_.namespaces()) {
+    const std::string& controller = served->device->info().controller;
+    if (controller.empty() || !ring_) continue;
+    if (Ssd* ssd = find(controller)) {
+      ssd->wanted = true;
+      continue;
+    }
+    auto ssd = std::make_unique<Ssd>();
+    ssd->monitor = this;
+    ssd->controller = controller;
+    ssd->answered = [](backend::SmartQuestion& question, int result) {
+      auto& answering = static_cast<Ssd&>(question);
+      answering.monitor->answered(answering, result);
+    };
+    ssds_.push_back(std::move(ssd));
+  }
+  std::erase_if(ssds_, [](const auto& ssd) { return !ssd->wanted && !ssd->asked; });
+}
+
+void HealthMonitor::ask(Ssd& ssd) {
+  if (ssd.asked) {
+    if (!ssd.silent && Clock::now() - ssd.asked_at >= kPatience) fell_silent(ssd);
+    return;
+  }
+  if (!ssd.file.is_open()) ssd.file = backend::Descriptor(open(ssd.controller.c_str(), O_RDONLY | O_CLOEXEC));
+  if (!ssd.file.is_open()) return answered(ssd, -errno);
+  ssd.asked = ring_->ask(ssd.file.get(), ssd);
+  ssd.asked_at = Clock::now();
+}
+
+void HealthMonitor::answered(Ssd& ssd, int result) {
+  ssd.asked = false;
+  if (std::exchange(ssd.silent, false)) spdlog::info("{} answers again", ssd.controller);
+  if (result == 0) {
+    ssd.known = ssd.page;
+    ssd.refused = false;
+    return;
+  }
+  ssd.known.reset();
+  ssd.file = backend::Descriptor();  // what is behind the path may be another one when it is back
+  if (std::exchange(ssd.refused, true)) return;
+  const std::string why = result < 0 ? std::strerror(-result) : "NVMe status " + std::to_string(result);
+  spdlog::warn("{}: cannot read its health (SMART log page): {}; hosts see the target's own counts instead",
+               ssd.controller, why);
+}
+
+void HealthMonitor::wait_for_answers() {
+  answers_->when_readable([this] {
+    ring_->receive();
+    tell_hosts();
+    wait_for_answers();
+  });
+}
+
+void HealthMonitor::wait_for_interval() {
+  timer_.expires_after(kInterval);
+  timer_.async_wait([this](const boost::system::error_code& error) {
+    if (!error) refresh();
+  });
+}
+
+void HealthMonitor::fell_silent(Ssd& ssd) {
+  ssd.silent = true;
+  spdlog::warn("{} has not answered for {} s: is it stuck? Hosts see its last figures, and a warning", ssd.controller,
+               kPatience.count());
+  for (const auto& served : storage_.namespaces()) {
+    if (served->device->info().controller != ssd.controller) continue;
+    if (core::Subsystem* subsystem = target_.find_subsystem(served->subsystem))
+      subsystem->device_failed(served->wanted.nsid, core::DeviceError::Transient);
+  }
+}
+
+void HealthMonitor::tell_hosts() {
+  for (const auto& subsystem : target_.subsystems()) subsystem->health_changed();
+  after_();
+}
+
+}  // namespace nvmf::daemon

@@ -1,0 +1,61 @@
+// What the SSDs behind the namespaces say of their health, asked now and then and never waited for; and what the target
+// itself counts where there is no SSD. Control thread.
+#pragma once
+
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <chrono>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "target/backend/nvme_admin.h"
+#include "target/core/health.h"
+#include "target/core/target.h"
+#include "target/daemon/storage.h"
+#include "transport/rdma/asio_poller.h"
+
+namespace nvmf::daemon {
+
+class HealthMonitor final : public core::HealthSource {
+ public:
+  // Hosts see no figures of an SSD that are older than this and its patience, unless it stops answering: then they see
+  // the last, with the warning that the subsystem's reliability is degraded.
+  static constexpr std::chrono::seconds kInterval{10};
+  static constexpr std::chrono::seconds kPatience{20};
+
+  // `after` runs when hosts may have been told something.
+  HealthMonitor(boost::asio::io_context& io, core::Target& target, const Storage& storage, std::function<void()> after);
+  ~HealthMonitor() override;
+
+  std::vector<nvme_smart_log> health(const core::Subsystem& subsystem) const override;
+
+  // Asks all SSDs, now and every kInterval from now on.
+  void refresh();
+
+ private:
+  using Clock = std::chrono::steady_clock;
+  struct Ssd;
+
+  Ssd* find(const std::string& controller) const;
+  nvme_smart_log health_of(const ServedNamespace& served) const;
+  void follow_namespaces();
+  void ask(Ssd& ssd);
+  void answered(Ssd& ssd, int result);
+  void wait_for_answers();
+  void wait_for_interval();
+  void fell_silent(Ssd& ssd);
+  void tell_hosts();
+
+  core::Target& target_;
+  const Storage& storage_;
+  std::function<void()> after_;
+  std::optional<backend::NvmeAdminRing> ring_;  // none: no SSD can be asked
+  std::vector<std::unique_ptr<Ssd>> ssds_;
+  std::optional<rdma::WatchedDescriptor> answers_;
+  boost::asio::steady_timer timer_;
+};
+
+}  // namespace nvmf::daemon
