@@ -73,7 +73,9 @@ BlockDevice::BlockDevice(const DeviceSpec& spec) {
   const unsigned minor_number = minor(status.st_rdev);
   if (const auto queue = sysfs::block_queue(major_number, minor_number)) read_limits(spec.path, *queue);
   const std::string number = std::to_string(major_number) + ":" + std::to_string(minor_number);
-  info_.pci_address = sysfs::pci_address(std::string(sysfs::kRoot) + "/dev/block/" + number);
+  const std::string disk = std::string(sysfs::kRoot) + "/dev/block/" + number;
+  info_.pci_address = sysfs::pci_address(disk);
+  info_.storage = sysfs::lasting_name(disk).value_or(spec.path);
 
   geometry_ = {.lba_shift = info_.lba_shift,
                .flush_needed = info_.volatile_write_cache,
@@ -111,6 +113,7 @@ FileDevice::FileDevice(const DeviceSpec& spec) : file_(open_file(spec.path, O_RD
     refuse(spec.path, "is shorter than one block: make it as long as the namespace shall be (truncate -s 10G FILE)");
   info_.volatile_write_cache = true;
   info_.description = "file " + spec.path;
+  info_.storage = spec.path;
   choose_direct_or_buffered(spec);
   ignore_access_time(file_);
   geometry_ = {.lba_shift = info_.lba_shift, .flush_needed = true};

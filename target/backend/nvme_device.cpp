@@ -53,6 +53,7 @@ NvmeDevice::NvmeDevice(const DeviceSpec& spec) {
   const std::string disk = sysfs::disk_of_generic(name).value_or(std::string());
   read_limits(disk, max_transfer_bytes(identity.controller));
   drop_untrusted_identifiers(disk);
+  info_.storage = sysfs::lasting_name(disk).value_or(spec.path);
   info_.pci_address = sysfs::pci_address(std::string(sysfs::kRoot) + "/class/nvme-generic/" + name);
   info_.description = "SSD " + info_.model + ", serial " + info_.serial + ", namespace " +
                       std::to_string(geometry_.nsid) + ", " + spec.path +
