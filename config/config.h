@@ -147,7 +147,7 @@ struct Namespace {
   Position backend_position;
   // Whether a namespace of another subsystem has the same device or file. Always resolved.
   bool shared = false;
-  // Identifiers, most significant byte first, never all zero. Default: none (the daemon derives one).
+  // Identifiers, most significant byte first, never all zero. Default: none (the daemon gives it one, and keeps it).
   std::optional<Uuid> uuid;
   std::optional<Nguid> nguid;
   std::optional<Eui64> eui64;
@@ -234,8 +234,8 @@ struct Config {
   LogFormat log_format = LogFormat::text;
   // Absolute path, at most 107 bytes, of a UNIX socket that serves the counters as JSON. Default: none, off.
   std::optional<std::string> stats_socket;
-  // Absolute path of the directory where reservations persist through power loss, default "/var/lib/nvmf-p2p". Two
-  // daemons must not share it. Made where there is none.
+  // Absolute path of the directory of what outlives the daemon (reservations, identifiers, write protection), default
+  // "/var/lib/nvmf-p2p". Two daemons must not share it. Made where there is none.
   std::string state_dir = "/var/lib/nvmf-p2p";
   // How long SIGTERM waits for hosts and commands to finish: milliseconds, 0..600,000, default 5000.
   uint32_t shutdown_timeout_ms = 5000;

@@ -270,7 +270,8 @@ const Table<Config>& config_table() {
           key("stats_socket", &Config::stats_socket, Path{PathRole::socket},
               "UNIX socket that serves the counters as JSON over HTTP. Default: none."),
           key("state_dir", &Config::state_dir, Path{PathRole::directory},
-              "Directory where reservations persist through power loss; made where there is none."),
+              "Directory of what outlives the daemon: reservations, identifiers, write protection; made where there is "
+              "none."),
           key("shutdown_timeout_ms", &Config::shutdown_timeout_ms, Integer{0, 600'000},
               "How long SIGTERM waits for commands in flight, in milliseconds."),
           key("reactors", &Config::reactors, ObjectOf{reactors_table()}, reactors_table().doc),

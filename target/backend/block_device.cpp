@@ -76,6 +76,7 @@ BlockDevice::BlockDevice(const DeviceSpec& spec) {
   const std::string disk = std::string(sysfs::kRoot) + "/dev/block/" + number;
   info_.pci_address = sysfs::pci_address(disk);
   info_.controller = sysfs::nvme_controller(disk).value_or(std::string());
+  info_.storage = sysfs::lasting_name(disk).value_or(spec.path);
 
   geometry_ = {.lba_shift = info_.lba_shift,
                .flush_needed = info_.volatile_write_cache,
@@ -113,6 +114,7 @@ FileDevice::FileDevice(const DeviceSpec& spec) : file_(open_file(spec.path, O_RD
     refuse(spec.path, "is shorter than one block: make it as long as the namespace shall be (truncate -s 10G FILE)");
   info_.volatile_write_cache = true;
   info_.description = "file " + spec.path;
+  info_.storage = spec.path;
   choose_direct_or_buffered(spec);
   ignore_access_time(file_);
   geometry_ = {.lba_shift = info_.lba_shift, .flush_needed = true};

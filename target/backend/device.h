@@ -43,6 +43,9 @@ struct DeviceInfo {
   std::array<uint8_t, 16> uuid{};           // all zero: the device has none
   std::array<uint8_t, 16> nguid{};
   std::array<uint8_t, 8> eui64{};
+  // What tells its data from that of any device in its place: the disk's lasting name, else the path. Empty: the data
+  // is new with each opening.
+  std::string storage;
   std::string serial;  // of the SSD, where it is known
   std::string model;
   std::optional<std::string> pci_address;  // of the SSD, as sysfs spells it: "0000:3b:00.0"

@@ -53,6 +53,7 @@ NvmeDevice::NvmeDevice(const DeviceSpec& spec) {
   const std::string disk = sysfs::disk_of_generic(name).value_or(std::string());
   read_limits(disk, max_transfer_bytes(identity.controller));
   drop_untrusted_identifiers(disk);
+  info_.storage = sysfs::lasting_name(disk).value_or(spec.path);
   const std::string generic = std::string(sysfs::kRoot) + "/class/nvme-generic/" + name;
   info_.pci_address = sysfs::pci_address(generic);
   info_.controller = sysfs::nvme_controller(generic).value_or(std::string());

@@ -99,6 +99,12 @@ std::optional<std::string> disk_of_generic(const std::string& name, const std::s
   return fs::is_directory(disk, error) ? std::optional(disk.string()) : std::nullopt;
 }
 
+std::optional<std::string> lasting_name(const std::string& disk) {
+  for (const char* attribute : {"wwid", "device/wwid", "dm/uuid", "loop/backing_file"})
+    if (auto name = read_text(disk + "/" + attribute); name && !name->empty()) return name;
+  return std::nullopt;
+}
+
 // The one in brackets is at work: "[mq-deadline] none".
 std::optional<std::string> needless_scheduler(const std::string& queue) {
   const std::string schedulers = read_text(queue + "/scheduler").value_or(std::string());

@@ -20,6 +20,10 @@ std::optional<std::string> block_queue(unsigned major, unsigned minor, const std
 // The directory of the disk beside an NVMe generic device: "nvme0n1" for "ng0n1".
 std::optional<std::string> disk_of_generic(const std::string& name, const std::string& root = kRoot);
 
+// What tells a disk from any other, wherever it is plugged in and whatever its device is called: its worldwide name,
+// the UUID of a mapped device, or the file behind a loop device. Of the disk's directory; none for most partitions.
+std::optional<std::string> lasting_name(const std::string& disk);
+
 // The I/O scheduler of a request queue, where one is at work on a disk that does not rotate: it costs more than it
 // gives there.
 std::optional<std::string> needless_scheduler(const std::string& queue);

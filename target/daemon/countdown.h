@@ -15,6 +15,7 @@ class Countdown {
   Countdown(boost::asio::io_context& io, size_t count)
       : timer_(io, boost::asio::steady_timer::time_point::max()), left_(count) {}
 
+  void one_more() { ++left_; }
   void one_less() {
     if (--left_ == 0) timer_.cancel();
   }

@@ -87,12 +87,14 @@ void rethrow(const std::exception_ptr& error) {
 
 Daemon::Daemon(const config::Config& config)
     : config_(config),
-      reservations_(config_.state_dir),
+      reservations_(StateDirectory(config_.state_dir)),
+      write_protection_(StateDirectory(config_.state_dir)),
+      identifiers_(StateDirectory(config_.state_dir)),
       target_(target_options(config_)),
       data_threads_(make_data_threads<decltype(data_threads_)>(config_.reactors)),
       transport_(io_, target_, control_mailbox_, seats_of(data_threads_), group_options(config_)),
       peer_memories_(transport_.rnics(), config_.rdma.mdts_bytes),
-      storage_(io_, target_, control_mailbox_, refs_to(data_threads_), transport_, peer_memories_),
+      storage_(io_, target_, control_mailbox_, refs_to(data_threads_), transport_, peer_memories_, identifiers_),
       health_(io_, target_, storage_, [this] { transport_.turn_admin(); }),
       mailbox_(io_, control_mailbox_, [this] { transport_.turn_admin(); }),
       signals_(io_, SIGTERM, SIGINT, SIGHUP),
@@ -104,6 +106,14 @@ Daemon::Daemon(const config::Config& config)
   target_.on_earlier_deadline = [this](core::Target::Clock::time_point deadline) { await_deadline(deadline); };
   target_.reservation_store = &reservations_;
   target_.health_source = &health_;
+  target_.write_protection_store = &write_protection_;
+  target_.flush_namespace = [this](const core::Subsystem& subsystem, uint32_t nsid, auto done) {
+    const auto answered = [this, done](core::Status status) {
+      done(status);
+      transport_.turn_admin();
+    };
+    boost::asio::co_spawn(io_, storage_.flush(subsystem.nqn(), nsid, answered), rethrow);
+  };
 }
 
 Daemon::~Daemon() = default;

@@ -18,11 +18,13 @@
 #include "target/core/reactor.h"
 #include "target/core/target.h"
 #include "target/daemon/health.h"
+#include "target/daemon/identifier_files.h"
 #include "target/daemon/mdns.h"
 #include "target/daemon/peer_memory.h"
 #include "target/daemon/reservation_files.h"
 #include "target/daemon/stats_server.h"
 #include "target/daemon/storage.h"
+#include "target/daemon/write_protection_files.h"
 #include "transport/rdma/transport.h"
 
 namespace nvmf::daemon {
@@ -77,6 +79,8 @@ class Daemon {
   boost::asio::io_context io_;
   core::Mailbox control_mailbox_;
   ReservationFiles reservations_;
+  WriteProtectionFiles write_protection_;
+  IdentifierFiles identifiers_;
   core::Target target_;
   std::vector<std::unique_ptr<DataThread>> data_threads_;
   rdma::Transport transport_;

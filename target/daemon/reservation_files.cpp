@@ -1,22 +1,16 @@
 #include "target/daemon/reservation_files.h"
 
 #include <spdlog/spdlog.h>
-#include <unistd.h>
 
 #include <algorithm>
-#include <boost/uuid/name_generator_sha1.hpp>
 #include <boost/uuid/string_generator.hpp>
 #include <boost/uuid/uuid.hpp>
 #include <boost/uuid/uuid_io.hpp>
-#include <cerrno>
 #include <charconv>
-#include <filesystem>
-#include <fstream>
 #include <limits>
 #include <nlohmann/json.hpp>
 #include <sstream>
 #include <stdexcept>
-#include <system_error>
 
 namespace nvmf::daemon {
 namespace {
@@ -24,6 +18,7 @@ namespace {
 using Json = nlohmann::ordered_json;
 
 constexpr int kFormat = 1;
+constexpr char kPurpose[] = "reservation";
 
 std::string text_of(const core::HostId& host) {
   boost::uuids::uuid uuid;
@@ -60,25 +55,18 @@ Integer integer_from(const Json& value) {
   return static_cast<Integer>(wide);
 }
 
-std::string to_json(const std::string& nqn, uint32_t nsid, const core::ReservationState& state) {
+Json to_json(const core::ReservationState& state) {
   Json registrants = Json::array();
   for (const core::Registrant& one : state.registrants)
     registrants.push_back({{"hostid", text_of(one.host)}, {"key", text_of(one.key)}});
-  const Json json = {{"format", kFormat},
-                     {"nqn", nqn},
-                     {"nsid", nsid},
-                     {"ptpl", state.ptpl},
-                     {"generation", state.generation},
-                     {"rtype", state.rtype},
-                     {"holder", state.holder ? Json(text_of(*state.holder)) : Json(nullptr)},
-                     {"registrants", std::move(registrants)}};
-  return json.dump(2) + "\n";
+  return {{"ptpl", state.ptpl},
+          {"generation", state.generation},
+          {"rtype", state.rtype},
+          {"holder", state.holder ? Json(text_of(*state.holder)) : Json(nullptr)},
+          {"registrants", std::move(registrants)}};
 }
 
-core::ReservationState from_json(const std::string& text, const std::string& nqn, uint32_t nsid) {
-  const Json json = Json::parse(text);
-  if (json.at("format") != kFormat) throw std::runtime_error("another version of the daemon has written it");
-  if (json.at("nqn") != nqn || json.at("nsid") != nsid) throw std::runtime_error("it is another namespace's");
+core::ReservationState from_json(const Json& json) {
   core::ReservationState state;
   state.ptpl = json.at("ptpl").get<bool>();
   state.generation = integer_from<uint32_t>(json.at("generation"));
@@ -91,32 +79,11 @@ core::ReservationState from_json(const std::string& text, const std::string& nqn
   return state;
 }
 
-bool is_there(const std::string& path) {
-  std::error_code error;
-  const bool there = std::filesystem::exists(path, error);
-  if (error) throw std::system_error(error);
-  return there;
-}
-
-std::string contents(const std::string& path) {
-  std::ifstream file(path, std::ios::binary);
-  std::ostringstream text;
-  if (!file || !(text << file.rdbuf())) throw std::runtime_error("it cannot be read");
-  return text.str();
-}
-
-void make_directory(const std::string& directory) {
-  if (std::filesystem::create_directories(directory)) sync_directory(std::filesystem::path(directory).parent_path());
-  if (access(directory.c_str(), W_OK | X_OK) != 0)
-    throw std::system_error(errno, std::generic_category(), "cannot write to " + directory);
-}
-
 }  // namespace
 
-ReservationFiles::ReservationFiles(std::string directory, DurableHook before)
-    : directory_(std::move(directory)), before_(std::move(before)) {
+ReservationFiles::ReservationFiles(StateDirectory directory) : directory_(std::move(directory)) {
   try {
-    make_directory(directory_);
+    directory_.make();
   } catch (const std::exception& error) {
     spdlog::warn(
         "reservations cannot persist, hosts that ask for it are refused: {}; make it writable, or name another "
@@ -126,11 +93,11 @@ ReservationFiles::ReservationFiles(std::string directory, DurableHook before)
 }
 
 core::ReservationState ReservationFiles::load(const std::string& nqn, uint32_t nsid) {
-  const std::string path = path_of(nqn, nsid);
   try {
-    return is_there(path) ? from_json(contents(path), nqn, nsid) : core::ReservationState{};
+    const auto json = directory_.read(kPurpose, nqn, nsid, kFormat);
+    return json ? from_json(*json) : core::ReservationState{};
   } catch (const std::exception& error) {
-    throw std::runtime_error("its saved reservation " + path + " is broken (" + error.what() +
+    throw std::runtime_error("its saved reservation " + path_of(nqn, nsid) + " is broken (" + error.what() +
                              "): put back a good copy, or remove the file when no host relies on its reservation any "
                              "more, and start again");
   }
@@ -138,21 +105,19 @@ core::ReservationState ReservationFiles::load(const std::string& nqn, uint32_t n
 
 bool ReservationFiles::save(const std::string& nqn, uint32_t nsid, const core::ReservationState& state) {
   try {
-    replace_durably(path_of(nqn, nsid), to_json(nqn, nsid, state), before_);
+    directory_.replace(kPurpose, nqn, nsid, kFormat, to_json(state));
     return true;
   } catch (const std::exception& error) {
     spdlog::error(
         "namespace {} of {}: a change of its reservation is refused, because it could not be saved: {}; "
         "see that {} is writable and has room",
-        nsid, nqn, error.what(), directory_);
+        nsid, nqn, error.what(), directory_.path());
     return false;
   }
 }
 
-// NQNs may be longer than names of files and have any character: the name is derived, the file says whose it is.
 std::string ReservationFiles::path_of(const std::string& nqn, uint32_t nsid) const {
-  const auto uuid = boost::uuids::name_generator_sha1(boost::uuids::ns::x500dn())(nqn + "#" + std::to_string(nsid));
-  return directory_ + "/reservation-" + to_string(uuid) + ".json";
+  return directory_.file(kPurpose, nqn, nsid);
 }
 
 }  // namespace nvmf::daemon

@@ -4,15 +4,15 @@
 #include <string>
 
 #include "target/core/reservation_store.h"
-#include "target/daemon/durable_file.h"
+#include "target/daemon/state_directory.h"
 
 namespace nvmf::daemon {
 
 class ReservationFiles : public core::ReservationStore {
  public:
   // Makes the directory where there is none. One that cannot be made or written to is logged; hosts that ask for
-  // persistence are then refused. `before` is for tests.
-  explicit ReservationFiles(std::string directory, DurableHook before = {});
+  // persistence are then refused.
+  explicit ReservationFiles(StateDirectory directory);
 
   core::ReservationState load(const std::string& nqn, uint32_t nsid) override;
   bool save(const std::string& nqn, uint32_t nsid, const core::ReservationState& state) override;
@@ -21,8 +21,7 @@ class ReservationFiles : public core::ReservationStore {
   std::string path_of(const std::string& nqn, uint32_t nsid) const;
 
  private:
-  std::string directory_;
-  DurableHook before_;
+  StateDirectory directory_;
 };
 
 }  // namespace nvmf::daemon

@@ -3,11 +3,8 @@
 #include <spdlog/spdlog.h>
 
 #include <algorithm>
-#include <boost/uuid/name_generator_sha1.hpp>
-#include <boost/uuid/uuid.hpp>
 
 #include "target/core/scratch.h"
-#include "target/daemon/countdown.h"
 #include "target/daemon/on_reactors.h"
 
 namespace nvmf::daemon {
@@ -55,12 +52,10 @@ bool is_set(const Identifier& identifier) {
   return std::any_of(identifier.begin(), identifier.end(), [](uint8_t byte) { return byte != 0; });
 }
 
-// The same namespace of the same subsystem is the same to hosts after every restart.
-std::array<uint8_t, 16> derived_uuid(const std::string& nqn, uint32_t nsid) {
-  const auto uuid = boost::uuids::name_generator_sha1(boost::uuids::ns::x500dn())(nqn + "#" + std::to_string(nsid));
-  std::array<uint8_t, 16> bytes{};
-  std::copy(uuid.begin(), uuid.end(), bytes.begin());
-  return bytes;
+// Whether hosts can tell the namespace from others by what config and device say.
+bool is_identified(const config::Namespace& wanted, const backend::DeviceInfo& device) {
+  return wanted.uuid || wanted.nguid || wanted.eui64 || is_set(device.uuid) || is_set(device.nguid) ||
+         is_set(device.eui64);
 }
 
 core::CopyLimits copy_limits(const backend::DeviceInfo& device) {
@@ -68,8 +63,9 @@ core::CopyLimits copy_limits(const backend::DeviceInfo& device) {
 }
 
 // What the config says goes first, then what the device says of itself.
-core::NamespaceOptions options_of(const config::Namespace& wanted, const backend::DeviceInfo& device,
-                                  const std::string& nqn) {
+core::NamespaceOptions options_of(const ServedNamespace& served) {
+  const config::Namespace& wanted = served.wanted;
+  const backend::DeviceInfo& device = served.device->info();
   core::NamespaceOptions options;
   options.nsid = wanted.nsid;
   options.lba_shift = device.lba_shift;
@@ -77,8 +73,7 @@ core::NamespaceOptions options_of(const config::Namespace& wanted, const backend
   options.uuid = wanted.uuid.value_or(device.uuid);
   options.nguid = wanted.nguid.value_or(device.nguid);
   options.eui64 = wanted.eui64.value_or(device.eui64);
-  if (!is_set(options.uuid) && !is_set(options.nguid) && !is_set(options.eui64))
-    options.uuid = derived_uuid(nqn, wanted.nsid);
+  if (served.kept_uuid) options.uuid = *served.kept_uuid;
   options.supports_deallocate = device.supports_deallocate;
   options.supports_write_zeroes = device.supports_write_zeroes;
   options.supports_write_uncorrectable = (device.own_commands & core::kOwnWriteUncorrectable) != 0;
@@ -112,13 +107,15 @@ void add(core::IoCounters& total, const core::IoCounters& part) {
 }  // namespace
 
 Storage::Storage(boost::asio::io_context& io, core::Target& target, core::Mailbox& control,
-                 std::vector<DataThreadRef> threads, rdma::Transport& transport, PeerMemories& peer_memories)
+                 std::vector<DataThreadRef> threads, rdma::Transport& transport, PeerMemories& peer_memories,
+                 const IdentifierFiles& identifiers)
     : io_(io),
       target_(target),
       control_(control),
       threads_(std::move(threads)),
       transport_(transport),
-      peer_memories_(peer_memories) {}
+      peer_memories_(peer_memories),
+      identifiers_(identifiers) {}
 
 ServedNamespace* Storage::find(const std::string& nqn, uint32_t nsid) const {
   for (const auto& served : served_)
@@ -130,8 +127,11 @@ std::unique_ptr<ServedNamespace> Storage::stage(const std::string& nqn, const co
   auto staged = std::make_unique<ServedNamespace>();
   staged->wanted = wanted;
   staged->subsystem = nqn;
+  staged->flushes = std::make_unique<Countdown>(io_, 0);
   staged->device = backend::open_device(spec_of(wanted.backend));
   for (const std::string& note : staged->device->info().notes) spdlog::warn("{}", note);
+  if (!is_identified(wanted, staged->device->info()))
+    staged->kept_uuid = identifiers_.uuid_of(nqn, wanted.nsid, staged->device->info().storage);
   staged->p2p = choose_peer_memory(wanted, *staged->device);
   return staged;
 }
@@ -179,9 +179,11 @@ Storage::Task Storage::add(core::Subsystem& subsystem, std::unique_ptr<ServedNam
   co_await on_reactors(
       [&](size_t reactor) { served.channels[reactor] = served.device->open_channel(*threads_[reactor].engine); });
   co_await replace_views(subsystem, served, make_views(served));
+  if (served.kept_uuid)
+    identifiers_.keep(subsystem.nqn(), served.wanted.nsid, served.device->info().storage, *served.kept_uuid);
   std::string fault;
   try {
-    subsystem.add_namespace(options_of(served.wanted, served.device->info(), subsystem.nqn()));
+    subsystem.add_namespace(options_of(served));
     spdlog::info("namespace {} of {}: {}; {}", served.wanted.nsid, subsystem.nqn(), served.device->info().description,
                  served.p2p.verdict);
   } catch (const std::exception& error) {
@@ -195,6 +197,7 @@ Storage::Task Storage::add(core::Subsystem& subsystem, std::unique_ptr<ServedNam
 Storage::Task Storage::remove(core::Subsystem& subsystem, uint32_t nsid) {
   ServedNamespace& served = *find(subsystem.nqn(), nsid);
   if (subsystem.find_namespace(nsid)) subsystem.remove_namespace(nsid);
+  co_await served.flushes->reached();
   co_await replace_views(subsystem, served, {});
   // What the gates had still to tell each other, and the control thread of errors, has been delivered when this is
   // done.
@@ -209,7 +212,7 @@ Storage::Task Storage::change_policies(core::Subsystem& subsystem, const config:
   served.p2p = std::move(choice);
   set_limits(served);
   co_await replace_views(subsystem, served, make_views(served));
-  subsystem.change_namespace(options_of(served.wanted, served.device->info(), subsystem.nqn()));
+  subsystem.change_namespace(options_of(served));
   spdlog::info("namespace {} of {}: {}", wanted.nsid, subsystem.nqn(), served.p2p.verdict);
 }
 
@@ -219,10 +222,45 @@ Storage::Task Storage::follow_sizes(core::Target& target) {
     const uint64_t before = served->device->info().block_count;
     if (!subsystem || !served->device->remeasure()) continue;
     co_await replace_views(*subsystem, *served, make_views(*served));
-    subsystem->change_namespace(options_of(served->wanted, served->device->info(), subsystem->nqn()));
+    subsystem->change_namespace(options_of(*served));
     spdlog::info("namespace {} of {} has {} blocks now, {} before", served->wanted.nsid, subsystem->nqn(),
                  served->device->info().block_count, before);
   }
+}
+
+// By the first reactor: each has a channel to the whole device.
+Storage::Task Storage::flush(std::string nqn, uint32_t nsid, std::function<void(core::Status)> done) {
+  struct Flush : core::Io {
+    core::IoChannel* channel;
+    core::Mailbox* control;
+    Countdown* over;
+    core::Status status;
+    core::Message message;
+  };
+  ServedNamespace* served = find(nqn, nsid);
+  if (!served) co_return done(NVME_SC_NS_NOT_READY);
+  Countdown over(io_, 1);
+  Flush flush{};
+  flush.kind = core::IoKind::Flush;
+  flush.channel = served->channels.front().get();
+  flush.control = &control_;
+  flush.over = &over;
+  flush.done = [](core::Io& io, core::Status status) {
+    auto& flushed = static_cast<Flush&>(io);
+    flushed.status = status;
+    flushed.message.deliver = [](core::Message& message) { static_cast<Flush*>(message.context)->over->one_less(); };
+    flushed.control->send(flushed.message);
+  };
+  flush.message.context = &flush;
+  flush.message.deliver = [](core::Message& message) {
+    auto& there = *static_cast<Flush*>(message.context);
+    there.channel->submit(there);
+  };
+  served->flushes->one_more();
+  threads_.front().reactor->mailbox().send(flush.message);
+  co_await over.reached();
+  served->flushes->one_less();
+  done(flush.status);
 }
 
 void Storage::open_subsystem(const core::Subsystem& subsystem) {

@@ -6,6 +6,7 @@
 #include <boost/asio/io_context.hpp>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -14,6 +15,8 @@
 #include "target/core/device_error.h"
 #include "target/core/rate_limit.h"
 #include "target/core/target.h"
+#include "target/daemon/countdown.h"
+#include "target/daemon/identifier_files.h"
 #include "target/daemon/peer_memory.h"
 #include "transport/rdma/transport.h"
 
@@ -32,6 +35,7 @@ struct ServedNamespace {
   std::string subsystem;  // NQN
   PeerMemoryChoice p2p;
   std::unique_ptr<backend::Device> device;
+  std::optional<IdentifierFiles::Uuid> kept_uuid;  // where neither config nor device gives an identifier
   // By reactor; made and destroyed on its thread.
   std::vector<std::unique_ptr<core::IoChannel>> channels;
   // One of each per poll group, reactor by reactor for each RNIC. Views are replaced, the others stay.
@@ -42,6 +46,7 @@ struct ServedNamespace {
   std::unique_ptr<core::FusedTurns> fused_turns;
   std::unique_ptr<core::RateLimit> limit;  // null: none has been set
   core::IoCounters past;                   // of views that have been replaced
+  std::unique_ptr<Countdown> flushes;      // of Storage::flush(), under way: the channels stay until they are over
 };
 
 // A reactor as the disks see it.
@@ -55,7 +60,7 @@ class Storage {
   using Task = boost::asio::awaitable<void>;
 
   Storage(boost::asio::io_context& io, core::Target& target, core::Mailbox& control, std::vector<DataThreadRef> threads,
-          rdma::Transport& transport, PeerMemories& peer_memories);
+          rdma::Transport& transport, PeerMemories& peer_memories, const IdentifierFiles& identifiers);
 
   const std::vector<std::unique_ptr<ServedNamespace>>& namespaces() const { return served_; }
   // Null when it is not served.
@@ -73,6 +78,8 @@ class Storage {
   Task change_policies(core::Subsystem& subsystem, const config::Namespace& wanted, PeerMemoryChoice choice);
   // Tells hosts of devices that have another size by now.
   Task follow_sizes(core::Target& target);
+  // Has what has been written to a namespace put on stable media; calls `done` then, on the control thread.
+  Task flush(std::string nqn, uint32_t nsid, std::function<void(core::Status)> done);
 
   void open_subsystem(const core::Subsystem& subsystem);
   void close_subsystem(const core::Subsystem& subsystem);
@@ -98,6 +105,7 @@ class Storage {
   std::vector<DataThreadRef> threads_;
   rdma::Transport& transport_;
   PeerMemories& peer_memories_;
+  const IdentifierFiles& identifiers_;
   std::vector<std::unique_ptr<ServedNamespace>> served_;
   std::vector<std::unique_ptr<core::IoNamespaceTable>> closed_tables_;  // which queues may still hold
 };

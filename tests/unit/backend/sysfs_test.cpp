@@ -131,3 +131,19 @@ TEST_CASE("The request queue of a disk, a partition and a generic device") {
   CHECK(!sysfs::disk_of_generic("ng1n1", sysfs.root()));
   CHECK(!sysfs::disk_of_generic("null", sysfs.root()));
 }
+
+TEST_CASE("What a disk is known by, whatever its device is called") {
+  FakeSysfs sysfs;
+  sysfs.file("block/nvme0n1/wwid", "eui.0025385b01234567");
+  sysfs.file("block/sda/device/wwid", "naa.5000c500a1b2c3d4");
+  sysfs.file("block/dm-0/dm/uuid", "LVM-abcdef");
+  sysfs.file("block/loop0/loop/backing_file", "/srv/disk.img");
+  sysfs.file("block/sda/sda1/partition", "1");
+  sysfs.file("block/dm-1/dm/uuid", "");
+  CHECK(sysfs::lasting_name(sysfs.path("block/nvme0n1")) == "eui.0025385b01234567");
+  CHECK(sysfs::lasting_name(sysfs.path("block/sda")) == "naa.5000c500a1b2c3d4");
+  CHECK(sysfs::lasting_name(sysfs.path("block/dm-0")) == "LVM-abcdef");
+  CHECK(sysfs::lasting_name(sysfs.path("block/loop0")) == "/srv/disk.img");
+  CHECK(!sysfs::lasting_name(sysfs.path("block/sda/sda1")));
+  CHECK(!sysfs::lasting_name(sysfs.path("block/dm-1")));
+}

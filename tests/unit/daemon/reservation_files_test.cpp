@@ -6,33 +6,21 @@
 #include <unistd.h>
 
 #include <csignal>
-#include <cstdlib>
 #include <filesystem>
 #include <fstream>
 #include <random>
-#include <sstream>
 #include <stdexcept>
 #include <thread>
 #include <vector>
 
+#include "tests/unit/daemon/state_support.h"
+
 namespace nvmf::daemon {
 namespace {
 
+using namespace test;
+
 constexpr char kNqn[] = "nqn.2026-01.io.example:disks/1";
-constexpr int kFinished = 7;
-
-// A directory of the test's own.
-class Scratch {
- public:
-  Scratch() { REQUIRE(mkdtemp(path_.data()) != nullptr); }
-  ~Scratch() { std::filesystem::remove_all(path_); }
-  Scratch(const Scratch&) = delete;
-  Scratch& operator=(const Scratch&) = delete;
-  std::string state() const { return path_ + "/lib/state"; }
-
- private:
-  std::string path_ = "/tmp/nvmf-p2p-test-XXXXXX";
-};
 
 // Long enough for several writes.
 core::ReservationState crowded(uint32_t generation) {
@@ -43,34 +31,10 @@ core::ReservationState crowded(uint32_t generation) {
   return state;
 }
 
-// The exit status of a process that does `work`; minus the signal that ended it.
-template <typename Work>
-int in_a_process(Work work) {
-  const pid_t child = fork();
-  REQUIRE(child >= 0);
-  if (child == 0) {
-    work();
-    _exit(kFinished);
-  }
-  int status = 0;
-  REQUIRE(waitpid(child, &status, 0) == child);
-  return WIFSIGNALED(status) ? -WTERMSIG(status) : WEXITSTATUS(status);
-}
-
-void replace_in(const std::string& path, const std::string& what, const std::string& by) {
-  std::stringstream text;
-  text << std::ifstream(path).rdbuf();
-  std::string content = text.str();
-  const size_t place = content.find(what);
-  REQUIRE(place != std::string::npos);
-  content.replace(place, what.size(), by);
-  std::ofstream(path) << content;
-}
-
 TEST_CASE("nothing was saved: nothing is reserved") {
   Scratch scratch;
   CHECK(ReservationFiles(scratch.state()).load(kNqn, 1) == core::ReservationState{});
-  CHECK(std::filesystem::is_directory(scratch.state()));
+  CHECK(std::filesystem::is_directory(scratch.state().path()));
 }
 
 TEST_CASE("what was saved is loaded by the next daemon, each namespace its own") {
@@ -97,7 +61,7 @@ TEST_CASE("what was saved is loaded by the next daemon, each namespace its own")
 TEST_CASE("a file is replaced by the steps that make it durable, in their order") {
   Scratch scratch;
   std::vector<DurableStep> steps;
-  ReservationFiles files(scratch.state(), [&](DurableStep step) { steps.push_back(step); });
+  ReservationFiles files(scratch.state([&](DurableStep step) { steps.push_back(step); }));
   CHECK(files.save(kNqn, 1, {}));
   using enum DurableStep;
   CHECK((steps == std::vector{Create, Write, SyncFile, Rename, SyncDirectory}));
@@ -105,26 +69,25 @@ TEST_CASE("a file is replaced by the steps that make it durable, in their order"
 
 TEST_CASE("the daemon is killed before each step of saving: the old state is loaded until the rename, then the new") {
   Scratch scratch;
-  REQUIRE(ReservationFiles(scratch.state()).save(kNqn, 1, crowded(1)));
-  int step = 0;
-  int ended = 0;
+  core::ReservationState before;
+  SUBCASE("there was nothing") {}
+  SUBCASE("there was a state") {
+    before = crowded(1);
+    REQUIRE(ReservationFiles(scratch.state()).save(kNqn, 1, before));
+  }
   bool renamed = false;
-  do {
-    CAPTURE(step);
-    int countdown = step++;
-    const auto dies = [&countdown](DurableStep) {
-      if (countdown-- == 0) raise(SIGKILL);
-    };
-    ended = in_a_process([&] { ReservationFiles(scratch.state(), dies).save(kNqn, 1, crowded(2)); });
-    CHECK((ended == -SIGKILL || ended == kFinished));
-    const core::ReservationState loaded = ReservationFiles(scratch.state()).load(kNqn, 1);
-    const bool is_new = loaded == crowded(2);
-    CHECK((is_new || loaded == crowded(1)));
-    CHECK((is_new || !renamed));
-    renamed = is_new;
-  } while (ended != kFinished);
+  const int steps = kill_before_each_step(
+      [&](const DurableHook& dies) { ReservationFiles(scratch.state(dies)).save(kNqn, 1, crowded(2)); },
+      [&](int, bool came_through) {
+        const core::ReservationState loaded = ReservationFiles(scratch.state()).load(kNqn, 1);
+        const bool is_new = loaded == crowded(2);
+        CHECK((is_new || loaded == before));
+        CHECK((is_new || !renamed));
+        CHECK((is_new || !came_through));
+        renamed = is_new;
+      });
   CHECK(renamed);
-  CHECK(step >= 8);  // several writes among them
+  CHECK(steps >= 7);  // several writes among them
 }
 
 TEST_CASE("the daemon is killed at any moment of saving: a state that was saved, whole, is loaded") {
@@ -145,21 +108,31 @@ TEST_CASE("the daemon is killed at any moment of saving: a state that was saved,
   }
 }
 
-TEST_CASE("the disk is full in the middle of it: saving fails, and the old state is loaded") {
+TEST_CASE("a step of saving fails: so does saving, and until the rename the old state is loaded") {
   Scratch scratch;
-  REQUIRE(ReservationFiles(scratch.state()).save(kNqn, 1, crowded(1)));
-  for (int failing = 0; failing < 5; ++failing) {
-    int countdown = failing;
-    const auto fails = [&](DurableStep) {
-      if (countdown-- == 0) throw std::runtime_error("No space left on device");
-    };
-    CHECK_FALSE(ReservationFiles(scratch.state(), fails).save(kNqn, 1, crowded(2)));
-    CHECK(ReservationFiles(scratch.state()).load(kNqn, 1) == crowded(1));
-  }
+  std::vector<DurableStep> steps;
+  REQUIRE(ReservationFiles(scratch.state([&](DurableStep step) { steps.push_back(step); })).save(kNqn, 1, crowded(1)));
+  const int tried = fail_each_step(
+      [&](const DurableHook& fails) { return ReservationFiles(scratch.state(fails)).save(kNqn, 1, crowded(2)); },
+      [&](int step, bool succeeded) {
+        const bool renamed = succeeded || steps[static_cast<size_t>(step)] == DurableStep::SyncDirectory;
+        CHECK((ReservationFiles(scratch.state()).load(kNqn, 1) == crowded(renamed ? 2 : 1)));
+      });
+  CHECK(tried == static_cast<int>(steps.size()));
+}
+
+TEST_CASE("a power loss leaves half of a new file beside the old one: that is loaded, and saving goes on") {
+  Scratch scratch;
+  ReservationFiles files(scratch.state());
+  REQUIRE(files.save(kNqn, 1, crowded(1)));
+  std::ofstream(files.path_of(kNqn, 1) + ".new") << std::string(100000, '\0');
+  CHECK(ReservationFiles(scratch.state()).load(kNqn, 1) == crowded(1));
+  CHECK(files.save(kNqn, 1, crowded(2)));
+  CHECK(ReservationFiles(scratch.state()).load(kNqn, 1) == crowded(2));
 }
 
 TEST_CASE("the directory cannot be made: nothing is reserved, and nothing can be saved") {
-  ReservationFiles files("/proc/nvmf-p2p/state");
+  ReservationFiles files(StateDirectory("/proc/nvmf-p2p/state"));
   CHECK(files.load(kNqn, 1) == core::ReservationState{});
   CHECK_FALSE(files.save(kNqn, 1, crowded(1)));
 }

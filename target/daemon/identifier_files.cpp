@@ -1,0 +1,108 @@
+#include "target/daemon/identifier_files.h"
+
+#include <spdlog/spdlog.h>
+
+#include <algorithm>
+#include <boost/uuid/name_generator_sha1.hpp>
+#include <boost/uuid/random_generator.hpp>
+#include <boost/uuid/string_generator.hpp>
+#include <boost/uuid/uuid.hpp>
+#include <boost/uuid/uuid_io.hpp>
+#include <nlohmann/json.hpp>
+#include <stdexcept>
+#include <vector>
+
+namespace nvmf::daemon {
+namespace {
+
+using Json = nlohmann::ordered_json;
+using Uuid = IdentifierFiles::Uuid;
+
+constexpr int kFormat = 1;
+constexpr char kPurpose[] = "identifiers";
+
+// What hosts have been shown for one storage.
+struct Shown {
+  std::string storage;
+  Uuid uuid;
+};
+
+Uuid bytes_of(const boost::uuids::uuid& uuid) {
+  Uuid bytes;
+  std::copy(uuid.begin(), uuid.end(), bytes.begin());
+  return bytes;
+}
+
+std::string text_of(const Uuid& bytes) {
+  boost::uuids::uuid uuid;
+  std::copy(bytes.begin(), bytes.end(), uuid.begin());
+  return to_string(uuid);
+}
+
+Uuid derived(const std::string& nqn, uint32_t nsid) {
+  return bytes_of(boost::uuids::name_generator_sha1(boost::uuids::ns::x500dn())(nqn + "#" + std::to_string(nsid)));
+}
+
+Uuid random() { return bytes_of(boost::uuids::random_generator()()); }
+
+// In the order of their appearance.
+std::vector<Shown> shown(const StateDirectory& directory, const std::string& nqn, uint32_t nsid) {
+  std::vector<Shown> all;
+  const auto json = directory.read(kPurpose, nqn, nsid, kFormat);
+  if (!json) return all;
+  for (const Json& one : json->at("shown")) {
+    const auto uuid = boost::uuids::string_generator()(one.at("uuid").get<std::string>());
+    if (uuid.is_nil()) throw std::runtime_error("a UUID is all zero");
+    all.push_back({one.at("storage").get<std::string>(), bytes_of(uuid)});
+  }
+  return all;
+}
+
+const Shown* find(const std::vector<Shown>& all, const std::string& storage) {
+  const auto found = std::find_if(all.begin(), all.end(), [&](const Shown& one) { return one.storage == storage; });
+  return found != all.end() ? &*found : nullptr;
+}
+
+Json to_json(const std::vector<Shown>& all) {
+  Json list = Json::array();
+  for (const Shown& one : all) list.push_back({{"storage", one.storage}, {"uuid", text_of(one.uuid)}});
+  return {{"shown", std::move(list)}};
+}
+
+}  // namespace
+
+Uuid IdentifierFiles::uuid_of(const std::string& nqn, uint32_t nsid, const std::string& storage) const {
+  if (storage.empty()) return random();
+  try {
+    const std::vector<Shown> all = shown(directory_, nqn, nsid);
+    if (const Shown* known = find(all, storage)) return known->uuid;
+    return all.empty() ? derived(nqn, nsid) : random();
+  } catch (const std::exception& error) {
+    throw std::runtime_error("the identifiers that hosts know it by, " + path_of(nqn, nsid) + ", are broken (" +
+                             error.what() +
+                             "): put back a good copy, give it a \"uuid\" in the config, or remove the " +
+                             "file when no host relies on them any more");
+  }
+}
+
+void IdentifierFiles::keep(const std::string& nqn, uint32_t nsid, const std::string& storage, const Uuid& uuid) const {
+  if (storage.empty()) return;
+  try {
+    std::vector<Shown> all = shown(directory_, nqn, nsid);
+    if (find(all, storage) != nullptr) return;
+    all.push_back({storage, uuid});
+    directory_.make();
+    directory_.replace(kPurpose, nqn, nsid, kFormat, to_json(all));
+  } catch (const std::exception& error) {
+    spdlog::error(
+        "namespace {} of {}: its UUID {} could not be kept: {}; hosts may take other storage in its place for the "
+        "same, or this for another after a restart: see that {} is writable and has room, or give it a \"uuid\"",
+        nsid, nqn, text_of(uuid), error.what(), directory_.path());
+  }
+}
+
+std::string IdentifierFiles::path_of(const std::string& nqn, uint32_t nsid) const {
+  return directory_.file(kPurpose, nqn, nsid);
+}
+
+}  // namespace nvmf::daemon

@@ -1,0 +1,37 @@
+// The directory "state_dir": what outlives the daemon, in small JSON files, one for each namespace and purpose.
+#pragma once
+
+#include <cstdint>
+#include <nlohmann/json_fwd.hpp>
+#include <optional>
+#include <string>
+
+#include "target/daemon/durable_file.h"
+
+namespace nvmf::daemon {
+
+class StateDirectory {
+ public:
+  // Nothing is made or read yet. `before` is for tests.
+  explicit StateDirectory(std::string path, DurableHook before = {})
+      : path_(std::move(path)), before_(std::move(before)) {}
+
+  const std::string& path() const { return path_; }
+  // Makes the directory where there is none. Throws std::system_error when it cannot be made or written to.
+  void make() const;
+
+  // Of one namespace, whether it exists or not; its name begins with `purpose`.
+  std::string file(const std::string& purpose, const std::string& nqn, uint32_t nsid) const;
+  // None: there is no such file. Throws std::exception when it cannot be read, or is not this namespace's in `format`.
+  std::optional<nlohmann::ordered_json> read(const std::string& purpose, const std::string& nqn, uint32_t nsid,
+                                             int format) const;
+  // Durable once it has returned. Adds format, NQN and NSID. Throws std::system_error.
+  void replace(const std::string& purpose, const std::string& nqn, uint32_t nsid, int format,
+               const nlohmann::ordered_json& content) const;
+
+ private:
+  std::string path_;
+  DurableHook before_;
+};
+
+}  // namespace nvmf::daemon

@@ -1,0 +1,94 @@
+#include "target/daemon/write_protection_files.h"
+
+#include <spdlog/spdlog.h>
+
+#include <map>
+#include <nlohmann/json.hpp>
+#include <stdexcept>
+
+#include "target/core/subsystem.h"
+
+namespace nvmf::daemon {
+namespace {
+
+using core::WriteProtection;
+using Json = nlohmann::ordered_json;
+// Of those that are protected, by the namespace's identifiers.
+using States = std::map<std::string, WriteProtection>;
+
+constexpr int kFormat = 1;
+constexpr char kPurpose[] = "write-protection";
+constexpr char kProtected[] = "write protect";
+constexpr char kPermanent[] = "permanent write protect";
+
+template <typename Identifier>
+void append_hex(std::string& text, const Identifier& identifier) {
+  for (const uint8_t byte : identifier) text += {"0123456789abcdef"[byte >> 4], "0123456789abcdef"[byte & 0xf]};
+}
+
+std::string identity_of(const core::NamespaceOptions& ns) {
+  std::string text = "uuid.";
+  append_hex(text, ns.uuid);
+  append_hex(text += "-nguid.", ns.nguid);
+  append_hex(text += "-eui64.", ns.eui64);
+  return text;
+}
+
+WriteProtection state_from(const std::string& text) {
+  if (text == kProtected) return WriteProtection::Protected;
+  if (text == kPermanent) return WriteProtection::Permanent;
+  throw std::runtime_error("\"" + text + "\" is no state that outlasts a power cycle");
+}
+
+States read(const StateDirectory& directory, const std::string& nqn, uint32_t nsid) {
+  States states;
+  const auto json = directory.read(kPurpose, nqn, nsid, kFormat);
+  if (!json) return states;
+  for (const auto& [identity, state] : json->at("protected").items())
+    states[identity] = state_from(state.get<std::string>());
+  return states;
+}
+
+Json to_json(const States& states) {
+  Json list = Json::object();
+  for (const auto& [identity, state] : states)
+    list[identity] = state == WriteProtection::Permanent ? kPermanent : kProtected;
+  return {{"protected", std::move(list)}};
+}
+
+}  // namespace
+
+WriteProtection WriteProtectionFiles::load(const std::string& nqn, const core::NamespaceOptions& ns) {
+  try {
+    const States states = read(directory_, nqn, ns.nsid);
+    const auto found = states.find(identity_of(ns));
+    return found != states.end() ? found->second : WriteProtection::None;
+  } catch (const std::exception& error) {
+    throw std::runtime_error("its saved write protection " + path_of(nqn, ns.nsid) + " is broken (" + error.what() +
+                             "): put back a good copy, or remove the file when the namespace may be written to, and " +
+                             "start again");
+  }
+}
+
+bool WriteProtectionFiles::save(const std::string& nqn, const core::NamespaceOptions& ns, WriteProtection state) {
+  try {
+    States states = read(directory_, nqn, ns.nsid);
+    states.erase(identity_of(ns));
+    if (state != WriteProtection::None) states[identity_of(ns)] = state;
+    directory_.make();
+    directory_.replace(kPurpose, nqn, ns.nsid, kFormat, to_json(states));
+    return true;
+  } catch (const std::exception& error) {
+    spdlog::error(
+        "namespace {} of {}: a change of its write protection is refused, because it could not be saved: {}; see that "
+        "{} is writable and has room",
+        ns.nsid, nqn, error.what(), directory_.path());
+    return false;
+  }
+}
+
+std::string WriteProtectionFiles::path_of(const std::string& nqn, uint32_t nsid) const {
+  return directory_.file(kPurpose, nqn, nsid);
+}
+
+}  // namespace nvmf::daemon

@@ -1,0 +1,153 @@
+// The UUIDs that hosts were shown: the same after every death of the daemon, and never of other data.
+#include "target/daemon/identifier_files.h"
+
+#include <doctest/doctest.h>
+#include <spdlog/sinks/ostream_sink.h>
+#include <spdlog/spdlog.h>
+
+#include <filesystem>
+#include <fstream>
+#include <sstream>
+#include <stdexcept>
+
+#include "tests/unit/daemon/state_support.h"
+
+namespace nvmf::daemon {
+namespace {
+
+using namespace test;
+
+constexpr char kNqn[] = "nqn.2026-01.io.example:disks/1";
+constexpr char kFile[] = "/srv/one.img";
+constexpr char kOther[] = "/srv/other.img";
+
+// One life of the daemon: it serves the namespace from `storage`, and hosts see what is returned.
+IdentifierFiles::Uuid serve(const StateDirectory& state, const std::string& storage, uint32_t nsid = 1) {
+  const IdentifierFiles files(state);
+  const auto uuid = files.uuid_of(kNqn, nsid, storage);
+  files.keep(kNqn, nsid, storage, uuid);
+  return uuid;
+}
+
+// What spdlog is told while this lives.
+class LogCapture {
+ public:
+  LogCapture() : before_(spdlog::default_logger()) {
+    spdlog::set_default_logger(
+        std::make_shared<spdlog::logger>("test", std::make_shared<spdlog::sinks::ostream_sink_mt>(text_)));
+  }
+  ~LogCapture() { spdlog::set_default_logger(before_); }
+  LogCapture(const LogCapture&) = delete;
+  LogCapture& operator=(const LogCapture&) = delete;
+  std::string text() const { return text_.str(); }
+
+ private:
+  std::ostringstream text_;
+  std::shared_ptr<spdlog::logger> before_;
+};
+
+TEST_CASE("the first storage of a namespace: two targets of one subsystem agree on its UUID") {
+  Scratch here, there;
+  const auto uuid = serve(here.state(), kFile);
+  CHECK(uuid == serve(there.state(), "/mnt/the-same.img"));
+  CHECK(uuid != serve(here.state(), kFile, 2));
+  CHECK(uuid != IdentifierFiles(here.state()).uuid_of("nqn.2026-01.io.example:other", 1, kFile));
+  CHECK(uuid == serve(here.state(), kFile));
+}
+
+TEST_CASE("other storage is put in its place: another UUID, that stays; the old one comes back with the old storage") {
+  Scratch scratch;
+  const auto first = serve(scratch.state(), kFile);
+  const auto second = serve(scratch.state(), kOther);
+  const auto third = serve(scratch.state(), "/srv/third.img");
+  CHECK(second != first);
+  CHECK(third != first);
+  CHECK(third != second);
+  CHECK(serve(scratch.state(), kOther) == second);
+  CHECK(serve(scratch.state(), kFile) == first);
+}
+
+TEST_CASE("storage was looked at and never served: it takes no UUID from the one that is") {
+  Scratch scratch;
+  const auto refused = IdentifierFiles(scratch.state()).uuid_of(kNqn, 1, kOther);
+  CHECK(serve(scratch.state(), kFile) == refused);
+  CHECK(serve(scratch.state(), kOther) != refused);
+}
+
+TEST_CASE("memory is new with every start: so is its UUID, and nothing is kept") {
+  Scratch scratch;
+  CHECK(serve(scratch.state(), "") != serve(scratch.state(), ""));
+  CHECK_FALSE(std::filesystem::exists(scratch.state().path()));
+}
+
+TEST_CASE("the daemon is killed before each step of keeping the first UUID: it is the same after every start") {
+  Scratch scratch, undisturbed;
+  const auto expected = serve(undisturbed.state(), kFile);
+  const int steps = kill_before_each_step([&](const DurableHook& dies) { serve(scratch.state(dies), kFile); },
+                                          [&](int, bool) {
+                                            CHECK(IdentifierFiles(scratch.state()).uuid_of(kNqn, 1, kFile) == expected);
+                                            std::filesystem::remove(IdentifierFiles(scratch.state()).path_of(kNqn, 1));
+                                          });
+  CHECK(steps == 5);
+}
+
+TEST_CASE("the daemon is killed before each step of keeping another: the first is never lost, nor given to the other") {
+  Scratch scratch;
+  const auto first = serve(scratch.state(), kFile);
+  IdentifierFiles::Uuid kept{};
+  const int steps = kill_before_each_step([&](const DurableHook& dies) { serve(scratch.state(dies), kOther); },
+                                          [&](int, bool came_through) {
+                                            const IdentifierFiles files(scratch.state());
+                                            CHECK(files.uuid_of(kNqn, 1, kFile) == first);
+                                            CHECK(files.uuid_of(kNqn, 1, kOther) != first);
+                                            if (came_through) kept = files.uuid_of(kNqn, 1, kOther);
+                                          });
+  CHECK(steps >= 4);
+  CHECK(serve(scratch.state(), kOther) == kept);
+}
+
+TEST_CASE("a step of keeping fails: the log names the namespace, the directory and the remedy; the first is not lost") {
+  Scratch scratch;
+  const auto first = serve(scratch.state(), kFile);
+  LogCapture log;
+  serve(scratch.state([](DurableStep) { throw std::runtime_error("No space left on device"); }), kOther);
+  for (const std::string& part : {std::string("namespace 1 of ") + kNqn, std::string("No space left on device"),
+                                  "see that " + scratch.state().path(), std::string("give it a \"uuid\"")}) {
+    CAPTURE(part);
+    CHECK(log.text().find(part) != std::string::npos);
+  }
+  CHECK(serve(scratch.state(), kFile) == first);
+}
+
+TEST_CASE("the directory cannot be made: the namespace is served all the same, and the log tells") {
+  const StateDirectory nowhere("/proc/nvmf-p2p/state");
+  LogCapture log;
+  const auto uuid = serve(nowhere, kFile);
+  CHECK(log.text().find("could not be kept") != std::string::npos);
+  CHECK(serve(nowhere, kFile) == uuid);
+}
+
+TEST_CASE("a file is broken: it is named, with what to do, and no identifier is made up") {
+  Scratch scratch;
+  serve(scratch.state(), kFile);
+  const IdentifierFiles files(scratch.state());
+  const std::string path = files.path_of(kNqn, 1);
+  SUBCASE("empty") { std::ofstream{path}; }
+  SUBCASE("cut off") { std::filesystem::resize_file(path, std::filesystem::file_size(path) / 2); }
+  SUBCASE("no UUID") { replace_in(path, "\"uuid\": \"", "\"uuid\": \"x"); }
+  SUBCASE("a missing key") { replace_in(path, "\"storage\"", "\"stored\""); }
+  SUBCASE("another type of value") { replace_in(path, "\"/srv/one.img\"", "1"); }
+  SUBCASE("another namespace's") { replace_in(path, "\"nsid\": 1", "\"nsid\": 2"); }
+  SUBCASE("another version's") { replace_in(path, "\"format\": 1", "\"format\": 2"); }
+  std::string said;
+  try {
+    files.uuid_of(kNqn, 1, kFile);
+  } catch (const std::runtime_error& error) {
+    said = error.what();
+  }
+  CHECK(said.find(path) != std::string::npos);
+  CHECK(said.find("remove the file") != std::string::npos);
+}
+
+}  // namespace
+}  // namespace nvmf::daemon
