@@ -75,6 +75,9 @@ struct Port {
   AddressFamily family = AddressFamily::ipv4;
   // RDMA-CM port (the discovery log's TRSVCID), 1..65535, default 4420.
   uint16_t service = 4420;
+  // Differentiated Services Code Point of the packets that go to hosts, 0..63; default: what the host's connection
+  // request asks for.
+  std::optional<uint8_t> dscp;
 };
 
 // NVMe passthrough: the generic character device of a namespace, /dev/ngXnY.

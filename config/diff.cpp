@@ -90,8 +90,13 @@ void compare_fixed(const Config& running, const Config& wanted, Difference& diff
 void compare_ports(const Config& running, const Config& wanted, Difference& difference) {
   for (const Port& port : running.ports)
     if (!find_same_port(wanted, port)) difference.ports_removed.push_back(&port);
-  for (const Port& port : wanted.ports)
-    if (!find_same_port(running, port)) difference.ports_added.push_back(&port);
+  for (const Port& port : wanted.ports) {
+    const Port* before = find_same_port(running, port);
+    if (!before)
+      difference.ports_added.push_back(&port);
+    else if (before->dscp != port.dscp)
+      difference.ports_changed.push_back(&port);
+  }
 }
 
 void compare_namespaces(const Subsystem* before, const Subsystem* after, Difference& difference) {
@@ -156,6 +161,7 @@ std::vector<std::string> describe(const Difference& difference) {
     lines.push_back("remove subsystem " + subsystem->nqn);
   for (const Port* port : difference.ports_removed) lines.push_back("remove " + text_of(*port));
   for (const Port* port : difference.ports_added) lines.push_back("add " + text_of(*port));
+  for (const Port* port : difference.ports_changed) lines.push_back("change " + text_of(*port) + ": dscp");
   for (const Subsystem* subsystem : difference.subsystems_added) lines.push_back("add subsystem " + subsystem->nqn);
   for (const auto& change : difference.subsystems_changed) lines.push_back("change " + text_of(change));
   for (const auto& change : difference.namespaces_changed)

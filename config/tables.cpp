@@ -66,6 +66,8 @@ const Table<Port>& port_table() {
           required(key("id", &Port::id, Integer{1, 65535}, "Identifier of the port; subsystems refer to it.")),
           required(key("address", &Port::address, Address{}, "IPv4 or IPv6 address of an RDMA interface.")),
           key("service", &Port::service, Integer{1, 65535}, "RDMA-CM port number."),
+          key("dscp", &Port::dscp, Integer{0, 63},
+              "Differentiated Services Code Point of the packets to hosts. Default: what the host asks for."),
       },
       check_port};
   return table;

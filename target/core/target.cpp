@@ -124,6 +124,11 @@ Subsystem& Target::add_subsystem(SubsystemOptions options) {
   return *state_->subsystems.back();
 }
 
+void Target::set_dscp(uint16_t port_id, std::optional<uint8_t> dscp) {
+  for (Port& port : state_->ports)
+    if (port.id == port_id) port.dscp = dscp;
+}
+
 void Target::remove_port(uint16_t id) {
   std::erase_if(state_->ports, [id](const Port& port) { return port.id == id; });
   const auto disconnect = [id](const Subsystem& subsystem) {

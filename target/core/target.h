@@ -23,6 +23,7 @@ struct Port {
   std::string address;   // TRADDR
   uint16_t service = 0;  // TRSVCID
   bool ipv6 = false;
+  std::optional<uint8_t> dscp{};  // of packets to hosts (RFC 2474); none: what the host asks for
 };
 
 // Another discovery service, of which hosts are told.
@@ -56,6 +57,8 @@ class Target {
   void add_referral(Referral referral);
   Subsystem& add_subsystem(SubsystemOptions options);
 
+  // Of connections from now on.
+  void set_dscp(uint16_t port_id, std::optional<uint8_t> dscp);
   // Hosts that are connected through it are disconnected.
   void remove_port(uint16_t id);
   // Its hosts are disconnected, and no host finds it from now on. It is destroyed with its last controller.

@@ -43,6 +43,12 @@ core::Port port_of(uint16_t id, const Wanted& wanted) {
   return port;
 }
 
+core::Port port_of(const config::Port& wanted) {
+  core::Port port = port_of(wanted.id, wanted);
+  port.dscp = wanted.dscp;
+  return port;
+}
+
 core::SubsystemOptions options_of(const config::Subsystem& wanted) {
   core::SubsystemOptions options;
   options.nqn = wanted.nqn;
@@ -202,7 +208,8 @@ Daemon::Task Daemon::apply(const config::Difference& difference, StagedNamespace
   for (const auto& change : difference.namespaces_removed) co_await remove(change);
   for (const config::Subsystem* gone : difference.subsystems_removed) remove_subsystem(*gone);
   for (const config::Port* gone : difference.ports_removed) remove_port(*gone);
-  for (const config::Port* wanted : difference.ports_added) target_.add_port(port_of(wanted->id, *wanted));
+  for (const config::Port* wanted : difference.ports_added) target_.add_port(port_of(*wanted));
+  for (const config::Port* wanted : difference.ports_changed) target_.set_dscp(wanted->id, wanted->dscp);
   for (const config::Subsystem* wanted : difference.subsystems_added) add_subsystem(*wanted);
   for (const auto& change : difference.subsystems_changed) change_subsystem(*change.after);
   for (const auto& change : difference.namespaces_changed)
@@ -212,7 +219,7 @@ Daemon::Task Daemon::apply(const config::Difference& difference, StagedNamespace
   for (auto& one : staged.added)
     co_await storage_.add(*target_.find_subsystem(one.subsystem->nqn), std::move(one.space));
   // Last: hosts that come find everything.
-  for (const config::Port* wanted : difference.ports_added) listen(port_of(wanted->id, *wanted), Attempt::First);
+  for (const config::Port* wanted : difference.ports_added) listen(port_of(*wanted), Attempt::First);
   transport_.turn_admin();
 }
 

@@ -79,7 +79,7 @@ void Connection::create_queue_pair() {
   queue_pair_.qp = id_->qp;
 }
 
-void Connection::accept() {
+void Connection::accept(std::optional<uint8_t> traffic_class) {
   group_.adopt(queue_pair_);
   const nvme::RdmaCmAccept answer{.recfmt = 0, .crqsize = queue_.depth, .reserved4 = {}};
   rdma_conn_param parameters{};
@@ -88,8 +88,7 @@ void Connection::accept() {
   parameters.initiator_depth = queue_pair_.read_depth;
   parameters.flow_control = 1;
   parameters.rnr_retry_count = 7;  // without bound
-  if (rdma_accept(id_.get(), &parameters) != 0)
-    throw verbs::VerbsError(errno, "cannot accept the connection of " + peer_);
+  verbs::accept(id_.get(), parameters, traffic_class);
   queue_.path_mtu = verbs::path_mtu_bytes(queue_pair_.qp);
 }
 

@@ -4,6 +4,7 @@
 
 #include <boost/asio/steady_timer.hpp>
 #include <functional>
+#include <optional>
 #include <string>
 
 #include "target/core/queue.h"
@@ -31,8 +32,9 @@ class Connection final : public core::QueueLink {
     using std::runtime_error::runtime_error;
   };
 
-  // Accepts the host's request; the first capsule may come at once. Throws VerbsError.
-  void accept();
+  // Accepts the host's request; the first capsule may come at once. `traffic_class`: of the packets to the host; none:
+  // what the host asks for. Throws VerbsError.
+  void accept(std::optional<uint8_t> traffic_class);
   // Closes it when no Connect command has been completed by then (limits::kConnectTimeoutMs).
   void expect_connect_command();
 

@@ -178,11 +178,18 @@ void Transport::on_connect_request(const rdma_cm_event& event) {
   Connection& accepted = *connection;
   connections_.emplace(&accepted.queue_pair(), std::move(connection));
   try {
-    accepted.accept();
+    accepted.accept(traffic_class_of(accepted.port_id()));
     accepted.expect_connect_command();
   } catch (const std::exception& error) {
     accepted.lost(error.what());
   }
+}
+
+// DSCP without the congestion bits: those are the RNIC's.
+std::optional<uint8_t> Transport::traffic_class_of(uint16_t port_id) const {
+  for (const core::Port& port : target_.ports())
+    if (port.id == port_id && port.dscp) return static_cast<uint8_t>(*port.dscp << 2);
+  return std::nullopt;
 }
 
 void Transport::reject(rdma_cm_id* id, RdmaCmStatus status, const std::string& why) {

@@ -54,6 +54,7 @@ class Transport final : private QueuePairOwner {
   void wait_for_cm_event();
   void on_cm_event(const rdma_cm_event& event);
   void on_connect_request(const rdma_cm_event& event);
+  std::optional<uint8_t> traffic_class_of(uint16_t port_id) const;
   void reject(rdma_cm_id* id, nvme::RdmaCmStatus status, const std::string& why);
   void on_closing(Connection& connection, const std::string& reason);
   void on_device_event(Rnic& rnic, const ibv_async_event& event);

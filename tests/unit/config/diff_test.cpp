@@ -70,6 +70,7 @@ TEST_CASE("each kind of change has its line") {
        "\"allow_any_host\": true, \"ports\": [2]",
        {"change subsystem nqn.2026-01.io.example:a: ports"}},
       {"192.0.2.2", "192.0.2.3", {"remove port 2 (192.0.2.2, service 4420)", "add port 2 (192.0.2.3, service 4420)"}},
+      {"\"192.0.2.2\"", "\"192.0.2.2\", \"dscp\": 26", {"change port 2 (192.0.2.2, service 4420): dscp"}},
       {"example:b",
        "example:c",
        {"remove namespace 1 of nqn.2026-01.io.example:b", "remove subsystem nqn.2026-01.io.example:b",

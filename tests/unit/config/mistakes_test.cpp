@@ -132,6 +132,8 @@ const std::vector<Broken> kMistakesInPorts = {
      "interface of this machine, such as 10.0.0.1 or fd00::1"},
     {with_port("{\"id\": 1, \"address\": ^10}"),
      "$.ports[0].address: a number where an IP address is expected; write a string like \"10.0.0.1\""},
+    {with_port("{\"id\": 1, \"address\": \"10.0.0.1\", \"dscp\": ^64}"),
+     "$.ports[0].dscp: 64 is out of range; write an integer from 0 to 63"},
     {with_port("{\"id\": 1, \"address\": \"10.0.0.1\", \"service\": ^\"4420\"}"),
      "$.ports[0].service: a string where an integer is expected; write an integer from 1 to 65535"},
     {with_port("{\"id\": 1, \"address\": \"10.0.0.1\"},\n    {\"id\": ^1, \"address\": \"10.0.0.2\"}"),

@@ -50,7 +50,7 @@ constexpr std::string_view kFull = R"(// Everything said.
       ] }
   ],
   "ports": [
-    { "id": 65535, "address": "fd00:0:0::1", "service": 65535 },
+    { "id": 65535, "address": "fd00:0:0::1", "service": 65535, "dscp": 63 },
     { "id": 9, "address": "10.0.0.1" }
   ]
 })";
@@ -75,6 +75,8 @@ TEST_CASE("every key is read") {
   CHECK(config.ports[0].address == "fd00::1");
   CHECK((config.ports[0].family == AddressFamily::ipv6));
   CHECK(config.ports[0].service == 65535);
+  CHECK(config.ports[0].dscp == 63);
+  CHECK_FALSE(config.ports[1].dscp.has_value());
   CHECK((config.ports[1].family == AddressFamily::ipv4));
 }
 
