@@ -61,6 +61,12 @@ bool same_discovery(const Discovery& a, const Discovery& b) {
                     });
 }
 
+auto values(const Limits& limits) {
+  return std::tie(limits.max_controllers, limits.max_controllers_per_host, limits.max_io_queues,
+                  limits.max_io_queues_per_host, limits.max_new_controllers_per_s,
+                  limits.max_new_controllers_per_s_per_host);
+}
+
 void compare_fixed(const Config& running, const Config& wanted, Difference& difference) {
   const auto fixed = [&](bool same, const char* key) {
     if (!same) difference.needs_restart.push_back(std::string("\"") + key + "\" takes effect with a restart only");
@@ -150,6 +156,7 @@ Difference diff(const Config& running, const Config& wanted) {
   compare_fixed(running, wanted, difference);
   compare_ports(running, wanted, difference);
   compare_subsystems(running, wanted, difference);
+  difference.limits_changed = values(running.limits) != values(wanted.limits);
   difference.log_level_changed = running.log_level != wanted.log_level;
   return difference;
 }
@@ -167,6 +174,7 @@ std::vector<std::string> describe(const Difference& difference) {
   for (const auto& change : difference.namespaces_changed)
     lines.push_back((change.same_device ? "change " : "replace ") + text_of(change));
   for (const auto& change : difference.namespaces_added) lines.push_back("add " + text_of(change));
+  if (difference.limits_changed) lines.push_back("change limits");
   if (difference.log_level_changed) lines.push_back("change log_level");
   return lines;
 }

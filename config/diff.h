@@ -35,6 +35,7 @@ struct Difference {
   std::vector<NamespaceChange> namespaces_removed;
   std::vector<NamespaceChange> namespaces_added;
   std::vector<NamespaceChange> namespaces_changed;
+  bool limits_changed = false;
   bool log_level_changed = false;
 };
 

@@ -49,12 +49,21 @@ class Controller {
   bool ready() const { return properties_.ready(); }
   const Properties& properties() const { return properties_; }
   void write_cc(uint32_t cc);
+  // Its admin queue's connection ends.
+  bool is_closing() const;
+  // Nothing has come from its host for so long that a host that lives would have sent Keep Alive (keep_alive.h).
+  bool is_silent(KeepAlive::Clock::time_point now) const;
   // Fatal: CSTS.CFS, and every queue is disconnected for `reason`.
   void fail(const std::string& reason);
 
   // I/O queue identifiers run from 1 to this: Number of Queues.
   uint16_t granted_io_queues() const { return granted_io_queues_; }
-  void grant_io_queues(uint16_t count) { granted_io_queues_ = count; }
+  void grant_io_queues(uint16_t count) {
+    granted_io_queues_ = count;
+    asked_for_io_queues_ = true;
+  }
+  // What counts against limits: what it was granted, once its host has asked for a number.
+  uint32_t claimed_io_queues() const { return asked_for_io_queues_ ? granted_io_queues_ : io_queue_count(); }
   unsigned io_queue_count() const;
   bool has_io_queue(uint16_t qid) const;
   void add_io_queue(Queue& queue);
@@ -108,6 +117,7 @@ class Controller {
   Queue& admin_queue_;
   std::vector<Queue*> io_queues_;  // by QID - 1, null where there is none; room for all that can be granted
   uint16_t granted_io_queues_;
+  bool asked_for_io_queues_ = false;
   AsyncEvents events_;
   ErrorLog errors_;
   FeatureValues features_;

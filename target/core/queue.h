@@ -31,6 +31,8 @@ class QueueLink {
   // never from inside this call. Responses given to respond() before leave first: Disconnect's is one.
   // `reason` names the rule, for the log.
   virtual void disconnect(const std::string& reason) = 0;
+  // The end has begun, by disconnect() or from the other side.
+  virtual bool is_closing() const = 0;
   // What I/O commands of `subsystem` may reach from this queue's reactor and RNIC. Lives as long as the connection.
   virtual const IoNamespaceTable* io_namespaces(const Subsystem& subsystem) = 0;
   virtual uint16_t port_id() const = 0;

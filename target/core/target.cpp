@@ -74,6 +74,7 @@ struct Target::State {
       : options(target_options), discovery(target, discovery_options(target_options.discovery_nqn), true) {}
 
   TargetOptions options;
+  TargetLimits limits;
   std::vector<Port> ports;
   std::vector<Referral> referrals;
   std::vector<std::unique_ptr<Subsystem>> subsystems;
@@ -91,6 +92,8 @@ Target::Target(const TargetOptions& options) {
 Target::~Target() = default;
 
 const TargetOptions& Target::options() const { return state_->options; }
+void Target::set_limits(const TargetLimits& limits) { state_->limits = limits; }
+const TargetLimits& Target::limits() const { return state_->limits; }
 const std::vector<Port>& Target::ports() const { return state_->ports; }
 const std::vector<Referral>& Target::referrals() const { return state_->referrals; }
 const std::vector<std::unique_ptr<Subsystem>>& Target::subsystems() const { return state_->subsystems; }
@@ -157,6 +160,13 @@ Subsystem* Target::find_subsystem(const std::string& nqn) {
     if (subsystem->nqn() == nqn) return subsystem.get();
   }
   return nullptr;
+}
+
+bool Target::has_controller(uint16_t cntlid, uint16_t port_id) const {
+  return std::any_of(state_->subsystems.begin(), state_->subsystems.end(), [&](const auto& subsystem) {
+    const Controller* controller = subsystem->find_controller(cntlid);
+    return controller != nullptr && controller->port_id() == port_id;
+  });
 }
 
 void Target::queue_closed(Queue& queue) {

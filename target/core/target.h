@@ -12,6 +12,7 @@
 
 #include "target/core/queue.h"
 #include "target/core/subsystem.h"
+#include "target/core/target_limits.h"
 
 namespace nvmf::core {
 
@@ -51,6 +52,9 @@ class Target {
   Target& operator=(const Target&) = delete;
 
   const TargetOptions& options() const;
+  // What there is already stays.
+  void set_limits(const TargetLimits& limits);
+  const TargetLimits& limits() const;
 
   // Throws std::invalid_argument with a message for the operator.
   void add_port(Port port);
@@ -68,6 +72,8 @@ class Target {
   const std::vector<Referral>& referrals() const;
   // The discovery subsystem included, by both its names; null when there is none.
   Subsystem* find_subsystem(const std::string& nqn);
+  // Whether a subsystem has a controller of that identifier on that port.
+  bool has_controller(uint16_t cntlid, uint16_t port_id) const;
   // NVM subsystems.
   const std::vector<std::unique_ptr<Subsystem>>& subsystems() const;
 

@@ -64,6 +64,14 @@ core::SubsystemOptions options_of(const config::Subsystem& wanted) {
   return options;
 }
 
+core::TargetLimits limits_of(const config::Limits& wanted) {
+  constexpr uint32_t kNone = core::TargetLimits::kNone;
+  return {.max_controllers = wanted.max_controllers.value_or(kNone),
+          .max_controllers_per_host = wanted.max_controllers_per_host.value_or(kNone),
+          .max_io_queues = wanted.max_io_queues.value_or(kNone),
+          .max_io_queues_per_host = wanted.max_io_queues_per_host.value_or(kNone)};
+}
+
 core::Referral referral_of(const config::Referral& wanted) {
   return {.port = port_of(wanted.port_id, wanted), .nqn = nvme::kDiscoveryNqn};
 }
@@ -102,6 +110,7 @@ Daemon::Task Daemon::serve() {
   config::Difference difference = config::diff(nothing, config_);
   StagedNamespaces staged;
   for (const config::Referral& wanted : config_.discovery.referrals) target_.add_referral(referral_of(wanted));
+  set_limits(config_.limits);
   difference.namespaces_added.clear();
   stage_missing(config_, staged);
   co_await apply(difference, std::move(staged));
@@ -142,6 +151,7 @@ Daemon::Task Daemon::reload_once() {
   for (const std::string& line : lines) spdlog::info("reload: {}", line);
   co_await apply(difference, std::move(*staged));
   co_await storage_.follow_sizes(target_);
+  set_limits(result.config->limits);
   set_log_level(result.config->log_level);
   const bool other_ports = !difference.ports_added.empty() || !difference.ports_removed.empty();
   config_ = std::move(*result.config);
@@ -227,6 +237,12 @@ void Daemon::announce() {
   if (!config_.discovery.mdns) return;
   mdns_.emplace(io_, mdns_services(target_.ports(), config_.discovery.nqn.value_or(nvme::kDiscoveryNqn),
                                    boost::asio::ip::host_name()));
+}
+
+void Daemon::set_limits(const config::Limits& wanted) {
+  target_.set_limits(limits_of(wanted));
+  transport_.set_rate(
+      {.per_s = wanted.max_new_controllers_per_s, .per_s_of_address = wanted.max_new_controllers_per_s_per_host});
 }
 
 void Daemon::remove_subsystem(const config::Subsystem& gone) {

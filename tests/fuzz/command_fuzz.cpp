@@ -85,6 +85,7 @@ class Connection : public core::QueueLink {
   }
 
   void disconnect(const std::string&) override {}
+  bool is_closing() const override { return false; }
   const core::IoNamespaceTable* io_namespaces(const core::Subsystem&) override { return &table_; }
   uint16_t port_id() const override { return 1; }
   const std::string& peer() const override { return peer_; }

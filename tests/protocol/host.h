@@ -129,6 +129,7 @@ class Wire : public core::QueueLink {
   core::Queue queue;
 
   void disconnect(const std::string& reason) override;
+  bool is_closing() const override { return disconnected(); }
   const core::IoNamespaceTable* io_namespaces(const core::Subsystem& subsystem) override;
   uint16_t port_id() const override { return port_id_; }
   const std::string& peer() const override { return peer_; }

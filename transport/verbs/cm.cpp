@@ -80,16 +80,20 @@ DeviceList::DeviceList() {
   if (devices_) count_ = static_cast<size_t>(count);
 }
 
-std::string to_string(const sockaddr* address) {
+std::string host_of(const sockaddr* address) {
   char text[INET6_ADDRSTRLEN] = "?";
-  if (address->sa_family == AF_INET6) {
-    const auto* ipv6 = reinterpret_cast<const sockaddr_in6*>(address);
-    inet_ntop(AF_INET6, &ipv6->sin6_addr, text, sizeof text);
-    return "[" + std::string(text) + "]:" + std::to_string(ntohs(ipv6->sin6_port));
-  }
-  const auto* ipv4 = reinterpret_cast<const sockaddr_in*>(address);
-  inet_ntop(AF_INET, &ipv4->sin_addr, text, sizeof text);
-  return std::string(text) + ":" + std::to_string(ntohs(ipv4->sin_port));
+  if (address->sa_family == AF_INET6)
+    inet_ntop(AF_INET6, &reinterpret_cast<const sockaddr_in6*>(address)->sin6_addr, text, sizeof text);
+  else
+    inet_ntop(AF_INET, &reinterpret_cast<const sockaddr_in*>(address)->sin_addr, text, sizeof text);
+  return text;
+}
+
+std::string to_string(const sockaddr* address) {
+  const std::string host = host_of(address);
+  if (address->sa_family == AF_INET6)
+    return "[" + host + "]:" + std::to_string(ntohs(reinterpret_cast<const sockaddr_in6*>(address)->sin6_port));
+  return host + ":" + std::to_string(ntohs(reinterpret_cast<const sockaddr_in*>(address)->sin_port));
 }
 
 }  // namespace nvmf::verbs

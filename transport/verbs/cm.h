@@ -43,6 +43,8 @@ class DeviceList {
   size_t count_ = 0;
 };
 
+// "192.0.2.7" or "2001:db8::1".
+std::string host_of(const sockaddr* address);
 // "192.0.2.7:4420" or "[2001:db8::1]:4420".
 std::string to_string(const sockaddr* address);
 

@@ -1,10 +1,11 @@
 // A host that breaks the rules: connects to a target over RDMA, sends what no driver would, and checks the answers.
-//   hostile_host handshake|commands|fused|stall ADDRESS NQN
+//   hostile_host handshake|commands|fused|stall|storm|use-up|return ADDRESS NQN
 //   hostile_host garbage ADDRESS NQN SEED COUNT
 // Exit status: 0 every answer was the expected one, 1 some was not, 2 wrong usage.
 #include <cstdlib>
 #include <exception>
 #include <iostream>
+#include <map>
 #include <string>
 
 #include "tests/lab/programs/hostile.h"
@@ -13,11 +14,17 @@ namespace {
 
 constexpr int kExitUsage = 2;
 
+using Attack = unsigned (*)(const nvmf::lab::Where&);
+
+const std::map<std::string, Attack> kAttacks = {
+    {"handshake", nvmf::lab::attack_handshake}, {"commands", nvmf::lab::attack_commands},
+    {"fused", nvmf::lab::attack_with_fused},    {"stall", nvmf::lab::attack_by_stalling},
+    {"storm", nvmf::lab::attack_by_storm},      {"use-up", nvmf::lab::attack_by_using_up},
+    {"return", nvmf::lab::attack_by_returning},
+};
+
 unsigned attack(const std::string& how, const nvmf::lab::Where& where, char** more) {
-  if (how == "handshake") return nvmf::lab::attack_handshake(where);
-  if (how == "commands") return nvmf::lab::attack_commands(where);
-  if (how == "fused") return nvmf::lab::attack_with_fused(where);
-  if (how == "stall") return nvmf::lab::attack_by_stalling(where);
+  if (const auto found = kAttacks.find(how); found != kAttacks.end()) return found->second(where);
   return nvmf::lab::attack_garbage(where, std::stoull(more[0]), static_cast<unsigned>(std::stoul(more[1])));
 }
 
@@ -25,9 +32,10 @@ unsigned attack(const std::string& how, const nvmf::lab::Where& where, char** mo
 
 int main(int argc, char** argv) {
   const std::string how = argc > 1 ? argv[1] : "";
-  const bool known = how == "handshake" || how == "commands" || how == "fused" || how == "stall" || how == "garbage";
-  if (!known || argc != (how == "garbage" ? 6 : 4)) {
-    std::cerr << "usage: hostile_host handshake|commands|fused|stall|garbage ADDRESS NQN [SEED COUNT]\n";
+  const bool garbage = how == "garbage";
+  if ((!garbage && !kAttacks.contains(how)) || argc != (garbage ? 6 : 4)) {
+    std::cerr << "usage: hostile_host handshake|commands|fused|stall|storm|use-up|return ADDRESS NQN\n"
+                 "       hostile_host garbage ADDRESS NQN SEED COUNT\n";
     return kExitUsage;
   }
   try {

@@ -75,6 +75,7 @@ TEST_CASE("each kind of change has its line") {
        "example:c",
        {"remove namespace 1 of nqn.2026-01.io.example:b", "remove subsystem nqn.2026-01.io.example:b",
         "add subsystem nqn.2026-01.io.example:c", "add namespace 1 of nqn.2026-01.io.example:c"}},
+      {"\"ports\": [", "\"limits\": { \"max_controllers\": 9 }, \"ports\": [", {"change limits"}},
       {"\"ports\": [", "\"log_level\": \"debug\", \"ports\": [", {"change log_level"}},
   };
   for (const auto& row : rows) {
