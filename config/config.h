@@ -70,6 +70,23 @@ struct Rdma {
   uint32_t dram_pool_mib = 64;
 };
 
+// What all hosts together, and each of them, may have.
+struct Limits {
+  Position position;
+  // Controllers of all subsystems at a time, 1..1,000,000; default: no limit but the subsystems' own and the RNICs'.
+  std::optional<uint32_t> max_controllers;
+  // The same of one host NQN.
+  std::optional<uint32_t> max_controllers_per_host;
+  // I/O queues of all controllers at a time, 1..1,000,000; default: no limit but Rdma::max_io_queues and the RNICs'.
+  std::optional<uint32_t> max_io_queues;
+  // The same of one host NQN.
+  std::optional<uint32_t> max_io_queues_per_host;
+  // New controllers (connections of admin queues) per second, 0..1,000,000, default 500; 0: no limit.
+  uint32_t max_new_controllers_per_s = 500;
+  // The same from one host address, default 100.
+  uint32_t max_new_controllers_per_s_per_host = 100;
+};
+
 // An address that hosts connect to. No two ports have the same id, or the same address and service.
 struct Port {
   Position position;
@@ -81,6 +98,9 @@ struct Port {
   AddressFamily family = AddressFamily::ipv4;
   // RDMA-CM port (the discovery log's TRSVCID), 1..65535, default 4420.
   uint16_t service = 4420;
+  // Differentiated Services Code Point of the packets that go to hosts, 0..63; default: what the host's connection
+  // request asks for.
+  std::optional<uint8_t> dscp;
 };
 
 // NVMe passthrough: the generic character device of a namespace, /dev/ngXnY.
@@ -241,6 +261,7 @@ struct Config {
   uint32_t shutdown_timeout_ms = 5000;
   Reactors reactors;
   Rdma rdma;
+  Limits limits;
   Discovery discovery;
   std::vector<Port> ports;
   std::vector<Subsystem> subsystems;

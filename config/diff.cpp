@@ -64,6 +64,12 @@ bool same_discovery(const Discovery& a, const Discovery& b) {
                     });
 }
 
+auto values(const Limits& limits) {
+  return std::tie(limits.max_controllers, limits.max_controllers_per_host, limits.max_io_queues,
+                  limits.max_io_queues_per_host, limits.max_new_controllers_per_s,
+                  limits.max_new_controllers_per_s_per_host);
+}
+
 void compare_fixed(const Config& running, const Config& wanted, Difference& difference) {
   const auto fixed = [&](bool same, const char* key) {
     if (!same) difference.needs_restart.push_back(std::string("\"") + key + "\" takes effect with a restart only");
@@ -94,8 +100,13 @@ void compare_fixed(const Config& running, const Config& wanted, Difference& diff
 void compare_ports(const Config& running, const Config& wanted, Difference& difference) {
   for (const Port& port : running.ports)
     if (!find_same_port(wanted, port)) difference.ports_removed.push_back(&port);
-  for (const Port& port : wanted.ports)
-    if (!find_same_port(running, port)) difference.ports_added.push_back(&port);
+  for (const Port& port : wanted.ports) {
+    const Port* before = find_same_port(running, port);
+    if (!before)
+      difference.ports_added.push_back(&port);
+    else if (before->dscp != port.dscp)
+      difference.ports_changed.push_back(&port);
+  }
 }
 
 void compare_namespaces(const Subsystem* before, const Subsystem* after, Difference& difference) {
@@ -149,6 +160,7 @@ Difference diff(const Config& running, const Config& wanted) {
   compare_fixed(running, wanted, difference);
   compare_ports(running, wanted, difference);
   compare_subsystems(running, wanted, difference);
+  difference.limits_changed = values(running.limits) != values(wanted.limits);
   difference.log_level_changed = running.log_level != wanted.log_level;
   return difference;
 }
@@ -160,11 +172,13 @@ std::vector<std::string> describe(const Difference& difference) {
     lines.push_back("remove subsystem " + subsystem->nqn);
   for (const Port* port : difference.ports_removed) lines.push_back("remove " + text_of(*port));
   for (const Port* port : difference.ports_added) lines.push_back("add " + text_of(*port));
+  for (const Port* port : difference.ports_changed) lines.push_back("change " + text_of(*port) + ": dscp");
   for (const Subsystem* subsystem : difference.subsystems_added) lines.push_back("add subsystem " + subsystem->nqn);
   for (const auto& change : difference.subsystems_changed) lines.push_back("change " + text_of(change));
   for (const auto& change : difference.namespaces_changed)
     lines.push_back((change.same_device ? "change " : "replace ") + text_of(change));
   for (const auto& change : difference.namespaces_added) lines.push_back("add " + text_of(change));
+  if (difference.limits_changed) lines.push_back("change limits");
   if (difference.log_level_changed) lines.push_back("change log_level");
   return lines;
 }

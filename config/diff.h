@@ -27,6 +27,7 @@ struct Difference {
 
   std::vector<const Port*> ports_removed;
   std::vector<const Port*> ports_added;
+  std::vector<const Port*> ports_changed;  // of the new config: another DSCP
   std::vector<const Subsystem*> subsystems_removed;
   std::vector<const Subsystem*> subsystems_added;
   std::vector<SubsystemChange> subsystems_changed;  // allowed hosts, ports, limits
@@ -34,6 +35,7 @@ struct Difference {
   std::vector<NamespaceChange> namespaces_removed;
   std::vector<NamespaceChange> namespaces_added;
   std::vector<NamespaceChange> namespaces_changed;
+  bool limits_changed = false;
   bool log_level_changed = false;
 };
 

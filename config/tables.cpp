@@ -96,6 +96,28 @@ const Table<Rdma>& rdma_table() {
   return table;
 }
 
+const Table<Limits>& limits_table() {
+  static const Table<Limits> table = {
+      "limits",
+      "What all hosts together, and each of them, may have.",
+      {
+          key("max_controllers", &Limits::max_controllers, Integer{1, 1'000'000},
+              "Controllers of all subsystems at a time. Default: no limit of its own."),
+          key("max_controllers_per_host", &Limits::max_controllers_per_host, Integer{1, 1'000'000},
+              "Controllers of one host at a time, in all subsystems. Default: no limit of its own."),
+          key("max_io_queues", &Limits::max_io_queues, Integer{1, 1'000'000},
+              "I/O queues of all controllers at a time: later controllers get fewer. Default: no limit of its own."),
+          key("max_io_queues_per_host", &Limits::max_io_queues_per_host, Integer{1, 1'000'000},
+              "I/O queues of one host at a time, in all subsystems. Default: no limit of its own."),
+          key("max_new_controllers_per_s", &Limits::max_new_controllers_per_s, Integer{0, 1'000'000},
+              "New controllers per second, of all hosts; those over it are refused and may try again. 0: no limit."),
+          key("max_new_controllers_per_s_per_host", &Limits::max_new_controllers_per_s_per_host, Integer{0, 1'000'000},
+              "The same from one host address. 0: no limit."),
+      },
+      nullptr};
+  return table;
+}
+
 const Table<Port>& port_table() {
   static const Table<Port> table = {
       "a port",
@@ -104,6 +126,8 @@ const Table<Port>& port_table() {
           required(key("id", &Port::id, Integer{1, kMostPortId}, "Identifier of the port; subsystems refer to it.")),
           required(key("address", &Port::address, Address{}, "IPv4 or IPv6 address of an RDMA interface.")),
           key("service", &Port::service, Integer{1, kMostService}, "RDMA-CM port number."),
+          key("dscp", &Port::dscp, Integer{0, 63},
+              "Differentiated Services Code Point of the packets to hosts. Default: what the host asks for."),
       },
       check_port};
   return table;
@@ -276,6 +300,7 @@ const Table<Config>& config_table() {
               "How long SIGTERM waits for commands in flight, in milliseconds."),
           key("reactors", &Config::reactors, ObjectOf{reactors_table()}, reactors_table().doc),
           key("rdma", &Config::rdma, ObjectOf{rdma_table()}, rdma_table().doc),
+          key("limits", &Config::limits, ObjectOf{limits_table()}, limits_table().doc),
           key("discovery", &Config::discovery, ObjectOf{discovery_table()}, discovery_table().doc),
           required(key("ports", &Config::ports, ListOf<ObjectOf<Port>>{{port_table()}, {0, kMostPorts}},
                        "Addresses to listen on.")),

@@ -80,7 +80,7 @@ class ConnectAttempt {
     }
     controller_ = subsystem_->create_controller(host_, queue_, connect_command(request_).kato_ms);
     if (controller_ == nullptr) {
-      reason_ = "subsystem " + subsystem_->nqn() + " has all the controllers that it, or this host on it, may have";
+      reason_ = subsystem_->reached_limit(host_);
       return command_specific(NVME_SC_CONNECT_CTRL_BUSY);
     }
     return kSuccess;
@@ -103,6 +103,10 @@ class ConnectAttempt {
     }
     if (!controller_->ready()) return refuse_sequence("the controller is not enabled");
     if (controller_->has_io_queue(queue_.qid)) return refuse_sequence("the controller has this queue already");
+    if (controller_->io_queue_count() >= io_queues_for(*queue_.target, *controller_)) {
+      reason_ = "the target, or this host, has all the I/O queues that \"limits\" allow";
+      return command_specific(NVME_SC_CONNECT_CTRL_BUSY);
+    }
     queue_.namespaces = queue_.link->io_namespaces(*subsystem_);
     controller_->add_io_queue(queue_);
     queue_.target->queue_connected(queue_);

@@ -74,6 +74,16 @@ void Controller::fail(const std::string& reason) {
   for_each_queue([&](Queue& queue) { queue.link->disconnect(reason); });
 }
 
+bool Controller::is_closing() const { return admin_queue_.link->is_closing(); }
+
+bool Controller::is_silent(KeepAlive::Clock::time_point now) const {
+  const auto saw_command = [](const Queue* queue) {
+    return queue != nullptr && queue->saw_command.load(std::memory_order_relaxed);
+  };
+  return keep_alive_.is_overdue(now) && !saw_command(&admin_queue_) &&
+         std::none_of(io_queues_.begin(), io_queues_.end(), saw_command);
+}
+
 unsigned Controller::io_queue_count() const {
   return static_cast<unsigned>(
       std::count_if(io_queues_.begin(), io_queues_.end(), [](const Queue* queue) { return queue != nullptr; }));
@@ -224,6 +234,7 @@ void Controller::reset() {
   reservation_notifications_ = {};
   persistent_event_context_.reset();
   granted_io_queues_ = static_cast<uint16_t>(io_queues_.size());
+  asked_for_io_queues_ = false;
 }
 
 // The host may connect queues of the same identifiers again while the connections of these are still closing.

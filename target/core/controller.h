@@ -54,12 +54,21 @@ class Controller {
   const Properties& properties() const { return properties_; }
   void write_cc(uint32_t cc);
   void write_csts(uint32_t csts) { properties_.write_csts(csts); }
+  // Its admin queue's connection ends.
+  bool is_closing() const;
+  // Nothing has come from its host for so long that a host that lives would have sent Keep Alive (keep_alive.h).
+  bool is_silent(KeepAlive::Clock::time_point now) const;
   // Fatal: CSTS.CFS, and every queue is disconnected for `reason`.
   void fail(const std::string& reason);
 
   // I/O queue identifiers run from 1 to this: Number of Queues.
   uint16_t granted_io_queues() const { return granted_io_queues_; }
-  void grant_io_queues(uint16_t count) { granted_io_queues_ = count; }
+  void grant_io_queues(uint16_t count) {
+    granted_io_queues_ = count;
+    asked_for_io_queues_ = true;
+  }
+  // What counts against limits: what it was granted, once its host has asked for a number.
+  uint32_t claimed_io_queues() const { return asked_for_io_queues_ ? granted_io_queues_ : io_queue_count(); }
   unsigned io_queue_count() const;
   bool has_io_queue(uint16_t qid) const { return find_io_queue(qid) != nullptr; }
   // Null when there is none.
@@ -130,6 +139,7 @@ class Controller {
   std::vector<Queue*> io_queues_;  // by QID - 1, null where there is none; room for all that can be granted
   uint16_t granted_io_queues_;
   uint32_t aborts_ = 0;
+  bool asked_for_io_queues_ = false;
   AsyncEvents events_;
   ErrorLog errors_;
   uint8_t reported_warnings_ = 0;  // Critical Warning bits whose events have been reported since they appeared

@@ -36,4 +36,10 @@ void KeepAlive::restart(Clock::time_point now) {
   deadline_ = now + std::chrono::milliseconds(uint64_t{timer_ms()} + limits::kKeepAliveGranularityMs);
 }
 
+bool KeepAlive::is_overdue(Clock::time_point now) const {
+  if (timeout_ms_ == 0 || !deadline_) return false;
+  const std::chrono::milliseconds last_quarter(timeout_ms_ / 4 + limits::kKeepAliveGranularityMs);
+  return now >= *deadline_ - last_quarter;
+}
+
 }  // namespace nvmf::core

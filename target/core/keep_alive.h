@@ -25,6 +25,9 @@ class KeepAlive {
   void restart(Clock::time_point now);
   // It has expired: it does not run again.
   void stop() { deadline_.reset(); }
+  // Three quarters of the time that the host asked for have passed since the timer was started: hosts send Keep Alive
+  // every half of it. Never when the host asked for no timer.
+  bool is_overdue(Clock::time_point now) const;
   // None while the timer is off.
   std::optional<Clock::time_point> deadline() const { return deadline_; }
 

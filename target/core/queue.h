@@ -34,6 +34,8 @@ class QueueLink {
   // never from inside this call. Responses given to respond() before leave first: Disconnect's is one.
   // `reason` names the rule, for the log.
   virtual void disconnect(const std::string& reason) = 0;
+  // The end has begun, by disconnect() or from the other side.
+  virtual bool is_closing() const = 0;
   // An I/O queue's command with this identifier is aborted, unless its disk has it (abort.h); `done` hears, now or
   // later, whether it was. Its response leaves first. Also while the connection ends.
   virtual void abort(uint16_t cid, std::function<void(bool aborted)> done) = 0;

@@ -2,11 +2,13 @@
 
 #include <algorithm>
 #include <stdexcept>
+#include <string_view>
 
 #include "target/core/controller.h"
 #include "target/core/limits.h"
 #include "target/core/queue.h"
 #include "target/core/target.h"
+#include "target/core/target_limits.h"
 
 namespace nvmf::core {
 namespace {
@@ -41,6 +43,9 @@ std::string find_conflict(const NamespaceOptions& a, const NamespaceOptions& b) 
   if (is_same(a.eui64, b.eui64)) return "another namespace has its EUI-64";
   return {};
 }
+
+// Without the port: "192.0.2.7:41512" is 192.0.2.7.
+std::string_view address_of(std::string_view peer) { return peer.substr(0, peer.rfind(':')); }
 
 }  // namespace
 
@@ -217,7 +222,7 @@ Controller* Subsystem::find_controller(uint16_t cntlid) const {
 }
 
 Controller* Subsystem::create_controller(HostIdentity host, Queue& admin_queue, uint32_t kato_ms) {
-  if (!may_add_controller(host)) return nullptr;
+  if (!make_room(host, *admin_queue.link)) return nullptr;
   auto controller = std::make_unique<Controller>(*this, next_cntlid(), std::move(host), admin_queue, kato_ms);
   const auto place = std::find_if(controllers_.begin(), controllers_.end(),
                                   [&](const auto& other) { return other->cntlid() > controller->cntlid(); });
@@ -227,12 +232,37 @@ Controller* Subsystem::create_controller(HostIdentity host, Queue& admin_queue, 
   return controllers_.insert(place, std::move(controller))->get();
 }
 
-bool Subsystem::may_add_controller(const HostIdentity& host) const {
+bool Subsystem::make_room(const HostIdentity& host, const QueueLink& link) {
+  const auto now = KeepAlive::Clock::now();
+  for (const auto& old : controllers_) {
+    if (reached_limit(host).empty()) return true;
+    if (old->is_closing() || !(old->host() == host) || old->port_id() != link.port_id()) continue;
+    if (address_of(old->peer()) != address_of(link.peer()) || !old->is_silent(now)) continue;
+    target_.event(Target::Severity::Warning, old->description() +
+                                                 ": silent, and the host connects anew while a limit is reached; "
+                                                 "disconnected to make room");
+    old->fail("the host has connected anew");
+  }
+  return reached_limit(host).empty();
+}
+
+std::string Subsystem::reached_limit(const HostIdentity& host) const {
   const size_t cntlids = size_t{options_.cntlid_max} - options_.cntlid_min + 1;
-  if (controllers_.size() >= std::min<size_t>(options_.max_controllers, cntlids)) return false;
-  const auto of_host = std::count_if(controllers_.begin(), controllers_.end(),
-                                     [&](const auto& controller) { return controller->host().nqn == host.nqn; });
-  return of_host < options_.max_controllers_per_host;
+  if (controllers_.size() >= cntlids) return "subsystem " + nqn() + " has no controller identifier left";
+  size_t all = 0;
+  size_t of_host = 0;
+  for (const auto& controller : controllers_) {
+    if (controller->is_closing()) continue;
+    ++all;
+    if (controller->host().nqn == host.nqn) ++of_host;
+  }
+  const auto rule = [this](const char* key, uint16_t limit) {
+    return "subsystem " + nqn() + " has all it may have: its \"" + key + "\" is " + std::to_string(limit);
+  };
+  if (all >= options_.max_controllers) return rule("max_controllers", options_.max_controllers);
+  if (of_host >= options_.max_controllers_per_host)
+    return rule("max_controllers_per_host", options_.max_controllers_per_host);
+  return is_discovery_ ? std::string() : core::reached_limit(target_, host.nqn);
 }
 
 void Subsystem::remove_controller(const Controller& controller) {

@@ -18,6 +18,7 @@
 namespace nvmf::core {
 
 class Controller;
+class QueueLink;
 class Target;
 struct HostIdentity;
 struct Queue;
@@ -132,9 +133,14 @@ class Subsystem {
   const std::vector<std::unique_ptr<Controller>>& controllers() const { return controllers_; }
   // Null when there is none.
   Controller* find_controller(uint16_t cntlid) const;
-  // A new controller with a CNTLID that has not been used for as long as possible; null when there are
-  // max_controllers, the host has its share of them, or no CNTLID is free. Sets admin_queue.controller.
+  // A new controller with a CNTLID that has not been used for as long as possible; null when a limit is reached. Sets
+  // admin_queue.controller. Before a limit keeps a host out, a controller of it that is evidently dead goes: one of the
+  // same host (NQN and identifier), from the same address, on the same port, which is silent (Controller::is_silent()).
+  // So hosts may have several on purpose, as long as they keep them alive.
   Controller* create_controller(HostIdentity host, Queue& admin_queue, uint32_t kato_ms);
+  // The limit, in words, that keeps this host from one more controller; empty: none does. Controllers whose connection
+  // is closing count for identifiers only.
+  std::string reached_limit(const HostIdentity& host) const;
   void remove_controller(const Controller& controller);
 
  private:
@@ -147,7 +153,7 @@ class Subsystem {
   // What the namespace's own options deny a controller's host.
   void apply_denials(Controller& controller, const NamespaceOptions& options) const;
   void members_changed(uint32_t ana_group);
-  bool may_add_controller(const HostIdentity& host) const;
+  bool make_room(const HostIdentity& host, const QueueLink& link);
   uint16_t next_cntlid();
 
   Target& target_;

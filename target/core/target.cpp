@@ -75,6 +75,7 @@ struct Target::State {
       : options(target_options), discovery(target, discovery_options(target_options.discovery_nqn), true) {}
 
   TargetOptions options;
+  TargetLimits limits;
   std::vector<Port> ports;
   std::vector<Referral> referrals;
   std::vector<std::unique_ptr<Subsystem>> subsystems;
@@ -93,6 +94,8 @@ Target::Target(const TargetOptions& options) {
 Target::~Target() = default;
 
 const TargetOptions& Target::options() const { return state_->options; }
+void Target::set_limits(const TargetLimits& limits) { state_->limits = limits; }
+const TargetLimits& Target::limits() const { return state_->limits; }
 const std::vector<Port>& Target::ports() const { return state_->ports; }
 const std::vector<Referral>& Target::referrals() const { return state_->referrals; }
 const std::vector<std::unique_ptr<Subsystem>>& Target::subsystems() const { return state_->subsystems; }
@@ -124,6 +127,11 @@ Subsystem& Target::add_subsystem(SubsystemOptions options) {
   state_->subsystems.push_back(std::make_unique<Subsystem>(*this, std::move(options), false));
   discovery_changed();
   return *state_->subsystems.back();
+}
+
+void Target::set_dscp(uint16_t port_id, std::optional<uint8_t> dscp) {
+  for (Port& port : state_->ports)
+    if (port.id == port_id) port.dscp = dscp;
 }
 
 void Target::remove_port(uint16_t id) {
@@ -159,6 +167,13 @@ Subsystem* Target::find_subsystem(const std::string& nqn) {
 const std::vector<Queue*>& Target::io_queues() const { return state_->io_queues; }
 
 void Target::queue_connected(Queue& queue) { state_->io_queues.push_back(&queue); }
+
+bool Target::has_controller(uint16_t cntlid, uint16_t port_id) const {
+  return std::any_of(state_->subsystems.begin(), state_->subsystems.end(), [&](const auto& subsystem) {
+    const Controller* controller = subsystem->find_controller(cntlid);
+    return controller != nullptr && controller->port_id() == port_id;
+  });
+}
 
 void Target::queue_closed(Queue& queue) {
   std::erase(state_->io_queues, &queue);

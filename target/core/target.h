@@ -12,6 +12,7 @@
 
 #include "target/core/queue.h"
 #include "target/core/subsystem.h"
+#include "target/core/target_limits.h"
 
 namespace nvmf::core {
 
@@ -24,6 +25,7 @@ struct Port {
   std::string address;   // TRADDR
   uint16_t service = 0;  // TRSVCID
   bool ipv6 = false;
+  std::optional<uint8_t> dscp{};  // of packets to hosts (RFC 2474); none: what the host asks for
 };
 
 // Another discovery service, of which hosts are told.
@@ -51,12 +53,17 @@ class Target {
   Target& operator=(const Target&) = delete;
 
   const TargetOptions& options() const;
+  // What there is already stays.
+  void set_limits(const TargetLimits& limits);
+  const TargetLimits& limits() const;
 
   // Throws std::invalid_argument with a message for the operator.
   void add_port(Port port);
   void add_referral(Referral referral);
   Subsystem& add_subsystem(SubsystemOptions options);
 
+  // Of connections from now on.
+  void set_dscp(uint16_t port_id, std::optional<uint8_t> dscp);
   // Hosts that are connected through it are disconnected.
   void remove_port(uint16_t id);
   // Its hosts are disconnected, and no host finds it from now on. It is destroyed with its last controller.
@@ -66,6 +73,8 @@ class Target {
   const std::vector<Referral>& referrals() const;
   // The discovery subsystem included, by both its names; null when there is none.
   Subsystem* find_subsystem(const std::string& nqn);
+  // Whether a subsystem has a controller of that identifier on that port.
+  bool has_controller(uint16_t cntlid, uint16_t port_id) const;
   // NVM subsystems.
   const std::vector<std::unique_ptr<Subsystem>>& subsystems() const;
 

@@ -65,6 +65,8 @@ class Daemon {
   void change_subsystem(const config::Subsystem& wanted);
   void remove_port(const config::Port& gone);
 
+  void set_limits(const config::Limits& wanted);
+
   enum class Attempt : uint8_t { First, Later };
   void listen(const core::Port& port, Attempt attempt);
   // Tells the service manager, when it wants to know, that this thread and every reactor answer.

@@ -44,6 +44,12 @@ core::Port port_of(uint16_t id, const Wanted& wanted) {
   return port;
 }
 
+core::Port port_of(const config::Port& wanted) {
+  core::Port port = port_of(wanted.id, wanted);
+  port.dscp = wanted.dscp;
+  return port;
+}
+
 core::SubsystemOptions options_of(const config::Subsystem& wanted) {
   core::SubsystemOptions options;
   options.nqn = wanted.nqn;
@@ -58,6 +64,14 @@ core::SubsystemOptions options_of(const config::Subsystem& wanted) {
   options.cntlid_max = wanted.cntlid_max;
   options.subsystem_reset = wanted.subsystem_reset;
   return options;
+}
+
+core::TargetLimits limits_of(const config::Limits& wanted) {
+  constexpr uint32_t kNone = core::TargetLimits::kNone;
+  return {.max_controllers = wanted.max_controllers.value_or(kNone),
+          .max_controllers_per_host = wanted.max_controllers_per_host.value_or(kNone),
+          .max_io_queues = wanted.max_io_queues.value_or(kNone),
+          .max_io_queues_per_host = wanted.max_io_queues_per_host.value_or(kNone)};
 }
 
 core::Referral referral_of(const config::Referral& wanted) {
@@ -99,6 +113,7 @@ Daemon::Task Daemon::serve() {
   config::Difference difference = config::diff(nothing, config_);
   StagedNamespaces staged;
   for (const config::Referral& wanted : config_.discovery.referrals) target_.add_referral(referral_of(wanted));
+  set_limits(config_.limits);
   difference.namespaces_added.clear();
   stage_missing(config_, staged);
   co_await apply(difference, std::move(staged));
@@ -142,6 +157,7 @@ Daemon::Task Daemon::reload_once() {
   for (const std::string& line : lines) spdlog::info("reload: {}", line);
   co_await apply(difference, std::move(*staged));
   co_await storage_.follow_sizes(target_);
+  set_limits(result.config->limits);
   set_log_level(result.config->log_level);
   const bool other_ports = !difference.ports_added.empty() || !difference.ports_removed.empty();
   config_ = std::move(*result.config);
@@ -208,7 +224,8 @@ Daemon::Task Daemon::apply(const config::Difference& difference, StagedNamespace
   for (const auto& change : difference.namespaces_removed) co_await remove(change);
   for (const config::Subsystem* gone : difference.subsystems_removed) remove_subsystem(*gone);
   for (const config::Port* gone : difference.ports_removed) remove_port(*gone);
-  for (const config::Port* wanted : difference.ports_added) target_.add_port(port_of(wanted->id, *wanted));
+  for (const config::Port* wanted : difference.ports_added) target_.add_port(port_of(*wanted));
+  for (const config::Port* wanted : difference.ports_changed) target_.set_dscp(wanted->id, wanted->dscp);
   for (const config::Subsystem* wanted : difference.subsystems_added) add_subsystem(*wanted);
   for (const auto& change : difference.subsystems_changed) change_subsystem(*change.after);
   for (const auto& change : difference.namespaces_changed)
@@ -219,7 +236,7 @@ Daemon::Task Daemon::apply(const config::Difference& difference, StagedNamespace
     co_await storage_.add(*target_.find_subsystem(one.subsystem->nqn), std::move(one.space));
   health_.refresh();
   // Last: hosts that come find everything.
-  for (const config::Port* wanted : difference.ports_added) listen(port_of(wanted->id, *wanted), Attempt::First);
+  for (const config::Port* wanted : difference.ports_added) listen(port_of(*wanted), Attempt::First);
   transport_.turn_admin();
 }
 
@@ -232,6 +249,12 @@ void Daemon::announce() {
 std::string Daemon::status() const {
   return fmt::format("serving {} namespaces of {} subsystems on {} ports", storage_.namespaces().size(),
                      target_.subsystems().size(), target_.ports().size());
+}
+
+void Daemon::set_limits(const config::Limits& wanted) {
+  target_.set_limits(limits_of(wanted));
+  transport_.set_rate(
+      {.per_s = wanted.max_new_controllers_per_s, .per_s_of_address = wanted.max_new_controllers_per_s_per_host});
 }
 
 void Daemon::remove_subsystem(const config::Subsystem& gone) {

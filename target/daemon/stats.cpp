@@ -73,6 +73,7 @@ json stats(core::Target& target, const rdma::Transport& transport, const Storage
   json namespaces = json::array();
   for (const auto& served : storage.namespaces()) namespaces.push_back(of_namespace(*served));
   return {{"connections", transport.connections()},
+          {"refused_by_rate", transport.refused_by_rate()},
           {"subsystems", std::move(subsystems)},
           {"namespaces", std::move(namespaces)}};
 }

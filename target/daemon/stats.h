@@ -9,7 +9,8 @@
 
 namespace nvmf::daemon {
 
-// {"connections": n, "subsystems": [{"nqn", "controllers": n, "ana": [{"group", "port", "state"}]}],
+// {"connections": n, "refused_by_rate": n, "subsystems": [{"nqn", "controllers": n, "ana": [{"group", "port",
+// "state"}]}],
 //  "namespaces": [{"subsystem", "nsid", "device", "p2p": {"mode", "provider", "verdict"},
 //    "reads"|"writes": {"cmb"|"dram"|"in_capsule": {"commands", "bytes"}},
 //    "fallbacks": {reason: {"commands", "bytes"}}, "other_commands", "errors", "waits"}]}

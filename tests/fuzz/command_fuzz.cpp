@@ -99,6 +99,7 @@ class Connection : public core::QueueLink {
       if (command->answers == 0 && command->ns && command->ns->nsid == nsid) core::abort_executed(*command);
     done();
   }
+  bool is_closing() const override { return false; }
   const core::IoNamespaceTable* io_namespaces(const core::Subsystem&) override { return &table_; }
   uint16_t port_id() const override { return 1; }
   const std::string& peer() const override { return peer_; }

@@ -142,6 +142,7 @@ class Wire : public core::QueueLink {
   void disconnect(const std::string& reason) override;
   void abort(uint16_t cid, std::function<void(bool aborted)> done) override;
   void abort_all(uint32_t nsid, std::function<void()> done) override;
+  bool is_closing() const override { return disconnected(); }
   const core::IoNamespaceTable* io_namespaces(const core::Subsystem& subsystem) override;
   uint16_t port_id() const override { return port_id_; }
   const std::string& peer() const override { return peer_; }

@@ -18,13 +18,14 @@ uint32_t send_entries(const Handshake& handshake, const ibv_device_attr& device)
 
 }  // namespace
 
-Connection::Connection(boost::asio::io_context& io, verbs::CmId id, Rnic& rnic, const Handshake& handshake,
+Connection::Connection(boost::asio::io_context& io, verbs::CmId& id, Rnic& rnic, const Handshake& handshake,
                        core::Target& target, core::Mailbox& control, uint16_t port_id, Closing on_closing)
     : id_(std::move(id)),
       rnic_(rnic),
       group_(handshake.qid == 0 ? rnic.admin_group() : rnic.least_loaded_group()),
       port_id_(port_id),
       peer_(verbs::to_string(rdma_get_peer_addr(id_.get()))),
+      address_(verbs::host_of(rdma_get_peer_addr(id_.get()))),
       on_closing_(std::move(on_closing)),
       timer_(io) {
   queue_.target = &target;
@@ -41,12 +42,10 @@ Connection::Connection(boost::asio::io_context& io, verbs::CmId id, Rnic& rnic, 
   queue_pair_.read_depth = handshake.read_depth;
   queue_pair_.remote_invalidate = (rnic.device().device_cap_flags & IBV_DEVICE_MEM_MGT_EXTENSIONS) != 0;
 
-  if (!group_.reserve(queue_.depth, queue_pair_.send_entries))
-    throw NoRoom(rnic.name() + " has no room for one more queue of " + std::to_string(queue_.depth) + " entries");
   try {
-    create_queue_pair();
+    make_room();
   } catch (...) {
-    group_.unreserve(queue_.depth, queue_pair_.send_entries);
+    id = std::move(id_);
     throw;
   }
 }
@@ -55,6 +54,19 @@ Connection::~Connection() {
   if (!abandoned_) rdma_disconnect(id_.get());
   rdma_destroy_qp(id_.get());
   group_.unreserve(queue_.depth, queue_pair_.send_entries);
+}
+
+void Connection::make_room() {
+  const bool is_io = queue_.qid != 0;
+  if ((is_io && !rnic_.has_room_beside_admin_queues()) || !group_.reserve(queue_.depth, queue_pair_.send_entries))
+    throw NoRoom(rnic_.name() + " has no room for one more " + (is_io ? "I/O" : "admin") + " queue of " +
+                 std::to_string(queue_.depth) + " entries");
+  try {
+    create_queue_pair();
+  } catch (...) {
+    group_.unreserve(queue_.depth, queue_pair_.send_entries);
+    throw;
+  }
 }
 
 void Connection::create_queue_pair() {
@@ -79,7 +91,7 @@ void Connection::create_queue_pair() {
   queue_pair_.qp = id_->qp;
 }
 
-void Connection::accept() {
+void Connection::accept(std::optional<uint8_t> traffic_class) {
   group_.adopt(queue_pair_);
   const nvme::RdmaCmAccept answer{.recfmt = 0, .crqsize = queue_.depth, .reserved4 = {}};
   rdma_conn_param parameters{};
@@ -88,8 +100,7 @@ void Connection::accept() {
   parameters.initiator_depth = queue_pair_.read_depth;
   parameters.flow_control = 1;
   parameters.rnr_retry_count = 7;  // without bound
-  if (rdma_accept(id_.get(), &parameters) != 0)
-    throw verbs::VerbsError(errno, "cannot accept the connection of " + peer_);
+  verbs::accept(id_.get(), parameters, traffic_class);
   queue_.path_mtu = verbs::path_mtu_bytes(queue_pair_.qp);
 }
 

@@ -4,6 +4,7 @@
 
 #include <boost/asio/steady_timer.hpp>
 #include <functional>
+#include <optional>
 #include <string>
 #include <utility>
 
@@ -20,8 +21,8 @@ class Connection final : public core::QueueLink {
   // What ends a connection, said once.
   using Closing = std::function<void(Connection&, const std::string& reason)>;
 
-  // Reserves room in a poll group and makes the queue pair. Throws NoRoom, VerbsError.
-  Connection(boost::asio::io_context& io, verbs::CmId id, Rnic& rnic, const Handshake& handshake, core::Target& target,
+  // Reserves room in a poll group and makes the queue pair. Takes `id` unless it throws: NoRoom, VerbsError.
+  Connection(boost::asio::io_context& io, verbs::CmId& id, Rnic& rnic, const Handshake& handshake, core::Target& target,
              core::Mailbox& control, uint16_t port_id, Closing on_closing);
   ~Connection() override;
   Connection(const Connection&) = delete;
@@ -32,8 +33,9 @@ class Connection final : public core::QueueLink {
     using std::runtime_error::runtime_error;
   };
 
-  // Accepts the host's request; the first capsule may come at once. Throws VerbsError.
-  void accept();
+  // Accepts the host's request; the first capsule may come at once. `traffic_class`: of the packets to the host; none:
+  // what the host asks for. Throws VerbsError.
+  void accept(std::optional<uint8_t> traffic_class);
   // Closes it when no Connect command has been completed by then (limits::kConnectTimeoutMs).
   void expect_connect_command();
 
@@ -48,18 +50,23 @@ class Connection final : public core::QueueLink {
   void abort_all(uint32_t nsid, std::function<void()> done) override {
     group_.abort_all(queue_pair_, nsid, std::move(done));
   }
+  bool is_closing() const override { return closing_; }
   const core::IoNamespaceTable* io_namespaces(const core::Subsystem& subsystem) override {
     return group_.namespaces(subsystem);
   }
   uint16_t port_id() const override { return port_id_; }
   const std::string& peer() const override { return peer_; }
 
+  // The host's, without its port.
+  const std::string& address() const { return address_; }
   core::Queue& queue() { return queue_; }
+  const core::Queue& queue() const { return queue_; }
   QueuePair& queue_pair() { return queue_pair_; }
   PollGroup& group() { return group_; }
   const Rnic& rnic() const { return rnic_; }
 
  private:
+  void make_room();
   void create_queue_pair();
   void abandon();
 
@@ -68,6 +75,7 @@ class Connection final : public core::QueueLink {
   PollGroup& group_;
   uint16_t port_id_;
   std::string peer_;
+  std::string address_;
   Closing on_closing_;
   core::Queue queue_;
   QueuePair queue_pair_;

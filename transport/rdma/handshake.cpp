@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <cstring>
 
+#include "target/nvme/fabrics.h"
+
 namespace nvmf::rdma {
 namespace {
 
@@ -44,6 +46,8 @@ Handshake negotiate(std::span<const std::byte> private_data, uint8_t remote_read
 
   Handshake accepted;
   accepted.qid = request.qid;
+  const bool names_controller = request.cntlid != 0 && request.cntlid != nvme::kCntlidDynamic;
+  if (request.qid != 0 && names_controller) accepted.cntlid = request.cntlid;
   accepted.depth = static_cast<uint16_t>(request.hsqsize_z + 1);
   accepted.read_depth = std::min(remote_read_depth, limits.max_read_depth);
   return accepted;

@@ -3,6 +3,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <string>
 
@@ -21,8 +22,9 @@ struct Handshake {
   nvme::RdmaCmStatus status = nvme::RdmaCmStatus::Ok;
   std::string fault;  // why not Ok, for the log
   uint16_t qid = 0;
-  uint16_t depth = 0;      // entries of the submission queue
-  uint8_t read_depth = 0;  // RDMA READs that may be outstanding, at least 1
+  std::optional<uint16_t> cntlid;  // of an I/O queue whose host names its controller: older hosts do not
+  uint16_t depth = 0;              // entries of the submission queue
+  uint8_t read_depth = 0;          // RDMA READs that may be outstanding, at least 1
 };
 
 // `remote_read_depth`: the RDMA READs that the host's side answers at a time (its IRD).

@@ -9,11 +9,15 @@
 namespace nvmf::rdma {
 namespace {
 
+// Queue pairs that I/O queues leave to admin queues; of a device that has few, a quarter.
+constexpr uint32_t kMaxAdminQueues = 512;
+
 PollGroupOptions admin_options(const PollGroupOptions& io) {
   PollGroupOptions options = io;
   options.in_capsule_bytes = 0;  // admin capsules are 64 bytes
   options.dram_pool_bytes = std::max<uint64_t>(4u << 20, 4 * uint64_t{io.max_transfer_bytes});
   options.initial_slots = 4 * core::limits::kAdminQueueDepth;
+  options.max_queue_pairs = kMaxAdminQueues;
   options.wake_on_responses = true;
   return options;
 }
@@ -42,6 +46,13 @@ Rnic::Rnic(boost::asio::io_context& io, ibv_context* context, core::Mailbox& con
 PollGroup& Rnic::least_loaded_group() {
   return **std::min_element(io_groups_.begin(), io_groups_.end(),
                             [](const auto& a, const auto& b) { return a->queue_pairs() < b->queue_pairs(); });
+}
+
+bool Rnic::has_room_beside_admin_queues() const {
+  uint32_t io_queues = 0;
+  for (const auto& group : io_groups_) io_queues += group->queue_pairs();
+  const auto all = static_cast<uint32_t>(std::max(device_.max_qp, 0));
+  return io_queues < all - std::min(kMaxAdminQueues, all / 4);
 }
 
 void Rnic::watch_events(std::function<void(const ibv_async_event&)> handler) {

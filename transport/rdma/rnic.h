@@ -35,6 +35,9 @@ class Rnic {
   const std::vector<std::unique_ptr<PollGroup>>& io_groups() const { return io_groups_; }
   // The group of the reactor with the fewest queues on this device.
   PollGroup& least_loaded_group();
+  // Whether one more I/O queue leaves the device's queue pairs that admin queues may need. All else that they need is
+  // their own group's.
+  bool has_room_beside_admin_queues() const;
 
   void turn_admin() { admin_poller_->turn(); }
 

@@ -49,6 +49,11 @@ verbs::CmChannel channel_of(const verbs::DeviceList& devices) {
   return verbs::create_cm_channel();
 }
 
+void send_rejection(rdma_cm_id* id, RdmaCmStatus status) {
+  const nvme::RdmaCmReject answer{.recfmt = 0, .sts = static_cast<uint16_t>(status)};
+  rdma_reject(id, &answer, sizeof answer);
+}
+
 std::string name_of_device(ibv_context* context) {
   return context ? ibv_get_device_name(context->device) : "an unknown device";
 }
@@ -151,6 +156,7 @@ void Transport::on_connect_request(const rdma_cm_event& event) {
   rdma_cm_id* const raw = id.get();
   raw->context = nullptr;
   const auto refuse = [&](RdmaCmStatus status, const std::string& why) { reject(raw, status, why); };
+  const std::string address = verbs::host_of(rdma_get_peer_addr(raw));
 
   Rnic* rnic = find(raw->verbs);
   if (!rnic || stopping_)
@@ -164,32 +170,65 @@ void Transport::on_connect_request(const rdma_cm_event& event) {
   const auto listener = std::find_if(listeners_.begin(), listeners_.end(),
                                      [&](const Listener& l) { return l.id.get() == event.listen_id; });
   if (listener == listeners_.end()) return refuse(RdmaCmStatus::NoResources, "the port was closed");
+  if (handshake.cntlid && !target_.has_controller(*handshake.cntlid, listener->port_id))
+    return refuse(RdmaCmStatus::InvalidCntlid,
+                  "there is no controller " + std::to_string(*handshake.cntlid) + " on this port");
+  if (!may_come_now(handshake, address)) return send_rejection(raw, RdmaCmStatus::NoResources);
 
   std::unique_ptr<Connection> connection;
   try {
     connection = std::make_unique<Connection>(
-        io_, std::move(id), *rnic, handshake, target_, control_, listener->port_id,
+        io_, id, *rnic, handshake, target_, control_, listener->port_id,
         [this](Connection& closing, const std::string& reason) { on_closing(closing, reason); });
   } catch (const std::exception& error) {
-    target_.on_event(Severity::Warning, std::string("queue refused: ") + error.what());
-    return;  // the id went with the failed connection, which the host sees as a rejection
+    return refuse(RdmaCmStatus::NoResources, error.what());
   }
   raw->context = connection.get();
   Connection& accepted = *connection;
   connections_.emplace(&accepted.queue_pair(), std::move(connection));
   try {
-    accepted.accept();
+    accepted.accept(traffic_class_of(accepted.port_id()));
     accepted.expect_connect_command();
   } catch (const std::exception& error) {
     accepted.lost(error.what());
   }
 }
 
+// I/O queues of a host whose admin queue is here come with it.
+bool Transport::may_come_now(const Handshake& handshake, const std::string& address) {
+  if (handshake.qid != 0 && has_admin_queue_of(address)) return true;
+  const auto now = ConnectRate::Clock::now();
+  const ConnectRate::Verdict verdict = rate_.admit(address, now);
+  if (verdict == ConnectRate::Verdict::Admitted) return true;
+  if (const auto refused = rate_.report(now)) {
+    const bool own = verdict == ConnectRate::Verdict::TooManyOfAddress;
+    target_.on_event(Severity::Warning, "refused " + std::to_string(*refused) +
+                                            " connections (RDMA-CM status 6), the last of " + address +
+                                            ": they came faster than \"limits\".\"max_new_controllers_per_s" +
+                                            (own ? "_per_host" : "") + "\" allows; hosts try again");
+  }
+  return false;
+}
+
+bool Transport::has_admin_queue_of(const std::string& address) const {
+  return std::any_of(connections_.begin(), connections_.end(), [&](const auto& one) {
+    const Connection& connection = *one.second;
+    return connection.queue().qid == 0 && !connection.is_closing() && connection.address() == address;
+  });
+}
+
+// DSCP without the congestion bits: those are the RNIC's.
+std::optional<uint8_t> Transport::traffic_class_of(uint16_t port_id) const {
+  for (const core::Port& port : target_.ports())
+    if (port.id == port_id && port.dscp) return static_cast<uint8_t>(*port.dscp << 2);
+  return std::nullopt;
+}
+
 void Transport::reject(rdma_cm_id* id, RdmaCmStatus status, const std::string& why) {
-  const nvme::RdmaCmReject answer{.recfmt = 0, .sts = static_cast<uint16_t>(status)};
-  rdma_reject(id, &answer, sizeof answer);
+  send_rejection(id, status);
   target_.on_event(Severity::Warning, "refused the connection of " + verbs::to_string(rdma_get_peer_addr(id)) +
-                                          " (RDMA-CM status " + std::to_string(answer.sts) + "): " + why);
+                                          " (RDMA-CM status " + std::to_string(static_cast<uint16_t>(status)) +
+                                          "): " + why);
 }
 
 // The end of a connection --------------------------------------------------------------------------------------------

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "target/core/target.h"
+#include "transport/rdma/connect_rate.h"
 #include "transport/rdma/connection.h"
 #include "transport/rdma/handshake.h"
 #include "transport/rdma/rnic.h"
@@ -40,6 +41,9 @@ class Transport final : private QueuePairOwner {
 
   // Stops to accept, disconnects every host; `drained` is called when the last queue has been seen out.
   void stop(std::function<void()> drained);
+  // How fast hosts may come from now on.
+  void set_rate(const ConnectRate::Limits& limits) { rate_.set(limits); }
+  uint64_t refused_by_rate() const { return rate_.refused(); }
   size_t connections() const { return connections_.size(); }
 
   // Work for admin queues was posted outside their poll groups' own turn: sends it.
@@ -54,6 +58,9 @@ class Transport final : private QueuePairOwner {
   void wait_for_cm_event();
   void on_cm_event(const rdma_cm_event& event);
   void on_connect_request(const rdma_cm_event& event);
+  std::optional<uint8_t> traffic_class_of(uint16_t port_id) const;
+  bool may_come_now(const Handshake& handshake, const std::string& address);
+  bool has_admin_queue_of(const std::string& address) const;
   void reject(rdma_cm_id* id, nvme::RdmaCmStatus status, const std::string& why);
   void on_closing(Connection& connection, const std::string& reason);
   void on_device_event(Rnic& rnic, const ibv_async_event& event);
@@ -70,6 +77,7 @@ class Transport final : private QueuePairOwner {
   std::vector<std::unique_ptr<Rnic>> rnics_;
   WatchedDescriptor cm_events_;
   std::vector<Listener> listeners_;
+  ConnectRate rate_;
   std::unordered_map<QueuePair*, std::unique_ptr<Connection>> connections_;
   std::function<void()> drained_;
   bool stopping_ = false;

@@ -6,6 +6,24 @@
 #include <cerrno>
 
 namespace nvmf::verbs {
+namespace {
+
+// As rdma_accept() does it, but for the address vector, which it takes from the request as it is: the option
+// RDMA_OPTION_ID_TOS only has an effect on the side that asks for the connection.
+void move_to(ibv_qp_state state, rdma_cm_id* id, uint8_t read_depth, uint8_t traffic_class) {
+  constexpr int kNotForUserSpace = 0xe00000;  // bits that some kernels leave in the mask
+  ibv_qp_attr attributes{};
+  int mask = 0;
+  attributes.qp_state = state;
+  if (rdma_init_qp_attr(id, &attributes, &mask) != 0)
+    throw VerbsError(errno, "cannot ask for a queue pair's attributes");
+  if (state == IBV_QPS_RTR) attributes.ah_attr.grh.traffic_class = traffic_class;
+  if (state == IBV_QPS_RTS) attributes.max_rd_atomic = read_depth;
+  if (const int error = ibv_modify_qp(id->qp, &attributes, mask & ~kNotForUserSpace); error != 0)
+    throw VerbsError(error, "cannot move a queue pair to its next state");
+}
+
+}  // namespace
 
 CmChannel create_cm_channel() {
   CmChannel channel(rdma_create_event_channel());
@@ -42,22 +60,40 @@ CmId listen(rdma_event_channel* channel, const sockaddr* address, int backlog) {
   return id;
 }
 
+void accept(rdma_cm_id* id, rdma_conn_param parameters, std::optional<uint8_t> traffic_class) {
+  ibv_qp* const queue_pair = id->qp;
+  if (traffic_class) {
+    for (const ibv_qp_state state : {IBV_QPS_INIT, IBV_QPS_RTR, IBV_QPS_RTS})
+      move_to(state, id, parameters.initiator_depth, *traffic_class);
+    parameters.qp_num = queue_pair->qp_num;
+    parameters.srq = 1;
+    id->qp = nullptr;  // there already: rdma_accept() is to answer only
+  }
+  const int failed = rdma_accept(id, &parameters);
+  id->qp = queue_pair;
+  if (failed != 0) throw VerbsError(errno, "cannot accept the connection of " + to_string(rdma_get_peer_addr(id)));
+}
+
 DeviceList::DeviceList() {
   int count = 0;
   devices_.reset(rdma_get_devices(&count));
   if (devices_) count_ = static_cast<size_t>(count);
 }
 
-std::string to_string(const sockaddr* address) {
+std::string host_of(const sockaddr* address) {
   char text[INET6_ADDRSTRLEN] = "?";
-  if (address->sa_family == AF_INET6) {
-    const auto* ipv6 = reinterpret_cast<const sockaddr_in6*>(address);
-    inet_ntop(AF_INET6, &ipv6->sin6_addr, text, sizeof text);
-    return "[" + std::string(text) + "]:" + std::to_string(ntohs(ipv6->sin6_port));
-  }
-  const auto* ipv4 = reinterpret_cast<const sockaddr_in*>(address);
-  inet_ntop(AF_INET, &ipv4->sin_addr, text, sizeof text);
-  return std::string(text) + ":" + std::to_string(ntohs(ipv4->sin_port));
+  if (address->sa_family == AF_INET6)
+    inet_ntop(AF_INET6, &reinterpret_cast<const sockaddr_in6*>(address)->sin6_addr, text, sizeof text);
+  else
+    inet_ntop(AF_INET, &reinterpret_cast<const sockaddr_in*>(address)->sin_addr, text, sizeof text);
+  return text;
+}
+
+std::string to_string(const sockaddr* address) {
+  const std::string host = host_of(address);
+  if (address->sa_family == AF_INET6)
+    return "[" + host + "]:" + std::to_string(ntohs(reinterpret_cast<const sockaddr_in6*>(address)->sin6_port));
+  return host + ":" + std::to_string(ntohs(reinterpret_cast<const sockaddr_in*>(address)->sin_port));
 }
 
 }  // namespace nvmf::verbs

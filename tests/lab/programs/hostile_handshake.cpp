@@ -35,6 +35,11 @@ const std::vector<Request>& requests() {
       {"I/O send queue of 65,536 entries", RdmaCmStatus::InvalidHsqsize,
        [](RdmaCmRequest& r) { r.qid = 1, r.hsqsize_z = 0xffff; }},
       {"receive queue of no entries", RdmaCmStatus::InvalidHrqsize, [](RdmaCmRequest& r) { r.hrqsize = 0; }},
+      {"I/O queue of a controller that is not there", RdmaCmStatus::InvalidCntlid,
+       [](RdmaCmRequest& r) { r.qid = 1, r.cntlid = 0xff00; }},
+      {"I/O queue of a host that names no controller (0)", RdmaCmStatus::Ok, [](RdmaCmRequest& r) { r.qid = 1; }},
+      {"I/O queue of a host that names no controller (FFFFh)", RdmaCmStatus::Ok,
+       [](RdmaCmRequest& r) { r.qid = 1, r.cntlid = 0xffff; }},
       {"no RDMA READ accepted", RdmaCmStatus::InvalidIrd, [](RdmaCmRequest&) {}, sizeof(RdmaCmRequest), 0},
   };
   return all;

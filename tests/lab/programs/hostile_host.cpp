@@ -1,12 +1,11 @@
 // A host that breaks the rules: connects to a target over RDMA, sends what no driver would, and checks the answers.
-//   hostile_host abort|commands|fused|handshake|stall ADDRESS NQN
+//   hostile_host abort|commands|fused|handshake|stall|storm|use-up|return ADDRESS NQN
 //   hostile_host garbage ADDRESS NQN SEED COUNT
 // Exit status: 0 every answer was the expected one, 1 some was not, 2 wrong usage.
-#include <algorithm>
 #include <cstdlib>
 #include <exception>
 #include <iostream>
-#include <iterator>
+#include <map>
 #include <string>
 
 #include "tests/lab/programs/hostile.h"
@@ -15,12 +14,17 @@ namespace {
 
 constexpr int kExitUsage = 2;
 
+using Attack = unsigned (*)(const nvmf::lab::Where&);
+
+const std::map<std::string, Attack> kAttacks = {
+    {"abort", nvmf::lab::attack_with_abort},   {"handshake", nvmf::lab::attack_handshake},
+    {"commands", nvmf::lab::attack_commands},  {"fused", nvmf::lab::attack_with_fused},
+    {"stall", nvmf::lab::attack_by_stalling},  {"storm", nvmf::lab::attack_by_storm},
+    {"use-up", nvmf::lab::attack_by_using_up}, {"return", nvmf::lab::attack_by_returning},
+};
+
 unsigned attack(const std::string& how, const nvmf::lab::Where& where, char** more) {
-  if (how == "abort") return nvmf::lab::attack_with_abort(where);
-  if (how == "handshake") return nvmf::lab::attack_handshake(where);
-  if (how == "commands") return nvmf::lab::attack_commands(where);
-  if (how == "fused") return nvmf::lab::attack_with_fused(where);
-  if (how == "stall") return nvmf::lab::attack_by_stalling(where);
+  if (const auto found = kAttacks.find(how); found != kAttacks.end()) return found->second(where);
   return nvmf::lab::attack_garbage(where, std::stoull(more[0]), static_cast<unsigned>(std::stoul(more[1])));
 }
 
@@ -28,10 +32,10 @@ unsigned attack(const std::string& how, const nvmf::lab::Where& where, char** mo
 
 int main(int argc, char** argv) {
   const std::string how = argc > 1 ? argv[1] : "";
-  const std::string all[] = {"abort", "commands", "fused", "garbage", "handshake", "stall"};
-  const bool known = std::find(std::begin(all), std::end(all), how) != std::end(all);
-  if (!known || argc != (how == "garbage" ? 6 : 4)) {
-    std::cerr << "usage: hostile_host abort|commands|fused|garbage|handshake|stall ADDRESS NQN [SEED COUNT]\n";
+  const bool garbage = how == "garbage";
+  if ((!garbage && !kAttacks.contains(how)) || argc != (garbage ? 6 : 4)) {
+    std::cerr << "usage: hostile_host abort|commands|fused|handshake|stall|storm|use-up|return ADDRESS NQN\n"
+                 "       hostile_host garbage ADDRESS NQN SEED COUNT\n";
     return kExitUsage;
   }
   try {

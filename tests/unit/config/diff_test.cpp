@@ -73,10 +73,12 @@ TEST_CASE("each kind of change has its line") {
        "\"allow_any_host\": true, \"subsystem_reset\": true",
        {"change subsystem nqn.2026-01.io.example:a: subsystem_reset"}},
       {"192.0.2.2", "192.0.2.3", {"remove port 2 (192.0.2.2, service 4420)", "add port 2 (192.0.2.3, service 4420)"}},
+      {"\"192.0.2.2\"", "\"192.0.2.2\", \"dscp\": 26", {"change port 2 (192.0.2.2, service 4420): dscp"}},
       {"example:b",
        "example:c",
        {"remove namespace 1 of nqn.2026-01.io.example:b", "remove subsystem nqn.2026-01.io.example:b",
         "add subsystem nqn.2026-01.io.example:c", "add namespace 1 of nqn.2026-01.io.example:c"}},
+      {"\"ports\": [", "\"limits\": { \"max_controllers\": 9 }, \"ports\": [", {"change limits"}},
       {"\"ports\": [", "\"log_level\": \"debug\", \"ports\": [", {"change log_level"}},
   };
   for (const auto& row : rows) {

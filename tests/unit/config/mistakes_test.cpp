@@ -24,7 +24,8 @@ const std::vector<Broken> kMistakesOfTheWhole = {
     {with_top("^\"prots\": []"), "$.prots: no key of the config; did you mean \"ports\"?"},
     {with_top("^\"frobnicate\": 1"),
      "$.frobnicate: no key of the config; write one of \"$schema\", \"log_level\", \"log_format\", "
-     "\"stats_socket\", \"state_dir\", \"shutdown_timeout_ms\", \"reactors\", \"rdma\", \"discovery\", \"ports\" or "
+     "\"stats_socket\", \"state_dir\", \"shutdown_timeout_ms\", \"reactors\", \"rdma\", \"limits\", \"discovery\", "
+     "\"ports\" or "
      "\"subsystems\""},
     {with_top("\"log_level\": \"info\",\n  ^\"log_level\": \"warn\""),
      "$.log_level: this key is given twice, first in line 5; keep one"},
@@ -99,6 +100,10 @@ const std::vector<Broken> kMistakesInReactorsAndRdma = {
      "$.rdma.mdts_bytes: 4194304 is out of range; write a power of two from 8192 to 2097152"},
     {with_top("\"rdma\": {\"mdts_bytes\": ^true}"),
      "$.rdma.mdts_bytes: a boolean where an integer is expected; write a power of two from 8192 to 2097152"},
+    {with_top("\"limits\": {\"max_io_queues\": ^0}"),
+     "$.limits.max_io_queues: 0 is out of range; write an integer from 1 to 1000000"},
+    {with_top("\"limits\": {^\"max_controler\": 1}"),
+     "$.limits.max_controler: no key of limits; did you mean \"max_controllers\"?"},
     {with_top("\"rdma\": {\"dram_pool_mib\": ^3}"),
      "$.rdma.dram_pool_mib: 3 is out of range; write an integer from 4 to 65536"},
 };
@@ -137,6 +142,8 @@ const std::vector<Broken> kMistakesInPorts = {
      "interface of this machine, such as 10.0.0.1 or fd00::1"},
     {with_port("{\"id\": 1, \"address\": ^10}"),
      "$.ports[0].address: a number where an IP address is expected; write a string like \"10.0.0.1\""},
+    {with_port("{\"id\": 1, \"address\": \"10.0.0.1\", \"dscp\": ^64}"),
+     "$.ports[0].dscp: 64 is out of range; write an integer from 0 to 63"},
     {with_port("{\"id\": 1, \"address\": \"10.0.0.1\", \"service\": ^\"4420\"}"),
      "$.ports[0].service: a string where an integer is expected; write an integer from 1 to 65535"},
     {with_port("{\"id\": 1, \"address\": \"10.0.0.1\"},\n    {\"id\": ^1, \"address\": \"10.0.0.2\"}"),

@@ -34,6 +34,8 @@ constexpr std::string_view kFull = R"(// Everything said.
   "reactors": { "cores": [2, 3, 1023], "poll_us": 0 },
   "rdma": { "in_capsule_data_bytes": 0, "max_queue_depth": 1024, "max_io_queues": 1, "mdts_bytes": 2097152,
             "dram_pool_mib": 4 },
+  "limits": { "max_controllers": 1000000, "max_controllers_per_host": 1, "max_io_queues": 2,
+              "max_new_controllers_per_s": 0 },
   /* The order of keys is free:
      subsystems may stand before the ports that they name. */
   "subsystems": [
@@ -51,7 +53,7 @@ constexpr std::string_view kFull = R"(// Everything said.
       ] }
   ],
   "ports": [
-    { "id": 65535, "address": "fd00:0:0::1", "service": 65535 },
+    { "id": 65535, "address": "fd00:0:0::1", "service": 65535, "dscp": 63 },
     { "id": 9, "address": "10.0.0.1" }
   ]
 })";
@@ -71,11 +73,19 @@ TEST_CASE("every key is read") {
   CHECK(config.rdma.max_io_queues == 1);
   CHECK(config.rdma.mdts_bytes == 2097152);
   CHECK(config.rdma.dram_pool_mib == 4);
+  CHECK(config.limits.max_controllers == 1'000'000);
+  CHECK(config.limits.max_controllers_per_host == 1);
+  CHECK(config.limits.max_io_queues == 2);
+  CHECK_FALSE(config.limits.max_io_queues_per_host.has_value());
+  CHECK(config.limits.max_new_controllers_per_s == 0);
+  CHECK(config.limits.max_new_controllers_per_s_per_host == 100);
   REQUIRE(config.ports.size() == 2);
   CHECK(config.ports[0].id == 65535);
   CHECK(config.ports[0].address == "fd00::1");
   CHECK((config.ports[0].family == AddressFamily::ipv6));
   CHECK(config.ports[0].service == 65535);
+  CHECK(config.ports[0].dscp == 63);
+  CHECK_FALSE(config.ports[1].dscp.has_value());
   CHECK((config.ports[1].family == AddressFamily::ipv4));
 }
 
@@ -117,11 +127,11 @@ TEST_CASE("elements know where they stand") {
   const Config config = good(std::string(kFull));
   CHECK((config.reactors.position == Position{7, 15}));
   CHECK((config.rdma.position == Position{8, 11}));
-  CHECK((config.subsystems[0].position == Position{13, 5}));
-  CHECK((config.subsystems[0].namespaces[0].position == Position{18, 9}));
-  CHECK((config.subsystems[0].namespaces[0].backend_position == Position{18, 33}));
-  CHECK((config.ports[1].position == Position{27, 5}));
-  CHECK(location(config.file, config.ports[1].position) == "test.json:27:5");
+  CHECK((config.subsystems[0].position == Position{15, 5}));
+  CHECK((config.subsystems[0].namespaces[0].position == Position{20, 9}));
+  CHECK((config.subsystems[0].namespaces[0].backend_position == Position{20, 33}));
+  CHECK((config.ports[1].position == Position{29, 5}));
+  CHECK(location(config.file, config.ports[1].position) == "test.json:29:5");
 }
 
 TEST_CASE("what is left out has its default") {

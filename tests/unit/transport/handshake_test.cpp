@@ -90,6 +90,19 @@ TEST_CASE("an admin queue has its own depth limit") {
   CHECK(send(request).status == RdmaCmStatus::Ok);
 }
 
+TEST_CASE("the host of an I/O queue names its controller, older hosts write 0 or FFFFh") {
+  RdmaCmRequest request = good_request(1);
+  request.cntlid = 0x123;
+  CHECK(send(request).cntlid == 0x123);
+  request.cntlid = 0;
+  CHECK_FALSE(send(request).cntlid.has_value());
+  request.cntlid = 0xffff;
+  CHECK_FALSE(send(request).cntlid.has_value());
+  request.qid = 0;
+  request.cntlid = 0x123;
+  CHECK_FALSE(send(request).cntlid.has_value());
+}
+
 TEST_CASE("without RDMA READs in either direction there is no transfer: status 7 and 8") {
   CHECK(send(good_request(0), 0).status == RdmaCmStatus::InvalidIrd);
   HandshakeLimits no_reads = kLimits;

@@ -1,0 +1,29 @@
+// What all hosts together, and each of them, may have of the whole target, besides what their subsystems allow.
+// Controllers of the discovery subsystem are not counted. Control thread.
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+namespace nvmf::core {
+
+class Controller;
+class Target;
+
+struct TargetLimits {
+  static constexpr uint32_t kNone = UINT32_MAX;
+
+  uint32_t max_controllers = kNone;
+  uint32_t max_controllers_per_host = kNone;
+  uint32_t max_io_queues = kNone;
+  uint32_t max_io_queues_per_host = kNone;
+};
+
+// The limit, in words, that keeps this host from one more controller with one I/O queue; empty: none does. Controllers
+// whose connection is closing do not count any more.
+std::string reached_limit(const Target& target, const std::string& hostnqn);
+
+// How many I/O queues the controller may have, those that it has included. What others were granted is theirs.
+uint32_t io_queues_for(const Target& target, const Controller& controller);
+
+}  // namespace nvmf::core

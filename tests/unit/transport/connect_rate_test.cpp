@@ -1,0 +1,65 @@
+// How fast hosts may make new controllers.
+#include "transport/rdma/connect_rate.h"
+
+#include <doctest/doctest.h>
+
+namespace {
+
+using nvmf::rdma::ConnectRate;
+using Verdict = ConnectRate::Verdict;
+using std::chrono::milliseconds;
+using std::chrono::seconds;
+
+constexpr ConnectRate::Clock::time_point kStart{std::chrono::hours(1)};
+
+// How many of `count` connections at once are let in.
+int admitted(ConnectRate& rate, const std::string& address, int count, ConnectRate::Clock::time_point now) {
+  int good = 0;
+  for (int i = 0; i < count; ++i) good += rate.admit(address, now) == Verdict::Admitted ? 1 : 0;
+  return good;
+}
+
+}  // namespace
+
+TEST_CASE("a host connects at once as often as it may in a second, then at that rate") {
+  ConnectRate rate;
+  rate.set({.per_s = 0, .per_s_of_address = 10});
+  CHECK(admitted(rate, "192.0.2.7", 25, kStart) == 10);
+  CHECK(rate.admit("192.0.2.7", kStart) == Verdict::TooManyOfAddress);
+  CHECK(admitted(rate, "192.0.2.7", 25, kStart + milliseconds(99)) == 0);
+  CHECK(admitted(rate, "192.0.2.7", 25, kStart + milliseconds(300)) == 3);
+  CHECK(admitted(rate, "192.0.2.7", 25, kStart + seconds(60)) == 10);
+}
+
+TEST_CASE("a host that is too fast takes nothing from others; all together have their own rate") {
+  ConnectRate rate;
+  rate.set({.per_s = 5, .per_s_of_address = 2});
+  CHECK(admitted(rate, "192.0.2.7", 100, kStart) == 2);
+  CHECK(admitted(rate, "192.0.2.8", 100, kStart) == 2);
+  CHECK(admitted(rate, "192.0.2.9", 100, kStart) == 1);
+  CHECK(rate.admit("192.0.2.10", kStart) == Verdict::TooMany);
+  CHECK(rate.refused() == 98 + 98 + 99 + 1);
+}
+
+TEST_CASE("without limits, and after they were lifted, every connection is let in") {
+  ConnectRate rate;
+  CHECK(admitted(rate, "192.0.2.7", 1000, kStart) == 1000);
+  rate.set({.per_s = 1, .per_s_of_address = 1});
+  CHECK(admitted(rate, "192.0.2.7", 1000, kStart) == 1);
+  rate.set({});
+  CHECK(admitted(rate, "192.0.2.7", 1000, kStart) == 1000);
+}
+
+TEST_CASE("refusals are told at once, then once in a period with their number") {
+  ConnectRate rate;
+  rate.set({.per_s = 1, .per_s_of_address = 0});
+  REQUIRE(rate.admit("192.0.2.7", kStart) == Verdict::Admitted);
+  REQUIRE(rate.admit("192.0.2.7", kStart) == Verdict::TooMany);
+  CHECK(rate.report(kStart) == 1);
+  for (int i = 0; i < 41; ++i) {
+    REQUIRE(rate.admit("192.0.2.7", kStart) == Verdict::TooMany);
+    CHECK_FALSE(rate.report(kStart + seconds(9)).has_value());
+  }
+  REQUIRE(rate.admit("192.0.2.7", kStart) == Verdict::TooMany);
+  CHECK(rate.report(kStart + ConnectRate::kReportPeriod) == 42);
+}
