@@ -171,6 +171,7 @@ void Transport::on_connect_request(const rdma_cm_event& event) {
         io_, std::move(id), *rnic, handshake, target_, control_, listener->port_id,
         [this](Connection& closing, const std::string& reason) { on_closing(closing, reason); });
   } catch (const std::exception& error) {
+    ++counters_.no_room;
     target_.on_event(Severity::Warning, std::string("queue refused: ") + error.what());
     return;  // the id went with the failed connection, which the host sees as a rejection
   }
@@ -180,6 +181,7 @@ void Transport::on_connect_request(const rdma_cm_event& event) {
   try {
     accepted.accept();
     accepted.expect_connect_command();
+    ++counters_.accepted;
   } catch (const std::exception& error) {
     accepted.lost(error.what());
   }
@@ -188,6 +190,7 @@ void Transport::on_connect_request(const rdma_cm_event& event) {
 void Transport::reject(rdma_cm_id* id, RdmaCmStatus status, const std::string& why) {
   const nvme::RdmaCmReject answer{.recfmt = 0, .sts = static_cast<uint16_t>(status)};
   rdma_reject(id, &answer, sizeof answer);
+  ++counters_.rejected[answer.sts];
   target_.on_event(Severity::Warning, "refused the connection of " + verbs::to_string(rdma_get_peer_addr(id)) +
                                           " (RDMA-CM status " + std::to_string(answer.sts) + "): " + why);
 }
@@ -203,6 +206,7 @@ void Transport::on_closing(Connection& connection, const std::string& reason) {
 }
 
 void Transport::queue_pair_failed(QueuePair& queue_pair, ibv_wc_status status) {
+  ++counters_.failed;
   const auto found = connections_.find(&queue_pair);
   if (found != connections_.end())
     found->second->lost(std::string("the connection failed: ") + ibv_wc_status_str(status));

@@ -14,6 +14,7 @@
 #include "transport/rdma/connection.h"
 #include "transport/rdma/handshake.h"
 #include "transport/rdma/rnic.h"
+#include "transport/rdma/transport_counters.h"
 #include "transport/verbs/cm.h"
 
 namespace nvmf::rdma {
@@ -41,6 +42,7 @@ class Transport final : private QueuePairOwner {
   // Stops to accept, disconnects every host; `drained` is called when the last queue has been seen out.
   void stop(std::function<void()> drained);
   size_t connections() const { return connections_.size(); }
+  const TransportCounters& counters() const { return counters_; }
 
   // Work for admin queues was posted outside their poll groups' own turn: sends it.
   void turn_admin();
@@ -71,6 +73,7 @@ class Transport final : private QueuePairOwner {
   WatchedDescriptor cm_events_;
   std::vector<Listener> listeners_;
   std::unordered_map<QueuePair*, std::unique_ptr<Connection>> connections_;
+  TransportCounters counters_;
   std::function<void()> drained_;
   bool stopping_ = false;
   bool turning_ = false;
