@@ -16,8 +16,10 @@
 #include "target/core/mailbox.h"
 #include "target/core/reactor.h"
 #include "target/core/target.h"
+#include "target/daemon/figures.h"
 #include "target/daemon/http_server.h"
 #include "target/daemon/mdns.h"
+#include "target/daemon/metrics_server.h"
 #include "target/daemon/peer_memory.h"
 #include "target/daemon/reservation_files.h"
 #include "target/daemon/storage.h"
@@ -63,6 +65,8 @@ class Daemon {
   enum class Attempt : uint8_t { First, Later };
   void listen(const core::Port& port, Attempt attempt);
   void serve_admin();
+  void serve_metrics();
+  Figures figures() const;
   void watch_keep_alive();
   void await_deadline(core::Target::Clock::time_point deadline);
   void await_signals();
@@ -86,6 +90,7 @@ class Daemon {
   std::vector<core::Port> unheard_ports_;  // whose address could not be bound yet
   std::optional<UnixSocketFile> admin_socket_;
   std::optional<HttpServer> admin_;
+  std::optional<MetricsServer> metrics_;
   std::optional<MdnsAnnouncer> mdns_;
   bool shutting_down_ = false;
   bool changing_ = false;          // a config is being put into effect

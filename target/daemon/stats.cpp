@@ -3,6 +3,8 @@
 #include <nlohmann/json.hpp>
 
 #include "target/daemon/ana.h"
+#include "target/daemon/counter_report.h"
+#include "target/daemon/figures.h"
 
 namespace nvmf::daemon {
 namespace {
@@ -53,6 +55,7 @@ json fallbacks(const ServedNamespace& served) {
 }
 
 json of_namespace(const ServedNamespace& served) {
+  const auto all = counters_of(served);
   const auto counter = [&](core::Counter core::IoCounters::*which) {
     return sum(served, [&](const core::IoCounters& c) -> const core::Counter& { return c.*which; });
   };
@@ -67,12 +70,14 @@ json of_namespace(const ServedNamespace& served) {
       {"other_commands", counter(&core::IoCounters::other_commands)},
       {"errors", counter(&core::IoCounters::errors)},
       {"waits", counter(&core::IoCounters::waits)},
-      {"throttled", counter(&core::IoCounters::throttled)}};
+      {"throttled", counter(&core::IoCounters::throttled)},
+      {"commands", commands_report(all->commands)},
+      {"latency", latency_report(all->latency)}};
 }
 
 }  // namespace
 
-json stats(core::Target& target, const rdma::Transport& transport, const Storage& storage) {
+json stats(core::Target& target, const rdma::Transport& transport, const Storage& storage, const Figures& figures) {
   json subsystems = json::array();
   for (const auto& subsystem : target.subsystems())
     subsystems.push_back(
@@ -81,7 +86,9 @@ json stats(core::Target& target, const rdma::Transport& transport, const Storage
   for (const auto& served : storage.namespaces()) namespaces.push_back(of_namespace(*served));
   return {{"connections", transport.connections()},
           {"subsystems", std::move(subsystems)},
-          {"namespaces", std::move(namespaces)}};
+          {"namespaces", std::move(namespaces)},
+          {"reactors", reactors_report(figures.reactors)},
+          {"refusals", refusals_report(figures)}};
 }
 
 }  // namespace nvmf::daemon
