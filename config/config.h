@@ -244,6 +244,17 @@ struct Discovery {
   std::vector<Referral> referrals;
 };
 
+// The TCP address where Prometheus reads the metrics; anybody who reaches it can.
+struct Metrics {
+  Position position;
+  // As Port::address, or 0.0.0.0 or :: for all addresses of the machine. Default 127.0.0.1.
+  std::string address = "127.0.0.1";
+  // 1..65535, default 9482.
+  uint16_t port = 9482;
+
+  friend bool operator==(const Metrics& a, const Metrics& b) { return a.address == b.address && a.port == b.port; }
+};
+
 // A whole file.
 struct Config {
   // The name the file was read by, for messages about a position in it.
@@ -263,6 +274,8 @@ struct Config {
   Rdma rdma;
   Limits limits;
   Discovery discovery;
+  // Default: none, off.
+  std::optional<Metrics> metrics;
   std::vector<Port> ports;
   std::vector<Subsystem> subsystems;
 };

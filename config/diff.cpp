@@ -82,6 +82,7 @@ void compare_fixed(const Config& running, const Config& wanted, Difference& diff
   fixed(running.log_format == wanted.log_format, "log_format");
   fixed(running.stats_socket == wanted.stats_socket, "stats_socket");
   fixed(running.state_dir == wanted.state_dir, "state_dir");
+  fixed(running.metrics == wanted.metrics, "metrics");
   fixed(same_discovery(running.discovery, wanted.discovery), "discovery");
   fixed(reactors(running.reactors) == reactors(wanted.reactors), "reactors");
   fixed(rdma(running.rdma) == rdma(wanted.rdma), "rdma");

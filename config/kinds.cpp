@@ -98,15 +98,17 @@ std::string parse_pci_address(std::string_view text) {
   return shaped && in_range && digits ? address : std::string{};
 }
 
+constexpr std::string_view kNotParticular = " is no particular address";
+
 // What follows the address in a message: why it cannot be listened on; empty if it can.
 std::string_view fault_of(const in_addr& address) {
   const uint32_t host = ntohl(address.s_addr);
-  if (host == INADDR_ANY) return " is no particular address";
+  if (host == INADDR_ANY) return kNotParticular;
   return host == INADDR_BROADCAST || IN_MULTICAST(host) ? " is not the address of one machine" : "";
 }
 
 std::string_view fault_of(const in6_addr& address) {
-  if (IN6_IS_ADDR_UNSPECIFIED(&address)) return " is no particular address";
+  if (IN6_IS_ADDR_UNSPECIFIED(&address)) return kNotParticular;
   if (IN6_IS_ADDR_LINKLOCAL(&address)) return " is a link-local address and says not which link";
   return IN6_IS_ADDR_MULTICAST(&address) ? " is not the address of one machine" : "";
 }
@@ -247,7 +249,7 @@ bool Address::read(const Value& value, std::string& out, Reader& reader) const {
   const auto* text = text_of(value, "an IP address", "write a string like \"10.0.0.1\"", reader);
   if (text == nullptr) return false;
   const std::string_view fault = check_address(*text, out);
-  if (fault.empty()) return true;
+  if (fault.empty() || (may_be_all && fault == kNotParticular)) return true;
   reader.error(value.position, quote(*text) + std::string(fault), std::string(wanted));
   out.clear();
   return false;

@@ -116,13 +116,18 @@ inline constexpr std::string_view kOurAddress =
     "write the address of an RDMA interface of this machine, such as 10.0.0.1 or fd00::1";
 inline constexpr std::string_view kTheirAddress = "write the address of the other machine, such as 10.0.0.1 or fd00::1";
 
+inline constexpr std::string_view kOurTcpAddress =
+    "write an address of this machine, such as 127.0.0.1 or ::1, or 0.0.0.0 or :: for all";
+
 // An IPv4 or IPv6 literal that can be listened on; read in the spelling of inet_ntop(3).
 struct Address {
   std::string_view wanted = kOurAddress;  // for the remedy
+  bool may_be_all = false;                // 0.0.0.0 and :: are allowed
 
   bool read(const Value& value, std::string& out, Reader& reader) const;
   Json literal(const std::string& address) const { return address; }
   Json schema() const { return {{"type", "string"}, {"minLength", 1}}; }
+  Json literal(const std::string& address) const { return address; }
 };
 
 // An absolute path, read in its normal form.

@@ -161,6 +161,19 @@ const Table<Discovery>& discovery_table() {
   return table;
 }
 
+const Table<Metrics>& metrics_table() {
+  static const Table<Metrics> table = {
+      "metrics settings",
+      "A TCP address that serves Prometheus at /metrics, without authentication. Default: none.",
+      {
+          key("address", &Metrics::address, Address{kOurTcpAddress, true},
+              "IPv4 or IPv6 address; 0.0.0.0 or :: for all of the machine."),
+          key("port", &Metrics::port, Integer{1, 65535}, "TCP port."),
+      },
+      nullptr};
+  return table;
+}
+
 // What the schema can say of check_namespace().
 Json namespace_conditions() {
   return Json::parse(R"({
@@ -302,6 +315,7 @@ const Table<Config>& config_table() {
           key("rdma", &Config::rdma, ObjectOf{rdma_table()}, rdma_table().doc),
           key("limits", &Config::limits, ObjectOf{limits_table()}, limits_table().doc),
           key("discovery", &Config::discovery, ObjectOf{discovery_table()}, discovery_table().doc),
+          key("metrics", &Config::metrics, ObjectOf{metrics_table()}, metrics_table().doc),
           required(key("ports", &Config::ports, ListOf<ObjectOf<Port>>{{port_table()}, {0, kMostPorts}},
                        "Addresses to listen on.")),
           required(key("subsystems", &Config::subsystems,

@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <vector>
 
+#include "target/core/counter.h"
 #include "target/core/memory.h"
 #include "target/core/waiting_requests.h"
 

@@ -1,4 +1,5 @@
 // Connect command: NVMe Base 2.0, section 6.3.
+#include <array>
 #include <cstring>
 
 #include "target/core/command.h"
@@ -40,6 +41,17 @@ std::string nqn_from(const char (&field)[size]) {
   return length <= limits::kMaxNqnLength ? std::string(field, length) : std::string();
 }
 
+}  // namespace
+
+const char* name_of(ConnectRefusal reason) {
+  static constexpr std::array<const char*, kConnectRefusals> kNames = {"invalid_parameter",  "unknown_subsystem",
+                                                                       "host_not_allowed",   "unknown_controller",
+                                                                       "no_controller_free", "sequence"};
+  return kNames[static_cast<size_t>(reason)];
+}
+
+namespace {
+
 // A Connect on the control thread: what the host asks for, and why it is refused.
 class ConnectAttempt {
  public:
@@ -61,9 +73,11 @@ class ConnectAttempt {
     const std::string nqn = nqn_from(data_.subsysnqn);
     subsystem_ = queue_.target->find_subsystem(nqn);
     if (subsystem_ == nullptr || !subsystem_->is_on_port(queue_.link->port_id())) {
+      refusal_ = ConnectRefusal::UnknownSubsystem;
       return refuse_data(offsetof(nvmf_connect_data, subsysnqn), "this port has no subsystem «" + nqn + "»");
     }
     if (!subsystem_->allows(host_.nqn)) {
+      refusal_ = ConnectRefusal::HostNotAllowed;
       reason_ = "the host is not allowed on subsystem " + nqn;
       return command_specific(NVME_SC_CONNECT_INVALID_HOST).do_not_retry();
     }
@@ -80,6 +94,7 @@ class ConnectAttempt {
     }
     controller_ = subsystem_->create_controller(host_, queue_, connect_command(request_).kato_ms);
     if (controller_ == nullptr) {
+      refusal_ = ConnectRefusal::NoController;
       reason_ = subsystem_->reached_limit(host_);
       return command_specific(NVME_SC_CONNECT_CTRL_BUSY);
     }
@@ -90,6 +105,7 @@ class ConnectAttempt {
     if (const Status status = find_subsystem(); !status.ok()) return status;
     controller_ = subsystem_->find_controller(data_.cntlid);
     if (controller_ == nullptr) {
+      refusal_ = ConnectRefusal::UnknownController;
       return refuse_data(offsetof(nvmf_connect_data, cntlid), "there is no controller " + std::to_string(data_.cntlid));
     }
     if (controller_->host().nqn != host_.nqn) {
@@ -122,6 +138,7 @@ class ConnectAttempt {
     return invalid_in_command(request_, offset);
   }
   Status refuse_sequence(std::string reason) {
+    refusal_ = ConnectRefusal::Sequence;
     reason_ = std::move(reason);
     return command_sequence_error();
   }
@@ -129,10 +146,12 @@ class ConnectAttempt {
   void report(Status status) {
     if (status.ok()) request_.cqe.result = controller_->cntlid();
     if (!status.ok()) {
+      ++queue_.target->counters.refused_connects[static_cast<size_t>(refusal_)];
       queue_.target->event(Target::Severity::Warning, "refused Connect of queue " + std::to_string(queue_.qid) +
                                                           ", host " + host_.nqn + " (" + queue_.link->peer() +
                                                           "): " + reason_);
     } else if (queue_.qid == 0) {
+      ++queue_.target->counters.controllers_made;
       queue_.target->event(Target::Severity::Info, "connected " + controller_->description());
     }
   }
@@ -144,6 +163,7 @@ class ConnectAttempt {
   Subsystem* subsystem_ = nullptr;
   Controller* controller_ = nullptr;
   std::string reason_;
+  ConnectRefusal refusal_ = ConnectRefusal::InvalidParameter;
 };
 
 // Back on the queue's thread. The status has travelled in the completion entry that finish() completes.

@@ -179,6 +179,7 @@ void Controller::keep_alive_due(KeepAlive::Clock::time_point now) {
   if (traffic) return restart_keep_alive(now);
   const std::string rule = "keep-alive timeout: no command for " + std::to_string(keep_alive_.timer_ms()) + " ms";
   keep_alive_.stop();
+  ++subsystem_.target().counters.keep_alive_expiries;
   subsystem_.target().event(Target::Severity::Warning, description() + ": " + rule + "; disconnected");
   fail(rule);
 }

@@ -5,8 +5,6 @@
 // Everything here is used by one thread, the reactor that owns the pool, unless it says otherwise.
 #pragma once
 
-#include <array>
-#include <atomic>
 #include <cstddef>
 #include <cstdint>
 
@@ -63,32 +61,6 @@ struct P2pPolicy {
   uint32_t min_bytes = 0;       // shorter transfers use DRAM
   ProvenTransfers host_reads;   // RNIC reads the CMB (RDMA WRITE to the host)
   ProvenTransfers host_writes;  // RNIC writes the CMB (RDMA READ from the host)
-};
-
-// Counters with one writer, the reactor; any thread may read.
-class Counter {
- public:
-  void add(uint64_t n) { value_.store(value_.load(std::memory_order_relaxed) + n, std::memory_order_relaxed); }
-  uint64_t get() const { return value_.load(std::memory_order_relaxed); }
-
- private:
-  std::atomic<uint64_t> value_{0};
-};
-
-struct PathCounters {
-  Counter commands;
-  Counter bytes;
-};
-
-// Of one namespace on one poll group.
-struct IoCounters {
-  std::array<PathCounters, kDataPaths> reads;
-  std::array<PathCounters, kDataPaths> writes;
-  std::array<PathCounters, kFallbacks> fallbacks;  // commands and bytes by reason; None stays 0
-  Counter other_commands;                          // without data of their own: Flush, Write Zeroes, ...
-  Counter errors;                                  // completed with another status than success
-  Counter waits;                                   // commands that waited for a buffer
-  Counter throttled;                               // commands that waited for their namespace's limit (rate_limit.h)
 };
 
 }  // namespace nvmf::core

@@ -14,7 +14,11 @@ bool PollBudget::used_up() {
   if (budget_us_ == 0) return true;
   if (idle_turns_++ % kTurnsPerLook != 0) return false;
   const uint64_t now = now_us_();
-  if (idle_turns_ == 1) idle_since_us_ = now;
+  if (idle_turns_ == 1)
+    idle_since_us_ = now;
+  else
+    polled_in_vain_us_.add(now - last_look_us_);
+  last_look_us_ = now;
   return now - idle_since_us_ >= budget_us_;
 }
 

@@ -1,8 +1,10 @@
 // How long a reactor goes on polling after its last work before it sleeps: between 0 and a maximum, following what
-// polling was good for lately. One thread.
+// polling was good for lately. One thread, but for polled_in_vain_us().
 #pragma once
 
 #include <cstdint>
+
+#include "target/core/counter.h"
 
 namespace nvmf::core {
 
@@ -25,6 +27,8 @@ class PollBudget {
   void woke();
 
   uint32_t budget_us() const { return budget_us_; }
+  // The time between looks that found no work, all together. Any thread.
+  uint64_t polled_in_vain_us() const { return polled_in_vain_us_.get(); }
 
  private:
   static constexpr uint32_t kTurnsPerLook = 8;
@@ -35,7 +39,9 @@ class PollBudget {
   uint32_t budget_us_ = 0;
   uint32_t idle_turns_ = 0;
   uint64_t idle_since_us_ = 0;
+  uint64_t last_look_us_ = 0;
   uint64_t asleep_since_us_ = 0;
+  Counter polled_in_vain_us_;
 };
 
 }  // namespace nvmf::core

@@ -13,6 +13,7 @@
 
 #include "target/core/denial.h"
 #include "target/core/error_log.h"
+#include "target/core/io_counters.h"
 #include "target/core/memory.h"
 #include "target/core/request.h"
 #include "target/core/write_gate.h"

@@ -10,18 +10,12 @@
 #pragma once
 
 #include <atomic>
-#include <chrono>
 #include <cstdint>
 
+#include "target/core/clock.h"
 #include "target/core/waiting_requests.h"
 
 namespace nvmf::core {
-
-inline uint64_t steady_ns() {
-  return static_cast<uint64_t>(
-      std::chrono::duration_cast<std::chrono::nanoseconds>(std::chrono::steady_clock::now().time_since_epoch())
-          .count());
-}
 
 class RateLimit {
  public:

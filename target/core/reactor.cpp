@@ -100,8 +100,15 @@ void Reactor::stop() {
   thread_.join();
 }
 
+uint64_t Reactor::cpu_ns() const {
+  timespec spent{};
+  if (!cpu_clock_ || clock_gettime(*cpu_clock_, &spent) != 0) return 0;
+  return static_cast<uint64_t>(spent.tv_sec) * 1'000'000'000 + static_cast<uint64_t>(spent.tv_nsec);
+}
+
 void Reactor::enter_thread() {
   name_thread(options_.index);
+  if (clockid_t clock = 0; pthread_getcpuclockid(pthread_self(), &clock) == 0) cpu_clock_ = clock;
   if (options_.cpu) pin_thread(*options_.cpu);
   engine_.start();
 }

@@ -4,6 +4,8 @@
 // each (reactor_datapath.cpp). Nothing on it locks, allocates, logs or throws while queues are live.
 #pragma once
 
+#include <time.h>
+
 #include <atomic>
 #include <cstdint>
 #include <optional>
@@ -72,6 +74,10 @@ class Reactor {
   unsigned index() const { return options_.index; }
   uint64_t turns() const { return turns_.load(std::memory_order_relaxed); }
   uint64_t sleeps() const { return sleeps_.load(std::memory_order_relaxed); }
+  // CPU time of its thread, as the kernel counts it; 0 before start(). Control thread, until stop().
+  uint64_t cpu_ns() const;
+  // How much of that it spent looking for work that was not there, by the clock.
+  uint64_t polled_in_vain_us() const { return budget_.polled_in_vain_us(); }
 
  private:
   void enter_thread();
@@ -93,6 +99,7 @@ class Reactor {
   bool worked_last_turn_ = false;
   bool work_is_followed_by_idleness_ = false;  // it was, the last time
   Message stop_message_;
+  std::optional<clockid_t> cpu_clock_;  // of the thread; set before start() returns
   std::thread thread_;
 };
 

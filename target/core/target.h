@@ -12,6 +12,7 @@
 
 #include "target/core/queue.h"
 #include "target/core/subsystem.h"
+#include "target/core/target_counters.h"
 #include "target/core/target_limits.h"
 
 namespace nvmf::core {
@@ -95,6 +96,9 @@ class Target {
   // One line per event worth an operator's attention: who, where, which rule, what to do.
   enum class Severity : uint8_t { Info, Warning, Error };
   std::function<void(Severity, const std::string&)> on_event;
+
+  // Since the start.
+  TargetCounters counters;
 
   // Where reservations persist, set before namespaces are added; null: none can.
   ReservationStore* reservation_store = nullptr;

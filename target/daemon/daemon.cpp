@@ -121,17 +121,41 @@ Daemon::~Daemon() = default;
 int Daemon::run() {
   await_signals();
   for (const auto& thread : data_threads_) thread->reactor.start();
-  if (config_.stats_socket)
-    stats_ = std::make_unique<StatsServer>(
-        io_, *config_.stats_socket,
-        StatsServer::Answers{.stats = [this] { return stats(target_, transport_, storage_).dump(2) + "\n"; },
-                             .ana = [this](const std::string& wanted) { set_ana_state(target_, wanted); }});
+  if (config_.stats_socket) serve_admin();
+  if (config_.metrics) serve_metrics();
   boost::asio::co_spawn(io_, serve(), rethrow);
   boost::asio::co_spawn(io_, keep_watchdog(), rethrow);
   io_.run();
   for (const auto& thread : data_threads_) thread->reactor.stop();
   spdlog::info("stopped");
   return EXIT_SUCCESS;
+}
+
+void Daemon::serve_admin() {
+  HttpRoutes routes;
+  routes.add("GET", "/stats", [this](const HttpRequest&) {
+    return HttpResponse{.body = stats(target_, transport_, storage_, figures()).dump(2) + "\n"};
+  });
+  routes.add("POST", "/ana", [this](const HttpRequest& request) {
+    try {
+      set_ana_state(target_, request.body);
+    } catch (const std::exception& error) {
+      throw HttpError(400, error.what());
+    }
+    return HttpResponse{.status = 204};
+  });
+  admin_socket_.emplace(*config_.stats_socket);
+  admin_.emplace(std::move(routes)).serve(admin_socket_->listen(io_, {}));
+}
+
+void Daemon::serve_metrics() {
+  metrics_.emplace(io_, *config_.metrics, [this] { return metrics_text(figures()); });
+}
+
+Figures Daemon::figures() const {
+  std::vector<const core::Reactor*> reactors;
+  for (const auto& thread : data_threads_) reactors.push_back(&thread->reactor);
+  return figures_of(target_, transport_, storage_, peer_memories_, reactors);
 }
 
 // An address that cannot be bound is tried again until it can: at boot, interfaces and RDMA devices come late.
@@ -200,6 +224,7 @@ void Daemon::shut_down() {
                transport_.connections(), config_.shutdown_timeout_ms);
   listen_timer_.cancel();
   mdns_.reset();
+  metrics_.reset();
   shutdown_timer_.expires_after(milliseconds(config_.shutdown_timeout_ms));
   shutdown_timer_.async_wait([this](const boost::system::error_code& error) {
     if (!error) give_up();

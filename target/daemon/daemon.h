@@ -17,13 +17,16 @@
 #include "target/core/mailbox.h"
 #include "target/core/reactor.h"
 #include "target/core/target.h"
+#include "target/daemon/figures.h"
 #include "target/daemon/health.h"
+#include "target/daemon/http_server.h"
 #include "target/daemon/identifier_files.h"
 #include "target/daemon/mdns.h"
+#include "target/daemon/metrics_server.h"
 #include "target/daemon/peer_memory.h"
 #include "target/daemon/reservation_files.h"
-#include "target/daemon/stats_server.h"
 #include "target/daemon/storage.h"
+#include "target/daemon/unix_socket.h"
 #include "target/daemon/write_protection_files.h"
 #include "transport/rdma/transport.h"
 
@@ -71,6 +74,9 @@ class Daemon {
   void listen(const core::Port& port, Attempt attempt);
   // Tells the service manager, when it wants to know, that this thread and every reactor answer.
   Task keep_watchdog();
+  void serve_admin();
+  void serve_metrics();
+  Figures figures() const;
   void watch_keep_alive();
   void await_deadline(core::Target::Clock::time_point deadline);
   void await_signals();
@@ -96,7 +102,9 @@ class Daemon {
   boost::asio::steady_timer shutdown_timer_;
   boost::asio::steady_timer watchdog_timer_;
   std::vector<core::Port> unheard_ports_;  // whose address could not be bound yet
-  std::unique_ptr<StatsServer> stats_;
+  std::optional<UnixSocketFile> admin_socket_;
+  std::optional<HttpServer> admin_;
+  std::optional<MetricsServer> metrics_;
   std::optional<MdnsAnnouncer> mdns_;
   bool shutting_down_ = false;
   bool changing_ = false;          // a config is being put into effect

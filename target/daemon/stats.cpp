@@ -3,7 +3,9 @@
 #include <nlohmann/json.hpp>
 
 #include "target/daemon/ana.h"
+#include "target/daemon/counter_report.h"
 #include "target/daemon/counters.h"
+#include "target/daemon/figures.h"
 
 namespace nvmf::daemon {
 namespace {
@@ -46,6 +48,7 @@ json fallbacks(const ServedNamespace& served) {
 }
 
 json of_namespace(const ServedNamespace& served) {
+  const auto all = counters_of(served);
   const auto counter = [&](core::Counter core::IoCounters::*which) {
     return sum(served, [&](const core::IoCounters& c) -> const core::Counter& { return c.*which; });
   };
@@ -60,22 +63,23 @@ json of_namespace(const ServedNamespace& served) {
       {"other_commands", counter(&core::IoCounters::other_commands)},
       {"errors", counter(&core::IoCounters::errors)},
       {"waits", counter(&core::IoCounters::waits)},
-      {"throttled", counter(&core::IoCounters::throttled)}};
+      {"throttled", counter(&core::IoCounters::throttled)},
+      {"commands", commands_report(all->commands)},
+      {"latency", latency_report(all->latency)}};
 }
 
 }  // namespace
 
-json stats(core::Target& target, const rdma::Transport& transport, const Storage& storage) {
+json stats(core::Target& target, const rdma::Transport& transport, const Storage& storage, const Figures& figures) {
   json subsystems = json::array();
   for (const auto& subsystem : target.subsystems())
     subsystems.push_back(
         {{"nqn", subsystem->nqn()}, {"controllers", subsystem->controllers().size()}, {"ana", ana_states(*subsystem)}});
   json namespaces = json::array();
   for (const auto& served : storage.namespaces()) namespaces.push_back(of_namespace(*served));
-  return {{"connections", transport.connections()},
-          {"refused_by_rate", transport.refused_by_rate()},
-          {"subsystems", std::move(subsystems)},
-          {"namespaces", std::move(namespaces)}};
+  return {{"connections", transport.connections()},        {"refused_by_rate", transport.refused_by_rate()},
+          {"subsystems", std::move(subsystems)},           {"namespaces", std::move(namespaces)},
+          {"reactors", reactors_report(figures.reactors)}, {"refusals", refusals_report(figures)}};
 }
 
 }  // namespace nvmf::daemon

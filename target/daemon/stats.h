@@ -4,6 +4,7 @@
 #include <nlohmann/json_fwd.hpp>
 
 #include "target/core/target.h"
+#include "target/daemon/metrics.h"
 #include "target/daemon/storage.h"
 #include "transport/rdma/transport.h"
 
@@ -13,7 +14,10 @@ namespace nvmf::daemon {
 // "state"}]}],
 //  "namespaces": [{"subsystem", "nsid", "device", "p2p": {"mode", "provider", "verdict"},
 //    "reads"|"writes": {"cmb"|"dram"|"in_capsule": {"commands", "bytes"}},
-//    "fallbacks": {reason: {"commands", "bytes"}}, "other_commands", "errors", "waits"}]}
-nlohmann::json stats(core::Target& target, const rdma::Transport& transport, const Storage& storage);
+//    "fallbacks": {reason: {"commands", "bytes"}}, "other_commands", "errors", "waits", and of counter_report.h
+//    "commands", "latency"}],
+//  and of counter_report.h "reactors", "refusals"}
+nlohmann::json stats(core::Target& target, const rdma::Transport& transport, const Storage& storage,
+                     const Figures& figures);
 
 }  // namespace nvmf::daemon

@@ -87,23 +87,6 @@ core::NamespaceOptions options_of(const ServedNamespace& served) {
   return options;
 }
 
-void add(core::PathCounters& total, const core::PathCounters& part) {
-  total.commands.add(part.commands.get());
-  total.bytes.add(part.bytes.get());
-}
-
-void add(core::IoCounters& total, const core::IoCounters& part) {
-  for (size_t path = 0; path < core::kDataPaths; ++path) {
-    add(total.reads[path], part.reads[path]);
-    add(total.writes[path], part.writes[path]);
-  }
-  for (size_t reason = 0; reason < core::kFallbacks; ++reason) add(total.fallbacks[reason], part.fallbacks[reason]);
-  total.other_commands.add(part.other_commands.get());
-  total.errors.add(part.errors.get());
-  total.waits.add(part.waits.get());
-  total.throttled.add(part.throttled.get());
-}
-
 }  // namespace
 
 Storage::Storage(boost::asio::io_context& io, core::Target& target, core::Mailbox& control,
@@ -363,7 +346,7 @@ Storage::Task Storage::replace_views(const core::Subsystem& subsystem, ServedNam
     groups[i]->change_namespace(change);
   }
   co_await left.reached();
-  for (const auto& view : served.on_group) daemon::add(served.past, view->counters);
+  for (const auto& view : served.on_group) core::add(served.past, view->counters);
   served.on_group = std::move(views);
 }
 

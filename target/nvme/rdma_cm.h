@@ -1,6 +1,7 @@
 // Private data of RDMA-CM requests, accepts and rejects: NVMe RDMA Transport 1.0, section 3.2.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 
 namespace nvmf::nvme {
@@ -41,5 +42,6 @@ enum class RdmaCmStatus : uint16_t {
   InvalidOrd = 8,
   InvalidCntlid = 9,
 };
+inline constexpr size_t kRdmaCmStatuses = 10;
 
 }  // namespace nvmf::nvme

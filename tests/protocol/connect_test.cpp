@@ -97,6 +97,34 @@ TEST_CASE("host that is not allowed sends Connect: Connect Invalid Host") {
   CHECK(world.events.back().find("not allowed") != std::string::npos);
 }
 
+uint64_t refused(const World& world, core::ConnectRefusal reason) {
+  return world.target.counters.refused_connects[static_cast<size_t>(reason)];
+}
+
+TEST_CASE("Connects are counted: the controllers made, and each refusal by its reason") {
+  using core::ConnectRefusal;
+  World world;
+  Host host(world);
+  host.bring_up(1);
+  CHECK(world.target.counters.controllers_made == 1);
+  CHECK(world.target.counters.refused_connects == decltype(core::TargetCounters::refused_connects){});
+
+  Host(world).connect("nqn.2024-01.org.example:nothing");
+  CHECK(refused(world, ConnectRefusal::UnknownSubsystem) == 1);
+  Host(world, "nqn.2024-01.org.example:stranger", 2).connect(World::kOtherNqn);
+  CHECK(refused(world, ConnectRefusal::HostNotAllowed) == 1);
+  Host stranger(world);
+  connect_with(stranger, stranger.connect_data(World::kNqn, 7));
+  CHECK(refused(world, ConnectRefusal::InvalidParameter) == 1);
+  Wire twin(world, 1);
+  twin.send(connect_command(1, kIoSqsize), to_bytes(host.connect_data(World::kNqn, host.cntlid)));
+  CHECK(refused(world, ConnectRefusal::Sequence) == 1);
+  world.subsystem.set_max_controllers(1, 1);
+  Host(world).connect();
+  CHECK(refused(world, ConnectRefusal::NoController) == 1);
+  CHECK(world.target.counters.controllers_made == 1);
+}
+
 TEST_CASE("host sends Connect with NQNs that do not end within 256 bytes: Connect Invalid Parameters") {
   World world;
   Host host(world);

@@ -29,7 +29,9 @@ TEST_CASE("a host that falls silent: fatal status, every queue disconnected, an 
   CHECK(*deadline > now + milliseconds(900));
   CHECK_FALSE(host.admin.disconnected());
 
+  CHECK(world.target.counters.keep_alive_expiries == 0);
   CHECK_FALSE(world.target.expire(*deadline).has_value());
+  CHECK(world.target.counters.keep_alive_expiries == 1);
   CHECK(host.admin.disconnected());
   CHECK(host.io(1).disconnected());
   CHECK(host.io(2).disconnected());

@@ -12,6 +12,8 @@
 #include <vector>
 
 #include "target/core/buffer_pool.h"
+#include "target/core/clock.h"
+#include "target/core/io_counters.h"
 #include "target/core/queue.h"
 #include "target/core/reactor.h"
 #include "transport/rdma/queue_abort.h"
@@ -99,6 +101,10 @@ class PollGroup final : public core::Poller {
   core::BufferPool& dram() { return *dram_; }
   uint32_t in_capsule_bytes() const { return options_.in_capsule_bytes; }
   uint32_t queue_pairs() const { return queue_pairs_; }
+  // Commands from capsule to the completion of their answer.
+  uint64_t commands_in_flight() const { return in_flight_.get(); }
+  // Commands that reached no namespace: of Fabrics, of admin queues, wrong ones.
+  const core::CommandCounters& other_commands() const { return other_commands_; }
 
   // The group's thread: core::Poller ------------------------------------------------------------------------------
 
@@ -135,6 +141,7 @@ class PollGroup final : public core::Poller {
   unsigned resume_throttled();
   void drop_throttled(QueuePair& queue_pair);
   void place_data(RdmaRequest& request);
+  void execute(RdmaRequest& request);
   void use_capsule_room(RdmaRequest& request);
   void use_in_capsule_data(RdmaRequest& request);
   void take_buffer(RdmaRequest& request);
@@ -171,7 +178,10 @@ class PollGroup final : public core::Poller {
   bool withdraw(RdmaRequest& request);
   void report_aborted();
 
-  static void count(const RdmaRequest& request);
+  uint64_t now_ns();
+  void count(const RdmaRequest& request);
+  void count_other(const RdmaRequest& request);
+  void count_moved(RdmaRequest& request, core::RdmaDirection direction);
   static void count_fallback(const RdmaRequest& request, core::Fallback reason);
 
   ibv_context* context_;
@@ -225,6 +235,10 @@ class PollGroup final : public core::Poller {
   std::vector<const ReceiveSlab*> installed_slabs_;  // all requests there are
   uint32_t waiting_posts_ = 0;                       // requests that wait for send queue entries or read depth
   uint32_t waiting_buffers_ = 0;
+  uint64_t now_ns_ = 0;  // when what is being handled was found; 0: the clock has not been read
+  uint32_t naps_ = 0;    // times that its thread may have slept
+  core::Counter in_flight_;
+  core::CommandCounters other_commands_;
   bool receive_armed_ = false;
   bool send_armed_ = false;
   uint32_t receive_events_ = 0;  // to be acknowledged before the completion queues go

@@ -22,9 +22,12 @@ constexpr int kCompletionsAtOnce = 32;
 
 // Sends first: they free what new capsules need.
 unsigned PollGroup::poll() {
+  now_ns_ = 0;
   const unsigned sent = poll_sends();
   const unsigned received = poll_receives();
-  return sent + received + (throttled_ == 0 ? 0 : resume_throttled());
+  const unsigned resumed = throttled_ == 0 ? 0 : resume_throttled();
+  now_ns_ = 0;  // what comes next are the disks' completions, after a system call
+  return sent + received + resumed;
 }
 
 void PollGroup::flush() {
@@ -49,7 +52,9 @@ void PollGroup::flush() {
 bool PollGroup::arm() {
   if (!receive_armed_) receive_armed_ = ibv_req_notify_cq(receive_cq_.get(), 0) == 0;
   if (!send_armed_ && send_events_wanted()) send_armed_ = ibv_req_notify_cq(send_cq_.get(), 0) == 0;
-  return poll() == 0;
+  if (poll() != 0) return false;
+  ++naps_;
+  return true;
 }
 
 // The completion of an answer frees a buffer, a request and send queue entries: worth waking for only when somebody
@@ -92,7 +97,9 @@ void PollGroup::on_capsule(ReceiveSlot& slot, const ibv_wc& completion) {
   }
   slot.queue_pair = queue_pair;
   slot.capsule_bytes = completion.byte_len;
+  slot.arrived_ns = now_ns();
   ++queue_pair->outstanding;
+  in_flight_.add(1);
   if (RdmaRequest* request = first_waiting_slot_ ? nullptr : free_requests_.pop()) return start(*request, slot);
   slot.next = nullptr;
   (first_waiting_slot_ ? last_waiting_slot_->next : first_waiting_slot_) = &slot;
@@ -121,6 +128,8 @@ void PollGroup::take_capsule(RdmaRequest& request, ReceiveSlot& slot) {
   request.pointer.kind = core::DataPointer::Kind::None;
   request.pointer.invalidate = false;
   request.ns = nullptr;
+  request.executed_ns = 0;
+  request.moving_since_ns = 0;
 }
 
 void PollGroup::start(RdmaRequest& request, ReceiveSlot& slot) {
@@ -146,12 +155,17 @@ void PollGroup::place_data(RdmaRequest& request) {
     return use_capsule_room(request);
   switch (request.pointer.kind) {
     case core::DataPointer::Kind::None:
-      return request.scratch_bytes == 0 ? request.execute(request) : take_buffer(request);
+      return request.scratch_bytes == 0 ? execute(request) : take_buffer(request);
     case core::DataPointer::Kind::InCapsule:
       return use_in_capsule_data(request);
     case core::DataPointer::Kind::Remote:
       return take_buffer(request);
   }
+}
+
+void PollGroup::execute(RdmaRequest& request) {
+  request.executed_ns = now_ns();
+  request.execute(request);
 }
 
 // The half of a fused operation has its data in its capsule's room (fused.h says why), on a page boundary.
@@ -168,7 +182,7 @@ void PollGroup::use_capsule_room(RdmaRequest& request) {
   }
   request.path = core::DataPath::InCapsule;
   std::memmove(slot.in_capsule, slot.in_capsule + request.pointer.capsule_offset, request.length_bytes);
-  request.execute(request);
+  execute(request);
 }
 
 // In-capsule data is used where it lies, unless the disk cannot write from such an address or a buffer is needed
@@ -181,7 +195,7 @@ void PollGroup::use_in_capsule_data(RdmaRequest& request) {
   request.data.address = address;
   request.data.length_bytes = request.length_bytes;
   request.data.fixed_index = request.slot->fixed_index;
-  request.execute(request);
+  execute(request);
 }
 
 void PollGroup::take_buffer(RdmaRequest& request) {
@@ -209,16 +223,17 @@ void PollGroup::proceed_with_buffer(RdmaRequest& request) {
   if (request.pointer.kind == core::DataPointer::Kind::InCapsule) {
     std::memcpy(request.data.address, request.slot->in_capsule + request.pointer.capsule_offset, request.length_bytes);
     request.path = core::DataPath::InCapsule;
-    return request.execute(request);
+    return execute(request);
   }
   request.path = request.data.kind == core::MemoryKind::Cmb ? core::DataPath::Cmb : core::DataPath::Dram;
-  if (request.transfer != Transfer::HostToController) return request.execute(request);
+  if (request.transfer != Transfer::HostToController) return execute(request);
   begin_reads(request);
 }
 
 void PollGroup::begin_reads(RdmaRequest& request) {
   request.segments_read = 0;
   request.segments_in_flight = 0;
+  request.moving_since_ns = now_ns();
   read_from_host(request);
 }
 
@@ -253,10 +268,9 @@ void PollGroup::on_read_done(RdmaRequest& request, bool good) {
   queue_pair.send_entries_free += request.segments_in_flight;
   request.segments_read = static_cast<uint8_t>(request.segments_read + request.segments_in_flight);
   if (!good) return end(request);
-  if (request.segments_read < request.pointer.segment_count)
-    read_from_host(request);
-  else
-    request.execute(request);
+  if (request.segments_read < request.pointer.segment_count) return read_from_host(request);
+  count_moved(request, core::RdmaDirection::FromHost);
+  execute(request);
 }
 
 // The answer ---------------------------------------------------------------------------------------------------------
@@ -291,10 +305,13 @@ void PollGroup::link_answer(RdmaRequest& request) {
   QueuePair& queue_pair = *request.queue_pair;
   request.posted = static_cast<uint16_t>(entries_of_answer(request));
   queue_pair.send_entries_free -= request.posted;
-  if (carries_data(request))
+  if (carries_data(request)) {
+    request.moving_since_ns = now_ns();
+    request.naps_before = naps_;
     link_segments(request, 0, request.pointer.segment_count, IBV_WR_RDMA_WRITE);
-  else
+  } else {
     release_buffer(request);
+  }
 
   ibv_send_wr& response = request.response;
   response.next = nullptr;
@@ -371,6 +388,7 @@ void PollGroup::on_sent(const ibv_wc& completion) {
   switch (static_cast<Completion>(completion.wr_id & kCompletionMask)) {
     case Completion::Response:
       queue_pair.send_entries_free += request.posted;
+      if (good && request.naps_before == naps_) count_moved(request, core::RdmaDirection::ToHost);
       end(request);
       break;
     case Completion::ReadDone:
@@ -403,6 +421,7 @@ void PollGroup::end(RdmaRequest& request) {
   release_buffer(request);
   request.ns = nullptr;
   --request.queue_pair->outstanding;
+  in_flight_.add(-uint64_t{1});
   free_requests_.push_front(request);  // the next command finds it in the cache
 }
 
@@ -474,15 +493,40 @@ void PollGroup::on_post_failed(QueuePair& queue_pair, ibv_send_wr* bad) {
 
 // Counters -----------------------------------------------------------------------------------------------------------
 
+// Read once for all that is found at a time: reading the clock costs as much as counting.
+uint64_t PollGroup::now_ns() {
+  if (now_ns_ == 0) now_ns_ = core::steady_ns();
+  return now_ns_;
+}
+
 void PollGroup::count(const RdmaRequest& request) {
-  if (!request.ns) return;
+  if (!request.ns) return count_other(request);
   core::IoCounters& counters = request.ns->counters;
+  const core::CommandKind kind = core::kCommandKindOf[request.sqe->opcode];
+  counters.commands.count(kind, core::Status(request.cqe.status >> 1));
+  const auto operation = static_cast<size_t>(core::operation_of(kind));
+  const uint64_t now = now_ns();
+  counters.latency.target[operation].add(now - request.slot->arrived_ns);
+  if (request.executed_ns != 0) counters.latency.device[operation].add(now - request.executed_ns);
   if (request.cqe.status != 0) return counters.errors.add(1);
   if (request.transfer == Transfer::None) return counters.other_commands.add(1);
   auto& direction = request.transfer == Transfer::ControllerToHost ? counters.reads : counters.writes;
   core::PathCounters& path = direction[static_cast<size_t>(request.path)];
   path.commands.add(1);
   path.bytes.add(request.length_bytes);
+}
+
+void PollGroup::count_other(const RdmaRequest& request) {
+  const bool admin = request.queue->qid == 0 && request.sqe->opcode != nvme_admin_fabrics;
+  other_commands_.count(admin ? core::CommandKind::Admin : core::kCommandKindOf[request.sqe->opcode],
+                        core::Status(request.cqe.status >> 1));
+}
+
+void PollGroup::count_moved(RdmaRequest& request, core::RdmaDirection direction) {
+  if (request.moving_since_ns == 0) return;
+  if (request.ns)
+    request.ns->counters.latency.rdma[static_cast<size_t>(direction)].add(now_ns() - request.moving_since_ns);
+  request.moving_since_ns = 0;
 }
 
 void PollGroup::count_fallback(const RdmaRequest& request, core::Fallback reason) {

@@ -21,6 +21,7 @@ struct ReceiveSlot {
   ibv_recv_wr receive;
   QueuePair* queue_pair = nullptr;  // of the capsule that lies in it, until that is answered
   uint32_t capsule_bytes = 0;
+  uint64_t arrived_ns = 0;      // when it was found
   int fixed_index = -1;         // io_uring registered buffer that in_capsule lies in
   ReceiveSlot* next = nullptr;  // the poll group's list of capsules that wait for a request object
   bool aborted = false;         // while it waits there
@@ -42,6 +43,9 @@ struct alignas(64) RdmaRequest : core::Request {
   uint8_t segments_in_flight = 0;
   uint16_t posted = 0;  // send queue entries to give back when the response completes
   core::DataPath path = core::DataPath::Dram;
+  uint64_t executed_ns = 0;      // 0: not yet
+  uint64_t moving_since_ns = 0;  // its data, one way or the other, by the RNIC; 0: none
+  uint32_t naps_before = 0;      // of its poll group, when its answer was posted
 
   // The first segment's work request; further segments take theirs from the poll group (ExtraSegments).
   ibv_sge data_piece;

@@ -49,11 +49,6 @@ verbs::CmChannel channel_of(const verbs::DeviceList& devices) {
   return verbs::create_cm_channel();
 }
 
-void send_rejection(rdma_cm_id* id, RdmaCmStatus status) {
-  const nvme::RdmaCmReject answer{.recfmt = 0, .sts = static_cast<uint16_t>(status)};
-  rdma_reject(id, &answer, sizeof answer);
-}
-
 std::string name_of_device(ibv_context* context) {
   return context ? ibv_get_device_name(context->device) : "an unknown device";
 }
@@ -189,6 +184,7 @@ void Transport::on_connect_request(const rdma_cm_event& event) {
   try {
     accepted.accept(traffic_class_of(accepted.port_id()));
     accepted.expect_connect_command();
+    ++counters_.accepted;
   } catch (const std::exception& error) {
     accepted.lost(error.what());
   }
@@ -224,6 +220,12 @@ std::optional<uint8_t> Transport::traffic_class_of(uint16_t port_id) const {
   return std::nullopt;
 }
 
+void Transport::send_rejection(rdma_cm_id* id, RdmaCmStatus status) {
+  const nvme::RdmaCmReject answer{.recfmt = 0, .sts = static_cast<uint16_t>(status)};
+  rdma_reject(id, &answer, sizeof answer);
+  ++counters_.rejected[answer.sts];
+}
+
 void Transport::reject(rdma_cm_id* id, RdmaCmStatus status, const std::string& why) {
   send_rejection(id, status);
   target_.on_event(Severity::Warning, "refused the connection of " + verbs::to_string(rdma_get_peer_addr(id)) +
@@ -242,6 +244,7 @@ void Transport::on_closing(Connection& connection, const std::string& reason) {
 }
 
 void Transport::queue_pair_failed(QueuePair& queue_pair, ibv_wc_status status) {
+  ++counters_.failed;
   const auto found = connections_.find(&queue_pair);
   if (found != connections_.end())
     found->second->lost(std::string("the connection failed: ") + ibv_wc_status_str(status));

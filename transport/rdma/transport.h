@@ -15,6 +15,7 @@
 #include "transport/rdma/connection.h"
 #include "transport/rdma/handshake.h"
 #include "transport/rdma/rnic.h"
+#include "transport/rdma/transport_counters.h"
 #include "transport/verbs/cm.h"
 
 namespace nvmf::rdma {
@@ -45,6 +46,7 @@ class Transport final : private QueuePairOwner {
   void set_rate(const ConnectRate::Limits& limits) { rate_.set(limits); }
   uint64_t refused_by_rate() const { return rate_.refused(); }
   size_t connections() const { return connections_.size(); }
+  const TransportCounters& counters() const { return counters_; }
 
   // Work for admin queues was posted outside their poll groups' own turn: sends it.
   void turn_admin();
@@ -61,6 +63,8 @@ class Transport final : private QueuePairOwner {
   std::optional<uint8_t> traffic_class_of(uint16_t port_id) const;
   bool may_come_now(const Handshake& handshake, const std::string& address);
   bool has_admin_queue_of(const std::string& address) const;
+  void send_rejection(rdma_cm_id* id, nvme::RdmaCmStatus status);
+  // The same, and says why.
   void reject(rdma_cm_id* id, nvme::RdmaCmStatus status, const std::string& why);
   void on_closing(Connection& connection, const std::string& reason);
   void on_device_event(Rnic& rnic, const ibv_async_event& event);
@@ -79,6 +83,7 @@ class Transport final : private QueuePairOwner {
   std::vector<Listener> listeners_;
   ConnectRate rate_;
   std::unordered_map<QueuePair*, std::unique_ptr<Connection>> connections_;
+  TransportCounters counters_;
   std::function<void()> drained_;
   bool stopping_ = false;
   bool turning_ = false;

@@ -32,6 +32,7 @@ examples:
   tests/bench/run both --json figures.json
   tests/bench/run --jobs qd1,128k --rounds 1         some jobs, quickly
   tests/bench/run --jobs randread-4k-qd16 --profile  where the instructions go
+  tests/bench/run --base ../before/nvmf-p2p          no slower than before?
 
 Exit code: 0 done; 1 with --check when a goal is missed, or a step failed; 2 the lab could not be started; 130 interrupted."""
 
@@ -70,12 +71,13 @@ def _main(options: argparse.Namespace) -> int:
 def _bench(mode: Mode, chosen: list[jobs.Job], options: argparse.Namespace) -> Results:
     out = fresh_folder(pathlib.Path(options.out).absolute() / mode.name)
     lab_options = Options(binary=pathlib.Path(options.binary).absolute(), kernel="backports", patience=options.patience, keep=False)
-    lab = Lab(mode.topology(), out, lab_options)
+    base = pathlib.Path(options.base).absolute() if options.base else None
+    lab = Lab(mode.topology(ssds=4 if base else 2), out, lab_options)
     results = Results(mode, options.device)
     try:
         _say(f"{mode.name}: booting (logs: {out})")
         lab.boot()
-        present = contenders.DEVICES[options.device](lab, options.targets.split(","), _reactors(options))
+        present = contenders.DEVICES[options.device](lab, options.targets.split(","), _reactors(options), base)
         if mode.counted and (trouble := make_devices_instant(lab.target)):
             _say(trouble)
         meter = Meter(lab.host, mode)
@@ -92,7 +94,7 @@ def _bench(mode: Mode, chosen: list[jobs.Job], options: argparse.Namespace) -> R
     finally:
         lab.close()
     print(f"\n{mode.name}, {options.device}, median of {mode.rounds}\n{results.table()}", flush=True)
-    for line in results.missed_goals():
+    for line in [*results.compared(), *results.missed_goals()]:
         print(line, flush=True)
     return results
 
@@ -148,6 +150,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--binary", metavar="PATH", default=str(REPOSITORY / "build/release/nvmf-p2p"), help="the daemon (default: build/release/nvmf-p2p)"
     )
+    parser.add_argument("--base", metavar="PATH", help="another build of the daemon, to compare with in the same boot: what costs more than before?")
     parser.add_argument("--poll-us", metavar="US", type=int, help="our reactors' poll_us (default: the daemon's)")
     parser.add_argument("--json", metavar="FILE", help="write all figures there")
     parser.add_argument("--check", action="store_true", help="exit with 1 when a goal is missed (counted)")

@@ -45,32 +45,47 @@ class Contender:
         return paths
 
 
-def ssd(lab: Lab, names: list[str], reactors: dict) -> list[Contender]:
+def ssd(lab: Lab, names: list[str], reactors: dict, base: pathlib.Path | None) -> list[Contender]:
     """On the emulated SSD: nvmet on its block device, ours by passthrough. A daemon wants its SSD for itself, so the one with P2P has a twin."""
     first, twin = lab.target.ssd(0), lab.target.ssd(1)
     for block in (first, twin):
-        # What a disk with a queue per CPU has; the guest's single one would get a scheduler.
-        lab.target.run(f"echo none >/sys/class/block/{block.split('/')[-1]}/queue/scheduler")
-        _fill(lab, block)
+        _prepare(lab, block)
     backends = {"ours": {"nvme": _character(first), "p2p": "off"}, "ours+p2p": {"nvme": _character(twin), "p2p": "require"}}
-    return _start(lab, first, {name: backend for name, backend in backends.items() if name in names}, reactors)
+    if base:
+        third, fourth = lab.target.ssd(2), lab.target.ssd(3)
+        for block in (third, fourth):
+            _prepare(lab, block)
+        backends |= {"base": {"nvme": _character(third), "p2p": "off"}, "base+p2p": {"nvme": _character(fourth), "p2p": "require"}}
+    return _start(lab, first, _chosen(backends, names), reactors, base)
 
 
-def ram(lab: Lab, names: list[str], reactors: dict) -> list[Contender]:
+def ram(lab: Lab, names: list[str], reactors: dict, base: pathlib.Path | None) -> list[Contender]:
     """On a RAM disk: nvmet, and ours by io_uring. There is no CMB."""
-    lab.target.run(f"modprobe brd rd_nr=1 rd_size={RAM_MIB << 10} max_part=0")
-    _fill(lab, "/dev/ram0")
-    return _start(lab, "/dev/ram0", {"ours": {"block": "/dev/ram0", "p2p": "off"}} if "ours" in names else {}, reactors)
+    lab.target.run(f"modprobe brd rd_nr=2 rd_size={RAM_MIB << 10} max_part=0")
+    backends = {"ours": {"block": "/dev/ram0", "p2p": "off"}}
+    if base:
+        backends["base"] = {"block": "/dev/ram1", "p2p": "off"}
+    for block in ("/dev/ram0", "/dev/ram1"):
+        _fill(lab, block)
+    return _start(lab, "/dev/ram0", _chosen(backends, names), reactors, base)
 
 
 DEVICES = {"ssd": ssd, "ram": ram}
 NAMES = ("nvmet", "ours", "ours+p2p")
+BASE_OF = {"ours": "base", "ours+p2p": "base+p2p"}
+"""The same of another binary of ours (--base), to compare with."""
 
 
-def _start(lab: Lab, block: str, backends: dict[str, dict], reactors: dict) -> list[Contender]:
+def _chosen(backends: dict[str, dict], names: list[str]) -> dict[str, dict]:
+    wanted = {*names, *(BASE_OF[name] for name in names if name in BASE_OF)}
+    return {name: backend for name, backend in backends.items() if name in wanted}
+
+
+def _start(lab: Lab, block: str, backends: dict[str, dict], reactors: dict, base: pathlib.Path | None) -> list[Contender]:
     contenders = [Contender("nvmet", "nqn.2026-01.io.example:nvmet", FIRST_PORT)]
     for number, (name, backend) in enumerate(backends.items(), 1):
-        contenders.append(_ours(lab, name, FIRST_PORT + number, backend, reactors))
+        binary = base if name in BASE_OF.values() else None
+        contenders.append(_ours(lab, name, FIRST_PORT + number, backend, reactors, binary))
     # Last: it lets others open the device, while a daemon wants a block device for itself.
     nvmet.start(lab.target, block, contenders[0].nqn, port=FIRST_PORT)
     for contender in contenders:
@@ -78,7 +93,7 @@ def _start(lab: Lab, block: str, backends: dict[str, dict], reactors: dict) -> l
     return contenders
 
 
-def _ours(lab: Lab, name: str, port: int, backend: dict, reactors: dict) -> Contender:
+def _ours(lab: Lab, name: str, port: int, backend: dict, reactors: dict, binary: pathlib.Path | None) -> Contender:
     slug = name.replace("+", "-")
     nqn = f"nqn.2026-01.io.example:{slug}"
     config = {
@@ -88,7 +103,7 @@ def _ours(lab: Lab, name: str, port: int, backend: dict, reactors: dict) -> Cont
         "ports": [{"id": 1, "address": lab.target.address(), "service": port}],
         "subsystems": [{"nqn": nqn, "allow_any_host": True, "namespaces": [backend]}],
     }
-    process = daemon.start(lab, config, name=slug)
+    process = daemon.start(lab, config, name=slug, binary=binary)
     return Contender(name, nqn, port, process=process, p2p=backend["p2p"])
 
 
@@ -107,6 +122,12 @@ def _socket(name: str) -> str:
 
 def _character(block: str) -> str:
     return block.replace("/nvme", "/ng")
+
+
+def _prepare(lab: Lab, block: str) -> None:
+    # What a disk with a queue per CPU has; the guest's single one would get a scheduler.
+    lab.target.run(f"echo none >/sys/class/block/{block.split('/')[-1]}/queue/scheduler")
+    _fill(lab, block)
 
 
 def _fill(lab: Lab, block: str) -> None:

@@ -18,8 +18,8 @@ class Mode:
     warmup_s: float
     window_s: float
 
-    def topology(self) -> Topology:
-        return One(vcpus=self.vcpus, icount=self.counted, ssds=[Ssd(cmb_mib=CMB_MIB), Ssd(cmb_mib=CMB_MIB)])
+    def topology(self, ssds: int) -> Topology:
+        return One(vcpus=self.vcpus, icount=self.counted, ssds=[Ssd(cmb_mib=CMB_MIB)] * ssds)
 
 
 MODES = {

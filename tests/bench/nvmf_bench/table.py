@@ -3,6 +3,7 @@
 import dataclasses
 import statistics
 
+from .contenders import BASE_OF
 from .jobs import Job
 from .measure import Figures, median
 from .modes import Mode
@@ -50,6 +51,16 @@ class Results:
             for job, name, ratio in ratios
             if ratio < job.goal
         ]
+
+    def compared(self) -> list[str]:
+        """What this binary costs of what the other one (--base) does."""
+        return [self._beside_base(job, name) for job, name in self._complete() if (job, BASE_OF.get(name)) in self._complete()]
+
+    def _beside_base(self, job: Job, name: str) -> str:
+        pairs = list(zip(self._rounds[job, name], self._rounds[job, BASE_OF[name]]))
+        whole = statistics.median(ours.cost_ns / base.cost_ns for ours, base in pairs)
+        own = statistics.median((ours.own_ns or 0) / (base.own_ns or 1) for ours, base in pairs)
+        return f"{job.name} {name}: {whole:.3f} of {BASE_OF[name]}, the target's process {own:.3f}"
 
     def _complete(self) -> list[tuple[Job, str]]:
         """Those that can be compared."""

@@ -204,15 +204,22 @@ def config(lab: Lab, namespaces: list[dict], nqn: str = NQN, **more) -> dict:
 
 
 def start(
-    lab: Lab, config: dict, guest: Guest | None = None, listens: int = 1, name: str = "nvmf-p2p", arguments: str = "", env: dict[str, str] | None = None
+    lab: Lab,
+    config: dict,
+    guest: Guest | None = None,
+    listens: int = 1,
+    name: str = "nvmf-p2p",
+    arguments: str = "",
+    env: dict[str, str] | None = None,
+    binary: pathlib.Path | None = None,
 ) -> Daemon:
-    """Start the daemon on the target (or another guest) and wait until it listens on `listens` addresses; 0 does not wait."""
+    """Start the daemon on the target (or another guest) and wait until it listens on `listens` addresses; 0 does not wait. `binary`: another than --binary."""
     guest = guest or lab.target
-    binary = stage(lab)
+    staged = stage(lab, binary=binary)
     guest.write(f"/results/{name}.json", json.dumps(config, indent=2) + "\n")
     passed_on = {variable: os.environ[variable] for variable in SANITIZER_VARIABLES if variable in os.environ}
     guest.run("ulimit -Hc unlimited; echo /results/core.%e.%p >/proc/sys/kernel/core_pattern")
-    shell = f"ulimit -c unlimited; exec {binary} run -c /results/{name}.json {arguments}"
+    shell = f"ulimit -c unlimited; exec {staged} run -c /results/{name}.json {arguments}"
     daemon = Daemon(guest, guest.start(shell, {**passed_on, **(env or {})}), name)
     lab.at_end(daemon.finish)
     if listens:
@@ -225,9 +232,9 @@ def command(lab: Lab, arguments: str, check: bool = True, timeout_s: float = 30)
     return lab.target.run(f"{stage(lab)} {arguments}", timeout_s, check)
 
 
-def stage(lab: Lab, program: str = "") -> str:
-    """Put the binary (or a test program built beside it) below /results under a name of its own, and return its path in the guests: a build at the same time must not change it under them."""
-    source = lab.options.binary.with_name(program) if program else lab.options.binary
+def stage(lab: Lab, program: str = "", binary: pathlib.Path | None = None) -> str:
+    """Put the binary (or a test program built beside it, or another binary) below /results under a name of its own, and return its path in the guests: a build at the same time must not change it under them."""
+    source = binary or (lab.options.binary.with_name(program) if program else lab.options.binary)
     if not source.exists():
         raise CaseFailed(f"there is no {source.name} at {source.parent}: build it (cmake --preset release && cmake --build --preset release), or name it with --binary")
     stamp = source.stat().st_mtime_ns

@@ -65,6 +65,19 @@ TEST_CASE("Polling in vain makes it sleep at once again") {
   CHECK(budget.budget_us() == 0);
 }
 
+TEST_CASE("The time of polling in vain adds up, sleeps and work left out") {
+  PollBudget budget(50, look_at_clock);
+  CHECK(budget.polled_in_vain_us() == 0);
+  sleep_for(budget, 30);
+  CHECK(budget.polled_in_vain_us() == 0);
+  const unsigned turns = polls_in_vain(budget);
+  CHECK(budget.polled_in_vain_us() == turns);
+  now_us += 500;
+  budget.worked();
+  budget.used_up();
+  CHECK(budget.polled_in_vain_us() == turns);
+}
+
 TEST_CASE("Without a budget the clock is never read, and otherwise seldom") {
   PollBudget none(0, look_at_clock);
   looks = 0;

@@ -125,6 +125,7 @@ TEST_CASE("An idle reactor sleeps: it does not turn") {
   const uint64_t turns = f.reactor.turns();
   usleep(50000);
   CHECK(f.reactor.turns() == turns);
+  CHECK(f.reactor.cpu_ns() > 0);
 }
 
 TEST_CASE("A completion wakes a sleeping reactor, which handles it and posts what came of it") {

@@ -1,0 +1,23 @@
+// Counters as the stats show them, in JSON. Control thread.
+#pragma once
+
+#include <nlohmann/json_fwd.hpp>
+#include <vector>
+
+#include "target/core/io_counters.h"
+#include "target/daemon/metrics.h"
+
+namespace nvmf::daemon {
+
+// {kind: {"answered": n, "failed": {failure: n}}}: kinds that came, failures that were.
+nlohmann::json commands_report(const core::CommandCounters& counters);
+// {"target"|"device": {"read"|"write"|"other": {...}}, "rdma": {"to_host"|"from_host": {...}}}, where each is {"count",
+// "mean_us", "p50_us", "p90_us", "p99_us", "p999_us", "buckets": [[longest_ns, n], ...]}: buckets that hold any; of the
+// difference between two reports come the percentiles of the time between them. Those without a count have no more.
+nlohmann::json latency_report(const core::LatencyCounters& counters);
+// [{"index", "cpu_us", "polled_in_vain_us", "turns", "sleeps"}]
+nlohmann::json reactors_report(const std::vector<ReactorFigures>& reactors);
+// {"connects": {reason: n}, "rdma_cm": {status: n}, "failed_connections": n, "keep_alive_expiries": n}
+nlohmann::json refusals_report(const Figures& figures);
+
+}  // namespace nvmf::daemon

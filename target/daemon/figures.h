@@ -1,0 +1,22 @@
+// Gathers the daemon's counters from where they are kept. Control thread; reads counters that the reactors write.
+#pragma once
+
+#include <memory>
+#include <vector>
+
+#include "target/core/reactor.h"
+#include "target/daemon/metrics.h"
+#include "target/daemon/peer_memory.h"
+#include "target/daemon/storage.h"
+#include "transport/rdma/transport.h"
+
+namespace nvmf::daemon {
+
+// What refers to `target` and to poll groups in it must not outlive them. The reactors run.
+Figures figures_of(const core::Target& target, const rdma::Transport& transport, const Storage& storage,
+                   const PeerMemories& peer_memories, const std::vector<const core::Reactor*>& reactors);
+
+// Of all poll groups, and of the past.
+std::unique_ptr<core::IoCounters> counters_of(const ServedNamespace& served);
+
+}  // namespace nvmf::daemon

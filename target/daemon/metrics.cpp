@@ -1,0 +1,212 @@
+#include "target/daemon/metrics.h"
+
+#include <algorithm>
+#include <initializer_list>
+#include <map>
+
+#include "target/core/controller.h"
+#include "target/daemon/exposition.h"
+
+namespace nvmf::daemon {
+namespace {
+
+using core::Counter;
+using core::IoCounters;
+using Labels = Exposition::Labels;
+
+Labels of(const NamespaceFigures& space) {
+  return {{"subsystem", space.subsystem}, {"nsid", std::to_string(space.nsid)}};
+}
+
+Labels of(const NamespaceFigures& space, std::initializer_list<Labels::value_type> more) {
+  Labels labels = of(space);
+  labels.insert(labels.end(), more);
+  return labels;
+}
+
+Labels of(const PollGroupFigures& group) { return {{"rdma_device", group.rdma_device}, {"thread", group.thread}}; }
+Labels of(const CmbFigures& cmb) { return {{"ssd", cmb.ssd}, {"rdma_device", cmb.rdma_device}}; }
+Labels of(const ReactorFigures& reactor) { return {{"reactor", std::to_string(reactor.index)}}; }
+
+// A family with one sample for each of `all`.
+template <class All, class Value>
+void gauges(Exposition& out, const char* name, const char* help, const All& all, Value value) {
+  out.gauge(name, help);
+  for (const auto& one : all) out.sample(of(one), value(one));
+}
+template <class All, class Value>
+void counters(Exposition& out, const char* name, const char* help, const All& all, Value value) {
+  out.counter(name, help);
+  for (const auto& one : all) out.sample(of(one), value(one));
+}
+
+// Kinds of command that never came, and statuses that never were, have no sample.
+void write_commands(Exposition& out, const Labels& labels, const core::CommandCounters& counters) {
+  for (size_t kind = 0; kind < core::kCommandKinds; ++kind) {
+    const uint64_t answered = counters.answered[kind].get();
+    if (answered == 0) continue;
+    Labels with_status = labels;
+    with_status.emplace_back("command", core::name_of(static_cast<core::CommandKind>(kind)));
+    with_status.emplace_back("status", "");
+    uint64_t failed = 0;
+    for (size_t failure = 0; failure < core::kFailures; ++failure) {
+      const uint64_t these = counters.failed[kind][failure].get();
+      if (these == 0) continue;
+      with_status.back().second = core::name_of(static_cast<core::Failure>(failure));
+      out.sample(with_status, these);
+      failed += these;
+    }
+    with_status.back().second = "success";
+    out.sample(with_status, answered - std::min(answered, failed));
+  }
+}
+
+using Way = Counter core::PathCounters::*;
+
+void write_paths(Exposition& out, const NamespaceFigures& space, Way counted) {
+  const IoCounters& counters = *space.counters;
+  for (size_t path = 0; path < core::kDataPaths; ++path) {
+    const char* const name = core::name_of(static_cast<core::DataPath>(path));
+    out.sample(of(space, {{"direction", "read"}, {"path", name}}), (counters.reads[path].*counted).get());
+    out.sample(of(space, {{"direction", "write"}, {"path", name}}), (counters.writes[path].*counted).get());
+  }
+}
+
+void write_fallbacks(Exposition& out, const NamespaceFigures& space, Way counted) {
+  for (size_t reason = 1; reason < core::kFallbacks; ++reason)
+    out.sample(of(space, {{"reason", core::name_of(static_cast<core::Fallback>(reason))}}),
+               (space.counters->fallbacks[reason].*counted).get());
+}
+
+template <class Histograms>
+void write_operations(Exposition& out, const NamespaceFigures& space, const Histograms& histograms) {
+  for (size_t i = 0; i < histograms.size(); ++i)
+    out.sample(of(space, {{"operation", core::name_of(static_cast<core::Operation>(i))}}), histograms[i]);
+}
+
+void write_namespaces(Exposition& out, const std::vector<NamespaceFigures>& spaces) {
+  out.gauge("nvmf_namespace_info", "Always 1: a namespace in service, its device, and how its data goes.");
+  for (const auto& one : spaces)
+    out.sample(of(one, {{"device", one.device}, {"p2p", one.p2p}, {"provider", one.provider}}), 1);
+  out.counter("nvmf_commands_total", "Commands answered, by kind and status.");
+  for (const auto& one : spaces) write_commands(out, of(one), one.counters->commands);
+  out.counter("nvmf_data_bytes_total", "Data of successful commands, by direction and the memory it went through.");
+  for (const auto& one : spaces) write_paths(out, one, &core::PathCounters::bytes);
+  out.counter("nvmf_data_commands_total",
+              "Successful commands with data, by direction and the memory it went through.");
+  for (const auto& one : spaces) write_paths(out, one, &core::PathCounters::commands);
+  out.counter("nvmf_p2p_fallback_commands_total", "Commands that did not go through the CMB, by reason.");
+  for (const auto& one : spaces) write_fallbacks(out, one, &core::PathCounters::commands);
+  out.counter("nvmf_p2p_fallback_bytes_total", "Data that did not go through the CMB, by reason.");
+  for (const auto& one : spaces) write_fallbacks(out, one, &core::PathCounters::bytes);
+  counters(out, "nvmf_buffer_waits_total", "Commands that waited for a buffer.", spaces,
+           [](const auto& one) { return one.counters->waits.get(); });
+  counters(out, "nvmf_throttled_commands_total", "Commands that waited for their namespace's limit.", spaces,
+           [](const auto& one) { return one.counters->throttled.get(); });
+}
+
+void write_latencies(Exposition& out, const std::vector<NamespaceFigures>& spaces) {
+  out.histogram("nvmf_command_duration_seconds", "From the capsule's arrival to the answer.");
+  for (const auto& one : spaces) write_operations(out, one, one.counters->latency.target);
+  out.histogram("nvmf_device_duration_seconds", "From the command's execution, its data being here, to the answer.");
+  for (const auto& one : spaces) write_operations(out, one, one.counters->latency.device);
+  out.histogram(
+      "nvmf_rdma_duration_seconds",
+      "Of the data between host and target: RDMA READs; answers with data, as far as the reactor did not sleep.");
+  for (const auto& one : spaces) {
+    for (size_t i = 0; i < core::kRdmaDirections; ++i)
+      out.sample(of(one, {{"direction", core::name_of(static_cast<core::RdmaDirection>(i))}}),
+                 one.counters->latency.rdma[i]);
+  }
+}
+
+void write_poll_groups(Exposition& out, const std::vector<PollGroupFigures>& groups) {
+  gauges(out, "nvmf_queues", "Connected queues, admin queues on the control thread.", groups,
+         [](const auto& one) { return one.queues; });
+  gauges(out, "nvmf_commands_in_flight", "Commands between their capsule and the completion of their answer.", groups,
+         [](const auto& one) { return one.commands_in_flight; });
+  gauges(out, "nvmf_dram_pool_bytes", "DRAM for user data.", groups, [](const auto& one) { return one.dram_bytes; });
+  gauges(out, "nvmf_dram_pool_used_bytes", "DRAM that commands hold.", groups,
+         [](const auto& one) { return one.dram_used_bytes; });
+  out.counter("nvmf_other_commands_total",
+              "Commands answered that reached no namespace: of Fabrics, of admin queues, wrong ones.");
+  for (const auto& one : groups) write_commands(out, of(one), *one.other_commands);
+}
+
+struct HostOnSubsystem {
+  uint64_t controllers = 0;
+  uint64_t io_queues = 0;
+};
+
+void write_hosts(Exposition& out, const core::Target& target) {
+  std::map<std::pair<std::string, std::string>, HostOnSubsystem> hosts;
+  out.gauge("nvmf_controllers", "Controllers of a subsystem: hosts, by each of their paths.");
+  for (const auto& subsystem : target.subsystems()) {
+    out.sample({{"subsystem", subsystem->nqn()}}, subsystem->controllers().size());
+    for (const auto& controller : subsystem->controllers()) {
+      HostOnSubsystem& host = hosts[{subsystem->nqn(), Exposition::printable(controller->host().nqn)}];
+      ++host.controllers;
+      host.io_queues += controller->io_queue_count();
+    }
+  }
+  const auto labels = [](const auto& host) {
+    return Labels{{"subsystem", host.first.first}, {"host", host.first.second}};
+  };
+  out.gauge("nvmf_host_controllers", "Controllers of a connected host.");
+  for (const auto& host : hosts) out.sample(labels(host), host.second.controllers);
+  out.gauge("nvmf_host_io_queues", "I/O queues of a connected host.");
+  for (const auto& host : hosts) out.sample(labels(host), host.second.io_queues);
+}
+
+void write_connections(Exposition& out, const Figures& figures) {
+  const core::TargetCounters& target = figures.target->counters;
+  const rdma::TransportCounters& transport = figures.transport;
+  out.gauge("nvmf_connections", "Connections of queues, those that are being closed included.");
+  out.sample({}, figures.connections);
+  out.counter("nvmf_connections_accepted_total", "Connections of queues that were accepted.");
+  out.sample({}, transport.accepted);
+  out.counter("nvmf_connections_failed_total", "Connections that ended by an error of their queue pair.");
+  out.sample({}, transport.failed);
+  out.counter("nvmf_connections_rejected_total", "Connections refused, by RDMA-CM status.");
+  for (size_t status = 1; status < transport.rejected.size(); ++status)
+    out.sample({{"status", std::to_string(status)}}, transport.rejected[status]);
+  out.counter("nvmf_controllers_made_total", "Controllers made for hosts, discovery's included.");
+  out.sample({}, target.controllers_made);
+  out.counter("nvmf_connects_refused_total", "Connect commands refused, by reason.");
+  for (size_t reason = 0; reason < core::kConnectRefusals; ++reason)
+    out.sample({{"reason", core::name_of(static_cast<core::ConnectRefusal>(reason))}}, target.refused_connects[reason]);
+  out.counter("nvmf_keep_alive_expiries_total", "Controllers that ended because their host was silent.");
+  out.sample({}, target.keep_alive_expiries);
+}
+
+void write_reactors(Exposition& out, const std::vector<ReactorFigures>& reactors) {
+  out.counter("nvmf_reactor_cpu_seconds_total", "CPU time of a reactor's thread.");
+  for (const auto& one : reactors) out.seconds(of(one), one.cpu_ns);
+  out.counter("nvmf_reactor_idle_poll_seconds_total", "Time that a reactor looked for work and found none.");
+  for (const auto& one : reactors) out.seconds(of(one), one.polled_in_vain_us * 1000);
+  counters(out, "nvmf_reactor_turns_total", "Turns of a reactor's loop.", reactors,
+           [](const auto& one) { return one.turns; });
+  counters(out, "nvmf_reactor_sleeps_total", "Times that a reactor slept.", reactors,
+           [](const auto& one) { return one.sleeps; });
+}
+
+}  // namespace
+
+std::string metrics_text(const Figures& figures) {
+  Exposition out;
+  out.gauge("nvmf_build_info", "Always 1: the daemon's version.");
+  out.sample({{"version", NVMF_P2P_VERSION}}, 1);
+  write_connections(out, figures);
+  write_hosts(out, *figures.target);
+  write_namespaces(out, figures.namespaces);
+  write_latencies(out, figures.namespaces);
+  write_poll_groups(out, figures.poll_groups);
+  gauges(out, "nvmf_cmb_bytes", "Controller memory buffer for user data.", figures.cmbs,
+         [](const auto& one) { return one.bytes; });
+  gauges(out, "nvmf_cmb_used_bytes", "Controller memory buffer that commands hold.", figures.cmbs,
+         [](const auto& one) { return one.used_bytes; });
+  write_reactors(out, figures.reactors);
+  return out.text();
+}
+
+}  // namespace nvmf::daemon

@@ -1,0 +1,39 @@
+// Serves GET /metrics on a TCP address. Control thread.
+#pragma once
+
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/ip/tcp.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <functional>
+#include <string>
+
+#include "config/config.h"
+#include "target/daemon/http_server.h"
+
+namespace nvmf::daemon {
+
+class MetricsServer {
+ public:
+  // `text`: called for each request. An address that cannot be bound is logged, and tried again until it can: at boot,
+  // interfaces come late.
+  MetricsServer(boost::asio::io_context& io, const config::Metrics& where, std::function<std::string()> text);
+  // Accepts no more; what is being answered is, so what `text` needs must live on with the io_context.
+  ~MetricsServer() = default;
+  MetricsServer(const MetricsServer&) = delete;
+  MetricsServer& operator=(const MetricsServer&) = delete;
+
+  bool listening() const { return listening_; }
+
+ private:
+  void listen();
+  void try_again(const std::string& fault);
+
+  boost::asio::io_context& io_;
+  boost::asio::ip::tcp::endpoint endpoint_;
+  HttpServer server_;
+  boost::asio::steady_timer retry_;
+  bool listening_ = false;
+  bool told_ = false;  // that it cannot be bound
+};
+
+}  // namespace nvmf::daemon

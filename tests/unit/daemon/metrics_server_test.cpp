@@ -1,0 +1,76 @@
+// The metrics' address, as Prometheus meets it.
+#include "target/daemon/metrics_server.h"
+
+#include <doctest/doctest.h>
+
+#include <boost/asio/read.hpp>
+#include <boost/asio/write.hpp>
+#include <optional>
+#include <thread>
+
+namespace nvmf::daemon {
+namespace {
+
+namespace asio = boost::asio;
+using asio::ip::tcp;
+
+config::Metrics at(const tcp::endpoint& endpoint) {
+  config::Metrics where;
+  where.address = endpoint.address().to_string();
+  where.port = endpoint.port();
+  return where;
+}
+
+std::string ask(const tcp::endpoint& endpoint, const std::string& path) {
+  asio::io_context io;
+  tcp::socket socket(io);
+  socket.connect(endpoint);
+  asio::write(socket, asio::buffer("GET " + path + " HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"));
+  std::string answer;
+  boost::system::error_code end;
+  asio::read(socket, asio::dynamic_buffer(answer), end);
+  return answer;
+}
+
+// The server's control thread is this one while another asks.
+std::string answer_of(asio::io_context& io, const tcp::endpoint& endpoint, const std::string& path) {
+  std::string answer;
+  std::thread client([&] {
+    answer = ask(endpoint, path);
+    io.stop();
+  });
+  io.restart();
+  io.run();
+  client.join();
+  return answer;
+}
+
+TEST_CASE("Prometheus asks for /metrics: the text of now, in its format; for anything else: not found") {
+  asio::io_context io;
+  const tcp::endpoint endpoint = [&] {
+    return tcp::acceptor(io, {asio::ip::address_v4::loopback(), 0}).local_endpoint();
+  }();
+  int asked = 0;
+  const MetricsServer server(io, at(endpoint), [&] { return "up " + std::to_string(++asked) + "\n"; });
+  REQUIRE(server.listening());
+  const std::string first = answer_of(io, endpoint, "/metrics");
+  CHECK(first.starts_with("HTTP/1.1 200"));
+  CHECK(first.find("text/plain; version=0.0.4") != std::string::npos);
+  CHECK(first.ends_with("\r\n\r\nup 1\n"));
+  CHECK(answer_of(io, endpoint, "/metrics").ends_with("up 2\n"));
+  CHECK(answer_of(io, endpoint, "/").starts_with("HTTP/1.1 404"));
+}
+
+TEST_CASE("An address that is taken at the start is served once it is free") {
+  asio::io_context io;
+  std::optional<tcp::acceptor> other(std::in_place, io, tcp::endpoint(asio::ip::address_v4::loopback(), 0));
+  const tcp::endpoint endpoint = other->local_endpoint();
+  const MetricsServer server(io, at(endpoint), [] { return std::string("up 1\n"); });
+  CHECK_FALSE(server.listening());
+  other.reset();
+  while (!server.listening()) io.run_one();
+  CHECK(answer_of(io, endpoint, "/metrics").ends_with("up 1\n"));
+}
+
+}  // namespace
+}  // namespace nvmf::daemon

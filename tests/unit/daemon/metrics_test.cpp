@@ -1,0 +1,144 @@
+// The metrics as Prometheus reads them. NVMF_WRITE_METRICS=FILE keeps them, for its own checker (tests/metrics).
+#include "target/daemon/metrics.h"
+
+#include <doctest/doctest.h>
+
+#include <cstdlib>
+#include <fstream>
+#include <nlohmann/json.hpp>
+#include <set>
+#include <sstream>
+
+#include "target/daemon/counter_report.h"
+
+namespace nvmf::daemon {
+namespace {
+
+constexpr char kNqn[] = "nqn.2024-01.org.example:disks";
+
+// A daemon with two namespaces, of which the first has seen every kind of thing.
+class Counted {
+ public:
+  Counted() {
+    target_.add_port({.id = 1, .address = "192.0.2.1", .service = 4420});
+    core::SubsystemOptions options;
+    options.nqn = kNqn;
+    options.ports = {1};
+    target_.add_subsystem(options);
+    target_.counters.keep_alive_expiries = 3;
+    figures.target = &target_;
+    figures.connections = 5;
+    figures.transport.rejected[2] = 4;
+    for (const uint32_t nsid : {1u, 2u})
+      figures.namespaces.push_back({.subsystem = kNqn,
+                                    .nsid = nsid,
+                                    .device = "/dev/ng0n1",
+                                    .p2p = "prefer",
+                                    .provider = "0000:01:00.0",
+                                    .counters = std::make_unique<core::IoCounters>()});
+    fill(*figures.namespaces[0].counters);
+    other_commands_.count(core::CommandKind::Admin, core::kSuccess);
+    other_commands_.count(core::CommandKind::Fabrics, NVME_SC_INVALID_FIELD);
+    figures.poll_groups.push_back({.rdma_device = "mlx5_0",
+                                   .thread = "0",
+                                   .queues = 2,
+                                   .commands_in_flight = 9,
+                                   .dram_bytes = 1 << 20,
+                                   .dram_used_bytes = 4096,
+                                   .other_commands = &other_commands_});
+    figures.cmbs.push_back({.ssd = "0000:01:00.0", .rdma_device = "mlx5_0", .bytes = 1 << 26, .used_bytes = 8192});
+    figures.reactors.push_back(
+        {.index = 0, .cpu_ns = 2'500'000'000, .polled_in_vain_us = 250'000, .turns = 11, .sleeps = 6});
+  }
+
+  Figures figures;
+
+ private:
+  static void fill(core::IoCounters& counters) {
+    using core::CommandKind;
+    for (int i = 0; i < 3; ++i) counters.commands.count(CommandKind::Read, core::kSuccess);
+    counters.commands.count(CommandKind::Read, core::media_error(NVME_SC_READ_ERROR));
+    counters.reads[static_cast<size_t>(core::DataPath::Cmb)].bytes.add(3 * 4096);
+    counters.fallbacks[static_cast<size_t>(core::Fallback::PoolDry)].commands.add(8);
+    for (uint64_t us = 10; us < 14; ++us)
+      counters.latency.target[static_cast<size_t>(core::Operation::Read)].add(us * 1000);
+  }
+
+  core::Target target_{core::TargetOptions{}};
+  core::CommandCounters other_commands_;
+};
+
+TEST_CASE("What was counted is there, with its labels") {
+  const Counted counted;
+  const std::string text = metrics_text(counted.figures);
+  const char* const lines[] = {
+      "nvmf_commands_total{subsystem=\"nqn.2024-01.org.example:disks\",nsid=\"1\",command=\"read\",status=\"success\"} "
+      "3",
+      "nvmf_commands_total{subsystem=\"nqn.2024-01.org.example:disks\",nsid=\"1\",command=\"read\",status=\"media\"} 1",
+      "nvmf_data_bytes_total{subsystem=\"nqn.2024-01.org.example:disks\",nsid=\"1\",direction=\"read\",path=\"cmb\"} "
+      "12288",
+      "nvmf_p2p_fallback_commands_total{subsystem=\"nqn.2024-01.org.example:disks\",nsid=\"1\",reason=\"pool_dry\"} 8",
+      "nvmf_command_duration_seconds_count{subsystem=\"nqn.2024-01.org.example:disks\",nsid=\"1\",operation=\"read\"} "
+      "4",
+      "nvmf_other_commands_total{rdma_device=\"mlx5_0\",thread=\"0\",command=\"fabrics\",status=\"invalid_field\"} 1",
+      "nvmf_commands_in_flight{rdma_device=\"mlx5_0\",thread=\"0\"} 9",
+      "nvmf_cmb_used_bytes{ssd=\"0000:01:00.0\",rdma_device=\"mlx5_0\"} 8192",
+      "nvmf_connections_rejected_total{status=\"2\"} 4",
+      "nvmf_keep_alive_expiries_total 3",
+      "nvmf_controllers{subsystem=\"nqn.2024-01.org.example:disks\"} 0",
+      "nvmf_reactor_cpu_seconds_total{reactor=\"0\"} 2.5",
+      "nvmf_reactor_idle_poll_seconds_total{reactor=\"0\"} 0.25",
+  };
+  for (const char* line : lines) {
+    CAPTURE(line);
+    CHECK(text.find(std::string("\n") + line + "\n") != std::string::npos);
+  }
+}
+
+TEST_CASE("A sample stands once, in its family, which stands once") {
+  const Counted counted;
+  std::istringstream text(metrics_text(counted.figures));
+  std::set<std::string> families;
+  std::set<std::string> samples;
+  std::string family;
+  for (std::string line; std::getline(text, line);) {
+    CAPTURE(line);
+    if (line.starts_with("# HELP ")) {
+      family = line.substr(7, line.find(' ', 7) - 7);
+      CHECK(families.insert(family).second);
+    } else if (!line.starts_with('#')) {
+      CHECK(line.starts_with(family));
+      CHECK(samples.insert(line.substr(0, line.rfind(' '))).second);
+    }
+  }
+  CHECK(families.size() > 30);
+}
+
+TEST_CASE("Prometheus' checker may read them") {
+  const char* const path = std::getenv("NVMF_WRITE_METRICS");
+  if (path == nullptr) return;
+  const Counted counted;
+  std::ofstream(path) << metrics_text(counted.figures);
+}
+
+TEST_CASE("The same counters as the stats show them") {
+  const Counted counted;
+  const core::IoCounters& counters = *counted.figures.namespaces[0].counters;
+  CHECK(commands_report(counters.commands) == nlohmann::json{{"read", {{"answered", 4}, {"failed", {{"media", 1}}}}}});
+  const nlohmann::json latency = latency_report(counters.latency);
+  const nlohmann::json& reads = latency["target"]["read"];
+  CHECK(reads["count"] == 4);
+  CHECK(reads["mean_us"] == 11.5);
+  CHECK(reads["p50_us"] >= 9);
+  CHECK(reads["p999_us"] <= 15);
+  uint64_t in_buckets = 0;
+  for (const auto& bucket : reads["buckets"]) in_buckets += bucket[1].get<uint64_t>();
+  CHECK(in_buckets == 4);
+  CHECK(latency["device"]["write"] == nlohmann::json{{"count", 0}});
+  CHECK(reactors_report(counted.figures.reactors)[0]["cpu_us"] == 2'500'000);
+  CHECK(refusals_report(counted.figures)["rdma_cm"]["2"] == 4);
+  CHECK(refusals_report(counted.figures)["keep_alive_expiries"] == 3);
+}
+
+}  // namespace
+}  // namespace nvmf::daemon
