@@ -7,9 +7,26 @@
 #include <cstring>
 #include <system_error>
 
-#include "target/daemon/counters.h"
+#include "target/daemon/figures.h"
 
 namespace nvmf::daemon {
+namespace {
+
+struct DataCounts {
+  uint64_t commands = 0;
+  uint64_t bytes = 0;
+};
+
+DataCounts over_all_paths(const std::array<core::PathCounters, core::kDataPaths>& counters) {
+  DataCounts counts;
+  for (const core::PathCounters& path : counters) {
+    counts.commands += path.commands.get();
+    counts.bytes += path.bytes.get();
+  }
+  return counts;
+}
+
+}  // namespace
 
 struct HealthMonitor::Ssd : backend::SmartQuestion {
   std::string controller;  // /dev/nvmeX
@@ -64,8 +81,9 @@ nvme_smart_log HealthMonitor::health_of(const ServedNamespace& served) const {
     if (ssd->silent) smart.critical_warning |= NVME_SMART_CRIT_DEGRADED;
     return smart;
   }
-  const DataCounts reads = count_data(served, &core::IoCounters::reads);
-  const DataCounts writes = count_data(served, &core::IoCounters::writes);
+  const auto counters = counters_of(served);
+  const DataCounts reads = over_all_paths(counters->reads);
+  const DataCounts writes = over_all_paths(counters->writes);
   return core::health_of_counts(reads.commands, reads.bytes, writes.commands, writes.bytes);
 }
 

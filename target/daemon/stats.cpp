@@ -4,7 +4,6 @@
 
 #include "target/daemon/ana.h"
 #include "target/daemon/counter_report.h"
-#include "target/daemon/counters.h"
 #include "target/daemon/figures.h"
 
 namespace nvmf::daemon {
@@ -24,48 +23,40 @@ const char* name_of(core::P2pMode mode) {
   return "?";
 }
 
-template <class Select>
-json commands_and_bytes(const ServedNamespace& served, Select select) {
-  return {{"commands", sum(served, [&](const auto& c) -> const core::Counter& { return select(c).commands; })},
-          {"bytes", sum(served, [&](const auto& c) -> const core::Counter& { return select(c).bytes; })}};
+json commands_and_bytes(const core::PathCounters& counters) {
+  return {{"commands", counters.commands.get()}, {"bytes", counters.bytes.get()}};
 }
 
-template <class Direction>
-json by_path(const ServedNamespace& served, Direction direction) {
+json by_path(const std::array<core::PathCounters, core::kDataPaths>& counters) {
   json paths = json::object();
   for (size_t path = 0; path < core::kDataPaths; ++path)
-    paths[core::name_of(static_cast<core::DataPath>(path))] = commands_and_bytes(
-        served, [&](const core::IoCounters& c) -> const core::PathCounters& { return (c.*direction)[path]; });
+    paths[core::name_of(static_cast<core::DataPath>(path))] = commands_and_bytes(counters[path]);
   return paths;
 }
 
-json fallbacks(const ServedNamespace& served) {
+json by_reason(const std::array<core::PathCounters, core::kFallbacks>& counters) {
   json reasons = json::object();
   for (size_t reason = 1; reason < core::kFallbacks; ++reason)
-    reasons[core::name_of(static_cast<core::Fallback>(reason))] = commands_and_bytes(
-        served, [&](const core::IoCounters& c) -> const core::PathCounters& { return c.fallbacks[reason]; });
+    reasons[core::name_of(static_cast<core::Fallback>(reason))] = commands_and_bytes(counters[reason]);
   return reasons;
 }
 
 json of_namespace(const ServedNamespace& served) {
-  const auto all = counters_of(served);
-  const auto counter = [&](core::Counter core::IoCounters::*which) {
-    return sum(served, [&](const core::IoCounters& c) -> const core::Counter& { return c.*which; });
-  };
+  const auto counters = counters_of(served);
   return {
       {"subsystem", served.subsystem},
       {"nsid", served.wanted.nsid},
       {"device", served.device->info().description},
       {"p2p", {{"mode", name_of(served.p2p.mode)}, {"provider", served.p2p.provider}, {"verdict", served.p2p.verdict}}},
-      {"reads", by_path(served, &core::IoCounters::reads)},
-      {"writes", by_path(served, &core::IoCounters::writes)},
-      {"fallbacks", fallbacks(served)},
-      {"other_commands", counter(&core::IoCounters::other_commands)},
-      {"errors", counter(&core::IoCounters::errors)},
-      {"waits", counter(&core::IoCounters::waits)},
-      {"throttled", counter(&core::IoCounters::throttled)},
-      {"commands", commands_report(all->commands)},
-      {"latency", latency_report(all->latency)}};
+      {"reads", by_path(counters->reads)},
+      {"writes", by_path(counters->writes)},
+      {"fallbacks", by_reason(counters->fallbacks)},
+      {"other_commands", counters->other_commands.get()},
+      {"errors", counters->errors.get()},
+      {"waits", counters->waits.get()},
+      {"throttled", counters->throttled.get()},
+      {"commands", commands_report(counters->commands)},
+      {"latency", latency_report(counters->latency)}};
 }
 
 }  // namespace
