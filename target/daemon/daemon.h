@@ -16,6 +16,7 @@
 #include "target/core/mailbox.h"
 #include "target/core/reactor.h"
 #include "target/core/target.h"
+#include "target/daemon/device_watch.h"
 #include "target/daemon/mdns.h"
 #include "target/daemon/peer_memory.h"
 #include "target/daemon/reservation_files.h"
@@ -47,11 +48,15 @@ class Daemon {
 
   // reload.cpp
   Task serve();
-  Task reload();
+  Task make_changes();
   Task reload_once();
+  Task follow_devices();
+  Task take_out_gone_devices();
+  void watch_devices();
   // None, with the reasons logged: something of it cannot be had.
   std::optional<StagedNamespaces> stage(const config::Config& wanted, const config::Difference& difference);
-  void stage_missing(const config::Config& wanted, StagedNamespaces& staged);
+  enum class Missing : uint8_t { All, ThatHaveTheirDevice };
+  void stage_missing(const config::Config& wanted, Missing which, StagedNamespaces& staged);
   Task apply(const config::Difference& difference, StagedNamespaces staged);
   void announce();
   void remove_subsystem(const config::Subsystem& gone);
@@ -86,9 +91,11 @@ class Daemon {
   std::vector<core::Port> unheard_ports_;  // whose address could not be bound yet
   std::unique_ptr<StatsServer> stats_;
   std::optional<MdnsAnnouncer> mdns_;
+  DeviceWatch device_watch_;
   bool shutting_down_ = false;
   bool changing_ = false;          // a config is being put into effect
-  bool reload_is_wanted_ = false;  // again, when that is done
+  bool reload_is_wanted_ = false;  // when that is done
+  bool devices_changed_ = false;   // since they were looked at last
 };
 
 }  // namespace nvmf::daemon
