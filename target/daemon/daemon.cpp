@@ -101,7 +101,11 @@ Daemon::Daemon(const config::Config& config)
       keep_alive_timer_(io_),
       listen_timer_(io_),
       shutdown_timer_(io_),
-      watchdog_timer_(io_) {
+      watchdog_timer_(io_),
+      device_watch_(io_, [this] {
+        devices_changed_ = true;
+        if (!shutting_down_) boost::asio::co_spawn(io_, make_changes(), rethrow);
+      }) {
   target_.on_event = &log;
   target_.on_earlier_deadline = [this](core::Target::Clock::time_point deadline) { await_deadline(deadline); };
   target_.reservation_store = &reservations_;
@@ -207,7 +211,8 @@ void Daemon::await_signals() {
   signals_.async_wait([this](const boost::system::error_code& error, int number) {
     if (error) return;
     if (number == SIGHUP) {
-      if (!shutting_down_) boost::asio::co_spawn(io_, reload(), rethrow);
+      reload_is_wanted_ = true;
+      if (!shutting_down_) boost::asio::co_spawn(io_, make_changes(), rethrow);
     } else if (shutting_down_) {
       std::_Exit(EXIT_FAILURE);
     } else {

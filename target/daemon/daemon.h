@@ -17,6 +17,7 @@
 #include "target/core/mailbox.h"
 #include "target/core/reactor.h"
 #include "target/core/target.h"
+#include "target/daemon/device_watch.h"
 #include "target/daemon/figures.h"
 #include "target/daemon/health.h"
 #include "target/daemon/http_server.h"
@@ -54,11 +55,15 @@ class Daemon {
 
   // reload.cpp
   Task serve();
-  Task reload();
+  Task make_changes();
   Task reload_once();
+  Task follow_devices();
+  Task take_out_gone_devices();
+  void watch_devices();
   // None, with the reasons logged: something of it cannot be had.
   std::optional<StagedNamespaces> stage(const config::Config& wanted, const config::Difference& difference);
-  void stage_missing(const config::Config& wanted, StagedNamespaces& staged);
+  enum class Missing : uint8_t { All, ThatHaveTheirDevice };
+  void stage_missing(const config::Config& wanted, Missing which, StagedNamespaces& staged);
   Task apply(const config::Difference& difference, StagedNamespaces staged);
   void announce();
   // For the service manager: what is served.
@@ -106,9 +111,11 @@ class Daemon {
   std::optional<HttpServer> admin_;
   std::optional<MetricsServer> metrics_;
   std::optional<MdnsAnnouncer> mdns_;
+  DeviceWatch device_watch_;
   bool shutting_down_ = false;
   bool changing_ = false;          // a config is being put into effect
-  bool reload_is_wanted_ = false;  // again, when that is done
+  bool reload_is_wanted_ = false;  // when that is done
+  bool devices_changed_ = false;   // since they were looked at last
 };
 
 }  // namespace nvmf::daemon

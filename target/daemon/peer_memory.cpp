@@ -53,6 +53,14 @@ bool PeerMemories::prepare(const std::string& bdf, const std::string& probe_path
   return true;
 }
 
+// Its pools stay: poll groups know them.
+bool PeerMemories::retire(const std::string& bdf) {
+  const auto ssd = ssds_.find(bdf);
+  if (ssd == ssds_.end()) return false;
+  ssd->second.failure = "the SSD at " + bdf + " was unplugged: its CMB serves again after a restart";
+  return true;
+}
+
 const std::string& PeerMemories::failure(const std::string& bdf) const { return ssds_.at(bdf).failure; }
 
 void PeerMemories::prove(Ssd& ssd, const rdma::Rnic& rnic, const std::string& probe_path) {

@@ -26,6 +26,8 @@ class PeerMemories {
   // of that SSD, which then bears witness too; empty: none. Once per SSD; later calls return what is there.
   // Logs what was found. False, with the reason in failure(): there is no CMB to use.
   bool prepare(const std::string& bdf, const std::string& probe_path);
+  // The SSD was unplugged: its CMB serves no more, also when it comes back. False when it was not prepared.
+  bool retire(const std::string& bdf);
   const std::string& failure(const std::string& bdf) const;
 
   // What was proved; null when the SSD was not prepared.

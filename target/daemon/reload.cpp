@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <boost/asio/ip/host_name.hpp>
+#include <filesystem>
 #include <utility>
 
 #include "config/parse.h"
@@ -96,6 +97,28 @@ std::string place_of(const config::Config& config, const config::Subsystem& subs
          subsystem.nqn;
 }
 
+// Empty: it needs no device or file.
+std::string path_of(const config::Backend& backend) {
+  return std::visit(
+      [](const auto& one) -> std::string {
+        if constexpr (requires { one.path; })
+          return one.path;
+        else
+          return {};
+      },
+      backend);
+}
+
+bool is_there(const std::string& path) {
+  std::error_code error;
+  return path.empty() || std::filesystem::exists(path, error);
+}
+
+// A device node that vanishes takes its device along; a file that loses its name can be served on.
+bool is_gone(const config::Backend& backend) {
+  return !std::holds_alternative<config::FileBackend>(backend) && !is_there(path_of(backend));
+}
+
 // A second device of the same namespace can be opened only when the first is another one.
 void refuse_device_in_use(const config::Difference::NamespaceChange& change) {
   if (change.before && change.before->backend == change.after->backend)
@@ -115,25 +138,24 @@ Daemon::Task Daemon::serve() {
   for (const config::Referral& wanted : config_.discovery.referrals) target_.add_referral(referral_of(wanted));
   set_limits(config_.limits);
   difference.namespaces_added.clear();
-  stage_missing(config_, staged);
+  stage_missing(config_, Missing::All, staged);
   co_await apply(difference, std::move(staged));
   announce();
-  service_manager::ready(status());
+  watch_devices();
   changing_ = false;
-  if (std::exchange(reload_is_wanted_, false)) co_await reload();
+  co_await make_changes();
 }
 
-Daemon::Task Daemon::reload() {
-  if (changing_) {
-    reload_is_wanted_ = true;
-    co_return;
+// One after the other; what is asked for meanwhile is done afterwards.
+Daemon::Task Daemon::make_changes() {
+  if (std::exchange(changing_, true)) co_return;
+  while (reload_is_wanted_ || devices_changed_) {
+    if (std::exchange(reload_is_wanted_, false)) {
+      service_manager::reloading();
+      co_await reload_once();
+    }
+    if (std::exchange(devices_changed_, false)) co_await follow_devices();
   }
-  changing_ = true;
-  service_manager::reloading();
-  do {
-    reload_is_wanted_ = false;
-    co_await reload_once();
-  } while (reload_is_wanted_);
   service_manager::ready(status());
   changing_ = false;
 }
@@ -151,7 +173,7 @@ Daemon::Task Daemon::reload_once() {
     co_return spdlog::error("reload refused, nothing has changed: {} needs a restart", config_.file);
   std::optional<StagedNamespaces> staged = stage(*result.config, difference);
   if (!staged) co_return spdlog::error("reload refused, nothing has changed: see above");
-  stage_missing(*result.config, *staged);
+  stage_missing(*result.config, Missing::All, *staged);
 
   const std::vector<std::string> lines = config::describe(difference);
   for (const std::string& line : lines) spdlog::info("reload: {}", line);
@@ -162,6 +184,7 @@ Daemon::Task Daemon::reload_once() {
   const bool other_ports = !difference.ports_added.empty() || !difference.ports_removed.empty();
   config_ = std::move(*result.config);
   if (other_ports) announce();
+  watch_devices();
   spdlog::info("reloaded {}: {} changes", config_.file, lines.size());
 }
 
@@ -200,13 +223,14 @@ std::optional<Daemon::StagedNamespaces> Daemon::stage(const config::Config& want
 }
 
 // Namespaces whose device could not be opened before.
-void Daemon::stage_missing(const config::Config& wanted, StagedNamespaces& staged) {
+void Daemon::stage_missing(const config::Config& wanted, Missing which, StagedNamespaces& staged) {
   for (const config::Subsystem& subsystem : wanted.subsystems) {
     for (const config::Namespace& space : subsystem.namespaces) {
       const bool is_staged = std::any_of(staged.added.begin(), staged.added.end(), [&](const auto& one) {
         return one.subsystem->nqn == subsystem.nqn && one.space->wanted.nsid == space.nsid;
       });
       if (is_staged || storage_.find(subsystem.nqn, space.nsid)) continue;
+      if (which == Missing::ThatHaveTheirDevice && !is_there(path_of(space.backend))) continue;
       try {
         staged.added.push_back({&subsystem, storage_.stage(subsystem.nqn, space)});
       } catch (const std::exception& error) {
@@ -238,6 +262,33 @@ Daemon::Task Daemon::apply(const config::Difference& difference, StagedNamespace
   // Last: hosts that come find everything.
   for (const config::Port* wanted : difference.ports_added) listen(port_of(*wanted), Attempt::First);
   transport_.turn_admin();
+}
+
+// Devices that were unplugged go out of service, what is plugged in comes into service.
+Daemon::Task Daemon::follow_devices() {
+  co_await take_out_gone_devices();
+  StagedNamespaces staged;
+  stage_missing(config_, Missing::ThatHaveTheirDevice, staged);
+  co_await apply({}, std::move(staged));
+}
+
+Daemon::Task Daemon::take_out_gone_devices() {
+  for (const config::Subsystem& wanted : config_.subsystems) {
+    for (const config::Namespace& space : wanted.namespaces) {
+      if (!is_gone(space.backend) || !storage_.find(wanted.nqn, space.nsid)) continue;
+      spdlog::warn("{}: {} is gone; not served until it is back", place_of(config_, wanted, space),
+                   path_of(space.backend));
+      co_await storage_.remove_with_device(target_, *target_.find_subsystem(wanted.nqn), space.nsid);
+    }
+  }
+}
+
+void Daemon::watch_devices() {
+  std::vector<std::string> paths;
+  for (const config::Subsystem& subsystem : config_.subsystems)
+    for (const config::Namespace& space : subsystem.namespaces)
+      if (std::string path = path_of(space.backend); !path.empty()) paths.push_back(std::move(path));
+  device_watch_.watch(paths);
 }
 
 void Daemon::announce() {

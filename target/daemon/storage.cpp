@@ -188,6 +188,29 @@ Storage::Task Storage::remove(core::Subsystem& subsystem, uint32_t nsid) {
   std::erase_if(served_, [&](const auto& one) { return one.get() == &served; });
 }
 
+Storage::Task Storage::remove_with_device(core::Target& target, core::Subsystem& subsystem, uint32_t nsid) {
+  const std::string ssd = find(subsystem.nqn(), nsid)->device->info().pci_address.value_or("");
+  co_await remove(subsystem, nsid);
+  if (!peer_memories_.retire(ssd)) co_return;
+  std::vector<std::pair<std::string, uint32_t>> borrowers;
+  for (const auto& served : served_)
+    if (served->p2p.provider == ssd) borrowers.emplace_back(served->subsystem, served->wanted.nsid);
+  for (const auto& [nqn, number] : borrowers) {
+    ServedNamespace& served = *find(nqn, number);
+    core::Subsystem& owner = *target.find_subsystem(nqn);
+    std::optional<PeerMemoryChoice> choice;
+    try {
+      choice = choose_peer_memory(served.wanted, *served.device);
+    } catch (const std::exception& error) {
+      spdlog::error("namespace {} of {} is not served any more: {}", number, nqn, error.what());
+    }
+    if (choice)
+      co_await change_policies(owner, config::Namespace(served.wanted), std::move(*choice));
+    else
+      co_await remove(owner, number);
+  }
+}
+
 Storage::Task Storage::change_policies(core::Subsystem& subsystem, const config::Namespace& wanted,
                                        PeerMemoryChoice choice) {
   ServedNamespace& served = *find(subsystem.nqn(), wanted.nsid);

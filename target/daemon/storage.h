@@ -75,6 +75,9 @@ class Storage {
   // Each is over when the last command under the old state is.
   Task add(core::Subsystem& subsystem, std::unique_ptr<ServedNamespace> staged);
   Task remove(core::Subsystem& subsystem, uint32_t nsid);
+  // Its device is gone, and with it the memory that the SSD may have lent to others: their data goes through DRAM from
+  // now on, those that require a controller memory buffer go, too.
+  Task remove_with_device(core::Target& target, core::Subsystem& subsystem, uint32_t nsid);
   Task change_policies(core::Subsystem& subsystem, const config::Namespace& wanted, PeerMemoryChoice choice);
   // Tells hosts of devices that have another size by now.
   Task follow_sizes(core::Target& target);

@@ -1,4 +1,4 @@
-"""Host holds sixteen I/O queues and sends only keep-alives; target uses under one per cent of a CPU."""
+"""Host holds sixteen I/O queues and sends only keep-alives, and a device is waited for; target uses under one per cent of a CPU."""
 
 import time
 
@@ -10,12 +10,14 @@ ALONE = True  # beside another case this machine has no CPU left to measure
 CONTROLLERS, QUEUES_OF_EACH = 4, 4
 IDLE_S = 15
 SETTLE_S = 3
+MISSING = "/srv/never/there"
 
 
 def test(lab):
     nqns = [f"{daemon.NQN}:{number}" for number in range(CONTROLLERS)]
     disks = [{"block": lab.target.ssd(), "p2p": "prefer"}] + [{"memory": "16MiB"}] * (CONTROLLERS - 1)
     subsystems = [{"nqn": nqn, "allow_any_host": True, "namespaces": [disk]} for nqn, disk in zip(nqns, disks)]
+    subsystems.append({"nqn": daemon.NQN, "allow_any_host": True, "namespaces": [{"file": MISSING}]})
     target = daemon.start(lab, daemon.config(lab, [], subsystems=subsystems))
     for nqn in nqns:
         initiator.connect(lab.host, lab.target.address(), nqn, options="-i 2 --nr-write-queues=2")

@@ -1,0 +1,96 @@
+#include "target/daemon/device_watch.h"
+
+#include <sys/inotify.h>
+#include <unistd.h>
+
+#include <array>
+#include <cerrno>
+#include <chrono>
+#include <cstring>
+#include <system_error>
+
+namespace nvmf::daemon {
+namespace {
+
+// udev sets owner and links of a new node after the kernel has made it.
+constexpr std::chrono::milliseconds kSettleTime{300};
+constexpr uint32_t kEvents = IN_CREATE | IN_DELETE | IN_MOVED_TO | IN_MOVED_FROM | IN_ATTRIB | IN_DELETE_SELF;
+
+int open_inotify() {
+  const int descriptor = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
+  if (descriptor < 0)
+    throw std::system_error(errno, std::generic_category(),
+                            "cannot watch for devices: raise the sysctl fs.inotify.max_user_instances");
+  return descriptor;
+}
+
+}  // namespace
+
+DeviceWatch::DeviceWatch(boost::asio::io_context& io, std::function<void()> changed)
+    : inotify_(io, open_inotify()), settled_(io), changed_(std::move(changed)) {
+  await_events();
+}
+
+void DeviceWatch::watch(const std::vector<std::string>& paths) {
+  paths_ = paths;
+  watch_again();
+}
+
+// Directories may have come and gone, too.
+void DeviceWatch::watch_again() {
+  for (const auto& [watch, names] : names_by_watch_) inotify_rm_watch(inotify_.native_handle(), watch);
+  names_by_watch_.clear();
+  for (const std::string& path : paths_) {
+    add(path);
+    // A link (/dev/disk/by-id/...) outlives its device where no udev removes it.
+    std::error_code no_link;
+    const std::filesystem::path named = std::filesystem::read_symlink(path, no_link);
+    if (!no_link) add((std::filesystem::path(path).parent_path() / named).lexically_normal());
+  }
+}
+
+// In its directory, or the nearest one there is.
+void DeviceWatch::add(const std::filesystem::path& path) {
+  for (std::filesystem::path there = path; there.has_relative_path(); there = there.parent_path()) {
+    const int watch = inotify_add_watch(inotify_.native_handle(), there.parent_path().c_str(), kEvents | IN_ONLYDIR);
+    if (watch < 0) continue;
+    names_by_watch_[watch].insert(there.filename());
+    return;
+  }
+}
+
+void DeviceWatch::await_events() {
+  inotify_.async_wait(boost::asio::posix::stream_descriptor::wait_read, [this](const boost::system::error_code& error) {
+    if (error) return;
+    if (read_events()) {
+      settled_.expires_after(kSettleTime);
+      settled_.async_wait([this](const boost::system::error_code& sooner_than_that) {
+        if (sooner_than_that) return;
+        watch_again();
+        changed_();
+      });
+    }
+    await_events();
+  });
+}
+
+// Whether one of them is about a path of ours.
+bool DeviceWatch::read_events() {
+  alignas(inotify_event) std::array<char, 4096> buffer;
+  bool ours = false;
+  ssize_t length = 0;
+  while ((length = read(inotify_.native_handle(), buffer.data(), buffer.size())) > 0) {
+    for (const char* place = buffer.data(); place < buffer.data() + length;) {
+      inotify_event event;
+      std::memcpy(&event, place, sizeof event);
+      const std::string name = event.len > 0 ? place + sizeof event : "";
+      const auto found = names_by_watch_.find(event.wd);
+      const bool lost = (event.mask & (IN_DELETE_SELF | IN_Q_OVERFLOW)) != 0;
+      ours |= lost || (found != names_by_watch_.end() && found->second.contains(name));
+      place += sizeof event + event.len;
+    }
+  }
+  return ours;
+}
+
+}  // namespace nvmf::daemon

@@ -1,0 +1,44 @@
+// Hears of device nodes and files that come and go, by inotify on the directories that hold them: nothing runs while
+// nothing happens. Control thread.
+#pragma once
+
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/posix/stream_descriptor.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <filesystem>
+#include <functional>
+#include <map>
+#include <set>
+#include <string>
+#include <vector>
+
+namespace nvmf::daemon {
+
+class DeviceWatch {
+ public:
+  // `changed`: one of the paths came or went, or may be opened by others than before; called once for what happens
+  // within a moment. Throws std::system_error when the kernel gives no inotify descriptor.
+  DeviceWatch(boost::asio::io_context& io, std::function<void()> changed);
+  DeviceWatch(const DeviceWatch&) = delete;
+  DeviceWatch& operator=(const DeviceWatch&) = delete;
+
+  // The paths to hear of from now on, absolute. Their directories need not exist.
+  void watch(const std::vector<std::string>& paths);
+
+ private:
+  // What is looked for in a directory: the next part of each path through it.
+  using Names = std::set<std::string>;
+
+  void watch_again();
+  void add(const std::filesystem::path& path);
+  void await_events();
+  bool read_events();
+
+  boost::asio::posix::stream_descriptor inotify_;
+  boost::asio::steady_timer settled_;
+  std::function<void()> changed_;
+  std::vector<std::string> paths_;
+  std::map<int, Names> names_by_watch_;
+};
+
+}  // namespace nvmf::daemon

@@ -1,0 +1,78 @@
+// Files that come and go, as the daemon hears of them.
+#include "target/daemon/device_watch.h"
+
+#include <doctest/doctest.h>
+
+#include <chrono>
+#include <cstdlib>
+#include <fstream>
+
+namespace nvmf::daemon {
+namespace {
+
+// A directory of its own, and a watch that counts what it reports.
+struct Watched {
+  Watched() {
+    char name[] = "/tmp/nvmf-watch-XXXXXX";
+    folder = mkdtemp(name);
+  }
+  ~Watched() { std::filesystem::remove_all(folder); }
+
+  void make(const std::string& name) const { std::ofstream(folder / name) << "x"; }
+  // Whether a change is reported; `patience` is how long its absence is believed.
+  bool hears(const std::function<void()>& happening, std::chrono::seconds patience = std::chrono::seconds(60)) {
+    reports = 0;
+    happening();
+    io.restart();
+    io.run_for(patience);
+    return reports > 0;
+  }
+
+  boost::asio::io_context io;
+  std::filesystem::path folder;
+  int reports = 0;
+  DeviceWatch watch{io, [this] {
+                      ++reports;
+                      io.stop();
+                    }};
+};
+
+TEST_CASE("a file comes, goes, and comes again: each is heard of, once") {
+  Watched watched;
+  watched.watch.watch({watched.folder / "disk"});
+  CHECK(watched.hears([&] { watched.make("disk"); }));
+  CHECK(watched.reports == 1);
+  CHECK(watched.hears([&] { std::filesystem::remove(watched.folder / "disk"); }));
+  CHECK(watched.hears([&] { watched.make("disk"); }));
+}
+
+TEST_CASE("a file in a directory that is not there yet") {
+  Watched watched;
+  const auto deep = watched.folder / "by-id" / "nvme";
+  watched.watch.watch({deep / "disk"});
+  CHECK(watched.hears([&] { std::filesystem::create_directories(deep); }));
+  CHECK(watched.hears([&] { watched.make("by-id/nvme/disk"); }));
+}
+
+TEST_CASE("what a link names comes and goes") {
+  Watched watched;
+  std::filesystem::create_directories(watched.folder / "by-id");
+  std::filesystem::create_symlink(watched.folder / "disk", watched.folder / "by-id" / "disk");
+  watched.watch.watch({watched.folder / "by-id" / "disk"});
+  CHECK(watched.hears([&] { watched.make("disk"); }));
+  CHECK(watched.hears([&] { std::filesystem::remove(watched.folder / "disk"); }));
+}
+
+TEST_CASE("other files are none of its business, nor is what was watched before") {
+  Watched watched;
+  watched.watch.watch({watched.folder / "disk"});
+  watched.watch.watch({watched.folder / "another"});
+  const auto make_others = [&] {
+    watched.make("disk");
+    watched.make("other");
+  };
+  CHECK_FALSE(watched.hears(make_others, std::chrono::seconds(1)));
+}
+
+}  // namespace
+}  // namespace nvmf::daemon
