@@ -18,7 +18,7 @@ unsigned attack_with_fused(const Where& where);
 unsigned attack_garbage(const Where& where, uint64_t seed, unsigned count);
 // Leaves connections in every unfinished state and waits for the target to close them.
 unsigned attack_by_stalling(const Where& where);
-// Connects faster than it may (the case allows 5 new controllers per second).
+// Connects faster than it may (the case allows one new controller per second).
 unsigned attack_by_storm(const Where& where);
 // Connects I/O queues until there is no room for one more.
 unsigned attack_by_using_up(const Where& where);
