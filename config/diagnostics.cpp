@@ -1,5 +1,7 @@
 #include "config/diagnostics.h"
 
+#include <nlohmann/json.hpp>
+
 namespace nvmf::config {
 
 std::string location(const std::string& file, Position position) {
@@ -14,6 +16,21 @@ std::string to_string(const Diagnostic& diagnostic) {
   line += diagnostic.problem;
   if (!diagnostic.remedy.empty()) line += "; " + diagnostic.remedy;
   return line;
+}
+
+std::string to_json(const std::vector<Diagnostic>& diagnostics) {
+  using Json = nlohmann::ordered_json;
+  Json array = Json::array();
+  for (const Diagnostic& one : diagnostics) {
+    array.push_back({{"file", one.file},
+                     {"line", one.position.line},
+                     {"column", one.position.column},
+                     {"path", one.path},
+                     {"severity", one.severity == Severity::error ? "error" : "warning"},
+                     {"problem", one.problem},
+                     {"remedy", one.remedy}});
+  }
+  return array.dump(2, ' ', false, Json::error_handler_t::replace) + '\n';
 }
 
 }  // namespace nvmf::config

@@ -29,4 +29,8 @@ std::string location(const std::string& file, Position position);
 // One line: «config.json:14:19: error: $.ports[0].id: PROBLEM; REMEDY».
 std::string to_string(const Diagnostic& diagnostic);
 
+// A JSON array with an object for each: "file", "line", "column", "path", "severity" ("error" or "warning"), "problem",
+// "remedy". Line and column are 0, and a text is empty, where there is none.
+std::string to_json(const std::vector<Diagnostic>& diagnostics);
+
 }  // namespace nvmf::config

@@ -110,6 +110,27 @@ void check_ana_groups(const Value& object, const Subsystem& subsystem, Reader& r
   }
 }
 
+// Hosts that a namespace is shown to and that may not connect: hardly what was meant.
+void check_visibility(const Value& object, const Subsystem& subsystem, Reader& reader) {
+  if (subsystem.allow_any_host || subsystem.allowed_hosts.empty()) return;
+  const std::set<std::string_view> allowed(subsystem.allowed_hosts.begin(), subsystem.allowed_hosts.end());
+  const auto in_list = reader.into("namespaces");
+  for (size_t i = 0; i < subsystem.namespaces.size(); ++i) {
+    const Namespace& ns = subsystem.namespaces[i];
+    const auto in_namespace = reader.into(i);
+    const auto in_hosts = reader.into("visible_to");
+    const Array& hosts = elements(elements(object, "namespaces")[i], "visible_to");
+    for (size_t j = 0; j < ns.visible_to.size(); ++j) {
+      const std::string& host = ns.visible_to[j];
+      if (host.empty() || allowed.contains(host)) continue;
+      const auto in_element = reader.into(j);
+      const auto meant = nearest_name(host, subsystem.allowed_hosts);
+      reader.warning(hosts[j].position, "this host may not connect to the subsystem",
+                     meant ? "did you mean \"" + std::string(*meant) + "\"?" : "add it to \"allowed_hosts\"");
+    }
+  }
+}
+
 // Whether a port has an id that could not be read, so that no reference can be called wrong.
 bool knows_all_ids(const std::vector<Port>& ports) {
   return std::ranges::none_of(ports, [](const Port& port) { return port.id == 0; });
@@ -213,6 +234,7 @@ void check_subsystem(const Value& object, Subsystem& subsystem, Reader& reader) 
   assign_nsids(subsystem.namespaces);
   check_cntlids(object, subsystem, reader);
   check_ana_groups(object, subsystem, reader);
+  check_visibility(object, subsystem, reader);
   warn_if_empty(object, "ports", "no host can reach this subsystem", reader);
   warn_if_empty(object, "namespaces", "hosts find nothing in this subsystem", reader);
   if (object.find("namespaces") == nullptr) {

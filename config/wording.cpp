@@ -11,6 +11,9 @@ namespace {
 constexpr size_t kLongestQuoteBytes = 60;
 constexpr size_t kLongestList = 20;
 constexpr size_t kLongestGuessedWordBytes = 40;
+constexpr size_t kLongestGuessedNameBytes = 223;
+constexpr size_t kMostGuessedNames = 64;  // each costs the product of both lengths
+constexpr size_t kMostSlips = 2;
 
 bool is_plain(char c) { return std::isalnum(static_cast<unsigned char>(c)) != 0 || c == '_' || c == '$'; }
 
@@ -45,7 +48,7 @@ std::string lower(std::string_view text) {
 
 // Edits (insert, delete, replace, swap two neighbours) that turn `a` into `b`.
 size_t edit_distance(std::string_view a, std::string_view b) {
-  using Row = std::array<size_t, kLongestGuessedWordBytes + 1>;
+  using Row = std::array<size_t, kLongestGuessedNameBytes + 1>;
   Row before{};
   Row above{};
   Row row{};
@@ -111,6 +114,14 @@ std::optional<std::string_view> nearest(std::string_view word, std::span<const s
     best = candidate;
   }
   return best;
+}
+
+std::optional<std::string_view> nearest_name(std::string_view name, std::span<const std::string> candidates) {
+  if (name.size() > kLongestGuessedNameBytes) return std::nullopt;
+  for (const std::string& candidate : candidates.first(std::min(candidates.size(), kMostGuessedNames))) {
+    if (candidate.size() <= kLongestGuessedNameBytes && edit_distance(name, candidate) <= kMostSlips) return candidate;
+  }
+  return std::nullopt;
 }
 
 void append_key(std::string& path, std::string_view key) {

@@ -9,6 +9,8 @@ namespace {
 
 constexpr std::array<std::string_view, 3> kDriversWithOnDemandPaging = {"mlx5_core", "mlx5_ib", "rdma_rxe"};
 constexpr uint32_t kSoftRoceNeedsPathMtu = 4096;
+constexpr uint64_t kLeastCmbBytes = 2U << 20;  // what the kernel gives pages to, and the alignment
+constexpr const char* kSysfsProvider = "the kernel's p2pmem, registered for on-demand paging";
 
 // Gathers what one pair's verdict is made of; the worst word counts.
 class Diagnosis {
@@ -45,11 +47,15 @@ void examine_hidden_cmb(const NvmeController& ssd, Diagnosis& diagnosis) {
                         (ssd.cmb->read_data    ? "writes"
                          : ssd.cmb->write_data ? "reads"
                                                : "reads and writes"));
-  diagnosis.no(
-      ssd.name + " has a controller memory buffer of " + std::to_string(ssd.cmb->size_bytes) +
-          " bytes, but the kernel does not offer it: it is smaller than 2 MiB or not aligned to it, or the kernel was "
-          "built without CONFIG_PCI_P2PDMA",
-      "look at the kernel's log: dmesg | grep -i -e p2p -e cmb");
+  if (ssd.cmb->size_bytes < kLeastCmbBytes)
+    return diagnosis.no(ssd.name + "'s controller memory buffer of " + std::to_string(ssd.cmb->size_bytes) +
+                        " bytes is too small: the kernel offers none below 2 MiB");
+  if (ssd.cmb->offset_bytes % kLeastCmbBytes != 0)
+    return diagnosis.no(ssd.name + "'s controller memory buffer begins " + std::to_string(ssd.cmb->offset_bytes) +
+                        " bytes into its BAR: the kernel offers only what is aligned to 2 MiB");
+  diagnosis.no(ssd.name + " has a controller memory buffer of " + std::to_string(ssd.cmb->size_bytes) +
+                   " bytes, but the kernel does not offer it",
+               "use a kernel with CONFIG_PCI_P2PDMA; its log tells: dmesg | grep -i -e p2p -e cmb");
 }
 
 void examine_ssd(const NvmeController& ssd, Diagnosis& diagnosis) {
@@ -69,7 +75,7 @@ void examine_ssd(const NvmeController& ssd, Diagnosis& diagnosis) {
     diagnosis.no("all of " + ssd.name +
                      "'s controller memory buffer is taken, by a running target or by submission "
                      "queues",
-                 "stop the other user, or load the nvme module with use_cmb_sqes=0");
+                 "stop the other user, or boot with the kernel parameter nvme.use_cmb_sqes=0");
 }
 
 void examine_path_mtu(const RdmaDevice& rnic, const RdmaPort& port, Diagnosis& diagnosis) {
@@ -100,14 +106,21 @@ void examine_rnic(const RdmaDevice& rnic, const KernelVersion& kernel, Diagnosis
                "plug in the cable" + (interface.empty() ? "" : "; ip link set dev " + interface + " up"));
 }
 
-void examine_path(const Sysfs& sysfs, const NvmeController& ssd, const RdmaDevice& rnic, const Platform& platform,
-                  PairReport& pair, Diagnosis& diagnosis) {
+const PciDevice* pci_device(const Report& report, const std::string& bdf) {
+  const auto found =
+      std::find_if(report.pci.begin(), report.pci.end(), [&](const PciDevice& device) { return device.bdf == bdf; });
+  return found != report.pci.end() ? &*found : nullptr;
+}
+
+void examine_path(const NvmeController& ssd, const RdmaDevice& rnic, const Report& report, PairReport& pair,
+                  Diagnosis& diagnosis) {
+  const Platform& platform = report.platform;
   if (rnic.software()) {
     pair.path = software_path();
   } else {
-    const auto near = read_pci_device(sysfs, ssd.bdf);
-    const auto far = read_pci_device(sysfs, rnic.bdf);
-    if (near && far) pair.path = find_path(*near, *far);
+    const PciDevice* near = pci_device(report, ssd.bdf);
+    const PciDevice* far = pci_device(report, rnic.bdf);
+    if (near != nullptr && far != nullptr) pair.path = find_path(*near, *far);
   }
   if (!pair.path) return diagnosis.depends("the PCI path between both could not be read");
   switch (judge(*pair.path, platform)) {
@@ -124,7 +137,7 @@ void examine_path(const Sysfs& sysfs, const NvmeController& ssd, const RdmaDevic
   diagnosis.advise(remedies(*pair.path, platform));
 }
 
-PairReport examine_pair(const Sysfs& sysfs, const NvmeController& ssd, const RdmaDevice& rnic, const Report& report) {
+PairReport examine_pair(const NvmeController& ssd, const RdmaDevice& rnic, const Report& report) {
   PairReport pair;
   pair.ssd = ssd.name;
   pair.rnic = rnic.name;
@@ -133,8 +146,22 @@ PairReport examine_pair(const Sysfs& sysfs, const NvmeController& ssd, const Rdm
   // Without a CMB nothing else about the pair matters.
   if (!ssd.peer_memory) return pair;
   examine_rnic(rnic, report.kernel, diagnosis);
-  examine_path(sysfs, ssd, rnic, report.platform, pair, diagnosis);
+  examine_path(ssd, rnic, report, pair, diagnosis);
+  if (pair.verdict != PairVerdict::No) pair.provider = kSysfsProvider;
   return pair;
+}
+
+std::vector<PciDevice> read_pci_devices(const Sysfs& sysfs, const Report& report) {
+  std::vector<std::string> addresses;
+  for (const NvmeController& ssd : report.controllers) addresses.push_back(ssd.bdf);
+  for (const RdmaDevice& rnic : report.rnics) {
+    const bool is_new = std::find(addresses.begin(), addresses.end(), rnic.bdf) == addresses.end();
+    if (!rnic.software() && is_new) addresses.push_back(rnic.bdf);
+  }
+  std::vector<PciDevice> devices;
+  for (const std::string& bdf : addresses)
+    if (auto device = read_pci_device(sysfs, bdf)) devices.push_back(std::move(*device));
+  return devices;
 }
 
 }  // namespace
@@ -160,9 +187,10 @@ Report diagnose(const Sysfs& sysfs) {
   report.controllers = read_nvme_controllers(sysfs);
   std::erase_if(report.controllers, [](const NvmeController& controller) { return controller.bdf.empty(); });
   report.rnics = read_rdma_devices(sysfs);
+  report.pci = read_pci_devices(sysfs, report);
   report.requirements = check_requirements(sysfs, report.kernel, report.controllers, report.rnics);
   for (const NvmeController& controller : report.controllers)
-    for (const RdmaDevice& rnic : report.rnics) report.pairs.push_back(examine_pair(sysfs, controller, rnic, report));
+    for (const RdmaDevice& rnic : report.rnics) report.pairs.push_back(examine_pair(controller, rnic, report));
   return report;
 }
 

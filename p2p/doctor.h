@@ -31,6 +31,7 @@ struct PairReport {
   PairVerdict verdict = PairVerdict::No;
   std::vector<std::string> reasons;   // sentences
   std::vector<std::string> remedies;  // commands and actions, best first
+  std::string provider;               // how the CMB is reached; empty: it is not
   std::optional<PciPath> path;        // none: the PCI devices could not be read
 };
 
@@ -40,6 +41,7 @@ struct Report {
   std::vector<Requirement> requirements;
   std::vector<NvmeController> controllers;  // local SSDs only
   std::vector<RdmaDevice> rnics;
+  std::vector<PciDevice> pci;     // those of the SSDs and RNICs
   std::vector<PairReport> pairs;  // every SSD with every RNIC
 };
 
@@ -53,5 +55,12 @@ void run_self_tests(const Sysfs& sysfs, Report& report);
 
 // For a terminal of `width` columns (at least 40); ends with a line feed.
 std::string render(const Report& report, size_t width);
+
+// The PCI tree as far as SSDs and RNICs are in it, with the ways between them, no line longer than `width` columns.
+// UTF-8; empty where there is nothing to draw.
+std::string render_tree(const Report& report, size_t width);
+
+// All of it as one JSON object, for machines.
+std::string to_json(const Report& report);
 
 }  // namespace nvmf::p2p

@@ -37,6 +37,7 @@ std::unique_ptr<NvmeProbe> open_probe(const NvmeController& ssd, const CmbMappin
 void report_outcome(PairReport& pair, const SelfTestResult& result) {
   const bool usable = result.usable_at(result.active_mtu);
   if (pair.verdict != PairVerdict::Works) pair.verdict = usable ? PairVerdict::Works : PairVerdict::No;
+  if (pair.verdict == PairVerdict::No) pair.provider.clear();
   pair.reasons.insert(pair.reasons.end(), result.findings.begin(), result.findings.end());
   pair.remedies.insert(pair.remedies.end(), result.remedies.begin(), result.remedies.end());
 }

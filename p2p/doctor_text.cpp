@@ -34,6 +34,12 @@ class Page {
     out_ << line << "\n";
   }
 
+  // Lines that keep to the width by themselves.
+  void picture(const std::string& caption, const std::string& lines) {
+    heading(caption);
+    out_ << lines;
+  }
+
   std::string text() const { return out_.str(); }
 
  private:
@@ -99,6 +105,7 @@ void print_pairs(const Report& report, Page& page) {
   page.heading("Peer-to-peer between SSD and RNIC");
   for (const PairReport& pair : report.pairs) {
     page.paragraph("  ", pair.ssd + " with " + pair.rnic + ": " + name_of(pair.verdict));
+    if (!pair.provider.empty()) page.paragraph("    - ", "by " + pair.provider);
     for (const std::string& reason : pair.reasons) page.paragraph("    - ", reason);
     for (const std::string& remedy : pair.remedies) page.paragraph("    -> ", remedy);
   }
@@ -114,6 +121,8 @@ std::string render(const Report& report, size_t width) {
   print_requirements(report, page);
   print_devices("RDMA devices", report.rnics, page);
   print_devices("NVMe SSDs", report.controllers, page);
+  const std::string tree = render_tree(report, width);
+  if (!tree.empty()) page.picture("PCI tree (═ is a way between an SSD's CMB and an RNIC)", tree);
   print_pairs(report, page);
   return page.text();
 }

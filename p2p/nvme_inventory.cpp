@@ -10,8 +10,9 @@ namespace nvmf::p2p {
 namespace {
 
 constexpr uint64_t kSectorBytes = 512;
-constexpr unsigned kSizeShift = 12;  // CMBSZ.SZ
-constexpr unsigned kUnitsShift = 8;  // CMBSZ.SZU: 4 KiB times 16 to its power
+constexpr unsigned kSizeShift = 12;    // CMBSZ.SZ
+constexpr unsigned kOffsetShift = 12;  // CMBLOC.OFST, in the same units
+constexpr unsigned kUnitsShift = 8;    // CMBSZ.SZU: 4 KiB times 16 to its power
 constexpr unsigned kLargestUnit = 6;
 constexpr uint64_t kSubmissionQueues = 1 << 0;
 constexpr uint64_t kReadData = 1 << 3;
@@ -25,6 +26,7 @@ std::optional<CmbRegisters> read_registers(const Sysfs& sysfs, const std::string
   CmbRegisters cmb;
   const auto unit = std::min<unsigned>(static_cast<unsigned>(*cmbsz >> kUnitsShift & 0xf), kLargestUnit);
   cmb.size_bytes = (*cmbsz >> kSizeShift) << (12 + 4 * unit);
+  cmb.offset_bytes = (sysfs.number(folder + "/cmbloc").value_or(0) >> kOffsetShift) << (12 + 4 * unit);
   cmb.submission_queues = (*cmbsz & kSubmissionQueues) != 0;
   cmb.read_data = (*cmbsz & kReadData) != 0;
   cmb.write_data = (*cmbsz & kWriteData) != 0;

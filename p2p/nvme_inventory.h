@@ -21,6 +21,7 @@ struct NvmeNamespace {
 // CMBSZ and CMBLOC, as the kernel's nvme driver read them. NVM Express Base Specification, 3.1.3.
 struct CmbRegisters {
   uint64_t size_bytes = 0;
+  uint64_t offset_bytes = 0;       // in its BAR
   bool submission_queues = false;  // SQS
   bool read_data = false;          // RDS: the SSD may put data of reads there
   bool write_data = false;         // WDS: the SSD may take data of writes from there

@@ -41,6 +41,16 @@ AcsRedirect read_acs(const Sysfs& sysfs, const std::string& bdf) {
   return AcsRedirect::Off;
 }
 
+// The kernel knows a host bridge by the function 00.0 of its root bus.
+void read_host_bridge(const Sysfs& sysfs, const std::string& real, PciDevice& device) {
+  constexpr std::string_view kRoot = "/sys/devices/pci";
+  constexpr size_t kBusName = std::string_view("0000:00").size();
+  if (!real.starts_with(kRoot)) return;
+  const std::string folder = "/sys/bus/pci/devices/" + real.substr(kRoot.size(), kBusName) + ":00.0";
+  device.host_bridge_vendor = static_cast<uint16_t>(sysfs.number(folder + "/vendor").value_or(0));
+  device.host_bridge_device = static_cast<uint16_t>(sysfs.number(folder + "/device").value_or(0));
+}
+
 }  // namespace
 
 bool is_bdf(const std::string& name) {
@@ -61,6 +71,7 @@ std::optional<PciDevice> read_pci_device(const Sysfs& sysfs, const std::string& 
   device.class_code = static_cast<uint32_t>(sysfs.number(folder + "/class").value_or(0));
   device.numa_node = static_cast<int>(sysfs.number(folder + "/numa_node").value_or(static_cast<uint64_t>(-1)));
   device.driver = std::filesystem::path(sysfs.resolve(folder + "/driver")).filename().string();
+  read_host_bridge(sysfs, real, device);
   std::istringstream parts(real);
   for (std::string part; std::getline(parts, part, '/');) {
     if (part.starts_with("pci")) device.root_bus = part;

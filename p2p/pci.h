@@ -31,6 +31,8 @@ struct PciDevice {
   int numa_node = -1;               // -1: unknown, or the machine has one
   std::string driver;               // empty: none
   std::string root_bus;             // "pci0000:00"
+  uint16_t host_bridge_vendor = 0;  // of the first function on the root bus; 0: none is seen
+  uint16_t host_bridge_device = 0;
   std::vector<PciFunction> upward;  // the device itself, then the bridges up to the root port
 };
 

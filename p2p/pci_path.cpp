@@ -1,6 +1,8 @@
 #include "p2p/pci_path.h"
 
 #include <algorithm>
+#include <array>
+#include <cstdio>
 #include <cstdlib>
 #include <sstream>
 
@@ -8,6 +10,36 @@ namespace nvmf::p2p {
 namespace {
 
 constexpr int kZenFamily = 0x17;
+
+constexpr uint16_t kIntel = 0x8086;
+// The kernel's list, drivers/pci/p2pdma.c.
+constexpr std::array<uint16_t, 4> kWithinOneHostBridge = {0x3c00, 0x3c01, 0x2f00, 0x2f01};
+constexpr std::array<uint16_t, 6> kAcrossHostBridges = {0x2030, 0x2031, 0x2032, 0x2033, 0x2020, 0x09a2};
+
+HostBridges look_up(const PciDevice& device) {
+  if (device.host_bridge_vendor == 0) return HostBridges::Unknown;
+  const auto in = [&](const auto& list) {
+    return device.host_bridge_vendor == kIntel &&
+           std::find(list.begin(), list.end(), device.host_bridge_device) != list.end();
+  };
+  if (in(kAcrossHostBridges)) return HostBridges::Listed;
+  return in(kWithinOneHostBridge) ? HostBridges::WithinOne : HostBridges::NotListed;
+}
+
+std::string host_bridge_of(const PciDevice& device) {
+  std::array<char, 16> text{};
+  std::snprintf(text.data(), text.size(), "%04x:%04x", device.host_bridge_vendor, device.host_bridge_device);
+  return text.data();
+}
+
+// The worse of both ends counts.
+void note_host_bridges(const PciDevice& ssd, const PciDevice& rnic, PciPath& path) {
+  const HostBridges a = look_up(ssd);
+  const HostBridges b = look_up(rnic);
+  const bool seen = a != HostBridges::Unknown && b != HostBridges::Unknown;
+  path.host_bridges = seen ? std::max(a, b) : HostBridges::Unknown;
+  if (path.host_bridges == HostBridges::NotListed) path.unlisted = host_bridge_of(a >= b ? ssd : rnic);
+}
 
 std::string joined(const std::vector<std::string>& words, const char* separator) {
   std::string text;
@@ -37,12 +69,27 @@ std::string through_root_complex(const PciPath& path) {
                             : "the data goes from one host bridge to another";
 }
 
-std::string opinion(const Platform& platform) {
+// Whether the kernel's list refuses what goes up through the root complex.
+bool is_refused(const PciPath& path, const Platform& platform) {
+  if (platform.root_complex != Platform::RootComplex::Listed) return false;
+  return path.host_bridges == HostBridges::NotListed ||
+         (path.host_bridges == HostBridges::WithinOne && !path.same_root_bus);
+}
+
+std::string opinion(const PciPath& path, const Platform& platform) {
   const std::string processor = platform.processor.empty() ? std::string() : " (" + platform.processor + ")";
   switch (platform.root_complex) {
     case Platform::RootComplex::Allowed:
       return "the kernel allows that on AMD processors since Zen" + processor;
     case Platform::RootComplex::Listed:
+      if (path.host_bridges == HostBridges::NotListed)
+        return "the kernel refuses that, as the host bridge " + path.unlisted + " is not on its list" + processor +
+               " (if this kernel's is longer than the one known here, the self-test tells)";
+      if (path.host_bridges == HostBridges::WithinOne)
+        return std::string("the kernel ") + (path.same_root_bus ? "allows" : "refuses") +
+               " that: it lets this host bridge carry data within itself only" + processor;
+      if (path.host_bridges == HostBridges::Listed)
+        return "the kernel allows that, as the host bridges are on its list" + processor;
       return "the kernel allows that on Intel server processors on its list" + processor +
              ", older ones only within one host bridge";
     case Platform::RootComplex::Unknown:
@@ -73,6 +120,7 @@ Platform read_platform(const Sysfs& sysfs) {
 
 PciPath find_path(const PciDevice& ssd, const PciDevice& rnic) {
   PciPath path;
+  note_host_bridges(ssd, rnic, path);
   const auto [from_ssd, from_rnic] = meeting(ssd.upward, rnic.upward);
   path.distance = static_cast<unsigned>(from_ssd + from_rnic);
   path.same_root_bus = ssd.root_bus == rnic.root_bus;
@@ -100,7 +148,7 @@ PathVerdict judge(const PciPath& path, const Platform& platform) {
     case PathKind::RootComplex:
       break;
   }
-  if (platform.root_complex == Platform::RootComplex::Unknown) return PathVerdict::Bad;
+  if (platform.root_complex == Platform::RootComplex::Unknown || is_refused(path, platform)) return PathVerdict::Bad;
   return PathVerdict::Depends;
 }
 
@@ -114,11 +162,11 @@ std::string explain(const PciPath& path, const Platform& platform) {
              joined(path.unknown_acs, ", ") + ", which only root can see";
     case PathKind::Redirected:
       return "both are below the bridge " + path.shared_bridge + ", but ACS redirection in " +
-             joined(path.redirecting, ", ") + " sends the data up through the root complex; " + opinion(platform);
+             joined(path.redirecting, ", ") + " sends the data up through the root complex; " + opinion(path, platform);
     case PathKind::RootComplex:
       break;
   }
-  return "no bridge is above both: " + through_root_complex(path) + "; " + opinion(platform) +
+  return "no bridge is above both: " + through_root_complex(path) + "; " + opinion(path, platform) +
          ", and some platforms carry only one direction: the self-test tells";
 }
 

@@ -34,6 +34,14 @@ enum class PathKind : uint8_t {
   NotPci,        // the RNIC is software: the CPU copies out of and into the CMB
 };
 
+// What the kernel's list says of the host bridges at both ends of a path. Only Intel's are looked up there.
+enum class HostBridges : uint8_t {
+  Unknown,    // one is not seen in sysfs
+  Listed,     // data may go from one to the other
+  WithinOne,  // data may go up and down within one of them only
+  NotListed,  // data may not go through
+};
+
 struct PciPath {
   PathKind kind = PathKind::NotPci;
   std::string shared_bridge;             // SharedBridge, Redirected
@@ -42,6 +50,8 @@ struct PciPath {
   unsigned distance = 0;                 // bridges between them, both ways counted
   bool same_root_bus = false;            // RootComplex: one host bridge
   bool across_sockets = false;           // their NUMA nodes differ
+  HostBridges host_bridges = HostBridges::Unknown;
+  std::string unlisted;  // NotListed: the host bridge, "8086:6f00"
 };
 
 PciPath find_path(const PciDevice& ssd, const PciDevice& rnic);

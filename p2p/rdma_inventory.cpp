@@ -1,5 +1,6 @@
 #include "p2p/rdma_inventory.h"
 
+#include <algorithm>
 #include <cstdlib>
 #include <filesystem>
 
@@ -15,13 +16,16 @@ const std::string kClass = "/sys/class/infiniband/";
 
 std::string last_part(const std::string& path) { return std::filesystem::path(path).filename().string(); }
 
-std::string netdev_of_port(const Sysfs& sysfs, const std::string& folder) {
+// In the order of the GID table, whose first entry is the device's own interface.
+std::vector<std::string> netdevs_of_port(const Sysfs& sysfs, const std::string& folder) {
   const std::string ndevs = folder + "/gid_attrs/ndevs/";
+  std::vector<std::string> names;
   for (const std::string& index : sysfs.list(ndevs)) {
     std::string name = sysfs.text(ndevs + index);
-    if (!name.empty()) return name;
+    const bool is_new = std::find(names.begin(), names.end(), name) == names.end();
+    if (!name.empty() && is_new) names.push_back(std::move(name));
   }
-  return {};
+  return names;
 }
 
 RdmaPort read_port(const Sysfs& sysfs, const std::string& folder, const std::string& number) {
@@ -31,7 +35,7 @@ RdmaPort read_port(const Sysfs& sysfs, const std::string& folder, const std::str
   port.state = state.substr(state.find(' ') + 1);
   port.active = port.state == "ACTIVE";
   port.ethernet = sysfs.text(folder + "/link_layer") == "Ethernet";
-  port.netdev = netdev_of_port(sysfs, folder);
+  port.netdevs = netdevs_of_port(sysfs, folder);
   return port;
 }
 
@@ -58,7 +62,8 @@ RdmaDevice read_device(const Sysfs& sysfs, const std::string& name) {
   const std::string ports = folder + "/ports/";
   for (const std::string& number : sysfs.list(ports)) {
     RdmaPort port = read_port(sysfs, ports + number, number);
-    if (port.netdev.empty() && device.software()) port.netdev = sysfs.text(folder + "/parent");
+    if (port.netdevs.empty() && device.software()) port.netdevs.push_back(sysfs.text(folder + "/parent"));
+    if (!port.netdevs.empty()) port.netdev = port.netdevs.front();
     port.netdev_mtu = static_cast<uint32_t>(sysfs.number("/sys/class/net/" + port.netdev + "/mtu").value_or(0));
     device.ports.push_back(port);
   }

@@ -12,10 +12,11 @@ namespace nvmf::p2p {
 struct RdmaPort {
   unsigned number = 1;
   bool active = false;
-  std::string state;        // "ACTIVE", "DOWN", ...
-  bool ethernet = false;    // RoCE or iWARP, else InfiniBand
-  std::string netdev;       // its network interface; empty: none yet
-  uint32_t netdev_mtu = 0;  // bytes; 0: unknown
+  std::string state;                 // "ACTIVE", "DOWN", ...
+  bool ethernet = false;             // RoCE or iWARP, else InfiniBand
+  std::string netdev;                // its network interface; empty: none yet
+  std::vector<std::string> netdevs;  // all that it serves: those of VLANs and bonds on it too
+  uint32_t netdev_mtu = 0;           // bytes; 0: unknown
 };
 
 struct RdmaDevice {

@@ -345,6 +345,20 @@ const std::vector<Broken> kUnwise = {
      "$.subsystems[0].namespaces[0].p2p_min_bytes: without effect, as p2p is \"off\"; leave it out, or switch p2p on"},
 };
 
+std::string visible(const std::string& host_list) {
+  return with_subsystems("{\"nqn\": " + host("a") + ", \"allowed_hosts\": [" + host("web-server-1") +
+                         "], \"namespaces\": [{\"memory\": 512, \"visible_to\": [" + host_list + "]}]}");
+}
+
+const std::vector<Broken> kUnwiseVisibility = {
+    {visible(host("web-server-1") + ", ^" + host("web-sever-1")),
+     "$.subsystems[0].namespaces[0].visible_to[1]: this host may not connect to the subsystem; did you mean " +
+         host("web-server-1") + "?"},
+    {visible("^" + host("database")),
+     "$.subsystems[0].namespaces[0].visible_to[0]: this host may not connect to the subsystem; add it to "
+     "\"allowed_hosts\""},
+};
+
 void check_all(const std::vector<Broken>& cases, Severity severity) {
   for (const Broken& broken : cases) check_only(broken, severity);
 }
@@ -354,7 +368,10 @@ TEST_CASE("mistakes in reactors and rdma") { check_all(kMistakesInReactorsAndRdm
 TEST_CASE("mistakes in ports") { check_all(kMistakesInPorts, Severity::error); }
 TEST_CASE("mistakes in subsystems") { check_all(kMistakesInSubsystems, Severity::error); }
 TEST_CASE("mistakes in namespaces") { check_all(kMistakesInNamespaces, Severity::error); }
-TEST_CASE("what is legal but unwise is a warning") { check_all(kUnwise, Severity::warning); }
+TEST_CASE("what is legal but unwise is a warning") {
+  check_all(kUnwise, Severity::warning);
+  check_all(kUnwiseVisibility, Severity::warning);
+}
 
 }  // namespace
 }  // namespace nvmf::config::test

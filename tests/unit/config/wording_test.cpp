@@ -65,5 +65,14 @@ TEST_CASE("a diagnostic is one line that editors can jump to") {
   CHECK(location("a.json", {}) == "a.json");
 }
 
+TEST_CASE("a name is guessed by a slip or two, and no further") {
+  const std::vector<std::string> names = {"nqn.2026-01.io.example:web-server-1", "nqn.2026-01.io.example:database"};
+  CHECK(nearest_name("nqn.2026-01.io.example:web-sevrer-1", names) == names[0]);
+  CHECK(nearest_name("nqn.2026-01.io.exmple:databse", names) == names[1]);
+  CHECK_FALSE(nearest_name("nqn.2026-01.io.example:mail", names));
+  CHECK_FALSE(nearest_name(std::string(224, 'a'), names));
+  CHECK_FALSE(nearest_name("nqn.2026-01.io.example:database", {}));
+}
+
 }  // namespace
 }  // namespace nvmf::config

@@ -65,6 +65,16 @@ class Machine {
     return way + "/" + bdf;
   }
 
+  // The function by which the kernel knows the host bridge of a root bus, "pci0000:00": vendor and device as sysfs has
+  // them.
+  void host_bridge(const std::string& root_bus, const std::string& vendor, const std::string& device) {
+    const std::string bdf = root_bus.substr(3) + ":00.0";
+    const std::string folder = "/sys/devices/" + root_bus + "/" + bdf;
+    file(folder + "/vendor", vendor + "\n");
+    file(folder + "/device", device + "\n");
+    link("/sys/bus/pci/devices/" + bdf, folder);
+  }
+
   // An SSD with one namespace. `number` N gives nvmeN, nvmeNn1 and ngNn1.
   void ssd(int number, const std::string& way, const std::string& bdf, int numa_node = -1) {
     const std::string name = numbered("nvme", number);
