@@ -127,7 +127,6 @@ struct Address {
   bool read(const Value& value, std::string& out, Reader& reader) const;
   Json literal(const std::string& address) const { return address; }
   Json schema() const { return {{"type", "string"}, {"minLength", 1}}; }
-  Json literal(const std::string& address) const { return address; }
 };
 
 // An absolute path, read in its normal form.
