@@ -105,16 +105,29 @@ Daemon::~Daemon() = default;
 int Daemon::run() {
   await_signals();
   for (const auto& thread : data_threads_) thread->reactor.start();
-  if (config_.stats_socket)
-    stats_ = std::make_unique<StatsServer>(
-        io_, *config_.stats_socket,
-        StatsServer::Answers{.stats = [this] { return stats(target_, transport_, storage_).dump(2) + "\n"; },
-                             .ana = [this](const std::string& wanted) { set_ana_state(target_, wanted); }});
+  if (config_.stats_socket) serve_admin();
   boost::asio::co_spawn(io_, serve(), rethrow);
   io_.run();
   for (const auto& thread : data_threads_) thread->reactor.stop();
   spdlog::info("stopped");
   return EXIT_SUCCESS;
+}
+
+void Daemon::serve_admin() {
+  HttpRoutes routes;
+  routes.add("GET", "/stats", [this](const HttpRequest&) {
+    return HttpResponse{.body = stats(target_, transport_, storage_).dump(2) + "\n"};
+  });
+  routes.add("POST", "/ana", [this](const HttpRequest& request) {
+    try {
+      set_ana_state(target_, request.body);
+    } catch (const std::exception& error) {
+      throw HttpError(400, error.what());
+    }
+    return HttpResponse{.status = 204};
+  });
+  admin_socket_.emplace(*config_.stats_socket);
+  admin_.emplace(std::move(routes)).serve(admin_socket_->listen(io_, {}));
 }
 
 // An address that cannot be bound is tried again until it can: at boot, interfaces and RDMA devices come late.

@@ -16,11 +16,12 @@
 #include "target/core/mailbox.h"
 #include "target/core/reactor.h"
 #include "target/core/target.h"
+#include "target/daemon/http_server.h"
 #include "target/daemon/mdns.h"
 #include "target/daemon/peer_memory.h"
 #include "target/daemon/reservation_files.h"
-#include "target/daemon/stats_server.h"
 #include "target/daemon/storage.h"
+#include "target/daemon/unix_socket.h"
 #include "transport/rdma/transport.h"
 
 namespace nvmf::daemon {
@@ -61,6 +62,7 @@ class Daemon {
 
   enum class Attempt : uint8_t { First, Later };
   void listen(const core::Port& port, Attempt attempt);
+  void serve_admin();
   void watch_keep_alive();
   void await_deadline(core::Target::Clock::time_point deadline);
   void await_signals();
@@ -82,7 +84,8 @@ class Daemon {
   boost::asio::steady_timer listen_timer_;
   boost::asio::steady_timer shutdown_timer_;
   std::vector<core::Port> unheard_ports_;  // whose address could not be bound yet
-  std::unique_ptr<StatsServer> stats_;
+  std::optional<UnixSocketFile> admin_socket_;
+  std::optional<HttpServer> admin_;
   std::optional<MdnsAnnouncer> mdns_;
   bool shutting_down_ = false;
   bool changing_ = false;          // a config is being put into effect

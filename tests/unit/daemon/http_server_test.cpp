@@ -1,0 +1,252 @@
+// The HTTP server as a client on a real socket meets it.
+#include "target/daemon/http_server.h"
+
+#include <doctest/doctest.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/post.hpp>
+#include <boost/asio/read.hpp>
+#include <boost/asio/read_until.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <boost/asio/this_coro.hpp>
+#include <boost/asio/use_awaitable.hpp>
+#include <boost/asio/write.hpp>
+#include <optional>
+#include <system_error>
+#include <thread>
+
+#include "target/daemon/unix_socket.h"
+#include "tests/unit/daemon/scratch.h"
+
+namespace nvmf::daemon {
+namespace {
+
+namespace asio = boost::asio;
+using Local = asio::local::stream_protocol;
+using asio::ip::tcp;
+
+HttpRoutes routes() {
+  HttpRoutes routes;
+  routes.add("GET", "/v1/status", [](const HttpRequest& request) {
+    const auto verbose = request.query.find("verbose");
+    return HttpResponse{.body = verbose == request.query.end() ? "short" : "long " + verbose->second};
+  });
+  routes.add("GET", "/metrics", [](const HttpRequest&) {
+    return HttpResponse{.content_type = "text/plain; version=0.0.4", .body = "up 1\n"};
+  });
+  routes.add("GET", "/v1/hosts/{nqn}",
+             [](const HttpRequest& request) { return HttpResponse{.body = request.parameters.at("nqn")}; });
+  routes.add("DELETE", "/v1/hosts/{nqn}", [](const HttpRequest&) { return HttpResponse{.status = 204}; });
+  routes.add("POST", "/v1/echo", [](const HttpRequest& request) { return HttpResponse{.body = request.body}; });
+  routes.add("POST", "/v1/refused", [](const HttpRequest&) -> HttpResponse { throw HttpError(409, "not \xff now"); });
+  routes.add("POST", "/v1/broken", [](const HttpRequest&) -> HttpResponse { throw std::runtime_error("lost"); });
+  routes.add_waiting("POST", "/v1/reload", [](HttpRequest) -> asio::awaitable<HttpResponse> {
+    asio::steady_timer timer(co_await asio::this_coro::executor, std::chrono::milliseconds(1));
+    co_await timer.async_wait(asio::use_awaitable);
+    co_return HttpResponse{.body = "reloaded"};
+  });
+  return routes;
+}
+
+// A server on a UNIX socket and a TCP address, on a thread of its own as the daemon's control thread is.
+class Served {
+ public:
+  explicit Served(HttpLimits limits = {}) : server_(std::in_place, routes(), limits) {
+    server_->serve(file_->listen(io_, {}));
+    tcp::acceptor acceptor(io_, {asio::ip::address_v4::loopback(), 0});
+    endpoint_ = acceptor.local_endpoint();
+    server_->serve(std::move(acceptor));
+    thread_ = std::thread([this] { io_.run(); });
+  }
+  ~Served() {
+    io_.stop();
+    thread_.join();
+  }
+  const std::string& path() const { return path_; }
+  const tcp::endpoint& endpoint() const { return endpoint_; }
+  void close() {
+    asio::post(io_, [this] {
+      server_.reset();
+      file_.reset();
+    });
+  }
+
+ private:
+  Scratch scratch_;
+  std::string path_ = scratch_.path() + "/run/socket";
+  asio::io_context io_;
+  std::optional<UnixSocketFile> file_{std::in_place, path_};
+  std::optional<HttpServer> server_;
+  tcp::endpoint endpoint_;
+  std::thread thread_;
+};
+
+template <class Protocol>
+class Client {
+ public:
+  explicit Client(const typename Protocol::endpoint& endpoint) : socket_(io_) { socket_.connect(endpoint); }
+  void send(const std::string& bytes) { asio::write(socket_, asio::buffer(bytes)); }
+  // Until the server closes.
+  std::string receive() {
+    std::string received;
+    boost::system::error_code error;
+    asio::read(socket_, asio::dynamic_buffer(received), error);
+    return received;
+  }
+  void receive_until(const std::string& end) {
+    std::string received;
+    asio::read_until(socket_, asio::dynamic_buffer(received), end);
+  }
+  std::string ask(const std::string& bytes) {
+    send(bytes);
+    return receive();
+  }
+
+ private:
+  asio::io_context io_;
+  typename Protocol::socket socket_;
+};
+
+std::string ask(const Served& served, const std::string& head, const std::string& body = "") {
+  return Client<Local>(Local::endpoint(served.path()))
+      .ask(head + " HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Length: " +
+           std::to_string(body.size()) + "\r\n\r\n" + body);
+}
+
+std::string body_of(const std::string& answer) {
+  const size_t end = answer.find("\r\n\r\n");
+  return end == std::string::npos ? "" : answer.substr(end + 4);
+}
+
+bool says(const std::string& answer, const std::string& what) { return answer.find(what) != std::string::npos; }
+
+TEST_CASE("client asks for a path: its handler answers, with parameters and query decoded") {
+  const Served served;
+  const std::string answer = ask(served, "GET /v1/status");
+  CHECK(answer.starts_with("HTTP/1.1 200 OK\r\n"));
+  CHECK(says(answer, "Content-Type: application/json\r\n"));
+  CHECK(body_of(answer) == "short");
+  CHECK(body_of(ask(served, "GET /v1/status?verbose=a%26b&other")) == "long a&b");
+  CHECK(body_of(ask(served, "GET /v1/hosts/nqn.2014-08.org%3Aa%2Fb")) == "nqn.2014-08.org:a/b");
+  CHECK(body_of(ask(served, "GET /v1/hosts/100%")) == "100%");
+  CHECK(body_of(ask(served, "POST /v1/echo", "{\"a\": 1}")) == "{\"a\": 1}");
+  CHECK(ask(served, "DELETE /v1/hosts/a").starts_with("HTTP/1.1 204 "));
+}
+
+TEST_CASE("a handler that waits answers when it is done") {
+  const Served served;
+  CHECK(body_of(ask(served, "POST /v1/reload")) == "reloaded");
+}
+
+TEST_CASE("client on TCP: the same routes, each with its content type") {
+  const Served served;
+  const std::string answer = Client<tcp>(served.endpoint()).ask("GET /metrics HTTP/1.0\r\n\r\n");
+  CHECK(says(answer, "Content-Type: text/plain; version=0.0.4\r\n"));
+  CHECK(body_of(answer) == "up 1\n");
+}
+
+TEST_CASE("client asks what cannot be: the status and a message say why") {
+  const Served served({.body_bytes = 8});
+  std::string answer = ask(served, "GET /v2/status");
+  CHECK(answer.starts_with("HTTP/1.1 404 "));
+  CHECK(body_of(answer) == "{\"error\":\"there is no /v2/status\"}\n");
+  CHECK(ask(served, "GET /v1/hosts/").starts_with("HTTP/1.1 404 "));
+  answer = ask(served, "PUT /v1/hosts/a");
+  CHECK(answer.starts_with("HTTP/1.1 405 "));
+  CHECK(says(answer, "Allow: GET, DELETE\r\n"));
+  CHECK(ask(served, "POST /v1/echo", "123456789").starts_with("HTTP/1.1 413 "));
+  answer = ask(served, "POST /v1/refused");
+  CHECK(answer.starts_with("HTTP/1.1 409 "));
+  CHECK(body_of(answer) == "{\"error\":\"not \xef\xbf\xbd now\"}\n");
+  answer = ask(served, "POST /v1/broken");
+  CHECK(answer.starts_with("HTTP/1.1 500 "));
+  CHECK(body_of(answer) == "{\"error\":\"lost\"}\n");
+  Client<Local> confused{Local::endpoint(served.path())};
+  CHECK(confused.ask("what is this\r\n\r\n").starts_with("HTTP/1.1 400 "));
+  Client<Local> talkative{Local::endpoint(served.path())};
+  CHECK(talkative.ask("GET /v1/status HTTP/1.1\r\nA: " + std::string(20'000, 'a') + "\r\n\r\n")
+            .starts_with("HTTP/1.1 431 "));
+}
+
+TEST_CASE("client keeps its connection: requests are answered one after the other until it says close") {
+  const Served served;
+  Client<Local> client{Local::endpoint(served.path())};
+  const std::string answers = client.ask(
+      "GET /v1/status HTTP/1.1\r\nHost: a\r\n\r\n"
+      "GET /v1/hosts/b HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
+  CHECK(says(answers, "short"));
+  CHECK(body_of(body_of(answers)) == "b");
+}
+
+TEST_CASE("client that says nothing is let go after the time-out; so is one that stops half-way") {
+  const Served served({.timeout = std::chrono::milliseconds(20)});
+  Client<Local> silent{Local::endpoint(served.path())};
+  CHECK(silent.receive().empty());
+  Client<tcp> half(served.endpoint());
+  CHECK(half.ask("POST /v1/echo HTTP/1.1\r\nContent-Length: 4\r\n\r\nab").empty());
+}
+
+TEST_CASE("more clients than the limit: refused with 503 until one goes") {
+  const Served served({.connections = 1});
+  {
+    Client<Local> first{Local::endpoint(served.path())};
+    first.send("GET /v1/status HTTP/1.1\r\nHost: a\r\n\r\n");
+    first.receive_until("short");
+    CHECK(Client<tcp>(served.endpoint()).receive().starts_with("HTTP/1.1 503 "));
+  }
+  std::string answer;
+  while (!answer.starts_with("HTTP/1.1 200 ")) answer = ask(served, "GET /v1/status");
+}
+
+TEST_CASE("server is closed: no one connects any more, and the socket's file is gone") {
+  Served served;
+  CHECK(body_of(ask(served, "GET /v1/status")) == "short");
+  served.close();
+  while (std::filesystem::exists(served.path())) std::this_thread::yield();
+  CHECK_THROWS_AS(Client<Local>{Local::endpoint(served.path())}, boost::system::system_error);
+  CHECK_THROWS_AS(Client<tcp>{served.endpoint()}, boost::system::system_error);
+}
+
+TEST_CASE("the socket has the mode that was asked for") {
+  Scratch scratch;
+  asio::io_context io;
+  UnixSocketFile file(scratch.path() + "/socket");
+  const auto acceptor = file.listen(io, {.mode = 0660});
+  struct stat status {};
+  REQUIRE(stat((scratch.path() + "/socket").c_str(), &status) == 0);
+  CHECK((status.st_mode & 07777) == 0660);
+}
+
+TEST_CASE("a socket that a dead daemon left is replaced, one that is served is not, nor does it go") {
+  Scratch scratch;
+  const std::string path = scratch.path() + "/socket";
+  asio::io_context io;
+  { Local::acceptor dead(io, Local::endpoint(path)); }
+  REQUIRE(std::filesystem::exists(path));
+  UnixSocketFile file(path);
+  const auto acceptor = file.listen(io, {});
+  {
+    UnixSocketFile second(path);
+    CHECK_THROWS_WITH_AS(second.listen(io, {}),
+                         ("cannot serve on " + path + ": another process does: Address already in use").c_str(),
+                         std::system_error);
+  }
+  CHECK(std::filesystem::exists(path));
+}
+
+TEST_CASE("owner or group that this machine does not have: said by name") {
+  Scratch scratch;
+  asio::io_context io;
+  const std::string path = scratch.path() + "/socket";
+  CHECK_THROWS_WITH_AS(UnixSocketFile(path).listen(io, {.owner = "no such user"}),
+                       ("there is no user \"no such user\" to own " + path + ": Invalid argument").c_str(),
+                       std::system_error);
+  CHECK_THROWS_AS(UnixSocketFile(path).listen(io, {.group = "no such group"}), std::system_error);
+  CHECK_FALSE(std::filesystem::exists(path));
+}
+
+}  // namespace
+}  // namespace nvmf::daemon
