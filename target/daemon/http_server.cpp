@@ -70,12 +70,12 @@ asio::awaitable<Response> answer(const HttpRoutes& routes, http::request<http::s
   const std::string path = target.substr(0, question);
   HttpRoutes::Found found = routes.find(request.method_string(), path);
   if (found.route == nullptr) co_return refusal_of(found, std::string(request.method_string()), path);
+  HttpRequest asked{.method = std::string(request.method_string()),
+                    .parameters = std::move(found.parameters),
+                    .query = parse_query(std::string_view(target).substr(std::min(question + 1, target.size()))),
+                    .body = std::move(request.body())};
   try {
-    co_return response_of(co_await found.route->handler(
-        {.method = std::string(request.method_string()),
-         .parameters = std::move(found.parameters),
-         .query = parse_query(std::string_view(target).substr(std::min(question + 1, target.size()))),
-         .body = std::move(request.body())}));
+    co_return response_of(co_await found.route->handler(std::move(asked)));
   } catch (const HttpError& error) {
     co_return refusal(error.status(), error.what());
   } catch (const std::exception& error) {
