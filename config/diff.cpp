@@ -70,7 +70,8 @@ void compare_fixed(const Config& running, const Config& wanted, Difference& diff
     return std::tie(one.in_capsule_data_bytes, one.max_queue_depth, one.max_io_queues, one.mdts_bytes,
                     one.dram_pool_mib);
   };
-  fixed(running.stats_socket == wanted.stats_socket, "stats_socket");
+  const auto admin = [](const Admin& one) { return std::tie(one.socket, one.owner, one.group, one.mode); };
+  fixed(admin(running.admin) == admin(wanted.admin), "admin");
   fixed(running.state_dir == wanted.state_dir, "state_dir");
   fixed(same_discovery(running.discovery, wanted.discovery), "discovery");
   fixed(reactors(running.reactors) == reactors(wanted.reactors), "reactors");

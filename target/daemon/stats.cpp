@@ -44,14 +44,6 @@ json by_path(const ServedNamespace& served, Direction direction) {
   return paths;
 }
 
-json fallbacks(const ServedNamespace& served) {
-  json reasons = json::object();
-  for (size_t reason = 1; reason < core::kFallbacks; ++reason)
-    reasons[core::name_of(static_cast<core::Fallback>(reason))] = commands_and_bytes(
-        served, [&](const core::IoCounters& c) -> const core::PathCounters& { return c.fallbacks[reason]; });
-  return reasons;
-}
-
 json of_namespace(const ServedNamespace& served) {
   const auto counter = [&](core::Counter core::IoCounters::*which) {
     return sum(served, [&](const core::IoCounters& c) -> const core::Counter& { return c.*which; });
@@ -71,6 +63,14 @@ json of_namespace(const ServedNamespace& served) {
 }
 
 }  // namespace
+
+json fallbacks(const ServedNamespace& served) {
+  json reasons = json::object();
+  for (size_t reason = 1; reason < core::kFallbacks; ++reason)
+    reasons[core::name_of(static_cast<core::Fallback>(reason))] = commands_and_bytes(
+        served, [&](const core::IoCounters& c) -> const core::PathCounters& { return c.fallbacks[reason]; });
+  return reasons;
+}
 
 json stats(core::Target& target, const rdma::Transport& transport, const Storage& storage) {
   json subsystems = json::array();

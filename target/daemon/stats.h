@@ -15,4 +15,7 @@ namespace nvmf::daemon {
 //    "fallbacks": {reason: {"commands", "bytes"}}, "other_commands", "errors", "waits"}]}
 nlohmann::json stats(core::Target& target, const rdma::Transport& transport, const Storage& storage);
 
+// {reason: {"commands", "bytes"}}: what of a namespace with peer-to-peer on went through DRAM, and why.
+nlohmann::json fallbacks(const ServedNamespace& served);
+
 }  // namespace nvmf::daemon

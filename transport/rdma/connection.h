@@ -48,6 +48,7 @@ class Connection final : public core::QueueLink {
   const std::string& peer() const override { return peer_; }
 
   core::Queue& queue() { return queue_; }
+  const core::Queue& queue() const { return queue_; }
   QueuePair& queue_pair() { return queue_pair_; }
   PollGroup& group() { return group_; }
   const Rnic& rnic() const { return rnic_; }
