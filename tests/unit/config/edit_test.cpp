@@ -55,7 +55,7 @@ TEST_CASE("a namespace without nsid gets the lowest that is free; the others kee
   remove_namespace(edited, kNqn, 1);
   CHECK(nsids(edited) == std::vector<uint64_t>{2, 3});
   CHECK(add_namespace(edited, kNqn, {{"memory", 512}}) == 1);
-  CHECK(add_namespace(edited, kNqn, {{"memory", 512}, {"nsid", 9}}) == 9);
+  CHECK(add_namespace(edited, kNqn, {{"memory", 512}, {"nsid", 9U}}) == 9);
 }
 
 TEST_CASE("keys are set, and taken out by null") {
@@ -80,7 +80,7 @@ TEST_CASE("what is not there, is there already, or is no object: refused, and no
   CHECK((refusal_of([](Json& it) { remove_subsystem(it, "nqn.none"); }) == Kind::Absent));
   CHECK((refusal_of([](Json& it) { find_namespace(it, kNqn, 4); }) == Kind::Absent));
   CHECK((refusal_of([](Json& it) { add_port(it, {{"id", 1}}); }) == Kind::Present));
-  CHECK((refusal_of([](Json& it) { add_namespace(it, kNqn, {{"nsid", 3}}); }) == Kind::Present));
+  CHECK((refusal_of([](Json& it) { add_namespace(it, kNqn, {{"nsid", 3U}}); }) == Kind::Present));
   CHECK((refusal_of([](Json& it) { add_namespace(it, kNqn, {{"nsid", "3"}}); }) == Kind::Malformed));
   CHECK((refusal_of([](Json& it) { add_subsystem(it, Json::array()); }) == Kind::Malformed));
   CHECK((refusal_of([](Json& it) { set(it, 5); }) == Kind::Malformed));
