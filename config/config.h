@@ -255,6 +255,18 @@ struct Metrics {
   friend bool operator==(const Metrics& a, const Metrics& b) { return a.address == b.address && a.port == b.port; }
 };
 
+// The UNIX socket of the admin API: who may connect to it may do everything.
+struct Admin {
+  Position position;
+  // Absolute path, at most 107 bytes. Two daemons must not share it.
+  std::string socket = "/run/nvmf-p2p/admin.sock";
+  // Names of the user and the group that own it; default: whose the daemon is.
+  std::optional<std::string> owner;
+  std::optional<std::string> group;
+  // Its permission bits, 0..0777, default 0600: writing is what connecting takes.
+  uint16_t mode = 0600;
+};
+
 // A whole file.
 struct Config {
   // The name the file was read by, for messages about a position in it.
@@ -263,7 +275,7 @@ struct Config {
   LogLevel log_level = LogLevel::info;
   // Default text.
   LogFormat log_format = LogFormat::text;
-  // Absolute path, at most 107 bytes, of a UNIX socket that serves the counters as JSON. Default: none, off.
+  Admin admin;
   std::optional<std::string> stats_socket;
   // Absolute path of the directory of what outlives the daemon (reservations, identifiers, write protection), default
   // "/var/lib/nvmf-p2p". Two daemons must not share it. Made where there is none.

@@ -80,7 +80,8 @@ void compare_fixed(const Config& running, const Config& wanted, Difference& diff
                     one.dram_pool_mib);
   };
   fixed(running.log_format == wanted.log_format, "log_format");
-  fixed(running.stats_socket == wanted.stats_socket, "stats_socket");
+  const auto admin = [](const Admin& one) { return std::tie(one.socket, one.owner, one.group, one.mode); };
+  fixed(admin(running.admin) == admin(wanted.admin), "admin");
   fixed(running.state_dir == wanted.state_dir, "state_dir");
   fixed(running.metrics == wanted.metrics, "metrics");
   fixed(same_discovery(running.discovery, wanted.discovery), "discovery");

@@ -266,6 +266,27 @@ bool Path::read(const Value& value, std::string& out, Reader& reader) const {
   return true;
 }
 
+bool FileMode::read(const Value& value, uint16_t& out, Reader& reader) const {
+  constexpr const char* kWanted = "write three octal digits, such as \"0660\"";
+  const std::string* text = text_of(value, "a text of permission bits", kWanted, reader);
+  if (text == nullptr) return false;
+  const std::string_view digits = std::string_view(*text).substr(text->size() == 4 && text->front() == '0' ? 1 : 0);
+  uint16_t mode = 0;
+  const auto [end, fault] = std::from_chars(digits.data(), digits.data() + digits.size(), mode, 8);
+  if (digits.size() != 3 || fault != std::errc{} || end != digits.data() + digits.size()) {
+    reader.error(value.position, quote(*text) + " is no file mode", kWanted);
+    return false;
+  }
+  out = mode;
+  return true;
+}
+
+Json FileMode::literal(uint16_t mode) const {
+  std::string digits = "0000";
+  for (size_t i = digits.size(); i-- > 0; mode >>= 3U) digits[i] = static_cast<char>('0' + (mode & 7U));
+  return digits;
+}
+
 bool PciAddress::read(const Value& value, std::string& out, Reader& reader) const {
   const std::string remedy = "write it as lspci -D prints it, such as \"0000:3b:00.0\"";
   const auto* text = text_of(value, "a PCI address", remedy, reader);

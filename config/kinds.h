@@ -138,6 +138,13 @@ struct Path {
   Json schema() const { return {{"type", "string"}, {"pattern", "^/"}}; }
 };
 
+// Permission bits of a file in octal digits: "0660".
+struct FileMode {
+  bool read(const Value& value, uint16_t& out, Reader& reader) const;
+  Json schema() const { return {{"type", "string"}, {"pattern", "^0?[0-7]{3}$"}}; }
+  Json literal(uint16_t mode) const;
+};
+
 // A PCI address, read as sysfs spells it.
 struct PciAddress {
   bool read(const Value& value, std::string& out, Reader& reader) const;

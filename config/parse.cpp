@@ -72,11 +72,13 @@ Result parse(std::string_view text, std::string file_name) {
   return finish(std::move(config), std::move(reader));
 }
 
-Result load(const std::string& path) {
+Result load(const std::string& path, std::string* content) {
   std::string text;
   const int error = read_file(path, text);
   if (error != 0) return refuse(path, std::generic_category().message(error), remedy_for(error));
-  return parse(text, path);
+  Result result = parse(text, path);
+  if (content != nullptr) *content = std::move(text);
+  return result;
 }
 
 }  // namespace nvmf::config

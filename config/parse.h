@@ -34,7 +34,8 @@ struct Result {
 // Parses `text`; `file_name` only serves the messages.
 Result parse(std::string_view text, std::string file_name);
 
-// Reads the file at `path` and parses it. A file that cannot be read is a diagnostic too.
-Result load(const std::string& path);
+// Reads the file at `path` and parses it. A file that cannot be read is a diagnostic too. `content`, where it is not
+// null, gets what the file holds.
+Result load(const std::string& path, std::string* content = nullptr);
 
 }  // namespace nvmf::config

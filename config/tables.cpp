@@ -174,6 +174,20 @@ const Table<Metrics>& metrics_table() {
   return table;
 }
 
+const Table<Admin>& admin_table() {
+  static const Table<Admin> table = {
+      "admin settings",
+      "The admin API, HTTP with JSON on a UNIX socket, which the nvmf-p2p commands use. Who may connect may do all.",
+      {
+          key("socket", &Admin::socket, Path{PathRole::socket}, "The socket; its directory is made."),
+          key("owner", &Admin::owner, Ascii{32}, "User who owns it. Default: the one whom the daemon runs as."),
+          key("group", &Admin::group, Ascii{32}, "Group that owns it. Default: the one of the daemon."),
+          key("mode", &Admin::mode, FileMode{}, "Permission bits of it, octal; connecting takes the right to write."),
+      },
+      nullptr};
+  return table;
+}
+
 // What the schema can say of check_namespace().
 Json namespace_conditions() {
   return Json::parse(R"({
@@ -304,8 +318,7 @@ const Table<Config>& config_table() {
           key("log_level", &Config::log_level, Word{kLogLevelNames}, "How much is logged."),
           key("log_format", &Config::log_format, Word{kLogFormatNames},
               "Lines of text, in the journal where systemd started the daemon, or a JSON object a line."),
-          key("stats_socket", &Config::stats_socket, Path{PathRole::socket},
-              "UNIX socket that serves the counters as JSON over HTTP. Default: none."),
+          key("admin", &Config::admin, ObjectOf{admin_table()}, admin_table().doc),
           key("state_dir", &Config::state_dir, Path{PathRole::directory},
               "Directory of what outlives the daemon: reservations, identifiers, write protection; made where there is "
               "none."),

@@ -58,6 +58,7 @@ class ConnectAttempt {
   explicit ConnectAttempt(Request& request) : request_(request), queue_(*request.queue) {
     std::memcpy(&data_, request.data.address, sizeof(data_));
     host_.nqn = nqn_from(data_.hostnqn);
+    subsystem_nqn_ = nqn_from(data_.subsysnqn);
     std::memcpy(host_.id.data(), data_.hostid, host_.id.size());
   }
 
@@ -70,15 +71,22 @@ class ConnectAttempt {
  private:
   Status find_subsystem() {
     if (host_.nqn.empty()) return refuse_data(offsetof(nvmf_connect_data, hostnqn), "the host NQN is not valid");
-    const std::string nqn = nqn_from(data_.subsysnqn);
-    subsystem_ = queue_.target->find_subsystem(nqn);
-    if (subsystem_ == nullptr || !subsystem_->is_on_port(queue_.link->port_id())) {
+    subsystem_ = queue_.target->find_subsystem(subsystem_nqn_);
+    if (subsystem_ == nullptr) {
       refusal_ = ConnectRefusal::UnknownSubsystem;
-      return refuse_data(offsetof(nvmf_connect_data, subsysnqn), "this port has no subsystem «" + nqn + "»");
+      return refuse_data(offsetof(nvmf_connect_data, subsysnqn),
+                         "there is no subsystem of this name; `nvme discover` on the host lists those it may use");
+    }
+    if (!subsystem_->is_on_port(queue_.link->port_id())) {
+      refusal_ = ConnectRefusal::UnknownSubsystem;
+      return refuse_data(offsetof(nvmf_connect_data, subsysnqn),
+                         "the subsystem is not on this port; add the port to its \"ports\", or use another address");
     }
     if (!subsystem_->allows(host_.nqn)) {
       refusal_ = ConnectRefusal::HostNotAllowed;
-      reason_ = "the host is not allowed on subsystem " + nqn;
+      reason_ =
+          "the host is not allowed on the subsystem; to let it in, add it to \"allowed_hosts\" "
+          "(nvmf-p2p add host SUBSYSTEM HOST)";
       return command_specific(NVME_SC_CONNECT_INVALID_HOST).do_not_retry();
     }
     return kSuccess;
@@ -149,7 +157,8 @@ class ConnectAttempt {
       ++queue_.target->counters.refused_connects[static_cast<size_t>(refusal_)];
       queue_.target->event(Target::Severity::Warning, "refused Connect of queue " + std::to_string(queue_.qid) +
                                                           ", host " + host_.nqn + " (" + queue_.link->peer() +
-                                                          "): " + reason_);
+                                                          "), subsystem " + subsystem_nqn_ + ", port " +
+                                                          std::to_string(queue_.link->port_id()) + ": " + reason_);
     } else if (queue_.qid == 0) {
       ++queue_.target->counters.controllers_made;
       queue_.target->event(Target::Severity::Info, "connected " + controller_->description());
@@ -160,6 +169,7 @@ class ConnectAttempt {
   Queue& queue_;
   nvmf_connect_data data_;
   HostIdentity host_;
+  std::string subsystem_nqn_;
   Subsystem* subsystem_ = nullptr;
   Controller* controller_ = nullptr;
   std::string reason_;

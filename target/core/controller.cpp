@@ -62,8 +62,9 @@ void Controller::write_cc(uint32_t cc) {
       return reset();
     case Properties::Action::Fail:
       set_ready(false);
-      subsystem_.target().event(Target::Severity::Warning,
-                                description() + ": enabled with a CC value that CAP does not offer");
+      subsystem_.target().event(
+          Target::Severity::Warning,
+          description() + ": enabled with a CC value that CAP does not offer; the host must reset it");
       return;
   }
 }
@@ -180,7 +181,9 @@ void Controller::keep_alive_due(KeepAlive::Clock::time_point now) {
   const std::string rule = "keep-alive timeout: no command for " + std::to_string(keep_alive_.timer_ms()) + " ms";
   keep_alive_.stop();
   ++subsystem_.target().counters.keep_alive_expiries;
-  subsystem_.target().event(Target::Severity::Warning, description() + ": " + rule + "; disconnected");
+  subsystem_.target().event(
+      Target::Severity::Warning,
+      description() + ": " + rule + "; disconnected. See whether the host and the network are alive");
   fail(rule);
 }
 

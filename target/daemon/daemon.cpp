@@ -6,14 +6,11 @@
 #include <boost/asio/use_awaitable.hpp>
 #include <csignal>
 #include <cstdlib>
-#include <nlohmann/json.hpp>
 #include <stdexcept>
 
-#include "target/daemon/ana.h"
 #include "target/daemon/log.h"
 #include "target/daemon/on_reactors.h"
 #include "target/daemon/service_manager.h"
-#include "target/daemon/stats.h"
 #include "target/nvme/fabrics.h"
 
 namespace nvmf::daemon {
@@ -85,8 +82,11 @@ void rethrow(const std::exception_ptr& error) {
 
 }  // namespace
 
-Daemon::Daemon(const config::Config& config)
-    : config_(config),
+Daemon::Daemon(const config::Config& config, config::Json document)
+    : file_(config.file),
+      config_(config),
+      document_(std::move(document)),
+      log_limit_(&log),
       reservations_(StateDirectory(config_.state_dir)),
       write_protection_(StateDirectory(config_.state_dir)),
       identifiers_(StateDirectory(config_.state_dir)),
@@ -100,13 +100,14 @@ Daemon::Daemon(const config::Config& config)
       signals_(io_, SIGTERM, SIGINT, SIGHUP),
       keep_alive_timer_(io_),
       listen_timer_(io_),
+      log_timer_(io_),
       shutdown_timer_(io_),
       watchdog_timer_(io_),
+      change_done_(io_, boost::asio::steady_timer::time_point::max()),
       device_watch_(io_, [this] {
-        devices_changed_ = true;
-        if (!shutting_down_) boost::asio::co_spawn(io_, make_changes(), rethrow);
+        if (!shutting_down_) boost::asio::co_spawn(io_, on_devices_changed(), rethrow);
       }) {
-  target_.on_event = &log;
+  target_.on_event = [this](core::Target::Severity severity, const std::string& message) { report(severity, message); };
   target_.on_earlier_deadline = [this](core::Target::Clock::time_point deadline) { await_deadline(deadline); };
   target_.reservation_store = &reservations_;
   target_.health_source = &health_;
@@ -125,7 +126,7 @@ Daemon::~Daemon() = default;
 int Daemon::run() {
   await_signals();
   for (const auto& thread : data_threads_) thread->reactor.start();
-  if (config_.stats_socket) serve_admin();
+  serve_admin();
   if (config_.metrics) serve_metrics();
   boost::asio::co_spawn(io_, serve(), rethrow);
   boost::asio::co_spawn(io_, keep_watchdog(), rethrow);
@@ -133,23 +134,6 @@ int Daemon::run() {
   for (const auto& thread : data_threads_) thread->reactor.stop();
   spdlog::info("stopped");
   return EXIT_SUCCESS;
-}
-
-void Daemon::serve_admin() {
-  HttpRoutes routes;
-  routes.add("GET", "/stats", [this](const HttpRequest&) {
-    return HttpResponse{.body = stats(target_, transport_, storage_, figures()).dump(2) + "\n"};
-  });
-  routes.add("POST", "/ana", [this](const HttpRequest& request) {
-    try {
-      set_ana_state(target_, request.body);
-    } catch (const std::exception& error) {
-      throw HttpError(400, error.what());
-    }
-    return HttpResponse{.status = 204};
-  });
-  admin_socket_.emplace(*config_.stats_socket);
-  admin_.emplace(std::move(routes)).serve(admin_socket_->listen(io_, {}));
 }
 
 void Daemon::serve_metrics() {
@@ -193,6 +177,26 @@ Daemon::Task Daemon::keep_watchdog() {
   }
 }
 
+void Daemon::stop_listening(uint16_t port_id) {
+  std::erase_if(unheard_ports_, [&](const core::Port& port) { return port.id == port_id; });
+  transport_.stop_listening(port_id);
+}
+
+// No timer runs unless a warning was written lately.
+void Daemon::report(core::Target::Severity severity, const std::string& message) {
+  log_limit_.add(severity, message, LogLimit::Clock::now());
+  if (severity == core::Target::Severity::Warning && log_timer_.expiry() <= LogLimit::Clock::now()) flush_log();
+}
+
+void Daemon::flush_log() {
+  const auto next = log_limit_.flush(LogLimit::Clock::now());
+  if (!next) return;
+  log_timer_.expires_at(*next);
+  log_timer_.async_wait([this](const boost::system::error_code& error) {
+    if (!error) flush_log();
+  });
+}
+
 // Armed before the turn, which may bring a deadline that is earlier still.
 void Daemon::watch_keep_alive() {
   if (const auto next = target_.expire(core::Target::Clock::now())) await_deadline(*next);
@@ -211,8 +215,7 @@ void Daemon::await_signals() {
   signals_.async_wait([this](const boost::system::error_code& error, int number) {
     if (error) return;
     if (number == SIGHUP) {
-      reload_is_wanted_ = true;
-      if (!shutting_down_) boost::asio::co_spawn(io_, make_changes(), rethrow);
+      if (!shutting_down_) boost::asio::co_spawn(io_, reload_on_signal(), rethrow);
     } else if (shutting_down_) {
       std::_Exit(EXIT_FAILURE);
     } else {

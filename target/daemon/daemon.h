@@ -6,22 +6,30 @@
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/signal_set.hpp>
 #include <boost/asio/steady_timer.hpp>
+#include <chrono>
+#include <functional>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
 #include "config/config.h"
 #include "config/diff.h"
+#include "config/edit.h"
+#include "config/parse.h"
 #include "target/backend/engine.h"
 #include "target/core/mailbox.h"
 #include "target/core/reactor.h"
 #include "target/core/target.h"
+#include "target/daemon/admin_actions.h"
+#include "target/daemon/admin_views.h"
 #include "target/daemon/device_watch.h"
 #include "target/daemon/figures.h"
 #include "target/daemon/health.h"
 #include "target/daemon/http_server.h"
 #include "target/daemon/identifier_files.h"
+#include "target/daemon/log_limit.h"
 #include "target/daemon/mdns.h"
 #include "target/daemon/metrics_server.h"
 #include "target/daemon/peer_memory.h"
@@ -33,11 +41,12 @@
 
 namespace nvmf::daemon {
 
-class Daemon {
+class Daemon : private AdminActions {
  public:
-  // Throws std::exception with a message for the operator when nothing could be served: no RDMA device, no io_uring.
-  explicit Daemon(const config::Config& config);
-  ~Daemon();
+  // `document`: the JSON of `config`. Throws std::exception with a message for the operator when nothing could be
+  // served: no RDMA device, no io_uring.
+  Daemon(const config::Config& config, config::Json document);
+  ~Daemon() override;
 
   // Serves what the config names until SIGTERM or SIGINT; returns the process's exit status. SIGHUP: reads the config
   // file again, and becomes what it says.
@@ -55,19 +64,26 @@ class Daemon {
 
   // reload.cpp
   Task serve();
-  Task make_changes();
-  Task reload_once();
+  Task reload_on_signal();
+  Task on_devices_changed();
   Task follow_devices();
   Task take_out_gone_devices();
   void watch_devices();
-  // None, with the reasons logged: something of it cannot be had.
-  std::optional<StagedNamespaces> stage(const config::Config& wanted, const config::Difference& difference);
+  Change reload() override;
+  Change change(Edit edit) override;
+  // Runs when no other change does, and keeps others out.
+  Change alone(std::function<Change()> work);
+  // `text`: what `wanted` was parsed from.
+  Change become(config::Result wanted, std::string text);
+  // None: something of it cannot be had. Adds to `reasons` what and why.
+  std::optional<StagedNamespaces> stage(const config::Config& wanted, const config::Difference& difference,
+                                        std::vector<std::string>& reasons);
   enum class Missing : uint8_t { All, ThatHaveTheirDevice };
   void stage_missing(const config::Config& wanted, Missing which, StagedNamespaces& staged);
   Task apply(const config::Difference& difference, StagedNamespaces staged);
   void announce();
   // For the service manager: what is served.
-  std::string status() const;
+  std::string status_line() const;
   void remove_subsystem(const config::Subsystem& gone);
   void add_subsystem(const config::Subsystem& wanted);
   void change_subsystem(const config::Subsystem& wanted);
@@ -75,11 +91,31 @@ class Daemon {
 
   void set_limits(const config::Limits& wanted);
 
+  // admin.cpp
+  void serve_admin();
+  const char* state_of(const core::Port& port) const;
+  Json status() override;
+  Json subsystems() override;
+  Json namespaces() override;
+  Json connections() override;
+  Json p2p() override;
+  Json stats() override;
+  Json ana() override;
+  const config::Json& running_config() override { return document_; }
+  ConfigChange compare(const std::string& text, const std::string& name) override;
+  std::string save() override;
+  void set_ana(const std::string& wanted) override;
+  bool drain(std::optional<uint16_t> port) override;
+  bool resume(std::optional<uint16_t> port) override;
+  size_t disconnect(const std::string& hostnqn) override;
+
   enum class Attempt : uint8_t { First, Later };
   void listen(const core::Port& port, Attempt attempt);
+  void stop_listening(uint16_t port_id);
+  void report(core::Target::Severity severity, const std::string& message);
+  void flush_log();
   // Tells the service manager, when it wants to know, that this thread and every reactor answer.
   Task keep_watchdog();
-  void serve_admin();
   void serve_metrics();
   Figures figures() const;
   void watch_keep_alive();
@@ -88,7 +124,14 @@ class Daemon {
   void shut_down();
   [[noreturn]] void give_up();
 
-  config::Config config_;  // as it was read last; the difference to it is what a reload applies
+  const std::string file_;            // of the config
+  config::Config config_;             // what runs; the difference to it is what a change applies
+  config::Json document_;             // the same as JSON
+  std::vector<std::string> unsaved_;  // changes since the file was read or written
+  MissingNamespaces missing_;
+  LogLimit log_limit_;
+  std::set<uint16_t> drained_;  // ports
+  const std::chrono::steady_clock::time_point started_ = std::chrono::steady_clock::now();
   boost::asio::io_context io_;
   core::Mailbox control_mailbox_;
   ReservationFiles reservations_;
@@ -104,8 +147,10 @@ class Daemon {
   boost::asio::signal_set signals_;
   boost::asio::steady_timer keep_alive_timer_;
   boost::asio::steady_timer listen_timer_;
+  boost::asio::steady_timer log_timer_;
   boost::asio::steady_timer shutdown_timer_;
   boost::asio::steady_timer watchdog_timer_;
+  boost::asio::steady_timer change_done_;  // never expires: cancelled when a change has been made
   std::vector<core::Port> unheard_ports_;  // whose address could not be bound yet
   std::optional<UnixSocketFile> admin_socket_;
   std::optional<HttpServer> admin_;

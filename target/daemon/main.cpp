@@ -10,8 +10,11 @@
 #include <iostream>
 #include <string>
 
+#include "config/edit.h"
 #include "config/parse.h"
 #include "p2p/doctor.h"
+#include "target/daemon/cli/commands.h"
+#include "target/daemon/cli/documents.h"
 #include "target/daemon/daemon.h"
 #include "target/daemon/import_command.h"
 #include "target/daemon/log.h"
@@ -20,11 +23,22 @@ namespace {
 
 using nvmf::config::Config;
 
-constexpr int kExitUsage = 2;
+using nvmf::cli::kExitUsage;
+
+constexpr char kName[] = "nvmf-p2p";
+constexpr char kExitStatuses[] =
+    "0: done, or stopped as asked. 1: it failed, or the daemon cannot be reached or refuses; the message says what to "
+    "do. 2: wrong usage, or a config with mistakes; nothing was started or changed.";
+constexpr char kDescription[] =
+    "Serves SSDs, block devices and files to remote hosts by NVMe over Fabrics on RDMA networks. Where an SSD has a "
+    "controller memory buffer and the self-test proves it, data moves between the SSD and the RDMA NIC without "
+    "touching "
+    "the machine's DRAM. `run` is the daemon; `check` and `doctor` need none; the other commands talk to the running "
+    "daemon through its admin socket, and change what runs: `save` makes the config file say the same.";
 
 // Says all that is wrong; empty when the file cannot be used.
-std::optional<Config> load(const std::string& path) {
-  const nvmf::config::Result result = nvmf::config::load(path);
+std::optional<Config> load(const std::string& path, std::string* content = nullptr) {
+  const nvmf::config::Result result = nvmf::config::load(path, content);
   for (const auto& diagnostic : result.diagnostics) std::cerr << to_string(diagnostic) << '\n';
   return result.config;
 }
@@ -54,12 +68,13 @@ int doctor(bool self_test) {
 }
 
 int run(const std::string& path) {
-  const auto config = load(path);
+  std::string content;
+  const auto config = load(path, &content);
   if (!config) return kExitUsage;
   nvmf::daemon::start_log(config->log_level, config->log_format);
   try {
     spdlog::info("nvmf-p2p {} with {}", NVMF_P2P_VERSION, path);
-    nvmf::daemon::Daemon daemon(*config);
+    nvmf::daemon::Daemon daemon(*config, nvmf::config::editable(content, *config));
     return daemon.run();
   } catch (const std::exception& error) {
     spdlog::error("{}", error.what());
@@ -67,10 +82,22 @@ int run(const std::string& path) {
   }
 }
 
+// For the build: prints what is installed beside the program.
+int generate(const CLI::App& app, const std::string& what) {
+  using namespace nvmf::cli;
+  if (what == "man") std::cout << manual_page(app, {kName, NVMF_P2P_VERSION, kDescription});
+  if (what == "bash") std::cout << bash_completion(app, kName);
+  if (what == "zsh") std::cout << zsh_completion(app, kName);
+  if (what == "fish") std::cout << fish_completion(app, kName);
+  return EXIT_SUCCESS;
+}
+
 int execute(int argc, char** argv) {
-  CLI::App app{"NVMe over Fabrics target for RDMA networks that serves SSDs through their controller memory buffers"};
+  CLI::App app{"NVMe over Fabrics target for RDMA networks that serves SSDs through their controller memory buffers",
+               kName};
   app.set_version_flag("--version", NVMF_P2P_VERSION);
   app.require_subcommand(1);
+  app.footer(kExitStatuses);
   std::string config_path;
 
   auto* run_command = app.add_subcommand("run", "Serve what a config file names, until SIGTERM or SIGINT");
@@ -86,6 +113,10 @@ int execute(int argc, char** argv) {
       "is free of their CMBs for a moment, needs the rights of `run`");
   std::function<int()> chosen;
   nvmf::daemon::add_import_command(app, chosen);
+  const nvmf::cli::Commands commands(app);
+  std::string document;
+  auto* generate_command = app.add_subcommand("generate", "Print the manual page or a shell's completion")->group("");
+  generate_command->add_option("what", document)->required()->check(CLI::IsMember({"man", "bash", "zsh", "fish"}));
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
@@ -95,7 +126,8 @@ int execute(int argc, char** argv) {
   if (*run_command) return run(config_path);
   if (*check_command) return check(config_path);
   if (*doctor_command) return doctor(self_test);
-  return EXIT_SUCCESS;
+  if (*generate_command) return generate(app, document);
+  return commands.run();
 }
 
 }  // namespace

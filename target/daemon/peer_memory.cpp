@@ -115,4 +115,20 @@ core::BufferPool* PeerMemories::pool(const std::string& bdf, const rdma::PollGro
   return nullptr;
 }
 
+std::vector<PeerMemories::Prepared> PeerMemories::prepared() const {
+  std::vector<Prepared> all;
+  for (const auto& [bdf, ssd] : ssds_) {
+    Prepared one{.bdf = bdf, .failure = ssd.failure, .cmb_bytes = ssd.mapping ? ssd.mapping->length_bytes() : 0};
+    for (const auto& [rnic, result] : ssd.on_rnic) {
+      Pair pair{.rnic = rnic, .proof = &result.proof};
+      for (const auto& group : rnic->io_groups())
+        if (const auto pool = result.pools.find(group.get()); pool != result.pools.end())
+          pair.pools.push_back(pool->second.get());
+      one.pairs.push_back(std::move(pair));
+    }
+    all.push_back(std::move(one));
+  }
+  return all;
+}
+
 }  // namespace nvmf::daemon

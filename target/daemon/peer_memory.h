@@ -35,6 +35,20 @@ class PeerMemories {
   // This group's pool in that SSD's CMB; null where nothing was proved.
   core::BufferPool* pool(const std::string& bdf, const rdma::PollGroup& group) const;
 
+  // Everything that was prepared, by PCI address, for reports.
+  struct Pair {
+    const rdma::Rnic* rnic = nullptr;
+    const p2p::SelfTestResult* proof = nullptr;
+    std::vector<const core::BufferPool*> pools{};  // by reactor; none where nothing was proved
+  };
+  struct Prepared {
+    std::string bdf;
+    std::string failure;  // empty: there is a CMB
+    size_t cmb_bytes = 0;
+    std::vector<Pair> pairs{};
+  };
+  std::vector<Prepared> prepared() const;
+
  private:
   struct OnRnic {
     p2p::SelfTestResult proof;

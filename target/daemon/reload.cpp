@@ -4,7 +4,11 @@
 
 #include <algorithm>
 #include <boost/asio/ip/host_name.hpp>
+#include <boost/asio/redirect_error.hpp>
+#include <boost/asio/use_awaitable.hpp>
+#include <exception>
 #include <filesystem>
+#include <iterator>
 #include <utility>
 
 #include "config/parse.h"
@@ -92,6 +96,14 @@ void set_ana_states(core::Subsystem& subsystem, const config::Subsystem& wanted)
   }
 }
 
+// What messages call a config that came through the admin API.
+constexpr char kRunningConfig[] = "the changed config";
+
+std::string summary_of(ConfigChange::Verdict verdict, const std::string& file) {
+  if (verdict == ConfigChange::Verdict::Mistaken) return file + " has mistakes";
+  return verdict == ConfigChange::Verdict::NeedsRestart ? file + " needs a restart" : "see above";
+}
+
 std::string place_of(const config::Config& config, const config::Subsystem& subsystem, const config::Namespace& space) {
   return config::location(config.file, space.backend_position) + ": namespace " + std::to_string(space.nsid) + " of " +
          subsystem.nqn;
@@ -143,60 +155,133 @@ Daemon::Task Daemon::serve() {
   announce();
   watch_devices();
   changing_ = false;
-  co_await make_changes();
+  service_manager::ready(status_line());
+  change_done_.cancel();
 }
 
-// One after the other; what is asked for meanwhile is done afterwards.
-Daemon::Task Daemon::make_changes() {
-  if (std::exchange(changing_, true)) co_return;
-  while (reload_is_wanted_ || devices_changed_) {
-    if (std::exchange(reload_is_wanted_, false)) {
-      service_manager::reloading();
-      co_await reload_once();
-    }
-    if (std::exchange(devices_changed_, false)) co_await follow_devices();
+// One reload that waits reads what all those who ask meanwhile want read.
+Daemon::Task Daemon::reload_on_signal() {
+  if (std::exchange(reload_is_wanted_, true)) co_return;
+  co_await reload();
+}
+
+// One look that waits sees all that has changed by then.
+Daemon::Task Daemon::on_devices_changed() {
+  if (std::exchange(devices_changed_, true)) co_return;
+  co_await alone([this]() -> Change {
+    devices_changed_ = false;
+    co_await follow_devices();
+    co_return ConfigChange{};
+  });
+}
+
+Daemon::Change Daemon::alone(std::function<Change()> work) {
+  while (changing_) {
+    boost::system::error_code ignored;
+    co_await change_done_.async_wait(boost::asio::redirect_error(boost::asio::use_awaitable, ignored));
   }
-  service_manager::ready(status());
+  ConfigChange change;
+  if (shutting_down_) {
+    change.verdict = ConfigChange::Verdict::Unavailable;
+    change.reasons.emplace_back("the daemon shuts down");
+    co_return change;
+  }
+  changing_ = true;
+  std::exception_ptr failure;
+  try {
+    change = co_await work();
+  } catch (...) {
+    failure = std::current_exception();
+  }
+  service_manager::ready(status_line());
   changing_ = false;
+  change_done_.cancel();
+  if (failure) std::rethrow_exception(failure);
+  co_return change;
 }
 
-Daemon::Task Daemon::reload_once() {
-  config::Result result = config::load(config_.file);
-  for (const auto& diagnostic : result.diagnostics)
-    spdlog::log(diagnostic.severity == config::Severity::error ? spdlog::level::err : spdlog::level::warn, "{}",
-                to_string(diagnostic));
-  if (!result.config) co_return spdlog::error("reload refused, nothing has changed: {} has mistakes", config_.file);
+// The file wins over what was changed otherwise.
+Daemon::Change Daemon::reload() {
+  const auto work = [this]() -> Change {
+    reload_is_wanted_ = false;
+    service_manager::reloading();
+    std::string text;
+    config::Result wanted = config::load(file_, &text);
+    ConfigChange change = co_await become(std::move(wanted), std::move(text));
+    const bool good = change.verdict == ConfigChange::Verdict::Good;
+    for (const std::string& line : change.changes) spdlog::info("reload: {}", line);
+    for (const std::string& reason : change.reasons)
+      spdlog::log(good ? spdlog::level::warn : spdlog::level::err, reason);
+    if (!good) {
+      spdlog::error("reload refused, nothing has changed: {}", summary_of(change.verdict, file_));
+      co_return change;
+    }
+    for (const std::string& lost : std::exchange(unsaved_, {})) {
+      change.reasons.push_back("this change was not saved, and the file wins: " + lost);
+      spdlog::warn("reload: {}", change.reasons.back());
+    }
+    spdlog::info("reloaded {}: {} changes", file_, change.changes.size());
+    co_return change;
+  };
+  return alone(work);
+}
 
-  const config::Difference difference = config::diff(config_, *result.config);
-  for (const std::string& sentence : difference.needs_restart) spdlog::error("{}", sentence);
-  if (!difference.needs_restart.empty())
-    co_return spdlog::error("reload refused, nothing has changed: {} needs a restart", config_.file);
-  std::optional<StagedNamespaces> staged = stage(*result.config, difference);
-  if (!staged) co_return spdlog::error("reload refused, nothing has changed: see above");
-  stage_missing(*result.config, Missing::All, *staged);
+Daemon::Change Daemon::change(Edit edit) {
+  const auto work = [this, edit = std::move(edit)]() -> Change {
+    config::Json wanted = document_;
+    edit(wanted);
+    std::string text = config::text_of(wanted);
+    config::Result parsed = config::parse(text, kRunningConfig);
+    ConfigChange change = co_await become(std::move(parsed), std::move(text));
+    if (change.verdict != ConfigChange::Verdict::Good) co_return change;
+    for (const std::string& line : change.changes) {
+      spdlog::info("changed through the admin API: {}", line);
+      unsaved_.push_back(line);
+    }
+    co_return change;
+  };
+  return alone(work);
+}
 
-  const std::vector<std::string> lines = config::describe(difference);
-  for (const std::string& line : lines) spdlog::info("reload: {}", line);
+Daemon::Change Daemon::become(config::Result wanted, std::string text) {
+  using Verdict = ConfigChange::Verdict;
+  ConfigChange change;
+  const auto refused = [&](Verdict verdict) {
+    change.verdict = verdict;
+    return change;
+  };
+  for (const auto& diagnostic : wanted.diagnostics) change.reasons.push_back(to_string(diagnostic));
+  if (!wanted.config) co_return refused(Verdict::Mistaken);
+  const config::Difference difference = config::diff(config_, *wanted.config);
+  std::ranges::copy(difference.needs_restart, std::back_inserter(change.reasons));
+  if (!difference.needs_restart.empty()) co_return refused(Verdict::NeedsRestart);
+  std::optional<StagedNamespaces> staged = stage(*wanted.config, difference, change.reasons);
+  if (!staged) co_return refused(Verdict::Unavailable);
+  stage_missing(*wanted.config, Missing::All, *staged);
+
+  change.changes = config::describe(difference);
   co_await apply(difference, std::move(*staged));
   co_await storage_.follow_sizes(target_);
-  set_limits(result.config->limits);
-  set_log_level(result.config->log_level);
+  set_limits(wanted.config->limits);
+  set_log_level(wanted.config->log_level);
   const bool other_ports = !difference.ports_added.empty() || !difference.ports_removed.empty();
-  config_ = std::move(*result.config);
+  document_ = config::editable(text, *wanted.config);
+  config_ = std::move(*wanted.config);
   if (other_ports) announce();
   watch_devices();
-  spdlog::info("reloaded {}: {} changes", config_.file, lines.size());
+  co_return change;
 }
 
 std::optional<Daemon::StagedNamespaces> Daemon::stage(const config::Config& wanted,
-                                                      const config::Difference& difference) {
+                                                      const config::Difference& difference,
+                                                      std::vector<std::string>& reasons) {
   StagedNamespaces staged;
   bool failed = false;
   const auto attempt = [&](const config::Difference::NamespaceChange& change, auto action) {
     try {
       action();
     } catch (const std::exception& error) {
-      spdlog::error("{}: {}", place_of(wanted, *change.subsystem, *change.after), error.what());
+      reasons.push_back(place_of(wanted, *change.subsystem, *change.after) + ": " + error.what());
       failed = true;
     }
   };
@@ -224,6 +309,7 @@ std::optional<Daemon::StagedNamespaces> Daemon::stage(const config::Config& want
 
 // Namespaces whose device could not be opened before.
 void Daemon::stage_missing(const config::Config& wanted, Missing which, StagedNamespaces& staged) {
+  if (which == Missing::All) missing_.clear();
   for (const config::Subsystem& subsystem : wanted.subsystems) {
     for (const config::Namespace& space : subsystem.namespaces) {
       const bool is_staged = std::any_of(staged.added.begin(), staged.added.end(), [&](const auto& one) {
@@ -235,6 +321,7 @@ void Daemon::stage_missing(const config::Config& wanted, Missing which, StagedNa
         staged.added.push_back({&subsystem, storage_.stage(subsystem.nqn, space)});
       } catch (const std::exception& error) {
         spdlog::error("{} is not served: {}", place_of(wanted, subsystem, space), error.what());
+        missing_[{subsystem.nqn, space.nsid}] = error.what();
       }
     }
   }
@@ -297,7 +384,7 @@ void Daemon::announce() {
                                    boost::asio::ip::host_name()));
 }
 
-std::string Daemon::status() const {
+std::string Daemon::status_line() const {
   return fmt::format("serving {} namespaces of {} subsystems on {} ports", storage_.namespaces().size(),
                      target_.subsystems().size(), target_.ports().size());
 }
@@ -331,8 +418,8 @@ void Daemon::change_subsystem(const config::Subsystem& wanted) {
 }
 
 void Daemon::remove_port(const config::Port& gone) {
-  std::erase_if(unheard_ports_, [&](const core::Port& port) { return port.id == gone.id; });
-  transport_.stop_listening(gone.id);
+  stop_listening(gone.id);
+  drained_.erase(gone.id);
   target_.remove_port(gone.id);
 }
 

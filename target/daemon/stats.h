@@ -20,4 +20,7 @@ namespace nvmf::daemon {
 nlohmann::json stats(core::Target& target, const rdma::Transport& transport, const Storage& storage,
                      const Figures& figures);
 
+// {reason: {"commands", "bytes"}}: what of a namespace with peer-to-peer on went through DRAM, and why.
+nlohmann::json fallbacks(const ServedNamespace& served);
+
 }  // namespace nvmf::daemon

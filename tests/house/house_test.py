@@ -17,7 +17,8 @@ MAY_INCLUDE = {
     "transport/verbs": set(),
     "transport/rdma": {"transport/verbs", "target/core", "target/nvme"},
     "p2p": {"transport/verbs", "target/core", "target/nvme"},
-    "target/daemon": {"config", "target/core", "target/nvme", "target/backend", "transport/verbs", "transport/rdma", "p2p"},
+    "target/daemon/cli": set(),
+    "target/daemon": {"config", "target/core", "target/nvme", "target/backend", "target/daemon/cli", "transport/verbs", "transport/rdma", "p2p"},
 }
 MUST_NOT_KNOW = {
     "config": r"infiniband|rdma/|boost|spdlog|liburing",
@@ -27,6 +28,7 @@ MUST_NOT_KNOW = {
     "transport/verbs": r"boost|nlohmann|spdlog|liburing",
     "transport/rdma": r"nlohmann|spdlog|liburing",
     "p2p": r"boost|spdlog|liburing",
+    "target/daemon/cli": r"infiniband|rdma/|spdlog|liburing",
 }
 
 # What runs for every command, named in the README. Set-up and teardown of queues are elsewhere.

@@ -7,6 +7,7 @@
 #include <cerrno>
 #include <stdexcept>
 
+#include "target/core/controller.h"
 #include "target/core/limits.h"
 
 namespace nvmf::rdma {
@@ -77,6 +78,15 @@ void Transport::listen(const core::Port& port) {
 
 void Transport::stop_listening(uint16_t port_id) {
   std::erase_if(listeners_, [port_id](const Listener& listener) { return listener.port_id == port_id; });
+}
+
+bool Transport::is_listening(uint16_t port_id) const {
+  return std::any_of(listeners_.begin(), listeners_.end(),
+                     [port_id](const Listener& listener) { return listener.port_id == port_id; });
+}
+
+void Transport::visit(const std::function<void(const Connection&)>& visitor) const {
+  for (const auto& [queue_pair, connection] : connections_) visitor(*connection);
 }
 
 bool Transport::uses(const core::IoNamespaceTable& table) const {
@@ -237,9 +247,9 @@ void Transport::reject(rdma_cm_id* id, RdmaCmStatus status, const std::string& w
 
 void Transport::on_closing(Connection& connection, const std::string& reason) {
   core::Queue& queue = connection.queue();
+  const std::string whose = queue.controller ? queue.controller->description() : connection.peer();
   if (queue.controller || queue.qid == 0)
-    target_.on_event(Severity::Info,
-                     "queue " + std::to_string(queue.qid) + " of " + connection.peer() + " closes: " + reason);
+    target_.event(Severity::Info, "queue " + std::to_string(queue.qid) + " of " + whose + " closes: " + reason);
   core::drop_parked(queue);
 }
 

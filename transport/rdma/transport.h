@@ -37,6 +37,9 @@ class Transport final : private QueuePairOwner {
 
   // Closes the port's listener, where there is one. Its connections stay.
   void stop_listening(uint16_t port_id);
+  bool is_listening(uint16_t port_id) const;
+  // Every connection there is, for reports.
+  void visit(const std::function<void(const Connection&)>& visitor) const;
   // Whether a queue was connected with the table.
   bool uses(const core::IoNamespaceTable& table) const;
 

@@ -98,7 +98,7 @@ def _ours(lab: Lab, name: str, port: int, backend: dict, reactors: dict, binary:
     nqn = f"nqn.2026-01.io.example:{slug}"
     config = {
         "log_level": "warn",
-        "stats_socket": _socket(name),
+        "admin": {"socket": _socket(name)},
         "reactors": reactors,
         "ports": [{"id": 1, "address": lab.target.address(), "service": port}],
         "subsystems": [{"nqn": nqn, "allow_any_host": True, "namespaces": [backend]}],

@@ -10,7 +10,7 @@ TIME_LIMIT_S = 180
 
 GROUP = 2
 MOVES_WAIT_S = 10
-SET_ANA = f"curl -sSf --unix-socket {daemon.STATS_SOCKET} http://localhost/ana -d"
+SET_ANA = f"curl -sSf --unix-socket {daemon.ADMIN_SOCKET} http://localhost/v1/ana -d"
 
 
 def test(lab):
@@ -29,7 +29,7 @@ def test(lab):
     wait_for_states(lab, ways, "optimized", "non-optimized")
     shown = lab.host.run(f"nvme list-subsys {devices[0]}").stdout
     lab.check("optimized" in shown and "non-optimized" in shown, f"nvme list-subsys shows no ANA states:\n{shown}")
-    lab.check([one["state"] for one in target.stats()["subsystems"][0]["ana"]] == ["optimized", "non-optimized"], "GET /stats shows other states")
+    lab.check([one["state"] for one in target.stats()["subsystems"][0]["ana"]] == ["optimized", "non-optimized"], "GET /v1/stats shows other states")
 
     job = fio.Endless(lab.host, devices[0])
     moves(lab, target, "the first way is optimized")

@@ -32,6 +32,6 @@ def start(lab, number):
     least, most = CNTLIDS[number]
     subsystem = {"nqn": daemon.NQN, "allow_any_host": True, "cntlid_min": least, "cntlid_max": most, "namespaces": [{"file": FILE}]}
     config = daemon.config(
-        lab, [], ports=[{"id": number + 1, "address": lab.target.address(number)}], subsystems=[subsystem], stats_socket=f"/run/target{number}.sock"
+        lab, [], ports=[{"id": number + 1, "address": lab.target.address(number)}], subsystems=[subsystem], admin={"socket": f"/run/target{number}.sock"}
     )
     return daemon.start(lab, config, name=f"target{number}")

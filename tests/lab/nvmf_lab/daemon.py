@@ -13,8 +13,8 @@ from .errors import CaseFailed
 from .guest import TAIL_LINES, Guest, Program
 from .lab import Lab
 
-STATS_SOCKET = "/run/nvmf-p2p.sock"
-ASK_FOR_STATS = f"curl -sSf --unix-socket {STATS_SOCKET} http://localhost/stats"
+ADMIN_SOCKET = "/run/nvmf-p2p/admin.sock"  # the default
+ASK_FOR_STATS = f"curl -sSf --unix-socket {ADMIN_SOCKET} http://localhost/v1/stats"
 NQN = "nqn.2026-01.io.example:lab"
 LISTEN_WAIT_S = 15
 STOP_WAIT_S = 15
@@ -196,7 +196,6 @@ def config(lab: Lab, namespaces: list[dict], nqn: str = NQN, **more) -> dict:
     """A configuration: one port on the target's first address, one subsystem for any host. `more` are further top-level keys, or other values of these."""
     usual = {
         "log_level": "debug",
-        "stats_socket": STATS_SOCKET,
         "ports": [{"id": 1, "address": lab.target.address()}],
         "subsystems": [{"nqn": nqn, "allow_any_host": True, "namespaces": namespaces}],
     }

@@ -29,7 +29,7 @@ constexpr std::string_view kFull = R"(// Everything said.
 {
   "$schema": "./schema.json",
   "log_level": "debug",
-  "stats_socket": "/run//nvmf-p2p/stats.sock",
+  "admin": { "socket": "/run//nvmf-p2p/admin.sock", "owner": "root", "group": "disk", "mode": "0660" },
   "state_dir": "/srv/nvmf//p2p/", "shutdown_timeout_ms": 0,
   "reactors": { "cores": [2, 3, 1023], "poll_us": 0 },
   "rdma": { "in_capsule_data_bytes": 0, "max_queue_depth": 1024, "max_io_queues": 1, "mdts_bytes": 2097152,
@@ -61,7 +61,10 @@ TEST_CASE("every key is read") {
   const Config config = good(std::string(kFull));
   CHECK(config.file == "test.json");
   CHECK((config.log_level == LogLevel::debug));
-  CHECK(config.stats_socket == "/run/nvmf-p2p/stats.sock");
+  CHECK(config.admin.socket == "/run/nvmf-p2p/admin.sock");
+  CHECK(config.admin.owner == "root");
+  CHECK(config.admin.group == "disk");
+  CHECK(config.admin.mode == 0660);
   CHECK(config.state_dir == "/srv/nvmf/p2p");
   CHECK(config.shutdown_timeout_ms == 0);
   CHECK(config.reactors.cores == std::vector<uint16_t>{2, 3, 1023});
@@ -136,7 +139,10 @@ TEST_CASE("elements know where they stand") {
 TEST_CASE("what is left out has its default") {
   const Config config = good(with_top("\"reactors\": {}, \"rdma\": {}"));
   CHECK((config.log_level == LogLevel::info));
-  CHECK(!config.stats_socket);
+  CHECK(config.admin.socket == "/run/nvmf-p2p/admin.sock");
+  CHECK(!config.admin.owner);
+  CHECK(!config.admin.group);
+  CHECK(config.admin.mode == 0600);
   CHECK(config.state_dir == "/var/lib/nvmf-p2p");
   CHECK(config.shutdown_timeout_ms == 5000);
   CHECK(config.reactors.cores.empty());

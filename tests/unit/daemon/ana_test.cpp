@@ -1,4 +1,4 @@
-// ANA states as an operator asks for them on the stats socket, and sees them there.
+// ANA states as an operator asks for them through the admin API, and sees them there.
 #include "target/daemon/ana.h"
 
 #include <doctest/doctest.h>

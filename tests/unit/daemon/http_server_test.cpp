@@ -3,23 +3,18 @@
 
 #include <doctest/doctest.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
-#include <boost/asio/co_spawn.hpp>
 #include <boost/asio/io_context.hpp>
-#include <boost/asio/post.hpp>
 #include <boost/asio/read.hpp>
 #include <boost/asio/read_until.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/this_coro.hpp>
 #include <boost/asio/use_awaitable.hpp>
 #include <boost/asio/write.hpp>
-#include <optional>
 #include <system_error>
 #include <thread>
 
-#include "target/daemon/unix_socket.h"
-#include "tests/unit/daemon/scratch.h"
+#include "tests/unit/daemon/http_fixture.h"
 
 namespace nvmf::daemon {
 namespace {
@@ -50,39 +45,6 @@ HttpRoutes routes() {
   });
   return routes;
 }
-
-// A server on a UNIX socket and a TCP address, on a thread of its own as the daemon's control thread is.
-class Served {
- public:
-  explicit Served(HttpLimits limits = {}) : server_(std::in_place, routes(), limits) {
-    server_->serve(file_->listen(io_, {}));
-    tcp::acceptor acceptor(io_, {asio::ip::address_v4::loopback(), 0});
-    endpoint_ = acceptor.local_endpoint();
-    server_->serve(std::move(acceptor));
-    thread_ = std::thread([this] { io_.run(); });
-  }
-  ~Served() {
-    io_.stop();
-    thread_.join();
-  }
-  const std::string& path() const { return path_; }
-  const tcp::endpoint& endpoint() const { return endpoint_; }
-  void close() {
-    asio::post(io_, [this] {
-      server_.reset();
-      file_.reset();
-    });
-  }
-
- private:
-  Scratch scratch_;
-  std::string path_ = scratch_.path() + "/run/socket";
-  asio::io_context io_;
-  std::optional<UnixSocketFile> file_{std::in_place, path_};
-  std::optional<HttpServer> server_;
-  tcp::endpoint endpoint_;
-  std::thread thread_;
-};
 
 template <class Protocol>
 class Client {
@@ -124,7 +86,7 @@ std::string body_of(const std::string& answer) {
 bool says(const std::string& answer, const std::string& what) { return answer.find(what) != std::string::npos; }
 
 TEST_CASE("client asks for a path: its handler answers, with parameters and query decoded") {
-  const Served served;
+  const Served served(routes());
   const std::string answer = ask(served, "GET /v1/status");
   CHECK(answer.starts_with("HTTP/1.1 200 OK\r\n"));
   CHECK(says(answer, "Content-Type: application/json\r\n"));
@@ -137,19 +99,19 @@ TEST_CASE("client asks for a path: its handler answers, with parameters and quer
 }
 
 TEST_CASE("a handler that waits answers when it is done") {
-  const Served served;
+  const Served served(routes());
   CHECK(body_of(ask(served, "POST /v1/reload")) == "reloaded");
 }
 
 TEST_CASE("client on TCP: the same routes, each with its content type") {
-  const Served served;
+  const Served served(routes());
   const std::string answer = Client<tcp>(served.endpoint()).ask("GET /metrics HTTP/1.0\r\n\r\n");
   CHECK(says(answer, "Content-Type: text/plain; version=0.0.4\r\n"));
   CHECK(body_of(answer) == "up 1\n");
 }
 
 TEST_CASE("client asks what cannot be: the status and a message say why") {
-  const Served served({.body_bytes = 8});
+  const Served served(routes(), {.body_bytes = 8});
   std::string answer = ask(served, "GET /v2/status");
   CHECK(answer.starts_with("HTTP/1.1 404 "));
   CHECK(body_of(answer) == "{\"error\":\"there is no /v2/status\"}\n");
@@ -172,7 +134,7 @@ TEST_CASE("client asks what cannot be: the status and a message say why") {
 }
 
 TEST_CASE("client keeps its connection: requests are answered one after the other until it says close") {
-  const Served served;
+  const Served served(routes());
   Client<Local> client{Local::endpoint(served.path())};
   const std::string answers = client.ask(
       "GET /v1/status HTTP/1.1\r\nHost: a\r\n\r\n"
@@ -182,7 +144,7 @@ TEST_CASE("client keeps its connection: requests are answered one after the othe
 }
 
 TEST_CASE("client that says nothing is let go after the time-out; so is one that stops half-way") {
-  const Served served({.timeout = std::chrono::milliseconds(20)});
+  const Served served(routes(), {.timeout = std::chrono::milliseconds(20)});
   Client<Local> silent{Local::endpoint(served.path())};
   CHECK(silent.receive().empty());
   Client<tcp> half(served.endpoint());
@@ -190,7 +152,7 @@ TEST_CASE("client that says nothing is let go after the time-out; so is one that
 }
 
 TEST_CASE("more clients than the limit: refused with 503 until one goes") {
-  const Served served({.connections = 1});
+  const Served served(routes(), {.connections = 1});
   {
     Client<Local> first{Local::endpoint(served.path())};
     first.send("GET /v1/status HTTP/1.1\r\nHost: a\r\n\r\n");
@@ -202,7 +164,7 @@ TEST_CASE("more clients than the limit: refused with 503 until one goes") {
 }
 
 TEST_CASE("server is closed: no one connects any more, and the socket's file is gone") {
-  Served served;
+  Served served(routes());
   CHECK(body_of(ask(served, "GET /v1/status")) == "short");
   served.close();
   while (std::filesystem::exists(served.path())) std::this_thread::yield();

@@ -1,0 +1,133 @@
+#include "config/edit.h"
+
+#include <algorithm>
+#include <set>
+#include <utility>
+
+namespace nvmf::config {
+namespace {
+
+using Kind = EditError::Kind;
+
+void require_object(const Json& value, const char* what) {
+  if (!value.is_object()) throw EditError(Kind::Malformed, std::string(what) + " is a JSON object");
+}
+
+// The list `key` of `object`, made where there is none.
+Json& list_of(Json& object, const char* key) {
+  Json& list = object[key];
+  if (list.is_null()) list = Json::array();
+  return list;
+}
+
+// The element of `list` whose `key` is `value`; its end where there is none.
+Json::iterator place_of(Json& list, const char* key, const Json& value) {
+  return std::find_if(list.begin(), list.end(), [&](const Json& one) {
+    const auto member = one.find(key);
+    return member != one.end() && *member == value;
+  });
+}
+
+Json& find(Json& list, const char* key, const Json& value, const std::string& what) {
+  const auto place = place_of(list, key, value);
+  if (place == list.end()) throw EditError(Kind::Absent, "there is no " + what);
+  return *place;
+}
+
+void erase(Json& list, const char* key, const Json& value, const std::string& what) {
+  find(list, key, value, what);
+  list.erase(place_of(list, key, value));
+}
+
+// `noun`: "port", of the object that is added.
+void append(Json& list, const char* key, Json object, const std::string& noun) {
+  require_object(object, ("a " + noun).c_str());
+  const auto identity = object.find(key);
+  if (identity != object.end() && place_of(list, key, *identity) != list.end())
+    throw EditError(Kind::Present, "there is a " + noun + " " + identity->dump() + " already");
+  list.push_back(std::move(object));
+}
+
+std::string port_text(uint64_t id) { return "port " + std::to_string(id); }
+std::string namespace_text(const std::string& nqn, uint64_t nsid) {
+  return "namespace " + std::to_string(nsid) + " of " + nqn;
+}
+
+uint64_t free_nsid(const Json& namespaces) {
+  std::set<uint64_t> taken;
+  for (const Json& space : namespaces) taken.insert(space.at("nsid").get<uint64_t>());
+  uint64_t nsid = 1;
+  while (taken.count(nsid) != 0) ++nsid;
+  return nsid;
+}
+
+}  // namespace
+
+Json editable(std::string_view text, const Config& config) {
+  Json document = Json::parse(text, nullptr, true, true);
+  for (size_t i = 0; i < config.subsystems.size(); ++i) {
+    const auto& namespaces = config.subsystems[i].namespaces;
+    for (size_t k = 0; k < namespaces.size(); ++k)
+      document["subsystems"][i]["namespaces"][k]["nsid"] = namespaces[k].nsid;
+  }
+  return document;
+}
+
+std::string text_of(const Json& document) { return document.dump(2) + "\n"; }
+
+Json& find_port(Json& document, uint64_t id) { return find(list_of(document, "ports"), "id", id, port_text(id)); }
+
+Json& find_subsystem(Json& document, const std::string& nqn) {
+  return find(list_of(document, "subsystems"), "nqn", nqn, "subsystem " + nqn);
+}
+
+Json& find_namespace(Json& document, const std::string& nqn, uint64_t nsid) {
+  return find(list_of(find_subsystem(document, nqn), "namespaces"), "nsid", nsid, namespace_text(nqn, nsid));
+}
+
+void add_port(Json& document, Json port) { append(list_of(document, "ports"), "id", std::move(port), "port"); }
+
+void remove_port(Json& document, uint64_t id) { erase(list_of(document, "ports"), "id", id, port_text(id)); }
+
+void add_subsystem(Json& document, Json subsystem) {
+  append(list_of(document, "subsystems"), "nqn", std::move(subsystem), "subsystem");
+}
+
+void remove_subsystem(Json& document, const std::string& nqn) {
+  erase(list_of(document, "subsystems"), "nqn", nqn, "subsystem " + nqn);
+}
+
+uint64_t add_namespace(Json& document, const std::string& nqn, Json space) {
+  require_object(space, "a namespace");
+  Json& namespaces = list_of(find_subsystem(document, nqn), "namespaces");
+  if (!space.contains("nsid")) space["nsid"] = free_nsid(namespaces);
+  const Json& nsid = space["nsid"];
+  if (!nsid.is_number_unsigned()) throw EditError(Kind::Malformed, "\"nsid\" is a positive integer");
+  const auto number = nsid.get<uint64_t>();
+  append(namespaces, "nsid", std::move(space), "namespace");
+  return number;
+}
+
+void remove_namespace(Json& document, const std::string& nqn, uint64_t nsid) {
+  erase(list_of(find_subsystem(document, nqn), "namespaces"), "nsid", nsid, namespace_text(nqn, nsid));
+}
+
+void allow_host(Json& document, const std::string& nqn, const std::string& hostnqn) {
+  Json& hosts = list_of(find_subsystem(document, nqn), "allowed_hosts");
+  if (std::find(hosts.begin(), hosts.end(), Json(hostnqn)) == hosts.end()) hosts.push_back(hostnqn);
+}
+
+void deny_host(Json& document, const std::string& nqn, const std::string& hostnqn) {
+  Json& hosts = list_of(find_subsystem(document, nqn), "allowed_hosts");
+  const auto place = std::find(hosts.begin(), hosts.end(), Json(hostnqn));
+  if (place == hosts.end())
+    throw EditError(Kind::Absent, "host " + hostnqn + " is not in \"allowed_hosts\" of subsystem " + nqn);
+  hosts.erase(place);
+}
+
+void set(Json& object, const Json& patch) {
+  require_object(patch, "what is to be set");
+  object.merge_patch(patch);
+}
+
+}  // namespace nvmf::config

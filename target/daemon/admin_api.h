@@ -1,0 +1,12 @@
+// The admin API: which path and method asks for which action. openapi.json describes it; tests hold the two together.
+#pragma once
+
+#include "target/daemon/admin_actions.h"
+#include "target/daemon/http_routes.h"
+
+namespace nvmf::daemon {
+
+// `actions` must outlive the routes.
+HttpRoutes admin_routes(AdminActions& actions);
+
+}  // namespace nvmf::daemon

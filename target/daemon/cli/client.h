@@ -1,0 +1,40 @@
+// The running daemon as the commands reach it: HTTP on its admin socket.
+#pragma once
+
+#include <nlohmann/json.hpp>
+#include <stdexcept>
+#include <string>
+#include <string_view>
+
+namespace nvmf::cli {
+
+inline constexpr char kDefaultSocket[] = "/run/nvmf-p2p/admin.sock";
+
+// The daemon cannot be reached: names the socket, and what to do.
+class ClientError : public std::runtime_error {
+ public:
+  using std::runtime_error::runtime_error;
+};
+
+struct Reply {
+  unsigned status = 0;
+  nlohmann::ordered_json body;  // null where there is none
+
+  bool good() const { return status < 300; }
+};
+
+class Client {
+ public:
+  explicit Client(std::string socket) : socket_(std::move(socket)) {}
+
+  // Waits for the answer, however long a change takes. Throws ClientError.
+  Reply ask(const std::string& method, const std::string& target, const std::string& body = "") const;
+
+ private:
+  std::string socket_;
+};
+
+// One segment of a path, or a value of a query: RFC 3986 section 2.1.
+std::string percent_encoded(std::string_view text);
+
+}  // namespace nvmf::cli

@@ -1,0 +1,265 @@
+#include "target/daemon/cli/commands.h"
+
+#include <fstream>
+#include <iostream>
+#include <sstream>
+#include <stdexcept>
+#include <utility>
+
+#include "target/daemon/cli/text.h"
+#include "target/daemon/cli/top_screen.h"
+
+namespace nvmf::cli {
+namespace {
+
+std::string content_of(const std::string& path) {
+  std::ifstream file(path, std::ios::binary);
+  std::ostringstream text;
+  if (!file || !(text << file.rdbuf())) throw std::invalid_argument("cannot read " + path);
+  return text.str();
+}
+
+// The place in `object` that the dots of `key` lead to.
+Json& place_of(Json& object, const std::string& key) {
+  Json* place = &object;
+  std::istringstream steps(key);
+  for (std::string step; std::getline(steps, step, '.');) place = &(*place)[step];
+  return *place;
+}
+
+bool is_mistake(unsigned status) { return status == 400 || status == 422; }
+
+}  // namespace
+
+Json object_from(const std::vector<std::string>& settings) {
+  Json object = Json::object();
+  for (const std::string& setting : settings) {
+    const size_t equals = setting.find('=');
+    if (equals == 0 || equals == std::string::npos) throw std::invalid_argument("\"" + setting + "\" is no KEY=VALUE");
+    const std::string text = setting.substr(equals + 1);
+    Json value = Json::parse(text, nullptr, false);
+    place_of(object, setting.substr(0, equals)) = value.is_discarded() ? Json(text) : std::move(value);
+  }
+  return object;
+}
+
+Commands::Commands(CLI::App& app) {
+  add_views(app);
+  add_top(app);
+  add_config_changes(app);
+  add_operations(app);
+  add_ana(app);
+}
+
+int Commands::run() const {
+  try {
+    return chosen_();
+  } catch (const ClientError& error) {
+    std::cerr << error.what() << '\n';
+    return kExitFailed;
+  } catch (const std::invalid_argument& error) {
+    std::cerr << error.what() << '\n';
+    return kExitUsage;
+  }
+}
+
+CLI::App* Commands::command(CLI::App& parent, const std::string& name, const std::string& what,
+                            std::function<int()> run) {
+  CLI::App* const added = parent.add_subcommand(name, what);
+  added->add_option("--socket", socket_, "The daemon's admin socket")->type_name("PATH")->capture_default_str();
+  added->add_flag("--json", json_, "Print what the daemon answers, as JSON");
+  added->callback([this, run = std::move(run)] { chosen_ = run; });
+  return added;
+}
+
+CLI::App* Commands::group(CLI::App& parent, const std::string& name, const std::string& what) {
+  CLI::App* const added = parent.add_subcommand(name, what);
+  added->require_subcommand(1);
+  return added;
+}
+
+CLI::Option* Commands::take_nqn(CLI::App& command) {
+  return command.add_option("subsystem", nqn_, "NQN of the subsystem")->type_name("NQN")->required();
+}
+
+void Commands::take_settings(CLI::App& command) {
+  command
+      .add_option("settings", settings_,
+                  "Keys as in the config file; a value is JSON where it can be read as JSON, else a text; null takes "
+                  "the key out")
+      ->type_name("KEY=VALUE")
+      ->required();
+}
+
+void Commands::add_views(CLI::App& app) {
+  const auto add = [&](const char* name, const char* what, View view) {
+    command(app, name, what, [this, name, view] { return show(std::string("/v1/") + name, view); });
+  };
+  add("status", "Say what the daemon is and how it is", status_view);
+  add("subsystems", "List the subsystems in service", subsystems_view);
+  add("namespaces", "List the namespaces, and say which are missing and why", namespaces_view);
+  add("connections", "List the connected hosts, and say whether their data may go through a CMB", connections_view);
+  add("p2p", "Say what was proved of each SSD's CMB with each RDMA NIC, and what does not use it", p2p_view);
+  add("stats", "List what was counted since the start", stats_view);
+}
+
+void Commands::add_top(CLI::App& app) {
+  CLI::App* const top = command(app, "top", "Watch throughput, commands and latency, live; q ends it", [this] {
+    return run_top(Client(socket_), {.interval_s = interval_s_, .once = once_, .batch = batch_});
+  });
+  top->remove_option(top->get_option("--json"));
+  top->add_option("--interval", interval_s_, "Seconds between two looks")
+      ->type_name("SECONDS")
+      ->check(CLI::Range(0.1, 3600.0))
+      ->capture_default_str();
+  top->add_flag("--once", once_, "Print one screen, and end");
+  top->add_flag("--batch", batch_, "Print screen after screen without control sequences, for a file");
+}
+
+void Commands::add_config_changes(CLI::App& app) {
+  command(app, "reload", "Make the daemon read its config file again and become what it says",
+          [this] { return change("POST", "/v1/reload"); });
+  command(app, "diff", "Say what a reload would change if the config file held what FILE holds",
+          [this] { return change("POST", "/v1/diff?name=" + percent_encoded(file_), content_of(file_)); })
+      ->add_option("file", file_, "A config file")
+      ->type_name("FILE")
+      ->required();
+  add_adds(*group(app, "add", "Add to what runs; `save` keeps it"));
+  add_removes(*group(app, "remove", "Remove from what runs; `save` keeps it"));
+  add_sets(*group(app, "set", "Change keys of what runs; `save` keeps it"));
+  command(app, "save", "Write what runs to the config file; its comments are lost, a copy stays as FILE~",
+          [this] { return operate("/v1/save", "saved"); });
+  command(app, "log-level", "Set how much the daemon logs",
+          [this] { return change("PUT", "/v1/log-level/" + percent_encoded(level_)); })
+      ->add_option("level", level_, "trace, debug, info, warn or error")
+      ->type_name("LEVEL")
+      ->required()
+      ->check(CLI::IsMember({"trace", "debug", "info", "warn", "error"}));
+}
+
+void Commands::add_adds(CLI::App& parent) {
+  take_settings(*command(parent, "port", "Add a port: id=2 address=192.0.2.11",
+                         [this] { return change("POST", "/v1/ports", settings()); }));
+  CLI::App* const subsystem = command(parent, "subsystem", "Add a subsystem: NQN allow_any_host=true", [this] {
+    Json wanted = {{"nqn", nqn_}};
+    wanted.update(object_from(settings_));
+    return change("POST", "/v1/subsystems", wanted.dump());
+  });
+  take_nqn(*subsystem);
+  take_settings(*subsystem);
+  CLI::App* const space = command(parent, "namespace", "Add a namespace: NQN nvme=/dev/ng0n1 p2p=require",
+                                  [this] { return change("POST", path_of_subsystem() + "/namespaces", settings()); });
+  take_nqn(*space);
+  take_settings(*space);
+  CLI::App* const host = command(parent, "host", "Allow a host to connect to a subsystem", [this] {
+    return change("PUT", path_of_subsystem() + "/hosts/" + percent_encoded(hostnqn_));
+  });
+  take_nqn(*host);
+  host->add_option("host", hostnqn_, "NQN of the host")->type_name("HOSTNQN")->required();
+}
+
+void Commands::add_removes(CLI::App& parent) {
+  command(parent, "port", "Remove a port; its hosts are disconnected",
+          [this] { return change("DELETE", "/v1/ports/" + std::to_string(port_)); })
+      ->add_option("id", port_, "Id of the port")
+      ->required();
+  take_nqn(*command(parent, "subsystem", "Remove a subsystem; its hosts are disconnected",
+                    [this] { return change("DELETE", path_of_subsystem()); }));
+  CLI::App* const space = command(parent, "namespace", "Remove a namespace from a subsystem",
+                                  [this] { return change("DELETE", path_of_namespace()); });
+  take_nqn(*space);
+  space->add_option("nsid", nsid_, "Namespace identifier")->required();
+  CLI::App* const host = command(parent, "host", "Allow a host no more; it is disconnected", [this] {
+    return change("DELETE", path_of_subsystem() + "/hosts/" + percent_encoded(hostnqn_));
+  });
+  take_nqn(*host);
+  host->add_option("host", hostnqn_, "NQN of the host")->type_name("HOSTNQN")->required();
+}
+
+void Commands::add_sets(CLI::App& parent) {
+  take_settings(*command(parent, "config", "Change keys of the config itself: shutdown_timeout_ms=10000",
+                         [this] { return change("PATCH", "/v1/config", settings()); }));
+  CLI::App* const port = command(parent, "port", "Change keys of a port",
+                                 [this] { return change("PATCH", "/v1/ports/" + std::to_string(port_), settings()); });
+  port->add_option("id", port_, "Id of the port")->required();
+  take_settings(*port);
+  CLI::App* const subsystem = command(parent, "subsystem", "Change keys of a subsystem: NQN max_controllers=8",
+                                      [this] { return change("PATCH", path_of_subsystem(), settings()); });
+  take_nqn(*subsystem);
+  take_settings(*subsystem);
+  CLI::App* const space = command(parent, "namespace", "Change keys of a namespace: NQN NSID max_iops=10000",
+                                  [this] { return change("PATCH", path_of_namespace(), settings()); });
+  take_nqn(*space);
+  space->add_option("nsid", nsid_, "Namespace identifier")->required();
+  take_settings(*space);
+}
+
+void Commands::add_operations(CLI::App& app) {
+  const auto port_query = [this] { return port_ == 0 ? "" : "?port=" + std::to_string(port_); };
+  command(app, "drain", "See every host of a port, or of all, out, and let none connect until `resume`",
+          [this, port_query] {
+            return operate("/v1/drain" + port_query(), "drains: hosts are seen out, and none may connect");
+          })
+      ->add_option("port", port_, "Id of the port; default: all");
+  command(app, "resume", "Let hosts connect again after `drain`", [this, port_query] {
+    return operate("/v1/resume" + port_query(), "hosts may connect again");
+  })->add_option("port", port_, "Id of the port; default: all");
+  command(app, "disconnect", "Disconnect a host; it may connect again unless it is removed",
+          [this] { return operate("/v1/hosts/" + percent_encoded(hostnqn_) + "/disconnect", "disconnected"); })
+      ->add_option("host", hostnqn_, "NQN of the host")
+      ->type_name("HOSTNQN")
+      ->required();
+}
+
+void Commands::add_ana(CLI::App& app) {
+  CLI::App* const ana = command(app, "ana", "List the ANA states, or set one until the next reload or restart", [this] {
+    if (nqn_.empty()) return show("/v1/ana", ana_view);
+    const Json wanted = {{"subsystem", nqn_}, {"group", group_}, {"port", port_}, {"state", state_}};
+    return operate("/v1/ana", "set", wanted.dump());
+  });
+  CLI::Option* const nqn = ana->add_option("subsystem", nqn_, "NQN of the subsystem")->type_name("NQN");
+  CLI::Option* const group = ana->add_option("group", group_, "ANA group, 1 to 128");
+  CLI::Option* const port = ana->add_option("port", port_, "Id of the port");
+  CLI::Option* const state =
+      ana->add_option("state", state_, "optimized, non-optimized, inaccessible, persistent-loss or change")
+          ->type_name("STATE");
+  nqn->needs(group)->needs(port)->needs(state);
+}
+
+int Commands::show(const std::string& path, View view) const {
+  const Reply reply = Client(socket_).ask("GET", path);
+  return reply.good() ? print(reply, view) : refuse(reply);
+}
+
+int Commands::change(const std::string& method, const std::string& path, const std::string& body) const {
+  const Reply reply = Client(socket_).ask(method, path, body);
+  return reply.good() ? print(reply, change_view) : refuse(reply);
+}
+
+int Commands::operate(const std::string& path, const std::string& done, const std::string& body) const {
+  const Reply reply = Client(socket_).ask("POST", path, body);
+  if (!reply.good()) return refuse(reply);
+  if (json_)
+    std::cout << (reply.body.is_null() ? Json::object() : reply.body).dump(2) << '\n';
+  else
+    std::cout << done << '\n';
+  return EXIT_SUCCESS;
+}
+
+int Commands::print(const Reply& reply, View view) const {
+  std::cout << (json_ ? reply.body.dump(2) + "\n" : view(reply.body, terminal_columns()));
+  return EXIT_SUCCESS;
+}
+
+int Commands::refuse(const Reply& reply) const {
+  if (json_) std::cout << reply.body.dump(2) << '\n';
+  if (reply.body.contains("reasons")) std::cerr << change_view(reply.body, 0);
+  std::cerr << reply.body.value("error", "the daemon answers with status " + std::to_string(reply.status)) << '\n';
+  return is_mistake(reply.status) ? kExitUsage : kExitFailed;
+}
+
+std::string Commands::path_of_subsystem() const { return "/v1/subsystems/" + percent_encoded(nqn_); }
+
+std::string Commands::path_of_namespace() const { return path_of_subsystem() + "/namespaces/" + std::to_string(nsid_); }
+
+}  // namespace nvmf::cli

@@ -1,0 +1,55 @@
+// Text for terminals: tables that fit, quantities that people read.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace nvmf::cli {
+
+// Columns of the terminal that standard output goes to; 0: it goes elsewhere, nothing needs to fit.
+size_t terminal_columns();
+size_t terminal_lines();
+
+// Characters of an UTF-8 text.
+size_t length_of(std::string_view text);
+// At most `columns` characters: what is longer loses its middle, because NQNs differ at their end.
+std::string shortened(std::string_view text, size_t columns);
+
+class Table {
+ public:
+  enum class Align : uint8_t { Left, Right };
+  struct Column {
+    std::string head;
+    Align align = Align::Left;
+  };
+
+  explicit Table(std::vector<Column> columns) : columns_(std::move(columns)) {}
+  void add(std::vector<std::string> row) { rows_.push_back(std::move(row)); }
+  bool empty() const { return rows_.empty(); }
+
+  // Lines of at most `width` characters, the widest columns shortened until they fit; 0: as wide as it is.
+  std::string text(size_t width) const;
+
+ private:
+  std::vector<size_t> widths(size_t width) const;
+  std::string line(const std::vector<std::string>& row, const std::vector<size_t>& widths) const;
+
+  std::vector<Column> columns_;
+  std::vector<std::vector<std::string>> rows_;
+};
+
+// "1.5 GiB"
+std::string bytes_text(uint64_t bytes);
+// "12.3k"
+std::string count_text(double count);
+// "87 us"
+std::string time_text(double ns);
+// "2 d 3 h"
+std::string duration_text(uint64_t seconds);
+// A line of eight heights, the largest value the highest: the last `columns` values.
+std::string sparkline(const std::vector<double>& values, size_t columns);
+
+}  // namespace nvmf::cli

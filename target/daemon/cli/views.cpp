@@ -1,0 +1,229 @@
+#include "target/daemon/cli/views.h"
+
+#include <algorithm>
+
+#include "target/daemon/cli/text.h"
+
+namespace nvmf::cli {
+namespace {
+
+constexpr auto kRight = Table::Align::Right;
+
+std::string number(const Json& value) { return std::to_string(value.get<uint64_t>()); }
+std::string word(const Json& value) { return value.get<std::string>(); }
+
+// A list on one line; `none` where it is empty.
+std::string joined(const Json& list, const std::string& none) {
+  std::string text;
+  for (const Json& one : list) text += (text.empty() ? "" : ", ") + (one.is_string() ? word(one) : one.dump());
+  return text.empty() ? none : text;
+}
+
+std::string hosts_of(const Json& subsystem) {
+  return subsystem.at("allow_any_host").get<bool>() ? "any" : joined(subsystem.at("allowed_hosts"), "none");
+}
+
+// "64 KiB/s, 100 IOPS" or "-".
+std::string limits_of(const Json& space) {
+  const auto iops = space.at("max_iops").get<uint64_t>();
+  const auto mib = space.at("max_mib_per_s").get<uint64_t>();
+  std::string text = iops == 0 ? "" : std::to_string(iops) + " IOPS";
+  if (mib != 0) text += (text.empty() ? "" : ", ") + std::to_string(mib) + " MiB/s";
+  return text.empty() ? "-" : text;
+}
+
+// "1, 3 of 4; 2: reason": which namespaces of a controller may use a CMB.
+std::string p2p_of(const Json& controller) {
+  const Json& all = controller.at("p2p");
+  if (all.empty()) return "-";
+  const auto usable =
+      std::count_if(all.begin(), all.end(), [](const Json& one) { return one.at("usable").get<bool>(); });
+  if (usable == static_cast<std::ptrdiff_t>(all.size())) return "yes";
+  const auto first =
+      std::find_if(all.begin(), all.end(), [](const Json& one) { return !one.at("usable").get<bool>(); });
+  const std::string why = word(first->at("reason"));
+  if (usable == 0) return "no: " + why;
+  return std::to_string(usable) + " of " + std::to_string(all.size()) + "; " + number(first->at("nsid")) + ": " + why;
+}
+
+std::string trust_of(const Json& trust) {
+  const Json& any = trust.at("any_offset_from_mtu");
+  const Json& page = trust.at("page_start_from_mtu");
+  if (page.is_null()) return "no";
+  const std::string pages = "whole pages from MTU " + page.dump();
+  if (any.is_null()) return pages;
+  return any == page ? "all from MTU " + any.dump() : "all from MTU " + any.dump() + ", " + pages;
+}
+
+std::string occupancy_of(const Json& pools) {
+  uint64_t size = 0;
+  uint64_t used = 0;
+  for (const Json& pool : pools) {
+    size += pool.at("size_bytes").get<uint64_t>();
+    used += pool.at("used_bytes").get<uint64_t>();
+  }
+  return size == 0 ? "-" : bytes_text(used) + " of " + bytes_text(size);
+}
+
+std::string pairs_text(const Json& ssd, size_t width) {
+  Table table({{"RNIC"}, {"MTU", kRight}, {"HOST READS"}, {"HOST WRITES"}, {"CMB IN USE"}});
+  std::string findings;
+  for (const Json& pair : ssd.at("rnics")) {
+    table.add({word(pair.at("rnic")), number(pair.at("active_mtu")), trust_of(pair.at("host_reads")),
+               trust_of(pair.at("host_writes")), occupancy_of(pair.at("pools"))});
+    for (const Json& finding : pair.at("findings")) findings += word(pair.at("rnic")) + ": " + word(finding) + "\n";
+    for (const Json& remedy : pair.at("remedies"))
+      findings += word(pair.at("rnic")) + ": to get more: " + word(remedy) + "\n";
+  }
+  return (table.empty() ? "" : table.text(width)) + findings;
+}
+
+// "pool_dry 3, alignment 10"
+std::string fallbacks_of(const Json& space) {
+  std::string text;
+  for (const auto& [reason, counted] : space.at("fallbacks").items()) {
+    const auto commands = counted.at("commands").get<uint64_t>();
+    if (commands != 0) text += (text.empty() ? "" : ", ") + reason + " " + std::to_string(commands);
+  }
+  return text.empty() ? "-" : text;
+}
+
+std::string path_cell(const Json& space, const char* path) {
+  const PathSum sum = sum_of_path(space, path);
+  return sum.commands == 0 ? "-" : count_text(static_cast<double>(sum.commands)) + " / " + bytes_text(sum.bytes);
+}
+
+}  // namespace
+
+PathSum sum_of_path(const Json& space, const std::string& path) {
+  PathSum sum;
+  for (const char* direction : {"reads", "writes"}) {
+    const Json& counted = space.at(direction).at(path);
+    sum.commands += counted.at("commands").get<uint64_t>();
+    sum.bytes += counted.at("bytes").get<uint64_t>();
+  }
+  return sum;
+}
+
+std::string status_view(const Json& answer, size_t width) {
+  const Json& unsaved = answer.at("unsaved_changes");
+  std::string text = "nvmf-p2p " + word(answer.at("version")) + ", up " +
+                     duration_text(answer.at("uptime_s").get<uint64_t>()) +
+                     (answer.at("shutting_down").get<bool>() ? ", shutting down" : "") + "\n";
+  text += "config       " + word(answer.at("config")) + (unsaved.empty() ? "" : ", with unsaved changes:") + "\n";
+  for (const Json& line : unsaved) text += "             " + word(line) + "\n";
+  text += "subsystems   " + number(answer.at("subsystems")) + "\n";
+  const auto missing = answer.at("missing_namespaces").get<uint64_t>();
+  text += "namespaces   " + number(answer.at("namespaces")) +
+          (missing == 0 ? "" : ", and " + std::to_string(missing) + " missing: see nvmf-p2p namespaces") + "\n";
+  text += "controllers  " + number(answer.at("controllers")) + "\n";
+  text += "connections  " + number(answer.at("connections")) + "\n\n";
+  Table ports({{"PORT", kRight}, {"ADDRESS"}, {"SERVICE", kRight}, {"STATE"}});
+  for (const Json& port : answer.at("ports"))
+    ports.add({number(port.at("id")), word(port.at("address")), number(port.at("service")), word(port.at("state"))});
+  return text + ports.text(width);
+}
+
+std::string subsystems_view(const Json& answer, size_t width) {
+  Table table({{"SUBSYSTEM"}, {"PORTS"}, {"NAMESPACES", kRight}, {"CONTROLLERS", kRight}, {"ALLOWED HOSTS"}});
+  for (const Json& one : answer)
+    table.add({word(one.at("nqn")), joined(one.at("ports"), "none"), number(one.at("namespaces")),
+               number(one.at("controllers")), hosts_of(one)});
+  return table.text(width);
+}
+
+std::string namespaces_view(const Json& answer, size_t width) {
+  Table table({{"SUBSYSTEM"}, {"NSID", kRight}, {"STATE"}, {"SIZE", kRight}, {"P2P"}, {"LIMITS"}, {"DEVICE"}});
+  std::string details;
+  for (const Json& one : answer) {
+    const bool served = one.at("state") == "served";
+    const std::string device = served ? word(one.at("device")) : word(one.at("reason"));
+    const std::string size = served ? bytes_text(one.at("size_bytes").get<uint64_t>()) : "-";
+    const std::string p2p = !served                                      ? "-"
+                            : word(one.at("p2p").at("provider")).empty() ? "no"
+                                                                         : word(one.at("p2p").at("provider"));
+    const std::string state = word(one.at("state")) + (one.at("read_only").get<bool>() ? ", read-only" : "");
+    table.add({word(one.at("subsystem")), number(one.at("nsid")), state, size, p2p, limits_of(one), device});
+    const bool explains = served && p2p == "no" && one.at("p2p").at("mode") != "off";
+    if (explains)
+      details +=
+          word(one.at("subsystem")) + " " + number(one.at("nsid")) + ": " + word(one.at("p2p").at("verdict")) + "\n";
+  }
+  return table.text(width) + (details.empty() ? "" : "\n" + details);
+}
+
+std::string connections_view(const Json& answer, size_t width) {
+  Table table({{"HOST"},
+               {"ADDRESS"},
+               {"PORT", kRight},
+               {"SUBSYSTEM"},
+               {"CTRL", kRight},
+               {"QUEUES", kRight},
+               {"RNIC"},
+               {"MTU", kRight},
+               {"P2P"}});
+  for (const Json& host : answer.at("hosts")) {
+    for (const Json& one : host.at("controllers")) {
+      const Json& queues = one.at("queues");
+      const std::string rnic = queues.empty() ? "-" : word(queues.back().at("rnic"));
+      const std::string mtu = queues.empty() ? "-" : number(queues.back().at("path_mtu"));
+      table.add({word(host.at("nqn")), word(one.at("peer")), number(one.at("port")),
+                 one.at("discovery").get<bool>() ? "(discovery)" : word(one.at("subsystem")), number(one.at("cntlid")),
+                 std::to_string(queues.size()), rnic, mtu, p2p_of(one)});
+    }
+  }
+  return table.empty() ? "no host is connected\n" : table.text(width);
+}
+
+std::string p2p_view(const Json& answer, size_t width) {
+  std::string text;
+  for (const Json& ssd : answer.at("ssds")) {
+    const std::string failure = word(ssd.at("failure"));
+    text += "SSD " + word(ssd.at("address")) + ": ";
+    text += failure.empty() ? "CMB of " + bytes_text(ssd.at("cmb_bytes").get<uint64_t>()) : failure;
+    text += "\n" + pairs_text(ssd, width) + "\n";
+  }
+  if (answer.at("ssds").empty()) text += "no namespace asked for a CMB\n\n";
+  Table table({{"SUBSYSTEM"}, {"NSID", kRight}, {"P2P"}, {"FALLBACKS"}, {"VERDICT"}});
+  for (const Json& one : answer.at("namespaces"))
+    table.add({word(one.at("subsystem")), number(one.at("nsid")), word(one.at("mode")), fallbacks_of(one),
+               word(one.at("verdict"))});
+  return text + table.text(width);
+}
+
+std::string stats_view(const Json& answer, size_t width) {
+  Table table({{"SUBSYSTEM"},
+               {"NSID", kRight},
+               {"CMB"},
+               {"DRAM"},
+               {"IN CAPSULE"},
+               {"OTHER", kRight},
+               {"ERRORS", kRight},
+               {"WAITS", kRight},
+               {"THROTTLED", kRight},
+               {"FALLBACKS"}});
+  for (const Json& one : answer.at("namespaces"))
+    table.add({word(one.at("subsystem")), number(one.at("nsid")), path_cell(one, "cmb"), path_cell(one, "dram"),
+               path_cell(one, "in_capsule"), number(one.at("other_commands")), number(one.at("errors")),
+               number(one.at("waits")), number(one.at("throttled")), fallbacks_of(one)});
+  return table.text(width);
+}
+
+std::string ana_view(const Json& answer, size_t width) {
+  Table table({{"SUBSYSTEM"}, {"GROUP", kRight}, {"PORT", kRight}, {"STATE"}});
+  for (const Json& subsystem : answer)
+    for (const Json& one : subsystem.at("states"))
+      table.add(
+          {word(subsystem.at("subsystem")), number(one.at("group")), number(one.at("port")), word(one.at("state"))});
+  return table.text(width);
+}
+
+std::string change_view(const Json& answer, size_t /*width*/) {
+  std::string text;
+  for (const Json& line : answer.at("changes")) text += word(line) + "\n";
+  if (answer.at("changes").empty() && !answer.contains("error")) text += "no difference\n";
+  for (const Json& reason : answer.at("reasons")) text += word(reason) + "\n";
+  return text;
+}
+
+}  // namespace nvmf::cli

@@ -1,0 +1,64 @@
+#include "target/daemon/log_limit.h"
+
+#include <algorithm>
+#include <string_view>
+
+namespace nvmf::daemon {
+namespace {
+
+// "192.0.2.7:41512" or "[fd00::1]:41512", a peer's address.
+bool is_address(std::string_view word) {
+  constexpr std::string_view kCharacters = "0123456789abcdefABCDEF.:[]";
+  return word.find_first_not_of(kCharacters) == std::string_view::npos && word.find(':') != std::string_view::npos &&
+         word.find_first_of(".[") != std::string_view::npos;
+}
+
+// The message without the port numbers of addresses, which are others at each attempt.
+std::string kind_of(std::string_view message) {
+  std::string kind;
+  while (!message.empty()) {
+    const size_t length = std::max<size_t>(1, std::min(message.find_first_of(" (),"), message.size()));
+    const std::string_view word = message.substr(0, length);
+    kind += is_address(word) ? word.substr(0, word.rfind(':')) : word;
+    message.remove_prefix(length);
+  }
+  return kind;
+}
+
+}  // namespace
+
+void LogLimit::add(Severity severity, const std::string& message, Clock::time_point now) {
+  if (severity != Severity::Warning) return write_(severity, message);
+  std::string name = kind_of(message);
+  if (kinds_.size() >= kMaxKinds && !kinds_.contains(name)) name.clear();
+  const auto [place, fresh] = kinds_.try_emplace(std::move(name));
+  Kind& kind = place->second;
+  if (fresh) {
+    kind.due = now + kPeriod;
+    return write_(severity, message);
+  }
+  kind.last = message;
+  ++kind.held_back;
+}
+
+std::optional<LogLimit::Clock::time_point> LogLimit::flush(Clock::time_point now) {
+  std::optional<Clock::time_point> next;
+  for (auto place = kinds_.begin(); place != kinds_.end();) {
+    Kind& kind = place->second;
+    if (kind.due <= now && kind.held_back == 0) {
+      place = kinds_.erase(place);
+      continue;
+    }
+    if (kind.due <= now) {
+      const std::string count = " (and " + std::to_string(kind.held_back - 1) + " more like this)";
+      write_(Severity::Warning, kind.last + (kind.held_back > 1 ? count : ""));
+      kind.held_back = 0;
+      kind.due = now + kPeriod;
+    }
+    next = next ? std::min(*next, kind.due) : kind.due;
+    ++place;
+  }
+  return next;
+}
+
+}  // namespace nvmf::daemon

@@ -1,0 +1,44 @@
+// Keeps a storm of the same event from flooding the log: one line at once, then one a period with a count.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <optional>
+#include <string>
+
+#include "target/core/target.h"
+
+namespace nvmf::daemon {
+
+class LogLimit {
+ public:
+  using Clock = std::chrono::steady_clock;
+  using Severity = core::Target::Severity;
+  using Write = std::function<void(Severity, const std::string&)>;
+
+  static constexpr std::chrono::seconds kPeriod{10};
+  // Kinds of event that are told apart at a time; those beyond share one.
+  static constexpr size_t kMaxKinds = 256;
+
+  explicit LogLimit(Write write) : write_(std::move(write)) {}
+
+  // Warnings that differ only in the port number of a peer's address are one kind of event. What is no warning is
+  // written as it is: nothing that a host does alone makes many of them.
+  void add(Severity severity, const std::string& message, Clock::time_point now);
+  // Writes what was held back and is due; returns when to call again, none when nothing is held back.
+  std::optional<Clock::time_point> flush(Clock::time_point now);
+
+ private:
+  struct Kind {
+    Clock::time_point due;
+    std::string last;  // message
+    uint64_t held_back = 0;
+  };
+
+  Write write_;
+  std::map<std::string, Kind> kinds_;
+};
+
+}  // namespace nvmf::daemon

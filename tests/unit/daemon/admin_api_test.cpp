@@ -1,0 +1,184 @@
+// The admin API as its clients meet it, and as openapi.json describes it.
+#include "target/daemon/admin_api.h"
+
+#include <doctest/doctest.h>
+
+#include <algorithm>
+#include <cctype>
+#include <filesystem>
+#include <fstream>
+#include <set>
+
+#include "target/daemon/cli/client.h"
+#include "tests/unit/daemon/fake_daemon.h"
+#include "tests/unit/daemon/http_fixture.h"
+
+namespace nvmf::daemon {
+namespace {
+
+using cli::percent_encoded;
+using cli::Reply;
+
+struct World {
+  FakeDaemon daemon;
+  Served served{admin_routes(daemon)};
+  cli::Client client{served.path()};
+
+  Reply ask(const std::string& method, const std::string& path, const std::string& body = "") const {
+    return client.ask(method, path, body);
+  }
+};
+
+const std::string kSubsystem = "/v1/subsystems/" + percent_encoded(FakeDaemon::kNqn);
+
+std::vector<std::string> changes(const Reply& reply) {
+  REQUIRE(reply.status == 200);
+  return reply.body.at("changes").get<std::vector<std::string>>();
+}
+
+using Lines = std::vector<std::string>;
+
+// Each "GET /v1/status", the names of parameters included.
+std::set<std::string> described() {
+  const auto file = std::filesystem::path(__FILE__).parent_path() / "../../../target/daemon/openapi.json";
+  const auto document = nlohmann::json::parse(std::ifstream(file));
+  std::set<std::string> operations;
+  for (const auto& [path, methods] : document.at("paths").items()) {
+    for (const auto& [method, operation] : methods.items()) {
+      std::string upper = method;
+      std::ranges::transform(upper, upper.begin(), [](unsigned char c) { return static_cast<char>(std::toupper(c)); });
+      operations.insert(upper + " " + path);
+    }
+  }
+  return operations;
+}
+
+TEST_CASE("openapi.json has every path and method that is served, and no other") {
+  FakeDaemon daemon;
+  const HttpRoutes routes = admin_routes(daemon);
+  std::set<std::string> served;
+  for (const HttpRoutes::Route& route : routes.routes()) served.insert(route.method + " " + route.pattern);
+  CHECK((served == described()));
+}
+
+TEST_CASE("client looks: each view answers with JSON") {
+  const World world;
+  CHECK(world.ask("GET", "/v1/status").body.at("version") == "0.1.0");
+  CHECK(world.ask("GET", "/v1/subsystems").body.at(0).at("nqn") == FakeDaemon::kNqn);
+  CHECK(world.ask("GET", "/v1/namespaces").body.size() == 2);
+  CHECK(world.ask("GET", "/v1/connections").body.at("hosts").size() == 1);
+  CHECK(world.ask("GET", "/v1/p2p").body.contains("ssds"));
+  CHECK(world.ask("GET", "/v1/stats").body.at("connections") == 3);
+  CHECK(world.ask("GET", "/v1/ana").body.at(0).at("states").size() == 1);
+  CHECK(world.ask("GET", "/v1/config").body.at("subsystems").at(0).at("namespaces").at(1).at("nsid") == 2);
+}
+
+TEST_CASE("client changes the config: each change is what a reload of an edited file would do") {
+  const World world;
+  CHECK((changes(world.ask("POST", "/v1/ports", R"({"id": 2, "address": "192.0.2.11"})")) ==
+         Lines{"add port 2 (192.0.2.11, service 4420)", "change subsystem nqn.2026-01.io.example:disks/1: ports"}));
+  CHECK((changes(world.ask("PATCH", "/v1/ports/2", R"({"service": 4421})")) ==
+         Lines{"remove port 2 (192.0.2.11, service 4420)", "add port 2 (192.0.2.11, service 4421)"}));
+  CHECK((changes(world.ask("POST", kSubsystem + "/namespaces", R"({"memory": 4096})")) ==
+         Lines{"add namespace 3 of nqn.2026-01.io.example:disks/1"}));
+  CHECK((changes(world.ask("PATCH", kSubsystem + "/namespaces/3", R"({"max_iops": 10})")) ==
+         Lines{"change namespace 3 of nqn.2026-01.io.example:disks/1"}));
+  CHECK((changes(world.ask("PUT", kSubsystem + "/hosts/nqn.2026-01.io.example%3Ahost")) ==
+         Lines{"change subsystem nqn.2026-01.io.example:disks/1: allowed hosts"}));
+  CHECK((changes(world.ask("PATCH", kSubsystem, R"({"max_controllers": 8})")) ==
+         Lines{"change subsystem nqn.2026-01.io.example:disks/1: max_controllers"}));
+  CHECK((changes(world.ask("PATCH", kSubsystem, R"({"max_controllers": null})")) ==
+         Lines{"change subsystem nqn.2026-01.io.example:disks/1: max_controllers"}));
+  CHECK((changes(world.ask("PUT", "/v1/log-level/debug")) == Lines{"change log_level"}));
+  CHECK((changes(world.ask("PUT", "/v1/log-level/debug")) == Lines{}));
+  CHECK((changes(world.ask("DELETE", kSubsystem + "/hosts/nqn.2026-01.io.example%3Ahost")).size() == 1));
+  CHECK((changes(world.ask("DELETE", "/v1/ports/2")).size() == 2));
+  CHECK(world.daemon.unsaved.size() == 13);
+}
+
+TEST_CASE("a namespace is removed: the others keep their identifiers") {
+  const World world;
+  CHECK((changes(world.ask("DELETE", kSubsystem + "/namespaces/1")) ==
+         Lines{"remove namespace 1 of nqn.2026-01.io.example:disks/1"}));
+  CHECK((changes(world.ask("POST", kSubsystem + "/namespaces", R"({"memory": 4096})")) ==
+         Lines{"add namespace 1 of nqn.2026-01.io.example:disks/1"}));
+}
+
+TEST_CASE("a subsystem comes and goes") {
+  const World world;
+  const std::string wanted = R"({"nqn": "nqn.2026-01.io.example:new", "allow_any_host": true})";
+  CHECK((changes(world.ask("POST", "/v1/subsystems", wanted)) == Lines{"add subsystem nqn.2026-01.io.example:new"}));
+  CHECK(world.ask("POST", "/v1/subsystems", wanted).status == 409);
+  CHECK((changes(world.ask("DELETE", "/v1/subsystems/nqn.2026-01.io.example%3Anew")) ==
+         Lines{"remove subsystem nqn.2026-01.io.example:new"}));
+}
+
+TEST_CASE("client asks for a change that cannot be: refused, and nothing changes") {
+  World world;
+  const config::Json before = world.daemon.running_config();
+  const Reply mistaken = world.ask("PATCH", kSubsystem, R"({"max_controlers": 8})");
+  CHECK(mistaken.status == 422);
+  CHECK(mistaken.body.at("error") == "refused, nothing has changed: the config has mistakes");
+  CHECK(mistaken.body.at("reasons").at(0).get<std::string>().ends_with(
+      "$.subsystems[0].max_controlers: no key of a subsystem; did you mean \"max_controllers\"?"));
+  const Reply restart = world.ask("PATCH", "/v1/config", R"({"reactors": {"count": 2}})");
+  CHECK(restart.status == 409);
+  CHECK(restart.body.at("reasons").at(0) == "\"reactors\" takes effect with a restart only");
+  CHECK(world.ask("POST", "/v1/ports", "no JSON").status == 400);
+  CHECK(world.ask("POST", "/v1/ports", "[]").status == 400);
+  CHECK(world.ask("POST", "/v1/ports", R"({"id": 1, "address": "192.0.2.12"})").status == 409);
+  CHECK(world.ask("DELETE", "/v1/ports/9").status == 404);
+  CHECK(world.ask("DELETE", "/v1/ports/first").status == 400);
+  CHECK(world.ask("DELETE", kSubsystem + "/namespaces/9").status == 404);
+  CHECK(world.ask("DELETE", kSubsystem + "/hosts/nobody").status == 404);
+  CHECK(world.ask("PATCH", "/v1/subsystems/nqn.none", "{}").body.at("error") == "there is no subsystem nqn.none");
+  CHECK(world.ask("PUT", "/v1/log-level/loud").status == 422);
+  CHECK(world.ask("POST", kSubsystem + "/namespaces", R"({"memory": 4096, "nsid": "x"})").status == 400);
+  CHECK((world.daemon.running_config() == before));
+  CHECK(world.daemon.unsaved.empty());
+}
+
+TEST_CASE("client compares a config: what a reload would do is told, and nothing changes") {
+  World world;
+  const config::Json before = world.daemon.running_config();
+  std::string text = FakeDaemon::kText;
+  text.replace(text.find("192.0.2.10"), 10, "192.0.2.99");
+  CHECK((changes(world.ask("POST", "/v1/diff", text)) ==
+         Lines{"remove port 1 (192.0.2.10, service 4420)", "add port 1 (192.0.2.99, service 4420)"}));
+  CHECK((changes(world.ask("POST", "/v1/reload")) == Lines{}));
+  const Reply mistaken = world.ask("POST", "/v1/diff?name=new.json", "{");
+  CHECK(mistaken.status == 422);
+  CHECK(mistaken.body.at("reasons").at(0).get<std::string>().starts_with("new.json:1:"));
+  CHECK((world.daemon.running_config() == before));
+}
+
+TEST_CASE("client saves: the name of the file is told, or why it could not be written") {
+  World world;
+  changes(world.ask("PUT", "/v1/log-level/debug"));
+  CHECK(world.ask("POST", "/v1/save").body.at("file") == "/etc/nvmf-p2p/config.json");
+  CHECK(world.daemon.unsaved.empty());
+  world.daemon.may_save = false;
+  const Reply refused = world.ask("POST", "/v1/save");
+  CHECK(refused.status == 500);
+  CHECK(refused.body.at("error") == "cannot open /etc/nvmf-p2p/config.json.new: Read-only file system");
+}
+
+TEST_CASE("client operates: ports, hosts and ANA states that there are") {
+  World world;
+  CHECK(world.ask("POST", "/v1/drain?port=1").status == 204);
+  CHECK(world.daemon.done == "drain 1");
+  CHECK(world.ask("POST", "/v1/resume").status == 204);
+  CHECK(world.daemon.done == "resume all");
+  CHECK(world.ask("POST", "/v1/drain?port=2").status == 404);
+  CHECK(world.ask("POST", "/v1/drain?port=65537").status == 400);
+  CHECK(world.ask("POST", "/v1/hosts/" + percent_encoded(FakeDaemon::kHost) + "/disconnect").body.at("controllers") ==
+        2);
+  CHECK(world.ask("POST", "/v1/hosts/nobody/disconnect").status == 404);
+  const nlohmann::json wanted = {{"subsystem", FakeDaemon::kNqn}, {"group", 1}, {"port", 1}, {"state", "inaccessible"}};
+  CHECK(world.ask("POST", "/v1/ana", wanted.dump()).status == 204);
+  CHECK(world.daemon.done == "ana inaccessible");
+  CHECK(world.ask("POST", "/v1/ana", "{}").status == 400);
+}
+
+}  // namespace
+}  // namespace nvmf::daemon

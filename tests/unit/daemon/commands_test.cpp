@@ -1,0 +1,169 @@
+// The commands that talk to the daemon, from their arguments to what they print.
+#include "target/daemon/cli/commands.h"
+
+#include <doctest/doctest.h>
+
+#include <algorithm>
+#include <fstream>
+#include <iostream>
+#include <sstream>
+
+#include "target/daemon/admin_api.h"
+#include "tests/unit/daemon/fake_daemon.h"
+#include "tests/unit/daemon/http_fixture.h"
+
+namespace nvmf::cli {
+namespace {
+
+using daemon::FakeDaemon;
+
+// What a stream gets while this lives.
+class Captured {
+ public:
+  explicit Captured(std::ostream& stream) : stream_(stream), before_(stream.rdbuf(text_.rdbuf())) {}
+  ~Captured() { stream_.rdbuf(before_); }
+  Captured(const Captured&) = delete;
+  Captured& operator=(const Captured&) = delete;
+  std::string text() const { return text_.str(); }
+
+ private:
+  std::ostream& stream_;
+  std::ostringstream text_;
+  std::streambuf* before_;
+};
+
+struct Said {
+  int status = -1;
+  std::string output;
+  std::string errors;
+};
+
+Said run(std::vector<std::string> arguments, const std::string& socket) {
+  CLI::App app;
+  const Commands commands(app);
+  arguments.insert(arguments.end(), {"--socket", socket});
+  std::reverse(arguments.begin(), arguments.end());
+  app.parse(std::move(arguments));
+  const Captured output(std::cout);
+  const Captured errors(std::cerr);
+  const int status = commands.run();
+  return {status, output.text(), errors.text()};
+}
+
+struct World {
+  FakeDaemon daemon;
+  daemon::Served served{daemon::admin_routes(daemon)};
+
+  Said run(const std::vector<std::string>& arguments) const { return cli::run(arguments, served.path()); }
+};
+
+bool says(const std::string& text, const std::string& what) { return text.find(what) != std::string::npos; }
+
+TEST_CASE("operator looks: tables for people, JSON for scripts") {
+  const World world;
+  const Said status = world.run({"status"});
+  CHECK(status.status == 0);
+  CHECK(says(status.output, "nvmf-p2p 0.1.0, up 1 d 2 h\n"));
+  CHECK(says(status.output, "   1  192.0.2.10     4420  listening\n"));
+  CHECK(nlohmann::json::parse(world.run({"status", "--json"}).output).at("controllers") == 1);
+  CHECK(says(world.run({"subsystems"}).output, FakeDaemon::kNqn));
+  const std::string namespaces = world.run({"namespaces"}).output;
+  CHECK(says(namespaces, "1.50 GiB"));
+  CHECK(says(namespaces, "100 MiB/s"));
+  CHECK(says(namespaces, "cannot open /dev/ng7n1"));
+  CHECK(says(namespaces, "data goes through DRAM: no CMB\n"));
+  const std::string connections = world.run({"connections"}).output;
+  CHECK(says(connections, FakeDaemon::kHost));
+  CHECK(says(connections, "mlx5_0  4096  no: no CMB\n"));
+  const std::string p2p = world.run({"p2p"}).output;
+  CHECK(says(p2p, "SSD 0000:3b:00.0: CMB of 64 MiB\n"));
+  CHECK(says(p2p, "whole pages from MTU 4096"));
+  CHECK(says(p2p, "256 KiB of 1 MiB"));
+  CHECK(says(p2p, "mlx5_0: whole pages come through\n"));
+  CHECK(world.run({"stats"}).status == 0);
+  CHECK(says(world.run({"ana"}).output, "1     1  optimized\n"));
+}
+
+TEST_CASE("operator changes what runs: the changes are told; save keeps them") {
+  World world;
+  CHECK(world.run({"add", "port", "id=2", "address=192.0.2.11"}).output ==
+        "add port 2 (192.0.2.11, service 4420)\nchange subsystem nqn.2026-01.io.example:disks/1: ports\n");
+  CHECK(world.run({"add", "namespace", FakeDaemon::kNqn, "memory=4097"}).status == 2);
+  CHECK(world.run({"add", "namespace", FakeDaemon::kNqn, "memory=4096"}).output ==
+        "add namespace 3 of nqn.2026-01.io.example:disks/1\n");
+  CHECK(world.run({"set", "namespace", FakeDaemon::kNqn, "3", "max_iops=10"}).status == 0);
+  CHECK(world.run({"add", "host", FakeDaemon::kNqn, "nqn.2026-01.io.example:host"}).status == 0);
+  CHECK(world.run({"remove", "host", FakeDaemon::kNqn, "nqn.2026-01.io.example:host"}).status == 0);
+  CHECK(world.run({"set", "subsystem", FakeDaemon::kNqn, "max_controllers=8"}).status == 0);
+  CHECK(world.run({"set", "config", "shutdown_timeout_ms=7"}).output == "no difference\n");
+  CHECK(world.run({"set", "port", "2", "service=4421"}).status == 0);
+  CHECK(world.run({"remove", "port", "2"}).status == 0);
+  CHECK(world.run({"remove", "namespace", FakeDaemon::kNqn, "3"}).status == 0);
+  CHECK(world.run({"log-level", "debug"}).output == "change log_level\n");
+  CHECK(world.run({"add", "subsystem", "nqn.2026-01.io.example:new", "allow_any_host=true"}).status == 0);
+  CHECK(world.run({"remove", "subsystem", "nqn.2026-01.io.example:new"}).status == 0);
+  CHECK(world.daemon.running_config().at("shutdown_timeout_ms") == 7);
+  CHECK(world.run({"save"}).output == "saved\n");
+  CHECK(world.daemon.unsaved.empty());
+}
+
+TEST_CASE("operator asks for what cannot be: the reason is on standard error, the status says of which kind it is") {
+  World world;
+  const Said mistaken = world.run({"set", "subsystem", FakeDaemon::kNqn, "max_controlers=8"});
+  CHECK(mistaken.status == 2);
+  CHECK(mistaken.output.empty());
+  CHECK(says(mistaken.errors, "did you mean \"max_controllers\"?"));
+  const Said restart = world.run({"set", "config", "reactors.count=2"});
+  CHECK(restart.status == 1);
+  CHECK(says(restart.errors, "\"reactors\" takes effect with a restart only\n"));
+  CHECK(world.run({"disconnect", "nobody"}).status == 1);
+  CHECK(world.run({"set", "config", "novalue"}).status == 2);
+  CHECK(world.run({"diff", "/nonexistent"}).errors == "cannot read /nonexistent\n");
+  const Said refused = world.run({"drain", "9", "--json"});
+  CHECK(refused.status == 1);
+  CHECK(nlohmann::json::parse(refused.output).at("error") == "there is no port 9");
+}
+
+TEST_CASE("operator compares and reloads") {
+  World world;
+  const daemon::Scratch scratch;
+  const std::string file = scratch.path() + "/new.json";
+  std::ofstream(file) << FakeDaemon::kText;
+  CHECK(world.run({"diff", file}).output == "no difference\n");
+  std::ofstream(file) << "{";
+  const Said mistaken = world.run({"diff", file});
+  CHECK(mistaken.status == 2);
+  CHECK(says(mistaken.errors, file + ":1:"));
+  CHECK(world.run({"reload"}).output == "no difference\n");
+}
+
+TEST_CASE("operator drains, resumes, disconnects, sets ANA states") {
+  World world;
+  CHECK(world.run({"drain", "1"}).status == 0);
+  CHECK(world.daemon.done == "drain 1");
+  CHECK(world.run({"resume"}).output == "hosts may connect again\n");
+  CHECK(world.daemon.done == "resume all");
+  CHECK(world.run({"disconnect", FakeDaemon::kHost}).output == "disconnected\n");
+  CHECK(world.run({"ana", FakeDaemon::kNqn, "1", "1", "inaccessible"}).output == "set\n");
+  CHECK(world.daemon.done == "ana inaccessible");
+}
+
+TEST_CASE("no daemon serves: the message names the socket and what to do") {
+  const daemon::Scratch scratch;
+  const std::string socket = scratch.path() + "/admin.sock";
+  const Said said = run({"status"}, socket);
+  CHECK(said.status == 1);
+  CHECK(said.errors == "cannot reach the daemon on " + socket +
+                           ": No such file or directory; no daemon serves there: start one (nvmf-p2p run -c FILE), or "
+                           "name its socket with --socket\n");
+  CHECK(run({"status"}, "/" + std::string(108, 's')).status == 1);
+}
+
+TEST_CASE("settings: JSON where it is JSON, else text; dots lead into objects") {
+  CHECK(object_from({"a=1", "b=text", "c=[1, 2]", "d.e=true", "d.f=null", "g="}) ==
+        Json::parse(R"({"a": 1, "b": "text", "c": [1, 2], "d": {"e": true, "f": null}, "g": ""})"));
+  CHECK_THROWS_AS(object_from({"=1"}), std::invalid_argument);
+}
+
+}  // namespace
+}  // namespace nvmf::cli

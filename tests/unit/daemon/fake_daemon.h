@@ -1,0 +1,170 @@
+// A daemon of which only the config is real: what the admin API and its commands are tested with.
+#pragma once
+
+#include <stdexcept>
+#include <string>
+#include <utility>
+
+#include "config/diff.h"
+#include "config/parse.h"
+#include "target/daemon/admin_actions.h"
+
+namespace nvmf::daemon {
+
+class FakeDaemon : public AdminActions {
+ public:
+  static constexpr char kNqn[] = "nqn.2026-01.io.example:disks/1";
+  static constexpr char kHost[] = "nqn.2014-08.org.nvmexpress:uuid:3c1e2f4a-0000-4000-8000-000000000001";
+
+  FakeDaemon() { take(kText); }
+
+  Json status() override {
+    return {{"version", "0.1.0"},
+            {"uptime_s", 93784},
+            {"config", "/etc/nvmf-p2p/config.json"},
+            {"unsaved_changes", unsaved},
+            {"log_level", "info"},
+            {"shutting_down", false},
+            {"ports", {{{"id", 1}, {"address", "192.0.2.10"}, {"service", 4420}, {"state", "listening"}}}},
+            {"subsystems", 1},
+            {"namespaces", 2},
+            {"missing_namespaces", 1},
+            {"controllers", 1},
+            {"connections", 3}};
+  }
+  Json subsystems() override {
+    return {{{"nqn", kNqn},
+             {"serial", "S1"},
+             {"model", "nvmf-p2p"},
+             {"ports", {1}},
+             {"allow_any_host", false},
+             {"allowed_hosts", {kHost}},
+             {"controllers", 1},
+             {"namespaces", 2},
+             {"ana", Json::array()}}};
+  }
+  Json namespaces() override {
+    const Json limits = {{"subsystem", kNqn},           {"ana_group", 1}, {"read_only", false},
+                         {"visible_to", Json::array()}, {"max_iops", 0},  {"max_mib_per_s", 100}};
+    Json served = {{"nsid", 1},
+                   {"state", "served"},
+                   {"device", "/dev/ng0n1"},
+                   {"block_bytes", 512},
+                   {"size_bytes", uint64_t{3} << 29U},
+                   {"p2p", {{"mode", "prefer"}, {"provider", ""}, {"verdict", "data goes through DRAM: no CMB"}}}};
+    Json missing = {{"nsid", 2}, {"state", "missing"}, {"reason", "cannot open /dev/ng7n1"}};
+    served.update(limits);
+    missing.update(limits);
+    return {served, missing};
+  }
+  Json connections() override {
+    const Json queues = {
+        {{"qid", 0}, {"depth", 32}, {"peer", "192.0.2.7:41512"}, {"rnic", "mlx5_0"}, {"path_mtu", 4096}},
+        {{"qid", 1}, {"depth", 128}, {"peer", "192.0.2.7:41513"}, {"rnic", "mlx5_0"}, {"path_mtu", 4096}}};
+    return {{"hosts",
+             {{{"nqn", kHost},
+               {"controllers",
+                {{{"subsystem", kNqn},
+                  {"discovery", false},
+                  {"cntlid", 7},
+                  {"port", 1},
+                  {"peer", "192.0.2.7:41512"},
+                  {"ready", true},
+                  {"keep_alive_ms", 5000},
+                  {"queues", queues},
+                  {"p2p", {{{"nsid", 1}, {"usable", false}, {"reason", "no CMB"}}}}}}}}}}};
+  }
+  Json p2p() override {
+    const Json trust = {{"any_offset_from_mtu", nullptr}, {"page_start_from_mtu", 4096}};
+    return {{"ssds",
+             {{{"address", "0000:3b:00.0"},
+               {"cmb_bytes", 1U << 26U},
+               {"failure", ""},
+               {"rnics",
+                {{{"rnic", "mlx5_0"},
+                  {"active_mtu", 4096},
+                  {"host_reads", trust},
+                  {"host_writes", trust},
+                  {"findings", {"whole pages come through"}},
+                  {"remedies", Json::array()},
+                  {"pools", {{{"size_bytes", 1U << 20U}, {"used_bytes", 1U << 18U}}}}}}}}}},
+            {"namespaces", Json::array()}};
+  }
+  Json stats() override { return {{"connections", 3}, {"subsystems", Json::array()}, {"namespaces", Json::array()}}; }
+  Json ana() override {
+    return {{{"subsystem", kNqn}, {"states", {{{"group", 1}, {"port", 1}, {"state", "optimized"}}}}}};
+  }
+  const config::Json& running_config() override { return document_; }
+
+  Change reload() override { co_return compare(file, "the file"); }
+  Change change(Edit edit) override {
+    config::Json wanted = document_;
+    edit(wanted);
+    const std::string text = config::text_of(wanted);
+    ConfigChange changed = compare(text, "the changed config");
+    if (changed.verdict == ConfigChange::Verdict::Good) {
+      take(text);
+      unsaved.insert(unsaved.end(), changed.changes.begin(), changed.changes.end());
+    }
+    co_return changed;
+  }
+  ConfigChange compare(const std::string& text, const std::string& name) override {
+    const config::Result wanted = config::parse(text, name);
+    ConfigChange changed;
+    for (const auto& diagnostic : wanted.diagnostics) changed.reasons.push_back(to_string(diagnostic));
+    if (!wanted.config) {
+      changed.verdict = ConfigChange::Verdict::Mistaken;
+      return changed;
+    }
+    const config::Difference difference = config::diff(config_, *wanted.config);
+    changed.changes = config::describe(difference);
+    changed.reasons.insert(changed.reasons.end(), difference.needs_restart.begin(), difference.needs_restart.end());
+    if (!difference.needs_restart.empty()) changed.verdict = ConfigChange::Verdict::NeedsRestart;
+    return changed;
+  }
+  std::string save() override {
+    if (!may_save) throw std::runtime_error("cannot open /etc/nvmf-p2p/config.json.new: Read-only file system");
+    unsaved.clear();
+    return "/etc/nvmf-p2p/config.json";
+  }
+  void set_ana(const std::string& wanted) override {
+    const Json request = Json::parse(wanted);
+    if (request.at("subsystem") != kNqn) throw std::invalid_argument("there is no such subsystem");
+    done = "ana " + request.at("state").get<std::string>();
+  }
+  bool drain(std::optional<uint16_t> port) override { return operate("drain", port); }
+  bool resume(std::optional<uint16_t> port) override { return operate("resume", port); }
+  size_t disconnect(const std::string& hostnqn) override { return hostnqn == kHost ? 2 : 0; }
+
+  static constexpr char kText[] = R"({
+    // comments are allowed
+    "ports": [{ "id": 1, "address": "192.0.2.10" }],
+    "subsystems": [{
+      "nqn": "nqn.2026-01.io.example:disks/1",
+      "allowed_hosts": ["nqn.2014-08.org.nvmexpress:uuid:3c1e2f4a-0000-4000-8000-000000000001"],
+      "namespaces": [{ "memory": "1MiB" }, { "memory": "2MiB" }]
+    }]
+  })";
+
+  std::string file = kText;
+  std::vector<std::string> unsaved;
+  std::string done;  // the last operation
+  bool may_save = true;
+
+ private:
+  void take(const std::string& text) {
+    config::Result result = config::parse(text, "the config");
+    document_ = config::editable(text, *result.config);
+    config_ = *std::move(result.config);
+  }
+  bool operate(const char* what, std::optional<uint16_t> port) {
+    if (port && *port != 1) return false;
+    done = std::string(what) + (port ? " 1" : " all");
+    return true;
+  }
+
+  config::Config config_;
+  config::Json document_;
+};
+
+}  // namespace nvmf::daemon

@@ -1,0 +1,64 @@
+// A storm of the same event in the log.
+#include "target/daemon/log_limit.h"
+
+#include <doctest/doctest.h>
+
+#include <vector>
+
+namespace nvmf::daemon {
+namespace {
+
+using Severity = LogLimit::Severity;
+using namespace std::chrono_literals;
+
+struct Log {
+  std::vector<std::string> lines;
+  LogLimit limit{[this](Severity, const std::string& line) { lines.push_back(line); }};
+  LogLimit::Clock::time_point now{};
+
+  void refuse(int port, const std::string& host = "nqn.example:host") {
+    limit.add(Severity::Warning, "refused host " + host + " (192.0.2.7:" + std::to_string(port) + "): not allowed",
+              now);
+  }
+};
+
+TEST_CASE("the first refusal is told at once, the storm behind it once a period with its count") {
+  Log log;
+  for (int port = 40000; port < 41000; ++port) log.refuse(port);
+  CHECK(log.lines == std::vector<std::string>{"refused host nqn.example:host (192.0.2.7:40000): not allowed"});
+  CHECK((log.limit.flush(log.now + 9s) == log.now + LogLimit::kPeriod));
+  CHECK(log.lines.size() == 1);
+  log.limit.flush(log.now + LogLimit::kPeriod);
+  CHECK(log.lines.size() == 2);
+  CHECK(log.lines.back() == "refused host nqn.example:host (192.0.2.7:40999): not allowed (and 998 more like this)");
+}
+
+TEST_CASE("the storm ends: nothing more is told or awaited, and the next one begins with a line at once") {
+  Log log;
+  log.refuse(1);
+  log.refuse(2);
+  log.now += LogLimit::kPeriod;
+  CHECK(log.limit.flush(log.now).has_value());
+  CHECK(log.lines.back() == "refused host nqn.example:host (192.0.2.7:2): not allowed");
+  log.now += LogLimit::kPeriod;
+  CHECK_FALSE(log.limit.flush(log.now).has_value());
+  log.refuse(3);
+  CHECK(log.lines.size() == 3);
+}
+
+TEST_CASE("other hosts, and what is no warning, are events of their own") {
+  Log log;
+  log.refuse(1);
+  log.refuse(2, "nqn.example:other");
+  for (int i = 0; i < 3; ++i) log.limit.add(Severity::Info, "connected", log.now);
+  CHECK(log.lines.size() == 5);
+}
+
+TEST_CASE("kinds beyond those that are told apart share a line") {
+  Log log;
+  for (size_t i = 0; i < LogLimit::kMaxKinds + 20; ++i) log.refuse(1, "nqn.example:host-" + std::to_string(i));
+  CHECK(log.lines.size() == LogLimit::kMaxKinds + 1);
+}
+
+}  // namespace
+}  // namespace nvmf::daemon

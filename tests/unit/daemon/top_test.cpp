@@ -1,0 +1,132 @@
+// What the terminal shows: tables, quantities, and the live screen as text.
+#include "target/daemon/cli/top.h"
+
+#include <doctest/doctest.h>
+
+#include <algorithm>
+
+#include "target/daemon/cli/text.h"
+
+namespace nvmf::cli {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+Json counted(uint64_t commands, uint64_t bytes) { return {{"commands", commands}, {"bytes", bytes}}; }
+
+Json space(const char* nqn, uint64_t nsid, const Json& cmb_reads, const Json& dram_writes) {
+  const Json none = counted(0, 0);
+  return {{"subsystem", nqn},
+          {"nsid", nsid},
+          {"reads", {{"cmb", cmb_reads}, {"dram", none}, {"in_capsule", none}}},
+          {"writes", {{"cmb", none}, {"dram", dram_writes}, {"in_capsule", none}}}};
+}
+
+Json stats(const std::vector<Json>& namespaces) { return {{"connections", 3}, {"namespaces", namespaces}}; }
+
+const Json kNobody = {{"hosts", Json::array()}};
+const Json kOneHost = {{"hosts",
+                        {{{"nqn", "nqn.2014-08.org.nvmexpress:host"},
+                          {"controllers", {{{"peer", "192.0.2.7:41512"}, {"queues", {1, 2, 3}}}}}}}}};
+
+bool says(const std::string& text, const std::string& what) { return text.find(what) != std::string::npos; }
+
+TEST_CASE("a table fits: the widest columns lose the middle of what they say") {
+  Table table({{"NQN"}, {"COUNT", Table::Align::Right}});
+  table.add({"nqn.2026-01.io.example:a-long-name-1", "1"});
+  table.add({"nqn.short", "12345"});
+  CHECK(table.text(0) ==
+        "NQN                                   COUNT\n"
+        "nqn.2026-01.io.example:a-long-name-1      1\n"
+        "nqn.short                             12345\n");
+  CHECK(table.text(22) ==
+        "NQN              COUNT\n"
+        "nqn.202…-name-1      1\n"
+        "nqn.short        12345\n");
+  CHECK(table.text(5).find("COUNT") != std::string::npos);
+}
+
+TEST_CASE("text is counted and cut by characters, not by bytes") {
+  CHECK(length_of("«ab»") == 4);
+  CHECK(shortened("«abcdef»", 5) == "«a…f»");
+  CHECK(shortened("ab", 1) == "…");
+  CHECK(shortened("ab", 0).empty());
+}
+
+TEST_CASE("quantities as people read them") {
+  CHECK(bytes_text(512) == "512 B");
+  CHECK(bytes_text(uint64_t{3} << 19U) == "1.50 MiB");
+  CHECK(bytes_text(uint64_t{1} << 40U) == "1 TiB");
+  CHECK(count_text(999) == "999");
+  CHECK(count_text(12345) == "12.3k");
+  CHECK(time_text(850) == "850 ns");
+  CHECK(time_text(87'000) == "87.0 us");
+  CHECK(duration_text(5) == "5 s");
+  CHECK(duration_text(93784) == "1 d 2 h");
+  CHECK(sparkline({0, 50, 100}, 10) == "▁▅█");
+  CHECK(sparkline({100, 0, 0}, 2) == "▁▁");
+}
+
+TEST_CASE("top shows rates between two looks: by path, subsystem, namespace; and the hosts") {
+  Top top;
+  top.add(10, stats({space("nqn.a", 1, counted(0, 0), counted(0, 0)), space("nqn.b", 1, counted(7, 7), counted(0, 0))}),
+          kNobody);
+  CHECK(says(top.text(0, 0), "nvmf-p2p  0 IOPS  0 B/s"));
+  CHECK(says(top.text(0, 0), "no host is connected"));
+  top.add(12,
+          stats({space("nqn.a", 1, counted(2000, 2000 << 12U), counted(100, 100 << 20U)),
+                 space("nqn.b", 1, counted(7, 7), counted(0, 0))}),
+          kOneHost);
+  const std::string text = top.text(0, 0);
+  CHECK(says(text, "nvmf-p2p  1.05k IOPS  53.9 MiB/s  hosts 1  connections 3\n"));
+  CHECK(says(text, "by path   CMB 3.91 MiB/s  DRAM 50 MiB/s  in capsule -\n█\n"));
+  CHECK(says(text, "nqn.a               1  1.05k  53.9 MiB/s\n"));
+  CHECK(says(text, "nqn.b               1      -           -\n"));
+  CHECK(says(text, "nqn.2014-08.org.nvmexpress:host  192.0.2.7:41512            1       3\n"));
+}
+
+TEST_CASE("top shows the latency of a namespace where the daemon counts it") {
+  const auto with_latency = [](uint64_t commands, const Json& buckets) {
+    Json one = space("nqn.a", 1, counted(commands, 0), counted(0, 0));
+    one["latency"]["target"] = {{"read", {{"count", commands}, {"buckets", buckets}}}, {"write", {{"count", 0}}}};
+    return one;
+  };
+  Top top;
+  top.add(1, stats({with_latency(1, {{1000, 1}})}), kNobody);
+  top.add(2, stats({with_latency(3, {{1000, 1}, {8000, 2}})}), kNobody);
+  CHECK(says(top.text(0, 0), "8.00 us / 8.00 us"));
+}
+
+TEST_CASE("a namespace that has just come, or begins to count anew, has no rate yet") {
+  Top top;
+  top.add(1, stats({space("nqn.a", 1, counted(100, 100), counted(0, 0))}), kNobody);
+  top.add(2, stats({space("nqn.a", 1, counted(5, 5), counted(0, 0)), space("nqn.a", 2, counted(9, 9), counted(0, 0))}),
+          kNobody);
+  CHECK(says(top.text(0, 0), "nvmf-p2p  0 IOPS  0 B/s"));
+}
+
+TEST_CASE("top fits the terminal, whatever it shows") {
+  Top top;
+  std::vector<Json> many;
+  for (uint64_t nsid = 1; nsid <= 50; ++nsid)
+    many.push_back(space("nqn.2026-01.io.example:a-rather-long-name", nsid, counted(0, 0), counted(0, 0)));
+  for (int second = 0; second < 200; ++second) top.add(second, stats(many), kOneHost);
+  const std::string text = top.text(100, 24);
+  CHECK(std::count(text.begin(), text.end(), '\n') == 24);
+  for (size_t begin = 0; begin < text.size();) {
+    const size_t end = text.find('\n', begin);
+    CHECK(length_of(std::string_view(text).substr(begin, end - begin)) <= 100);
+    begin = end + 1;
+  }
+}
+
+TEST_CASE("latency is of the commands between two looks") {
+  const Json before = Json::array({{1000, 10}, {2000, 0}, {4000, 0}});
+  const Json after = Json::array({{1000, 10}, {2000, 98}, {4000, 2}});
+  CHECK(latency_between(&before, &after) == "2.00 us / 4.00 us");
+  CHECK(latency_between(&after, &after) == "-");
+  CHECK(latency_between(nullptr, nullptr) == "-");
+}
+
+}  // namespace
+}  // namespace nvmf::cli
