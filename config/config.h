@@ -276,7 +276,6 @@ struct Config {
   // Default text.
   LogFormat log_format = LogFormat::text;
   Admin admin;
-  std::optional<std::string> stats_socket;
   // Absolute path of the directory of what outlives the daemon (reservations, identifiers, write protection), default
   // "/var/lib/nvmf-p2p". Two daemons must not share it. Made where there is none.
   std::string state_dir = "/var/lib/nvmf-p2p";

@@ -1,7 +1,5 @@
 // nvmf-p2p: the command line. Exit status: 0 good, 1 failed while running, 2 wrong usage or config.
 #include <spdlog/spdlog.h>
-#include <sys/ioctl.h>
-#include <unistd.h>
 
 #include <CLI/CLI.hpp>
 #include <cstdio>
@@ -12,10 +10,11 @@
 
 #include "config/edit.h"
 #include "config/parse.h"
-#include "p2p/doctor.h"
+#include "target/daemon/check_command.h"
 #include "target/daemon/cli/commands.h"
 #include "target/daemon/cli/documents.h"
 #include "target/daemon/daemon.h"
+#include "target/daemon/doctor_command.h"
 #include "target/daemon/import_command.h"
 #include "target/daemon/log.h"
 
@@ -41,30 +40,6 @@ std::optional<Config> load(const std::string& path, std::string* content = nullp
   const nvmf::config::Result result = nvmf::config::load(path, content);
   for (const auto& diagnostic : result.diagnostics) std::cerr << to_string(diagnostic) << '\n';
   return result.config;
-}
-
-// Columns of the terminal that standard output goes to.
-size_t terminal_width() {
-  winsize size{};
-  return ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col >= 40 ? size.ws_col : 100;
-}
-
-int check(const std::string& path) {
-  const auto config = load(path);
-  if (!config) return kExitUsage;
-  size_t namespaces = 0;
-  for (const auto& subsystem : config->subsystems) namespaces += subsystem.namespaces.size();
-  std::cout << path << ": good: " << config->ports.size() << " ports, " << config->subsystems.size() << " subsystems, "
-            << namespaces << " namespaces\n";
-  return EXIT_SUCCESS;
-}
-
-int doctor(bool self_test) {
-  const nvmf::p2p::Sysfs sysfs;
-  nvmf::p2p::Report report = nvmf::p2p::diagnose(sysfs);
-  if (self_test) nvmf::p2p::run_self_tests(sysfs, report);
-  std::cout << nvmf::p2p::render(report, terminal_width());
-  return EXIT_SUCCESS;
 }
 
 int run(const std::string& path) {
@@ -102,16 +77,9 @@ int execute(int argc, char** argv) {
 
   auto* run_command = app.add_subcommand("run", "Serve what a config file names, until SIGTERM or SIGINT");
   run_command->add_option("-c,--config", config_path, "The JSON config file")->required();
-  auto* check_command = app.add_subcommand("check", "Say all that is wrong with a config file; starts nothing");
-  check_command->add_option("file", config_path, "The JSON config file")->required();
-  auto* doctor_command = app.add_subcommand(
-      "doctor", "Say which SSDs and RDMA NICs of this machine can do peer-to-peer, and what to change");
-  bool self_test = false;
-  doctor_command->add_flag(
-      "--self-test", self_test,
-      "Also move a pattern through the CMB of every pair and compare it; reads the SSDs, takes what "
-      "is free of their CMBs for a moment, needs the rights of `run`");
   std::function<int()> chosen;
+  nvmf::daemon::add_check_command(app, chosen);
+  nvmf::daemon::add_doctor_command(app, chosen);
   nvmf::daemon::add_import_command(app, chosen);
   const nvmf::cli::Commands commands(app);
   std::string document;
@@ -124,8 +92,6 @@ int execute(int argc, char** argv) {
   }
   if (chosen) return chosen();
   if (*run_command) return run(config_path);
-  if (*check_command) return check(config_path);
-  if (*doctor_command) return doctor(self_test);
   if (*generate_command) return generate(app, document);
   return commands.run();
 }

@@ -1,4 +1,5 @@
-// libFuzzer entry: any bytes as what SPDK's save_config printed. What is imported must be a config that the parser takes.
+// libFuzzer entry: any bytes as what save_config of SPDK printed. What is imported must be a config that the parser
+// takes.
 #include <cstddef>
 #include <cstdint>
 #include <cstdlib>

@@ -8,7 +8,6 @@ TOPOLOGY = Two(ssds=[Ssd(cmb_mib=64)], systemd=True)
 TIME_LIMIT_S = 300
 
 CONFIG = "/etc/nvmf-p2p/config.json"
-SOCKET = "/run/nvmf-p2p/stats.sock"
 WATCHDOG_S = 10
 
 
@@ -35,12 +34,12 @@ def deb(lab):
 def install(lab, package):
     lab.target.run(f"DEBIAN_FRONTEND=noninteractive dpkg -i {package}", timeout_s=120)
     wait_until_active(lab)
-    lab.target.run("systemctl is-enabled nvmf-p2p")
+    lab.target.run("systemctl is-enabled nvmf-p2p && man -w nvmf-p2p")
     lab.target.run(f"nvmf-p2p check {CONFIG}")
 
 
 def serves_as_a_user_of_its_own(lab):
-    write(lab, config(lab, [{"nvme": lab.target.generic(), "p2p": "require"}]))
+    write(lab, daemon.config(lab, [{"nvme": lab.target.generic(), "p2p": "require"}]))
     lab.target.run("systemctl restart nvmf-p2p")
     wait_until_active(lab)
     status = lab.target.run("systemctl show -p StatusText --value nvmf-p2p").stdout.strip()
@@ -50,7 +49,7 @@ def serves_as_a_user_of_its_own(lab):
 
     device = initiator.connect(lab.host, lab.target.address(), daemon.NQN)
     fio.verify(lab.host, device, bs="64k")
-    moved = json.loads(lab.target.run(f"curl -sSf --unix-socket {SOCKET} http://localhost/stats").stdout)["namespaces"][0]
+    moved = json.loads(lab.target.run("nvmf-p2p stats --json").stdout)["namespaces"][0]
     lab.check(moved["reads"]["cmb"]["bytes"] > 0 and moved["reads"]["dram"]["bytes"] == 0, f"without root, data did not go through the CMB: {moved}")
     events = [json.loads(line) for line in lab.target.run("journalctl -u nvmf-p2p -o json").stdout.splitlines()]
     connected = [one for one in events if str(one["MESSAGE"]).startswith("connected host ")]
@@ -59,7 +58,7 @@ def serves_as_a_user_of_its_own(lab):
 
 
 def reloads(lab):
-    write(lab, config(lab, [{"nvme": lab.target.generic(), "p2p": "require"}, {"memory": "16MiB"}]))
+    write(lab, daemon.config(lab, [{"nvme": lab.target.generic(), "p2p": "require"}, {"memory": "16MiB"}]))
     lab.target.run("systemctl reload nvmf-p2p")
     lab.target.until("systemctl show -p StatusText --value nvmf-p2p | grep '^serving 2 namespaces'")
 
@@ -97,10 +96,6 @@ def goes(lab):
     lab.target.run(f"[ -e {CONFIG} ] && ! [ -e /usr/bin/nvmf-p2p ] && ! systemctl cat nvmf-p2p && ! pgrep -x nvmf-p2p")
     lab.target.run("DEBIAN_FRONTEND=noninteractive dpkg -P nvmf-p2p")
     lab.target.run("! [ -e /etc/nvmf-p2p ] && ! [ -e /var/lib/nvmf-p2p ] && ! dpkg -s nvmf-p2p")
-
-
-def config(lab, namespaces):
-    return daemon.config(lab, namespaces, stats_socket=SOCKET)
 
 
 def write(lab, wanted):

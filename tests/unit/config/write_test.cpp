@@ -24,17 +24,22 @@ Config good(const std::string& text) {
 
 // Every key of the schema but "$schema", each with another value than its default, in the order of the tables.
 constexpr std::string_view kEveryKey = R"({
-  "log_level": "warn", "stats_socket": "/run/stats.sock", "state_dir": "/srv/state", "shutdown_timeout_ms": 1,
+  "log_level": "warn", "log_format": "json",
+  "admin": { "socket": "/run/admin.sock", "owner": "root", "group": "storage", "mode": "0660" },
+  "state_dir": "/srv/state", "shutdown_timeout_ms": 1,
   "reactors": { "count": 2, "poll_us": 7 },
   "rdma": { "in_capsule_data_bytes": 8192, "max_queue_depth": 64, "max_io_queues": 8, "mdts_bytes": 131072,
             "dram_pool_mib": 32 },
+  "limits": { "max_controllers": 9, "max_controllers_per_host": 8, "max_io_queues": 7, "max_io_queues_per_host": 6,
+              "max_new_controllers_per_s": 5, "max_new_controllers_per_s_per_host": 4 },
   "discovery": { "nqn": "nqn.2026-01.io.example:discovery", "mdns": true,
                  "referrals": [{ "address": "10.0.0.9", "service": 8009, "port_id": 3 }] },
-  "ports": [{ "id": 1, "address": "10.0.0.1", "service": 4421 }, { "id": 2, "address": "fd00::1" }],
+  "metrics": { "address": "0.0.0.0", "port": 9100 },
+  "ports": [{ "id": 1, "address": "10.0.0.1", "service": 4421, "dscp": 26 }, { "id": 2, "address": "fd00::1" }],
   "subsystems": [
     { "nqn": "nqn.2026-01.io.example:a", "serial": "S1", "model": "M", "ports": [2],
       "allowed_hosts": ["nqn.2026-01.io.example:host"], "max_controllers": 5, "max_controllers_per_host": 4,
-      "cntlid_min": 10, "cntlid_max": 20, "ana": [{ "group": 2, "port": 2, "state": "inaccessible" }],
+      "cntlid_min": 10, "cntlid_max": 20, "subsystem_reset": true, "ana": [{ "group": 2, "port": 2, "state": "inaccessible" }],
       "namespaces": [
         { "nsid": 1, "nvme": "/dev/ng0n1", "uuid": "2ec0a5a0-5b1c-4d0e-9d5c-0a4c1e3f7b21",
           "nguid": "000102030405060708090a0b0c0d0e0f", "eui64": "0011223344556677",

@@ -1,0 +1,13 @@
+// `nvmf-p2p doctor`: what on this machine can do peer-to-peer, and what to change where it cannot.
+#pragma once
+
+#include <CLI/CLI.hpp>
+#include <functional>
+
+namespace nvmf::daemon {
+
+// Adds the command to `app`. Where the command line has it, `chosen` becomes what carries it out and returns the exit
+// status, which is 0 whatever was found.
+void add_doctor_command(CLI::App& app, std::function<int()>& chosen);
+
+}  // namespace nvmf::daemon

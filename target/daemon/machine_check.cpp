@@ -1,0 +1,257 @@
+#include "target/daemon/machine_check.h"
+
+#include <arpa/inet.h>
+#include <ifaddrs.h>
+#include <netinet/in.h>
+
+#include <algorithm>
+#include <array>
+#include <cstdio>
+#include <filesystem>
+#include <memory>
+#include <set>
+#include <sstream>
+#include <tuple>
+
+#include "config/names.h"
+#include "config/paths.h"
+#include "config/wording.h"
+#include "p2p/doctor.h"
+
+namespace nvmf::daemon {
+namespace {
+
+using config::Position;
+using config::quote;
+
+std::string joined(const std::vector<std::string>& words) {
+  std::string text;
+  for (const std::string& word : words) text += (text.empty() ? "" : ", ") + word;
+  return text;
+}
+
+// «0-3,8» as numbers.
+std::set<unsigned> numbers_of(const std::string& ranges) {
+  std::set<unsigned> numbers;
+  std::istringstream list(ranges);
+  for (std::string range; std::getline(list, range, ',');) {
+    unsigned first = 0;
+    unsigned last = 0;
+    const int read = std::sscanf(range.c_str(), "%u-%u", &first, &last);
+    if (read == 1) last = first;
+    for (unsigned number = first; read > 0 && number <= last; ++number) numbers.insert(number);
+  }
+  return numbers;
+}
+
+class MachineCheck {
+ public:
+  MachineCheck(const config::Config& config, const p2p::Sysfs& sysfs, const std::vector<InterfaceAddress>& addresses)
+      : config_(config), sysfs_(sysfs), addresses_(addresses), report_(p2p::diagnose(sysfs)) {}
+
+  std::vector<config::Diagnostic> run() {
+    check_cores();
+    for (size_t i = 0; i < config_.ports.size(); ++i)
+      check_port(config_.ports[i], "$.ports[" + std::to_string(i) + "]");
+    for (size_t i = 0; i < config_.subsystems.size(); ++i) {
+      const config::Subsystem& subsystem = config_.subsystems[i];
+      const std::string path = "$.subsystems[" + std::to_string(i) + "].namespaces[";
+      for (size_t j = 0; j < subsystem.namespaces.size(); ++j)
+        check_namespace(subsystem, subsystem.namespaces[j], path + std::to_string(j) + "]");
+    }
+    return std::move(warnings_);
+  }
+
+ private:
+  void warn(Position position, std::string path, std::string problem, std::string remedy) {
+    warnings_.push_back(
+        {config::Severity::warning, config_.file, position, std::move(path), std::move(problem), std::move(remedy)});
+  }
+
+  void check_cores() {
+    const std::string online = sysfs_.text("/sys/devices/system/cpu/online");
+    const std::set<unsigned> cores = numbers_of(online);
+    for (size_t i = 0; !cores.empty() && i < config_.reactors.cores.size(); ++i) {
+      const unsigned core = config_.reactors.cores[i];
+      if (cores.contains(core)) continue;
+      warn(config_.reactors.position, "$.reactors.cores[" + std::to_string(i) + "]",
+           "this machine has no core " + std::to_string(core), "its cores are " + online);
+    }
+  }
+
+  const InterfaceAddress* interface_of(const config::Port& port) const {
+    const auto found = std::ranges::find(addresses_, port.address, &InterfaceAddress::address);
+    return found != addresses_.end() ? &*found : nullptr;
+  }
+
+  // The RDMA device that serves a network interface; null: none.
+  const p2p::RdmaDevice* rnic_of(const std::string& interface) const {
+    const auto serves = [&](const p2p::RdmaDevice& rnic) {
+      return std::ranges::any_of(rnic.ports, [&](const p2p::RdmaPort& port) {
+        return std::ranges::find(port.netdevs, interface) != port.netdevs.end();
+      });
+    };
+    const auto found = std::ranges::find_if(report_.rnics, serves);
+    return found != report_.rnics.end() ? &*found : nullptr;
+  }
+
+  // «192.0.2.10 (eth0), ...»: where the target could listen.
+  std::string usable_addresses() const {
+    std::vector<std::string> words;
+    for (const InterfaceAddress& one : addresses_)
+      if (rnic_of(one.interface) != nullptr) words.push_back(one.address + " (" + one.interface + ")");
+    return joined(words);
+  }
+
+  void check_port(const config::Port& port, const std::string& path) {
+    const InterfaceAddress* interface = interface_of(port);
+    const std::string usable = usable_addresses();
+    const std::string choose = usable.empty() ? "" : "write one of: " + usable;
+    if (interface == nullptr) {
+      warn(port.position, path + ".address", "no interface of this machine has the address " + port.address,
+           choose.empty() ? "give it to the interface of an RDMA device: ip address add" : choose);
+    } else if (rnic_of(interface->interface) == nullptr) {
+      warn(port.position, path + ".address",
+           interface->interface + ", which has the address " + port.address + ", has no RDMA device",
+           choose.empty() ? "to try things out: rdma link add rxe0 type rxe netdev " + interface->interface : choose);
+    }
+  }
+
+  void check_namespace(const config::Subsystem& subsystem, const config::Namespace& ns, const std::string& path) {
+    if (const auto* nvme = std::get_if<config::NvmeBackend>(&ns.backend)) check_device(ns, path + ".nvme", nvme->path);
+    if (const auto* block = std::get_if<config::BlockBackend>(&ns.backend))
+      check_device(ns, path + ".block", block->path);
+    if (const auto* file = std::get_if<config::FileBackend>(&ns.backend)) check_file(ns, path + ".file", file->path);
+    if (ns.p2p != config::P2pMode::off) check_p2p(subsystem, ns, path);
+  }
+
+  void check_file(const config::Namespace& ns, const std::string& path, const std::string& file) {
+    if (sysfs_.exists(file)) return;
+    warn(ns.backend_position, path, quote(file) + " does not exist", "make it: truncate -s SIZE " + file);
+  }
+
+  void check_device(const config::Namespace& ns, const std::string& path, const std::string& device) {
+    if (!sysfs_.exists(device)) {
+      const std::string devices = joined(devices_like(device));
+      warn(ns.backend_position, path, quote(device) + " does not exist",
+           devices.empty() ? "plug it in, or correct the path" : "there are: " + devices);
+    } else if (const auto [use, remedy] = use_of(device); !use.empty()) {
+      warn(ns.backend_position, path, quote(device) + " " + use + ": two users destroy each other's data", remedy);
+    }
+  }
+
+  // Devices of this machine that a config could have meant.
+  std::vector<std::string> devices_like(const std::string& device) const {
+    const bool generic = config::device_identity(device) != device;
+    std::vector<std::string> paths;
+    for (const p2p::NvmeController& controller : report_.controllers)
+      for (const p2p::NvmeNamespace& one : controller.namespaces)
+        if (!generic || !one.generic.empty()) paths.push_back("/dev/" + (generic ? one.generic : one.block));
+    return paths;
+  }
+
+  // How the kernel uses a device or its partitions, and how to end that.
+  std::pair<std::string, std::string> use_of(const std::string& device) const {
+    const std::string name = std::filesystem::path(config::device_identity(device)).filename().string();
+    const std::string folder = "/sys/class/block/" + name;
+    std::vector<std::string> users = sysfs_.list(folder + "/holders");
+    if (!users.empty()) return {"is a part of " + joined(users), "serve that, or take the device out of it"};
+    std::vector<std::string> names = {name};
+    for (const std::string& entry : sysfs_.list(folder))
+      if (sysfs_.exists((folder + "/").append(entry).append("/partition"))) names.push_back(entry);
+    for (const std::string& each : names) {
+      const std::string place = mount_of("/dev/" + each);
+      if (!place.empty()) return {"is mounted at " + place, "umount " + place};
+    }
+    return {};
+  }
+
+  std::string mount_of(const std::string& device) const {
+    std::istringstream lines(sysfs_.content("/proc/self/mounts"));
+    std::string source;
+    std::string place;
+    for (std::string line; std::getline(lines, line);)
+      if (std::istringstream(line) >> source >> place && source == device) return place;
+    return {};
+  }
+
+  const p2p::NvmeController* provider_of(const config::Namespace& ns) const {
+    const auto* nvme = std::get_if<config::NvmeBackend>(&ns.backend);
+    const auto* block = std::get_if<config::BlockBackend>(&ns.backend);
+    const std::string device = nvme != nullptr ? nvme->path : block != nullptr ? block->path : std::string();
+    const std::string bdf = ns.p2p_provider.value_or(p2p::ssd_of_device(sysfs_, device));
+    const auto found = std::ranges::find(report_.controllers, bdf, &p2p::NvmeController::bdf);
+    return bdf.empty() || found == report_.controllers.end() ? nullptr : &*found;
+  }
+
+  void check_p2p(const config::Subsystem& subsystem, const config::Namespace& ns, const std::string& path) {
+    const p2p::NvmeController* provider = provider_of(ns);
+    if (provider != nullptr) return check_pairs(subsystem, ns, path, *provider);
+    if (!ns.p2p_provider) return;  // a device that is missing was reported, and others are found when they are opened
+    std::vector<std::string> ssds;
+    for (const p2p::NvmeController& one : report_.controllers) ssds.push_back(one.bdf + " (" + one.name + ")");
+    warn(ns.position, path + ".p2p_provider", "there is no SSD at " + *ns.p2p_provider,
+         ssds.empty() ? "" : "there are: " + joined(ssds));
+  }
+
+  // What doctor says of the provider with the RNICs of the subsystem's ports.
+  void check_pairs(const config::Subsystem& subsystem, const config::Namespace& ns, const std::string& path,
+                   const p2p::NvmeController& provider) {
+    std::set<std::string> said;
+    for (const config::Port& port : config_.ports) {
+      if (std::ranges::find(subsystem.ports, port.id) == subsystem.ports.end()) continue;
+      const InterfaceAddress* interface = interface_of(port);
+      const p2p::RdmaDevice* rnic = interface != nullptr ? rnic_of(interface->interface) : nullptr;
+      if (rnic == nullptr) continue;
+      const auto pair = std::ranges::find_if(report_.pairs, [&](const p2p::PairReport& one) {
+        return one.ssd == provider.name && one.rnic == rnic->name;
+      });
+      if (pair == report_.pairs.end() || pair->verdict != p2p::PairVerdict::No || pair->reasons.empty()) continue;
+      if (said.insert(pair->reasons.front()).second) warn_of_pair(ns, path, *pair);
+    }
+  }
+
+  void warn_of_pair(const config::Namespace& ns, const std::string& path, const p2p::PairReport& pair) {
+    const bool required = ns.p2p == config::P2pMode::require;
+    const std::string consequence = required ? " cannot be met with " : " has no effect with ";
+    const std::string otherwise = required ? R"(or write "p2p": "prefer")" : R"(or write "p2p": "off")";
+    warn(ns.position, path + ".p2p", quote(to_string(ns.p2p)) + consequence + pair.rnic + ": " + pair.reasons.front(),
+         pair.remedies.empty() ? otherwise.substr(3) : pair.remedies.front() + "; " + otherwise);
+  }
+
+  const config::Config& config_;
+  const p2p::Sysfs& sysfs_;
+  const std::vector<InterfaceAddress>& addresses_;
+  p2p::Report report_;
+  std::vector<config::Diagnostic> warnings_;
+};
+
+}  // namespace
+
+std::vector<InterfaceAddress> read_interface_addresses() {
+  std::vector<InterfaceAddress> addresses;
+  ifaddrs* list = nullptr;
+  if (getifaddrs(&list) != 0) return addresses;
+  const std::unique_ptr<ifaddrs, decltype(&freeifaddrs)> owner(list, freeifaddrs);
+  for (const ifaddrs* one = list; one != nullptr; one = one->ifa_next) {
+    std::array<char, INET6_ADDRSTRLEN> text{};
+    if (one->ifa_addr == nullptr) continue;
+    if (one->ifa_addr->sa_family == AF_INET)
+      inet_ntop(AF_INET, &reinterpret_cast<const sockaddr_in*>(one->ifa_addr)->sin_addr, text.data(), text.size());
+    if (one->ifa_addr->sa_family == AF_INET6)
+      inet_ntop(AF_INET6, &reinterpret_cast<const sockaddr_in6*>(one->ifa_addr)->sin6_addr, text.data(), text.size());
+    if (text[0] != '\0') addresses.push_back({text.data(), one->ifa_name});
+  }
+  return addresses;
+}
+
+std::vector<config::Diagnostic> check_machine(const config::Config& config, const p2p::Sysfs& sysfs,
+                                              const std::vector<InterfaceAddress>& addresses) {
+  std::vector<config::Diagnostic> warnings = MachineCheck(config, sysfs, addresses).run();
+  std::ranges::stable_sort(warnings, [](const config::Diagnostic& a, const config::Diagnostic& b) {
+    return std::tie(a.position.line, a.position.column) < std::tie(b.position.line, b.position.column);
+  });
+  return warnings;
+}
+
+}  // namespace nvmf::daemon

@@ -1,0 +1,25 @@
+// What is legal in a config but unwise on this machine. The machine is only looked at: nothing is opened or changed.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "config/config.h"
+#include "config/diagnostics.h"
+#include "p2p/sysfs.h"
+
+namespace nvmf::daemon {
+
+// An IP address that an interface of this machine has, as inet_ntop(3) spells it.
+struct InterfaceAddress {
+  std::string address;
+  std::string interface;
+};
+std::vector<InterfaceAddress> read_interface_addresses();
+
+// Warnings, in the order of the file: addresses that no interface has, or one without RDMA device; devices and files
+// that are missing or in use; cores that are not there; peer-to-peer that cannot work.
+std::vector<config::Diagnostic> check_machine(const config::Config& config, const p2p::Sysfs& sysfs,
+                                              const std::vector<InterfaceAddress>& addresses);
+
+}  // namespace nvmf::daemon

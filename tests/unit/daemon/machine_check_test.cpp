@@ -1,0 +1,158 @@
+// What is legal in a config and unwise on a machine, on machines made of files.
+#include "target/daemon/machine_check.h"
+
+#include <doctest/doctest.h>
+
+#include "config/parse.h"
+#include "tests/unit/p2p/machine.h"
+
+namespace nvmf::daemon {
+namespace {
+
+using p2p::test::Machine;
+
+constexpr const char* kSsd = "0000:04:00.0";
+
+// One SSD with CMB and one ConnectX below a switch; the address 192.0.2.10 on the RNIC's eth0.
+void build(Machine& machine, const std::string& driver = "mlx5_core") {
+  machine.healthy();
+  const std::string up = machine.pci(machine.pci("pci0000:00", "0000:00:01.0"), "0000:01:00.0");
+  machine.ssd(0, machine.pci(up, "0000:02:00.0"), kSsd);
+  machine.cmb(0, kSsd);
+  machine.rnic("mlx5_0", machine.pci(up, "0000:02:01.0"), "0000:05:00.0", driver);
+  machine.file("/sys/devices/system/cpu/online", "0-3,8\n");
+  machine.file("/dev/nvme0n1", "");
+}
+
+const std::vector<InterfaceAddress> kAddresses = {{"127.0.0.1", "lo"}, {"192.0.2.10", "eth0"}, {"192.0.2.20", "eth1"}};
+
+std::string config_with(const std::string& address, const std::string& ns, const std::string& more = "") {
+  return "{" + more + R"("ports": [{"id": 1, "address": ")" + address +
+         R"("}], "subsystems": [{"nqn": "nqn.2026-01.io.example:a", "allow_any_host": true, "namespaces": [)" + ns +
+         "]}]}";
+}
+
+std::vector<std::string> warnings(const Machine& machine, const std::string& text) {
+  const config::Result result = config::parse(text, "a.json");
+  REQUIRE(result.config.has_value());
+  std::vector<std::string> lines;
+  for (const auto& warning : check_machine(*result.config, machine.sysfs(), kAddresses))
+    lines.push_back(to_string(warning));
+  return lines;
+}
+
+std::string only_warning(const Machine& machine, const std::string& text) {
+  const std::vector<std::string> lines = warnings(machine, text);
+  std::string all;
+  for (const std::string& line : lines) all += line + '\n';
+  CAPTURE(all);
+  REQUIRE(lines.size() == 1);
+  return lines.front();
+}
+
+constexpr const char* kDisk = R"({"nvme": "/dev/ng0n1", "p2p": "require"})";
+constexpr const char* kMemory = R"({"memory": 512})";
+
+TEST_CASE("a config that fits its machine: nothing to say") {
+  Machine machine;
+  build(machine);
+  CHECK(warnings(machine, config_with("192.0.2.10", kDisk, R"("reactors": {"cores": [3, 8]}, )")).empty());
+}
+
+TEST_CASE("an address that no interface has, and one whose interface has no RDMA device") {
+  Machine machine;
+  build(machine);
+  CHECK(only_warning(machine, config_with("192.0.2.11", kMemory)) ==
+        "a.json:1:12: warning: $.ports[0].address: no interface of this machine has the address 192.0.2.11; write one "
+        "of: 192.0.2.10 (eth0)");
+  CHECK(only_warning(machine, config_with("192.0.2.20", kMemory)) ==
+        "a.json:1:12: warning: $.ports[0].address: eth1, which has the address 192.0.2.20, has no RDMA device; write "
+        "one of: 192.0.2.10 (eth0)");
+}
+
+TEST_CASE("the interface of a VLAN on an RNIC is one with an RDMA device") {
+  Machine machine;
+  build(machine);
+  machine.file("/sys/class/infiniband/mlx5_0/ports/1/gid_attrs/ndevs/2", "eth1\n");
+  CHECK(warnings(machine, config_with("192.0.2.20", kMemory)).empty());
+}
+
+TEST_CASE("a machine without RDMA device: how to get one to try things out") {
+  Machine machine;
+  machine.healthy();
+  CHECK(only_warning(machine, config_with("192.0.2.10", kMemory)).find("rdma link add rxe0 type rxe netdev eth0") !=
+        std::string::npos);
+}
+
+TEST_CASE("cores that are not there") {
+  Machine machine;
+  build(machine);
+  CHECK(only_warning(machine, config_with("192.0.2.10", kMemory, R"("reactors": {"cores": [3, 4]}, )")) ==
+        "a.json:1:14: warning: $.reactors.cores[1]: this machine has no core 4; its cores are 0-3,8");
+}
+
+TEST_CASE("devices and files that are not there") {
+  Machine machine;
+  build(machine);
+  CHECK(only_warning(machine, config_with("192.0.2.10", R"({"nvme": "/dev/ng7n1", "p2p": "off"})"))
+            .ends_with(".nvme: \"/dev/ng7n1\" does not exist; there are: /dev/ng0n1"));
+  CHECK(only_warning(machine, config_with("192.0.2.10", R"({"block": "/dev/sdx"})"))
+            .ends_with(".block: \"/dev/sdx\" does not exist; there are: /dev/nvme0n1"));
+  CHECK(only_warning(machine, config_with("192.0.2.10", R"({"file": "/srv/a.img"})"))
+            .ends_with(".file: \"/srv/a.img\" does not exist; make it: truncate -s SIZE /srv/a.img"));
+}
+
+TEST_CASE("a device that is mounted, by itself or by a partition, or is a part of another") {
+  Machine machine;
+  build(machine);
+  SUBCASE("mounted, also when it is served by its character device") {
+    machine.file("/proc/self/mounts", "/dev/nvme0n1 /srv ext4 rw 0 0\n");
+    CHECK(only_warning(machine, config_with("192.0.2.10", kDisk))
+              .ends_with("\"/dev/ng0n1\" is mounted at /srv: two users destroy each other's data; umount /srv"));
+  }
+  SUBCASE("a partition is mounted") {
+    machine.file("/sys/class/block/nvme0n1/nvme0n1p1/partition", "1\n");
+    machine.file("/proc/self/mounts", "/dev/nvme0n1p1 /boot ext4 rw 0 0\n");
+    CHECK(only_warning(machine, config_with("192.0.2.10", R"({"block": "/dev/nvme0n1"})"))
+              .ends_with("is mounted at /boot: two users destroy each other's data; umount /boot"));
+  }
+  SUBCASE("part of a volume") {
+    machine.file("/sys/class/block/nvme0n1/holders/dm-0", "");
+    CHECK(only_warning(machine, config_with("192.0.2.10", kDisk)).find("is a part of dm-0") != std::string::npos);
+  }
+}
+
+TEST_CASE("peer-to-peer that cannot work: doctor's reason and remedy, once") {
+  Machine machine;
+  SUBCASE("an SSD without CMB") {
+    build(machine);
+    machine.remove(std::string("/sys/bus/pci/devices/") + kSsd + "/p2pmem");
+    machine.remove("/sys/class/nvme/nvme0/cmbsz");
+    CHECK(only_warning(machine, config_with("192.0.2.10", kDisk)).find("nvme0 has no controller memory buffer") !=
+          std::string::npos);
+  }
+  SUBCASE("an RNIC without on-demand paging") {
+    build(machine, "bnxt_en");
+    const std::string line = only_warning(machine, config_with("192.0.2.10", kDisk));
+    CHECK(line.find("$.subsystems[0].namespaces[0].p2p: \"require\" cannot be met with mlx5_0: mlx5_0's driver "
+                    "(bnxt_en) has no on-demand paging") != std::string::npos);
+    CHECK(line.ends_with(R"(or write "p2p": "prefer")"));
+    CHECK(warnings(machine, config_with("192.0.2.10", R"({"nvme": "/dev/ng0n1", "p2p": "off"})")).empty());
+  }
+  SUBCASE("Soft-RoCE with a small MTU") {
+    machine.healthy();
+    machine.ssd(0, "pci0000:00", kSsd);
+    machine.cmb(0, kSsd);
+    machine.soft_roce("rxe0", "eth0", 1500);
+    CHECK(only_warning(machine, config_with("192.0.2.10", kDisk)).find("ip link set dev eth0 mtu") !=
+          std::string::npos);
+  }
+  SUBCASE("a provider that is not there") {
+    build(machine);
+    CHECK(only_warning(machine, config_with("192.0.2.10", R"({"nvme": "/dev/ng0n1", "p2p_provider": "0000:99:00.0"})"))
+              .ends_with(".p2p_provider: there is no SSD at 0000:99:00.0; there are: 0000:04:00.0 (nvme0)"));
+  }
+}
+
+}  // namespace
+}  // namespace nvmf::daemon
