@@ -4,7 +4,7 @@ from nvmf_lab import One, daemon, initiator
 
 TOPOLOGY = One()
 
-ESTABLISH, RELEASE = 1, 2
+READ, ESTABLISH, RELEASE = 0, 1, 2
 
 
 def test(lab):
@@ -13,11 +13,12 @@ def test(lab):
     initiator.wait_for_namespaces(lab.host, controller)
     lab.host.run(f"nvme set-feature /dev/{controller} --feature-id=4 --value=345")
 
-    shown = lab.host.run(f"nvme persistent-event-log /dev/{controller} --action={ESTABLISH}").stdout
+    lab.host.run(f"nvme persistent-event-log /dev/{controller} --action={ESTABLISH} --log_len=512")
+    shown = lab.host.run(f"nvme persistent-event-log /dev/{controller} --action={READ} --log_len=8192").stdout
     for wanted in (daemon.NQN, "SMART", "Set Feature", "Power On Reset", "Change Namespace", "0x00000159"):
         lab.check(wanted.lower() in shown.lower(), f"the log that nvme-cli shows has no {wanted!r}:\n{shown}")
     lab.host.run(f"nvme persistent-event-log /dev/{controller} --action={RELEASE}")
-    after = lab.host.run(f"nvme persistent-event-log /dev/{controller} --action=0 --log_len=512", check=False)
+    after = lab.host.run(f"nvme persistent-event-log /dev/{controller} --action={READ} --log_len=512", check=False)
     lab.check(after.exit_code != 0, f"without a context the log was read: {after.stdout}")
 
     behavior = lab.host.run(f"nvme get-feature /dev/{controller} --feature-id=0x16 --data-len=512 --raw-binary | od -An -tu1 -N1").stdout
