@@ -41,7 +41,9 @@ def ssd_controller(lab):
 
 
 def smart(lab, controller):
-    return json.loads(lab.host.run(f"nvme smart-log /dev/{controller} -o json").stdout)
+    """nvme-cli writes the counters of 16 bytes as text."""
+    said = json.loads(lab.host.run(f"nvme smart-log /dev/{controller} -o json").stdout)
+    return {key: int(value) if isinstance(value, str) and value.isdigit() else value for key, value in said.items()}
 
 
 def check_same_figures(lab, own, ours):
@@ -77,7 +79,7 @@ def check_temperature_threshold(lab, controller):
 
 
 def check_warning_of_the_ssd(lab, controller):
-    lab.target.qmp("qom-set", path="ssd0", property="smart_critical_warning", value=READ_ONLY_WARNING)
+    lab.target.qmp("qom-set", path="/machine/peripheral/ssd0", property="smart_critical_warning", value=READ_ONLY_WARNING)
     deadline = time.monotonic() + FIGURES_WAIT_S * lab.host.patience
     while not warning(lab, controller) & READ_ONLY_WARNING:
         lab.check(time.monotonic() < deadline, "the host does not see that the SSD warns of its medium")
