@@ -14,9 +14,10 @@ def test(lab):
     lab.host.run(f"nvme set-feature /dev/{controller} --feature-id=4 --value=345")
 
     lab.host.run(f"nvme persistent-event-log /dev/{controller} --action={ESTABLISH} --log_len=512")
-    shown = lab.host.run(f"nvme persistent-event-log /dev/{controller} --action={READ} --log_len=8192").stdout
-    for wanted in (daemon.NQN, "SMART", "Set Feature", "Power On Reset", "Change Namespace", "0x00000159"):
-        lab.check(wanted.lower() in shown.lower(), f"the log that nvme-cli shows has no {wanted!r}:\n{shown}")
+    shown = lab.host.run(f"nvme persistent-event-log /dev/{controller} --action={READ} --log_len=4096").stdout
+    entries = ("Smart Health Event Entry", "Temperature Threshold),  value:0x000159", "Power On Reset Event Entry", "Change Namespace Event Entry")
+    for wanted in (daemon.NQN, *entries):
+        lab.check(wanted in shown, f"the log that nvme-cli shows has no {wanted!r}:\n{shown}")
     lab.host.run(f"nvme persistent-event-log /dev/{controller} --action={RELEASE}")
     after = lab.host.run(f"nvme persistent-event-log /dev/{controller} --action={READ} --log_len=512", check=False)
     lab.check(after.exit_code != 0, f"without a context the log was read: {after.stdout}")
