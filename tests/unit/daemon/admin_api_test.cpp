@@ -5,7 +5,6 @@
 
 #include <algorithm>
 #include <cctype>
-#include <filesystem>
 #include <fstream>
 #include <set>
 
@@ -40,8 +39,7 @@ using Lines = std::vector<std::string>;
 
 // Each "GET /v1/status", the names of parameters included.
 std::set<std::string> described() {
-  const auto file = std::filesystem::path(__FILE__).parent_path() / "../../../target/daemon/openapi.json";
-  const auto document = nlohmann::json::parse(std::ifstream(file));
+  const auto document = nlohmann::json::parse(std::ifstream(OPENAPI_FILE));
   std::set<std::string> operations;
   for (const auto& [path, methods] : document.at("paths").items()) {
     for (const auto& [method, operation] : methods.items()) {
