@@ -37,7 +37,7 @@ void set_block_size(Namespace& ns, uint32_t block_size_bytes, Position) {
 }
 
 std::optional<uint32_t> get_block_size(const Namespace& ns) {
-  constexpr uint32_t usual = FileBackend{}.block_size_bytes;
+  const uint32_t usual = FileBackend{}.block_size_bytes;
   uint32_t block_size_bytes = usual;
   if (const auto* file = std::get_if<FileBackend>(&ns.backend)) block_size_bytes = file->block_size_bytes;
   if (const auto* memory = std::get_if<MemoryBackend>(&ns.backend)) block_size_bytes = memory->block_size_bytes;
