@@ -8,7 +8,6 @@
 
 namespace nvmf::core {
 
-
 // Writes a log page piece by piece, of which the host sees the window it asked for; what lies behind the end is zero.
 class LogWriter {
  public:

@@ -15,6 +15,7 @@ namespace nvmf::daemon {
 // Runs `work` on each reactor, for each with its index; over when all have. The reactors run. `control`: the control
 // thread's mailbox, on which the coroutine runs.
 boost::asio::awaitable<void> on_reactors(boost::asio::io_context& io, core::Mailbox& control,
-                                         std::vector<core::Reactor*> reactors, std::function<void(size_t reactor)> work);
+                                         std::vector<core::Reactor*> reactors,
+                                         std::function<void(size_t reactor)> work);
 
 }  // namespace nvmf::daemon
