@@ -34,6 +34,13 @@ json by_path(const std::array<core::PathCounters, core::kDataPaths>& counters) {
   return paths;
 }
 
+json by_reason(const std::array<core::PathCounters, core::kFallbacks>& counters) {
+  json reasons = json::object();
+  for (size_t reason = 1; reason < core::kFallbacks; ++reason)
+    reasons[core::name_of(static_cast<core::Fallback>(reason))] = commands_and_bytes(counters[reason]);
+  return reasons;
+}
+
 json of_namespace(const ServedNamespace& served) {
   const auto counters = counters_of(served);
   return {
@@ -43,7 +50,7 @@ json of_namespace(const ServedNamespace& served) {
       {"p2p", {{"mode", name_of(served.p2p.mode)}, {"provider", served.p2p.provider}, {"verdict", served.p2p.verdict}}},
       {"reads", by_path(counters->reads)},
       {"writes", by_path(counters->writes)},
-      {"fallbacks", fallbacks(served)},
+      {"fallbacks", by_reason(counters->fallbacks)},
       {"other_commands", counters->other_commands.get()},
       {"errors", counters->errors.get()},
       {"waits", counters->waits.get()},
@@ -54,13 +61,7 @@ json of_namespace(const ServedNamespace& served) {
 
 }  // namespace
 
-json fallbacks(const ServedNamespace& served) {
-  const auto counters = counters_of(served);
-  json reasons = json::object();
-  for (size_t reason = 1; reason < core::kFallbacks; ++reason)
-    reasons[core::name_of(static_cast<core::Fallback>(reason))] = commands_and_bytes(counters->fallbacks[reason]);
-  return reasons;
-}
+json fallbacks(const ServedNamespace& served) { return by_reason(counters_of(served)->fallbacks); }
 
 json stats(core::Target& target, const rdma::Transport& transport, const Storage& storage, const Figures& figures) {
   json subsystems = json::array();

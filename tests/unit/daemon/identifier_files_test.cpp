@@ -47,7 +47,7 @@ class LogCapture {
 };
 
 TEST_CASE("the first storage of a namespace: two targets of one subsystem agree on its UUID") {
-  Scratch here, there;
+  StateScratch here, there;
   const auto uuid = serve(here.state(), kFile);
   CHECK(uuid == serve(there.state(), "/mnt/the-same.img"));
   CHECK(uuid != serve(here.state(), kFile, 2));
@@ -56,7 +56,7 @@ TEST_CASE("the first storage of a namespace: two targets of one subsystem agree 
 }
 
 TEST_CASE("other storage is put in its place: another UUID, that stays; the old one comes back with the old storage") {
-  Scratch scratch;
+  StateScratch scratch;
   const auto first = serve(scratch.state(), kFile);
   const auto second = serve(scratch.state(), kOther);
   const auto third = serve(scratch.state(), "/srv/third.img");
@@ -68,20 +68,20 @@ TEST_CASE("other storage is put in its place: another UUID, that stays; the old 
 }
 
 TEST_CASE("storage was looked at and never served: it takes no UUID from the one that is") {
-  Scratch scratch;
+  StateScratch scratch;
   const auto refused = IdentifierFiles(scratch.state()).uuid_of(kNqn, 1, kOther);
   CHECK(serve(scratch.state(), kFile) == refused);
   CHECK(serve(scratch.state(), kOther) != refused);
 }
 
 TEST_CASE("memory is new with every start: so is its UUID, and nothing is kept") {
-  Scratch scratch;
+  StateScratch scratch;
   CHECK(serve(scratch.state(), "") != serve(scratch.state(), ""));
   CHECK_FALSE(std::filesystem::exists(scratch.state().path()));
 }
 
 TEST_CASE("the daemon is killed before each step of keeping the first UUID: it is the same after every start") {
-  Scratch scratch, undisturbed;
+  StateScratch scratch, undisturbed;
   const auto expected = serve(undisturbed.state(), kFile);
   const int steps = kill_before_each_step([&](const DurableHook& dies) { serve(scratch.state(dies), kFile); },
                                           [&](int, bool) {
@@ -92,7 +92,7 @@ TEST_CASE("the daemon is killed before each step of keeping the first UUID: it i
 }
 
 TEST_CASE("the daemon is killed before each step of keeping another: the first is never lost, nor given to the other") {
-  Scratch scratch;
+  StateScratch scratch;
   const auto first = serve(scratch.state(), kFile);
   IdentifierFiles::Uuid kept{};
   const int steps = kill_before_each_step([&](const DurableHook& dies) { serve(scratch.state(dies), kOther); },
@@ -107,7 +107,7 @@ TEST_CASE("the daemon is killed before each step of keeping another: the first i
 }
 
 TEST_CASE("a step of keeping fails: the log names the namespace, the directory and the remedy; the first is not lost") {
-  Scratch scratch;
+  StateScratch scratch;
   const auto first = serve(scratch.state(), kFile);
   LogCapture log;
   serve(scratch.state([](DurableStep) { throw std::runtime_error("No space left on device"); }), kOther);
@@ -128,7 +128,7 @@ TEST_CASE("the directory cannot be made: the namespace is served all the same, a
 }
 
 TEST_CASE("a file is broken: it is named, with what to do, and no identifier is made up") {
-  Scratch scratch;
+  StateScratch scratch;
   serve(scratch.state(), kFile);
   const IdentifierFiles files(scratch.state());
   const std::string path = files.path_of(kNqn, 1);

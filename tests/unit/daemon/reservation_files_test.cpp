@@ -32,13 +32,13 @@ core::ReservationState crowded(uint32_t generation) {
 }
 
 TEST_CASE("nothing was saved: nothing is reserved") {
-  Scratch scratch;
+  StateScratch scratch;
   CHECK(ReservationFiles(scratch.state()).load(kNqn, 1) == core::ReservationState{});
   CHECK(std::filesystem::is_directory(scratch.state().path()));
 }
 
 TEST_CASE("what was saved is loaded by the next daemon, each namespace its own") {
-  Scratch scratch;
+  StateScratch scratch;
   core::ReservationState extreme{.registrants = {{{0xff, 1}, UINT64_MAX}, {{0, 2}, 0}},
                                  .rtype = NVME_RESERVATION_RTYPE_EAAR,
                                  .holder = {},
@@ -59,7 +59,7 @@ TEST_CASE("what was saved is loaded by the next daemon, each namespace its own")
 }
 
 TEST_CASE("a file is replaced by the steps that make it durable, in their order") {
-  Scratch scratch;
+  StateScratch scratch;
   std::vector<DurableStep> steps;
   ReservationFiles files(scratch.state([&](DurableStep step) { steps.push_back(step); }));
   CHECK(files.save(kNqn, 1, {}));
@@ -68,7 +68,7 @@ TEST_CASE("a file is replaced by the steps that make it durable, in their order"
 }
 
 TEST_CASE("the daemon is killed before each step of saving: the old state is loaded until the rename, then the new") {
-  Scratch scratch;
+  StateScratch scratch;
   core::ReservationState before;
   SUBCASE("there was nothing") {}
   SUBCASE("there was a state") {
@@ -91,7 +91,7 @@ TEST_CASE("the daemon is killed before each step of saving: the old state is loa
 }
 
 TEST_CASE("the daemon is killed at any moment of saving: a state that was saved, whole, is loaded") {
-  Scratch scratch;
+  StateScratch scratch;
   std::mt19937 random(1);
   for (int round = 0; round < 50; ++round) {
     const pid_t child = fork();
@@ -109,7 +109,7 @@ TEST_CASE("the daemon is killed at any moment of saving: a state that was saved,
 }
 
 TEST_CASE("a step of saving fails: so does saving, and until the rename the old state is loaded") {
-  Scratch scratch;
+  StateScratch scratch;
   std::vector<DurableStep> steps;
   REQUIRE(ReservationFiles(scratch.state([&](DurableStep step) { steps.push_back(step); })).save(kNqn, 1, crowded(1)));
   const int tried = fail_each_step(
@@ -122,7 +122,7 @@ TEST_CASE("a step of saving fails: so does saving, and until the rename the old 
 }
 
 TEST_CASE("a power loss leaves half of a new file beside the old one: that is loaded, and saving goes on") {
-  Scratch scratch;
+  StateScratch scratch;
   ReservationFiles files(scratch.state());
   REQUIRE(files.save(kNqn, 1, crowded(1)));
   std::ofstream(files.path_of(kNqn, 1) + ".new") << std::string(100000, '\0');
@@ -138,7 +138,7 @@ TEST_CASE("the directory cannot be made: nothing is reserved, and nothing can be
 }
 
 TEST_CASE("a file is broken: it is named, with what to do, and no state is made up") {
-  Scratch scratch;
+  StateScratch scratch;
   ReservationFiles files(scratch.state());
   REQUIRE(files.save(kNqn, 1, crowded(1)));
   const std::string path = files.path_of(kNqn, 1);

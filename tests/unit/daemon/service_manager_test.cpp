@@ -7,7 +7,8 @@
 #include <unistd.h>
 
 #include <cstdlib>
-#include <filesystem>
+
+#include "tests/unit/daemon/scratch.h"
 
 namespace nvmf::daemon {
 namespace {
@@ -15,9 +16,6 @@ namespace {
 class Socket {
  public:
   Socket() {
-    char folder[] = "/tmp/nvmf-notify-XXXXXX";
-    REQUIRE(mkdtemp(folder) != nullptr);
-    folder_ = folder;
     sockaddr_un address{};
     address.sun_family = AF_UNIX;
     path().copy(address.sun_path, sizeof(address.sun_path) - 1);
@@ -29,7 +27,6 @@ class Socket {
     unsetenv("WATCHDOG_USEC");
     unsetenv("WATCHDOG_PID");
     close(socket_);
-    std::filesystem::remove_all(folder_);
   }
   Socket(const Socket&) = delete;
   Socket& operator=(const Socket&) = delete;
@@ -41,10 +38,10 @@ class Socket {
   }
 
  private:
-  std::string path() const { return folder_ + "/notify"; }
+  std::string path() const { return scratch_.path() + "/notify"; }
 
   int socket_ = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-  std::string folder_;
+  Scratch scratch_;
 };
 
 TEST_CASE("each state is told with the line that its status shows") {

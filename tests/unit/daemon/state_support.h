@@ -6,30 +6,22 @@
 #include <unistd.h>
 
 #include <csignal>
-#include <cstdlib>
-#include <filesystem>
 #include <fstream>
 #include <sstream>
 #include <stdexcept>
 #include <string>
 
 #include "target/daemon/state_directory.h"
+#include "tests/unit/daemon/scratch.h"
 
 namespace nvmf::daemon::test {
 
-class Scratch {
+class StateScratch : public Scratch {
  public:
-  Scratch() { REQUIRE(mkdtemp(path_.data()) != nullptr); }
-  ~Scratch() { std::filesystem::remove_all(path_); }
-  Scratch(const Scratch&) = delete;
-  Scratch& operator=(const Scratch&) = delete;
   // Is not there yet. `before` as in replace_durably().
   StateDirectory state(DurableHook before = {}) const {
-    return StateDirectory(path_ + "/lib/state", std::move(before));
+    return StateDirectory(path() + "/lib/state", std::move(before));
   }
-
- private:
-  std::string path_ = "/tmp/nvmf-p2p-test-XXXXXX";
 };
 
 constexpr int kFinished = 7;

@@ -26,12 +26,12 @@ core::NamespaceOptions ns(uint8_t uuid, uint32_t nsid = 1) {
 }
 
 TEST_CASE("nothing was saved: nothing is protected") {
-  Scratch scratch;
+  StateScratch scratch;
   CHECK(WriteProtectionFiles(scratch.state()).load(kNqn, ns(1)) == WriteProtection::None);
 }
 
 TEST_CASE("what was saved is loaded by the next daemon, of each namespace and of each storage its own") {
-  Scratch scratch;
+  StateScratch scratch;
   {
     WriteProtectionFiles files(scratch.state());
     CHECK(files.save(kNqn, ns(1), WriteProtection::Protected));
@@ -49,7 +49,7 @@ TEST_CASE("what was saved is loaded by the next daemon, of each namespace and of
 }
 
 TEST_CASE("the daemon is killed before each step of saving: the old state is loaded until the rename, then the new") {
-  Scratch scratch;
+  StateScratch scratch;
   REQUIRE(WriteProtectionFiles(scratch.state()).save(kNqn, ns(2), WriteProtection::Permanent));
   bool renamed = false;
   kill_before_each_step(
@@ -67,7 +67,7 @@ TEST_CASE("the daemon is killed before each step of saving: the old state is loa
 }
 
 TEST_CASE("a step of saving fails: so does saving") {
-  Scratch scratch;
+  StateScratch scratch;
   const int steps = fail_each_step(
       [&](const DurableHook& fails) {
         return WriteProtectionFiles(scratch.state(fails)).save(kNqn, ns(1), WriteProtection::Protected);
@@ -84,7 +84,7 @@ TEST_CASE("the directory cannot be made: nothing can be protected for good") {
 }
 
 TEST_CASE("a file is broken: it is named, with what to do") {
-  Scratch scratch;
+  StateScratch scratch;
   WriteProtectionFiles files(scratch.state());
   REQUIRE(files.save(kNqn, ns(1), WriteProtection::Protected));
   const std::string path = files.path_of(kNqn, 1);
