@@ -7,7 +7,6 @@
 
 namespace nvmf::daemon::service_manager {
 
-
 // One of these is true at a time; `status` is the line that `systemctl status` shows.
 void ready(const std::string& status);
 void reloading();

@@ -9,8 +9,8 @@
 namespace nvmf::rdma {
 
 struct TransportCounters {
-  uint64_t accepted = 0;  // queues
-  uint64_t failed = 0;    // connections that ended by an error of their queue pair
+  uint64_t accepted = 0;                                   // queues
+  uint64_t failed = 0;                                     // connections that ended by an error of their queue pair
   std::array<uint64_t, nvme::kRdmaCmStatuses> rejected{};  // by nvme::RdmaCmStatus
 };
 

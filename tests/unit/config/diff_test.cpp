@@ -89,9 +89,12 @@ TEST_CASE("each kind of change has its line") {
 }
 
 TEST_CASE("what cannot change while the target runs is said") {
-  const char* keys[] = {"\"reactors\": { \"count\": 2 }", "\"rdma\": { \"max_io_queues\": 3 }",
-                        "\"admin\": { \"socket\": \"/run/other.sock\" }", "\"admin\": { \"mode\": \"0660\" }",
-                        "\"log_format\": \"json\"", "\"metrics\": { \"port\": 9100 }"};
+  const char* keys[] = {"\"reactors\": { \"count\": 2 }",
+                        "\"rdma\": { \"max_io_queues\": 3 }",
+                        "\"admin\": { \"socket\": \"/run/other.sock\" }",
+                        "\"admin\": { \"mode\": \"0660\" }",
+                        "\"log_format\": \"json\"",
+                        "\"metrics\": { \"port\": 9100 }"};
   for (const char* key : keys) {
     CAPTURE(key);
     const Lines said = restarts(changed("\"ports\": [", std::string(key) + ", \"ports\": ["));
