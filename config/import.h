@@ -13,13 +13,13 @@
 namespace nvmf::config {
 
 // The Linux kernel's target as nvmetcli saves it: /etc/nvmet/config.json. `file_name` only serves the messages.
-Result import_nvmetcli(std::string_view text, std::string file_name);
+Result import_nvmetcli(std::string_view text, const std::string& file_name);
 
 // The Linux kernel's target as it runs, from configfs: "/sys/kernel/config/nvmet". Paths in messages are those that
 // nvmetcli would save it by.
 Result import_kernel(const std::string& configfs);
 
 // SPDK's target as its RPC save_config prints it. `file_name` only serves the messages.
-Result import_spdk(std::string_view text, std::string file_name);
+Result import_spdk(std::string_view text, const std::string& file_name);
 
 }  // namespace nvmf::config

@@ -363,7 +363,7 @@ Result import_nvmet_tree(const Value& root, const std::string& file) {
   return finish_import(config, std::move(reader), file);
 }
 
-Result import_nvmetcli(std::string_view text, std::string file_name) {
+Result import_nvmetcli(std::string_view text, const std::string& file_name) {
   const ImportSource source = read_import_source(text, file_name);
   return source.root ? import_nvmet_tree(*source.root, file_name) : source.refusal;
 }

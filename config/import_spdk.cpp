@@ -386,7 +386,7 @@ bool has_parts(const Value& root) {
 
 }  // namespace
 
-Result import_spdk(std::string_view text, std::string file_name) {
+Result import_spdk(std::string_view text, const std::string& file_name) {
   const ImportSource source = read_import_source(text, file_name);
   if (!source.root) return source.refusal;
   if (!has_parts(*source.root)) {

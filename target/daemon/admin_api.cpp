@@ -86,7 +86,7 @@ unsigned status_of(config::EditError::Kind kind) {
 }
 
 // What a request wants changed in the config.
-using EditOf = void (*)(config::Json& document, const Parameters& parameters, config::Json body);
+using EditOf = void (*)(config::Json& document, const Parameters& parameters, const config::Json& body);
 
 class Api {
  public:
@@ -112,7 +112,7 @@ class Api {
   void edit(const std::string& method, const std::string& path, EditOf edit_of) {
     const bool takes_body = method == "POST" || method == "PATCH";
     routes_.add_waiting(method, path, [&actions = actions_, edit_of, takes_body](HttpRequest request) -> Task {
-      config::Json body = takes_body ? body_of(request) : config::Json();
+      const config::Json body = takes_body ? body_of(request) : config::Json();
       const AdminActions::Edit change = [&](config::Json& document) { edit_of(document, request.parameters, body); };
       try {
         const ConfigChange changed = co_await actions.change(change);
@@ -137,7 +137,7 @@ class Api {
 
   void add_changes() {
     edit("PATCH", "/v1/config",
-         [](config::Json& document, const Parameters&, config::Json body) { config::set(document, body); });
+         [](config::Json& document, const Parameters&, const config::Json& body) { config::set(document, body); });
     routes_.add_waiting("POST", "/v1/reload", [&actions = actions_](HttpRequest) -> Task {
       const ConfigChange changed = co_await actions.reload();
       co_return answer(changed);
@@ -149,58 +149,59 @@ class Api {
     routes_.add("POST", "/v1/save", [&actions = actions_](const HttpRequest&) {
       return answer(json{{"file", actions.save()}});
     });
-    edit("PUT", "/v1/log-level/{level}", [](config::Json& document, const Parameters& parameters, config::Json) {
+    edit("PUT", "/v1/log-level/{level}", [](config::Json& document, const Parameters& parameters, const config::Json&) {
       document["log_level"] = parameters.at("level");
     });
   }
 
   void add_port_changes() {
-    edit("POST", "/v1/ports", [](config::Json& document, const Parameters&, config::Json body) {
-      config::add_port(document, std::move(body));
-    });
-    edit("PATCH", "/v1/ports/{id}", [](config::Json& document, const Parameters& parameters, config::Json body) {
+    edit("POST", "/v1/ports",
+         [](config::Json& document, const Parameters&, const config::Json& body) { config::add_port(document, body); });
+    edit("PATCH", "/v1/ports/{id}", [](config::Json& document, const Parameters& parameters, const config::Json& body) {
       config::set(config::find_port(document, number_at<uint64_t>(parameters, "id")), body);
     });
-    edit("DELETE", "/v1/ports/{id}", [](config::Json& document, const Parameters& parameters, config::Json) {
+    edit("DELETE", "/v1/ports/{id}", [](config::Json& document, const Parameters& parameters, const config::Json&) {
       config::remove_port(document, number_at<uint64_t>(parameters, "id"));
     });
   }
 
   void add_subsystem_changes() {
-    edit("POST", "/v1/subsystems", [](config::Json& document, const Parameters&, config::Json body) {
-      config::add_subsystem(document, std::move(body));
+    edit("POST", "/v1/subsystems", [](config::Json& document, const Parameters&, const config::Json& body) {
+      config::add_subsystem(document, body);
     });
-    edit("PATCH", "/v1/subsystems/{nqn}", [](config::Json& document, const Parameters& parameters, config::Json body) {
-      config::set(config::find_subsystem(document, parameters.at("nqn")), body);
-    });
-    edit("DELETE", "/v1/subsystems/{nqn}", [](config::Json& document, const Parameters& parameters, config::Json) {
-      config::remove_subsystem(document, parameters.at("nqn"));
-    });
+    edit("PATCH", "/v1/subsystems/{nqn}",
+         [](config::Json& document, const Parameters& parameters, const config::Json& body) {
+           config::set(config::find_subsystem(document, parameters.at("nqn")), body);
+         });
+    edit("DELETE", "/v1/subsystems/{nqn}",
+         [](config::Json& document, const Parameters& parameters, const config::Json&) {
+           config::remove_subsystem(document, parameters.at("nqn"));
+         });
   }
 
   void add_namespace_changes() {
     edit("POST", "/v1/subsystems/{nqn}/namespaces",
-         [](config::Json& document, const Parameters& parameters, config::Json body) {
-           config::add_namespace(document, parameters.at("nqn"), std::move(body));
+         [](config::Json& document, const Parameters& parameters, const config::Json& body) {
+           config::add_namespace(document, parameters.at("nqn"), body);
          });
     edit("PATCH", "/v1/subsystems/{nqn}/namespaces/{nsid}",
-         [](config::Json& document, const Parameters& parameters, config::Json body) {
+         [](config::Json& document, const Parameters& parameters, const config::Json& body) {
            const auto nsid = number_at<uint64_t>(parameters, "nsid");
            config::set(config::find_namespace(document, parameters.at("nqn"), nsid), body);
          });
     edit("DELETE", "/v1/subsystems/{nqn}/namespaces/{nsid}",
-         [](config::Json& document, const Parameters& parameters, config::Json) {
+         [](config::Json& document, const Parameters& parameters, const config::Json&) {
            config::remove_namespace(document, parameters.at("nqn"), number_at<uint64_t>(parameters, "nsid"));
          });
   }
 
   void add_host_changes() {
     edit("PUT", "/v1/subsystems/{nqn}/hosts/{hostnqn}",
-         [](config::Json& document, const Parameters& parameters, config::Json) {
+         [](config::Json& document, const Parameters& parameters, const config::Json&) {
            config::allow_host(document, parameters.at("nqn"), parameters.at("hostnqn"));
          });
     edit("DELETE", "/v1/subsystems/{nqn}/hosts/{hostnqn}",
-         [](config::Json& document, const Parameters& parameters, config::Json) {
+         [](config::Json& document, const Parameters& parameters, const config::Json&) {
            config::deny_host(document, parameters.at("nqn"), parameters.at("hostnqn"));
          });
   }

@@ -150,8 +150,14 @@ std::string cases_of(const CLI::App& app, const std::string& assignment, const s
                      const std::string& close) {
   std::string text;
   for (const Word& word : words_of(app))
-    text += "    " + quoted(joined(word.path, " ")) + ") " + assignment + open +
-            joined(completions_of(*word.app), " ") + close + " ;;\n";
+    text.append("    ")
+        .append(quoted(joined(word.path, " ")))
+        .append(") ")
+        .append(assignment)
+        .append(open)
+        .append(joined(completions_of(*word.app), " "))
+        .append(close)
+        .append(" ;;\n");
   return text;
 }
 

@@ -50,7 +50,7 @@ std::string trust_of(const Json& trust) {
   const Json& any = trust.at("any_offset_from_mtu");
   const Json& page = trust.at("page_start_from_mtu");
   if (page.is_null()) return "no";
-  const std::string pages = "whole pages from MTU " + page.dump();
+  std::string pages = "whole pages from MTU " + page.dump();
   if (any.is_null()) return pages;
   return any == page ? "all from MTU " + any.dump() : "all from MTU " + any.dump() + ", " + pages;
 }

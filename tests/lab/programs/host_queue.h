@@ -36,7 +36,7 @@ class HostQueue {
   // How far the host's side of the handshake goes.
   enum class Handshake { Whole, StopBeforeReadyToUse };
 
-  static constexpr size_t kDataBytes = 256 * 1024;
+  static constexpr size_t kDataBytes = size_t{256} * 1024;
   static constexpr size_t kCapsuleBytes = 64 + 16384 + 64;  // one byte more than any target takes, and then some
 
   // Resolves the address and makes a queue pair. Throws std::exception when this machine cannot.

@@ -135,7 +135,7 @@ unsigned attack_with_fused(const Where& where) {
   count_up(*one.io, kCounts);
   other.join();
   const uint64_t end = read_value(*one.io);
-  expectations.check(end == begin + 2 * kCounts, "two hosts count up one block by pairs, and none is lost",
+  expectations.check(end == begin + 2ULL * kCounts, "two hosts count up one block by pairs, and none is lost",
                      std::to_string(end - begin));
   leave_halves_behind(where, expectations);
   return expectations.failed();

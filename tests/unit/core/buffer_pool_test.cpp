@@ -241,6 +241,7 @@ TEST_CASE("A request that is removed leaves the others in their order, wherever 
     for (const int name : {11, 12, 13}) wait(w.a, name);
     for (const int name : {21, 22}) wait(w.b, name);
     wait(w.c, 31);
+    REQUIRE(removed != nullptr);
     CHECK(pool.remove_waiter(*removed));
     CHECK_FALSE(pool.remove_waiter(*removed));
     w.wait(pool, w.c, 99);

@@ -133,6 +133,7 @@ TEST_CASE("Several reactors count up one block by Compare and Write: no incremen
 
   std::atomic<unsigned> counting{kReactors};
   std::vector<std::thread> threads;
+  threads.reserve(seats.size());
   for (const auto& seat : seats)
     threads.emplace_back([&seat, &counting] {
       seat->count_up();

@@ -2,6 +2,7 @@
 
 #include <doctest/doctest.h>
 
+#include <array>
 #include <thread>
 #include <vector>
 
@@ -66,13 +67,13 @@ TEST_CASE("What was not used is not saved beyond the burst") {
 
 TEST_CASE("Several reactors share one limit: together they get what it says") {
   RateLimit limit(1'000'000, 0);
-  std::vector<std::thread> reactors;
-  for (int i = 0; i < 4; ++i)
-    reactors.emplace_back([&limit] {
+  std::array<std::thread, 4> reactors;
+  for (std::thread& reactor : reactors)
+    reactor = std::thread([&limit] {
       for (int n = 0; n < 10'000; ++n) limit.book(1, 0, kStart);
     });
   for (std::thread& reactor : reactors) reactor.join();
-  CHECK(limit.book(1, 0, kStart) == kStart - RateLimit::kBurstNs + 40'000 * 1000);
+  CHECK(limit.book(1, 0, kStart) == kStart - RateLimit::kBurstNs + uint64_t{40'000} * 1000);
 }
 
 TEST_CASE("Commands over the limit wait and are due one after the other, queues in turn") {
