@@ -23,7 +23,7 @@ int print(const config::Result& result) {
   return 0;
 }
 
-using Import = config::Result (*)(std::string_view text, std::string file_name);
+using Import = config::Result (*)(std::string_view text, const std::string& file_name);
 
 int import_file(Import import, const std::string& path) {
   std::ifstream file(path, std::ios::binary);

@@ -2,14 +2,13 @@
 
 import time
 
-from nvmf_lab import Two, daemon, initiator
+from nvmf_lab import Two, daemon, fio, initiator
 
 TOPOLOGY = Two()
 TIME_LIMIT_S = 240
 
 OTHER_NQN = "nqn.2026-01.io.example:other"
 STRANGER = "nqn.2014-08.org.nvmexpress:uuid:00000000-0000-4000-8000-000000000001"
-ROUNDS = 10
 
 
 def test(lab):
@@ -20,21 +19,15 @@ def test(lab):
     target = daemon.start(lab, alone)
     controller = initiator.connect_controller(lab.host, lab.target.address(), daemon.NQN, options="-i 2")
     device = initiator.wait_for_namespaces(lab.host, controller)[0]
-    load = lab.host.start(
-        f"exec fio --name=load --filename={device} --ioengine=io_uring --direct=1 --thread --rw=randrw --bs=4k --iodepth=8 --size=16M "
-        "--verify=crc32c --verify_fatal=1 --loops=1000 --output=/results/fio-load.txt"
-    )
+    load = fio.Load(lab.host, device)
 
     namespaces_come_change_and_go(lab, target, controller, alone, both)
     subsystems_come_and_go(lab, target, both)
     mistakes_change_nothing(lab, target, controller, both)
-    for _ in range(ROUNDS):
-        target.reload(alone)
-        target.reload(both)
 
-    lab.check(load.running(), f"the load ended: {load.stdout}{load.stderr}")
+    lab.check(load.running(), f"the load ended: {load.story()}")
     lab.check(initiator.controllers(lab.host, daemon.NQN) == {controller: "live"}, "the reloads cost the host its controller")
-    load.stop(number=2)
+    load.stop()
     served = target.namespace(1)
     lab.check(served["errors"] == 0 and served["reads"]["dram"]["commands"] > 0, f"the load met errors, or was none: {served}")
 

@@ -3,11 +3,13 @@
 import dataclasses
 import itertools
 import json
+import signal
 
 from . import initiator
 from .guest import Guest
 
 _numbers = itertools.count(1)
+
 
 @dataclasses.dataclass(frozen=True)
 class Figures:
@@ -18,6 +20,7 @@ class Figures:
     mib_per_s: float
     mean_us: float
     p99_us: float
+    max_us: float
 
 
 def verify(
@@ -79,6 +82,31 @@ class Endless:
         self._job.wait(timeout_s)
 
 
+class Load:
+    """Random reads and writes mixed, verified (crc32c of each block), without a pause until it is stopped."""
+
+    def __init__(self, guest: Guest, device: str, iodepth: int = 8):
+        self._report = f"fio-{next(_numbers)}.json"
+        self._guest = guest
+        wanted = f"--rw=randrw --bs=4k --iodepth={iodepth} --size=16M --loops=100000 --verify=crc32c --verify_fatal=1"
+        self._job = guest.start(
+            f"exec fio --name=load --filename={device} --ioengine=io_uring --direct=1 --thread {wanted} "
+            f"--output-format=json --output=/results/{self._report}"
+        )
+
+    def running(self) -> bool:
+        """False when a command failed or a byte was wrong."""
+        return self._job.running()
+
+    def story(self) -> str:
+        return f"{self._job.stdout}{self._job.stderr}"
+
+    def stop(self) -> dict[str, Figures]:
+        """Figures by direction since the start."""
+        self._job.stop(number=signal.SIGINT)
+        return _report(self._guest, self._report)
+
+
 # nvme connect's options, and what is verified with them: one I/O queue, then several of every kind.
 _ROUNDS = (("-i 1", SHAPES[::2]), ("-i 2 --nr-write-queues=2 --nr-poll-queues=2", SHAPES))
 
@@ -105,7 +133,11 @@ def run(guest: Guest, device: str, options: str, timeout_s: float = 120) -> dict
     number = next(_numbers)
     command = f"fio --name=job --filename={device} --ioengine=io_uring --direct=1 --thread {options}"
     guest.run(f"{command} --output-format=json --output=/results/fio-{number}.json", timeout_s)
-    report = guest.result_file(f"fio-{number}.json").read_text()
+    return _report(guest, f"fio-{number}.json")
+
+
+def _report(guest: Guest, name: str) -> dict[str, Figures]:
+    report = guest.result_file(name).read_text()
     job = json.loads(report[report.index("{") :])["jobs"][0]
     return {direction: _figures(job[direction]) for direction in ("read", "write", "trim") if job[direction]["total_ios"]}
 
@@ -118,4 +150,5 @@ def _figures(one: dict) -> Figures:
         mib_per_s=one["bw_bytes"] / (1 << 20),
         mean_us=latency["mean"] / 1000,
         p99_us=latency.get("percentile", {}).get("99.000000", 0) / 1000,
+        max_us=latency["max"] / 1000,
     )
