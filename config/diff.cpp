@@ -164,6 +164,7 @@ Difference diff(const Config& running, const Config& wanted) {
   compare_subsystems(running, wanted, difference);
   difference.limits_changed = values(running.limits) != values(wanted.limits);
   difference.log_level_changed = running.log_level != wanted.log_level;
+  difference.shutdown_timeout_changed = running.shutdown_timeout_ms != wanted.shutdown_timeout_ms;
   return difference;
 }
 
@@ -182,6 +183,7 @@ std::vector<std::string> describe(const Difference& difference) {
   for (const auto& change : difference.namespaces_added) lines.push_back("add " + text_of(change));
   if (difference.limits_changed) lines.push_back("change limits");
   if (difference.log_level_changed) lines.push_back("change log_level");
+  if (difference.shutdown_timeout_changed) lines.push_back("change shutdown_timeout_ms");
   return lines;
 }
 

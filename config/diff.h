@@ -37,6 +37,7 @@ struct Difference {
   std::vector<NamespaceChange> namespaces_changed;
   bool limits_changed = false;
   bool log_level_changed = false;
+  bool shutdown_timeout_changed = false;
 };
 
 Difference diff(const Config& running, const Config& wanted);

@@ -2,12 +2,30 @@
 
 #include <algorithm>
 #include <array>
+#include <iterator>
 #include <string_view>
 
 namespace nvmf::p2p {
 namespace {
 
 constexpr std::array<std::string_view, 3> kDriversWithOnDemandPaging = {"mlx5_core", "mlx5_ib", "rdma_rxe"};
+
+// Drivers that can register dma-bufs instead. vfio-pci, which alone exports a CMB as one, wants to be able to take it
+// back: it gives none to those that pin.
+struct DmaBufDriver {
+  std::string_view name;  // of the PCI device
+  bool pins;
+};
+constexpr std::array<DmaBufDriver, 9> kDriversWithDmaBuf = {{{"ice", false},
+                                                             {"i40e", false},
+                                                             {"idpf", false},
+                                                             {"irdma", false},
+                                                             {"bnxt_en", true},
+                                                             {"bnxt_re", true},
+                                                             {"efa", true},
+                                                             {"mana", true},
+                                                             {"ionic", true}}};
+
 constexpr uint32_t kSoftRoceNeedsPathMtu = 4096;
 constexpr uint64_t kLeastCmbBytes = 2U << 20;  // what the kernel gives pages to, and the alignment
 constexpr const char* kSysfsProvider = "the kernel's p2pmem, registered for on-demand paging";
@@ -36,8 +54,27 @@ class Diagnosis {
   PairReport& pair_;
 };
 
+// Another driver than the kernel's nvme has it, or none.
+void examine_other_driver(const NvmeController& ssd, Diagnosis& diagnosis) {
+  const std::string& driver = *ssd.other_driver;
+  const std::string device = "/sys/bus/pci/devices/" + ssd.bdf;
+  const std::string bind = "echo nvme > " + device + "/driver_override; " +
+                           (driver.empty() ? "" : "echo " + ssd.bdf + " > " + device + "/driver/unbind; ") + "echo " +
+                           ssd.bdf + " > /sys/bus/pci/drivers_probe";
+  if (driver.empty())
+    return diagnosis.no(ssd.name + " has no driver: this target serves SSDs of the kernel's nvme", bind);
+  diagnosis.no(
+      ssd.name + " is bound to " + driver +
+          ": this target serves SSDs of the kernel's nvme driver, whose controller memory buffers the kernel "
+          "lends" +
+          (driver == "vfio-pci" ? "; from vfio-pci one could be had as a dma-buf only, which this target does not use"
+                                : ""),
+      "stop what uses it (a virtual machine, another target), then " + bind);
+}
+
 // The kernel offers no peer memory of this SSD.
 void examine_hidden_cmb(const NvmeController& ssd, Diagnosis& diagnosis) {
+  if (ssd.other_driver) return examine_other_driver(ssd, diagnosis);
   if (!ssd.cmb)
     return diagnosis.no(ssd.name +
                         " has no controller memory buffer, as most SSDs; its data goes through DRAM, which "
@@ -86,11 +123,24 @@ void examine_path_mtu(const RdmaDevice& rnic, const RdmaPort& port, Diagnosis& d
                "ip link set dev " + port.netdev + " mtu 9000 (at least 4200), here, on the hosts and between");
 }
 
+// Why dma-buf does not help where on-demand paging is missing; empty: the driver has neither.
+std::string why_no_dma_buf(const std::string& driver) {
+  const auto* const found = std::ranges::find(kDriversWithDmaBuf, driver, &DmaBufDriver::name);
+  if (found == kDriversWithDmaBuf.end()) return {};
+  if (found->pins)
+    return "; it registers dma-bufs, but pins them, and of SSDs the kernel (vfio-pci) gives dma-bufs only to drivers "
+           "that let go of them";
+  return "; it registers dma-bufs, but a controller memory buffer is one only of an SSD bound to vfio-pci (Linux "
+         "6.19), "
+         "which this target does not use";
+}
+
 void examine_rnic(const RdmaDevice& rnic, const KernelVersion& kernel, Diagnosis& diagnosis) {
   if (std::find(kDriversWithOnDemandPaging.begin(), kDriversWithOnDemandPaging.end(), rnic.driver) ==
       kDriversWithOnDemandPaging.end())
     diagnosis.no(rnic.name + "'s driver" + (rnic.driver.empty() ? "" : " (" + rnic.driver + ")") +
-                     " has no on-demand paging, with which Linux lets RNICs reach controller memory buffers",
+                     " has no on-demand paging, with which Linux lets RNICs reach controller memory buffers" +
+                     why_no_dma_buf(rnic.driver),
                  "use an RNIC that has it (ConnectX-5 or newer, or Soft-RoCE to try things out)");
   else if (!kernel.at_least(6, 17))
     diagnosis.no("this kernel (" + kernel.release +
@@ -186,6 +236,7 @@ Report diagnose(const Sysfs& sysfs) {
   report.platform = read_platform(sysfs);
   report.controllers = read_nvme_controllers(sysfs);
   std::erase_if(report.controllers, [](const NvmeController& controller) { return controller.bdf.empty(); });
+  std::ranges::move(read_other_nvme_controllers(sysfs), std::back_inserter(report.controllers));
   report.rnics = read_rdma_devices(sysfs);
   report.pci = read_pci_devices(sysfs, report);
   report.requirements = check_requirements(sysfs, report.kernel, report.controllers, report.rnics);

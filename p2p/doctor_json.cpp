@@ -60,6 +60,7 @@ Json json_of(const NvmeController& ssd) {
   for (const NvmeNamespace& one : ssd.namespaces)
     json["namespaces"].push_back(
         {{"nsid", one.nsid}, {"block", one.block}, {"generic", one.generic}, {"size_bytes", one.size_bytes}});
+  if (ssd.other_driver) json["other_driver"] = *ssd.other_driver;
   if (ssd.cmb)
     json["cmb"] = {{"size_bytes", ssd.cmb->size_bytes},
                    {"offset_bytes", ssd.cmb->offset_bytes},

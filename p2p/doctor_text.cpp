@@ -63,6 +63,8 @@ std::string padded(std::string text, size_t columns) {
 }
 
 std::string describe(const NvmeController& controller) {
+  if (controller.other_driver)
+    return controller.other_driver->empty() ? "no driver" : "bound to " + *controller.other_driver;
   std::string text = controller.bdf + "  " + controller.model + ", serial " + controller.serial;
   if (controller.state != "live") text += ", " + controller.state;
   if (controller.peer_memory)

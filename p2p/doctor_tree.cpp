@@ -39,6 +39,7 @@ std::string acs_of(const PciFunction& function) {
 std::string label_of_device(const Report& report, const PciDevice& device) {
   for (const NvmeController& ssd : report.controllers) {
     if (ssd.bdf != device.bdf) continue;
+    if (ssd.other_driver) return "SSD, " + (ssd.other_driver->empty() ? "no driver" : *ssd.other_driver);
     const uint64_t mib = ssd.peer_memory ? ssd.peer_memory->size_bytes >> 20U : 0;
     return ssd.name + ", SSD, " + (ssd.peer_memory ? "CMB " + std::to_string(mib) + " MiB" : "no CMB");
   }

@@ -18,7 +18,10 @@ constexpr uint64_t kSubmissionQueues = 1 << 0;
 constexpr uint64_t kReadData = 1 << 3;
 constexpr uint64_t kWriteData = 1 << 4;
 
+constexpr uint64_t kNvmeClassCode = 0x010802;  // I/O controller; PCI Code and ID Assignment Specification, 1.2
+
 const std::string kClass = "/sys/class/nvme/";
+const std::string kPciDevices = "/sys/bus/pci/devices/";
 
 std::optional<CmbRegisters> read_registers(const Sysfs& sysfs, const std::string& folder) {
   const std::optional<uint64_t> cmbsz = sysfs.number(folder + "/cmbsz");
@@ -75,6 +78,21 @@ std::vector<NvmeController> read_nvme_controllers(const Sysfs& sysfs) {
   std::vector<NvmeController> controllers;
   for (const std::string& name : sysfs.list(kClass)) controllers.push_back(read_controller(sysfs, name));
   return controllers;
+}
+
+std::vector<NvmeController> read_other_nvme_controllers(const Sysfs& sysfs) {
+  const std::vector<NvmeController> own = read_nvme_controllers(sysfs);
+  std::vector<NvmeController> others;
+  for (const std::string& bdf : sysfs.list(kPciDevices)) {
+    if (sysfs.number(kPciDevices + bdf + "/class") != kNvmeClassCode) continue;
+    const std::string driver = std::filesystem::path(sysfs.resolve(kPciDevices + bdf + "/driver")).filename().string();
+    if (driver == "nvme" || std::ranges::find(own, bdf, &NvmeController::bdf) != own.end()) continue;
+    NvmeController other;
+    other.name = other.bdf = bdf;
+    other.other_driver = driver;
+    others.push_back(std::move(other));
+  }
+  return others;
 }
 
 std::string ssd_of_device(const Sysfs& sysfs, const std::string& device) {

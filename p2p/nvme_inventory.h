@@ -37,9 +37,15 @@ struct NvmeController {
   std::vector<NvmeNamespace> namespaces;
   std::optional<CmbRegisters> cmb;        // none: the controller has no CMB, or the kernel does not show it
   std::optional<PeerMemory> peer_memory;  // none: the kernel offers no peer memory of it
+  // Which driver has it instead of the kernel's nvme; empty: none has. Then `name` is its PCI address, and no more is
+  // known of it.
+  std::optional<std::string> other_driver;
 };
 
+// Those of the kernel's nvme driver.
 std::vector<NvmeController> read_nvme_controllers(const Sysfs& sysfs);
+// Those on PCI that it does not have: bound to vfio-pci, for instance.
+std::vector<NvmeController> read_other_nvme_controllers(const Sysfs& sysfs);
 
 // The local SSD behind "/dev/ng0n1" or "/dev/nvme0n1": its PCI address, empty when there is none.
 std::string ssd_of_device(const Sysfs& sysfs, const std::string& device);

@@ -58,9 +58,11 @@ Requirement verbs_files(const Sysfs& sysfs, const std::vector<RdmaDevice>& rnics
 }
 
 Requirement ssd(const std::vector<NvmeController>& controllers) {
-  const bool found = std::any_of(controllers.begin(), controllers.end(),
-                                 [](const NvmeController& controller) { return !controller.bdf.empty(); });
-  return {found, "there is an NVMe SSD", "modprobe nvme; an SSD that VFIO or another driver holds is not seen here"};
+  const bool found = std::any_of(controllers.begin(), controllers.end(), [](const NvmeController& controller) {
+    return !controller.bdf.empty() && !controller.other_driver;
+  });
+  return {found, "there is an NVMe SSD of the kernel's nvme driver",
+          "modprobe nvme; what another driver holds is told below, with the commands that give it back"};
 }
 
 Requirement namespace_files(const Sysfs& sysfs, const std::vector<NvmeController>& controllers) {

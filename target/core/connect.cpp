@@ -70,7 +70,10 @@ class ConnectAttempt {
 
  private:
   Status find_subsystem() {
-    if (host_.nqn.empty()) return refuse_data(offsetof(nvmf_connect_data, hostnqn), "the host NQN is not valid");
+    if (host_.nqn.empty())
+      return refuse_data(
+          offsetof(nvmf_connect_data, hostnqn),
+          "the host NQN is empty or longer than 223 characters; set it on the host, in /etc/nvme/hostnqn");
     subsystem_ = queue_.target->find_subsystem(subsystem_nqn_);
     if (subsystem_ == nullptr) {
       refusal_ = ConnectRefusal::UnknownSubsystem;
@@ -95,10 +98,12 @@ class ConnectAttempt {
   Status connect_admin() {
     if (const Status status = find_subsystem(); !status.ok()) return status;
     if (data_.cntlid != nvme::kCntlidDynamic) {
-      return refuse_data(offsetof(nvmf_connect_data, cntlid), "controllers are dynamic: CNTLID must be FFFFh");
+      return refuse_data(offsetof(nvmf_connect_data, cntlid),
+                         "controllers are dynamic: CNTLID must be FFFFh; the host must not ask for one of its choice");
     }
     if (host_.id == std::array<uint8_t, 16>{}) {
-      return refuse_data(offsetof(nvmf_connect_data, hostid), "the host identifier is zero");
+      return refuse_data(offsetof(nvmf_connect_data, hostid),
+                         "the host identifier is zero; set it on the host, in /etc/nvme/hostid");
     }
     controller_ = subsystem_->create_controller(host_, queue_, connect_command(request_).kato_ms);
     if (controller_ == nullptr) {
@@ -114,21 +119,31 @@ class ConnectAttempt {
     controller_ = subsystem_->find_controller(data_.cntlid);
     if (controller_ == nullptr) {
       refusal_ = ConnectRefusal::UnknownController;
-      return refuse_data(offsetof(nvmf_connect_data, cntlid), "there is no controller " + std::to_string(data_.cntlid));
+      return refuse_data(offsetof(nvmf_connect_data, cntlid),
+                         "there is no controller " + std::to_string(data_.cntlid) +
+                             " any more; the host must connect its admin queue anew");
     }
     if (controller_->host().nqn != host_.nqn) {
-      return refuse_data(offsetof(nvmf_connect_data, hostnqn), "the controller is another host's");
+      return refuse_data(offsetof(nvmf_connect_data, hostnqn),
+                         "the controller is another host's; the host must connect its admin queue anew");
     }
     if (controller_->host().id != host_.id) {
-      return refuse_data(offsetof(nvmf_connect_data, hostid), "the controller has another host identifier");
+      return refuse_data(offsetof(nvmf_connect_data, hostid),
+                         "the controller was made with another host identifier; the host must keep its own "
+                         "(/etc/nvme/hostid) for all queues");
     }
     if (queue_.qid > controller_->granted_io_queues()) {
-      return refuse_command(offsetof(ConnectCommand, qid), "the controller was granted fewer I/O queues");
+      return refuse_command(
+          offsetof(ConnectCommand, qid),
+          "the controller was granted fewer I/O queues (Feature 07h); the host must ask for more first");
     }
-    if (!controller_->ready()) return refuse_sequence("the controller is not enabled");
-    if (controller_->has_io_queue(queue_.qid)) return refuse_sequence("the controller has this queue already");
+    if (!controller_->ready()) return refuse_sequence("the controller is not enabled; the host must set CC.EN first");
+    if (controller_->has_io_queue(queue_.qid))
+      return refuse_sequence("the controller has this queue already; the host must disconnect it first");
     if (controller_->io_queue_count() >= io_queues_for(*queue_.target, *controller_)) {
-      reason_ = "the target, or this host, has all the I/O queues that \"limits\" allow";
+      reason_ =
+          "the target, or this host, has all the I/O queues that \"limits\" allow; raise \"max_io_queues\" or "
+          "\"max_io_queues_per_host\"";
       return command_specific(NVME_SC_CONNECT_CTRL_BUSY);
     }
     queue_.namespaces = queue_.link->io_namespaces(*subsystem_);

@@ -21,8 +21,43 @@ constexpr std::array<CommandKind, 256> make_kinds() {
   kinds[nvme_cmd_resv_report] = CommandKind::Reservation;
   kinds[nvme_cmd_resv_acquire] = CommandKind::Reservation;
   kinds[nvme_cmd_resv_release] = CommandKind::Reservation;
-  kinds[nvme_admin_fabrics] = CommandKind::Fabrics;
   return kinds;
+}
+
+CommandKind admin_kind(uint8_t opcode) {
+  switch (opcode) {
+    case nvme_admin_identify:
+      return CommandKind::Identify;
+    case nvme_admin_get_log_page:
+      return CommandKind::GetLogPage;
+    case nvme_admin_get_features:
+      return CommandKind::GetFeatures;
+    case nvme_admin_set_features:
+      return CommandKind::SetFeatures;
+    case nvme_admin_async_event:
+      return CommandKind::AsyncEventRequest;
+    case nvme_admin_abort_cmd:
+      return CommandKind::Abort;
+    case nvme_admin_keep_alive:
+      return CommandKind::KeepAlive;
+    default:
+      return CommandKind::Other;
+  }
+}
+
+CommandKind fabrics_kind(uint8_t type) {
+  switch (type) {
+    case nvme_fabrics_type_connect:
+      return CommandKind::Connect;
+    case nvme_fabrics_type_disconnect:
+      return CommandKind::Disconnect;
+    case nvme_fabrics_type_property_get:
+      return CommandKind::PropertyGet;
+    case nvme_fabrics_type_property_set:
+      return CommandKind::PropertySet;
+    default:
+      return CommandKind::Other;
+  }
 }
 
 Failure generic_failure(int sc) {
@@ -63,6 +98,11 @@ void add(PathCounters& total, const PathCounters& part) {
   total.bytes.add(part.bytes.get());
 }
 
+void add(TransferCounters& total, const TransferCounters& part) {
+  total.latency.merge(part.latency);
+  total.bytes.add(part.bytes.get());
+}
+
 template <class Histograms>
 void merge(Histograms& total, const Histograms& part) {
   for (size_t i = 0; i < total.size(); ++i) total[i].merge(part[i]);
@@ -71,6 +111,11 @@ void merge(Histograms& total, const Histograms& part) {
 }  // namespace
 
 constinit const std::array<CommandKind, 256> kCommandKindOf = make_kinds();
+
+CommandKind kind_without_namespace(const nvme::Sqe& sqe, bool on_admin_queue) {
+  if (sqe.opcode == nvme_admin_fabrics) return fabrics_kind(sqe.fctype());
+  return on_admin_queue ? admin_kind(sqe.opcode) : kCommandKindOf[sqe.opcode];
+}
 
 Failure failure_of(Status status) {
   const int sc = status.value() & 0xff;
@@ -90,9 +135,11 @@ Failure failure_of(Status status) {
 
 const char* name_of(CommandKind kind) {
   static constexpr std::array<const char*, kCommandKinds> kNames = {
-      "read",    "write",  "flush", "write_zeroes",        "dataset_management",
-      "compare", "verify", "copy",  "write_uncorrectable", "reservation",
-      "fabrics", "admin",  "other"};
+      "read",         "write",        "flush",        "write_zeroes",        "dataset_management",
+      "compare",      "verify",       "copy",         "write_uncorrectable", "reservation",
+      "identify",     "get_log_page", "get_features", "set_features",        "async_event_request",
+      "abort",        "keep_alive",   "connect",      "disconnect",          "property_get",
+      "property_set", "other"};
   return kNames[static_cast<size_t>(kind)];
 }
 
@@ -146,6 +193,13 @@ void add(IoCounters& total, const IoCounters& part) {
   merge(total.latency.target, part.latency.target);
   merge(total.latency.device, part.latency.device);
   merge(total.latency.rdma, part.latency.rdma);
+}
+
+void add(TrafficCounters& total, const TrafficCounters& part) {
+  for (size_t path = 0; path < kDataPaths; ++path) {
+    add(total.reads[path], part.reads[path]);
+    add(total.writes[path], part.writes[path]);
+  }
 }
 
 }  // namespace nvmf::core

@@ -9,10 +9,12 @@
 #include "target/core/latency_histogram.h"
 #include "target/core/memory.h"
 #include "target/core/status.h"
+#include "target/nvme/command.h"
 
 namespace nvmf::core {
 
-// Commands as they are counted: the opcodes of the NVM command set, and what else a queue takes.
+// Commands as they are counted: by the opcodes of the NVM command set on I/O queues, of the admin command set on admin
+// queues, by the types of Fabrics commands on both.
 enum class CommandKind : uint8_t {
   Read,
   Write,
@@ -24,11 +26,20 @@ enum class CommandKind : uint8_t {
   Copy,
   WriteUncorrectable,
   Reservation,
-  Fabrics,
-  Admin,  // on an admin queue
-  Other,  // opcodes that are not supported
+  Identify,
+  GetLogPage,
+  GetFeatures,
+  SetFeatures,
+  AsyncEventRequest,
+  Abort,
+  KeepAlive,
+  Connect,
+  Disconnect,
+  PropertyGet,
+  PropertySet,
+  Other,  // opcodes and types that are not supported
 };
-inline constexpr size_t kCommandKinds = 13;
+inline constexpr size_t kCommandKinds = 22;
 
 // Statuses other than success, as they are counted: those that tell an operator something, the others by their type.
 enum class Failure : uint8_t {
@@ -52,8 +63,10 @@ enum class Failure : uint8_t {
 };
 inline constexpr size_t kFailures = 17;
 
-// Of an opcode on an I/O queue.
+// Of an opcode on an I/O queue, Fabrics commands excepted.
 extern const std::array<CommandKind, 256> kCommandKindOf;
+// Of a command that reaches no namespace; `sqe` is as the host sent it.
+CommandKind kind_without_namespace(const nvme::Sqe& sqe, bool on_admin_queue);
 // `status` is not success.
 Failure failure_of(Status status);
 const char* name_of(CommandKind kind);
@@ -110,8 +123,21 @@ struct IoCounters {
   LatencyCounters latency;
 };
 
+// Successful commands with data that went one way.
+struct TransferCounters {
+  LatencyHistogram latency;  // of LatencyCounters::target; one for each command
+  Counter bytes;
+};
+
+// Of one queue, or of all of a host's.
+struct TrafficCounters {
+  std::array<TransferCounters, kDataPaths> reads;
+  std::array<TransferCounters, kDataPaths> writes;
+};
+
 // Adds what `part` counted, for when it is replaced. The writer's thread of `total`.
 void add(CommandCounters& total, const CommandCounters& part);
 void add(IoCounters& total, const IoCounters& part);
+void add(TrafficCounters& total, const TrafficCounters& part);
 
 }  // namespace nvmf::core

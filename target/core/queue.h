@@ -84,6 +84,7 @@ struct Queue {
 
   // Written by the queue's thread, read by the control thread.
   ErrorRing errors;
+  TrafficCounters traffic;
 
   // The control thread.
   Controller* controller = nullptr;  // from Connect on

@@ -248,7 +248,9 @@ bool Subsystem::make_room(const HostIdentity& host, const QueueLink& link) {
 
 std::string Subsystem::reached_limit(const HostIdentity& host) const {
   const size_t cntlids = size_t{options_.cntlid_max} - options_.cntlid_min + 1;
-  if (controllers_.size() >= cntlids) return "subsystem " + nqn() + " has no controller identifier left";
+  if (controllers_.size() >= cntlids)
+    return "subsystem " + nqn() +
+           " has no controller identifier left between its \"cntlid_min\" and \"cntlid_max\"; widen them";
   size_t all = 0;
   size_t of_host = 0;
   for (const auto& controller : controllers_) {
@@ -257,7 +259,8 @@ std::string Subsystem::reached_limit(const HostIdentity& host) const {
     if (controller->host().nqn == host.nqn) ++of_host;
   }
   const auto rule = [this](const char* key, uint16_t limit) {
-    return "subsystem " + nqn() + " has all it may have: its \"" + key + "\" is " + std::to_string(limit);
+    return "subsystem " + nqn() + " has all it may have: its \"" + key + "\" is " + std::to_string(limit) +
+           "; raise it, or see a host out (nvmf-p2p connections, nvmf-p2p disconnect HOSTNQN)";
   };
   if (all >= options_.max_controllers) return rule("max_controllers", options_.max_controllers);
   if (of_host >= options_.max_controllers_per_host)

@@ -82,6 +82,7 @@ struct Target::State {
   std::vector<std::unique_ptr<Subsystem>> removed_subsystems;  // which still have controllers
   Subsystem discovery;
   std::vector<Queue*> io_queues;
+  HostTraffic host_traffic;
   uint64_t generation = 1;
   std::optional<Clock::time_point> next_deadline;  // that whoever calls expire() knows of
 };
@@ -166,7 +167,12 @@ Subsystem* Target::find_subsystem(const std::string& nqn) {
 
 const std::vector<Queue*>& Target::io_queues() const { return state_->io_queues; }
 
-void Target::queue_connected(Queue& queue) { state_->io_queues.push_back(&queue); }
+const HostTraffic& Target::host_traffic() const { return state_->host_traffic; }
+
+void Target::queue_connected(Queue& queue) {
+  state_->io_queues.push_back(&queue);
+  state_->host_traffic.begin(queue.controller->host().nqn, queue.traffic);
+}
 
 bool Target::has_controller(uint16_t cntlid, uint16_t port_id) const {
   return std::any_of(state_->subsystems.begin(), state_->subsystems.end(), [&](const auto& subsystem) {
@@ -177,6 +183,7 @@ bool Target::has_controller(uint16_t cntlid, uint16_t port_id) const {
 
 void Target::queue_closed(Queue& queue) {
   std::erase(state_->io_queues, &queue);
+  state_->host_traffic.end(queue.traffic);
   Controller* controller = queue.controller;
   if (controller == nullptr) return;
   if (queue.qid != 0) return controller->remove_io_queue(queue);

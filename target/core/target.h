@@ -10,6 +10,7 @@
 #include <string>
 #include <vector>
 
+#include "target/core/host_traffic.h"
 #include "target/core/queue.h"
 #include "target/core/subsystem.h"
 #include "target/core/target_counters.h"
@@ -99,6 +100,9 @@ class Target {
 
   // Since the start.
   TargetCounters counters;
+
+  // By the host that moved it.
+  const HostTraffic& host_traffic() const;
 
   // Where reservations persist, set before namespaces are added; null: none can.
   ReservationStore* reservation_store = nullptr;

@@ -29,7 +29,8 @@ Taken taken(const Target& target, const std::string* hostnqn, const Controller* 
 }
 
 std::string rule(const char* key, uint32_t limit) {
-  return "the target has all it may have: \"limits\".\"" + std::string(key) + "\" is " + std::to_string(limit);
+  return "the target has all it may have: \"limits\".\"" + std::string(key) + "\" is " + std::to_string(limit) +
+         "; raise it, or see a host out (nvmf-p2p connections, nvmf-p2p disconnect HOSTNQN)";
 }
 
 uint32_t left(uint32_t limit, uint32_t used) { return limit > used ? limit - used : 0; }

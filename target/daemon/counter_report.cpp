@@ -33,6 +33,15 @@ json by_name(const Histograms& histograms) {
   return all;
 }
 
+json by_path(const std::array<core::TransferCounters, core::kDataPaths>& transfers) {
+  json paths = json::object();
+  for (size_t path = 0; path < core::kDataPaths; ++path)
+    paths[core::name_of(static_cast<core::DataPath>(path))] = {{"commands", transfers[path].latency.count()},
+                                                               {"bytes", transfers[path].bytes.get()},
+                                                               {"latency", report(transfers[path].latency)}};
+  return paths;
+}
+
 json failures_of(const core::CommandCounters& counters, size_t kind) {
   json failed = json::object();
   for (size_t failure = 0; failure < core::kFailures; ++failure)
@@ -56,6 +65,14 @@ json latency_report(const core::LatencyCounters& counters) {
   return {{"target", by_name<core::Operation>(counters.target)},
           {"device", by_name<core::Operation>(counters.device)},
           {"rdma", by_name<core::RdmaDirection>(counters.rdma)}};
+}
+
+json hosts_report(const std::vector<HostFigures>& hosts) {
+  json all = json::array();
+  for (const HostFigures& host : hosts)
+    all.push_back(
+        {{"nqn", host.nqn}, {"reads", by_path(host.traffic->reads)}, {"writes", by_path(host.traffic->writes)}});
+  return all;
 }
 
 json reactors_report(const std::vector<ReactorFigures>& reactors) {

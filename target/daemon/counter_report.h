@@ -15,6 +15,8 @@ nlohmann::json commands_report(const core::CommandCounters& counters);
 // "mean_us", "p50_us", "p90_us", "p99_us", "p999_us", "buckets": [[longest_ns, n], ...]}: buckets that hold any; of the
 // difference between two reports come the percentiles of the time between them. Those without a count have no more.
 nlohmann::json latency_report(const core::LatencyCounters& counters);
+// [{"nqn", "reads"|"writes": {"cmb"|"dram"|"in_capsule": {"commands", "bytes", "latency": as above}}}]
+nlohmann::json hosts_report(const std::vector<HostFigures>& hosts);
 // [{"index", "cpu_us", "polled_in_vain_us", "turns", "sleeps"}]
 nlohmann::json reactors_report(const std::vector<ReactorFigures>& reactors);
 // {"connects": {reason: n}, "rdma_cm": {status: n}, "failed_connections": n, "keep_alive_expiries": n}

@@ -79,7 +79,12 @@ class Daemon : private AdminActions {
   std::optional<StagedNamespaces> stage(const config::Config& wanted, const config::Difference& difference,
                                         std::vector<std::string>& reasons);
   enum class Missing : uint8_t { All, ThatHaveTheirDevice };
-  void stage_missing(const config::Config& wanted, Missing which, StagedNamespaces& staged);
+  // Stages namespaces that are not served and not staged yet. Adds to `reasons` which cannot be, and why.
+  void stage_missing(const config::Config& wanted, Missing which, StagedNamespaces& staged,
+                     std::vector<std::string>& reasons);
+  // The same, and logs the reasons.
+  void report_missing(const config::Config& wanted, Missing which, StagedNamespaces& staged);
+  bool awaits_device(const config::Difference::NamespaceChange& change) const;
   Task apply(const config::Difference& difference, StagedNamespaces staged);
   void announce();
   // For the service manager: what is served.

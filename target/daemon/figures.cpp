@@ -32,6 +32,15 @@ void add_groups(rdma::Rnic& rnic, std::vector<PollGroupFigures>& all) {
   all.push_back(of_group(rnic, "control", rnic.admin_group()));
 }
 
+std::vector<HostFigures> of_hosts(const core::HostTraffic& traffic) {
+  std::vector<HostFigures> all;
+  traffic.visit([&](const std::string& nqn, const core::TrafficCounters& total) {
+    all.push_back({.nqn = nqn, .traffic = std::make_unique<core::TrafficCounters>()});
+    core::add(*all.back().traffic, total);
+  });
+  return all;
+}
+
 // Of the SSDs whose memory serves a namespace.
 std::vector<CmbFigures> of_cmbs(const rdma::Transport& transport, const Storage& storage,
                                 const PeerMemories& peer_memories) {
@@ -63,6 +72,7 @@ Figures figures_of(const core::Target& target, const rdma::Transport& transport,
   figures.connections = transport.connections();
   figures.transport = transport.counters();
   for (const auto& served : storage.namespaces()) figures.namespaces.push_back(of_namespace(*served));
+  figures.hosts = of_hosts(target.host_traffic());
   for (const auto& rnic : transport.rnics()) add_groups(*rnic, figures.poll_groups);
   figures.cmbs = of_cmbs(transport, storage, peer_memories);
   for (const core::Reactor* reactor : reactors)

@@ -129,8 +129,39 @@ void write_poll_groups(Exposition& out, const std::vector<PollGroupFigures>& gro
   gauges(out, "nvmf_dram_pool_used_bytes", "DRAM that commands hold.", groups,
          [](const auto& one) { return one.dram_used_bytes; });
   out.counter("nvmf_other_commands_total",
-              "Commands answered that reached no namespace: of Fabrics, of admin queues, wrong ones.");
+              "Commands answered that reached no namespace: of admin queues, of Fabrics, wrong ones.");
   for (const auto& one : groups) write_commands(out, of(one), *one.other_commands);
+}
+
+using TrafficByHost = std::map<std::string, core::TrafficCounters>;
+
+// By the name that labels show.
+TrafficByHost by_label(const std::vector<HostFigures>& hosts) {
+  TrafficByHost all;
+  for (const HostFigures& host : hosts) core::add(all[Exposition::printable(host.nqn)], *host.traffic);
+  return all;
+}
+
+template <class Value>
+void write_traffic(Exposition& out, const char* name, const char* help, const TrafficByHost& hosts, Value value) {
+  out.counter(name, help);
+  for (const auto& [host, traffic] : hosts) {
+    for (size_t path = 0; path < core::kDataPaths; ++path) {
+      const char* const way = core::name_of(static_cast<core::DataPath>(path));
+      out.sample({{"host", host}, {"direction", "read"}, {"path", way}}, value(traffic.reads[path]));
+      out.sample({{"host", host}, {"direction", "write"}, {"path", way}}, value(traffic.writes[path]));
+    }
+  }
+}
+
+void write_host_traffic(Exposition& out, const std::vector<HostFigures>& figures) {
+  const TrafficByHost hosts = by_label(figures);
+  write_traffic(out, "nvmf_host_data_bytes_total",
+                "Data of a host's successful commands, by direction and the memory it went through.", hosts,
+                [](const auto& one) { return one.bytes.get(); });
+  write_traffic(out, "nvmf_host_data_commands_total",
+                "A host's successful commands with data, by direction and the memory it went through.", hosts,
+                [](const auto& one) { return one.latency.count(); });
 }
 
 struct HostOnSubsystem {
@@ -198,6 +229,7 @@ std::string metrics_text(const Figures& figures) {
   out.sample({{"version", NVMF_P2P_VERSION}}, 1);
   write_connections(out, figures);
   write_hosts(out, *figures.target);
+  write_host_traffic(out, figures.hosts);
   write_namespaces(out, figures.namespaces);
   write_latencies(out, figures.namespaces);
   write_poll_groups(out, figures.poll_groups);

@@ -32,6 +32,12 @@ struct PollGroupFigures {
   const core::CommandCounters* other_commands = nullptr;  // which reached no namespace
 };
 
+// What one host has moved, now and before.
+struct HostFigures {
+  std::string nqn;  // as the host says it
+  std::unique_ptr<core::TrafficCounters> traffic;
+};
+
 // What one RDMA device has of one SSD's controller memory buffer.
 struct CmbFigures {
   std::string ssd;  // PCI address
@@ -53,6 +59,7 @@ struct Figures {
   uint64_t connections = 0;
   rdma::TransportCounters transport;
   std::vector<NamespaceFigures> namespaces;
+  std::vector<HostFigures> hosts;
   std::vector<PollGroupFigures> poll_groups;
   std::vector<CmbFigures> cmbs;
   std::vector<ReactorFigures> reactors;

@@ -150,7 +150,7 @@ Daemon::Task Daemon::serve() {
   for (const config::Referral& wanted : config_.discovery.referrals) target_.add_referral(referral_of(wanted));
   set_limits(config_.limits);
   difference.namespaces_added.clear();
-  stage_missing(config_, Missing::All, staged);
+  report_missing(config_, Missing::All, staged);
   co_await apply(difference, std::move(staged));
   announce();
   watch_devices();
@@ -257,7 +257,7 @@ Daemon::Change Daemon::become(config::Result wanted, std::string text) {
   if (!difference.needs_restart.empty()) co_return refused(Verdict::NeedsRestart);
   std::optional<StagedNamespaces> staged = stage(*wanted.config, difference, change.reasons);
   if (!staged) co_return refused(Verdict::Unavailable);
-  stage_missing(*wanted.config, Missing::All, *staged);
+  stage_missing(*wanted.config, Missing::All, *staged, change.reasons);
 
   change.changes = config::describe(difference);
   co_await apply(difference, std::move(*staged));
@@ -286,6 +286,7 @@ std::optional<Daemon::StagedNamespaces> Daemon::stage(const config::Config& want
     }
   };
   const auto open = [&](const config::Difference::NamespaceChange& change) {
+    if (awaits_device(change)) return;
     attempt(change, [&] {
       refuse_device_in_use(change);
       staged.added.push_back({change.subsystem, storage_.stage(change.subsystem->nqn, *change.after)});
@@ -307,8 +308,23 @@ std::optional<Daemon::StagedNamespaces> Daemon::stage(const config::Config& want
   return staged;
 }
 
-// Namespaces whose device could not be opened before.
-void Daemon::stage_missing(const config::Config& wanted, Missing which, StagedNamespaces& staged) {
+// Its device is not there yet, and no host loses anything by it: it is served when it appears, as at the start.
+bool Daemon::awaits_device(const config::Difference::NamespaceChange& change) const {
+  return !is_there(path_of(change.after->backend)) && !storage_.find(change.subsystem->nqn, change.after->nsid);
+}
+
+void Daemon::report_missing(const config::Config& wanted, Missing which, StagedNamespaces& staged) {
+  std::vector<std::string> reasons;
+  stage_missing(wanted, which, staged, reasons);
+  for (const std::string& reason : reasons) spdlog::error(reason);
+}
+
+void Daemon::stage_missing(const config::Config& wanted, Missing which, StagedNamespaces& staged,
+                           std::vector<std::string>& reasons) {
+  const auto missing = [&](const config::Subsystem& subsystem, const config::Namespace& space, std::string why) {
+    reasons.push_back(place_of(wanted, subsystem, space) + " is not served: " + why);
+    missing_[{subsystem.nqn, space.nsid}] = std::move(why);
+  };
   if (which == Missing::All) missing_.clear();
   for (const config::Subsystem& subsystem : wanted.subsystems) {
     for (const config::Namespace& space : subsystem.namespaces) {
@@ -316,12 +332,15 @@ void Daemon::stage_missing(const config::Config& wanted, Missing which, StagedNa
         return one.subsystem->nqn == subsystem.nqn && one.space->wanted.nsid == space.nsid;
       });
       if (is_staged || storage_.find(subsystem.nqn, space.nsid)) continue;
-      if (which == Missing::ThatHaveTheirDevice && !is_there(path_of(space.backend))) continue;
+      const std::string path = path_of(space.backend);
+      if (!is_there(path)) {
+        if (which == Missing::All) missing(subsystem, space, path + " is not there; it is served when it appears");
+        continue;
+      }
       try {
         staged.added.push_back({&subsystem, storage_.stage(subsystem.nqn, space)});
       } catch (const std::exception& error) {
-        spdlog::error("{} is not served: {}", place_of(wanted, subsystem, space), error.what());
-        missing_[{subsystem.nqn, space.nsid}] = error.what();
+        missing(subsystem, space, error.what());
       }
     }
   }
@@ -355,7 +374,7 @@ Daemon::Task Daemon::apply(const config::Difference& difference, StagedNamespace
 Daemon::Task Daemon::follow_devices() {
   co_await take_out_gone_devices();
   StagedNamespaces staged;
-  stage_missing(config_, Missing::ThatHaveTheirDevice, staged);
+  report_missing(config_, Missing::ThatHaveTheirDevice, staged);
   co_await apply({}, std::move(staged));
 }
 

@@ -70,9 +70,10 @@ json stats(core::Target& target, const rdma::Transport& transport, const Storage
         {{"nqn", subsystem->nqn()}, {"controllers", subsystem->controllers().size()}, {"ana", ana_states(*subsystem)}});
   json namespaces = json::array();
   for (const auto& served : storage.namespaces()) namespaces.push_back(of_namespace(*served));
-  return {{"connections", transport.connections()},        {"refused_by_rate", transport.refused_by_rate()},
-          {"subsystems", std::move(subsystems)},           {"namespaces", std::move(namespaces)},
-          {"reactors", reactors_report(figures.reactors)}, {"refusals", refusals_report(figures)}};
+  return {{"connections", transport.connections()}, {"refused_by_rate", transport.refused_by_rate()},
+          {"subsystems", std::move(subsystems)},    {"namespaces", std::move(namespaces)},
+          {"hosts", hosts_report(figures.hosts)},   {"reactors", reactors_report(figures.reactors)},
+          {"refusals", refusals_report(figures)}};
 }
 
 }  // namespace nvmf::daemon

@@ -16,7 +16,7 @@ namespace nvmf::daemon {
 //    "reads"|"writes": {"cmb"|"dram"|"in_capsule": {"commands", "bytes"}},
 //    "fallbacks": {reason: {"commands", "bytes"}}, "other_commands", "errors", "waits", and of counter_report.h
 //    "commands", "latency"}],
-//  and of counter_report.h "reactors", "refusals"}
+//  and of counter_report.h "hosts", "reactors", "refusals"}
 nlohmann::json stats(core::Target& target, const rdma::Transport& transport, const Storage& storage,
                      const Figures& figures);
 

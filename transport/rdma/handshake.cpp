@@ -17,8 +17,10 @@ Handshake refuse(RdmaCmStatus status, std::string fault) {
   return refused;
 }
 
-std::string above(const char* field, unsigned value, unsigned limit) {
-  return std::string(field) + " " + std::to_string(value) + " is above the limit " + std::to_string(limit);
+// `remedy`: what to raise here, or to lower on the host.
+std::string above(const char* field, unsigned value, unsigned limit, const std::string& remedy) {
+  return std::string(field) + " " + std::to_string(value) + " is above the limit " + std::to_string(limit) + "; " +
+         remedy;
 }
 
 }  // namespace
@@ -34,11 +36,18 @@ Handshake negotiate(std::span<const std::byte> private_data, uint8_t remote_read
     return refuse(RdmaCmStatus::InvalidRecfmt,
                   "private data format " + std::to_string(request.recfmt) + ", only 0 is known");
   if (request.qid > limits.max_io_queues)
-    return refuse(RdmaCmStatus::InvalidQid, above("queue id", request.qid, limits.max_io_queues));
+    return refuse(RdmaCmStatus::InvalidQid,
+                  above("queue id", request.qid, limits.max_io_queues,
+                        "raise \"rdma\".\"max_io_queues\", or have the host connect with fewer (nvme connect -i)"));
   const uint16_t max_depth = request.qid == 0 ? limits.admin_queue_depth : limits.max_queue_depth;
   if (request.hsqsize_z == 0) return refuse(RdmaCmStatus::InvalidHsqsize, "send queue size of one entry");
   if (request.hsqsize_z >= max_depth)
-    return refuse(RdmaCmStatus::InvalidHsqsize, above("send queue size", request.hsqsize_z + 1u, max_depth));
+    return refuse(
+        RdmaCmStatus::InvalidHsqsize,
+        above("send queue size", request.hsqsize_z + 1u, max_depth,
+              request.qid == 0
+                  ? "admin queues have no more entries"
+                  : "raise \"rdma\".\"max_queue_depth\", or have the host connect with less (nvme connect -Q)"));
   if (request.hrqsize == 0) return refuse(RdmaCmStatus::InvalidHrqsize, "no receive queue entries for responses");
   // A target has to RDMA READ at least the data of Connect.
   if (remote_read_depth == 0) return refuse(RdmaCmStatus::InvalidIrd, "the host accepts no RDMA READ (IRD 0)");

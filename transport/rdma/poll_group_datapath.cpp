@@ -510,15 +510,19 @@ void PollGroup::count(const RdmaRequest& request) {
   if (request.executed_ns != 0) counters.latency.device[operation].add(now - request.executed_ns);
   if (request.cqe.status != 0) return counters.errors.add(1);
   if (request.transfer == Transfer::None) return counters.other_commands.add(1);
-  auto& direction = request.transfer == Transfer::ControllerToHost ? counters.reads : counters.writes;
-  core::PathCounters& path = direction[static_cast<size_t>(request.path)];
-  path.commands.add(1);
-  path.bytes.add(request.length_bytes);
+  const bool to_host = request.transfer == Transfer::ControllerToHost;
+  const auto path = static_cast<size_t>(request.path);
+  core::PathCounters& of_namespace = (to_host ? counters.reads : counters.writes)[path];
+  of_namespace.commands.add(1);
+  of_namespace.bytes.add(request.length_bytes);
+  core::TrafficCounters& traffic = request.queue->traffic;
+  core::TransferCounters& of_queue = (to_host ? traffic.reads : traffic.writes)[path];
+  of_queue.latency.add(now - request.slot->arrived_ns);
+  of_queue.bytes.add(request.length_bytes);
 }
 
 void PollGroup::count_other(const RdmaRequest& request) {
-  const bool admin = request.queue->qid == 0 && request.sqe->opcode != nvme_admin_fabrics;
-  other_commands_.count(admin ? core::CommandKind::Admin : core::kCommandKindOf[request.sqe->opcode],
+  other_commands_.count(core::kind_without_namespace(*request.sqe, request.queue->qid == 0),
                         core::Status(request.cqe.status >> 1));
 }
 

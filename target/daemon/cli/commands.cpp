@@ -196,7 +196,9 @@ void Commands::add_sets(CLI::App& parent) {
 
 void Commands::add_operations(CLI::App& app) {
   const auto port_query = [this] { return port_ == 0 ? "" : "?port=" + std::to_string(port_); };
-  command(app, "drain", "See every host of a port, or of all, out, and let none connect until `resume`",
+  command(app, "drain",
+          "See every host of a port, or of all, out, and let none connect until `resume` or the daemon's end: after a "
+          "restart all ports listen",
           [this, port_query] {
             return operate("/v1/drain" + port_query(), "drains: hosts are seen out, and none may connect");
           })

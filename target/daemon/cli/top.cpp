@@ -1,8 +1,10 @@
 #include "target/daemon/cli/top.h"
 
 #include <algorithm>
+#include <functional>
+#include <initializer_list>
 #include <limits>
-#include <map>
+#include <utility>
 
 #include "target/daemon/cli/text.h"
 
@@ -13,24 +15,20 @@ constexpr size_t kHistory = 120;
 constexpr auto kRight = Table::Align::Right;
 using Json = nlohmann::ordered_json;
 
-uint64_t counter(const Json* space, const char* direction, const char* path, const char* what) {
-  return space == nullptr ? 0 : space->at(direction).at(path).at(what).get<uint64_t>();
-}
-
 // Counters begin anew when the namespace was replaced.
 double per_second(uint64_t before, uint64_t after, double elapsed_s) {
   return elapsed_s <= 0 || after < before ? 0 : static_cast<double>(after - before) / elapsed_s;
 }
 
-std::map<uint64_t, uint64_t> buckets_of(const Json* histogram) {
-  std::map<uint64_t, uint64_t> buckets;
+LatencyBuckets buckets_of(const Json* histogram) {
+  LatencyBuckets buckets;
   if (histogram != nullptr)
     for (const Json& bucket : *histogram) buckets[bucket.at(0).get<uint64_t>()] = bucket.at(1).get<uint64_t>();
   return buckets;
 }
 
 // What `part` of all did not take longer than, as far as buckets can tell.
-std::string quantile(const std::map<uint64_t, uint64_t>& buckets, uint64_t total, double part) {
+std::string quantile(const LatencyBuckets& buckets, uint64_t total, double part) {
   double counted = 0;
   for (const auto& [bound_ns, count] : buckets) {
     counted += static_cast<double>(count);
@@ -41,11 +39,26 @@ std::string quantile(const std::map<uint64_t, uint64_t>& buckets, uint64_t total
   return "-";
 }
 
-// The buckets of a namespace's latency from capsule to answer; null where nothing was counted.
-const Json* histogram_of(const Json* space, const char* operation) {
-  if (space == nullptr || !space->contains("latency")) return nullptr;
-  const Json& histogram = space->at("latency").at("target").at(operation);
-  return histogram.contains("buckets") ? &histogram.at("buckets") : nullptr;
+void merge(LatencyBuckets& total, const LatencyBuckets& part) {
+  for (const auto& [bound_ns, count] : part) total[bound_ns] += count;
+}
+
+// Null where nothing was counted.
+const Json* buckets_in(const Json& latency) { return latency.contains("buckets") ? &latency.at("buckets") : nullptr; }
+
+// The latency of a namespace from capsule to answer.
+const Json* latency_of(const Json& space, const char* operation) {
+  return space.contains("latency") ? buckets_in(space.at("latency").at("target").at(operation)) : nullptr;
+}
+
+// The one of `all` with the same values under `keys`; null when there is none.
+const Json* find_same(const Json& stats, const char* all, const Json& wanted, std::initializer_list<const char*> keys) {
+  if (!stats.contains(all)) return nullptr;
+  const Json& list = stats.at(all);
+  const auto found = std::find_if(list.begin(), list.end(), [&](const Json& one) {
+    return std::all_of(keys.begin(), keys.end(), [&](const char* key) { return one.at(key) == wanted.at(key); });
+  });
+  return found == list.end() ? nullptr : &*found;
 }
 
 std::string rate_cell(double bytes_per_s) {
@@ -53,6 +66,16 @@ std::string rate_cell(double bytes_per_s) {
 }
 
 std::string count_cell(double commands_per_s) { return commands_per_s == 0 ? "-" : count_text(commands_per_s); }
+
+std::string share_cell(double part, double all) {
+  return all == 0 ? "-" : std::to_string(static_cast<int>(100 * part / all + 0.5)) + " %";
+}
+
+std::vector<Table::Column> columns_after(std::vector<Table::Column> names) {
+  for (const char* const head : {"IOPS", "READ", "P50/P99", "WRITE", "P50/P99", "BY CMB"})
+    names.push_back({head, kRight});
+  return names;
+}
 
 std::string first_lines(const std::string& text, size_t lines) {
   size_t end = 0;
@@ -62,140 +85,145 @@ std::string first_lines(const std::string& text, size_t lines) {
 
 }  // namespace
 
-std::string latency_between(const Json* before, const Json* after) {
-  std::map<uint64_t, uint64_t> buckets = buckets_of(after);
+LatencyBuckets latency_between(const Json* before, const Json* after) {
+  LatencyBuckets buckets = buckets_of(after);
   for (const auto& [bound, count] : buckets_of(before)) {
     const auto now = buckets.find(bound);
     if (now != buckets.end()) now->second -= std::min(now->second, count);
   }
+  return buckets;
+}
+
+std::string percentiles_text(const LatencyBuckets& latency) {
   uint64_t total = 0;
-  for (const auto& [bound, count] : buckets) total += count;
+  for (const auto& [bound, count] : latency) total += count;
   if (total == 0) return "-";
-  return quantile(buckets, total, 0.5) + " / " + quantile(buckets, total, 0.99);
+  std::string median = quantile(latency, total, 0.5);
+  const std::string slowest = quantile(latency, total, 0.99);
+  const size_t unit = median.find(' ');
+  if (unit != std::string::npos && slowest.ends_with(median.substr(unit))) median.resize(unit);
+  return median + "/" + slowest;
+}
+
+Top::Flow& Top::Flow::operator+=(const Flow& other) {
+  commands_per_s += other.commands_per_s;
+  bytes_per_s += other.bytes_per_s;
+  merge(latency, other.latency);
+  return *this;
+}
+
+Top::Traffic& Top::Traffic::operator+=(const Traffic& other) {
+  reads += other.reads;
+  writes += other.writes;
+  cmb_bytes_per_s += other.cmb_bytes_per_s;
+  return *this;
 }
 
 void Top::add(double seconds, const Json& stats, const Json& connections) {
   const double elapsed_s = seconds_ ? seconds - *seconds_ : 0;
-  rows_.clear();
+  add_namespaces(stats, elapsed_s);
+  add_hosts(stats, connections, elapsed_s);
   double bytes_per_s = 0;
-  for (const Json& space : stats.at("namespaces")) {
-    rows_.push_back(row_of(space, find(stats_, space), elapsed_s));
-    bytes_per_s += rows_.back().reads.bytes_per_s + rows_.back().writes.bytes_per_s;
-  }
+  for (const Subsystem& subsystem : subsystems_) bytes_per_s += subsystem.traffic.bytes_per_s();
   if (seconds_) history_.push_back(bytes_per_s);
   if (history_.size() > kHistory) history_.erase(history_.begin());
-  hosts_ = hosts_of(connections);
   connections_ = stats.at("connections").get<uint64_t>();
   stats_ = stats;
   seconds_ = seconds;
 }
 
-// The same namespace at the moment before; null when it was not there.
-const Json* Top::find(const Json& stats, const Json& space) {
-  if (!stats.contains("namespaces")) return nullptr;
-  const Json& all = stats.at("namespaces");
-  const auto found = std::find_if(all.begin(), all.end(), [&](const Json& one) {
-    return one.at("subsystem") == space.at("subsystem") && one.at("nsid") == space.at("nsid");
-  });
-  return found == all.end() ? nullptr : &*found;
-}
-
-Top::Row Top::row_of(const Json& space, const Json* before, double elapsed_s) const {
-  Row row{.subsystem = space.at("subsystem").get<std::string>(), .nsid = space.at("nsid").get<uint64_t>()};
-  // A namespace that has just come has not moved all it counted since the last look.
-  if (before == nullptr) elapsed_s = 0;
-  const auto add = [&](const char* direction, const char* path, Rate& by_direction, Rate& by_path) {
+// Of one path; with the latency where it is counted by path.
+Top::Traffic Top::traffic_of(const Json* before, const Json& after, const char* path, double elapsed_s) {
+  const auto flow = [&](const char* direction) {
+    const Json& now = after.at(direction).at(path);
+    const Json* then = before == nullptr ? nullptr : &before->at(direction).at(path);
     const auto rate = [&](const char* what) {
-      return per_second(counter(before, direction, path, what), counter(&space, direction, path, what), elapsed_s);
+      return per_second(then == nullptr ? 0 : then->at(what).get<uint64_t>(), now.at(what).get<uint64_t>(), elapsed_s);
     };
-    for (Rate* sum : {&by_direction, &by_path}) {
-      sum->commands_per_s += rate("commands");
-      sum->bytes_per_s += rate("bytes");
-    }
+    Flow one{.commands_per_s = rate("commands"), .bytes_per_s = rate("bytes")};
+    if (elapsed_s > 0 && now.contains("latency"))
+      one.latency =
+          latency_between(then == nullptr ? nullptr : buckets_in(then->at("latency")), buckets_in(now.at("latency")));
+    return one;
   };
-  for (const auto& [path, sum] : {std::pair{"cmb", &row.cmb}, {"dram", &row.dram}, {"in_capsule", &row.in_capsule}}) {
-    add("reads", path, row.reads, *sum);
-    add("writes", path, row.writes, *sum);
-  }
-  if (before != nullptr) {
-    row.read_latency = latency_between(histogram_of(before, "read"), histogram_of(&space, "read"));
-    row.write_latency = latency_between(histogram_of(before, "write"), histogram_of(&space, "write"));
-  }
-  return row;
+  Traffic traffic{.reads = flow("reads"), .writes = flow("writes")};
+  if (std::string(path) == "cmb") traffic.cmb_bytes_per_s = traffic.bytes_per_s();
+  return traffic;
 }
 
-std::vector<Top::Host> Top::hosts_of(const Json& connections) {
-  std::vector<Host> hosts;
+// A namespace that has just come has not moved all it counted since the last look.
+void Top::add_namespaces(const Json& stats, double elapsed_s) {
+  subsystems_.clear();
+  namespaces_.clear();
+  for (const Json& space : stats.at("namespaces")) {
+    Namespace one{.subsystem = space.at("subsystem").get<std::string>(), .nsid = space.at("nsid").get<uint64_t>()};
+    if (const Json* before = find_same(stats_, "namespaces", space, {"subsystem", "nsid"})) {
+      for (const char* const path : {"cmb", "dram", "in_capsule"})
+        one.traffic += traffic_of(before, space, path, elapsed_s);
+      one.traffic.reads.latency = latency_between(latency_of(*before, "read"), latency_of(space, "read"));
+      one.traffic.writes.latency = latency_between(latency_of(*before, "write"), latency_of(space, "write"));
+    }
+    auto subsystem = std::ranges::find(subsystems_, one.subsystem, &Subsystem::nqn);
+    if (subsystem == subsystems_.end())
+      subsystem = subsystems_.insert(subsystems_.end(), Subsystem{.nqn = one.subsystem});
+    ++subsystem->namespaces;
+    subsystem->traffic += one.traffic;
+    namespaces_.push_back(std::move(one));
+  }
+}
+
+// Hosts that are connected are shown; the paths are what all together have moved.
+void Top::add_hosts(const Json& stats, const Json& connections, double elapsed_s) {
+  hosts_.clear();
+  paths_ = {{"cmb", "CMB"}, {"dram", "DRAM"}, {"in_capsule", "in capsule"}};
+  std::map<std::string, Traffic> moved;
+  for (const Json& host : stats.at("hosts")) {
+    const Json* const before = find_same(stats_, "hosts", host, {"nqn"});
+    for (Path& path : paths_) {
+      const Traffic part = traffic_of(before, host, path.key, elapsed_s);
+      moved[host.at("nqn").get<std::string>()] += part;
+      path.traffic += part;
+    }
+  }
   for (const Json& host : connections.at("hosts")) {
     Host one{.nqn = host.at("nqn").get<std::string>()};
-    for (const Json& controller : host.at("controllers")) {
-      one.address = controller.at("peer").get<std::string>();
-      ++one.controllers;
-      one.queues += controller.at("queues").size();
-    }
-    hosts.push_back(std::move(one));
+    for (const Json& controller : host.at("controllers")) one.queues += controller.at("queues").size();
+    if (const auto found = moved.find(one.nqn); found != moved.end()) one.traffic = std::move(found->second);
+    hosts_.push_back(std::move(one));
   }
-  return hosts;
+  std::ranges::stable_sort(hosts_, std::ranges::greater{}, [](const Host& host) { return host.traffic.bytes_per_s(); });
 }
 
 std::string Top::head(size_t columns) const {
-  Rate total;
-  Rate cmb;
-  Rate dram;
-  Rate in_capsule;
-  const auto add = [](Rate& sum, const Rate& part) {
-    sum.commands_per_s += part.commands_per_s;
-    sum.bytes_per_s += part.bytes_per_s;
-  };
-  for (const Row& row : rows_) {
-    add(total, row.reads);
-    add(total, row.writes);
-    add(cmb, row.cmb);
-    add(dram, row.dram);
-    add(in_capsule, row.in_capsule);
-  }
-  std::string text = "nvmf-p2p  " + count_text(total.commands_per_s) + " IOPS  " +
-                     bytes_text(static_cast<uint64_t>(total.bytes_per_s)) + "/s  hosts " +
-                     std::to_string(hosts_.size()) + "  connections " + std::to_string(connections_) + "\n";
-  text += "by path   CMB " + rate_cell(cmb.bytes_per_s) + "  DRAM " + rate_cell(dram.bytes_per_s) + "  in capsule " +
-          rate_cell(in_capsule.bytes_per_s) + "\n";
-  return text + sparkline(history_, columns == 0 ? kHistory : columns) + "\n\n";
+  Traffic total;
+  for (const Subsystem& subsystem : subsystems_) total += subsystem.traffic;
+  return "nvmf-p2p  " + count_text(total.commands_per_s()) + " IOPS  " +
+         bytes_text(static_cast<uint64_t>(total.bytes_per_s())) + "/s  hosts " + std::to_string(hosts_.size()) +
+         "  connections " + std::to_string(connections_) + "\n" +
+         sparkline(history_, columns == 0 ? kHistory : columns) + "\n\n";
+}
+
+std::vector<std::string> Top::cells_of(std::vector<std::string> names, const Traffic& traffic) {
+  names.insert(names.end(),
+               {count_cell(traffic.commands_per_s()), rate_cell(traffic.reads.bytes_per_s),
+                percentiles_text(traffic.reads.latency), rate_cell(traffic.writes.bytes_per_s),
+                percentiles_text(traffic.writes.latency), share_cell(traffic.cmb_bytes_per_s, traffic.bytes_per_s())});
+  return names;
 }
 
 std::string Top::text(size_t columns, size_t lines) const {
-  struct Sum {
-    Rate rate;
-    size_t namespaces = 0;
-  };
-  std::map<std::string, Sum> subsystems;
-  Table namespaces({{"SUBSYSTEM"},
-                    {"NSID", kRight},
-                    {"READ IOPS", kRight},
-                    {"READ", kRight},
-                    {"P50 / P99", kRight},
-                    {"WRITE IOPS", kRight},
-                    {"WRITE", kRight},
-                    {"P50 / P99", kRight},
-                    {"CMB", kRight},
-                    {"DRAM", kRight}});
-  for (const Row& row : rows_) {
-    Sum& sum = subsystems[row.subsystem];
-    sum.rate.commands_per_s += row.reads.commands_per_s + row.writes.commands_per_s;
-    sum.rate.bytes_per_s += row.reads.bytes_per_s + row.writes.bytes_per_s;
-    ++sum.namespaces;
-    namespaces.add({row.subsystem, std::to_string(row.nsid), count_cell(row.reads.commands_per_s),
-                    rate_cell(row.reads.bytes_per_s), row.read_latency, count_cell(row.writes.commands_per_s),
-                    rate_cell(row.writes.bytes_per_s), row.write_latency, rate_cell(row.cmb.bytes_per_s),
-                    rate_cell(row.dram.bytes_per_s)});
-  }
-  Table by_subsystem({{"SUBSYSTEM"}, {"NAMESPACES", kRight}, {"IOPS", kRight}, {"THROUGHPUT", kRight}});
-  for (const auto& [nqn, sum] : subsystems)
-    by_subsystem.add(
-        {nqn, std::to_string(sum.namespaces), count_cell(sum.rate.commands_per_s), rate_cell(sum.rate.bytes_per_s)});
-  Table hosts({{"HOST"}, {"ADDRESS"}, {"CONTROLLERS", kRight}, {"QUEUES", kRight}});
-  for (const Host& host : hosts_)
-    hosts.add({host.nqn, host.address, std::to_string(host.controllers), std::to_string(host.queues)});
-  const std::string all = head(columns) + by_subsystem.text(columns) + "\n" + namespaces.text(columns) + "\n" +
+  Table paths(columns_after({{"PATH"}}));
+  for (const Path& one : paths_) paths.add(cells_of({one.name}, one.traffic));
+  Table subsystems(columns_after({{"SUBSYSTEM"}, {"NAMESPACES", kRight}}));
+  for (const Subsystem& one : subsystems_)
+    subsystems.add(cells_of({one.nqn, std::to_string(one.namespaces)}, one.traffic));
+  Table namespaces(columns_after({{"NAMESPACE OF"}, {"NSID", kRight}}));
+  for (const Namespace& one : namespaces_)
+    namespaces.add(cells_of({one.subsystem, std::to_string(one.nsid)}, one.traffic));
+  Table hosts(columns_after({{"HOST"}, {"QUEUES", kRight}}));
+  for (const Host& one : hosts_) hosts.add(cells_of({one.nqn, std::to_string(one.queues)}, one.traffic));
+  const std::string all = head(columns) + paths.text(columns) + "\n" + subsystems.text(columns) + "\n" +
+                          namespaces.text(columns) + "\n" +
                           (hosts.empty() ? "no host is connected\n" : hosts.text(columns));
   return lines == 0 ? all : first_lines(all, lines);
 }

@@ -2,12 +2,17 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
+#include <map>
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <string>
 #include <vector>
 
 namespace nvmf::cli {
+
+// How long commands took: how many by the longest time, in nanoseconds, that they may have taken.
+using LatencyBuckets = std::map<uint64_t, uint64_t>;
 
 class Top {
  public:
@@ -20,44 +25,61 @@ class Top {
   std::string text(size_t columns, size_t lines) const;
 
  private:
-  struct Rate {
+  // What went in one direction, between two looks.
+  struct Flow {
     double commands_per_s = 0;
     double bytes_per_s = 0;
+    LatencyBuckets latency{};
+    Flow& operator+=(const Flow& other);
   };
-  // Of a namespace, by path: CMB, DRAM, in capsule; then by direction.
-  struct Row {
+  struct Traffic {
+    Flow reads{};
+    Flow writes{};
+    double cmb_bytes_per_s = 0;  // of both
+    Traffic& operator+=(const Traffic& other);
+    double commands_per_s() const { return reads.commands_per_s + writes.commands_per_s; }
+    double bytes_per_s() const { return reads.bytes_per_s + writes.bytes_per_s; }
+  };
+  struct Subsystem {
+    std::string nqn;
+    size_t namespaces = 0;
+    Traffic traffic{};
+  };
+  struct Namespace {
     std::string subsystem;
     uint64_t nsid = 0;
-    Rate reads{};
-    Rate writes{};
-    Rate cmb{};
-    Rate dram{};
-    Rate in_capsule{};
-    std::string read_latency = "-";
-    std::string write_latency = "-";
+    Traffic traffic{};
   };
   struct Host {
     std::string nqn;
-    std::string address{};
-    size_t controllers = 0;
     size_t queues = 0;
+    Traffic traffic{};
+  };
+  struct Path {
+    const char* key;
+    const char* name;
+    Traffic traffic{};
   };
 
-  static const Json* find(const Json& stats, const Json& space);
-  Row row_of(const Json& space, const Json* before, double elapsed_s) const;
-  static std::vector<Host> hosts_of(const Json& connections);
+  void add_namespaces(const Json& stats, double elapsed_s);
+  void add_hosts(const Json& stats, const Json& connections, double elapsed_s);
+  static Traffic traffic_of(const Json* before, const Json& after, const char* path, double elapsed_s);
   std::string head(size_t columns) const;
+  static std::vector<std::string> cells_of(std::vector<std::string> names, const Traffic& traffic);
 
   std::optional<double> seconds_;
-  Json stats_;
+  Json stats_;  // of the last look
   uint64_t connections_ = 0;
-  std::vector<Row> rows_;
-  std::vector<Host> hosts_;
+  std::vector<Subsystem> subsystems_;
+  std::vector<Namespace> namespaces_;
+  std::vector<Host> hosts_;  // the busiest first
+  std::vector<Path> paths_;
   std::vector<double> history_;  // bytes per second of all, the latest last
 };
 
-// "87.0 us / 120 us", median and 99th percentile, of what came between two histograms ([[bound_ns, count], ...],
-// ascending); "-" where nothing did.
-std::string latency_between(const nlohmann::ordered_json* before, const nlohmann::ordered_json* after);
+// What came between two histograms ([[bound_ns, count], ...], ascending; null: nothing was counted).
+LatencyBuckets latency_between(const nlohmann::ordered_json* before, const nlohmann::ordered_json* after);
+// "87.0/120 us", median and 99th percentile; "-" where there is none.
+std::string percentiles_text(const LatencyBuckets& latency);
 
 }  // namespace nvmf::cli

@@ -62,7 +62,7 @@ def answers_are_as_described(lab):
         ("PATCH", SUBSYSTEM, '{"modle": "x"}', SUBSYSTEM_PATH, "422"),
         ("PATCH", SUBSYSTEM, '{"serial": "x"}', SUBSYSTEM_PATH, "409"),
         ("DELETE", "/v1/ports/9", "", "/v1/ports/{id}", "404"),
-        ("POST", SUBSYSTEM + "/namespaces", '{"file": "/tmp/missing"}', SUBSYSTEM_PATH + "/namespaces", "409"),
+        ("POST", SUBSYSTEM + "/namespaces", '{"nvme": "/dev/null"}', SUBSYSTEM_PATH + "/namespaces", "409"),
         ("POST", "/v1/diff?name=new", "{}", None, "422"),
         ("POST", "/v1/reload", "", None, "200"),
         ("POST", "/v1/ana", "{}", None, "400"),

@@ -1,4 +1,4 @@
-"""Operator plugs and unplugs an SSD and makes a file while a host is connected: each namespace is served when its device is there; the others never stop."""
+"""Operator plugs and unplugs an SSD, adds namespaces whose files come later, by a reload too, while a host is connected: each is served when its device is there; the others never stop."""
 
 import time
 
@@ -10,6 +10,7 @@ TOPOLOGY = One(ssds=[Ssd(cmb_mib=64, bus="port0")], qemu_args=PORT)
 TIME_LIMIT_S = 200
 
 FILE = "/srv/late/disk"
+LATER = "/srv/later/disk"
 
 
 def test(lab):
@@ -21,12 +22,15 @@ def test(lab):
     device = initiator.wait_for_namespaces(lab.host, controller, 2)[0]
     load = fio.Endless(lab.host, device)
 
-    lab.target.run(f"mkdir -p {FILE.rsplit('/', 1)[0]}; truncate -s 16M /srv/disk; mv /srv/disk {FILE}")
+    make(lab, FILE)
     seen(lab, controller, 3, "the new file")
+    added_by_reload(lab, target, namespaces)
+    make(lab, LATER)
+    seen(lab, controller, 4, "the file of the namespace that was added")
     pull(lab, target, generic)
-    seen(lab, controller, 2, "that the SSD is gone")
+    seen(lab, controller, 3, "that the SSD is gone")
     lab.target.device_add("nvme", id="ssd0", drive="ssd0-disk", serial="ssd0", bus="port0", cmb_size_mb=64)
-    again = seen(lab, controller, 3, "that the SSD is back")[1]
+    again = seen(lab, controller, 4, "that the SSD is back")[1]
     fio.verify(lab.host, again, size_mib=4)
     verdict = target.namespace(2)["p2p"]["verdict"]
     lab.check("after a restart" in verdict, f"the daemon does not say why the SSD's CMB is not used: {verdict}")
@@ -34,6 +38,24 @@ def test(lab):
     lab.check(load.running(), "I/O of the namespace that stayed failed meanwhile")
     load.finish()
     initiator.disconnect(lab.host, daemon.NQN)
+
+
+def make(lab, file):
+    lab.target.run(f"mkdir -p {file.rsplit('/', 1)[0]}; truncate -s 16M /srv/disk; mv /srv/disk {file}")
+
+
+def added_by_reload(lab, target, namespaces):
+    """A namespace may be added before its device is there; the log, the answer and `status` say that it waits."""
+    wanted = daemon.config(lab, [*namespaces, {"file": LATER}])
+    waits = f"namespace 4 of {daemon.NQN} is not served: {LATER} is not there; it is served when it appears"
+    said = target.reload(wanted)
+    lab.check(": reloaded" in said and waits in said, f"the reload does not say that the namespace waits:\n{said}")
+    said = daemon.command(lab, "reload").stdout
+    lab.check(waits in said, f"the reload's answer does not say that the namespace waits:\n{said}")
+    said = daemon.command(lab, "status").stdout
+    lab.check("1 missing" in said, f"status does not say that a namespace is missing:\n{said}")
+    said = daemon.command(lab, "namespaces").stdout
+    lab.check(f"{LATER} is not there" in said, f"namespaces does not say why one is missing:\n{said}")
 
 
 def pull(lab, target, generic):

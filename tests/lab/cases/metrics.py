@@ -1,4 +1,4 @@
-"""Host moves what fio says; Prometheus' text says the same, its checker has nothing against it, and a keep-alive expiry and a refused host are in it."""
+"""Host moves what fio says; Prometheus' text says the same by namespace and by host, also when the host has left; its checker has nothing against it, and admin commands and a refused host are in it."""
 
 import re
 import shutil
@@ -33,8 +33,25 @@ def test(lab):
     lab.check(value(text, "nvmf_controllers", subsystem=daemon.NQN) == 1, "one host is connected")
     lab.check(value(text, "nvmf_cmb_bytes") >= 32 * MIB, "there is no CMB in the metrics")
     lab.check(value(text, "nvmf_reactor_cpu_seconds_total") > 0, "the reactor used no CPU")
+    for command in ("identify", "set_features", "connect", "property_get"):
+        lab.check(value(text, "nvmf_other_commands_total", thread="control", command=command, status="success") > 0, f"no {command} was counted")
     accepted_by_prometheus(lab, text)
+    outlives_the_connection(lab)
     target.check_alive()
+
+
+def outlives_the_connection(lab):
+    """What a host has moved stays counted when it leaves, and is added to when it comes again."""
+    before = moved_by_host(lab)
+    initiator.disconnect(lab.host, daemon.NQN)
+    lab.check(moved_by_host(lab) == before, f"the host left, and what it moved is {moved_by_host(lab)} bytes, not {before}")
+    device = initiator.connect(lab.host, lab.target.address(), daemon.NQN)
+    fio.run(lab.host, device, "--rw=read --bs=4k --size=1M")
+    lab.check(moved_by_host(lab) >= before + MIB, "what the host moved when it came again was not added")
+
+
+def moved_by_host(lab):
+    return value(scrape(lab), "nvmf_host_data_bytes_total", host=lab.host.read("/etc/nvme/hostnqn").strip())
 
 
 def moves(lab, nsid, device, path):
@@ -57,6 +74,8 @@ def moves(lab, nsid, device, path):
         lab.check(set(counted.values()) == {done.ios}, f"{what}: counted {counted}")
         moved = difference("nvmf_data_bytes_total", direction=direction, path=path)
         lab.check(moved == 4 * MIB and difference("nvmf_data_bytes_total") == moved, f"{what}: {moved} bytes through {path}")
+        by_host = sum(value(text, "nvmf_host_data_commands_total", direction=direction, path=path) * sign for text, sign in ((after, 1), (before, -1)))
+        lab.check(by_host == done.ios, f"{what}: {by_host} counted of the host")
         spent = difference("nvmf_command_duration_seconds_sum", operation=direction)
         # Memory answers a read at once, between two looks at the clock.
         at_once = path == "dram" and direction == "read"

@@ -75,11 +75,15 @@ def subsystems_come_and_go(lab, target, config):
 
 def mistakes_change_nothing(lab, target, controller, config):
     before = target.stats()["namespaces"]
-    missing = {**config, "subsystems": [{**config["subsystems"][0], "namespaces": [{"nsid": 7, "file": "/tmp/missing"}]}]}
+    no_disk = {**config, "subsystems": [{**config["subsystems"][0], "namespaces": [{"nsid": 7, "nvme": "/dev/null"}]}]}
+    [served, *others] = config["subsystems"][0]["namespaces"]
+    gone = {"nsid": served["nsid"], "file": "/tmp/missing"}
+    replaced = {**config, "subsystems": [{**config["subsystems"][0], "namespaces": [gone, *others]}]}
     for wrong, reason in (
         ("{ not json", "has mistakes"),
         ({**config, "reactors": {"count": 2}}, '"reactors" takes effect with a restart only'),
-        (missing, "/tmp/missing"),
+        (no_disk, "/dev/null"),
+        (replaced, "/tmp/missing"),
     ):
         said = target.reload(wrong)
         lab.check("reload refused, nothing has changed" in said and reason in said, f"the daemon does not refuse with {reason!r}:\n{said}")

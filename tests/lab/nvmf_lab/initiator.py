@@ -41,7 +41,7 @@ def wait_for_namespaces(guest: Guest, controller: str, count: int = 1, timeout_s
 
 def block_devices(guest: Guest, controller: str) -> list[str]:
     """The block devices of a controller. With multipath the disk is the subsystem's (nvme1n1), the controller only has a path (nvme1c1n1)."""
-    listing = guest.run(f"cd /sys/class/nvme/{controller} && for n in nvme*n*; do [ -e $n/nsid ] && echo $(cat $n/nsid) $n; done; true").stdout
+    listing = guest.run(f"cd /sys/class/nvme/{controller} && for n in nvme*n*; do nsid=$(cat $n/nsid 2>/dev/null) && echo $nsid $n; done; true").stdout
     found = sorted((int(nsid), _disk(name)) for nsid, name in (line.split() for line in listing.splitlines()))
     return [f"/dev/{disk}" for _, disk in found]
 

@@ -24,8 +24,24 @@ TEST_CASE("Opcodes have their kind") {
   CHECK((kCommandKindOf[nvme_cmd_read] == CommandKind::Read));
   CHECK((kCommandKindOf[nvme_cmd_write] == CommandKind::Write));
   CHECK((kCommandKindOf[nvme_cmd_resv_acquire] == CommandKind::Reservation));
-  CHECK((kCommandKindOf[nvme_admin_fabrics] == CommandKind::Fabrics));
   CHECK((kCommandKindOf[0xc1] == CommandKind::Other));
+}
+
+TEST_CASE("Commands that reach no namespace have theirs by their queue, those of Fabrics by their type") {
+  const auto name = [](uint8_t opcode, bool on_admin_queue, uint32_t nsid = 0) {
+    nvmf::nvme::Sqe sqe{};
+    sqe.opcode = opcode;
+    sqe.nsid = nsid;
+    return std::string(name_of(kind_without_namespace(sqe, on_admin_queue)));
+  };
+  CHECK(name(nvme_admin_identify, true) == "identify");
+  CHECK(name(nvme_admin_get_log_page, true) == "get_log_page");
+  CHECK(name(nvme_admin_keep_alive, true) == "keep_alive");
+  CHECK(name(nvme_admin_format_nvm, true) == "other");
+  CHECK(name(nvme_cmd_read, false) == "read");
+  CHECK(name(nvme_admin_fabrics, true, nvme_fabrics_type_property_get) == "property_get");
+  CHECK(name(nvme_admin_fabrics, false, nvme_fabrics_type_connect) == "connect");
+  CHECK(name(nvme_admin_fabrics, false, 0x7f) == "other");
 }
 
 TEST_CASE("Statuses are told apart by what an operator would do about them, whatever their flags") {

@@ -37,8 +37,14 @@ class Counted {
                                     .provider = "0000:01:00.0",
                                     .counters = std::make_unique<core::IoCounters>()});
     fill(*figures.namespaces[0].counters);
-    other_commands_.count(core::CommandKind::Admin, core::kSuccess);
-    other_commands_.count(core::CommandKind::Fabrics, NVME_SC_INVALID_FIELD);
+    for (const char* const nqn : {"nqn.host:1", "nqn.host:\x01", "nqn.host:\x02"}) {
+      figures.hosts.push_back({.nqn = nqn, .traffic = std::make_unique<core::TrafficCounters>()});
+      core::TransferCounters& reads = figures.hosts.back().traffic->reads[static_cast<size_t>(core::DataPath::Cmb)];
+      reads.latency.add(10'000);
+      reads.bytes.add(4096);
+    }
+    other_commands_.count(core::CommandKind::GetLogPage, core::kSuccess);
+    other_commands_.count(core::CommandKind::Connect, NVME_SC_INVALID_FIELD);
     figures.poll_groups.push_back({.rdma_device = "mlx5_0",
                                    .thread = "0",
                                    .queues = 2,
@@ -80,7 +86,12 @@ TEST_CASE("What was counted is there, with its labels") {
       "nvmf_p2p_fallback_commands_total{subsystem=\"nqn.2024-01.org.example:disks\",nsid=\"1\",reason=\"pool_dry\"} 8",
       "nvmf_command_duration_seconds_count{subsystem=\"nqn.2024-01.org.example:disks\",nsid=\"1\",operation=\"read\"} "
       "4",
-      "nvmf_other_commands_total{rdma_device=\"mlx5_0\",thread=\"0\",command=\"fabrics\",status=\"invalid_field\"} 1",
+      "nvmf_host_data_bytes_total{host=\"nqn.host:1\",direction=\"read\",path=\"cmb\"} 4096",
+      "nvmf_host_data_commands_total{host=\"nqn.host:1\",direction=\"read\",path=\"cmb\"} 1",
+      "nvmf_host_data_commands_total{host=\"nqn.host:1\",direction=\"write\",path=\"dram\"} 0",
+      "nvmf_host_data_bytes_total{host=\"nqn.host:?\",direction=\"read\",path=\"cmb\"} 8192",
+      "nvmf_other_commands_total{rdma_device=\"mlx5_0\",thread=\"0\",command=\"get_log_page\",status=\"success\"} 1",
+      "nvmf_other_commands_total{rdma_device=\"mlx5_0\",thread=\"0\",command=\"connect\",status=\"invalid_field\"} 1",
       "nvmf_commands_in_flight{rdma_device=\"mlx5_0\",thread=\"0\"} 9",
       "nvmf_cmb_used_bytes{ssd=\"0000:01:00.0\",rdma_device=\"mlx5_0\"} 8192",
       "nvmf_connections_rejected_total{status=\"2\"} 4",
@@ -136,6 +147,12 @@ TEST_CASE("The same counters as the stats show them") {
   CHECK(in_buckets == 4);
   CHECK(latency["device"]["write"] == nlohmann::json{{"count", 0}});
   CHECK(reactors_report(counted.figures.reactors)[0]["cpu_us"] == 2'500'000);
+  const nlohmann::json host = hosts_report(counted.figures.hosts)[0];
+  CHECK(host["nqn"] == "nqn.host:1");
+  CHECK(host["reads"]["cmb"]["commands"] == 1);
+  CHECK(host["reads"]["cmb"]["bytes"] == 4096);
+  CHECK(host["reads"]["cmb"]["latency"]["count"] == 1);
+  CHECK(host["writes"]["dram"]["latency"] == nlohmann::json{{"count", 0}});
   CHECK(refusals_report(counted.figures)["rdma_cm"]["2"] == 4);
   CHECK(refusals_report(counted.figures)["keep_alive_expiries"] == 3);
 }

@@ -22,12 +22,27 @@ Json space(const char* nqn, uint64_t nsid, const Json& cmb_reads, const Json& dr
           {"writes", {{"cmb", none}, {"dram", dram_writes}, {"in_capsule", none}}}};
 }
 
-Json stats(const std::vector<Json>& namespaces) { return {{"connections", 3}, {"namespaces", namespaces}}; }
+Json stats(const std::vector<Json>& namespaces, const std::vector<Json>& hosts = {}) {
+  return {{"connections", 3}, {"namespaces", namespaces}, {"hosts", hosts}};
+}
+
+// `latency`: of the reads through the CMB.
+Json host(const char* nqn, const Json& cmb_reads, const Json& dram_writes, const Json& latency = Json::array()) {
+  Json none = counted(0, 0);
+  none["latency"] = {{"count", 0}};
+  Json reads = cmb_reads;
+  reads["latency"] = {{"count", cmb_reads.at("commands")}, {"buckets", latency}};
+  Json writes = dram_writes;
+  writes["latency"] = {{"count", 0}};
+  return {{"nqn", nqn},
+          {"reads", {{"cmb", reads}, {"dram", none}, {"in_capsule", none}}},
+          {"writes", {{"cmb", none}, {"dram", writes}, {"in_capsule", none}}}};
+}
 
 const Json kNobody = {{"hosts", Json::array()}};
-const Json kOneHost = {{"hosts",
-                        {{{"nqn", "nqn.2014-08.org.nvmexpress:host"},
-                          {"controllers", {{{"peer", "192.0.2.7:41512"}, {"queues", {1, 2, 3}}}}}}}}};
+constexpr char kHost[] = "nqn.2014-08.org.nvmexpress:host";
+Json connected(const char* nqn) { return {{"nqn", nqn}, {"controllers", {{{"queues", {1, 2, 3}}}}}}; }
+const Json kOneHost = {{"hosts", {connected(kHost)}}};
 
 bool says(const std::string& text, const std::string& what) { return text.find(what) != std::string::npos; }
 
@@ -67,7 +82,7 @@ TEST_CASE("quantities as people read them") {
   CHECK(sparkline({100, 0, 0}, 2) == "▁▁");
 }
 
-TEST_CASE("top shows rates between two looks: by path, subsystem, namespace; and the hosts") {
+TEST_CASE("top shows rates between two looks: by path, subsystem, namespace and host") {
   Top top;
   top.add(10, stats({space("nqn.a", 1, counted(0, 0), counted(0, 0)), space("nqn.b", 1, counted(7, 7), counted(0, 0))}),
           kNobody);
@@ -75,26 +90,54 @@ TEST_CASE("top shows rates between two looks: by path, subsystem, namespace; and
   CHECK(says(top.text(0, 0), "no host is connected"));
   top.add(12,
           stats({space("nqn.a", 1, counted(2000, 2000 << 12U), counted(100, 100 << 20U)),
-                 space("nqn.b", 1, counted(7, 7), counted(0, 0))}),
+                 space("nqn.b", 1, counted(7, 7), counted(0, 0))},
+                {host(kHost, counted(2000, 2000 << 12U), counted(100, 100 << 20U))}),
           kOneHost);
   const std::string text = top.text(0, 0);
-  CHECK(says(text, "nvmf-p2p  1.05k IOPS  53.9 MiB/s  hosts 1  connections 3\n"));
-  CHECK(says(text, "by path   CMB 3.91 MiB/s  DRAM 50 MiB/s  in capsule -\n█\n"));
-  CHECK(says(text, "nqn.a               1  1.05k  53.9 MiB/s\n"));
-  CHECK(says(text, "nqn.b               1      -           -\n"));
-  CHECK(says(text, "nqn.2014-08.org.nvmexpress:host  192.0.2.7:41512            1       3\n"));
+  CHECK(says(text, "nvmf-p2p  1.05k IOPS  53.9 MiB/s  hosts 1  connections 3\n█\n"));
+  CHECK(says(text, "CMB          1000  3.91 MiB/s        -         -        -   100 %\n"));
+  CHECK(says(text, "DRAM           50           -        -  50 MiB/s        -     0 %\n"));
+  CHECK(says(text, "nqn.a               1  1.05k  3.91 MiB/s        -  50 MiB/s        -     7 %\n"));
+  CHECK(says(text, "nqn.b               1      -           -        -         -        -       -\n"));
+  CHECK(says(text, "nqn.2014-08.org.nvmexpress:host       3  1.05k  3.91 MiB/s        -  50 MiB/s        -     7 %\n"));
 }
 
-TEST_CASE("top shows the latency of a namespace where the daemon counts it") {
-  const auto with_latency = [](uint64_t commands, const Json& buckets) {
-    Json one = space("nqn.a", 1, counted(commands, 0), counted(0, 0));
-    one["latency"]["target"] = {{"read", {{"count", commands}, {"buckets", buckets}}}, {"write", {{"count", 0}}}};
+TEST_CASE("top shows the busiest host first, and of those that have left none") {
+  constexpr char kIdle[] = "nqn.host:idle";
+  Top top;
+  const Json zero = counted(0, 0);
+  const auto moved = [&](uint64_t bytes) {
+    return stats({}, {host("nqn.host:gone", zero, zero), host(kHost, counted(1, bytes), zero)});
+  };
+  const Json both = {{"hosts", {connected(kIdle), connected(kHost)}}};
+  top.add(1, moved(0), both);
+  top.add(2, moved(4096), both);
+  const std::string text = top.text(0, 0);
+  CHECK(text.find(kHost) < text.find(kIdle));
+  CHECK(says(text, kIdle));
+  CHECK_FALSE(says(text, "nqn.host:gone"));
+}
+
+TEST_CASE("top shows latency by namespace, by host and by path, together for what has several") {
+  const auto with_latency = [](uint64_t nsid, const Json& buckets) {
+    Json one = space("nqn.a", nsid, counted(9, 0), counted(0, 0));
+    one["latency"]["target"] = {{"read", {{"count", 9}, {"buckets", buckets}}}, {"write", {{"count", 0}}}};
     return one;
   };
+  const auto look = [&](const Json& first, const Json& second, const Json& of_host) {
+    return stats({with_latency(1, first), with_latency(2, second)},
+                 {host(kHost, counted(9, 0), counted(0, 0), of_host)});
+  };
   Top top;
-  top.add(1, stats({with_latency(1, {{1000, 1}})}), kNobody);
-  top.add(2, stats({with_latency(3, {{1000, 1}, {8000, 2}})}), kNobody);
-  CHECK(says(top.text(0, 0), "8.00 us / 8.00 us"));
+  top.add(1, look({{1000, 1}}, Json::array(), Json::array()), kOneHost);
+  top.add(2, look({{1000, 1}, {8000, 2}}, {{16000, 2}}, {{32000, 1}}), kOneHost);
+  const std::string text = top.text(0, 0);
+  CHECK(says(text, "8.00/8.00 us"));  // namespace 1
+  CHECK(says(text, "16.0/16.0 us"));  // namespace 2
+  CHECK(says(text, "8.00/16.0 us"));  // the subsystem
+  const size_t of_path = text.find("32.0/32.0 us");
+  CHECK(of_path < text.find("SUBSYSTEM"));
+  CHECK(text.find("32.0/32.0 us", of_path + 1) > text.find("HOST"));
 }
 
 TEST_CASE("a namespace that has just come, or begins to count anew, has no rate yet") {
@@ -123,9 +166,10 @@ TEST_CASE("top fits the terminal, whatever it shows") {
 TEST_CASE("latency is of the commands between two looks") {
   const Json before = Json::array({{1000, 10}, {2000, 0}, {4000, 0}});
   const Json after = Json::array({{1000, 10}, {2000, 98}, {4000, 2}});
-  CHECK(latency_between(&before, &after) == "2.00 us / 4.00 us");
-  CHECK(latency_between(&after, &after) == "-");
-  CHECK(latency_between(nullptr, nullptr) == "-");
+  CHECK(percentiles_text(latency_between(&before, &after)) == "2.00/4.00 us");
+  CHECK(percentiles_text(latency_between(&after, &after)) == "-");
+  CHECK(percentiles_text(latency_between(nullptr, nullptr)) == "-");
+  CHECK(percentiles_text({{2000, 50}, {4'000'000, 50}}) == "2.00 us/4.00 ms");
 }
 
 }  // namespace

@@ -117,6 +117,49 @@ TEST_CASE("an RNIC whose driver has no on-demand paging") {
   CHECK(mentions(only_pair(machine).reasons, "bnxt_en"));
 }
 
+TEST_CASE("an RNIC that has dma-buf instead: why that does not help") {
+  Machine machine;
+  SUBCASE("it may be asked to let go: only vfio-pci exports, which the target does not use") {
+    build(machine, Machine::Acs::Quiet, "ice");
+    CHECK(mentions(only_pair(machine).reasons, "only of an SSD bound to vfio-pci"));
+  }
+  SUBCASE("it pins: the kernel gives it none") {
+    build(machine, Machine::Acs::Quiet, "bnxt_en");
+    CHECK(mentions(only_pair(machine).reasons, "but pins them"));
+  }
+  SUBCASE("it has neither") {
+    build(machine, Machine::Acs::Quiet, "hns3");
+    CHECK_FALSE(mentions(only_pair(machine).reasons, "dma-buf"));
+  }
+  CHECK(only_pair(machine).verdict == PairVerdict::No);
+  CHECK(mentions(only_pair(machine).remedies, "ConnectX-5"));
+}
+
+TEST_CASE("an SSD that another driver has: who, and the commands that give it back") {
+  Machine machine;
+  machine.healthy();
+  machine.rnic("mlx5_0", "pci0000:00", kRnic, "mlx5_core");
+  SUBCASE("vfio-pci") {
+    machine.other_ssd("pci0000:00", kSsd, "vfio-pci");
+    CHECK(mentions(missing(diagnose(machine.sysfs())), "modprobe nvme"));
+    CHECK(mentions(only_pair(machine).reasons, "0000:04:00.0 is bound to vfio-pci"));
+    CHECK(mentions(only_pair(machine).reasons, "as a dma-buf only, which this target does not use"));
+    CHECK(mentions(only_pair(machine).remedies,
+                   "echo nvme > /sys/bus/pci/devices/0000:04:00.0/driver_override; "
+                   "echo 0000:04:00.0 > /sys/bus/pci/devices/0000:04:00.0/driver/unbind; "
+                   "echo 0000:04:00.0 > /sys/bus/pci/drivers_probe"));
+    CHECK(render_tree(diagnose(machine.sysfs()), 80).find("0000:04:00.0 SSD, vfio-pci\n") != std::string::npos);
+    CHECK(to_json(diagnose(machine.sysfs())).find("\"other_driver\": \"vfio-pci\"") != std::string::npos);
+  }
+  SUBCASE("none") {
+    machine.other_ssd("pci0000:00", kSsd, "");
+    CHECK(mentions(only_pair(machine).reasons, "0000:04:00.0 has no driver"));
+    CHECK(only_pair(machine).remedies.front().find("unbind") == std::string::npos);
+  }
+  CHECK(only_pair(machine).verdict == PairVerdict::No);
+  CHECK(only_pair(machine).provider.empty());
+}
+
 TEST_CASE("a kernel that is too old") {
   Machine machine;
   build(machine);

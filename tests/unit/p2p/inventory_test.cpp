@@ -50,7 +50,7 @@ TEST_CASE("a PCI device knows the bridges above it, and their ACS state") {
   REQUIRE(device);
   CHECK(device->numa_node == 1);
   CHECK(device->vendor == 0x1b36);
-  CHECK(device->class_code == 0x010802);
+  CHECK(device->class_code == 0x060400);
   CHECK(device->root_bus == "pci0000:00");
   REQUIRE(device->upward.size() == 4);
   CHECK(device->upward[0].bdf == "0000:04:00.0");

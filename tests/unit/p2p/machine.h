@@ -58,7 +58,7 @@ class Machine {
     const std::string folder = "/sys/devices/" + way + "/" + bdf;
     file(folder + "/vendor", "0x1b36\n");
     file(folder + "/device", "0x0010\n");
-    file(folder + "/class", "0x010802\n");
+    file(folder + "/class", "0x060400\n");  // a bridge, unless somebody makes it something else
     file(folder + "/numa_node", std::to_string(numa_node) + "\n");
     file(folder + "/config", config_space(acs));
     link("/sys/bus/pci/devices/" + bdf, folder);
@@ -80,6 +80,7 @@ class Machine {
     const std::string name = numbered("nvme", number);
     const std::string pci_folder = "/sys/devices/" + pci(way, bdf, Acs::None, numa_node);
     const std::string folder = pci_folder + "/nvme/" + name;
+    file(pci_folder + "/class", "0x010802\n");
     file(folder + "/transport", "pcie\n");
     file(folder + "/model", "Example SSD                             \n");
     file(folder + "/serial", numbered("S", number) + "                  \n");
@@ -92,6 +93,15 @@ class Machine {
     file(folder + "/" + generic + "/dev", "242:0\n");
     link("/sys/class/nvme-generic/" + generic, folder + "/" + generic);
     file("/dev/" + generic, "");
+  }
+
+  // An SSD that the kernel's nvme driver does not have. `driver` empty: none has it.
+  void other_ssd(const std::string& way, const std::string& bdf, const std::string& driver) {
+    const std::string folder = "/sys/devices/" + pci(way, bdf);
+    file(folder + "/class", "0x010802\n");
+    if (driver.empty()) return;
+    file("/sys/bus/pci/drivers/" + driver + "/bind", "");
+    link(folder + "/driver", "/sys/bus/pci/drivers/" + driver);
   }
 
   static constexpr const char* kUsualCmbsz = "0x0004021d\n";  // 64 MiB; SQS, LISTS, RDS, WDS
