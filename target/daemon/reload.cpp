@@ -99,6 +99,8 @@ void set_ana_states(core::Subsystem& subsystem, const config::Subsystem& wanted)
 // What messages call a config that came through the admin API.
 constexpr char kRunningConfig[] = "the changed config";
 
+constexpr char kShutsDown[] = "the daemon shuts down";
+
 std::string summary_of(ConfigChange::Verdict verdict, const std::string& file) {
   if (verdict == ConfigChange::Verdict::Mistaken) return file + " has mistakes";
   return verdict == ConfigChange::Verdict::NeedsRestart ? file + " needs a restart" : "see above";
@@ -150,7 +152,8 @@ Daemon::Task Daemon::serve() {
   for (const config::Referral& wanted : config_.discovery.referrals) target_.add_referral(referral_of(wanted));
   set_limits(config_.limits);
   difference.namespaces_added.clear();
-  stage_missing(config_, Missing::All, staged);
+  co_await stage_missing(config_, Missing::All, staged);
+  if (shutting_down_) co_return;
   co_await apply(difference, std::move(staged));
   announce();
   watch_devices();
@@ -183,7 +186,7 @@ Daemon::Change Daemon::alone(std::function<Change()> work) {
   ConfigChange change;
   if (shutting_down_) {
     change.verdict = ConfigChange::Verdict::Unavailable;
-    change.reasons.emplace_back("the daemon shuts down");
+    change.reasons.emplace_back(kShutsDown);
     co_return change;
   }
   changing_ = true;
@@ -207,7 +210,7 @@ Daemon::Change Daemon::reload() {
     service_manager::reloading();
     std::string text;
     config::Result wanted = config::load(file_, &text);
-    ConfigChange change = co_await become(std::move(wanted), std::move(text));
+    ConfigChange change = co_await become(wanted, text);
     const bool good = change.verdict == ConfigChange::Verdict::Good;
     for (const std::string& line : change.changes) spdlog::info("reload: {}", line);
     for (const std::string& reason : change.reasons)
@@ -230,9 +233,9 @@ Daemon::Change Daemon::change(Edit edit) {
   const auto work = [this, edit = std::move(edit)]() -> Change {
     config::Json wanted = document_;
     edit(wanted);
-    std::string text = config::text_of(wanted);
+    const std::string text = config::text_of(wanted);
     config::Result parsed = config::parse(text, kRunningConfig);
-    ConfigChange change = co_await become(std::move(parsed), std::move(text));
+    ConfigChange change = co_await become(parsed, text);
     if (change.verdict != ConfigChange::Verdict::Good) co_return change;
     for (const std::string& line : change.changes) {
       spdlog::info("changed through the admin API: {}", line);
@@ -243,7 +246,7 @@ Daemon::Change Daemon::change(Edit edit) {
   return alone(work);
 }
 
-Daemon::Change Daemon::become(config::Result wanted, std::string text) {
+Daemon::Change Daemon::become(config::Result& wanted, const std::string& text) {
   using Verdict = ConfigChange::Verdict;
   ConfigChange change;
   const auto refused = [&](Verdict verdict) {
@@ -255,9 +258,8 @@ Daemon::Change Daemon::become(config::Result wanted, std::string text) {
   const config::Difference difference = config::diff(config_, *wanted.config);
   std::ranges::copy(difference.needs_restart, std::back_inserter(change.reasons));
   if (!difference.needs_restart.empty()) co_return refused(Verdict::NeedsRestart);
-  std::optional<StagedNamespaces> staged = stage(*wanted.config, difference, change.reasons);
+  std::optional<StagedNamespaces> staged = co_await stage(*wanted.config, difference, change.reasons);
   if (!staged) co_return refused(Verdict::Unavailable);
-  stage_missing(*wanted.config, Missing::All, *staged);
 
   change.changes = config::describe(difference);
   co_await apply(difference, std::move(*staged));
@@ -272,43 +274,46 @@ Daemon::Change Daemon::become(config::Result wanted, std::string text) {
   co_return change;
 }
 
-std::optional<Daemon::StagedNamespaces> Daemon::stage(const config::Config& wanted,
-                                                      const config::Difference& difference,
-                                                      std::vector<std::string>& reasons) {
+boost::asio::awaitable<std::optional<Daemon::StagedNamespaces>> Daemon::stage(const config::Config& wanted,
+                                                                              const config::Difference& difference,
+                                                                              std::vector<std::string>& reasons) {
   StagedNamespaces staged;
   bool failed = false;
-  const auto attempt = [&](const config::Difference::NamespaceChange& change, auto action) {
+  const auto attempt = [&](const config::Difference::NamespaceChange& change, auto& action) -> Task {
     try {
-      action();
+      co_await action(change);
     } catch (const std::exception& error) {
       reasons.push_back(place_of(wanted, *change.subsystem, *change.after) + ": " + error.what());
       failed = true;
     }
   };
-  const auto open = [&](const config::Difference::NamespaceChange& change) {
-    attempt(change, [&] {
-      refuse_device_in_use(change);
-      staged.added.push_back({change.subsystem, storage_.stage(change.subsystem->nqn, *change.after)});
-    });
+  const auto open = [&](const config::Difference::NamespaceChange& change) -> Task {
+    refuse_device_in_use(change);
+    auto space = co_await storage_.stage(change.subsystem->nqn, *change.after);
+    staged.added.push_back({change.subsystem, std::move(space)});
   };
-  for (const auto& change : difference.namespaces_added) open(change);
-  for (const auto& change : difference.namespaces_changed) {
+  const auto change_policies = [&](const config::Difference::NamespaceChange& change) -> Task {
     const ServedNamespace* served = storage_.find(change.subsystem->nqn, change.after->nsid);
-    if (!change.same_device) {
-      open(change);
-    } else if (served) {
-      attempt(change, [&] {
-        staged.changed.push_back(
-            {change.subsystem, change.after, storage_.choose_peer_memory(*change.after, *served->device)});
-      });
-    }
+    if (!served) co_return;
+    auto p2p = co_await storage_.choose_peer_memory(*change.after, *served->device);
+    staged.changed.push_back({change.subsystem, change.after, std::move(p2p)});
+  };
+  for (const auto& change : difference.namespaces_added) co_await attempt(change, open);
+  for (const auto& change : difference.namespaces_changed) {
+    if (change.same_device)
+      co_await attempt(change, change_policies);
+    else
+      co_await attempt(change, open);
   }
-  if (failed) return std::nullopt;
-  return staged;
+  if (failed) co_return std::nullopt;
+  co_await stage_missing(wanted, Missing::All, staged);
+  if (!shutting_down_) co_return staged;
+  reasons.emplace_back(kShutsDown);
+  co_return std::nullopt;
 }
 
 // Namespaces whose device could not be opened before.
-void Daemon::stage_missing(const config::Config& wanted, Missing which, StagedNamespaces& staged) {
+Daemon::Task Daemon::stage_missing(const config::Config& wanted, Missing which, StagedNamespaces& staged) {
   if (which == Missing::All) missing_.clear();
   for (const config::Subsystem& subsystem : wanted.subsystems) {
     for (const config::Namespace& space : subsystem.namespaces) {
@@ -318,7 +323,8 @@ void Daemon::stage_missing(const config::Config& wanted, Missing which, StagedNa
       if (is_staged || storage_.find(subsystem.nqn, space.nsid)) continue;
       if (which == Missing::ThatHaveTheirDevice && !is_there(path_of(space.backend))) continue;
       try {
-        staged.added.push_back({&subsystem, storage_.stage(subsystem.nqn, space)});
+        auto opened = co_await storage_.stage(subsystem.nqn, space);
+        staged.added.push_back({&subsystem, std::move(opened)});
       } catch (const std::exception& error) {
         spdlog::error("{} is not served: {}", place_of(wanted, subsystem, space), error.what());
         missing_[{subsystem.nqn, space.nsid}] = error.what();
@@ -355,8 +361,8 @@ Daemon::Task Daemon::apply(const config::Difference& difference, StagedNamespace
 Daemon::Task Daemon::follow_devices() {
   co_await take_out_gone_devices();
   StagedNamespaces staged;
-  stage_missing(config_, Missing::ThatHaveTheirDevice, staged);
-  co_await apply({}, std::move(staged));
+  co_await stage_missing(config_, Missing::ThatHaveTheirDevice, staged);
+  if (!shutting_down_) co_await apply({}, std::move(staged));
 }
 
 Daemon::Task Daemon::take_out_gone_devices() {

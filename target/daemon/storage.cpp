@@ -106,7 +106,8 @@ ServedNamespace* Storage::find(const std::string& nqn, uint32_t nsid) const {
   return nullptr;
 }
 
-std::unique_ptr<ServedNamespace> Storage::stage(const std::string& nqn, const config::Namespace& wanted) {
+boost::asio::awaitable<std::unique_ptr<ServedNamespace>> Storage::stage(const std::string& nqn,
+                                                                        const config::Namespace& wanted) {
   auto staged = std::make_unique<ServedNamespace>();
   staged->wanted = wanted;
   staged->subsystem = nqn;
@@ -115,40 +116,43 @@ std::unique_ptr<ServedNamespace> Storage::stage(const std::string& nqn, const co
   for (const std::string& note : staged->device->info().notes) spdlog::warn("{}", note);
   if (!is_identified(wanted, staged->device->info()))
     staged->kept_uuid = identifiers_.uuid_of(nqn, wanted.nsid, staged->device->info().storage);
-  staged->p2p = choose_peer_memory(wanted, *staged->device);
-  return staged;
+  staged->p2p = co_await choose_peer_memory(wanted, *staged->device);
+  co_return staged;
 }
 
 // Names the SSD whose CMB serves, and says why; throws when one is required and cannot serve.
-PeerMemoryChoice Storage::choose_peer_memory(const config::Namespace& wanted, const backend::Device& device) {
+boost::asio::awaitable<PeerMemoryChoice> Storage::choose_peer_memory(const config::Namespace& wanted,
+                                                                     const backend::Device& device) {
   PeerMemoryChoice choice;
   choice.mode = mode_of(wanted.p2p);
   if (choice.mode == core::P2pMode::Off) {
     choice.verdict = "data goes through DRAM: \"p2p\" is \"off\"";
-    return choice;
+    co_return choice;
   }
   const std::string bdf = wanted.p2p_provider.value_or(device.info().pci_address.value_or(""));
-  const bool own = bdf == device.info().pci_address;
-  const auto* nvme = std::get_if<config::NvmeBackend>(&wanted.backend);
-  const auto& rnics = transport_.rnics();
-  std::string obstacle;
-  if (bdf.empty())
-    obstacle = "the device is no SSD with a PCI address, so it has no CMB; name one with \"p2p_provider\"";
-  else if (!peer_memories_.prepare(bdf, own && nvme ? nvme->path : std::string()))
-    obstacle = peer_memories_.failure(bdf);
-  else if (std::none_of(rnics.begin(), rnics.end(),
-                        [&](const auto& rnic) { return peer_memories_.pool(bdf, *rnic->io_groups().front()); }))
-    obstacle = "no RDMA device passed the self-test with the CMB of " + bdf + " (its findings are above)";
-
-  if (obstacle.empty()) {
+  const std::string why_not = co_await obstacle(bdf, wanted, device);
+  if (why_not.empty()) {
     choice.provider = bdf;
     choice.verdict = "data goes through the CMB of " + bdf;
-    return choice;
+    co_return choice;
   }
   if (choice.mode == core::P2pMode::Require)
-    throw std::runtime_error("\"p2p\" is \"require\", and no CMB can serve: " + obstacle);
-  choice.verdict = "data goes through DRAM: " + obstacle;
-  return choice;
+    throw std::runtime_error("\"p2p\" is \"require\", and no CMB can serve: " + why_not);
+  choice.verdict = "data goes through DRAM: " + why_not;
+  co_return choice;
+}
+
+boost::asio::awaitable<std::string> Storage::obstacle(const std::string& bdf, const config::Namespace& wanted,
+                                                      const backend::Device& device) {
+  if (bdf.empty())
+    co_return "the device is no SSD with a PCI address, so it has no CMB; name one with \"p2p_provider\"";
+  const auto* nvme = std::get_if<config::NvmeBackend>(&wanted.backend);
+  const bool own = bdf == device.info().pci_address;
+  const bool prepared = co_await peer_memories_.prepare(bdf, own && nvme ? nvme->path : std::string());
+  if (!prepared) co_return peer_memories_.failure(bdf);
+  const auto serves = [&](const auto& rnic) { return peer_memories_.pool(bdf, *rnic->io_groups().front()); };
+  if (std::ranges::any_of(transport_.rnics(), serves)) co_return std::string();
+  co_return "no RDMA device passed the self-test with the CMB of " + bdf + " (its findings are above)";
 }
 
 // Hosts hear of it when every reactor can serve it.
@@ -200,7 +204,7 @@ Storage::Task Storage::remove_with_device(core::Target& target, core::Subsystem&
     core::Subsystem& owner = *target.find_subsystem(nqn);
     std::optional<PeerMemoryChoice> choice;
     try {
-      choice = choose_peer_memory(served.wanted, *served.device);
+      choice = co_await choose_peer_memory(served.wanted, *served.device);
     } catch (const std::exception& error) {
       spdlog::error("namespace {} of {} is not served any more: {}", number, nqn, error.what());
     }
