@@ -14,24 +14,33 @@ namespace nvmf::backend {
 // A question to one SSD for its SMART / Health page: NVMe Base 2.0, section 5.16.1.3. Must live until it is answered.
 struct SmartQuestion {
   nvme_smart_log page{};
-  // 0; an NVMe status; or minus errno. Called from NvmeAdminRing::receive().
+  // 0; an NVMe status; or minus errno. Called from NvmeAdmin::receive().
   void (*answered)(SmartQuestion& question, int result) = nullptr;
 };
 
-class NvmeAdminRing {
+// The seam between who asks and the SSDs.
+class NvmeAdmin {
+ public:
+  virtual ~NvmeAdmin() = default;
+  // `controller`: an open /dev/nvmeX. False: the kernel takes no command at the moment.
+  virtual bool ask(int controller, SmartQuestion& question) = 0;
+  // Readable when there are answers.
+  virtual int event_fd() const = 0;
+  // Hands out the answers that there are.
+  virtual void receive() = 0;
+};
+
+class NvmeAdminRing final : public NvmeAdmin {
  public:
   // Throws std::system_error.
   NvmeAdminRing();
-  ~NvmeAdminRing();
+  ~NvmeAdminRing() override;
   NvmeAdminRing(const NvmeAdminRing&) = delete;
   NvmeAdminRing& operator=(const NvmeAdminRing&) = delete;
 
-  // `controller`: an open /dev/nvmeX. False: the kernel takes no command at the moment.
-  bool ask(int controller, SmartQuestion& question);
-  // Readable when there are answers.
-  int event_fd() const { return event_.get(); }
-  // Hands out the answers that there are.
-  void receive();
+  bool ask(int controller, SmartQuestion& question) override;
+  int event_fd() const override { return event_.get(); }
+  void receive() override;
 
  private:
   Descriptor event_;

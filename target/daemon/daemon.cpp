@@ -95,7 +95,7 @@ Daemon::Daemon(const config::Config& config, config::Json document)
       transport_(io_, target_, control_mailbox_, seats_of(data_threads_), group_options(config_)),
       peer_memories_(transport_.rnics(), config_.rdma.mdts_bytes),
       storage_(io_, target_, control_mailbox_, refs_to(data_threads_), transport_, peer_memories_, identifiers_),
-      health_(io_, target_, storage_, [this] { transport_.turn_admin(); }),
+      health_(io_, target_, storage_.namespaces(), open_nvme_admin(), [this] { transport_.turn_admin(); }),
       mailbox_(io_, control_mailbox_, [this] { transport_.turn_admin(); }),
       signals_(io_, SIGTERM, SIGINT, SIGHUP),
       keep_alive_timer_(io_),

@@ -73,17 +73,18 @@ class Daemon : private AdminActions {
   Change change(Edit edit) override;
   // Runs when no other change does, and keeps others out.
   Change alone(std::function<Change()> work);
-  // `text`: what `wanted` was parsed from.
-  Change become(config::Result wanted, std::string text);
-  // None: something of it cannot be had. Adds to `reasons` what and why.
-  std::optional<StagedNamespaces> stage(const config::Config& wanted, const config::Difference& difference,
-                                        std::vector<std::string>& reasons);
+  // `text`: what `wanted` was parsed from. Both must outlive the change; what is wanted is taken.
+  Change become(config::Result& wanted, const std::string& text);
+  // Opens what is new, and what was missing. None: something that is new cannot be had. Adds to `reasons` what and why.
+  boost::asio::awaitable<std::optional<StagedNamespaces>> stage(const config::Config& wanted,
+                                                                const config::Difference& difference,
+                                                                std::vector<std::string>& reasons);
   enum class Missing : uint8_t { All, ThatHaveTheirDevice };
   // Stages namespaces that are not served and not staged yet. Adds to `reasons` which cannot be, and why.
-  void stage_missing(const config::Config& wanted, Missing which, StagedNamespaces& staged,
+  Task stage_missing(const config::Config& wanted, Missing which, StagedNamespaces& staged,
                      std::vector<std::string>& reasons);
   // The same, and logs the reasons.
-  void report_missing(const config::Config& wanted, Missing which, StagedNamespaces& staged);
+  Task report_missing(const config::Config& wanted, Missing which, StagedNamespaces& staged);
   bool awaits_device(const config::Difference::NamespaceChange& change) const;
   Task apply(const config::Difference& difference, StagedNamespaces staged);
   void announce();

@@ -40,20 +40,35 @@ struct HealthMonitor::Ssd : backend::SmartQuestion {
   bool wanted = true;    // a namespace lies on it
 };
 
-HealthMonitor::HealthMonitor(boost::asio::io_context& io, core::Target& target, const Storage& storage,
-                             std::function<void()> after)
-    : target_(target), storage_(storage), after_(std::move(after)), timer_(io) {
+std::unique_ptr<backend::NvmeAdmin> open_nvme_admin() {
   try {
-    ring_.emplace();
+    return std::make_unique<backend::NvmeAdminRing>();
   } catch (const std::system_error& error) {
     spdlog::warn("hosts do not see the health of SSDs (log page 02h): {}", error.what());
-    return;
+    return nullptr;
   }
-  answers_.emplace(io, ring_->event_fd());
+}
+
+HealthMonitor::HealthMonitor(boost::asio::io_context& io, core::Target& target, const Namespaces& namespaces,
+                             std::unique_ptr<backend::NvmeAdmin> admin, std::function<void()> after,
+                             HealthTiming timing)
+    : target_(target),
+      namespaces_(namespaces),
+      admin_(std::move(admin)),
+      after_(std::move(after)),
+      timing_(timing),
+      timer_(io) {
+  if (!admin_) return;
+  answers_.emplace(io, admin_->event_fd());
   wait_for_answers();
 }
 
-HealthMonitor::~HealthMonitor() = default;
+// An SSD that has its question still may write into it until the process has ended: that memory is never freed.
+HealthMonitor::~HealthMonitor() {
+  static auto* const unanswered = std::make_unique<std::vector<std::unique_ptr<Ssd>>>().release();
+  for (auto& ssd : ssds_)
+    if (ssd->asked) unanswered->push_back(std::move(ssd));
+}
 
 HealthMonitor::Ssd* HealthMonitor::find(const std::string& controller) const {
   for (const auto& ssd : ssds_)
@@ -65,7 +80,7 @@ HealthMonitor::Ssd* HealthMonitor::find(const std::string& controller) const {
 std::vector<nvme_smart_log> HealthMonitor::health(const core::Subsystem& subsystem) const {
   std::vector<nvme_smart_log> devices;
   std::vector<std::string> seen;
-  for (const auto& served : storage_.namespaces()) {
+  for (const auto& served : namespaces_) {
     if (served->subsystem != subsystem.nqn()) continue;
     const std::string& controller = served->device->info().controller;
     if (std::find(seen.begin(), seen.end(), controller) != seen.end()) continue;
@@ -96,9 +111,9 @@ void HealthMonitor::refresh() {
 
 void HealthMonitor::follow_namespaces() {
   for (const auto& ssd : ssds_) ssd->wanted = false;
-  for (const auto& served : storage_.namespaces()) {
+  for (const auto& served : namespaces_) {
     const std::string& controller = served->device->info().controller;
-    if (controller.empty() || !ring_) continue;
+    if (controller.empty() || !admin_) continue;
     if (Ssd* ssd = find(controller)) {
       ssd->wanted = true;
       continue;
@@ -117,12 +132,12 @@ void HealthMonitor::follow_namespaces() {
 
 void HealthMonitor::ask(Ssd& ssd) {
   if (ssd.asked) {
-    if (!ssd.silent && Clock::now() - ssd.asked_at >= kPatience) fell_silent(ssd);
+    if (!ssd.silent && Clock::now() - ssd.asked_at >= timing_.patience) fell_silent(ssd);
     return;
   }
   if (!ssd.file.is_open()) ssd.file = backend::Descriptor(open(ssd.controller.c_str(), O_RDONLY | O_CLOEXEC));
   if (!ssd.file.is_open()) return answered(ssd, -errno);
-  ssd.asked = ring_->ask(ssd.file.get(), ssd);
+  ssd.asked = admin_->ask(ssd.file.get(), ssd);
   ssd.asked_at = Clock::now();
 }
 
@@ -144,14 +159,14 @@ void HealthMonitor::answered(Ssd& ssd, int result) {
 
 void HealthMonitor::wait_for_answers() {
   answers_->when_readable([this] {
-    ring_->receive();
+    admin_->receive();
     tell_hosts();
     wait_for_answers();
   });
 }
 
 void HealthMonitor::wait_for_interval() {
-  timer_.expires_after(kInterval);
+  timer_.expires_after(timing_.interval);
   timer_.async_wait([this](const boost::system::error_code& error) {
     if (!error) refresh();
   });
@@ -160,8 +175,8 @@ void HealthMonitor::wait_for_interval() {
 void HealthMonitor::fell_silent(Ssd& ssd) {
   ssd.silent = true;
   spdlog::warn("{} has not answered for {} s: is it stuck? Hosts see its last figures, and a warning", ssd.controller,
-               kPatience.count());
-  for (const auto& served : storage_.namespaces()) {
+               timing_.patience.count());
+  for (const auto& served : namespaces_) {
     if (served->device->info().controller != ssd.controller) continue;
     if (core::Subsystem* subsystem = target_.find_subsystem(served->subsystem))
       subsystem->device_failed(served->wanted.nsid, core::DeviceError::Transient);

@@ -19,20 +19,30 @@
 
 namespace nvmf::daemon {
 
+// Hosts see no figures of an SSD that are older than both together, unless it stops answering: then they see the last,
+// with the warning that the subsystem's reliability is degraded.
+struct HealthTiming {
+  std::chrono::seconds interval{10};
+  std::chrono::seconds patience{20};
+};
+
+// Null, which is logged, when no SSD can be asked.
+std::unique_ptr<backend::NvmeAdmin> open_nvme_admin();
+
 class HealthMonitor final : public core::HealthSource {
  public:
-  // Hosts see no figures of an SSD that are older than this and its patience, unless it stops answering: then they see
-  // the last, with the warning that the subsystem's reliability is degraded.
-  static constexpr std::chrono::seconds kInterval{10};
-  static constexpr std::chrono::seconds kPatience{20};
+  using Namespaces = std::vector<std::unique_ptr<ServedNamespace>>;
 
-  // `after` runs when hosts may have been told something.
-  HealthMonitor(boost::asio::io_context& io, core::Target& target, const Storage& storage, std::function<void()> after);
+  // `namespaces`: those in service. `admin`: null when no SSD can be asked. `after` runs when hosts may have been told
+  // something.
+  HealthMonitor(boost::asio::io_context& io, core::Target& target, const Namespaces& namespaces,
+                std::unique_ptr<backend::NvmeAdmin> admin, std::function<void()> after, HealthTiming timing = {});
+  // Waits for no SSD.
   ~HealthMonitor() override;
 
   std::vector<nvme_smart_log> health(const core::Subsystem& subsystem) const override;
 
-  // Asks all SSDs, now and every kInterval from now on.
+  // Asks all SSDs, but for those that have not answered yet, now and at every interval from now on.
   void refresh();
 
  private:
@@ -50,9 +60,10 @@ class HealthMonitor final : public core::HealthSource {
   void tell_hosts();
 
   core::Target& target_;
-  const Storage& storage_;
+  const Namespaces& namespaces_;
+  std::unique_ptr<backend::NvmeAdmin> admin_;
   std::function<void()> after_;
-  std::optional<backend::NvmeAdminRing> ring_;  // none: no SSD can be asked
+  HealthTiming timing_;
   std::vector<std::unique_ptr<Ssd>> ssds_;
   std::optional<rdma::WatchedDescriptor> answers_;
   boost::asio::steady_timer timer_;

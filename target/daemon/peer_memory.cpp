@@ -33,24 +33,37 @@ bool proves_anything(const core::ProvenTransfers& proven) {
   return proven.page_start_from_mtu != core::ProvenTransfers::kNever;
 }
 
+bool proves_anything(const p2p::SelfTestResult& proof) {
+  return proves_anything(proof.host_reads) || proves_anything(proof.host_writes);
+}
+
+void report(const std::string& bdf, const std::string& rnic, const p2p::SelfTestResult& proof) {
+  const auto level = proves_anything(proof) ? spdlog::level::info : spdlog::level::warn;
+  for (const std::string& finding : proof.findings) spdlog::log(level, "CMB of {} with {}: {}", bdf, rnic, finding);
+  for (const std::string& remedy : proof.remedies)
+    spdlog::log(level, "CMB of {} with {}: to get more: {}", bdf, rnic, remedy);
+}
+
 }  // namespace
 
 PeerMemories::PeerMemories(const std::vector<std::unique_ptr<rdma::Rnic>>& rnics, uint32_t max_transfer_bytes)
     : rnics_(rnics), max_transfer_bytes_(max_transfer_bytes) {}
 
-bool PeerMemories::prepare(const std::string& bdf, const std::string& probe_path) {
-  const auto [place, fresh] = ssds_.try_emplace(bdf);
-  Ssd& ssd = place->second;
-  if (!fresh) return ssd.failure.empty();
+boost::asio::awaitable<bool> PeerMemories::prepare(std::string bdf, std::string probe_path) {
+  if (const auto known = ssds_.find(bdf); known != ssds_.end()) co_return known->second.failure.empty();
+  Rnics rnics;
+  for (const auto& rnic : rnics_) rnics.push_back(rnic.get());
+  Ssd& ssd = unproved_[bdf];
+  spdlog::debug("the self-test of the CMB of {} begins", bdf);
   try {
-    ssd.mapping = p2p::map_cmb(kSysfs, bdf);
+    co_await worker_.run([&] { map_and_prove(bdf, probe_path, rnics, ssd); });
   } catch (const std::exception& error) {
     ssd.failure = error.what();
-    return false;
   }
-  for (const auto& rnic : rnics_) prove(ssd, *rnic, probe_path);
-  divide(ssd);
-  return true;
+  for (const auto& [rnic, result] : ssd.on_rnic) report(bdf, rnic->name(), result.proof);
+  if (ssd.failure.empty()) divide(ssd);
+  ssds_.insert(unproved_.extract(bdf));
+  co_return ssd.failure.empty();
 }
 
 // Its pools stay: poll groups know them.
@@ -63,20 +76,21 @@ bool PeerMemories::retire(const std::string& bdf) {
 
 const std::string& PeerMemories::failure(const std::string& bdf) const { return ssds_.at(bdf).failure; }
 
-void PeerMemories::prove(Ssd& ssd, const rdma::Rnic& rnic, const std::string& probe_path) {
+void PeerMemories::map_and_prove(const std::string& bdf, const std::string& probe_path, const Rnics& rnics,
+                                 Ssd& ssd) const {
+  ssd.mapping = p2p::map_cmb(kSysfs, bdf);
+  for (const rdma::Rnic* rnic : rnics) ssd.on_rnic.emplace(rnic, prove(*rnic, probe_path, *ssd.mapping));
+}
+
+PeerMemories::OnRnic PeerMemories::prove(const rdma::Rnic& rnic, const std::string& probe_path,
+                                         const p2p::CmbMapping& mapping) const {
+  OnRnic result;
   p2p::SelfTestOptions options;
   options.max_transfer_bytes = max_transfer_bytes_;
-  const auto probe = open_probe(probe_path, *ssd.mapping);
-  OnRnic& result = ssd.on_rnic[&rnic];
-  result.proof = p2p::self_test(rnic.context(), active_port(rnic), *ssd.mapping, options, probe.get());
-  const bool good = proves_anything(result.proof.host_reads) || proves_anything(result.proof.host_writes);
-  for (const std::string& finding : result.proof.findings)
-    spdlog::log(good ? spdlog::level::info : spdlog::level::warn, "CMB of {} with {}: {}", ssd.mapping->bdf(),
-                rnic.name(), finding);
-  for (const std::string& remedy : result.proof.remedies)
-    spdlog::log(good ? spdlog::level::info : spdlog::level::warn, "CMB of {} with {}: to get more: {}",
-                ssd.mapping->bdf(), rnic.name(), remedy);
-  if (good) result.region.emplace(rnic.domain(), *ssd.mapping);
+  const auto probe = open_probe(probe_path, mapping);
+  result.proof = p2p::self_test(rnic.context(), active_port(rnic), mapping, options, probe.get());
+  if (proves_anything(result.proof)) result.region.emplace(rnic.domain(), mapping);
+  return result;
 }
 
 // Equal parts, each of whole pages, for every poll group of every RNIC that may use it.

@@ -2,6 +2,7 @@
 // divided among the poll groups that serve from them. Control thread.
 #pragma once
 
+#include <boost/asio/awaitable.hpp>
 #include <map>
 #include <memory>
 #include <optional>
@@ -13,6 +14,7 @@
 #include "p2p/cmb.h"
 #include "p2p/self_test.h"
 #include "target/core/buffer_pool.h"
+#include "target/daemon/worker_thread.h"
 #include "transport/rdma/rnic.h"
 
 namespace nvmf::daemon {
@@ -24,8 +26,9 @@ class PeerMemories {
 
   // Maps the CMB of the SSD at `bdf`, and has every RNIC prove itself with it. `probe_path`: a generic character device
   // of that SSD, which then bears witness too; empty: none. Once per SSD; later calls return what is there.
-  // Logs what was found. False, with the reason in failure(): there is no CMB to use.
-  bool prepare(const std::string& bdf, const std::string& probe_path);
+  // Logs what was found. False, with the reason in failure(): there is no CMB to use. The proof takes its time on a
+  // thread of its own, and only what is proved appears in all else here. One at a time; no RNIC goes meanwhile.
+  boost::asio::awaitable<bool> prepare(std::string bdf, std::string probe_path);
   // The SSD was unplugged: its CMB serves no more, also when it comes back. False when it was not prepared.
   bool retire(const std::string& bdf);
   const std::string& failure(const std::string& bdf) const;
@@ -61,12 +64,18 @@ class PeerMemories {
     std::map<const rdma::Rnic*, OnRnic> on_rnic;
   };
 
-  void prove(Ssd& ssd, const rdma::Rnic& rnic, const std::string& probe_path);
+  using Rnics = std::vector<const rdma::Rnic*>;
+
+  // Both on the worker's thread.
+  void map_and_prove(const std::string& bdf, const std::string& probe_path, const Rnics& rnics, Ssd& ssd) const;
+  OnRnic prove(const rdma::Rnic& rnic, const std::string& probe_path, const p2p::CmbMapping& mapping) const;
   void divide(Ssd& ssd);
 
   const std::vector<std::unique_ptr<rdma::Rnic>>& rnics_;
   uint32_t max_transfer_bytes_;
   std::map<std::string, Ssd> ssds_;
+  std::map<std::string, Ssd> unproved_;  // the worker's while it has work
+  WorkerThread worker_;
 };
 
 }  // namespace nvmf::daemon

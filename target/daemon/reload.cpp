@@ -99,6 +99,8 @@ void set_ana_states(core::Subsystem& subsystem, const config::Subsystem& wanted)
 // What messages call a config that came through the admin API.
 constexpr char kRunningConfig[] = "the changed config";
 
+constexpr char kShutsDown[] = "the daemon shuts down";
+
 std::string summary_of(ConfigChange::Verdict verdict, const std::string& file) {
   if (verdict == ConfigChange::Verdict::Mistaken) return file + " has mistakes";
   return verdict == ConfigChange::Verdict::NeedsRestart ? file + " needs a restart" : "see above";
@@ -135,8 +137,7 @@ bool is_gone(const config::Backend& backend) {
 void refuse_device_in_use(const config::Difference::NamespaceChange& change) {
   if (change.before && change.before->backend == change.after->backend)
     throw std::runtime_error(
-        "its identifiers, or what other subsystems its device is in, change while it stays: take the namespace out in "
-        "one reload, put it in in the next");
+        "its identifiers change while its device stays: take the namespace out in one reload, put it in in the next");
 }
 
 }  // namespace
@@ -150,7 +151,8 @@ Daemon::Task Daemon::serve() {
   for (const config::Referral& wanted : config_.discovery.referrals) target_.add_referral(referral_of(wanted));
   set_limits(config_.limits);
   difference.namespaces_added.clear();
-  report_missing(config_, Missing::All, staged);
+  co_await report_missing(config_, Missing::All, staged);
+  if (shutting_down_) co_return;
   co_await apply(difference, std::move(staged));
   announce();
   watch_devices();
@@ -183,7 +185,7 @@ Daemon::Change Daemon::alone(std::function<Change()> work) {
   ConfigChange change;
   if (shutting_down_) {
     change.verdict = ConfigChange::Verdict::Unavailable;
-    change.reasons.emplace_back("the daemon shuts down");
+    change.reasons.emplace_back(kShutsDown);
     co_return change;
   }
   changing_ = true;
@@ -207,7 +209,7 @@ Daemon::Change Daemon::reload() {
     service_manager::reloading();
     std::string text;
     config::Result wanted = config::load(file_, &text);
-    ConfigChange change = co_await become(std::move(wanted), std::move(text));
+    ConfigChange change = co_await become(wanted, text);
     const bool good = change.verdict == ConfigChange::Verdict::Good;
     for (const std::string& line : change.changes) spdlog::info("reload: {}", line);
     for (const std::string& reason : change.reasons)
@@ -230,9 +232,9 @@ Daemon::Change Daemon::change(Edit edit) {
   const auto work = [this, edit = std::move(edit)]() -> Change {
     config::Json wanted = document_;
     edit(wanted);
-    std::string text = config::text_of(wanted);
+    const std::string text = config::text_of(wanted);
     config::Result parsed = config::parse(text, kRunningConfig);
-    ConfigChange change = co_await become(std::move(parsed), std::move(text));
+    ConfigChange change = co_await become(parsed, text);
     if (change.verdict != ConfigChange::Verdict::Good) co_return change;
     for (const std::string& line : change.changes) {
       spdlog::info("changed through the admin API: {}", line);
@@ -243,7 +245,7 @@ Daemon::Change Daemon::change(Edit edit) {
   return alone(work);
 }
 
-Daemon::Change Daemon::become(config::Result wanted, std::string text) {
+Daemon::Change Daemon::become(config::Result& wanted, const std::string& text) {
   using Verdict = ConfigChange::Verdict;
   ConfigChange change;
   const auto refused = [&](Verdict verdict) {
@@ -255,9 +257,8 @@ Daemon::Change Daemon::become(config::Result wanted, std::string text) {
   const config::Difference difference = config::diff(config_, *wanted.config);
   std::ranges::copy(difference.needs_restart, std::back_inserter(change.reasons));
   if (!difference.needs_restart.empty()) co_return refused(Verdict::NeedsRestart);
-  std::optional<StagedNamespaces> staged = stage(*wanted.config, difference, change.reasons);
+  std::optional<StagedNamespaces> staged = co_await stage(*wanted.config, difference, change.reasons);
   if (!staged) co_return refused(Verdict::Unavailable);
-  stage_missing(*wanted.config, Missing::All, *staged, change.reasons);
 
   change.changes = config::describe(difference);
   co_await apply(difference, std::move(*staged));
@@ -272,40 +273,43 @@ Daemon::Change Daemon::become(config::Result wanted, std::string text) {
   co_return change;
 }
 
-std::optional<Daemon::StagedNamespaces> Daemon::stage(const config::Config& wanted,
-                                                      const config::Difference& difference,
-                                                      std::vector<std::string>& reasons) {
+boost::asio::awaitable<std::optional<Daemon::StagedNamespaces>> Daemon::stage(const config::Config& wanted,
+                                                                              const config::Difference& difference,
+                                                                              std::vector<std::string>& reasons) {
   StagedNamespaces staged;
   bool failed = false;
-  const auto attempt = [&](const config::Difference::NamespaceChange& change, auto action) {
+  const auto attempt = [&](const config::Difference::NamespaceChange& change, auto& action) -> Task {
     try {
-      action();
+      co_await action(change);
     } catch (const std::exception& error) {
       reasons.push_back(place_of(wanted, *change.subsystem, *change.after) + ": " + error.what());
       failed = true;
     }
   };
-  const auto open = [&](const config::Difference::NamespaceChange& change) {
-    if (awaits_device(change)) return;
-    attempt(change, [&] {
-      refuse_device_in_use(change);
-      staged.added.push_back({change.subsystem, storage_.stage(change.subsystem->nqn, *change.after)});
-    });
+  const auto open = [&](const config::Difference::NamespaceChange& change) -> Task {
+    if (awaits_device(change)) co_return;
+    refuse_device_in_use(change);
+    auto space = co_await storage_.stage(change.subsystem->nqn, *change.after);
+    staged.added.push_back({change.subsystem, std::move(space)});
   };
-  for (const auto& change : difference.namespaces_added) open(change);
-  for (const auto& change : difference.namespaces_changed) {
+  const auto change_policies = [&](const config::Difference::NamespaceChange& change) -> Task {
     const ServedNamespace* served = storage_.find(change.subsystem->nqn, change.after->nsid);
-    if (!change.same_device) {
-      open(change);
-    } else if (served) {
-      attempt(change, [&] {
-        staged.changed.push_back(
-            {change.subsystem, change.after, storage_.choose_peer_memory(*change.after, *served->device)});
-      });
-    }
+    if (!served) co_return;
+    auto p2p = co_await storage_.choose_peer_memory(*change.after, *served->device);
+    staged.changed.push_back({change.subsystem, change.after, std::move(p2p)});
+  };
+  for (const auto& change : difference.namespaces_added) co_await attempt(change, open);
+  for (const auto& change : difference.namespaces_changed) {
+    if (change.same_device)
+      co_await attempt(change, change_policies);
+    else
+      co_await attempt(change, open);
   }
-  if (failed) return std::nullopt;
-  return staged;
+  if (failed) co_return std::nullopt;
+  co_await stage_missing(wanted, Missing::All, staged, reasons);
+  if (!shutting_down_) co_return staged;
+  reasons.emplace_back(kShutsDown);
+  co_return std::nullopt;
 }
 
 // Its device is not there yet, and no host loses anything by it: it is served when it appears, as at the start.
@@ -313,14 +317,14 @@ bool Daemon::awaits_device(const config::Difference::NamespaceChange& change) co
   return !is_there(path_of(change.after->backend)) && !storage_.find(change.subsystem->nqn, change.after->nsid);
 }
 
-void Daemon::report_missing(const config::Config& wanted, Missing which, StagedNamespaces& staged) {
+Daemon::Task Daemon::report_missing(const config::Config& wanted, Missing which, StagedNamespaces& staged) {
   std::vector<std::string> reasons;
-  stage_missing(wanted, which, staged, reasons);
+  co_await stage_missing(wanted, which, staged, reasons);
   for (const std::string& reason : reasons) spdlog::error(reason);
 }
 
-void Daemon::stage_missing(const config::Config& wanted, Missing which, StagedNamespaces& staged,
-                           std::vector<std::string>& reasons) {
+Daemon::Task Daemon::stage_missing(const config::Config& wanted, Missing which, StagedNamespaces& staged,
+                                   std::vector<std::string>& reasons) {
   const auto missing = [&](const config::Subsystem& subsystem, const config::Namespace& space, std::string why) {
     reasons.push_back(place_of(wanted, subsystem, space) + " is not served: " + why);
     missing_[{subsystem.nqn, space.nsid}] = std::move(why);
@@ -338,7 +342,8 @@ void Daemon::stage_missing(const config::Config& wanted, Missing which, StagedNa
         continue;
       }
       try {
-        staged.added.push_back({&subsystem, storage_.stage(subsystem.nqn, space)});
+        auto opened = co_await storage_.stage(subsystem.nqn, space);
+        staged.added.push_back({&subsystem, std::move(opened)});
       } catch (const std::exception& error) {
         missing(subsystem, space, error.what());
       }
@@ -374,8 +379,8 @@ Daemon::Task Daemon::apply(const config::Difference& difference, StagedNamespace
 Daemon::Task Daemon::follow_devices() {
   co_await take_out_gone_devices();
   StagedNamespaces staged;
-  report_missing(config_, Missing::ThatHaveTheirDevice, staged);
-  co_await apply({}, std::move(staged));
+  co_await report_missing(config_, Missing::ThatHaveTheirDevice, staged);
+  if (!shutting_down_) co_await apply({}, std::move(staged));
 }
 
 Daemon::Task Daemon::take_out_gone_devices() {

@@ -3,6 +3,7 @@
 #include <spdlog/spdlog.h>
 
 #include <algorithm>
+#include <filesystem>
 
 #include "target/core/scratch.h"
 #include "target/daemon/on_reactors.h"
@@ -58,6 +59,14 @@ bool is_identified(const config::Namespace& wanted, const backend::DeviceInfo& d
          is_set(device.eui64);
 }
 
+// Several paths may lead to one file.
+std::string storage_of(const backend::Device& device) {
+  const std::string& storage = device.info().storage;
+  std::error_code error;
+  const std::filesystem::path path = std::filesystem::canonical(storage, error);
+  return error ? storage : path.string();
+}
+
 core::CopyLimits copy_limits(const backend::DeviceInfo& device) {
   return (device.own_commands & core::kOwnCopy) != 0 ? device.copy : core::composed_copy_limits(device.lba_shift);
 }
@@ -81,7 +90,7 @@ core::NamespaceOptions options_of(const ServedNamespace& served) {
   options.volatile_write_cache = device.volatile_write_cache;
   options.ana_group = wanted.ana_group;
   options.optimal_io_boundary_blocks = device.optimal_io_boundary_blocks;
-  options.shared_with_other_subsystems = wanted.shared;
+  options.storage = served.storage;
   options.write_protected = wanted.read_only;
   options.visible_to = wanted.visible_to;
   return options;
@@ -106,49 +115,54 @@ ServedNamespace* Storage::find(const std::string& nqn, uint32_t nsid) const {
   return nullptr;
 }
 
-std::unique_ptr<ServedNamespace> Storage::stage(const std::string& nqn, const config::Namespace& wanted) {
+boost::asio::awaitable<std::unique_ptr<ServedNamespace>> Storage::stage(const std::string& nqn,
+                                                                        const config::Namespace& wanted) {
   auto staged = std::make_unique<ServedNamespace>();
   staged->wanted = wanted;
   staged->subsystem = nqn;
   staged->flushes = std::make_unique<Countdown>(io_, 0);
   staged->device = backend::open_device(spec_of(wanted.backend));
+  staged->storage = storage_of(*staged->device);
   for (const std::string& note : staged->device->info().notes) spdlog::warn("{}", note);
   if (!is_identified(wanted, staged->device->info()))
     staged->kept_uuid = identifiers_.uuid_of(nqn, wanted.nsid, staged->device->info().storage);
-  staged->p2p = choose_peer_memory(wanted, *staged->device);
-  return staged;
+  staged->p2p = co_await choose_peer_memory(wanted, *staged->device);
+  co_return staged;
 }
 
 // Names the SSD whose CMB serves, and says why; throws when one is required and cannot serve.
-PeerMemoryChoice Storage::choose_peer_memory(const config::Namespace& wanted, const backend::Device& device) {
+boost::asio::awaitable<PeerMemoryChoice> Storage::choose_peer_memory(const config::Namespace& wanted,
+                                                                     const backend::Device& device) {
   PeerMemoryChoice choice;
   choice.mode = mode_of(wanted.p2p);
   if (choice.mode == core::P2pMode::Off) {
     choice.verdict = "data goes through DRAM: \"p2p\" is \"off\"";
-    return choice;
+    co_return choice;
   }
   const std::string bdf = wanted.p2p_provider.value_or(device.info().pci_address.value_or(""));
-  const bool own = bdf == device.info().pci_address;
-  const auto* nvme = std::get_if<config::NvmeBackend>(&wanted.backend);
-  const auto& rnics = transport_.rnics();
-  std::string obstacle;
-  if (bdf.empty())
-    obstacle = "the device is no SSD with a PCI address, so it has no CMB; name one with \"p2p_provider\"";
-  else if (!peer_memories_.prepare(bdf, own && nvme ? nvme->path : std::string()))
-    obstacle = peer_memories_.failure(bdf);
-  else if (std::none_of(rnics.begin(), rnics.end(),
-                        [&](const auto& rnic) { return peer_memories_.pool(bdf, *rnic->io_groups().front()); }))
-    obstacle = "no RDMA device passed the self-test with the CMB of " + bdf + " (its findings are above)";
-
-  if (obstacle.empty()) {
+  const std::string why_not = co_await obstacle(bdf, wanted, device);
+  if (why_not.empty()) {
     choice.provider = bdf;
     choice.verdict = "data goes through the CMB of " + bdf;
-    return choice;
+    co_return choice;
   }
   if (choice.mode == core::P2pMode::Require)
-    throw std::runtime_error("\"p2p\" is \"require\", and no CMB can serve: " + obstacle);
-  choice.verdict = "data goes through DRAM: " + obstacle;
-  return choice;
+    throw std::runtime_error("\"p2p\" is \"require\", and no CMB can serve: " + why_not);
+  choice.verdict = "data goes through DRAM: " + why_not;
+  co_return choice;
+}
+
+boost::asio::awaitable<std::string> Storage::obstacle(const std::string& bdf, const config::Namespace& wanted,
+                                                      const backend::Device& device) {
+  if (bdf.empty())
+    co_return "the device is no SSD with a PCI address, so it has no CMB; name one with \"p2p_provider\"";
+  const auto* nvme = std::get_if<config::NvmeBackend>(&wanted.backend);
+  const bool own = bdf == device.info().pci_address;
+  const bool prepared = co_await peer_memories_.prepare(bdf, own && nvme ? nvme->path : std::string());
+  if (!prepared) co_return peer_memories_.failure(bdf);
+  const auto serves = [&](const auto& rnic) { return peer_memories_.pool(bdf, *rnic->io_groups().front()); };
+  if (std::ranges::any_of(transport_.rnics(), serves)) co_return std::string();
+  co_return "no RDMA device passed the self-test with the CMB of " + bdf + " (its findings are above)";
 }
 
 // Hosts hear of it when every reactor can serve it.
@@ -182,6 +196,7 @@ Storage::Task Storage::remove(core::Subsystem& subsystem, uint32_t nsid) {
   if (subsystem.find_namespace(nsid)) subsystem.remove_namespace(nsid);
   co_await served.flushes->reached();
   co_await replace_views(subsystem, served, {});
+  for (const auto& gate : served.gates) served.fused_turns->remove(*gate);
   // What the gates had still to tell each other, and the control thread of errors, has been delivered when this is
   // done.
   co_await on_reactors([&](size_t reactor) { served.channels[reactor].reset(); });
@@ -200,7 +215,7 @@ Storage::Task Storage::remove_with_device(core::Target& target, core::Subsystem&
     core::Subsystem& owner = *target.find_subsystem(nqn);
     std::optional<PeerMemoryChoice> choice;
     try {
-      choice = choose_peer_memory(served.wanted, *served.device);
+      choice = co_await choose_peer_memory(served.wanted, *served.device);
     } catch (const std::exception& error) {
       spdlog::error("namespace {} of {} is not served any more: {}", number, nqn, error.what());
     }
@@ -285,15 +300,15 @@ Storage::Task Storage::on_reactors(std::function<void(size_t reactor)> work) {
   return daemon::on_reactors(io_, control_, std::move(reactors), std::move(work));
 }
 
-// Without turns where a capsule has no room for a block, or a device is changed through another subsystem too: no fused
-// commands.
+// Its gates are closed with those of all other namespaces on the storage, so that none of them changes it meanwhile.
 void Storage::add_gates(ServedNamespace& served) {
-  const std::vector<rdma::PollGroup*> groups = io_groups();
-  served.fused_turns = std::make_unique<core::FusedTurns>(&control_);
-  for (rdma::PollGroup* group : groups) {
+  const auto shared = std::ranges::find_if(served_, [&](const auto& other) {
+    return other->fused_turns && !served.storage.empty() && other->storage == served.storage;
+  });
+  served.fused_turns = shared != served_.end() ? (*shared)->fused_turns : std::make_shared<core::FusedTurns>(&control_);
+  for (rdma::PollGroup* group : io_groups()) {
     served.gates.push_back(std::make_unique<core::WriteGate>());
-    if (!served.wanted.shared && group->in_capsule_bytes() >= 1u << served.device->info().lba_shift)
-      served.fused_turns->add(*served.gates.back(), &group->mailbox());
+    served.fused_turns->add(*served.gates.back(), &group->mailbox());
   }
 }
 

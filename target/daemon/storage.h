@@ -35,6 +35,7 @@ struct ServedNamespace {
   std::string subsystem;  // NQN
   PeerMemoryChoice p2p;
   std::unique_ptr<backend::Device> device;
+  std::string storage;  // what tells whether it is another namespace's, too; empty: it is not
   std::optional<IdentifierFiles::Uuid> kept_uuid;  // where neither config nor device gives an identifier
   // By reactor; made and destroyed on its thread.
   std::vector<std::unique_ptr<core::IoChannel>> channels;
@@ -43,10 +44,10 @@ struct ServedNamespace {
   std::vector<std::unique_ptr<core::WriteGate>> gates;
   std::vector<std::unique_ptr<core::Throttle>> throttles;  // none without a limit
   std::vector<std::unique_ptr<core::DeviceErrors>> device_errors;
-  std::unique_ptr<core::FusedTurns> fused_turns;
-  std::unique_ptr<core::RateLimit> limit;  // null: none has been set
-  core::IoCounters past;                   // of views that have been replaced
-  std::unique_ptr<Countdown> flushes;      // of Storage::flush(), under way: the channels stay until they are over
+  std::shared_ptr<core::FusedTurns> fused_turns;  // of all namespaces on the same storage
+  std::unique_ptr<core::RateLimit> limit;         // null: none has been set
+  core::IoCounters past;                          // of views that have been replaced
+  std::unique_ptr<Countdown> flushes;  // of Storage::flush(), under way: the channels stay until they are over
 };
 
 // A reactor as the disks see it.
@@ -67,10 +68,12 @@ class Storage {
   ServedNamespace* find(const std::string& nqn, uint32_t nsid) const;
 
   // Opens what `wanted` names and chooses its peer memory; hosts see nothing of it yet. Throws std::exception with a
-  // message for the operator.
-  std::unique_ptr<ServedNamespace> stage(const std::string& nqn, const config::Namespace& wanted);
+  // message for the operator. Waits for the self-test of peer memory that is new.
+  boost::asio::awaitable<std::unique_ptr<ServedNamespace>> stage(const std::string& nqn,
+                                                                 const config::Namespace& wanted);
   // The same of peer memory alone, for a namespace that is served.
-  PeerMemoryChoice choose_peer_memory(const config::Namespace& wanted, const backend::Device& device);
+  boost::asio::awaitable<PeerMemoryChoice> choose_peer_memory(const config::Namespace& wanted,
+                                                              const backend::Device& device);
 
   // Each is over when the last command under the old state is.
   Task add(core::Subsystem& subsystem, std::unique_ptr<ServedNamespace> staged);
@@ -93,6 +96,9 @@ class Storage {
   // Of every RNIC, reactor by reactor.
   std::vector<rdma::PollGroup*> io_groups() const;
   Task on_reactors(std::function<void(size_t reactor)> work);
+  // Why the CMB of the SSD at `bdf` cannot serve `wanted`, which lies on `device`; empty: it can.
+  boost::asio::awaitable<std::string> obstacle(const std::string& bdf, const config::Namespace& wanted,
+                                               const backend::Device& device);
   void add_gates(ServedNamespace& served);
   void add_device_errors(ServedNamespace& served);
   void set_limits(ServedNamespace& served);

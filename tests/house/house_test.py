@@ -40,6 +40,7 @@ HOT_PATH = [
     "target/core/rate_limit.cpp",
     "transport/rdma/poll_group_limits.cpp",
     "transport/rdma/poll_group_datapath.cpp",
+    "transport/rdma/poll_group_answer_datapath.cpp",
     "target/backend/engine_datapath.cpp",
     "target/backend/nvme_channel.cpp",
     "target/backend/block_channel.cpp",

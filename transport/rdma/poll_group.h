@@ -1,7 +1,8 @@
 // The queue pairs of one RNIC on one thread: they share a receive queue, a receive completion queue that the thread can
 // sleep on, and a send completion queue that is mostly only polled, so that an answer's own completion wakes nobody.
 //
-// The data path is poll_group_datapath.cpp. Set-up, slabs and queue pairs arriving and leaving: poll_group.cpp.
+// The data path is poll_group_datapath.cpp and poll_group_answer_datapath.cpp. Set-up, slabs and queue pairs arriving
+// and leaving: poll_group.cpp.
 #pragma once
 
 #include <array>
@@ -131,7 +132,8 @@ class PollGroup final : public core::Poller {
   void remove(QueuePair& queue_pair);
   QueuePair** place_of(uint32_t qp_num);  // where it is, or would be
 
-  // The data path (poll_group_datapath.cpp), in the order of a command's life.
+  // The data path (poll_group_datapath.cpp, poll_group_answer_datapath.cpp), in the order of a command's life.
+  static constexpr int kCompletionsAtOnce = 32;
   unsigned poll_receives();
   void on_capsule(ReceiveSlot& slot, const ibv_wc& completion);
   void start_waiting_capsules();
@@ -178,7 +180,11 @@ class PollGroup final : public core::Poller {
   bool withdraw(RdmaRequest& request);
   void report_aborted();
 
-  uint64_t now_ns();
+  // Read once for all that is found at a time: reading the clock costs as much as counting.
+  uint64_t now_ns() {
+    if (now_ns_ == 0) now_ns_ = core::steady_ns();
+    return now_ns_;
+  }
   void count(const RdmaRequest& request);
   void count_other(const RdmaRequest& request);
   void count_moved(RdmaRequest& request, core::RdmaDirection direction);

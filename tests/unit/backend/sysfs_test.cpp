@@ -2,9 +2,10 @@
 
 #include <doctest/doctest.h>
 
-#include <cstdlib>
 #include <filesystem>
 #include <fstream>
+
+#include "tests/unit/scratch.h"
 
 using namespace nvmf::backend;
 namespace fs = std::filesystem;
@@ -13,15 +14,6 @@ namespace {
 
 class FakeSysfs {
  public:
-  FakeSysfs() {
-    char name[] = "/tmp/nvmf-p2p-sysfs-XXXXXX";
-    REQUIRE(mkdtemp(name) != nullptr);
-    root_ = name;
-  }
-  ~FakeSysfs() { fs::remove_all(root_); }
-  FakeSysfs(const FakeSysfs&) = delete;
-  FakeSysfs& operator=(const FakeSysfs&) = delete;
-
   void file(const std::string& path, const std::string& text) {
     fs::create_directories((root_ / path).parent_path());
     std::ofstream(root_ / path) << text << "\n";
@@ -35,7 +27,8 @@ class FakeSysfs {
   std::string root() const { return root_.string(); }
 
  private:
-  fs::path root_;
+  nvmf::Scratch scratch_;
+  const fs::path root_ = scratch_.path();
 };
 
 constexpr char kController[] = "devices/pci0000:00/0000:00:1c.0/0000:3b:00.0/nvme/nvme0";

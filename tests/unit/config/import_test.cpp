@@ -2,7 +2,6 @@
 #include "config/import.h"
 
 #include <doctest/doctest.h>
-#include <stdlib.h>
 
 #include <algorithm>
 #include <filesystem>
@@ -11,6 +10,7 @@
 
 #include "config/names.h"
 #include "config/write.h"
+#include "tests/unit/scratch.h"
 
 namespace nvmf::config::test {
 namespace {
@@ -69,7 +69,7 @@ TEST_CASE("nvmetcli: ports, subsystems, hosts and namespaces are carried over") 
   const Subsystem& second = subsystem(config, "disk2");
   CHECK(second.allow_any_host);
   REQUIRE(second.namespaces.size() == 2);
-  CHECK(second.namespaces[0].shared);  // with the first of disk1
+  CHECK(second.namespaces[0].backend == subsystem(config, "disk1").namespaces[0].backend);
   CHECK(second.namespaces[1].nsid == 7);
 }
 
@@ -208,14 +208,6 @@ TEST_CASE("what is no config of the other target is refused, with a hint when it
 // A folder as configfs shows a running target.
 class Configfs {
  public:
-  Configfs() {
-    std::string pattern = (fs::temp_directory_path() / "nvmf-p2p-test-XXXXXX").string();
-    root_ = mkdtemp(pattern.data());
-  }
-  Configfs(const Configfs&) = delete;
-  Configfs& operator=(const Configfs&) = delete;
-  ~Configfs() { fs::remove_all(root_); }
-
   void file(const std::string& path, const std::string& text) {
     fs::create_directories((root_ / path).parent_path());
     std::ofstream(root_ / path) << text << '\n';
@@ -227,7 +219,8 @@ class Configfs {
   std::string path() const { return root_.string(); }
 
  private:
-  fs::path root_;
+  Scratch scratch_;
+  const fs::path root_ = scratch_.path();
 };
 
 constexpr const char* kHost = "nqn.2026-01.io.example:host";

@@ -126,7 +126,7 @@ TEST_CASE("operator asks for what cannot be: the reason is on standard error, th
 
 TEST_CASE("operator compares and reloads") {
   World world;
-  const daemon::Scratch scratch;
+  const Scratch scratch;
   const std::string file = scratch.path() + "/new.json";
   std::ofstream(file) << FakeDaemon::kText;
   CHECK(world.run({"diff", file}).output == "no difference\n");
@@ -149,7 +149,7 @@ TEST_CASE("operator drains, resumes, disconnects, sets ANA states") {
 }
 
 TEST_CASE("no daemon serves: the message names the socket and what to do") {
-  const daemon::Scratch scratch;
+  const Scratch scratch;
   const std::string socket = scratch.path() + "/admin.sock";
   const Said said = run({"status"}, socket);
   CHECK(said.status == 1);

@@ -4,20 +4,15 @@
 #include <doctest/doctest.h>
 
 #include <chrono>
-#include <cstdlib>
 #include <fstream>
+
+#include "tests/unit/scratch.h"
 
 namespace nvmf::daemon {
 namespace {
 
 // A directory of its own, and a watch that counts what it reports.
 struct Watched {
-  Watched() {
-    char name[] = "/tmp/nvmf-watch-XXXXXX";
-    folder = mkdtemp(name);
-  }
-  ~Watched() { std::filesystem::remove_all(folder); }
-
   void make(const std::string& name) const { std::ofstream(folder / name) << "x"; }
   // Whether a change is reported; `patience` is how long its absence is believed.
   bool hears(const std::function<void()>& happening, std::chrono::seconds patience = std::chrono::seconds(60)) {
@@ -29,7 +24,8 @@ struct Watched {
   }
 
   boost::asio::io_context io;
-  std::filesystem::path folder;
+  Scratch scratch;
+  const std::filesystem::path folder = scratch.path();
   int reports = 0;
   DeviceWatch watch{io, [this] {
                       ++reports;

@@ -11,7 +11,7 @@
 
 #include "target/daemon/http_server.h"
 #include "target/daemon/unix_socket.h"
-#include "tests/unit/daemon/scratch.h"
+#include "tests/unit/scratch.h"
 
 namespace nvmf::daemon {
 

@@ -8,7 +8,7 @@
 
 #include <cstdlib>
 
-#include "tests/unit/daemon/scratch.h"
+#include "tests/unit/scratch.h"
 
 namespace nvmf::daemon {
 namespace {

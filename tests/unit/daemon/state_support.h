@@ -12,7 +12,7 @@
 #include <string>
 
 #include "target/daemon/state_directory.h"
-#include "tests/unit/daemon/scratch.h"
+#include "tests/unit/scratch.h"
 
 namespace nvmf::daemon::test {
 

@@ -1,8 +1,6 @@
 // A machine's /sys, /proc and /dev as files below a temporary folder, laid out and linked as the kernel does.
 #pragma once
 
-#include <stdlib.h>
-
 #include <cstdint>
 #include <filesystem>
 #include <fstream>
@@ -10,19 +8,12 @@
 #include <vector>
 
 #include "p2p/sysfs.h"
+#include "tests/unit/scratch.h"
 
 namespace nvmf::p2p::test {
 
 class Machine {
  public:
-  Machine() {
-    std::string pattern = (std::filesystem::temp_directory_path() / "nvmf-p2p-test-XXXXXX").string();
-    root_ = mkdtemp(pattern.data());
-  }
-  Machine(const Machine&) = delete;
-  Machine& operator=(const Machine&) = delete;
-  ~Machine() { std::filesystem::remove_all(root_); }
-
   Sysfs sysfs() const { return Sysfs(root_); }
 
   void file(const std::string& path, const std::string& content) {
@@ -161,7 +152,8 @@ class Machine {
     return config;
   }
 
-  std::filesystem::path root_;
+  Scratch scratch_;
+  const std::filesystem::path root_ = scratch_.path();
   int rnics_ = 0;
 };
 

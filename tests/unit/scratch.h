@@ -7,7 +7,7 @@
 #include <filesystem>
 #include <string>
 
-namespace nvmf::daemon {
+namespace nvmf {
 
 class Scratch {
  public:
@@ -21,4 +21,4 @@ class Scratch {
   std::string path_ = "/tmp/nvmf-p2p-test-XXXXXX";
 };
 
-}  // namespace nvmf::daemon
+}  // namespace nvmf

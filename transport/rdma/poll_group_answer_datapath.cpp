@@ -1,0 +1,172 @@
+// The second half of a command's life: its answer, with the data chained to it, the completions of what was sent, and
+// what its end gives back to those who wait. The hot path: nothing here locks, allocates, logs or throws.
+#include <utility>
+
+#include "target/core/fused.h"
+#include "target/core/scratch.h"
+#include "transport/rdma/poll_group.h"
+
+namespace nvmf::rdma {
+namespace {
+
+using core::Transfer;
+
+}  // namespace
+
+// The answer ---------------------------------------------------------------------------------------------------------
+
+void PollGroup::respond(core::Request& request) {
+  auto& answered = static_cast<RdmaRequest&>(request);
+  answered.queue_pair->group->answer(answered);
+}
+
+void PollGroup::answer(RdmaRequest& request) {
+  QueuePair& queue_pair = *request.queue_pair;
+  count(request);
+  if (queue_pair.failed) return end(request);
+  if (!queue_pair.waiting_responses.empty() || queue_pair.send_entries_free < entries_of_answer(request)) {
+    ++waiting_posts_;
+    return queue_pair.waiting_responses.push(request);
+  }
+  link_answer(request);
+}
+
+bool PollGroup::carries_data(const RdmaRequest& request) {
+  return request.transfer == Transfer::ControllerToHost && request.cqe.status == 0 &&
+         request.pointer.kind == core::DataPointer::Kind::Remote;
+}
+
+uint32_t PollGroup::entries_of_answer(const RdmaRequest& request) {
+  return 1u + (carries_data(request) ? request.pointer.segment_count : 0u);
+}
+
+// The data's RDMA WRITEs, unsignalled, chained to the SEND of the completion entry.
+void PollGroup::link_answer(RdmaRequest& request) {
+  QueuePair& queue_pair = *request.queue_pair;
+  request.posted = static_cast<uint16_t>(entries_of_answer(request));
+  queue_pair.send_entries_free -= request.posted;
+  if (carries_data(request)) {
+    request.moving_since_ns = now_ns();
+    request.naps_before = naps_;
+    link_segments(request, 0, request.pointer.segment_count, IBV_WR_RDMA_WRITE);
+  } else {
+    release_buffer(request);
+  }
+
+  ibv_send_wr& response = request.response;
+  response.next = nullptr;
+  response.send_flags = IBV_SEND_SIGNALED | queue_pair.inline_flag;
+  if (request.pointer.invalidate && queue_pair.remote_invalidate) {
+    response.opcode = IBV_WR_SEND_WITH_INV;
+    response.invalidate_rkey = request.pointer.invalidate_key;
+  } else {
+    response.opcode = IBV_WR_SEND;
+  }
+  link(queue_pair, response);
+
+  // The capsule has served: the completion entry is not in it, and in-capsule data has been consumed.
+  repost(*std::exchange(request.slot, nullptr));
+}
+
+// Its end ------------------------------------------------------------------------------------------------------------
+
+unsigned PollGroup::poll_sends() {
+  ibv_wc completions[kCompletionsAtOnce];
+  const int count = ibv_poll_cq(send_cq_.get(), kCompletionsAtOnce, completions);
+  for (int i = 0; i < count; ++i) on_sent(completions[i]);
+  if (first_waiting_slot_) start_waiting_capsules();
+  return count > 0 ? static_cast<unsigned>(count) : 0;
+}
+
+void PollGroup::on_sent(const ibv_wc& completion) {
+  auto& request = *reinterpret_cast<RdmaRequest*>(completion.wr_id & ~kCompletionMask);
+  QueuePair& queue_pair = *request.queue_pair;
+  const bool good = completion.status == IBV_WC_SUCCESS;
+  if (!good) fail(queue_pair, completion.status);
+  switch (static_cast<Completion>(completion.wr_id & kCompletionMask)) {
+    case Completion::Response:
+      queue_pair.send_entries_free += request.posted;
+      if (good && request.naps_before == naps_) count_moved(request, core::RdmaDirection::ToHost);
+      end(request);
+      break;
+    case Completion::ReadDone:
+      on_read_done(request, good && !queue_pair.failed);
+      break;
+    case Completion::Unsignalled:
+      return;
+  }
+  if (waiting_posts_) resume_waiting(queue_pair);
+}
+
+// Answers before reads: they free buffers and slots.
+void PollGroup::resume_waiting(QueuePair& queue_pair) {
+  while (RdmaRequest* request = queue_pair.waiting_responses.front()) {
+    if (queue_pair.send_entries_free < entries_of_answer(*request)) return;
+    queue_pair.waiting_responses.pop();
+    --waiting_posts_;
+    link_answer(*request);
+  }
+  while (!queue_pair.waiting_reads.empty() && queue_pair.reads_free != 0 && queue_pair.send_entries_free != 0) {
+    --waiting_posts_;
+    link_reads(*queue_pair.waiting_reads.pop());
+  }
+}
+
+void PollGroup::end(RdmaRequest& request) {
+  if (request.fused) [[unlikely]]
+    core::leave_pair(request);
+  if (request.slot) repost(*std::exchange(request.slot, nullptr));
+  release_buffer(request);
+  request.ns = nullptr;
+  --request.queue_pair->outstanding;
+  in_flight_.add(-uint64_t{1});
+  free_requests_.push_front(request);  // the next command finds it in the cache
+}
+
+void PollGroup::release_buffer(RdmaRequest& request) {
+  core::BufferPool* const pool = request.data.pool;
+  if (!pool) return;
+  pool->release(request.data);
+  request.data.pool = nullptr;
+  if (waiting_buffers_) serve_waiters(*pool);
+}
+
+void PollGroup::serve_waiters(core::BufferPool& pool) {
+  while (core::Request* waiter = pool.first_waiter()) {
+    if (!pool.allocate(core::buffer_bytes(*waiter), waiter->data)) return;
+    pool.take_waiter();
+    --waiting_buffers_;
+    proceed_with_buffer(static_cast<RdmaRequest&>(*waiter));
+  }
+}
+
+// Counters -----------------------------------------------------------------------------------------------------------
+
+void PollGroup::count(const RdmaRequest& request) {
+  if (!request.ns) return count_other(request);
+  core::IoCounters& counters = request.ns->counters;
+  const core::CommandKind kind = core::kCommandKindOf[request.sqe->opcode];
+  counters.commands.count(kind, core::Status(request.cqe.status >> 1));
+  const auto operation = static_cast<size_t>(core::operation_of(kind));
+  const uint64_t now = now_ns();
+  counters.latency.target[operation].add(now - request.slot->arrived_ns);
+  if (request.executed_ns != 0) counters.latency.device[operation].add(now - request.executed_ns);
+  if (request.cqe.status != 0) return counters.errors.add(1);
+  if (request.transfer == Transfer::None) return counters.other_commands.add(1);
+  const bool to_host = request.transfer == Transfer::ControllerToHost;
+  const auto path = static_cast<size_t>(request.path);
+  core::PathCounters& of_namespace = (to_host ? counters.reads : counters.writes)[path];
+  of_namespace.commands.add(1);
+  of_namespace.bytes.add(request.length_bytes);
+  core::TrafficCounters& traffic = request.queue->traffic;
+  core::TransferCounters& of_queue = (to_host ? traffic.reads : traffic.writes)[path];
+  of_queue.latency.add(now - request.slot->arrived_ns);
+  of_queue.bytes.add(request.length_bytes);
+}
+
+void PollGroup::count_other(const RdmaRequest& request) {
+  other_commands_.count(core::kind_without_namespace(*request.sqe, request.queue->qid == 0),
+                        core::Status(request.cqe.status >> 1));
+}
+
+}  // namespace nvmf::rdma
