@@ -12,10 +12,11 @@ namespace {
 
 const p2p::Sysfs kSysfs{};
 
-std::unique_ptr<p2p::SsdProbe> open_probe(const std::string& path, const p2p::CmbMapping& mapping) {
+std::unique_ptr<p2p::SsdProbe> open_probe(const std::string& path, const p2p::CmbMapping& mapping,
+                                          p2p::CmbRange range) {
   if (path.empty()) return nullptr;
   try {
-    return std::make_unique<p2p::NvmeProbe>(path, mapping, p2p::CmbRange{});
+    return std::make_unique<p2p::NvmeProbe>(path, mapping, range);
   } catch (const std::exception& error) {
     spdlog::warn("the SSD cannot bear witness in the self-test of its CMB: {}", error.what());
     return nullptr;
@@ -33,6 +34,19 @@ bool proves_anything(const core::ProvenTransfers& proven) {
   return proven.page_start_from_mtu != core::ProvenTransfers::kNever;
 }
 
+bool proves_anything(const p2p::SelfTestResult& proof) {
+  return proves_anything(proof.host_reads) || proves_anything(proof.host_writes);
+}
+
+void report(const std::string& bdf, const std::string& rnic, const p2p::SelfTestResult& proof) {
+  const auto level = proves_anything(proof) ? spdlog::level::info : spdlog::level::warn;
+  for (const std::string& finding : proof.findings) spdlog::log(level, "CMB of {} with {}: {}", bdf, rnic, finding);
+  for (const std::string& remedy : proof.remedies)
+    spdlog::log(level, "CMB of {} with {}: to get more: {}", bdf, rnic, remedy);
+}
+
+constexpr size_t whole_pages(size_t bytes) { return bytes / core::limits::kPageBytes * core::limits::kPageBytes; }
+
 }  // namespace
 
 PeerMemories::PeerMemories(const std::vector<std::unique_ptr<rdma::Rnic>>& rnics, uint32_t max_transfer_bytes)
@@ -48,7 +62,8 @@ bool PeerMemories::prepare(const std::string& bdf, const std::string& probe_path
     ssd.failure = error.what();
     return false;
   }
-  for (const auto& rnic : rnics_) prove(ssd, *rnic, probe_path);
+  ssd.probe_path = probe_path;
+  for (const auto& rnic : rnics_) prove(ssd, *rnic, {});
   divide(ssd);
   return true;
 }
@@ -63,40 +78,71 @@ bool PeerMemories::retire(const std::string& bdf) {
 
 const std::string& PeerMemories::failure(const std::string& bdf) const { return ssds_.at(bdf).failure; }
 
-void PeerMemories::prove(Ssd& ssd, const rdma::Rnic& rnic, const std::string& probe_path) {
+void PeerMemories::prove(Ssd& ssd, const rdma::Rnic& rnic, p2p::CmbRange range) {
   p2p::SelfTestOptions options;
   options.max_transfer_bytes = max_transfer_bytes_;
-  const auto probe = open_probe(probe_path, *ssd.mapping);
+  options.range = range;
+  const auto probe = open_probe(ssd.probe_path, *ssd.mapping, range);
   OnRnic& result = ssd.on_rnic[&rnic];
   result.proof = p2p::self_test(rnic.context(), active_port(rnic), *ssd.mapping, options, probe.get());
-  const bool good = proves_anything(result.proof.host_reads) || proves_anything(result.proof.host_writes);
-  for (const std::string& finding : result.proof.findings)
-    spdlog::log(good ? spdlog::level::info : spdlog::level::warn, "CMB of {} with {}: {}", ssd.mapping->bdf(),
-                rnic.name(), finding);
-  for (const std::string& remedy : result.proof.remedies)
-    spdlog::log(good ? spdlog::level::info : spdlog::level::warn, "CMB of {} with {}: to get more: {}",
-                ssd.mapping->bdf(), rnic.name(), remedy);
-  if (good) result.region.emplace(rnic.domain(), *ssd.mapping);
+  report(ssd.mapping->bdf(), rnic.name(), result.proof);
+  if (proves_anything(result.proof)) result.region.emplace(rnic.domain(), *ssd.mapping);
 }
 
-// Equal parts, each of whole pages, for every poll group of every RNIC that may use it.
 void PeerMemories::divide(Ssd& ssd) {
-  size_t parts = 0;
   for (const auto& [rnic, result] : ssd.on_rnic)
-    if (result.region) parts += rnic->io_groups().size();
-  if (parts == 0) return;
-  constexpr size_t kPage = core::limits::kPageBytes;
-  const size_t part_bytes = std::min<size_t>(ssd.mapping->length_bytes() / parts / kPage * kPage, 1u << 31);
-  size_t offset = 0;
-  for (auto& [rnic, result] : ssd.on_rnic) {
-    if (!result.region) continue;
-    for (const auto& group : rnic->io_groups()) {
-      core::Buffer part = result.region->buffer();
-      part.address += offset;
-      part.length_bytes = static_cast<uint32_t>(part_bytes);
-      result.pools[group.get()] = std::make_unique<core::BufferPool>(part, max_transfer_bytes_);
-      offset += part_bytes;
-    }
+    if (result.region) ssd.shares.push_back(rnic);
+  const size_t given = ssd.shares.size();
+  if (given != 0) ssd.shares.resize(given + expected_rnics_);
+  for (size_t index = 0; index < given; ++index) give_share(ssd, index, *ssd.shares[index]);
+}
+
+// Of whole pages.
+p2p::CmbRange PeerMemories::share(const Ssd& ssd, size_t index) {
+  const size_t length = whole_pages(ssd.mapping->length_bytes() / ssd.shares.size());
+  return {.offset_bytes = index * length, .length_bytes = length};
+}
+
+// Equal parts, each of whole pages, for its poll groups.
+void PeerMemories::give_share(Ssd& ssd, size_t index, const rdma::Rnic& rnic) {
+  ssd.shares[index] = &rnic;
+  OnRnic& result = ssd.on_rnic[&rnic];
+  const p2p::CmbRange range = share(ssd, index);
+  const size_t part_bytes = std::min<size_t>(whole_pages(range.length_bytes / rnic.io_groups().size()), 1u << 31);
+  core::Buffer part = result.region->buffer();
+  part.address += range.offset_bytes;
+  part.length_bytes = static_cast<uint32_t>(part_bytes);
+  for (const auto& group : rnic.io_groups()) {
+    result.pools[group.get()] = std::make_unique<core::BufferPool>(part, max_transfer_bytes_);
+    part.address += part_bytes;
+  }
+}
+
+void PeerMemories::add(const std::vector<rdma::Rnic*>& rnics) {
+  for (auto& [bdf, ssd] : ssds_) {
+    if (!ssd.failure.empty()) continue;
+    const bool is_divided = !ssd.shares.empty();
+    for (const rdma::Rnic* rnic : rnics) is_divided ? add(ssd, *rnic) : prove(ssd, *rnic, {});
+    if (!is_divided) divide(ssd);
+  }
+}
+
+void PeerMemories::add(Ssd& ssd, const rdma::Rnic& rnic) {
+  const auto free = std::ranges::find(ssd.shares, nullptr);
+  if (free == ssd.shares.end()) {
+    ssd.on_rnic[&rnic].proof.findings = {"all of the CMB is given to the RDMA devices that were there before " +
+                                         rnic.name() + ": it has its share after a restart"};
+    return report(ssd.mapping->bdf(), rnic.name(), ssd.on_rnic[&rnic].proof);
+  }
+  const auto index = static_cast<size_t>(free - ssd.shares.begin());
+  prove(ssd, rnic, share(ssd, index));
+  if (ssd.on_rnic[&rnic].region) give_share(ssd, index, rnic);
+}
+
+void PeerMemories::remove(const rdma::Rnic& rnic) {
+  for (auto& [bdf, ssd] : ssds_) {
+    std::ranges::replace(ssd.shares, &rnic, nullptr);
+    ssd.on_rnic.erase(&rnic);
   }
 }
 

@@ -1,5 +1,8 @@
 // The controller memory buffers in use: mapped once per SSD, proved once per (SSD, RNIC), registered with the RNIC, and
 // divided among the poll groups that serve from them. Control thread.
+//
+// A CMB is divided once, when the first RNICs have passed: into equal shares, one for each of them and one for each
+// that is expected. An RNIC that comes later proves itself in a share that nobody has; one that goes leaves its share.
 #pragma once
 
 #include <map>
@@ -19,8 +22,15 @@ namespace nvmf::daemon {
 
 class PeerMemories {
  public:
-  // `rnics` share each CMB, every poll group of theirs has an equal part.
+  // `rnics` share each CMB, every poll group of theirs has an equal part of its share.
   PeerMemories(const std::vector<std::unique_ptr<rdma::Rnic>>& rnics, uint32_t max_transfer_bytes);
+
+  // RNICs that are not there yet, of ports that wait for them: shares are left for so many.
+  void expect_rnics(size_t count) { expected_rnics_ = count; }
+  // More RNICs are there: they prove themselves with every CMB that is prepared. Logs what was found.
+  void add(const std::vector<rdma::Rnic*>& rnics);
+  // It is gone, and its poll groups are polled no more.
+  void remove(const rdma::Rnic& rnic);
 
   // Maps the CMB of the SSD at `bdf`, and has every RNIC prove itself with it. `probe_path`: a generic character device
   // of that SSD, which then bears witness too; empty: none. Once per SSD; later calls return what is there.
@@ -58,14 +68,21 @@ class PeerMemories {
   struct Ssd {
     std::optional<p2p::CmbMapping> mapping;
     std::string failure;
+    std::string probe_path;
     std::map<const rdma::Rnic*, OnRnic> on_rnic;
+    std::vector<const rdma::Rnic*> shares;  // whose each is; null: nobody's
   };
 
-  void prove(Ssd& ssd, const rdma::Rnic& rnic, const std::string& probe_path);
+  // `range`: of the CMB, which the self-test overwrites; length 0: all of it.
+  void prove(Ssd& ssd, const rdma::Rnic& rnic, p2p::CmbRange range);
   void divide(Ssd& ssd);
+  static p2p::CmbRange share(const Ssd& ssd, size_t index);
+  void give_share(Ssd& ssd, size_t index, const rdma::Rnic& rnic);
+  void add(Ssd& ssd, const rdma::Rnic& rnic);
 
   const std::vector<std::unique_ptr<rdma::Rnic>>& rnics_;
   uint32_t max_transfer_bytes_;
+  size_t expected_rnics_ = 0;
   std::map<std::string, Ssd> ssds_;
 };
 

@@ -14,8 +14,6 @@ namespace {
 
 using core::Transfer;
 
-constexpr int kCompletionsAtOnce = 32;
-
 }  // namespace
 
 // One turn -----------------------------------------------------------------------------------------------------------
@@ -78,7 +76,7 @@ void PollGroup::on_wake(uint64_t record) {
 
 unsigned PollGroup::poll_receives() {
   ibv_wc completions[kCompletionsAtOnce];
-  const int count = ibv_poll_cq(receive_cq_.get(), kCompletionsAtOnce, completions);
+  const int count = ibv_poll_cq(receive_cq_.get(), completions_at_once_, completions);
   for (int i = 0; i < count; ++i) on_capsule(*reinterpret_cast<ReceiveSlot*>(completions[i].wr_id), completions[i]);
   return count > 0 ? static_cast<unsigned>(count) : 0;
 }
@@ -374,7 +372,7 @@ void PollGroup::repost(ReceiveSlot& slot) {
 
 unsigned PollGroup::poll_sends() {
   ibv_wc completions[kCompletionsAtOnce];
-  const int count = ibv_poll_cq(send_cq_.get(), kCompletionsAtOnce, completions);
+  const int count = ibv_poll_cq(send_cq_.get(), completions_at_once_, completions);
   for (int i = 0; i < count; ++i) on_sent(completions[i]);
   if (first_waiting_slot_) start_waiting_capsules();
   return count > 0 ? static_cast<unsigned>(count) : 0;
