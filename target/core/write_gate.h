@@ -1,6 +1,6 @@
 // Keeps a namespace's writes out while one fused Compare and Write runs on it, on every reactor, without a lock.
 //
-// Each view of the namespace (IoNamespace) has a gate, of its reactor's thread alone, which counts the changes that the
+// Each reactor has a gate, of its thread alone and of all views (IoNamespace) there, which counts the changes that the
 // disk has from there: an increment and a branch for each, no more. FusedTurns is the control thread's and lets one
 // pair run at a time:
 //
