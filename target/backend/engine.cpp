@@ -2,7 +2,9 @@
 
 #include <sys/uio.h>
 
+#include <algorithm>
 #include <cerrno>
+#include <numeric>
 #include <system_error>
 
 namespace nvmf::backend {
@@ -48,14 +50,21 @@ int create_ring(const EngineOptions& options, io_uring& ring) {
   return error;
 }
 
+// All indices of a table, the first to be used first.
+std::vector<int> free_indices(uint32_t count) {
+  std::vector<int> indices(count);
+  std::iota(indices.rbegin(), indices.rend(), 0);
+  return indices;
+}
+
 }  // namespace
 
 UringEngine::UringEngine(const EngineOptions& options) {
   if (const int error = create_ring(options, ring_); error < 0)
     throw std::system_error(-error, std::generic_category(), remedy(-error));
-  if (io_uring_register_buffers_sparse(&ring_, options.max_buffers) == 0) buffers_free_ = options.max_buffers;
-  if (io_uring_register_files_sparse(&ring_, options.max_files) == 0)
-    for (uint32_t index = options.max_files; index > 0; --index) free_files_.push_back(static_cast<int>(index - 1));
+  if (io_uring_register_buffers_sparse(&ring_, options.max_buffers) == 0)
+    free_buffers_ = free_indices(options.max_buffers);
+  if (io_uring_register_files_sparse(&ring_, options.max_files) == 0) free_files_ = free_indices(options.max_files);
 }
 
 UringEngine::~UringEngine() { io_uring_queue_exit(&ring_); }
@@ -68,16 +77,46 @@ void UringEngine::start() {
 }
 
 void UringEngine::watch(int fd, void (*on_record)(void* context, uint64_t record), void* context) {
-  watches_.push_back(std::make_unique<Watch>(Watch{fd, on_record, context}));
+  watches_.push_back(std::make_unique<Watch>(Watch{this, fd, on_record, context}));
+}
+
+void UringEngine::unwatch(int fd) {
+  const auto known = [fd](const auto& watch) { return watch->fd == fd && !watch->forgotten; };
+  Watch& watch = **std::ranges::find_if(watches_, known);
+  watch.forgotten = true;
+  if (watch.reading)
+    cancel_read(watch);
+  else
+    drop(watch);
+}
+
+// Where the kernel has no memory for the request, the READ and what it holds stay until the engine's end.
+void UringEngine::cancel_read(Watch& watch) {
+  io_uring_sqe* const sqe = next_sqe();
+  if (sqe == nullptr) return;
+  io_uring_prep_cancel64(sqe, watch_tag(&watch), 0);
+  sqe->user_data = watch_tag(nullptr);
+}
+
+void UringEngine::drop(const Watch& watch) {
+  std::erase_if(watches_, [&](const auto& one) { return one.get() == &watch; });
 }
 
 int UringEngine::register_buffer(void* address, size_t length_bytes) {
-  if (buffers_free_ == 0) return -1;
-  const iovec buffer{address, length_bytes};
+  if (free_buffers_.empty()) return -1;
+  const int index = free_buffers_.back();
+  if (!set_buffer(index, {address, length_bytes})) return -1;
+  free_buffers_.pop_back();
+  return index;
+}
+
+void UringEngine::unregister_buffer(int index) {
+  if (index >= 0 && set_buffer(index, {})) free_buffers_.push_back(index);
+}
+
+bool UringEngine::set_buffer(int index, const iovec& buffer) {
   constexpr __u64 kNoTag = 0;
-  if (io_uring_register_buffers_update_tag(&ring_, buffers_used_, &buffer, &kNoTag, 1) != 1) return -1;
-  --buffers_free_;
-  return static_cast<int>(buffers_used_++);
+  return io_uring_register_buffers_update_tag(&ring_, static_cast<unsigned>(index), &buffer, &kNoTag, 1) == 1;
 }
 
 FileReference UringEngine::register_file(int fd) {

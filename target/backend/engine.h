@@ -59,12 +59,15 @@ class UringEngine final : public core::IoEngine {
   void start() override;
   unsigned poll() override;
   void watch(int fd, void (*on_record)(void* context, uint64_t record), void* context) override;
+  void unwatch(int fd) override;
   void sleep(std::optional<uint32_t> timeout_us) override;
 
   // Before start(), or on the reactor's thread. Pins the memory, so that no command has to: the index for
   // Buffer::fixed_index, or -1 when the kernel refuses (controller memory buffers always; more than 1 GiB; the limit on
-  // locked memory) or the table is full. The memory must outlive the engine.
+  // locked memory) or the table is full. The memory must stay until it is unregistered, or the engine's end.
   int register_buffer(void* address, size_t length_bytes);
+  // No command that is in flight may use it. -1: nothing happens.
+  void unregister_buffer(int index);
   // The same for a file: spares each command the look-up. Falls back to the descriptor. The file is kept open by the
   // engine until the reference goes, which must be on the reactor's thread while that runs.
   FileReference register_file(int fd);
@@ -100,24 +103,33 @@ class UringEngine final : public core::IoEngine {
   static_assert(alignof(core::Io) >= 8, "the pointer's low three bits carry the tag");
 
   struct Watch {
+    UringEngine* engine;
     int fd;
     void (*on_record)(void* context, uint64_t record);
     void* context;
     uint64_t record = 0;
-    bool reading = false;  // a READ of it is in flight
+    bool reading = false;    // a READ of it is in flight
+    bool dead = false;       // the descriptor gives nothing any more
+    bool forgotten = false;  // goes when its READ has come back
   };
 
   static void complete(const io_uring_cqe& cqe);
-  static void complete_watch(Watch& watch, int result);
+  static void complete_watch(Watch* watch, int result);
+  // The user data of its READ; null: of an entry whose completion tells nothing.
+  static uint64_t watch_tag(const Watch* watch) {
+    return reinterpret_cast<uintptr_t>(watch) | static_cast<uint64_t>(Result::Watch);
+  }
+  bool set_buffer(int index, const iovec& buffer);
+  void cancel_read(Watch& watch);
+  void drop(const Watch& watch);
   io_uring_sqe* next_sqe_of_full_ring();
   void read_watches();
   unsigned reap();
 
   io_uring ring_;
   std::vector<std::unique_ptr<Watch>> watches_;
-  uint32_t buffers_free_ = 0;
-  uint32_t buffers_used_ = 0;
-  std::vector<int> free_files_;  // indices, the next to use last
+  std::vector<int> free_buffers_;  // indices, the next to use last
+  std::vector<int> free_files_;    // the same
 };
 
 }  // namespace nvmf::backend

@@ -30,11 +30,11 @@ void UringEngine::sleep(std::optional<uint32_t> timeout_us) {
 
 void UringEngine::read_watches() {
   for (const std::unique_ptr<Watch>& watch : watches_) {
-    if (watch->reading) continue;
+    if (watch->reading || watch->dead) continue;
     io_uring_sqe* const sqe = next_sqe();
     if (sqe == nullptr) return;
     io_uring_prep_read(sqe, watch->fd, &watch->record, sizeof watch->record, 0);
-    sqe->user_data = reinterpret_cast<uintptr_t>(watch.get()) | static_cast<uint64_t>(Result::Watch);
+    sqe->user_data = watch_tag(watch.get());
     watch->reading = true;
   }
 }
@@ -64,7 +64,7 @@ unsigned UringEngine::reap() {
 void UringEngine::complete(const io_uring_cqe& cqe) {
   const uint64_t pointer = cqe.user_data & ~(kResultMask | kPart);
   const auto result = static_cast<Result>(cqe.user_data & kResultMask);
-  if (result == Result::Watch) return complete_watch(*std::bit_cast<Watch*>(pointer), cqe.res);
+  if (result == Result::Watch) return complete_watch(std::bit_cast<Watch*>(pointer), cqe.res);
 
   core::Io& io = *std::bit_cast<core::Io*>(pointer);
   const core::Status status =
@@ -81,10 +81,14 @@ void UringEngine::end_part(core::Io& io, core::Status status) {
   io.done(io, core::Status(static_cast<int>(io.backend_word >> 32)));
 }
 
-void UringEngine::complete_watch(Watch& watch, int result) {
+// Null: a READ has been cancelled.
+void UringEngine::complete_watch(Watch* watch, int result) {
+  if (watch == nullptr) return;
+  watch->reading = false;
+  if (watch->forgotten) return watch->engine->drop(*watch);
   // Anything but a record or a spurious wake-up means that the descriptor is dead: it is not read again.
-  watch.reading = result != sizeof watch.record && result != -EAGAIN && result != -EINTR;
-  if (result == sizeof watch.record) watch.on_record(watch.context, watch.record);
+  watch->dead = result != sizeof watch->record && result != -EAGAIN && result != -EINTR;
+  if (result == sizeof watch->record) watch->on_record(watch->context, watch->record);
 }
 
 }  // namespace nvmf::backend

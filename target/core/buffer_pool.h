@@ -22,6 +22,9 @@ class BufferPool {
   BufferPool(const BufferPool&) = delete;
   BufferPool& operator=(const BufferPool&) = delete;
 
+  // The region is an io_uring registered buffer from now on. Before the first allocate().
+  void set_fixed_index(int32_t index) { region_.fixed_index = index; }
+
   // False when no block is free: the caller waits or takes another pool. `length_bytes` must not exceed
   // max_buffer_bytes(). On success the buffer's length is `length_bytes`, its address is a page boundary.
   bool allocate(uint32_t length_bytes, Buffer& buffer);

@@ -16,7 +16,7 @@ enum class DeviceError : uint8_t {
   Persistent,  // it is gone
 };
 
-// Of one view of a namespace (IoNamespace). A device that fails every command is reported now and then, not each time.
+// Of a namespace's views (IoNamespace) on one thread. A device that fails all is reported now and then, not each time.
 class DeviceErrors {
  public:
   static constexpr uint64_t kIntervalNs = 10'000'000'000;
@@ -27,14 +27,14 @@ class DeviceErrors {
   DeviceErrors(const DeviceErrors&) = delete;
   DeviceErrors& operator=(const DeviceErrors&) = delete;
 
-  // The view's thread: a command has ended with this status. `now_ns` of the steady clock.
+  // The views' thread: a command has ended with this status. `now_ns` of the steady clock.
   void note(Status status, uint64_t now_ns);
 
  private:
   bool is_due(DeviceError error, uint64_t now_ns) const;
   static void deliver(Message& message);
 
-  // The view's thread.
+  // The views' thread.
   bool noted_ = false;
   uint64_t noted_ns_ = 0;
   DeviceError noted_error_ = DeviceError::Transient;

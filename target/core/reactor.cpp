@@ -68,6 +68,11 @@ void Reactor::add(Poller& poller) {
       &poller);
 }
 
+void Reactor::remove(Poller& poller) {
+  std::erase(pollers_, &poller);
+  engine_.unwatch(poller.wake_fd());
+}
+
 void Reactor::start() {
   std::promise<void> started;
   std::future<void> outcome = started.get_future();

@@ -47,6 +47,8 @@ class IoEngine {
   virtual unsigned poll() = 0;
   // Reads 8-byte records from `fd` (O_NONBLOCK) whenever the engine sleeps, and hands each to on_record(context, r).
   virtual void watch(int fd, void (*on_record)(void* context, uint64_t record), void* context) = 0;
+  // The end of that: on_record is not called again, and the descriptor may be closed.
+  virtual void unwatch(int fd) = 0;
   // Submits what was queued and sleeps until a completion, a record, or `timeout_us` (none: without bound).
   virtual void sleep(std::optional<uint32_t> timeout_us) = 0;
 };
@@ -64,8 +66,10 @@ class Reactor {
   Reactor(const Reactor&) = delete;
   Reactor& operator=(const Reactor&) = delete;
 
-  // Before start(), or on the reactor's thread.
+  // Each before start(), or on the reactor's thread in a message. A poller that is removed may be destroyed once the
+  // message has come back, unless its own poll() delivers messages.
   void add(Poller& poller);
+  void remove(Poller& poller);
   void start();
   // Control thread: ends the loop after the messages sent so far, joins.
   void stop();
@@ -85,6 +89,7 @@ class Reactor {
   unsigned turn();
   unsigned gather();
   void flush();
+  bool arm();
   bool sleep();
   std::optional<uint32_t> sleep_limit_us() const;
 

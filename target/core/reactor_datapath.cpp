@@ -40,9 +40,10 @@ unsigned Reactor::turn() {
   return work;
 }
 
+// By index: a poller may deliver messages while it looks for work, and these add and remove pollers.
 unsigned Reactor::gather() {
   unsigned work = mailbox_.receive();
-  for (Poller* poller : pollers_) work += poller->poll();
+  for (size_t i = 0; i < pollers_.size(); ++i) work += pollers_[i]->poll();
   return work;
 }
 
@@ -50,10 +51,15 @@ void Reactor::flush() {
   for (Poller* poller : pollers_) poller->flush();
 }
 
+bool Reactor::arm() {
+  for (size_t i = 0; i < pollers_.size(); ++i)
+    if (!pollers_[i]->arm()) return false;
+  return true;
+}
+
 // True when it slept; false when something came just before.
 bool Reactor::sleep() {
-  const bool nothing_came = mailbox_.prepare_sleep() &&
-                            std::all_of(pollers_.begin(), pollers_.end(), [](Poller* poller) { return poller->arm(); });
+  const bool nothing_came = mailbox_.prepare_sleep() && arm();
   if (nothing_came) {
     increment(sleeps_);
     budget_.falling_asleep();

@@ -1,7 +1,7 @@
 // Keeps writes out of a namespace while one fused Compare and Write runs on it, on every reactor, in every subsystem
 // that it is in (dispersed_namespace.h), without a lock.
 //
-// Each view of the namespace (IoNamespace) has a gate, of its reactor's thread alone, which counts the changes that the
+// Each reactor has a gate, of its thread alone and of all views (IoNamespace) there, which counts the changes that the
 // disk has from there: an increment and a branch for each, no more. FusedTurns is the control thread's and lets one
 // pair run at a time:
 //

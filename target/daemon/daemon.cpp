@@ -6,6 +6,7 @@
 #include <boost/asio/use_awaitable.hpp>
 #include <csignal>
 #include <cstdlib>
+#include <functional>
 #include <stdexcept>
 
 #include "target/daemon/log.h"
@@ -17,10 +18,6 @@ namespace nvmf::daemon {
 namespace {
 
 using std::chrono::milliseconds;
-using std::chrono::seconds;
-
-// An address whose interface is not there yet (a boot in progress) is tried again this often.
-constexpr seconds kListenRetry{1};
 
 core::TargetOptions target_options(const config::Config& config) {
   core::TargetOptions options;
@@ -62,9 +59,9 @@ std::vector<rdma::ReactorSeat> seats_of(const DataThreads& threads) {
   std::vector<rdma::ReactorSeat> seats;
   seats.reserve(threads.size());
   for (const auto& thread : threads)
-    seats.push_back({&thread->reactor, [engine = &thread->engine](void* address, size_t length_bytes) {
-                       return engine->register_buffer(address, length_bytes);
-                     }});
+    seats.push_back({&thread->reactor,
+                     {.add = std::bind_front(&backend::UringEngine::register_buffer, &thread->engine),
+                      .remove = std::bind_front(&backend::UringEngine::unregister_buffer, &thread->engine)}});
   return seats;
 }
 
@@ -109,6 +106,10 @@ Daemon::Daemon(const config::Config& config, config::Json document)
       }) {
   target_.on_event = [this](core::Target::Severity severity, const std::string& message) { report(severity, message); };
   target_.on_earlier_deadline = [this](core::Target::Clock::time_point deadline) { await_deadline(deadline); };
+  transport_.on_port_lost = [this](uint16_t port_id) { on_port_lost(port_id); };
+  transport_.on_device_drained = [this](rdma::Rnic& rnic) {
+    boost::asio::co_spawn(io_, take_out_of_service(rnic), rethrow);
+  };
   target_.reservation_store = &reservations_;
   target_.health_source = &health_;
   target_.write_protection_store = &write_protection_;
@@ -146,24 +147,6 @@ Figures Daemon::figures() const {
   return figures_of(target_, transport_, storage_, peer_memories_, reactors);
 }
 
-// An address that cannot be bound is tried again until it can: at boot, interfaces and RDMA devices come late.
-void Daemon::listen(const core::Port& port, Attempt attempt) {
-  try {
-    transport_.listen(port);
-    spdlog::info("port {}: listening on {}, service {}", port.id, port.address, port.service);
-    return;
-  } catch (const std::exception& error) {
-    if (attempt == Attempt::First)
-      spdlog::warn("port {}: {}; trying again every {} s", port.id, error.what(), kListenRetry.count());
-  }
-  unheard_ports_.push_back(port);
-  listen_timer_.expires_after(kListenRetry);
-  listen_timer_.async_wait([this](const boost::system::error_code& error) {
-    if (error || shutting_down_) return;
-    for (const core::Port& unheard : std::exchange(unheard_ports_, {})) listen(unheard, Attempt::Later);
-  });
-}
-
 Daemon::Task Daemon::keep_watchdog() {
   const auto timeout = service_manager::watchdog_timeout();
   if (!timeout) co_return;
@@ -175,11 +158,6 @@ Daemon::Task Daemon::keep_watchdog() {
     watchdog_timer_.expires_after(*timeout / 2);
     co_await watchdog_timer_.async_wait(boost::asio::use_awaitable);
   }
-}
-
-void Daemon::stop_listening(uint16_t port_id) {
-  std::erase_if(unheard_ports_, [&](const core::Port& port) { return port.id == port_id; });
-  transport_.stop_listening(port_id);
 }
 
 // No timer runs unless a warning was written lately.

@@ -43,8 +43,8 @@ namespace nvmf::daemon {
 
 class Daemon : private AdminActions {
  public:
-  // `document`: the JSON of `config`. Throws std::exception with a message for the operator when nothing could be
-  // served: no RDMA device, no io_uring.
+  // `document`: the JSON of `config`. Throws std::exception with a message for the operator when nothing can ever be
+  // served: no io_uring.
   Daemon(const config::Config& config, config::Json document);
   ~Daemon() override;
 
@@ -68,6 +68,7 @@ class Daemon : private AdminActions {
   Task on_devices_changed();
   Task follow_devices();
   Task take_out_gone_devices();
+  Task serve_missing();
   void watch_devices();
   Change reload() override;
   Change change(Edit edit) override;
@@ -115,9 +116,18 @@ class Daemon : private AdminActions {
   bool resume(std::optional<uint16_t> port) override;
   size_t disconnect(const std::string& hostnqn) override;
 
+  // ports.cpp
   enum class Attempt : uint8_t { First, Later };
+  // Whether one has come.
+  boost::asio::awaitable<bool> open_devices_of(std::vector<core::Port> ports, Attempt attempt);
+  Task put_in_service(const std::vector<rdma::Rnic*>& rnics);
+  Task take_out_of_service(rdma::Rnic& rnic);
+  Task come_up(std::vector<core::Port> ports, Attempt attempt);
   void listen(const core::Port& port, Attempt attempt);
   void stop_listening(uint16_t port_id);
+  void on_port_lost(uint16_t port_id);
+  void await_ports();
+  Task on_ports_ready();
   void report(core::Target::Severity severity, const std::string& message);
   void flush_log();
   // Tells the service manager, when it wants to know, that this thread and every reactor answer.
@@ -157,7 +167,7 @@ class Daemon : private AdminActions {
   boost::asio::steady_timer shutdown_timer_;
   boost::asio::steady_timer watchdog_timer_;
   boost::asio::steady_timer change_done_;  // never expires: cancelled when a change has been made
-  std::vector<core::Port> unheard_ports_;  // whose address could not be bound yet
+  std::vector<core::Port> unheard_ports_;  // whose address or RDMA device is not there
   std::optional<UnixSocketFile> admin_socket_;
   std::optional<HttpServer> admin_;
   std::optional<MetricsServer> metrics_;

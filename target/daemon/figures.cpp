@@ -87,7 +87,8 @@ Figures figures_of(const core::Target& target, const rdma::Transport& transport,
 std::unique_ptr<core::IoCounters> counters_of(const ServedNamespace& served) {
   auto total = std::make_unique<core::IoCounters>();
   core::add(*total, served.past);
-  for (const auto& view : served.on_group) core::add(*total, view->counters);
+  for (const OnGroup& place : served.on_groups)
+    if (place.view) core::add(*total, place.view->counters);
   return total;
 }
 

@@ -12,10 +12,11 @@ namespace {
 
 const p2p::Sysfs kSysfs{};
 
-std::unique_ptr<p2p::SsdProbe> open_probe(const std::string& path, const p2p::CmbMapping& mapping) {
+std::unique_ptr<p2p::SsdProbe> open_probe(const std::string& path, const p2p::CmbMapping& mapping,
+                                          p2p::CmbRange range) {
   if (path.empty()) return nullptr;
   try {
-    return std::make_unique<p2p::NvmeProbe>(path, mapping, p2p::CmbRange{});
+    return std::make_unique<p2p::NvmeProbe>(path, mapping, range);
   } catch (const std::exception& error) {
     spdlog::warn("the SSD cannot bear witness in the self-test of its CMB: {}", error.what());
     return nullptr;
@@ -44,6 +45,8 @@ void report(const std::string& bdf, const std::string& rnic, const p2p::SelfTest
     spdlog::log(level, "CMB of {} with {}: to get more: {}", bdf, rnic, remedy);
 }
 
+constexpr size_t whole_pages(size_t bytes) { return bytes / core::limits::kPageBytes * core::limits::kPageBytes; }
+
 }  // namespace
 
 PeerMemories::PeerMemories(const std::vector<std::unique_ptr<rdma::Rnic>>& rnics, uint32_t max_transfer_bytes)
@@ -54,9 +57,10 @@ boost::asio::awaitable<bool> PeerMemories::prepare(std::string bdf, std::string 
   Rnics rnics;
   for (const auto& rnic : rnics_) rnics.push_back(rnic.get());
   Ssd& ssd = unproved_[bdf];
+  ssd.probe_path = std::move(probe_path);
   spdlog::debug("the self-test of the CMB of {} begins", bdf);
   try {
-    co_await worker_.run([&] { map_and_prove(bdf, probe_path, rnics, ssd); });
+    co_await worker_.run([&] { map_and_prove(bdf, rnics, ssd); });
   } catch (const std::exception& error) {
     ssd.failure = error.what();
   }
@@ -76,41 +80,88 @@ bool PeerMemories::retire(const std::string& bdf) {
 
 const std::string& PeerMemories::failure(const std::string& bdf) const { return ssds_.at(bdf).failure; }
 
-void PeerMemories::map_and_prove(const std::string& bdf, const std::string& probe_path, const Rnics& rnics,
-                                 Ssd& ssd) const {
+void PeerMemories::map_and_prove(const std::string& bdf, const Rnics& rnics, Ssd& ssd) const {
   ssd.mapping = p2p::map_cmb(kSysfs, bdf);
-  for (const rdma::Rnic* rnic : rnics) ssd.on_rnic.emplace(rnic, prove(*rnic, probe_path, *ssd.mapping));
+  for (const rdma::Rnic* rnic : rnics) ssd.on_rnic.emplace(rnic, prove(*rnic, ssd, {}));
 }
 
-PeerMemories::OnRnic PeerMemories::prove(const rdma::Rnic& rnic, const std::string& probe_path,
-                                         const p2p::CmbMapping& mapping) const {
+PeerMemories::OnRnic PeerMemories::prove(const rdma::Rnic& rnic, const Ssd& ssd, p2p::CmbRange range) const {
   OnRnic result;
   p2p::SelfTestOptions options;
   options.max_transfer_bytes = max_transfer_bytes_;
-  const auto probe = open_probe(probe_path, mapping);
-  result.proof = p2p::self_test(rnic.context(), active_port(rnic), mapping, options, probe.get());
-  if (proves_anything(result.proof)) result.region.emplace(rnic.domain(), mapping);
+  options.range = range;
+  const auto probe = open_probe(ssd.probe_path, *ssd.mapping, range);
+  result.proof = p2p::self_test(rnic.context(), active_port(rnic), *ssd.mapping, options, probe.get());
+  if (proves_anything(result.proof)) result.region.emplace(rnic.domain(), *ssd.mapping);
   return result;
 }
 
-// Equal parts, each of whole pages, for every poll group of every RNIC that may use it.
 void PeerMemories::divide(Ssd& ssd) {
-  size_t parts = 0;
   for (const auto& [rnic, result] : ssd.on_rnic)
-    if (result.region) parts += rnic->io_groups().size();
-  if (parts == 0) return;
-  constexpr size_t kPage = core::limits::kPageBytes;
-  const size_t part_bytes = std::min<size_t>(ssd.mapping->length_bytes() / parts / kPage * kPage, 1u << 31);
-  size_t offset = 0;
-  for (auto& [rnic, result] : ssd.on_rnic) {
-    if (!result.region) continue;
-    for (const auto& group : rnic->io_groups()) {
-      core::Buffer part = result.region->buffer();
-      part.address += offset;
-      part.length_bytes = static_cast<uint32_t>(part_bytes);
-      result.pools[group.get()] = std::make_unique<core::BufferPool>(part, max_transfer_bytes_);
-      offset += part_bytes;
+    if (result.region) ssd.shares.push_back(rnic);
+  const size_t given = ssd.shares.size();
+  if (given != 0) ssd.shares.resize(given + expected_rnics_);
+  for (size_t index = 0; index < given; ++index) give_share(ssd, index, *ssd.shares[index]);
+}
+
+// Of whole pages.
+p2p::CmbRange PeerMemories::share(const Ssd& ssd, size_t index) {
+  const size_t length = whole_pages(ssd.mapping->length_bytes() / ssd.shares.size());
+  return {.offset_bytes = index * length, .length_bytes = length};
+}
+
+// Equal parts, each of whole pages, for its poll groups.
+void PeerMemories::give_share(Ssd& ssd, size_t index, const rdma::Rnic& rnic) {
+  ssd.shares[index] = &rnic;
+  OnRnic& result = ssd.on_rnic[&rnic];
+  const p2p::CmbRange range = share(ssd, index);
+  const size_t part_bytes = std::min<size_t>(whole_pages(range.length_bytes / rnic.io_groups().size()), 1u << 31);
+  core::Buffer part = result.region->buffer();
+  part.address += range.offset_bytes;
+  part.length_bytes = static_cast<uint32_t>(part_bytes);
+  for (const auto& group : rnic.io_groups()) {
+    result.pools[group.get()] = std::make_unique<core::BufferPool>(part, max_transfer_bytes_);
+    part.address += part_bytes;
+  }
+}
+
+boost::asio::awaitable<void> PeerMemories::add(std::vector<rdma::Rnic*> rnics) {
+  for (auto& [bdf, ssd] : ssds_) {
+    if (!ssd.failure.empty()) continue;
+    const bool is_divided = !ssd.shares.empty();
+    for (const rdma::Rnic* rnic : rnics) {
+      if (is_divided)
+        co_await add(ssd, *rnic);
+      else
+        co_await prove_later(ssd, *rnic, {});
     }
+    if (!is_divided) divide(ssd);
+  }
+}
+
+boost::asio::awaitable<void> PeerMemories::add(Ssd& ssd, const rdma::Rnic& rnic) {
+  const auto free = std::ranges::find(ssd.shares, nullptr);
+  if (free == ssd.shares.end()) {
+    ssd.on_rnic[&rnic].proof.findings = {"all of the CMB is given to the RDMA devices that were there before " +
+                                         rnic.name() + ": it has its share after a restart"};
+    co_return report(ssd.mapping->bdf(), rnic.name(), ssd.on_rnic[&rnic].proof);
+  }
+  const auto index = static_cast<size_t>(free - ssd.shares.begin());
+  co_await prove_later(ssd, rnic, share(ssd, index));
+  if (ssd.on_rnic[&rnic].region) give_share(ssd, index, rnic);
+}
+
+boost::asio::awaitable<void> PeerMemories::prove_later(Ssd& ssd, const rdma::Rnic& rnic, p2p::CmbRange range) {
+  OnRnic result;
+  co_await worker_.run([&] { result = prove(rnic, ssd, range); });
+  report(ssd.mapping->bdf(), rnic.name(), result.proof);
+  ssd.on_rnic[&rnic] = std::move(result);
+}
+
+void PeerMemories::remove(const rdma::Rnic& rnic) {
+  for (auto& [bdf, ssd] : ssds_) {
+    std::ranges::replace(ssd.shares, &rnic, nullptr);
+    ssd.on_rnic.erase(&rnic);
   }
 }
 

@@ -1,5 +1,8 @@
 // The controller memory buffers in use: mapped once per SSD, proved once per (SSD, RNIC), registered with the RNIC, and
 // divided among the poll groups that serve from them. Control thread.
+//
+// A CMB is divided once, when the first RNICs have passed: into equal shares, one for each of them and one for each
+// that is expected. An RNIC that comes later proves itself in a share that nobody has; one that goes leaves its share.
 #pragma once
 
 #include <boost/asio/awaitable.hpp>
@@ -21,8 +24,16 @@ namespace nvmf::daemon {
 
 class PeerMemories {
  public:
-  // `rnics` share each CMB, every poll group of theirs has an equal part.
+  // `rnics` share each CMB, every poll group of theirs has an equal part of its share.
   PeerMemories(const std::vector<std::unique_ptr<rdma::Rnic>>& rnics, uint32_t max_transfer_bytes);
+
+  // RNICs that are not there yet, of ports that wait for them: shares are left for so many.
+  void expect_rnics(size_t count) { expected_rnics_ = count; }
+  // More RNICs are there: they prove themselves with every CMB that is prepared. Logs what was found.
+  // No RNIC goes meanwhile.
+  boost::asio::awaitable<void> add(std::vector<rdma::Rnic*> rnics);
+  // It is gone, and its poll groups are polled no more.
+  void remove(const rdma::Rnic& rnic);
 
   // Maps the CMB of the SSD at `bdf`, and has every RNIC prove itself with it. `probe_path`: a generic character device
   // of that SSD, which then bears witness too; empty: none. Once per SSD; later calls return what is there.
@@ -61,18 +72,26 @@ class PeerMemories {
   struct Ssd {
     std::optional<p2p::CmbMapping> mapping;
     std::string failure;
+    std::string probe_path;
     std::map<const rdma::Rnic*, OnRnic> on_rnic;
+    std::vector<const rdma::Rnic*> shares;  // whose each is; null: nobody's
   };
 
   using Rnics = std::vector<const rdma::Rnic*>;
 
-  // Both on the worker's thread.
-  void map_and_prove(const std::string& bdf, const std::string& probe_path, const Rnics& rnics, Ssd& ssd) const;
-  OnRnic prove(const rdma::Rnic& rnic, const std::string& probe_path, const p2p::CmbMapping& mapping) const;
+  // Both on the worker's thread. `range`: of the CMB, which the self-test overwrites; length 0: all of it.
+  void map_and_prove(const std::string& bdf, const Rnics& rnics, Ssd& ssd) const;
+  OnRnic prove(const rdma::Rnic& rnic, const Ssd& ssd, p2p::CmbRange range) const;
+  // An RNIC has come after the SSD was prepared.
+  boost::asio::awaitable<void> prove_later(Ssd& ssd, const rdma::Rnic& rnic, p2p::CmbRange range);
   void divide(Ssd& ssd);
+  static p2p::CmbRange share(const Ssd& ssd, size_t index);
+  void give_share(Ssd& ssd, size_t index, const rdma::Rnic& rnic);
+  boost::asio::awaitable<void> add(Ssd& ssd, const rdma::Rnic& rnic);
 
   const std::vector<std::unique_ptr<rdma::Rnic>>& rnics_;
   uint32_t max_transfer_bytes_;
+  size_t expected_rnics_ = 0;
   std::map<std::string, Ssd> ssds_;
   std::map<std::string, Ssd> unproved_;  // the worker's while it has work
   WorkerThread worker_;

@@ -55,6 +55,12 @@ core::Port port_of(const config::Port& wanted) {
   return port;
 }
 
+std::vector<core::Port> ports_of(const config::Config& config) {
+  std::vector<core::Port> ports;
+  for (const config::Port& wanted : config.ports) ports.push_back(port_of(wanted));
+  return ports;
+}
+
 core::SubsystemOptions options_of(const config::Subsystem& wanted) {
   core::SubsystemOptions options;
   options.nqn = wanted.nqn;
@@ -151,6 +157,7 @@ Daemon::Task Daemon::serve() {
   for (const config::Referral& wanted : config_.discovery.referrals) target_.add_referral(referral_of(wanted));
   set_limits(config_.limits);
   difference.namespaces_added.clear();
+  co_await open_devices_of(ports_of(config_), Attempt::First);
   co_await report_missing(config_, Missing::All, staged);
   if (shutting_down_) co_return;
   co_await apply(difference, std::move(staged));
@@ -344,6 +351,7 @@ Daemon::Task Daemon::stage_missing(const config::Config& wanted, Missing which, 
       try {
         auto opened = co_await storage_.stage(subsystem.nqn, space);
         staged.added.push_back({&subsystem, std::move(opened)});
+        missing_.erase({subsystem.nqn, space.nsid});
       } catch (const std::exception& error) {
         missing(subsystem, space, error.what());
       }
@@ -371,13 +379,19 @@ Daemon::Task Daemon::apply(const config::Difference& difference, StagedNamespace
     co_await storage_.add(*target_.find_subsystem(one.subsystem->nqn), std::move(one.space));
   health_.refresh();
   // Last: hosts that come find everything.
-  for (const config::Port* wanted : difference.ports_added) listen(port_of(*wanted), Attempt::First);
+  std::vector<core::Port> ports;
+  for (const config::Port* wanted : difference.ports_added) ports.push_back(port_of(*wanted));
+  co_await come_up(std::move(ports), Attempt::First);
   transport_.turn_admin();
 }
 
 // Devices that were unplugged go out of service, what is plugged in comes into service.
 Daemon::Task Daemon::follow_devices() {
   co_await take_out_gone_devices();
+  co_await serve_missing();
+}
+
+Daemon::Task Daemon::serve_missing() {
   StagedNamespaces staged;
   co_await report_missing(config_, Missing::ThatHaveTheirDevice, staged);
   if (!shutting_down_) co_await apply({}, std::move(staged));

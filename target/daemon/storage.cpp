@@ -154,6 +154,7 @@ boost::asio::awaitable<PeerMemoryChoice> Storage::choose_peer_memory(const confi
 
 boost::asio::awaitable<std::string> Storage::obstacle(const std::string& bdf, const config::Namespace& wanted,
                                                       const backend::Device& device) {
+  if (transport_.rnics().empty()) co_return "no port has found its RDMA device yet";
   if (bdf.empty())
     co_return "the device is no SSD with a PCI address, so it has no CMB; name one with \"p2p_provider\"";
   const auto* nvme = std::get_if<config::NvmeBackend>(&wanted.backend);
@@ -170,6 +171,7 @@ Storage::Task Storage::add(core::Subsystem& subsystem, std::unique_ptr<ServedNam
   ServedNamespace& served = *staged;
   served_.push_back(std::move(staged));
   served.channels.resize(threads_.size());
+  for (const auto& rnic : transport_.rnics()) add_groups(served, *rnic);
   add_gates(served);
   add_device_errors(served);
   set_limits(served);
@@ -210,19 +212,51 @@ Storage::Task Storage::remove_with_device(core::Target& target, core::Subsystem&
   std::vector<std::pair<std::string, uint32_t>> borrowers;
   for (const auto& served : served_)
     if (served->p2p.provider == ssd) borrowers.emplace_back(served->subsystem, served->wanted.nsid);
-  for (const auto& [nqn, number] : borrowers) {
-    ServedNamespace& served = *find(nqn, number);
-    core::Subsystem& owner = *target.find_subsystem(nqn);
-    std::optional<PeerMemoryChoice> choice;
-    try {
-      choice = co_await choose_peer_memory(served.wanted, *served.device);
-    } catch (const std::exception& error) {
-      spdlog::error("namespace {} of {} is not served any more: {}", number, nqn, error.what());
-    }
-    if (choice)
-      co_await change_policies(owner, config::Namespace(served.wanted), std::move(*choice));
-    else
-      co_await remove(owner, number);
+  for (const auto& [nqn, number] : borrowers) co_await choose_again(*target.find_subsystem(nqn), number);
+}
+
+Storage::Task Storage::choose_again(core::Subsystem& subsystem, uint32_t nsid) {
+  const ServedNamespace& served = *find(subsystem.nqn(), nsid);
+  std::optional<PeerMemoryChoice> choice;
+  try {
+    choice = co_await choose_peer_memory(served.wanted, *served.device);
+  } catch (const std::exception& error) {
+    spdlog::error("namespace {} of {} is not served any more: {}", nsid, subsystem.nqn(), error.what());
+  }
+  if (choice)
+    co_await change_policies(subsystem, config::Namespace(served.wanted), std::move(*choice));
+  else
+    co_await remove(subsystem, nsid);
+}
+
+Storage::Task Storage::choose_again() {
+  std::vector<std::pair<std::string, uint32_t>> without;
+  for (const auto& served : served_)
+    if (served->p2p.mode != core::P2pMode::Off && served->p2p.provider.empty())
+      without.emplace_back(served->subsystem, served->wanted.nsid);
+  for (const auto& [nqn, nsid] : without) co_await choose_again(*target_.find_subsystem(nqn), nsid);
+}
+
+Storage::Task Storage::join(rdma::Rnic& rnic) {
+  co_await on_reactors([&](size_t reactor) { rnic.join(reactor); });
+}
+
+Storage::Task Storage::serve_on(rdma::Rnic& rnic) {
+  for (const auto& subsystem : target_.subsystems())
+    for (const auto& group : rnic.io_groups()) group->open_table(*subsystem);
+  for (const auto& served : served_) {
+    add_groups(*served, rnic);
+    set_limits(*served);
+    co_await replace_views(*target_.find_subsystem(served->subsystem), *served, make_views(*served));
+  }
+}
+
+Storage::Task Storage::part(rdma::Rnic& rnic) {
+  co_await on_reactors([&](size_t reactor) { rnic.part(reactor); });
+  for (const auto& served : served_) {
+    for (const OnGroup& place : served->on_groups)
+      if (place.rnic == &rnic && place.view) core::add(served->past, place.view->counters);
+    std::erase_if(served->on_groups, [&](const OnGroup& place) { return place.rnic == &rnic; });
   }
 }
 
@@ -300,15 +334,19 @@ Storage::Task Storage::on_reactors(std::function<void(size_t reactor)> work) {
   return daemon::on_reactors(io_, control_, std::move(reactors), std::move(work));
 }
 
+void Storage::add_groups(ServedNamespace& served, const rdma::Rnic& rnic) const {
+  for (size_t reactor = 0; reactor < threads_.size(); ++reactor) served.on_groups.push_back({&rnic, reactor});
+}
+
 // Its gates are closed with those of all other namespaces on the storage, so that none of them changes it meanwhile.
 void Storage::add_gates(ServedNamespace& served) {
   const auto shared = std::ranges::find_if(served_, [&](const auto& other) {
     return other->fused_turns && !served.storage.empty() && other->storage == served.storage;
   });
   served.fused_turns = shared != served_.end() ? (*shared)->fused_turns : std::make_shared<core::FusedTurns>(&control_);
-  for (rdma::PollGroup* group : io_groups()) {
+  for (const DataThreadRef& thread : threads_) {
     served.gates.push_back(std::make_unique<core::WriteGate>());
-    served.fused_turns->add(*served.gates.back(), &group->mailbox());
+    served.fused_turns->add(*served.gates.back(), &thread.reactor->mailbox());
   }
 }
 
@@ -316,7 +354,7 @@ void Storage::add_device_errors(ServedNamespace& served) {
   const auto report = [this, nqn = served.subsystem, nsid = served.wanted.nsid](core::DeviceError error) {
     if (core::Subsystem* subsystem = target_.find_subsystem(nqn)) subsystem->device_failed(nsid, error);
   };
-  for (size_t i = 0; i < served.gates.size(); ++i)
+  for (size_t reactor = 0; reactor < threads_.size(); ++reactor)
     served.device_errors.push_back(std::make_unique<core::DeviceErrors>(&control_, report));
 }
 
@@ -326,32 +364,28 @@ void Storage::set_limits(ServedNamespace& served) {
   if (!served.limit) {
     if (served.wanted.max_iops == 0 && bytes_per_s == 0) return;
     served.limit = std::make_unique<core::RateLimit>(served.wanted.max_iops, bytes_per_s);
-    for (size_t i = 0; i < served.gates.size(); ++i)
-      served.throttles.push_back(std::make_unique<core::Throttle>(*served.limit));
   }
   served.limit->set(served.wanted.max_iops, bytes_per_s);
+  for (OnGroup& place : served.on_groups)
+    if (!place.throttle) place.throttle = std::make_unique<core::Throttle>(*served.limit);
 }
 
 Storage::Views Storage::make_views(const ServedNamespace& served) const {
   Views views;
-  for (const auto& rnic : transport_.rnics())
-    for (size_t reactor = 0; reactor < threads_.size(); ++reactor) views.push_back(make_view(served, *rnic, reactor));
-  for (size_t i = 0; i < views.size(); ++i) {
-    views[i]->gate = served.gates[i].get();
-    views[i]->device_errors = served.device_errors[i].get();
-    if (served.limit) views[i]->throttle = served.throttles[i].get();
-  }
+  for (const OnGroup& place : served.on_groups) views.push_back(make_view(served, place));
   return views;
 }
 
-std::unique_ptr<core::IoNamespace> Storage::make_view(const ServedNamespace& served, const rdma::Rnic& rnic,
-                                                      size_t reactor) const {
+std::unique_ptr<core::IoNamespace> Storage::make_view(const ServedNamespace& served, const OnGroup& place) const {
   const backend::DeviceInfo& device = served.device->info();
   auto view = std::make_unique<core::IoNamespace>();
   view->nsid = served.wanted.nsid;
   view->lba_shift = device.lba_shift;
   view->block_count = device.block_count;
-  view->channel = served.channels[reactor].get();
+  view->channel = served.channels[place.reactor].get();
+  view->gate = served.gates[place.reactor].get();
+  view->device_errors = served.device_errors[place.reactor].get();
+  view->throttle = place.throttle.get();
   view->memory_alignment_bytes = device.memory_alignment_bytes;
   view->supports_deallocate = device.supports_deallocate;
   view->supports_write_zeroes = device.supports_write_zeroes;
@@ -362,8 +396,8 @@ std::unique_ptr<core::IoNamespace> Storage::make_view(const ServedNamespace& ser
       served.wanted.p2p_when_dry == config::P2pWhenDry::wait ? core::P2pWhenDry::Wait : core::P2pWhenDry::Spill;
   view->p2p.min_bytes = served.wanted.p2p_min_bytes;
   if (served.p2p.provider.empty()) return view;
-  if (const p2p::SelfTestResult* proof = peer_memories_.proof(served.p2p.provider, rnic)) {
-    view->cmb = peer_memories_.pool(served.p2p.provider, *rnic.io_groups()[reactor]);
+  if (const p2p::SelfTestResult* proof = peer_memories_.proof(served.p2p.provider, *place.rnic)) {
+    view->cmb = peer_memories_.pool(served.p2p.provider, place.group());
     view->p2p.host_reads = proof->host_reads;
     view->p2p.host_writes = proof->host_writes;
   }
@@ -371,21 +405,24 @@ std::unique_ptr<core::IoNamespace> Storage::make_view(const ServedNamespace& ser
 }
 
 Storage::Task Storage::replace_views(const core::Subsystem& subsystem, ServedNamespace& served, Views views) {
-  const std::vector<rdma::PollGroup*> groups = io_groups();
-  std::vector<rdma::NamespaceChange> changes(groups.size());
-  Countdown left(io_, groups.size());
-  for (size_t i = 0; i < groups.size(); ++i) {
+  const size_t count = served.on_groups.size();
+  std::vector<rdma::NamespaceChange> changes(count);
+  Countdown left(io_, count);
+  for (size_t i = 0; i < count; ++i) {
     rdma::NamespaceChange& change = changes[i];
     change.subsystem = &subsystem;
     change.nsid = served.wanted.nsid;
     change.next = views.empty() ? nullptr : views[i].get();
     change.context = &left;
     change.done = [](rdma::NamespaceChange& done) { static_cast<Countdown*>(done.context)->one_less(); };
-    groups[i]->change_namespace(change);
+    served.on_groups[i].group().change_namespace(change);
   }
   co_await left.reached();
-  for (const auto& view : served.on_group) core::add(served.past, view->counters);
-  served.on_group = std::move(views);
+  for (size_t i = 0; i < count; ++i) {
+    OnGroup& place = served.on_groups[i];
+    if (place.view) core::add(served.past, place.view->counters);
+    place.view = views.empty() ? nullptr : std::move(views[i]);
+  }
 }
 
 std::vector<rdma::PollGroup*> Storage::io_groups() const {

@@ -29,6 +29,16 @@ struct PeerMemoryChoice {
   std::string verdict;   // why data goes, or does not go, through a CMB: one sentence
 };
 
+// A namespace as one poll group serves it.
+struct OnGroup {
+  const rdma::Rnic* rnic;
+  size_t reactor;
+  std::unique_ptr<core::IoNamespace> view{};   // is replaced when something changes
+  std::unique_ptr<core::Throttle> throttle{};  // null: no limit has been set
+
+  rdma::PollGroup& group() const { return *rnic->io_groups()[reactor]; }
+};
+
 // One namespace, from stage() to remove().
 struct ServedNamespace {
   config::Namespace wanted;
@@ -37,13 +47,11 @@ struct ServedNamespace {
   std::unique_ptr<backend::Device> device;
   std::string storage;  // what tells whether it is another namespace's, too; empty: it is not
   std::optional<IdentifierFiles::Uuid> kept_uuid;  // where neither config nor device gives an identifier
-  // By reactor; made and destroyed on its thread.
+  // By reactor. Channels are made and destroyed on its thread.
   std::vector<std::unique_ptr<core::IoChannel>> channels;
-  // One of each per poll group, reactor by reactor for each RNIC. Views are replaced, the others stay.
-  std::vector<std::unique_ptr<core::IoNamespace>> on_group;
   std::vector<std::unique_ptr<core::WriteGate>> gates;
-  std::vector<std::unique_ptr<core::Throttle>> throttles;  // none without a limit
   std::vector<std::unique_ptr<core::DeviceErrors>> device_errors;
+  std::vector<OnGroup> on_groups;                 // of every RNIC
   std::shared_ptr<core::FusedTurns> fused_turns;  // of all namespaces on the same storage
   std::unique_ptr<core::RateLimit> limit;         // null: none has been set
   core::IoCounters past;                          // of views that have been replaced
@@ -82,6 +90,13 @@ class Storage {
   // now on, those that require a controller memory buffer go, too.
   Task remove_with_device(core::Target& target, core::Subsystem& subsystem, uint32_t nsid);
   Task change_policies(core::Subsystem& subsystem, const config::Namespace& wanted, PeerMemoryChoice choice);
+  // An RNIC has come: the reactors poll it; then everything is served on it.
+  Task join(rdma::Rnic& rnic);
+  Task serve_on(rdma::Rnic& rnic);
+  // It goes, and no command is left there: nothing is served on it, and no reactor polls it any more.
+  Task part(rdma::Rnic& rnic);
+  // RNICs have come, with which peer memory may serve that could not before.
+  Task choose_again();
   // Tells hosts of devices that have another size by now.
   Task follow_sizes(core::Target& target);
   // Has what has been written to a namespace put on stable media; calls `done` then, on the control thread.
@@ -93,8 +108,8 @@ class Storage {
  private:
   using Views = std::vector<std::unique_ptr<core::IoNamespace>>;
 
-  // Of every RNIC, reactor by reactor.
   std::vector<rdma::PollGroup*> io_groups() const;
+  void add_groups(ServedNamespace& served, const rdma::Rnic& rnic) const;
   Task on_reactors(std::function<void(size_t reactor)> work);
   // Why the CMB of the SSD at `bdf` cannot serve `wanted`, which lies on `device`; empty: it can.
   boost::asio::awaitable<std::string> obstacle(const std::string& bdf, const config::Namespace& wanted,
@@ -102,11 +117,13 @@ class Storage {
   void add_gates(ServedNamespace& served);
   void add_device_errors(ServedNamespace& served);
   void set_limits(ServedNamespace& served);
+  // Of each of its groups.
   Views make_views(const ServedNamespace& served) const;
-  std::unique_ptr<core::IoNamespace> make_view(const ServedNamespace& served, const rdma::Rnic& rnic,
-                                               size_t reactor) const;
+  std::unique_ptr<core::IoNamespace> make_view(const ServedNamespace& served, const OnGroup& place) const;
   // Empty `views`: the namespace goes.
   Task replace_views(const core::Subsystem& subsystem, ServedNamespace& served, Views views);
+  // Takes it out where its policy cannot be kept any more.
+  Task choose_again(core::Subsystem& subsystem, uint32_t nsid);
 
   boost::asio::io_context& io_;
   core::Target& target_;

@@ -5,6 +5,7 @@
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/posix/stream_descriptor.hpp>
 #include <functional>
+#include <memory>
 #include <utility>
 
 #include "target/core/mailbox.h"
@@ -24,12 +25,14 @@ class WatchedDescriptor {
   template <class Ready>
   void when_readable(Ready ready) {
     stream_.async_wait(boost::asio::posix::stream_descriptor::wait_read,
-                       [ready = std::move(ready)](const boost::system::error_code& error) mutable {
-                         if (!error) ready();
+                       [ready = std::move(ready), alive = std::weak_ptr(alive_)](const auto& error) mutable {
+                         if (!error && !alive.expired()) ready();
                        });
   }
 
  private:
+  // Goes with this: Asio may have a call in its queue by then.
+  std::shared_ptr<void> alive_ = std::make_shared<char>();
   boost::asio::posix::stream_descriptor stream_;
 };
 

@@ -63,7 +63,7 @@ class Connection final : public core::QueueLink {
   const core::Queue& queue() const { return queue_; }
   QueuePair& queue_pair() { return queue_pair_; }
   PollGroup& group() { return group_; }
-  const Rnic& rnic() const { return rnic_; }
+  Rnic& rnic() const { return rnic_; }
 
  private:
   void make_room();

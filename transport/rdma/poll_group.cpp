@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <bit>
 #include <cassert>
+#include <unordered_set>
 #include <utility>
 
 #include "target/core/fused.h"
@@ -20,13 +21,19 @@ constexpr uint32_t kMaxSlots = 16384;
 constexpr uint32_t kMaxSendCompletions = 32768;
 constexpr uint32_t kMinSlabSlots = 64;
 
-core::Buffer whole(const Pages& pages, const ibv_mr& region, int fixed_index) {
+core::Buffer whole(const Pages& pages, const ibv_mr& region) {
   core::Buffer buffer;
   buffer.address = pages.begin();
   buffer.length_bytes = static_cast<uint32_t>(pages.size());
   buffer.lkey = region.lkey;
-  buffer.fixed_index = fixed_index;
   return buffer;
+}
+
+// What it was to send and to read is dropped, and completes no more.
+void reset(ibv_qp* queue_pair) {
+  ibv_qp_attr attributes{};
+  attributes.qp_state = IBV_QPS_RESET;
+  ibv_modify_qp(queue_pair, &attributes, IBV_QP_STATE);  // fails when the kernel has ended the queue pair already
 }
 
 uint32_t at_most(uint32_t ours, int device) { return std::min(ours, static_cast<uint32_t>(std::max(device, 1))); }
@@ -34,13 +41,13 @@ uint32_t at_most(uint32_t ours, int device) { return std::min(ours, static_cast<
 }  // namespace
 
 PollGroup::PollGroup(ibv_context* context, ibv_pd* domain, core::Mailbox& thread, core::Mailbox& control,
-                     const PollGroupOptions& options, RegisterFixed register_fixed)
+                     const PollGroupOptions& options, FixedBuffers fixed_buffers)
     : context_(context),
       domain_(domain),
       thread_mailbox_(thread),
       control_mailbox_(control),
       options_(options),
-      register_fixed_(std::move(register_fixed)),
+      fixed_buffers_(std::move(fixed_buffers)),
       channel_(verbs::create_completion_channel(context)),
       max_slots_(at_most(kMaxSlots, verbs::query_device(context).max_srq_wr)),
       max_send_completions_(at_most(kMaxSendCompletions, verbs::query_device(context).max_cqe)),
@@ -53,14 +60,13 @@ PollGroup::PollGroup(ibv_context* context, ibv_pd* domain, core::Mailbox& thread
 
   madvise(dram_pages_.begin(), dram_pages_.size(), MADV_HUGEPAGE);
   dram_region_ = verbs::register_memory(domain, dram_pages_.begin(), dram_pages_.size(), IBV_ACCESS_LOCAL_WRITE);
-  const int fixed = register_fixed_ ? register_fixed_(dram_pages_.begin(), dram_pages_.size()) : -1;
   const uint32_t data_and_scratch_bytes = 2 * options.max_transfer_bytes;  // scratch.h
-  dram_ = std::make_unique<core::BufferPool>(whole(dram_pages_, *dram_region_, fixed), data_and_scratch_bytes);
+  dram_ = std::make_unique<core::BufferPool>(whole(dram_pages_, *dram_region_), data_and_scratch_bytes);
   pools_.push_back(dram_.get());
 
   extra_segments_.resize(kExtraSegments);
   by_number_.resize(std::bit_ceil(size_t{2} * options.max_queue_pairs));
-  add_slab(std::min(options.initial_slots, max_slots_), true);
+  add_slab(std::min(options.initial_slots, max_slots_));
 }
 
 PollGroup::~PollGroup() {
@@ -73,7 +79,7 @@ bool PollGroup::reserve(uint32_t depth, uint32_t send_entries) {
       send_completions_reserved_ + send_entries > max_send_completions_)
     return false;
   if (slots_reserved_ + depth > slots_)
-    add_slab(std::clamp(depth, kMinSlabSlots, std::max(kMinSlabSlots, max_slots_ - slots_)), false);
+    send(add_slab(std::clamp(depth, kMinSlabSlots, std::max(kMinSlabSlots, max_slots_ - slots_))));
   slots_reserved_ += depth;
   send_completions_reserved_ += send_entries;
   ++queue_pairs_;
@@ -86,17 +92,13 @@ void PollGroup::unreserve(uint32_t depth, uint32_t send_entries) {
   --queue_pairs_;
 }
 
-// At set-up no thread polls the group yet, so the slab is installed here, and can be made known to the disks.
-void PollGroup::add_slab(uint32_t slots, bool at_set_up) {
+ReceiveSlab& PollGroup::add_slab(uint32_t slots) {
   slabs_.push_back(std::make_unique<ReceiveSlab>(domain_, slots, options_.in_capsule_bytes));
   slots_ += slots;
-  ReceiveSlab& slab = *slabs_.back();
-  if (at_set_up) {
-    const auto data = slab.in_capsule_data();
-    if (register_fixed_ && !data.empty()) slab.fixed_index = register_fixed_(data.data(), data.size());
-    install(slab);
-    return;
-  }
+  return *slabs_.back();
+}
+
+void PollGroup::send(ReceiveSlab& slab) {
   slab.group = this;
   slab.adopt.context = &slab;
   slab.adopt.deliver = [](core::Message& message) {
@@ -149,6 +151,12 @@ void PollGroup::abandon(QueuePair& queue_pair) {
   thread_mailbox_.send(queue_pair.abandon);
 }
 
+void PollGroup::leave() {
+  leave_.context = this;
+  leave_.deliver = [](core::Message& message) { static_cast<PollGroup*>(message.context)->begin_leave(); };
+  thread_mailbox_.send(leave_);
+}
+
 void PollGroup::open_table(const core::Subsystem& subsystem) {
   auto table = std::make_unique<core::IoNamespaceTable>();
   table->by_nsid.resize(core::limits::kMaxNamespaces);
@@ -178,6 +186,26 @@ void PollGroup::change_namespace(NamespaceChange& change) {
 
 // The group's thread from here on.
 
+// The control thread waits meanwhile.
+void PollGroup::open() {
+  dram_fixed_index_ = add_fixed({dram_pages_.begin(), dram_pages_.size()});
+  dram_->set_fixed_index(dram_fixed_index_);
+  for (const auto& slab : slabs_) {
+    slab->fixed_index = add_fixed(slab->in_capsule_data());
+    install(*slab);
+  }
+}
+
+void PollGroup::close() {
+  if (!fixed_buffers_.remove) return;
+  fixed_buffers_.remove(dram_fixed_index_);
+  for (const ReceiveSlab* slab : installed_slabs_) fixed_buffers_.remove(slab->fixed_index);
+}
+
+int PollGroup::add_fixed(std::span<std::byte> memory) {
+  return fixed_buffers_.add && !memory.empty() ? fixed_buffers_.add(memory.data(), memory.size()) : -1;
+}
+
 QueuePair** PollGroup::place_of(uint32_t qp_num) {
   const size_t mask = by_number_.size() - 1;
   size_t place = (qp_num * size_t{0x9e3779b1}) & mask;
@@ -199,6 +227,34 @@ void PollGroup::begin_retire(QueuePair& queue_pair) {
 void PollGroup::begin_abandon(QueuePair& queue_pair) {
   if (*place_of(queue_pair.qp->qp_num) == &queue_pair) fail(queue_pair, IBV_WC_WR_FLUSH_ERR);
   send_back(queue_pair.abandon);
+}
+
+void PollGroup::begin_leave() {
+  for (QueuePair* queue_pair : by_number_) {
+    if (!queue_pair) continue;
+    fail(*queue_pair, IBV_WC_FATAL_ERR);
+    reset(queue_pair->qp);
+  }
+  while (poll() != 0) {
+  }
+  completions_at_once_ = 0;
+  end_what_rnic_has();
+  start_waiting_capsules();
+}
+
+// A request that is neither free nor in a list nor with a disk: all lists have been emptied.
+void PollGroup::end_what_rnic_has() {
+  std::unordered_set<const RdmaRequest*> free;
+  for (const RdmaRequest* request = free_requests_.front(); request; request = request->next) free.insert(request);
+  for (const ReceiveSlab* slab : installed_slabs_) {
+    for (RdmaRequest& request : slab->requests()) {
+      if (free.contains(&request)) continue;
+      if (!request.slot)
+        end(request);
+      else if (request.is_reading())
+        on_read_done(request, false);
+    }
+  }
 }
 
 // At the end of a turn: a queue pair that has been reported belongs to the control thread, which may destroy it at

@@ -9,6 +9,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <span>
 #include <unordered_map>
 #include <vector>
 
@@ -24,8 +25,12 @@
 
 namespace nvmf::rdma {
 
-// Makes memory known to the reactor's disks; returns the io_uring buffer index, -1 when that is not possible.
-using RegisterFixed = std::function<int(void* address, size_t length_bytes)>;
+// How memory is made known to the reactor's disks: as io_uring buffers, by their index; -1: that is not possible. On
+// the reactor's thread, or before it runs.
+struct FixedBuffers {
+  std::function<int(void* address, size_t length_bytes)> add;  // empty: there are no disks
+  std::function<void(int index)> remove;
+};
 
 struct PollGroupOptions {
   uint32_t in_capsule_bytes = 4096;  // 0 for admin queues
@@ -65,7 +70,7 @@ class PollGroup final : public core::Poller {
  public:
   // `thread`: the mailbox of the thread that polls this group. `control`: the control thread's. Throws VerbsError.
   PollGroup(ibv_context* context, ibv_pd* domain, core::Mailbox& thread, core::Mailbox& control,
-            const PollGroupOptions& options, RegisterFixed register_fixed);
+            const PollGroupOptions& options, FixedBuffers fixed_buffers);
   ~PollGroup() override;
 
   // Control thread ------------------------------------------------------------------------------------------------
@@ -107,7 +112,16 @@ class PollGroup final : public core::Poller {
   // Commands that reached no namespace: of Fabrics, of admin queues, wrong ones.
   const core::CommandCounters& other_commands() const { return other_commands_; }
 
+  // The RNIC is gone: each queue pair must have been abandoned. What the RNIC had of their requests ends, so that they
+  // drain, and whatever may still come of it is left alone.
+  void leave();
+
   // The group's thread: core::Poller ------------------------------------------------------------------------------
+
+  // Before the first turn.
+  void open();
+  // After the last turn: no queue pair is left, and the group may be destroyed.
+  void close();
 
   unsigned poll() override;
   void flush() override;
@@ -118,11 +132,15 @@ class PollGroup final : public core::Poller {
 
  private:
   // Set-up and change (poll_group.cpp).
-  void add_slab(uint32_t slots, bool at_set_up);
+  ReceiveSlab& add_slab(uint32_t slots);
+  void send(ReceiveSlab& slab);
+  int add_fixed(std::span<std::byte> memory);
   void install(ReceiveSlab& slab);
   void install(QueuePair& queue_pair);
   void begin_retire(QueuePair& queue_pair);
   void begin_abandon(QueuePair& queue_pair);
+  void begin_leave();
+  void end_what_rnic_has();
   void begin_change(NamespaceChange& change);
   void report_changed();
   bool is_in_use(const core::IoNamespace* space) const;
@@ -195,7 +213,7 @@ class PollGroup final : public core::Poller {
   core::Mailbox& thread_mailbox_;
   core::Mailbox& control_mailbox_;
   PollGroupOptions options_;
-  RegisterFixed register_fixed_;
+  FixedBuffers fixed_buffers_;
   QueuePairOwner* owner_ = nullptr;
 
   verbs::CompletionChannel channel_;
@@ -216,8 +234,11 @@ class PollGroup final : public core::Poller {
   uint32_t queue_pairs_ = 0;
   std::unordered_map<const core::Subsystem*, std::unique_ptr<core::IoNamespaceTable>> namespaces_;
   std::vector<std::unique_ptr<QueueAbort>> aborts_;
+  core::Message leave_;
 
   // The group's thread.
+  int completions_at_once_ = kCompletionsAtOnce;  // that are asked for; 0 when the RNIC is gone
+  int dram_fixed_index_ = -1;
   std::vector<core::BufferPool*> pools_;  // in which requests may wait
   std::vector<core::Throttle*> throttles_;
   uint32_t throttled_ = 0;             // requests that wait in them

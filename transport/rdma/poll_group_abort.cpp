@@ -20,13 +20,6 @@ void await(QueueAbort& abort, const ReceiveSlot& slot) {
   if (abort.unanswered.size() < abort.unanswered.capacity()) abort.unanswered.push_back(&slot);
 }
 
-// Its data is on its way: the command is in no list, and has not been executed.
-bool is_reading(const RdmaRequest& request) {
-  return request.transfer == core::Transfer::HostToController &&
-         request.pointer.kind == core::DataPointer::Kind::Remote &&
-         request.segments_read < request.pointer.segment_count;
-}
-
 }  // namespace
 
 // Control thread -----------------------------------------------------------------------------------------------------
@@ -108,7 +101,7 @@ bool PollGroup::abort_waiting(RdmaRequest& request) {
     core::finish(request, core::kAbortRequested);
     return true;
   }
-  if (!is_reading(request)) return core::abort_executed(request);
+  if (!request.is_reading()) return core::abort_executed(request);
   request.execute = core::abort_instead;
   return true;
 }

@@ -72,7 +72,7 @@ void PollGroup::link_answer(RdmaRequest& request) {
 
 unsigned PollGroup::poll_sends() {
   ibv_wc completions[kCompletionsAtOnce];
-  const int count = ibv_poll_cq(send_cq_.get(), kCompletionsAtOnce, completions);
+  const int count = ibv_poll_cq(send_cq_.get(), completions_at_once_, completions);
   for (int i = 0; i < count; ++i) on_sent(completions[i]);
   if (first_waiting_slot_) start_waiting_capsules();
   return count > 0 ? static_cast<unsigned>(count) : 0;

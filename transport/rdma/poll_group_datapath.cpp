@@ -76,7 +76,7 @@ void PollGroup::on_wake(uint64_t record) {
 
 unsigned PollGroup::poll_receives() {
   ibv_wc completions[kCompletionsAtOnce];
-  const int count = ibv_poll_cq(receive_cq_.get(), kCompletionsAtOnce, completions);
+  const int count = ibv_poll_cq(receive_cq_.get(), completions_at_once_, completions);
   for (int i = 0; i < count; ++i) on_capsule(*reinterpret_cast<ReceiveSlot*>(completions[i].wr_id), completions[i]);
   return count > 0 ? static_cast<unsigned>(count) : 0;
 }

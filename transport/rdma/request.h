@@ -53,6 +53,11 @@ struct alignas(64) RdmaRequest : core::Request {
   ibv_sge response_piece;
   ibv_send_wr response;
 
+  // Of a request that is in no list: its data is on its way from the host, and it has not been executed.
+  bool is_reading() const {
+    return transfer == core::Transfer::HostToController && pointer.kind == core::DataPointer::Kind::Remote &&
+           segments_read < pointer.segment_count;
+  }
   uint64_t completion_id(Completion what) const {
     return reinterpret_cast<uintptr_t>(this) | static_cast<uint64_t>(what);
   }

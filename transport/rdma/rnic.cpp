@@ -3,6 +3,7 @@
 #include <fcntl.h>
 
 #include <algorithm>
+#include <utility>
 
 #include "target/core/limits.h"
 
@@ -24,21 +25,22 @@ PollGroupOptions admin_options(const PollGroupOptions& io) {
 
 }  // namespace
 
-Rnic::Rnic(boost::asio::io_context& io, ibv_context* context, core::Mailbox& control,
+Rnic::Rnic(boost::asio::io_context& io, verbs::CmId device, core::Mailbox& control,
            const std::vector<ReactorSeat>& reactors, const PollGroupOptions& io_options, QueuePairOwner& owner)
-    : context_(context),
-      name_(ibv_get_device_name(context->device)),
-      device_(verbs::query_device(context)),
-      domain_(verbs::allocate_protection_domain(context)),
-      events_(io, context->async_fd) {
-  admin_group_ =
-      std::make_unique<PollGroup>(context, domain_.get(), control, control, admin_options(io_options), nullptr);
+    : reactors_(reactors),
+      cm_device_(std::move(device)),
+      name_(ibv_get_device_name(context()->device)),
+      device_(verbs::query_device(context())),
+      domain_(verbs::allocate_protection_domain(context())),
+      events_(io, context()->async_fd) {
+  admin_group_ = std::make_unique<PollGroup>(context(), domain_.get(), control, control, admin_options(io_options),
+                                             FixedBuffers{});
   admin_group_->set_owner(owner);
+  admin_group_->open();
   for (const ReactorSeat& seat : reactors) {
-    io_groups_.push_back(std::make_unique<PollGroup>(context, domain_.get(), seat.reactor->mailbox(), control,
-                                                     io_options, seat.register_fixed));
+    io_groups_.push_back(std::make_unique<PollGroup>(context(), domain_.get(), seat.reactor->mailbox(), control,
+                                                     io_options, seat.fixed_buffers));
     io_groups_.back()->set_owner(owner);
-    seat.reactor->add(*io_groups_.back());
   }
   admin_poller_ = std::make_unique<AsioPoller>(io, *admin_group_);
 }
@@ -55,20 +57,36 @@ bool Rnic::has_room_beside_admin_queues() const {
   return io_queues < all - std::min(kMaxAdminQueues, all / 4);
 }
 
+void Rnic::join(size_t reactor) {
+  io_groups_[reactor]->open();
+  reactors_[reactor].reactor->add(*io_groups_[reactor]);
+}
+
+void Rnic::part(size_t reactor) {
+  reactors_[reactor].reactor->remove(*io_groups_[reactor]);
+  io_groups_[reactor]->close();
+}
+
+void Rnic::leave() {
+  leaving_ = true;
+  admin_group_->leave();
+  for (const auto& group : io_groups_) group->leave();
+}
+
 void Rnic::watch_events(std::function<void(const ibv_async_event&)> handler) {
   on_event_ = std::move(handler);
-  fcntl(context_->async_fd, F_SETFL, fcntl(context_->async_fd, F_GETFL) | O_NONBLOCK);
+  fcntl(context()->async_fd, F_SETFL, fcntl(context()->async_fd, F_GETFL) | O_NONBLOCK);
   wait_for_event();
 }
 
 void Rnic::wait_for_event() {
   events_.when_readable([this] {
     ibv_async_event event;
-    while (ibv_get_async_event(context_, &event) == 0) {
+    while (ibv_get_async_event(context(), &event) == 0) {
       on_event_(event);
       ibv_ack_async_event(&event);
     }
-    wait_for_event();
+    if (!leaving_) wait_for_event();
   });
 }
 

@@ -1,5 +1,8 @@
 // One RDMA device with what this target keeps on it: a protection domain, a poll group for admin queues on the control
-// thread, and one poll group per reactor for I/O queues. Control thread only.
+// thread, and one poll group per reactor for I/O queues. Control thread, unless it says otherwise.
+//
+// It comes and goes while the reactors run: made, join() on every reactor; leave() when the device is gone, part() on
+// every reactor once no connection of it is left, destroyed.
 #pragma once
 
 #include <boost/asio/io_context.hpp>
@@ -11,24 +14,25 @@
 #include "target/core/reactor.h"
 #include "transport/rdma/asio_poller.h"
 #include "transport/rdma/poll_group.h"
+#include "transport/verbs/cm.h"
 #include "transport/verbs/verbs.h"
 
 namespace nvmf::rdma {
 
-// A reactor as the transport uses it. Not started yet.
+// A reactor as the transport uses it.
 struct ReactorSeat {
   core::Reactor* reactor;
-  RegisterFixed register_fixed;
+  FixedBuffers fixed_buffers;
 };
 
 class Rnic {
  public:
-  // Adds its poll groups to the reactors. Throws VerbsError.
-  Rnic(boost::asio::io_context& io, ibv_context* context, core::Mailbox& control,
+  // `device`: of verbs::open_device(). The reactors hear nothing of it yet. Throws VerbsError.
+  Rnic(boost::asio::io_context& io, verbs::CmId device, core::Mailbox& control,
        const std::vector<ReactorSeat>& reactors, const PollGroupOptions& io_options, QueuePairOwner& owner);
 
   const std::string& name() const { return name_; }
-  ibv_context* context() const { return context_; }
+  ibv_context* context() const { return cm_device_->verbs; }
   ibv_pd* domain() const { return domain_.get(); }
   const ibv_device_attr& device() const { return device_; }
   PollGroup& admin_group() { return *admin_group_; }
@@ -39,15 +43,24 @@ class Rnic {
   // their own group's.
   bool has_room_beside_admin_queues() const;
 
+  // On that reactor's thread, or before it runs: it polls its group from now on, or no more.
+  void join(size_t reactor);
+  void part(size_t reactor);
+
   void turn_admin() { admin_poller_->turn(); }
 
   // Asynchronous events of the device (Verbs): reads all that wait and hands each on.
   void watch_events(std::function<void(const ibv_async_event&)> handler);
 
+  // The device is gone, and every connection of it has been told that it is lost.
+  void leave();
+  bool is_leaving() const { return leaving_; }
+
  private:
   void wait_for_event();
 
-  ibv_context* context_;
+  const std::vector<ReactorSeat>& reactors_;
+  verbs::CmId cm_device_;  // keeps the context open
   std::string name_;
   ibv_device_attr device_;
   verbs::ProtectionDomain domain_;
@@ -56,6 +69,7 @@ class Rnic {
   std::unique_ptr<AsioPoller> admin_poller_;
   WatchedDescriptor events_;
   std::function<void(const ibv_async_event&)> on_event_;
+  bool leaving_ = false;
 };
 
 }  // namespace nvmf::rdma

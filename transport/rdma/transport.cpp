@@ -4,6 +4,7 @@
 #include <netinet/in.h>
 
 #include <algorithm>
+#include <boost/asio/post.hpp>
 #include <cerrno>
 #include <stdexcept>
 
@@ -40,16 +41,6 @@ sockaddr_storage socket_address(const core::Port& port) {
 // Null for a listener's event.
 Connection* connection_of(const rdma_cm_event& event) { return static_cast<Connection*>(event.id->context); }
 
-// Without a device librdmacm fails with an error that says less.
-verbs::CmChannel channel_of(const verbs::DeviceList& devices) {
-  if (devices.contexts().empty())
-    throw verbs::VerbsError(
-        ENODEV,
-        "there is no RDMA device on this machine: load the driver of the RDMA NIC, or make a software device "
-        "(modprobe rdma_rxe && rdma link add rxe0 type rxe netdev INTERFACE); `nvmf-p2p doctor` tells more");
-  return verbs::create_cm_channel();
-}
-
 std::string name_of_device(ibv_context* context) {
   return context ? ibv_get_device_name(context->device) : "an unknown device";
 }
@@ -58,22 +49,60 @@ std::string name_of_device(ibv_context* context) {
 
 Transport::Transport(boost::asio::io_context& io, core::Target& target, core::Mailbox& control,
                      std::vector<ReactorSeat> reactors, const PollGroupOptions& options)
-    : io_(io), target_(target), control_(control), channel_(channel_of(devices_)), cm_events_(io, channel_->fd) {
-  QueuePairOwner& owner = *this;
-  for (ibv_context* context : devices_.contexts()) {
-    rnics_.push_back(std::make_unique<Rnic>(io, context, control, reactors, options, owner));
-    Rnic& rnic = *rnics_.back();
-    rnic.watch_events([this, &rnic](const ibv_async_event& event) { on_device_event(rnic, event); });
-  }
-  wait_for_cm_event();
+    : io_(io), target_(target), control_(control), reactors_(std::move(reactors)), options_(options) {
+  verbs::let_go_of_gone_devices();
 }
 
 Transport::~Transport() = default;
 
+rdma_event_channel* Transport::channel() {
+  if (!channel_) {
+    channel_ = verbs::create_cm_channel();
+    cm_events_.emplace(io_, channel_->fd);
+    wait_for_cm_event();
+  }
+  return channel_.get();
+}
+
+// A device that comes back is opened when its predecessor has been closed: it finds everything free.
+verbs::CmId Transport::device_of(const core::Port& port) {
+  if (is_any_leaving()) throw verbs::VerbsError(EBUSY, "an RDMA device was removed, and its last commands still run");
+  return verbs::open_device(channel(), socket_address(port));
+}
+
+Rnic* Transport::open_device_of(const core::Port& port) {
+  verbs::CmId device = device_of(port);
+  if (find(device->verbs)) return nullptr;
+  QueuePairOwner& owner = *this;
+  rnics_.push_back(std::make_unique<Rnic>(io_, std::move(device), control_, reactors_, options_, owner));
+  Rnic& rnic = *rnics_.back();
+  rnic.watch_events([this, &rnic](const ibv_async_event& event) { on_device_event(rnic, event); });
+  return &rnic;
+}
+
+bool Transport::has_device_for(const core::Port& port) {
+  try {
+    return device_of(port) != nullptr;
+  } catch (const verbs::VerbsError&) {
+    return false;
+  }
+}
+
+void Transport::put_in_service(Rnic& rnic) {
+  if (!rnic.is_leaving()) in_service_.insert(&rnic);
+}
+
+void Transport::close(Rnic& rnic) {
+  std::erase_if(rnics_, [&](const auto& one) { return one.get() == &rnic; });
+}
+
 void Transport::listen(const core::Port& port) {
   const sockaddr_storage address = socket_address(port);
-  listeners_.push_back(
-      {port.id, verbs::listen(channel_.get(), reinterpret_cast<const sockaddr*>(&address), kListenBacklog)});
+  verbs::CmId id = verbs::listen(channel(), reinterpret_cast<const sockaddr*>(&address), kListenBacklog);
+  const Rnic* const rnic = find(id->verbs);
+  if (!rnic || !in_service_.contains(rnic))
+    throw verbs::VerbsError(ENODEV, name_of_device(id->verbs) + " is not in service yet");
+  listeners_.push_back({port.id, std::move(id)});
 }
 
 void Transport::stop_listening(uint16_t port_id) {
@@ -128,7 +157,7 @@ HandshakeLimits Transport::limits_of(const Rnic& rnic) const {
 // Connection manager events ------------------------------------------------------------------------------------------
 
 void Transport::wait_for_cm_event() {
-  cm_events_.when_readable([this] {
+  cm_events_->when_readable([this] {
     while (const verbs::CmEvent event = verbs::next_event(channel_.get())) on_cm_event(*event);
     turn_admin();
     wait_for_cm_event();
@@ -137,12 +166,12 @@ void Transport::wait_for_cm_event() {
 
 void Transport::on_cm_event(const rdma_cm_event& event) {
   if (event.event == RDMA_CM_EVENT_CONNECT_REQUEST) return on_connect_request(event);
-  Connection* connection = connection_of(event);
-  if (!connection) {
-    if (event.event == RDMA_CM_EVENT_DEVICE_REMOVAL)
-      target_.on_event(Severity::Error, "the RDMA device under a listening port was removed; restart when it is back");
+  if (event.event == RDMA_CM_EVENT_DEVICE_REMOVAL) {
+    if (Rnic* const rnic = find(event.id->verbs)) on_device_gone(*rnic);
     return;
   }
+  Connection* connection = connection_of(event);
+  if (!connection) return;
   switch (event.event) {
     case RDMA_CM_EVENT_ESTABLISHED:
     case RDMA_CM_EVENT_ADDR_CHANGE:
@@ -164,9 +193,9 @@ void Transport::on_connect_request(const rdma_cm_event& event) {
   const std::string address = verbs::host_of(rdma_get_peer_addr(raw));
 
   Rnic* rnic = find(raw->verbs);
-  if (!rnic || stopping_)
-    return refuse(RdmaCmStatus::NoResources,
-                  stopping_ ? "the target shuts down" : name_of_device(raw->verbs) + " appeared after the start");
+  if (stopping_) return refuse(RdmaCmStatus::NoResources, "the target shuts down");
+  if (!rnic || !in_service_.contains(rnic))
+    return refuse(RdmaCmStatus::NoResources, name_of_device(raw->verbs) + " is not in service");
   const rdma_conn_param& asked = event.param.conn;
   const Handshake handshake = negotiate({static_cast<const std::byte*>(asked.private_data), asked.private_data_len},
                                         asked.initiator_depth, limits_of(*rnic));
@@ -263,10 +292,13 @@ void Transport::queue_pair_failed(QueuePair& queue_pair, ibv_wc_status status) {
 void Transport::queue_pair_drained(QueuePair& queue_pair) {
   const auto found = connections_.find(&queue_pair);
   if (found == connections_.end()) return;
-  const std::unique_ptr<Connection> connection = std::move(found->second);
+  std::unique_ptr<Connection> connection = std::move(found->second);
   connections_.erase(found);
   target_.queue_closed(connection->queue());
-  if (stopping_ && connections_.empty()) drained_();
+  Rnic& rnic = connection->rnic();
+  connection.reset();
+  if (stopping_ && connections_.empty()) return drained_();
+  report_if_drained(rnic);
 }
 
 void Transport::on_device_event(Rnic& rnic, const ibv_async_event& event) {
@@ -282,9 +314,53 @@ void Transport::on_device_event(Rnic& rnic, const ibv_async_event& event) {
     case IBV_EVENT_COMM_EST:
     case IBV_EVENT_SQ_DRAINED:
       return;
+    case IBV_EVENT_DEVICE_FATAL:
+      return on_device_gone(rnic);
     default:
       target_.on_event(Severity::Warning, rnic.name() + ": " + ibv_event_type_str(event.event_type));
   }
+}
+
+// The end of a device ------------------------------------------------------------------------------------------------
+
+// Said by the device, and once more on every id of it.
+void Transport::on_device_gone(Rnic& rnic) {
+  if (rnic.is_leaving()) return;
+  in_service_.erase(&rnic);
+  target_.on_event(Severity::Warning, "the RDMA device " + rnic.name() +
+                                          " was removed: its hosts are disconnected; its ports come up again when it "
+                                          "is back");
+  std::vector<Connection*> lost;
+  for (const auto& [queue_pair, connection] : connections_)
+    if (&connection->rnic() == &rnic) lost.push_back(connection.get());
+  for (Connection* connection : lost) connection->lost("the RDMA device was removed");
+  rnic.leave();
+  // Not before the event has been acknowledged: it may be a listener's.
+  boost::asio::post(io_, [this, &rnic] {
+    close_listeners(rnic);
+    draining_.insert(&rnic);
+    report_if_drained(rnic);
+  });
+}
+
+void Transport::close_listeners(const Rnic& rnic) {
+  std::vector<uint16_t> lost;
+  std::erase_if(listeners_, [&](const Listener& listener) {
+    const bool gone = listener.id->verbs == rnic.context();
+    if (gone) lost.push_back(listener.port_id);
+    return gone;
+  });
+  for (const uint16_t port_id : lost) on_port_lost(port_id);
+}
+
+void Transport::report_if_drained(Rnic& rnic) {
+  const bool has_connection =
+      std::ranges::any_of(connections_, [&](const auto& one) { return &one.second->rnic() == &rnic; });
+  if (!has_connection && !stopping_ && draining_.erase(&rnic) != 0) on_device_drained(rnic);
+}
+
+bool Transport::is_any_leaving() const {
+  return std::ranges::any_of(rnics_, [](const auto& rnic) { return rnic->is_leaving(); });
 }
 
 }  // namespace nvmf::rdma

@@ -1,13 +1,19 @@
 // The RDMA transport: listens on the target's ports, accepts queues, places them on reactors, and sees them out.
 // Control thread only.
+//
+// RDMA devices come and go. One is opened when a port's address belongs to it (open_device_of()); its owner has it
+// served, then puts it in service: ports may listen on it from then on. When it goes, its ports are lost
+// (on_port_lost), its connections are seen out, and on_device_drained says when it may be taken out of service and
+// closed.
 #pragma once
 
 #include <boost/asio/io_context.hpp>
 #include <functional>
 #include <memory>
-#include <span>
+#include <optional>
 #include <string>
 #include <unordered_map>
+#include <unordered_set>
 #include <vector>
 
 #include "target/core/target.h"
@@ -22,17 +28,30 @@ namespace nvmf::rdma {
 
 class Transport final : private QueuePairOwner {
  public:
-  // Opens every RDMA device of the machine and adds their poll groups to the reactors, which must not run yet.
-  // Throws VerbsError.
+  // No RDMA device need be there.
   Transport(boost::asio::io_context& io, core::Target& target, core::Mailbox& control,
             std::vector<ReactorSeat> reactors, const PollGroupOptions& options);
   ~Transport() override;
   Transport(const Transport&) = delete;
   Transport& operator=(const Transport&) = delete;
 
+  // All that are open.
   const std::vector<std::unique_ptr<Rnic>>& rnics() const { return rnics_; }
+  // Opens the device that the port's address belongs to; null when it is open already. Throws VerbsError: there is no
+  // such device, or it cannot be used.
+  Rnic* open_device_of(const core::Port& port);
+  // Whether a device can be opened, or is open, for the port.
+  bool has_device_for(const core::Port& port);
+  // Not if it is gone again.
+  void put_in_service(Rnic& rnic);
+  // After on_device_drained, and when nothing of its poll groups is in use any more.
+  void close(Rnic& rnic);
 
-  // Starts to accept connections on a port. Throws VerbsError when its address cannot be bound.
+  std::function<void(uint16_t port_id)> on_port_lost;
+  std::function<void(Rnic& rnic)> on_device_drained;
+
+  // Starts to accept connections on a port. Throws VerbsError when its address cannot be bound, or its device is not in
+  // service.
   void listen(const core::Port& port);
 
   // Closes the port's listener, where there is one. Its connections stay.
@@ -60,6 +79,8 @@ class Transport final : private QueuePairOwner {
     verbs::CmId id;
   };
 
+  rdma_event_channel* channel();
+  verbs::CmId device_of(const core::Port& port);
   void wait_for_cm_event();
   void on_cm_event(const rdma_cm_event& event);
   void on_connect_request(const rdma_cm_event& event);
@@ -71,6 +92,10 @@ class Transport final : private QueuePairOwner {
   void reject(rdma_cm_id* id, nvme::RdmaCmStatus status, const std::string& why);
   void on_closing(Connection& connection, const std::string& reason);
   void on_device_event(Rnic& rnic, const ibv_async_event& event);
+  void on_device_gone(Rnic& rnic);
+  void close_listeners(const Rnic& rnic);
+  void report_if_drained(Rnic& rnic);
+  bool is_any_leaving() const;
   Rnic* find(ibv_context* context);
   HandshakeLimits limits_of(const Rnic& rnic) const;
   void queue_pair_failed(QueuePair& queue_pair, ibv_wc_status status) override;
@@ -79,10 +104,13 @@ class Transport final : private QueuePairOwner {
   boost::asio::io_context& io_;
   core::Target& target_;
   core::Mailbox& control_;
-  verbs::DeviceList devices_;
-  verbs::CmChannel channel_;
+  const std::vector<ReactorSeat> reactors_;
+  const PollGroupOptions options_;
+  verbs::CmChannel channel_;  // null until there has been a device
+  std::optional<WatchedDescriptor> cm_events_;
   std::vector<std::unique_ptr<Rnic>> rnics_;
-  WatchedDescriptor cm_events_;
+  std::unordered_set<const Rnic*> in_service_;
+  std::unordered_set<Rnic*> draining_;  // gone, their listeners are closed
   std::vector<Listener> listeners_;
   ConnectRate rate_;
   std::unordered_map<QueuePair*, std::unique_ptr<Connection>> connections_;

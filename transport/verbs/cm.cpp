@@ -23,15 +23,33 @@ void move_to(ibv_qp_state state, rdma_cm_id* id, uint8_t read_depth, uint8_t tra
     throw VerbsError(error, "cannot move a queue pair to its next state");
 }
 
+CmId bind(rdma_event_channel* channel, const sockaddr* address) {
+  rdma_cm_id* raw = nullptr;
+  if (rdma_create_id(channel, &raw, nullptr, RDMA_PS_TCP) != 0)
+    throw VerbsError(errno, "cannot create an RDMA connection id");
+  CmId id(raw);
+  // A restarted daemon must not wait for the kernel to forget its predecessor's connections.
+  int reuse = 1;
+  rdma_set_option(raw, RDMA_OPTION_ID, RDMA_OPTION_ID_REUSEADDR, &reuse, sizeof reuse);
+  if (rdma_bind_addr(raw, const_cast<sockaddr*>(address)) != 0)  // NOLINT: the C interface lacks const
+    throw VerbsError(errno,
+                     "cannot bind to " + to_string(address) +
+                         " (the address must be that of an interface with an RDMA device, and the service free)");
+  return id;
+}
+
 }  // namespace
 
 CmChannel create_cm_channel() {
   CmChannel channel(rdma_create_event_channel());
+  if (!channel && errno == ENODEV)
+    throw VerbsError(
+        ENODEV,
+        "there is no RDMA device on this machine: load the driver of the RDMA NIC, or make a software device "
+        "(modprobe rdma_rxe && rdma link add rxe0 type rxe netdev INTERFACE); `nvmf-p2p doctor` tells more");
   if (!channel)
     throw VerbsError(errno,
-                     "cannot open the RDMA connection manager: there is no RDMA device on this machine (load the "
-                     "driver of the RDMA NIC, or make a software device: modprobe rdma_rxe && rdma link add rxe0 "
-                     "type rxe netdev INTERFACE), or its module is not loaded (modprobe rdma_ucm), or "
+                     "cannot open the RDMA connection manager: its module is not loaded (modprobe rdma_ucm), or "
                      "/dev/infiniband/rdma_cm may not be opened");
   if (fcntl(channel->fd, F_SETFL, fcntl(channel->fd, F_GETFL) | O_NONBLOCK) != 0)
     throw VerbsError(errno, "cannot make the RDMA event channel non-blocking");
@@ -45,18 +63,20 @@ CmEvent next_event(rdma_event_channel* channel) {
 }
 
 CmId listen(rdma_event_channel* channel, const sockaddr* address, int backlog) {
-  rdma_cm_id* raw = nullptr;
-  if (rdma_create_id(channel, &raw, nullptr, RDMA_PS_TCP) != 0)
-    throw VerbsError(errno, "cannot create an RDMA connection id");
-  CmId id(raw);
-  // A restarted daemon must not wait for the kernel to forget its predecessor's connections.
-  int reuse = 1;
-  rdma_set_option(raw, RDMA_OPTION_ID, RDMA_OPTION_ID_REUSEADDR, &reuse, sizeof reuse);
-  if (rdma_bind_addr(raw, const_cast<sockaddr*>(address)) != 0)  // NOLINT: the C interface lacks const
-    throw VerbsError(errno,
-                     "cannot bind to " + to_string(address) +
-                         " (the address must be that of an interface with an RDMA device, and the service free)");
-  if (rdma_listen(raw, backlog) != 0) throw VerbsError(errno, "cannot listen on " + to_string(address));
+  CmId id = bind(channel, address);
+  if (rdma_listen(id.get(), backlog) != 0) throw VerbsError(errno, "cannot listen on " + to_string(address));
+  return id;
+}
+
+// By any free service: librdmacm tells a device by an address only.
+CmId open_device(rdma_event_channel* channel, const sockaddr_storage& address) {
+  sockaddr_storage any_service = address;
+  if (address.ss_family == AF_INET6)
+    reinterpret_cast<sockaddr_in6&>(any_service).sin6_port = 0;
+  else
+    reinterpret_cast<sockaddr_in&>(any_service).sin_port = 0;
+  CmId id = bind(channel, reinterpret_cast<const sockaddr*>(&any_service));
+  if (!id->verbs) throw VerbsError(ENODEV, host_of(rdma_get_local_addr(id.get())) + " belongs to no RDMA device");
   return id;
 }
 
@@ -72,12 +92,6 @@ void accept(rdma_cm_id* id, rdma_conn_param parameters, std::optional<uint8_t> t
   const int failed = rdma_accept(id, &parameters);
   id->qp = queue_pair;
   if (failed != 0) throw VerbsError(errno, "cannot accept the connection of " + to_string(rdma_get_peer_addr(id)));
-}
-
-DeviceList::DeviceList() {
-  int count = 0;
-  devices_.reset(rdma_get_devices(&count));
-  if (devices_) count_ = static_cast<size_t>(count);
 }
 
 std::string host_of(const sockaddr* address) {

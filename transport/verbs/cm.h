@@ -4,7 +4,6 @@
 #include <rdma/rdma_cma.h>
 
 #include <optional>
-#include <span>
 #include <string>
 
 #include "transport/verbs/verbs.h"
@@ -18,7 +17,7 @@ using CmId = Owned<rdma_cm_id, rdma_destroy_id>;
 // An event acknowledges itself when it goes out of scope: destroy the id it is about only after that.
 using CmEvent = Owned<rdma_cm_event, rdma_ack_cm_event>;
 
-// Non-blocking.
+// Non-blocking. Throws VerbsError: ENODEV when there is no RDMA device; later ones and gone ones are no obstacle.
 CmChannel create_cm_channel();
 // Null when no event is waiting.
 CmEvent next_event(rdma_event_channel* channel);
@@ -26,22 +25,15 @@ CmEvent next_event(rdma_event_channel* channel);
 // An id bound to `address` that listens. Throws VerbsError.
 CmId listen(rdma_event_channel* channel, const sockaddr* address, int backlog);
 
+// The RDMA device that `address` belongs to, opened by librdmacm (id->verbs) and kept open by it as long as the id
+// lives: objects made on this context work together with the ids of connections. RDMA_CM_EVENT_DEVICE_REMOVAL comes on
+// the id when the device goes. Throws VerbsError: there is no such device (yet).
+CmId open_device(rdma_event_channel* channel, const sockaddr_storage& address);
+
 // rdma_accept() of an id with a queue pair (rdma_create_qp). `traffic_class`, where given, marks the packets that the
 // queue pair sends: the IP header's type of service. Without it they carry what the other side's request asked for.
 // Throws VerbsError.
 void accept(rdma_cm_id* id, rdma_conn_param parameters, std::optional<uint8_t> traffic_class);
-
-// The RDMA devices, opened by librdmacm and kept open by it as long as this lives: objects made on these contexts work
-// together with the ids of connections. Empty when there is no device.
-class DeviceList {
- public:
-  DeviceList();
-  std::span<ibv_context* const> contexts() const { return {devices_.get(), count_}; }
-
- private:
-  Owned<ibv_context*, rdma_free_devices> devices_;
-  size_t count_ = 0;
-};
 
 // "192.0.2.7" or "2001:db8::1".
 std::string host_of(const sockaddr* address);

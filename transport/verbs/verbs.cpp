@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <cstdlib>
 
 namespace nvmf::verbs {
 namespace {
@@ -19,6 +20,8 @@ Handle check(Handle handle, ibv_context* context, const std::string& what) {
 }
 
 }  // namespace
+
+void let_go_of_gone_devices() { setenv("RDMAV_ALLOW_DISASSOC_DESTROY", "1", 1); }
 
 ProtectionDomain allocate_protection_domain(ibv_context* context) {
   return check(ProtectionDomain(ibv_alloc_pd(context)), context, "cannot allocate a protection domain");

@@ -30,6 +30,10 @@ struct Destroyer {
 template <class T, auto Destroy>
 using Owned = std::unique_ptr<T, Destroyer<Destroy>>;
 
+// Objects of a device that is gone can be destroyed from now on; libibverbs keeps them otherwise. Before its first use,
+// while no other thread runs.
+void let_go_of_gone_devices();
+
 using ProtectionDomain = Owned<ibv_pd, ibv_dealloc_pd>;
 using MemoryRegion = Owned<ibv_mr, ibv_dereg_mr>;
 using CompletionChannel = Owned<ibv_comp_channel, ibv_destroy_comp_channel>;

@@ -1,4 +1,4 @@
-"""Operator without an RDMA device: run says so and what to do, check names every mistake of a config with its place, doctor gives the remedy."""
+"""Operator without an RDMA device: run says so and what to do and waits for one, check names every mistake of a config with its place, doctor gives the remedy."""
 
 from nvmf_lab import One, Ssd, daemon
 
@@ -19,8 +19,12 @@ MISTAKES = ("2:", "4:", "5:", "7:")
 
 def test(lab):
     target = daemon.start(lab, daemon.config(lab, [{"memory": "16MiB"}]), listens=0)
-    said = target.expect_exit(1)
-    lab.check("no RDMA device" in said and "rdma link add" in said, f"run does not say what is missing and what to do:\n{said}")
+    target.wait_until_said("no RDMA device")
+    lab.check("rdma link add" in target.output, f"run does not say what to do:\n{target.output}")
+    shown = daemon.command(lab, "status").stdout
+    lab.check("waiting" in shown, f"status does not say that the port waits:\n{shown}")
+    lab.target.run("sleep 3")
+    lab.check(target.output.count("no RDMA device") == 1, f"run repeats itself:\n{target.output}")
 
     lab.target.write("/tmp/broken.json", BROKEN)
     for command in ("check /tmp/broken.json", "run -c /tmp/broken.json"):

@@ -1,5 +1,6 @@
 #include "target/backend/engine.h"
 
+#include <poll.h>
 #include <sys/eventfd.h>
 
 #include <bit>
@@ -22,6 +23,13 @@ struct Bell {
   ~Bell() { close(fd); }
   static void on_record(void* self, uint64_t record) { static_cast<Bell*>(self)->records.push_back(record); }
 };
+
+// Whether anybody has the other end of a pipe open for reading, a READ in flight included.
+bool has_reader(int pipe_end) {
+  pollfd entry{pipe_end, POLLOUT, 0};
+  poll(&entry, 1, 0);
+  return (entry.revents & POLLERR) == 0;
+}
 
 DeviceSpec file_spec(const std::string& path) {
   return {.kind = DeviceKind::File, .path = path, .size_bytes = 0, .block_bytes = 512};
@@ -83,6 +91,47 @@ TEST_CASE("A descriptor that dies does not keep the engine awake") {
   eventfd_write(bell.fd, 5);
   engine.sleep(std::nullopt);
   CHECK(bell.records == std::vector<uint64_t>{5});
+  close(pipe_ends[0]);
+}
+
+TEST_CASE("A descriptor that is watched no more wakes nobody, and the engine lets go of its file") {
+  UringEngine engine;
+  Bell bell;
+  engine.watch(bell.fd, Bell::on_record, &bell);
+  engine.start();
+  for (const bool asleep_before : {false, true}) {
+    Bell gone;
+    int pipe_ends[2];
+    REQUIRE(pipe2(pipe_ends, O_NONBLOCK) == 0);
+    engine.watch(pipe_ends[0], Bell::on_record, &gone);
+    if (asleep_before) engine.sleep(1000);
+    engine.unwatch(pipe_ends[0]);
+    close(pipe_ends[0]);
+    engine.sleep(1000);
+    CHECK_FALSE(has_reader(pipe_ends[1]));
+    close(pipe_ends[1]);
+    CHECK(gone.records.empty());
+  }
+  eventfd_write(bell.fd, 9);
+  engine.sleep(std::nullopt);
+  CHECK(bell.records == std::vector<uint64_t>{9});
+}
+
+TEST_CASE("A descriptor that died is watched no more; its number is watched again for another file") {
+  UringEngine engine;
+  Bell bell;
+  engine.start();
+  int pipe_ends[2];
+  REQUIRE(pipe2(pipe_ends, O_NONBLOCK) == 0);
+  engine.watch(pipe_ends[0], Bell::on_record, &bell);
+  close(pipe_ends[1]);
+  engine.sleep(1000);
+  engine.unwatch(pipe_ends[0]);
+  REQUIRE(dup2(bell.fd, pipe_ends[0]) == pipe_ends[0]);
+  engine.watch(pipe_ends[0], Bell::on_record, &bell);
+  eventfd_write(bell.fd, 4);
+  engine.sleep(std::nullopt);
+  CHECK(bell.records == std::vector<uint64_t>{4});
   close(pipe_ends[0]);
 }
 
@@ -172,6 +221,14 @@ TEST_CASE("Registered buffers") {
   SUBCASE("a full table refuses more") {
     CHECK(bench.engine.register_buffer(data.begin(), 4096) == 0);
     CHECK(bench.engine.register_buffer(data.begin() + 4096, 4096) == 1);
+    CHECK(bench.engine.register_buffer(data.begin(), 8192) == -1);
+  }
+  SUBCASE("an unregistered one leaves its place to the next") {
+    CHECK(bench.engine.register_buffer(data.begin(), 4096) == 0);
+    CHECK(bench.engine.register_buffer(data.begin() + 4096, 4096) == 1);
+    bench.engine.unregister_buffer(0);
+    bench.engine.unregister_buffer(-1);
+    CHECK(bench.engine.register_buffer(data.begin(), 8192) == 0);
     CHECK(bench.engine.register_buffer(data.begin(), 8192) == -1);
   }
 }

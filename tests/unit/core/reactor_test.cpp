@@ -10,6 +10,7 @@
 #include <atomic>
 #include <functional>
 #include <future>
+#include <memory>
 #include <stdexcept>
 #include <string>
 #include <utility>
@@ -38,6 +39,9 @@ class FakeEngine final : public IoEngine {
   }
   void watch(int fd, void (*on_record)(void*, uint64_t), void* context) override {
     watches_.push_back({fd, on_record, context});
+  }
+  void unwatch(int fd) override {
+    std::erase_if(watches_, [fd](const Watch& w) { return w.fd == fd; });
   }
   void sleep(std::optional<uint32_t>) override {
     std::vector<pollfd> entries;
@@ -207,6 +211,97 @@ TEST_CASE("Messages sent before stop() are delivered") {
   }
   reactor.stop();
   CHECK(delivered == 100);
+}
+
+namespace {
+
+// Runs `work` on the reactor's thread, and waits for it.
+void on_thread_of(Reactor& reactor, std::function<void()> work) {
+  struct Errand {
+    Message message;
+    std::function<void()> work;
+    std::promise<void> done;
+  } errand;
+  errand.work = std::move(work);
+  errand.message.context = &errand;
+  errand.message.deliver = [](Message& message) {
+    auto& there = *static_cast<Errand*>(message.context);
+    there.work();
+    there.done.set_value();
+  };
+  reactor.mailbox().send(errand.message);
+  errand.done.get_future().wait();
+}
+
+// Delivers the reactor's messages while it looks for work, as a poll group that waits for one does.
+class DeliveringPoller final : public Poller {
+ public:
+  explicit DeliveringPoller(Mailbox& mailbox) : mailbox_(mailbox) {}
+  unsigned poll() override { return mailbox_.receive(); }
+  void flush() override {}
+  bool arm() override { return poll() == 0; }
+  int wake_fd() const override { return bell_.wake_fd(); }
+  void on_wake(uint64_t) override {}
+
+ private:
+  Mailbox& mailbox_;
+  FakePoller bell_;
+};
+
+}  // namespace
+
+TEST_CASE("A poller comes to a running reactor: what arrives at it is handled from then on") {
+  Fixture f;
+  wait_until([&] { return f.reactor.sleeps() > 0; });
+  FakePoller late;
+  on_thread_of(f.reactor, [&] { f.reactor.add(late); });
+  for (unsigned i = 1; i <= 50; ++i) {
+    late.arrive();
+    f.poller.arrive();
+    wait_until([&] { return late.flushed_at == i && f.poller.flushed_at == i; });
+  }
+  CHECK(late.wakes > 0);
+  on_thread_of(f.reactor, [&] { f.reactor.remove(late); });
+}
+
+TEST_CASE("A poller that has been removed is polled no more and may be destroyed; the others go on") {
+  Fixture f;
+  for (unsigned i = 1; i <= 200; ++i) {
+    auto brief = std::make_unique<FakePoller>();
+    on_thread_of(f.reactor, [&] { f.reactor.add(*brief); });
+    brief->arrive();
+    wait_until([&] { return brief->flushed_at == 1u; });
+    on_thread_of(f.reactor, [&] { f.reactor.remove(*brief); });
+    brief->arrive();
+    f.poller.arrive();
+    wait_until([&] { return f.poller.flushed_at == i; });
+    CHECK(brief->handled == 1u);
+  }
+}
+
+TEST_CASE("Pollers come and go by messages that another poller delivers in the middle of a turn") {
+  FakeEngine engine;
+  Reactor reactor({.index = 0, .cpu = std::nullopt, .poll_us = 20}, engine);
+  DeliveringPoller delivering(reactor.mailbox());
+  FakePoller before;
+  FakePoller after;
+  reactor.add(before);
+  reactor.add(delivering);
+  reactor.add(after);
+  reactor.start();
+  for (unsigned i = 1; i <= 2000; ++i) {
+    FakePoller brief;
+    on_thread_of(reactor, [&] { reactor.add(brief); });
+    on_thread_of(reactor, [&] { reactor.remove(i % 2 == 0 ? brief : before); });
+    after.arrive();
+    wait_until([&] { return after.flushed_at == i; });
+    on_thread_of(reactor, [&] {
+      if (i % 2 == 0) return;
+      reactor.remove(brief);
+      reactor.add(before);
+    });
+  }
+  reactor.stop();
 }
 
 TEST_CASE("What goes wrong at the start is the starter's to know") {

@@ -1,0 +1,70 @@
+"""Operator starts the daemon before its RDMA devices are there, and deletes and adds them under load; the ports come up, hosts reconnect by themselves, data verifies and goes through the CMBs each time."""
+
+from nvmf_lab import Ssd, Two, daemon, fio, initiator
+
+TOPOLOGY = Two(ssds=[Ssd(cmb_mib=64)] * 2, links=2)
+TIME_LIMIT_S = 300
+
+# Which devices go at a time, and for how long; the host is connected through the first.
+AWAY_S = ((["rxe0"], 4), (["rxe0", "rxe1"], 0))
+KATO_S = 5
+
+
+def test(lab):
+    delete(lab, ["rxe0", "rxe1"])
+    ports = [{"id": 1, "address": lab.target.address()}, {"id": 2, "address": lab.target.address(1)}]
+    namespaces = [{"nvme": lab.target.generic(0), "p2p": "require"}, {"nvme": lab.target.generic(1), "p2p": "prefer"}]
+    target = daemon.start(lab, daemon.config(lab, namespaces, ports=ports), listens=0)
+    target.wait_until_said("there is no RDMA device on this machine")
+    shown = daemon.command(lab, "status").stdout
+    lab.check(shown.count("waiting") == 2, f"status does not say that the ports wait:\n{shown}")
+
+    add(lab, ["rxe1"])
+    target.wait_until_listening(1)
+    add(lab, ["rxe0"])
+    target.wait_until_listening(2)
+    options = f"-i 2 -k {KATO_S} --reconnect-delay=1"
+    controller = initiator.connect_controller(lab.host, lab.target.address(), daemon.NQN, options=options)
+    required, preferred = initiator.wait_for_namespaces(lab.host, controller, 2)
+    fio.verify(lab.host, preferred, size_mib=2)
+    seen = cmb_bytes(target)
+    lab.check(all(seen), f"the device that came last moves nothing through the CMBs: {seen}")
+
+    load = fio.Endless(lab.host, required)
+    held = []
+    for devices, away_s in AWAY_S:
+        delete(lab, devices)
+        lab.target.until(f"! {daemon.stage(lab)} p2p | grep -q {devices[0]}", timeout_s=30)
+        await_state(lab, live=False)
+        target.wait_for_connections(0)
+        spent_s = target.cpu_time_s()
+        lab.target.run(f"sleep {away_s}")
+        lab.check(target.cpu_time_s() - spent_s < 0.5 + away_s / 4, "the daemon is busy while the device is away")
+        add(lab, devices)
+        await_state(lab, live=True)
+        target.wait_until_listening(2)
+        fio.verify(lab.host, preferred, size_mib=2)
+        held.append(target.footprint())
+        before, seen = seen, cmb_bytes(target)
+        lab.check(all(now > was for was, now in zip(before, seen)), f"the device that is back moves nothing through the CMBs: {before}, then {seen}")
+    lab.check(load.running(), "I/O failed while the device was away")
+    load.finish()
+    grown = held[-1].leaked_since(held[0], tolerance_kib=2048)
+    lab.check(not grown, f"devices that go and come back leave something behind: {grown}")
+    initiator.disconnect(lab.host, daemon.NQN)
+
+
+def delete(lab, devices):
+    lab.target.run("; ".join(f"rdma link delete {device}" for device in devices), timeout_s=60)
+
+
+def add(lab, devices):
+    lab.target.run("; ".join(f"rdma link add {device} type rxe netdev {device.replace('rxe', 'eth')}" for device in devices))
+
+
+def await_state(lab, live):
+    lab.host.until(f"{'' if live else '!'} grep -qx live $(dirname $(grep -lx {daemon.NQN} /sys/class/nvme/nvme*/subsysnqn))/state", timeout_s=40)
+
+
+def cmb_bytes(target):
+    return [one["reads"]["cmb"]["bytes"] + one["writes"]["cmb"]["bytes"] for one in target.stats()["namespaces"]]
