@@ -111,7 +111,7 @@ class Tree {
     for (const auto& [bdf, node] : parent.below) {
       const bool last = --left == 0;
       const std::string corner = last ? (node.on_way ? "╚═ " : "└─ ") : (node.on_way ? "╠═ " : "├─ ");
-      out += cut(indent + corner + bdf + " " + node.label, width) + "\n";
+      out.append(cut(indent + corner + bdf + " " + node.label, width)).append("\n");
       append(node, indent + stem(parent, bdf, last), width, out);
     }
   }

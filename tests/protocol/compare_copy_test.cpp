@@ -105,7 +105,7 @@ TEST_CASE("host verifies more than VSL, or compares more than MDTS: Invalid Fiel
   CHECK(limits.vsl == 4);
   CHECK(d.send(d.on_range(nvme_cmd_verify, 0, 129)).status == NVME_SC_INVALID_FIELD);
   CHECK(d.location() == 48);
-  CHECK(d.send(d.on_range(nvme_cmd_compare, 0, 129), Bytes(129 * 512)).status == NVME_SC_INVALID_FIELD);
+  CHECK(d.send(d.on_range(nvme_cmd_compare, 0, 129), Bytes(size_t{129} * 512)).status == NVME_SC_INVALID_FIELD);
   CHECK(d.seen().empty());
 }
 
@@ -146,8 +146,8 @@ TEST_CASE("host copies ranges: they lie one behind the other at the destination,
   Bytes expected = d.on_disk(0, World::kBlocks);
   const Bytes first = d.on_disk(700, 3);
   const Bytes second = d.on_disk(10, 200);  // longer than the scratch, which MDTS bounds
-  std::copy(first.begin(), first.end(), expected.begin() + 300 * 512);
-  std::copy(second.begin(), second.end(), expected.begin() + 303 * 512);
+  std::copy(first.begin(), first.end(), expected.begin() + ptrdiff_t{300} * 512);
+  std::copy(second.begin(), second.end(), expected.begin() + ptrdiff_t{303} * 512);
   bool held = false;
   SUBCASE("from a disk that answers at once") {}
   SUBCASE("from a disk that answers later") { held = true; }

@@ -14,6 +14,7 @@ namespace nvmf::cli {
 // How long commands took: how many by the longest time, in nanoseconds, that they may have taken.
 using LatencyBuckets = std::map<uint64_t, uint64_t>;
 
+// NOLINTNEXTLINE(bugprone-exception-escape): of the JSON, whose destructor throws nothing
 class Top {
  public:
   using Json = nlohmann::ordered_json;

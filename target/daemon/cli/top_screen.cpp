@@ -73,8 +73,9 @@ void look(const Client& client, Top& top) {
 
 // Waits until `until_s`. False: q was pressed, or a signal ends it.
 bool wait(double until_s, bool has_keys, const Top* drawn) {
-  for (double left = until_s - now_s(); left > 0; left = until_s - now_s()) {
-    if (g_ended != 0) return false;
+  while (g_ended == 0) {
+    const double left = until_s - now_s();
+    if (left <= 0) return true;
     pollfd keys{.fd = has_keys ? STDIN_FILENO : -1, .events = POLLIN, .revents = 0};
     const int ready = poll(&keys, 1, static_cast<int>(left * 1000) + 1);
     if (ready < 0 && errno == EINTR && drawn != nullptr) Screen::draw(*drawn);
@@ -83,7 +84,7 @@ bool wait(double until_s, bool has_keys, const Top* drawn) {
     if (read(STDIN_FILENO, &key, 1) <= 0) has_keys = false;
     if (key == 'q' || key == 'Q') return false;
   }
-  return g_ended == 0;
+  return false;
 }
 
 int run_as_text(const Client& client, const TopOptions& options) {

@@ -64,7 +64,7 @@ class Counted {
     using core::CommandKind;
     for (int i = 0; i < 3; ++i) counters.commands.count(CommandKind::Read, core::kSuccess);
     counters.commands.count(CommandKind::Read, core::media_error(NVME_SC_READ_ERROR));
-    counters.reads[static_cast<size_t>(core::DataPath::Cmb)].bytes.add(3 * 4096);
+    counters.reads[static_cast<size_t>(core::DataPath::Cmb)].bytes.add(uint64_t{3} * 4096);
     counters.fallbacks[static_cast<size_t>(core::Fallback::PoolDry)].commands.add(8);
     for (uint64_t us = 10; us < 14; ++us)
       counters.latency.target[static_cast<size_t>(core::Operation::Read)].add(us * 1000);
