@@ -241,6 +241,7 @@ TEST_CASE("a gate that comes while a pair runs is closed, opens with the others,
   World world;
   Host host(world);
   host.bring_up(1);
+  world.disk_1.blocks = Bytes(World::kBlocks * 512);
   world.disk_1.hold = true;
   const size_t swap = [&] {
     host.io(1).post(half(nvme_cmd_compare, 1, 1), Bytes(512));
