@@ -165,8 +165,6 @@ struct Namespace {
   Backend backend;
   // Where `backend` is named.
   Position backend_position;
-  // Whether a namespace of another subsystem has the same device or file. Always resolved.
-  bool shared = false;
   // Identifiers, most significant byte first, never all zero. Default: none (the daemon gives it one, and keeps it).
   std::optional<Uuid> uuid;
   std::optional<Nguid> nguid;

@@ -26,9 +26,7 @@ const Port* find_same_port(const Config& config, const Port& wanted) {
   });
 }
 
-auto identity(const Namespace& space) {
-  return std::tie(space.backend, space.shared, space.uuid, space.nguid, space.eui64);
-}
+auto identity(const Namespace& space) { return std::tie(space.backend, space.uuid, space.nguid, space.eui64); }
 
 auto policies(const Namespace& space) {
   return std::tie(space.ana_group, space.max_iops, space.max_mib_per_s, space.visible_to, space.read_only, space.p2p,

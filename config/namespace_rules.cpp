@@ -128,15 +128,10 @@ void check_namespace_in_subsystem(const Value& object, const Namespace& ns, cons
   });
 }
 
-void NamespacesOfFile::check(const Value& object, Namespace& ns, const std::string& subsystem, Reader& reader) {
+void NamespacesOfFile::check(const Value& object, const Namespace& ns, const std::string& subsystem, Reader& reader) {
   const std::string device = device_of(ns);
-  if (!device.empty()) {
-    const auto [first, is_new] = by_device_.try_emplace(device, Named{subsystem, device, &ns});
-    if (first->second.subsystem != subsystem) first->second.ns->shared = ns.shared = true;
-  }
   for_each_identifier(ns, [&](std::string_view key, std::string_view noun, const std::string& bytes) {
-    const auto [first, is_new] =
-        by_identifier_.try_emplace(std::string(noun) + ' ' + bytes, Named{subsystem, device, &ns});
+    const auto [first, is_new] = by_identifier_.try_emplace(std::string(noun) + ' ' + bytes, Named{subsystem, device});
     const bool same_device = !device.empty() && first->second.device == device;
     if (first->second.subsystem == subsystem || same_device) return;
     reader.error_at(object, key, "another device has the same " + std::string(noun) + " in " + first->second.subsystem,

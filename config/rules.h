@@ -25,20 +25,18 @@ void check_namespace(const Value& object, Namespace& ns, Reader& reader);
 void check_namespace_in_subsystem(const Value& object, const Namespace& ns, const std::string& subsystem,
                                   Reader& reader);
 
-// What relates namespaces of different subsystems: each of the file is checked once, and stays where it is.
+// What relates namespaces of different subsystems: each of the file is checked once.
 class NamespacesOfFile {
  public:
-  // `subsystem`: its path in the file. Finds out whether the namespace's device is shared.
-  void check(const Value& object, Namespace& ns, const std::string& subsystem, Reader& reader);
+  // `subsystem`: its path in the file.
+  void check(const Value& object, const Namespace& ns, const std::string& subsystem, Reader& reader);
 
  private:
   struct Named {
     std::string subsystem;
     std::string device;
-    Namespace* ns;
   };
-  std::map<std::string, Named> by_device_;      // the first with each
-  std::map<std::string, Named> by_identifier_;  // the same; by noun and bytes
+  std::map<std::string, Named> by_identifier_;  // the first with each; by noun and bytes
 };
 
 void check_subsystem(const Value& object, Subsystem& subsystem, Reader& reader);

@@ -17,7 +17,7 @@ inline constexpr Status kAbortRequested = NVME_SC_ABORT_REQ;
 // For transports, on the queue's thread.
 
 // Of a command that waits nowhere in the transport: completes it if its disk does not have it. False: it ends by
-// itself. (A fused pair that waits for its turn is aborted then, which is too late to be told.)
+// itself.
 bool abort_executed(Request& request);
 // Takes the place of Request::execute while the data comes from the host: completes the command when it is there.
 void abort_instead(Request& request);

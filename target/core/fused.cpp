@@ -17,7 +17,7 @@ constexpr Status kMissingFused = NVME_SC_FUSED_MISSING;
 void end_pair(Request& first, Status of_first, Status of_second) {
   Request& second = *first.fused_partner;
   first.fused = second.fused = false;
-  first.ns->gate->turns()->leave();
+  first.ns->gate->leave_pair();
   finish(first, of_first);
   finish(second, of_second);
 }
@@ -34,18 +34,14 @@ void compared(Io& io, Status status) {
   second.ns->channel->submit(second);
 }
 
-// A pair of which a half was aborted while it waited for its turn.
-Status status_without_run(const Request& half) { return half.fused_status.ok() ? kFailedFused : half.fused_status; }
-
 void run_pair(Request& first) {
-  const Request& second = *first.fused_partner;
-  if (!first.fused_status.ok() || !second.fused_status.ok())
-    return end_pair(first, status_without_run(first), status_without_run(second));
   Buffer scratch;
-  scratch.address = first.ns->gate->turns()->scratch();
+  scratch.address = first.ns->gate->scratch();
   scratch.length_bytes = first.length_bytes;
   read_blocks(first, scratch, compared);
 }
+
+Request& first_of(Request& half) { return half.kind == IoKind::Compare ? half : *half.fused_partner; }
 
 // A half that can no more be run is completed once its data is here: until then its transport is at work on it.
 void give_up(Request& half, Status status) {
@@ -61,8 +57,9 @@ void half_has_data(Request& half) {
   if (!half.fused_status.ok()) return give_up(half, half.fused_status);
   Request* const partner = half.fused_partner;
   if (partner == nullptr || !partner->fused_has_data) return;
-  Request& first = half.kind == IoKind::Compare ? half : *partner;
-  first.ns->gate->turns()->enter(first, run_pair);
+  Request& first = first_of(half);
+  first.execute = run_pair;
+  first.ns->gate->enter_pair(first);
 }
 
 // Parsing ------------------------------------------------------------------------------------------------------------
@@ -86,8 +83,9 @@ Status check_half(Request& request, uint8_t opcode, Status (*parse)(Request&)) {
     return invalid_field(request, offsetof(nvme::Sqe, flags), 6);
   if (request.sqe->opcode != opcode) return invalid_field(request, offsetof(nvme::Sqe, flags));
   if (const Status status = parse(request); !status.ok()) return status;
-  if (request.ns->gate->turns() == nullptr) return invalid_field(request, offsetof(nvme::Sqe, flags));
-  if (request.length_bytes > request.queue->in_capsule_bytes) return Status(NVME_SC_AWU_EXCEEDED).do_not_retry();
+  const uint32_t room_bytes = request.queue->in_capsule_bytes;
+  if (room_bytes < 1u << request.ns->lba_shift) return invalid_field(request, offsetof(nvme::Sqe, flags));
+  if (request.length_bytes > room_bytes) return Status(NVME_SC_AWU_EXCEEDED).do_not_retry();
   return kSuccess;
 }
 
@@ -159,10 +157,8 @@ void leave_pair(Request& request) {
 
 bool abort_half(Request& request) {
   const Request* partner = request.fused_partner;
-  if (partner != nullptr && partner->fused_has_data) {
-    request.fused_status = kAbortRequested;
-    return false;
-  }
+  const bool is_whole = partner != nullptr && partner->fused_has_data;
+  if (is_whole && !request.ns->gate->withdraw_pair(first_of(request))) return false;
   finish(request, kAbortRequested);
   return true;
 }

@@ -63,9 +63,8 @@ bool has_write_cache(const Subsystem& subsystem) {
 bool has_fused_commands(const Request& request) {
   const auto& namespaces = subsystem_of(request).namespaces();
   const uint32_t room_bytes = options_of(request).in_capsule_bytes;
-  return std::all_of(namespaces.begin(), namespaces.end(), [room_bytes](const NamespaceOptions& ns) {
-    return !ns.shared_with_other_subsystems && 1u << ns.lba_shift <= room_bytes;
-  });
+  return std::all_of(namespaces.begin(), namespaces.end(),
+                     [room_bytes](const NamespaceOptions& ns) { return 1u << ns.lba_shift <= room_bytes; });
 }
 
 // What controllers of both kinds tell of themselves.
@@ -145,10 +144,9 @@ void execute_controller(Request& request) {
 }
 
 // RESCAP: every type; persistence where it has a place.
-uint8_t reservation_capabilities(const Subsystem& subsystem, const NamespaceOptions& ns) {
+uint8_t reservation_capabilities(const Subsystem& subsystem) {
   constexpr uint8_t kTypes = NVME_NS_RESCAP_WE | NVME_NS_RESCAP_EA | NVME_NS_RESCAP_WERO | NVME_NS_RESCAP_EARO |
                              NVME_NS_RESCAP_WEAR | NVME_NS_RESCAP_EAAR;
-  if (ns.shared_with_other_subsystems) return 0;
   return kTypes | NVME_NS_RESCAP_IEK_13 | (subsystem.reservations().can_persist() ? NVME_NS_RESCAP_PTPL : 0);
 }
 
@@ -166,7 +164,7 @@ void execute_namespace(Request& request) {
     if (knows_utilization(request, *ns)) id.nuse = ns->block_count;
     id.nmic = kShared;
     id.nsattr = subsystem_of(request).write_protection().is_protected(*ns) ? kWriteProtectedNow : 0;
-    id.rescap = reservation_capabilities(subsystem_of(request), *ns);
+    id.rescap = reservation_capabilities(subsystem_of(request));
     id.anagrpid = ns->ana_group;
     id.noiob = static_cast<uint16_t>(std::min<uint32_t>(ns->optimal_io_boundary_blocks, UINT16_MAX));
     id.mssrl = ns->copy.mssrl;
@@ -185,7 +183,7 @@ void execute_independent_namespace(Request& request) {
   if (const NamespaceOptions* ns = find_namespace(request)) {
     id.nmic = kShared;
     id.nsattr = subsystem_of(request).write_protection().is_protected(*ns) ? kWriteProtectedNow : 0;
-    id.rescap = reservation_capabilities(subsystem_of(request), *ns);
+    id.rescap = reservation_capabilities(subsystem_of(request));
     id.anagrpid = ns->ana_group;
     id.nstat = kReady;
   }

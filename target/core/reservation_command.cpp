@@ -77,7 +77,6 @@ Status run(Request& request, Step step) {
   if (controller == nullptr) return NVME_SC_ABORT_QUEUE;
   const NamespaceOptions* ns = controller->subsystem().find_namespace(request.sqe->nsid, *controller);
   if (ns == nullptr) return invalid_namespace(request);
-  if (ns->shared_with_other_subsystems) return invalid_opcode();
   return step(request, *controller);
 }
 
@@ -130,6 +129,11 @@ Status acquire_on_control(Request& request, Controller& controller) {
   });
 }
 
+// On the control thread, while controller and namespace are there.
+const DispersedNamespace& dispersed_namespace(const Request& request) {
+  return request.queue->controller->subsystem().dispersed_namespace(request.sqe->nsid);
+}
+
 // None when controller or namespace have gone.
 std::vector<Registrant> registrants(const Request& request) {
   const Controller* controller = request.queue->controller;
@@ -153,9 +157,10 @@ void preempt_and_abort_on_control(Message& message) {
   if (!status.ok()) return;
   const std::vector<Registrant> after = registrants(request);
   for (Queue* queue : request.queue->target->io_queues()) {
-    const bool preempted = has(before, queue->hostid) && !has(after, queue->hostid);
-    if (queue->subsystem != request.queue->subsystem || !preempted) continue;
-    queue->link->abort_all(request.sqe->nsid, [answer] {});
+    if (!has(before, queue->hostid) || has(after, queue->hostid)) continue;
+    for (const auto& place : dispersed_namespace(request).places) {
+      if (queue->subsystem == place.subsystem) queue->link->abort_all(place.nsid, [answer] {});
+    }
   }
 }
 
@@ -183,27 +188,29 @@ nvme_registered_ctrl_ext describe(const Reservation& reservation, const Registra
   return entry;
 }
 
-// One for each controller of a registered host; one with CNTLID FFFFh for a host that has none at the moment, because
-// it is registered all the same.
-std::vector<nvme_registered_ctrl_ext> registered_controllers(const Subsystem& subsystem,
-                                                             const Reservation& reservation) {
+// One for each controller of a registered host, of other subsystems without their CNTLID; one with CNTLID FFFFh for a
+// host that has none at the moment, because it is registered all the same.
+std::vector<nvme_registered_ctrl_ext> registered_controllers(const Subsystem& asked, const DispersedNamespace& ns) {
   std::vector<nvme_registered_ctrl_ext> entries;
-  for (const Registrant& registrant : reservation.state().registrants) {
+  for (const Registrant& registrant : ns.reservation.state().registrants) {
     const size_t before = entries.size();
-    for (const auto& controller : subsystem.controllers()) {
-      if (controller->host().id != registrant.host) continue;
-      entries.push_back(describe(reservation, registrant, controller->cntlid()));
+    for (const auto& place : ns.places) {
+      for (const auto& controller : place.subsystem->controllers()) {
+        if (controller->host().id != registrant.host) continue;
+        const uint16_t cntlid = place.subsystem == &asked ? controller->cntlid() : nvme::kCntlidOtherSubsystem;
+        entries.push_back(describe(ns.reservation, registrant, cntlid));
+      }
     }
-    if (entries.size() == before) entries.push_back(describe(reservation, registrant, nvme::kCntlidDynamic));
+    if (entries.size() == before) entries.push_back(describe(ns.reservation, registrant, nvme::kCntlidDynamic));
   }
   return entries;
 }
 
 // Section 7.5. What the host has no room for is cut off; REGCTL counts it nevertheless.
 Status report_on_control(Request& request, Controller& controller) {
-  const Subsystem& subsystem = controller.subsystem();
-  const Reservation& reservation = subsystem.reservations().of(request.sqe->nsid);
-  const auto entries = registered_controllers(subsystem, reservation);
+  const DispersedNamespace& ns = dispersed_namespace(request);
+  const Reservation& reservation = ns.reservation;
+  const auto entries = registered_controllers(controller.subsystem(), ns);
   const auto count = static_cast<uint16_t>(std::min<size_t>(entries.size(), UINT16_MAX));
   nvme_resv_status head{};
   head.gen = reservation.state().generation;

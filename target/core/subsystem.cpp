@@ -52,7 +52,9 @@ std::string_view address_of(std::string_view peer) { return peer.substr(0, peer.
 Subsystem::Subsystem(Target& target, SubsystemOptions options, bool is_discovery)
     : target_(target), options_(std::move(options)), is_discovery_(is_discovery), last_cntlid_(options_.cntlid_max) {}
 
-Subsystem::~Subsystem() = default;
+Subsystem::~Subsystem() {
+  for (const NamespaceOptions& ns : namespaces_) target_.dispersed_namespaces().remove(*this, ns.nsid);
+}
 
 Subsystem::NamespacePlace Subsystem::place_of(uint32_t nsid) const {
   return std::lower_bound(namespaces_.begin(), namespaces_.end(), nsid,
@@ -74,11 +76,13 @@ void Subsystem::add_namespace(const NamespaceOptions& options) {
   if (find_namespace(options.nsid) != nullptr) {
     throw std::invalid_argument("namespace " + std::to_string(options.nsid) + " of " + nqn() + ": its NSID is taken");
   }
-  write_protection_.add_namespace(options);
-  reservations_.add_namespace(options.nsid);
+  const ReservationState reservation = reservations_.load(options);
+  const WriteProtection protection = write_protection_.load(options);
+  target_.dispersed_namespaces().add(*this, options, reservation, protection);
   persistent_events_.namespace_added(options);
   namespaces_.insert(place_of(options.nsid), options);
-  for (const auto& controller : controllers_) apply_denials(*controller, options);
+  reservations_.enforce(options.nsid);
+  write_protection_.enforce(options.nsid);
   members_changed(options.ana_group);
   namespace_changed(options.nsid);
 }
@@ -104,14 +108,17 @@ void Subsystem::remove_namespace(uint32_t nsid) {
   persistent_events_.namespace_removed(*find_namespace(nsid));
   namespaces_.erase(place_of(nsid));
   namespace_changed(nsid);
-  write_protection_.remove_namespace(nsid);
-  reservations_.remove_namespace(nsid);
-  for (const auto& controller : controllers_) controller->permit(nsid, kHidden | kWriteProtected | kAnaDenials);
+  target_.dispersed_namespaces().remove(*this, nsid);
+  for (const auto& controller : controllers_)
+    controller->permit(nsid, kHidden | kWriteProtected | kAnaDenials | kReservedFromReads | kReservedFromWrites);
 }
 
-void Subsystem::write_protection_changed(uint32_t nsid) {
+DispersedNamespace& Subsystem::dispersed_namespace(uint32_t nsid) const {
+  return target_.dispersed_namespaces().find(*this, nsid);
+}
+
+void Subsystem::enforce_write_protection(uint32_t nsid) const {
   for (const auto& controller : controllers_) apply_denials(*controller, *find_namespace(nsid));
-  namespace_changed(nsid);
 }
 
 void Subsystem::members_changed(uint32_t ana_group) {

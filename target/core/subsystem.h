@@ -10,6 +10,7 @@
 
 #include "target/core/ana.h"
 #include "target/core/device_error.h"
+#include "target/core/dispersed_namespace.h"
 #include "target/core/io.h"
 #include "target/core/persistent_event.h"
 #include "target/core/subsystem_reservations.h"
@@ -37,9 +38,8 @@ struct NamespaceOptions {
   CopyLimits copy{};
   uint32_t optimal_io_boundary_blocks = 0;  // NOIOB
   uint32_t ana_group = 1;                   // ANAGRPID
-  // Its data is also another subsystem's, so that what would hold in one of them only is not offered: reservations and
-  // fused commands.
-  bool shared_with_other_subsystems = false;
+  // What its data lies on: namespaces of several subsystems with the same storage are one. Empty: its own.
+  std::string storage{};
   bool write_protected = false;           // by the operator: hosts may only read it
   std::vector<std::string> visible_to{};  // NQNs of the hosts that see it; empty: all
 };
@@ -109,13 +109,16 @@ class Subsystem {
   // Disconnects every host.
   void disconnect_all(const std::string& reason);
 
+  // What holds of one of its namespaces wherever it is.
+  DispersedNamespace& dispersed_namespace(uint32_t nsid) const;
+
   SubsystemReservations& reservations() { return reservations_; }
   const SubsystemReservations& reservations() const { return reservations_; }
 
   SubsystemWriteProtection& write_protection() { return write_protection_; }
   const SubsystemWriteProtection& write_protection() const { return write_protection_; }
-  // Hosts have protected a namespace, or made it writable again: enforced, and told to all of them.
-  void write_protection_changed(uint32_t nsid);
+  // Whether hosts may write to one of its namespaces may have changed: enforced, but not told.
+  void enforce_write_protection(uint32_t nsid) const;
 
   PersistentEvents& persistent_events() { return persistent_events_; }
   const PersistentEvents& persistent_events() const { return persistent_events_; }

@@ -1,10 +1,10 @@
-// The reservations on a subsystem's namespaces: each change is saved, enforced on every controller and told to the
-// hosts that it concerns. NVMe Base 2.0, section 8.19. Control thread only.
+// The reservations on a subsystem's namespaces: each change is saved, enforced on every controller, also of the other
+// subsystems that the namespace is in, and told to the hosts that it concerns. NVMe Base 2.0, section 8.19. Control
+// thread only.
 #pragma once
 
 #include <cstdint>
 #include <functional>
-#include <map>
 
 #include "target/core/reservation.h"
 
@@ -12,20 +12,21 @@ namespace nvmf::core {
 
 class Controller;
 class Subsystem;
+struct NamespaceOptions;
 
 class SubsystemReservations {
  public:
   explicit SubsystemReservations(Subsystem& subsystem) : subsystem_(subsystem) {}
 
-  // A namespace is about to be added: its reservation is loaded and enforced. Throws as ReservationStore::load() does.
-  void add_namespace(uint32_t nsid);
-  // It has been removed: a reservation that was not saved is forgotten.
-  void remove_namespace(uint32_t nsid);
+  // What was saved of a namespace that is about to be added. Throws as ReservationStore::load() does.
+  ReservationState load(const NamespaceOptions& ns) const;
+  // On every controller; a namespace has been added.
+  void enforce(uint32_t nsid) const;
   // A controller has been created.
   void enforce_on(Controller& controller) const;
 
   // The namespace exists.
-  const Reservation& of(uint32_t nsid) const { return reservations_.at(nsid); }
+  const Reservation& of(uint32_t nsid) const;
   // Whether PTPL can be set.
   bool can_persist() const;
 
@@ -34,11 +35,8 @@ class SubsystemReservations {
 
  private:
   bool save(uint32_t nsid, const ReservationState& before, const ReservationState& after) const;
-  void enforce(uint32_t nsid, const Reservation& reservation, Controller& controller) const;
-  void tell(uint32_t nsid, const ReservationNotice& notice) const;
 
   Subsystem& subsystem_;
-  std::map<uint32_t, Reservation> reservations_;  // by NSID
 };
 
 }  // namespace nvmf::core

@@ -76,6 +76,7 @@ struct Target::State {
 
   TargetOptions options;
   TargetLimits limits;
+  DispersedNamespaces dispersed_namespaces;
   std::vector<Port> ports;
   std::vector<Referral> referrals;
   std::vector<std::unique_ptr<Subsystem>> subsystems;
@@ -91,7 +92,11 @@ Target::Target(const TargetOptions& options) {
   state_ = std::make_unique<State>(*this, options);
 }
 
-Target::~Target() = default;
+// Subsystems take their namespaces out of what is the target's.
+Target::~Target() {
+  state_->removed_subsystems.clear();
+  state_->subsystems.clear();
+}
 
 const TargetOptions& Target::options() const { return state_->options; }
 void Target::set_limits(const TargetLimits& limits) { state_->limits = limits; }
@@ -99,6 +104,7 @@ const TargetLimits& Target::limits() const { return state_->limits; }
 const std::vector<Port>& Target::ports() const { return state_->ports; }
 const std::vector<Referral>& Target::referrals() const { return state_->referrals; }
 const std::vector<std::unique_ptr<Subsystem>>& Target::subsystems() const { return state_->subsystems; }
+DispersedNamespaces& Target::dispersed_namespaces() { return state_->dispersed_namespaces; }
 uint64_t Target::generation() const { return state_->generation; }
 
 void Target::add_port(Port port) {

@@ -88,6 +88,9 @@ class Target {
   // The core's own: an I/O queue has been connected.
   void queue_connected(Queue& queue);
 
+  // The core's own: what holds of namespaces in all subsystems.
+  DispersedNamespaces& dispersed_namespaces();
+
   // Keep-alive time-outs: expires what is due and returns when to look again (none: no timer runs).
   std::optional<Clock::time_point> expire(Clock::time_point now);
   // Called when a deadline appears that is earlier than what expire() returned last.

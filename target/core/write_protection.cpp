@@ -17,15 +17,18 @@ bool may_change(WriteProtection state) { return state == WriteProtection::None |
 
 bool SubsystemWriteProtection::is_offered() const { return subsystem_.target().write_protection_store != nullptr; }
 
-void SubsystemWriteProtection::add_namespace(const NamespaceOptions& ns) {
-  if (!is_offered()) return;
-  const WriteProtection saved = subsystem_.target().write_protection_store->load(subsystem_.nqn(), ns);
-  if (saved != WriteProtection::None) states_[ns.nsid] = saved;
+WriteProtection SubsystemWriteProtection::load(const NamespaceOptions& ns) const {
+  return is_offered() ? subsystem_.target().write_protection_store->load(subsystem_.nqn(), ns) : WriteProtection::None;
+}
+
+void SubsystemWriteProtection::enforce(uint32_t nsid) const {
+  for (const auto& place : subsystem_.dispersed_namespace(nsid).places)
+    place.subsystem->enforce_write_protection(place.nsid);
 }
 
 WriteProtection SubsystemWriteProtection::state(const NamespaceOptions& ns) const {
-  const auto found = states_.find(ns.nsid);
-  if (found != states_.end()) return found->second;
+  const WriteProtection by_hosts = subsystem_.dispersed_namespace(ns.nsid).write_protection;
+  if (by_hosts != WriteProtection::None) return by_hosts;
   return ns.write_protected ? WriteProtection::Protected : WriteProtection::None;
 }
 
@@ -39,12 +42,10 @@ Status SubsystemWriteProtection::change(const NamespaceOptions& ns, WriteProtect
   if (kept != before && !subsystem_.target().write_protection_store->save(subsystem_.nqn(), ns, kept)) {
     return NVME_SC_INTERNAL;
   }
-  if (wanted == WriteProtection::None) {
-    states_.erase(ns.nsid);
-  } else {
-    states_[ns.nsid] = wanted;
-  }
-  subsystem_.write_protection_changed(ns.nsid);
+  DispersedNamespace& everywhere = subsystem_.dispersed_namespace(ns.nsid);
+  everywhere.write_protection = wanted;
+  enforce(ns.nsid);
+  for (const auto& place : everywhere.places) place.subsystem->namespace_changed(place.nsid);
   return kSuccess;
 }
 

@@ -3,7 +3,6 @@
 #pragma once
 
 #include <cstdint>
-#include <map>
 #include <string>
 
 #include "target/core/status.h"
@@ -23,7 +22,8 @@ enum class WriteProtection : uint8_t {
 };
 
 // Where the states are kept that outlast a power cycle: what the daemon implements and the core calls. Both calls may
-// block for the time of a few writes to a disk. A namespace with other identifiers is another one.
+// block for the time of a few writes to a disk. What is saved of one namespace is loaded of every other on the same
+// storage (NamespaceOptions); without one, a namespace with other identifiers is another one.
 class WriteProtectionStore {
  public:
   virtual ~WriteProtectionStore() = default;
@@ -41,19 +41,20 @@ class SubsystemWriteProtection {
 
   // Whether hosts can protect namespaces: where the states have a place.
   bool is_offered() const;
-  // A namespace is about to be added. Throws as WriteProtectionStore::load() does.
-  void add_namespace(const NamespaceOptions& ns);
-  void remove_namespace(uint32_t nsid) { states_.erase(nsid); }
+  // What was saved of a namespace that is about to be added. Throws as WriteProtectionStore::load() does.
+  WriteProtection load(const NamespaceOptions& ns) const;
+  // On every controller of each subsystem that the namespace is in; it has been added.
+  void enforce(uint32_t nsid) const;
 
   // What Get Features says: a namespace that the operator protects is in the Write Protect state at least.
   WriteProtection state(const NamespaceOptions& ns) const;
   bool is_protected(const NamespaceOptions& ns) const { return state(ns) != WriteProtection::None; }
-  // A host's Set Features: saved, then enforced on every controller, then told to the hosts. A failure changes nothing.
+  // A host's Set Features: saved, then enforced, then told to the hosts of all those subsystems. A failure changes
+  // nothing.
   Status change(const NamespaceOptions& ns, WriteProtection wanted);
 
  private:
   Subsystem& subsystem_;
-  std::map<uint32_t, WriteProtection> states_;  // by NSID; without those that are None
 };
 
 }  // namespace nvmf::core

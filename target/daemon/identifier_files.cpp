@@ -48,7 +48,7 @@ Uuid random() { return bytes_of(boost::uuids::random_generator()()); }
 // In the order of their appearance.
 std::vector<Shown> shown(const StateDirectory& directory, const std::string& nqn, uint32_t nsid) {
   std::vector<Shown> all;
-  const auto json = directory.read(kPurpose, nqn, nsid, kFormat);
+  const auto json = directory.read(kPurpose, {.nqn = nqn, .nsid = nsid}, kFormat);
   if (!json) return all;
   for (const Json& one : json->at("shown")) {
     const auto uuid = boost::uuids::string_generator()(one.at("uuid").get<std::string>());
@@ -92,7 +92,7 @@ void IdentifierFiles::keep(const std::string& nqn, uint32_t nsid, const std::str
     if (find(all, storage) != nullptr) return;
     all.push_back({storage, uuid});
     directory_.make();
-    directory_.replace(kPurpose, nqn, nsid, kFormat, to_json(all));
+    directory_.replace(kPurpose, {.nqn = nqn, .nsid = nsid}, kFormat, to_json(all));
   } catch (const std::exception& error) {
     spdlog::error(
         "namespace {} of {}: its UUID {} could not be kept: {}; hosts may take other storage in its place for the "
@@ -102,7 +102,7 @@ void IdentifierFiles::keep(const std::string& nqn, uint32_t nsid, const std::str
 }
 
 std::string IdentifierFiles::path_of(const std::string& nqn, uint32_t nsid) const {
-  return directory_.file(kPurpose, nqn, nsid);
+  return directory_.file(kPurpose, {.nqn = nqn, .nsid = nsid});
 }
 
 }  // namespace nvmf::daemon

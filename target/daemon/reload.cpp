@@ -137,8 +137,7 @@ bool is_gone(const config::Backend& backend) {
 void refuse_device_in_use(const config::Difference::NamespaceChange& change) {
   if (change.before && change.before->backend == change.after->backend)
     throw std::runtime_error(
-        "its identifiers, or what other subsystems its device is in, change while it stays: take the namespace out in "
-        "one reload, put it in in the next");
+        "its identifiers change while its device stays: take the namespace out in one reload, put it in in the next");
 }
 
 }  // namespace

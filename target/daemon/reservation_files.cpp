@@ -12,6 +12,8 @@
 #include <sstream>
 #include <stdexcept>
 
+#include "target/core/subsystem.h"
+
 namespace nvmf::daemon {
 namespace {
 
@@ -92,32 +94,42 @@ ReservationFiles::ReservationFiles(StateDirectory directory) : directory_(std::m
   }
 }
 
-core::ReservationState ReservationFiles::load(const std::string& nqn, uint32_t nsid) {
+core::ReservationState ReservationFiles::load(const std::string& nqn, const core::NamespaceOptions& ns) {
   try {
-    const auto json = directory_.read(kPurpose, nqn, nsid, kFormat);
+    const auto json = directory_.read(kPurpose, owner(nqn, ns), kFormat);
     return json ? from_json(*json) : core::ReservationState{};
   } catch (const std::exception& error) {
-    throw std::runtime_error("its saved reservation " + path_of(nqn, nsid) + " is broken (" + error.what() +
+    throw std::runtime_error("its saved reservation " + path_of(nqn, ns) + " is broken (" + error.what() +
                              "): put back a good copy, or remove the file when no host relies on its reservation any "
                              "more, and start again");
   }
 }
 
-bool ReservationFiles::save(const std::string& nqn, uint32_t nsid, const core::ReservationState& state) {
+// What was saved by namespace is the storage's now: other storage in its place must not find it.
+bool ReservationFiles::save(const std::string& nqn, const core::NamespaceOptions& ns,
+                            const core::ReservationState& state) {
+  const StateOwner by_namespace{.nqn = nqn, .nsid = ns.nsid};
   try {
-    directory_.replace(kPurpose, nqn, nsid, kFormat, to_json(state));
+    directory_.replace(kPurpose, {.nqn = nqn, .nsid = ns.nsid, .storage = ns.storage}, kFormat, to_json(state));
+    if (!ns.storage.empty()) directory_.remove(kPurpose, by_namespace);
     return true;
   } catch (const std::exception& error) {
     spdlog::error(
         "namespace {} of {}: a change of its reservation is refused, because it could not be saved: {}; "
         "see that {} is writable and has room",
-        nsid, nqn, error.what(), directory_.path());
+        ns.nsid, nqn, error.what(), directory_.path());
     return false;
   }
 }
 
-std::string ReservationFiles::path_of(const std::string& nqn, uint32_t nsid) const {
-  return directory_.file(kPurpose, nqn, nsid);
+StateOwner ReservationFiles::owner(const std::string& nqn, const core::NamespaceOptions& ns) const {
+  const StateOwner by_storage{.nqn = nqn, .nsid = ns.nsid, .storage = ns.storage};
+  const StateOwner by_namespace{.nqn = nqn, .nsid = ns.nsid};
+  return directory_.has(kPurpose, by_storage) ? by_storage : by_namespace;
+}
+
+std::string ReservationFiles::path_of(const std::string& nqn, const core::NamespaceOptions& ns) const {
+  return directory_.file(kPurpose, owner(nqn, ns));
 }
 
 }  // namespace nvmf::daemon

@@ -1,4 +1,5 @@
-// Reservations that persist through power loss: one small JSON file per namespace, in the directory "state_dir".
+// Reservations that persist through power loss: one small JSON file per storage, or namespace where it has none, in the
+// directory "state_dir".
 #pragma once
 
 #include <string>
@@ -14,13 +15,16 @@ class ReservationFiles : public core::ReservationStore {
   // persistence are then refused.
   explicit ReservationFiles(StateDirectory directory);
 
-  core::ReservationState load(const std::string& nqn, uint32_t nsid) override;
-  bool save(const std::string& nqn, uint32_t nsid, const core::ReservationState& state) override;
+  // Of a storage of which nothing was saved, what a former version saved of the namespace.
+  core::ReservationState load(const std::string& nqn, const core::NamespaceOptions& ns) override;
+  bool save(const std::string& nqn, const core::NamespaceOptions& ns, const core::ReservationState& state) override;
 
-  // Of one namespace, whether it exists or not.
-  std::string path_of(const std::string& nqn, uint32_t nsid) const;
+  // What load() reads, whether it exists or not. Throws std::system_error.
+  std::string path_of(const std::string& nqn, const core::NamespaceOptions& ns) const;
 
  private:
+  StateOwner owner(const std::string& nqn, const core::NamespaceOptions& ns) const;
+
   StateDirectory directory_;
 };
 

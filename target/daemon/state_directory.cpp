@@ -32,6 +32,11 @@ std::string contents(const std::string& path) {
   return text.str();
 }
 
+Json to_json(const StateOwner& owner) {
+  if (!owner.storage.empty()) return {{"storage", owner.storage}};
+  return {{"nqn", owner.nqn}, {"nsid", owner.nsid}};
+}
+
 }  // namespace
 
 void StateDirectory::make() const {
@@ -40,27 +45,40 @@ void StateDirectory::make() const {
     throw std::system_error(errno, std::generic_category(), "cannot write to " + path_);
 }
 
-// NQNs may be longer than names of files and have any character: the name is derived, the file says whose it is.
-std::string StateDirectory::file(const std::string& purpose, const std::string& nqn, uint32_t nsid) const {
-  const auto uuid = boost::uuids::name_generator_sha1(boost::uuids::ns::x500dn())(nqn + "#" + std::to_string(nsid));
+// NQNs and storages may be longer than names of files and have any character: the name is derived, the file says whose
+// it is.
+std::string StateDirectory::file(const std::string& purpose, const StateOwner& owner) const {
+  using Names = boost::uuids::name_generator_sha1;
+  const auto uuid = owner.storage.empty()
+                        ? Names(boost::uuids::ns::x500dn())(owner.nqn + "#" + std::to_string(owner.nsid))
+                        : Names(boost::uuids::ns::oid())(owner.storage);
   return path_ + "/" + purpose + "-" + to_string(uuid) + ".json";
 }
 
-std::optional<Json> StateDirectory::read(const std::string& purpose, const std::string& nqn, uint32_t nsid,
-                                         int format) const {
-  const std::string path = file(purpose, nqn, nsid);
-  if (!is_there(path)) return std::nullopt;
-  Json json = Json::parse(contents(path));
+bool StateDirectory::has(const std::string& purpose, const StateOwner& owner) const {
+  return is_there(file(purpose, owner));
+}
+
+std::optional<Json> StateDirectory::read(const std::string& purpose, const StateOwner& owner, int format) const {
+  if (!has(purpose, owner)) return std::nullopt;
+  Json json = Json::parse(contents(file(purpose, owner)));
   if (json.at("format") != format) throw std::runtime_error("another version of the daemon has written it");
-  if (json.at("nqn") != nqn || json.at("nsid") != nsid) throw std::runtime_error("it is another namespace's");
+  const Json expected = to_json(owner);
+  for (const auto& [key, value] : expected.items())
+    if (json.at(key) != value) throw std::runtime_error("it is another namespace's");
   return json;
 }
 
-void StateDirectory::replace(const std::string& purpose, const std::string& nqn, uint32_t nsid, int format,
+void StateDirectory::replace(const std::string& purpose, const StateOwner& owner, int format,
                              const Json& content) const {
-  Json json = {{"format", format}, {"nqn", nqn}, {"nsid", nsid}};
+  Json json = {{"format", format}};
+  json.update(to_json(owner));
   json.update(content);
-  replace_durably(file(purpose, nqn, nsid), json.dump(2) + "\n", before_);
+  replace_durably(file(purpose, owner), json.dump(2) + "\n", before_);
+}
+
+void StateDirectory::remove(const std::string& purpose, const StateOwner& owner) const {
+  if (std::filesystem::remove(file(purpose, owner))) sync_directory(path_);
 }
 
 }  // namespace nvmf::daemon

@@ -1,4 +1,4 @@
-// The directory "state_dir": what outlives the daemon, in small JSON files, one for each namespace and purpose.
+// The directory "state_dir": what outlives the daemon, in small JSON files, one for each owner and purpose.
 #pragma once
 
 #include <cstdint>
@@ -10,6 +10,14 @@
 
 namespace nvmf::daemon {
 
+// Whose a file is: a namespace's, by NQN and NSID, or where there is a storage (core::NamespaceOptions) that one's,
+// whatever namespaces it is served as.
+struct StateOwner {
+  std::string nqn{};
+  uint32_t nsid = 0;
+  std::string storage{};
+};
+
 class StateDirectory {
  public:
   // Nothing is made or read yet. `before` is for tests.
@@ -20,14 +28,17 @@ class StateDirectory {
   // Makes the directory where there is none. Throws std::system_error when it cannot be made or written to.
   void make() const;
 
-  // Of one namespace, whether it exists or not; its name begins with `purpose`.
-  std::string file(const std::string& purpose, const std::string& nqn, uint32_t nsid) const;
-  // None: there is no such file. Throws std::exception when it cannot be read, or is not this namespace's in `format`.
-  std::optional<nlohmann::ordered_json> read(const std::string& purpose, const std::string& nqn, uint32_t nsid,
-                                             int format) const;
-  // Durable once it has returned. Adds format, NQN and NSID. Throws std::system_error.
-  void replace(const std::string& purpose, const std::string& nqn, uint32_t nsid, int format,
+  // Whether it exists or not; its name begins with `purpose`.
+  std::string file(const std::string& purpose, const StateOwner& owner) const;
+  // Throws std::system_error when that cannot be found out.
+  bool has(const std::string& purpose, const StateOwner& owner) const;
+  // None: there is no such file. Throws std::exception when it cannot be read, or is not this owner's in `format`.
+  std::optional<nlohmann::ordered_json> read(const std::string& purpose, const StateOwner& owner, int format) const;
+  // Durable once it has returned. Adds format and owner. Throws std::system_error.
+  void replace(const std::string& purpose, const StateOwner& owner, int format,
                const nlohmann::ordered_json& content) const;
+  // Where there is one.
+  void remove(const std::string& purpose, const StateOwner& owner) const;
 
  private:
   std::string path_;

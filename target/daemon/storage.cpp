@@ -3,6 +3,7 @@
 #include <spdlog/spdlog.h>
 
 #include <algorithm>
+#include <filesystem>
 
 #include "target/core/scratch.h"
 #include "target/daemon/on_reactors.h"
@@ -58,6 +59,14 @@ bool is_identified(const config::Namespace& wanted, const backend::DeviceInfo& d
          is_set(device.eui64);
 }
 
+// Several paths may lead to one file.
+std::string storage_of(const backend::Device& device) {
+  const std::string& storage = device.info().storage;
+  std::error_code error;
+  const std::filesystem::path path = std::filesystem::canonical(storage, error);
+  return error ? storage : path.string();
+}
+
 core::CopyLimits copy_limits(const backend::DeviceInfo& device) {
   return (device.own_commands & core::kOwnCopy) != 0 ? device.copy : core::composed_copy_limits(device.lba_shift);
 }
@@ -81,7 +90,7 @@ core::NamespaceOptions options_of(const ServedNamespace& served) {
   options.volatile_write_cache = device.volatile_write_cache;
   options.ana_group = wanted.ana_group;
   options.optimal_io_boundary_blocks = device.optimal_io_boundary_blocks;
-  options.shared_with_other_subsystems = wanted.shared;
+  options.storage = served.storage;
   options.write_protected = wanted.read_only;
   options.visible_to = wanted.visible_to;
   return options;
@@ -113,6 +122,7 @@ boost::asio::awaitable<std::unique_ptr<ServedNamespace>> Storage::stage(const st
   staged->subsystem = nqn;
   staged->flushes = std::make_unique<Countdown>(io_, 0);
   staged->device = backend::open_device(spec_of(wanted.backend));
+  staged->storage = storage_of(*staged->device);
   for (const std::string& note : staged->device->info().notes) spdlog::warn("{}", note);
   if (!is_identified(wanted, staged->device->info()))
     staged->kept_uuid = identifiers_.uuid_of(nqn, wanted.nsid, staged->device->info().storage);
@@ -186,6 +196,7 @@ Storage::Task Storage::remove(core::Subsystem& subsystem, uint32_t nsid) {
   if (subsystem.find_namespace(nsid)) subsystem.remove_namespace(nsid);
   co_await served.flushes->reached();
   co_await replace_views(subsystem, served, {});
+  for (const auto& gate : served.gates) served.fused_turns->remove(*gate);
   // What the gates had still to tell each other, and the control thread of errors, has been delivered when this is
   // done.
   co_await on_reactors([&](size_t reactor) { served.channels[reactor].reset(); });
@@ -289,15 +300,15 @@ Storage::Task Storage::on_reactors(std::function<void(size_t reactor)> work) {
   return daemon::on_reactors(io_, control_, std::move(reactors), std::move(work));
 }
 
-// Without turns where a capsule has no room for a block, or a device is changed through another subsystem too: no fused
-// commands.
+// Its gates are closed with those of all other namespaces on the storage, so that none of them changes it meanwhile.
 void Storage::add_gates(ServedNamespace& served) {
-  const std::vector<rdma::PollGroup*> groups = io_groups();
-  served.fused_turns = std::make_unique<core::FusedTurns>(&control_);
-  for (rdma::PollGroup* group : groups) {
+  const auto shared = std::ranges::find_if(served_, [&](const auto& other) {
+    return other->fused_turns && !served.storage.empty() && other->storage == served.storage;
+  });
+  served.fused_turns = shared != served_.end() ? (*shared)->fused_turns : std::make_shared<core::FusedTurns>(&control_);
+  for (rdma::PollGroup* group : io_groups()) {
     served.gates.push_back(std::make_unique<core::WriteGate>());
-    if (!served.wanted.shared && group->in_capsule_bytes() >= 1u << served.device->info().lba_shift)
-      served.fused_turns->add(*served.gates.back(), &group->mailbox());
+    served.fused_turns->add(*served.gates.back(), &group->mailbox());
   }
 }
 

@@ -35,6 +35,7 @@ struct ServedNamespace {
   std::string subsystem;  // NQN
   PeerMemoryChoice p2p;
   std::unique_ptr<backend::Device> device;
+  std::string storage;  // what tells whether it is another namespace's, too; empty: it is not
   std::optional<IdentifierFiles::Uuid> kept_uuid;  // where neither config nor device gives an identifier
   // By reactor; made and destroyed on its thread.
   std::vector<std::unique_ptr<core::IoChannel>> channels;
@@ -43,10 +44,10 @@ struct ServedNamespace {
   std::vector<std::unique_ptr<core::WriteGate>> gates;
   std::vector<std::unique_ptr<core::Throttle>> throttles;  // none without a limit
   std::vector<std::unique_ptr<core::DeviceErrors>> device_errors;
-  std::unique_ptr<core::FusedTurns> fused_turns;
-  std::unique_ptr<core::RateLimit> limit;  // null: none has been set
-  core::IoCounters past;                   // of views that have been replaced
-  std::unique_ptr<Countdown> flushes;      // of Storage::flush(), under way: the channels stay until they are over
+  std::shared_ptr<core::FusedTurns> fused_turns;  // of all namespaces on the same storage
+  std::unique_ptr<core::RateLimit> limit;         // null: none has been set
+  core::IoCounters past;                          // of views that have been replaced
+  std::unique_ptr<Countdown> flushes;  // of Storage::flush(), under way: the channels stay until they are over
 };
 
 // A reactor as the disks see it.

@@ -26,7 +26,9 @@ void append_hex(std::string& text, const Identifier& identifier) {
   for (const uint8_t byte : identifier) text += {"0123456789abcdef"[byte >> 4], "0123456789abcdef"[byte & 0xf]};
 }
 
-std::string identity_of(const core::NamespaceOptions& ns) {
+// Of which there is one where a storage is protected.
+std::string identity_of(const core::NamespaceOptions& ns, const StateOwner& owner) {
+  if (!owner.storage.empty()) return "storage";
   std::string text = "uuid.";
   append_hex(text, ns.uuid);
   append_hex(text += "-nguid.", ns.nguid);
@@ -40,9 +42,9 @@ WriteProtection state_from(const std::string& text) {
   throw std::runtime_error("\"" + text + "\" is no state that outlasts a power cycle");
 }
 
-States read(const StateDirectory& directory, const std::string& nqn, uint32_t nsid) {
+States read(const StateDirectory& directory, const StateOwner& owner) {
   States states;
-  const auto json = directory.read(kPurpose, nqn, nsid, kFormat);
+  const auto json = directory.read(kPurpose, owner, kFormat);
   if (!json) return states;
   for (const auto& [identity, state] : json->at("protected").items())
     states[identity] = state_from(state.get<std::string>());
@@ -60,23 +62,25 @@ Json to_json(const States& states) {
 
 WriteProtection WriteProtectionFiles::load(const std::string& nqn, const core::NamespaceOptions& ns) {
   try {
-    const States states = read(directory_, nqn, ns.nsid);
-    const auto found = states.find(identity_of(ns));
+    const StateOwner found_as = owner(nqn, ns);
+    const States states = read(directory_, found_as);
+    const auto found = states.find(identity_of(ns, found_as));
     return found != states.end() ? found->second : WriteProtection::None;
   } catch (const std::exception& error) {
-    throw std::runtime_error("its saved write protection " + path_of(nqn, ns.nsid) + " is broken (" + error.what() +
+    throw std::runtime_error("its saved write protection " + path_of(nqn, ns) + " is broken (" + error.what() +
                              "): put back a good copy, or remove the file when the namespace may be written to, and " +
                              "start again");
   }
 }
 
 bool WriteProtectionFiles::save(const std::string& nqn, const core::NamespaceOptions& ns, WriteProtection state) {
+  const StateOwner kept_as{.nqn = nqn, .nsid = ns.nsid, .storage = ns.storage};
   try {
-    States states = read(directory_, nqn, ns.nsid);
-    states.erase(identity_of(ns));
-    if (state != WriteProtection::None) states[identity_of(ns)] = state;
+    States states = read(directory_, kept_as);
+    states.erase(identity_of(ns, kept_as));
+    if (state != WriteProtection::None) states[identity_of(ns, kept_as)] = state;
     directory_.make();
-    directory_.replace(kPurpose, nqn, ns.nsid, kFormat, to_json(states));
+    directory_.replace(kPurpose, kept_as, kFormat, to_json(states));
     return true;
   } catch (const std::exception& error) {
     spdlog::error(
@@ -87,8 +91,14 @@ bool WriteProtectionFiles::save(const std::string& nqn, const core::NamespaceOpt
   }
 }
 
-std::string WriteProtectionFiles::path_of(const std::string& nqn, uint32_t nsid) const {
-  return directory_.file(kPurpose, nqn, nsid);
+StateOwner WriteProtectionFiles::owner(const std::string& nqn, const core::NamespaceOptions& ns) const {
+  const StateOwner by_storage{.nqn = nqn, .nsid = ns.nsid, .storage = ns.storage};
+  const StateOwner by_namespace{.nqn = nqn, .nsid = ns.nsid};
+  return directory_.has(kPurpose, by_storage) ? by_storage : by_namespace;
+}
+
+std::string WriteProtectionFiles::path_of(const std::string& nqn, const core::NamespaceOptions& ns) const {
+  return directory_.file(kPurpose, owner(nqn, ns));
 }
 
 }  // namespace nvmf::daemon

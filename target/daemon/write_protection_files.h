@@ -1,5 +1,6 @@
-// The write protection that hosts gave to namespaces, in the directory "state_dir": of each namespace by its
-// identifiers, so that other storage under the same NSID is not protected by what was there before.
+// The write protection that hosts gave to namespaces, in the directory "state_dir": of their storage, or where it has
+// none of each namespace by its identifiers, so that other data under the same NSID is not protected by what was there
+// before.
 #pragma once
 
 #include <string>
@@ -13,13 +14,16 @@ class WriteProtectionFiles : public core::WriteProtectionStore {
  public:
   explicit WriteProtectionFiles(StateDirectory directory) : directory_(std::move(directory)) {}
 
+  // Of a storage of which nothing was saved, what a former version saved of the namespace.
   core::WriteProtection load(const std::string& nqn, const core::NamespaceOptions& ns) override;
   bool save(const std::string& nqn, const core::NamespaceOptions& ns, core::WriteProtection state) override;
 
-  // Of one namespace, whether it exists or not.
-  std::string path_of(const std::string& nqn, uint32_t nsid) const;
+  // What load() reads, whether it exists or not. Throws std::system_error.
+  std::string path_of(const std::string& nqn, const core::NamespaceOptions& ns) const;
 
  private:
+  StateOwner owner(const std::string& nqn, const core::NamespaceOptions& ns) const;
+
   StateDirectory directory_;
 };
 

@@ -36,6 +36,8 @@ inline constexpr uint8_t kCattrDisableSqFlowControl = 1 << 2;
 // CNTLID values in Connect data for the dynamic controller model, and the static model's "any".
 inline constexpr uint16_t kCntlidDynamic = 0xffff;
 inline constexpr uint16_t kCntlidStaticAny = 0xfffe;
+// In reports of a dispersed namespace: a controller of another subsystem that it is in.
+inline constexpr uint16_t kCntlidOtherSubsystem = 0xfffd;
 
 // Result of Connect: CNTLID on success; on Connect Invalid Parameters, IATTR and IPO.
 inline constexpr uint32_t kIattrInData = 1;  // the parameter is in the data, not in the SQE

@@ -124,7 +124,7 @@ TEST_CASE("host aborts half of a pair whose other half waits for a buffer: both 
   CHECK(a.world.disk_1.seen.empty());
 }
 
-TEST_CASE("host aborts half of a pair that waits for its turn: not at once, but it does not run") {
+TEST_CASE("host aborts half of a pair that waits for its turn: both are completed at once, and it does not run") {
   Aborting a;
   a.world.disk_1.hold = true;
   const size_t before = a.write();
@@ -133,12 +133,12 @@ TEST_CASE("host aborts half of a pair that waits for its turn: not at once, but 
   uint16_t cid = 0;
   SUBCASE("the Compare") { cid = 3; }
   SUBCASE("the Write") { cid = 4; }
-  CHECK(a.abort(cid).result == kNotAborted);
-  CHECK_FALSE(a.q().answered(first));
-  a.world.disk_1.complete_all();
-  CHECK(a.q().take(before).ok());
+  CHECK(a.abort(cid).result == kAborted);
   CHECK(a.q().take(first).status == (cid == 3 ? NVME_SC_ABORT_REQ : NVME_SC_FUSED_FAIL));
   CHECK(a.q().take(second).status == (cid == 4 ? NVME_SC_ABORT_REQ : NVME_SC_FUSED_FAIL));
+  CHECK_FALSE(a.q().answered(before));
+  a.world.disk_1.complete_all();
+  CHECK(a.q().take(before).ok());
   CHECK(a.world.disk_1.seen.size() == 1);
   const size_t after = a.write();
   a.world.disk_1.complete_all();

@@ -66,12 +66,6 @@ TEST_CASE("host identifies: fused Compare and Write, of one block") {
   CHECK(host.identify(NVME_IDENTIFY_CNS_CTRL).as<nvme_id_ctrl>().fuses == 0);
 }
 
-TEST_CASE("a namespace is in another subsystem too: host identifies no fused commands") {
-  Pairs p;
-  p.world.share(1);
-  CHECK(p.host.identify(NVME_IDENTIFY_CNS_CTRL).as<nvme_id_ctrl>().fuses == 0);
-}
-
 TEST_CASE("host compares and writes: equal blocks are written, both halves succeed, and again") {
   Pairs p;
   for (int value = 0; value < 3; ++value) {
@@ -197,12 +191,14 @@ TEST_CASE("host fuses more than a capsule holds: Atomic Write Unit Exceeded") {
   CHECK(answers.second == NVME_SC_FUSED_FAIL);
 }
 
-TEST_CASE("a namespace without gates has no fused commands: Invalid Field at FUSE") {
-  Pairs p;
-  core::WriteGate without_turns;
-  const_cast<core::IoNamespace*>(p.world.table.by_nsid[0])->gate = &without_turns;
-  CHECK(p.q().send(p.compare(5), block(0)).status == NVME_SC_INVALID_FIELD);
-  CHECK(p.location() == 1);
+TEST_CASE("a capsule has no room for a block: no fused commands, Invalid Field at FUSE") {
+  auto options = World::default_options();
+  options.in_capsule_bytes = 512;
+  World world(options);
+  Host host(world);
+  host.bring_up(1);
+  CHECK(host.io(1).send(Pairs::compare(5, 1, 3), Bytes(4096)).status == NVME_SC_INVALID_FIELD);
+  CHECK(host.log_page(NVME_LOG_LID_ERROR, 64).as<nvme_error_log_page>().parm_error_location == 1);
 }
 
 TEST_CASE("while a pair runs, all that changes data waits, and reads do not") {

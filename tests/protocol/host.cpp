@@ -59,7 +59,8 @@ core::NamespaceOptions namespace_1() {
           .supports_write_uncorrectable = true,
           .volatile_write_cache = true,
           .copy = core::composed_copy_limits(9),
-          .optimal_io_boundary_blocks = 256};
+          .optimal_io_boundary_blocks = 256,
+          .storage = "eui.0011223344556677"};
 }
 
 core::NamespaceOptions namespace_3() {
@@ -86,18 +87,20 @@ World::World(const core::TargetOptions& options)
   target.on_event = [this](core::Target::Severity, const std::string& line) { events.push_back(line); };
   subsystem.add_namespace(namespace_1());
   subsystem.add_namespace(namespace_3());
-  table.max_transfer_bytes = options.max_transfer_bytes;
-  add_to_table(namespace_1(), disk_1, fused_turns_1);
-  add_to_table(namespace_3(), disk_3, fused_turns_3);
+  table.max_transfer_bytes = other_table.max_transfer_bytes = options.max_transfer_bytes;
+  add_to_table(table, subsystem, namespace_1(), disk_1, fused_turns_1);
+  add_to_table(table, subsystem, namespace_3(), disk_3, fused_turns_3);
 }
 
-void World::share(uint32_t nsid) {
-  core::NamespaceOptions options = *subsystem.find_namespace(nsid);
-  options.shared_with_other_subsystems = true;
-  subsystem.change_namespace(options);
+void World::disperse() {
+  core::NamespaceOptions options = *subsystem.find_namespace(1);
+  options.nsid = kDispersedNsid;
+  other_subsystem.add_namespace(options);
+  add_to_table(other_table, other_subsystem, options, disk_1, fused_turns_1);
 }
 
-void World::add_to_table(const core::NamespaceOptions& options, Disk& disk, core::FusedTurns& turns) {
+void World::add_to_table(core::IoNamespaceTable& table_of, core::Subsystem& owner,
+                         const core::NamespaceOptions& options, Disk& disk, core::FusedTurns& turns) {
   auto ns = std::make_unique<core::IoNamespace>();
   ns->nsid = options.nsid;
   ns->lba_shift = options.lba_shift;
@@ -110,10 +113,10 @@ void World::add_to_table(const core::NamespaceOptions& options, Disk& disk, core
   ns->gate = gates_.back().get();
   turns.add(*ns->gate, nullptr);
   device_errors_.push_back(std::make_unique<core::DeviceErrors>(
-      nullptr, [this, nsid = options.nsid](core::DeviceError error) { subsystem.device_failed(nsid, error); }));
+      nullptr, [&owner, nsid = options.nsid](core::DeviceError error) { owner.device_failed(nsid, error); }));
   ns->device_errors = device_errors_.back().get();
-  if (table.by_nsid.size() < options.nsid) table.by_nsid.resize(options.nsid);
-  table.by_nsid[options.nsid - 1] = ns.get();
+  if (table_of.by_nsid.size() < options.nsid) table_of.by_nsid.resize(options.nsid);
+  table_of.by_nsid[options.nsid - 1] = ns.get();
   namespaces_.push_back(std::move(ns));
 }
 
@@ -277,7 +280,9 @@ void Wire::close() {
 
 void Wire::disconnect(const std::string& reason) { reason_ = reason; }
 
-const core::IoNamespaceTable* Wire::io_namespaces(const core::Subsystem&) { return &world_.table; }
+const core::IoNamespaceTable* Wire::io_namespaces(const core::Subsystem& subsystem) {
+  return &subsystem == &world_.other_subsystem ? &world_.other_table : &world_.table;
+}
 
 Sqe command(uint8_t opcode, uint32_t nsid, uint32_t cdw10, uint32_t cdw11, uint32_t cdw12) {
   Sqe sqe{};

@@ -95,17 +95,20 @@ class World {
   Disk disk_1;
   Disk disk_3;
   core::IoNamespaceTable table;
+  core::IoNamespaceTable other_table;  // of other_subsystem
   core::FusedTurns fused_turns_1{nullptr};
   core::FusedTurns fused_turns_3{nullptr};
   std::vector<std::string> events;
 
-  // Another subsystem has the namespace's device too.
-  void share(uint32_t nsid);
+  // Namespace 1 is namespace kDispersedNsid of other_subsystem, too.
+  static constexpr uint32_t kDispersedNsid = 5;
+  void disperse();
   // To change what a namespace can do.
   core::IoNamespace& io_namespace(uint32_t nsid) { return const_cast<core::IoNamespace&>(*table.find(nsid)); }
 
  private:
-  void add_to_table(const core::NamespaceOptions& options, Disk& disk, core::FusedTurns& turns);
+  void add_to_table(core::IoNamespaceTable& table_of, core::Subsystem& owner, const core::NamespaceOptions& options,
+                    Disk& disk, core::FusedTurns& turns);
   std::vector<std::unique_ptr<core::IoNamespace>> namespaces_;
   std::vector<std::unique_ptr<core::WriteGate>> gates_;
   std::vector<std::unique_ptr<core::DeviceErrors>> device_errors_;

@@ -24,14 +24,14 @@ inline constexpr uint8_t kExclusiveAccessAll = NVME_RESERVATION_RTYPE_EAAR;
 // What a power loss leaves, and a disk that can be full.
 class Memory : public core::ReservationStore {
  public:
-  core::ReservationState load(const std::string& nqn, uint32_t nsid) override {
+  core::ReservationState load(const std::string& nqn, const core::NamespaceOptions& ns) override {
     if (broken) throw std::runtime_error("the file is broken");
-    return saved[{nqn, nsid}];
+    return saved[{nqn, ns.nsid}];
   }
-  bool save(const std::string& nqn, uint32_t nsid, const core::ReservationState& state) override {
+  bool save(const std::string& nqn, const core::NamespaceOptions& ns, const core::ReservationState& state) override {
     ++saves;
     if (full) return false;
-    saved[{nqn, nsid}] = state;
+    saved[{nqn, ns.nsid}] = state;
     return true;
   }
   std::map<std::pair<std::string, uint32_t>, core::ReservationState> saved;
@@ -40,12 +40,14 @@ class Memory : public core::ReservationStore {
   bool broken = false;
 };
 
-// A host with one I/O queue, on namespace 1.
+// A host with one I/O queue, on namespace 1 unless it says otherwise.
 class Sharer : public Host {
  public:
-  Sharer(World& the_world, uint8_t id) : Host(the_world) {
+  Sharer(World& the_world, uint8_t id) : Sharer(the_world, id, World::kNqn, 1, 1) {}
+  Sharer(World& the_world, uint8_t id, const std::string& its_subnqn, uint32_t its_nsid, uint16_t port_id)
+      : Host(the_world, World::kHostNqn, port_id), nsid(its_nsid) {
     hostid = {id, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16};
-    bring_up(1);
+    bring_up(1, its_subnqn);
   }
 
   Answer register_key(uint64_t nrkey, uint32_t cptpl = 0, bool iekey = false) {
@@ -64,18 +66,24 @@ class Sharer : public Host {
   Answer release(uint64_t crkey, uint8_t rtype) { return reserve(nvme_cmd_resv_release, type(rtype), crkey, 0); }
   Answer clear(uint64_t crkey) { return reserve(nvme_cmd_resv_release, 1, crkey, 0); }
 
-  Answer reserve(uint8_t opcode, uint32_t cdw10, uint64_t key, uint64_t other_key, uint32_t nsid = 1) {
-    return io(1).send(command(opcode, nsid, cdw10), to_bytes(std::pair{key, other_key}));
+  Answer reserve(uint8_t opcode, uint32_t cdw10, uint64_t key, uint64_t other_key) {
+    return reserve(opcode, cdw10, key, other_key, nsid);
   }
-  Answer report(uint32_t bytes = 4096, uint32_t eds = 1, uint32_t nsid = 1) {
-    return io(1).send(command(nvme_cmd_resv_report, nsid, bytes / 4 - 1, eds), Bytes(bytes));
+  Answer reserve(uint8_t opcode, uint32_t cdw10, uint64_t key, uint64_t other_key, uint32_t of_nsid) {
+    return io(1).send(command(opcode, of_nsid, cdw10), to_bytes(std::pair{key, other_key}));
   }
-  int read() { return io(1).send(command(nvme_cmd_read, 1), Bytes(512)).status; }
-  int write() { return io(1).send(command(nvme_cmd_write, 1), Bytes(512)).status; }
+  Answer report(uint32_t bytes = 4096, uint32_t eds = 1) { return report(bytes, eds, nsid); }
+  Answer report(uint32_t bytes, uint32_t eds, uint32_t of_nsid) {
+    return io(1).send(command(nvme_cmd_resv_report, of_nsid, bytes / 4 - 1, eds), Bytes(bytes));
+  }
+  int read() { return io(1).send(command(nvme_cmd_read, nsid), Bytes(512)).status; }
+  int write() { return io(1).send(command(nvme_cmd_write, nsid), Bytes(512)).status; }
 
   nvme_resv_notification_log notification(bool retain = false) {
     return log_page(NVME_LOG_LID_RESERVATION, 64, 0, retain).as<nvme_resv_notification_log>();
   }
+
+  const uint32_t nsid;
 
  private:
   static uint32_t flags(uint32_t action, bool iekey) { return action | (iekey ? 1u << 3 : 0); }

@@ -38,16 +38,6 @@ TEST_CASE("nobody is registered: the report is zeroes") {
   CHECK(cluster.a.report(64).data == Bytes(64));
 }
 
-TEST_CASE("a namespace is in another subsystem too: RESCAP is 0, and each reservation command an invalid opcode") {
-  Cluster cluster;
-  cluster.world.share(1);
-  CHECK(cluster.a.identify(NVME_IDENTIFY_CNS_NS, 1).as<nvme_id_ns>().rescap == 0);
-  CHECK(cluster.a.identify(NVME_IDENTIFY_CNS_CSI_INDEPENDENT_ID_NS, 1).as<nvme_id_independent_id_ns>().rescap == 0);
-  for (const Answer& answer : {cluster.a.register_key(kKeyA), cluster.a.acquire(kKeyA, kWriteExclusive),
-                               cluster.a.release(kKeyA, kWriteExclusive), cluster.a.report()})
-    CHECK(answer.status == NVME_SC_INVALID_OPCODE);
-}
-
 TEST_CASE("golden bytes of a report: a host with two controllers holds, another is registered") {
   Cluster cluster;
   REQUIRE(cluster.a.register_key(0x1122334455667788, 3).ok());

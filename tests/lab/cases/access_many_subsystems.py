@@ -1,4 +1,4 @@
-"""Target offers several subsystems and namespaces on two ports; host finds each way to them, uses two paths to one subsystem, and one disk through two."""
+"""Target offers several subsystems and namespaces on two ports; host finds each way to them, uses two paths to one subsystem, and two hosts share one disk through two."""
 
 import json
 
@@ -8,6 +8,10 @@ TOPOLOGY = One(links=2)
 
 FIRST, BOTH = "nqn.2026-01.io.example:first", "nqn.2026-01.io.example:both"
 SHARING = ("nqn.2026-01.io.example:sharing-a", "nqn.2026-01.io.example:sharing-b")
+KEYS = (0xA, 0xB)
+WRITE_EXCLUSIVE, OTHER_SUBSYSTEM = 1, 0xFFFD
+CONFLICT = "Invalid exchange"  # EBADE, which is what Linux makes of Reservation Conflict
+NONE, PROTECTED = 0, 1
 SIZES_MIB = {1: 16, 7: 32, 1024: 64}
 
 
@@ -44,10 +48,36 @@ def test(lab):
 
 
 def one_disk_in_two_subsystems(lab, address):
-    """What is written through one is read through the other; neither claims what would hold in one of them only."""
-    here, there = (initiator.connect(lab.host, address, nqn) for nqn in SHARING)
+    """What is written through one is read through the other; what a host reserves or protects in one holds in the other."""
+    here, there = (initiator.connect(lab.host, address, nqn, options=identity(key)) for nqn, key in zip(SHARING, KEYS))
     lab.check(here != there, f"the host takes two subsystems' namespaces for one: {here}")
     fio.run(lab.host, here, "--rw=write --bs=64k --size=4M --verify=crc32c --do_verify=0")
     fio.run(lab.host, there, "--rw=write --bs=64k --size=4M --verify=crc32c --verify_only")
-    rescap = json.loads(lab.host.run(f"nvme id-ns {here} -o json").stdout)["rescap"]
-    lab.check(rescap == 0, f"reservations are offered for a disk of two subsystems: {rescap}")
+
+    lab.host.run(f"nvme resv-register {here} --nrkey={KEYS[0]} --rrega=0")
+    lab.host.run(f"nvme resv-acquire {here} --crkey={KEYS[0]} --rtype={WRITE_EXCLUSIVE} --racqa=0")
+    lab.check(CONFLICT in write(lab, there), f"a write through the other subsystem does not conflict: {write(lab, there)!r}")
+    lab.check(write(lab, here) == "", f"the holder cannot write: {write(lab, here)}")
+    report = json.loads(lab.host.run(f"nvme resv-report {there} --eds -o json").stdout)
+    registered = [(one["cntlid"], one["rcsts"], one["rkey"]) for one in report["regctlext"]]
+    lab.check(registered == [(OTHER_SUBSYSTEM, 1, KEYS[0])], f"the other subsystem reports {report}")
+    lab.host.run(f"nvme resv-release {here} --crkey={KEYS[0]} --rtype={WRITE_EXCLUSIVE} --rrela=0")
+
+    lab.host.run(f"nvme set-feature {here} --namespace-id=1 --feature-id=0x84 --value={PROTECTED}")
+    for device in (here, there):
+        lab.host.until(f"[ $(blockdev --getro {device}) = 1 ]")
+    lab.host.run(f"nvme set-feature {there} --namespace-id=1 --feature-id=0x84 --value={NONE}")
+    for device in (here, there):
+        lab.host.until(f"[ $(blockdev --getro {device}) = 0 ]")
+        lab.check(write(lab, device) == "", f"{device} is not writable again: {write(lab, device)}")
+
+
+def identity(key):
+    hostid = f"11111111-2222-4333-8444-{key:012x}"
+    return f"--hostnqn=nqn.2014-08.org.nvmexpress:uuid:{hostid} --hostid={hostid}"
+
+
+def write(lab, device):
+    """What the system says to a write; empty when it has no objection."""
+    done = lab.host.run(f"dd if=/dev/zero of={device} bs=4k count=1 oflag=direct status=none", check=False)
+    return done.stderr if done.exit_code else ""

@@ -69,7 +69,7 @@ TEST_CASE("nvmetcli: ports, subsystems, hosts and namespaces are carried over") 
   const Subsystem& second = subsystem(config, "disk2");
   CHECK(second.allow_any_host);
   REQUIRE(second.namespaces.size() == 2);
-  CHECK(second.namespaces[0].shared);  // with the first of disk1
+  CHECK(second.namespaces[0].backend == subsystem(config, "disk1").namespaces[0].backend);
   CHECK(second.namespaces[1].nsid == 7);
 }
 

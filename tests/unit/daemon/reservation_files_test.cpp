@@ -13,6 +13,7 @@
 #include <thread>
 #include <vector>
 
+#include "target/core/subsystem.h"
 #include "tests/unit/daemon/state_support.h"
 
 namespace nvmf::daemon {
@@ -21,6 +22,14 @@ namespace {
 using namespace test;
 
 constexpr char kNqn[] = "nqn.2026-01.io.example:disks/1";
+constexpr char kOtherNqn[] = "nqn.2026-01.io.example:other";
+
+core::NamespaceOptions ns(uint32_t nsid, const std::string& storage = {}) {
+  core::NamespaceOptions options;
+  options.nsid = nsid;
+  options.storage = storage;
+  return options;
+}
 
 // Long enough for several writes.
 core::ReservationState crowded(uint32_t generation) {
@@ -33,7 +42,7 @@ core::ReservationState crowded(uint32_t generation) {
 
 TEST_CASE("nothing was saved: nothing is reserved") {
   StateScratch scratch;
-  CHECK(ReservationFiles(scratch.state()).load(kNqn, 1) == core::ReservationState{});
+  CHECK(ReservationFiles(scratch.state()).load(kNqn, ns(1)) == core::ReservationState{});
   CHECK(std::filesystem::is_directory(scratch.state().path()));
 }
 
@@ -46,23 +55,46 @@ TEST_CASE("what was saved is loaded by the next daemon, each namespace its own")
                                  .ptpl = true};
   {
     ReservationFiles files(scratch.state());
-    CHECK(files.save(kNqn, 1, crowded(1)));
-    CHECK(files.save(kNqn, 2, extreme));
+    CHECK(files.save(kNqn, ns(1), crowded(1)));
+    CHECK(files.save(kNqn, ns(2), extreme));
   }
   ReservationFiles files(scratch.state());
-  CHECK(files.load(kNqn, 1) == crowded(1));
-  CHECK(files.load(kNqn, 2) == extreme);
-  CHECK(files.load(kNqn, 3) == core::ReservationState{});
-  CHECK(files.load("nqn.2026-01.io.example:other", 1) == core::ReservationState{});
-  CHECK(files.save(kNqn, 1, {}));
-  CHECK(files.load(kNqn, 1) == core::ReservationState{});
+  CHECK(files.load(kNqn, ns(1)) == crowded(1));
+  CHECK(files.load(kNqn, ns(2)) == extreme);
+  CHECK(files.load(kNqn, ns(3)) == core::ReservationState{});
+  CHECK(files.load("nqn.2026-01.io.example:other", ns(1)) == core::ReservationState{});
+  CHECK(files.save(kNqn, ns(1), {}));
+  CHECK(files.load(kNqn, ns(1)) == core::ReservationState{});
+}
+
+TEST_CASE("a storage has one reservation, wherever it is served; other storage there has its own") {
+  StateScratch scratch;
+  REQUIRE(ReservationFiles(scratch.state()).save(kNqn, ns(1, "eui.01"), crowded(1)));
+  ReservationFiles files(scratch.state());
+  CHECK(files.load(kNqn, ns(1, "eui.01")) == crowded(1));
+  CHECK(files.load(kOtherNqn, ns(7, "eui.01")) == crowded(1));
+  CHECK(files.load(kNqn, ns(1, "eui.02")) == core::ReservationState{});
+  CHECK(files.load(kNqn, ns(1)) == core::ReservationState{});
+  CHECK(files.save(kOtherNqn, ns(7, "eui.01"), crowded(2)));
+  CHECK(files.load(kNqn, ns(1, "eui.01")) == crowded(2));
+}
+
+TEST_CASE("a former version saved by namespace: it is the storage's, until that has its own, and no other's then") {
+  StateScratch scratch;
+  ReservationFiles files(scratch.state());
+  REQUIRE(files.save(kNqn, ns(1), crowded(1)));
+  CHECK(files.load(kNqn, ns(1, "eui.01")) == crowded(1));
+  CHECK(files.load(kOtherNqn, ns(1, "eui.01")) == core::ReservationState{});
+  CHECK(files.save(kNqn, ns(1, "eui.01"), {}));
+  CHECK(files.load(kNqn, ns(1, "eui.01")) == core::ReservationState{});
+  CHECK(files.load(kNqn, ns(1, "eui.02")) == core::ReservationState{});
 }
 
 TEST_CASE("a file is replaced by the steps that make it durable, in their order") {
   StateScratch scratch;
   std::vector<DurableStep> steps;
   ReservationFiles files(scratch.state([&](DurableStep step) { steps.push_back(step); }));
-  CHECK(files.save(kNqn, 1, {}));
+  CHECK(files.save(kNqn, ns(1), {}));
   using enum DurableStep;
   CHECK((steps == std::vector{Create, Write, SyncFile, Rename, SyncDirectory}));
 }
@@ -73,13 +105,13 @@ TEST_CASE("the daemon is killed before each step of saving: the old state is loa
   SUBCASE("there was nothing") {}
   SUBCASE("there was a state") {
     before = crowded(1);
-    REQUIRE(ReservationFiles(scratch.state()).save(kNqn, 1, before));
+    REQUIRE(ReservationFiles(scratch.state()).save(kNqn, ns(1), before));
   }
   bool renamed = false;
   const int steps = kill_before_each_step(
-      [&](const DurableHook& dies) { ReservationFiles(scratch.state(dies)).save(kNqn, 1, crowded(2)); },
+      [&](const DurableHook& dies) { ReservationFiles(scratch.state(dies)).save(kNqn, ns(1), crowded(2)); },
       [&](int, bool came_through) {
-        const core::ReservationState loaded = ReservationFiles(scratch.state()).load(kNqn, 1);
+        const core::ReservationState loaded = ReservationFiles(scratch.state()).load(kNqn, ns(1));
         const bool is_new = loaded == crowded(2);
         CHECK((is_new || loaded == before));
         CHECK((is_new || !renamed));
@@ -98,12 +130,12 @@ TEST_CASE("the daemon is killed at any moment of saving: a state that was saved,
     REQUIRE(child >= 0);
     if (child == 0) {
       ReservationFiles files(scratch.state());
-      for (uint32_t generation = 1;; ++generation) files.save(kNqn, 1, crowded(generation % 100));
+      for (uint32_t generation = 1;; ++generation) files.save(kNqn, ns(1), crowded(generation % 100));
     }
     std::this_thread::sleep_for(std::chrono::microseconds(500 + random() % 5000));
     kill(child, SIGKILL);
     waitpid(child, nullptr, 0);
-    const core::ReservationState loaded = ReservationFiles(scratch.state()).load(kNqn, 1);
+    const core::ReservationState loaded = ReservationFiles(scratch.state()).load(kNqn, ns(1));
     CHECK((loaded == core::ReservationState{} || loaded == crowded(loaded.generation)));
   }
 }
@@ -111,12 +143,13 @@ TEST_CASE("the daemon is killed at any moment of saving: a state that was saved,
 TEST_CASE("a step of saving fails: so does saving, and until the rename the old state is loaded") {
   StateScratch scratch;
   std::vector<DurableStep> steps;
-  REQUIRE(ReservationFiles(scratch.state([&](DurableStep step) { steps.push_back(step); })).save(kNqn, 1, crowded(1)));
+  REQUIRE(
+      ReservationFiles(scratch.state([&](DurableStep step) { steps.push_back(step); })).save(kNqn, ns(1), crowded(1)));
   const int tried = fail_each_step(
-      [&](const DurableHook& fails) { return ReservationFiles(scratch.state(fails)).save(kNqn, 1, crowded(2)); },
+      [&](const DurableHook& fails) { return ReservationFiles(scratch.state(fails)).save(kNqn, ns(1), crowded(2)); },
       [&](int step, bool succeeded) {
         const bool renamed = succeeded || steps[static_cast<size_t>(step)] == DurableStep::SyncDirectory;
-        CHECK((ReservationFiles(scratch.state()).load(kNqn, 1) == crowded(renamed ? 2 : 1)));
+        CHECK((ReservationFiles(scratch.state()).load(kNqn, ns(1)) == crowded(renamed ? 2 : 1)));
       });
   CHECK(tried == static_cast<int>(steps.size()));
 }
@@ -124,24 +157,24 @@ TEST_CASE("a step of saving fails: so does saving, and until the rename the old 
 TEST_CASE("a power loss leaves half of a new file beside the old one: that is loaded, and saving goes on") {
   StateScratch scratch;
   ReservationFiles files(scratch.state());
-  REQUIRE(files.save(kNqn, 1, crowded(1)));
-  std::ofstream(files.path_of(kNqn, 1) + ".new") << std::string(100000, '\0');
-  CHECK(ReservationFiles(scratch.state()).load(kNqn, 1) == crowded(1));
-  CHECK(files.save(kNqn, 1, crowded(2)));
-  CHECK(ReservationFiles(scratch.state()).load(kNqn, 1) == crowded(2));
+  REQUIRE(files.save(kNqn, ns(1), crowded(1)));
+  std::ofstream(files.path_of(kNqn, ns(1)) + ".new") << std::string(100000, '\0');
+  CHECK(ReservationFiles(scratch.state()).load(kNqn, ns(1)) == crowded(1));
+  CHECK(files.save(kNqn, ns(1), crowded(2)));
+  CHECK(ReservationFiles(scratch.state()).load(kNqn, ns(1)) == crowded(2));
 }
 
 TEST_CASE("the directory cannot be made: nothing is reserved, and nothing can be saved") {
   ReservationFiles files(StateDirectory("/proc/nvmf-p2p/state"));
-  CHECK(files.load(kNqn, 1) == core::ReservationState{});
-  CHECK_FALSE(files.save(kNqn, 1, crowded(1)));
+  CHECK(files.load(kNqn, ns(1)) == core::ReservationState{});
+  CHECK_FALSE(files.save(kNqn, ns(1), crowded(1)));
 }
 
 TEST_CASE("a file is broken: it is named, with what to do, and no state is made up") {
   StateScratch scratch;
   ReservationFiles files(scratch.state());
-  REQUIRE(files.save(kNqn, 1, crowded(1)));
-  const std::string path = files.path_of(kNqn, 1);
+  REQUIRE(files.save(kNqn, ns(1), crowded(1)));
+  const std::string path = files.path_of(kNqn, ns(1));
   SUBCASE("empty") { std::ofstream{path}; }
   SUBCASE("cut off") { std::filesystem::resize_file(path, std::filesystem::file_size(path) / 2); }
   SUBCASE("no JSON") { std::ofstream(path) << std::string(100, '\0'); }
@@ -155,6 +188,7 @@ TEST_CASE("a file is broken: it is named, with what to do, and no state is made 
   SUBCASE("a holder that is not registered") { replace_in(path, "\"holder\": \"01", "\"holder\": \"02"); }
   SUBCASE("another namespace's") { replace_in(path, "\"nsid\": 1", "\"nsid\": 2"); }
   SUBCASE("another subsystem's") { replace_in(path, kNqn, "nqn.2026-01.io.example:other"); }
+  SUBCASE("a storage's") { replace_in(path, "\"nsid\": 1", "\"storage\": \"eui.01\""); }
   SUBCASE("another version's") { replace_in(path, "\"format\": 1", "\"format\": 2"); }
   SUBCASE("a directory in its place") {
     std::filesystem::remove(path);
@@ -162,7 +196,7 @@ TEST_CASE("a file is broken: it is named, with what to do, and no state is made 
   }
   std::string said;
   try {
-    files.load(kNqn, 1);
+    files.load(kNqn, ns(1));
   } catch (const std::runtime_error& error) {
     said = error.what();
   }

@@ -18,9 +18,12 @@ using core::WriteProtection;
 
 constexpr char kNqn[] = "nqn.2026-01.io.example:disks/1";
 
-core::NamespaceOptions ns(uint8_t uuid, uint32_t nsid = 1) {
+constexpr char kOtherNqn[] = "nqn.2026-01.io.example:other";
+
+core::NamespaceOptions ns(uint8_t uuid, uint32_t nsid = 1, const std::string& storage = {}) {
   core::NamespaceOptions options;
   options.nsid = nsid;
+  options.storage = storage;
   options.uuid = {uuid, 1};
   return options;
 }
@@ -46,6 +49,25 @@ TEST_CASE("what was saved is loaded by the next daemon, of each namespace and of
   CHECK(files.save(kNqn, ns(1), WriteProtection::None));
   CHECK(files.load(kNqn, ns(1)) == WriteProtection::None);
   CHECK(files.load(kNqn, ns(2)) == WriteProtection::Permanent);
+}
+
+TEST_CASE("a storage is protected wherever it is served, by whatever identifiers; other storage there is not") {
+  StateScratch scratch;
+  REQUIRE(WriteProtectionFiles(scratch.state()).save(kNqn, ns(1, 1, "eui.01"), WriteProtection::Permanent));
+  WriteProtectionFiles files(scratch.state());
+  CHECK(files.load(kOtherNqn, ns(2, 7, "eui.01")) == WriteProtection::Permanent);
+  CHECK(files.load(kNqn, ns(1, 1, "eui.02")) == WriteProtection::None);
+  CHECK(files.load(kNqn, ns(1)) == WriteProtection::None);
+}
+
+TEST_CASE("a former version saved by namespace: it is the storage's, until that has its own") {
+  StateScratch scratch;
+  WriteProtectionFiles files(scratch.state());
+  REQUIRE(files.save(kNqn, ns(1), WriteProtection::Protected));
+  CHECK(files.load(kNqn, ns(1, 1, "eui.01")) == WriteProtection::Protected);
+  CHECK(files.load(kNqn, ns(2, 1, "eui.01")) == WriteProtection::None);
+  CHECK(files.save(kNqn, ns(1, 1, "eui.01"), WriteProtection::None));
+  CHECK(files.load(kNqn, ns(1, 1, "eui.01")) == WriteProtection::None);
 }
 
 TEST_CASE("the daemon is killed before each step of saving: the old state is loaded until the rename, then the new") {
@@ -87,7 +109,7 @@ TEST_CASE("a file is broken: it is named, with what to do") {
   StateScratch scratch;
   WriteProtectionFiles files(scratch.state());
   REQUIRE(files.save(kNqn, ns(1), WriteProtection::Protected));
-  const std::string path = files.path_of(kNqn, 1);
+  const std::string path = files.path_of(kNqn, ns(1));
   SUBCASE("cut off") { std::filesystem::resize_file(path, std::filesystem::file_size(path) / 2); }
   SUBCASE("no such state") { replace_in(path, "\"write protect\"", "\"write protected\""); }
   SUBCASE("another type of value") { replace_in(path, "\"write protect\"", "1"); }
