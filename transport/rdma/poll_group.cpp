@@ -15,7 +15,7 @@ namespace nvmf::rdma {
 namespace {
 
 // Work requests of one turn beyond the first segment of their command; when they run out the turn is flushed early.
-constexpr size_t kExtraSegments = 32 * core::limits::kMaxSglDescriptors;
+constexpr size_t kExtraSegments = size_t{32} * core::limits::kMaxSglDescriptors;
 // Beyond these a device's own limits are not used up: nobody else could work with it.
 constexpr uint32_t kMaxSlots = 16384;
 constexpr uint32_t kMaxSendCompletions = 32768;
