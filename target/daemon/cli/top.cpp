@@ -1,6 +1,7 @@
 #include "target/daemon/cli/top.h"
 
 #include <algorithm>
+#include <cmath>
 #include <functional>
 #include <initializer_list>
 #include <limits>
@@ -68,7 +69,7 @@ std::string rate_cell(double bytes_per_s) {
 std::string count_cell(double commands_per_s) { return commands_per_s == 0 ? "-" : count_text(commands_per_s); }
 
 std::string share_cell(double part, double all) {
-  return all == 0 ? "-" : std::to_string(static_cast<int>(100 * part / all + 0.5)) + " %";
+  return all == 0 ? "-" : std::to_string(std::lround(100 * part / all)) + " %";
 }
 
 // All rows stand in one table, so that the columns of all groups are in line; a group begins with a row of its names.
