@@ -29,8 +29,8 @@ inline constexpr uint32_t kMaxReservationNotifications = 64;  // unread, of one 
 inline constexpr uint32_t kMaxCopyRanges = 128;               // MSRC + 1: a page of them
 inline constexpr uint32_t kMaxCopyBytes = 8u << 20;           // MCL, of a Copy that the target carries out itself
 inline constexpr uint32_t kCopyScratchBytes =
-    (128u << 10) - kPageBytes;  // so much at once: with the ranges, a power of 2
-inline constexpr size_t kMaxAbsentHosts = 1024;               // whose traffic is remembered: 5 KiB each
+    (128u << 10) - kPageBytes;                   // so much at once: with the ranges, a power of 2
+inline constexpr size_t kMaxAbsentHosts = 1024;  // whose traffic is remembered: 5 KiB each
 inline constexpr uint32_t kKeepAliveGranularityMs = 100;
 inline constexpr uint32_t kConnectTimeoutMs = 5000;      // from RDMA connection request to a completed Connect command
 inline constexpr uint32_t kLastAnswersTimeoutMs = 1000;  // from the target's decision to disconnect until it does

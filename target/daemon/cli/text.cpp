@@ -9,6 +9,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <numeric>
+#include <sstream>
 
 namespace nvmf::cli {
 namespace {
@@ -68,6 +69,23 @@ std::string shortened(std::string_view text, size_t columns) {
   const size_t head = columns - 1 - tail;
   return std::string(text.substr(0, bytes_of(text, head))) + "…" +
          std::string(text.substr(bytes_of(text, length - tail)));
+}
+
+std::string paragraph(std::string_view lead, std::string_view text, size_t columns) {
+  if (columns == 0) return std::string(lead) + std::string(text) + '\n';
+  const std::string indent(length_of(lead), ' ');
+  std::istringstream words{std::string(text)};
+  std::string lines;
+  std::string line(lead);
+  for (std::string word, gap; words >> word; gap = " ") {
+    if (!gap.empty() && length_of(line) + 1 + length_of(word) > columns) {
+      lines += line + '\n';
+      line = indent;
+      gap.clear();
+    }
+    line += gap + word;
+  }
+  return lines + line + '\n';
 }
 
 std::vector<size_t> Table::widths(size_t width) const {

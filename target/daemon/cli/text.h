@@ -18,6 +18,10 @@ size_t length_of(std::string_view text);
 // At most `columns` characters: what is longer loses its middle, because NQNs differ at their end.
 std::string shortened(std::string_view text, size_t columns);
 
+// `text` broken at blanks into lines of at most `columns` characters (0: one line), the first behind `lead`, the others
+// below where it began; a word that is longer stays whole.
+std::string paragraph(std::string_view lead, std::string_view text, size_t columns);
+
 class Table {
  public:
   enum class Align : uint8_t { Left, Right };

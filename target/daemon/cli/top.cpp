@@ -1,6 +1,7 @@
 #include "target/daemon/cli/top.h"
 
 #include <algorithm>
+#include <cmath>
 #include <functional>
 #include <initializer_list>
 #include <limits>
@@ -68,13 +69,24 @@ std::string rate_cell(double bytes_per_s) {
 std::string count_cell(double commands_per_s) { return commands_per_s == 0 ? "-" : count_text(commands_per_s); }
 
 std::string share_cell(double part, double all) {
-  return all == 0 ? "-" : std::to_string(static_cast<int>(100 * part / all + 0.5)) + " %";
+  return all == 0 ? "-" : std::to_string(std::lround(100 * part / all)) + " %";
 }
 
-std::vector<Table::Column> columns_after(std::vector<Table::Column> names) {
-  for (const char* const head : {"IOPS", "READ", "P50/P99", "WRITE", "P50/P99", "BY CMB"})
-    names.push_back({head, kRight});
-  return names;
+// All rows stand in one table, so that the columns of all groups are in line; a group begins with a row of its names.
+Table table_of_groups() {
+  return Table({{"PATH"},
+                {"", kRight},
+                {"IOPS", kRight},
+                {"READ", kRight},
+                {"P50/P99", kRight},
+                {"WRITE", kRight},
+                {"P50/P99", kRight},
+                {"BY CMB", kRight}});
+}
+
+void begin_group(Table& table, const char* name, const char* count) {
+  table.add({"", "", "", "", "", "", "", ""});
+  table.add({name, count, "", "", "", "", "", ""});
 }
 
 std::string first_lines(const std::string& text, size_t lines) {
@@ -203,28 +215,27 @@ std::string Top::head(size_t columns) const {
          sparkline(history_, columns == 0 ? kHistory : columns) + "\n\n";
 }
 
-std::vector<std::string> Top::cells_of(std::vector<std::string> names, const Traffic& traffic) {
-  names.insert(names.end(),
-               {count_cell(traffic.commands_per_s()), rate_cell(traffic.reads.bytes_per_s),
-                percentiles_text(traffic.reads.latency), rate_cell(traffic.writes.bytes_per_s),
-                percentiles_text(traffic.writes.latency), share_cell(traffic.cmb_bytes_per_s, traffic.bytes_per_s())});
-  return names;
+std::vector<std::string> Top::row_of(const std::string& name, const std::string& count, const Traffic& traffic) {
+  return {name,
+          count,
+          count_cell(traffic.commands_per_s()),
+          rate_cell(traffic.reads.bytes_per_s),
+          percentiles_text(traffic.reads.latency),
+          rate_cell(traffic.writes.bytes_per_s),
+          percentiles_text(traffic.writes.latency),
+          share_cell(traffic.cmb_bytes_per_s, traffic.bytes_per_s())};
 }
 
 std::string Top::text(size_t columns, size_t lines) const {
-  Table paths(columns_after({{"PATH"}}));
-  for (const Path& one : paths_) paths.add(cells_of({one.name}, one.traffic));
-  Table subsystems(columns_after({{"SUBSYSTEM"}, {"NAMESPACES", kRight}}));
-  for (const Subsystem& one : subsystems_)
-    subsystems.add(cells_of({one.nqn, std::to_string(one.namespaces)}, one.traffic));
-  Table namespaces(columns_after({{"NAMESPACE OF"}, {"NSID", kRight}}));
-  for (const Namespace& one : namespaces_)
-    namespaces.add(cells_of({one.subsystem, std::to_string(one.nsid)}, one.traffic));
-  Table hosts(columns_after({{"HOST"}, {"QUEUES", kRight}}));
-  for (const Host& one : hosts_) hosts.add(cells_of({one.nqn, std::to_string(one.queues)}, one.traffic));
-  const std::string all = head(columns) + paths.text(columns) + "\n" + subsystems.text(columns) + "\n" +
-                          namespaces.text(columns) + "\n" +
-                          (hosts.empty() ? "no host is connected\n" : hosts.text(columns));
+  Table table = table_of_groups();
+  for (const Path& one : paths_) table.add(row_of(one.name, "", one.traffic));
+  begin_group(table, "SUBSYSTEM", "NAMESPACES");
+  for (const Subsystem& one : subsystems_) table.add(row_of(one.nqn, std::to_string(one.namespaces), one.traffic));
+  begin_group(table, "NAMESPACE OF", "NSID");
+  for (const Namespace& one : namespaces_) table.add(row_of(one.subsystem, std::to_string(one.nsid), one.traffic));
+  begin_group(table, "HOST", "QUEUES");
+  for (const Host& one : hosts_) table.add(row_of(one.nqn, std::to_string(one.queues), one.traffic));
+  const std::string all = head(columns) + table.text(columns) + (hosts_.empty() ? "no host is connected\n" : "");
   return lines == 0 ? all : first_lines(all, lines);
 }
 

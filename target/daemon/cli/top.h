@@ -66,7 +66,7 @@ class Top {
   void add_hosts(const Json& stats, const Json& connections, double elapsed_s);
   static Traffic traffic_of(const Json* before, const Json& after, const char* path, double elapsed_s);
   std::string head(size_t columns) const;
-  static std::vector<std::string> cells_of(std::vector<std::string> names, const Traffic& traffic);
+  static std::vector<std::string> row_of(const std::string& name, const std::string& count, const Traffic& traffic);
 
   std::optional<double> seconds_;
   Json stats_;  // of the last look

@@ -71,9 +71,9 @@ std::string pairs_text(const Json& ssd, size_t width) {
   for (const Json& pair : ssd.at("rnics")) {
     table.add({word(pair.at("rnic")), number(pair.at("active_mtu")), trust_of(pair.at("host_reads")),
                trust_of(pair.at("host_writes")), occupancy_of(pair.at("pools"))});
-    for (const Json& finding : pair.at("findings")) findings += word(pair.at("rnic")) + ": " + word(finding) + "\n";
-    for (const Json& remedy : pair.at("remedies"))
-      findings += word(pair.at("rnic")) + ": to get more: " + word(remedy) + "\n";
+    const std::string rnic = word(pair.at("rnic")) + ": ";
+    for (const Json& finding : pair.at("findings")) findings += paragraph(rnic, word(finding), width);
+    for (const Json& remedy : pair.at("remedies")) findings += paragraph(rnic + "to get more: ", word(remedy), width);
   }
   return (table.empty() ? "" : table.text(width)) + findings;
 }
@@ -146,8 +146,8 @@ std::string namespaces_view(const Json& answer, size_t width) {
     table.add({word(one.at("subsystem")), number(one.at("nsid")), state, size, p2p, limits_of(one), device});
     const bool explains = served && p2p == "no" && one.at("p2p").at("mode") != "off";
     if (explains)
-      details +=
-          word(one.at("subsystem")) + " " + number(one.at("nsid")) + ": " + word(one.at("p2p").at("verdict")) + "\n";
+      details += paragraph(word(one.at("subsystem")) + " " + number(one.at("nsid")) + ": ",
+                           word(one.at("p2p").at("verdict")), width);
   }
   return table.text(width) + (details.empty() ? "" : "\n" + details);
 }
