@@ -159,7 +159,9 @@ boost::asio::awaitable<std::string> Storage::obstacle(const std::string& bdf, co
     co_return "the device is no SSD with a PCI address, so it has no CMB; name one with \"p2p_provider\"";
   const auto* nvme = std::get_if<config::NvmeBackend>(&wanted.backend);
   const bool own = bdf == device.info().pci_address;
-  const bool prepared = co_await peer_memories_.prepare(bdf, own && nvme ? nvme->path : std::string());
+  // A variable: gcc 12 destroys a conditional temporary of an awaited call twice.
+  const std::string probe_path = own && nvme ? nvme->path : "";
+  const bool prepared = co_await peer_memories_.prepare(bdf, probe_path);
   if (!prepared) co_return peer_memories_.failure(bdf);
   const auto serves = [&](const auto& rnic) { return peer_memories_.pool(bdf, *rnic->io_groups().front()); };
   if (std::ranges::any_of(transport_.rnics(), serves)) co_return std::string();

@@ -21,7 +21,7 @@ def test(lab):
     kept = lab.host.run("basename $(dirname $(grep -lx discovery /sys/class/nvme/*/cntrltype))").stdout.strip()
 
     events = lab.host.start("exec stdbuf -oL udevadm monitor --kernel --property --subsystem-match=nvme")
-    lab.host.run("sleep 1")
+    wait_until_it_listens(lab, events)
     for config, wanted in ((both, {daemon.NQN, OTHER_NQN}), (alone, {daemon.NQN})):
         before = events.stdout.count(DISCOVERY_LOG_CHANGED)
         target.reload(config)
@@ -37,6 +37,13 @@ def test(lab):
     events.stop()
     initiator.disconnect(lab.host, daemon.NQN)
     lab.host.run(f"nvme disconnect -d {kept}")
+
+
+def wait_until_it_listens(lab, events):
+    deadline = time.monotonic() + EVENT_WAIT_S * lab.host.patience
+    while "the kernel uevent" not in events.stdout:
+        lab.check(time.monotonic() < deadline, f"udevadm does not begin: {events.stdout}{events.stderr}")
+        time.sleep(0.1)
 
 
 def wait_for_event(lab, events, before):
