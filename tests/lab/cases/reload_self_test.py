@@ -34,7 +34,7 @@ def test(lab):
     device = initiator.wait_for_namespaces(lab.host, controller, 2)[1]
     fio.verify(lab.host, device, size_mib=4)
     served = target.namespace(2)
-    lab.check(served["writes"]["cmb"]["commands"] > 0, f"the new SSD's CMB does not serve: {served}")
+    lab.check(served["reads"]["cmb"]["commands"] > 0, f"the new SSD's CMB does not serve: {served}")
     initiator.disconnect(lab.host, daemon.NQN)
 
 
