@@ -202,6 +202,7 @@ Daemon::Change Daemon::alone(std::function<Change()> work) {
   } catch (...) {
     failure = std::current_exception();
   }
+  transport_.turn_admin();  // what hosts are told of it
   service_manager::ready(status_line());
   changing_ = false;
   change_done_.cancel();
@@ -382,7 +383,6 @@ Daemon::Task Daemon::apply(const config::Difference& difference, StagedNamespace
   std::vector<core::Port> ports;
   for (const config::Port* wanted : difference.ports_added) ports.push_back(port_of(*wanted));
   co_await come_up(std::move(ports), Attempt::First);
-  transport_.turn_admin();
 }
 
 // Devices that were unplugged go out of service, what is plugged in comes into service.

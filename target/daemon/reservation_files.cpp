@@ -96,7 +96,7 @@ ReservationFiles::ReservationFiles(StateDirectory directory) : directory_(std::m
 
 core::ReservationState ReservationFiles::load(const std::string& nqn, const core::NamespaceOptions& ns) {
   try {
-    const auto json = directory_.read(kPurpose, owner(nqn, ns), kFormat);
+    const auto json = directory_.read(kPurpose, directory_.keeper(kPurpose, owner_of(nqn, ns)), kFormat);
     return json ? from_json(*json) : core::ReservationState{};
   } catch (const std::exception& error) {
     throw std::runtime_error("its saved reservation " + path_of(nqn, ns) + " is broken (" + error.what() +
@@ -110,7 +110,7 @@ bool ReservationFiles::save(const std::string& nqn, const core::NamespaceOptions
                             const core::ReservationState& state) {
   const StateOwner by_namespace{.nqn = nqn, .nsid = ns.nsid};
   try {
-    directory_.replace(kPurpose, {.nqn = nqn, .nsid = ns.nsid, .storage = ns.storage}, kFormat, to_json(state));
+    directory_.replace(kPurpose, owner_of(nqn, ns), kFormat, to_json(state));
     if (!ns.storage.empty()) directory_.remove(kPurpose, by_namespace);
     return true;
   } catch (const std::exception& error) {
@@ -122,14 +122,8 @@ bool ReservationFiles::save(const std::string& nqn, const core::NamespaceOptions
   }
 }
 
-StateOwner ReservationFiles::owner(const std::string& nqn, const core::NamespaceOptions& ns) const {
-  const StateOwner by_storage{.nqn = nqn, .nsid = ns.nsid, .storage = ns.storage};
-  const StateOwner by_namespace{.nqn = nqn, .nsid = ns.nsid};
-  return directory_.has(kPurpose, by_storage) ? by_storage : by_namespace;
-}
-
 std::string ReservationFiles::path_of(const std::string& nqn, const core::NamespaceOptions& ns) const {
-  return directory_.file(kPurpose, owner(nqn, ns));
+  return directory_.file(kPurpose, directory_.keeper(kPurpose, owner_of(nqn, ns)));
 }
 
 }  // namespace nvmf::daemon

@@ -23,8 +23,6 @@ class ReservationFiles : public core::ReservationStore {
   std::string path_of(const std::string& nqn, const core::NamespaceOptions& ns) const;
 
  private:
-  StateOwner owner(const std::string& nqn, const core::NamespaceOptions& ns) const;
-
   StateDirectory directory_;
 };
 

@@ -13,6 +13,8 @@
 #include <stdexcept>
 #include <system_error>
 
+#include "target/core/subsystem.h"
+
 namespace nvmf::daemon {
 namespace {
 
@@ -39,6 +41,10 @@ Json to_json(const StateOwner& owner) {
 
 }  // namespace
 
+StateOwner owner_of(const std::string& nqn, const core::NamespaceOptions& ns) {
+  return {.nqn = nqn, .nsid = ns.nsid, .storage = ns.storage};
+}
+
 void StateDirectory::make() const {
   if (std::filesystem::create_directories(path_)) sync_directory(std::filesystem::path(path_).parent_path());
   if (access(path_.c_str(), W_OK | X_OK) != 0)
@@ -55,13 +61,15 @@ std::string StateDirectory::file(const std::string& purpose, const StateOwner& o
   return path_ + "/" + purpose + "-" + to_string(uuid) + ".json";
 }
 
-bool StateDirectory::has(const std::string& purpose, const StateOwner& owner) const {
-  return is_there(file(purpose, owner));
+StateOwner StateDirectory::keeper(const std::string& purpose, const StateOwner& owner) const {
+  if (is_there(file(purpose, owner))) return owner;
+  return {.nqn = owner.nqn, .nsid = owner.nsid};
 }
 
 std::optional<Json> StateDirectory::read(const std::string& purpose, const StateOwner& owner, int format) const {
-  if (!has(purpose, owner)) return std::nullopt;
-  Json json = Json::parse(contents(file(purpose, owner)));
+  const std::string path = file(purpose, owner);
+  if (!is_there(path)) return std::nullopt;
+  Json json = Json::parse(contents(path));
   if (json.at("format") != format) throw std::runtime_error("another version of the daemon has written it");
   const Json expected = to_json(owner);
   for (const auto& [key, value] : expected.items())

@@ -8,6 +8,10 @@
 
 #include "target/daemon/durable_file.h"
 
+namespace nvmf::core {
+struct NamespaceOptions;
+}
+
 namespace nvmf::daemon {
 
 // Whose a file is: a namespace's, by NQN and NSID, or where there is a storage (core::NamespaceOptions) that one's,
@@ -17,6 +21,8 @@ struct StateOwner {
   uint32_t nsid = 0;
   std::string storage{};
 };
+
+StateOwner owner_of(const std::string& nqn, const core::NamespaceOptions& ns);
 
 class StateDirectory {
  public:
@@ -28,10 +34,11 @@ class StateDirectory {
   // Makes the directory where there is none. Throws std::system_error when it cannot be made or written to.
   void make() const;
 
+  // Whose file has what was kept for this owner: its own, or where nothing was kept for its storage its namespace's, as
+  // a former version kept it. Throws std::system_error when that cannot be found out.
+  StateOwner keeper(const std::string& purpose, const StateOwner& owner) const;
   // Whether it exists or not; its name begins with `purpose`.
   std::string file(const std::string& purpose, const StateOwner& owner) const;
-  // Throws std::system_error when that cannot be found out.
-  bool has(const std::string& purpose, const StateOwner& owner) const;
   // None: there is no such file. Throws std::exception when it cannot be read, or is not this owner's in `format`.
   std::optional<nlohmann::ordered_json> read(const std::string& purpose, const StateOwner& owner, int format) const;
   // Durable once it has returned. Adds format and owner. Throws std::system_error.

@@ -62,7 +62,7 @@ Json to_json(const States& states) {
 
 WriteProtection WriteProtectionFiles::load(const std::string& nqn, const core::NamespaceOptions& ns) {
   try {
-    const StateOwner found_as = owner(nqn, ns);
+    const StateOwner found_as = directory_.keeper(kPurpose, owner_of(nqn, ns));
     const States states = read(directory_, found_as);
     const auto found = states.find(identity_of(ns, found_as));
     return found != states.end() ? found->second : WriteProtection::None;
@@ -74,7 +74,7 @@ WriteProtection WriteProtectionFiles::load(const std::string& nqn, const core::N
 }
 
 bool WriteProtectionFiles::save(const std::string& nqn, const core::NamespaceOptions& ns, WriteProtection state) {
-  const StateOwner kept_as{.nqn = nqn, .nsid = ns.nsid, .storage = ns.storage};
+  const StateOwner kept_as = owner_of(nqn, ns);
   try {
     States states = read(directory_, kept_as);
     states.erase(identity_of(ns, kept_as));
@@ -91,14 +91,8 @@ bool WriteProtectionFiles::save(const std::string& nqn, const core::NamespaceOpt
   }
 }
 
-StateOwner WriteProtectionFiles::owner(const std::string& nqn, const core::NamespaceOptions& ns) const {
-  const StateOwner by_storage{.nqn = nqn, .nsid = ns.nsid, .storage = ns.storage};
-  const StateOwner by_namespace{.nqn = nqn, .nsid = ns.nsid};
-  return directory_.has(kPurpose, by_storage) ? by_storage : by_namespace;
-}
-
 std::string WriteProtectionFiles::path_of(const std::string& nqn, const core::NamespaceOptions& ns) const {
-  return directory_.file(kPurpose, owner(nqn, ns));
+  return directory_.file(kPurpose, directory_.keeper(kPurpose, owner_of(nqn, ns)));
 }
 
 }  // namespace nvmf::daemon

@@ -22,8 +22,6 @@ class WriteProtectionFiles : public core::WriteProtectionStore {
   std::string path_of(const std::string& nqn, const core::NamespaceOptions& ns) const;
 
  private:
-  StateOwner owner(const std::string& nqn, const core::NamespaceOptions& ns) const;
-
   StateDirectory directory_;
 };
 

@@ -41,6 +41,11 @@ sockaddr_storage socket_address(const core::Port& port) {
 // Null for a listener's event.
 Connection* connection_of(const rdma_cm_event& event) { return static_cast<Connection*>(event.id->context); }
 
+std::string description(const Connection& connection) {
+  const core::Controller* const controller = connection.queue().controller;
+  return controller ? controller->description() : connection.peer();
+}
+
 std::string name_of_device(ibv_context* context) {
   return context ? ibv_get_device_name(context->device) : "an unknown device";
 }
@@ -180,7 +185,7 @@ void Transport::on_cm_event(const rdma_cm_event& event) {
     case RDMA_CM_EVENT_TIMEWAIT_EXIT:
       return connection->lost("the host disconnected");
     default:
-      return connection->lost(std::string("connection manager event ") + rdma_event_str(event.event));
+      return failed(*connection, std::string("connection manager event ") + rdma_event_str(event.event));
   }
 }
 
@@ -267,26 +272,35 @@ void Transport::send_rejection(rdma_cm_id* id, RdmaCmStatus status) {
 
 void Transport::reject(rdma_cm_id* id, RdmaCmStatus status, const std::string& why) {
   send_rejection(id, status);
-  target_.on_event(Severity::Warning, "refused the connection of " + verbs::to_string(rdma_get_peer_addr(id)) +
-                                          " (RDMA-CM status " + std::to_string(static_cast<uint16_t>(status)) +
-                                          "): " + why);
+  target_.on_event(Severity::Warning, "refused the connection of " + verbs::to_string(rdma_get_peer_addr(id)) + " to " +
+                                          verbs::to_string(rdma_get_local_addr(id)) + " (RDMA-CM status " +
+                                          std::to_string(static_cast<uint16_t>(status)) + "): " + why);
 }
 
 // The end of a connection --------------------------------------------------------------------------------------------
 
+// One line for a host that leaves, however many queues it has.
 void Transport::on_closing(Connection& connection, const std::string& reason) {
   core::Queue& queue = connection.queue();
-  const std::string whose = queue.controller ? queue.controller->description() : connection.peer();
-  if (queue.controller || queue.qid == 0)
-    target_.event(Severity::Info, "queue " + std::to_string(queue.qid) + " of " + whose + " closes: " + reason);
+  if (queue.qid == 0) target_.event(Severity::Info, "disconnected " + description(connection) + ": " + reason);
   core::drop_parked(queue);
+}
+
+// An I/O queue that fails while its controller lives has a line of its own.
+void Transport::failed(Connection& connection, const std::string& reason) {
+  const core::Queue& queue = connection.queue();
+  const bool host_stays = queue.controller && !queue.controller->is_closing();
+  if (queue.qid != 0 && host_stays && !connection.is_closing())
+    target_.event(Severity::Info,
+                  "queue " + std::to_string(queue.qid) + " of " + description(connection) + " has failed: " + reason);
+  connection.lost(reason);
 }
 
 void Transport::queue_pair_failed(QueuePair& queue_pair, ibv_wc_status status) {
   ++counters_.failed;
   const auto found = connections_.find(&queue_pair);
   if (found != connections_.end())
-    found->second->lost(std::string("the connection failed: ") + ibv_wc_status_str(status));
+    failed(*found->second, std::string("the connection failed: ") + ibv_wc_status_str(status));
 }
 
 void Transport::queue_pair_drained(QueuePair& queue_pair) {
@@ -308,7 +322,7 @@ void Transport::on_device_event(Rnic& rnic, const ibv_async_event& event) {
     case IBV_EVENT_QP_ACCESS_ERR:
       for (const auto& [queue_pair, connection] : connections_)
         if (queue_pair->qp == event.element.qp)
-          return connection->lost(std::string("device event ") + ibv_event_type_str(event.event_type));
+          return failed(*connection, std::string("device event ") + ibv_event_type_str(event.event_type));
       return;
     case IBV_EVENT_QP_LAST_WQE_REACHED:
     case IBV_EVENT_COMM_EST:

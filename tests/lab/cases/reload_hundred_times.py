@@ -6,6 +6,7 @@ import time
 from nvmf_lab import Two, daemon, fio, initiator
 
 TOPOLOGY = Two()
+ALONE = True  # beside other guests Soft-RoCE may be kept waiting until its connections break
 TIME_LIMIT_S = 240
 
 RELOADS = 100
@@ -35,7 +36,8 @@ def test(lab):
     lab.check(load.running(), f"the load ended: {load.story()}")
     disturbed = load.stop()
 
-    lab.check(initiator.controllers(lab.host, daemon.NQN) == {controller: "live"}, "the reloads cost the host its controller")
+    gone = target.departures(daemon.NQN)
+    lab.check(not gone, f"the host lost its controller meanwhile: {gone}")
     served = target.namespace(1)
     lab.check(served["errors"] == 0, f"the load met errors: {served}")
     print(f"{RELOADS} reloads in {took:.1f} s")

@@ -34,7 +34,7 @@ class Case:
         return float(self._declared("TIME_LIMIT_S", DEFAULT_LIMIT_S))
 
     def alone(self) -> bool:
-        """Its ALONE: what it measures cannot be measured beside another case."""
+        """Its ALONE: what it measures or watches would be another case's doing beside one."""
         return bool(self._declared("ALONE", False))
 
     def _declared(self, name: str, default):

@@ -68,6 +68,10 @@ class Daemon:
         """All it has said so far, both streams."""
         return self._program.stdout + self._program.stderr
 
+    def departures(self, nqn: str) -> list[str]:
+        """What it said of hosts that lost, or left, a controller of this subsystem."""
+        return [line for line in self.output.splitlines() if f"subsystem {nqn}, controller " in line and "disconnected host " in line]
+
     def running(self) -> bool:
         return self._program.running()
 
