@@ -4,6 +4,7 @@
 #include <map>
 #include <set>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "p2p/doctor.h"
@@ -111,7 +112,9 @@ class Tree {
     for (const auto& [bdf, node] : parent.below) {
       const bool last = --left == 0;
       const std::string corner = last ? (node.on_way ? "╚═ " : "└─ ") : (node.on_way ? "╠═ " : "├─ ");
-      out.append(cut(indent + corner + bdf + " " + node.label, width)).append("\n");
+      std::string line = indent;
+      line.append(corner).append(bdf).append(" ").append(node.label);
+      out.append(cut(std::move(line), width)).append("\n");
       append(node, indent + stem(parent, bdf, last), width, out);
     }
   }

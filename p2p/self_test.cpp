@@ -45,10 +45,10 @@ void explain_failures(const Evidence& evidence, Direction direction, std::vector
   }
 }
 
-std::vector<std::string> findings(const SelfTestSubject& subject, const Evidence& loop, const Evidence& evidence,
-                                  const SsdEvidence& word, const SelfTestResult& result) {
-  std::vector<std::string> said = {subject.ssd + " with " + subject.rnic + ": host reads: " +
-                                   trusted(result.host_reads) + "; host writes: " + trusted(result.host_writes)};
+std::vector<std::string> findings(const Evidence& loop, const Evidence& evidence, const SsdEvidence& word,
+                                  const SelfTestResult& result) {
+  std::vector<std::string> said = {"host reads: " + trusted(result.host_reads) +
+                                   "; host writes: " + trusted(result.host_writes)};
   if (!loop.no_witness.empty()) said.push_back(loop.no_witness);
   if (!evidence.no_witness.empty() && evidence.no_witness != loop.no_witness) said.push_back(evidence.no_witness);
   explain_failures(evidence, Direction::HostReads, said);
@@ -90,9 +90,9 @@ void advise(const SelfTestSubject& subject, const Evidence& loop, bool ssd_contr
   advise_another_path(subject, result.remedies);
 }
 
-SelfTestResult not_run(const SelfTestSubject& subject, const std::string& why) {
+SelfTestResult not_run(const std::string& why) {
   SelfTestResult result;
-  result.findings.push_back("the self-test of " + subject.ssd + " with " + subject.rnic + " could not run: " + why);
+  result.findings.push_back("the self-test could not run: " + why);
   return result;
 }
 
@@ -134,7 +134,7 @@ SelfTestResult examine(CopyEngine& engine, const SelfTestSubject& subject, uint6
   result.active_mtu = subject.active_mtu;
   if (word.host_reads != SsdWord::Contradicts) result.host_reads = proven_transfers(evidence, Direction::HostReads);
   if (word.host_writes != SsdWord::Contradicts) result.host_writes = proven_transfers(evidence, Direction::HostWrites);
-  result.findings = findings(subject, loop, evidence, word, result);
+  result.findings = findings(loop, evidence, word, result);
   advise(subject, loop, contradicted(word), result);
   return result;
 }
@@ -146,14 +146,14 @@ SelfTestResult self_test(ibv_context* context, uint8_t port, const CmbMapping& m
   subject.ssd = mapping.bdf();
   const CmbRange range = range_within(mapping, options.range);
   const uint32_t max_transfer_bytes = testable_transfer_bytes(range.length_bytes, options.max_transfer_bytes);
-  if (max_transfer_bytes == 0) return not_run(subject, "the CMB is too small");
+  if (max_transfer_bytes == 0) return not_run("the CMB is too small");
   try {
     RdmaLoop loop(context, port, mapping, range, proof_dram_bytes(max_transfer_bytes), options.timeout);
     subject.netdev = netdev_of(context, address_of_port(context, port));
     subject.active_mtu = verbs::mtu_bytes(verbs::query_port(context, port).active_mtu);
     return examine(loop, subject, new_seed(), max_transfer_bytes, ssd);
   } catch (const std::exception& failure) {
-    return not_run(subject, failure.what());
+    return not_run(failure.what());
   }
 }
 

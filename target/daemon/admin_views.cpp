@@ -48,7 +48,7 @@ json p2p_on(const core::Queue& queue, const rdma::Rnic& rnic, const ServedNamesp
   return say(false, at_any ? pair + " was proved for path MTU " + std::to_string(proof->active_mtu) + ", and the " +
                                  "connection has " + std::to_string(queue.path_mtu)
                     : proof->findings.empty() ? pair + " is not proved"
-                                              : proof->findings.front());
+                                              : pair + ": " + proof->findings.front());
 }
 
 json queue_of(const rdma::Connection& connection) {

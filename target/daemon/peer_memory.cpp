@@ -54,17 +54,17 @@ PeerMemories::PeerMemories(const std::vector<std::unique_ptr<rdma::Rnic>>& rnics
 
 boost::asio::awaitable<bool> PeerMemories::prepare(std::string bdf, std::string probe_path) {
   if (const auto known = ssds_.find(bdf); known != ssds_.end()) co_return known->second.failure.empty();
-  Rnics rnics;
+  std::vector<const rdma::Rnic*> rnics;
   for (const auto& rnic : rnics_) rnics.push_back(rnic.get());
   Ssd& ssd = unproved_[bdf];
   ssd.probe_path = std::move(probe_path);
   spdlog::debug("the self-test of the CMB of {} begins", bdf);
   try {
-    co_await worker_.run([&] { map_and_prove(bdf, rnics, ssd); });
+    co_await worker_.run([&] { ssd.mapping = p2p::map_cmb(kSysfs, bdf); });
+    for (const rdma::Rnic* rnic : rnics) co_await prove(ssd, *rnic, {});
   } catch (const std::exception& error) {
     ssd.failure = error.what();
   }
-  for (const auto& [rnic, result] : ssd.on_rnic) report(bdf, rnic->name(), result.proof);
   if (ssd.failure.empty()) divide(ssd);
   ssds_.insert(unproved_.extract(bdf));
   co_return ssd.failure.empty();
@@ -80,12 +80,14 @@ bool PeerMemories::retire(const std::string& bdf) {
 
 const std::string& PeerMemories::failure(const std::string& bdf) const { return ssds_.at(bdf).failure; }
 
-void PeerMemories::map_and_prove(const std::string& bdf, const Rnics& rnics, Ssd& ssd) const {
-  ssd.mapping = p2p::map_cmb(kSysfs, bdf);
-  for (const rdma::Rnic* rnic : rnics) ssd.on_rnic.emplace(rnic, prove(*rnic, ssd, {}));
+boost::asio::awaitable<void> PeerMemories::prove(Ssd& ssd, const rdma::Rnic& rnic, p2p::CmbRange range) {
+  OnRnic result;
+  co_await worker_.run([&] { result = examine(rnic, ssd, range); });
+  report(ssd.mapping->bdf(), rnic.name(), result.proof);
+  ssd.on_rnic[&rnic] = std::move(result);
 }
 
-PeerMemories::OnRnic PeerMemories::prove(const rdma::Rnic& rnic, const Ssd& ssd, p2p::CmbRange range) const {
+PeerMemories::OnRnic PeerMemories::examine(const rdma::Rnic& rnic, const Ssd& ssd, p2p::CmbRange range) const {
   OnRnic result;
   p2p::SelfTestOptions options;
   options.max_transfer_bytes = max_transfer_bytes_;
@@ -133,7 +135,7 @@ boost::asio::awaitable<void> PeerMemories::add(std::vector<rdma::Rnic*> rnics) {
       if (is_divided)
         co_await add(ssd, *rnic);
       else
-        co_await prove_later(ssd, *rnic, {});
+        co_await prove(ssd, *rnic, {});
     }
     if (!is_divided) divide(ssd);
   }
@@ -147,15 +149,8 @@ boost::asio::awaitable<void> PeerMemories::add(Ssd& ssd, const rdma::Rnic& rnic)
     co_return report(ssd.mapping->bdf(), rnic.name(), ssd.on_rnic[&rnic].proof);
   }
   const auto index = static_cast<size_t>(free - ssd.shares.begin());
-  co_await prove_later(ssd, rnic, share(ssd, index));
+  co_await prove(ssd, rnic, share(ssd, index));
   if (ssd.on_rnic[&rnic].region) give_share(ssd, index, rnic);
-}
-
-boost::asio::awaitable<void> PeerMemories::prove_later(Ssd& ssd, const rdma::Rnic& rnic, p2p::CmbRange range) {
-  OnRnic result;
-  co_await worker_.run([&] { result = prove(rnic, ssd, range); });
-  report(ssd.mapping->bdf(), rnic.name(), result.proof);
-  ssd.on_rnic[&rnic] = std::move(result);
 }
 
 void PeerMemories::remove(const rdma::Rnic& rnic) {

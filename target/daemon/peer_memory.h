@@ -77,13 +77,10 @@ class PeerMemories {
     std::vector<const rdma::Rnic*> shares;  // whose each is; null: nobody's
   };
 
-  using Rnics = std::vector<const rdma::Rnic*>;
-
-  // Both on the worker's thread. `range`: of the CMB, which the self-test overwrites; length 0: all of it.
-  void map_and_prove(const std::string& bdf, const Rnics& rnics, Ssd& ssd) const;
-  OnRnic prove(const rdma::Rnic& rnic, const Ssd& ssd, p2p::CmbRange range) const;
-  // An RNIC has come after the SSD was prepared.
-  boost::asio::awaitable<void> prove_later(Ssd& ssd, const rdma::Rnic& rnic, p2p::CmbRange range);
+  // Of a CMB that is mapped. `range`: of it, which the self-test overwrites; length 0: all of it.
+  boost::asio::awaitable<void> prove(Ssd& ssd, const rdma::Rnic& rnic, p2p::CmbRange range);
+  // On the worker's thread.
+  OnRnic examine(const rdma::Rnic& rnic, const Ssd& ssd, p2p::CmbRange range) const;
   void divide(Ssd& ssd);
   static p2p::CmbRange share(const Ssd& ssd, size_t index);
   void give_share(Ssd& ssd, size_t index, const rdma::Rnic& rnic);

@@ -79,11 +79,11 @@ unsigned PollGroup::poll_sends() {
 }
 
 void PollGroup::on_sent(const ibv_wc& completion) {
-  auto& request = *reinterpret_cast<RdmaRequest*>(completion.wr_id & ~kCompletionMask);
+  RdmaRequest& request = request_of(completion.wr_id);
   QueuePair& queue_pair = *request.queue_pair;
   const bool good = completion.status == IBV_WC_SUCCESS;
   if (!good) fail(queue_pair, completion.status);
-  switch (static_cast<Completion>(completion.wr_id & kCompletionMask)) {
+  switch (completion_of(completion.wr_id)) {
     case Completion::Response:
       queue_pair.send_entries_free += request.posted;
       if (good && request.naps_before == naps_) count_moved(request, core::RdmaDirection::ToHost);

@@ -1,6 +1,8 @@
 // The life of a command, in order: capsule, data from the host, execution; and the turn that it is moved on by. Its
 // answer is poll_group_answer_datapath.cpp. The hot path: nothing here locks, allocates, logs or throws.
 #include <algorithm>
+#include <bit>
+#include <cassert>
 #include <cstring>
 #include <utility>
 
@@ -77,7 +79,7 @@ void PollGroup::on_wake(uint64_t record) {
 unsigned PollGroup::poll_receives() {
   ibv_wc completions[kCompletionsAtOnce];
   const int count = ibv_poll_cq(receive_cq_.get(), completions_at_once_, completions);
-  for (int i = 0; i < count; ++i) on_capsule(*reinterpret_cast<ReceiveSlot*>(completions[i].wr_id), completions[i]);
+  for (int i = 0; i < count; ++i) on_capsule(*std::bit_cast<ReceiveSlot*>(completions[i].wr_id), completions[i]);
   return count > 0 ? static_cast<unsigned>(count) : 0;
 }
 
@@ -168,6 +170,7 @@ void PollGroup::execute(RdmaRequest& request) {
 
 // The half of a fused operation has its data in its capsule's room (fused.h says why), on a page boundary.
 void PollGroup::use_capsule_room(RdmaRequest& request) {
+  assert(request.ns);  // both halves have theirs
   ReceiveSlot& slot = *request.slot;
   request.data.address = slot.in_capsule;
   request.data.length_bytes = request.length_bytes;
@@ -350,8 +353,8 @@ void PollGroup::fail(QueuePair& queue_pair, ibv_wc_status status) {
 void PollGroup::on_post_failed(QueuePair& queue_pair, ibv_send_wr* bad) {
   fail(queue_pair, IBV_WC_LOC_QP_OP_ERR);
   for (; bad; bad = bad->next) {
-    auto& request = *reinterpret_cast<RdmaRequest*>(bad->wr_id & ~kCompletionMask);
-    switch (static_cast<Completion>(bad->wr_id & kCompletionMask)) {
+    RdmaRequest& request = request_of(bad->wr_id);
+    switch (completion_of(bad->wr_id)) {
       case Completion::Response:
         end(request);
         break;

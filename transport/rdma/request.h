@@ -3,6 +3,7 @@
 
 #include <infiniband/verbs.h>
 
+#include <bit>
 #include <cstddef>
 #include <cstdint>
 
@@ -34,6 +35,7 @@ enum class Completion : uint64_t {
   Unsignalled = 2,  // data, followed by one of the others: seen only when it failed or was flushed
 };
 inline constexpr uint64_t kCompletionMask = 3;
+inline Completion completion_of(uint64_t wr_id) { return static_cast<Completion>(wr_id & kCompletionMask); }
 
 struct alignas(64) RdmaRequest : core::Request {
   QueuePair* queue_pair = nullptr;
@@ -62,5 +64,7 @@ struct alignas(64) RdmaRequest : core::Request {
     return reinterpret_cast<uintptr_t>(this) | static_cast<uint64_t>(what);
   }
 };
+
+inline RdmaRequest& request_of(uint64_t wr_id) { return *std::bit_cast<RdmaRequest*>(wr_id & ~kCompletionMask); }
 
 }  // namespace nvmf::rdma

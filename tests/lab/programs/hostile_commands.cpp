@@ -2,6 +2,7 @@
 // breaks the transport ends the connection, and nothing else.
 #include <cstring>
 #include <functional>
+#include <utility>
 #include <vector>
 
 #include "target/nvme/types.h"
@@ -40,7 +41,7 @@ std::vector<std::byte> capsule_of(const Command& sqe, size_t in_capsule_bytes = 
 
 // A Read or Write of 4 KiB with one change.
 auto changed(uint8_t opcode, std::function<void(Sqe&)> change) {
-  return [opcode, change](HostQueue& queue) {
+  return [opcode, change = std::move(change)](HostQueue& queue) {
     Sqe sqe = transfer(queue, opcode);
     change(sqe);
     return capsule_of(sqe);
@@ -58,7 +59,7 @@ auto in_capsule(uint64_t offset, uint32_t length_bytes, size_t sent_bytes) {
 
 // A Write whose last segment, in the capsule, holds `count` descriptors made by `each`.
 auto segment(uint32_t length_bytes, size_t count, std::function<nvme::SglDescriptor(HostQueue&)> each) {
-  return [=](HostQueue& queue) {
+  return [length_bytes, count, each = std::move(each)](HostQueue& queue) {
     Sqe sqe = transfer(queue, nvme_cmd_write);
     sqe.sgl1 = descriptor(SglType::LastSegment, SglSubtype::Offset, 0, length_bytes);
     auto capsule = capsule_of(sqe, count * sizeof(nvme::SglDescriptor));
@@ -143,7 +144,7 @@ const std::vector<Wrong>& wrong_io() {
 
 const std::vector<Wrong>& wrong_admin() {
   const auto admin = [](uint8_t opcode, std::function<void(Sqe&)> change) {
-    return [=](HostQueue& queue) {
+    return [opcode, change = std::move(change)](HostQueue& queue) {
       Sqe sqe = command(opcode);
       sqe.sgl1 = keyed(queue, 4096);
       change(sqe);

@@ -43,7 +43,7 @@ TEST_CASE("Quantiles of two humps lie in the humps") {
   for (int i = 0; i < 900; ++i) latency.add(20 * kMicrosecond);
   for (int i = 0; i < 100; ++i) latency.add(3 * kMillisecond);
   CHECK(latency.count() == 1000);
-  CHECK(latency.sum_ns() == 900 * 20 * kMicrosecond + 100 * 3 * kMillisecond);
+  CHECK(latency.sum_ns() == 900 * (20 * kMicrosecond) + 100 * (3 * kMillisecond));
   for (const double part : {0.1, 0.5, 0.9}) {
     CHECK(latency.quantile_ns(part) >= 20 * kMicrosecond * 3 / 4);
     CHECK(latency.quantile_ns(part) <= 20 * kMicrosecond * 5 / 4);

@@ -77,32 +77,30 @@ class Counted {
 TEST_CASE("What was counted is there, with its labels") {
   const Counted counted;
   const std::string text = metrics_text(counted.figures);
-  const char* const lines[] = {
-      "nvmf_commands_total{subsystem=\"nqn.2024-01.org.example:disks\",nsid=\"1\",command=\"read\",status=\"success\"} "
-      "3",
-      "nvmf_commands_total{subsystem=\"nqn.2024-01.org.example:disks\",nsid=\"1\",command=\"read\",status=\"media\"} 1",
-      "nvmf_data_bytes_total{subsystem=\"nqn.2024-01.org.example:disks\",nsid=\"1\",direction=\"read\",path=\"cmb\"} "
-      "12288",
-      "nvmf_p2p_fallback_commands_total{subsystem=\"nqn.2024-01.org.example:disks\",nsid=\"1\",reason=\"pool_dry\"} 8",
-      "nvmf_command_duration_seconds_count{subsystem=\"nqn.2024-01.org.example:disks\",nsid=\"1\",operation=\"read\"} "
-      "4",
-      "nvmf_host_data_bytes_total{host=\"nqn.host:1\",direction=\"read\",path=\"cmb\"} 4096",
-      "nvmf_host_data_commands_total{host=\"nqn.host:1\",direction=\"read\",path=\"cmb\"} 1",
-      "nvmf_host_data_commands_total{host=\"nqn.host:1\",direction=\"write\",path=\"dram\"} 0",
-      "nvmf_host_data_bytes_total{host=\"nqn.host:?\",direction=\"read\",path=\"cmb\"} 8192",
-      "nvmf_other_commands_total{rdma_device=\"mlx5_0\",thread=\"0\",command=\"get_log_page\",status=\"success\"} 1",
-      "nvmf_other_commands_total{rdma_device=\"mlx5_0\",thread=\"0\",command=\"connect\",status=\"invalid_field\"} 1",
-      "nvmf_commands_in_flight{rdma_device=\"mlx5_0\",thread=\"0\"} 9",
-      "nvmf_cmb_used_bytes{ssd=\"0000:01:00.0\",rdma_device=\"mlx5_0\"} 8192",
-      "nvmf_connections_rejected_total{status=\"2\"} 4",
+  const std::string disk = R"(subsystem="nqn.2024-01.org.example:disks",nsid="1")";
+  const std::string lines[] = {
+      "nvmf_commands_total{" + disk + R"(,command="read",status="success"} 3)",
+      "nvmf_commands_total{" + disk + R"(,command="read",status="media"} 1)",
+      "nvmf_data_bytes_total{" + disk + R"(,direction="read",path="cmb"} 12288)",
+      "nvmf_p2p_fallback_commands_total{" + disk + R"(,reason="pool_dry"} 8)",
+      "nvmf_command_duration_seconds_count{" + disk + R"(,operation="read"} 4)",
+      R"(nvmf_host_data_bytes_total{host="nqn.host:1",direction="read",path="cmb"} 4096)",
+      R"(nvmf_host_data_commands_total{host="nqn.host:1",direction="read",path="cmb"} 1)",
+      R"(nvmf_host_data_commands_total{host="nqn.host:1",direction="write",path="dram"} 0)",
+      R"(nvmf_host_data_bytes_total{host="nqn.host:?",direction="read",path="cmb"} 8192)",
+      R"(nvmf_other_commands_total{rdma_device="mlx5_0",thread="0",command="get_log_page",status="success"} 1)",
+      R"(nvmf_other_commands_total{rdma_device="mlx5_0",thread="0",command="connect",status="invalid_field"} 1)",
+      R"(nvmf_commands_in_flight{rdma_device="mlx5_0",thread="0"} 9)",
+      R"(nvmf_cmb_used_bytes{ssd="0000:01:00.0",rdma_device="mlx5_0"} 8192)",
+      R"(nvmf_connections_rejected_total{status="2"} 4)",
       "nvmf_keep_alive_expiries_total 3",
-      "nvmf_controllers{subsystem=\"nqn.2024-01.org.example:disks\"} 0",
-      "nvmf_reactor_cpu_seconds_total{reactor=\"0\"} 2.5",
-      "nvmf_reactor_idle_poll_seconds_total{reactor=\"0\"} 0.25",
+      R"(nvmf_controllers{subsystem="nqn.2024-01.org.example:disks"} 0)",
+      R"(nvmf_reactor_cpu_seconds_total{reactor="0"} 2.5)",
+      R"(nvmf_reactor_idle_poll_seconds_total{reactor="0"} 0.25)",
   };
-  for (const char* line : lines) {
+  for (const std::string& line : lines) {
     CAPTURE(line);
-    CHECK(text.find(std::string("\n") + line + "\n") != std::string::npos);
+    CHECK(text.find("\n" + line + "\n") != std::string::npos);
   }
 }
 
