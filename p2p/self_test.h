@@ -25,9 +25,8 @@ struct SelfTestOptions {
 struct SelfTestResult {
   core::ProvenTransfers host_reads;
   core::ProvenTransfers host_writes;
-  uint32_t active_mtu = 0;  // path MTU of the port at the time, bytes; 0: the test could not run
-  std::vector<std::string>
-      findings;  // sentences for the operator, the verdict first; of which pair is the caller's to say
+  uint32_t active_mtu = 0;            // path MTU of the port at the time, bytes; 0: the test could not run
+  std::vector<std::string> findings;  // sentences for the operator without the pair's names, the verdict first
   std::vector<std::string> remedies;  // what to do to get more; may be empty
 
   // Whether any transfer may use the CMB on a connection of this path MTU (bytes), in either direction.

@@ -185,7 +185,7 @@ void Transport::on_cm_event(const rdma_cm_event& event) {
     case RDMA_CM_EVENT_TIMEWAIT_EXIT:
       return connection->lost("the host disconnected");
     default:
-      return failed(*connection, std::string("connection manager event ") + rdma_event_str(event.event));
+      return on_failed(*connection, std::string("connection manager event ") + rdma_event_str(event.event));
   }
 }
 
@@ -287,7 +287,7 @@ void Transport::on_closing(Connection& connection, const std::string& reason) {
 }
 
 // An I/O queue that fails while its controller lives has a line of its own.
-void Transport::failed(Connection& connection, const std::string& reason) {
+void Transport::on_failed(Connection& connection, const std::string& reason) {
   const core::Queue& queue = connection.queue();
   const bool host_stays = queue.controller && !queue.controller->is_closing();
   if (queue.qid != 0 && host_stays && !connection.is_closing())
@@ -300,7 +300,7 @@ void Transport::queue_pair_failed(QueuePair& queue_pair, ibv_wc_status status) {
   ++counters_.failed;
   const auto found = connections_.find(&queue_pair);
   if (found != connections_.end())
-    failed(*found->second, std::string("the connection failed: ") + ibv_wc_status_str(status));
+    on_failed(*found->second, std::string("the connection failed: ") + ibv_wc_status_str(status));
 }
 
 void Transport::queue_pair_drained(QueuePair& queue_pair) {
@@ -322,7 +322,7 @@ void Transport::on_device_event(Rnic& rnic, const ibv_async_event& event) {
     case IBV_EVENT_QP_ACCESS_ERR:
       for (const auto& [queue_pair, connection] : connections_)
         if (queue_pair->qp == event.element.qp)
-          return failed(*connection, std::string("device event ") + ibv_event_type_str(event.event_type));
+          return on_failed(*connection, std::string("device event ") + ibv_event_type_str(event.event_type));
       return;
     case IBV_EVENT_QP_LAST_WQE_REACHED:
     case IBV_EVENT_COMM_EST:

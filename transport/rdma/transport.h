@@ -91,7 +91,7 @@ class Transport final : private QueuePairOwner {
   // The same, and says why.
   void reject(rdma_cm_id* id, nvme::RdmaCmStatus status, const std::string& why);
   void on_closing(Connection& connection, const std::string& reason);
-  void failed(Connection& connection, const std::string& reason);
+  void on_failed(Connection& connection, const std::string& reason);
   void on_device_event(Rnic& rnic, const ibv_async_event& event);
   void on_device_gone(Rnic& rnic);
   void close_listeners(const Rnic& rnic);
