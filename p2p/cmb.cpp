@@ -8,7 +8,7 @@
 #include <cerrno>
 #include <utility>
 
-#include "target/core/limits.h"
+#include "target/core/datapath/limits.h"
 
 namespace nvmf::p2p {
 namespace {

@@ -14,7 +14,7 @@
 #include <system_error>
 
 #include "p2p/sysfs.h"
-#include "target/core/memory.h"
+#include "target/core/datapath/memory.h"
 #include "transport/verbs/verbs.h"
 
 namespace nvmf::p2p {

@@ -11,7 +11,7 @@
 #include <cstdio>
 #include <cstring>
 
-#include "target/core/limits.h"
+#include "target/core/datapath/limits.h"
 
 namespace nvmf::p2p {
 namespace {

@@ -25,7 +25,7 @@
 #include <vector>
 
 #include "p2p/copy_engine.h"
-#include "target/core/memory.h"
+#include "target/core/datapath/memory.h"
 
 namespace nvmf::p2p {
 

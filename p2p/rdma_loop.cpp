@@ -7,7 +7,7 @@
 #include <new>
 #include <thread>
 
-#include "target/core/limits.h"
+#include "target/core/datapath/limits.h"
 
 namespace nvmf::p2p {
 namespace {

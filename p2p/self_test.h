@@ -12,7 +12,7 @@
 #include "p2p/proof.h"
 #include "p2p/rdma_loop.h"
 #include "p2p/ssd_probe.h"
-#include "target/core/memory.h"
+#include "target/core/datapath/memory.h"
 
 namespace nvmf::p2p {
 

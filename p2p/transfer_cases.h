@@ -6,7 +6,7 @@
 #include <vector>
 
 #include "p2p/copy_engine.h"
-#include "target/core/limits.h"
+#include "target/core/datapath/limits.h"
 
 namespace nvmf::p2p {
 

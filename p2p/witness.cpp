@@ -1,6 +1,6 @@
 #include "p2p/witness.h"
 
-#include "target/core/limits.h"
+#include "target/core/datapath/limits.h"
 
 namespace nvmf::p2p {
 

@@ -4,7 +4,7 @@
 #include <cstdint>
 
 #include "target/backend/engine.h"
-#include "target/core/io.h"
+#include "target/core/datapath/io.h"
 
 namespace nvmf::backend {
 

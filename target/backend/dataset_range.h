@@ -4,7 +4,7 @@
 #include <cstdint>
 #include <cstring>
 
-#include "target/core/io.h"
+#include "target/core/datapath/io.h"
 #include "target/nvme/types.h"
 
 namespace nvmf::backend {

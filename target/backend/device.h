@@ -12,7 +12,7 @@
 #include <vector>
 
 #include "target/backend/engine.h"
-#include "target/core/io.h"
+#include "target/core/datapath/io.h"
 
 namespace nvmf::backend {
 

@@ -12,8 +12,8 @@
 #include <optional>
 #include <vector>
 
-#include "target/core/io.h"
-#include "target/core/reactor.h"
+#include "target/core/datapath/io.h"
+#include "target/core/reactor/reactor.h"
 
 namespace nvmf::backend {
 

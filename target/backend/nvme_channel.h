@@ -6,7 +6,7 @@
 #include <utility>
 
 #include "target/backend/engine.h"
-#include "target/core/io.h"
+#include "target/core/datapath/io.h"
 
 struct nvme_uring_cmd;
 

@@ -8,7 +8,7 @@
 #include <cstring>
 
 #include "target/backend/descriptor.h"
-#include "target/core/limits.h"
+#include "target/core/datapath/limits.h"
 
 namespace nvmf::backend {
 namespace {

@@ -3,7 +3,7 @@
 
 #include <cstdint>
 
-#include "target/core/status.h"
+#include "target/core/datapath/status.h"
 
 namespace nvmf::backend {
 

@@ -8,7 +8,7 @@
 #include "config/diff.h"
 #include "config/names.h"
 #include "config/parse.h"
-#include "target/core/controller.h"
+#include "target/core/subsystem/controller.h"
 #include "target/daemon/admin_api.h"
 #include "target/daemon/admin_views.h"
 #include "target/daemon/ana.h"

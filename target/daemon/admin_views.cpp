@@ -4,7 +4,7 @@
 #include <nlohmann/json.hpp>
 
 #include "config/names.h"
-#include "target/core/controller.h"
+#include "target/core/subsystem/controller.h"
 #include "target/daemon/ana.h"
 #include "target/daemon/stats.h"
 #include "target/nvme/fabrics.h"

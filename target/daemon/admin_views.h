@@ -7,7 +7,7 @@
 #include <utility>
 
 #include "config/config.h"
-#include "target/core/target.h"
+#include "target/core/subsystem/target.h"
 #include "target/daemon/peer_memory.h"
 #include "target/daemon/storage.h"
 #include "transport/rdma/transport.h"

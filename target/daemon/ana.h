@@ -6,7 +6,7 @@
 #include <string>
 
 #include "config/config.h"
-#include "target/core/target.h"
+#include "target/core/subsystem/target.h"
 
 namespace nvmf::daemon {
 

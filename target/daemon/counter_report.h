@@ -4,7 +4,7 @@
 #include <nlohmann/json_fwd.hpp>
 #include <vector>
 
-#include "target/core/io_counters.h"
+#include "target/core/datapath/io_counters.h"
 #include "target/daemon/metrics.h"
 
 namespace nvmf::daemon {

@@ -10,7 +10,7 @@
 #include <utility>
 #include <vector>
 
-#include "target/core/latency_histogram.h"
+#include "target/core/reactor/latency_histogram.h"
 
 namespace nvmf::daemon {
 

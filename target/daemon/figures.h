@@ -4,7 +4,7 @@
 #include <memory>
 #include <vector>
 
-#include "target/core/reactor.h"
+#include "target/core/reactor/reactor.h"
 #include "target/daemon/metrics.h"
 #include "target/daemon/peer_memory.h"
 #include "target/daemon/storage.h"

@@ -12,8 +12,8 @@
 #include <vector>
 
 #include "target/backend/nvme_admin.h"
-#include "target/core/health.h"
-#include "target/core/target.h"
+#include "target/core/subsystem/health.h"
+#include "target/core/subsystem/target.h"
 #include "target/daemon/storage.h"
 #include "transport/rdma/asio_poller.h"
 

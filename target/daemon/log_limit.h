@@ -8,7 +8,7 @@
 #include <optional>
 #include <string>
 
-#include "target/core/target.h"
+#include "target/core/subsystem/target.h"
 
 namespace nvmf::daemon {
 

@@ -11,7 +11,7 @@
 #include <string>
 #include <vector>
 
-#include "target/core/target.h"
+#include "target/core/subsystem/target.h"
 
 namespace nvmf::daemon {
 

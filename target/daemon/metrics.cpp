@@ -4,7 +4,7 @@
 #include <initializer_list>
 #include <map>
 
-#include "target/core/controller.h"
+#include "target/core/subsystem/controller.h"
 #include "target/daemon/exposition.h"
 
 namespace nvmf::daemon {

@@ -6,8 +6,8 @@
 #include <string>
 #include <vector>
 
-#include "target/core/io_counters.h"
-#include "target/core/target.h"
+#include "target/core/datapath/io_counters.h"
+#include "target/core/subsystem/target.h"
 #include "transport/rdma/transport_counters.h"
 
 namespace nvmf::daemon {

@@ -7,8 +7,8 @@
 #include <functional>
 #include <vector>
 
-#include "target/core/mailbox.h"
-#include "target/core/reactor.h"
+#include "target/core/reactor/mailbox.h"
+#include "target/core/reactor/reactor.h"
 
 namespace nvmf::daemon {
 

@@ -5,7 +5,7 @@
 #include <algorithm>
 
 #include "p2p/nvme_probe.h"
-#include "target/core/limits.h"
+#include "target/core/datapath/limits.h"
 
 namespace nvmf::daemon {
 namespace {

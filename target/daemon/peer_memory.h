@@ -16,7 +16,7 @@
 
 #include "p2p/cmb.h"
 #include "p2p/self_test.h"
-#include "target/core/buffer_pool.h"
+#include "target/core/datapath/buffer_pool.h"
 #include "target/daemon/worker_thread.h"
 #include "transport/rdma/rnic.h"
 

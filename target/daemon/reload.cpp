@@ -12,7 +12,7 @@
 #include <utility>
 
 #include "config/parse.h"
-#include "target/core/limits.h"
+#include "target/core/datapath/limits.h"
 #include "target/daemon/ana.h"
 #include "target/daemon/daemon.h"
 #include "target/daemon/log.h"

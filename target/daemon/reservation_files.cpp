@@ -12,7 +12,7 @@
 #include <sstream>
 #include <stdexcept>
 
-#include "target/core/subsystem.h"
+#include "target/core/subsystem/subsystem.h"
 
 namespace nvmf::daemon {
 namespace {

@@ -4,7 +4,7 @@
 
 #include <string>
 
-#include "target/core/reservation_store.h"
+#include "target/core/subsystem/reservation_store.h"
 #include "target/daemon/state_directory.h"
 
 namespace nvmf::daemon {

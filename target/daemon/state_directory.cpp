@@ -13,7 +13,7 @@
 #include <stdexcept>
 #include <system_error>
 
-#include "target/core/subsystem.h"
+#include "target/core/subsystem/subsystem.h"
 
 namespace nvmf::daemon {
 namespace {

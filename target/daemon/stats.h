@@ -3,7 +3,7 @@
 
 #include <nlohmann/json_fwd.hpp>
 
-#include "target/core/target.h"
+#include "target/core/subsystem/target.h"
 #include "target/daemon/metrics.h"
 #include "target/daemon/storage.h"
 #include "transport/rdma/transport.h"

@@ -5,7 +5,7 @@
 #include <algorithm>
 #include <filesystem>
 
-#include "target/core/scratch.h"
+#include "target/core/datapath/scratch.h"
 #include "target/daemon/on_reactors.h"
 
 namespace nvmf::daemon {

@@ -12,9 +12,9 @@
 
 #include "config/config.h"
 #include "target/backend/device.h"
-#include "target/core/device_error.h"
-#include "target/core/rate_limit.h"
-#include "target/core/target.h"
+#include "target/core/datapath/device_error.h"
+#include "target/core/datapath/rate_limit.h"
+#include "target/core/subsystem/target.h"
 #include "target/daemon/countdown.h"
 #include "target/daemon/identifier_files.h"
 #include "target/daemon/peer_memory.h"

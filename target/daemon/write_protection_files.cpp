@@ -6,7 +6,7 @@
 #include <nlohmann/json.hpp>
 #include <stdexcept>
 
-#include "target/core/subsystem.h"
+#include "target/core/subsystem/subsystem.h"
 
 namespace nvmf::daemon {
 namespace {

@@ -5,7 +5,7 @@
 
 #include <string>
 
-#include "target/core/write_protection.h"
+#include "target/core/subsystem/write_protection.h"
 #include "target/daemon/state_directory.h"
 
 namespace nvmf::daemon {

@@ -15,14 +15,14 @@
 #include <string>
 #include <vector>
 
-#include "target/core/abort.h"
-#include "target/core/command.h"
-#include "target/core/fused.h"
-#include "target/core/limits.h"
-#include "target/core/queue.h"
-#include "target/core/scratch.h"
-#include "target/core/subsystem.h"
-#include "target/core/target.h"
+#include "target/core/command/abort.h"
+#include "target/core/command/command.h"
+#include "target/core/command/fused.h"
+#include "target/core/datapath/limits.h"
+#include "target/core/datapath/queue.h"
+#include "target/core/datapath/scratch.h"
+#include "target/core/subsystem/subsystem.h"
+#include "target/core/subsystem/target.h"
 #include "target/nvme/fabrics.h"
 
 namespace {

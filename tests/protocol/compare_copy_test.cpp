@@ -3,7 +3,7 @@
 
 #include <algorithm>
 
-#include "target/core/scratch.h"
+#include "target/core/datapath/scratch.h"
 #include "tests/protocol/host.h"
 
 namespace nvmf::test {

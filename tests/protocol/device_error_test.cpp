@@ -1,5 +1,5 @@
 // Error events, and their entries in the error log: NVMe Base 2.0, sections 5.2 and 5.16.1.2.
-#include "target/core/device_error.h"
+#include "target/core/datapath/device_error.h"
 
 #include <doctest/doctest.h>
 

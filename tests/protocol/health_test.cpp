@@ -1,5 +1,5 @@
 // SMART / Health Information and its events: NVMe Base 2.0, sections 5.16.1.3, 5.2 and 5.27.1.3.
-#include "target/core/health.h"
+#include "target/core/subsystem/health.h"
 
 #include <doctest/doctest.h>
 

@@ -5,9 +5,9 @@
 #include <algorithm>
 #include <utility>
 
-#include "target/core/abort.h"
-#include "target/core/fused.h"
-#include "target/core/scratch.h"
+#include "target/core/command/abort.h"
+#include "target/core/command/fused.h"
+#include "target/core/datapath/scratch.h"
 
 namespace nvmf::test {
 

@@ -13,10 +13,10 @@
 #include <string>
 #include <vector>
 
-#include "target/core/controller.h"
-#include "target/core/queue.h"
-#include "target/core/subsystem.h"
-#include "target/core/target.h"
+#include "target/core/datapath/queue.h"
+#include "target/core/subsystem/controller.h"
+#include "target/core/subsystem/subsystem.h"
+#include "target/core/subsystem/target.h"
 #include "target/nvme/fabrics.h"
 
 namespace nvmf::test {

@@ -3,7 +3,7 @@
 
 #include <algorithm>
 
-#include "target/core/persistent_event.h"
+#include "target/core/subsystem/persistent_event.h"
 #include "tests/protocol/host.h"
 
 namespace nvmf::test {

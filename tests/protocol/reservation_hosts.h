@@ -6,7 +6,7 @@
 #include <stdexcept>
 #include <utility>
 
-#include "target/core/reservation_store.h"
+#include "target/core/subsystem/reservation_store.h"
 #include "tests/protocol/host.h"
 
 namespace nvmf::test {

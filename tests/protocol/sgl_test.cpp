@@ -4,7 +4,7 @@
 #include <cstring>
 #include <vector>
 
-#include "target/core/sgl.h"
+#include "target/core/datapath/sgl.h"
 
 namespace nvmf::core {
 namespace {

@@ -8,7 +8,7 @@
 #include <memory>
 #include <utility>
 
-#include "target/core/mailbox.h"
+#include "target/core/reactor/mailbox.h"
 #include "transport/rdma/poll_group.h"
 
 namespace nvmf::rdma {

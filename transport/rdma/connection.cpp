@@ -4,8 +4,8 @@
 #include <cerrno>
 #include <chrono>
 
-#include "target/core/limits.h"
-#include "target/core/target.h"
+#include "target/core/datapath/limits.h"
+#include "target/core/subsystem/target.h"
 
 namespace nvmf::rdma {
 namespace {

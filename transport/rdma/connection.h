@@ -8,7 +8,7 @@
 #include <string>
 #include <utility>
 
-#include "target/core/queue.h"
+#include "target/core/datapath/queue.h"
 #include "transport/rdma/handshake.h"
 #include "transport/rdma/poll_group.h"
 #include "transport/rdma/rnic.h"

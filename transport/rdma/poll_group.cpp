@@ -7,8 +7,8 @@
 #include <unordered_set>
 #include <utility>
 
-#include "target/core/fused.h"
-#include "target/core/limits.h"
+#include "target/core/command/fused.h"
+#include "target/core/datapath/limits.h"
 
 namespace nvmf::rdma {
 namespace {

@@ -13,11 +13,11 @@
 #include <unordered_map>
 #include <vector>
 
-#include "target/core/buffer_pool.h"
-#include "target/core/clock.h"
-#include "target/core/io_counters.h"
-#include "target/core/queue.h"
-#include "target/core/reactor.h"
+#include "target/core/datapath/buffer_pool.h"
+#include "target/core/datapath/io_counters.h"
+#include "target/core/datapath/queue.h"
+#include "target/core/reactor/clock.h"
+#include "target/core/reactor/reactor.h"
 #include "transport/rdma/queue_abort.h"
 #include "transport/rdma/queue_pair.h"
 #include "transport/rdma/receive_slab.h"

@@ -3,9 +3,9 @@
 #include <cstring>
 #include <utility>
 
-#include "target/core/abort.h"
-#include "target/core/queue.h"
-#include "target/core/rate_limit.h"
+#include "target/core/command/abort.h"
+#include "target/core/datapath/queue.h"
+#include "target/core/datapath/rate_limit.h"
 #include "transport/rdma/poll_group.h"
 
 namespace nvmf::rdma {

@@ -2,8 +2,8 @@
 // what its end gives back to those who wait. The hot path: nothing here locks, allocates, logs or throws.
 #include <utility>
 
-#include "target/core/fused.h"
-#include "target/core/scratch.h"
+#include "target/core/command/fused.h"
+#include "target/core/datapath/scratch.h"
 #include "transport/rdma/poll_group.h"
 
 namespace nvmf::rdma {

@@ -6,9 +6,9 @@
 #include <cstring>
 #include <utility>
 
-#include "target/core/fused.h"
-#include "target/core/limits.h"
-#include "target/core/scratch.h"
+#include "target/core/command/fused.h"
+#include "target/core/datapath/limits.h"
+#include "target/core/datapath/scratch.h"
 #include "transport/rdma/poll_group.h"
 
 namespace nvmf::rdma {

@@ -1,7 +1,7 @@
 // HOT PATH, of namespaces with a limit: their commands wait here, before they hold anything that others need.
 #include <algorithm>
 
-#include "target/core/rate_limit.h"
+#include "target/core/datapath/rate_limit.h"
 #include "transport/rdma/poll_group.h"
 
 namespace nvmf::rdma {

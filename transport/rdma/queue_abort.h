@@ -5,7 +5,7 @@
 #include <functional>
 #include <vector>
 
-#include "target/core/mailbox.h"
+#include "target/core/reactor/mailbox.h"
 #include "transport/rdma/queue_pair.h"
 
 namespace nvmf::rdma {

@@ -5,8 +5,8 @@
 
 #include <cstdint>
 
-#include "target/core/mailbox.h"
-#include "target/core/queue.h"
+#include "target/core/datapath/queue.h"
+#include "target/core/reactor/mailbox.h"
 #include "transport/rdma/request.h"
 
 namespace nvmf::rdma {

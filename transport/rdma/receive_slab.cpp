@@ -6,7 +6,7 @@
 #include <new>
 #include <system_error>
 
-#include "target/core/limits.h"
+#include "target/core/datapath/limits.h"
 
 namespace nvmf::rdma {
 namespace {

@@ -8,7 +8,7 @@
 #include <memory>
 #include <span>
 
-#include "target/core/mailbox.h"
+#include "target/core/reactor/mailbox.h"
 #include "transport/rdma/request.h"
 #include "transport/verbs/verbs.h"
 

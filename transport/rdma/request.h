@@ -7,7 +7,7 @@
 #include <cstddef>
 #include <cstdint>
 
-#include "target/core/request.h"
+#include "target/core/datapath/request.h"
 
 namespace nvmf::rdma {
 

@@ -5,7 +5,7 @@
 #include <algorithm>
 #include <utility>
 
-#include "target/core/limits.h"
+#include "target/core/datapath/limits.h"
 
 namespace nvmf::rdma {
 namespace {

@@ -11,7 +11,7 @@
 #include <string>
 #include <vector>
 
-#include "target/core/reactor.h"
+#include "target/core/reactor/reactor.h"
 #include "transport/rdma/asio_poller.h"
 #include "transport/rdma/poll_group.h"
 #include "transport/verbs/cm.h"

@@ -8,8 +8,8 @@
 #include <cerrno>
 #include <stdexcept>
 
-#include "target/core/controller.h"
-#include "target/core/limits.h"
+#include "target/core/datapath/limits.h"
+#include "target/core/subsystem/controller.h"
 
 namespace nvmf::rdma {
 namespace {

@@ -16,7 +16,7 @@
 #include <unordered_set>
 #include <vector>
 
-#include "target/core/target.h"
+#include "target/core/subsystem/target.h"
 #include "transport/rdma/connect_rate.h"
 #include "transport/rdma/connection.h"
 #include "transport/rdma/handshake.h"

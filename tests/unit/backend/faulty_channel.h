@@ -6,7 +6,7 @@
 #include <optional>
 #include <vector>
 
-#include "target/core/io.h"
+#include "target/core/datapath/io.h"
 
 namespace nvmf::backend::test {
 

@@ -1,4 +1,4 @@
-#include "target/core/buffer_pool.h"
+#include "target/core/datapath/buffer_pool.h"
 
 #include <doctest/doctest.h>
 
@@ -9,8 +9,8 @@
 #include <set>
 #include <vector>
 
-#include "target/core/queue.h"
-#include "target/core/request.h"
+#include "target/core/datapath/queue.h"
+#include "target/core/datapath/request.h"
 
 using namespace nvmf::core;
 

@@ -9,8 +9,8 @@
 #include <thread>
 #include <vector>
 
-#include "target/core/fused.h"
-#include "target/core/queue.h"
+#include "target/core/command/fused.h"
+#include "target/core/datapath/queue.h"
 
 using namespace nvmf::core;
 

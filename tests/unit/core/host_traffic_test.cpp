@@ -1,5 +1,5 @@
 // What hosts have moved: figures that only grow, and memory that does not.
-#include "target/core/host_traffic.h"
+#include "target/core/subsystem/host_traffic.h"
 
 #include <doctest/doctest.h>
 
@@ -7,7 +7,7 @@
 #include <memory>
 #include <string>
 
-#include "target/core/limits.h"
+#include "target/core/datapath/limits.h"
 
 namespace nvmf::core {
 namespace {

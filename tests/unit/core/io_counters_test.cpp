@@ -1,5 +1,5 @@
 // How commands are counted.
-#include "target/core/io_counters.h"
+#include "target/core/datapath/io_counters.h"
 
 #include <doctest/doctest.h>
 

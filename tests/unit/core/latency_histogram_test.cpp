@@ -1,4 +1,4 @@
-#include "target/core/latency_histogram.h"
+#include "target/core/reactor/latency_histogram.h"
 
 #include <doctest/doctest.h>
 

@@ -1,4 +1,4 @@
-#include "target/core/mailbox.h"
+#include "target/core/reactor/mailbox.h"
 
 #include <doctest/doctest.h>
 #include <poll.h>

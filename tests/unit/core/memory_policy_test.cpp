@@ -4,9 +4,9 @@
 #include <set>
 #include <string>
 
-#include "target/core/buffer_pool.h"
-#include "target/core/queue.h"
-#include "target/core/request.h"
+#include "target/core/datapath/buffer_pool.h"
+#include "target/core/datapath/queue.h"
+#include "target/core/datapath/request.h"
 
 using namespace nvmf::core;
 

@@ -1,4 +1,4 @@
-#include "target/core/poll_budget.h"
+#include "target/core/reactor/poll_budget.h"
 
 #include <doctest/doctest.h>
 

@@ -1,4 +1,4 @@
-#include "target/core/rate_limit.h"
+#include "target/core/datapath/rate_limit.h"
 
 #include <doctest/doctest.h>
 
@@ -6,7 +6,7 @@
 #include <thread>
 #include <vector>
 
-#include "target/core/queue.h"
+#include "target/core/datapath/queue.h"
 
 using namespace nvmf::core;
 

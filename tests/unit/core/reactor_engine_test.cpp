@@ -11,8 +11,8 @@
 #include <system_error>
 
 #include "target/backend/device.h"
-#include "target/core/rate_limit.h"
-#include "target/core/reactor.h"
+#include "target/core/datapath/rate_limit.h"
+#include "target/core/reactor/reactor.h"
 
 using namespace nvmf::core;
 using nvmf::backend::UringEngine;

@@ -1,4 +1,4 @@
-#include "target/core/reactor.h"
+#include "target/core/reactor/reactor.h"
 
 #include <doctest/doctest.h>
 #include <poll.h>

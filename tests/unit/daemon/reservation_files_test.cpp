@@ -13,7 +13,7 @@
 #include <thread>
 #include <vector>
 
-#include "target/core/subsystem.h"
+#include "target/core/subsystem/subsystem.h"
 #include "tests/unit/daemon/state_support.h"
 
 namespace nvmf::daemon {

@@ -7,7 +7,7 @@
 #include <fstream>
 #include <stdexcept>
 
-#include "target/core/subsystem.h"
+#include "target/core/subsystem/subsystem.h"
 #include "tests/unit/daemon/state_support.h"
 
 namespace nvmf::daemon {

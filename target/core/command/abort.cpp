@@ -1,0 +1,49 @@
+#include "target/core/command/abort.h"
+
+#include "target/core/command/command.h"
+#include "target/core/command/fused.h"
+#include "target/core/datapath/queue.h"
+#include "target/core/subsystem/controller.h"
+
+namespace nvmf::core {
+namespace {
+
+constexpr Status kAbortLimitExceeded = command_specific(NVME_SC_ABORT_LIMIT);
+
+// Bit 0 of the result: not aborted.
+void answer(Request& request, bool aborted) { finish(request, kSuccess, aborted ? 0 : 1); }
+
+// The controller may have gone while the queue's thread was asked.
+void aborted_on_queue(Request& request, bool aborted) {
+  if (Controller* controller = request.queue->controller) controller->end_abort();
+  answer(request, aborted);
+}
+
+// Of admin commands only Asynchronous Event Requests stay long enough to be found.
+void execute_abort(Request& request) {
+  Controller& controller = *request.queue->controller;
+  const auto sqid = static_cast<uint16_t>(request.sqe->cdw10);
+  const auto cid = static_cast<uint16_t>(request.sqe->cdw10 >> 16);
+  if (sqid == 0) return answer(request, controller.events().abort(cid));
+  Queue* queue = controller.find_io_queue(sqid);
+  if (queue == nullptr) return answer(request, false);
+  if (!controller.begin_abort()) return finish(request, kAbortLimitExceeded);
+  queue->link->abort(cid, [&request](bool aborted) { aborted_on_queue(request, aborted); });
+}
+
+}  // namespace
+
+Status parse_abort(Request& request) { return ready_to_execute(request, execute_abort); }
+
+// The queue's thread -------------------------------------------------------------------------------------------------
+
+bool abort_executed(Request& request) {
+  if (request.fused) return abort_half(request);
+  if (request.ns == nullptr || !request.ns->gate->withdraw(request)) return false;
+  finish(request, kAbortRequested);
+  return true;
+}
+
+void abort_instead(Request& request) { finish(request, kAbortRequested); }
+
+}  // namespace nvmf::core

@@ -1,0 +1,35 @@
+// Admin commands: NVMe Base 2.0, section 5.
+#include "target/core/command/command.h"
+#include "target/core/datapath/queue.h"
+#include "target/core/subsystem/controller.h"
+
+namespace nvmf::core {
+namespace {
+
+constexpr CommandTable make_table() {
+  constexpr uint32_t kSupported = NVME_CMD_EFFECTS_CSUPP;
+  CommandTable table{};
+  table[nvme_admin_get_log_page] = {"Get Log Page", parse_get_log_page, kSupported, kAnyController};
+  table[nvme_admin_identify] = {"Identify", parse_identify, kSupported, kAnyController};
+  table[nvme_admin_abort_cmd] = {"Abort", parse_abort, kSupported, kIoController};
+  table[nvme_admin_set_features] = {"Set Features", parse_set_features, kSupported, kAnyController};
+  table[nvme_admin_get_features] = {"Get Features", parse_get_features, kSupported, kAnyController};
+  table[nvme_admin_async_event] = {"Asynchronous Event Request", parse_async_event_request, kSupported, kAnyController};
+  table[nvme_admin_keep_alive] = {"Keep Alive", parse_keep_alive, kSupported, kAnyController};
+  return table;
+}
+
+}  // namespace
+
+constinit const CommandTable kAdminCommands = make_table();
+
+Status parse_admin(Request& request) {
+  const Controller& controller = *request.queue->controller;
+  if (!controller.ready()) return command_sequence_error();
+  if (const Status status = check_flags(request); !status.ok()) return status;
+  const Command& command = kAdminCommands[request.sqe->opcode];
+  if ((command.controllers & controller.type()) == 0) return invalid_opcode();
+  return command.parse(request);
+}
+
+}  // namespace nvmf::core

@@ -1,0 +1,83 @@
+// The command sets as tables: opcode -> name, parser, effects. The parser dispatches on them and the Commands Supported
+// and Effects log page is read from them: NVMe Base 2.0, sections 3.1.2 and 5.16.1.6.
+#pragma once
+
+#include <array>
+#include <cstdint>
+
+#include "target/core/datapath/request.h"
+
+namespace nvmf::core {
+
+class Subsystem;
+
+// The controllers that know a command, log page, feature or identify structure; bits.
+enum ControllerTypes : uint8_t { kIoController = 1, kDiscoveryController = 2, kAnyController = 3 };
+
+struct Command {
+  const char* name = nullptr;           // the specification's
+  Status (*parse)(Request&) = nullptr;  // null: not supported
+  uint32_t effects = 0;                 // NVME_CMD_EFFECTS_*
+  uint8_t controllers = 0;              // ControllerTypes
+};
+using CommandTable = std::array<Command, 256>;
+
+// ONCS: the optional commands that a subsystem's namespaces have, by their backends (identify.cpp).
+uint16_t optional_commands(const Subsystem& subsystem);
+
+extern const CommandTable kAdminCommands;  // admin_command.cpp
+extern const CommandTable kIoCommands;     // io_command.cpp
+
+// Parsers by chapter. Each is called on the queue's thread once opcode, controller state, FUSE and PSDT are right.
+Status parse_fabrics(Request& request);  // admin and I/O queues, connected or not
+Status parse_admin(Request& request);
+Status parse_identify(Request& request);
+Status parse_get_log_page(Request& request);
+Status parse_get_features(Request& request);
+Status parse_set_features(Request& request);
+Status parse_async_event_request(Request& request);
+Status parse_keep_alive(Request& request);
+Status parse_abort(Request& request);
+Status parse_reservation_register(Request& request);
+Status parse_reservation_acquire(Request& request);
+Status parse_reservation_release(Request& request);
+Status parse_reservation_report(Request& request);
+
+// FUSE and PSDT, command dword 0: neither fused commands nor PRPs.
+Status check_flags(Request& request);
+
+inline Status command_sequence_error() { return Status(NVME_SC_CMD_SEQ_ERROR).do_not_retry(); }
+inline Status invalid_opcode() { return Status(NVME_SC_INVALID_OPCODE).do_not_retry(); }
+inline Status invalid_namespace(Request& request) {
+  request.error_location = offsetof(nvme::Sqe, nsid);
+  return Status(NVME_SC_INVALID_NS).do_not_retry();
+}
+
+// What a command without data, or with data of the processor's, is to its transport.
+inline Status ready_to_execute(Request& request, Executor execute) {
+  request.execute = execute;
+  return kSuccess;
+}
+inline Status ready_to_receive(Request& request, uint32_t length_bytes, Executor execute) {
+  request.transfer = Transfer::HostToController;
+  request.processor_needs_data = true;
+  request.length_bytes = length_bytes;
+  request.execute = execute;
+  return kSuccess;
+}
+inline Status ready_to_reply(Request& request, uint32_t length_bytes, Executor execute) {
+  request.transfer = Transfer::ControllerToHost;
+  request.processor_needs_data = true;
+  request.length_bytes = length_bytes;
+  request.execute = execute;
+  return kSuccess;
+}
+
+// Completes a command that ready_to_reply() prepared: `data`, cut to what the host asked for, then zeroes.
+void reply(Request& request, const void* data, size_t size_bytes);
+template <typename Structure>
+void reply(Request& request, const Structure& structure) {
+  reply(request, &structure, sizeof(structure));
+}
+
+}  // namespace nvmf::core

@@ -1,0 +1,236 @@
+// Connect command: NVMe Base 2.0, section 6.3.
+#include <array>
+#include <cstring>
+
+#include "target/core/command/command.h"
+#include "target/core/command/fabrics.h"
+#include "target/core/datapath/limits.h"
+#include "target/core/datapath/queue.h"
+#include "target/core/subsystem/controller.h"
+#include "target/core/subsystem/subsystem.h"
+#include "target/core/subsystem/target.h"
+#include "target/nvme/fabrics.h"
+
+namespace nvmf::core {
+namespace {
+
+using nvme::ConnectCommand;
+
+const ConnectCommand& connect_command(const Request& request) {
+  return reinterpret_cast<const ConnectCommand&>(*request.sqe);
+}
+
+// Connect Invalid Parameters; the completion's dword 0 tells where: IPO, and in IATTR whether in the data.
+Status invalid_in_command(Request& request, size_t offset) {
+  request.cqe.result = offset;
+  request.error_location = static_cast<uint16_t>(offset);
+  return command_specific(NVME_SC_CONNECT_INVALID_PARAM).do_not_retry();
+}
+
+// Not marked Do Not Retry: a subsystem or controller that is not there may come back, and a host that is told not to
+// retry forgets the target for good.
+Status invalid_in_data(Request& request, size_t offset) {
+  request.cqe.result = offset | uint64_t{nvme::kIattrInData} << 16;
+  return command_specific(NVME_SC_CONNECT_INVALID_PARAM);
+}
+
+// An NQN in Connect data: terminated within its 256 bytes. Empty when it is not, or is too long.
+template <size_t size>
+std::string nqn_from(const char (&field)[size]) {
+  const size_t length = strnlen(field, size);
+  return length <= limits::kMaxNqnLength ? std::string(field, length) : std::string();
+}
+
+}  // namespace
+
+const char* name_of(ConnectRefusal reason) {
+  static constexpr std::array<const char*, kConnectRefusals> kNames = {"invalid_parameter",  "unknown_subsystem",
+                                                                       "host_not_allowed",   "unknown_controller",
+                                                                       "no_controller_free", "sequence"};
+  return kNames[static_cast<size_t>(reason)];
+}
+
+namespace {
+
+// A Connect on the control thread: what the host asks for, and why it is refused.
+class ConnectAttempt {
+ public:
+  explicit ConnectAttempt(Request& request) : request_(request), queue_(*request.queue) {
+    std::memcpy(&data_, request.data.address, sizeof(data_));
+    host_.nqn = nqn_from(data_.hostnqn);
+    subsystem_nqn_ = nqn_from(data_.subsysnqn);
+    std::memcpy(host_.id.data(), data_.hostid, host_.id.size());
+  }
+
+  Status make() {
+    const Status status = queue_.qid == 0 ? connect_admin() : connect_io();
+    report(status);
+    return status;
+  }
+
+ private:
+  Status find_subsystem() {
+    if (host_.nqn.empty())
+      return refuse_data(
+          offsetof(nvmf_connect_data, hostnqn),
+          "the host NQN is empty or longer than 223 characters; set it on the host, in /etc/nvme/hostnqn");
+    subsystem_ = queue_.target->find_subsystem(subsystem_nqn_);
+    if (subsystem_ == nullptr) {
+      refusal_ = ConnectRefusal::UnknownSubsystem;
+      return refuse_data(offsetof(nvmf_connect_data, subsysnqn),
+                         "there is no subsystem of this name; `nvme discover` on the host lists those it may use");
+    }
+    if (!subsystem_->is_on_port(queue_.link->port_id())) {
+      refusal_ = ConnectRefusal::UnknownSubsystem;
+      return refuse_data(offsetof(nvmf_connect_data, subsysnqn),
+                         "the subsystem is not on this port; add the port to its \"ports\", or use another address");
+    }
+    if (!subsystem_->allows(host_.nqn)) {
+      refusal_ = ConnectRefusal::HostNotAllowed;
+      reason_ =
+          "the host is not allowed on the subsystem; to let it in, add it to \"allowed_hosts\" "
+          "(nvmf-p2p add host SUBSYSTEM HOST)";
+      return command_specific(NVME_SC_CONNECT_INVALID_HOST).do_not_retry();
+    }
+    return kSuccess;
+  }
+
+  Status connect_admin() {
+    if (const Status status = find_subsystem(); !status.ok()) return status;
+    if (data_.cntlid != nvme::kCntlidDynamic) {
+      return refuse_data(offsetof(nvmf_connect_data, cntlid),
+                         "controllers are dynamic: CNTLID must be FFFFh; the host must not ask for one of its choice");
+    }
+    if (host_.id == std::array<uint8_t, 16>{}) {
+      return refuse_data(offsetof(nvmf_connect_data, hostid),
+                         "the host identifier is zero; set it on the host, in /etc/nvme/hostid");
+    }
+    controller_ = subsystem_->create_controller(host_, queue_, connect_command(request_).kato_ms);
+    if (controller_ == nullptr) {
+      refusal_ = ConnectRefusal::NoController;
+      reason_ = subsystem_->reached_limit(host_);
+      return command_specific(NVME_SC_CONNECT_CTRL_BUSY);
+    }
+    return kSuccess;
+  }
+
+  Status connect_io() {
+    if (const Status status = find_subsystem(); !status.ok()) return status;
+    controller_ = subsystem_->find_controller(data_.cntlid);
+    if (controller_ == nullptr) {
+      refusal_ = ConnectRefusal::UnknownController;
+      return refuse_data(offsetof(nvmf_connect_data, cntlid),
+                         "there is no controller " + std::to_string(data_.cntlid) +
+                             " any more; the host must connect its admin queue anew");
+    }
+    if (controller_->host().nqn != host_.nqn) {
+      return refuse_data(offsetof(nvmf_connect_data, hostnqn),
+                         "the controller is another host's; the host must connect its admin queue anew");
+    }
+    if (controller_->host().id != host_.id) {
+      return refuse_data(offsetof(nvmf_connect_data, hostid),
+                         "the controller was made with another host identifier; the host must keep its own "
+                         "(/etc/nvme/hostid) for all queues");
+    }
+    if (queue_.qid > controller_->granted_io_queues()) {
+      return refuse_command(
+          offsetof(ConnectCommand, qid),
+          "the controller was granted fewer I/O queues (Feature 07h); the host must ask for more first");
+    }
+    if (!controller_->ready()) return refuse_sequence("the controller is not enabled; the host must set CC.EN first");
+    if (controller_->has_io_queue(queue_.qid))
+      return refuse_sequence("the controller has this queue already; the host must disconnect it first");
+    if (controller_->io_queue_count() >= io_queues_for(*queue_.target, *controller_)) {
+      reason_ =
+          "the target, or this host, has all the I/O queues that \"limits\" allow; raise \"max_io_queues\" or "
+          "\"max_io_queues_per_host\"";
+      return command_specific(NVME_SC_CONNECT_CTRL_BUSY);
+    }
+    queue_.namespaces = queue_.link->io_namespaces(*subsystem_);
+    controller_->add_io_queue(queue_);
+    queue_.target->queue_connected(queue_);
+    return kSuccess;
+  }
+
+  Status refuse_data(size_t offset, std::string reason) {
+    reason_ = std::move(reason);
+    return invalid_in_data(request_, offset);
+  }
+  Status refuse_command(size_t offset, std::string reason) {
+    reason_ = std::move(reason);
+    return invalid_in_command(request_, offset);
+  }
+  Status refuse_sequence(std::string reason) {
+    refusal_ = ConnectRefusal::Sequence;
+    reason_ = std::move(reason);
+    return command_sequence_error();
+  }
+
+  void report(Status status) {
+    if (status.ok()) request_.cqe.result = controller_->cntlid();
+    if (!status.ok()) {
+      ++queue_.target->counters.refused_connects[static_cast<size_t>(refusal_)];
+      queue_.target->event(Target::Severity::Warning, "refused Connect of queue " + std::to_string(queue_.qid) +
+                                                          ", host " + host_.nqn + " (" + queue_.link->peer() +
+                                                          "), subsystem " + subsystem_nqn_ + ", port " +
+                                                          std::to_string(queue_.link->port_id()) + ": " + reason_);
+    } else if (queue_.qid == 0) {
+      ++queue_.target->counters.controllers_made;
+      queue_.target->event(Target::Severity::Info, "connected " + controller_->description());
+    }
+  }
+
+  Request& request_;
+  Queue& queue_;
+  nvmf_connect_data data_;
+  HostIdentity host_;
+  std::string subsystem_nqn_;
+  Subsystem* subsystem_ = nullptr;
+  Controller* controller_ = nullptr;
+  std::string reason_;
+  ConnectRefusal refusal_ = ConnectRefusal::InvalidParameter;
+};
+
+// Back on the queue's thread. The status has travelled in the completion entry that finish() completes.
+void finish_connect(Message& message) {
+  Request& request = request_of(message);
+  Queue& queue = *request.queue;
+  const ConnectCommand& command = connect_command(request);
+  const Status status(request.cqe.status);
+  queue.connect_forwarded = false;
+  if (status.ok()) {
+    queue.connected = true;
+    queue.size = static_cast<uint16_t>(command.sqsize_z + 1);
+    queue.flow_control = (command.cattr & nvme::kCattrDisableSqFlowControl) == 0;
+  }
+  finish(request, status);
+}
+
+void connect_on_control(Message& message) {
+  Request& request = request_of(message);
+  request.cqe.status = ConnectAttempt(request).make().value();
+  hop_back(request, finish_connect);
+}
+
+// A second Connect may have been parsed before the first was executed.
+void execute_connect(Request& request) {
+  Queue& queue = *request.queue;
+  if (queue.connected || queue.connect_forwarded) return finish(request, command_sequence_error());
+  queue.connect_forwarded = true;
+  hop_to_control(request, connect_on_control);
+}
+
+}  // namespace
+
+Status parse_connect(Request& request) {
+  const Queue& queue = *request.queue;
+  const ConnectCommand& command = connect_command(request);
+  if (command.recfmt != 0) return command_specific(NVME_SC_CONNECT_FORMAT).do_not_retry();
+  if (command.qid != queue.qid) return invalid_in_command(request, offsetof(ConnectCommand, qid));
+  if (command.sqsize_z == 0 || command.sqsize_z >= queue.depth) {
+    return invalid_in_command(request, offsetof(ConnectCommand, sqsize_z));
+  }
+  return ready_to_receive(request, sizeof(nvmf_connect_data), execute_connect);
+}
+
+}  // namespace nvmf::core

@@ -1,0 +1,17 @@
+// Fabrics commands by type: NVMe Base 2.0, section 6. The table is in fabrics.cpp, Connect in connect.cpp.
+#pragma once
+
+#include "target/core/datapath/request.h"
+
+namespace nvmf::core {
+
+Status parse_connect(Request& request);
+
+// Runs `step` on the control thread, then `back` on the queue's: at once where they are the same thread. Commands of
+// I/O queues that change controllers travel so.
+void hop_to_control(Request& request, void (*step)(Message&));
+void hop_back(Request& request, void (*step)(Message&));
+
+inline Request& request_of(Message& message) { return *static_cast<Request*>(message.context); }
+
+}  // namespace nvmf::core

@@ -1,0 +1,25 @@
+// Fused Compare and Write: NVMe Base 2.0, Fused Operations; NVM Command Set 1.0, Fused Operation.
+//
+// The two halves are adjacent in the submission queue, so parse() sees one right after the other. Each gets its data by
+// itself; when both have it the pair waits for its turn (write_gate.h), the Compare is made, and the Write where that
+// succeeds. The data lies in the capsules' own room, never in a buffer of a pool: a half that has its data waits for
+// the other without holding anything that the other could need. Hence no more than that room (Atomic Write Unit
+// Exceeded), and no fused commands where it is smaller than a block.
+#pragma once
+
+#include "target/core/datapath/request.h"
+
+namespace nvmf::core {
+
+struct Queue;
+
+// Any I/O command while a first half waits for its second, or with FUSE set.
+Status parse_fused(Request& request);
+// Of a half that is being completed, or that its transport gives up: the other half must not wait for it.
+void leave_pair(Request& request);
+// Of a half that has its data. False: its pair runs already.
+bool abort_half(Request& request);
+// The queue takes no more capsules: a first half without its second is completed, with Missing Fused Command.
+void drop_lone_half(Queue& queue);
+
+}  // namespace nvmf::core

@@ -1,0 +1,53 @@
+// What the parsers of I/O commands share: NVM Command Set 1.0, section 3.
+#pragma once
+
+#include "target/core/command/command.h"
+#include "target/core/datapath/queue.h"
+
+namespace nvmf::core {
+
+// Command dword 12. What needs protection information, directives or extensions is refused: no namespace has them.
+inline constexpr uint32_t kFua = uint32_t{NVME_IO_FUA} << 16;
+inline constexpr uint32_t kDeallocate = uint32_t{NVME_IO_DEAC} << 16;
+inline constexpr uint32_t kPrinfo = 0xfu << 26;
+inline constexpr uint32_t kStc = uint32_t{NVME_IO_STC} << 16;
+inline constexpr uint32_t kDtype = 0xfu << 20;
+inline constexpr uint32_t kCetype = 0xfu << 16;
+
+inline constexpr Status kCompareFailure = media_error(NVME_SC_COMPARE_FAILED);
+inline constexpr Status kLbaOutOfRange = Status(NVME_SC_LBA_RANGE).do_not_retry();
+
+inline bool in_range(const IoNamespace& ns, uint64_t slba, uint64_t blocks) {
+  return slba <= ns.block_count && blocks <= ns.block_count - slba;
+}
+
+// The command's namespace, where its host may do with it what the command does.
+Status find_namespace(Request& request, Denials forbidding);
+// Invalid Field at the field of dword 12 that the highest of `bits` belongs to.
+Status refuse_dword12(Request& request, uint32_t bits);
+// Namespace, SLBA, NLB and FUA; any of `refused_bits` in dword 12 is refused.
+Status parse_range(Request& request, IoKind kind, Denials forbidding, uint32_t refused_bits);
+// The same with NLB blocks of data.
+Status parse_transfer(Request& request, IoKind kind, Transfer transfer, Denials forbidding, uint32_t refused_bits);
+
+// The disk does it all.
+void execute_io(Request& request);
+void io_done(Io& io, Status status);
+// The same for what changes data, through the namespace's gate.
+void execute_change(Request& request);
+void change_done(Io& io, Status status);
+
+// Reads the blocks that the command names, as its step; `done` gets the step (compare.cpp).
+void read_blocks(Request& request, const Buffer& into, void (*done)(Io&, Status));
+
+// A command that is no half of a fused operation (command.cpp).
+Status parse_normal(Request& request);
+
+// By chapter.
+Status parse_write(Request& request);                // io_command.cpp
+Status parse_compare(Request& request);              // compare.cpp
+Status parse_verify(Request& request);               // compare.cpp
+Status parse_copy(Request& request);                 // copy.cpp
+Status parse_write_uncorrectable(Request& request);  // io_command.cpp
+
+}  // namespace nvmf::core

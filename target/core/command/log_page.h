@@ -1,0 +1,49 @@
+// Get Log Page: NVMe Base 2.0, section 5.16. The table of pages is in log_page.cpp.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+#include "target/core/datapath/request.h"
+
+namespace nvmf::core {
+
+// Writes a log page piece by piece, of which the host sees the window it asked for; what lies behind the end is zero.
+class LogWriter {
+ public:
+  explicit LogWriter(Request& request);
+
+  void put(const void* data, size_t size_bytes);
+  template <typename Structure>
+  void put(const Structure& structure) {
+    put(&structure, sizeof(structure));
+  }
+
+ private:
+  std::byte* window_;
+  uint64_t window_begin_;
+  uint64_t window_end_;
+  uint64_t position_ = 0;
+};
+
+// LPO: where in the page the host's window begins.
+uint64_t log_page_offset(const nvme::Sqe& sqe);
+
+// LSP, Log Specific Field.
+inline uint8_t log_specific_field(const nvme::Sqe& sqe) { return sqe.cdw10 >> 8 & 0x7f; }
+
+// Asymmetric Namespace Access log page: section 5.16.1.10. ana_log.cpp.
+uint64_t ana_log_size(const Request& request);
+void write_ana_log(Request& request, LogWriter& log);
+
+// Persistent Event log page: section 5.16.1.14. persistent_event_log.cpp.
+Status check_persistent_event_log(Request& request);
+uint64_t persistent_event_log_size(const Request& request);
+void write_persistent_event_log(Request& request, LogWriter& log);
+
+// Discovery log page: section 5.16.1.23. discovery.cpp.
+Status check_discovery_log(Request& request);
+uint64_t discovery_log_size(const Request& request);
+void write_discovery_log(Request& request, LogWriter& log);
+
+}  // namespace nvmf::core

@@ -1,0 +1,271 @@
+// Reservation Register, Acquire, Release and Report: NVMe Base 2.0, sections 7.2 to 7.5. They are parsed on the I/O
+// queue's thread and carried out on the control thread, which alone changes reservations.
+//
+// Preempt and Abort (section 8.19.7) aborts what the preempted hosts have on the namespace as the Abort command does
+// (abort.h), and is answered when the rest of it has ended: after that answer nothing of theirs changes the namespace.
+#include <algorithm>
+#include <cstring>
+#include <memory>
+#include <optional>
+#include <vector>
+
+#include "target/core/command/command.h"
+#include "target/core/command/fabrics.h"
+#include "target/core/datapath/queue.h"
+#include "target/core/subsystem/controller.h"
+#include "target/core/subsystem/subsystem.h"
+#include "target/core/subsystem/target.h"
+#include "target/nvme/fabrics.h"
+
+namespace nvmf::core {
+namespace {
+
+constexpr size_t kCdw10 = offsetof(nvme::Sqe, cdw10);
+constexpr unsigned kIekeyBit = 3;
+constexpr unsigned kCptplBit = 30;
+
+// What the host sends with the commands.
+struct RegisterData {
+  uint64_t crkey;
+  uint64_t nrkey;
+};
+struct AcquireData {
+  uint64_t crkey;
+  uint64_t prkey;
+};
+struct ReleaseData {
+  uint64_t crkey;
+};
+static_assert(sizeof(RegisterData) == 16 && sizeof(AcquireData) == 16 && sizeof(ReleaseData) == 8);
+static_assert(sizeof(nvme_resv_status) == 64 && sizeof(nvme_registered_ctrl_ext) == 64);
+
+// CDW10
+unsigned action_of(const Request& request) { return request.sqe->cdw10 & 0x7; }
+bool iekey_of(const Request& request) { return (request.sqe->cdw10 >> kIekeyBit & 1) != 0; }
+uint8_t rtype_of(const Request& request) { return static_cast<uint8_t>(request.sqe->cdw10 >> 8); }
+unsigned cptpl_of(const Request& request) { return request.sqe->cdw10 >> kCptplBit; }
+
+// The host chose where the data lies in its capsule: it need not be aligned.
+template <typename Data>
+Data data_of(const Request& request) {
+  Data data;
+  std::memcpy(&data, request.data.address, sizeof(data));
+  return data;
+}
+
+// Reservations deny reservation commands nothing, everything else that denies all commands does.
+Status check_namespace(Request& request) {
+  const uint32_t nsid = request.sqe->nsid;
+  if (request.queue->namespaces->find(nsid) == nullptr) return invalid_namespace(request);
+  const auto denied =
+      static_cast<Denials>(request.queue->denied[nsid - 1].load(std::memory_order_relaxed) & kDeniesAll);
+  if ((denied & kHidden) != 0) return invalid_namespace(request);
+  return denied == 0 ? kSuccess : denial_status(denied);
+}
+
+// Back on the queue's thread. The status has travelled in the completion entry that finish() completes.
+void finish_on_queue(Message& message) {
+  Request& request = request_of(message);
+  finish(request, Status(request.cqe.status));
+}
+
+using Step = Status (*)(Request&, Controller&);
+
+// On the control thread, where controller or namespace may have gone while the command was on its way.
+Status run(Request& request, Step step) {
+  Controller* controller = request.queue->controller;
+  if (controller == nullptr) return NVME_SC_ABORT_QUEUE;
+  const NamespaceOptions* ns = controller->subsystem().find_namespace(request.sqe->nsid, *controller);
+  if (ns == nullptr) return invalid_namespace(request);
+  return step(request, *controller);
+}
+
+template <Step step>
+void run_on_control(Message& message) {
+  Request& request = request_of(message);
+  request.cqe.status = run(request, step).value();
+  hop_back(request, finish_on_queue);
+}
+template <Step step>
+void execute(Request& request) {
+  hop_to_control(request, run_on_control<step>);
+}
+
+// Section 7.3
+Status act(Request& request, const HostId& host, Reservation& reservation) {
+  const auto data = data_of<RegisterData>(request);
+  const auto crkey = iekey_of(request) ? std::nullopt : std::optional<uint64_t>(data.crkey);
+  switch (action_of(request)) {
+    case NVME_RESERVATION_RREGA_REGISTER_KEY:
+      return reservation.register_key(host, data.nrkey);
+    case NVME_RESERVATION_RREGA_UNREGISTER_KEY:
+      return reservation.unregister_key(host, crkey);
+    default:
+      return reservation.replace_key(host, crkey, data.nrkey);
+  }
+}
+
+Status register_on_control(Request& request, Controller& controller) {
+  const unsigned cptpl = cptpl_of(request);
+  SubsystemReservations& reservations = controller.subsystem().reservations();
+  if (cptpl == NVME_RESERVATION_CPTPL_PERSIST && !reservations.can_persist()) {
+    return invalid_field(request, kCdw10 + kCptplBit / 8, kCptplBit % 8);
+  }
+  return reservations.change(request.sqe->nsid, [&](Reservation& reservation) {
+    const Status status = act(request, controller.host().id, reservation);
+    if (cptpl != NVME_RESERVATION_CPTPL_NO_CHANGE) reservation.set_ptpl(cptpl == NVME_RESERVATION_CPTPL_PERSIST);
+    return status;
+  });
+}
+
+// Section 7.2
+Status acquire_on_control(Request& request, Controller& controller) {
+  const auto data = data_of<AcquireData>(request);
+  const HostId& host = controller.host().id;
+  const uint8_t rtype = rtype_of(request);
+  return controller.subsystem().reservations().change(request.sqe->nsid, [&](Reservation& reservation) {
+    if (action_of(request) == NVME_RESERVATION_RACQA_ACQUIRE) return reservation.acquire(host, data.crkey, rtype);
+    return reservation.preempt(host, data.crkey, data.prkey, rtype);
+  });
+}
+
+// On the control thread, while controller and namespace are there.
+const DispersedNamespace& dispersed_namespace(const Request& request) {
+  return request.queue->controller->subsystem().dispersed_namespace(request.sqe->nsid);
+}
+
+// None when controller or namespace have gone.
+std::vector<Registrant> registrants(const Request& request) {
+  const Controller* controller = request.queue->controller;
+  const uint32_t nsid = request.sqe->nsid;
+  if (controller == nullptr || controller->subsystem().find_namespace(nsid) == nullptr) return {};
+  return controller->subsystem().reservations().of(nsid).state().registrants;
+}
+
+bool has(const std::vector<Registrant>& registrants, const HostId& host) {
+  return std::any_of(registrants.begin(), registrants.end(), [&](const Registrant& one) { return one.host == host; });
+}
+
+// Section 8.19.7. Connections that are closing count: their disks may still be at work.
+void preempt_and_abort_on_control(Message& message) {
+  Request& request = request_of(message);
+  const std::vector<Registrant> before = registrants(request);
+  const Status status = run(request, acquire_on_control);
+  request.cqe.status = status.value();
+  // Goes back when the last queue that is asked below lets go of it.
+  const std::shared_ptr<Request> answer(&request, [](Request* ended) { hop_back(*ended, finish_on_queue); });
+  if (!status.ok()) return;
+  const std::vector<Registrant> after = registrants(request);
+  for (Queue* queue : request.queue->target->io_queues()) {
+    if (!has(before, queue->hostid) || has(after, queue->hostid)) continue;
+    for (const auto& place : dispersed_namespace(request).places) {
+      if (queue->subsystem == place.subsystem) queue->link->abort_all(place.nsid, [answer] {});
+    }
+  }
+}
+
+void execute_preempt_and_abort(Request& request) { hop_to_control(request, preempt_and_abort_on_control); }
+
+// Section 7.4
+Status release_on_control(Request& request, Controller& controller) {
+  const auto data = data_of<ReleaseData>(request);
+  const HostId& host = controller.host().id;
+  const auto action = [&](Reservation& reservation) {
+    if (action_of(request) == NVME_RESERVATION_RRELA_CLEAR) return reservation.clear(host, data.crkey);
+    return reservation.release(host, data.crkey, rtype_of(request));
+  };
+  const Status status = controller.subsystem().reservations().change(request.sqe->nsid, action);
+  const bool wrong_type = status == Status(NVME_SC_INVALID_FIELD).do_not_retry();
+  return wrong_type ? invalid_field(request, kCdw10 + 1) : status;
+}
+
+nvme_registered_ctrl_ext describe(const Reservation& reservation, const Registrant& registrant, uint16_t cntlid) {
+  nvme_registered_ctrl_ext entry{};
+  entry.cntlid = cntlid;
+  entry.rcsts = reservation.is_holder(registrant.host) ? 1 : 0;
+  entry.rkey = registrant.key;
+  std::copy(registrant.host.begin(), registrant.host.end(), entry.hostid);
+  return entry;
+}
+
+// One for each controller of a registered host, of other subsystems without their CNTLID; one with CNTLID FFFFh for a
+// host that has none at the moment, because it is registered all the same.
+std::vector<nvme_registered_ctrl_ext> registered_controllers(const Subsystem& asked, const DispersedNamespace& ns) {
+  std::vector<nvme_registered_ctrl_ext> entries;
+  for (const Registrant& registrant : ns.reservation.state().registrants) {
+    const size_t before = entries.size();
+    for (const auto& place : ns.places) {
+      for (const auto& controller : place.subsystem->controllers()) {
+        if (controller->host().id != registrant.host) continue;
+        const uint16_t cntlid = place.subsystem == &asked ? controller->cntlid() : nvme::kCntlidOtherSubsystem;
+        entries.push_back(describe(ns.reservation, registrant, cntlid));
+      }
+    }
+    if (entries.size() == before) entries.push_back(describe(ns.reservation, registrant, nvme::kCntlidDynamic));
+  }
+  return entries;
+}
+
+// Section 7.5. What the host has no room for is cut off; REGCTL counts it nevertheless.
+Status report_on_control(Request& request, Controller& controller) {
+  const DispersedNamespace& ns = dispersed_namespace(request);
+  const Reservation& reservation = ns.reservation;
+  const auto entries = registered_controllers(controller.subsystem(), ns);
+  const auto count = static_cast<uint16_t>(std::min<size_t>(entries.size(), UINT16_MAX));
+  nvme_resv_status head{};
+  head.gen = reservation.state().generation;
+  head.rtype = reservation.state().rtype;
+  std::memcpy(head.regctl, &count, sizeof(count));
+  head.ptpls = reservation.state().ptpl ? 1 : 0;
+
+  std::byte* const data = request.data.address;
+  const size_t head_bytes = std::min<size_t>(sizeof(head), request.length_bytes);
+  const size_t entry_bytes = std::min<size_t>(entries.size() * sizeof(entries[0]), request.length_bytes - head_bytes);
+  std::memset(data, 0, request.length_bytes);
+  std::memcpy(data, &head, head_bytes);
+  if (entry_bytes != 0) std::memcpy(data + head_bytes, entries.data(), entry_bytes);
+  return kSuccess;
+}
+
+}  // namespace
+
+Status parse_reservation_register(Request& request) {
+  constexpr unsigned kReservedCptpl = 1;
+  if (const Status status = check_namespace(request); !status.ok()) return status;
+  if (action_of(request) > NVME_RESERVATION_RREGA_REPLACE_KEY) return invalid_field(request, kCdw10);
+  if (cptpl_of(request) == kReservedCptpl) return invalid_field(request, kCdw10 + kCptplBit / 8, kCptplBit % 8);
+  return ready_to_receive(request, sizeof(RegisterData), execute<register_on_control>);
+}
+
+// IEKEY is Register's alone: RESCAP says that it is used as from revision 1.3 on.
+Status parse_reservation_acquire(Request& request) {
+  if (const Status status = check_namespace(request); !status.ok()) return status;
+  if (action_of(request) > NVME_RESERVATION_RACQA_PREEMPT_AND_ABORT) return invalid_field(request, kCdw10);
+  if (iekey_of(request)) return invalid_field(request, kCdw10, kIekeyBit);
+  if (!is_reservation_type(rtype_of(request))) return invalid_field(request, kCdw10 + 1);
+  const bool aborts = action_of(request) == NVME_RESERVATION_RACQA_PREEMPT_AND_ABORT;
+  return ready_to_receive(request, sizeof(AcquireData),
+                          aborts ? execute_preempt_and_abort : execute<acquire_on_control>);
+}
+
+Status parse_reservation_release(Request& request) {
+  if (const Status status = check_namespace(request); !status.ok()) return status;
+  if (action_of(request) > NVME_RESERVATION_RRELA_CLEAR) return invalid_field(request, kCdw10);
+  if (iekey_of(request)) return invalid_field(request, kCdw10, kIekeyBit);
+  return ready_to_receive(request, sizeof(ReleaseData), execute<release_on_control>);
+}
+
+// Hosts have 128-bit identifiers here, for which only the extended data structure (EDS) has room.
+Status parse_reservation_report(Request& request) {
+  constexpr uint32_t kEds = 1;
+  if (const Status status = check_namespace(request); !status.ok()) return status;
+  if ((request.sqe->cdw11 & kEds) == 0) {
+    request.error_location = offsetof(nvme::Sqe, cdw11);
+    return Status(NVME_SC_HOSTID_FORMAT).do_not_retry();
+  }
+  const uint64_t length_bytes = (uint64_t{request.sqe->cdw10} + 1) * 4;
+  if (length_bytes > request.queue->namespaces->max_transfer_bytes) return invalid_field(request, kCdw10);
+  return ready_to_reply(request, static_cast<uint32_t>(length_bytes), execute<report_on_control>);
+}
+
+}  // namespace nvmf::core

@@ -1,0 +1,44 @@
+#include "target/core/command/write_protection_feature.h"
+
+#include "target/core/command/command.h"
+#include "target/core/datapath/queue.h"
+#include "target/core/subsystem/controller.h"
+#include "target/core/subsystem/subsystem.h"
+#include "target/core/subsystem/target.h"
+
+namespace nvmf::core {
+namespace {
+
+Subsystem& subsystem_of(const Request& request) { return request.queue->controller->subsystem(); }
+
+const NamespaceOptions* find_namespace(const Request& request) {
+  return subsystem_of(request).find_namespace(request.sqe->nsid, *request.queue->controller);
+}
+
+void execute_set(Request& request) {
+  const auto wanted = static_cast<WriteProtection>(request.sqe->cdw11);
+  Subsystem& subsystem = subsystem_of(request);
+  const Status status = subsystem.write_protection().change(*find_namespace(request), wanted);
+  if (!status.ok()) return finish(request, status);
+  subsystem.persistent_events().feature_set(*request.queue->controller, *request.sqe);
+  const auto& flush = request.queue->target->flush_namespace;
+  if (wanted == WriteProtection::None || !flush) return finish(request, kSuccess);
+  flush(subsystem, request.sqe->nsid, [&request](Status flushed) { finish(request, flushed); });
+}
+
+}  // namespace
+
+uint32_t get_write_protection(const Request& request) {
+  return static_cast<uint32_t>(subsystem_of(request).write_protection().state(*find_namespace(request)));
+}
+
+// CDW11 is the Write Protection State in bits 2:0, and reserved.
+Status parse_set_write_protection(Request& request) {
+  if (find_namespace(request) == nullptr) return invalid_namespace(request);
+  if (request.sqe->cdw11 > NVME_FEAT_NS_WRITE_PROTECT_PERMANENT) {
+    return invalid_field(request, offsetof(nvme::Sqe, cdw11));
+  }
+  return ready_to_execute(request, execute_set);
+}
+
+}  // namespace nvmf::core

@@ -1,0 +1,97 @@
+#include "target/core/datapath/buffer_pool.h"
+
+#include <algorithm>
+#include <bit>
+#include <cassert>
+
+#include "target/core/datapath/limits.h"
+
+namespace nvmf::core {
+namespace {
+
+constexpr uint32_t kPage = limits::kPageBytes;
+
+uint32_t pages_for(uint32_t length_bytes) { return length_bytes == 0 ? 1 : (length_bytes - 1) / kPage + 1; }
+
+uint8_t order_for(uint32_t pages) { return static_cast<uint8_t>(std::bit_width(pages - 1)); }
+
+uint32_t largest_buffer(uint32_t region_bytes, uint32_t max_buffer_bytes) {
+  const uint32_t pages = std::min(region_bytes, max_buffer_bytes) / kPage;
+  return std::bit_floor(pages) * kPage;
+}
+
+}  // namespace
+
+BufferPool::BufferPool(const Buffer& region, uint32_t max_buffer_bytes)
+    : region_(region),
+      size_bytes_(region.length_bytes & ~(kPage - 1)),
+      max_buffer_bytes_(largest_buffer(region.length_bytes, max_buffer_bytes)),
+      max_order_(max_buffer_bytes_ == 0 ? uint8_t{0} : order_for(max_buffer_bytes_ / kPage)),
+      pages_(size_bytes_ / kPage),
+      free_heads_(max_order_ + 1u, kNone) {
+  assert(reinterpret_cast<uintptr_t>(region.address) % kPage == 0);
+  if (max_buffer_bytes_ == 0) return;
+  // From the end, so that the blocks that are handed out first lie at the start. A block of 2^k pages starts at a
+  // multiple of 2^k: the largest ones at the front, what remains in smaller ones behind them.
+  uint32_t end = static_cast<uint32_t>(pages_.size());
+  while (end != 0) {
+    const auto order = std::min<uint8_t>(static_cast<uint8_t>(std::countr_zero(end)), max_order_);
+    end -= 1u << order;
+    push_free(end, order);
+  }
+}
+
+bool BufferPool::allocate(uint32_t length_bytes, Buffer& buffer) {
+  if (length_bytes > max_buffer_bytes_ || max_buffer_bytes_ == 0) return false;
+  const uint8_t wanted = order_for(pages_for(length_bytes));
+  uint8_t order = wanted;
+  while (order <= max_order_ && free_heads_[order] == kNone) ++order;
+  if (order > max_order_) return false;
+
+  const uint32_t page = free_heads_[order];
+  unlink_free(page);
+  while (order > wanted) {
+    --order;
+    push_free(page + (1u << order), order);
+  }
+  pages_[page].order = wanted;
+  used_.add(uint64_t{kPage} << wanted);
+
+  buffer = region_;
+  buffer.address = region_.address + size_t{page} * kPage;
+  buffer.length_bytes = length_bytes;
+  buffer.pool = this;
+  return true;
+}
+
+void BufferPool::release(const Buffer& buffer) {
+  assert(buffer.pool == this);
+  auto page = static_cast<uint32_t>(static_cast<size_t>(buffer.address - region_.address) / kPage);
+  assert(page < pages_.size() && !pages_[page].free);
+  uint8_t order = pages_[page].order;
+  used_.add(-(uint64_t{kPage} << order));
+
+  for (; order < max_order_; ++order) {
+    const uint32_t buddy = page ^ (1u << order);
+    if (buddy >= pages_.size() || !pages_[buddy].free || pages_[buddy].order != order) break;
+    unlink_free(buddy);
+    page = std::min(page, buddy);
+  }
+  push_free(page, order);
+}
+
+void BufferPool::push_free(uint32_t page, uint8_t order) {
+  uint32_t& head = free_heads_[order];
+  if (head != kNone) pages_[head].previous = page;
+  pages_[page] = {.next = head, .previous = kNone, .order = order, .free = true};
+  head = page;
+}
+
+void BufferPool::unlink_free(uint32_t page) {
+  Page& block = pages_[page];
+  (block.previous == kNone ? free_heads_[block.order] : pages_[block.previous].next) = block.next;
+  if (block.next != kNone) pages_[block.next].previous = block.previous;
+  block.free = false;
+}
+
+}  // namespace nvmf::core

@@ -1,0 +1,64 @@
+// The seam between the protocol and the disk.
+//
+// An IoChannel is one namespace's backend as one reactor sees it. The reactor's thread calls submit(); the backend
+// calls io.done(io, status) exactly once for each, on the same thread, from inside submit() or from the engine's poll.
+// Whoever submits has checked the range against the namespace's size and owns the buffer until done. submit() neither
+// blocks nor allocates nor rings a doorbell: the engine does that once a turn.
+#pragma once
+
+#include <cstdint>
+#include <span>
+
+#include "target/core/datapath/memory.h"
+#include "target/core/datapath/status.h"
+
+namespace nvmf::core {
+
+enum class IoKind : uint8_t {
+  Read,
+  Write,
+  Flush,
+  WriteZeroes,
+  Deallocate,
+  // Only where OwnCommands has them:
+  Compare,
+  Verify,
+  Copy,
+  WriteUncorrectable
+};
+
+// Commands that a namespace's device carries out by itself; bits. Where it does not, the target makes Compare, Verify
+// and Copy of reads and writes (scratch.h), and has no Write Uncorrectable.
+enum OwnCommands : uint8_t {
+  kOwnCompare = 1 << 0,
+  kOwnVerify = 1 << 1,
+  kOwnCopy = 1 << 2,
+  kOwnWriteUncorrectable = 1 << 3,
+};
+
+// What one Copy may ask for: NVM Command Set 1.0, section 4.1.5.1.
+struct CopyLimits {
+  uint16_t mssrl = 0;  // blocks of one source range
+  uint32_t mcl = 0;    // blocks of all
+  uint8_t msrc_z = 0;  // source ranges, 0-based
+};
+
+struct Io {
+  IoKind kind = IoKind::Read;
+  bool fua = false;          // Write, WriteZeroes, Copy: on stable media before done
+  bool deallocate = false;   // WriteZeroes: may deallocate (DEAC)
+  uint64_t slba = 0;         // Copy: of the destination
+  uint32_t blocks = 0;       // all but Flush, Deallocate and Copy
+  Buffer data;               // Read, Write, Compare: blocks << lba_shift bytes. Deallocate, Copy: the ranges, DRAM
+  uint32_t range_count = 0;  // in `data`, Deallocate: struct nvme_dsm_range; Copy: struct nvme_copy_range
+  void (*done)(Io&, Status) = nullptr;
+  uint64_t backend_word = 0;  // the backend's to use between submit and done
+};
+
+class IoChannel {
+ public:
+  virtual ~IoChannel() = default;
+  virtual void submit(Io& io) = 0;
+};
+
+}  // namespace nvmf::core

@@ -1,0 +1,60 @@
+#include <array>
+#include <cstddef>
+
+#include "target/core/datapath/buffer_pool.h"
+#include "target/core/datapath/memory.h"
+#include "target/core/datapath/queue.h"
+#include "target/core/datapath/request.h"
+
+namespace nvmf::core {
+namespace {
+
+// What the pair of SSD and RNIC, and this connection, allow at all: the same for every command of one direction.
+Fallback connection_allows(const IoNamespace& ns, const ProvenTransfers& proven, uint32_t path_mtu) {
+  if (ns.cmb == nullptr || proven.page_start_from_mtu == ProvenTransfers::kNever) return Fallback::Refused;
+  return path_mtu < proven.page_start_from_mtu ? Fallback::PathMtu : Fallback::None;
+}
+
+// What this command allows.
+Fallback command_allows(const Request& request, const ProvenTransfers& proven, uint32_t path_mtu) {
+  const P2pPolicy& policy = request.ns->p2p;
+  if (request.processor_needs_data) return Fallback::ProcessorNeeds;
+  if (path_mtu < proven.any_offset_from_mtu && !request.pointer.page_aligned) return Fallback::Alignment;
+  if (request.length_bytes > request.ns->cmb->max_buffer_bytes()) return Fallback::TooLarge;
+  if (policy.mode == P2pMode::Prefer && request.length_bytes < policy.min_bytes) return Fallback::BelowThreshold;
+  return Fallback::None;
+}
+
+}  // namespace
+
+MemoryChoice choose_memory(const Request& request) {
+  const IoNamespace* const ns = request.ns;
+  if (ns == nullptr || ns->p2p.mode == P2pMode::Off || request.transfer == Transfer::None) return {};
+
+  const ProvenTransfers& proven =
+      request.transfer == Transfer::ControllerToHost ? ns->p2p.host_reads : ns->p2p.host_writes;
+  const uint32_t path_mtu = request.queue->path_mtu;
+  if (const Fallback reason = connection_allows(*ns, proven, path_mtu); reason != Fallback::None) {
+    // Do Not Retry: the path MTU is the connection's for life, so a host that tried again would fail again.
+    if (ns->p2p.mode == P2pMode::Require && !request.processor_needs_data)
+      return {nullptr, reason, Status(NVME_SC_NS_NOT_READY).do_not_retry()};
+    return {nullptr, reason, kSuccess};
+  }
+  if (const Fallback reason = command_allows(request, proven, path_mtu); reason != Fallback::None)
+    return {nullptr, reason, kSuccess};
+  return {ns->cmb, Fallback::None, kSuccess};
+}
+
+const char* name_of(DataPath path) {
+  static constexpr std::array<const char*, kDataPaths> kNames = {"cmb", "dram", "in_capsule"};
+  return kNames[static_cast<size_t>(path)];
+}
+
+const char* name_of(Fallback reason) {
+  static constexpr std::array<const char*, kFallbacks> kNames = {
+      "none", "refused", "path_mtu", "alignment", "pool_dry", "too_large", "below_threshold", "processor_needs",
+  };
+  return kNames[static_cast<size_t>(reason)];
+}
+
+}  // namespace nvmf::core

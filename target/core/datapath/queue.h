@@ -1,0 +1,143 @@
+// A queue of a controller, as far as the protocol sees it: one submission and one completion queue, one connection.
+//
+// The transport owns it, from the connection request to the end of the drain. It lives on one thread: admin queues on
+// the control thread, I/O queues on a reactor. The fields are grouped by the thread that may touch them.
+#pragma once
+
+#include <array>
+#include <atomic>
+#include <cstdint>
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "target/core/datapath/denial.h"
+#include "target/core/datapath/error_log.h"
+#include "target/core/datapath/io_counters.h"
+#include "target/core/datapath/memory.h"
+#include "target/core/datapath/request.h"
+#include "target/core/datapath/write_gate.h"
+
+namespace nvmf::core {
+
+class Controller;
+class DeviceErrors;
+class Throttle;
+class Subsystem;
+class Target;
+struct IoNamespaceTable;
+
+// What the core asks of a queue's connection. Control thread only.
+class QueueLink {
+ public:
+  virtual ~QueueLink() = default;
+  // Ends the connection; returns at once. Outstanding requests are seen through, then Target::queue_closed() is called,
+  // never from inside this call. Responses given to respond() before leave first: Disconnect's is one.
+  // `reason` names the rule, for the log.
+  virtual void disconnect(const std::string& reason) = 0;
+  // The end has begun, by disconnect() or from the other side.
+  virtual bool is_closing() const = 0;
+  // An I/O queue's command with this identifier is aborted, unless its disk has it (abort.h); `done` hears, now or
+  // later, whether it was. Its response leaves first. Also while the connection ends.
+  virtual void abort(uint16_t cid, std::function<void(bool aborted)> done) = 0;
+  // The same of all its commands on a namespace; `done` when each that had been parsed is answered.
+  virtual void abort_all(uint32_t nsid, std::function<void()> done) = 0;
+  // What I/O commands of `subsystem` may reach from this queue's reactor and RNIC. Lives as long as the connection.
+  virtual const IoNamespaceTable* io_namespaces(const Subsystem& subsystem) = 0;
+  virtual uint16_t port_id() const = 0;
+  // "192.0.2.7:41512", for messages.
+  virtual const std::string& peer() const = 0;
+};
+
+// What the fused commands of a queue have come to (fused.h).
+enum class FusedPhase : uint8_t { None, AwaitsSecond, FirstFailed, Closed };
+
+struct Queue {
+  // Fixed before the first capsule arrives.
+  Target* target = nullptr;
+  QueueLink* link = nullptr;
+  uint16_t qid = 0;               // from the RDMA-CM private data; Connect must name the same
+  uint16_t depth = 0;             // entries the transport has room for: Connect's SQSIZE + 1 is at most this
+  uint32_t in_capsule_bytes = 0;  // room behind the SQE
+  Mailbox* control = nullptr;     // the control thread's; null for a queue that lives there
+  Mailbox* reactor = nullptr;     // the reactor's; null for a queue on the control thread
+  uint32_t path_mtu = 0;          // bytes, of the connection
+
+  // The queue's thread.
+  uint16_t sqhd = 0;
+  uint16_t size = 0;               // entries, from Connect; 0 before
+  bool flow_control = true;        // false: SQHD is FFFFh
+  bool connected = false;          // Connect has succeeded
+  bool connect_forwarded = false;  // an I/O queue's Connect is with the control thread
+  FusedPhase fused_phase = FusedPhase::None;
+  Request* fused_first = nullptr;                // of AwaitsSecond
+  const IoNamespaceTable* namespaces = nullptr;  // I/O queues, once connected
+
+  // Any thread.
+  std::atomic<bool> ready{false};        // CSTS.RDY of its controller: I/O commands may run
+  std::atomic<bool> saw_command{false};  // since the keep-alive timer looked last
+  // Its host has set ACRE (host_behavior.h): failures say after how long a command is worth repeating.
+  std::atomic<bool> advanced_command_retry{false};
+
+  // Written by the control thread, read by the queue's.
+  DenialTable denied{};
+
+  // Written by the queue's thread, read by the control thread.
+  ErrorRing errors;
+  TrafficCounters traffic;
+
+  // The control thread.
+  Controller* controller = nullptr;  // from Connect on
+  // Of I/O queues: whose they are, from Connect to the end of the connection. The subsystem may go before.
+  const Subsystem* subsystem = nullptr;
+  std::array<uint8_t, 16> hostid{};
+};
+
+// A namespace as one poll group (a reactor with one RNIC) serves it: the executable view, immutable but for its
+// counters.
+struct IoNamespace {
+  uint32_t nsid = 0;
+  uint8_t lba_shift = 9;
+  uint64_t block_count = 0;
+  IoChannel* channel = nullptr;
+  uint32_t memory_alignment_bytes = 1;  // of the data's address, as the backend needs it; at most 4096
+  BufferPool* cmb = nullptr;            // null: no CMB memory for it on this RNIC
+  P2pPolicy p2p;
+  bool supports_deallocate = false;
+  bool supports_write_zeroes = false;
+  uint8_t own_commands = 0;  // OwnCommands
+  CopyLimits copy{};
+  WriteGate* gate = nullptr;              // of this reactor and RNIC; outlives the view
+  Throttle* throttle = nullptr;           // null: no limit
+  DeviceErrors* device_errors = nullptr;  // null: nobody wants to know
+  mutable IoCounters counters;
+};
+
+// By NSID - 1; null where there is none.
+struct IoNamespaceTable {
+  std::vector<const IoNamespace*> by_nsid;
+  uint32_t max_transfer_bytes = 0;  // MDTS
+
+  const IoNamespace* find(uint32_t nsid) const { return nsid - 1 < by_nsid.size() ? by_nsid[nsid - 1] : nullptr; }
+};
+
+// Parses a capsule's SQE, once: checks it, advances SQHD, picks executor, direction, length and namespace. Any failure
+// is the status to finish the request with. Called on the queue's thread.
+Status parse(Request& request);
+
+// The connection of an admin queue ends: finishes the Async Event Requests parked on it (Command Aborted due to SQ
+// Deletion), and those that still come, so that each comes back through respond() and nothing of the queue stays
+// outstanding. Control thread, before Target::queue_closed(), which does it as well. No effect on I/O queues and on
+// queues without a controller.
+void drop_parked(Queue& queue);
+
+// Where a command's data goes: the CMB pool when everything that was proved allows it, null for DRAM. `fallback` says
+// why not, and is None also when peer-to-peer is off. Pure.
+struct MemoryChoice {
+  BufferPool* pool = nullptr;
+  Fallback fallback = Fallback::None;
+  Status status;  // not ok: the namespace requires peer-to-peer and this connection cannot have it
+};
+MemoryChoice choose_memory(const Request& request);
+
+}  // namespace nvmf::core

@@ -1,0 +1,94 @@
+// One command from capsule to capsule. The transport owns the object and reuses it for command after command.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+#include "target/core/datapath/io.h"
+#include "target/core/datapath/sgl.h"
+#include "target/core/datapath/status.h"
+#include "target/core/reactor/mailbox.h"
+#include "target/nvme/command.h"
+
+namespace nvmf::core {
+
+struct Queue;
+struct IoNamespace;
+struct Request;
+
+enum class Transfer : uint8_t { None, HostToController, ControllerToHost };
+
+// Runs a parsed command whose data (if it goes to the controller) has arrived. Ends, now or later, in
+// finish(request, status). Runs on the queue's thread.
+using Executor = void (*)(Request&);
+
+// What a command that the target makes of simple ones asks its disk for, one after the other (scratch.h).
+struct Step : Io {
+  Request* request = nullptr;
+  uint32_t range = 0;        // Copy: the source range under way
+  uint32_t blocks_done = 0;  // of that range
+  uint64_t destination = 0;  // Copy: where the next block goes
+  Status status;             // how it ended
+  bool submitting = false;   // inside submit(): what ends there does not start the next step by itself
+  bool ended = false;
+};
+
+struct Request : Io {
+  static constexpr uint16_t kNoLocation = 0xffff;
+
+  // Set by the transport when a capsule arrives.
+  Queue* queue = nullptr;
+  const nvme::Sqe* sqe = nullptr;
+
+  // Set by parse(): what the command needs before it can be executed.
+  Executor execute = nullptr;
+  Transfer transfer = Transfer::None;
+  bool processor_needs_data = false;  // the CPU reads or writes the data: never CMB memory
+  bool awaits_event = false;          // answered when an event comes, not counted as outstanding work (AER)
+  uint32_t length_bytes = 0;
+  uint32_t scratch_bytes = 0;       // DRAM beside the data, for the command alone: scratch.h
+  const IoNamespace* ns = nullptr;  // I/O commands on a namespace
+  // Parameter Error Location of the error log: byte in bits 7:0, bit in 10:8; kNoLocation: no field in particular.
+  uint16_t error_location = kNoLocation;
+
+  // Set by the transport before execute: Io::data. On Transfer::None it is empty.
+  DataPointer pointer;
+
+  // Set by executors, completed by finish(): result, then cid, sqid, sqhd and status.
+  nvme::Cqe cqe{};
+
+  // Called by finish() on the thread that finished; the transport's way to send the response.
+  void (*respond)(Request&) = nullptr;
+
+  Step step;
+
+  // Half of a fused operation that is not over (fused.h).
+  bool fused = false;
+  bool fused_has_data = false;
+  Status fused_status;               // not ok: what it will be completed with once its data is here
+  Request* fused_partner = nullptr;  // null until both halves have been parsed
+
+  // Hop between a reactor and the control thread (commands of I/O queues that change controllers).
+  Message hop;
+  // WaitingRequests' lists: the next waiting request of the same queue and, in a queue's first one, the queue's last
+  // and the first of the queue whose turn is next.
+  Request* next_waiter = nullptr;
+  Request* last_waiter = nullptr;
+  Request* next_turn = nullptr;
+};
+
+// Invalid Field in Command, with the field at fault: its first byte in the SQE, and its first bit there.
+inline Status invalid_field(Request& request, size_t byte, unsigned bit = 0) {
+  request.error_location = static_cast<uint16_t>(byte | bit << 8);
+  return Status(NVME_SC_INVALID_FIELD).do_not_retry();
+}
+
+// Completes the command: writes the completion entry (SQHD included) and responds.
+void finish(Request& request, Status status);
+// The same with the completion's dwords 0 and 1.
+inline void finish(Request& request, Status status, uint64_t result) {
+  request.cqe.result = result;
+  finish(request, status);
+}
+
+}  // namespace nvmf::core

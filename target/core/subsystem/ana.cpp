@@ -1,0 +1,63 @@
+#include "target/core/subsystem/ana.h"
+
+#include "target/core/subsystem/controller.h"
+#include "target/core/subsystem/subsystem.h"
+
+namespace nvmf::core {
+namespace {
+
+// What keeps hosts from a namespace that is in this state on their port; 0 when nothing does.
+Denials denials_of(AnaState state) {
+  switch (state) {
+    case AnaState::Optimized:
+    case AnaState::NonOptimized:
+      return 0;
+    case AnaState::Inaccessible:
+      return kAnaInaccessible;
+    case AnaState::PersistentLoss:
+      return kAnaPersistentLoss;
+    case AnaState::Change:
+      return kAnaTransition;
+  }
+  return 0;
+}
+
+}  // namespace
+
+uint64_t AnaStates::log_change_count(uint16_t port_id) const {
+  const auto port = ports_.find(port_id);
+  return port != ports_.end() ? port->second.changes : Port{}.changes;
+}
+
+bool AnaStates::set(uint32_t group, uint16_t port_id, AnaState state) {
+  if (at(group, port_id).state == state) return false;
+  ports_[port_id].groups[group].state = state;
+  members_changed(group, port_id);
+  return true;
+}
+
+void AnaStates::members_changed(uint32_t group, uint16_t port_id) {
+  Port& port = ports_[port_id];
+  ++port.groups[group].changes;
+  ++port.changes;
+}
+
+AnaStates::Group AnaStates::at(uint32_t group, uint16_t port_id) const {
+  const auto port = ports_.find(port_id);
+  if (port == ports_.end()) return {};
+  const auto found = port->second.groups.find(group);
+  return found != port->second.groups.end() ? found->second : Group{};
+}
+
+AnaState ana_state(const Controller& controller, const NamespaceOptions& ns) {
+  return controller.subsystem().ana().state(ns.ana_group, controller.port_id());
+}
+
+// What is denied anew comes first: from one forbidden state to another there is no moment of leave.
+void apply_ana_state(Controller& controller, const NamespaceOptions& ns) {
+  const Denials denied = denials_of(ana_state(controller, ns));
+  controller.deny(ns.nsid, denied);
+  controller.permit(ns.nsid, static_cast<Denials>(kAnaDenials & ~denied));
+}
+
+}  // namespace nvmf::core

@@ -1,0 +1,59 @@
+// Asymmetric Namespace Access (ANA): NVMe Base 2.0, section 8.1. How good a way each port is to the namespaces of a
+// group. Control thread only.
+#pragma once
+
+#include <cstdint>
+#include <map>
+
+#include "target/core/datapath/denial.h"
+#include "target/nvme/types.h"
+
+namespace nvmf::core {
+
+class Controller;
+struct NamespaceOptions;
+
+enum class AnaState : uint8_t {
+  Optimized = NVME_ANA_STATE_OPTIMIZED,
+  NonOptimized = NVME_ANA_STATE_NONOPTIMIZED,
+  Inaccessible = NVME_ANA_STATE_INACCESSIBLE,
+  PersistentLoss = NVME_ANA_STATE_PERSISTENT_LOSS,
+  Change = NVME_ANA_STATE_CHANGE,
+};
+
+inline constexpr Denials kAnaDenials = kAnaInaccessible | kAnaPersistentLoss | kAnaTransition;
+
+// The groups of one subsystem, as the ANA log page of a controller on each port shows them: section 5.16.1.10.
+class AnaStates {
+ public:
+  AnaState state(uint32_t group, uint16_t port_id) const { return at(group, port_id).state; }
+  // CHGCNT of the group's descriptor and of the log page; never 0, which would mean that changes are not counted.
+  uint64_t change_count(uint32_t group, uint16_t port_id) const { return at(group, port_id).changes; }
+  uint64_t log_change_count(uint16_t port_id) const;
+
+  // False: it is the group's state already.
+  bool set(uint32_t group, uint16_t port_id, AnaState state);
+  // The group has got, or lost, a namespace.
+  void members_changed(uint32_t group, uint16_t port_id);
+
+ private:
+  struct Group {
+    AnaState state = AnaState::Optimized;
+    uint64_t changes = 1;
+  };
+  struct Port {
+    std::map<uint32_t, Group> groups;
+    uint64_t changes = 1;
+  };
+  Group at(uint32_t group, uint16_t port_id) const;
+
+  std::map<uint16_t, Port> ports_;  // ports and groups that never changed are not here
+};
+
+// The state of a namespace for the host of `controller`.
+AnaState ana_state(const Controller& controller, const NamespaceOptions& ns);
+
+// Lets the host of `controller` do with `ns` what its state allows, and nothing else.
+void apply_ana_state(Controller& controller, const NamespaceOptions& ns);
+
+}  // namespace nvmf::core

@@ -1,0 +1,66 @@
+// Asynchronous events of one controller: NVMe Base 2.0, section 5.2. Control thread.
+#pragma once
+
+#include <array>
+#include <cstdint>
+
+#include "target/core/datapath/limits.h"
+#include "target/core/datapath/status.h"
+
+namespace nvmf::core {
+
+struct Request;
+
+enum class AsyncEvent : uint8_t {
+  NamespaceAttributeChanged,
+  AnaChanged,
+  DiscoveryLogChanged,
+  ReservationLogPageAvailable,
+  SpareBelowThreshold,
+  TemperatureThreshold,
+  SubsystemReliability,
+  PersistentInternalError,
+  TransientInternalError,
+};
+
+class AsyncEvents {
+ public:
+  // `supported`: the bits of the Asynchronous Event Configuration feature that the host may set.
+  explicit AsyncEvents(uint32_t supported) : supported_(supported) {}
+
+  // An Asynchronous Event Request: parked, or finished at once where it cannot be (Asynchronous Event Request Limit
+  // Exceeded; Command Aborted due to SQ Deletion after close()).
+  void park(Request& request);
+  // Reports the event unless the host has masked it; coalesced with one of its kind that the host has not seen yet.
+  void post(AsyncEvent event);
+  // Reports the SMART events of these Critical Warning bits, as far as the host has enabled them.
+  void warn(uint8_t critical_warning);
+  // The host has read `log_page` and does not want the event retained: its events may be reported again.
+  void log_page_read(uint8_t log_page);
+  // Aborts the parked request with this command identifier. False: there is none.
+  bool abort(uint16_t cid);
+  // Finishes all parked requests; forgets the configuration and what was to be reported.
+  void reset(Status status);
+  // The admin queue's connection has ended: reset() with Command Aborted due to SQ Deletion, and nothing is parked
+  // again.
+  void close();
+
+  uint32_t supported() const { return supported_; }
+  uint32_t configuration() const { return configuration_; }
+  void configure(uint32_t configuration) { configuration_ = configuration; }
+
+ private:
+  void report();
+  bool is_masked(size_t event) const;
+  Request& take(uint32_t index);
+
+  uint32_t supported_;
+  uint32_t configuration_ = 0;
+  uint32_t pending_ = 0;   // bit per AsyncEvent: happened, not reported
+  uint32_t reported_ = 0;  // reported, its log page not read: masked, with all events of that page
+  bool closed_ = false;
+  uint32_t parked_count_ = 0;
+  std::array<Request*, limits::kMaxAsyncEvents> parked_{};  // oldest first
+};
+
+}  // namespace nvmf::core

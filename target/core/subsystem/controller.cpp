@@ -1,0 +1,253 @@
+#include "target/core/subsystem/controller.h"
+
+#include <algorithm>
+#include <cstring>
+
+#include "target/core/datapath/queue.h"
+#include "target/core/subsystem/subsystem.h"
+#include "target/core/subsystem/target.h"
+
+namespace nvmf::core {
+namespace {
+
+constexpr uint32_t kIoEvents = NVME_FEATURE_AENCFG_SMART_CRIT_SPARE | NVME_FEATURE_AENCFG_SMART_CRIT_TEMPERATURE |
+                               NVME_FEATURE_AENCFG_SMART_CRIT_DEGRADED | NVME_FEATURE_AENCFG_SMART_CRIT_READ_ONLY |
+                               NVME_FEATURE_AENCFG_SMART_CRIT_VOLATILE_BACKUP |
+                               NVME_FEATURE_AENCFG_NOTICE_NAMESPACE_ATTRIBUTES | NVME_FEATURE_AENCFG_NOTICE_ANA_CHANGE;
+constexpr uint32_t kDiscoveryEvents = static_cast<uint32_t>(NVME_FEATURE_AENCFG_NOTICE_DISCOVERY_CHANGE);
+
+Properties::SubsystemReset reset_of(const Subsystem& subsystem) {
+  if (!subsystem.options().subsystem_reset) return Properties::SubsystemReset::NotSupported;
+  return subsystem.was_reset() ? Properties::SubsystemReset::Occurred : Properties::SubsystemReset::Supported;
+}
+
+uint32_t events_of(ControllerTypes type) { return type == kIoController ? kIoEvents : kDiscoveryEvents; }
+
+}  // namespace
+
+Controller::Controller(Subsystem& subsystem, uint16_t cntlid, HostIdentity host, Queue& admin_queue, uint32_t kato_ms)
+    : subsystem_(subsystem),
+      type_(subsystem.is_discovery() ? kDiscoveryController : kIoController),
+      cntlid_(cntlid),
+      host_(std::move(host)),
+      port_id_(admin_queue.link->port_id()),
+      peer_(admin_queue.link->peer()),
+      properties_(subsystem.target().options().max_queue_depth, type_ == kIoController, reset_of(subsystem)),
+      admin_queue_(admin_queue),
+      io_queues_(type_ == kIoController ? subsystem.target().options().max_io_queues : 0),
+      granted_io_queues_(static_cast<uint16_t>(io_queues_.size())),
+      events_(events_of(type_)),
+      keep_alive_(type_ == kDiscoveryController ? KeepAlive::kDiscoveryActivityTimeoutMs : 0) {
+  set_keep_alive(kato_ms, KeepAlive::Clock::now());
+}
+
+std::string Controller::description() const {
+  return "host " + host_.nqn + " (" + peer_ + "), subsystem " + subsystem_.nqn() + ", controller " +
+         std::to_string(cntlid_);
+}
+
+void Controller::write_cc(uint32_t cc) {
+  switch (properties_.write_cc(cc)) {
+    case Properties::Action::None:
+      return;
+    case Properties::Action::Start:
+      set_ready(true);
+      restart_keep_alive(KeepAlive::Clock::now());
+      if (type_ == kIoController) subsystem_.persistent_events().enabled(*this);
+      return;
+    case Properties::Action::ShutDown:
+      set_ready(false);
+      return;
+    case Properties::Action::Reset:
+      return reset();
+    case Properties::Action::Fail:
+      set_ready(false);
+      subsystem_.target().event(
+          Target::Severity::Warning,
+          description() + ": enabled with a CC value that CAP does not offer; the host must reset it");
+      return;
+  }
+}
+
+void Controller::fail(const std::string& reason) {
+  properties_.fail();
+  set_ready(false);
+  for_each_queue([&](Queue& queue) { queue.link->disconnect(reason); });
+}
+
+bool Controller::is_closing() const { return admin_queue_.link->is_closing(); }
+
+bool Controller::is_silent(KeepAlive::Clock::time_point now) const {
+  const auto saw_command = [](const Queue* queue) {
+    return queue != nullptr && queue->saw_command.load(std::memory_order_relaxed);
+  };
+  return keep_alive_.is_overdue(now) && !saw_command(&admin_queue_) &&
+         std::none_of(io_queues_.begin(), io_queues_.end(), saw_command);
+}
+
+unsigned Controller::io_queue_count() const {
+  return static_cast<unsigned>(
+      std::count_if(io_queues_.begin(), io_queues_.end(), [](const Queue* queue) { return queue != nullptr; }));
+}
+
+Queue* Controller::find_io_queue(uint16_t qid) const {
+  return qid == 0 || qid > io_queues_.size() ? nullptr : io_queues_[qid - 1];
+}
+
+void Controller::add_io_queue(Queue& queue) {
+  for (size_t i = 0; i < denied_.size(); ++i) queue.denied[i].store(denied_[i], std::memory_order_relaxed);
+  io_queues_[queue.qid - 1] = &queue;
+  queue.controller = this;
+  queue.subsystem = &subsystem_;
+  queue.hostid = host_.id;
+  queue.ready.store(ready(), std::memory_order_relaxed);
+  queue.advanced_command_retry.store(features_.advanced_command_retry, std::memory_order_relaxed);
+}
+
+void Controller::remove_io_queue(Queue& queue) {
+  errors_.collect(queue.errors);
+  queue.controller = nullptr;
+  queue.ready.store(false, std::memory_order_relaxed);
+  io_queues_[queue.qid - 1] = nullptr;
+}
+
+void Controller::close() {
+  delete_io_queues("the admin queue has closed");
+  admin_queue_.controller = nullptr;
+}
+
+bool Controller::begin_abort() {
+  if (aborts_ == limits::kMaxAborts) return false;
+  ++aborts_;
+  return true;
+}
+
+ErrorLog& Controller::collect_errors() {
+  for_each_queue([&](Queue& queue) { errors_.collect(queue.errors); });
+  return errors_;
+}
+
+void Controller::set_advanced_command_retry(bool on) {
+  features_.advanced_command_retry = on;
+  for_each_queue([on](Queue& queue) { queue.advanced_command_retry.store(on, std::memory_order_relaxed); });
+}
+
+nvme_smart_log Controller::health() {
+  const HealthSource* source = subsystem_.target().health_source;
+  const auto devices = source != nullptr ? source->health(subsystem_) : std::vector<nvme_smart_log>{};
+  nvme_smart_log smart = put_together(devices);
+  if (features_.is_too_hot_or_cold(composite_temperature(smart))) smart.critical_warning |= NVME_SMART_CRIT_TEMPERATURE;
+  const uint64_t errors = collect_errors().count();
+  std::memcpy(smart.num_err_log_entries, &errors, sizeof(errors));
+  return smart;
+}
+
+void Controller::report_warnings() {
+  if (type_ != kIoController || !ready()) return;
+  const uint8_t warnings = health().critical_warning;
+  reported_warnings_ &= warnings;
+  const auto news = static_cast<uint8_t>(warnings & ~reported_warnings_ & events_.configuration());
+  if (news == 0) return;
+  reported_warnings_ |= news;
+  events_.warn(news);
+}
+
+void Controller::device_failed(uint32_t nsid, DeviceError error) {
+  const bool gone = error == DeviceError::Persistent;
+  const Status status = gone ? NVME_SC_NS_NOT_READY : NVME_SC_INTERNAL;
+  errors_.add({.sqid = CommandError::kNoCommand,
+               .cid = CommandError::kNoCommand,
+               .status = status.wire(),
+               .location = CommandError::kNoCommand,
+               .nsid = nsid});
+  events_.post(gone ? AsyncEvent::PersistentInternalError : AsyncEvent::TransientInternalError);
+}
+
+void Controller::set_keep_alive(uint32_t kato_ms, KeepAlive::Clock::time_point now) {
+  keep_alive_.set_timeout(kato_ms, now);
+  restart_keep_alive(now);
+  if (const auto deadline = keep_alive_.deadline()) subsystem_.target().deadline_set(*deadline);
+}
+
+void Controller::restart_keep_alive(KeepAlive::Clock::time_point now) {
+  keep_alive_.restart(now);
+  for_each_queue([](Queue& queue) { queue.saw_command.store(false, std::memory_order_relaxed); });
+}
+
+void Controller::keep_alive_due(KeepAlive::Clock::time_point now) {
+  bool traffic = false;
+  for_each_queue([&](Queue& queue) { traffic |= queue.saw_command.load(std::memory_order_relaxed); });
+  if (traffic) return restart_keep_alive(now);
+  const std::string rule = "keep-alive timeout: no command for " + std::to_string(keep_alive_.timer_ms()) + " ms";
+  keep_alive_.stop();
+  ++subsystem_.target().counters.keep_alive_expiries;
+  subsystem_.target().event(
+      Target::Severity::Warning,
+      description() + ": " + rule + "; disconnected. See whether the host and the network are alive");
+  fail(rule);
+}
+
+void Controller::change_denials(uint32_t nsid, Denials denials, bool on) {
+  Denials& denied = denied_[nsid - 1];
+  denied = static_cast<Denials>(on ? denied | denials : denied & ~denials);
+  for (Queue* queue : io_queues_)
+    if (queue != nullptr) queue->denied[nsid - 1].store(denied, std::memory_order_relaxed);
+}
+
+void Controller::ana_changed(uint32_t group) {
+  bool concerned = false;
+  for (const NamespaceOptions& ns : subsystem_.namespaces()) {
+    if (ns.ana_group != group) continue;
+    apply_ana_state(*this, ns);
+    concerned = true;
+  }
+  if (concerned) events_.post(AsyncEvent::AnaChanged);
+}
+
+void Controller::namespace_changed(uint32_t nsid) {
+  const auto place = std::lower_bound(changed_namespaces_.begin(), changed_namespaces_.end(), nsid);
+  if (place == changed_namespaces_.end() || *place != nsid) changed_namespaces_.insert(place, nsid);
+  events_.post(AsyncEvent::NamespaceAttributeChanged);
+}
+
+void Controller::notify_of_reservation(uint32_t nsid, nvme_resv_notify_rnlpt type) {
+  if (reservation_notifications_.add(nsid, type)) events_.post(AsyncEvent::ReservationLogPageAvailable);
+}
+
+// disconnect() returns at once and calls nothing of ours back, so the list does not change under the loop.
+template <typename Action>
+void Controller::for_each_queue(Action action) {
+  action(admin_queue_);
+  for (Queue* queue : io_queues_) {
+    if (queue != nullptr) action(*queue);
+  }
+}
+
+void Controller::set_ready(bool ready) {
+  for_each_queue([&](Queue& queue) { queue.ready.store(ready, std::memory_order_relaxed); });
+}
+
+// Controller level reset. The error log and the keep-alive timer outlive it, features return to their defaults.
+void Controller::reset() {
+  set_ready(false);
+  events_.reset(NVME_SC_ABORT_QUEUE);
+  delete_io_queues("the host has reset the controller");
+  set_advanced_command_retry(false);
+  features_ = {};
+  reported_warnings_ = 0;
+  reservation_notifications_ = {};
+  persistent_event_context_.reset();
+  granted_io_queues_ = static_cast<uint16_t>(io_queues_.size());
+  asked_for_io_queues_ = false;
+}
+
+// The host may connect queues of the same identifiers again while the connections of these are still closing.
+void Controller::delete_io_queues(const std::string& reason) {
+  for (Queue* queue : io_queues_) {
+    if (queue == nullptr) continue;
+    queue->link->disconnect(reason);
+    remove_io_queue(*queue);
+  }
+}
+
+}  // namespace nvmf::core

@@ -1,0 +1,45 @@
+#include "target/core/subsystem/keep_alive.h"
+
+#include "target/core/command/command.h"
+#include "target/core/datapath/limits.h"
+#include "target/core/datapath/queue.h"
+#include "target/core/subsystem/controller.h"
+
+namespace nvmf::core {
+namespace {
+
+constexpr uint32_t kLargestTimeoutMs = UINT32_MAX / limits::kKeepAliveGranularityMs * limits::kKeepAliveGranularityMs;
+
+constexpr uint32_t round_up(uint32_t ms) {
+  if (ms >= kLargestTimeoutMs) return kLargestTimeoutMs;
+  return (ms + limits::kKeepAliveGranularityMs - 1) / limits::kKeepAliveGranularityMs * limits::kKeepAliveGranularityMs;
+}
+
+// The timer restarts when the command completes.
+void execute_keep_alive(Request& request) {
+  request.queue->controller->restart_keep_alive(KeepAlive::Clock::now());
+  finish(request, kSuccess);
+}
+
+}  // namespace
+
+Status parse_keep_alive(Request& request) { return ready_to_execute(request, execute_keep_alive); }
+
+void KeepAlive::set_timeout(uint32_t kato_ms, Clock::time_point now) {
+  timeout_ms_ = round_up(kato_ms);
+  restart(now);
+}
+
+// A command that the host sent just in time may still be on its way: one granule of margin.
+void KeepAlive::restart(Clock::time_point now) {
+  if (timer_ms() == 0) return stop();
+  deadline_ = now + std::chrono::milliseconds(uint64_t{timer_ms()} + limits::kKeepAliveGranularityMs);
+}
+
+bool KeepAlive::is_overdue(Clock::time_point now) const {
+  if (timeout_ms_ == 0 || !deadline_) return false;
+  const std::chrono::milliseconds last_quarter(timeout_ms_ / 4 + limits::kKeepAliveGranularityMs);
+  return now >= *deadline_ - last_quarter;
+}
+
+}  // namespace nvmf::core

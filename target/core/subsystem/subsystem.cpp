@@ -1,0 +1,298 @@
+#include "target/core/subsystem/subsystem.h"
+
+#include <algorithm>
+#include <stdexcept>
+#include <string_view>
+
+#include "target/core/datapath/limits.h"
+#include "target/core/datapath/queue.h"
+#include "target/core/subsystem/controller.h"
+#include "target/core/subsystem/target.h"
+#include "target/core/subsystem/target_limits.h"
+
+namespace nvmf::core {
+namespace {
+
+template <typename Identifier>
+bool is_given(const Identifier& identifier) {
+  return std::any_of(identifier.begin(), identifier.end(), [](uint8_t byte) { return byte != 0; });
+}
+
+template <typename Identifier>
+bool is_same(const Identifier& a, const Identifier& b) {
+  return is_given(a) && a == b;
+}
+
+// What is wrong with a namespace by itself; empty when nothing is.
+std::string find_fault(const NamespaceOptions& options) {
+  if (options.nsid == 0 || options.nsid > limits::kMaxNamespaces) {
+    return "the NSID must be 1 to " + std::to_string(limits::kMaxNamespaces);
+  }
+  if (options.lba_shift != 9 && options.lba_shift != 12) return "blocks must be 512 or 4096 bytes";
+  if (options.block_count == 0) return "it has no blocks";
+  if (options.ana_group == 0 || options.ana_group > limits::kMaxAnaGroups) {
+    return "the ANA group must be 1 to " + std::to_string(limits::kMaxAnaGroups);
+  }
+  if (options.block_count > UINT64_MAX >> options.lba_shift) return "it is larger than can be addressed";
+  return {};
+}
+
+std::string find_conflict(const NamespaceOptions& a, const NamespaceOptions& b) {
+  if (is_same(a.uuid, b.uuid)) return "another namespace has its UUID";
+  if (is_same(a.nguid, b.nguid)) return "another namespace has its NGUID";
+  if (is_same(a.eui64, b.eui64)) return "another namespace has its EUI-64";
+  return {};
+}
+
+// Without the port: "192.0.2.7:41512" is 192.0.2.7.
+std::string_view address_of(std::string_view peer) { return peer.substr(0, peer.rfind(':')); }
+
+}  // namespace
+
+Subsystem::Subsystem(Target& target, SubsystemOptions options, bool is_discovery)
+    : target_(target), options_(std::move(options)), is_discovery_(is_discovery), last_cntlid_(options_.cntlid_max) {}
+
+Subsystem::~Subsystem() {
+  for (const NamespaceOptions& ns : namespaces_) target_.dispersed_namespaces().remove(*this, ns.nsid);
+}
+
+Subsystem::NamespacePlace Subsystem::place_of(uint32_t nsid) const {
+  return std::lower_bound(namespaces_.begin(), namespaces_.end(), nsid,
+                          [](const NamespaceOptions& options, uint32_t wanted) { return options.nsid < wanted; });
+}
+
+void Subsystem::check(const NamespaceOptions& options) const {
+  std::string fault = find_fault(options);
+  for (const NamespaceOptions& other : namespaces_) {
+    if (fault.empty() && other.nsid != options.nsid) fault = find_conflict(options, other);
+  }
+  if (!fault.empty()) {
+    throw std::invalid_argument("namespace " + std::to_string(options.nsid) + " of " + nqn() + ": " + fault);
+  }
+}
+
+void Subsystem::add_namespace(const NamespaceOptions& options) {
+  check(options);
+  if (find_namespace(options.nsid) != nullptr) {
+    throw std::invalid_argument("namespace " + std::to_string(options.nsid) + " of " + nqn() + ": its NSID is taken");
+  }
+  const ReservationState reservation = reservations_.load(options);
+  const WriteProtection protection = write_protection_.load(options);
+  target_.dispersed_namespaces().add(*this, options, reservation, protection);
+  persistent_events_.namespace_added(options);
+  namespaces_.insert(place_of(options.nsid), options);
+  reservations_.enforce(options.nsid);
+  write_protection_.enforce(options.nsid);
+  members_changed(options.ana_group);
+  namespace_changed(options.nsid);
+}
+
+// Hosts that see it now, or saw it before, hear of it.
+void Subsystem::change_namespace(const NamespaceOptions& options) {
+  check(options);
+  if (const uint32_t group = find_namespace(options.nsid)->ana_group; group != options.ana_group) {
+    members_changed(group);
+    members_changed(options.ana_group);
+  }
+  namespaces_[static_cast<size_t>(place_of(options.nsid) - namespaces_.begin())] = options;
+  for (const auto& controller : controllers_) {
+    const bool was_hidden = (controller->denials(options.nsid) & kHidden) != 0;
+    apply_denials(*controller, options);
+    const bool is_hidden = (controller->denials(options.nsid) & kHidden) != 0;
+    if (!was_hidden || !is_hidden) controller->namespace_changed(options.nsid);
+  }
+}
+
+void Subsystem::remove_namespace(uint32_t nsid) {
+  members_changed(find_namespace(nsid)->ana_group);
+  persistent_events_.namespace_removed(*find_namespace(nsid));
+  namespaces_.erase(place_of(nsid));
+  namespace_changed(nsid);
+  target_.dispersed_namespaces().remove(*this, nsid);
+  for (const auto& controller : controllers_)
+    controller->permit(nsid, kHidden | kWriteProtected | kAnaDenials | kReservedFromReads | kReservedFromWrites);
+}
+
+DispersedNamespace& Subsystem::dispersed_namespace(uint32_t nsid) const {
+  return target_.dispersed_namespaces().find(*this, nsid);
+}
+
+void Subsystem::enforce_write_protection(uint32_t nsid) const {
+  for (const auto& controller : controllers_) apply_denials(*controller, *find_namespace(nsid));
+}
+
+void Subsystem::members_changed(uint32_t ana_group) {
+  for (const uint16_t port_id : options_.ports) ana_.members_changed(ana_group, port_id);
+}
+
+void Subsystem::apply_denials(Controller& controller, const NamespaceOptions& options) const {
+  const auto& seers = options.visible_to;
+  const bool visible = seers.empty() || std::find(seers.begin(), seers.end(), controller.host().nqn) != seers.end();
+  Denials denied = visible ? 0 : kHidden;
+  if (write_protection_.is_protected(options)) denied |= kWriteProtected;
+  controller.deny(options.nsid, denied);
+  controller.permit(options.nsid, static_cast<Denials>((kHidden | kWriteProtected) & ~denied));
+  apply_ana_state(controller, options);
+}
+
+const NamespaceOptions* Subsystem::find_namespace(uint32_t nsid) const {
+  const auto place = place_of(nsid);
+  return place != namespaces_.end() && place->nsid == nsid ? &*place : nullptr;
+}
+
+void Subsystem::set_allowed_hosts(bool allow_any_host, std::vector<std::string> allowed_hosts) {
+  options_.allow_any_host = allow_any_host;
+  options_.allowed_hosts = std::move(allowed_hosts);
+  disconnect_unwelcome();
+}
+
+void Subsystem::set_ports(std::vector<uint16_t> ports) {
+  options_.ports = std::move(ports);
+  disconnect_unwelcome();
+}
+
+void Subsystem::disconnect_unwelcome() {
+  for (const auto& controller : controllers_) {
+    if (!allows(controller->host().nqn)) {
+      controller->fail("the host is not allowed on subsystem " + nqn() + " any more");
+    } else if (!is_on_port(controller->port_id())) {
+      controller->fail("subsystem " + nqn() + " is not on this port any more");
+    }
+  }
+  target_.discovery_changed();
+}
+
+void Subsystem::reset(const Controller& by) {
+  was_reset_ = true;
+  target_.event(Target::Severity::Warning, "NVM Subsystem Reset of " + nqn() + " by " + by.description());
+  disconnect_all("NVM Subsystem Reset by host " + by.host().nqn);
+}
+
+void Subsystem::disconnect_all(const std::string& reason) {
+  for (const auto& controller : controllers_) controller->fail(reason);
+}
+
+const NamespaceOptions* Subsystem::find_namespace(uint32_t nsid, const Controller& controller) const {
+  const NamespaceOptions* found = find_namespace(nsid);
+  return found != nullptr && (controller.denials(nsid) & kHidden) == 0 ? found : nullptr;
+}
+
+void Subsystem::namespace_changed(uint32_t nsid) {
+  for (const auto& controller : controllers_) {
+    if ((controller->denials(nsid) & kHidden) == 0) controller->namespace_changed(nsid);
+  }
+}
+
+void Subsystem::health_changed() {
+  for (const auto& controller : controllers_) controller->report_warnings();
+}
+
+void Subsystem::device_failed(uint32_t nsid, DeviceError error) {
+  if (find_namespace(nsid) == nullptr) return;
+  target_.event(Target::Severity::Error,
+                "namespace " + std::to_string(nsid) + " of " + nqn() +
+                    (error == DeviceError::Persistent
+                         ? ": its device is gone, or not ready: when it is back, take the namespace out of the config "
+                           "and put it in again, with a reload each"
+                         : ": its device reports an internal error: see the kernel's log (dmesg)"));
+  for (const auto& controller : controllers_) {
+    if ((controller->denials(nsid) & kHidden) == 0) controller->device_failed(nsid, error);
+  }
+}
+
+void Subsystem::set_ana_state(uint32_t group, uint16_t port_id, AnaState state) {
+  const std::string which = "ANA group " + std::to_string(group) + " of " + nqn();
+  if (group == 0 || group > limits::kMaxAnaGroups) {
+    throw std::invalid_argument(which + ": groups are 1 to " + std::to_string(limits::kMaxAnaGroups));
+  }
+  if (!is_on_port(port_id)) throw std::invalid_argument(which + ": it is not on port " + std::to_string(port_id));
+  if (!ana_.set(group, port_id, state)) return;
+  for (const auto& controller : controllers_) {
+    if (controller->port_id() == port_id) controller->ana_changed(group);
+  }
+}
+
+bool Subsystem::allows(const std::string& hostnqn) const {
+  const auto& hosts = options_.allowed_hosts;
+  return options_.allow_any_host || std::find(hosts.begin(), hosts.end(), hostnqn) != hosts.end();
+}
+
+bool Subsystem::is_on_port(uint16_t port_id) const {
+  return is_discovery_ || std::find(options_.ports.begin(), options_.ports.end(), port_id) != options_.ports.end();
+}
+
+Controller* Subsystem::find_controller(uint16_t cntlid) const {
+  for (const auto& controller : controllers_) {
+    if (controller->cntlid() == cntlid) return controller.get();
+  }
+  return nullptr;
+}
+
+Controller* Subsystem::create_controller(HostIdentity host, Queue& admin_queue, uint32_t kato_ms) {
+  if (!make_room(host, *admin_queue.link)) return nullptr;
+  auto controller = std::make_unique<Controller>(*this, next_cntlid(), std::move(host), admin_queue, kato_ms);
+  const auto place = std::find_if(controllers_.begin(), controllers_.end(),
+                                  [&](const auto& other) { return other->cntlid() > controller->cntlid(); });
+  for (const NamespaceOptions& options : namespaces_) apply_denials(*controller, options);
+  admin_queue.controller = controller.get();
+  reservations_.enforce_on(*controller);
+  return controllers_.insert(place, std::move(controller))->get();
+}
+
+bool Subsystem::make_room(const HostIdentity& host, const QueueLink& link) {
+  const auto now = KeepAlive::Clock::now();
+  for (const auto& old : controllers_) {
+    if (reached_limit(host).empty()) return true;
+    if (old->is_closing() || !(old->host() == host) || old->port_id() != link.port_id()) continue;
+    if (address_of(old->peer()) != address_of(link.peer()) || !old->is_silent(now)) continue;
+    target_.event(Target::Severity::Warning, old->description() +
+                                                 ": silent, and the host connects anew while a limit is reached; "
+                                                 "disconnected to make room");
+    old->fail("the host has connected anew");
+  }
+  return reached_limit(host).empty();
+}
+
+std::string Subsystem::reached_limit(const HostIdentity& host) const {
+  const size_t cntlids = size_t{options_.cntlid_max} - options_.cntlid_min + 1;
+  if (controllers_.size() >= cntlids)
+    return "subsystem " + nqn() +
+           " has no controller identifier left between its \"cntlid_min\" and \"cntlid_max\"; widen them";
+  size_t all = 0;
+  size_t of_host = 0;
+  for (const auto& controller : controllers_) {
+    if (controller->is_closing()) continue;
+    ++all;
+    if (controller->host().nqn == host.nqn) ++of_host;
+  }
+  const auto rule = [this](const char* key, uint16_t limit) {
+    return "subsystem " + nqn() + " has all it may have: its \"" + key + "\" is " + std::to_string(limit) +
+           "; raise it, or see a host out (nvmf-p2p connections, nvmf-p2p disconnect HOSTNQN)";
+  };
+  if (all >= options_.max_controllers) return rule("max_controllers", options_.max_controllers);
+  if (of_host >= options_.max_controllers_per_host)
+    return rule("max_controllers_per_host", options_.max_controllers_per_host);
+  return is_discovery_ ? std::string() : core::reached_limit(target_, host.nqn);
+}
+
+void Subsystem::remove_controller(const Controller& controller) {
+  const auto place = std::find_if(controllers_.begin(), controllers_.end(),
+                                  [&](const auto& other) { return other.get() == &controller; });
+  controllers_.erase(place);
+}
+
+// Round robin, because a host may hold on to the CNTLID of a controller that has gone. One is free: there are fewer
+// controllers than identifiers.
+uint16_t Subsystem::next_cntlid() {
+  const auto is_taken = [&](uint16_t cntlid) {
+    return std::any_of(controllers_.begin(), controllers_.end(),
+                       [&](const auto& controller) { return controller->cntlid() == cntlid; });
+  };
+  do {
+    const bool at_end = last_cntlid_ >= options_.cntlid_max;
+    last_cntlid_ = at_end ? options_.cntlid_min : static_cast<uint16_t>(last_cntlid_ + 1);
+  } while (is_taken(last_cntlid_));
+  return last_cntlid_;
+}
+
+}  // namespace nvmf::core

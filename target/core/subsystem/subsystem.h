@@ -1,0 +1,175 @@
+// An NVM subsystem: NVMe Base 2.0, sections 1.4 and 3.2. Control thread only.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "target/core/datapath/device_error.h"
+#include "target/core/datapath/io.h"
+#include "target/core/subsystem/ana.h"
+#include "target/core/subsystem/dispersed_namespace.h"
+#include "target/core/subsystem/persistent_event.h"
+#include "target/core/subsystem/subsystem_reservations.h"
+#include "target/core/subsystem/write_protection.h"
+
+namespace nvmf::core {
+
+class Controller;
+class QueueLink;
+class Target;
+struct HostIdentity;
+struct Queue;
+
+struct NamespaceOptions {
+  uint32_t nsid = 0;
+  uint8_t lba_shift = 9;  // 9 or 12
+  uint64_t block_count = 0;
+  std::array<uint8_t, 16> uuid{};  // all zero: none
+  std::array<uint8_t, 16> nguid{};
+  std::array<uint8_t, 8> eui64{};
+  bool supports_deallocate = false;
+  bool supports_write_zeroes = false;
+  bool supports_write_uncorrectable = false;
+  bool volatile_write_cache = false;
+  CopyLimits copy{};
+  uint32_t optimal_io_boundary_blocks = 0;  // NOIOB
+  uint32_t ana_group = 1;                   // ANAGRPID
+  // What its data lies on: namespaces of several subsystems with the same storage are one. Empty: its own.
+  std::string storage{};
+  bool write_protected = false;           // by the operator: hosts may only read it
+  std::vector<std::string> visible_to{};  // NQNs of the hosts that see it; empty: all
+};
+
+struct SubsystemOptions {
+  std::string nqn;
+  std::string serial;  // at most 20 ASCII characters
+  std::string model;   // at most 40
+  std::vector<uint16_t> ports;
+  bool allow_any_host = false;
+  std::vector<std::string> allowed_hosts;
+  uint16_t max_controllers = 0xffef;
+  uint16_t max_controllers_per_host = 0xffef;
+  // The identifiers that its controllers get: targets that serve one subsystem together must not share any.
+  uint16_t cntlid_min = 1;
+  uint16_t cntlid_max = 0xffef;
+  bool subsystem_reset = false;  // any of its hosts may reset it (NSSR), which disconnects them all
+};
+
+class Subsystem {
+ public:
+  // Made by Target::add_subsystem(), which has checked the options.
+  Subsystem(Target& target, SubsystemOptions options, bool is_discovery);
+  ~Subsystem();
+  Subsystem(const Subsystem&) = delete;
+  Subsystem& operator=(const Subsystem&) = delete;
+
+  Target& target() const { return target_; }
+  const std::string& nqn() const { return options_.nqn; }
+  const SubsystemOptions& options() const { return options_; }
+  bool is_discovery() const { return is_discovery_; }
+
+  // Each tells the controllers' hosts. Throws std::invalid_argument with a message for the operator, the first also
+  // what ReservationStore::load() and WriteProtectionStore::load() throw.
+  void add_namespace(const NamespaceOptions& options);
+  // Another size, or other abilities, of the namespace with the same NSID and identifiers.
+  void change_namespace(const NamespaceOptions& options);
+  void remove_namespace(uint32_t nsid);
+  // By ascending NSID.
+  const std::vector<NamespaceOptions>& namespaces() const { return namespaces_; }
+  const NamespaceOptions* find_namespace(uint32_t nsid) const;
+  // The same for one controller's host: null also when it is hidden from it.
+  const NamespaceOptions* find_namespace(uint32_t nsid, const Controller& controller) const;
+  // A namespace appeared, changed or went: controllers tell their hosts. The three above call it themselves.
+  void namespace_changed(uint32_t nsid);
+
+  // The health of its devices may have changed (HealthSource): controllers tell their hosts what is new.
+  void health_changed();
+  // The device behind a namespace has failed: the hosts that see it are told, and the operator. No effect when it has
+  // gone.
+  void device_failed(uint32_t nsid, DeviceError error);
+
+  // Hosts that may not connect any more, and controllers on ports that it is no longer on, are disconnected.
+  void set_allowed_hosts(bool allow_any_host, std::vector<std::string> allowed_hosts);
+  void set_ports(std::vector<uint16_t> ports);
+  // Of controllers that there are, none goes.
+  void set_max_controllers(uint16_t all, uint16_t per_host) {
+    options_.max_controllers = all;
+    options_.max_controllers_per_host = per_host;
+  }
+  // Of controllers that come from now on: CAP does not change.
+  void set_subsystem_reset(bool allowed) { options_.subsystem_reset = allowed; }
+  // NVM Subsystem Reset by a controller's host: section 3.7.1. Over fabrics every association ends with it.
+  void reset(const Controller& by);
+  // So since the target started: CSTS.NSSRO of controllers that come.
+  bool was_reset() const { return was_reset_; }
+  // Disconnects every host.
+  void disconnect_all(const std::string& reason);
+
+  // What holds of one of its namespaces wherever it is.
+  DispersedNamespace& dispersed_namespace(uint32_t nsid) const;
+
+  SubsystemReservations& reservations() { return reservations_; }
+  const SubsystemReservations& reservations() const { return reservations_; }
+
+  SubsystemWriteProtection& write_protection() { return write_protection_; }
+  const SubsystemWriteProtection& write_protection() const { return write_protection_; }
+  // Whether hosts may write to one of its namespaces may have changed: enforced, but not told.
+  void enforce_write_protection(uint32_t nsid) const;
+
+  PersistentEvents& persistent_events() { return persistent_events_; }
+  const PersistentEvents& persistent_events() const { return persistent_events_; }
+
+  // The states of its ANA groups. Every namespace's group is optimized on every port unless set otherwise.
+  const AnaStates& ana() const { return ana_; }
+  // Of a group on one port, from now on: hosts that use it are told. Throws std::invalid_argument when there is no such
+  // group or port.
+  void set_ana_state(uint32_t group, uint16_t port_id, AnaState state);
+
+  bool allows(const std::string& hostnqn) const;
+  bool is_on_port(uint16_t port_id) const;
+
+  // By ascending CNTLID.
+  const std::vector<std::unique_ptr<Controller>>& controllers() const { return controllers_; }
+  // Null when there is none.
+  Controller* find_controller(uint16_t cntlid) const;
+  // A new controller with a CNTLID that has not been used for as long as possible; null when a limit is reached. Sets
+  // admin_queue.controller. Before a limit keeps a host out, a controller of it that is evidently dead goes: one of the
+  // same host (NQN and identifier), from the same address, on the same port, which is silent (Controller::is_silent()).
+  // So hosts may have several on purpose, as long as they keep them alive.
+  Controller* create_controller(HostIdentity host, Queue& admin_queue, uint32_t kato_ms);
+  // The limit, in words, that keeps this host from one more controller; empty: none does. Controllers whose connection
+  // is closing count for identifiers only.
+  std::string reached_limit(const HostIdentity& host) const;
+  void remove_controller(const Controller& controller);
+
+ private:
+  using NamespacePlace = std::vector<NamespaceOptions>::const_iterator;
+
+  // Where it is, or would be.
+  NamespacePlace place_of(uint32_t nsid) const;
+  void check(const NamespaceOptions& options) const;
+  void disconnect_unwelcome();
+  // What the namespace's own options deny a controller's host.
+  void apply_denials(Controller& controller, const NamespaceOptions& options) const;
+  void members_changed(uint32_t ana_group);
+  bool make_room(const HostIdentity& host, const QueueLink& link);
+  uint16_t next_cntlid();
+
+  Target& target_;
+  SubsystemOptions options_;
+  bool is_discovery_;
+  std::vector<NamespaceOptions> namespaces_;
+  SubsystemReservations reservations_{*this};
+  SubsystemWriteProtection write_protection_{*this};
+  PersistentEvents persistent_events_;
+  std::vector<std::unique_ptr<Controller>> controllers_;
+  AnaStates ana_;
+  uint16_t last_cntlid_;
+  bool was_reset_ = false;
+};
+
+}  // namespace nvmf::core

@@ -1,0 +1,243 @@
+#include "target/core/subsystem/target.h"
+
+#include <algorithm>
+#include <bit>
+#include <stdexcept>
+
+#include "target/core/datapath/limits.h"
+#include "target/core/subsystem/controller.h"
+#include "target/nvme/fabrics.h"
+
+namespace nvmf::core {
+namespace {
+
+void require(bool condition, const std::string& message) {
+  if (!condition) throw std::invalid_argument(message);
+}
+
+bool is_printable_ascii(const std::string& text) {
+  return std::all_of(text.begin(), text.end(), [](char c) { return c >= 0x20 && c <= 0x7e; });
+}
+
+void check_nqn(const std::string& nqn, const std::string& which) {
+  require(nqn.starts_with("nqn.") && nqn.size() <= limits::kMaxNqnLength && is_printable_ascii(nqn),
+          which + "an NQN starts with «nqn.» and has at most 223 printable characters");
+}
+
+void check(const Port& port, const std::string& which) {
+  require(!port.address.empty() && port.address.size() < NVMF_TRADDR_SIZE && is_printable_ascii(port.address),
+          which + "it has no valid address");
+}
+
+void check(const TargetOptions& options) {
+  if (!options.discovery_nqn.empty()) check_nqn(options.discovery_nqn, "discovery: ");
+  require(std::has_single_bit(options.max_transfer_bytes) && options.max_transfer_bytes >= limits::kMinTransferBytes &&
+              options.max_transfer_bytes <= limits::kMaxTransferBytes,
+          "the largest transfer must be a power of two from " + std::to_string(limits::kMinTransferBytes) + " to " +
+              std::to_string(limits::kMaxTransferBytes));
+  require(options.max_queue_depth >= 2 && options.max_queue_depth <= limits::kMaxQueueDepth,
+          "the queue depth must be 2 to " + std::to_string(limits::kMaxQueueDepth));
+  require(options.max_io_queues >= 1 && options.max_io_queues <= limits::kMaxIoQueues,
+          "the number of I/O queues must be 1 to " + std::to_string(limits::kMaxIoQueues));
+  require(options.in_capsule_bytes % 16 == 0 && options.in_capsule_bytes <= limits::kMaxInCapsuleBytes,
+          "in-capsule data must be a multiple of 16 bytes, at most " + std::to_string(limits::kMaxInCapsuleBytes));
+}
+
+void check(const SubsystemOptions& options) {
+  const std::string which = "subsystem " + options.nqn + ": ";
+  check_nqn(options.nqn, which);
+  require(options.serial.size() <= 20 && is_printable_ascii(options.serial),
+          which + "a serial number has at most 20 printable ASCII characters");
+  require(options.model.size() <= 40 && is_printable_ascii(options.model),
+          which + "a model has at most 40 printable ASCII characters");
+  require(options.max_controllers >= 1 && options.max_controllers <= limits::kMaxCntlid,
+          which + "the number of controllers must be 1 to " + std::to_string(limits::kMaxCntlid));
+  require(options.max_controllers_per_host >= 1, which + "a host may have at least one controller");
+  require(
+      options.cntlid_min >= 1 && options.cntlid_min <= options.cntlid_max && options.cntlid_max <= limits::kMaxCntlid,
+      which + "controller identifiers are 1 to " + std::to_string(limits::kMaxCntlid) + ", the lowest first");
+}
+
+SubsystemOptions discovery_options(const std::string& own_nqn) {
+  SubsystemOptions options;
+  options.nqn = own_nqn.empty() ? nvme::kDiscoveryNqn : own_nqn;
+  options.serial = "discovery";
+  options.model = "nvmf-p2p";
+  options.allow_any_host = true;
+  options.max_controllers = limits::kMaxCntlid;
+  return options;
+}
+
+}  // namespace
+
+struct Target::State {
+  State(Target& target, const TargetOptions& target_options)
+      : options(target_options), discovery(target, discovery_options(target_options.discovery_nqn), true) {}
+
+  TargetOptions options;
+  TargetLimits limits;
+  DispersedNamespaces dispersed_namespaces;
+  std::vector<Port> ports;
+  std::vector<Referral> referrals;
+  std::vector<std::unique_ptr<Subsystem>> subsystems;
+  std::vector<std::unique_ptr<Subsystem>> removed_subsystems;  // which still have controllers
+  Subsystem discovery;
+  std::vector<Queue*> io_queues;
+  HostTraffic host_traffic;
+  uint64_t generation = 1;
+  std::optional<Clock::time_point> next_deadline;  // that whoever calls expire() knows of
+};
+
+Target::Target(const TargetOptions& options) {
+  check(options);
+  state_ = std::make_unique<State>(*this, options);
+}
+
+// Subsystems take their namespaces out of what is the target's.
+Target::~Target() {
+  state_->removed_subsystems.clear();
+  state_->subsystems.clear();
+}
+
+const TargetOptions& Target::options() const { return state_->options; }
+void Target::set_limits(const TargetLimits& limits) { state_->limits = limits; }
+const TargetLimits& Target::limits() const { return state_->limits; }
+const std::vector<Port>& Target::ports() const { return state_->ports; }
+const std::vector<Referral>& Target::referrals() const { return state_->referrals; }
+const std::vector<std::unique_ptr<Subsystem>>& Target::subsystems() const { return state_->subsystems; }
+DispersedNamespaces& Target::dispersed_namespaces() { return state_->dispersed_namespaces; }
+uint64_t Target::generation() const { return state_->generation; }
+
+void Target::add_port(Port port) {
+  const std::string which = "port " + std::to_string(port.id) + ": ";
+  check(port, which);
+  for (const Port& other : state_->ports) require(other.id != port.id, which + "its number is taken");
+  state_->ports.push_back(std::move(port));
+  discovery_changed();
+}
+
+void Target::add_referral(Referral referral) {
+  const std::string which = "referral to " + referral.port.address + ": ";
+  check(referral.port, which);
+  check_nqn(referral.nqn, which);
+  state_->referrals.push_back(std::move(referral));
+  discovery_changed();
+}
+
+Subsystem& Target::add_subsystem(SubsystemOptions options) {
+  check(options);
+  require(find_subsystem(options.nqn) == nullptr, "subsystem " + options.nqn + ": its NQN is taken");
+  for (const uint16_t id : options.ports) {
+    const bool known = std::any_of(ports().begin(), ports().end(), [&](const Port& port) { return port.id == id; });
+    require(known, "subsystem " + options.nqn + ": there is no port " + std::to_string(id));
+  }
+  state_->subsystems.push_back(std::make_unique<Subsystem>(*this, std::move(options), false));
+  discovery_changed();
+  return *state_->subsystems.back();
+}
+
+void Target::set_dscp(uint16_t port_id, std::optional<uint8_t> dscp) {
+  for (Port& port : state_->ports)
+    if (port.id == port_id) port.dscp = dscp;
+}
+
+void Target::remove_port(uint16_t id) {
+  std::erase_if(state_->ports, [id](const Port& port) { return port.id == id; });
+  const auto disconnect = [id](const Subsystem& subsystem) {
+    for (const auto& controller : subsystem.controllers()) {
+      if (controller->port_id() == id) controller->fail("port " + std::to_string(id) + " has been closed");
+    }
+  };
+  disconnect(state_->discovery);
+  for (const auto& subsystem : state_->subsystems) disconnect(*subsystem);
+  discovery_changed();
+}
+
+void Target::remove_subsystem(Subsystem& subsystem) {
+  const auto place = std::find_if(state_->subsystems.begin(), state_->subsystems.end(),
+                                  [&](const auto& other) { return other.get() == &subsystem; });
+  std::unique_ptr<Subsystem> removed = std::move(*place);
+  state_->subsystems.erase(place);
+  removed->disconnect_all("subsystem " + removed->nqn() + " has been removed");
+  if (!removed->controllers().empty()) state_->removed_subsystems.push_back(std::move(removed));
+  discovery_changed();
+}
+
+Subsystem* Target::find_subsystem(const std::string& nqn) {
+  if (nqn == nvme::kDiscoveryNqn || nqn == state_->discovery.nqn()) return &state_->discovery;
+  for (const auto& subsystem : state_->subsystems) {
+    if (subsystem->nqn() == nqn) return subsystem.get();
+  }
+  return nullptr;
+}
+
+const std::vector<Queue*>& Target::io_queues() const { return state_->io_queues; }
+
+const HostTraffic& Target::host_traffic() const { return state_->host_traffic; }
+
+void Target::queue_connected(Queue& queue) {
+  state_->io_queues.push_back(&queue);
+  state_->host_traffic.begin(queue.controller->host().nqn, queue.traffic);
+}
+
+bool Target::has_controller(uint16_t cntlid, uint16_t port_id) const {
+  return std::any_of(state_->subsystems.begin(), state_->subsystems.end(), [&](const auto& subsystem) {
+    const Controller* controller = subsystem->find_controller(cntlid);
+    return controller != nullptr && controller->port_id() == port_id;
+  });
+}
+
+void Target::queue_closed(Queue& queue) {
+  std::erase(state_->io_queues, &queue);
+  state_->host_traffic.end(queue.traffic);
+  Controller* controller = queue.controller;
+  if (controller == nullptr) return;
+  if (queue.qid != 0) return controller->remove_io_queue(queue);
+  drop_parked(queue);
+  controller->close();
+  controller->subsystem().remove_controller(*controller);
+  std::erase_if(state_->removed_subsystems, [](const auto& removed) { return removed->controllers().empty(); });
+}
+
+std::optional<Target::Clock::time_point> Target::expire(Clock::time_point now) {
+  std::optional<Clock::time_point> next;
+  const auto look_at = [&](const Subsystem& subsystem) {
+    for (const auto& controller : subsystem.controllers()) {
+      auto deadline = controller->keep_alive().deadline();
+      if (deadline && *deadline <= now) {
+        controller->keep_alive_due(now);
+        deadline = controller->keep_alive().deadline();
+      }
+      if (deadline && (!next || *deadline < *next)) next = deadline;
+    }
+  };
+  look_at(state_->discovery);
+  for (const auto& subsystem : state_->subsystems) look_at(*subsystem);
+  for (const auto& subsystem : state_->removed_subsystems) look_at(*subsystem);
+  state_->next_deadline = next;
+  return next;
+}
+
+void Target::deadline_set(Clock::time_point deadline) {
+  if (state_->next_deadline && *state_->next_deadline <= deadline) return;
+  state_->next_deadline = deadline;
+  if (on_earlier_deadline) on_earlier_deadline(deadline);
+}
+
+// What hosts send (their NQN) stands in messages: it must not drive the terminal that shows them.
+void Target::event(Severity severity, const std::string& message) const {
+  if (!on_event) return;
+  std::string line = message;
+  std::replace_if(
+      line.begin(), line.end(), [](char c) { return c >= 0 && (c < 0x20 || c == 0x7f); }, '?');
+  on_event(severity, line);
+}
+
+void Target::discovery_changed() {
+  ++state_->generation;
+  for (const auto& controller : state_->discovery.controllers()) {
+    controller->events().post(AsyncEvent::DiscoveryLogChanged);
+  }
+}
+
+}  // namespace nvmf::core

@@ -1,0 +1,134 @@
+// The target: ports, subsystems with their namespaces and allowed hosts, controllers. Control thread only.
+#pragma once
+
+#include <array>
+#include <chrono>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "target/core/datapath/queue.h"
+#include "target/core/subsystem/host_traffic.h"
+#include "target/core/subsystem/subsystem.h"
+#include "target/core/subsystem/target_counters.h"
+#include "target/core/subsystem/target_limits.h"
+
+namespace nvmf::core {
+
+class HealthSource;
+class ReservationStore;
+
+// An address that hosts connect to, as discovery shows it.
+struct Port {
+  uint16_t id = 0;
+  std::string address;   // TRADDR
+  uint16_t service = 0;  // TRSVCID
+  bool ipv6 = false;
+  std::optional<uint8_t> dscp{};  // of packets to hosts (RFC 2474); none: what the host asks for
+};
+
+// Another discovery service, of which hosts are told.
+struct Referral {
+  Port port;        // PORTID, TRADDR and TRSVCID there
+  std::string nqn;  // of its discovery subsystem
+};
+
+struct TargetOptions {
+  uint32_t max_transfer_bytes = 1u << 20;  // MDTS; power of two, kMinTransferBytes to kMaxTransferBytes (limits.h)
+  uint16_t max_queue_depth = 128;          // entries of an I/O queue
+  uint16_t max_io_queues = 64;             // per controller
+  uint32_t in_capsule_bytes = 4096;        // of I/O queues
+  std::string discovery_nqn{};             // the discovery subsystem's own, besides the well-known one; empty: none
+};
+
+class Target {
+ public:
+  using Clock = std::chrono::steady_clock;
+
+  // Throws std::invalid_argument when an option is out of its range.
+  explicit Target(const TargetOptions& options);
+  ~Target();
+  Target(const Target&) = delete;
+  Target& operator=(const Target&) = delete;
+
+  const TargetOptions& options() const;
+  // What there is already stays.
+  void set_limits(const TargetLimits& limits);
+  const TargetLimits& limits() const;
+
+  // Throws std::invalid_argument with a message for the operator.
+  void add_port(Port port);
+  void add_referral(Referral referral);
+  Subsystem& add_subsystem(SubsystemOptions options);
+
+  // Of connections from now on.
+  void set_dscp(uint16_t port_id, std::optional<uint8_t> dscp);
+  // Hosts that are connected through it are disconnected.
+  void remove_port(uint16_t id);
+  // Its hosts are disconnected, and no host finds it from now on. It is destroyed with its last controller.
+  void remove_subsystem(Subsystem& subsystem);
+
+  const std::vector<Port>& ports() const;
+  const std::vector<Referral>& referrals() const;
+  // The discovery subsystem included, by both its names; null when there is none.
+  Subsystem* find_subsystem(const std::string& nqn);
+  // Whether a subsystem has a controller of that identifier on that port.
+  bool has_controller(uint16_t cntlid, uint16_t port_id) const;
+  // NVM subsystems.
+  const std::vector<std::unique_ptr<Subsystem>>& subsystems() const;
+
+  // The transport: this queue's connection has ended and nothing of it is outstanding. A controller ends when its admin
+  // queue closes, and its I/O queues are disconnected. Nothing of the queue is touched afterwards.
+  void queue_closed(Queue& queue);
+
+  // I/O queues from their Connect to the end of their connection, also when their controller has gone before.
+  const std::vector<Queue*>& io_queues() const;
+  // The core's own: an I/O queue has been connected.
+  void queue_connected(Queue& queue);
+
+  // The core's own: what holds of namespaces in all subsystems.
+  DispersedNamespaces& dispersed_namespaces();
+
+  // Keep-alive time-outs: expires what is due and returns when to look again (none: no timer runs).
+  std::optional<Clock::time_point> expire(Clock::time_point now);
+  // Called when a deadline appears that is earlier than what expire() returned last.
+  std::function<void(Clock::time_point)> on_earlier_deadline;
+
+  // One line per event worth an operator's attention: who, where, which rule, what to do.
+  enum class Severity : uint8_t { Info, Warning, Error };
+  std::function<void(Severity, const std::string&)> on_event;
+
+  // Since the start.
+  TargetCounters counters;
+
+  // By the host that moved it.
+  const HostTraffic& host_traffic() const;
+
+  // Where reservations persist, set before namespaces are added; null: none can.
+  ReservationStore* reservation_store = nullptr;
+  // The same of what hosts protect against writing; null: they cannot.
+  WriteProtectionStore* write_protection_store = nullptr;
+  // Has what hosts have written to a namespace put on stable media, and calls `done` then, on the control thread.
+  // Null: nothing there is volatile.
+  std::function<void(const Subsystem&, uint32_t nsid, std::function<void(Status)> done)> flush_namespace;
+
+  // Who knows the health of the devices; null: nobody does.
+  const HealthSource* health_source = nullptr;
+
+  // The core's own: reports to on_event (control characters replaced), and to on_earlier_deadline where it is earlier.
+  void event(Severity severity, const std::string& message) const;
+  void deadline_set(Clock::time_point deadline);
+  void discovery_changed();
+  // Changes with every change of what discovery shows: the log page's GENCTR.
+  uint64_t generation() const;
+
+ private:
+  struct State;
+
+  std::unique_ptr<State> state_;
+};
+
+}  // namespace nvmf::core
