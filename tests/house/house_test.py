@@ -16,7 +16,7 @@ CORE = {*FLOORS, "target/nvme"}
 MAY_INCLUDE = {
     "config": set(),
     "target/nvme": set(),
-    **{floor: CORE for floor in FLOORS},
+    **{floor: {*FLOORS[:i], "target/nvme"} for i, floor in enumerate(FLOORS)},
     "target/backend": {*CORE},
     "transport/verbs": set(),
     "transport/rdma": {"transport/verbs", *CORE},

@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "target/core/command/abort.h"
+#include "target/core/command/command.h"
 #include "target/core/command/fused.h"
 #include "target/core/datapath/scratch.h"
 

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "target/core/command/abort.h"
+#include "target/core/command/command.h"
 #include "target/core/datapath/queue.h"
 #include "target/core/datapath/rate_limit.h"
 #include "transport/rdma/poll_group.h"

@@ -6,8 +6,10 @@
 #include <cstring>
 #include <utility>
 
+#include "target/core/command/command.h"
 #include "target/core/command/fused.h"
 #include "target/core/datapath/limits.h"
+#include "target/core/datapath/memory_policy.h"
 #include "target/core/datapath/scratch.h"
 #include "transport/rdma/poll_group.h"
 

@@ -9,6 +9,7 @@
 #include <stdexcept>
 
 #include "target/core/datapath/limits.h"
+#include "target/core/subsystem/async_event.h"
 #include "target/core/subsystem/controller.h"
 
 namespace nvmf::rdma {

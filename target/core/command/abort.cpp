@@ -1,6 +1,7 @@
 #include "target/core/command/abort.h"
 
 #include "target/core/command/command.h"
+#include "target/core/command/controller_of.h"
 #include "target/core/command/fused.h"
 #include "target/core/datapath/queue.h"
 #include "target/core/subsystem/controller.h"
@@ -21,7 +22,7 @@ void aborted_on_queue(Request& request, bool aborted) {
 
 // Of admin commands only Asynchronous Event Requests stay long enough to be found.
 void execute_abort(Request& request) {
-  Controller& controller = *request.queue->controller;
+  Controller& controller = controller_of(request);
   const auto sqid = static_cast<uint16_t>(request.sqe->cdw10);
   const auto cid = static_cast<uint16_t>(request.sqe->cdw10 >> 16);
   if (sqid == 0) return answer(request, controller.events().abort(cid));

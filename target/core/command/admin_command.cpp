@@ -1,5 +1,6 @@
 // Admin commands: NVMe Base 2.0, section 5.
 #include "target/core/command/command.h"
+#include "target/core/command/controller_of.h"
 #include "target/core/datapath/queue.h"
 #include "target/core/subsystem/controller.h"
 
@@ -24,7 +25,7 @@ constexpr CommandTable make_table() {
 constinit const CommandTable kAdminCommands = make_table();
 
 Status parse_admin(Request& request) {
-  const Controller& controller = *request.queue->controller;
+  const Controller& controller = controller_of(request);
   if (!controller.ready()) return command_sequence_error();
   if (const Status status = check_flags(request); !status.ok()) return status;
   const Command& command = kAdminCommands[request.sqe->opcode];

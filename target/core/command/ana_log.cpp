@@ -3,6 +3,7 @@
 #include <map>
 #include <vector>
 
+#include "target/core/command/controller_of.h"
 #include "target/core/command/log_page.h"
 #include "target/core/datapath/queue.h"
 #include "target/core/subsystem/ana.h"
@@ -19,8 +20,8 @@ using Groups = std::map<uint32_t, std::vector<uint32_t>>;
 
 Groups groups_of(const Request& request) {
   Groups groups;
-  for (const NamespaceOptions& ns : request.queue->controller->subsystem().namespaces()) {
-    if ((request.queue->controller->denials(ns.nsid) & kHidden) != 0) continue;
+  for (const NamespaceOptions& ns : subsystem_of(request).namespaces()) {
+    if ((controller_of(request).denials(ns.nsid) & kHidden) != 0) continue;
     groups[ns.ana_group].push_back(ns.nsid);
   }
   return groups;
@@ -42,7 +43,7 @@ uint64_t ana_log_size(const Request& request) {
 }
 
 void write_ana_log(Request& request, LogWriter& log) {
-  const Controller& controller = *request.queue->controller;
+  const Controller& controller = controller_of(request);
   const AnaStates& ana = controller.subsystem().ana();
   const Groups groups = groups_of(request);
   nvme_ana_log header;

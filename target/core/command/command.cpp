@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cstring>
 
+#include "target/core/command/error_record.h"
 #include "target/core/command/fused.h"
 #include "target/core/command/io_command.h"
 #include "target/core/datapath/queue.h"

@@ -6,13 +6,9 @@
 #include <cstdint>
 
 #include "target/core/datapath/request.h"
+#include "target/core/subsystem/controller_types.h"
 
 namespace nvmf::core {
-
-class Subsystem;
-
-// The controllers that know a command, log page, feature or identify structure; bits.
-enum ControllerTypes : uint8_t { kIoController = 1, kDiscoveryController = 2, kAnyController = 3 };
 
 struct Command {
   const char* name = nullptr;           // the specification's
@@ -22,26 +18,27 @@ struct Command {
 };
 using CommandTable = std::array<Command, 256>;
 
-// ONCS: the optional commands that a subsystem's namespaces have, by their backends (identify.cpp).
-uint16_t optional_commands(const Subsystem& subsystem);
-
 extern const CommandTable kAdminCommands;  // admin_command.cpp
 extern const CommandTable kIoCommands;     // io_command.cpp
 
+// Parses a capsule's SQE, once: checks it, advances SQHD, picks executor, direction, length and namespace. Any failure
+// is the status to finish the request with. Called on the queue's thread.
+Status parse(Request& request);
+
 // Parsers by chapter. Each is called on the queue's thread once opcode, controller state, FUSE and PSDT are right.
-Status parse_fabrics(Request& request);  // admin and I/O queues, connected or not
-Status parse_admin(Request& request);
-Status parse_identify(Request& request);
-Status parse_get_log_page(Request& request);
-Status parse_get_features(Request& request);
-Status parse_set_features(Request& request);
-Status parse_async_event_request(Request& request);
-Status parse_keep_alive(Request& request);
-Status parse_abort(Request& request);
-Status parse_reservation_register(Request& request);
-Status parse_reservation_acquire(Request& request);
-Status parse_reservation_release(Request& request);
-Status parse_reservation_report(Request& request);
+Status parse_fabrics(Request& request);               // fabrics.cpp: admin and I/O queues, connected or not
+Status parse_admin(Request& request);                 // admin_command.cpp
+Status parse_identify(Request& request);              // identify.cpp
+Status parse_get_log_page(Request& request);          // log_page.cpp
+Status parse_get_features(Request& request);          // features.cpp
+Status parse_set_features(Request& request);          // features.cpp
+Status parse_async_event_request(Request& request);   // async_event_request.cpp
+Status parse_keep_alive(Request& request);            // keep_alive_command.cpp
+Status parse_abort(Request& request);                 // abort.cpp
+Status parse_reservation_register(Request& request);  // reservation_command.cpp
+Status parse_reservation_acquire(Request& request);   // reservation_command.cpp
+Status parse_reservation_release(Request& request);   // reservation_command.cpp
+Status parse_reservation_report(Request& request);    // reservation_command.cpp
 
 // FUSE and PSDT, command dword 0: neither fused commands nor PRPs.
 Status check_flags(Request& request);

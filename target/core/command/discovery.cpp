@@ -2,6 +2,7 @@
 #include <bit>
 #include <cstring>
 
+#include "target/core/command/controller_of.h"
 #include "target/core/command/log_page.h"
 #include "target/core/datapath/limits.h"
 #include "target/core/datapath/queue.h"
@@ -79,7 +80,7 @@ bool port_local(const Request& request) { return has_flag(request, NVMF_LOG_DISC
 // it is referred to.
 template <typename Visit>
 void for_each_entry(const Request& request, Visit visit) {
-  const Controller& controller = *request.queue->controller;
+  const Controller& controller = controller_of(request);
   const Target& target = *request.queue->target;
   const auto visit_ports = [&](const Subsystem& subsystem, nvme_subsys_type subtype) {
     for (const Port& port : target.ports()) {

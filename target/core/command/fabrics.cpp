@@ -1,6 +1,7 @@
 #include "target/core/command/fabrics.h"
 
 #include "target/core/command/command.h"
+#include "target/core/command/controller_of.h"
 #include "target/core/datapath/queue.h"
 #include "target/core/subsystem/controller.h"
 #include "target/core/subsystem/subsystem.h"
@@ -27,7 +28,7 @@ uint8_t property_size(const PropertyCommand& command) {
 // Names the field at fault of a property that cannot be read (or, for lack of anything else, written) as asked.
 Status check_property(Request& request) {
   const PropertyCommand& command = property_command(request);
-  const Properties& properties = request.queue->controller->properties();
+  const Properties& properties = controller_of(request).properties();
   const uint8_t size_bytes = property_size(command);
   if (size_bytes == 0) return invalid_field(request, offsetof(PropertyCommand, attrib));
   if (properties.read(command.offset, size_bytes)) return kSuccess;
@@ -38,7 +39,7 @@ Status check_property(Request& request) {
 // Section 6.6
 void execute_property_get(Request& request) {
   const PropertyCommand& command = property_command(request);
-  const auto value = request.queue->controller->properties().read(command.offset, property_size(command));
+  const auto value = controller_of(request).properties().read(command.offset, property_size(command));
   finish(request, kSuccess, value.value_or(0));
 }
 
@@ -49,25 +50,25 @@ Status parse_property_get(Request& request) {
 
 // Section 6.7. CC is all that a host may write, and NSSR and CSTS.NSSRO where CAP.NSSRS allows it.
 void set_cc(Request& request) {
-  request.queue->controller->write_cc(static_cast<uint32_t>(property_command(request).value));
+  controller_of(request).write_cc(static_cast<uint32_t>(property_command(request).value));
   finish(request, kSuccess);
 }
 
 void set_csts(Request& request) {
-  request.queue->controller->write_csts(static_cast<uint32_t>(property_command(request).value));
+  controller_of(request).write_csts(static_cast<uint32_t>(property_command(request).value));
   finish(request, kSuccess);
 }
 
 // Any other value has no effect. The answer leaves before the connections end.
 void set_nssr(Request& request) {
-  const Controller& controller = *request.queue->controller;
+  const Controller& controller = controller_of(request);
   const bool resets = static_cast<uint32_t>(property_command(request).value) == Properties::kNssrSignature;
   finish(request, kSuccess);
   if (resets) controller.subsystem().reset(controller);
 }
 
 Executor property_setter(const Request& request) {
-  const bool resets = request.queue->controller->properties().supports_subsystem_reset();
+  const bool resets = controller_of(request).properties().supports_subsystem_reset();
   switch (property_command(request).offset) {
     case NVME_REG_CC:
       return set_cc;

@@ -3,11 +3,12 @@
 
 #include <algorithm>
 
+#include "target/core/command/command.h"
+#include "target/core/command/controller_of.h"
 #include "target/core/command/host_behavior.h"
 #include "target/core/command/reservation_feature.h"
 #include "target/core/command/write_protection_feature.h"
 #include "target/core/datapath/queue.h"
-#include "target/core/subsystem/controller.h"
 #include "target/core/subsystem/subsystem.h"
 #include "target/core/subsystem/target.h"
 
@@ -15,8 +16,6 @@ namespace nvmf::core {
 namespace {
 
 constexpr size_t kCdw11 = offsetof(nvme::Sqe, cdw11);
-
-Controller& controller_of(const Request& request) { return *request.queue->controller; }
 
 Status feature_not_changeable() { return command_specific(NVME_SC_FEATURE_NOT_CHANGEABLE).do_not_retry(); }
 

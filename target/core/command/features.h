@@ -1,28 +1,11 @@
-// The values of features that a host sets: NVMe Base 2.0, section 5.27.1. features.cpp has the table of them.
+// Get Features and Set Features: NVMe Base 2.0, sections 5.15 and 5.27.
 #pragma once
 
-#include <array>
 #include <cstdint>
-
-#include "target/core/command/command.h"
 
 namespace nvmf::core {
 
 class Controller;
-
-// One controller's. Values kept elsewhere (keep-alive timer, number of queues, async events) are not here.
-struct FeatureValues {
-  uint32_t arbitration = 0;
-  // Composite temperature, kelvin: over and under. The defaults never trigger.
-  std::array<uint16_t, 2> temperature_threshold{0xffff, 0};
-  uint32_t write_atomicity = 0;
-  bool advanced_command_retry = false;  // ACRE of Host Behavior Support
-
-  // 0 kelvin: there is no sensor.
-  bool is_too_hot_or_cold(uint16_t kelvin) const {
-    return kelvin != 0 && (kelvin >= temperature_threshold[0] || kelvin <= temperature_threshold[1]);
-  }
-};
 
 // For the Feature Identifiers Supported and Effects log page: an entry of struct nvme_fid_supported_effects_log.
 uint32_t feature_effects(uint8_t fid, const Controller& controller);

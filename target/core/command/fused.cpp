@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "target/core/command/abort.h"
+#include "target/core/command/compare.h"
 #include "target/core/command/io_command.h"
 
 namespace nvmf::core {

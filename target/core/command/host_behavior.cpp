@@ -5,6 +5,7 @@
 #include <iterator>
 
 #include "target/core/command/command.h"
+#include "target/core/command/controller_of.h"
 #include "target/core/datapath/queue.h"
 #include "target/core/subsystem/controller.h"
 
@@ -17,7 +18,7 @@ static_assert(sizeof(Data) == 512);
 void execute_get(Request& request) {
   const bool current = (request.sqe->cdw10 >> 8 & 0x7) == NVME_GET_FEATURES_SEL_CURRENT;
   Data data{};
-  data.acre = current && request.queue->controller->features().advanced_command_retry ? NVME_ENABLE_ACRE : 0;
+  data.acre = current && controller_of(request).features().advanced_command_retry ? NVME_ENABLE_ACRE : 0;
   reply(request, data);
 }
 
@@ -26,7 +27,7 @@ void execute_set(Request& request) {
   std::memcpy(&data, request.data.address, sizeof(data));
   const bool other = std::any_of(std::begin(data.rsvd1), std::end(data.rsvd1), [](uint8_t byte) { return byte != 0; });
   if (data.acre > NVME_ENABLE_ACRE || other) return finish(request, Status(NVME_SC_INVALID_FIELD).do_not_retry());
-  request.queue->controller->set_advanced_command_retry(data.acre == NVME_ENABLE_ACRE);
+  controller_of(request).set_advanced_command_retry(data.acre == NVME_ENABLE_ACRE);
   finish(request, kSuccess);
 }
 

@@ -1,15 +1,17 @@
 // Identify: NVMe Base 2.0, section 5.17 and NVM Command Set 1.0, section 4.1.5.
+#include "target/core/command/identify.h"
+
 #include <algorithm>
 #include <bit>
 #include <cstring>
 
 #include "target/core/command/command.h"
+#include "target/core/command/controller_of.h"
 #include "target/core/command/host_behavior.h"
 #include "target/core/datapath/error_log.h"
 #include "target/core/datapath/limits.h"
 #include "target/core/datapath/queue.h"
 #include "target/core/subsystem/ascii.h"
-#include "target/core/subsystem/controller.h"
 #include "target/core/subsystem/subsystem.h"
 #include "target/core/subsystem/target.h"
 
@@ -38,8 +40,6 @@ constexpr uint8_t kAnaCapabilities = NVME_CTRL_ANACAP_OPT | NVME_CTRL_ANACAP_NON
                                      NVME_CTRL_ANACAP_PERSISTENT_LOSS | NVME_CTRL_ANACAP_CHANGE |
                                      NVME_CTRL_ANACAP_GRPID_NO_CHG;
 
-Controller& controller_of(const Request& request) { return *request.queue->controller; }
-Subsystem& subsystem_of(const Request& request) { return controller_of(request).subsystem(); }
 const TargetOptions& options_of(const Request& request) { return request.queue->target->options(); }
 // The command's, where the host sees it.
 const NamespaceOptions* find_namespace(const Request& request) {

@@ -37,9 +37,6 @@ void io_done(Io& io, Status status);
 void execute_change(Request& request);
 void change_done(Io& io, Status status);
 
-// Reads the blocks that the command names, as its step; `done` gets the step (compare.cpp).
-void read_blocks(Request& request, const Buffer& into, void (*done)(Io&, Status));
-
 // A command that is no half of a fused operation (command.cpp).
 Status parse_normal(Request& request);
 

@@ -5,9 +5,11 @@
 #include <span>
 
 #include "target/core/command/command.h"
+#include "target/core/command/controller_of.h"
+#include "target/core/command/features.h"
+#include "target/core/command/identify.h"
 #include "target/core/datapath/queue.h"
 #include "target/core/subsystem/ascii.h"
-#include "target/core/subsystem/controller.h"
 #include "target/core/subsystem/target.h"
 
 namespace nvmf::core {
@@ -15,8 +17,6 @@ namespace {
 
 constexpr uint32_t kRetainAsyncEvent = 1u << 15;  // CDW10
 constexpr uint32_t kOffsetIsIndex = 1u << 23;     // CDW14
-
-Controller& controller_of(const Request& request) { return *request.queue->controller; }
 
 using Write = void (*)(Request&, LogWriter&);
 

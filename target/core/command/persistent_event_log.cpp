@@ -4,10 +4,10 @@
 #include <vector>
 
 #include "target/core/command/command.h"
+#include "target/core/command/controller_of.h"
 #include "target/core/command/log_page.h"
 #include "target/core/datapath/queue.h"
 #include "target/core/subsystem/ascii.h"
-#include "target/core/subsystem/controller.h"
 #include "target/core/subsystem/subsystem.h"
 
 namespace nvmf::core {
@@ -17,8 +17,6 @@ static_assert(sizeof(nvme_persistent_event_log) == 512);
 
 constexpr uint8_t kRevision = 3;
 constexpr uint16_t kHeaderBeforeLength = 20;  // LHL counts from there
-
-Controller& controller_of(const Request& request) { return *request.queue->controller; }
 
 // LSP: Action
 uint8_t action_of(const Request& request) { return log_specific_field(*request.sqe) & 0x3; }

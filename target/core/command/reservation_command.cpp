@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "target/core/command/command.h"
+#include "target/core/command/controller_of.h"
 #include "target/core/command/fabrics.h"
 #include "target/core/datapath/queue.h"
 #include "target/core/subsystem/controller.h"
@@ -131,7 +132,7 @@ Status acquire_on_control(Request& request, Controller& controller) {
 
 // On the control thread, while controller and namespace are there.
 const DispersedNamespace& dispersed_namespace(const Request& request) {
-  return request.queue->controller->subsystem().dispersed_namespace(request.sqe->nsid);
+  return subsystem_of(request).dispersed_namespace(request.sqe->nsid);
 }
 
 // None when controller or namespace have gone.

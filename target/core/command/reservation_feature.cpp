@@ -3,8 +3,8 @@
 #include <vector>
 
 #include "target/core/command/command.h"
+#include "target/core/command/controller_of.h"
 #include "target/core/datapath/queue.h"
-#include "target/core/subsystem/controller.h"
 #include "target/core/subsystem/subsystem.h"
 
 namespace nvmf::core {
@@ -12,9 +12,6 @@ namespace {
 
 constexpr size_t kCdw11 = offsetof(nvme::Sqe, cdw11);
 constexpr uint32_t kPtpl = 1;
-
-Controller& controller_of(const Request& request) { return *request.queue->controller; }
-Subsystem& subsystem_of(const Request& request) { return controller_of(request).subsystem(); }
 
 // What Set Features is about: one namespace, or with FFFFFFFFh all. The NSID has been checked but for 0.
 std::vector<uint32_t> namespaces_of(const Request& request) {

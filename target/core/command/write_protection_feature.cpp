@@ -1,18 +1,16 @@
 #include "target/core/command/write_protection_feature.h"
 
 #include "target/core/command/command.h"
+#include "target/core/command/controller_of.h"
 #include "target/core/datapath/queue.h"
-#include "target/core/subsystem/controller.h"
 #include "target/core/subsystem/subsystem.h"
 #include "target/core/subsystem/target.h"
 
 namespace nvmf::core {
 namespace {
 
-Subsystem& subsystem_of(const Request& request) { return request.queue->controller->subsystem(); }
-
 const NamespaceOptions* find_namespace(const Request& request) {
-  return subsystem_of(request).find_namespace(request.sqe->nsid, *request.queue->controller);
+  return subsystem_of(request).find_namespace(request.sqe->nsid, controller_of(request));
 }
 
 void execute_set(Request& request) {
@@ -20,7 +18,7 @@ void execute_set(Request& request) {
   Subsystem& subsystem = subsystem_of(request);
   const Status status = subsystem.write_protection().change(*find_namespace(request), wanted);
   if (!status.ok()) return finish(request, status);
-  subsystem.persistent_events().feature_set(*request.queue->controller, *request.sqe);
+  subsystem.persistent_events().feature_set(controller_of(request), *request.sqe);
   const auto& flush = request.queue->target->flush_namespace;
   if (wanted == WriteProtection::None || !flush) return finish(request, kSuccess);
   flush(subsystem, request.sqe->nsid, [&request](Status flushed) { finish(request, flushed); });

@@ -10,9 +10,6 @@
 
 namespace nvmf::core {
 
-struct Queue;
-struct Request;
-
 struct CommandError {
   static constexpr uint16_t kNoCommand = 0xffff;  // SQID, CID and location of an error that is of no command
 
@@ -67,8 +64,5 @@ class ErrorLog {
   std::array<CommandError, kEntries> errors_{};
   uint64_t count_ = 0;
 };
-
-// Notes the failure of `request` in its queue's ring. True when a host finds more about it in the log than the status.
-bool record_error(const Request& request, Status status);
 
 }  // namespace nvmf::core

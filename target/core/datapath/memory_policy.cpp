@@ -1,8 +1,10 @@
+// HOT PATH.
+#include "target/core/datapath/memory_policy.h"
+
 #include <array>
 #include <cstddef>
 
 #include "target/core/datapath/buffer_pool.h"
-#include "target/core/datapath/memory.h"
 #include "target/core/datapath/queue.h"
 #include "target/core/datapath/request.h"
 

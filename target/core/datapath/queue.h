@@ -121,23 +121,4 @@ struct IoNamespaceTable {
   const IoNamespace* find(uint32_t nsid) const { return nsid - 1 < by_nsid.size() ? by_nsid[nsid - 1] : nullptr; }
 };
 
-// Parses a capsule's SQE, once: checks it, advances SQHD, picks executor, direction, length and namespace. Any failure
-// is the status to finish the request with. Called on the queue's thread.
-Status parse(Request& request);
-
-// The connection of an admin queue ends: finishes the Async Event Requests parked on it (Command Aborted due to SQ
-// Deletion), and those that still come, so that each comes back through respond() and nothing of the queue stays
-// outstanding. Control thread, before Target::queue_closed(), which does it as well. No effect on I/O queues and on
-// queues without a controller.
-void drop_parked(Queue& queue);
-
-// Where a command's data goes: the CMB pool when everything that was proved allows it, null for DRAM. `fallback` says
-// why not, and is None also when peer-to-peer is off. Pure.
-struct MemoryChoice {
-  BufferPool* pool = nullptr;
-  Fallback fallback = Fallback::None;
-  Status status;  // not ok: the namespace requires peer-to-peer and this connection cannot have it
-};
-MemoryChoice choose_memory(const Request& request);
-
 }  // namespace nvmf::core

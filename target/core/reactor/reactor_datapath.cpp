@@ -1,7 +1,7 @@
 // HOT PATH. A reactor's loop.
 #include <algorithm>
 
-#include "target/core/datapath/rate_limit.h"
+#include "target/core/reactor/clock.h"
 #include "target/core/reactor/reactor.h"
 
 namespace nvmf::core {

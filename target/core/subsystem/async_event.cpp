@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <iterator>
 
-#include "target/core/command/command.h"
 #include "target/core/datapath/queue.h"
 #include "target/core/subsystem/controller.h"
 
@@ -43,14 +42,7 @@ constexpr uint32_t completion_dword(const EventType& event) {
   return uint32_t{event.type} | uint32_t{event.information} << 8 | uint32_t{event.log_page} << 16;
 }
 
-void execute_async_event_request(Request& request) { request.queue->controller->events().park(request); }
-
 }  // namespace
-
-Status parse_async_event_request(Request& request) {
-  request.awaits_event = true;
-  return ready_to_execute(request, execute_async_event_request);
-}
 
 void AsyncEvents::park(Request& request) {
   if (closed_) return finish(request, NVME_SC_ABORT_QUEUE);

@@ -9,6 +9,7 @@
 
 namespace nvmf::core {
 
+struct Queue;
 struct Request;
 
 enum class AsyncEvent : uint8_t {
@@ -62,5 +63,11 @@ class AsyncEvents {
   uint32_t parked_count_ = 0;
   std::array<Request*, limits::kMaxAsyncEvents> parked_{};  // oldest first
 };
+
+// The connection of an admin queue ends: finishes the Async Event Requests parked on it (Command Aborted due to SQ
+// Deletion), and those that still come, so that each comes back through respond() and nothing of the queue stays
+// outstanding. Control thread, before Target::queue_closed(), which does it as well. No effect on I/O queues and on
+// queues without a controller.
+void drop_parked(Queue& queue);
 
 }  // namespace nvmf::core

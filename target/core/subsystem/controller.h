@@ -9,13 +9,13 @@
 #include <string>
 #include <vector>
 
-#include "target/core/command/command.h"
-#include "target/core/command/features.h"
 #include "target/core/datapath/denial.h"
 #include "target/core/datapath/device_error.h"
 #include "target/core/datapath/error_log.h"
 #include "target/core/datapath/status.h"
 #include "target/core/subsystem/async_event.h"
+#include "target/core/subsystem/controller_types.h"
+#include "target/core/subsystem/feature_values.h"
 #include "target/core/subsystem/health.h"
 #include "target/core/subsystem/keep_alive.h"
 #include "target/core/subsystem/properties.h"

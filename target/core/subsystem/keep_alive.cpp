@@ -1,9 +1,6 @@
 #include "target/core/subsystem/keep_alive.h"
 
-#include "target/core/command/command.h"
 #include "target/core/datapath/limits.h"
-#include "target/core/datapath/queue.h"
-#include "target/core/subsystem/controller.h"
 
 namespace nvmf::core {
 namespace {
@@ -15,15 +12,7 @@ constexpr uint32_t round_up(uint32_t ms) {
   return (ms + limits::kKeepAliveGranularityMs - 1) / limits::kKeepAliveGranularityMs * limits::kKeepAliveGranularityMs;
 }
 
-// The timer restarts when the command completes.
-void execute_keep_alive(Request& request) {
-  request.queue->controller->restart_keep_alive(KeepAlive::Clock::now());
-  finish(request, kSuccess);
-}
-
 }  // namespace
-
-Status parse_keep_alive(Request& request) { return ready_to_execute(request, execute_keep_alive); }
 
 void KeepAlive::set_timeout(uint32_t kato_ms, Clock::time_point now) {
   timeout_ms_ = round_up(kato_ms);

@@ -5,6 +5,7 @@
 #include <string>
 
 #include "target/core/datapath/buffer_pool.h"
+#include "target/core/datapath/memory_policy.h"
 #include "target/core/datapath/queue.h"
 #include "target/core/datapath/request.h"
 
