@@ -1,3 +1,4 @@
+// HOT PATH: what each command is counted as.
 #include "target/core/datapath/io_counters.h"
 
 #include "target/nvme/command.h"

@@ -1,4 +1,4 @@
-// HOT PATH.
+// HOT PATH: CMB or DRAM, for each command.
 #include "target/core/datapath/memory_policy.h"
 
 #include <array>
