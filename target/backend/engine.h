@@ -93,7 +93,7 @@ class UringEngine final : public core::IoEngine {
   // For an Io of several entries: begin_parts() before the first, then each entry with tag_part(), or end_part() for
   // one that could not be queued. The Io is done when all have ended, with the first error. Uses Io::backend_word.
   static void begin_parts(core::Io& io, uint32_t count) { io.backend_word = count; }
-  static uint64_t tag_part(core::Io& io) { return tag(io, Result::Command) | kPart; }
+  static uint64_t tag_part(core::Io& io, Result result) { return tag(io, result) | kPart; }
   static void end_part(core::Io& io, core::Status status);
 
  private:

@@ -100,6 +100,7 @@ Daemon::Daemon(const config::Config& config, config::Json document)
       log_timer_(io_),
       shutdown_timer_(io_),
       watchdog_timer_(io_),
+      size_timer_(io_),
       change_done_(io_, boost::asio::steady_timer::time_point::max()),
       device_watch_(io_, [this] {
         if (!shutting_down_) boost::asio::co_spawn(io_, on_devices_changed(), rethrow);
@@ -131,6 +132,7 @@ int Daemon::run() {
   if (config_.metrics) serve_metrics();
   boost::asio::co_spawn(io_, serve(), rethrow);
   boost::asio::co_spawn(io_, keep_watchdog(), rethrow);
+  boost::asio::co_spawn(io_, watch_sizes(), rethrow);
   io_.run();
   for (const auto& thread : data_threads_) thread->reactor.stop();
   spdlog::info("stopped");

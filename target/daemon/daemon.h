@@ -70,6 +70,7 @@ class Daemon : private AdminActions {
   Task take_out_gone_devices();
   Task serve_missing();
   void watch_devices();
+  Task watch_sizes();
   Change reload() override;
   Change change(Edit edit) override;
   // Runs when no other change does, and keeps others out.
@@ -166,6 +167,7 @@ class Daemon : private AdminActions {
   boost::asio::steady_timer log_timer_;
   boost::asio::steady_timer shutdown_timer_;
   boost::asio::steady_timer watchdog_timer_;
+  boost::asio::steady_timer size_timer_;
   boost::asio::steady_timer change_done_;  // never expires: cancelled when a change has been made
   std::vector<core::Port> unheard_ports_;  // whose address or RDMA device is not there
   std::optional<UnixSocketFile> admin_socket_;

@@ -105,6 +105,9 @@ void set_ana_states(core::Subsystem& subsystem, const config::Subsystem& wanted)
 // What messages call a config that came through the admin API.
 constexpr char kRunningConfig[] = "the changed config";
 
+// Until a device that was resized has its new size for hosts.
+constexpr std::chrono::seconds kSizesInterval{5};
+
 constexpr char kShutsDown[] = "the daemon shuts down";
 
 std::string summary_of(ConfigChange::Verdict verdict, const std::string& file) {
@@ -270,7 +273,7 @@ Daemon::Change Daemon::become(config::Result& wanted, const std::string& text) {
 
   change.changes = config::describe(difference);
   co_await apply(difference, std::move(*staged));
-  co_await storage_.follow_sizes(target_);
+  std::ranges::move(co_await storage_.follow_sizes(target_), std::back_inserter(change.changes));
   set_limits(wanted.config->limits);
   set_log_level(wanted.config->log_level);
   const bool other_ports = !difference.ports_added.empty() || !difference.ports_removed.empty();
@@ -383,6 +386,19 @@ Daemon::Task Daemon::apply(const config::Difference& difference, StagedNamespace
   std::vector<core::Port> ports;
   for (const config::Port* wanted : difference.ports_added) ports.push_back(port_of(*wanted));
   co_await come_up(std::move(ports), Attempt::First);
+}
+
+// The kernel tells nobody of a file that grew, and of a device that did only those who hear its events.
+Daemon::Task Daemon::watch_sizes() {
+  for (;;) {
+    size_timer_.expires_after(kSizesInterval);
+    co_await size_timer_.async_wait(boost::asio::use_awaitable);
+    if (shutting_down_ || !storage_.sizes_differ()) continue;
+    co_await alone([this]() -> Change {
+      for (const std::string& change : co_await storage_.follow_sizes(target_)) spdlog::info(change);
+      co_return ConfigChange{};
+    });
+  }
 }
 
 // Devices that were unplugged go out of service, what is plugged in comes into service.
