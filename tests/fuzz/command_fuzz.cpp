@@ -21,6 +21,7 @@
 #include "target/core/datapath/limits.h"
 #include "target/core/datapath/queue.h"
 #include "target/core/datapath/scratch.h"
+#include "target/core/subsystem/async_event.h"
 #include "target/core/subsystem/subsystem.h"
 #include "target/core/subsystem/target.h"
 #include "target/nvme/fabrics.h"

@@ -9,6 +9,7 @@
 #include <thread>
 #include <vector>
 
+#include "target/core/command/command.h"
 #include "target/core/command/fused.h"
 #include "target/core/datapath/queue.h"
 
