@@ -39,8 +39,24 @@ void BlockChannel::transfer(core::Io& io, int opcode) {
   if (io.kind == core::IoKind::Read && io.fua && geometry_.flush_needed) return read_from_medium(io, opcode);
   io_uring_sqe* const sqe = prepare_transfer(io, opcode);
   if (sqe == nullptr) return io.done(io, UringEngine::kNoRoom);
-  if (io.kind == core::IoKind::Write && io.fua) sqe->rw_flags = RWF_DSYNC;
-  sqe->user_data = UringEngine::tag(io, Result::Transfer);
+  if (io.kind == core::IoKind::Read) {
+    sqe->user_data = UringEngine::tag(io, Result::Transfer);
+    return;
+  }
+  if (io.fua) sqe->rw_flags = RWF_DSYNC;
+  sqe->user_data = UringEngine::tag_write(io, *this);
+}
+
+// A file system that runs full writes what it has room for; its error comes with the rest.
+void BlockChannel::write_rest(core::Io& io, uint32_t written_bytes) {
+  if (!engine_.make_room(1)) return io.done(io, UringEngine::kNoRoom);
+  io_uring_sqe* const sqe = engine_.next_sqe();
+  const uint64_t offset = (io.slba << geometry_.lba_shift) + written_bytes;
+  const uint32_t rest_bytes = io.data.length_bytes - written_bytes;
+  io_uring_prep_write(sqe, file_.fd, io.data.address + written_bytes, rest_bytes, offset);
+  sqe->flags = file_.sqe_flags;
+  if (io.fua) sqe->rw_flags = RWF_DSYNC;
+  sqe->user_data = UringEngine::tag_rest(io, rest_bytes);
 }
 
 // FUA of a Read: what is in a volatile cache goes to the medium first. NVM Command Set 1.0, section 3.2.4.

@@ -23,7 +23,7 @@ struct BlockGeometry {
   Deallocate deallocate = Deallocate::None;
 };
 
-class BlockChannel final : public core::IoChannel {
+class BlockChannel final : public core::IoChannel, private ShortWrites {
  public:
   BlockChannel(UringEngine& engine, int fd, const BlockGeometry& geometry)
       : engine_(engine), file_(engine.register_file(fd)), geometry_(geometry) {}
@@ -32,6 +32,7 @@ class BlockChannel final : public core::IoChannel {
 
  private:
   void transfer(core::Io& io, int opcode);
+  void write_rest(core::Io& io, uint32_t written_bytes) override;
   void read_from_medium(core::Io& io, int opcode);
   void flush(core::Io& io);
   void write_zeroes(core::Io& io);

@@ -1,5 +1,8 @@
 // What hosts ask for beyond the data (FUA, DEAC) as the kernel gets it, and how commands of several parts end.
+#include <sys/resource.h>
 #include <sys/uio.h>
+
+#include <csignal>
 
 #include "target/backend/block_channel.h"
 #include "target/backend/nvme_channel.h"
@@ -325,6 +328,34 @@ TEST_CASE("Linked parts go to the kernel together or not at all") {
     CHECK(last.status.ok());
   }
   close(fd);
+}
+
+// As a thin file does on a file system that runs full: the limit stands for it.
+TEST_CASE("A write that ends early is carried on with: the host gets the error of the rest, not one of the target's") {
+  constexpr rlim_t kLimit = (1 << 20) + 2048;
+  const TemporaryFile file(2 << 20);
+  const auto device = open_device({.kind = DeviceKind::File, .path = file.path(), .size_bytes = 0, .block_bytes = 512});
+  rlimit before{};
+  REQUIRE(getrlimit(RLIMIT_FSIZE, &before) == 0);
+  auto* const handler = signal(SIGXFSZ, SIG_IGN);
+  const rlimit limited{kLimit, before.rlim_max};
+  REQUIRE(setrlimit(RLIMIT_FSIZE, &limited) == 0);
+  Pages data(4096), back(4096);
+  data.fill(4);
+  Status status;
+  {
+    Bench bench(*device);
+    for (const bool fua : {false, true}) {
+      status = bench.write(2048, 8, data.begin(), fua);
+      CHECK(status == Status(NVME_SC_CAP_EXCEEDED).do_not_retry());
+    }
+    CHECK(bench.read(2048, 8, back.begin()).ok());
+    CHECK_MESSAGE(bench.write(2044, 8, data.begin()).ok(), "up to the limit all is well");
+  }
+  CHECK(std::memcmp(data.begin(), back.begin(), 2048) == 0);
+  CHECK(all_zero(back.begin() + 2048, 2048));
+  setrlimit(RLIMIT_FSIZE, &before);
+  signal(SIGXFSZ, handler);
 }
 
 // begin_parts() and end_part() keep their count in the request object, which has had other commands before.
