@@ -44,13 +44,8 @@ void PollGroup::abort_all(QueuePair& queue_pair, uint32_t nsid, std::function<vo
 void PollGroup::send(QueuePair& queue_pair, std::unique_ptr<QueueAbort> abort) {
   ++queue_pair.to_come_back;
   abort->queue_pair = &queue_pair;
-  abort->message.context = abort.get();
-  abort->message.deliver = [](core::Message& message) {
-    auto& begun = *static_cast<QueueAbort*>(message.context);
-    begun.queue_pair->group->begin_abort(begun);
-  };
-  aborts_.push_back(std::move(abort));
-  thread_mailbox_.send(aborts_.back()->message);
+  QueueAbort& sent = *aborts_.emplace_back(std::move(abort));
+  thread_mailbox_.send(sent.message, sent, [](QueueAbort& begun) { begun.queue_pair->group->begin_abort(begun); });
 }
 
 void PollGroup::end_abort(QueueAbort& ended) {
@@ -73,25 +68,21 @@ void PollGroup::begin_abort(QueueAbort& abort) {
       abort.aborted |= aborted;
       if (aborted || abort.nsid != 0) await(abort, *slot);
     }
-  abort.next_waiting = std::exchange(aborting_, &abort);
+  aborting_.push(abort);
 }
 
 // It is completed when it gets a request object.
 void PollGroup::abort_waiting_capsule(QueueAbort& abort) {
-  for (ReceiveSlot* slot = first_waiting_slot_; slot; slot = slot->next) {
-    if (slot->queue_pair != abort.queue_pair || reinterpret_cast<const nvme::Sqe*>(slot->sqe)->cid != abort.cid)
-      continue;
-    slot->aborted = true;
-    abort.aborted = true;
-    return await(abort, *slot);
-  }
+  ReceiveSlot* const slot = WaitingCapsules::find(*abort.queue_pair, abort.cid);
+  if (slot == nullptr) return;
+  slot->aborted = true;
+  abort.aborted = true;
+  await(abort, *slot);
 }
 
 // Parsed like any other: it counts in SQHD, and may leave half a fused pair behind.
-void PollGroup::start_aborted(RdmaRequest& request, ReceiveSlot& slot) {
-  slot.aborted = false;
-  take_capsule(request, slot);
-  if (slot.queue_pair->failed) return end(request);
+void PollGroup::start_aborted(RdmaRequest& request) {
+  request.slot->aborted = false;
   core::parse(request);
   core::finish(request, core::kAbortRequested);
 }
@@ -110,16 +101,16 @@ bool PollGroup::abort_waiting(RdmaRequest& request) {
 // Out of the list in which it waits, if it does.
 bool PollGroup::withdraw(RdmaRequest& request) {
   if (request.ns && request.ns->throttle && request.ns->throttle->remove(request)) {
-    --throttled_;
+    count_down(throttled_);
     return true;
   }
   if (request.queue_pair->waiting_reads.remove(request)) {
-    --waiting_posts_;
+    count_down(waiting_posts_);
     return true;
   }
-  for (core::BufferPool* pool : pools_) {
+  for (core::BufferPool* pool : tables_.pools()) {
     if (!pool->remove_waiter(request)) continue;
-    --waiting_buffers_;
+    count_down(waiting_buffers_);
     serve_waiters(*pool);
     return true;
   }
@@ -128,20 +119,13 @@ bool PollGroup::withdraw(RdmaRequest& request) {
 
 // At the end of each turn while there are any: what has been answered by now has left.
 void PollGroup::report_aborted() {
-  for (QueueAbort** place = &aborting_; *place;) {
-    QueueAbort& abort = **place;
+  const auto is_over = [](QueueAbort& abort) {
     std::erase_if(abort.unanswered, [&](const ReceiveSlot* slot) { return slot->queue_pair != abort.queue_pair; });
-    if (!abort.unanswered.empty()) {
-      place = &abort.next_waiting;
-      continue;
-    }
-    *place = abort.next_waiting;
-    abort.message.deliver = [](core::Message& message) {
-      auto& ended = *static_cast<QueueAbort*>(message.context);
-      ended.queue_pair->group->end_abort(ended);
-    };
-    control_mailbox_.send(abort.message);
-  }
+    return abort.unanswered.empty();
+  };
+  aborting_.take_if(is_over, [this](QueueAbort& abort) {
+    control_mailbox_.send(abort.message, abort, [](QueueAbort& ended) { ended.queue_pair->group->end_abort(ended); });
+  });
 }
 
 }  // namespace nvmf::rdma
