@@ -12,7 +12,7 @@ namespace nvmf::backend {
 enum class Deallocate : uint8_t {
   None,     // not supported
   Punch,    // fallocate(2) with BlockGeometry::punch_mode
-  Discard,  // of a block device that cannot write zeroes by itself: it may read as anything afterwards
+  Discard,  // of a block device that cannot unmap by writing zeroes: it may read as anything afterwards
 };
 
 struct BlockGeometry {

@@ -110,8 +110,8 @@ void BlockDevice::take_limits(const std::string& path, const BlockLimits& limits
     geometry_.deallocate = Deallocate::Discard;
   } else if (limits.discards) {
     info_.notes.push_back(path +
-                          ": Deallocate has no effect: the device discards blocks but cannot write zeroes, which "
-                          "takes Linux 6.12 or newer");
+                          ": Deallocate has no effect: the device cannot unmap by writing zeroes, and this kernel "
+                          "has no other way (Linux 6.12 has)");
   }
   info_.supports_deallocate = geometry_.deallocate != Deallocate::None;
 }

@@ -64,6 +64,13 @@ uint32_t optimal_io_boundary(const Attributes& of) {
   return of.blocks(sectors * kSector);
 }
 
+// Linux 6.17 and later says so. A disk that has commands for both, but not for both at once (SCSI's WRITE SAME without
+// UNMAP), would write zeroes to all that it is to deallocate.
+bool zeroes_and_unmaps(const Attributes& of, const std::string& queue) {
+  const auto said = sysfs::read_number(queue + "/write_zeroes_unmap_max_bytes");
+  return said.value_or(of.of_queue("write_zeroes_max_bytes")) != 0;
+}
+
 }  // namespace
 
 BlockLimits read_block_limits(const std::string& disk, const std::string& queue, uint8_t lba_shift) {
@@ -71,7 +78,7 @@ BlockLimits read_block_limits(const std::string& disk, const std::string& queue,
   BlockLimits limits;
   limits.host_managed_zones = of.text("zoned") == "host-managed";
   limits.discards = of.of_queue("discard_max_bytes") != 0;
-  limits.zeroes_and_unmaps = limits.discards && of.of_queue("write_zeroes_max_bytes") != 0;
+  limits.zeroes_and_unmaps = limits.discards && zeroes_and_unmaps(of, queue);
   limits.volatile_write_cache = of.text("write_cache") != "write through";
   if (const auto mask = sysfs::read_number(queue + "/dma_alignment"); mask && *mask < kLargestAlignment)
     limits.memory_alignment_bytes = static_cast<uint32_t>(*mask) + 1;

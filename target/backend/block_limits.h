@@ -12,7 +12,7 @@ namespace nvmf::backend {
 struct BlockLimits {
   bool host_managed_zones = false;  // each zone can only be written from its beginning to its end
   bool discards = false;            // blocks can be unmapped
-  bool zeroes_and_unmaps = false;   // the same by its command for writing zeroes, after which they read as zeroes
+  bool zeroes_and_unmaps = false;   // the same by a command for writing zeroes, after which they read as zeroes
   bool volatile_write_cache = true;
   uint32_t memory_alignment_bytes = 0;      // 0: not known
   uint32_t optimal_io_boundary_blocks = 0;  // NOIOB; 0: none

@@ -98,6 +98,12 @@ TEST_CASE("Which disks deallocate, and how") {
   disk.queue("discard_max_bytes", "65536");
   CHECK(disk.limits().discards);
   CHECK(disk.limits().zeroes_and_unmaps);
+  disk.queue("write_zeroes_unmap_max_bytes", "0");  // Linux 6.17 tells apart what older ones cannot
+  CHECK(disk.limits().discards);
+  CHECK_FALSE(disk.limits().zeroes_and_unmaps);
+  disk.queue("write_zeroes_unmap_max_bytes", "65536");
+  CHECK(disk.limits().zeroes_and_unmaps);
+  disk.queue("write_zeroes_unmap_max_bytes", "0");
   disk.queue("write_zeroes_max_bytes", "0");
   CHECK(disk.limits().discards);
   CHECK_FALSE(disk.limits().zeroes_and_unmaps);
