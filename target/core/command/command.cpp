@@ -50,9 +50,7 @@ Status parse_io(Request& request) {
 
 // Command Interrupted is for hosts that have set ACRE alone (NVMe Base 2.0, section 3.3.3.2.1). Others are told another
 // status of a command that is worth repeating.
-Status without_acre(Status status) {
-  return status == NVME_SC_CMD_INTERRUPTED ? Status(NVME_SC_NS_NOT_READY) : status;
-}
+Status without_acre(Status status) { return status == NVME_SC_CMD_INTERRUPTED ? Status(NVME_SC_NS_NOT_READY) : status; }
 
 // What the host is told beside the status: when to repeat the command, and that there is more in the error log.
 [[gnu::cold]] Status with_advice(const Request& request, Status status) {
