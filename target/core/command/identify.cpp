@@ -8,6 +8,7 @@
 #include "target/core/command/command.h"
 #include "target/core/command/controller_of.h"
 #include "target/core/command/host_behavior.h"
+#include "target/core/command/identify_io_hints.h"
 #include "target/core/datapath/error_log.h"
 #include "target/core/datapath/limits.h"
 #include "target/core/datapath/queue.h"
@@ -23,6 +24,8 @@ static_assert(sizeof(nvme_id_ctrl) == NVME_IDENTIFY_DATA_SIZE && sizeof(nvme_id_
 constexpr uint8_t kShared = 1 << 0;         // NMIC: controllers of several hosts reach the namespace
 constexpr uint8_t kWriteProtectedNow = 1;   // NSATTR
 constexpr uint8_t kReady = 1 << 0;          // NSTAT.NRDY of the command set independent structure
+constexpr uint8_t kRotational = 1 << 4;     // NSFEAT.RMEDIA of the same
+constexpr uint8_t kWriteZeroesUnits = 13;   // WZSL: 32 MiB. Linux takes MDTS where it is 0
 constexpr uint8_t kDirectDiscovery = 1;     // DCTYPE
 constexpr uint32_t kSglDataBlocks = 1;      // SGLS bits 1:0: without alignment
 constexpr uint8_t kSubmissionSizes = 0x66;  // SQES: 64 bytes, required and maximum
@@ -166,7 +169,7 @@ void execute_namespace(Request& request) {
     id.nsattr = subsystem_of(request).write_protection().is_protected(*ns) ? kWriteProtectedNow : 0;
     id.rescap = reservation_capabilities(subsystem_of(request));
     id.anagrpid = ns->ana_group;
-    id.noiob = static_cast<uint16_t>(std::min<uint32_t>(ns->optimal_io_boundary_blocks, UINT16_MAX));
+    fill_io_hints(*ns, id);
     id.mssrl = ns->copy.mssrl;
     id.mcl = ns->copy.mcl;
     id.msrc = ns->copy.msrc_z;
@@ -186,6 +189,7 @@ void execute_independent_namespace(Request& request) {
     id.rescap = reservation_capabilities(subsystem_of(request));
     id.anagrpid = ns->ana_group;
     id.nstat = kReady;
+    if (ns->hints.rotational) id.nsfeat |= kRotational;
   }
   reply(request, id);
 }
@@ -236,10 +240,12 @@ void execute_descriptors(Request& request) {
 // CNS 05h: no namespace has protection information.
 void execute_nvm_namespace(Request& request) { reply(request, nullptr, 0); }
 
-// CNS 06h. Verify is bounded as transfers are; the others have no limit but their fields'.
+// CNS 06h. Verify is bounded as transfers are. WZSL is a recommendation (ONCS bit 3): longer commands are carried out,
+// too. The others have no limit but their fields'.
 void execute_nvm_controller(Request& request) {
   nvme_id_ctrl_nvm id{};
   id.vsl = mdts(options_of(request));
+  id.wzsl = kWriteZeroesUnits;
   reply(request, id);
 }
 
