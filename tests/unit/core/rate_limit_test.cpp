@@ -142,9 +142,7 @@ TEST_CASE("Write Zeroes costs its blocks where they are written out, nothing whe
     Request& zeroes = c.make(0, 0, 0);
     zeroes.kind = IoKind::WriteZeroes;
     zeroes.blocks = 4096;
-    IoNamespace ns = *zeroes.ns;
-    ns.supports_write_zeroes = own;
-    zeroes.ns = &ns;
+    c.ns.supports_write_zeroes = own;
     CHECK(throttle.admit(zeroes, kStart));
     CHECK(throttle.admit(c.make(1, 0), kStart) == own);
   }
