@@ -186,6 +186,69 @@ TEST_CASE("host identifies namespaces") {
   CHECK(host.identify(NVME_IDENTIFY_CNS_NS, 3).as<nvme_id_ns>().lbaf[0].ds == 12);
 }
 
+TEST_CASE("host identifies a namespace: NSFEAT, and what it stands for, are the device's hints") {
+  World world;
+  core::NamespaceOptions options = *world.subsystem.find_namespace(1);
+  Host host(world);
+  host.bring_up();
+  const auto identify = [&] {
+    world.subsystem.change_namespace(options);
+    return host.identify(NVME_IDENTIFY_CNS_NS, 1).as<nvme_id_ns>();
+  };
+  nvme_id_ns id = identify();
+  CHECK(id.nsfeat == 0);
+  CHECK(id.dlfeat == 0);
+
+  // A disk of 512-byte blocks on physical ones of 4096.
+  options.hints.atomic_write_blocks = 8;
+  options.hints.atomic_write_power_fail_blocks = 4;
+  options.hints.atomic_boundary_blocks = 16;
+  options.hints.atomic_boundary_power_fail_blocks = 8;
+  options.hints.first_atomic_boundary_lba = 7;
+  options.hints.deallocated_blocks = NVME_NS_DLFEAT_RB_ALL_0S | NVME_NS_DLFEAT_WRITE_ZEROES;
+  id = identify();
+  CHECK(id.nsfeat == NVME_NS_FEAT_NATOMIC);
+  CHECK(id.nawun == 7);
+  CHECK(id.nawupf == 3);
+  CHECK(id.nabsn == 15);
+  CHECK(id.nabspf == 7);
+  CHECK(id.nabo == 7);
+  CHECK(id.nacwu == 0);
+  CHECK(id.dlfeat == 9);
+
+  options.hints.write_granularity_blocks = 2;
+  options.hints.write_alignment_blocks = 1;
+  options.hints.deallocate_granularity_blocks = 128;
+  options.hints.deallocate_alignment_blocks = 64;
+  options.hints.optimal_write_blocks = 1 << 20;  // more than can be told
+  id = identify();
+  CHECK(id.nsfeat == (NVME_NS_FEAT_NATOMIC | NVME_NS_FEAT_IO_OPT));
+  CHECK(id.npwg == 1);
+  CHECK(id.npwa == 0);
+  CHECK(id.npdg == 127);
+  CHECK(id.npda == 63);
+  CHECK(id.nows == 0xffff);
+
+  options.hints = {};
+  options.hints.atomic_write_blocks = 8;
+  options.hints.first_atomic_boundary_lba = 3;
+  id = identify();
+  CHECK_MESSAGE(id.nabo == 0, "without boundaries there is no first one");
+  CHECK(id.npwg == 0);
+}
+
+TEST_CASE("host identifies a namespace whose boundary is more than NOIOB can tell: none") {
+  World world;
+  core::NamespaceOptions options = *world.subsystem.find_namespace(1);
+  Host host(world);
+  host.bring_up();
+  for (const auto& [blocks, noiob] : {std::pair{65535u, 65535}, {65536u, 0}, {1u << 20, 0}}) {
+    options.optimal_io_boundary_blocks = blocks;
+    world.subsystem.change_namespace(options);
+    CHECK(host.identify(NVME_IDENTIFY_CNS_NS, 1).as<nvme_id_ns>().noiob == noiob);
+  }
+}
+
 TEST_CASE("host identifies a namespace that is not there: zeroes; one that cannot be: Invalid Namespace or Format") {
   World world;
   Host host(world);
@@ -244,7 +307,7 @@ TEST_CASE("host reads namespace descriptors: EUI-64, NGUID, UUID and command set
   CHECK(host.identify(NVME_IDENTIFY_CNS_NS_DESC_LIST, 2).status == NVME_SC_INVALID_NS);
 }
 
-TEST_CASE("host reads the command set's own structures: VSL, WZSL, and nothing else special") {
+TEST_CASE("host reads the command set's own structures: VSL and WZSL, and nothing else special") {
   World world;
   Host host(world);
   host.bring_up();
@@ -268,6 +331,12 @@ TEST_CASE("host reads the command set independent structure: the namespace is re
   CHECK(id.nstat == 1);
   CHECK(id.nmic == 1);
   CHECK(host.identify(NVME_IDENTIFY_CNS_CSI_INDEPENDENT_ID_NS, 2).data == Bytes(4096));
+  CHECK((id.nsfeat & 1 << 4) == 0);
+  core::NamespaceOptions options = *world.subsystem.find_namespace(1);
+  options.hints.rotational = true;
+  world.subsystem.change_namespace(options);
+  const auto disk = host.identify(NVME_IDENTIFY_CNS_CSI_INDEPENDENT_ID_NS, 1).as<nvme_id_independent_id_ns>();
+  CHECK_MESSAGE((disk.nsfeat & 1 << 4) != 0, "RMEDIA");
 }
 
 TEST_CASE("host lists controllers of the subsystem and of a namespace") {

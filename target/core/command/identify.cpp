@@ -6,6 +6,7 @@
 #include "target/core/command/command.h"
 #include "target/core/command/controller_of.h"
 #include "target/core/command/host_behavior.h"
+#include "target/core/command/identify_io_hints.h"
 #include "target/core/command/log_page.h"
 #include "target/core/datapath/error_log.h"
 #include "target/core/datapath/limits.h"
@@ -22,6 +23,7 @@ static_assert(sizeof(nvme_id_ctrl) == NVME_IDENTIFY_DATA_SIZE && sizeof(nvme_id_
 constexpr uint8_t kShared = 1 << 0;         // NMIC: controllers of several hosts reach the namespace
 constexpr uint8_t kWriteProtectedNow = 1;   // NSATTR
 constexpr uint8_t kReady = 1 << 0;          // NSTAT.NRDY of the command set independent structure
+constexpr uint8_t kRotational = 1 << 4;     // NSFEAT.RMEDIA of the same
 constexpr uint8_t kNoWriteCache = 1 << 5;   // NSFEAT.VWCNP of the same, of revision 2.1
 constexpr uint8_t kDirectDiscovery = 1;     // DCTYPE
 constexpr uint32_t kSglDataBlocks = 1;      // SGLS bits 1:0: without alignment
@@ -164,7 +166,7 @@ void execute_namespace(Request& request) {
     id.nsattr = subsystem_of(request).write_protection().is_protected(*ns) ? kWriteProtectedNow : 0;
     id.rescap = reservation_capabilities(subsystem_of(request));
     id.anagrpid = ns->ana_group;
-    id.noiob = static_cast<uint16_t>(std::min<uint32_t>(ns->optimal_io_boundary_blocks, UINT16_MAX));
+    fill_io_hints(*ns, id);
     id.mssrl = ns->copy.mssrl;
     id.mcl = ns->copy.mcl;
     id.msrc = ns->copy.msrc_z;
@@ -185,6 +187,7 @@ void execute_independent_namespace(Request& request) {
     id.anagrpid = ns->ana_group;
     id.nsfeat = ns->volatile_write_cache ? 0 : kNoWriteCache;
     id.nstat = kReady;
+    if (ns->hints.rotational) id.nsfeat |= kRotational;
   }
   reply(request, id);
 }

@@ -11,6 +11,7 @@
 
 #include "target/core/datapath/device_error.h"
 #include "target/core/datapath/io.h"
+#include "target/core/datapath/io_hints.h"
 #include "target/core/subsystem/ana.h"
 #include "target/core/subsystem/dispersed_namespace.h"
 #include "target/core/subsystem/host_identity.h"
@@ -35,6 +36,7 @@ struct NamespaceOptions {
   bool volatile_write_cache = false;
   CopyLimits copy{};
   uint32_t optimal_io_boundary_blocks = 0;  // NOIOB
+  IoHints hints{};
   uint32_t ana_group = 1;                   // ANAGRPID
   // What its data lies on: namespaces of several subsystems with the same storage are one. Empty: its own.
   std::string storage{};
