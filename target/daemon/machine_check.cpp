@@ -8,6 +8,7 @@
 #include <array>
 #include <cstdio>
 #include <filesystem>
+#include <map>
 #include <memory>
 #include <set>
 #include <sstream>
@@ -139,6 +140,37 @@ class MachineCheck {
       check_device(ns, path + ".block", block->path);
     if (const auto* file = std::get_if<config::FileBackend>(&ns.backend)) check_file(ns, path + ".file", file->path);
     if (ns.p2p != config::P2pMode::off) check_p2p(subsystem, ns, path);
+    check_identifiers(subsystem, ns, path);
+  }
+
+  // One device in two subsystems is one namespace to a host only where it knows that: Linux drops the second.
+  void check_identifiers(const config::Subsystem& subsystem, const config::Namespace& ns, const std::string& path) {
+    for (const std::string& identifier : identifiers_of(ns)) {
+      const auto [first, is_new] = shown_in_.try_emplace(identifier, subsystem.nqn);
+      if (is_new || first->second == subsystem.nqn) continue;
+      return warn(
+          ns.position, path,
+          "hosts are shown the same identifiers in " + first->second + ": a host of both drops one of the disks",
+          "give it a \"uuid\" of its own here");
+    }
+  }
+
+  // What hosts know it by, of what two namespaces may have in common: the config's, or the SSD's own.
+  std::vector<std::string> identifiers_of(const config::Namespace& ns) const {
+    std::vector<std::string> all;
+    const auto add = [&](const char* kind, const auto& identifier) {
+      if (identifier) all.push_back(std::string(kind).append(identifier->begin(), identifier->end()));
+    };
+    add("uuid ", ns.uuid);
+    add("nguid ", ns.nguid);
+    add("eui64 ", ns.eui64);
+    const auto* nvme = std::get_if<config::NvmeBackend>(&ns.backend);
+    if (!all.empty() || nvme == nullptr) return all;
+    const std::string device = config::device_identity(nvme->path);
+    const std::string folder = "/sys/class/block/" + std::filesystem::path(device).filename().string();
+    const auto shows = [&](const char* name) { return !sysfs_.text(folder + "/" + name).empty(); };
+    if (shows("uuid") || shows("nguid") || shows("eui")) all.push_back(device);
+    return all;
   }
 
   void check_file(const config::Namespace& ns, const std::string& path, const std::string& file) {
@@ -282,6 +314,7 @@ class MachineCheck {
   const std::vector<InterfaceAddress>& addresses_;
   p2p::Report report_;
   std::vector<config::Diagnostic> warnings_;
+  std::map<std::string, std::string> shown_in_;  // identifier to the subsystem that shows it first
 };
 
 }  // namespace

@@ -186,7 +186,9 @@ void Reload::add_subsystem(const config::Subsystem& wanted) {
 void Reload::change_subsystem(const config::Subsystem& wanted) {
   core::Subsystem& subsystem = *target_.find_subsystem(wanted.nqn);
   const core::SubsystemOptions options = options_of(wanted);
+  subsystem.set_admin_label(options.admin_label);
   subsystem.set_subsystem_reset(options.subsystem_reset);
+  subsystem.set_permanent_write_protection(options.permanent_write_protection);
   subsystem.set_max_controllers(options.max_controllers, options.max_controllers_per_host);
   subsystem.set_allowed_hosts(options.allow_any_host, options.allowed_hosts);
   subsystem.set_ports(options.ports);

@@ -6,6 +6,7 @@
 #include <filesystem>
 
 #include "target/core/datapath/scratch.h"
+#include "target/daemon/namespace_identifiers.h"
 #include "target/daemon/on_reactors.h"
 
 namespace nvmf::daemon {
@@ -48,17 +49,6 @@ core::P2pMode mode_of(config::P2pMode mode) {
   return core::P2pMode::Off;
 }
 
-template <class Identifier>
-bool is_set(const Identifier& identifier) {
-  return std::any_of(identifier.begin(), identifier.end(), [](uint8_t byte) { return byte != 0; });
-}
-
-// Whether hosts can tell the namespace from others by what config and device say.
-bool is_identified(const config::Namespace& wanted, const backend::DeviceInfo& device) {
-  return wanted.uuid || wanted.nguid || wanted.eui64 || is_set(device.uuid) || is_set(device.nguid) ||
-         is_set(device.eui64);
-}
-
 // Several paths may lead to one file.
 std::string storage_of(const backend::Device& device) {
   const std::string& storage = device.info().storage;
@@ -71,7 +61,6 @@ core::CopyLimits copy_limits(const backend::DeviceInfo& device) {
   return (device.own_commands & core::kOwnCopy) != 0 ? device.copy : core::composed_copy_limits(device.lba_shift);
 }
 
-// What the config says goes first, then what the device says of itself.
 core::NamespaceOptions options_of(const ServedNamespace& served) {
   const config::Namespace& wanted = served.wanted;
   const backend::DeviceInfo& device = served.device->info();
@@ -79,13 +68,7 @@ core::NamespaceOptions options_of(const ServedNamespace& served) {
   options.nsid = wanted.nsid;
   options.lba_shift = device.lba_shift;
   options.block_count = served.block_count;
-  options.uuid = wanted.uuid.value_or(device.uuid);
-  options.nguid = wanted.nguid.value_or(device.nguid);
-  options.eui64 = wanted.eui64.value_or(device.eui64);
-  if (served.kept_uuid) options.uuid = *served.kept_uuid;
-  options.supports_deallocate = device.supports_deallocate;
-  options.supports_write_zeroes = device.supports_write_zeroes;
-  options.supports_write_uncorrectable = (device.own_commands & core::kOwnWriteUncorrectable) != 0;
+  set_identifiers(options, wanted, device, served.kept_uuid);
   options.copy = copy_limits(device);
   options.volatile_write_cache = device.volatile_write_cache;
   options.ana_group = wanted.ana_group;

@@ -43,6 +43,8 @@ TEST_CASE("host sends Identify Controller: target answers what hosts insist on")
   CHECK(id.fcatt == 0);  // dynamic controllers
   CHECK(id.msdbd == 16);
   CHECK(id.ofcs == NVME_CTRL_OFCS_DISCONNECT);
+  CHECK(id.wctemp == 0x157);  // what the specification recommends
+  CHECK(id.cctemp > id.wctemp);
 }
 
 TEST_CASE("the least of largest transfers is told as it is: MDTS 0 would be no limit") {
@@ -51,26 +53,102 @@ TEST_CASE("the least of largest transfers is told as it is: MDTS 0 would be no l
   World world(options);
   Host host(world);
   host.bring_up(1);
-  CHECK(host.identify(NVME_IDENTIFY_CNS_CTRL).as<nvme_id_ctrl>().mdts == 1);
-  CHECK(host.io(1).send(command(nvme_cmd_read, 1, 0, 0, 15), Bytes(8192)).ok());
-  CHECK(host.io(1).send(command(nvme_cmd_read, 1, 0, 0, 16), Bytes(8704)).status == NVME_SC_INVALID_FIELD);
+  CHECK(host.identify(NVME_IDENTIFY_CNS_CTRL).as<nvme_id_ctrl>().mdts == 2);
+  CHECK(host.io(1).send(command(nvme_cmd_read, 1, 0, 0, 31), Bytes(16384)).ok());
+  CHECK(host.io(1).send(command(nvme_cmd_read, 1, 0, 0, 32), Bytes(16896)).status == NVME_SC_INVALID_FIELD);
 }
 
-TEST_CASE("ONCS offers what the namespaces can do: Dataset Management if one can, Write Zeroes if all can") {
+TEST_CASE("the least of largest transfers has room for the whole ANA log, which Linux reads at once") {
+  core::TargetOptions options = World::default_options();
+  options.max_transfer_bytes = core::limits::kMinTransferBytes;
+  World world(options);
+  Host host(world);
+  host.bring_up();
+  const auto id = host.identify(NVME_IDENTIFY_CNS_CTRL).as<nvme_id_ctrl>();
+  const uint32_t whole = 16 + id.nanagrpid * 32 + id.mnan * 4;
+  CHECK(whole == 8208);
+  CHECK(host.log_page(NVME_LOG_LID_ANA, whole).ok());
+  options.max_transfer_bytes /= 2;
+  CHECK_THROWS(core::Target(options));
+}
+
+TEST_CASE("ONCS and the effects log offer the same commands") {
   World world;
   Host host(world);
   host.bring_up();
   const auto id = host.identify(NVME_IDENTIFY_CNS_CTRL).as<nvme_id_ctrl>();
-  CHECK((id.oncs & NVME_CTRL_ONCS_DSM) != 0);
-  CHECK((id.oncs & NVME_CTRL_ONCS_WRITE_ZEROES) == 0);
-  CHECK((id.oncs & NVME_CTRL_ONCS_WRITE_UNCORRECTABLE) == 0);
-  CHECK((id.oncs & NVME_CTRL_ONCS_COMPARE) != 0);
-  CHECK((id.oncs & NVME_CTRL_ONCS_VERIFY) != 0);
-  CHECK((id.oncs & NVME_CTRL_ONCS_COPY) != 0);
   CHECK(id.ocfs == 1);
   const auto effects = host.log_page(NVME_LOG_LID_CMD_EFFECTS, 4096).as<nvme_cmd_effects_log>();
-  CHECK(effects.iocs[nvme_cmd_write_uncor] == 0);
-  CHECK((effects.iocs[nvme_cmd_copy] & NVME_CMD_EFFECTS_LBCC) != 0);
+  for (const auto& [bit, opcode] : {std::pair<int, int>{NVME_CTRL_ONCS_COMPARE, nvme_cmd_compare},
+                                    {NVME_CTRL_ONCS_WRITE_UNCORRECTABLE, nvme_cmd_write_uncor},
+                                    {NVME_CTRL_ONCS_DSM, nvme_cmd_dsm},
+                                    {NVME_CTRL_ONCS_WRITE_ZEROES, nvme_cmd_write_zeroes},
+                                    {NVME_CTRL_ONCS_RESERVATIONS, nvme_cmd_resv_acquire},
+                                    {NVME_CTRL_ONCS_VERIFY, nvme_cmd_verify},
+                                    {NVME_CTRL_ONCS_COPY, nvme_cmd_copy}}) {
+    CAPTURE(opcode);
+    CHECK((id.oncs & bit) != 0);
+    CHECK((effects.iocs[opcode] & NVME_CMD_EFFECTS_CSUPP) != 0);
+  }
+}
+
+// What hosts read once, when they enable the controller.
+struct Once {
+  Bytes controller, nvm_controller, effects, features;
+  explicit Once(Host& host)
+      : controller(host.identify(NVME_IDENTIFY_CNS_CTRL).data),
+        nvm_controller(host.identify(NVME_IDENTIFY_CNS_CSI_CTRL).data),
+        effects(host.log_page(NVME_LOG_LID_CMD_EFFECTS, 4096).data),
+        features(host.log_page(NVME_LOG_LID_FID_SUPPORTED_EFFECTS, 1024).data) {}
+  friend bool operator==(const Once&, const Once&) = default;
+};
+
+TEST_CASE("namespaces come, change and go, and ports as well: what hosts have read once stays as it was") {
+  World world;
+  Host host(world, World::kHostNqn, 2);
+  host.bring_up(0, World::kOtherNqn);
+  const Once of_empty(host);
+  core::Subsystem& subsystem = world.other_subsystem;
+  subsystem.add_namespace({.nsid = 1, .block_count = 8, .volatile_write_cache = true});
+  CHECK(Once(host) == of_empty);
+  subsystem.add_namespace({.nsid = 2, .lba_shift = 12, .block_count = 8});
+  CHECK(Once(host) == of_empty);
+  subsystem.change_namespace({.nsid = 1, .block_count = 16, .ana_group = 2});
+  CHECK(Once(host) == of_empty);
+  subsystem.remove_namespace(1);
+  CHECK(Once(host) == of_empty);
+  subsystem.set_ports({1, 2});
+  CHECK(Once(host) == of_empty);
+}
+
+TEST_CASE("capsules without room for the largest block: no fused commands, whatever namespaces there are") {
+  core::TargetOptions options = World::default_options();
+  options.in_capsule_bytes = 2048;
+  World world(options);
+  for (const char* nqn : {World::kNqn, World::kOtherNqn}) {
+    Host host(world, World::kHostNqn, 2);
+    host.bring_up(0, nqn);
+    CHECK(host.identify(NVME_IDENTIFY_CNS_CTRL).as<nvme_id_ctrl>().fuses == 0);
+  }
+}
+
+TEST_CASE("every controller has a write cache to flush; a namespace without one says so") {
+  World world;
+  Host host(world);
+  host.bring_up();
+  const auto nsfeat = [&](uint32_t nsid) {
+    return host.identify(NVME_IDENTIFY_CNS_CSI_INDEPENDENT_ID_NS, nsid).as<nvme_id_independent_id_ns>().nsfeat;
+  };
+  CHECK(host.identify(NVME_IDENTIFY_CNS_CTRL).as<nvme_id_ctrl>().vwc == 7);
+  CHECK(nsfeat(1) == 0);
+  CHECK(nsfeat(3) == 1 << 5);
+  core::NamespaceOptions cached = *world.subsystem.find_namespace(3);
+  cached.volatile_write_cache = true;
+  world.subsystem.change_namespace(cached);
+  CHECK(nsfeat(3) == 0);
+  world.subsystem.remove_namespace(1);
+  world.subsystem.remove_namespace(3);
+  CHECK(host.identify(NVME_IDENTIFY_CNS_CTRL).as<nvme_id_ctrl>().vwc == 7);
 }
 
 TEST_CASE("host identifies a discovery controller") {

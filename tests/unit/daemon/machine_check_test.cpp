@@ -53,6 +53,31 @@ std::string only_warning(const Machine& machine, const std::string& text) {
 constexpr const char* kDisk = R"({"nvme": "/dev/ng0n1", "p2p": "require"})";
 constexpr const char* kMemory = R"({"memory": 512})";
 
+TEST_CASE("one SSD in two subsystems: a warning where hosts are shown the same identifiers in both") {
+  Machine machine;
+  build(machine);
+  const auto twice = [](const std::string& first, const std::string& second) {
+    const auto subsystem = [](const std::string& name, const std::string& more) {
+      return R"({"nqn": "nqn.2026-01.io.example:)" + name +
+             R"(", "allow_any_host": true, "namespaces": [{"nvme": "/dev/ng0n1", "p2p": "off")" + more + "}]}";
+    };
+    return R"({"ports": [{"id": 1, "address": "192.0.2.10"}], "subsystems": [)" + subsystem("a", first) + ", " +
+           subsystem("b", second) + "]}";
+  };
+  const std::string uuid = R"(, "uuid": "2ec0a5a0-5b1c-4d0e-9d5c-0a4c1e3f7b21")";
+  const std::string other = R"(, "uuid": "2ec0a5a0-5b1c-4d0e-9d5c-0a4c1e3f7b22")";
+  CHECK(warnings(machine, twice("", "")).empty());  // the daemon derives a UUID for each
+  machine.file("/sys/class/block/nvme0n1/nguid", "00010203-0405-0607-0809-0a0b0c0d0e0f\n");
+  const std::string warning = only_warning(machine, twice("", ""));
+  CHECK(
+      warning.find("$.subsystems[1].namespaces[0]: hosts are shown the same identifiers in nqn.2026-01.io.example:a") !=
+      std::string::npos);
+  CHECK(warning.find("give it a \"uuid\" of its own here") != std::string::npos);
+  CHECK(warnings(machine, twice("", uuid)).empty());
+  CHECK(warnings(machine, twice(uuid, other)).empty());
+  only_warning(machine, twice(uuid, uuid));
+}
+
 TEST_CASE("a config that fits its machine: nothing to say") {
   Machine machine;
   build(machine);
