@@ -61,11 +61,13 @@ bool PollGroup::send_events_wanted() const {
          !waiting_capsules_.empty() || !retiring_.empty();
 }
 
-void PollGroup::on_wake(uint64_t record) {
-  if (record == reinterpret_cast<uintptr_t>(receive_cq_.get())) {
+// One event each time: where there is another, the descriptor stays readable.
+void PollGroup::on_wake() {
+  const ibv_cq* const queue = verbs::next_completion_event(channel_.get());
+  if (queue == receive_cq_.get()) {
     receive_armed_ = false;
     ++receive_events_;
-  } else {
+  } else if (queue == send_cq_.get()) {
     send_armed_ = false;
     ++send_events_;
   }

@@ -58,6 +58,12 @@ CompletionChannel create_completion_channel(ibv_context* context) {
   return channel;
 }
 
+ibv_cq* next_completion_event(ibv_comp_channel* channel) {
+  ibv_cq* queue = nullptr;
+  void* context = nullptr;
+  return ibv_get_cq_event(channel, &queue, &context) == 0 ? queue : nullptr;
+}
+
 CompletionQueue create_completion_queue(ibv_context* context, int entries, ibv_comp_channel* channel) {
   return check(CompletionQueue(ibv_create_cq(context, entries, nullptr, channel, 0)), context,
                "cannot create a completion queue of " + std::to_string(entries) + " entries");

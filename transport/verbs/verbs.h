@@ -49,8 +49,12 @@ MemoryRegion register_memory(ibv_pd* domain, void* address, size_t length, int a
 // Brings the pages of an on-demand region in before first use; best effort, false when the device cannot.
 bool prefetch(ibv_mr* region);
 
-// Non-blocking: reading it without an event gives EAGAIN.
+// Non-blocking. Events are taken by next_completion_event(), never read from the descriptor: providers note in the verb
+// that one was taken, and arm the queue anew only then.
 CompletionChannel create_completion_channel(ibv_context* context);
+// The queue whose armed event fired; null when no event waits. Each that was taken must be acknowledged
+// (ibv_ack_cq_events) before its queue is destroyed.
+ibv_cq* next_completion_event(ibv_comp_channel* channel);
 // `channel` may be null: such a queue is only polled.
 CompletionQueue create_completion_queue(ibv_context* context, int entries, ibv_comp_channel* channel);
 SharedReceiveQueue create_shared_receive_queue(ibv_pd* domain, uint32_t max_work_requests, uint32_t max_sge);
