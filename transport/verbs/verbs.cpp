@@ -33,8 +33,15 @@ MemoryRegion register_memory(ibv_pd* domain, void* address, size_t length, int a
   const int error = errno;
   std::string what = "cannot register " + std::to_string(length) + " bytes of memory";
   if (error == ENOMEM || error == EPERM)
-    what += " (raise the locked-memory limit: LimitMEMLOCK=infinity in the unit, or ulimit -l unlimited)";
+    what +=
+        " (raise the locked-memory limit: LimitMEMLOCK=infinity in the unit, or ulimit -l unlimited; where that is "
+        "unlimited, the machine or the RDMA device has no room for so much: make \"rdma\".\"dram_pool_mib\" smaller)";
   throw VerbsError(error, on(domain->context, what));
+}
+
+int read_sink_access(ibv_context* context) {
+  const bool is_iwarp = context->device->transport_type == IBV_TRANSPORT_IWARP;
+  return IBV_ACCESS_LOCAL_WRITE | (is_iwarp ? IBV_ACCESS_REMOTE_WRITE : 0);
 }
 
 bool prefetch(ibv_mr* region) {

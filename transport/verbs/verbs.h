@@ -46,6 +46,8 @@ ProtectionDomain allocate_protection_domain(ibv_context* context);
 // Registers [address, address + length). `access` is IBV_ACCESS_*; IBV_ACCESS_ON_DEMAND for memory that cannot be
 // pinned.
 MemoryRegion register_memory(ibv_pd* domain, void* address, size_t length, int access);
+// The access that memory needs into which RDMA READs bring data: iWARP carries them out as writes of the other side.
+int read_sink_access(ibv_context* context);
 // Brings the pages of an on-demand region in before first use; best effort, false when the device cannot.
 bool prefetch(ibv_mr* region);
 
