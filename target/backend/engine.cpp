@@ -80,7 +80,7 @@ void UringEngine::watch(int fd, void (*on_record)(void* context, uint64_t record
   watches_.push_back(std::make_unique<Watch>(Watch{this, fd, on_record, nullptr, context}));
 }
 
-void UringEngine::watch_readable(int fd, void (*on_readable)(void* context), void* context) {
+void UringEngine::watch_readable(int fd, bool (*on_readable)(void* context), void* context) {
   watches_.push_back(std::make_unique<Watch>(Watch{this, fd, nullptr, on_readable, context}));
 }
 

@@ -59,7 +59,7 @@ class UringEngine final : public core::IoEngine {
   void start() override;
   unsigned poll() override;
   void watch(int fd, void (*on_record)(void* context, uint64_t record), void* context) override;
-  void watch_readable(int fd, void (*on_readable)(void* context), void* context) override;
+  void watch_readable(int fd, bool (*on_readable)(void* context), void* context) override;
   void unwatch(int fd) override;
   void sleep(std::optional<uint32_t> timeout_us) override;
 
@@ -107,7 +107,7 @@ class UringEngine final : public core::IoEngine {
     UringEngine* engine;
     int fd;
     void (*on_record)(void* context, uint64_t record);  // one of the two
-    void (*on_readable)(void* context);
+    bool (*on_readable)(void* context);
     void* context;
     uint64_t record = 0;
     bool reading = false;    // a READ, or a POLL, of it is in flight

@@ -108,7 +108,7 @@ void UringEngine::complete_read(Watch& watch, int result) {
 void UringEngine::complete_poll(Watch& watch, int result) {
   const bool readable = result > 0 && (result & POLLIN) != 0;
   watch.dead = !readable && result != -EAGAIN && result != -EINTR;
-  if (readable) watch.on_readable(watch.context);
+  if (readable && !watch.on_readable(watch.context)) watch.dead = true;
 }
 
 }  // namespace nvmf::backend

@@ -24,11 +24,11 @@ void AsioPoller::turn() {
 }
 
 void AsioPoller::wait() {
-  if (waiting_) return;
+  if (waiting_ || dead_) return;
   waiting_ = true;
   events_.when_readable([this] {
     waiting_ = false;
-    poller_.on_wake();
+    dead_ = !poller_.on_wake();
     turn();
   });
 }

@@ -72,6 +72,7 @@ class AsioPoller {
   WatchedDescriptor events_;
   Continuation later_;
   bool waiting_ = false;
+  bool dead_ = false;     // the poller's descriptor
   bool goes_on_ = false;  // later_ has a turn to come
 };
 

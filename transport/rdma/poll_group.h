@@ -133,7 +133,7 @@ class PollGroup final : public core::Poller {
   void flush() override;
   bool arm() override;
   int wake_fd() const override { return channel_->fd; }
-  void on_wake() override;
+  bool on_wake() override;
   uint64_t due_ns() const override;
 
  private:

@@ -2,6 +2,7 @@
 // Its answer is poll_group_answer_datapath.cpp.
 #include <algorithm>
 #include <bit>
+#include <cerrno>
 #include <cstring>
 #include <utility>
 
@@ -65,7 +66,7 @@ bool PollGroup::send_events_wanted() const {
 }
 
 // One event each time: where there is another, the descriptor stays readable.
-void PollGroup::on_wake() {
+bool PollGroup::on_wake() {
   const ibv_cq* const queue = verbs::next_completion_event(channel_.get());
   if (queue == receive_cq_.get()) {
     receive_armed_ = false;
@@ -74,6 +75,7 @@ void PollGroup::on_wake() {
     send_armed_ = false;
     ++send_events_;
   }
+  return queue != nullptr || errno == EAGAIN || errno == EINTR;
 }
 
 // The capsule --------------------------------------------------------------------------------------------------------

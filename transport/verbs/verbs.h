@@ -54,7 +54,7 @@ bool prefetch(ibv_mr* region);
 // Non-blocking. Events are taken by next_completion_event(), never read from the descriptor: providers note in the verb
 // that one was taken, and arm the queue anew only then.
 CompletionChannel create_completion_channel(ibv_context* context);
-// The queue whose armed event fired; null when no event waits. Each that was taken must be acknowledged
+// The queue whose armed event fired; null when no event waits, and errno says EAGAIN, or why. Each that was taken must be acknowledged
 // (ibv_ack_cq_events) before its queue is destroyed.
 ibv_cq* next_completion_event(ibv_comp_channel* channel);
 // `channel` may be null: such a queue is only polled.

@@ -65,7 +65,7 @@ Reactor::~Reactor() { NVMF_INVARIANT(!thread_.joinable()); }
 void Reactor::add(Poller& poller) {
   pollers_.push_back(&poller);
   engine_.watch_readable(
-      poller.wake_fd(), [](void* context) { static_cast<Poller*>(context)->on_wake(); }, &poller);
+      poller.wake_fd(), [](void* context) { return static_cast<Poller*>(context)->on_wake(); }, &poller);
 }
 
 void Reactor::remove(Poller& poller) {

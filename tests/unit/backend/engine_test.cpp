@@ -71,11 +71,13 @@ TEST_CASE(
     Bell bell;
     int calls = 0;
     bool takes = false;
-    static void on_readable(void* self) {
+    bool dead = false;
+    static bool on_readable(void* self) {
       auto& taker = *static_cast<Taker*>(self);
       ++taker.calls;
       eventfd_t value;
       if (taker.takes) eventfd_read(taker.bell.fd, &value);
+      return !taker.dead;
     }
   };
   UringEngine engine;
@@ -92,10 +94,15 @@ TEST_CASE(
   CHECK(taker.calls == 4);
   eventfd_t value = 0;
   CHECK(eventfd_read(taker.bell.fd, &value) != 0);
-  engine.unwatch(taker.bell.fd);
+  taker.takes = false;
+  taker.dead = true;
   eventfd_write(taker.bell.fd, 1);
+  while (taker.calls < 5) engine.sleep(std::nullopt);
   engine.sleep(1000);
-  CHECK(taker.calls == 4);
+  CHECK(taker.calls == 5);
+  engine.unwatch(taker.bell.fd);
+  engine.sleep(1000);
+  CHECK(taker.calls == 5);
 }
 
 TEST_CASE("Sleep ends at its time-out") {

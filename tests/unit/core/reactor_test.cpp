@@ -40,7 +40,7 @@ class FakeEngine final : public IoEngine {
   void watch(int fd, void (*on_record)(void*, uint64_t), void* context) override {
     watches_.push_back({fd, on_record, nullptr, context});
   }
-  void watch_readable(int fd, void (*on_readable)(void*), void* context) override {
+  void watch_readable(int fd, bool (*on_readable)(void*), void* context) override {
     watches_.push_back({fd, nullptr, on_readable, context});
   }
   void unwatch(int fd) override {
@@ -68,7 +68,7 @@ class FakeEngine final : public IoEngine {
   struct Watch {
     int fd;
     void (*on_record)(void*, uint64_t);
-    void (*on_readable)(void*);
+    bool (*on_readable)(void*);
     void* context;
   };
   int disk_;
@@ -94,9 +94,10 @@ class FakePoller final : public Poller {
     return waiting_ == 0;
   }
   int wake_fd() const override { return fd_; }
-  void on_wake() override {
+  bool on_wake() override {
     eventfd_t events;
     if (eventfd_read(fd_, &events) == 0) wakes++;
+    return true;
   }
 
   void arrive() {
@@ -250,7 +251,7 @@ class DeliveringPoller final : public Poller {
   void flush() override {}
   bool arm() override { return poll() == 0; }
   int wake_fd() const override { return bell_.wake_fd(); }
-  void on_wake() override { bell_.on_wake(); }
+  bool on_wake() override { return bell_.on_wake(); }
 
  private:
   Mailbox& mailbox_;

@@ -25,13 +25,15 @@ class BusyPoller final : public Poller {
   void flush() override { flushed_at = polls; }
   bool arm() override { return true; }
   int wake_fd() const override { return fd_; }
-  void on_wake() override {
+  bool on_wake() override {
     eventfd_t value;
     if (eventfd_read(fd_, &value) == 0) ++wakes;
+    return !dies;
   }
   void ring() { eventfd_write(fd_, 1); }
 
   int polls = 0, flushed_at = 0, wakes = 0;
+  bool dies = false;
 
  private:
   int busy_;
@@ -84,6 +86,22 @@ TEST_CASE("What a poller finds is flushed; it sleeps when it runs dry and wakes 
   poller.ring();
   io.run_one();
   CHECK(poller.wakes == 2);
+}
+
+TEST_CASE("A descriptor that has died is not looked at any more") {
+  boost::asio::io_context io;
+  BusyPoller poller(0);
+  poller.dies = true;
+  AsioPoller asio(io, poller);
+  poller.ring();
+  io.run_one();
+  poller.ring();
+  while (io.poll_one() != 0) {
+  }
+  asio.turn();
+  while (io.poll_one() != 0) {
+  }
+  CHECK(poller.wakes == 1);
 }
 
 TEST_CASE("A poller's continuation ends with it") {
