@@ -10,7 +10,7 @@ TEST_CASE("a failed shared receive queue, or completion queue, ends its hosts an
     ModelHost before(network);
     REQUIRE(before.connect());
     if (srq)
-      network.receives().fail();
+      Network::receives(network.group()).fail();
     else
       static_cast<rnic::CompletionQueue*>(network.group().receive_queue())->fail();
     CHECK(network.run_until([&] { return network.said("made anew; their hosts reconnect"); }));

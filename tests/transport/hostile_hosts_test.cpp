@@ -73,7 +73,7 @@ TEST_CASE("whatever hosts leave behind, all receive slots come home, with each p
     CAPTURE(profile.name);
     Network network(profile, 3);
     network.settle();
-    const size_t slots = network.receives().posted();
+    const size_t slots = Network::receives(network.group()).posted();
     for (int round = 0; round < 40; ++round) {
       ModelHost host(network);
       REQUIRE(host.connect());
@@ -83,8 +83,44 @@ TEST_CASE("whatever hosts leave behind, all receive slots come home, with each p
     }
     CHECK(network.run_until([&] { return network.transport->connections() == 0; }));
     network.settle();
-    CHECK(network.receives().posted() >= slots);  // and those of slabs that came meanwhile
+    CHECK(Network::receives(network.group()).posted() >= slots);  // and those of slabs that came meanwhile
     CHECK(network.group().commands_in_flight() == 0);
+  }
+}
+
+TEST_CASE("half-sent capsules take no receive slots away for good, whatever other hosts do, with each provider") {
+  for (const rnic::Profile& profile : rnic::all_profiles()) {
+    CAPTURE(profile.name);
+    Network network(profile, 5);
+    network.device.set_mtu(IBV_MTU_1024);
+    network.settle();
+    const size_t slots = Network::receives(network.io_group()).posted();
+    // One that says nothing while the others come and go, and one that goes on.
+    ModelHost silent(network, 1), busy(network, 1);
+    REQUIRE(silent.connect());
+    REQUIRE(busy.connect());
+    for (unsigned round = 1; round <= 200; ++round) {
+      ModelHost hostile(network, 1);
+      REQUIRE(hostile.connect());
+      hostile.send_half_a_capsule();
+      for (int i = 0; i < 30; ++i) network.step();
+      hostile.leave();
+      REQUIRE(network.run_until([&] { return network.transport->connections() == 2; }));
+      busy.take_answers(1);
+      busy.send_command();
+      REQUIRE(network.run_until([&] { return busy.is_answered(round); }));
+    }
+    // As soon as it cannot be the silent one that has them, they are back.
+    silent.take_answers(1);
+    silent.send_command();
+    REQUIRE(network.run_until([&] { return silent.is_answered(1); }));
+    {
+      ModelHost last(network, 1);
+      REQUIRE(last.connect());
+    }
+    REQUIRE(network.run_until([&] { return network.transport->connections() == 2; }));
+    network.settle();
+    CHECK(Network::receives(network.io_group()).posted() >= slots);
   }
 }
 

@@ -37,6 +37,16 @@ inline sockaddr_storage ipv4(const char* address, uint16_t service) {
   return storage;
 }
 
+// A reactor whose turns the test takes.
+struct NoEngine final : core::IoEngine {
+  void start() override {}
+  unsigned poll() override { return 0; }
+  void watch(int, void (*)(void*, uint64_t), void*) override {}
+  void watch_readable(int, bool (*)(void*), void*) override {}
+  void unwatch(int) override {}
+  void sleep(std::optional<uint32_t>) override {}
+};
+
 struct Network {
   static constexpr char kTarget[] = "192.0.2.1";
   static constexpr char kHost[] = "192.0.2.101";
@@ -50,11 +60,13 @@ struct Network {
     target.add_port(port);
     target.add_subsystem(
         {.nqn = kNqn, .serial = "SN", .model = "Model", .ports = {1}, .allow_any_host = true, .allowed_hosts = {}});
-    transport.emplace(io, target, control, std::vector<rdma::ReactorSeat>{}, rdma::PollGroupOptions{});
+    transport.emplace(io, target, control, std::vector<rdma::ReactorSeat>{{&reactor, {}}}, rdma::PollGroupOptions{});
     transport->on_port_lost = [](uint16_t) {};
     transport->on_device_drained = [](rdma::Rnic&) {};
     mailbox.emplace(io, control, [this] { transport->turn_admin(); });
-    transport->put_in_service(*transport->open_device_of(port));
+    rdma::Rnic& rnic = *transport->open_device_of(port);
+    rnic.join(0);
+    transport->put_in_service(rnic);
     transport->listen(port);
   }
   ~Network() {
@@ -67,10 +79,19 @@ struct Network {
   }
 
   rdma::PollGroup& group() { return transport->rnics().front()->admin_group(); }
-  rnic::SharedReceiveQueue& receives() { return *static_cast<rnic::SharedReceiveQueue*>(group().shared_receives()); }
+  rdma::PollGroup& io_group() { return *transport->rnics().front()->io_groups().front(); }
+  static rnic::SharedReceiveQueue& receives(const rdma::PollGroup& group) {
+    return *static_cast<rnic::SharedReceiveQueue*>(group.shared_receives());
+  }
 
   void step() {
     io.poll();
+    reactor.mailbox().receive();
+    for (const auto& rnic : transport->rnics())
+      for (const auto& io_queues : rnic->io_groups()) {
+        io_queues->poll();
+        io_queues->flush();
+      }
     if (!fabric.schedule().step()) fabric.schedule().advance(1000);
   }
   // False: it does not happen for long. (The model answers an RNR for ever: there is always a next step.)
@@ -92,6 +113,8 @@ struct Network {
   rnic::Device& device;
   boost::asio::io_context io;
   core::Mailbox control;
+  NoEngine engine;
+  core::Reactor reactor{{}, engine};
   core::Target target{core::TargetOptions{}};
   std::vector<std::string> events;
   std::optional<rdma::Transport> transport;
@@ -103,7 +126,9 @@ class ModelHost {
  public:
   static constexpr uint16_t kDepth = 32;
 
-  explicit ModelHost(Network& network) : network_(network), channel_(verbs::create_cm_channel()) {
+  // Of an admin queue, or of an I/O queue that names no controller.
+  explicit ModelHost(Network& network, uint16_t qid = 0)
+      : network_(network), qid_(qid), channel_(verbs::create_cm_channel()) {
     keeps_open_ = verbs::open_device(channel_.get(), ipv4(Network::kHost, 0));
     domain_ = verbs::allocate_protection_domain(keeps_open_->verbs);
     region_ = verbs::register_memory(domain_.get(), memory_.data(), memory_.size(),
@@ -131,9 +156,10 @@ class ModelHost {
     attributes.send_cq = sends_.get();
     attributes.recv_cq = answers_.get();
     attributes.qp_type = IBV_QPT_RC;
-    attributes.cap = {256, 256, 1, 1, 0};
+    attributes.cap = {256, 256, 2, 1, 0};
     REQUIRE(rdma_create_qp(id, domain_.get(), &attributes) == 0);
     nvme::RdmaCmRequest asked{};
+    asked.qid = qid_;
     asked.hrqsize = kDepth;
     asked.hsqsize_z = kDepth - 1;
     rdma_conn_param parameters{};
@@ -182,6 +208,11 @@ class ModelHost {
     sqe->sgl1.identifier = 0x4f;
     post_capsule();
   }
+  // The first packet of a capsule, and no more: the second one's memory is out of its own RNIC's reach.
+  void send_half_a_capsule() {
+    ibv_sge pieces[2] = {{address_of(0), 1024, region_->lkey}, {address_of(0), 1024, 0xbad}};
+    post(pieces, 2);
+  }
   bool is_answered(unsigned count) {
     for (ibv_wc completion; ibv_poll_cq(answers_.get(), 1, &completion) == 1;)
       if (completion.status == IBV_WC_SUCCESS) ++answered_;
@@ -199,9 +230,12 @@ class ModelHost {
   void post_capsule() {
     for (ibv_wc completion; ibv_poll_cq(sends_.get(), 1, &completion) == 1;) continue;  // send entries are free then
     ibv_sge piece{address_of(0), 64, region_->lkey};
+    post(&piece, 1);
+  }
+  void post(ibv_sge* pieces, int count) {
     ibv_send_wr work{};
-    work.sg_list = &piece;
-    work.num_sge = 1;
+    work.sg_list = pieces;
+    work.num_sge = count;
     work.opcode = IBV_WR_SEND;
     work.send_flags = IBV_SEND_SIGNALED;
     ibv_send_wr* bad = nullptr;
@@ -221,6 +255,7 @@ class ModelHost {
   }
 
   Network& network_;
+  uint16_t qid_;
   verbs::CmChannel channel_;
   verbs::CmId keeps_open_;
   verbs::ProtectionDomain domain_;
