@@ -69,6 +69,7 @@ class UringEngine final : public core::IoEngine {
   void start() override;
   unsigned poll() override;
   void watch(int fd, void (*on_record)(void* context, uint64_t record), void* context) override;
+  void watch_readable(int fd, bool (*on_readable)(void* context), void* context) override;
   void unwatch(int fd) override;
   void sleep(std::optional<uint32_t> timeout_us) override;
 
@@ -125,10 +126,11 @@ class UringEngine final : public core::IoEngine {
   struct Watch {
     UringEngine* engine;
     int fd;
-    void (*on_record)(void* context, uint64_t record);
+    void (*on_record)(void* context, uint64_t record);  // one of the two
+    bool (*on_readable)(void* context);
     void* context;
     uint64_t record = 0;
-    bool reading = false;    // a READ of it is in flight
+    bool reading = false;    // a READ, or a POLL, of it is in flight
     bool dead = false;       // the descriptor gives nothing any more
     bool forgotten = false;  // goes when its READ has come back
   };
@@ -136,6 +138,8 @@ class UringEngine final : public core::IoEngine {
   static void complete(const io_uring_cqe& cqe);
   static void complete_write(core::Io& io, int result, bool is_rest);
   static void complete_watch(Watch* watch, int result);
+  static void complete_read(Watch& watch, int result);
+  static void complete_poll(Watch& watch, int result);
   // The user data of its READ; null: of an entry whose completion tells nothing.
   static uint64_t watch_tag(const Watch* watch) {
     return reinterpret_cast<uintptr_t>(watch) | static_cast<uint64_t>(Result::Watch);

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <chrono>
+#include <utility>
 
 #include "target/core/datapath/limits.h"
 #include "target/core/subsystem/target.h"
@@ -39,7 +40,7 @@ Connection::Connection(verbs::CmId& id, const Handshake& handshake, const Connec
   queue_pair_.queue = &queue_;
   queue_pair_.send_entries = send_entries(handshake, rnic_.device());
   queue_pair_.read_depth = handshake.read_depth;
-  queue_pair_.remote_invalidate = (rnic_.device().device_cap_flags & IBV_DEVICE_MEM_MGT_EXTENSIONS) != 0;
+  queue_pair_.remote_invalidate = rnic_.has_remote_invalidate();
 
   try {
     make_room();
@@ -50,9 +51,9 @@ Connection::Connection(verbs::CmId& id, const Handshake& handshake, const Connec
 }
 
 Connection::~Connection() {
-  if (!abandoned_) rdma_disconnect(id_.get());
   rdma_destroy_qp(id_.get());
   group_.unreserve(queue_.depth, queue_pair_.send_entries);
+  group_.find_lost_slots();
 }
 
 void Connection::make_room() {
@@ -124,11 +125,32 @@ void Connection::lost(const std::string& reason) {
 }
 
 void Connection::abandon() {
-  if (abandoned_) return;
+  if (abandoned_ || drained_) return;
   abandoned_ = true;
   deadline_.cancel();
   rdma_disconnect(id_.get());  // fails when the peer or the device is gone already, which comes to the same
   group_.abandon(queue_pair_);
+}
+
+void Connection::drained() {
+  drained_ = true;
+  if (!abandoned_) rdma_disconnect(id_.get());
+  ibv_qp_attr attributes{};
+  attributes.qp_state = IBV_QPS_ERR;
+  ibv_modify_qp(queue_pair_.qp, &attributes, IBV_QP_STATE);  // fails when it is there already, or the device is gone
+  if (last_receive_reached_ || rnic_.is_leaving() || group_.has_left()) return dismiss();
+  deadline_.set(std::chrono::milliseconds(core::limits::kLastReceiveTimeoutMs), [this] { dismiss(); });
+}
+
+void Connection::last_receive_reached() {
+  last_receive_reached_ = true;
+  if (drained_) dismiss();
+}
+
+void Connection::dismiss() {
+  if (std::exchange(dismissed_, true)) return;
+  deadline_.cancel();
+  group_.dismiss(queue_pair_);
 }
 
 }  // namespace nvmf::rdma

@@ -83,7 +83,7 @@ void PollGroup::abort_waiting_capsule(QueueAbort& abort) {
   await(abort, *slot);
 }
 
-// Parsed like any other: it counts in SQHD, and may leave half a fused pair behind.
+// Parsed like any other: it may leave half a fused pair behind.
 void PollGroup::start_aborted(RdmaRequest& request) {
   request.slot->aborted = false;
   core::parse(request);

@@ -32,7 +32,8 @@ Rnic::Rnic(boost::asio::io_context& io, verbs::CmId device, core::Mailbox& contr
       name_(ibv_get_device_name(context()->device)),
       device_(verbs::query_device(context())),
       domain_(verbs::allocate_protection_domain(context())),
-      events_(io, context()->async_fd) {
+      events_(io, context()->async_fd),
+      has_remote_invalidate_((device_.device_cap_flags & IBV_DEVICE_MEM_MGT_EXTENSIONS) != 0) {
   admin_group_ = std::make_unique<PollGroup>(context(), domain_.get(), control, control, admin_options(io_options),
                                              FixedBuffers{});
   admin_group_->set_owner(owner);
@@ -46,8 +47,30 @@ Rnic::Rnic(boost::asio::io_context& io, verbs::CmId device, core::Mailbox& contr
 }
 
 PollGroup& Rnic::least_loaded_group() {
-  return **std::min_element(io_groups_.begin(), io_groups_.end(),
-                            [](const auto& a, const auto& b) { return a->queue_pairs() < b->queue_pairs(); });
+  return **std::min_element(io_groups_.begin(), io_groups_.end(), [](const auto& a, const auto& b) {
+    return std::pair(a->has_left(), a->queue_pairs()) < std::pair(b->has_left(), b->queue_pairs());
+  });
+}
+
+void Rnic::visit(const std::function<void(PollGroup&)>& visitor) {
+  visitor(*admin_group_);
+  for (const auto& group : io_groups_) visitor(*group);
+}
+
+PollGroup* Rnic::group_of(const ibv_cq* queue) {
+  PollGroup* found = nullptr;
+  visit([&](PollGroup& group) {
+    if (group.send_queue() == queue || group.receive_queue() == queue) found = &group;
+  });
+  return found;
+}
+
+PollGroup* Rnic::group_of(const ibv_srq* queue) {
+  PollGroup* found = nullptr;
+  visit([&](PollGroup& group) {
+    if (group.shared_receives() == queue) found = &group;
+  });
+  return found;
 }
 
 bool Rnic::has_room_beside_admin_queues() const {

@@ -9,6 +9,7 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "target/core/reactor/reactor.h"
@@ -35,9 +36,18 @@ class Rnic {
   ibv_context* context() const { return cm_device_->verbs; }
   ibv_pd* domain() const { return domain_.get(); }
   const ibv_device_attr& device() const { return device_; }
+  // The device can SEND with invalidate, as far as is known: it says so, and has not failed to yet.
+  bool has_remote_invalidate() const { return has_remote_invalidate_; }
+  // It has failed to. Connections from now on do without; false when that was known.
+  bool distrust_remote_invalidate() { return std::exchange(has_remote_invalidate_, false); }
   PollGroup& admin_group() { return *admin_group_; }
   const std::vector<std::unique_ptr<PollGroup>>& io_groups() const { return io_groups_; }
-  // The group of the reactor with the fewest queues on this device.
+  // Of a completion queue or a shared receive queue; null when it belongs to none of them.
+  PollGroup* group_of(const ibv_cq* queue);
+  PollGroup* group_of(const ibv_srq* queue);
+  // Every group, the admin queues' too.
+  void visit(const std::function<void(PollGroup&)>& visitor);
+  // The group of the reactor with the fewest queues on this device; one that has left only where all have.
   PollGroup& least_loaded_group();
   // Whether one more I/O queue leaves the device's queue pairs that admin queues may need. All else that they need is
   // their own group's.
@@ -70,6 +80,7 @@ class Rnic {
   WatchedDescriptor events_;
   std::function<void(const ibv_async_event&)> on_event_;
   bool leaving_ = false;
+  bool has_remote_invalidate_;
 };
 
 }  // namespace nvmf::rdma

@@ -12,6 +12,8 @@
 namespace nvmf::core {
 namespace {
 
+// By one for each answer: its receive slot is free when the answer leaves. A host that counts on SQHD so never has more
+// capsules under way than there are slots for it.
 void advance_sqhd(Queue& queue) {
   ++queue.sqhd;
   if (queue.size != 0 && queue.sqhd >= queue.size) queue.sqhd = 0;
@@ -72,7 +74,6 @@ Status parse_normal(Request& request) {
 
 Status parse(Request& request) {
   Queue& queue = *request.queue;
-  advance_sqhd(queue);
   note_traffic(queue);
   reset(request);
   if (request.sqe->opcode == nvme_admin_fabrics) return parse_fabrics(request);
@@ -89,9 +90,10 @@ Status check_flags(Request& request) {
 }
 
 void finish(Request& request, Status status) {
-  const Queue& queue = *request.queue;
+  Queue& queue = *request.queue;
   if (request.fused) [[unlikely]]
     leave_pair(request);
+  advance_sqhd(queue);
   nvme::Cqe& cqe = request.cqe;
   cqe.cid = request.sqe->cid;
   cqe.sqid = queue.qid;

@@ -38,9 +38,15 @@ inline constexpr size_t kMaxAbsentHosts = 1024;                 // whose traffic
 inline constexpr uint32_t kKeepAliveGranularityMs = 100;
 inline constexpr uint32_t kConnectTimeoutMs = 5000;      // from RDMA connection request to a completed Connect command
 inline constexpr uint32_t kLastAnswersTimeoutMs = 1000;  // from the target's decision to disconnect until it does
+inline constexpr uint32_t kStalledAnswersMs = 10'000;    // a host that takes no answer for so long is disconnected
+inline constexpr uint32_t kSlowAnswersMs = 30'000;       // and one that leaves an answer for twice so long
+inline constexpr uint32_t kStallCheckMs = 1000;          // between two looks at that
+inline constexpr uint32_t kLastReceiveTimeoutMs = 200;   // of an RNIC, to say that it is done with a queue pair
+inline constexpr uint32_t kMaxUnfinishedConnections = 64;  // without a Connect command, of one host address
 
 // A command's descriptors beyond the first lie in the capsule behind the SQE.
 static_assert(kMaxSglDescriptors * 16 <= 4096);
 static_assert(kMaxTransferBytes % kPageBytes == 0);
+static_assert(kStallCheckMs < kStalledAnswersMs && kStalledAnswersMs < kSlowAnswersMs);
 
 }  // namespace nvmf::core::limits
