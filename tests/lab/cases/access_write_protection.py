@@ -2,9 +2,9 @@
 
 import json
 
-from nvmf_lab import One, daemon, initiator
+from nvmf_lab import ONE, daemon, initiator
 
-TOPOLOGY = One()
+TOPOLOGY = ONE
 TIME_LIMIT_S = 150
 
 NONE, PROTECTED, UNTIL_POWER_CYCLE = 0, 1, 2
