@@ -173,7 +173,7 @@ class Wire : public core::QueueLink {
   static void respond(core::Request& request);
   void send(Abort abort);
   void begin(Abort& abort);
-  bool abort_waiting(Exchange& exchange);
+  bool abort_waiting(Exchange& exchange, core::Status status);
   void report_aborts();
 
   World& world_;

@@ -220,7 +220,7 @@ class PollGroup final : public core::Poller {
   void begin_abort(QueueAbort& abort);
   void abort_waiting_capsule(QueueAbort& abort);
   void start_aborted(RdmaRequest& request);
-  bool abort_waiting(RdmaRequest& request);
+  bool abort_waiting(RdmaRequest& request, core::Status status);
   bool withdraw(RdmaRequest& request);
   void report_aborted();
 

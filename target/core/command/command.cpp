@@ -50,10 +50,16 @@ Status parse_io(Request& request) {
   return parse_normal(request);
 }
 
+// Command Interrupted is for hosts that have set ACRE alone (NVMe Base 2.0, section 3.3.3.2.1). Others are told another
+// status of a command that is worth repeating.
+Status without_acre(Status status) { return status == NVME_SC_CMD_INTERRUPTED ? Status(NVME_SC_NS_NOT_READY) : status; }
+
 // What the host is told beside the status: when to repeat the command, and that there is more in the error log.
 [[gnu::cold]] Status with_advice(const Request& request, Status status) {
+  const bool acre = request.queue->advanced_command_retry.load(std::memory_order_relaxed);
+  if (!acre) status = without_acre(status);
   const bool more = record_error(request, status);
-  if (request.queue->advanced_command_retry.load(std::memory_order_relaxed)) status = with_retry_delay(status);
+  if (acre) status = with_retry_delay(status);
   return more ? Status(status.value() | NVME_SC_MORE) : status;
 }
 

@@ -35,8 +35,8 @@ class Properties {
   std::optional<uint64_t> read(uint32_t offset, uint8_t size_bytes) const;
   // Property Set of CC.
   Action write_cc(uint32_t cc);
-  // Property Set of CSTS: a one clears NSSRO.
-  void write_csts(uint32_t csts);
+  // Property Set of CSTS: a one clears NSSRO. True: it was set.
+  bool write_csts(uint32_t csts);
   // CAP.NSSRS: NSSR, and CSTS.NSSRO, may be written.
   bool supports_subsystem_reset() const { return reset_ != SubsystemReset::NotSupported; }
   // CSTS.CFS: nothing but a reset helps.

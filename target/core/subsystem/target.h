@@ -70,6 +70,8 @@ class Target {
   void remove_port(uint16_t id);
   // Its hosts are disconnected, and no host finds it from now on. It is destroyed with its last controller.
   void remove_subsystem(Subsystem& subsystem);
+  // A subsystem of that name has been removed since, and not added again; of the last kMaxRemovedSubsystems.
+  bool was_removed(const std::string& nqn) const;
 
   const std::vector<Port>& ports() const;
   const std::vector<Referral>& referrals() const;
@@ -86,13 +88,16 @@ class Target {
 
   // I/O queues from their Connect to the end of their connection, also when their controller has gone before.
   const std::vector<Queue*>& io_queues() const;
+  // The core's own: a host without a proper NQN has connected. True: for the first time.
+  bool note_odd_host();
   // The core's own: an I/O queue has been connected.
   void queue_connected(Queue& queue);
 
   // The core's own: what holds of namespaces in all subsystems.
   DispersedNamespaces& dispersed_namespaces();
 
-  // Keep-alive time-outs: expires what is due and returns when to look again (none: no timer runs).
+  // Keep-alive time-outs, and change states of ANA groups: ends what is due and returns when to look again (none: no
+  // timer runs).
   std::optional<Clock::time_point> expire(Clock::time_point now);
   // Called when a deadline appears that is earlier than what expire() returned last.
   std::function<void(Clock::time_point)> on_earlier_deadline;
