@@ -124,6 +124,26 @@ TEST_CASE("half-sent capsules take no receive slots away for good, whatever othe
   }
 }
 
+TEST_CASE("a host that takes no answers is disconnected in the end, one that takes them late is not") {
+  Network network(rnic::connectx());
+  ModelHost stalled(network), late(network);
+  REQUIRE(stalled.connect());
+  REQUIRE(late.connect());
+  stalled.send_command();
+  for (uint32_t ms = 0; ms <= core::limits::kStalledAnswersMs; ms += core::limits::kStallCheckMs) {
+    CHECK_FALSE(network.said("takes no answers"));
+    late.send_command();
+    network.settle();
+    network.group().find_stalled_hosts();  // as the transport does in real time
+    network.settle();
+    late.take_answers(1);
+    network.settle();
+  }
+  CHECK(network.run_until([&] { return network.said("takes no answers"); }));
+  CHECK(network.run_until([&] { return network.transport->connections() == 1; }));
+  CHECK_FALSE(late.is_disconnected());
+}
+
 TEST_CASE("silent connections of one address: the oldest goes when there are too many, and others have room") {
   Network network(rnic::connectx());
   network.transport->set_rate({.per_s = 0, .per_s_of_address = 0});

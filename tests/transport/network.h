@@ -50,6 +50,7 @@ struct NoEngine final : core::IoEngine {
 struct Network {
   static constexpr char kTarget[] = "192.0.2.1";
   static constexpr char kHost[] = "192.0.2.101";
+  static constexpr uint32_t kNever = 3'600'000;  // ms: no test depends on how fast its machine is
   static constexpr char kNqn[] = "nqn.2024-01.org.example:disks";
 
   explicit Network(const rnic::Profile& profile, uint64_t seed = 1)
@@ -60,7 +61,9 @@ struct Network {
     target.add_port(port);
     target.add_subsystem(
         {.nqn = kNqn, .serial = "SN", .model = "Model", .ports = {1}, .allow_any_host = true, .allowed_hosts = {}});
-    transport.emplace(io, target, control, std::vector<rdma::ReactorSeat>{{&reactor, {}}}, rdma::PollGroupOptions{});
+    rdma::PollGroupOptions options;
+    options.connect_timeout_ms = options.stall_check_ms = kNever;
+    transport.emplace(io, target, control, std::vector<rdma::ReactorSeat>{{&reactor, {}}}, options);
     transport->on_port_lost = [](uint16_t) {};
     transport->on_device_drained = [](rdma::Rnic&) {};
     mailbox.emplace(io, control, [this] { transport->turn_admin(); });

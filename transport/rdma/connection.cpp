@@ -104,10 +104,9 @@ void Connection::accept(std::optional<uint8_t> traffic_class) {
   queue_.path_mtu = verbs::path_mtu_bytes(queue_pair_.qp);
 }
 
-void Connection::expect_connect_command() {
-  deadline_.set(std::chrono::milliseconds(core::limits::kConnectTimeoutMs), [this] {
-    if (queue_.controller == nullptr)
-      disconnect("no Connect command within " + std::to_string(core::limits::kConnectTimeoutMs) + " ms");
+void Connection::expect_connect_command(uint32_t timeout_ms) {
+  deadline_.set(std::chrono::milliseconds(timeout_ms), [this, timeout_ms] {
+    if (queue_.controller == nullptr) disconnect("no Connect command within " + std::to_string(timeout_ms) + " ms");
   });
 }
 

@@ -45,8 +45,8 @@ class Connection final : public core::QueueLink {
   // Accepts the host's request; the first capsule may come at once. `traffic_class`: of the packets to the host; none:
   // what the host asks for. Throws VerbsError.
   void accept(std::optional<uint8_t> traffic_class);
-  // Closes it when no Connect command has been completed by then (limits::kConnectTimeoutMs).
-  void expect_connect_command();
+  // Closes it when no Connect command has been completed by then.
+  void expect_connect_command(uint32_t timeout_ms);
 
   // The peer or the device has ended it: nobody waits for answers.
   void lost(const std::string& reason);

@@ -284,12 +284,11 @@ void PollGroup::post_lost_slots() {
 }
 
 void PollGroup::fail_stalled_hosts() {
-  constexpr uint64_t kMsNs = 1'000'000;
-  const uint64_t now_ns = core::steady_ns();
-  by_number_.visit([&](QueuePair& queue_pair) {
+  constexpr uint32_t kStalledLooks = core::limits::kStalledAnswersMs / core::limits::kStallCheckMs;
+  constexpr uint32_t kSlowLooks = core::limits::kSlowAnswersMs / core::limits::kStallCheckMs;
+  by_number_.visit([this](QueuePair& queue_pair) {
     const uint32_t posted = queue_pair.send_entries - queue_pair.send_entries_free;
-    if (queue_pair.progress.has_stalled(queue_pair.send_entries_taken, posted, now_ns,
-                                        core::limits::kStalledAnswersMs * kMsNs, core::limits::kSlowAnswersMs * kMsNs))
+    if (queue_pair.progress.has_stalled(queue_pair.send_entries_taken, posted, kStalledLooks, kSlowLooks))
       fail(queue_pair, IBV_WC_RESP_TIMEOUT_ERR, "the host takes no answers");
   });
   tell_control(stalled_hosts_, [](PollGroup& group) { group.finding_stalled_hosts_ = false; });

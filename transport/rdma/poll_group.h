@@ -16,6 +16,7 @@
 
 #include "target/core/datapath/buffer_pool.h"
 #include "target/core/datapath/io_counters.h"
+#include "target/core/datapath/limits.h"
 #include "target/core/datapath/queue.h"
 #include "target/core/reactor/clock.h"
 #include "target/core/reactor/invariant.h"
@@ -44,7 +45,9 @@ struct PollGroupOptions {
   uint32_t max_transfer_bytes = 1u << 20;
   uint32_t initial_slots = 128;  // capsules; grows with the queues
   uint32_t max_queue_pairs = 512;
-  bool wake_on_responses = false;  // for a thread that does not poll anyway (the control thread)
+  uint32_t connect_timeout_ms = core::limits::kConnectTimeoutMs;
+  uint32_t stall_check_ms = core::limits::kStallCheckMs;  // between two looks for hosts that take no answers
+  bool wake_on_responses = false;                         // for a thread that does not poll anyway (the control thread)
 };
 
 // What the group's thread tells the control thread about a queue pair. Each call is made on the control thread.

@@ -241,7 +241,7 @@ void Transport::on_connect_request(const rdma_cm_event& event) {
   if (!awaits_stalled_hosts_) await_stalled_hosts();
   try {
     accepted.accept(traffic_class_of(accepted.port_id()));
-    accepted.expect_connect_command();
+    accepted.expect_connect_command(options_.connect_timeout_ms);
     ++counters_.accepted;
   } catch (const std::exception& error) {
     accepted.lost(error.what());
@@ -359,7 +359,7 @@ void Transport::queue_pair_dismissed(QueuePair& queue_pair) {
 void Transport::await_stalled_hosts() {
   awaits_stalled_hosts_ = !connections_.empty();
   if (!awaits_stalled_hosts_) return;
-  stalled_hosts_.set(std::chrono::milliseconds(core::limits::kStallCheckMs), [this] {
+  stalled_hosts_.set(std::chrono::milliseconds(options_.stall_check_ms), [this] {
     for (const auto& rnic : rnics_)
       if (!rnic->is_leaving()) rnic->visit([](PollGroup& group) { group.find_stalled_hosts(); });
     await_stalled_hosts();
