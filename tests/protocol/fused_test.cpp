@@ -1,6 +1,7 @@
 // Fused Compare and Write: NVMe Base 2.0, Fused Operations; NVM Command Set 1.0, Fused Operation.
 #include <doctest/doctest.h>
 
+#include "target/core/command/command.h"
 #include "target/core/command/fused.h"
 #include "target/core/datapath/scratch.h"
 #include "tests/protocol/host.h"

@@ -1,6 +1,7 @@
 // I/O commands: NVM Command Set 1.0, section 3.
 #include <doctest/doctest.h>
 
+#include "target/core/command/command.h"
 #include "tests/protocol/host.h"
 
 namespace nvmf::test {

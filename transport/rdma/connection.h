@@ -50,6 +50,7 @@ class Connection final : public core::QueueLink {
   void abort_all(uint32_t nsid, std::function<void()> done) override {
     group_.abort_all(queue_pair_, nsid, std::move(done));
   }
+  void quiesce(std::function<void()> done) override { group_.quiesce(queue_pair_, std::move(done)); }
   bool is_closing() const override { return closing_; }
   const core::IoNamespaceTable* io_namespaces(const core::Subsystem& subsystem) override {
     return group_.namespaces(subsystem);

@@ -215,9 +215,7 @@ QueuePair** PollGroup::place_of(uint32_t qp_num) {
 void PollGroup::install(QueuePair& queue_pair) { *place_of(queue_pair.qp->qp_num) = &queue_pair; }
 
 void PollGroup::begin_retire(QueuePair& queue_pair) {
-  queue_pair.retiring = true;
-  core::drop_lone_half(*queue_pair.queue);
-  drop_throttled(queue_pair);
+  drop_waiting(queue_pair);
   queue_pair.next_retiring = retiring_;
   retiring_ = &queue_pair;
 }

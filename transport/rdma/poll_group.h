@@ -81,13 +81,15 @@ class PollGroup final : public core::Poller {
   void unreserve(uint32_t depth, uint32_t send_entries);
   // Before the connection is accepted. The thread drives the queue pair from then on.
   void adopt(QueuePair& queue_pair);
-  // Takes no more capsules and answers those it has; `owner` hears when that is done, and owns the queue pair again.
+  // Takes no more capsules, drops those that wait and answers those that a disk has; `owner` hears when that is done,
+  // and owns the queue pair again.
   void retire(QueuePair& queue_pair);
   // After retire(): nobody waits for the answers any more. What disks and RNIC still have is seen through, no more.
   void abandon(QueuePair& queue_pair);
   // core::QueueLink says what. Not after `owner` has heard that the queue pair is drained.
   void abort(QueuePair& queue_pair, uint16_t cid, std::function<void(bool aborted)> done);
   void abort_all(QueuePair& queue_pair, uint32_t nsid, std::function<void()> done);
+  void quiesce(QueuePair& queue_pair, std::function<void()> done);
   void set_owner(QueuePairOwner& owner) { owner_ = &owner; }
 
   // What I/O commands may reach through this group: a table per subsystem, empty at first. It may be destroyed when no
@@ -160,6 +162,7 @@ class PollGroup final : public core::Poller {
   void throttle(RdmaRequest& request);
   unsigned resume_throttled();
   void drop_throttled(QueuePair& queue_pair);
+  void drop_waiting(QueuePair& queue_pair);
   void place_data(RdmaRequest& request);
   void execute(RdmaRequest& request);
   void use_capsule_room(RdmaRequest& request);
@@ -192,6 +195,7 @@ class PollGroup final : public core::Poller {
   void send(QueuePair& queue_pair, std::unique_ptr<QueueAbort> abort);
   void end_abort(QueueAbort& ended);
   void begin_abort(QueueAbort& abort);
+  void begin_quiesce(QueueAbort& abort);
   void abort_waiting_capsule(QueueAbort& abort);
   void start_aborted(RdmaRequest& request, ReceiveSlot& slot);
   bool abort_waiting(RdmaRequest& request);

@@ -41,13 +41,22 @@ void PollGroup::abort_all(QueuePair& queue_pair, uint32_t nsid, std::function<vo
   send(queue_pair, std::move(abort));
 }
 
+void PollGroup::quiesce(QueuePair& queue_pair, std::function<void()> done) {
+  auto abort = std::make_unique<QueueAbort>();
+  abort->quiesces = true;
+  abort->done = [done = std::move(done)](bool) { done(); };
+  abort->unanswered.reserve(queue_pair.queue->depth);
+  send(queue_pair, std::move(abort));
+}
+
 void PollGroup::send(QueuePair& queue_pair, std::unique_ptr<QueueAbort> abort) {
   ++queue_pair.to_come_back;
   abort->queue_pair = &queue_pair;
   abort->message.context = abort.get();
   abort->message.deliver = [](core::Message& message) {
     auto& begun = *static_cast<QueueAbort*>(message.context);
-    begun.queue_pair->group->begin_abort(begun);
+    PollGroup& group = *begun.queue_pair->group;
+    begun.quiesces ? group.begin_quiesce(begun) : group.begin_abort(begun);
   };
   aborts_.push_back(std::move(abort));
   thread_mailbox_.send(aborts_.back()->message);
@@ -74,6 +83,20 @@ void PollGroup::begin_abort(QueueAbort& abort) {
       if (aborted || abort.nsid != 0) await(abort, *slot);
     }
   abort.next_waiting = std::exchange(aborting_, &abort);
+}
+
+// What is left then is with its disk, or on the control thread. Fabrics commands change no medium; one of them is the
+// Disconnect that waits for this.
+void PollGroup::begin_quiesce(QueueAbort& quiesce) {
+  QueuePair& queue_pair = *quiesce.queue_pair;
+  drop_waiting(queue_pair);
+  for (const ReceiveSlab* slab : installed_slabs_)
+    for (RdmaRequest& request : slab->requests()) {
+      const bool has_ended = !request.slot || queue_pair.waiting_responses.contains(request);
+      if (has_ended || request.queue_pair != &queue_pair || request.is_reading()) continue;
+      if (request.sqe->opcode != nvme_admin_fabrics) await(quiesce, *request.slot);
+    }
+  quiesce.next_waiting = std::exchange(aborting_, &quiesce);
 }
 
 // It is completed when it gets a request object.

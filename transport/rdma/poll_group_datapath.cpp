@@ -136,7 +136,7 @@ void PollGroup::take_capsule(RdmaRequest& request, ReceiveSlot& slot) {
 
 void PollGroup::start(RdmaRequest& request, ReceiveSlot& slot) {
   take_capsule(request, slot);
-  if (slot.queue_pair->failed) return end(request);
+  if (slot.queue_pair->failed || slot.queue_pair->retiring) return end(request);
 
   core::Status status = core::parse(request);
   if (status.ok()) {
@@ -144,7 +144,7 @@ void PollGroup::start(RdmaRequest& request, ReceiveSlot& slot) {
     status = core::parse_data_pointer(*request.sqe, in_capsule, request.length_bytes,
                                       request.transfer == Transfer::HostToController, request.pointer);
   }
-  if (!status.ok()) return core::finish(request, status);
+  if (!status.ok()) return status == core::kNoAnswer ? end(request) : core::finish(request, status);
   if (request.ns && request.ns->throttle) [[unlikely]]
     return throttle(request);
   place_data(request);
@@ -270,7 +270,7 @@ void PollGroup::on_read_done(RdmaRequest& request, bool good) {
   queue_pair.reads_free = static_cast<uint8_t>(queue_pair.reads_free + request.segments_in_flight);
   queue_pair.send_entries_free += request.segments_in_flight;
   request.segments_read = static_cast<uint8_t>(request.segments_read + request.segments_in_flight);
-  if (!good) return end(request);
+  if (!good || queue_pair.retiring) return end(request);
   if (request.segments_read < request.pointer.segment_count) return read_from_host(request);
   count_moved(request, core::RdmaDirection::FromHost);
   execute(request);
@@ -331,9 +331,22 @@ void PollGroup::fail(QueuePair& queue_pair, ibv_wc_status status) {
   attributes.qp_state = IBV_QPS_ERR;
   ibv_modify_qp(queue_pair.qp, &attributes, IBV_QP_STATE);
 
+  while (RdmaRequest* request = queue_pair.waiting_responses.pop()) --waiting_posts_, end(*request);
+  drop_waiting(queue_pair);
+
+  queue_pair.failure.context = &queue_pair;
+  queue_pair.failure.deliver = [](core::Message& message) {
+    auto& failed = *static_cast<QueuePair*>(message.context);
+    failed.group->owner_->queue_pair_failed(failed, failed.failure_status);
+  };
+  control_mailbox_.send(queue_pair.failure);
+}
+
+// No more capsules are taken; what waits ends without an answer, unless it is half of a fused pair.
+void PollGroup::drop_waiting(QueuePair& queue_pair) {
+  queue_pair.retiring = true;
   core::drop_lone_half(*queue_pair.queue);
   drop_throttled(queue_pair);
-  while (RdmaRequest* request = queue_pair.waiting_responses.pop()) --waiting_posts_, end(*request);
   while (RdmaRequest* request = queue_pair.waiting_reads.pop()) --waiting_posts_, end(*request);
   for (core::BufferPool* pool : pools_)
     pool->drop_waiters(*queue_pair.queue, [](core::Request& waiter) {
@@ -342,13 +355,6 @@ void PollGroup::fail(QueuePair& queue_pair, ibv_wc_status status) {
       --group.waiting_buffers_;
       group.end(dropped);
     });
-
-  queue_pair.failure.context = &queue_pair;
-  queue_pair.failure.deliver = [](core::Message& message) {
-    auto& failed = *static_cast<QueuePair*>(message.context);
-    failed.group->owner_->queue_pair_failed(failed, failed.failure_status);
-  };
-  control_mailbox_.send(queue_pair.failure);
 }
 
 // Work requests from `bad` on never reached the RNIC: nothing will complete them.

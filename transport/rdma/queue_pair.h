@@ -77,7 +77,7 @@ struct QueuePair {
   RequestList waiting_responses;       // for send queue entries
   uint32_t outstanding = 0;            // requests between their capsule's arrival and their response's completion
   bool failed = false;                 // the connection is lost: nothing is posted any more
-  bool retiring = false;               // no more capsules are taken; what is outstanding is answered
+  bool retiring = false;               // no more capsules are taken, and none that waits is executed
   QueuePair* next_retiring = nullptr;  // the control thread wants to know when nothing is outstanding
 
   // Control thread: messages that its group's thread has yet to send back. When it is leaving and none is left, the

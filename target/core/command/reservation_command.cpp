@@ -75,7 +75,7 @@ using Step = Status (*)(Request&, Controller&);
 // On the control thread, where controller or namespace may have gone while the command was on its way.
 Status run(Request& request, Step step) {
   Controller* controller = request.queue->controller;
-  if (controller == nullptr) return NVME_SC_ABORT_QUEUE;
+  if (controller == nullptr || is_dropped(*request.queue)) return NVME_SC_ABORT_QUEUE;
   const NamespaceOptions* ns = controller->subsystem().find_namespace(request.sqe->nsid, *controller);
   if (ns == nullptr) return invalid_namespace(request);
   return step(request, *controller);
@@ -197,7 +197,7 @@ std::vector<nvme_registered_ctrl_ext> registered_controllers(const Subsystem& as
     const size_t before = entries.size();
     for (const auto& place : ns.places) {
       for (const auto& controller : place.subsystem->controllers()) {
-        if (controller->host().id != registrant.host) continue;
+        if (controller->host().id != registrant.host || controller->is_closing()) continue;
         const uint16_t cntlid = place.subsystem == &asked ? controller->cntlid() : nvme::kCntlidOtherSubsystem;
         entries.push_back(describe(ns.reservation, registrant, cntlid));
       }

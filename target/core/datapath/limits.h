@@ -34,9 +34,16 @@ inline constexpr size_t kMaxAbsentHosts = 1024;  // whose traffic is remembered:
 inline constexpr uint32_t kKeepAliveGranularityMs = 100;
 inline constexpr uint32_t kConnectTimeoutMs = 5000;      // from RDMA connection request to a completed Connect command
 inline constexpr uint32_t kLastAnswersTimeoutMs = 1000;  // from the target's decision to disconnect until it does
+// How long a reset, a shutdown or the end of a controller waits for commands that its disks have. Hosts are told to be
+// a little more patient (CAP.TO, CRTO.CRWMT, RTD3E), so that they see the fatal status that follows.
+inline constexpr uint32_t kQuiesceTimeoutMs = 29'000;
+inline constexpr uint32_t kReadyTimeoutMs = 30'000;
+inline constexpr uint32_t kConnectWaitMs = 3000;  // of a Connect, for the commands of its host's former controller
 
 // A command's descriptors beyond the first lie in the capsule behind the SQE.
 static_assert(kMaxSglDescriptors * 16 <= 4096);
 static_assert(kMaxTransferBytes % kPageBytes == 0);
+static_assert(kQuiesceTimeoutMs < kReadyTimeoutMs && kReadyTimeoutMs <= 255 * 500);  // CAP.TO: 8 bits of 500 ms
+static_assert(kConnectWaitMs < kConnectTimeoutMs);
 
 }  // namespace nvmf::core::limits

@@ -5,6 +5,7 @@
 
 #include "target/core/datapath/queue.h"
 #include "target/core/subsystem/controller.h"
+#include "target/core/subsystem/target.h"
 
 namespace nvmf::core {
 namespace {
@@ -121,7 +122,9 @@ Request& AsyncEvents::take(uint32_t index) {
 }
 
 void drop_parked(Queue& queue) {
-  if (queue.qid == 0 && queue.controller != nullptr) queue.controller->events().close();
+  if (queue.qid != 0) return;
+  if (queue.controller != nullptr) return queue.controller->events().close();
+  queue.target->drop_waiting_connect(queue);
 }
 
 }  // namespace nvmf::core

@@ -66,8 +66,8 @@ class AsyncEvents {
 
 // The connection of an admin queue ends: finishes the Async Event Requests parked on it (Command Aborted due to SQ
 // Deletion), and those that still come, so that each comes back through respond() and nothing of the queue stays
-// outstanding. Control thread, before Target::queue_closed(), which does it as well. No effect on I/O queues and on
-// queues without a controller.
+// outstanding. So is a Connect that waits (Target::wait_to_connect()). Control thread, before Target::queue_closed(),
+// which does it as well. No effect on I/O queues.
 void drop_parked(Queue& queue);
 
 }  // namespace nvmf::core

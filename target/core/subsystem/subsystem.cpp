@@ -229,7 +229,7 @@ Controller* Subsystem::find_controller(uint16_t cntlid) const {
 }
 
 Controller* Subsystem::create_controller(HostIdentity host, Queue& admin_queue, uint32_t kato_ms) {
-  if (!make_room(host, *admin_queue.link)) return nullptr;
+  if (!make_room(host, *admin_queue.link) || target_.has_former_controller(nqn(), host)) return nullptr;
   auto controller = std::make_unique<Controller>(*this, next_cntlid(), std::move(host), admin_queue, kato_ms);
   const auto place = std::find_if(controllers_.begin(), controllers_.end(),
                                   [&](const auto& other) { return other->cntlid() > controller->cntlid(); });
@@ -251,6 +251,12 @@ bool Subsystem::make_room(const HostIdentity& host, const QueueLink& link) {
     old->fail("the host has connected anew");
   }
   return reached_limit(host).empty();
+}
+
+bool Subsystem::has_closing_controller(const HostIdentity& host) const {
+  return std::any_of(controllers_.begin(), controllers_.end(), [&](const auto& controller) {
+    return controller->is_closing() && !controller->is_quiet() && controller->host().nqn == host.nqn;
+  });
 }
 
 std::string Subsystem::reached_limit(const HostIdentity& host) const {
