@@ -1,3 +1,4 @@
+// HOT PATH: each command to a block device or file.
 #include "target/backend/block_channel.h"
 
 #include <sys/uio.h>

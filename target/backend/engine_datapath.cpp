@@ -1,3 +1,4 @@
+// HOT PATH: submissions and completions of a reactor's disks, and its sleep.
 #include <bit>
 #include <cerrno>
 

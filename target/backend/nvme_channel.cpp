@@ -1,3 +1,4 @@
+// HOT PATH: each command to an NVMe SSD.
 #include "target/backend/nvme_channel.h"
 
 #include <linux/nvme_ioctl.h>

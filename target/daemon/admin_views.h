@@ -1,21 +1,16 @@
 // What runs, as JSON for the admin API. Control thread.
 #pragma once
 
-#include <map>
 #include <nlohmann/json_fwd.hpp>
-#include <string>
-#include <utility>
 
 #include "config/config.h"
 #include "target/core/subsystem/target.h"
 #include "target/daemon/peer_memory.h"
+#include "target/daemon/staging.h"
 #include "target/daemon/storage.h"
 #include "transport/rdma/transport.h"
 
 namespace nvmf::daemon {
-
-// Why namespaces of the config are not served, by NQN and NSID.
-using MissingNamespaces = std::map<std::pair<std::string, uint32_t>, std::string>;
 
 // [{"nqn", "serial", "model", "ports", "allow_any_host", "allowed_hosts", "controllers", "namespaces", "ana"}]
 nlohmann::json subsystems_view(const core::Target& target);

@@ -7,27 +7,18 @@
 #include <csignal>
 #include <cstdlib>
 #include <functional>
-#include <stdexcept>
+#include <utility>
 
+#include "target/daemon/core_options.h"
 #include "target/daemon/log.h"
 #include "target/daemon/on_reactors.h"
 #include "target/daemon/service_manager.h"
-#include "target/nvme/fabrics.h"
+#include "target/daemon/spawn.h"
 
 namespace nvmf::daemon {
 namespace {
 
 using std::chrono::milliseconds;
-
-core::TargetOptions target_options(const config::Config& config) {
-  core::TargetOptions options;
-  options.max_transfer_bytes = config.rdma.mdts_bytes;
-  options.max_queue_depth = config.rdma.max_queue_depth;
-  options.max_io_queues = config.rdma.max_io_queues;
-  options.in_capsule_bytes = config.rdma.in_capsule_data_bytes;
-  options.discovery_nqn = config.discovery.nqn.value_or("");
-  return options;
-}
 
 rdma::PollGroupOptions group_options(const config::Config& config) {
   rdma::PollGroupOptions options;
@@ -73,43 +64,68 @@ std::vector<DataThreadRef> refs_to(const DataThreads& threads) {
   return refs;
 }
 
-void rethrow(const std::exception_ptr& error) {
-  if (error) std::rethrow_exception(error);
-}
+// The reactors run as long as this object lives.
+template <class DataThreads>
+class RunningReactors {
+ public:
+  explicit RunningReactors(const DataThreads& threads) : threads_(threads) {
+    for (const auto& thread : threads_) thread->reactor.start();
+  }
+  ~RunningReactors() {
+    for (const auto& thread : threads_) thread->reactor.stop();
+  }
+  RunningReactors(const RunningReactors&) = delete;
+  RunningReactors& operator=(const RunningReactors&) = delete;
+
+ private:
+  const DataThreads& threads_;
+};
 
 }  // namespace
 
 Daemon::Daemon(const config::Config& config, config::Json document)
-    : file_(config.file),
-      config_(config),
-      document_(std::move(document)),
+    : running_(config, std::move(document)),
       log_limit_(&log),
-      reservations_(StateDirectory(config_.state_dir)),
-      write_protection_(StateDirectory(config_.state_dir)),
-      identifiers_(StateDirectory(config_.state_dir)),
-      target_(target_options(config_)),
-      data_threads_(make_data_threads<decltype(data_threads_)>(config_.reactors)),
-      transport_(io_, target_, control_mailbox_, seats_of(data_threads_), group_options(config_)),
-      peer_memories_(transport_.rnics(), config_.rdma.mdts_bytes),
+      reservations_(StateDirectory(config.state_dir)),
+      write_protection_(StateDirectory(config.state_dir)),
+      identifiers_(StateDirectory(config.state_dir)),
+      target_(target_options(config)),
+      data_threads_(make_data_threads<decltype(data_threads_)>(config.reactors)),
+      transport_(io_, target_, control_mailbox_, seats_of(data_threads_), group_options(config)),
+      peer_memories_(transport_.rnics(), config.rdma.mdts_bytes),
       storage_(io_, target_, control_mailbox_, refs_to(data_threads_), transport_, peer_memories_, identifiers_),
       health_(io_, target_, storage_.namespaces(), open_nvme_admin(), [this] { transport_.turn_admin(); }),
       mailbox_(io_, control_mailbox_, [this] { transport_.turn_admin(); }),
+      changes_(io_,
+               [this] {
+                 transport_.turn_admin();  // what hosts are told of the change
+                 if (!changes_.closed()) service_manager::ready(status_line());
+               }),
+      ports_(io_, target_, transport_, storage_, peer_memories_, changes_),
+      reload_({.io = io_,
+               .target = target_,
+               .transport = transport_,
+               .storage = storage_,
+               .health = health_,
+               .ports = ports_,
+               .changes = changes_,
+               .running = running_}),
+      admin_({.target = target_,
+              .transport = transport_,
+              .storage = storage_,
+              .peer_memories = peer_memories_,
+              .ports = ports_,
+              .reload = reload_,
+              .changes = changes_,
+              .running = running_,
+              .figures = [this] { return figures(); }}),
       signals_(io_, SIGTERM, SIGINT, SIGHUP),
       keep_alive_timer_(io_),
-      listen_timer_(io_),
       log_timer_(io_),
       shutdown_timer_(io_),
-      watchdog_timer_(io_),
-      change_done_(io_, boost::asio::steady_timer::time_point::max()),
-      device_watch_(io_, [this] {
-        if (!shutting_down_) boost::asio::co_spawn(io_, on_devices_changed(), rethrow);
-      }) {
+      watchdog_timer_(io_) {
   target_.on_event = [this](core::Target::Severity severity, const std::string& message) { report(severity, message); };
   target_.on_earlier_deadline = [this](core::Target::Clock::time_point deadline) { await_deadline(deadline); };
-  transport_.on_port_lost = [this](uint16_t port_id) { on_port_lost(port_id); };
-  transport_.on_device_drained = [this](rdma::Rnic& rnic) {
-    boost::asio::co_spawn(io_, take_out_of_service(rnic), rethrow);
-  };
   target_.reservation_store = &reservations_;
   target_.health_source = &health_;
   target_.write_protection_store = &write_protection_;
@@ -118,27 +134,53 @@ Daemon::Daemon(const config::Config& config, config::Json document)
       done(status);
       transport_.turn_admin();
     };
-    boost::asio::co_spawn(io_, storage_.flush(subsystem.nqn(), nsid, answered), rethrow);
+    spawn(io_, storage_.flush(subsystem.nqn(), nsid, answered), "flushing a namespace");
   };
 }
 
 Daemon::~Daemon() = default;
 
+// What can fail comes before the reactors run.
 int Daemon::run() {
+  admin_.listen(io_);
   await_signals();
-  for (const auto& thread : data_threads_) thread->reactor.start();
-  serve_admin();
-  if (config_.metrics) serve_metrics();
-  boost::asio::co_spawn(io_, serve(), rethrow);
-  boost::asio::co_spawn(io_, keep_watchdog(), rethrow);
-  io_.run();
-  for (const auto& thread : data_threads_) thread->reactor.stop();
+  if (running_.config().metrics) serve_metrics();
+  boost::asio::co_spawn(io_, reload_.serve(), [this](const std::exception_ptr& failure) { on_started(failure); });
+  spawn(io_, keep_watchdog(), "telling the service manager that the daemon answers");
+  {
+    const RunningReactors running(data_threads_);
+    serve_until_stopped();
+  }
+  if (start_failure_) std::rethrow_exception(start_failure_);
   spdlog::info("stopped");
   return EXIT_SUCCESS;
 }
 
+void Daemon::on_started(const std::exception_ptr& failure) {
+  if (!failure) return;
+  start_failure_ = failure;
+  io_.stop();
+}
+
+// No handler should throw. One that does must not take every host's connection with it.
+void Daemon::serve_until_stopped() {
+  for (;;) {
+    try {
+      io_.run();
+      return;
+    } catch (const std::exception& error) {
+      spdlog::error("internal error, please report it: a handler of the control thread failed: {}", error.what());
+    }
+  }
+}
+
+std::string Daemon::status_line() const {
+  return fmt::format("serving {} namespaces of {} subsystems on {} ports", storage_.namespaces().size(),
+                     target_.subsystems().size(), target_.ports().size());
+}
+
 void Daemon::serve_metrics() {
-  metrics_.emplace(io_, *config_.metrics, [this] { return metrics_text(figures()); });
+  metrics_.emplace(io_, *running_.config().metrics, [this] { return metrics_text(figures()); });
 }
 
 Figures Daemon::figures() const {
@@ -193,8 +235,8 @@ void Daemon::await_signals() {
   signals_.async_wait([this](const boost::system::error_code& error, int number) {
     if (error) return;
     if (number == SIGHUP) {
-      if (!shutting_down_) boost::asio::co_spawn(io_, reload_on_signal(), rethrow);
-    } else if (shutting_down_) {
+      if (!changes_.closed()) spawn(io_, reload_.reload_on_signal(), "the reload");
+    } else if (changes_.closed()) {
       std::_Exit(EXIT_FAILURE);
     } else {
       shut_down();
@@ -204,14 +246,15 @@ void Daemon::await_signals() {
 }
 
 void Daemon::shut_down() {
-  shutting_down_ = true;
-  service_manager::stopping("seeing hosts out");
-  spdlog::info("shutting down: seeing {} queues out, at most {} ms; a second signal exits at once",
-               transport_.connections(), config_.shutdown_timeout_ms);
-  listen_timer_.cancel();
-  mdns_.reset();
+  const uint32_t timeout_ms = running_.config().shutdown_timeout_ms;
+  changes_.close();
+  service_manager::stopping("disconnecting hosts");
+  spdlog::info("shutting down: waiting for {} queues to finish, at most {} ms; a second signal exits at once",
+               transport_.connections(), timeout_ms);
+  ports_.stop();
+  reload_.stop();
   metrics_.reset();
-  shutdown_timer_.expires_after(milliseconds(config_.shutdown_timeout_ms));
+  shutdown_timer_.expires_after(milliseconds(timeout_ms));
   shutdown_timer_.async_wait([this](const boost::system::error_code& error) {
     if (!error) give_up();
   });
@@ -220,7 +263,7 @@ void Daemon::shut_down() {
 
 void Daemon::give_up() {
   spdlog::error("{} queues still had commands outstanding after {} ms; their hosts will repeat them elsewhere or later",
-                transport_.connections(), config_.shutdown_timeout_ms);
+                transport_.connections(), running_.config().shutdown_timeout_ms);
   std::_Exit(EXIT_FAILURE);
 }
 

@@ -1,14 +1,15 @@
-// Ports and the RDMA devices under them, which come and go: at boot addresses and devices come late, and drivers are
-// reloaded later. A port waits until both are there; the start goes the same way.
+#include "target/daemon/ports.h"
+
 #include <spdlog/spdlog.h>
 
 #include <algorithm>
-#include <boost/asio/co_spawn.hpp>
 #include <chrono>
 #include <exception>
 #include <utility>
 
-#include "target/daemon/daemon.h"
+#include "target/core/subsystem/controller.h"
+#include "target/daemon/end_controllers.h"
+#include "target/daemon/spawn.h"
 
 namespace nvmf::daemon {
 namespace {
@@ -18,8 +19,23 @@ constexpr std::chrono::seconds kRetry{1};
 
 }  // namespace
 
+Ports::Ports(boost::asio::io_context& io, core::Target& target, rdma::Transport& transport, Storage& storage,
+             PeerMemories& peer_memories, Changes& changes)
+    : io_(io),
+      target_(target),
+      transport_(transport),
+      storage_(storage),
+      peer_memories_(peer_memories),
+      changes_(changes),
+      retry_(io) {
+  transport_.on_port_lost = [this](uint16_t port_id) { on_port_lost(port_id); };
+  transport_.on_device_drained = [this](rdma::Rnic& rnic) {
+    spawn(io_, take_out_of_service(rnic), "taking the RDMA device " + rnic.name() + " out of service");
+  };
+}
+
 // That a port has no device is listen()'s to tell.
-boost::asio::awaitable<bool> Daemon::open_devices_of(std::vector<core::Port> ports, Attempt attempt) {
+boost::asio::awaitable<bool> Ports::open_devices_of(std::vector<core::Port> ports, Attempt attempt) {
   std::vector<rdma::Rnic*> come;
   size_t missing = 0;
   for (const core::Port& port : ports) {
@@ -36,7 +52,7 @@ boost::asio::awaitable<bool> Daemon::open_devices_of(std::vector<core::Port> por
   co_return !come.empty();
 }
 
-Daemon::Task Daemon::put_in_service(const std::vector<rdma::Rnic*>& rnics) {
+Ports::Task Ports::put_in_service(const std::vector<rdma::Rnic*>& rnics) {
   for (rdma::Rnic* rnic : rnics) co_await storage_.join(*rnic);
   co_await peer_memories_.add(rnics);
   for (rdma::Rnic* rnic : rnics) {
@@ -47,8 +63,8 @@ Daemon::Task Daemon::put_in_service(const std::vector<rdma::Rnic*>& rnics) {
 }
 
 // Nothing of it is in use any more: waits only for what else is being changed.
-Daemon::Task Daemon::take_out_of_service(rdma::Rnic& rnic) {
-  co_await alone([&]() -> Change {
+Ports::Task Ports::take_out_of_service(rdma::Rnic& rnic) {
+  co_await changes_.alone([&]() -> Changes::Change {
     co_await storage_.part(rnic);
     peer_memories_.remove(rnic);
     spdlog::info("the RDMA device {} is out of service", rnic.name());
@@ -58,56 +74,91 @@ Daemon::Task Daemon::take_out_of_service(rdma::Rnic& rnic) {
 }
 
 // Before hosts come, namespaces have what new devices make possible.
-Daemon::Task Daemon::come_up(std::vector<core::Port> ports, Attempt attempt) {
+Ports::Task Ports::come_up(std::vector<core::Port> ports, Attempt attempt) {
   const bool has_come = co_await open_devices_of(ports, attempt);
   if (has_come) {
     co_await storage_.choose_again();
-    co_await serve_missing();
+    co_await on_devices_came();
   }
   for (const core::Port& port : ports)
     if (!drained_.contains(port.id)) listen(port, attempt);
 }
 
-void Daemon::listen(const core::Port& port, Attempt attempt) {
+void Ports::listen(const core::Port& port, Attempt attempt) {
   try {
     transport_.listen(port);
     spdlog::info("port {}: listening on {}, service {}", port.id, port.address, port.service);
   } catch (const std::exception& error) {
     if (attempt == Attempt::First)
       spdlog::warn("port {}: {}; trying again every {} s", port.id, error.what(), kRetry.count());
-    unheard_ports_.push_back(port);
+    unheard_.push_back(port);
     await_ports();
   }
 }
 
-void Daemon::stop_listening(uint16_t port_id) {
-  std::erase_if(unheard_ports_, [&](const core::Port& port) { return port.id == port_id; });
+void Ports::stop_listening(uint16_t port_id) {
+  std::erase_if(unheard_, [&](const core::Port& port) { return port.id == port_id; });
   transport_.stop_listening(port_id);
 }
 
-void Daemon::on_port_lost(uint16_t port_id) {
+void Ports::remove(uint16_t port_id) {
+  stop_listening(port_id);
+  drained_.erase(port_id);
+  target_.remove_port(port_id);
+}
+
+void Ports::on_port_lost(uint16_t port_id) {
   for (const core::Port& port : target_.ports())
-    if (port.id == port_id) unheard_ports_.push_back(port);
+    if (port.id == port_id) unheard_.push_back(port);
   await_ports();
 }
 
-void Daemon::await_ports() {
-  listen_timer_.expires_after(kRetry);
-  listen_timer_.async_wait([this](const boost::system::error_code& error) {
-    if (error || shutting_down_ || unheard_ports_.empty()) return;
+void Ports::await_ports() {
+  retry_.expires_after(kRetry);
+  retry_.async_wait([this](const boost::system::error_code& error) {
+    if (error || changes_.closed() || unheard_.empty()) return;
     const auto is_ready = [this](const core::Port& port) { return transport_.has_device_for(port); };
-    if (std::ranges::none_of(unheard_ports_, is_ready)) return await_ports();
-    boost::asio::co_spawn(io_, on_ports_ready(), [](const std::exception_ptr& failure) {
-      if (failure) std::rethrow_exception(failure);
-    });
+    if (std::ranges::none_of(unheard_, is_ready)) return await_ports();
+    spawn(io_, on_ports_ready(), "bringing up ports");
   });
 }
 
-Daemon::Task Daemon::on_ports_ready() {
-  co_await alone([this]() -> Change {
-    co_await come_up(std::exchange(unheard_ports_, {}), Attempt::Later);
+Ports::Task Ports::on_ports_ready() {
+  co_await changes_.alone([this]() -> Changes::Change {
+    co_await come_up(std::exchange(unheard_, {}), Attempt::Later);
     co_return ConfigChange{};
   });
+}
+
+const char* Ports::state_of(const core::Port& port) const {
+  if (drained_.contains(port.id)) return "drained";
+  return transport_.is_listening(port.id) ? "listening" : "waiting";
+}
+
+bool Ports::drain(std::optional<uint16_t> port) {
+  bool found = false;
+  for (const core::Port& one : target_.ports()) {
+    if (port && *port != one.id) continue;
+    found = true;
+    if (!drained_.insert(one.id).second) continue;
+    stop_listening(one.id);
+    const size_t count = end_controllers(target_, "the operator drains port " + std::to_string(one.id),
+                                         [&](const core::Controller& it) { return it.port_id() == one.id; });
+    spdlog::info("port {} drains: {} controllers are disconnected, no host may connect until the port is resumed",
+                 one.id, count);
+  }
+  transport_.turn_admin();
+  return found || !port;
+}
+
+bool Ports::resume(std::optional<uint16_t> port) {
+  bool found = false;
+  for (const core::Port& one : target_.ports()) {
+    if (port && *port != one.id) continue;
+    found = true;
+    if (drained_.erase(one.id) != 0 && !changes_.closed()) listen(one, Attempt::First);
+  }
+  return found || !port;
 }
 
 }  // namespace nvmf::daemon

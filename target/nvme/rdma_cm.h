@@ -43,5 +43,6 @@ enum class RdmaCmStatus : uint16_t {
   InvalidCntlid = 9,
 };
 inline constexpr size_t kRdmaCmStatuses = 10;
+static_assert(kRdmaCmStatuses == static_cast<size_t>(RdmaCmStatus::InvalidCntlid) + 1);
 
 }  // namespace nvmf::nvme

@@ -18,29 +18,28 @@ uint32_t send_entries(const Handshake& handshake, const ibv_device_attr& device)
 
 }  // namespace
 
-Connection::Connection(boost::asio::io_context& io, verbs::CmId& id, Rnic& rnic, const Handshake& handshake,
-                       core::Target& target, core::Mailbox& control, uint16_t port_id, Closing on_closing)
+Connection::Connection(verbs::CmId& id, const Handshake& handshake, const ConnectionOptions& options)
     : id_(std::move(id)),
-      rnic_(rnic),
-      group_(handshake.qid == 0 ? rnic.admin_group() : rnic.least_loaded_group()),
-      port_id_(port_id),
+      rnic_(options.rnic),
+      group_(handshake.qid == 0 ? rnic_.admin_group() : rnic_.least_loaded_group()),
+      port_id_(options.port_id),
       peer_(verbs::to_string(rdma_get_peer_addr(id_.get()))),
       address_(verbs::host_of(rdma_get_peer_addr(id_.get()))),
-      on_closing_(std::move(on_closing)),
-      timer_(io) {
-  queue_.target = &target;
+      on_closing_(options.on_closing),
+      deadline_(options.io) {
+  queue_.target = &options.target;
   queue_.link = this;
   queue_.qid = handshake.qid;
   queue_.depth = handshake.depth;
   queue_.in_capsule_bytes = group_.in_capsule_bytes();
   if (handshake.qid != 0) {
-    queue_.control = &control;
+    queue_.control = &options.control;
     queue_.reactor = &group_.mailbox();
   }
   queue_pair_.queue = &queue_;
-  queue_pair_.send_entries = send_entries(handshake, rnic.device());
+  queue_pair_.send_entries = send_entries(handshake, rnic_.device());
   queue_pair_.read_depth = handshake.read_depth;
-  queue_pair_.remote_invalidate = (rnic.device().device_cap_flags & IBV_DEVICE_MEM_MGT_EXTENSIONS) != 0;
+  queue_pair_.remote_invalidate = (rnic_.device().device_cap_flags & IBV_DEVICE_MEM_MGT_EXTENSIONS) != 0;
 
   try {
     make_room();
@@ -105,9 +104,8 @@ void Connection::accept(std::optional<uint8_t> traffic_class) {
 }
 
 void Connection::expect_connect_command() {
-  timer_.expires_after(std::chrono::milliseconds(core::limits::kConnectTimeoutMs));
-  timer_.async_wait([this](const boost::system::error_code& error) {
-    if (!error && queue_.controller == nullptr)
+  deadline_.set(std::chrono::milliseconds(core::limits::kConnectTimeoutMs), [this] {
+    if (queue_.controller == nullptr)
       disconnect("no Connect command within " + std::to_string(core::limits::kConnectTimeoutMs) + " ms");
   });
 }
@@ -116,10 +114,7 @@ void Connection::disconnect(const std::string& reason) {
   if (closing_) return;
   closing_ = true;
   group_.retire(queue_pair_);
-  timer_.expires_after(std::chrono::milliseconds(core::limits::kLastAnswersTimeoutMs));
-  timer_.async_wait([this](const boost::system::error_code& error) {
-    if (!error) abandon();
-  });
+  deadline_.set(std::chrono::milliseconds(core::limits::kLastAnswersTimeoutMs), [this] { abandon(); });
   on_closing_(*this, reason);
 }
 
@@ -131,7 +126,7 @@ void Connection::lost(const std::string& reason) {
 void Connection::abandon() {
   if (abandoned_) return;
   abandoned_ = true;
-  timer_.cancel();
+  deadline_.cancel();
   rdma_disconnect(id_.get());  // fails when the peer or the device is gone already, which comes to the same
   group_.abandon(queue_pair_);
 }

@@ -2,13 +2,13 @@
 // it belongs to its poll group between adopt() and the drained message.
 #pragma once
 
-#include <boost/asio/steady_timer.hpp>
 #include <functional>
 #include <optional>
 #include <string>
 #include <utility>
 
 #include "target/core/datapath/queue.h"
+#include "transport/rdma/deadline.h"
 #include "transport/rdma/handshake.h"
 #include "transport/rdma/poll_group.h"
 #include "transport/rdma/rnic.h"
@@ -16,14 +16,23 @@
 
 namespace nvmf::rdma {
 
+class Connection;
+
+// Where a connection belongs. All of it outlives the connection.
+struct ConnectionOptions {
+  boost::asio::io_context& io;
+  core::Target& target;
+  core::Mailbox& control;
+  Rnic& rnic;
+  uint16_t port_id;
+  // What ends the connection, said once.
+  std::function<void(Connection&, const std::string& reason)> on_closing;
+};
+
 class Connection final : public core::QueueLink {
  public:
-  // What ends a connection, said once.
-  using Closing = std::function<void(Connection&, const std::string& reason)>;
-
   // Reserves room in a poll group and makes the queue pair. Takes `id` unless it throws: NoRoom, VerbsError.
-  Connection(boost::asio::io_context& io, verbs::CmId& id, Rnic& rnic, const Handshake& handshake, core::Target& target,
-             core::Mailbox& control, uint16_t port_id, Closing on_closing);
+  Connection(verbs::CmId& id, const Handshake& handshake, const ConnectionOptions& options);
   ~Connection() override;
   Connection(const Connection&) = delete;
   Connection& operator=(const Connection&) = delete;
@@ -77,10 +86,10 @@ class Connection final : public core::QueueLink {
   uint16_t port_id_;
   std::string peer_;
   std::string address_;
-  Closing on_closing_;
+  std::function<void(Connection&, const std::string& reason)> on_closing_;
   core::Queue queue_;
   QueuePair queue_pair_;
-  boost::asio::steady_timer timer_;  // for the Connect command, then for the last answers
+  Deadline deadline_;  // of the Connect command, then of the last answers
   bool closing_ = false;
   bool abandoned_ = false;
 };

@@ -10,17 +10,20 @@
 #include <functional>
 #include <memory>
 #include <span>
-#include <unordered_map>
 #include <vector>
 
 #include "target/core/datapath/buffer_pool.h"
 #include "target/core/datapath/io_counters.h"
 #include "target/core/datapath/queue.h"
 #include "target/core/reactor/clock.h"
+#include "target/core/reactor/invariant.h"
 #include "target/core/reactor/reactor.h"
+#include "transport/rdma/namespace_tables.h"
 #include "transport/rdma/queue_abort.h"
 #include "transport/rdma/queue_pair.h"
+#include "transport/rdma/queue_pair_table.h"
 #include "transport/rdma/receive_slab.h"
+#include "transport/rdma/waiting_capsules.h"
 #include "transport/verbs/verbs.h"
 
 namespace nvmf::rdma {
@@ -39,23 +42,6 @@ struct PollGroupOptions {
   uint32_t initial_slots = 128;  // capsules; grows with the queues
   uint32_t max_queue_pairs = 512;
   bool wake_on_responses = false;  // for a thread that does not poll anyway (the control thread)
-};
-
-// One entry of a subsystem's table, to be changed while the group's thread serves from it.
-struct NamespaceChange {
-  const core::Subsystem* subsystem = nullptr;
-  uint32_t nsid = 0;
-  const core::IoNamespace* next = nullptr;  // null: the namespace goes
-  // Control thread: no command uses what stood there before any more.
-  void (*done)(NamespaceChange& change) = nullptr;
-  void* context = nullptr;
-
-  // The group's.
-  PollGroup* group = nullptr;
-  core::IoNamespaceTable* table = nullptr;
-  const core::IoNamespace* previous = nullptr;
-  NamespaceChange* next_waiting = nullptr;
-  core::Message message;
 };
 
 // What the group's thread tells the control thread about a queue pair. Each call is made on the control thread.
@@ -92,13 +78,13 @@ class PollGroup final : public core::Poller {
   void quiesce(QueuePair& queue_pair, std::function<void()> done);
   void set_owner(QueuePairOwner& owner) { owner_ = &owner; }
 
-  // What I/O commands may reach through this group: a table per subsystem, empty at first. It may be destroyed when no
-  // queue was connected with it (core::Queue::namespaces), or all those have gone.
-  void open_table(const core::Subsystem& subsystem);
-  std::unique_ptr<core::IoNamespaceTable> close_table(const core::Subsystem& subsystem);
-  const core::IoNamespaceTable* namespaces(const core::Subsystem& subsystem) const;
-  // `change` and what it names must live until done() is called.
-  void change_namespace(NamespaceChange& change);
+  // What I/O commands may reach through this group: NamespaceTables says how.
+  void open_table(const core::Subsystem& subsystem) { tables_.open(subsystem); }
+  std::unique_ptr<core::IoNamespaceTable> close_table(const core::Subsystem& subsystem) {
+    return tables_.close(subsystem);
+  }
+  const core::IoNamespaceTable* namespaces(const core::Subsystem& subsystem) const { return tables_.find(subsystem); }
+  void change_namespace(NamespaceChange& change) { tables_.change(change); }
 
   ibv_context* context() const { return context_; }
   ibv_pd* domain() const { return domain_; }
@@ -143,22 +129,18 @@ class PollGroup final : public core::Poller {
   void begin_abandon(QueuePair& queue_pair);
   void begin_leave();
   void end_what_rnic_has();
-  void begin_change(NamespaceChange& change);
-  void report_changed();
-  bool is_in_use(const core::IoNamespace* space) const;
   void report_drained();
-  void send_back(core::Message& message);
+  void send_back(QueuePair& queue_pair, core::Message& message);
   static void came_back(QueuePair& queue_pair);
-  void remove(QueuePair& queue_pair);
-  QueuePair** place_of(uint32_t qp_num);  // where it is, or would be
 
   // The data path (poll_group_datapath.cpp, poll_group_answer_datapath.cpp), in the order of a command's life.
   static constexpr int kCompletionsAtOnce = 32;
   unsigned poll_receives();
   void on_capsule(ReceiveSlot& slot, const ibv_wc& completion);
+  RdmaRequest& take_request(ReceiveSlot& slot);
+  void drop_waiting_capsules(QueuePair& queue_pair);
   void start_waiting_capsules();
-  static void take_capsule(RdmaRequest& request, ReceiveSlot& slot);
-  void start(RdmaRequest& request, ReceiveSlot& slot);
+  void start(RdmaRequest& request);
   void throttle(RdmaRequest& request);
   unsigned resume_throttled();
   void drop_throttled(QueuePair& queue_pair);
@@ -180,6 +162,7 @@ class PollGroup final : public core::Poller {
   void link_answer(RdmaRequest& request);
   ibv_send_wr* link_segments(RdmaRequest& request, uint32_t first, uint32_t count, ibv_wr_opcode opcode);
   void link(QueuePair& queue_pair, ibv_send_wr& work);
+  static void give_back_entries(QueuePair& queue_pair, uint32_t count);
   void repost(ReceiveSlot& slot);
   unsigned poll_sends();
   void on_sent(const ibv_wc& completion);
@@ -188,7 +171,12 @@ class PollGroup final : public core::Poller {
   void release_buffer(RdmaRequest& request);
   void serve_waiters(core::BufferPool& pool);
   void fail(QueuePair& queue_pair, ibv_wc_status status);
+  void drop_waiting_posts(RequestList& waiting);
   void on_post_failed(QueuePair& queue_pair, ibv_send_wr* bad);
+  static void count_down(uint32_t& count) {
+    NVMF_INVARIANT(count != 0);
+    --count;
+  }
   bool send_events_wanted() const;
 
   // What is to be aborted (poll_group_abort.cpp).
@@ -197,7 +185,7 @@ class PollGroup final : public core::Poller {
   void begin_abort(QueueAbort& abort);
   void begin_quiesce(QueueAbort& abort);
   void abort_waiting_capsule(QueueAbort& abort);
-  void start_aborted(RdmaRequest& request, ReceiveSlot& slot);
+  void start_aborted(RdmaRequest& request);
   bool abort_waiting(RdmaRequest& request);
   bool withdraw(RdmaRequest& request);
   void report_aborted();
@@ -230,29 +218,27 @@ class PollGroup final : public core::Poller {
   verbs::MemoryRegion dram_region_;
   std::unique_ptr<core::BufferPool> dram_;
 
+  NamespaceTables tables_;
+
   // Control thread.
   std::vector<std::unique_ptr<ReceiveSlab>> slabs_;
   uint32_t slots_ = 0;
   uint32_t slots_reserved_ = 0;
   uint32_t send_completions_reserved_ = 0;
   uint32_t queue_pairs_ = 0;
-  std::unordered_map<const core::Subsystem*, std::unique_ptr<core::IoNamespaceTable>> namespaces_;
   std::vector<std::unique_ptr<QueueAbort>> aborts_;
   core::Message leave_;
 
   // The group's thread.
   int completions_at_once_ = kCompletionsAtOnce;  // that are asked for; 0 when the RNIC is gone
   int dram_fixed_index_ = -1;
-  std::vector<core::BufferPool*> pools_;  // in which requests may wait
-  std::vector<core::Throttle*> throttles_;
-  uint32_t throttled_ = 0;             // requests that wait in them
-  std::vector<QueuePair*> by_number_;  // open addressing by qp_num; a power of two, never full
+  uint32_t throttled_ = 0;  // requests that wait for their namespace's limit
+  QueuePairTable by_number_;
   RequestList free_requests_;
-  ReceiveSlot* first_waiting_slot_ = nullptr;  // capsules that wait for a request object
-  ReceiveSlot* last_waiting_slot_ = nullptr;
-  ibv_recv_wr* receives_first_ = nullptr;  // to be posted by flush()
-  ibv_recv_wr* receives_last_ = nullptr;
-  QueuePair* dirty_ = nullptr;
+  WaitingCapsules waiting_capsules_;
+  core::IntrusiveList<ibv_recv_wr, &ibv_recv_wr::next> receives_;  // to be posted by flush()
+  uint32_t slots_posted_ = 0;                                      // with those
+  core::IntrusiveList<QueuePair, &QueuePair::next_dirty> dirty_;
   struct ExtraSegment {
     ibv_sge piece;
     ibv_send_wr work;
@@ -260,11 +246,10 @@ class PollGroup final : public core::Poller {
   std::vector<ExtraSegment> extra_segments_;  // work requests of this turn beyond a command's first segment
   size_t extra_used_ = 0;
   uint32_t reads_in_flight_ = 0;
-  QueuePair* retiring_ = nullptr;
-  QueueAbort* aborting_ = nullptr;                   // that wait for answers to leave
-  NamespaceChange* changing_ = nullptr;              // whose previous namespace may still be in use
-  std::vector<const ReceiveSlab*> installed_slabs_;  // all requests there are
-  uint32_t waiting_posts_ = 0;                       // requests that wait for send queue entries or read depth
+  core::IntrusiveList<QueuePair, &QueuePair::next_retiring> retiring_;
+  core::IntrusiveList<QueueAbort, &QueueAbort::next_waiting> aborting_;  // that wait for answers to leave
+  std::vector<const ReceiveSlab*> installed_slabs_;                      // all requests there are
+  uint32_t waiting_posts_ = 0;  // requests that wait for send queue entries or read depth
   uint32_t waiting_buffers_ = 0;
   uint64_t now_ns_ = 0;  // when what is being handled was found; 0: the clock has not been read
   uint32_t naps_ = 0;    // times that its thread may have slept

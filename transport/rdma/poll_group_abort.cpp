@@ -21,6 +21,13 @@ void await(QueueAbort& abort, const ReceiveSlot& slot) {
   if (abort.unanswered.size() < abort.unanswered.capacity()) abort.unanswered.push_back(&slot);
 }
 
+// Its command is over but for the answer, which a host that takes none can delay for ever.
+bool has_ended(const ReceiveSlot& slot) {
+  const RdmaRequest* request = slot.queue_pair->waiting_responses.front();
+  while (request != nullptr && request->slot != &slot) request = request->next;
+  return request != nullptr;
+}
+
 }  // namespace
 
 // Control thread -----------------------------------------------------------------------------------------------------
@@ -52,14 +59,11 @@ void PollGroup::quiesce(QueuePair& queue_pair, std::function<void()> done) {
 void PollGroup::send(QueuePair& queue_pair, std::unique_ptr<QueueAbort> abort) {
   ++queue_pair.to_come_back;
   abort->queue_pair = &queue_pair;
-  abort->message.context = abort.get();
-  abort->message.deliver = [](core::Message& message) {
-    auto& begun = *static_cast<QueueAbort*>(message.context);
+  QueueAbort& sent = *aborts_.emplace_back(std::move(abort));
+  thread_mailbox_.send(sent.message, sent, [](QueueAbort& begun) {
     PollGroup& group = *begun.queue_pair->group;
     begun.quiesces ? group.begin_quiesce(begun) : group.begin_abort(begun);
-  };
-  aborts_.push_back(std::move(abort));
-  thread_mailbox_.send(aborts_.back()->message);
+  });
 }
 
 void PollGroup::end_abort(QueueAbort& ended) {
@@ -82,7 +86,7 @@ void PollGroup::begin_abort(QueueAbort& abort) {
       abort.aborted |= aborted;
       if (aborted || abort.nsid != 0) await(abort, *slot);
     }
-  abort.next_waiting = std::exchange(aborting_, &abort);
+  aborting_.push(abort);
 }
 
 // What is left then is with its disk, or on the control thread. Fabrics commands change no medium; one of them is the
@@ -92,29 +96,24 @@ void PollGroup::begin_quiesce(QueueAbort& quiesce) {
   drop_waiting(queue_pair);
   for (const ReceiveSlab* slab : installed_slabs_)
     for (RdmaRequest& request : slab->requests()) {
-      const bool has_ended = !request.slot || queue_pair.waiting_responses.contains(request);
-      if (has_ended || request.queue_pair != &queue_pair || request.is_reading()) continue;
+      if (request.slot == nullptr || request.queue_pair != &queue_pair || request.is_reading()) continue;
       if (request.sqe->opcode != nvme_admin_fabrics) await(quiesce, *request.slot);
     }
-  quiesce.next_waiting = std::exchange(aborting_, &quiesce);
+  aborting_.push(quiesce);
 }
 
 // It is completed when it gets a request object.
 void PollGroup::abort_waiting_capsule(QueueAbort& abort) {
-  for (ReceiveSlot* slot = first_waiting_slot_; slot; slot = slot->next) {
-    if (slot->queue_pair != abort.queue_pair || reinterpret_cast<const nvme::Sqe*>(slot->sqe)->cid != abort.cid)
-      continue;
-    slot->aborted = true;
-    abort.aborted = true;
-    return await(abort, *slot);
-  }
+  ReceiveSlot* const slot = WaitingCapsules::find(*abort.queue_pair, abort.cid);
+  if (slot == nullptr) return;
+  slot->aborted = true;
+  abort.aborted = true;
+  await(abort, *slot);
 }
 
 // Parsed like any other: it counts in SQHD, and may leave half a fused pair behind.
-void PollGroup::start_aborted(RdmaRequest& request, ReceiveSlot& slot) {
-  slot.aborted = false;
-  take_capsule(request, slot);
-  if (slot.queue_pair->failed) return end(request);
+void PollGroup::start_aborted(RdmaRequest& request) {
+  request.slot->aborted = false;
   core::parse(request);
   core::finish(request, core::kAbortRequested);
 }
@@ -133,16 +132,16 @@ bool PollGroup::abort_waiting(RdmaRequest& request) {
 // Out of the list in which it waits, if it does.
 bool PollGroup::withdraw(RdmaRequest& request) {
   if (request.ns && request.ns->throttle && request.ns->throttle->remove(request)) {
-    --throttled_;
+    count_down(throttled_);
     return true;
   }
   if (request.queue_pair->waiting_reads.remove(request)) {
-    --waiting_posts_;
+    count_down(waiting_posts_);
     return true;
   }
-  for (core::BufferPool* pool : pools_) {
+  for (core::BufferPool* pool : tables_.pools()) {
     if (!pool->remove_waiter(request)) continue;
-    --waiting_buffers_;
+    count_down(waiting_buffers_);
     serve_waiters(*pool);
     return true;
   }
@@ -151,20 +150,15 @@ bool PollGroup::withdraw(RdmaRequest& request) {
 
 // At the end of each turn while there are any: what has been answered by now has left.
 void PollGroup::report_aborted() {
-  for (QueueAbort** place = &aborting_; *place;) {
-    QueueAbort& abort = **place;
-    std::erase_if(abort.unanswered, [&](const ReceiveSlot* slot) { return slot->queue_pair != abort.queue_pair; });
-    if (!abort.unanswered.empty()) {
-      place = &abort.next_waiting;
-      continue;
-    }
-    *place = abort.next_waiting;
-    abort.message.deliver = [](core::Message& message) {
-      auto& ended = *static_cast<QueueAbort*>(message.context);
-      ended.queue_pair->group->end_abort(ended);
-    };
-    control_mailbox_.send(abort.message);
-  }
+  const auto is_over = [](QueueAbort& abort) {
+    std::erase_if(abort.unanswered, [&](const ReceiveSlot* slot) {
+      return slot->queue_pair != abort.queue_pair || (abort.quiesces && has_ended(*slot));
+    });
+    return abort.unanswered.empty();
+  };
+  aborting_.take_if(is_over, [this](QueueAbort& abort) {
+    control_mailbox_.send(abort.message, abort, [](QueueAbort& ended) { ended.queue_pair->group->end_abort(ended); });
+  });
 }
 
 }  // namespace nvmf::rdma

@@ -1,17 +1,15 @@
-// The second half of a command's life: its answer, with the data chained to it, the completions of what was sent, and
-// what its end gives back to those who wait. The hot path: nothing here locks, allocates, logs or throws.
+// HOT PATH: the second half of a command's life: its answer, with the data chained to it, the completions of what was
+// sent, and what its end gives back to those who wait.
 #include <utility>
 
 #include "target/core/command/fused.h"
 #include "target/core/datapath/scratch.h"
+#include "target/core/reactor/invariant.h"
 #include "transport/rdma/poll_group.h"
 
 namespace nvmf::rdma {
-namespace {
 
 using core::Transfer;
-
-}  // namespace
 
 // The answer ---------------------------------------------------------------------------------------------------------
 
@@ -44,6 +42,7 @@ uint32_t PollGroup::entries_of_answer(const RdmaRequest& request) {
 void PollGroup::link_answer(RdmaRequest& request) {
   QueuePair& queue_pair = *request.queue_pair;
   request.posted = static_cast<uint16_t>(entries_of_answer(request));
+  NVMF_INVARIANT(request.posted <= queue_pair.send_entries_free);
   queue_pair.send_entries_free -= request.posted;
   if (carries_data(request)) {
     request.moving_since_ns = now_ns();
@@ -74,18 +73,23 @@ unsigned PollGroup::poll_sends() {
   ibv_wc completions[kCompletionsAtOnce];
   const int count = ibv_poll_cq(send_cq_.get(), completions_at_once_, completions);
   for (int i = 0; i < count; ++i) on_sent(completions[i]);
-  if (first_waiting_slot_) start_waiting_capsules();
+  if (!waiting_capsules_.empty()) [[unlikely]]
+    start_waiting_capsules();
   return count > 0 ? static_cast<unsigned>(count) : 0;
 }
 
 void PollGroup::on_sent(const ibv_wc& completion) {
+  const bool good = completion.status == IBV_WC_SUCCESS;
+  if (!good) [[unlikely]]
+    if (QueuePair* const failed = by_number_.find(completion.qp_num); failed != nullptr)
+      fail(*failed, completion.status);
+  // What comes with it may have ended its command already: it is not looked at.
+  if (completion_of(completion.wr_id) == Completion::Unsignalled) return;
   RdmaRequest& request = request_of(completion.wr_id);
   QueuePair& queue_pair = *request.queue_pair;
-  const bool good = completion.status == IBV_WC_SUCCESS;
-  if (!good) fail(queue_pair, completion.status);
   switch (completion_of(completion.wr_id)) {
     case Completion::Response:
-      queue_pair.send_entries_free += request.posted;
+      give_back_entries(queue_pair, request.posted);
       if (good && request.naps_before == naps_) count_moved(request, core::RdmaDirection::ToHost);
       end(request);
       break;
@@ -93,7 +97,7 @@ void PollGroup::on_sent(const ibv_wc& completion) {
       on_read_done(request, good && !queue_pair.failed);
       break;
     case Completion::Unsignalled:
-      return;
+      break;
   }
   if (waiting_posts_) resume_waiting(queue_pair);
 }
@@ -103,11 +107,11 @@ void PollGroup::resume_waiting(QueuePair& queue_pair) {
   while (RdmaRequest* request = queue_pair.waiting_responses.front()) {
     if (queue_pair.send_entries_free < entries_of_answer(*request)) return;
     queue_pair.waiting_responses.pop();
-    --waiting_posts_;
+    count_down(waiting_posts_);
     link_answer(*request);
   }
   while (!queue_pair.waiting_reads.empty() && queue_pair.reads_free != 0 && queue_pair.send_entries_free != 0) {
-    --waiting_posts_;
+    count_down(waiting_posts_);
     link_reads(*queue_pair.waiting_reads.pop());
   }
 }
@@ -117,8 +121,11 @@ void PollGroup::end(RdmaRequest& request) {
     core::leave_pair(request);
   if (request.slot) repost(*std::exchange(request.slot, nullptr));
   release_buffer(request);
-  request.ns = nullptr;
-  --request.queue_pair->outstanding;
+  core::set_namespace(request, nullptr);
+  QueuePair& queue_pair = *std::exchange(request.queue_pair, nullptr);
+  count_down(queue_pair.outstanding);
+  count_down(queue_pair.requests_held);
+  waiting_capsules_.request_came_free(queue_pair);
   in_flight_.add(-uint64_t{1});
   free_requests_.push_front(request);  // the next command finds it in the cache
 }
@@ -135,7 +142,7 @@ void PollGroup::serve_waiters(core::BufferPool& pool) {
   while (core::Request* waiter = pool.first_waiter()) {
     if (!pool.allocate(core::buffer_bytes(*waiter), waiter->data)) return;
     pool.take_waiter();
-    --waiting_buffers_;
+    count_down(waiting_buffers_);
     proceed_with_buffer(static_cast<RdmaRequest&>(*waiter));
   }
 }

@@ -1,8 +1,7 @@
-// The life of a command, in order: capsule, data from the host, execution; and the turn that it is moved on by. Its
-// answer is poll_group_answer_datapath.cpp. The hot path: nothing here locks, allocates, logs or throws.
+// HOT PATH: the life of a command, in order: capsule, data from the host, execution; and the turn that moves it on.
+// Its answer is poll_group_answer_datapath.cpp.
 #include <algorithm>
 #include <bit>
-#include <cassert>
 #include <cstring>
 #include <utility>
 
@@ -11,14 +10,12 @@
 #include "target/core/datapath/limits.h"
 #include "target/core/datapath/memory_policy.h"
 #include "target/core/datapath/scratch.h"
+#include "target/core/reactor/invariant.h"
 #include "transport/rdma/poll_group.h"
 
 namespace nvmf::rdma {
-namespace {
 
 using core::Transfer;
-
-}  // namespace
 
 // One turn -----------------------------------------------------------------------------------------------------------
 
@@ -33,22 +30,20 @@ unsigned PollGroup::poll() {
 }
 
 void PollGroup::flush() {
-  while (QueuePair* queue_pair = dirty_) {
-    dirty_ = queue_pair->next_dirty;
+  while (QueuePair* const queue_pair = dirty_.pop()) {
     queue_pair->dirty = false;
     ibv_send_wr* bad = nullptr;
-    ibv_send_wr* first = std::exchange(queue_pair->batch_first, nullptr);
-    if (ibv_post_send(queue_pair->qp, first, &bad) != 0) on_post_failed(*queue_pair, bad);
+    if (ibv_post_send(queue_pair->qp, queue_pair->batch.take_all(), &bad) != 0) on_post_failed(*queue_pair, bad);
   }
   extra_used_ = 0;
-  if (receives_first_) {
+  if (ibv_recv_wr* const receives = receives_.take_all(); receives != nullptr) {
     ibv_recv_wr* bad = nullptr;
     // Cannot fail: there are no more slots than the shared receive queue has entries.
-    ibv_post_srq_recv(shared_receives_.get(), std::exchange(receives_first_, nullptr), &bad);
+    ibv_post_srq_recv(shared_receives_.get(), receives, &bad);
   }
-  if (aborting_) report_aborted();
-  if (retiring_) report_drained();
-  if (changing_) report_changed();
+  if (!aborting_.empty()) report_aborted();
+  if (!retiring_.empty()) report_drained();
+  if (tables_.is_changing()) tables_.report_changed();
 }
 
 bool PollGroup::arm() {
@@ -62,8 +57,8 @@ bool PollGroup::arm() {
 // The completion of an answer frees a buffer, a request and send queue entries: worth waking for only when somebody
 // waits for one of these.
 bool PollGroup::send_events_wanted() const {
-  return options_.wake_on_responses || reads_in_flight_ || waiting_posts_ || waiting_buffers_ || first_waiting_slot_ ||
-         retiring_;
+  return options_.wake_on_responses || reads_in_flight_ != 0 || waiting_posts_ != 0 || waiting_buffers_ != 0 ||
+         !waiting_capsules_.empty() || !retiring_.empty();
 }
 
 void PollGroup::on_wake(uint64_t record) {
@@ -86,13 +81,15 @@ unsigned PollGroup::poll_receives() {
 }
 
 void PollGroup::on_capsule(ReceiveSlot& slot, const ibv_wc& completion) {
+  NVMF_INVARIANT(slots_posted_ != 0 && slot.queue_pair == nullptr);
+  --slots_posted_;
   if (completion.status != IBV_WC_SUCCESS) return repost(slot);
-  QueuePair* queue_pair = *place_of(completion.qp_num);
-  if (!queue_pair) {  // its adoption was sent before the connection was accepted: it is in the mailbox
+  QueuePair* queue_pair = by_number_.find(completion.qp_num);
+  if (queue_pair == nullptr) {  // its adoption was sent before the connection was accepted: it is in the mailbox
     thread_mailbox_.receive();
-    queue_pair = *place_of(completion.qp_num);
+    queue_pair = by_number_.find(completion.qp_num);
   }
-  if (!queue_pair || queue_pair->failed || queue_pair->retiring) return repost(slot);
+  if (queue_pair == nullptr || queue_pair->failed || queue_pair->retiring) return repost(slot);
   if (completion.byte_len < core::limits::kSqeBytes) {
     repost(slot);
     return fail(*queue_pair, IBV_WC_LOC_LEN_ERR);
@@ -102,42 +99,41 @@ void PollGroup::on_capsule(ReceiveSlot& slot, const ibv_wc& completion) {
   slot.arrived_ns = now_ns();
   ++queue_pair->outstanding;
   in_flight_.add(1);
-  if (RdmaRequest* request = first_waiting_slot_ ? nullptr : free_requests_.pop()) return start(*request, slot);
-  slot.next = nullptr;
-  (first_waiting_slot_ ? last_waiting_slot_->next : first_waiting_slot_) = &slot;
-  last_waiting_slot_ = &slot;
+  if (!queue_pair->waiting_capsules.empty() || !queue_pair->may_take_request()) [[unlikely]]
+    return waiting_capsules_.add(slot);
+  start(take_request(slot));
 }
 
-// Capsules that came while all request objects were in use.
+// Capsules whose queue had no request object left to take.
 void PollGroup::start_waiting_capsules() {
-  while (first_waiting_slot_ && !free_requests_.empty()) {
-    ReceiveSlot& slot = *std::exchange(first_waiting_slot_, first_waiting_slot_->next);
-    RdmaRequest& request = *free_requests_.pop();
-    if (slot.aborted) [[unlikely]]
-      start_aborted(request, slot);
+  while (ReceiveSlot* const slot = waiting_capsules_.take()) {
+    RdmaRequest& request = take_request(*slot);
+    if (slot->aborted) [[unlikely]]
+      start_aborted(request);
     else
-      start(request, slot);
+      start(request);
   }
 }
 
-void PollGroup::take_capsule(RdmaRequest& request, ReceiveSlot& slot) {
+RdmaRequest& PollGroup::take_request(ReceiveSlot& slot) {
+  NVMF_INVARIANT(!free_requests_.empty());  // each queue keeps to its share
+  RdmaRequest& request = *free_requests_.pop();
+  ++slot.queue_pair->requests_held;
   request.slot = &slot;
   request.queue_pair = slot.queue_pair;
   request.queue = slot.queue_pair->queue;
-  request.sqe = reinterpret_cast<const nvme::Sqe*>(slot.sqe);
+  request.sqe = &slot.command();
   request.respond = &PollGroup::respond;
   request.data = {};
   request.pointer.kind = core::DataPointer::Kind::None;
   request.pointer.invalidate = false;
-  request.ns = nullptr;
   request.executed_ns = 0;
   request.moving_since_ns = 0;
+  return request;
 }
 
-void PollGroup::start(RdmaRequest& request, ReceiveSlot& slot) {
-  take_capsule(request, slot);
-  if (slot.queue_pair->failed || slot.queue_pair->retiring) return end(request);
-
+void PollGroup::start(RdmaRequest& request) {
+  const ReceiveSlot& slot = *request.slot;
   core::Status status = core::parse(request);
   if (status.ok()) {
     const std::span<const std::byte> in_capsule(slot.in_capsule, slot.capsule_bytes - core::limits::kSqeBytes);
@@ -145,9 +141,22 @@ void PollGroup::start(RdmaRequest& request, ReceiveSlot& slot) {
                                       request.transfer == Transfer::HostToController, request.pointer);
   }
   if (!status.ok()) return status == core::kNoAnswer ? end(request) : core::finish(request, status);
-  if (request.ns && request.ns->throttle) [[unlikely]]
+  if (request.ns != nullptr && request.ns->throttle != nullptr) [[unlikely]]
     return throttle(request);
   place_data(request);
+}
+
+// Of a queue pair that has failed: nobody waits for their answers.
+void PollGroup::drop_waiting_capsules(QueuePair& queue_pair) {
+  for (ReceiveSlot* slot = waiting_capsules_.drop(queue_pair); slot != nullptr;) {
+    ReceiveSlot* const next = slot->next;
+    slot->aborted = false;
+    NVMF_INVARIANT(queue_pair.outstanding != 0);
+    --queue_pair.outstanding;
+    in_flight_.add(-uint64_t{1});
+    repost(*slot);
+    slot = next;
+  }
 }
 
 // Its data -----------------------------------------------------------------------------------------------------------
@@ -172,7 +181,7 @@ void PollGroup::execute(RdmaRequest& request) {
 
 // The half of a fused operation has its data in its capsule's room (fused.h says why), on a page boundary.
 void PollGroup::use_capsule_room(RdmaRequest& request) {
-  assert(request.ns);  // both halves have theirs
+  NVMF_INVARIANT(request.ns != nullptr);  // both halves have theirs
   ReceiveSlot& slot = *request.slot;
   request.data.address = slot.in_capsule;
   request.data.length_bytes = request.length_bytes;
@@ -255,6 +264,7 @@ void PollGroup::link_reads(RdmaRequest& request) {
   QueuePair& queue_pair = *request.queue_pair;
   const uint32_t left = request.pointer.segment_count - request.segments_read;
   const uint32_t run = std::min({left, uint32_t{queue_pair.reads_free}, queue_pair.send_entries_free});
+  NVMF_INVARIANT(run != 0);
   ibv_send_wr* last = link_segments(request, request.segments_read, run, IBV_WR_RDMA_READ);
   last->wr_id = request.completion_id(Completion::ReadDone);
   last->send_flags = IBV_SEND_SIGNALED;
@@ -266,9 +276,11 @@ void PollGroup::link_reads(RdmaRequest& request) {
 
 void PollGroup::on_read_done(RdmaRequest& request, bool good) {
   QueuePair& queue_pair = *request.queue_pair;
+  NVMF_INVARIANT(reads_in_flight_ != 0);
   --reads_in_flight_;
+  NVMF_INVARIANT(queue_pair.reads_free + request.segments_in_flight <= queue_pair.read_depth);
   queue_pair.reads_free = static_cast<uint8_t>(queue_pair.reads_free + request.segments_in_flight);
-  queue_pair.send_entries_free += request.segments_in_flight;
+  give_back_entries(queue_pair, request.segments_in_flight);
   request.segments_read = static_cast<uint8_t>(request.segments_read + request.segments_in_flight);
   if (!good || queue_pair.retiring) return end(request);
   if (request.segments_read < request.pointer.segment_count) return read_from_host(request);
@@ -306,18 +318,22 @@ ibv_send_wr* PollGroup::link_segments(RdmaRequest& request, uint32_t first, uint
 }
 
 void PollGroup::link(QueuePair& queue_pair, ibv_send_wr& work) {
-  (queue_pair.batch_first ? queue_pair.batch_last->next : queue_pair.batch_first) = &work;
-  queue_pair.batch_last = &work;
+  queue_pair.batch.push(work);
   if (queue_pair.dirty) return;
   queue_pair.dirty = true;
-  queue_pair.next_dirty = std::exchange(dirty_, &queue_pair);
+  dirty_.push(queue_pair);
+}
+
+void PollGroup::give_back_entries(QueuePair& queue_pair, uint32_t count) {
+  queue_pair.send_entries_free += count;
+  NVMF_INVARIANT(queue_pair.send_entries_free <= queue_pair.send_entries);
 }
 
 void PollGroup::repost(ReceiveSlot& slot) {
   slot.queue_pair = nullptr;
-  slot.receive.next = nullptr;
-  (receives_first_ ? receives_last_->next : receives_first_) = &slot.receive;
-  receives_last_ = &slot.receive;
+  NVMF_INVARIANT(slots_posted_ < max_slots_);
+  ++slots_posted_;
+  receives_.push(slot.receive);
 }
 
 // Failure ------------------------------------------------------------------------------------------------------------
@@ -331,15 +347,12 @@ void PollGroup::fail(QueuePair& queue_pair, ibv_wc_status status) {
   attributes.qp_state = IBV_QPS_ERR;
   ibv_modify_qp(queue_pair.qp, &attributes, IBV_QP_STATE);
 
-  while (RdmaRequest* request = queue_pair.waiting_responses.pop()) --waiting_posts_, end(*request);
+  drop_waiting_posts(queue_pair.waiting_responses);
   drop_waiting(queue_pair);
 
-  queue_pair.failure.context = &queue_pair;
-  queue_pair.failure.deliver = [](core::Message& message) {
-    auto& failed = *static_cast<QueuePair*>(message.context);
+  control_mailbox_.send(queue_pair.failure, queue_pair, [](QueuePair& failed) {
     failed.group->owner_->queue_pair_failed(failed, failed.failure_status);
-  };
-  control_mailbox_.send(queue_pair.failure);
+  });
 }
 
 // No more capsules are taken; what waits ends without an answer, unless it is half of a fused pair.
@@ -347,14 +360,22 @@ void PollGroup::drop_waiting(QueuePair& queue_pair) {
   queue_pair.retiring = true;
   core::drop_lone_half(*queue_pair.queue);
   drop_throttled(queue_pair);
-  while (RdmaRequest* request = queue_pair.waiting_reads.pop()) --waiting_posts_, end(*request);
-  for (core::BufferPool* pool : pools_)
+  drop_waiting_capsules(queue_pair);
+  drop_waiting_posts(queue_pair.waiting_reads);
+  for (core::BufferPool* pool : tables_.pools())
     pool->drop_waiters(*queue_pair.queue, [](core::Request& waiter) {
       auto& dropped = static_cast<RdmaRequest&>(waiter);
       PollGroup& group = *dropped.queue_pair->group;
-      --group.waiting_buffers_;
+      count_down(group.waiting_buffers_);
       group.end(dropped);
     });
+}
+
+void PollGroup::drop_waiting_posts(RequestList& waiting) {
+  while (RdmaRequest* const request = waiting.pop()) {
+    count_down(waiting_posts_);
+    end(*request);
+  }
 }
 
 // Work requests from `bad` on never reached the RNIC: nothing will complete them.

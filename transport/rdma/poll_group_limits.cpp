@@ -15,9 +15,9 @@ void PollGroup::throttle(RdmaRequest& request) {
 unsigned PollGroup::resume_throttled() {
   const uint64_t now_ns = core::steady_ns();
   unsigned resumed = 0;
-  for (core::Throttle* throttle : throttles_) {
+  for (core::Throttle* throttle : tables_.throttles()) {
     while (core::Request* request = throttle->take_due(now_ns)) {
-      --throttled_;
+      count_down(throttled_);
       ++resumed;
       place_data(static_cast<RdmaRequest&>(*request));
     }
@@ -28,17 +28,17 @@ unsigned PollGroup::resume_throttled() {
 uint64_t PollGroup::due_ns() const {
   uint64_t due_ns = kNever;
   if (throttled_ == 0) return due_ns;
-  for (const core::Throttle* throttle : throttles_) due_ns = std::min(due_ns, throttle->due_ns());
+  for (const core::Throttle* throttle : tables_.throttles()) due_ns = std::min(due_ns, throttle->due_ns());
   return due_ns;
 }
 
 // The queue's connection ends: nothing of it waits for a limit any more.
 void PollGroup::drop_throttled(QueuePair& queue_pair) {
-  for (core::Throttle* throttle : throttles_)
+  for (core::Throttle* throttle : tables_.throttles())
     throttle->drop(*queue_pair.queue, [](core::Request& dropped) {
       auto& request = static_cast<RdmaRequest&>(dropped);
       PollGroup& group = *request.queue_pair->group;
-      --group.throttled_;
+      count_down(group.throttled_);
       group.end(request);
     });
 }

@@ -6,6 +6,7 @@
 #include <cstdint>
 
 #include "target/core/datapath/queue.h"
+#include "target/core/reactor/intrusive_list.h"
 #include "target/core/reactor/mailbox.h"
 #include "transport/rdma/request.h"
 
@@ -13,47 +14,9 @@ namespace nvmf::rdma {
 
 class PollGroup;
 
-// First in, first out, linked through RdmaRequest::next.
-class RequestList {
- public:
-  bool empty() const { return first_ == nullptr; }
-  RdmaRequest* front() const { return first_; }
-  void push(RdmaRequest& request) {
-    request.next = nullptr;
-    (first_ ? last_->next : first_) = &request;
-    last_ = &request;
-  }
-  void push_front(RdmaRequest& request) {
-    request.next = first_;
-    if (!first_) last_ = &request;
-    first_ = &request;
-  }
-  bool contains(const RdmaRequest& wanted) const {
-    const RdmaRequest* request = first_;
-    while (request && request != &wanted) request = request->next;
-    return request;
-  }
-  // False when it is not in it.
-  bool remove(RdmaRequest& request) {
-    RdmaRequest* previous = nullptr;
-    for (RdmaRequest* one = first_; one != &request; one = one->next) {
-      if (!one) return false;
-      previous = one;
-    }
-    (previous ? previous->next : first_) = request.next;
-    if (last_ == &request) last_ = previous;
-    return true;
-  }
-  RdmaRequest* pop() {
-    RdmaRequest* request = first_;
-    if (request) first_ = request->next;
-    return request;
-  }
-
- private:
-  RdmaRequest* first_ = nullptr;
-  RdmaRequest* last_ = nullptr;
-};
+using RequestList = core::IntrusiveList<RdmaRequest, &RdmaRequest::next>;
+using SlotList = core::IntrusiveList<ReceiveSlot, &ReceiveSlot::next>;
+using SendList = core::IntrusiveList<ibv_send_wr, &ibv_send_wr::next>;
 
 struct QueuePair {
   // Fixed at adoption.
@@ -64,18 +27,22 @@ struct QueuePair {
   uint8_t read_depth = 1;          // RDMA READs that may be outstanding
   unsigned inline_flag = 0;        // IBV_SEND_INLINE when a completion entry may go into the work request itself
   bool remote_invalidate = false;  // the RNIC can SEND with invalidate
+  uint32_t max_requests = 0;       // request objects that it may have at a time: requests_of()
 
   // Gathered during a turn, posted by flush().
-  ibv_send_wr* batch_first = nullptr;
-  ibv_send_wr* batch_last = nullptr;
+  SendList batch;
   QueuePair* next_dirty = nullptr;
   bool dirty = false;
 
   uint32_t send_entries_free = 0;
   uint8_t reads_free = 0;
-  RequestList waiting_reads;           // for read depth or send queue entries
-  RequestList waiting_responses;       // for send queue entries
-  uint32_t outstanding = 0;            // requests between their capsule's arrival and their response's completion
+  RequestList waiting_reads;      // for read depth or send queue entries
+  RequestList waiting_responses;  // for send queue entries
+  uint32_t outstanding = 0;       // commands between their capsule's arrival and their response's completion
+  uint32_t requests_held = 0;     // request objects of these
+  SlotList waiting_capsules;      // the others', which wait until it may take a request object
+  QueuePair* next_startable = nullptr;
+  bool startable = false;              // in WaitingCapsules' list
   bool failed = false;                 // the connection is lost: nothing is posted any more
   bool retiring = false;               // no more capsules are taken, and none that waits is executed
   QueuePair* next_retiring = nullptr;  // the control thread wants to know when nothing is outstanding
@@ -84,6 +51,8 @@ struct QueuePair {
   // group's thread has let go.
   unsigned to_come_back = 0;
   bool leaving = false;
+
+  bool may_take_request() const { return requests_held < max_requests; }
 
   core::Message adopt;
   core::Message retire;   // comes back when nothing is outstanding

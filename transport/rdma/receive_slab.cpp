@@ -15,10 +15,6 @@ using core::limits::kCqeBytes;
 using core::limits::kPageBytes;
 using core::limits::kSqeBytes;
 
-// Requests outlive their slot by the time that a response takes to be acknowledged; a few more than slots let new
-// capsules in meanwhile. When even those are out, capsules wait in their slots.
-constexpr uint32_t kRequestsBeyondSlots = 16;
-
 constexpr size_t round_up(size_t bytes, size_t to) { return (bytes + to - 1) / to * to; }
 
 size_t in_capsule_area(uint32_t count, uint32_t in_capsule_bytes) {
@@ -40,7 +36,7 @@ Pages::~Pages() { munmap(begin_, bytes_); }
 // Layout: in-capsule data (page-aligned), SQEs, requests.
 ReceiveSlab::ReceiveSlab(ibv_pd* domain, uint32_t count, uint32_t in_capsule_bytes)
     : count_(count),
-      request_count_(count + kRequestsBeyondSlots),
+      request_count_(requests_of(count)),
       pages_(in_capsule_area(count, in_capsule_bytes) + size_t{count} * kSqeBytes +
              size_t{request_count_} * sizeof(RdmaRequest)),
       region_(verbs::register_memory(domain, pages_.begin(), pages_.size(), IBV_ACCESS_LOCAL_WRITE)),

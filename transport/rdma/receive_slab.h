@@ -32,9 +32,13 @@ class Pages {
   size_t bytes_;
 };
 
+// Request objects for so many receive slots: a request outlives its slot by the time that its answer takes to be
+// acknowledged. A queue has at most as many as its depth has a right to, so that it never takes those of another.
+constexpr uint32_t requests_of(uint32_t slots) { return slots + slots / 2; }
+
 class ReceiveSlab {
  public:
-  // `in_capsule_bytes` of data room per capsule; 0 for admin queues. Throws std::system_error.
+  // For an even `count`. `in_capsule_bytes` of data room per capsule; 0 for admin queues. Throws std::system_error.
   ReceiveSlab(ibv_pd* domain, uint32_t count, uint32_t in_capsule_bytes);
 
   std::span<ReceiveSlot> slots() const { return {slots_.get(), count_}; }

@@ -24,8 +24,10 @@ struct ReceiveSlot {
   uint32_t capsule_bytes = 0;
   uint64_t arrived_ns = 0;      // when it was found
   int fixed_index = -1;         // io_uring registered buffer that in_capsule lies in
-  ReceiveSlot* next = nullptr;  // the poll group's list of capsules that wait for a request object
+  ReceiveSlot* next = nullptr;  // the queue pair's capsules that wait for a request object
   bool aborted = false;         // while it waits there
+
+  const nvme::Sqe& command() const { return *reinterpret_cast<const nvme::Sqe*>(sqe); }
 };
 
 // What a completion's wr_id stands for, in its low bits: requests are aligned.

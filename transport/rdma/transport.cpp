@@ -220,9 +220,14 @@ void Transport::on_connect_request(const rdma_cm_event& event) {
 
   std::unique_ptr<Connection> connection;
   try {
-    connection = std::make_unique<Connection>(
-        io_, id, *rnic, handshake, target_, control_, listener->port_id,
-        [this](Connection& closing, const std::string& reason) { on_closing(closing, reason); });
+    const ConnectionOptions options{
+        .io = io_,
+        .target = target_,
+        .control = control_,
+        .rnic = *rnic,
+        .port_id = listener->port_id,
+        .on_closing = [this](Connection& closing, const std::string& reason) { on_closing(closing, reason); }};
+    connection = std::make_unique<Connection>(id, handshake, options);
   } catch (const std::exception& error) {
     return refuse(RdmaCmStatus::NoResources, error.what());
   }
@@ -246,10 +251,10 @@ bool Transport::may_come_now(const Handshake& handshake, const std::string& addr
   if (verdict == ConnectRate::Verdict::Admitted) return true;
   if (const auto refused = rate_.report(now)) {
     const bool own = verdict == ConnectRate::Verdict::TooManyOfAddress;
-    target_.on_event(Severity::Warning, "refused " + std::to_string(*refused) +
-                                            " connections (RDMA-CM status 6), the last of " + address +
-                                            ": they came faster than \"limits\".\"max_new_controllers_per_s" +
-                                            (own ? "_per_host" : "") + "\" allows; hosts try again");
+    target_.event(Severity::Warning, "refused " + std::to_string(*refused) +
+                                         " connections (RDMA-CM status 6), the last of " + address +
+                                         ": they came faster than \"limits\".\"max_new_controllers_per_s" +
+                                         (own ? "_per_host" : "") + "\" allows; hosts try again");
   }
   return false;
 }
@@ -276,9 +281,9 @@ void Transport::send_rejection(rdma_cm_id* id, RdmaCmStatus status) {
 
 void Transport::reject(rdma_cm_id* id, RdmaCmStatus status, const std::string& why) {
   send_rejection(id, status);
-  target_.on_event(Severity::Warning, "refused the connection of " + verbs::to_string(rdma_get_peer_addr(id)) + " to " +
-                                          verbs::to_string(rdma_get_local_addr(id)) + " (RDMA-CM status " +
-                                          std::to_string(static_cast<uint16_t>(status)) + "): " + why);
+  target_.event(Severity::Warning, "refused the connection of " + verbs::to_string(rdma_get_peer_addr(id)) + " to " +
+                                       verbs::to_string(rdma_get_local_addr(id)) + " (RDMA-CM status " +
+                                       std::to_string(static_cast<uint16_t>(status)) + "): " + why);
 }
 
 // The end of a connection --------------------------------------------------------------------------------------------
@@ -335,7 +340,7 @@ void Transport::on_device_event(Rnic& rnic, const ibv_async_event& event) {
     case IBV_EVENT_DEVICE_FATAL:
       return on_device_gone(rnic);
     default:
-      target_.on_event(Severity::Warning, rnic.name() + ": " + ibv_event_type_str(event.event_type));
+      target_.event(Severity::Warning, rnic.name() + ": " + ibv_event_type_str(event.event_type));
   }
 }
 
@@ -345,9 +350,9 @@ void Transport::on_device_event(Rnic& rnic, const ibv_async_event& event) {
 void Transport::on_device_gone(Rnic& rnic) {
   if (rnic.is_leaving()) return;
   in_service_.erase(&rnic);
-  target_.on_event(Severity::Warning, "the RDMA device " + rnic.name() +
-                                          " was removed: its hosts are disconnected; its ports come up again when it "
-                                          "is back");
+  target_.event(Severity::Warning, "the RDMA device " + rnic.name() +
+                                       " was removed: its hosts are disconnected; its ports come up again when it "
+                                       "is back");
   std::vector<Connection*> lost;
   for (const auto& [queue_pair, connection] : connections_)
     if (&connection->rnic() == &rnic) lost.push_back(connection.get());

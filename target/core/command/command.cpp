@@ -29,7 +29,7 @@ void reset(Request& request) {
   request.awaits_event = false;
   request.length_bytes = 0;
   request.scratch_bytes = 0;
-  request.ns = nullptr;
+  set_namespace(request, nullptr);
   request.error_location = Request::kNoLocation;
   request.cqe.result = 0;
   request.fua = false;

@@ -1,4 +1,4 @@
-// Compare and Verify: NVM Command Set 1.0, sections 3.2.1 and 3.2.5.
+// HOT PATH. Compare and Verify: NVM Command Set 1.0, sections 3.2.1 and 3.2.5.
 #include "target/core/command/compare.h"
 
 #include <cstring>

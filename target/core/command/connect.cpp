@@ -50,6 +50,7 @@ const char* name_of(ConnectRefusal reason) {
   static constexpr std::array<const char*, kConnectRefusals> kNames = {"invalid_parameter",  "unknown_subsystem",
                                                                        "host_not_allowed",   "unknown_controller",
                                                                        "no_controller_free", "sequence"};
+  static_assert(kConnectRefusals == static_cast<size_t>(ConnectRefusal::Sequence) + 1 && kNames.back() != nullptr);
   return kNames[static_cast<size_t>(reason)];
 }
 

@@ -1,4 +1,4 @@
-// Copy: NVM Command Set 1.0, section 3.2.2. Source ranges of Descriptor Format 0h.
+// HOT PATH. Copy: NVM Command Set 1.0, section 3.2.2. Source ranges of Descriptor Format 0h.
 #include <algorithm>
 #include <cstring>
 

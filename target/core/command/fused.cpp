@@ -1,3 +1,4 @@
+// HOT PATH: fused commands, and with their queue whatever comes between them.
 #include "target/core/command/fused.h"
 
 #include <cstring>

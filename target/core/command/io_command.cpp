@@ -36,7 +36,7 @@ void change_done(Io& io, Status status) {
 
 Status find_namespace(Request& request, Denials forbidding) {
   const uint32_t nsid = request.sqe->nsid;
-  request.ns = request.queue->namespaces->find(nsid);
+  set_namespace(request, request.queue->namespaces->find(nsid));
   if (request.ns == nullptr) return refuse_namespace(request, 0);
   const auto denied =
       static_cast<Denials>(request.queue->denied[nsid - 1].load(std::memory_order_relaxed) & forbidding);
@@ -122,7 +122,7 @@ void flush_next(Request& request) {
   const auto& namespaces = request.queue->namespaces->by_nsid;
   while (request.slba < namespaces.size() && !may_flush(request, request.slba)) ++request.slba;
   if (request.slba == namespaces.size()) return finish(request, kSuccess);
-  request.ns = namespaces[request.slba++];
+  set_namespace(request, namespaces[request.slba++]);
   request.ns->channel->submit(request);
 }
 

@@ -1,10 +1,11 @@
+// HOT PATH: a buffer for each command with data.
 #include "target/core/datapath/buffer_pool.h"
 
 #include <algorithm>
 #include <bit>
-#include <cassert>
 
 #include "target/core/datapath/limits.h"
+#include "target/core/reactor/invariant.h"
 
 namespace nvmf::core {
 namespace {
@@ -15,21 +16,21 @@ uint32_t pages_for(uint32_t length_bytes) { return length_bytes == 0 ? 1 : (leng
 
 uint8_t order_for(uint32_t pages) { return static_cast<uint8_t>(std::bit_width(pages - 1)); }
 
-uint32_t largest_buffer(uint32_t region_bytes, uint32_t max_buffer_bytes) {
-  const uint32_t pages = std::min(region_bytes, max_buffer_bytes) / kPage;
+uint32_t largest_buffer(uint64_t region_bytes, uint32_t max_buffer_bytes) {
+  const auto pages = static_cast<uint32_t>(std::min<uint64_t>(region_bytes, max_buffer_bytes) / kPage);
   return std::bit_floor(pages) * kPage;
 }
 
 }  // namespace
 
-BufferPool::BufferPool(const Buffer& region, uint32_t max_buffer_bytes)
+BufferPool::BufferPool(const Buffer& region, uint64_t region_bytes, uint32_t max_buffer_bytes)
     : region_(region),
-      size_bytes_(region.length_bytes & ~(kPage - 1)),
-      max_buffer_bytes_(largest_buffer(region.length_bytes, max_buffer_bytes)),
+      size_bytes_(region_bytes & ~uint64_t{kPage - 1}),
+      max_buffer_bytes_(largest_buffer(region_bytes, max_buffer_bytes)),
       max_order_(max_buffer_bytes_ == 0 ? uint8_t{0} : order_for(max_buffer_bytes_ / kPage)),
       pages_(size_bytes_ / kPage),
       free_heads_(max_order_ + 1u, kNone) {
-  assert(reinterpret_cast<uintptr_t>(region.address) % kPage == 0);
+  NVMF_INVARIANT(reinterpret_cast<uintptr_t>(region.address) % kPage == 0);
   if (max_buffer_bytes_ == 0) return;
   // From the end, so that the blocks that are handed out first lie at the start. A block of 2^k pages starts at a
   // multiple of 2^k: the largest ones at the front, what remains in smaller ones behind them.
@@ -65,9 +66,9 @@ bool BufferPool::allocate(uint32_t length_bytes, Buffer& buffer) {
 }
 
 void BufferPool::release(const Buffer& buffer) {
-  assert(buffer.pool == this);
+  NVMF_INVARIANT(buffer.pool == this);
   auto page = static_cast<uint32_t>(static_cast<size_t>(buffer.address - region_.address) / kPage);
-  assert(page < pages_.size() && !pages_[page].free);
+  NVMF_INVARIANT(page < pages_.size() && !pages_[page].free && pages_[page].order <= max_order_);
   uint8_t order = pages_[page].order;
   used_.add(-(uint64_t{kPage} << order));
 

@@ -15,10 +15,13 @@ namespace nvmf::core {
 
 class BufferPool {
  public:
-  // `region` describes it all: address (4 KiB aligned), length, lkey, fixed index, kind. The part that is not a
-  // multiple of 4 KiB is left unused. Buffers are at most `max_buffer_bytes` long (a power of two; cut to the region's
-  // size).
-  BufferPool(const Buffer& region, uint32_t max_buffer_bytes);
+  // `region` describes it all: address (4 KiB aligned), lkey, fixed index, kind. The part of `region_bytes` (less than
+  // 16 TiB) that is not a multiple of 4 KiB is left unused. Buffers are at most `max_buffer_bytes` long (a power of
+  // two; cut to the region's size).
+  BufferPool(const Buffer& region, uint64_t region_bytes, uint32_t max_buffer_bytes);
+  // A region as long as it says itself.
+  BufferPool(const Buffer& region, uint32_t max_buffer_bytes)
+      : BufferPool(region, region.length_bytes, max_buffer_bytes) {}
   BufferPool(const BufferPool&) = delete;
   BufferPool& operator=(const BufferPool&) = delete;
 
@@ -43,7 +46,7 @@ class BufferPool {
   void take_waiter() { waiting_.take_first(); }
   // The next in turn may find a buffer now.
   bool remove_waiter(Request& request) { return waiting_.remove(request); }
-  void drop_waiters(Queue& queue, void (*dropped)(Request&)) { waiting_.drop(queue, dropped); }
+  void drop_waiters(const Queue& queue, void (*dropped)(Request&)) { waiting_.drop(queue, dropped); }
 
  private:
   static constexpr uint32_t kNone = UINT32_MAX;

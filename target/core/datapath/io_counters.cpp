@@ -1,3 +1,4 @@
+// HOT PATH: what each command is counted as.
 #include "target/core/datapath/io_counters.h"
 
 #include "target/nvme/command.h"
@@ -140,6 +141,7 @@ const char* name_of(CommandKind kind) {
       "identify",     "get_log_page", "get_features", "set_features",        "async_event_request",
       "abort",        "keep_alive",   "connect",      "disconnect",          "property_get",
       "property_set", "other"};
+  static_assert(kCommandKinds == static_cast<size_t>(CommandKind::Other) + 1 && kNames.back() != nullptr);
   return kNames[static_cast<size_t>(kind)];
 }
 
@@ -161,11 +163,13 @@ const char* name_of(Failure failure) {
                                                                 "other_generic",
                                                                 "command_specific",
                                                                 "other"};
+  static_assert(kFailures == static_cast<size_t>(Failure::Other) + 1 && kNames.back() != nullptr);
   return kNames[static_cast<size_t>(failure)];
 }
 
 const char* name_of(Operation operation) {
   static constexpr std::array<const char*, kOperations> kNames = {"read", "write", "other"};
+  static_assert(kOperations == static_cast<size_t>(Operation::Other) + 1 && kNames.back() != nullptr);
   return kNames[static_cast<size_t>(operation)];
 }
 

@@ -1,4 +1,4 @@
-// HOT PATH.
+// HOT PATH: CMB or DRAM, for each command.
 #include "target/core/datapath/memory_policy.h"
 
 #include <array>
@@ -49,6 +49,7 @@ MemoryChoice choose_memory(const Request& request) {
 
 const char* name_of(DataPath path) {
   static constexpr std::array<const char*, kDataPaths> kNames = {"cmb", "dram", "in_capsule"};
+  static_assert(kDataPaths == static_cast<size_t>(DataPath::InCapsule) + 1 && kNames.back() != nullptr);
   return kNames[static_cast<size_t>(path)];
 }
 
@@ -56,6 +57,7 @@ const char* name_of(Fallback reason) {
   static constexpr std::array<const char*, kFallbacks> kNames = {
       "none", "refused", "path_mtu", "alignment", "pool_dry", "too_large", "below_threshold", "processor_needs",
   };
+  static_assert(kFallbacks == static_cast<size_t>(Fallback::ProcessorNeeds) + 1 && kNames.back() != nullptr);
   return kNames[static_cast<size_t>(reason)];
 }
 

@@ -17,6 +17,7 @@
 #include "target/core/datapath/memory.h"
 #include "target/core/datapath/request.h"
 #include "target/core/datapath/write_gate.h"
+#include "target/core/reactor/invariant.h"
 
 namespace nvmf::core {
 
@@ -126,8 +127,19 @@ struct IoNamespace {
   WriteGate* gate = nullptr;              // of this reactor and RNIC; outlives the view
   Throttle* throttle = nullptr;           // null: no limit
   DeviceErrors* device_errors = nullptr;  // null: nobody wants to know
+  mutable uint32_t commands = 0;          // requests whose Request::ns it is: set_namespace()
   mutable IoCounters counters;
 };
+
+// What the command is for, from now on; null: nothing. A view may go when no command is for it.
+inline void set_namespace(Request& request, const IoNamespace* ns) {
+  if (request.ns != nullptr) {
+    NVMF_INVARIANT(request.ns->commands != 0);
+    --request.ns->commands;
+  }
+  request.ns = ns;
+  if (ns != nullptr) ++ns->commands;
+}
 
 // By NSID - 1; null where there is none.
 struct IoNamespaceTable {

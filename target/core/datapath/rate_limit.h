@@ -57,7 +57,7 @@ class Throttle {
   uint64_t due_ns() const { return waiting_.first() == nullptr ? kNever : due_ns_; }
   // The time that was booked for it, if it was the first, is the next one's.
   bool remove(Request& request) { return waiting_.remove(request); }
-  void drop(Queue& queue, void (*dropped)(Request&)) { waiting_.drop(queue, dropped); }
+  void drop(const Queue& queue, void (*dropped)(Request&)) { waiting_.drop(queue, dropped); }
   // Bytes that became known after admit().
   void charge(uint64_t bytes) { limit_.book(0, bytes, steady_ns()); }
 

@@ -47,7 +47,7 @@ struct Request : Io {
   bool awaits_event = false;          // answered when an event comes, not counted as outstanding work (AER)
   uint32_t length_bytes = 0;
   uint32_t scratch_bytes = 0;       // DRAM beside the data, for the command alone: scratch.h
-  const IoNamespace* ns = nullptr;  // I/O commands on a namespace
+  const IoNamespace* ns = nullptr;  // I/O commands on a namespace: set_namespace()
   // Parameter Error Location of the error log: byte in bits 7:0, bit in 10:8; kNoLocation: no field in particular.
   uint16_t error_location = kNoLocation;
 
@@ -70,11 +70,13 @@ struct Request : Io {
 
   // Hop between a reactor and the control thread (commands of I/O queues that change controllers).
   Message hop;
-  // WaitingRequests' lists: the next waiting request of the same queue and, in a queue's first one, the queue's last
-  // and the first of the queue whose turn is next.
+  // WaitingRequests' lists: the next waiting request of the same queue and, in a queue's first one, the queue's last,
+  // the first ones of the queues whose turns are before and after, and of the next queue with the same hash.
   Request* next_waiter = nullptr;
   Request* last_waiter = nullptr;
+  Request* previous_turn = nullptr;
   Request* next_turn = nullptr;
+  Request* next_in_bucket = nullptr;
 };
 
 // Invalid Field in Command, with the field at fault: its first byte in the SQE, and its first bit there.

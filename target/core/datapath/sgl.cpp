@@ -1,3 +1,4 @@
+// HOT PATH: where the data of each command lies.
 #include "target/core/datapath/sgl.h"
 
 #include <cstring>

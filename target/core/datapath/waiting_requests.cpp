@@ -1,87 +1,105 @@
+// HOT PATH: of commands that find no buffer, or come faster than their namespace's limit.
 #include "target/core/datapath/waiting_requests.h"
 
-#include <cassert>
+#include <cstdint>
 
 #include "target/core/datapath/request.h"
+#include "target/core/reactor/invariant.h"
 
 namespace nvmf::core {
+
+// What points to the queue's first request; to null when none waits.
+Request** WaitingRequests::place_of(const Queue& queue) {
+  const uint64_t hash = reinterpret_cast<uintptr_t>(&queue) * 0x9e3779b97f4a7c15;
+  Request** place = &buckets_[hash >> (64 - kBucketBits)];
+  while (*place != nullptr && (*place)->queue != &queue) place = &(*place)->next_in_bucket;
+  return place;
+}
 
 void WaitingRequests::add(Request& request) {
   request.next_waiter = nullptr;
   request.last_waiter = &request;
-  for (Request* turn = turn_first_; turn != nullptr; turn = turn->next_turn) {
-    if (turn->queue != request.queue) continue;
-    turn->last_waiter->next_waiter = &request;
-    turn->last_waiter = &request;
+  Request** const place = place_of(*request.queue);
+  if (Request* const first = *place; first != nullptr) {
+    first->last_waiter->next_waiter = &request;
+    first->last_waiter = &request;
     return;
   }
+  request.next_in_bucket = nullptr;
+  *place = &request;
   append_turn(request);
 }
 
 void WaitingRequests::take_first() {
   Request* const taken = turn_first_;
-  assert(taken != nullptr);
-  turn_first_ = taken->next_turn;
-  if (turn_first_ == nullptr) turn_last_ = nullptr;
+  NVMF_INVARIANT(taken != nullptr);
+  unlink_turn(*taken);
   Request* const next = taken->next_waiter;
-  if (next == nullptr) return;
-  next->last_waiter = taken->last_waiter;
-  append_turn(*next);
+  follow_in_bucket(place_of(*taken->queue), next);
+  if (next != nullptr) append_turn(*next);
 }
 
 void WaitingRequests::append_turn(Request& request) {
   request.next_turn = nullptr;
+  request.previous_turn = turn_last_;
   (turn_last_ == nullptr ? turn_first_ : turn_last_->next_turn) = &request;
   turn_last_ = &request;
 }
 
-bool WaitingRequests::remove(Request& request) {
-  Request* previous_turn = nullptr;
-  Request* turn = turn_first_;
-  while (turn != nullptr && turn->queue != request.queue) {
-    previous_turn = turn;
-    turn = turn->next_turn;
+void WaitingRequests::unlink_turn(Request& request) {
+  (request.previous_turn == nullptr ? turn_first_ : request.previous_turn->next_turn) = request.next_turn;
+  (request.next_turn == nullptr ? turn_last_ : request.next_turn->previous_turn) = request.previous_turn;
+}
+
+// `next` is the queue's first request now; null: none is left.
+void WaitingRequests::follow_in_bucket(Request** place, Request* next) {
+  const Request& gone = **place;
+  if (next != nullptr) {
+    next->last_waiter = gone.last_waiter;
+    next->next_in_bucket = gone.next_in_bucket;
   }
-  if (turn == nullptr) return false;
-  if (turn == &request) {
-    remove_first_of_turn(request, previous_turn);
+  *place = next != nullptr ? next : gone.next_in_bucket;
+}
+
+void WaitingRequests::follow_in_turn(const Request& gone, Request& next) {
+  next.previous_turn = gone.previous_turn;
+  next.next_turn = gone.next_turn;
+  (next.previous_turn == nullptr ? turn_first_ : next.previous_turn->next_turn) = &next;
+  (next.next_turn == nullptr ? turn_last_ : next.next_turn->previous_turn) = &next;
+}
+
+// The queue keeps its turn while it has more that waits.
+bool WaitingRequests::remove(Request& request) {
+  Request** const place = place_of(*request.queue);
+  Request* const first = *place;
+  if (first == nullptr) return false;
+  if (first == &request) {
+    if (request.next_waiter != nullptr)
+      follow_in_turn(request, *request.next_waiter);
+    else
+      unlink_turn(request);
+    follow_in_bucket(place, request.next_waiter);
     return true;
   }
-  for (Request* waiter = turn; waiter->next_waiter != nullptr; waiter = waiter->next_waiter) {
+  for (Request* waiter = first; waiter->next_waiter != nullptr; waiter = waiter->next_waiter) {
     if (waiter->next_waiter != &request) continue;
     waiter->next_waiter = request.next_waiter;
-    if (turn->last_waiter == &request) turn->last_waiter = waiter;
+    if (first->last_waiter == &request) first->last_waiter = waiter;
     return true;
   }
   return false;
 }
 
-// The queue keeps its turn while it has more that waits.
-void WaitingRequests::remove_first_of_turn(Request& request, Request* previous_turn) {
-  Request* const next = request.next_waiter;
-  if (next != nullptr) {
-    next->last_waiter = request.last_waiter;
-    next->next_turn = request.next_turn;
-  }
-  (previous_turn == nullptr ? turn_first_ : previous_turn->next_turn) = next != nullptr ? next : request.next_turn;
-  if (turn_last_ == &request) turn_last_ = next != nullptr ? next : previous_turn;
-}
-
-void WaitingRequests::drop(Queue& queue, void (*dropped)(Request&)) {
-  Request* previous = nullptr;
-  Request* turn = turn_first_;
-  while (turn != nullptr && turn->queue != &queue) {
-    previous = turn;
-    turn = turn->next_turn;
-  }
-  if (turn == nullptr) return;
-  (previous == nullptr ? turn_first_ : previous->next_turn) = turn->next_turn;
-  if (turn_last_ == turn) turn_last_ = previous;
-
-  while (turn != nullptr) {
-    Request* const next = turn->next_waiter;  // dropping may reuse the request
-    dropped(*turn);
-    turn = next;
+void WaitingRequests::drop(const Queue& queue, void (*dropped)(Request&)) {
+  Request** const place = place_of(queue);
+  Request* waiter = *place;
+  if (waiter == nullptr) return;
+  unlink_turn(*waiter);
+  *place = waiter->next_in_bucket;
+  while (waiter != nullptr) {
+    Request* const next = waiter->next_waiter;  // dropping may reuse the request
+    dropped(*waiter);
+    waiter = next;
   }
 }
 

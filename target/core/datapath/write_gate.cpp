@@ -1,40 +1,11 @@
 #include "target/core/datapath/write_gate.h"
 
-#include <utility>
-
-#include "target/core/datapath/request.h"
-
 namespace nvmf::core {
-
-void GateQueue::append(Request& request) {
-  request.next_waiter = nullptr;
-  (first_ == nullptr ? first_ : last_->next_waiter) = &request;
-  last_ = &request;
-}
-
-Request* GateQueue::take() {
-  Request* const taken = first_;
-  if (taken != nullptr) first_ = taken->next_waiter;
-  return taken;
-}
-
-bool GateQueue::remove(const Request& request) {
-  Request* previous = nullptr;
-  for (Request* waiter = first_; waiter != nullptr; previous = waiter, waiter = waiter->next_waiter) {
-    if (waiter != &request) continue;
-    (previous == nullptr ? first_ : previous->next_waiter) = request.next_waiter;
-    if (last_ == &request) last_ = previous;
-    return true;
-  }
-  return false;
-}
 
 // The gate's thread --------------------------------------------------------------------------------------------------
 
 void WriteGate::answer() {
-  FusedTurns::send(
-      turns_->control_, message_, [](Message& message) { static_cast<FusedTurns*>(message.context)->gate_answered(); },
-      turns_);
+  FusedTurns::send(turns_->control_, message_, *turns_, [](FusedTurns& turns) { turns.gate_answered(); });
 }
 
 void WriteGate::close() {
@@ -45,36 +16,28 @@ void WriteGate::close() {
 // What is kept is with the disk before the answer leaves.
 void WriteGate::open() {
   closed_ = false;
-  while (Request* const kept = kept_.take()) kept->execute(*kept);
+  while (Request* const kept = kept_.pop()) kept->execute(*kept);
   answer();
 }
 
 void WriteGate::enter_pair(Request& first) {
-  pairs_.append(first);
+  pairs_.push(first);
   if (!asked_) ask_for_turn();
 }
 
 void WriteGate::ask_for_turn() {
   asked_ = true;
-  FusedTurns::send(
-      turns_->control_, turn_message_,
-      [](Message& message) {
-        auto& gate = *static_cast<WriteGate*>(message.context);
-        gate.turns_->queue(gate);
-      },
-      this);
+  FusedTurns::send(turns_->control_, turn_message_, *this, [](WriteGate& gate) { gate.turns_->queue(gate); });
 }
 
 // All pairs may have been aborted meanwhile.
 void WriteGate::take_turn() {
-  if (Request* const first = pairs_.take()) return first->execute(*first);
+  if (Request* const first = pairs_.pop()) return first->execute(*first);
   leave_pair();
 }
 
 void WriteGate::leave_pair() {
-  FusedTurns::send(
-      turns_->control_, turns_->leave_message_,
-      [](Message& message) { static_cast<FusedTurns*>(message.context)->done(); }, turns_);
+  FusedTurns::send(turns_->control_, turns_->leave_message_, *turns_, [](FusedTurns& turns) { turns.done(); });
   asked_ = false;
   if (!pairs_.empty()) ask_for_turn();
 }
@@ -95,20 +58,15 @@ void FusedTurns::remove(WriteGate& gate) {
   std::erase(waiting_, &gate);
 }
 
-void FusedTurns::send(Mailbox* to, Message& message, void (*deliver)(Message&), void* context) {
-  message.deliver = deliver;
-  message.context = context;
-  if (to == nullptr) return deliver(message);
-  to->send(message);
-}
-
 void FusedTurns::ask_gates(Phase phase) {
   phase_ = phase;
   unanswered_ = gates_.size();
-  const auto step = phase == Phase::Closing
-                        ? [](Message& message) { static_cast<WriteGate*>(message.context)->close(); }
-                        : [](Message& message) { static_cast<WriteGate*>(message.context)->open(); };
-  for (WriteGate* gate : gates_) send(gate->thread_, gate->message_, step, gate);
+  for (WriteGate* gate : gates_) {
+    if (phase == Phase::Closing)
+      send(gate->thread_, gate->message_, *gate, [](WriteGate& closed) { closed.close(); });
+    else
+      send(gate->thread_, gate->message_, *gate, [](WriteGate& opened) { opened.open(); });
+  }
 }
 
 void FusedTurns::queue(WriteGate& gate) {
@@ -117,6 +75,7 @@ void FusedTurns::queue(WriteGate& gate) {
 }
 
 void FusedTurns::gate_answered() {
+  NVMF_INVARIANT(unanswered_ != 0);
   if (--unanswered_ != 0) return;
   if (phase_ == Phase::Closing) return give_turn();
   phase_ = Phase::Idle;
@@ -129,9 +88,7 @@ void FusedTurns::give_turn() {
   if (waiting_.empty()) return done();
   WriteGate& next = *waiting_.front();
   waiting_.erase(waiting_.begin());
-  send(
-      next.thread_, next.turn_message_, [](Message& message) { static_cast<WriteGate*>(message.context)->take_turn(); },
-      &next);
+  send(next.thread_, next.turn_message_, next, [](WriteGate& gate) { gate.take_turn(); });
 }
 
 void FusedTurns::done() { ask_gates(Phase::Opening); }

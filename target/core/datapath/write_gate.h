@@ -22,27 +22,17 @@
 #include <vector>
 
 #include "target/core/datapath/limits.h"
+#include "target/core/datapath/request.h"
+#include "target/core/reactor/intrusive_list.h"
+#include "target/core/reactor/invariant.h"
 #include "target/core/reactor/mailbox.h"
 
 namespace nvmf::core {
 
 class FusedTurns;
-struct Request;
 
-// Requests that wait, oldest first, linked through Request::next_waiter.
-class GateQueue {
- public:
-  bool empty() const { return first_ == nullptr; }
-  void append(Request& request);
-  // Null when none waits.
-  Request* take();
-  // False: it does not wait here.
-  bool remove(const Request& request);
-
- private:
-  Request* first_ = nullptr;
-  Request* last_ = nullptr;
-};
+// Requests that wait at a gate.
+using GateQueue = IntrusiveList<Request, &Request::next_waiter>;
 
 class WriteGate {
  public:
@@ -50,13 +40,14 @@ class WriteGate {
   // and its executor runs again when the gate opens.
   bool enter(Request& request) {
     if (closed_) [[unlikely]] {
-      kept_.append(request);
+      kept_.push(request);
       return false;
     }
     ++in_flight_;
     return true;
   }
   void leave() {
+    NVMF_INVARIANT(in_flight_ != 0);
     --in_flight_;
     if (closed_ && in_flight_ == 0) [[unlikely]]
       answer();
@@ -107,7 +98,12 @@ class FusedTurns {
  private:
   friend class WriteGate;
   enum class Phase : uint8_t { Idle, Closing, Running, Opening };
-  static void send(Mailbox* to, Message& message, void (*deliver)(Message&), void* context);
+  // At once where both are on one thread.
+  template <class About, class Call>
+  static void send(Mailbox* to, Message& message, About& about, Call call) {
+    if (to == nullptr) return call(about);
+    to->send(message, about, call);
+  }
   void ask_gates(Phase phase);
   void queue(WriteGate& gate);
   void gate_answered();

@@ -2,7 +2,11 @@
 #pragma once
 
 #include <atomic>
+#include <climits>
 #include <cstdint>
+#include <type_traits>
+
+#include "target/core/reactor/wake_event.h"
 
 namespace nvmf::core {
 
@@ -12,28 +16,42 @@ struct Message {
   Message* next = nullptr;
 };
 
+// Has the message delivered as call(about). `call` captures nothing.
+template <class About, class Call>
+void address(Message& message, About& about, Call) {
+  static_assert(std::is_empty_v<Call>, "only `about` travels with the message");
+  message.context = &about;
+  message.deliver = [](Message& delivered) { Call{}(*static_cast<About*>(delivered.context)); };
+}
+
 // The receiver sleeps on an eventfd (wake_fd()); senders write to it only while the receiver says that it sleeps.
 class Mailbox {
  public:
-  Mailbox();  // throws std::system_error when the kernel gives no eventfd
-  ~Mailbox();
+  Mailbox() = default;  // throws std::system_error when the kernel gives no eventfd
   Mailbox(const Mailbox&) = delete;
   Mailbox& operator=(const Mailbox&) = delete;
 
   // Any thread. A message may be sent again once delivered.
   void send(Message& message);
+  // The same, and call(about) is what is delivered.
+  template <class About, class Call>
+  void send(Message& message, About& about, Call call) {
+    address(message, about, call);
+    send(message);
+  }
 
-  // Receiver: delivers all that have come, oldest first; returns how many.
-  unsigned receive();
+  // Receiver: delivers what has come, oldest first, at most `most`; returns how many. Delivering may receive more.
+  unsigned receive(unsigned most = UINT_MAX);
   // Receiver, before it sleeps: from now on senders wake it. False when a message is there already.
   bool prepare_sleep();
   void awake();
-  int wake_fd() const { return wake_fd_; }
+  int wake_fd() const { return wake_.fd(); }
 
  private:
   std::atomic<Message*> newest_{nullptr};
   std::atomic<bool> sleeping_{false};
-  int wake_fd_;
+  WakeEvent wake_;
+  Message* oldest_ = nullptr;  // the receiver's: taken from the senders, not yet delivered
 };
 
 }  // namespace nvmf::core

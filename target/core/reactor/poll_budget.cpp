@@ -1,3 +1,4 @@
+// HOT PATH: asked each turn without work.
 #include "target/core/reactor/poll_budget.h"
 
 #include <algorithm>

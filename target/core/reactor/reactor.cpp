@@ -4,11 +4,12 @@
 #include <sched.h>
 #include <signal.h>
 
-#include <cassert>
 #include <cstdio>
 #include <future>
 #include <system_error>
 #include <utility>
+
+#include "target/core/reactor/invariant.h"
 
 namespace nvmf::core {
 namespace {
@@ -59,7 +60,7 @@ Reactor::Reactor(const ReactorOptions& options, IoEngine& engine)
   engine_.watch(mailbox_.wake_fd(), ignore_record, nullptr);
 }
 
-Reactor::~Reactor() { assert(!thread_.joinable()); }
+Reactor::~Reactor() { NVMF_INVARIANT(!thread_.joinable()); }
 
 void Reactor::add(Poller& poller) {
   pollers_.push_back(&poller);
@@ -99,9 +100,7 @@ void Reactor::start() {
 }
 
 void Reactor::stop() {
-  stop_message_.context = this;
-  stop_message_.deliver = [](Message& message) { static_cast<Reactor*>(message.context)->stopping_ = true; };
-  mailbox_.send(stop_message_);
+  mailbox_.send(stop_message_, *this, [](Reactor& stopped) { stopped.stopping_ = true; });
   thread_.join();
 }
 

@@ -4,6 +4,7 @@
 #include <iterator>
 
 #include "target/core/datapath/queue.h"
+#include "target/core/reactor/invariant.h"
 #include "target/core/subsystem/controller.h"
 #include "target/core/subsystem/target.h"
 
@@ -115,6 +116,7 @@ bool AsyncEvents::is_masked(size_t event) const {
 }
 
 Request& AsyncEvents::take(uint32_t index) {
+  NVMF_INVARIANT(index < parked_count_);
   Request& request = *parked_[index];
   std::move(parked_.begin() + index + 1, parked_.begin() + parked_count_, parked_.begin() + index);
   --parked_count_;

@@ -229,6 +229,7 @@ Queue* Controller::find_io_queue(uint16_t qid) const {
 
 void Controller::add_io_queue(Queue& queue) {
   for (size_t i = 0; i < denied_.size(); ++i) queue.denied[i].store(denied_[i], std::memory_order_relaxed);
+  NVMF_INVARIANT(io_queues_[queue.qid - 1] == nullptr);
   io_queues_[queue.qid - 1] = &queue;
   queue.controller = this;
   queue.subsystem = &subsystem_;

@@ -25,6 +25,7 @@
 #include "target/core/datapath/device_error.h"
 #include "target/core/datapath/error_log.h"
 #include "target/core/datapath/status.h"
+#include "target/core/reactor/invariant.h"
 #include "target/core/subsystem/async_event.h"
 #include "target/core/subsystem/controller_types.h"
 #include "target/core/subsystem/feature_values.h"
@@ -100,7 +101,10 @@ class Controller {
 
   // An Abort command of an I/O queue's command begins, unless there are limits::kMaxAborts of them already, and ends.
   bool begin_abort();
-  void end_abort() { --aborts_; }
+  void end_abort() {
+    NVMF_INVARIANT(aborts_ != 0);
+    --aborts_;
+  }
 
   AsyncEvents& events() { return events_; }
   ErrorLog& errors() { return errors_; }

@@ -132,3 +132,23 @@ TEST_CASE("Many senders and a receiver that sleeps in between: no message is los
   for (std::thread& sender : senders) sender.join();
   CHECK(in_order);
 }
+
+TEST_CASE("A receiver may bound how many messages it takes at a time: the rest stays, in order, and keeps it awake") {
+  struct Letter {
+    int number;
+    std::vector<int>* read;
+    Message message;
+  };
+  Mailbox mailbox;
+  std::vector<int> read;
+  Letter letters[5] = {{1, &read, {}}, {2, &read, {}}, {3, &read, {}}, {4, &read, {}}, {5, &read, {}}};
+  const auto open = [](Letter& letter) { letter.read->push_back(letter.number); };
+  for (int i = 0; i < 4; ++i) mailbox.send(letters[i].message, letters[i], open);
+  CHECK(mailbox.receive(3) == 3);
+  CHECK(read == std::vector{1, 2, 3});
+  CHECK_FALSE(mailbox.prepare_sleep());
+  mailbox.send(letters[4].message, letters[4], open);
+  CHECK(mailbox.receive() + mailbox.receive() == 2);
+  CHECK(read == std::vector{1, 2, 3, 4, 5});
+  CHECK(mailbox.prepare_sleep());
+}

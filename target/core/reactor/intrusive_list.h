@@ -1,0 +1,69 @@
+// First in, first out; linked through a member of the elements, so that it allocates nothing. An element is in one list
+// of a member at a time. One thread.
+#pragma once
+
+#include <utility>
+
+namespace nvmf::core {
+
+template <class Element, Element* Element::*next>
+class IntrusiveList {
+ public:
+  bool empty() const { return first_ == nullptr; }
+  // Null when it is empty.
+  Element* front() const { return first_; }
+
+  void push(Element& element) {
+    element.*next = nullptr;
+    (first_ == nullptr ? first_ : last_->*next) = &element;
+    last_ = &element;
+  }
+  void push_front(Element& element) {
+    element.*next = first_;
+    if (first_ == nullptr) last_ = &element;
+    first_ = &element;
+  }
+  // Null when it is empty.
+  Element* pop() {
+    Element* const taken = first_;
+    if (taken != nullptr) first_ = taken->*next;
+    return taken;
+  }
+  // All, as a chain from the first.
+  Element* take_all() { return std::exchange(first_, nullptr); }
+
+  bool contains(const Element& wanted) const {
+    const Element* element = first_;
+    while (element != nullptr && element != &wanted) element = element->*next;
+    return element != nullptr;
+  }
+  // False when it is not in the list.
+  bool remove(const Element& element) {
+    return take_if([&](const Element& one) { return &one == &element; }, [](Element&) {}) != 0;
+  }
+  // Takes out each that `is_wanted`, in order, and hands it to `taken`, which may free it. Returns how many.
+  template <class Wanted, class Taken>
+  unsigned take_if(Wanted is_wanted, Taken taken) {
+    unsigned count = 0;
+    Element* previous = nullptr;
+    for (Element* one = first_; one != nullptr;) {
+      Element* const after = one->*next;
+      if (is_wanted(*one)) {
+        (previous == nullptr ? first_ : previous->*next) = after;
+        if (last_ == one) last_ = previous;
+        taken(*one);
+        ++count;
+      } else {
+        previous = one;
+      }
+      one = after;
+    }
+    return count;
+  }
+
+ private:
+  Element* first_ = nullptr;
+  Element* last_ = nullptr;  // meaningful while it is not empty
+};
+
+}  // namespace nvmf::core

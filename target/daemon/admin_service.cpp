@@ -1,0 +1,91 @@
+#include "target/daemon/admin_service.h"
+
+#include <spdlog/spdlog.h>
+
+#include <nlohmann/json.hpp>
+
+#include "config/names.h"
+#include "target/core/subsystem/controller.h"
+#include "target/daemon/admin_api.h"
+#include "target/daemon/admin_views.h"
+#include "target/daemon/ana.h"
+#include "target/daemon/end_controllers.h"
+#include "target/daemon/stats.h"
+
+namespace nvmf::daemon {
+
+using nlohmann::json;
+
+void AdminService::listen(boost::asio::io_context& io) {
+  const config::Admin& wanted = parts_.running.config().admin;
+  socket_.emplace(wanted.socket);
+  server_.emplace(admin_routes(*this))
+      .serve(socket_->listen(io, {.owner = wanted.owner, .group = wanted.group, .mode = wanted.mode}));
+  spdlog::info("the admin API is on {}", wanted.socket);
+}
+
+AdminActions::Json AdminService::status() {
+  const core::Target& target = parts_.target;
+  json ports = json::array();
+  for (const core::Port& port : target.ports())
+    ports.push_back({{"id", port.id},
+                     {"address", port.address},
+                     {"service", port.service},
+                     {"state", parts_.ports.state_of(port)}});
+  size_t controllers = 0;
+  for (const auto& subsystem : target.subsystems()) controllers += subsystem->controllers().size();
+  const auto uptime = std::chrono::steady_clock::now() - started_;
+  return {{"version", NVMF_P2P_VERSION},
+          {"uptime_s", std::chrono::duration_cast<std::chrono::seconds>(uptime).count()},
+          {"config", parts_.running.file()},
+          {"unsaved_changes", parts_.running.unsaved()},
+          {"log_level", config::to_string(parts_.running.config().log_level)},
+          {"shutting_down", parts_.changes.closed()},
+          {"ports", std::move(ports)},
+          {"subsystems", target.subsystems().size()},
+          {"namespaces", parts_.storage.namespaces().size()},
+          {"missing_namespaces", parts_.reload.missing().size()},
+          {"controllers", controllers},
+          {"connections", parts_.transport.connections()}};
+}
+
+AdminActions::Json AdminService::subsystems() { return subsystems_view(parts_.target); }
+
+AdminActions::Json AdminService::namespaces() {
+  return namespaces_view(parts_.running.config(), parts_.storage, parts_.reload.missing());
+}
+
+AdminActions::Json AdminService::connections() {
+  return connections_view(parts_.target, parts_.transport, parts_.storage, parts_.peer_memories);
+}
+
+AdminActions::Json AdminService::p2p() { return p2p_view(parts_.peer_memories, parts_.storage); }
+
+AdminActions::Json AdminService::stats() {
+  return daemon::stats(parts_.target, parts_.transport, parts_.storage, parts_.figures());
+}
+
+AdminActions::Json AdminService::ana() {
+  json list = json::array();
+  for (const auto& subsystem : parts_.target.subsystems())
+    list.push_back({{"subsystem", subsystem->nqn()}, {"states", ana_states(*subsystem)}});
+  return list;
+}
+
+ConfigChange AdminService::compare(const std::string& text, const std::string& name) {
+  return parts_.running.compare(text, name);
+}
+
+void AdminService::set_ana(const std::string& wanted) {
+  set_ana_state(parts_.target, wanted);
+  parts_.transport.turn_admin();
+}
+
+size_t AdminService::disconnect(const std::string& hostnqn) {
+  const size_t count = end_controllers(parts_.target, "the operator disconnects host " + hostnqn,
+                                       [&](const core::Controller& one) { return one.host().nqn == hostnqn; });
+  parts_.transport.turn_admin();
+  return count;
+}
+
+}  // namespace nvmf::daemon

@@ -1,0 +1,68 @@
+// The admin API as the running daemon answers it: what its clients see, and what they have done. Control thread.
+#pragma once
+
+#include <boost/asio/io_context.hpp>
+#include <chrono>
+#include <functional>
+#include <optional>
+#include <string>
+
+#include "target/core/subsystem/target.h"
+#include "target/daemon/admin_actions.h"
+#include "target/daemon/changes.h"
+#include "target/daemon/figures.h"
+#include "target/daemon/http_server.h"
+#include "target/daemon/peer_memory.h"
+#include "target/daemon/ports.h"
+#include "target/daemon/reload.h"
+#include "target/daemon/running_config.h"
+#include "target/daemon/storage.h"
+#include "target/daemon/unix_socket.h"
+#include "transport/rdma/transport.h"
+
+namespace nvmf::daemon {
+
+class AdminService final : public AdminActions {
+ public:
+  // What it shows and acts on.
+  struct Parts {
+    core::Target& target;
+    rdma::Transport& transport;
+    Storage& storage;
+    const PeerMemories& peer_memories;
+    Ports& ports;
+    Reload& reload;
+    const Changes& changes;
+    RunningConfig& running;
+    std::function<Figures()> figures;
+  };
+  explicit AdminService(Parts parts) : parts_(std::move(parts)) {}
+
+  // Listens on the socket that the config names. Throws std::system_error that says what could not be done, and where.
+  void listen(boost::asio::io_context& io);
+
+  Json status() override;
+  Json subsystems() override;
+  Json namespaces() override;
+  Json connections() override;
+  Json p2p() override;
+  Json stats() override;
+  Json ana() override;
+  const config::Json& running_config() override { return parts_.running.document(); }
+  Change reload() override { return parts_.reload.reload(); }
+  Change change(Edit edit) override { return parts_.reload.change(std::move(edit)); }
+  ConfigChange compare(const std::string& text, const std::string& name) override;
+  std::string save() override { return parts_.running.save(); }
+  void set_ana(const std::string& wanted) override;
+  bool drain(std::optional<uint16_t> port) override { return parts_.ports.drain(port); }
+  bool resume(std::optional<uint16_t> port) override { return parts_.ports.resume(port); }
+  size_t disconnect(const std::string& hostnqn) override;
+
+ private:
+  Parts parts_;
+  const std::chrono::steady_clock::time_point started_ = std::chrono::steady_clock::now();
+  std::optional<UnixSocketFile> socket_;
+  std::optional<HttpServer> server_;
+};
+
+}  // namespace nvmf::daemon

@@ -1,0 +1,87 @@
+#include "target/daemon/core_options.h"
+
+#include <algorithm>
+
+#include "target/core/datapath/limits.h"
+#include "target/daemon/ana.h"
+#include "target/nvme/fabrics.h"
+
+namespace nvmf::daemon {
+namespace {
+
+// `wanted`: a port or a referral.
+template <class Wanted>
+core::Port address_of(uint16_t id, const Wanted& wanted) {
+  core::Port port;
+  port.id = id;
+  port.address = wanted.address;
+  port.service = wanted.service;
+  port.ipv6 = wanted.family == config::AddressFamily::ipv6;
+  return port;
+}
+
+}  // namespace
+
+core::Port port_of(const config::Port& wanted) {
+  core::Port port = address_of(wanted.id, wanted);
+  port.dscp = wanted.dscp;
+  return port;
+}
+
+std::vector<core::Port> ports_of(const config::Config& config) {
+  std::vector<core::Port> ports;
+  for (const config::Port& wanted : config.ports) ports.push_back(port_of(wanted));
+  return ports;
+}
+
+core::Referral referral_of(const config::Referral& wanted) {
+  return {.port = address_of(wanted.port_id, wanted), .nqn = nvme::kDiscoveryNqn};
+}
+
+core::SubsystemOptions options_of(const config::Subsystem& wanted) {
+  core::SubsystemOptions options;
+  options.nqn = wanted.nqn;
+  options.serial = wanted.serial;
+  options.model = wanted.model;
+  options.ports = wanted.ports;
+  options.allow_any_host = wanted.allow_any_host;
+  options.allowed_hosts = wanted.allowed_hosts;
+  if (wanted.max_controllers) options.max_controllers = *wanted.max_controllers;
+  if (wanted.max_controllers_per_host) options.max_controllers_per_host = *wanted.max_controllers_per_host;
+  options.cntlid_min = wanted.cntlid_min;
+  options.cntlid_max = wanted.cntlid_max;
+  options.subsystem_reset = wanted.subsystem_reset;
+  return options;
+}
+
+core::TargetLimits limits_of(const config::Limits& wanted) {
+  constexpr uint32_t kNone = core::TargetLimits::kNone;
+  return {.max_controllers = wanted.max_controllers.value_or(kNone),
+          .max_controllers_per_host = wanted.max_controllers_per_host.value_or(kNone),
+          .max_io_queues = wanted.max_io_queues.value_or(kNone),
+          .max_io_queues_per_host = wanted.max_io_queues_per_host.value_or(kNone)};
+}
+
+core::TargetOptions target_options(const config::Config& config) {
+  core::TargetOptions options;
+  options.max_transfer_bytes = config.rdma.mdts_bytes;
+  options.max_queue_depth = config.rdma.max_queue_depth;
+  options.max_io_queues = config.rdma.max_io_queues;
+  options.in_capsule_bytes = config.rdma.in_capsule_data_bytes;
+  options.discovery_nqn = config.discovery.nqn.value_or("");
+  return options;
+}
+
+void set_ana_states(core::Subsystem& subsystem, const config::Subsystem& wanted) {
+  for (const uint16_t port : wanted.ports) {
+    for (uint32_t group = 1; group <= core::limits::kMaxAnaGroups; ++group) {
+      const auto named = std::find_if(wanted.ana.begin(), wanted.ana.end(), [&](const config::AnaGroup& one) {
+        return one.group == group && one.port == port;
+      });
+      subsystem.set_ana_state(group, port,
+                              named == wanted.ana.end() ? core::AnaState::Optimized : ana_state_of(named->state));
+    }
+  }
+}
+
+}  // namespace nvmf::daemon

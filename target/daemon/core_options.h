@@ -1,0 +1,24 @@
+// What a config says, in the words of the core.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "config/config.h"
+#include "target/core/subsystem/subsystem.h"
+#include "target/core/subsystem/target.h"
+#include "target/core/subsystem/target_limits.h"
+
+namespace nvmf::daemon {
+
+core::Port port_of(const config::Port& wanted);
+std::vector<core::Port> ports_of(const config::Config& config);
+core::Referral referral_of(const config::Referral& wanted);
+core::SubsystemOptions options_of(const config::Subsystem& wanted);
+core::TargetLimits limits_of(const config::Limits& wanted);
+core::TargetOptions target_options(const config::Config& config);
+
+// Of all groups on all ports of the subsystem; what the config leaves out is optimized.
+void set_ana_states(core::Subsystem& subsystem, const config::Subsystem& wanted);
+
+}  // namespace nvmf::daemon

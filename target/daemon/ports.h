@@ -1,0 +1,70 @@
+// Ports and the RDMA devices under them, which come and go: at boot addresses and devices come late, and drivers are
+// reloaded later. A port waits until both are there; the start goes the same way. Control thread.
+#pragma once
+
+#include <boost/asio/awaitable.hpp>
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <cstdint>
+#include <functional>
+#include <optional>
+#include <set>
+#include <vector>
+
+#include "target/core/subsystem/target.h"
+#include "target/daemon/changes.h"
+#include "target/daemon/peer_memory.h"
+#include "target/daemon/storage.h"
+#include "transport/rdma/transport.h"
+
+namespace nvmf::daemon {
+
+class Ports {
+ public:
+  using Task = boost::asio::awaitable<void>;
+  // Of bringing a port into service: the first is logged when it fails, later ones are silent.
+  enum class Attempt : uint8_t { First, Later };
+
+  Ports(boost::asio::io_context& io, core::Target& target, rdma::Transport& transport, Storage& storage,
+        PeerMemories& peer_memories, Changes& changes);
+
+  // RDMA devices have come into service: namespaces may be served now that were not before. Part of a change.
+  std::function<Task()> on_devices_came;
+
+  // Opens the RDMA devices of the ports and puts them in service; true when one has come. Part of a change.
+  boost::asio::awaitable<bool> open_devices_of(std::vector<core::Port> ports, Attempt attempt);
+  // The same, then listens on the ports. Those whose address or device is not there are tried again. Part of a change.
+  Task come_up(std::vector<core::Port> ports, Attempt attempt);
+  // Closes the port for good, and takes it out of the target.
+  void remove(uint16_t port_id);
+
+  // "listening", "waiting" or "drained".
+  const char* state_of(const core::Port& port) const;
+  // As AdminActions has them.
+  bool drain(std::optional<uint16_t> port);
+  bool resume(std::optional<uint16_t> port);
+
+  // Tries no port any more: the daemon shuts down.
+  void stop() { retry_.cancel(); }
+
+ private:
+  Task put_in_service(const std::vector<rdma::Rnic*>& rnics);
+  Task take_out_of_service(rdma::Rnic& rnic);
+  void listen(const core::Port& port, Attempt attempt);
+  void stop_listening(uint16_t port_id);
+  void on_port_lost(uint16_t port_id);
+  void await_ports();
+  Task on_ports_ready();
+
+  boost::asio::io_context& io_;
+  core::Target& target_;
+  rdma::Transport& transport_;
+  Storage& storage_;
+  PeerMemories& peer_memories_;
+  Changes& changes_;
+  boost::asio::steady_timer retry_;
+  std::vector<core::Port> unheard_;  // whose address or RDMA device is not there
+  std::set<uint16_t> drained_;
+};
+
+}  // namespace nvmf::daemon

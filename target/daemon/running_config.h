@@ -1,0 +1,46 @@
+// The config that runs: what a change is compared with, and what `save` writes to the file. Control thread.
+#pragma once
+
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "config/config.h"
+#include "config/edit.h"
+#include "target/daemon/admin_actions.h"
+
+namespace nvmf::daemon {
+
+class RunningConfig {
+ public:
+  // `document`: the JSON of `config`.
+  RunningConfig(config::Config config, config::Json document)
+      : file_(config.file), config_(std::move(config)), document_(std::move(document)) {}
+
+  // The config file, by the name that the daemon was started with.
+  const std::string& file() const { return file_; }
+  const config::Config& config() const { return config_; }
+  const config::Json& document() const { return document_; }
+  // A line for each change since the file was read or written.
+  const std::vector<std::string>& unsaved() const { return unsaved_; }
+
+  void replace(config::Config config, config::Json document) {
+    config_ = std::move(config);
+    document_ = std::move(document);
+  }
+  void add_unsaved(const std::string& line) { unsaved_.push_back(line); }
+  // Returns what it forgets.
+  std::vector<std::string> forget_unsaved() { return std::exchange(unsaved_, {}); }
+
+  // As AdminActions has them.
+  ConfigChange compare(const std::string& text, const std::string& name) const;
+  std::string save();
+
+ private:
+  const std::string file_;
+  config::Config config_;
+  config::Json document_;
+  std::vector<std::string> unsaved_;
+};
+
+}  // namespace nvmf::daemon

@@ -1,0 +1,87 @@
+#include "target/core/reactor/intrusive_list.h"
+
+#include <doctest/doctest.h>
+
+#include <vector>
+
+using nvmf::core::IntrusiveList;
+
+namespace {
+
+struct Item {
+  int number = 0;
+  Item* next = nullptr;
+};
+using List = IntrusiveList<Item, &Item::next>;
+
+std::vector<int> taken_from(List& list) {
+  std::vector<int> numbers;
+  while (const Item* item = list.pop()) numbers.push_back(item->number);
+  return numbers;
+}
+
+struct Four {
+  Item items[4] = {{1}, {2}, {3}, {4}};
+  List list;
+  Four() {
+    for (Item& item : items) list.push(item);
+  }
+};
+
+}  // namespace
+
+TEST_CASE("What is pushed first comes first; what is pushed to the front before all") {
+  Four f;
+  Item first{0};
+  f.list.push_front(first);
+  CHECK(taken_from(f.list) == std::vector{0, 1, 2, 3, 4});
+  CHECK(f.list.empty());
+  CHECK(f.list.pop() == nullptr);
+}
+
+TEST_CASE("A list that was emptied in any way can be filled again") {
+  Four f;
+  SUBCASE("by pop") { taken_from(f.list); }
+  SUBCASE("as a chain") { CHECK(f.list.take_all() == &f.items[0]); }
+  SUBCASE("one by one") {
+    for (Item& item : f.items) CHECK(f.list.remove(item));
+  }
+  SUBCASE("from the last to the first") {
+    for (int i = 3; i >= 0; --i) CHECK(f.list.remove(f.items[i]));
+  }
+  CHECK(f.list.empty());
+  Item front{5}, back{6};
+  f.list.push_front(front);
+  f.list.push(back);
+  CHECK(taken_from(f.list) == std::vector{5, 6});
+}
+
+TEST_CASE("Removal at the start, in the middle and at the end keeps the others in order") {
+  for (int gone = 0; gone < 4; ++gone) {
+    CAPTURE(gone);
+    Four f;
+    CHECK(f.list.contains(f.items[gone]));
+    CHECK(f.list.remove(f.items[gone]));
+    CHECK_FALSE(f.list.contains(f.items[gone]));
+    CHECK_FALSE(f.list.remove(f.items[gone]));
+    Item last{9};
+    f.list.push(last);
+    std::vector<int> expected;
+    for (int i = 0; i < 4; ++i)
+      if (i != gone) expected.push_back(i + 1);
+    expected.push_back(9);
+    CHECK(taken_from(f.list) == expected);
+  }
+}
+
+TEST_CASE("Elements are taken out by what they are, and may be gone after that") {
+  List list;
+  for (int i = 1; i <= 6; ++i) list.push(*new Item{i});
+  CHECK(list.take_if([](const Item& item) { return item.number % 2 == 0; }, [](Item& item) { delete &item; }) == 3);
+  std::vector<int> left;
+  while (Item* item = list.pop()) {
+    left.push_back(item->number);
+    delete item;
+  }
+  CHECK(left == std::vector{1, 3, 5});
+}

@@ -1,0 +1,36 @@
+// A timer that its owner may destroy, cancel or set anew at any time, also when it has expired in the same turn: Asio
+// may have the call in its queue by then, and cannot take it back. One thread.
+#pragma once
+
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <chrono>
+#include <memory>
+#include <utility>
+
+namespace nvmf::rdma {
+
+class Deadline {
+ public:
+  explicit Deadline(boost::asio::io_context& io) : timer_(io) {}
+
+  // Calls `over` once then, unless cancel() or set() is called, or this is destroyed, before.
+  template <class Over>
+  void set(std::chrono::milliseconds after, Over over) {
+    set_ = std::make_shared<char>();
+    timer_.expires_after(after);
+    timer_.async_wait([over = std::move(over), still_set = std::weak_ptr(set_)](const auto&) mutable {
+      if (!still_set.expired()) over();
+    });
+  }
+  void cancel() {
+    set_.reset();
+    timer_.cancel();
+  }
+
+ private:
+  std::shared_ptr<void> set_;  // the call that is waited for
+  boost::asio::steady_timer timer_;
+};
+
+}  // namespace nvmf::rdma

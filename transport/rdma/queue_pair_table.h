@@ -1,0 +1,43 @@
+// A poll group's queue pairs by number: the completion of a capsule's receive names its queue pair so. Open addressing;
+// allocates when it is made only. The group's thread.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <vector>
+
+#include "transport/rdma/queue_pair.h"
+
+namespace nvmf::rdma {
+
+class QueuePairTable {
+ public:
+  explicit QueuePairTable(uint32_t max_queue_pairs);
+
+  // Null when there is none of this number.
+  QueuePair* find(uint32_t qp_num) const { return by_number_[place_of(qp_num)]; }
+  bool contains(const QueuePair& queue_pair) const { return find(queue_pair.qp->qp_num) == &queue_pair; }
+  // At most `max_queue_pairs` at a time, each with a number of its own.
+  void insert(QueuePair& queue_pair);
+  void remove(const QueuePair& queue_pair);
+
+  template <class Visitor>
+  void visit(Visitor visitor) const {
+    for (QueuePair* queue_pair : by_number_)
+      if (queue_pair != nullptr) visitor(*queue_pair);
+  }
+
+ private:
+  // Where it is, or would be.
+  size_t place_of(uint32_t qp_num) const {
+    size_t place = (qp_num * size_t{0x9e3779b1}) & mask();
+    while (by_number_[place] != nullptr && by_number_[place]->qp->qp_num != qp_num) place = (place + 1) & mask();
+    return place;
+  }
+  size_t mask() const { return by_number_.size() - 1; }
+
+  std::vector<QueuePair*> by_number_;  // a power of two, at most half full
+  size_t count_ = 0;
+};
+
+}  // namespace nvmf::rdma
