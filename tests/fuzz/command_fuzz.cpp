@@ -106,6 +106,7 @@ class Connection : public core::QueueLink {
     done();
   }
   bool is_closing() const override { return false; }
+  uint32_t reserve_io_queues(uint32_t wanted) override { return wanted; }
   const core::IoNamespaceTable* io_namespaces(const core::Subsystem&) override { return &table_; }
   uint16_t port_id() const override { return 1; }
   const std::string& peer() const override { return peer_; }

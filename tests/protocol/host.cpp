@@ -295,7 +295,15 @@ void Wire::close() {
   core::drop_parked(queue);
   for (Exchange* exchange : std::exchange(held_, {})) exchange->dropped = true;
   world_.target.queue_closed(queue);
+  reserve_io_queues(0);
   for (const auto& exchange : exchanges_) CHECK(exchange->answers + exchange->dropped == 1);
+}
+
+uint32_t Wire::reserve_io_queues(uint32_t wanted) {
+  world_.io_queue_room += reserved_io_queues_;
+  reserved_io_queues_ = std::min(wanted, world_.io_queue_room);
+  world_.io_queue_room -= reserved_io_queues_;
+  return reserved_io_queues_;
 }
 
 void Wire::disconnect(const std::string& reason) { reason_ = reason; }

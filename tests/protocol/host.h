@@ -99,6 +99,7 @@ class World {
   core::FusedTurns fused_turns_1{nullptr};
   core::FusedTurns fused_turns_3{nullptr};
   std::vector<std::string> events;
+  uint32_t io_queue_room = UINT32_MAX;  // of the RNIC, less what connections have reserved
 
   // Namespace 1 is namespace kDispersedNsid of other_subsystem, too.
   static constexpr uint32_t kDispersedNsid = 5;
@@ -152,6 +153,7 @@ class Wire : public core::QueueLink {
   void abort(uint16_t cid, std::function<void(bool aborted)> done) override;
   void abort_all(uint32_t nsid, std::function<void()> done) override;
   bool is_closing() const override { return disconnected(); }
+  uint32_t reserve_io_queues(uint32_t wanted) override;
   const core::IoNamespaceTable* io_namespaces(const core::Subsystem& subsystem) override;
   uint16_t port_id() const override { return port_id_; }
   const std::string& peer() const override { return peer_; }
@@ -192,6 +194,7 @@ class Wire : public core::QueueLink {
   std::string reason_;
   bool open_ = true;
   bool quiesced_ = false;
+  uint32_t reserved_io_queues_ = 0;
   uint16_t next_cid_ = 1;
   bool holding_ = false;
   std::vector<Exchange*> held_;

@@ -61,6 +61,7 @@ class Connection final : public core::QueueLink {
   }
   void quiesce(std::function<void()> done) override { group_.quiesce(queue_pair_, std::move(done)); }
   bool is_closing() const override { return closing_; }
+  uint32_t reserve_io_queues(uint32_t wanted) override;
   const core::IoNamespaceTable* io_namespaces(const core::Subsystem& subsystem) override {
     return group_.namespaces(subsystem);
   }
@@ -89,7 +90,8 @@ class Connection final : public core::QueueLink {
   std::function<void(Connection&, const std::string& reason)> on_closing_;
   core::Queue queue_;
   QueuePair queue_pair_;
-  Deadline deadline_;  // of the Connect command, then of the last answers
+  Deadline deadline_;                // of the Connect command, then of the last answers
+  uint32_t reserved_io_queues_ = 0;  // of an admin queue's controller, in rnic_
   bool closing_ = false;
   bool abandoned_ = false;
 };

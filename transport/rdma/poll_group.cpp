@@ -73,10 +73,17 @@ PollGroup::~PollGroup() {
   if (send_events_) ibv_ack_cq_events(send_cq_.get(), send_events_);
 }
 
+uint32_t PollGroup::capacity(uint32_t depth, uint32_t send_entries) const {
+  return std::min({options_.max_queue_pairs, max_slots_ / depth, max_send_completions_ / send_entries});
+}
+
+bool PollGroup::has_room(uint32_t depth, uint32_t send_entries) const {
+  return queue_pairs_ < options_.max_queue_pairs && slots_reserved_ + depth <= max_slots_ &&
+         send_completions_reserved_ + send_entries <= max_send_completions_;
+}
+
 bool PollGroup::reserve(uint32_t depth, uint32_t send_entries) {
-  if (queue_pairs_ == options_.max_queue_pairs || slots_reserved_ + depth > max_slots_ ||
-      send_completions_reserved_ + send_entries > max_send_completions_)
-    return false;
+  if (!has_room(depth, send_entries)) return false;
   if (slots_reserved_ + depth > slots_)
     send(add_slab(std::clamp(depth, kMinSlabSlots, std::max(kMinSlabSlots, max_slots_ - slots_))));
   slots_reserved_ += depth;

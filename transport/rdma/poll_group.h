@@ -61,6 +61,10 @@ class PollGroup final : public core::Poller {
 
   // Control thread ------------------------------------------------------------------------------------------------
 
+  // For how many queues of `depth` entries that post at most `send_entries` there is room when there is no other, and
+  // whether there is for one more.
+  uint32_t capacity(uint32_t depth, uint32_t send_entries) const;
+  bool has_room(uint32_t depth, uint32_t send_entries) const;
   // Makes room for a queue of `depth` entries that posts at most `send_entries`: false when the RNIC's limits are
   // reached. May map and register memory. Given back by unreserve().
   bool reserve(uint32_t depth, uint32_t send_entries);

@@ -43,7 +43,8 @@ uint64_t ana_log_size(const Request& request) {
 }
 
 void write_ana_log(Request& request, LogWriter& log) {
-  const Controller& controller = controller_of(request);
+  Controller& controller = controller_of(request);
+  controller.ana_log_read();
   const AnaStates& ana = controller.subsystem().ana();
   const Groups groups = groups_of(request);
   nvme_ana_log header;

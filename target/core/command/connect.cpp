@@ -111,6 +111,10 @@ class ConnectAttempt {
       return refuse_data(offsetof(nvmf_connect_data, hostid),
                          "the host identifier is zero; set it on the host, in /etc/nvme/hostid");
     }
+    if (!subsystem_->is_discovery() && queue_.link->reserve_io_queues(1) == 0)
+      return refuse_busy(
+          "the RDMA device has no room for one more I/O queue; lower \"limits\".\"max_io_queues_per_host\" or "
+          "\"rdma\".\"max_queue_depth\", add reactors, or disconnect a host");
     controller_ = subsystem_->create_controller(host_, queue_, connect_command(request_).kato_ms);
     if (controller_ == nullptr) {
       refusal_ = ConnectRefusal::NoController;

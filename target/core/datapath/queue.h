@@ -48,6 +48,9 @@ class QueueLink {
   virtual void abort(uint16_t cid, std::function<void(bool aborted)> done) = 0;
   // The same of all its commands on a namespace; `done` when each that had been parsed is answered.
   virtual void abort_all(uint32_t nsid, std::function<void()> done) = 0;
+  // Of an admin queue: of `wanted` I/O queues of the largest depth, as many as its RNIC has room for are kept free for
+  // its controller, in place of what was before, until the connection ends. Returns how many.
+  virtual uint32_t reserve_io_queues(uint32_t wanted) = 0;
   // What I/O commands of `subsystem` may reach from this queue's reactor and RNIC. Lives as long as the connection.
   virtual const IoNamespaceTable* io_namespaces(const Subsystem& subsystem) = 0;
   virtual uint16_t port_id() const = 0;

@@ -63,6 +63,10 @@ void AsyncEvents::post(AsyncEvent event) {
   report();
 }
 
+bool AsyncEvents::is_unread(AsyncEvent event) const {
+  return ((pending_ | reported_) & bit_of(static_cast<size_t>(event))) != 0;
+}
+
 void AsyncEvents::warn(uint8_t critical_warning) {
   const uint32_t enabled = critical_warning & configuration_;
   for (size_t i = 0; i < std::size(kEvents); ++i) {

@@ -36,6 +36,8 @@ class AsyncEvents {
   void post(AsyncEvent event);
   // Reports the SMART events of these Critical Warning bits, as far as the host has enabled them.
   void warn(uint8_t critical_warning);
+  // The event has been posted, and the host has not read its log page since. Never of an event that it has masked.
+  bool is_unread(AsyncEvent event) const;
   // The host has read `log_page` and does not want the event retained: its events may be reported again.
   void log_page_read(uint8_t log_page);
   // Aborts the parked request with this command identifier. False: there is none.

@@ -368,6 +368,7 @@ void Controller::reset() {
   reported_warnings_ = 0;
   reservation_notifications_ = {};
   persistent_event_context_.reset();
+  if (admin_queue_ != nullptr) admin_queue_->link->reserve_io_queues(1);
   granted_io_queues_ = static_cast<uint16_t>(io_queues_.size());
   asked_for_io_queues_ = false;
 }

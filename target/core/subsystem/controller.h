@@ -136,6 +136,9 @@ class Controller {
 
   // The state of an ANA group on this controller's port has changed: what the host may do, and the event.
   void ana_changed(uint32_t group);
+  // Its host has read the ANA log page at some time: it uses ANA.
+  void ana_log_read() { has_read_ana_log_ = true; }
+  bool has_read_ana_log() const { return has_read_ana_log_; }
 
   // A namespace appeared, changed or went: the event, and the Changed Namespace List.
   void namespace_changed(uint32_t nsid);
@@ -187,6 +190,7 @@ class Controller {
   ErrorLog errors_;
   uint8_t reported_warnings_ = 0;  // Critical Warning bits whose events have been reported since they appeared
   FeatureValues features_;
+  bool has_read_ana_log_ = false;
   KeepAlive keep_alive_;
   std::vector<uint32_t> changed_namespaces_;  // ascending
   ReservationNotifications reservation_notifications_;

@@ -1,6 +1,7 @@
 #include "target/core/subsystem/subsystem.h"
 
 #include <algorithm>
+#include <set>
 #include <stdexcept>
 #include <string_view>
 
@@ -209,6 +210,19 @@ void Subsystem::set_ana_state(uint32_t group, uint16_t port_id, AnaState state) 
   if (!ana_.set(group, port_id, state)) return;
   for (const auto& controller : controllers_) {
     if (controller->port_id() == port_id) controller->ana_changed(group);
+  }
+}
+
+void Subsystem::withdraw_port(uint16_t port_id, bool withdrawn) {
+  if (ana_.is_withdrawn(port_id) == withdrawn) return;
+  ana_.withdraw(port_id, withdrawn);
+  std::set<uint32_t> groups;
+  for (const NamespaceOptions& ns : namespaces_) groups.insert(ns.ana_group);
+  for (const uint32_t group : groups) {
+    ana_.members_changed(group, port_id);
+    for (const auto& controller : controllers_) {
+      if (controller->port_id() == port_id) controller->ana_changed(group);
+    }
   }
 }
 

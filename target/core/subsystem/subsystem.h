@@ -129,6 +129,10 @@ class Subsystem {
   // group or port.
   void set_ana_state(uint32_t group, uint16_t port_id, AnaState state);
 
+  // All its ANA groups are inaccessible on a port from now on, or are again what they were set to: hosts that use ANA
+  // are told, and use other ports.
+  void withdraw_port(uint16_t port_id, bool withdrawn);
+
   bool allows(const std::string& hostnqn) const;
   bool is_on_port(uint16_t port_id) const;
 

@@ -163,6 +163,27 @@ void Target::remove_port(uint16_t id) {
   discovery_changed();
 }
 
+void Target::withdraw_port(uint16_t id, bool withdrawn) {
+  for (const auto& subsystem : state_->subsystems) subsystem->withdraw_port(id, withdrawn);
+}
+
+bool Target::have_hosts_moved(uint16_t port_id) const {
+  return std::none_of(state_->subsystems.begin(), state_->subsystems.end(), [&](const auto& subsystem) {
+    return std::any_of(subsystem->controllers().begin(), subsystem->controllers().end(), [&](const auto& controller) {
+      return controller->port_id() == port_id && !controller->is_closing() && controller->has_read_ana_log() &&
+             controller->events().is_unread(AsyncEvent::AnaChanged);
+    });
+  });
+}
+
+size_t Target::controllers_on(uint16_t port_id) const {
+  size_t count = 0;
+  for_each_subsystem([&](const Subsystem& subsystem) {
+    for (const auto& controller : subsystem.controllers()) count += controller->port_id() == port_id ? 1 : 0;
+  });
+  return count;
+}
+
 void Target::remove_subsystem(Subsystem& subsystem) {
   const auto place = std::find_if(state_->subsystems.begin(), state_->subsystems.end(),
                                   [&](const auto& other) { return other.get() == &subsystem; });

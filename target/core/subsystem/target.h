@@ -68,6 +68,12 @@ class Target {
   void set_dscp(uint16_t port_id, std::optional<uint8_t> dscp);
   // Hosts that are connected through it are disconnected.
   void remove_port(uint16_t id);
+  // Before the hosts of a port are disconnected: subsystems withdraw it (Subsystem::withdraw_port()), or do so no more.
+  void withdraw_port(uint16_t id, bool withdrawn);
+  // Each host that is connected through a withdrawn port and uses ANA has read that its namespaces are inaccessible.
+  bool have_hosts_moved(uint16_t port_id) const;
+  // Controllers on a port, those of the discovery subsystem and of subsystems that were removed included.
+  size_t controllers_on(uint16_t port_id) const;
   // Its hosts are disconnected, and no host finds it from now on. It is destroyed with its last controller.
   void remove_subsystem(Subsystem& subsystem);
 
