@@ -1,0 +1,98 @@
+// A device, the contexts in which programs have it open, and its asynchronous events.
+#pragma once
+
+#include <infiniband/verbs.h>
+#include <netinet/in.h>
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include "tests/rnic/event_pipe.h"
+#include "tests/rnic/fabric.h"
+
+namespace nvmf::rnic {
+
+class CompletionQueue;
+class Device;
+struct MemoryRegion;
+
+// What ibv_open_device() gives: verbs.h finds the extended operations in front of the ibv_context.
+struct Context : verbs_context {
+  explicit Context(Device& opened);
+  static Context& of(ibv_context* context) { return *static_cast<Context*>(verbs_get_ctx(context)); }
+
+  // Told a little later. The element is that of ibv_async_event.
+  void raise(ibv_event_type type, void* element = nullptr);
+  // ibv_get_async_event(): false and errno when none waits.
+  bool next_event(ibv_async_event& event);
+  void acknowledge(const ibv_async_event& event);
+  // A destroyed object's events that have not been read are gone; those that were read must have been acknowledged.
+  void forget(const void* element, const char* call);
+
+  Device& device;
+  int objects = 0;  // that must go before the context
+  std::vector<CompletionQueue*> completion_queues;
+  bool shared = false;  // librdmacm's own, which lives as long as an id uses it
+  int users = 0;
+
+ private:
+  EventPipe events_;
+  std::unordered_map<const void*, int> unacknowledged_;  // by element
+  Life life_;
+};
+
+class Device : public ibv_device {
+ public:
+  Device(Fabric& fabric, const std::string& device_name, in_addr address, const Profile& profile);
+  Device(const Device&) = delete;
+  Device& operator=(const Device&) = delete;
+
+  Fabric& fabric() const { return fabric_; }
+  Schedule& schedule() const { return fabric_.schedule(); }
+  const Profile& profile() const { return profile_; }
+  bool is_gone() const { return gone_; }
+  bool has_link() const { return link_up_ && !gone_; }
+  bool has_address(in_addr address) const;
+  in_addr address() const { return addresses_.front(); }
+  // One more host behind the same device.
+  void add_address(const std::string& address);
+
+  // IBV_EVENT_PORT_ERR or PORT_ACTIVE is told; what is under way is lost while it is down.
+  void set_link(bool up);
+  // IBV_EVENT_GID_CHANGE.
+  void change_gid() { raise(IBV_EVENT_GID_CHANGE); }
+  // From 256 to 4,096 bytes, of connections from now on.
+  void set_mtu(ibv_mtu mtu) { mtu_ = mtu; }
+  // What programs have made on it and not destroyed.
+  int objects() const;
+
+  Context& open();
+  void close(Context& context);
+  // librdmacm opens a device once.
+  Context& share();
+  void unshare(Context& context);
+  // fabric.remove() is the call for it.
+  void remove();
+  void raise(ibv_event_type type);
+
+  ibv_device_attr attributes() const;
+  ibv_port_attr port_attributes() const;
+  ibv_gid gid() const;
+
+  // By lkey, which is the rkey.
+  std::unordered_map<uint32_t, MemoryRegion*> regions;
+
+ private:
+  Fabric& fabric_;
+  Profile profile_;
+  std::vector<in_addr> addresses_;
+  std::vector<std::unique_ptr<Context>> contexts_;
+  bool gone_ = false;
+  bool link_up_ = true;
+  ibv_mtu mtu_ = IBV_MTU_4096;
+};
+
+}  // namespace nvmf::rnic

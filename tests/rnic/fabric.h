@@ -1,0 +1,109 @@
+// A model of RDMA devices and the network between them, in one process: no kernel, no root, no hardware. This library
+// defines the functions of libibverbs and librdmacm that the target and the tests call, for programs that are linked
+// with it instead (CMake: the property MODEL_RNIC). The inline calls of verbs.h go through the operations that the
+// model fills in.
+//
+//   Fabric fabric(seed);
+//   fabric.add_device("mlx5_0", "192.0.2.1", connectx());
+//   ... ibv_open_device(), rdma_bind_addr() and all that follows ...
+//   while (fabric.schedule().step()) ...  // the network and the devices do their work
+//   CHECK(fabric.faults().empty());       // what would hang or corrupt a program with the real libraries
+//
+// One thread; one Fabric at a time. What a device does takes virtual time (schedule.h): completions and events come in
+// any order that the rules allow, late and in bursts.
+//
+// What is modelled: protection domains, memory regions with access rights and bounds, dma-bufs and their revocation,
+// completion queues and channels, shared receive queues, RC queue pairs, the connection manager over IPv4, asynchronous
+// events, removal of a device. What differs between providers is in profile.h.
+//
+// What is not modelled:
+// - Threads: the libraries' locking, and completions that come while a call is under way.
+// - Packets: a message is one piece, or two when it is longer than the path MTU. Nothing is lost but by a link that is
+//   down; no congestion, no packet order, no limit of bandwidth; the service level, GIDs beyond one and P_Keys have no
+//   meaning.
+// - Memory windows, fast registration by work request (a host's keys are renewed and invalidated instead, memory.h),
+//   atomics, immediate data, UD, UC, XRC, multicast, solicited events, extended completion queues, thread domains.
+// - The order in which the bytes of one piece become visible, and PCIe: peer-to-peer transfers are memory copies.
+// - What destroying waits for: a real ibv_destroy_cq() sleeps until the last event is acknowledged; here it is a fault.
+// - The time that a call itself takes, and shortage of memory in the libraries and the kernel.
+// - IPv6 addresses, several ports of a device, bonding, the migration of paths, rdma_migrate_id().
+#pragma once
+
+#include <infiniband/verbs.h>
+#include <netinet/in.h>
+
+#include <array>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include "tests/rnic/profile.h"
+#include "tests/rnic/schedule.h"
+
+namespace nvmf::rnic {
+
+class ConnectionManager;
+class Device;
+struct DmaBuf;
+struct QueuePair;
+
+class Fabric {
+ public:
+  explicit Fabric(uint64_t seed);
+  ~Fabric();
+  Fabric(const Fabric&) = delete;
+  Fabric& operator=(const Fabric&) = delete;
+
+  // The one that lives: the C functions' way to it. Aborts when there is none.
+  static Fabric& living();
+
+  Schedule& schedule() { return schedule_; }
+
+  // `address`: IPv4, in dotted form. A device that comes back has the name of one that was removed, and is a new one.
+  Device& add_device(const std::string& name, const std::string& address, const Profile& profile);
+  // DEVICE_FATAL and DEVICE_REMOVAL are told, and nothing completes any more. The object stays.
+  void remove(Device& device);
+  // Removed ones not.
+  const std::vector<Device*>& devices() const { return present_; }
+  // Null: none has the address. `address`: sockaddr_in.
+  Device* device_at(in_addr address) const;
+
+  // What a program did that hangs, leaks or corrupts with the real libraries.
+  void fault(std::string what) { faults_.push_back(std::move(what)); }
+  const std::vector<std::string>& faults() const { return faults_; }
+
+  // The last events, for whoever looks for the cause of a failure. `format` takes two unsigned long long.
+  void note(const char* format, uint64_t a = 0, uint64_t b = 0);
+  std::string story() const;
+
+  // For the model's parts.
+  uint32_t new_number() { return ++numbers_; }
+  void enter(QueuePair& queue_pair);
+  void leave(const QueuePair& queue_pair);
+  QueuePair* find_queue_pair(uint32_t number) const;
+  ConnectionManager& connections() { return *connections_; }
+  // Memory that a dma-buf's descriptor stands for (memory.h).
+  std::unordered_map<int, DmaBuf*> dma_bufs;
+
+ private:
+  struct Note {
+    uint64_t at_ns;
+    const char* format;
+    uint64_t a;
+    uint64_t b;
+  };
+
+  Schedule schedule_;
+  std::vector<std::unique_ptr<Device>> devices_;
+  std::vector<Device*> present_;
+  std::vector<std::string> faults_;
+  std::array<Note, 256> notes_{};
+  uint64_t noted_ = 0;
+  uint32_t numbers_ = 16;
+  std::unordered_map<uint32_t, QueuePair*> queue_pairs_;
+  std::unique_ptr<ConnectionManager> connections_;
+};
+
+}  // namespace nvmf::rnic

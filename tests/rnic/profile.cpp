@@ -1,0 +1,149 @@
+#include "tests/rnic/profile.h"
+
+#include <array>
+
+namespace nvmf::rnic {
+
+Profile connectx() {
+  Profile profile;
+  profile.name = "ConnectX";
+  // mlx5_arm_cq() rings with arm_sn, which only mlx5_cq_event() advances; the doorbell carries the consumer index, so
+  // that completions beyond it are not missed. mlx4_arm_cq() and mlx4_cq_event() are the same.
+  profile.arming = Arming::SequenceNumber;
+  profile.arming_sees_waiting_completions = true;
+  // mlx5_destroy_qp() and mlx5_modify_qp() to RESET call __mlx5_cq_clean(), which drops what has not been polled and
+  // frees the shared receive queue's entries without a word.
+  profile.destroy_removes_completions = true;
+  // mlx5_wq_overflow() compares with wq->tail, which mlx5_poll_cq() moves to the entry that a completion names.
+  profile.poll_frees_send_entries = true;
+  // mlx5_free_srq_wqe() is called from mlx5_poll_cq().
+  profile.poll_frees_receive_entries = true;
+  // align_queue_size() in mlx5's create_cq() and mlx5_alloc_srq_buf(); mlx5_calc_sq_size() for a send queue.
+  profile.rounds_up_queues = true;
+  profile.on_demand_paging = true;
+  return profile;
+}
+
+Profile irdma() {
+  Profile profile;
+  profile.name = "irdma";
+  // irdma_uarm_cq() only sets skip_arm while is_armed; irdma_cq_event() arms then, or resets is_armed.
+  profile.arming = Arming::UntilEvent;
+  profile.arming_sees_waiting_completions = false;
+  // irdma_udestroy_qp() calls irdma_clean_cqes().
+  profile.destroy_removes_completions = true;
+  // irdma_upost_send() asks for one more flush only when the ring is empty and ib_qp->state is the error state, which
+  // only ibv_modify_qp() writes.
+  profile.flushes_after_device_error = false;
+  // irdma_uk_cq_poll_cmpl() moves the ring's tail to the entry that a completion names.
+  profile.poll_frees_send_entries = true;
+  profile.max_inline_bytes = 101;
+  profile.max_qp_wr = 4063;
+  profile.max_cqe = 1048573;
+  profile.max_srq_wr = 4063;
+  profile.max_sge = 13;
+  profile.max_read_depth = 127;
+  return profile;
+}
+
+Profile irdma_iwarp() {
+  Profile profile = irdma();
+  profile.name = "irdma, iWARP";
+  profile.transport = IBV_TRANSPORT_IWARP;
+  // RFC 5040: the sink of an RDMA READ is a tagged buffer that the peer writes to. The kernel's rdma_rw_init_one_mr()
+  // adds REMOTE_WRITE for iWARP.
+  profile.read_sink_needs_remote_write = true;
+  return profile;
+}
+
+Profile bnxt_re() {
+  Profile profile;
+  profile.name = "bnxt_re";
+  // bnxt_re_arm_cq() rings each time; there is no cq_event in bnxt_re's verbs_context_ops.
+  profile.arming = Arming::Flag;
+  profile.arming_sees_waiting_completions = true;
+  // bnxt_re_cleanup_cq() clears the handle of the queue pair in each completion; bnxt_re_poll_one() skips those.
+  profile.destroy_removes_completions = true;
+  // bnxt_re_post_send() takes IBV_WR_SEND_WITH_INV; bnxt_re_ibv_to_bnxt_wr_opcd() has no code for it and gives
+  // BNXT_RE_WR_OPCD_INVAL.
+  profile.remote_invalidate = RemoteInvalidate::Fails;
+  profile.max_inline_bytes = 96;
+  profile.max_qp = 65536;
+  profile.max_qp_wr = 4351;
+  profile.max_srq_wr = 4096;
+  profile.max_sge = 6;
+  profile.max_read_depth = 126;
+  return profile;
+}
+
+Profile vmw_pvrdma() {
+  Profile profile;
+  profile.name = "vmw_pvrdma";
+  // pvrdma_req_notify_cq() rings each time, without a consumer index.
+  profile.arming = Arming::Flag;
+  profile.arming_sees_waiting_completions = false;
+  // pvrdma_destroy_qp() calls pvrdma_cq_clean_int().
+  profile.destroy_removes_completions = true;
+  // pvrdma_post_send() answers EINVAL to an opcode that its switch does not name.
+  profile.remote_invalidate = RemoteInvalidate::Refused;
+  profile.max_inline_bytes = 0;
+  profile.max_qp_wr = 16384;
+  profile.max_srq_wr = 4096;
+  profile.max_sge = 16;
+  return profile;
+}
+
+// efa has no RC queue pairs: what is modelled is its way with memory and arming.
+Profile efa_like() {
+  Profile profile;
+  profile.name = "efa-like";
+  // efa_arm_cq() rings with cmd_sn, which only efa_cq_event() advances.
+  profile.arming = Arming::SequenceNumber;
+  profile.arming_sees_waiting_completions = true;
+  // efa_destroy_qp() takes the queue pair out of its table only.
+  profile.destroy_removes_completions = false;
+  // The kernel's efa_reg_user_mr_dmabuf() calls ib_umem_dmabuf_get_pinned(); mana and ionic do the same.
+  profile.pins_dma_bufs = true;
+  profile.max_inline_bytes = 32;
+  profile.max_qp_wr = 4096;
+  profile.max_cqe = 32768;
+  profile.max_srq_wr = 4096;
+  profile.max_sge = 2;
+  profile.max_read_depth = 8;
+  return profile;
+}
+
+Profile soft_roce() {
+  Profile profile;
+  profile.name = "Soft-RoCE";
+  // The kernel's rxe_req_notify_cq() sets cq->notify; rxe_cq_post() takes it away with the event.
+  profile.arming = Arming::Flag;
+  profile.arming_sees_waiting_completions = false;
+  // rxe_destroy_qp() leaves the completion queue alone; rxe_poll_cq() gives what lies in it.
+  profile.destroy_removes_completions = false;
+  // The kernel's get_srq_wqe() takes the entry at the first packet; at teardown nothing is reported of it
+  // (rxe_drain_req_pkts(), flush_recv_queue()): tried in the lab.
+  profile.reports_half_received = false;
+  // rxe's post_one_send() asks queue_full(), and the kernel advances the queue with each work request that is done.
+  profile.poll_frees_send_entries = false;
+  profile.poll_frees_receive_entries = false;
+  profile.rounds_up_queues = false;
+  // Posting is a system call (post_send_db()), which fails when the device is disassociated.
+  profile.posts_fail_after_removal = true;
+  profile.on_demand_paging = true;
+  profile.max_inline_bytes = 512;
+  profile.max_qp_wr = 1048576;
+  profile.max_cqe = 32767;
+  profile.max_srq_wr = 1048576;
+  profile.max_sge = 32;
+  profile.max_read_depth = 128;
+  return profile;
+}
+
+std::span<const Profile> all_profiles() {
+  static const std::array kProfiles{connectx(),   irdma(),    irdma_iwarp(), bnxt_re(),
+                                    vmw_pvrdma(), efa_like(), soft_roce()};
+  return kProfiles;
+}
+
+}  // namespace nvmf::rnic

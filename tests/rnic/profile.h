@@ -1,0 +1,70 @@
+// The rules in which the provider families differ, as far as a program that uses libibverbs can see them. Each rule was
+// read in rdma-core's providers (or in the kernel's driver, where it says so); profile.cpp names the functions.
+#pragma once
+
+#include <infiniband/verbs.h>
+
+#include <cstdint>
+#include <span>
+#include <string>
+
+namespace nvmf::rnic {
+
+// What makes ibv_req_notify_cq() ask for an event.
+enum class Arming : uint8_t {
+  Flag,            // each call does
+  SequenceNumber,  // a call with a sequence number that has had its event does not; only cq_event counts on
+  UntilEvent,      // the first call does; later ones only take effect in cq_event
+};
+
+// What becomes of a SEND with invalidate whose device advertises IBV_DEVICE_MEM_MGT_EXTENSIONS.
+enum class RemoteInvalidate : uint8_t {
+  Works,
+  Refused,  // ibv_post_send() fails with EINVAL
+  Fails,    // the work request completes with IBV_WC_LOC_QP_OP_ERR
+};
+
+struct Profile {
+  std::string name;
+  ibv_transport_type transport = IBV_TRANSPORT_IB;
+
+  Arming arming = Arming::Flag;
+  bool arming_sees_waiting_completions = true;  // an event at once when the queue is not empty
+
+  bool destroy_removes_completions = true;  // of the queue pair, from its completion queues; RESET too
+  bool reports_half_received = true;        // IBV_WC_WR_FLUSH_ERR for the entry of a message that was cut off
+  bool reports_last_wqe = true;             // IBV_EVENT_QP_LAST_WQE_REACHED
+  // Whether a work request that is posted when the device has moved the queue pair to the error state, and nothing is
+  // in its send queue, is flushed. Otherwise ibv_modify_qp() to the error state has it flushed.
+  bool flushes_after_device_error = true;
+
+  bool poll_frees_send_entries = true;     // false: they are free when the device is done with them
+  bool poll_frees_receive_entries = true;  // the same, of a shared receive queue
+  bool rounds_up_queues = true;            // to a power of two
+  bool posts_fail_after_removal = false;   // false: they are lost
+
+  RemoteInvalidate remote_invalidate = RemoteInvalidate::Works;
+  bool read_sink_needs_remote_write = false;  // the local memory of an RDMA READ
+  bool on_demand_paging = false;
+  bool pins_dma_bufs = false;  // ibv_reg_dmabuf_mr() needs an exporter whose buffers can be pinned
+  uint32_t max_inline_bytes = 256;
+
+  // Limits.
+  int max_qp = 131072;
+  int max_qp_wr = 32768;
+  int max_cqe = 4194303;
+  int max_srq_wr = 32767;
+  int max_sge = 30;
+  int max_read_depth = 16;  // max_qp_rd_atom and max_qp_init_rd_atom
+};
+
+Profile connectx();     // mlx5, mlx4
+Profile irdma();        // E810, X722 in RoCE mode
+Profile irdma_iwarp();  // the same in iWARP mode
+Profile bnxt_re();      // Broadcom
+Profile vmw_pvrdma();   // VMware's paravirtual device
+Profile efa_like();     // importers that pin dma-bufs (efa, mana, ionic), on an RC device
+Profile soft_roce();    // rxe
+std::span<const Profile> all_profiles();
+
+}  // namespace nvmf::rnic
