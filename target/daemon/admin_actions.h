@@ -58,8 +58,9 @@ class AdminActions {
 
   // Until the next reload, or until a change concerns it. Throws std::exception with a message for whoever asks.
   virtual void set_ana(const std::string& wanted) = 0;
-  // Sees every host out that is connected through the port (none: any port) and accepts no connection on it, until
-  // resume(). False: there is no such port.
+  // Disconnects every host that is connected through the port (none: any port), those that use ANA when they have been
+  // told of it, and accepts no connection on it, until resume(). Returns at once: status() tells when it is done.
+  // False: there is no such port.
   virtual bool drain(std::optional<uint16_t> port) = 0;
   virtual bool resume(std::optional<uint16_t> port) = 0;
   // Returns how many controllers the host had. It may connect again, if it is allowed to.

@@ -16,6 +16,9 @@ namespace {
 
 // A port that waits is tried again this often.
 constexpr std::chrono::seconds kRetry{1};
+// Hosts of a port that drains have this long to read that it is inaccessible, and are asked this often.
+constexpr std::chrono::seconds kMoveTimeout{5};
+constexpr std::chrono::milliseconds kMovePoll{50};
 
 }  // namespace
 
@@ -104,6 +107,7 @@ void Ports::stop_listening(uint16_t port_id) {
 void Ports::remove(uint16_t port_id) {
   stop_listening(port_id);
   drained_.erase(port_id);
+  target_.withdraw_port(port_id, false);
   target_.remove_port(port_id);
 }
 
@@ -131,7 +135,7 @@ Ports::Task Ports::on_ports_ready() {
 }
 
 const char* Ports::state_of(const core::Port& port) const {
-  if (drained_.contains(port.id)) return "drained";
+  if (drained_.contains(port.id)) return target_.controllers_on(port.id) != 0 ? "draining" : "drained";
   return transport_.is_listening(port.id) ? "listening" : "waiting";
 }
 
@@ -142,13 +146,27 @@ bool Ports::drain(std::optional<uint16_t> port) {
     found = true;
     if (!drained_.insert(one.id).second) continue;
     stop_listening(one.id);
-    const size_t count = end_controllers(target_, "the operator drains port " + std::to_string(one.id),
-                                         [&](const core::Controller& it) { return it.port_id() == one.id; });
-    spdlog::info("port {} drains: {} controllers are disconnected, no host may connect until the port is resumed",
-                 one.id, count);
+    spdlog::info("port {} drains: hosts are to use other ports, and none may connect until the port is resumed",
+                 one.id);
+    target_.withdraw_port(one.id, true);
+    spawn(io_, disconnect_hosts(one.id), "draining a port");
   }
   transport_.turn_admin();
   return found || !port;
+}
+
+Ports::Task Ports::disconnect_hosts(uint16_t port_id) {
+  const auto deadline = std::chrono::steady_clock::now() + kMoveTimeout;
+  boost::asio::steady_timer timer(io_);
+  while (!target_.have_hosts_moved(port_id) && std::chrono::steady_clock::now() < deadline) {
+    timer.expires_after(kMovePoll);
+    co_await timer.async_wait(boost::asio::use_awaitable);
+    if (!drained_.contains(port_id)) co_return;
+  }
+  const size_t count = end_controllers(target_, "the operator drains port " + std::to_string(port_id),
+                                       [&](const core::Controller& it) { return it.port_id() == port_id; });
+  spdlog::info("port {} drains: {} controllers are disconnected", port_id, count);
+  transport_.turn_admin();
 }
 
 bool Ports::resume(std::optional<uint16_t> port) {
@@ -156,8 +174,11 @@ bool Ports::resume(std::optional<uint16_t> port) {
   for (const core::Port& one : target_.ports()) {
     if (port && *port != one.id) continue;
     found = true;
-    if (drained_.erase(one.id) != 0 && !changes_.closed()) listen(one, Attempt::First);
+    if (drained_.erase(one.id) == 0) continue;
+    target_.withdraw_port(one.id, false);
+    if (!changes_.closed()) listen(one, Attempt::First);
   }
+  transport_.turn_admin();
   return found || !port;
 }
 

@@ -38,9 +38,10 @@ class Ports {
   // Closes the port for good, and takes it out of the target.
   void remove(uint16_t port_id);
 
-  // "listening", "waiting" or "drained".
+  // "listening", "waiting", "draining" (it has controllers still) or "drained".
   const char* state_of(const core::Port& port) const;
-  // As AdminActions has them.
+  // As AdminActions has them. Hosts that use ANA are first told that the port is no way to their namespaces, and have
+  // kMoveTimeout to use another; then they are disconnected.
   bool drain(std::optional<uint16_t> port);
   bool resume(std::optional<uint16_t> port);
 
@@ -52,6 +53,7 @@ class Ports {
   Task take_out_of_service(rdma::Rnic& rnic);
   void listen(const core::Port& port, Attempt attempt);
   void stop_listening(uint16_t port_id);
+  Task disconnect_hosts(uint16_t port_id);
   void on_port_lost(uint16_t port_id);
   void await_ports();
   Task on_ports_ready();

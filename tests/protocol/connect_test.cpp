@@ -302,7 +302,7 @@ TEST_CASE("host connects an I/O queue: target answers with the same controller i
   CHECK(answer.result == host.cntlid);
   CHECK(answer.sqid == 1);
   CHECK(host.io(1).queue.size == 128);
-  CHECK(host.io(1).queue.ready.load());
+  CHECK(host.io(1).queue.admission.load() == core::Admission::Admitted);
 }
 
 TEST_CASE("host connects an I/O queue with its data in the capsule") {

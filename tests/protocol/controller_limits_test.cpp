@@ -176,6 +176,29 @@ TEST_CASE("hosts ask for I/O queues: target grants what is left of its limits, a
   CHECK(late.connect().status == specific(NVME_SC_CONNECT_CTRL_BUSY));
 }
 
+TEST_CASE("hosts ask for more I/O queues than the RNIC has room for: target grants what is left, until a host goes") {
+  World world;
+  world.io_queue_room = 5;
+  Host first(world), second(world), third(world);
+  first.bring_up();
+  CHECK(first.set_feature(kNumberOfQueues, 3 | 3 << 16).result == (3 | 3 << 16));
+  second.bring_up();
+  CHECK(second.set_feature(kNumberOfQueues, 3 | 3 << 16).result == 0);  // one is left
+  const Answer refused = third.connect();
+  CHECK(refused.status == specific(NVME_SC_CONNECT_CTRL_BUSY));
+  CHECK_FALSE(refused.do_not_retry);
+  Host discovery(world);
+  CHECK(discovery.connect(nvme::kDiscoveryNqn).ok());
+  CHECK(first.set_feature(kNumberOfQueues, 1 | 1 << 16).result == (1 | 1 << 16));
+  third.bring_up();
+  CHECK(third.set_feature(kNumberOfQueues, 3 | 3 << 16).result == (1 | 1 << 16));
+  first.enable(0);
+  CHECK(world.io_queue_room == 1);
+  second.admin.close();
+  third.admin.close();
+  CHECK(world.io_queue_room == 4);
+}
+
 TEST_CASE("which controllers a port has: I/O queues name theirs") {
   World world;
   Host host(world);

@@ -13,7 +13,7 @@ TEST_CASE("host sends Disconnect on an I/O queue: success, the connection ends, 
   CHECK(host.io(1).send(disconnect_command()).ok());
   CHECK(host.io(1).disconnected());
   CHECK(host.io(1).reason().find("Disconnect") != std::string::npos);
-  CHECK(host.io(1).send(command(nvme_cmd_flush, 1)).status == NVME_SC_CMD_SEQ_ERROR);
+  CHECK(host.io(1).drops(command(nvme_cmd_flush, 1)));
   host.io(1).close();
   CHECK(host.io(2).send(command(nvme_cmd_flush, 1)).ok());
   Wire again(world, 1);
@@ -39,22 +39,29 @@ TEST_CASE("host sends Disconnect with an unknown record format: Incompatible For
   CHECK_FALSE(host.io(1).disconnected());
 }
 
-TEST_CASE("the admin connection ends: the controller is gone and its I/O queues are disconnected") {
+TEST_CASE("the admin connection ends: the I/O queues are disconnected, and the controller goes with the last of them") {
   World world;
   Host host(world);
   host.bring_up(2);
   host.admin.close();
   CHECK(host.io(1).disconnected());
   CHECK(host.io(2).disconnected());
-  CHECK(host.io(1).send(command(nvme_cmd_flush, 1)).status == NVME_SC_CMD_SEQ_ERROR);
+  CHECK(host.io(1).drops(command(nvme_cmd_flush, 1)));
+  host.io(1).close();
+  CHECK(world.subsystem.find_controller(host.cntlid) != nullptr);
+  host.io(2).close();
   CHECK(world.subsystem.controllers().empty());
 }
 
-TEST_CASE("host connects an I/O queue of a controller whose admin connection has ended: there is none") {
+TEST_CASE("host connects an I/O queue of a controller whose admin connection has ended: it may try again") {
   World world;
   Host host(world);
   host.bring_up(1);
   host.admin.close();
+  const Answer busy = host.connect_io(2);
+  CHECK(busy.status == specific(NVME_SC_CONNECT_CTRL_BUSY));
+  CHECK_FALSE(busy.do_not_retry);
+  host.io(1).close();
   const Answer answer = host.connect_io(2);
   CHECK(answer.status == specific(NVME_SC_CONNECT_INVALID_PARAM));
   CHECK(answer.result == (16 | 1 << 16));

@@ -151,10 +151,12 @@ void Wire::receive(Exchange& exchange) {
   exchange.queue = &queue;
   exchange.sqe = &exchange.capsule;
   exchange.respond = respond;
-  if (const Status status = core::parse(exchange); !status.ok()) return core::finish(exchange, status);
-  const Status status =
-      core::parse_data_pointer(exchange.capsule, exchange.in_capsule, exchange.length_bytes,
-                               exchange.transfer == core::Transfer::HostToController, exchange.pointer);
+  Status status = core::parse(exchange);
+  exchange.dropped = status == core::kNoAnswer;
+  if (exchange.dropped) return;
+  if (!status.ok()) return core::finish(exchange, status);
+  status = core::parse_data_pointer(exchange.capsule, exchange.in_capsule, exchange.length_bytes,
+                                    exchange.transfer == core::Transfer::HostToController, exchange.pointer);
   if (!status.ok()) return core::finish(exchange, status);
   if (holding_) return held_.push_back(&exchange);
   place_data(exchange);
@@ -196,6 +198,10 @@ void Wire::abort(uint16_t cid, std::function<void(bool aborted)> done) {
   send({.wire = this, .cid = cid, .done = std::move(done)});
 }
 
+void Wire::quiesce(std::function<void()> done) {
+  send({.wire = this, .quiesces = true, .done = [done = std::move(done)](bool) { done(); }});
+}
+
 void Wire::abort_all(uint32_t nsid, std::function<void()> done) {
   send({.wire = this, .nsid = nsid, .done = [done = std::move(done)](bool) { done(); }});
 }
@@ -205,7 +211,7 @@ void Wire::send(Abort abort) {
   sent.message.context = &sent;
   sent.message.deliver = [](core::Message& message) {
     auto& begun = *static_cast<Abort*>(message.context);
-    begun.wire->begin(begun);
+    begun.quiesces ? begun.wire->begin_quiesce(begun) : begun.wire->begin(begun);
   };
   if (queue.reactor == nullptr) return sent.message.deliver(sent.message);
   queue.reactor->send(sent.message);
@@ -215,9 +221,21 @@ void Wire::begin(Abort& abort) {
   for (const auto& exchange : exchanges_) {
     const bool meant = abort.nsid == 0 ? exchange->capsule.cid == abort.cid
                                        : exchange->ns != nullptr && exchange->ns->nsid == abort.nsid;
-    if (exchange->answers != 0 || !meant) continue;
+    if (exchange->is_over() || !meant) continue;
     abort.aborted |= abort_waiting(*exchange, abort.nsid == 0 ? core::kAbortRequested : core::kPreempted);
     if (abort.nsid != 0 && exchange->answers == 0) abort.unanswered.push_back(exchange.get());
+  }
+  in_progress_.push_back(&abort);
+  report_aborts();
+}
+
+void Wire::begin_quiesce(Abort& abort) {
+  quiesced_ = true;
+  core::drop_lone_half(queue);
+  for (Exchange* exchange : std::exchange(held_, {})) exchange->dropped = true;
+  for (const auto& exchange : exchanges_) {
+    if (!exchange->is_over() && exchange->capsule.opcode != nvme_admin_fabrics)
+      abort.unanswered.push_back(exchange.get());
   }
   in_progress_.push_back(&abort);
   report_aborts();
@@ -231,7 +249,7 @@ bool Wire::abort_waiting(Exchange& exchange, core::Status status) {
 
 void Wire::report_aborts() {
   for (Abort* abort : std::exchange(in_progress_, {})) {
-    std::erase_if(abort->unanswered, [](const Exchange* exchange) { return exchange->answers != 0; });
+    std::erase_if(abort->unanswered, [](const Exchange* exchange) { return exchange->is_over(); });
     if (!abort->unanswered.empty()) {
       in_progress_.push_back(abort);
       continue;
@@ -272,8 +290,17 @@ void Wire::close() {
   open_ = false;
   core::drop_lone_half(queue);
   core::drop_parked(queue);
+  for (Exchange* exchange : std::exchange(held_, {})) exchange->dropped = true;
   world_.target.queue_closed(queue);
-  for (const auto& exchange : exchanges_) CHECK(exchange->answers == 1);
+  reserve_io_queues(0);
+  for (const auto& exchange : exchanges_) CHECK(exchange->answers + exchange->dropped == 1);
+}
+
+uint32_t Wire::reserve_io_queues(uint32_t wanted) {
+  world_.io_queue_room += reserved_io_queues_;
+  reserved_io_queues_ = std::min(wanted, world_.io_queue_room);
+  world_.io_queue_room -= reserved_io_queues_;
+  return reserved_io_queues_;
 }
 
 void Wire::disconnect(const std::string& reason) { reason_ = reason; }

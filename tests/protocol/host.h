@@ -99,6 +99,7 @@ class World {
   core::FusedTurns fused_turns_1{nullptr};
   core::FusedTurns fused_turns_3{nullptr};
   std::vector<std::string> events;
+  uint32_t io_queue_room = UINT32_MAX;  // of the RNIC, less what connections have reserved
 
   // Namespace 1 is namespace kDispersedNsid of other_subsystem, too.
   static constexpr uint32_t kDispersedNsid = 5;
@@ -126,26 +127,33 @@ class Wire : public core::QueueLink {
   // Returns the answer's number for take(); there may be none yet.
   size_t post(Sqe sqe, Bytes memory = {}, Bytes in_capsule = {});
   bool answered(size_t number) const { return exchanges_[number]->answers > 0; }
+  // It was ended without an answer.
+  bool dropped(size_t number) const { return exchanges_[number]->dropped; }
   Answer take(size_t number) const;
   uint16_t cid_of(size_t number) const { return exchanges_[number]->capsule.cid; }
   // The same for a command that must be answered at once.
   Answer send(const Sqe& sqe, Bytes memory = {}, Bytes in_capsule = {});
+  // The same for a command that must be dropped at once.
+  bool drops(const Sqe& sqe, Bytes memory = {}) { return dropped(post(sqe, std::move(memory))); }
 
-  // The connection ends: every request comes back, then the target hears of it.
+  // The connection ends: every request has come back, or waits and is dropped; then the target hears of it.
   void close();
   // From now on commands wait as if there were no buffer for them, until release().
   void hold() { holding_ = true; }
   void release();
 
   bool disconnected() const { return !reason_.empty(); }
+  bool quiesced() const { return quiesced_; }
   const std::string& reason() const { return reason_; }
 
   core::Queue queue;
 
   void disconnect(const std::string& reason) override;
+  void quiesce(std::function<void()> done) override;
   void abort(uint16_t cid, std::function<void(bool aborted)> done) override;
   void abort_all(uint32_t nsid, std::function<void()> done) override;
   bool is_closing() const override { return disconnected(); }
+  uint32_t reserve_io_queues(uint32_t wanted) override;
   const core::IoNamespaceTable* io_namespaces(const core::Subsystem& subsystem) override;
   uint16_t port_id() const override { return port_id_; }
   const std::string& peer() const override { return peer_; }
@@ -157,12 +165,15 @@ class Wire : public core::QueueLink {
     Bytes in_capsule;
     Bytes buffer;
     int answers = 0;
+    bool dropped = false;
+    bool is_over() const { return answers != 0 || dropped; }
   };
   // On its way from the control thread to the queue's and back.
   struct Abort {
     Wire* wire = nullptr;
     uint32_t nsid = 0;  // 0: one command
     uint16_t cid = 0;
+    bool quiesces = false;  // everything
     std::function<void(bool aborted)> done;
     bool aborted = false;
     std::vector<Exchange*> unanswered{};  // of those on the namespace
@@ -173,6 +184,7 @@ class Wire : public core::QueueLink {
   static void respond(core::Request& request);
   void send(Abort abort);
   void begin(Abort& abort);
+  void begin_quiesce(Abort& abort);
   bool abort_waiting(Exchange& exchange, core::Status status);
   void report_aborts();
 
@@ -181,6 +193,8 @@ class Wire : public core::QueueLink {
   std::string peer_ = "192.0.2.7:41512";
   std::string reason_;
   bool open_ = true;
+  bool quiesced_ = false;
+  uint32_t reserved_io_queues_ = 0;
   uint16_t next_cid_ = 1;
   bool holding_ = false;
   std::vector<Exchange*> held_;

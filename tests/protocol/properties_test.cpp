@@ -20,7 +20,7 @@ TEST_CASE("host reads CAP: target answers what it can do") {
   CHECK((cap & 0xffff) == 127);                    // MQES
   CHECK((cap >> NVME_CAP_CQR_SHIFT & 1) == 1);     // contiguous queues
   CHECK((cap >> NVME_CAP_AMS_SHIFT & 3) == 0);     // round robin
-  CHECK((cap >> NVME_CAP_TO_SHIFT & 0xff) == 15);  // 7.5 s
+  CHECK((cap >> NVME_CAP_TO_SHIFT & 0xff) == 60);  // 30 s
   CHECK((cap >> NVME_CAP_CSS_SHIFT & 0xff) == NVME_CAP_CSS_NVM);
   CHECK((cap >> NVME_CAP_MPSMIN_SHIFT & 0xff) == 0);  // 4 KiB, minimum and maximum
   CHECK((cap >> NVME_CAP_CRMS_SHIFT & 3) == NVME_CAP_CRWMS);
@@ -31,7 +31,7 @@ TEST_CASE("host reads VS, CRTO, CC and CSTS of a fresh controller") {
   Host host(world);
   host.connect();
   CHECK(host.admin.send(property_get(NVME_REG_VS)).result == 0x20000);
-  CHECK(host.admin.send(property_get(NVME_REG_CRTO)).result == 15);
+  CHECK(host.admin.send(property_get(NVME_REG_CRTO)).result == 60);
   CHECK(host.admin.send(property_get(NVME_REG_CC)).result == 0);
   CHECK(host.csts() == 0);
 }
@@ -130,7 +130,7 @@ TEST_CASE("host resets the controller: I/O queues are disconnected, the admin qu
   CHECK(host.io(1).disconnected());
   CHECK(host.io(2).disconnected());
   CHECK_FALSE(host.admin.disconnected());
-  CHECK(host.io(1).send(command(nvme_cmd_flush, 1)).status == NVME_SC_CMD_SEQ_ERROR);
+  CHECK(host.io(1).drops(command(nvme_cmd_flush, 1)));
   CHECK(host.enable().ok());
   CHECK(host.identify(NVME_IDENTIFY_CNS_CTRL).ok());
 }
@@ -164,7 +164,7 @@ TEST_CASE("a reset brings features back to their defaults, but not the keep-aliv
   CHECK(host.get_feature(NVME_FEAT_FID_KATO).result == 5000);
 }
 
-TEST_CASE("host shuts the controller down: complete at once, no command runs until it is reset and enabled") {
+TEST_CASE("host shuts the controller down: complete when nothing runs, no command runs until it is reset and enabled") {
   World world;
   Host host(world);
   host.bring_up(1);
@@ -173,7 +173,7 @@ TEST_CASE("host shuts the controller down: complete at once, no command runs unt
   SUBCASE("abruptly") { how = kShutdownAbrupt; }
   CHECK(host.enable(kEnable | how).ok());
   CHECK(host.csts() == (kReady | kShutdownComplete));
-  CHECK(host.io(1).send(command(nvme_cmd_flush, 1)).status == NVME_SC_CMD_SEQ_ERROR);
+  CHECK(host.io(1).drops(command(nvme_cmd_flush, 1)));
   CHECK(host.identify(NVME_IDENTIFY_CNS_CTRL).status == NVME_SC_CMD_SEQ_ERROR);
   CHECK(host.enable(0).ok());
   CHECK(host.csts() == 0);

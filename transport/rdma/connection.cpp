@@ -12,8 +12,8 @@ namespace nvmf::rdma {
 namespace {
 
 // An answer and one data transfer for each command, RDMA READs of the next, and one command with all descriptors.
-uint32_t send_entries(const Handshake& handshake, const ibv_device_attr& device) {
-  const uint32_t wanted = 3u * handshake.depth + core::limits::kMaxSglDescriptors + 1;
+uint32_t send_entries(uint16_t depth, const ibv_device_attr& device) {
+  const uint32_t wanted = 3u * depth + core::limits::kMaxSglDescriptors + 1;
   return std::min(wanted, static_cast<uint32_t>(device.max_qp_wr));
 }
 
@@ -22,7 +22,8 @@ uint32_t send_entries(const Handshake& handshake, const ibv_device_attr& device)
 Connection::Connection(verbs::CmId& id, const Handshake& handshake, const ConnectionOptions& options)
     : id_(std::move(id)),
       rnic_(options.rnic),
-      group_(handshake.qid == 0 ? rnic_.admin_group() : rnic_.least_loaded_group()),
+      group_(handshake.qid == 0 ? rnic_.admin_group()
+                                : rnic_.io_group_for(handshake.depth, send_entries(handshake.depth, rnic_.device()))),
       port_id_(options.port_id),
       peer_(verbs::to_string(rdma_get_peer_addr(id_.get()))),
       address_(verbs::host_of(rdma_get_peer_addr(id_.get()))),
@@ -38,7 +39,7 @@ Connection::Connection(verbs::CmId& id, const Handshake& handshake, const Connec
     queue_.reactor = &group_.mailbox();
   }
   queue_pair_.queue = &queue_;
-  queue_pair_.send_entries = send_entries(handshake, rnic_.device());
+  queue_pair_.send_entries = send_entries(handshake.depth, rnic_.device());
   queue_pair_.read_depth = handshake.read_depth;
   queue_pair_.remote_invalidate = rnic_.has_remote_invalidate();
 
@@ -51,6 +52,7 @@ Connection::Connection(verbs::CmId& id, const Handshake& handshake, const Connec
 }
 
 Connection::~Connection() {
+  rnic_.release_io_queues(reserved_io_queues_);
   rdma_destroy_qp(id_.get());
   group_.unreserve(queue_.depth, queue_pair_.send_entries);
   group_.find_lost_slots();
@@ -102,6 +104,13 @@ void Connection::accept(std::optional<uint8_t> traffic_class) {
   parameters.rnr_retry_count = 7;  // without bound
   verbs::accept(id_.get(), parameters, traffic_class);
   queue_.path_mtu = verbs::path_mtu_bytes(queue_pair_.qp);
+}
+
+uint32_t Connection::reserve_io_queues(uint32_t wanted) {
+  const uint16_t depth = queue_.target->options().max_queue_depth;
+  rnic_.release_io_queues(reserved_io_queues_);
+  reserved_io_queues_ = rnic_.reserve_io_queues(wanted, depth, send_entries(depth, rnic_.device()));
+  return reserved_io_queues_;
 }
 
 void Connection::expect_connect_command(uint32_t timeout_ms) {

@@ -64,7 +64,9 @@ class Connection final : public core::QueueLink {
   void abort_all(uint32_t nsid, std::function<void()> done) override {
     drained_ ? done() : group_.abort_all(queue_pair_, nsid, std::move(done));
   }
+  void quiesce(std::function<void()> done) override { group_.quiesce(queue_pair_, std::move(done)); }
   bool is_closing() const override { return closing_; }
+  uint32_t reserve_io_queues(uint32_t wanted) override;
   const core::IoNamespaceTable* io_namespaces(const core::Subsystem& subsystem) override {
     return group_.namespaces(subsystem);
   }
@@ -94,7 +96,8 @@ class Connection final : public core::QueueLink {
   std::function<void(Connection&, const std::string& reason)> on_closing_;
   core::Queue queue_;
   QueuePair queue_pair_;
-  Deadline deadline_;  // of the Connect command, then of the last answers, then of the last receive
+  Deadline deadline_;                // of the Connect command, then of the last answers, then of the last receive
+  uint32_t reserved_io_queues_ = 0;  // of an admin queue's controller, in rnic_
   bool closing_ = false;
   bool abandoned_ = false;
   bool drained_ = false;

@@ -81,11 +81,19 @@ void PollGroup::acknowledge_events() {
   if (send_events_ != 0) ibv_ack_cq_events(send_cq_.get(), std::exchange(send_events_, 0));
 }
 
-bool PollGroup::reserve(uint32_t depth, uint32_t send_entries) {
+uint32_t PollGroup::capacity(uint32_t depth, uint32_t send_entries) const {
+  return std::min({options_.max_queue_pairs, max_slots_ / depth, max_send_completions_ / send_entries});
+}
+
+bool PollGroup::has_room(uint32_t depth, uint32_t send_entries) const {
   const uint32_t slots_needed = slots_reserved_ + depth + static_cast<uint32_t>(slots_missing_.get());
-  if (left_ || queue_pairs_ == options_.max_queue_pairs || slots_needed > max_slots_ ||
-      send_completions_reserved_ + send_entries > max_send_completions_)
-    return false;
+  return !left_ && queue_pairs_ < options_.max_queue_pairs && slots_needed <= max_slots_ &&
+         send_completions_reserved_ + send_entries <= max_send_completions_;
+}
+
+bool PollGroup::reserve(uint32_t depth, uint32_t send_entries) {
+  if (!has_room(depth, send_entries)) return false;
+  const uint32_t slots_needed = slots_reserved_ + depth + static_cast<uint32_t>(slots_missing_.get());
   if (slots_needed > slots_) {
     const uint32_t wanted = std::max(slots_needed - slots_, kMinSlabSlots);
     send(add_slab(std::min(wanted + wanted % 2, max_slots_ - slots_)));
@@ -204,9 +212,7 @@ int PollGroup::add_fixed(std::span<std::byte> memory) {
 void PollGroup::install(QueuePair& queue_pair) { by_number_.insert(queue_pair); }
 
 void PollGroup::begin_retire(QueuePair& queue_pair) {
-  queue_pair.retiring = true;
-  core::drop_lone_half(*queue_pair.queue);
-  drop_throttled(queue_pair);
+  drop_waiting(queue_pair);
   retiring_.push(queue_pair);
 }
 

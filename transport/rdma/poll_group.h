@@ -72,13 +72,18 @@ class PollGroup final : public core::Poller {
 
   // Control thread ------------------------------------------------------------------------------------------------
 
+  // For how many queues of `depth` entries that post at most `send_entries` there is room when there is no other, and
+  // whether there is for one more.
+  uint32_t capacity(uint32_t depth, uint32_t send_entries) const;
+  bool has_room(uint32_t depth, uint32_t send_entries) const;
   // Makes room for a queue of `depth` entries that posts at most `send_entries`: false when the RNIC's limits are
   // reached. May map and register memory. Given back by unreserve().
   bool reserve(uint32_t depth, uint32_t send_entries);
   void unreserve(uint32_t depth, uint32_t send_entries);
   // Before the connection is accepted. The thread drives the queue pair from then on.
   void adopt(QueuePair& queue_pair);
-  // Takes no more capsules and answers those it has; `owner` hears that it is drained when that is done.
+  // Takes no more capsules, drops those that wait and answers those that a disk has; `owner` hears that it is drained
+  // when that is done.
   void retire(QueuePair& queue_pair);
   // When it is drained, in its error state, and the RNIC takes no more receive slots for it: `owner` hears that it is
   // dismissed when no completion of it is left to be found, and owns the queue pair again.
@@ -92,6 +97,7 @@ class PollGroup final : public core::Poller {
   // core::QueueLink says what. Not after `owner` has heard that the queue pair is drained.
   void abort(QueuePair& queue_pair, uint16_t cid, std::function<void(bool aborted)> done);
   void abort_all(QueuePair& queue_pair, uint32_t nsid, std::function<void()> done);
+  void quiesce(QueuePair& queue_pair, std::function<void()> done);
   void set_owner(QueuePairOwner& owner) { owner_ = &owner; }
 
   // What I/O commands may reach through this group: NamespaceTables says how.
@@ -178,6 +184,7 @@ class PollGroup final : public core::Poller {
   void throttle(RdmaRequest& request);
   unsigned resume_throttled();
   void drop_throttled(QueuePair& queue_pair);
+  void drop_waiting(QueuePair& queue_pair);
   void place_data(RdmaRequest& request);
   void execute(RdmaRequest& request);
   void use_capsule_room(RdmaRequest& request);
@@ -218,6 +225,7 @@ class PollGroup final : public core::Poller {
   void send(QueuePair& queue_pair, std::unique_ptr<QueueAbort> abort);
   void end_abort(QueueAbort& ended);
   void begin_abort(QueueAbort& abort);
+  void begin_quiesce(QueueAbort& abort);
   void abort_waiting_capsule(QueueAbort& abort);
   void start_aborted(RdmaRequest& request);
   bool abort_waiting(RdmaRequest& request, core::Status status);

@@ -24,6 +24,13 @@ void await(QueueAbort& abort, const ReceiveSlot& slot) {
   if (abort.unanswered.size() < abort.unanswered.capacity()) abort.unanswered.push_back(&slot);
 }
 
+// Its command is over but for the answer, which a host that takes none can delay for ever.
+bool has_ended(const ReceiveSlot& slot) {
+  const RdmaRequest* request = slot.queue_pair->waiting_responses.front();
+  while (request != nullptr && request->slot != &slot) request = request->next;
+  return request != nullptr;
+}
+
 }  // namespace
 
 // Control thread -----------------------------------------------------------------------------------------------------
@@ -44,11 +51,22 @@ void PollGroup::abort_all(QueuePair& queue_pair, uint32_t nsid, std::function<vo
   send(queue_pair, std::move(abort));
 }
 
+void PollGroup::quiesce(QueuePair& queue_pair, std::function<void()> done) {
+  auto abort = std::make_unique<QueueAbort>();
+  abort->quiesces = true;
+  abort->done = [done = std::move(done)](bool) { done(); };
+  abort->unanswered.reserve(queue_pair.queue->depth);
+  send(queue_pair, std::move(abort));
+}
+
 void PollGroup::send(QueuePair& queue_pair, std::unique_ptr<QueueAbort> abort) {
   ++queue_pair.to_come_back;
   abort->queue_pair = &queue_pair;
   QueueAbort& sent = *aborts_.emplace_back(std::move(abort));
-  thread_mailbox_.send(sent.message, sent, [](QueueAbort& begun) { begun.queue_pair->group->begin_abort(begun); });
+  thread_mailbox_.send(sent.message, sent, [](QueueAbort& begun) {
+    PollGroup& group = *begun.queue_pair->group;
+    begun.quiesces ? group.begin_quiesce(begun) : group.begin_abort(begun);
+  });
 }
 
 void PollGroup::end_abort(QueueAbort& ended) {
@@ -72,6 +90,19 @@ void PollGroup::begin_abort(QueueAbort& abort) {
       if (aborted || abort.nsid != 0) await(abort, *slot);
     }
   aborting_.push(abort);
+}
+
+// What is left then is with its disk, or on the control thread. Fabrics commands change no medium; one of them is the
+// Disconnect that waits for this.
+void PollGroup::begin_quiesce(QueueAbort& quiesce) {
+  QueuePair& queue_pair = *quiesce.queue_pair;
+  drop_waiting(queue_pair);
+  for (const ReceiveSlab* slab : installed_slabs_)
+    for (RdmaRequest& request : slab->requests()) {
+      if (request.slot == nullptr || request.queue_pair != &queue_pair || request.is_reading()) continue;
+      if (request.sqe->opcode != nvme_admin_fabrics) await(quiesce, *request.slot);
+    }
+  aborting_.push(quiesce);
 }
 
 // It is completed when it gets a request object.
@@ -123,7 +154,9 @@ bool PollGroup::withdraw(RdmaRequest& request) {
 // At the end of each turn while there are any: what has been answered by now has left.
 void PollGroup::report_aborted() {
   const auto is_over = [](QueueAbort& abort) {
-    std::erase_if(abort.unanswered, [&](const ReceiveSlot* slot) { return slot->queue_pair != abort.queue_pair; });
+    std::erase_if(abort.unanswered, [&](const ReceiveSlot* slot) {
+      return slot->queue_pair != abort.queue_pair || (abort.quiesces && has_ended(*slot));
+    });
     return abort.unanswered.empty();
   };
   aborting_.take_if(is_over, [this](QueueAbort& abort) {

@@ -155,7 +155,7 @@ void PollGroup::start(RdmaRequest& request) {
     status = core::parse_data_pointer(*request.sqe, in_capsule, request.length_bytes,
                                       request.transfer == Transfer::HostToController, request.pointer);
   }
-  if (!status.ok()) return core::finish(request, status);
+  if (!status.ok()) return status == core::kNoAnswer ? end(request) : core::finish(request, status);
   if (request.ns != nullptr && request.ns->throttle != nullptr) [[unlikely]]
     return throttle(request);
   place_data(request);
@@ -297,7 +297,7 @@ void PollGroup::on_read_done(RdmaRequest& request, bool good) {
   queue_pair.reads_free = static_cast<uint8_t>(queue_pair.reads_free + request.segments_in_flight);
   give_back_entries(queue_pair, request.segments_in_flight);
   request.segments_read = static_cast<uint8_t>(request.segments_read + request.segments_in_flight);
-  if (!good) return end(request);
+  if (!good || queue_pair.retiring) return end(request);
   if (request.segments_read < request.pointer.segment_count) return read_from_host(request);
   count_moved(request, core::RdmaDirection::FromHost);
   execute(request);
@@ -365,10 +365,19 @@ void PollGroup::fail(QueuePair& queue_pair, ibv_wc_status status, const char* re
   attributes.qp_state = IBV_QPS_ERR;
   ibv_modify_qp(queue_pair.qp, &attributes, IBV_QP_STATE);
 
+  drop_waiting_posts(queue_pair.waiting_responses);
+  drop_waiting(queue_pair);
+
+  control_mailbox_.send(queue_pair.failure, queue_pair,
+                        [](QueuePair& failed) { failed.group->owner_->queue_pair_failed(failed, reason_of(failed)); });
+}
+
+// No more capsules are taken; what waits ends without an answer, unless it is half of a fused pair.
+void PollGroup::drop_waiting(QueuePair& queue_pair) {
+  queue_pair.retiring = true;
   core::drop_lone_half(*queue_pair.queue);
   drop_throttled(queue_pair);
   drop_waiting_capsules(queue_pair);
-  drop_waiting_posts(queue_pair.waiting_responses);
   drop_waiting_posts(queue_pair.waiting_reads);
   for (core::BufferPool* pool : tables_.pools())
     pool->drop_waiters(*queue_pair.queue, [](core::Request& waiter) {
@@ -377,9 +386,6 @@ void PollGroup::fail(QueuePair& queue_pair, ibv_wc_status status, const char* re
       count_down(group.waiting_buffers_);
       group.end(dropped);
     });
-
-  control_mailbox_.send(queue_pair.failure, queue_pair,
-                        [](QueuePair& failed) { failed.group->owner_->queue_pair_failed(failed, reason_of(failed)); });
 }
 
 void PollGroup::drop_waiting_posts(RequestList& waiting) {

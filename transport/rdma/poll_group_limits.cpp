@@ -36,8 +36,10 @@ uint64_t PollGroup::due_ns() const {
 void PollGroup::drop_throttled(QueuePair& queue_pair) {
   for (core::Throttle* throttle : tables_.throttles())
     throttle->drop(*queue_pair.queue, [](core::Request& dropped) {
-      count_down(static_cast<RdmaRequest&>(dropped).queue_pair->group->throttled_);
-      core::finish(dropped, NVME_SC_ABORT_QUEUE);
+      auto& request = static_cast<RdmaRequest&>(dropped);
+      PollGroup& group = *request.queue_pair->group;
+      count_down(group.throttled_);
+      group.end(request);
     });
 }
 

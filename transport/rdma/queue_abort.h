@@ -15,6 +15,7 @@ struct QueueAbort {
   QueuePair* queue_pair = nullptr;
   uint32_t nsid = 0;  // all commands on this namespace; 0: the one with the identifier
   uint16_t cid = 0;
+  bool quiesces = false;                   // the queue pair: in place of the two above
   std::function<void(bool aborted)> done;  // control thread
 
   // The group's thread.

@@ -48,7 +48,7 @@ struct QueuePair {
   QueuePair* next_startable = nullptr;
   bool startable = false;              // in WaitingCapsules' list
   bool failed = false;                 // the connection is lost: nothing is posted any more
-  bool retiring = false;               // no more capsules are taken; what is outstanding is answered
+  bool retiring = false;               // no more capsules are taken, and none that waits is executed
   uint64_t newest_slot = 0;            // SlotLedger: the number of its newest capsule's slot, or of what was before it
   QueuePair* next_retiring = nullptr;  // the control thread wants to know when nothing is outstanding
 

@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "target/core/datapath/limits.h"
+#include "target/core/reactor/invariant.h"
 
 namespace nvmf::rdma {
 namespace {
@@ -46,12 +47,6 @@ Rnic::Rnic(boost::asio::io_context& io, verbs::CmId device, core::Mailbox& contr
   admin_poller_ = std::make_unique<AsioPoller>(io, *admin_group_);
 }
 
-PollGroup& Rnic::least_loaded_group() {
-  return **std::min_element(io_groups_.begin(), io_groups_.end(), [](const auto& a, const auto& b) {
-    return std::pair(a->has_left(), a->queue_pairs()) < std::pair(b->has_left(), b->queue_pairs());
-  });
-}
-
 void Rnic::visit(const std::function<void(PollGroup&)>& visitor) {
   visitor(*admin_group_);
   for (const auto& group : io_groups_) visitor(*group);
@@ -73,11 +68,40 @@ PollGroup* Rnic::group_of(const ibv_srq* queue) {
   return found;
 }
 
+PollGroup& Rnic::io_group_for(uint32_t depth, uint32_t send_entries) {
+  const auto load_of = [&](const std::unique_ptr<PollGroup>& group) {
+    return std::pair(!group->has_room(depth, send_entries), group->queue_pairs());
+  };
+  return **std::ranges::min_element(io_groups_, {}, load_of);
+}
+
+uint32_t Rnic::io_queue_capacity(uint32_t depth, uint32_t send_entries) const {
+  uint32_t capacity = 0;
+  for (const auto& group : io_groups_) capacity += group->capacity(depth, send_entries);
+  return std::min(capacity, max_io_queue_pairs());
+}
+
+uint32_t Rnic::reserve_io_queues(uint32_t wanted, uint32_t depth, uint32_t send_entries) {
+  const uint32_t capacity = io_queue_capacity(depth, send_entries);
+  const uint32_t reserved = std::min(wanted, capacity - std::min(capacity, reserved_io_queues_));
+  reserved_io_queues_ += reserved;
+  return reserved;
+}
+
+void Rnic::release_io_queues(uint32_t count) {
+  NVMF_INVARIANT(count <= reserved_io_queues_);
+  reserved_io_queues_ -= count;
+}
+
+uint32_t Rnic::max_io_queue_pairs() const {
+  const auto all = static_cast<uint32_t>(std::max(device_.max_qp, 0));
+  return all - std::min(kMaxAdminQueues, all / 4);
+}
+
 bool Rnic::has_room_beside_admin_queues() const {
   uint32_t io_queues = 0;
   for (const auto& group : io_groups_) io_queues += group->queue_pairs();
-  const auto all = static_cast<uint32_t>(std::max(device_.max_qp, 0));
-  return io_queues < all - std::min(kMaxAdminQueues, all / 4);
+  return io_queues < max_io_queue_pairs();
 }
 
 void Rnic::join(size_t reactor) {

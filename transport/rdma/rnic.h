@@ -47,11 +47,18 @@ class Rnic {
   PollGroup* group_of(const ibv_srq* queue);
   // Every group, the admin queues' too.
   void visit(const std::function<void(PollGroup&)>& visitor);
-  // The group of the reactor with the fewest queues on this device; one that has left only where all have.
-  PollGroup& least_loaded_group();
+  // The group of the reactor with the fewest queues on this device, of those that have room for an I/O queue of `depth`
+  // entries that posts at most `send_entries`; of all when none has.
+  PollGroup& io_group_for(uint32_t depth, uint32_t send_entries);
+  // I/O queues of that kind that the device has room for, when it has no other.
+  uint32_t io_queue_capacity(uint32_t depth, uint32_t send_entries) const;
+  // Controllers are granted no more of them: returns how many of `wanted` are left, and counts these as granted.
+  uint32_t reserve_io_queues(uint32_t wanted, uint32_t depth, uint32_t send_entries);
+  void release_io_queues(uint32_t count);
   // Whether one more I/O queue leaves the device's queue pairs that admin queues may need. All else that they need is
   // their own group's.
   bool has_room_beside_admin_queues() const;
+  uint32_t reserved_io_queues() const { return reserved_io_queues_; }
 
   // On that reactor's thread, or before it runs: it polls its group from now on, or no more.
   void join(size_t reactor);
@@ -67,6 +74,7 @@ class Rnic {
   bool is_leaving() const { return leaving_; }
 
  private:
+  uint32_t max_io_queue_pairs() const;
   void wait_for_event();
 
   const std::vector<ReactorSeat>& reactors_;
@@ -79,6 +87,7 @@ class Rnic {
   std::unique_ptr<AsioPoller> admin_poller_;
   WatchedDescriptor events_;
   std::function<void(const ibv_async_event&)> on_event_;
+  uint32_t reserved_io_queues_ = 0;
   bool leaving_ = false;
   bool has_remote_invalidate_;
 };

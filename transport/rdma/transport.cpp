@@ -138,9 +138,12 @@ void Transport::stop(std::function<void()> drained) {
   stopping_ = true;
   drained_ = std::move(drained);
   listeners_.clear();
+  const std::string reason = "the target shuts down";
   std::vector<Connection*> open;
   for (const auto& [queue_pair, connection] : connections_) open.push_back(connection.get());
-  for (Connection* connection : open) connection->disconnect("the target shuts down");
+  target_.disconnect_all(reason);
+  for (Connection* connection : open)
+    if (!connection->queue().controller) connection->disconnect(reason);
   if (connections_.empty()) drained_();
 }
 

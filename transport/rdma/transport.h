@@ -64,7 +64,8 @@ class Transport final : private QueuePairOwner {
   // Whether a queue was connected with the table.
   bool uses(const core::IoNamespaceTable& table) const;
 
-  // Stops to accept, disconnects every host; `drained` is called when the last queue has been seen out.
+  // Stops to accept, ends every host's association (Controller::fail()); `drained` is called when the last queue has
+  // closed.
   void stop(std::function<void()> drained);
   // How fast hosts may come from now on.
   void set_rate(const ConnectRate::Limits& limits) { rate_.set(limits); }

@@ -25,8 +25,9 @@ constexpr CommandTable make_table() {
 constinit const CommandTable kAdminCommands = make_table();
 
 Status parse_admin(Request& request) {
+  if (is_dropped(*request.queue)) return kNoAnswer;
   const Controller& controller = controller_of(request);
-  if (!controller.ready()) return command_sequence_error();
+  if (!controller.ready()) return controller.is_closing() ? kNoAnswer : command_sequence_error();
   if (const Status status = check_flags(request); !status.ok()) return status;
   const Command& command = kAdminCommands[request.sqe->opcode];
   if ((command.controllers & controller.type()) == 0) return invalid_opcode();

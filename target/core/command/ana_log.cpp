@@ -35,7 +35,8 @@ bool groups_only(const Request& request) {
 }  // namespace
 
 void write_ana_log(Request& request, LogWriter& log) {
-  const Controller& controller = controller_of(request);
+  Controller& controller = controller_of(request);
+  controller.ana_log_read();
   const AnaStates& ana = controller.subsystem().ana();
   const Groups groups = groups_of(request);
   nvme_ana_log header;

@@ -43,7 +43,9 @@ void reset(Request& request) {
 
 Status parse_io(Request& request) {
   const Queue& queue = *request.queue;
-  if (!queue.ready.load(std::memory_order_relaxed)) return command_sequence_error();
+  const Admission admission = queue.admission.load(std::memory_order_relaxed);
+  if (admission != Admission::Admitted) [[unlikely]]
+    return admission == Admission::Dropped ? kNoAnswer : command_sequence_error();
   const bool fused = request.sqe->fuse() != nvme::Fuse::Normal || queue.fused_phase != FusedPhase::None;
   if (fused) [[unlikely]]
     return parse_fused(request);
@@ -77,7 +79,7 @@ Status parse(Request& request) {
   note_traffic(queue);
   reset(request);
   if (request.sqe->opcode == nvme_admin_fabrics) return parse_fabrics(request);
-  if (!queue.connected) return command_sequence_error();
+  if (!queue.connected) return is_dropped(queue) ? kNoAnswer : command_sequence_error();
   return queue.qid == 0 ? parse_admin(request) : parse_io(request);
 }
 

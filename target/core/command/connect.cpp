@@ -35,6 +35,8 @@ Status invalid_in_data(Request& request, size_t offset) {
   return command_specific(NVME_SC_CONNECT_INVALID_PARAM);
 }
 
+constexpr Status kControllerBusy = command_specific(NVME_SC_CONNECT_CTRL_BUSY);
+
 // An NQN in Connect data, which ends within its 256 bytes; none when it does not.
 template <size_t size>
 std::optional<std::string> nqn_from(const char (&field)[size]) {
@@ -68,8 +70,10 @@ class ConnectAttempt {
     std::memcpy(host_.id.data(), data_.hostid, host_.id.size());
   }
 
-  Status make() {
+  // None: the host's former controller must end first. Not the `last` time.
+  std::optional<Status> make(bool last) {
     const Status status = queue_.qid == 0 ? connect_admin() : connect_io();
+    if (waits_ && !last) return std::nullopt;
     report(status);
     return status;
   }
@@ -115,11 +119,17 @@ class ConnectAttempt {
       return refuse_data(offsetof(nvmf_connect_data, hostid),
                          "the host identifier is zero; set it on the host, in /etc/nvme/hostid");
     }
+    if (!subsystem_->is_discovery() && queue_.link->reserve_io_queues(1) == 0)
+      return refuse_busy(
+          "the RDMA device has no room for one more I/O queue; lower \"limits\".\"max_io_queues_per_host\" or "
+          "\"rdma\".\"max_queue_depth\", add reactors, or disconnect a host");
     controller_ = subsystem_->create_controller(host_, queue_, connect_command(request_).kato_ms);
     if (controller_ == nullptr) {
       refusal_ = ConnectRefusal::NoController;
       reason_ = subsystem_->reached_limit(host_);
-      return command_specific(NVME_SC_CONNECT_CTRL_BUSY);
+      waits_ = reason_.empty();
+      if (waits_) reason_ = "commands of the host's former controller are still at their disks; it tries again";
+      return kControllerBusy;
     }
     return kSuccess;
   }
@@ -147,14 +157,18 @@ class ConnectAttempt {
           offsetof(ConnectCommand, qid),
           "the controller was granted fewer I/O queues (Feature 07h); the host must ask for more first");
     }
+    if (controller_->is_closing())
+      return refuse_busy("the controller is being disconnected; the host must connect its admin queue anew");
     if (!controller_->ready()) return refuse_sequence("the controller is not enabled; the host must set CC.EN first");
-    if (controller_->has_io_queue(queue_.qid))
+    const Queue* const former = controller_->find_io_queue(queue_.qid);
+    if (former != nullptr && former->link->is_closing())
+      return refuse_busy("the queue's former connection is still being ended; the host must try again");
+    if (former != nullptr)
       return refuse_sequence("the controller has this queue already; the host must disconnect it first");
     if (controller_->io_queue_count() >= io_queues_for(*queue_.target, *controller_)) {
-      reason_ =
+      return refuse_busy(
           "the target, or this host, has all the I/O queues that \"limits\" allow; raise \"max_io_queues\" or "
-          "\"max_io_queues_per_host\"";
-      return command_specific(NVME_SC_CONNECT_CTRL_BUSY);
+          "\"max_io_queues_per_host\"");
     }
     queue_.namespaces = queue_.link->io_namespaces(*subsystem_);
     controller_->add_io_queue(queue_);
@@ -174,6 +188,12 @@ class ConnectAttempt {
     refusal_ = ConnectRefusal::Sequence;
     reason_ = std::move(reason);
     return command_sequence_error();
+  }
+
+  // Hosts try again: it is not marked Do Not Retry.
+  Status refuse_busy(std::string reason) {
+    reason_ = std::move(reason);
+    return kControllerBusy;
   }
 
   void report(Status status) {
@@ -209,6 +229,7 @@ class ConnectAttempt {
   Subsystem* subsystem_ = nullptr;
   Controller* controller_ = nullptr;
   std::string reason_;
+  bool waits_ = false;
   ConnectRefusal refusal_ = ConnectRefusal::InvalidParameter;
 };
 
@@ -227,10 +248,17 @@ void finish_connect(Message& message) {
   finish(request, status);
 }
 
+bool attempt(Request& request, bool last) {
+  const std::optional<Status> status = ConnectAttempt(request).make(last);
+  if (!status) return false;
+  request.cqe.status = status->value();
+  hop_back(request, finish_connect);
+  return true;
+}
+
 void connect_on_control(Message& message) {
   Request& request = request_of(message);
-  request.cqe.status = ConnectAttempt(request).make().value();
-  hop_back(request, finish_connect);
+  if (!attempt(request, false)) request.queue->target->wait_to_connect(request, attempt);
 }
 
 // A second Connect may have been parsed before the first was executed.

@@ -87,20 +87,20 @@ Status parse_property_set(Request& request) {
   return set == nullptr ? invalid_field(request, offsetof(PropertyCommand, offset)) : ready_to_execute(request, set);
 }
 
-// Section 6.4. The response leaves before the connection ends: it is sent (or is first in the reactor's mailbox) when
-// disconnect() is called.
+// Section 6.4. Answered when no other command of the queue can change the medium any more. The response leaves before
+// the connection ends: it is sent (or is first in the reactor's mailbox) when disconnect() is called.
 void finish_disconnect(Message& message) {
   Request& request = request_of(message);
   request.queue->connected = false;
-  finish(request, kSuccess);
+  finish(request, Status(request.cqe.status));
 }
 
 void disconnect_on_control(Message& message) {
   Request& request = request_of(message);
-  Queue& queue = *request.queue;
-  if (queue.controller != nullptr) queue.controller->remove_io_queue(queue);
-  hop_back(request, finish_disconnect);
-  queue.link->disconnect("the host has sent Disconnect");
+  controller_of(request).delete_io_queue(*request.queue, [&request](Status status) {
+    request.cqe.status = status.value();
+    hop_back(request, finish_disconnect);
+  });
 }
 
 void execute_disconnect(Request& request) { hop_to_control(request, disconnect_on_control); }
@@ -133,6 +133,7 @@ constexpr FabricsCommand kFabricsCommands[] = {
 
 Status parse_fabrics(Request& request) {
   const Queue& queue = *request.queue;
+  if (is_dropped(queue)) return kNoAnswer;
   const uint8_t fctype = request.sqe->fctype();
   const bool is_connect = fctype == nvme_fabrics_type_connect;
   if (queue.connected == is_connect) return command_sequence_error();

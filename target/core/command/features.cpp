@@ -84,10 +84,10 @@ Status set_queues(Request& request) {
   if (completion_z == kReserved) return invalid_field(request, kCdw11 + 2);
   if (controller.io_queue_count() > 0) return command_sequence_error();
   const Target& target = *request.queue->target;
-  // At least one: the value is 0-based. Connect refuses it when there is none.
-  const uint32_t left = std::max(io_queues_for(target, controller), 1u);
-  const uint32_t most = std::min<uint32_t>(target.options().max_io_queues, left);
-  controller.grant_io_queues(static_cast<uint16_t>(std::min({submission_z + 1, completion_z + 1, most})));
+  const uint32_t allowed = std::min<uint32_t>(target.options().max_io_queues, io_queues_for(target, controller));
+  const uint32_t room = request.queue->link->reserve_io_queues(std::min({submission_z + 1, completion_z + 1, allowed}));
+  // At least one: the value is 0-based, and Connect has seen that there is room for it.
+  controller.grant_io_queues(static_cast<uint16_t>(std::max(room, 1u)));
   request.cqe.result = get_queues(request);
   return kSuccess;
 }

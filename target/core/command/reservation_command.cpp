@@ -76,7 +76,7 @@ using Step = Status (*)(Request&, Controller&);
 // On the control thread, where controller or namespace may have gone while the command was on its way.
 Status run(Request& request, Step step) {
   Controller* controller = request.queue->controller;
-  if (controller == nullptr) return NVME_SC_ABORT_QUEUE;
+  if (controller == nullptr || is_dropped(*request.queue)) return NVME_SC_ABORT_QUEUE;
   const NamespaceOptions* ns = controller->subsystem().find_namespace(request.sqe->nsid, *controller);
   if (ns == nullptr) return invalid_namespace(request);
   return step(request, *controller);
@@ -214,7 +214,7 @@ void put_registered_controllers(const Subsystem& asked, const DispersedNamespace
     const size_t before = entries.count();
     for (const auto& place : ns.places) {
       for (const auto& controller : place.subsystem->controllers()) {
-        if (controller->host().id != registrant.host) continue;
+        if (controller->host().id != registrant.host || controller->is_closing()) continue;
         const uint16_t cntlid = place.subsystem == &asked ? controller->cntlid() : nvme::kCntlidOtherSubsystem;
         entries.put(describe(ns.reservation, registrant, cntlid));
       }

@@ -43,10 +43,17 @@ inline constexpr uint32_t kSlowAnswersMs = 30'000;       // and one that leaves 
 inline constexpr uint32_t kStallCheckMs = 1000;          // between two looks at that
 inline constexpr uint32_t kLastReceiveTimeoutMs = 200;   // of an RNIC, to say that it is done with a queue pair
 inline constexpr uint32_t kMaxUnfinishedConnections = 64;  // without a Connect command, of one host address
+// How long a reset, a shutdown or the end of a controller waits for commands that its disks have. Hosts are told to be
+// a little more patient (CAP.TO, CRTO.CRWMT, RTD3E), so that they see the fatal status that follows.
+inline constexpr uint32_t kQuiesceTimeoutMs = 29'000;
+inline constexpr uint32_t kReadyTimeoutMs = 30'000;
+inline constexpr uint32_t kConnectWaitMs = 3000;  // of a Connect, for the commands of its host's former controller
 
 // A command's descriptors beyond the first lie in the capsule behind the SQE.
 static_assert(kMaxSglDescriptors * 16 <= 4096);
 static_assert(kMaxTransferBytes % kPageBytes == 0);
 static_assert(kStallCheckMs < kStalledAnswersMs && kStalledAnswersMs < kSlowAnswersMs);
+static_assert(kQuiesceTimeoutMs < kReadyTimeoutMs && kReadyTimeoutMs <= 255 * 500);  // CAP.TO: 8 bits of 500 ms
+static_assert(kConnectWaitMs < kConnectTimeoutMs);
 
 }  // namespace nvmf::core::limits

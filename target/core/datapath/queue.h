@@ -36,6 +36,11 @@ class QueueLink {
   // never from inside this call. Responses given to respond() before leave first: Disconnect's is one.
   // `reason` names the rule, for the log.
   virtual void disconnect(const std::string& reason) = 0;
+  // Of an I/O queue, before disconnect(): the connection stays, but no further capsule is taken. Commands that wait for
+  // anything but their disk are dropped without an answer; what a disk has is waited for, and answered. `done`: nothing
+  // that the host has sent can change the medium any more, a Disconnect command's own answer excepted nothing else will
+  // be sent. Called once, now or later, before Target::queue_closed(). Also while the connection ends.
+  virtual void quiesce(std::function<void()> done) = 0;
   // The end has begun, by disconnect() or from the other side.
   virtual bool is_closing() const = 0;
   // An I/O queue's command with this identifier is aborted, unless its disk has it (abort.h); `done` hears, now or
@@ -43,11 +48,21 @@ class QueueLink {
   virtual void abort(uint16_t cid, std::function<void(bool aborted)> done) = 0;
   // The same of all its commands on a namespace; `done` when each that had been parsed is answered.
   virtual void abort_all(uint32_t nsid, std::function<void()> done) = 0;
+  // Of an admin queue: of `wanted` I/O queues of the largest depth, as many as its RNIC has room for are kept free for
+  // its controller, in place of what was before, until the connection ends. Returns how many.
+  virtual uint32_t reserve_io_queues(uint32_t wanted) = 0;
   // What I/O commands of `subsystem` may reach from this queue's reactor and RNIC. Lives as long as the connection.
   virtual const IoNamespaceTable* io_namespaces(const Subsystem& subsystem) = 0;
   virtual uint16_t port_id() const = 0;
   // "192.0.2.7:41512", for messages.
   virtual const std::string& peer() const = 0;
+};
+
+// What becomes of the I/O commands that arrive on a queue; of an admin queue only Dropped counts.
+enum class Admission : uint8_t {
+  Refused,   // Command Sequence Error: the queue has no controller
+  Admitted,  // they run
+  Dropped,   // without an answer, for good: the queue is being ended (kNoAnswer)
 };
 
 // What the fused commands of a queue have come to (fused.h).
@@ -75,8 +90,8 @@ struct Queue {
   const IoNamespaceTable* namespaces = nullptr;  // I/O queues, once connected
 
   // Any thread.
-  std::atomic<bool> ready{false};        // CSTS.RDY of its controller: I/O commands may run
-  std::atomic<bool> saw_command{false};  // since the keep-alive timer looked last
+  std::atomic<Admission> admission{Admission::Refused};  // the control thread decides
+  std::atomic<bool> saw_command{false};                  // since the keep-alive timer looked last
   // Its host has set ACRE (host_behavior.h): failures say after how long a command is worth repeating.
   std::atomic<bool> advanced_command_retry{false};
 
@@ -93,6 +108,10 @@ struct Queue {
   const Subsystem* subsystem = nullptr;
   std::array<uint8_t, 16> hostid{};
 };
+
+inline bool is_dropped(const Queue& queue) {
+  return queue.admission.load(std::memory_order_relaxed) == Admission::Dropped;
+}
 
 // A namespace as one poll group (a reactor with one RNIC) serves it: the executable view, immutable but for its
 // counters.

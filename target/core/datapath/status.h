@@ -27,6 +27,11 @@ class Status {
 
 inline constexpr Status kSuccess{};
 
+// No status of the specification: what parse() returns for a command that arrives when its controller is already being
+// ended. The transport drops the command without an answer; the end of the connection tells the host to repeat it. An
+// answer would be an I/O error where a host has no second path, or one that may not be retried.
+inline constexpr Status kNoAnswer{0x8000};
+
 // Command Retry Delay: the status with which of Identify Controller's CRDT1 to CRDT3 the command may be repeated after,
 // 0 (at once) where nothing is known.
 constexpr Status with_retry_delay(Status status) {

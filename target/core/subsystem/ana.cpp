@@ -24,6 +24,11 @@ Denials denials_of(AnaState state) {
 
 }  // namespace
 
+bool AnaStates::is_withdrawn(uint16_t port_id) const {
+  const auto port = ports_.find(port_id);
+  return port != ports_.end() && port->second.withdrawn;
+}
+
 uint64_t AnaStates::log_change_count(uint16_t port_id) const {
   const auto port = ports_.find(port_id);
   return port != ports_.end() ? port->second.changes : Port{}.changes;
@@ -55,7 +60,10 @@ AnaState ana_state(const Controller& controller, const NamespaceOptions& ns) {
 
 // What is denied anew comes first: from one forbidden state to another there is no moment of leave.
 void apply_ana_state(Controller& controller, const NamespaceOptions& ns) {
-  const Denials denied = denials_of(ana_state(controller, ns));
+  const AnaStates& ana = controller.subsystem().ana();
+  const bool knows_ana = controller.has_read_ana_log();
+  const Denials denied =
+      denials_of(knows_ana ? ana_state(controller, ns) : ana.configured_state(ns.ana_group, controller.port_id()));
   controller.deny(ns.nsid, denied);
   controller.permit(ns.nsid, static_cast<Denials>(kAnaDenials & ~denied));
 }

@@ -29,13 +29,19 @@ inline constexpr Denials kAnaDenials = kAnaInaccessible | kAnaPersistentLoss | k
 // The groups of one subsystem, as the ANA log page of a controller on each port shows them: section 5.16.1.10.
 class AnaStates {
  public:
-  AnaState state(uint32_t group, uint16_t port_id) const { return at(group, port_id).state; }
+  AnaState state(uint32_t group, uint16_t port_id) const {
+    return is_withdrawn(port_id) ? AnaState::Inaccessible : configured_state(group, port_id);
+  }
+  AnaState configured_state(uint32_t group, uint16_t port_id) const { return at(group, port_id).state; }
   // CHGCNT of the group's descriptor and of the log page; never 0, which would mean that changes are not counted.
   uint64_t change_count(uint32_t group, uint16_t port_id) const { return at(group, port_id).changes; }
   uint64_t log_change_count(uint16_t port_id) const;
 
   // False: it is the group's state already.
   bool set(uint32_t group, uint16_t port_id, AnaState state);
+  // The port is about to be drained: all groups are inaccessible there until it is not withdrawn any more.
+  void withdraw(uint16_t port_id, bool withdrawn) { ports_[port_id].withdrawn = withdrawn; }
+  bool is_withdrawn(uint16_t port_id) const;
   // The group has got, or lost, a namespace.
   void members_changed(uint32_t group, uint16_t port_id);
 
@@ -47,6 +53,7 @@ class AnaStates {
   struct Port {
     std::map<uint32_t, Group> groups;
     uint64_t changes = 1;
+    bool withdrawn = false;
   };
   Group at(uint32_t group, uint16_t port_id) const;
 
@@ -56,7 +63,9 @@ class AnaStates {
 // The state of a namespace for the host of `controller`.
 AnaState ana_state(const Controller& controller, const NamespaceOptions& ns);
 
-// Lets the host of `controller` do with `ns` what its state allows, and nothing else.
+// Lets the host of `controller` do with `ns` what its state allows, and nothing else. A host that has never read the
+// ANA log page does not know ANA and would take the status of an inaccessible namespace for an I/O error: of a
+// withdrawn port the host hears nothing but the end of its connection.
 void apply_ana_state(Controller& controller, const NamespaceOptions& ns);
 
 }  // namespace nvmf::core

@@ -6,6 +6,7 @@
 #include "target/core/datapath/queue.h"
 #include "target/core/reactor/invariant.h"
 #include "target/core/subsystem/controller.h"
+#include "target/core/subsystem/target.h"
 
 namespace nvmf::core {
 namespace {
@@ -60,6 +61,10 @@ void AsyncEvents::post(AsyncEvent event) {
   if (enabling != 0 && (configuration_ & enabling) == 0) return;
   pending_ |= bit_of(index);
   report();
+}
+
+bool AsyncEvents::is_unread(AsyncEvent event) const {
+  return ((pending_ | reported_) & bit_of(static_cast<size_t>(event))) != 0;
 }
 
 void AsyncEvents::warn(uint8_t critical_warning) {
@@ -123,7 +128,9 @@ Request& AsyncEvents::take(uint32_t index) {
 }
 
 void drop_parked(Queue& queue) {
-  if (queue.qid == 0 && queue.controller != nullptr) queue.controller->events().close();
+  if (queue.qid != 0) return;
+  if (queue.controller != nullptr) return queue.controller->events().close();
+  queue.target->drop_waiting_connect(queue);
 }
 
 }  // namespace nvmf::core

@@ -36,6 +36,8 @@ class AsyncEvents {
   void post(AsyncEvent event);
   // Reports the SMART events of these Critical Warning bits, as far as the host has enabled them.
   void warn(uint8_t critical_warning);
+  // The event has been posted, and the host has not read its log page since. Never of an event that it has masked.
+  bool is_unread(AsyncEvent event) const;
   // The host has read `log_page` and does not want the event retained: its events may be reported again.
   void log_page_read(uint8_t log_page);
   // Aborts the parked request with this command identifier. False: there is none.
@@ -66,8 +68,8 @@ class AsyncEvents {
 
 // The connection of an admin queue ends: finishes the Async Event Requests parked on it (Command Aborted due to SQ
 // Deletion), and those that still come, so that each comes back through respond() and nothing of the queue stays
-// outstanding. Control thread, before Target::queue_closed(), which does it as well. No effect on I/O queues and on
-// queues without a controller.
+// outstanding. So is a Connect that waits (Target::wait_to_connect()). Control thread, before Target::queue_closed(),
+// which does it as well. No effect on I/O queues.
 void drop_parked(Queue& queue);
 
 }  // namespace nvmf::core

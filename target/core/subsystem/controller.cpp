@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <utility>
 
 #include "target/core/datapath/queue.h"
 #include "target/core/subsystem/subsystem.h"
@@ -33,7 +34,7 @@ Controller::Controller(Subsystem& subsystem, uint16_t cntlid, HostIdentity host,
       port_id_(admin_queue.link->port_id()),
       peer_(admin_queue.link->peer()),
       properties_(subsystem.target().options().max_queue_depth, type_ == kIoController, reset_of(subsystem, host_)),
-      admin_queue_(admin_queue),
+      admin_queue_(&admin_queue),
       io_queues_(type_ == kIoController ? subsystem.target().options().max_io_queues : 0),
       granted_io_queues_(static_cast<uint16_t>(io_queues_.size())),
       offers_permanent_write_protection_(subsystem.options().permanent_write_protection),
@@ -47,22 +48,24 @@ std::string Controller::description() const {
          std::to_string(cntlid_);
 }
 
-void Controller::write_cc(uint32_t cc) {
-  switch (properties_.write_cc(cc)) {
+void Controller::write_cc(uint32_t cc) { act(properties_.write_cc(cc)); }
+
+void Controller::act(Properties::Action action) {
+  switch (action) {
     case Properties::Action::None:
       return;
     case Properties::Action::Start:
-      set_ready(true);
       restart_keep_alive(KeepAlive::Clock::now());
       if (type_ == kIoController) subsystem_.persistent_events().enabled(*this);
       return;
     case Properties::Action::ShutDown:
-      set_ready(false);
-      return;
+      return shut_down();
+    case Properties::Action::Quiesce:
+      events_.reset(NVME_SC_ABORT_QUEUE);
+      return quiesce_io_queues();
     case Properties::Action::Reset:
       return reset();
     case Properties::Action::Fail:
-      set_ready(false);
       subsystem_.target().event(
           Target::Severity::Warning,
           description() + ": enabled with a CC value that CAP does not offer; the host must reset it");
@@ -73,20 +76,149 @@ void Controller::write_cc(uint32_t cc) {
 void Controller::write_csts(uint32_t csts) {
   if (properties_.write_csts(csts)) subsystem_.reset_noted(host_);
 }
+// The end of its commands --------------------------------------------------------------------------------------------
 
 void Controller::fail(const std::string& reason) {
-  properties_.fail();
-  set_ready(false);
-  for_each_queue([&](Queue& queue) { queue.link->disconnect(reason); });
+  if (closing_) return;
+  closing_ = true;
+  closing_reason_ = reason;
+  quiesce_io_queues();
 }
 
-bool Controller::is_closing() const { return admin_queue_.link->is_closing(); }
+bool Controller::is_closing() const { return closing_ || admin_queue_ == nullptr || admin_queue_->link->is_closing(); }
+
+bool Controller::is_quiet() const { return closing_ && awaited_ == 0; }
+
+bool Controller::is_over() const {
+  return admin_queue_ == nullptr && awaited_ == 0 && released_.empty() && io_queue_count() == 0;
+}
+
+// Section 3.6. The host has no use for its I/O queues any more: they stay connected until it ends them, or resets.
+void Controller::shut_down() {
+  flush_due_ = properties_.asks_normal_shutdown();
+  quiesce_io_queues();
+}
+
+void Controller::quiesce_io_queues() {
+  ++awaited_;
+  for (Queue* queue : io_queues_) {
+    if (queue != nullptr && !is_dropped(*queue)) quiesce(*queue, [] {});
+  }
+  if (awaited_ > 1) start_quiesce_timer();
+  one_ended();
+}
+
+void Controller::quiesce(Queue& queue, std::function<void()> quiesced) {
+  queue.admission.store(Admission::Dropped, std::memory_order_relaxed);
+  ++awaited_;
+  start_quiesce_timer();
+  queue.link->quiesce([this, quiesced = std::move(quiesced)] {
+    quiesced();
+    one_ended();
+  });
+}
+
+void Controller::start_quiesce_timer() {
+  if (quiesce_deadline_) return;
+  quiesce_deadline_ = KeepAlive::Clock::now() + std::chrono::milliseconds(limits::kQuiesceTimeoutMs);
+  subsystem_.target().deadline_set(*quiesce_deadline_);
+}
+
+void Controller::one_ended() {
+  if (--awaited_ != 0) return;
+  quiesce_deadline_.reset();
+  on_quiet();
+}
+
+void Controller::on_quiet() {
+  if (closing_) {
+    disconnect_queues();
+    return subsystem_.target().controller_is_quiet(*this);
+  }
+  if (std::exchange(flush_due_, false)) return flush();
+  act(properties_.quiesced());
+}
+
+// Of a normal shutdown. What no command can change any more is put on stable media.
+void Controller::flush() {
+  const auto& flush_namespace = subsystem_.target().flush_namespace;
+  ++awaited_;
+  for (const NamespaceOptions& ns : subsystem_.namespaces()) {
+    if (!ns.volatile_write_cache || !flush_namespace) continue;
+    ++awaited_;
+    start_quiesce_timer();
+    flush_namespace(subsystem_, ns.nsid, [this, nsid = ns.nsid](Status status) { flushed(nsid, status); });
+  }
+  one_ended();
+}
+
+void Controller::flushed(uint32_t nsid, Status status) {
+  if (!status.ok()) {
+    properties_.fail();
+    subsystem_.target().event(Target::Severity::Error,
+                              description() + ": its host shuts it down, and the write cache of namespace " +
+                                  std::to_string(nsid) +
+                                  " cannot be flushed: the controller reports a fatal status; see the kernel's log "
+                                  "(dmesg)");
+  }
+  one_ended();
+}
+
+// It goes on waiting: nothing else may be told before.
+void Controller::quiesce_overdue() {
+  quiesce_deadline_.reset();
+  properties_.fail();
+  subsystem_.target().event(Target::Severity::Error,
+                            description() + ": " + std::to_string(limits::kQuiesceTimeoutMs / 1000) +
+                                " s after its reset, shutdown or disconnect a disk still has commands of it: the "
+                                "controller reports a fatal status, and its host gets no new controller of the "
+                                "subsystem until they end; see the kernel's log (dmesg)");
+}
+
+// Hosts take the end of any connection for the end of all.
+void Controller::disconnect_queues() {
+  properties_.fail();
+  keep_alive_.stop();
+  for (Queue* queue : io_queues_) {
+    if (queue != nullptr) release_io_queue(*queue, closing_reason_);
+  }
+  if (admin_queue_ == nullptr) return;
+  admin_queue_->admission.store(Admission::Dropped, std::memory_order_relaxed);
+  admin_queue_->link->disconnect(closing_reason_);
+}
+
+void Controller::delete_io_queue(Queue& queue, std::function<void(Status)> deleted) {
+  if (is_dropped(queue)) return deleted(NVME_SC_ABORT_QUEUE);
+  quiesce(queue, [this, &queue, deleted = std::move(deleted)] {
+    deleted(kSuccess);
+    release_io_queue(queue, "the host has sent Disconnect");
+  });
+}
+
+void Controller::release_io_queue(Queue& queue, const std::string& reason) {
+  io_queues_[queue.qid - 1] = nullptr;
+  released_.push_back(&queue);
+  queue.link->disconnect(reason);
+}
+
+void Controller::queue_closed(Queue& queue) {
+  queue.controller = nullptr;
+  if (&queue == admin_queue_) {
+    admin_queue_ = nullptr;
+    keep_alive_.stop();
+    return fail("the admin queue has closed");
+  }
+  errors_.collect(queue.errors);
+  if (std::erase(released_, &queue) == 0) io_queues_[queue.qid - 1] = nullptr;
+}
+
+// Its queues ---------------------------------------------------------------------------------------------------------
 
 bool Controller::is_silent(KeepAlive::Clock::time_point now) const {
   const auto saw_command = [](const Queue* queue) {
     return queue != nullptr && queue->saw_command.load(std::memory_order_relaxed);
   };
-  return keep_alive_.is_overdue(now) && !saw_command(&admin_queue_) &&
+  return keep_alive_.is_overdue(now) && !saw_command(admin_queue_) &&
          std::none_of(io_queues_.begin(), io_queues_.end(), saw_command);
 }
 
@@ -106,20 +238,8 @@ void Controller::add_io_queue(Queue& queue) {
   queue.controller = this;
   queue.subsystem = &subsystem_;
   queue.hostid = host_.id;
-  queue.ready.store(ready(), std::memory_order_relaxed);
+  queue.admission.store(Admission::Admitted, std::memory_order_relaxed);
   queue.advanced_command_retry.store(features_.advanced_command_retry, std::memory_order_relaxed);
-}
-
-void Controller::remove_io_queue(Queue& queue) {
-  errors_.collect(queue.errors);
-  queue.controller = nullptr;
-  queue.ready.store(false, std::memory_order_relaxed);
-  io_queues_[queue.qid - 1] = nullptr;
-}
-
-void Controller::close() {
-  delete_io_queues("the admin queue has closed");
-  admin_queue_.controller = nullptr;
 }
 
 bool Controller::begin_abort() {
@@ -180,12 +300,25 @@ void Controller::restart_keep_alive(KeepAlive::Clock::time_point now) {
   for_each_queue([](Queue& queue) { queue.saw_command.store(false, std::memory_order_relaxed); });
 }
 
+std::optional<KeepAlive::Clock::time_point> Controller::deadline() const {
+  const auto keep_alive = keep_alive_.deadline();
+  if (!quiesce_deadline_ || (keep_alive && *keep_alive < *quiesce_deadline_)) return keep_alive;
+  return quiesce_deadline_;
+}
+
+void Controller::expire(KeepAlive::Clock::time_point now) {
+  if (quiesce_deadline_ && *quiesce_deadline_ <= now) quiesce_overdue();
+  if (const auto deadline = keep_alive_.deadline(); deadline && *deadline <= now) keep_alive_due(now);
+}
+
+// A command since the last look restarts the timer.
 void Controller::keep_alive_due(KeepAlive::Clock::time_point now) {
   bool traffic = false;
   for_each_queue([&](Queue& queue) { traffic |= queue.saw_command.load(std::memory_order_relaxed); });
   if (traffic) return restart_keep_alive(now);
   const std::string rule = "keep-alive timeout: no command for " + std::to_string(keep_alive_.timer_ms()) + " ms";
   keep_alive_.stop();
+  properties_.fail();
   ++subsystem_.target().counters.keep_alive_expiries;
   subsystem_.target().event(
       Target::Severity::Warning,
@@ -228,41 +361,29 @@ void Controller::notify_of_reservation(uint32_t nsid, nvme_resv_notify_rnlpt typ
   if (reservation_notifications_.add(nsid, type)) events_.post(AsyncEvent::ReservationLogPageAvailable);
 }
 
-// disconnect() returns at once and calls nothing of ours back, so the list does not change under the loop.
 template <typename Action>
 void Controller::for_each_queue(Action action) {
-  action(admin_queue_);
+  if (admin_queue_ != nullptr) action(*admin_queue_);
   for (Queue* queue : io_queues_) {
     if (queue != nullptr) action(*queue);
   }
 }
 
-void Controller::set_ready(bool ready) {
-  for_each_queue([&](Queue& queue) { queue.ready.store(ready, std::memory_order_relaxed); });
-}
-
-// Controller level reset. The error log and the keep-alive timer outlive it, features return to their defaults.
+// Controller level reset, its end. The error log and the keep-alive timer outlive it, features return to their
+// defaults. The host may connect queues of the same identifiers again while the connections of these are still closing.
 void Controller::reset() {
-  set_ready(false);
-  events_.reset(NVME_SC_ABORT_QUEUE);
-  delete_io_queues("the host has reset the controller");
+  for (Queue* queue : io_queues_) {
+    if (queue != nullptr) release_io_queue(*queue, "the host has reset the controller");
+  }
   set_advanced_command_retry(false);
   features_ = {};
   reported_warnings_ = 0;
   reservation_notifications_ = {};
   untold_ana_groups_.reset();
   persistent_event_context_.reset();
+  if (admin_queue_ != nullptr) admin_queue_->link->reserve_io_queues(1);
   granted_io_queues_ = static_cast<uint16_t>(io_queues_.size());
   asked_for_io_queues_ = false;
-}
-
-// The host may connect queues of the same identifiers again while the connections of these are still closing.
-void Controller::delete_io_queues(const std::string& reason) {
-  for (Queue* queue : io_queues_) {
-    if (queue == nullptr) continue;
-    queue->link->disconnect(reason);
-    remove_io_queue(*queue);
-  }
 }
 
 }  // namespace nvmf::core

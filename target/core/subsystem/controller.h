@@ -1,11 +1,23 @@
-// A controller: the association of one host with one subsystem, from the admin queue's Connect until that queue closes.
-// NVMe Base 2.0, sections 3.1, 3.3 and 3.5 to 3.7. Control thread only.
+// A controller: the association of one host with one subsystem. NVMe Base 2.0, sections 3.1, 3.3 and 3.5 to 3.7.
+// Control thread only.
+//
+// It lives from the admin queue's Connect until that queue has closed and nothing that its host has sent can change the
+// medium any more. Before that
+//   - neither CSTS.RDY = 0 nor a complete shutdown nor the answer to Disconnect is told,
+//   - no connection of it is ended by the target: not for a fatal keep-alive time-out, a removal, a drain, a takeover
+//   or
+//     an NVM Subsystem Reset either,
+//   - its CNTLID is taken, and its host gets no other controller of the subsystem in its place (Subsystem).
+// So a host that is told any of these may write again by another path. Commands that wait are dropped; those that a
+// disk has are waited for, without end. After limits::kQuiesceTimeoutMs the host is told CSTS.CFS, and the operator
+// why.
 #pragma once
 
 #include <array>
 #include <bitset>
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <optional>
 #include <string>
 #include <vector>
@@ -33,7 +45,7 @@ struct Queue;
 
 class Controller {
  public:
-  // `kato_ms` as in Connect. Before the admin queue goes, close() must be called.
+  // `kato_ms` as in Connect.
   Controller(Subsystem& subsystem, uint16_t cntlid, HostIdentity host, Queue& admin_queue, uint32_t kato_ms);
   Controller(const Controller&) = delete;
   Controller& operator=(const Controller&) = delete;
@@ -55,11 +67,15 @@ class Controller {
   const Properties& properties() const { return properties_; }
   void write_cc(uint32_t cc);
   void write_csts(uint32_t csts);
-  // Its admin queue's connection ends.
+  // fail() has been called, or its admin queue's connection ends: it admits no queue and counts against no limit.
   bool is_closing() const;
+  // Nothing that its host has sent can change the medium any more. Only of one that is closing.
+  bool is_quiet() const;
   // Nothing has come from its host for so long that a host that lives would have sent Keep Alive (keep_alive.h).
   bool is_silent(KeepAlive::Clock::time_point now) const;
-  // Fatal: CSTS.CFS, and every queue is disconnected for `reason`.
+  // Ends it. Its I/O queues take no more commands; when those that there are have ended (contract above), CSTS.CFS is
+  // set and every queue is disconnected for `reason`. Until then admin commands are answered. No effect on one that is
+  // closing.
   void fail(const std::string& reason);
 
   // I/O queue identifiers run from 1 to this: Number of Queues.
@@ -75,10 +91,13 @@ class Controller {
   // Null when there is none.
   Queue* find_io_queue(uint16_t qid) const;
   void add_io_queue(Queue& queue);
-  // The queue has closed, or its host has disconnected it.
-  void remove_io_queue(Queue& queue);
-  // The admin queue has closed: the I/O queues are disconnected, and no queue knows of the controller any more.
-  void close();
+  // Disconnect: the queue takes no more commands; when those that there are have ended, `deleted` hears of it, and the
+  // queue is disconnected. Another status than success: it is being ended already.
+  void delete_io_queue(Queue& queue, std::function<void(Status)> deleted);
+  // The queue's connection has ended. The I/O queues are ended with the admin queue.
+  void queue_closed(Queue& queue);
+  // Its last queue has closed, and nothing refers to it: it may be destroyed.
+  bool is_over() const;
 
   // An Abort command of an I/O queue's command begins, unless there are limits::kMaxAborts of them already, and ends.
   bool begin_abort();
@@ -104,10 +123,11 @@ class Controller {
   std::optional<std::vector<std::byte>>& persistent_event_context() { return persistent_event_context_; }
 
   const KeepAlive& keep_alive() const { return keep_alive_; }
+  // When to call expire() next, for the keep-alive timer or for commands that do not end; none: no timer runs.
+  std::optional<KeepAlive::Clock::time_point> deadline() const;
+  void expire(KeepAlive::Clock::time_point now);
   void set_keep_alive(uint32_t kato_ms, KeepAlive::Clock::time_point now);
   void restart_keep_alive(KeepAlive::Clock::time_point now);
-  // The deadline has passed. A command since the last look restarts the timer; none: fails the controller.
-  void keep_alive_due(KeepAlive::Clock::time_point now);
 
   // What the host may do with a namespace of the subsystem from now on; commands already parsed are not touched.
   void deny(uint32_t nsid, Denials denials) { change_denials(nsid, denials, true); }
@@ -119,6 +139,9 @@ class Controller {
   void ana_changed(uint32_t group);
   // The host sees a namespace in a group that it was not in. `moved`: from another group.
   void namespace_joined(const NamespaceOptions& ns, bool moved);
+  // Its host has read the ANA log page at some time: it uses ANA.
+  void ana_log_read() { has_read_ana_log_ = true; }
+  bool has_read_ana_log() const { return has_read_ana_log_; }
 
   // A namespace appeared, changed or went: the event, and the Changed Namespace List.
   void namespace_changed(uint32_t nsid);
@@ -130,10 +153,23 @@ class Controller {
  private:
   template <typename Action>
   void for_each_queue(Action action);
-  void set_ready(bool ready);
+  void act(Properties::Action action);
   void reset();
+  void shut_down();
+  void keep_alive_due(KeepAlive::Clock::time_point now);
+  void quiesce_overdue();
   void change_denials(uint32_t nsid, Denials denials, bool on);
-  void delete_io_queues(const std::string& reason);
+
+  // The end of its commands: awaited_ is counted up for each thing that must end, and on_quiet() is called at 0.
+  void quiesce(Queue& queue, std::function<void()> quiesced);
+  void quiesce_io_queues();
+  void start_quiesce_timer();
+  void one_ended();
+  void on_quiet();
+  void flush();
+  void flushed(uint32_t nsid, Status status);
+  void disconnect_queues();
+  void release_io_queue(Queue& queue, const std::string& reason);
 
   Subsystem& subsystem_;
   ControllerTypes type_;
@@ -142,8 +178,14 @@ class Controller {
   uint16_t port_id_;
   std::string peer_;
   Properties properties_;
-  Queue& admin_queue_;
+  Queue* admin_queue_;             // null when it has closed
   std::vector<Queue*> io_queues_;  // by QID - 1, null where there is none; room for all that can be granted
+  std::vector<Queue*> released_;   // I/O queues that are disconnected: their identifiers may be used again
+  uint32_t awaited_ = 0;           // queues that are quiesced, and flushes of a shutdown
+  bool flush_due_ = false;         // a normal shutdown: when it is quiet
+  bool closing_ = false;
+  std::string closing_reason_;
+  std::optional<KeepAlive::Clock::time_point> quiesce_deadline_;  // while awaited_ is not 0
   uint16_t granted_io_queues_;
   bool offers_permanent_write_protection_;
   uint32_t aborts_ = 0;
@@ -152,6 +194,7 @@ class Controller {
   ErrorLog errors_;
   uint8_t reported_warnings_ = 0;  // Critical Warning bits whose events have been reported since they appeared
   FeatureValues features_;
+  bool has_read_ana_log_ = false;
   KeepAlive keep_alive_;
   std::vector<uint32_t> changed_namespaces_;  // ascending
   // ANA groups whose state has changed while no namespace of theirs was there to tell of.

@@ -1,12 +1,13 @@
 #include "target/core/subsystem/properties.h"
 
+#include "target/core/datapath/limits.h"
 #include "target/nvme/types.h"
 
 namespace nvmf::core {
 namespace {
 
-// CAP.TO and CRTO.CRWMT, units of 500 ms. The target is ready at once; hosts take this as their patience.
-constexpr uint32_t kReadyTimeout = 15;
+// CAP.TO and CRTO.CRWMT, units of 500 ms. The target is ready at once; a reset takes as long as its disks.
+constexpr uint32_t kReadyTimeout = limits::kReadyTimeoutMs / 500;
 
 constexpr uint32_t kIoSqes = 6;  // 64 bytes
 constexpr uint32_t kIoCqes = 4;  // 16 bytes
@@ -20,12 +21,20 @@ constexpr bool asks_shutdown(uint32_t cc) { return field(cc, NVME_CC_SHN_SHIFT, 
 // What is not in the table changes nothing.
 const Properties::Transition Properties::kTransitions[] = {
     {State::Disabled, Change::Enable, State::Ready, Action::Start},
-    {State::Disabled, Change::ShutDown, State::ShutDown, Action::ShutDown},
-    {State::Ready, Change::ShutDown, State::ShutDown, Action::ShutDown},
-    {State::Ready, Change::Disable, State::Disabled, Action::Reset},
-    {State::ShutDown, Change::Disable, State::Disabled, Action::Reset},
+    {State::Disabled, Change::ShutDown, State::ShutDown, Action::None},
+    {State::Disabled, Change::Fail, State::Failed, Action::None},
+    {State::Ready, Change::ShutDown, State::ShuttingDown, Action::ShutDown},
+    {State::Ready, Change::Disable, State::Resetting, Action::Quiesce},
+    {State::Ready, Change::Fail, State::Failed, Action::None},
+    {State::Resetting, Change::Quiesced, State::Disabled, Action::Reset},
+    {State::Resetting, Change::Fail, State::Failed, Action::None},
+    {State::ShuttingDown, Change::Quiesced, State::ShutDown, Action::None},
+    {State::ShuttingDown, Change::Disable, State::Resetting, Action::Quiesce},
+    {State::ShuttingDown, Change::Fail, State::Failed, Action::None},
     {State::ShutDown, Change::Enable, State::Ready, Action::Start},
-    {State::Failed, Change::Disable, State::Disabled, Action::Reset},
+    {State::ShutDown, Change::Disable, State::Resetting, Action::Quiesce},
+    {State::ShutDown, Change::Fail, State::Failed, Action::None},
+    {State::Failed, Change::Disable, State::Resetting, Action::Quiesce},
 };
 
 Properties::Properties(uint16_t max_queue_depth, bool io_controller, SubsystemReset reset)
@@ -56,6 +65,10 @@ std::optional<uint64_t> Properties::read(uint32_t offset, uint8_t size_bytes) co
   return std::nullopt;
 }
 
+bool Properties::asks_normal_shutdown() const {
+  return field(cc_, NVME_CC_SHN_SHIFT, NVME_CC_SHN_MASK) == NVME_CC_SHN_NORMAL;
+}
+
 // One write may both enable (or disable) and ask for a shutdown. A disable prevails over a shutdown.
 Properties::Action Properties::write_cc(uint32_t cc) {
   const uint32_t before = cc_;
@@ -81,10 +94,10 @@ bool Properties::write_csts(uint32_t csts) {
 }
 
 uint32_t Properties::csts() const {
-  const bool enabled = is_enabled(cc_) && (state_ == State::Ready || state_ == State::ShutDown);
-  uint32_t csts = enabled ? 1u << NVME_CSTS_RDY_SHIFT : 0;
+  uint32_t csts = rdy_ ? 1u << NVME_CSTS_RDY_SHIFT : 0;
   if (state_ == State::Failed) csts |= 1u << NVME_CSTS_CFS_SHIFT;
   if (reset_ == SubsystemReset::Occurred) csts |= 1u << NVME_CSTS_NSSRO_SHIFT;
+  if (state_ == State::ShuttingDown) csts |= uint32_t{NVME_CSTS_SHST_OCCUR} << NVME_CSTS_SHST_SHIFT;
   if (state_ == State::ShutDown) csts |= uint32_t{NVME_CSTS_SHST_CMPLT} << NVME_CSTS_SHST_SHIFT;
   return csts;
 }
@@ -93,6 +106,8 @@ Properties::Action Properties::apply(Change change) {
   for (const Transition& transition : kTransitions) {
     if (transition.from != state_ || transition.change != change) continue;
     state_ = transition.to;
+    if (transition.action == Action::Start) rdy_ = true;
+    if (transition.action == Action::Reset) rdy_ = false;
     return transition.action;
   }
   return Action::None;

@@ -1,5 +1,8 @@
 // Controller properties (CAP, VS, CC, CSTS, NSSR, CRTO) and the state machine behind CC and CSTS: NVMe Base 2.0,
-// sections 3.1.3 and 3.5 to 3.7. Knows no queue: the controller acts on what write_cc() returns.
+// sections 3.1.3 and 3.5 to 3.7. Knows no queue: the controller acts on what write_cc() and quiesced() return.
+//
+// A reset (CC.EN to 0) and a shutdown (CC.SHN) are reported as complete no sooner than quiesced() says that no command
+// can change the medium any more; until then CSTS.RDY stays 1, and CSTS.SHST says that the shutdown is occurring.
 #pragma once
 
 #include <cstdint>
@@ -9,12 +12,13 @@ namespace nvmf::core {
 
 class Properties {
  public:
-  // What a write to CC asks of the controller.
+  // What a change of state asks of the controller.
   enum class Action : uint8_t {
     None,
     Start,     // commands may run
-    Reset,     // controller level reset: abort what is outstanding, delete the I/O queues
-    ShutDown,  // no command runs any more
+    Quiesce,   // controller level reset: end what is outstanding, then call quiesced()
+    ShutDown,  // the same, and in a normal shutdown have caches flushed before
+    Reset,     // delete the I/O queues, bring all else back to its defaults
     Fail,      // CC asks for what CAP does not offer
   };
 
@@ -35,20 +39,30 @@ class Properties {
   std::optional<uint64_t> read(uint32_t offset, uint8_t size_bytes) const;
   // Property Set of CC.
   Action write_cc(uint32_t cc);
+  // After Quiesce or ShutDown: done. No effect when the controller has failed meanwhile: only another reset helps then.
+  Action quiesced() { return apply(Change::Quiesced); }
+  bool asks_normal_shutdown() const;
   // Property Set of CSTS: a one clears NSSRO. True: it was set.
   bool write_csts(uint32_t csts);
   // CAP.NSSRS: NSSR, and CSTS.NSSRO, may be written.
   bool supports_subsystem_reset() const { return reset_ != SubsystemReset::NotSupported; }
-  // CSTS.CFS: nothing but a reset helps.
-  void fail() { state_ = State::Failed; }
+  // CSTS.CFS: nothing but a reset helps. CSTS.RDY stays as it is: commands may still be at work.
+  void fail() { apply(Change::Fail); }
 
-  // CSTS.RDY is set and no shutdown has been asked for: commands may run.
+  // CSTS.RDY is set, and neither reset nor shutdown has been asked for: commands may run.
   bool ready() const { return state_ == State::Ready; }
   uint32_t csts() const;
 
  private:
-  enum class State : uint8_t { Disabled, Ready, ShutDown, Failed };
-  enum class Change : uint8_t { Enable, Disable, ShutDown };
+  enum class State : uint8_t {
+    Disabled,
+    Ready,
+    Resetting,     // disabled by its host, commands of before are at work
+    ShuttingDown,  // the same of a shutdown
+    ShutDown,
+    Failed,
+  };
+  enum class Change : uint8_t { Enable, Disable, ShutDown, Quiesced, Fail };
   struct Transition {
     State from;
     Change change;
@@ -63,6 +77,7 @@ class Properties {
   uint64_t cap_;
   uint32_t cc_ = 0;
   State state_ = State::Disabled;
+  bool rdy_ = false;  // CSTS.RDY
   bool io_controller_;
   SubsystemReset reset_;
 };

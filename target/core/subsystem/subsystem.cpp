@@ -1,6 +1,7 @@
 #include "target/core/subsystem/subsystem.h"
 
 #include <algorithm>
+#include <set>
 #include <stdexcept>
 #include <string_view>
 
@@ -262,6 +263,19 @@ std::optional<Subsystem::Clock::time_point> Subsystem::end_ana_transitions(Clock
   return ana_transitions_.empty() ? std::nullopt : std::optional(ana_transitions_.front().end);
 }
 
+void Subsystem::withdraw_port(uint16_t port_id, bool withdrawn) {
+  if (ana_.is_withdrawn(port_id) == withdrawn) return;
+  ana_.withdraw(port_id, withdrawn);
+  std::set<uint32_t> groups;
+  for (const NamespaceOptions& ns : namespaces_) groups.insert(ns.ana_group);
+  for (const uint32_t group : groups) {
+    ana_.members_changed(group, port_id);
+    for (const auto& controller : controllers_) {
+      if (controller->port_id() == port_id) controller->ana_changed(group);
+    }
+  }
+}
+
 bool Subsystem::allows(const std::string& hostnqn) const {
   const auto& hosts = options_.allowed_hosts;
   return options_.allow_any_host || std::find(hosts.begin(), hosts.end(), hostnqn) != hosts.end();
@@ -279,7 +293,7 @@ Controller* Subsystem::find_controller(uint16_t cntlid) const {
 }
 
 Controller* Subsystem::create_controller(HostIdentity host, Queue& admin_queue, uint32_t kato_ms) {
-  if (!make_room(host, *admin_queue.link)) return nullptr;
+  if (!make_room(host, *admin_queue.link) || target_.has_former_controller(nqn(), host)) return nullptr;
   auto controller = std::make_unique<Controller>(*this, next_cntlid(), std::move(host), admin_queue, kato_ms);
   const auto place = std::find_if(controllers_.begin(), controllers_.end(),
                                   [&](const auto& other) { return other->cntlid() > controller->cntlid(); });
@@ -301,6 +315,12 @@ bool Subsystem::make_room(const HostIdentity& host, const QueueLink& link) {
     old->fail("the host has connected anew");
   }
   return reached_limit(host).empty();
+}
+
+bool Subsystem::has_closing_controller(const HostIdentity& host) const {
+  return std::any_of(controllers_.begin(), controllers_.end(), [&](const auto& controller) {
+    return controller->is_closing() && !controller->is_quiet() && controller->host().nqn == host.nqn;
+  });
 }
 
 std::string Subsystem::reached_limit(const HostIdentity& host) const {

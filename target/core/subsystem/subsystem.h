@@ -140,6 +140,10 @@ class Subsystem {
   // Ends the change states that are due; returns when the next is, if there are more.
   std::optional<Clock::time_point> end_ana_transitions(Clock::time_point now);
 
+  // All its ANA groups are inaccessible on a port from now on, or are again what they were set to: hosts that use ANA
+  // are told, and use other ports.
+  void withdraw_port(uint16_t port_id, bool withdrawn);
+
   bool allows(const std::string& hostnqn) const;
   bool is_on_port(uint16_t port_id) const;
 
@@ -148,10 +152,13 @@ class Subsystem {
   // Null when there is none.
   Controller* find_controller(uint16_t cntlid) const;
   // A new controller with a CNTLID that has not been used for as long as possible; null when a limit is reached. Sets
-  // admin_queue.controller. Before a limit keeps a host out, a controller of it that is evidently dead goes: one of the
-  // same host (NQN and identifier), from the same address, on the same port, which is silent (Controller::is_silent()).
-  // So hosts may have several on purpose, as long as they keep them alive.
+  // admin_queue.controller. Not while the host has a former one (Target::has_former_controller()). Before a limit keeps
+  // a host out, a controller of it that is evidently dead goes: one of the same host (NQN and identifier), from the
+  // same address, on the same port, which is silent (Controller::is_silent()). So hosts may have several on purpose, as
+  // long as they keep them alive.
   Controller* create_controller(HostIdentity host, Queue& admin_queue, uint32_t kato_ms);
+  // One of the host's controllers is closing, and its commands may still change the medium.
+  bool has_closing_controller(const HostIdentity& host) const;
   // The limit, in words, that keeps this host from one more controller; empty: none does. Controllers whose connection
   // is closing count for identifiers only.
   std::string reached_limit(const HostIdentity& host) const;

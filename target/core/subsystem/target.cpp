@@ -77,6 +77,13 @@ SubsystemOptions discovery_options(const std::string& own_nqn) {
 
 }  // namespace
 
+// A Connect that waits (Target::wait_to_connect()).
+struct WaitingConnect {
+  Request* request;
+  bool (*attempt)(Request& request, bool last);
+  Target::Clock::time_point deadline;
+};
+
 struct Target::State {
   State(Target& target, const TargetOptions& target_options)
       : options(target_options), discovery(target, discovery_options(target_options.discovery_nqn), true) {}
@@ -93,6 +100,8 @@ struct Target::State {
   Subsystem discovery;
   std::vector<Queue*> io_queues;
   HostTraffic host_traffic;
+  std::vector<WaitingConnect> waiting_connects;
+  bool connects_may_go_on = false;
   uint64_t generation = 1;
   std::optional<Clock::time_point> next_deadline;  // that whoever calls expire() knows of
 };
@@ -163,6 +172,27 @@ void Target::remove_port(uint16_t id) {
   discovery_changed();
 }
 
+void Target::withdraw_port(uint16_t id, bool withdrawn) {
+  for (const auto& subsystem : state_->subsystems) subsystem->withdraw_port(id, withdrawn);
+}
+
+bool Target::have_hosts_moved(uint16_t port_id) const {
+  return std::none_of(state_->subsystems.begin(), state_->subsystems.end(), [&](const auto& subsystem) {
+    return std::any_of(subsystem->controllers().begin(), subsystem->controllers().end(), [&](const auto& controller) {
+      return controller->port_id() == port_id && !controller->is_closing() && controller->has_read_ana_log() &&
+             controller->events().is_unread(AsyncEvent::AnaChanged);
+    });
+  });
+}
+
+size_t Target::controllers_on(uint16_t port_id) const {
+  size_t count = 0;
+  for_each_subsystem([&](const Subsystem& subsystem) {
+    for (const auto& controller : subsystem.controllers()) count += controller->port_id() == port_id ? 1 : 0;
+  });
+  return count;
+}
+
 void Target::remove_subsystem(Subsystem& subsystem) {
   const auto place = std::find_if(state_->subsystems.begin(), state_->subsystems.end(),
                                   [&](const auto& other) { return other.get() == &subsystem; });
@@ -207,36 +237,93 @@ bool Target::has_controller(uint16_t cntlid, uint16_t port_id) const {
   });
 }
 
+bool Target::has_former_controller(const std::string& nqn, const HostIdentity& host) const {
+  bool found = false;
+  for_each_subsystem(
+      [&](const Subsystem& subsystem) { found |= subsystem.nqn() == nqn && subsystem.has_closing_controller(host); });
+  return found;
+}
+
 void Target::queue_closed(Queue& queue) {
   std::erase(state_->io_queues, &queue);
   state_->host_traffic.end(queue.traffic);
+  drop_parked(queue);
   Controller* controller = queue.controller;
   if (controller == nullptr) return;
-  if (queue.qid != 0) return controller->remove_io_queue(queue);
-  drop_parked(queue);
-  controller->close();
-  controller->subsystem().remove_controller(*controller);
+  controller->queue_closed(queue);
+  remove_if_over(*controller);
+}
+
+void Target::remove_if_over(const Controller& controller) {
+  if (!controller.is_over()) return;
+  controller.subsystem().remove_controller(controller);
   std::erase_if(state_->removed_subsystems, [](const auto& removed) { return removed->controllers().empty(); });
 }
 
+void Target::for_each_subsystem(const std::function<void(Subsystem&)>& action) const {
+  action(state_->discovery);
+  for (const auto& subsystem : state_->subsystems) action(*subsystem);
+  for (const auto& subsystem : state_->removed_subsystems) action(*subsystem);
+}
+
+void Target::disconnect_all(const std::string& reason) {
+  for_each_subsystem([&](Subsystem& subsystem) { subsystem.disconnect_all(reason); });
+}
+
+// Time ---------------------------------------------------------------------------------------------------------------
+
 std::optional<Target::Clock::time_point> Target::expire(Clock::time_point now) {
+  attempt_connects(now);
+  std::vector<const Controller*> over;
   std::optional<Clock::time_point> next;
-  const auto note = [&](std::optional<Clock::time_point> deadline) {
+  const auto take = [&](std::optional<Clock::time_point> deadline) {
     if (deadline && (!next || *deadline < *next)) next = deadline;
   };
-  const auto look_at = [&](Subsystem& subsystem) {
+  for_each_subsystem([&](Subsystem& subsystem) {
     for (const auto& controller : subsystem.controllers()) {
-      const auto deadline = controller->keep_alive().deadline();
-      if (deadline && *deadline <= now) controller->keep_alive_due(now);
-      note(controller->keep_alive().deadline());
+      controller->expire(now);
+      take(controller->deadline());
+      if (controller->is_over()) over.push_back(controller.get());
     }
-    note(subsystem.end_ana_transitions(now));
-  };
-  look_at(state_->discovery);
-  for (const auto& subsystem : state_->subsystems) look_at(*subsystem);
-  for (const auto& subsystem : state_->removed_subsystems) look_at(*subsystem);
+    take(subsystem.end_ana_transitions(now));
+  });
+  for (const Controller* controller : over) remove_if_over(*controller);
+  for (const WaitingConnect& waiting : state_->waiting_connects) take(waiting.deadline);
+  if (state_->connects_may_go_on) take(now);
   state_->next_deadline = next;
   return next;
+}
+
+// From expire() alone, never from inside what a controller or a connection does.
+void Target::controller_is_quiet(const Controller& controller) {
+  if (state_->waiting_connects.empty() && !controller.is_over()) return;
+  state_->connects_may_go_on = true;
+  deadline_set(Clock::now());
+}
+
+void Target::wait_to_connect(Request& request, bool (*attempt)(Request& request, bool last)) {
+  const auto deadline = Clock::now() + std::chrono::milliseconds(limits::kConnectWaitMs);
+  state_->waiting_connects.push_back({&request, attempt, deadline});
+  deadline_set(deadline);
+}
+
+void Target::attempt_connects(Clock::time_point now) {
+  const bool may_go_on = std::exchange(state_->connects_may_go_on, false);
+  for (const WaitingConnect& waiting : std::exchange(state_->waiting_connects, {})) {
+    const bool last = waiting.deadline <= now;
+    const bool over = (may_go_on || last) && waiting.attempt(*waiting.request, last);
+    if (!over) state_->waiting_connects.push_back(waiting);
+  }
+}
+
+void Target::drop_waiting_connect(const Queue& queue) {
+  for (auto waiting = state_->waiting_connects.begin(); waiting != state_->waiting_connects.end(); ++waiting) {
+    if (waiting->request->queue != &queue) continue;
+    const WaitingConnect dropped = *waiting;
+    state_->waiting_connects.erase(waiting);
+    dropped.attempt(*dropped.request, true);
+    return;
+  }
 }
 
 void Target::deadline_set(Clock::time_point deadline) {

@@ -68,6 +68,12 @@ class Target {
   void set_dscp(uint16_t port_id, std::optional<uint8_t> dscp);
   // Hosts that are connected through it are disconnected.
   void remove_port(uint16_t id);
+  // Before the hosts of a port are disconnected: subsystems withdraw it (Subsystem::withdraw_port()), or do so no more.
+  void withdraw_port(uint16_t id, bool withdrawn);
+  // Each host that is connected through a withdrawn port and uses ANA has read that its namespaces are inaccessible.
+  bool have_hosts_moved(uint16_t port_id) const;
+  // Controllers on a port, those of the discovery subsystem and of subsystems that were removed included.
+  size_t controllers_on(uint16_t port_id) const;
   // Its hosts are disconnected, and no host finds it from now on. It is destroyed with its last controller.
   void remove_subsystem(Subsystem& subsystem);
   // A subsystem of that name has been removed since, and not added again; of the last kMaxRemovedSubsystems.
@@ -79,11 +85,15 @@ class Target {
   Subsystem* find_subsystem(const std::string& nqn);
   // Whether a subsystem has a controller of that identifier on that port.
   bool has_controller(uint16_t cntlid, uint16_t port_id) const;
+  // A controller of the host on the subsystem of that name, also one that has been removed since, is closing, and its
+  // commands may still change the medium.
+  bool has_former_controller(const std::string& nqn, const HostIdentity& host) const;
   // NVM subsystems.
   const std::vector<std::unique_ptr<Subsystem>>& subsystems() const;
 
-  // The transport: this queue's connection has ended and nothing of it is outstanding. A controller ends when its admin
-  // queue closes, and its I/O queues are disconnected. Nothing of the queue is touched afterwards.
+  // The transport: this queue's connection has ended and nothing of it is outstanding. When an admin queue closes, its
+  // controller's I/O queues are ended (Controller::fail()); with the last of them the controller goes. Nothing of the
+  // queue is touched afterwards.
   void queue_closed(Queue& queue);
 
   // I/O queues from their Connect to the end of their connection, also when their controller has gone before.
@@ -96,8 +106,11 @@ class Target {
   // The core's own: what holds of namespaces in all subsystems.
   DispersedNamespaces& dispersed_namespaces();
 
-  // Keep-alive time-outs, and change states of ANA groups: ends what is due and returns when to look again (none: no
-  // timer runs).
+  // Ends every host's association (Controller::fail()).
+  void disconnect_all(const std::string& reason);
+
+  // Time-outs of keep-alive timers, of commands that must end, of Connects that wait and of change states of ANA
+  // groups: expires what is due and returns when to look again (none: no timer runs).
   std::optional<Clock::time_point> expire(Clock::time_point now);
   // Called when a deadline appears that is earlier than what expire() returned last.
   std::function<void(Clock::time_point)> on_earlier_deadline;
@@ -126,12 +139,25 @@ class Target {
   // The core's own: reports to on_event (control characters replaced), and to on_earlier_deadline where it is earlier.
   void event(Severity severity, const std::string& message) const;
   void deadline_set(Clock::time_point deadline);
+  // A controller that is closing has become quiet: Connects may have waited for it, and it may be over.
+  void controller_is_quiet(const Controller& controller);
+  // A Connect that waits for its host's former controller. `attempt` is called when that may have gone and, `last`,
+  // when it has waited for limits::kConnectWaitMs; false: it waits on. It ends the request otherwise, never from in
+  // here.
+  void wait_to_connect(Request& request, bool (*attempt)(Request& request, bool last));
+  // The connection of an admin queue ends: its Connect, if it waits, is made for the last time.
+  void drop_waiting_connect(const Queue& queue);
   void discovery_changed();
   // Changes with every change of what discovery shows: the log page's GENCTR.
   uint64_t generation() const;
 
  private:
   struct State;
+
+  // The removed ones that still have controllers included.
+  void for_each_subsystem(const std::function<void(Subsystem&)>& action) const;
+  void remove_if_over(const Controller& controller);
+  void attempt_connects(Clock::time_point now);
 
   std::unique_ptr<State> state_;
 };

@@ -1,9 +1,12 @@
 #include "target/daemon/cli/commands.h"
 
+#include <algorithm>
+#include <chrono>
 #include <fstream>
 #include <iostream>
 #include <sstream>
 #include <stdexcept>
+#include <thread>
 #include <utility>
 
 #include "target/daemon/cli/text.h"
@@ -11,6 +14,8 @@
 
 namespace nvmf::cli {
 namespace {
+
+constexpr std::chrono::milliseconds kStatusPoll{200};
 
 std::string content_of(const std::string& path) {
   std::ifstream file(path, std::ios::binary);
@@ -196,13 +201,17 @@ void Commands::add_sets(CLI::App& parent) {
 
 void Commands::add_operations(CLI::App& app) {
   const auto port_query = [this] { return port_ == 0 ? "" : "?port=" + std::to_string(port_); };
-  command(app, "drain",
-          "See every host of a port, or of all, out, and let none connect until `resume` or the daemon's end: after a "
-          "restart all ports listen",
-          [this, port_query] {
-            return operate("/v1/drain" + port_query(), "drains: hosts are seen out, and none may connect");
-          })
-      ->add_option("port", port_, "Id of the port; default: all");
+  CLI::App* const drain = command(
+      app, "drain",
+      "Disconnect the hosts of a port, or of all, and let none connect until `resume` or the daemon's end: after a "
+      "restart all ports listen. Hosts that use ANA are told before, and use other ports",
+      [this, port_query] {
+        const int status =
+            operate("/v1/drain" + port_query(), "drains: its hosts are disconnected, and none may connect");
+        return status == 0 && wait_ ? wait_until_drained() : status;
+      });
+  drain->add_option("port", port_, "Id of the port; default: all");
+  drain->add_flag("--wait", wait_, "Return when the last host is disconnected, and its last command has ended");
   command(app, "resume", "Let hosts connect again after `drain`", [this, port_query] {
     return operate("/v1/resume" + port_query(), "hosts may connect again");
   })->add_option("port", port_, "Id of the port; default: all");
@@ -246,6 +255,19 @@ int Commands::operate(const std::string& path, const std::string& done, const st
   else
     std::cout << done << '\n';
   return EXIT_SUCCESS;
+}
+
+// Until the named port, or each that drains, has no host left.
+int Commands::wait_until_drained() const {
+  const auto is_draining = [this](const Json& port) {
+    return (port_ == 0 || port.at("id") == port_) && port.at("state") == "draining";
+  };
+  for (;;) {
+    const Reply reply = Client(socket_).ask("GET", "/v1/status");
+    if (!reply.good()) return refuse(reply);
+    if (std::ranges::none_of(reply.body.at("ports"), is_draining)) return EXIT_SUCCESS;
+    std::this_thread::sleep_for(kStatusPoll);
+  }
 }
 
 int Commands::print(const Reply& reply, View view) const {

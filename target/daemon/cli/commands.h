@@ -49,6 +49,7 @@ class Commands {
   int change(const std::string& method, const std::string& path, const std::string& body = "") const;
   // The same of one that it answers with nothing, or with little: `done` says what.
   int operate(const std::string& path, const std::string& done, const std::string& body = "") const;
+  int wait_until_drained() const;
   int refuse(const Reply& reply) const;
   int print(const Reply& reply, View view) const;
   std::string path_of_subsystem() const;
@@ -69,6 +70,7 @@ class Commands {
   std::vector<std::string> settings_;
   double interval_s_ = 1;
   bool once_ = false;
+  bool wait_ = false;
   bool batch_ = false;
 
   std::function<int()> chosen_;

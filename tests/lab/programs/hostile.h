@@ -12,6 +12,8 @@ namespace nvmf::lab {
 unsigned attack_handshake(const Where& where);
 // Namespace 2 must have a limit of one command a second.
 unsigned attack_with_abort(const Where& where);
+// Namespaces 1 and 2 must be the same blocks: 1 delays each write by 6 s, 2 does not.
+unsigned attack_with_late_write(const Where& where);
 unsigned attack_commands(const Where& where);
 unsigned attack_with_fused(const Where& where);
 // `count` capsules and connection requests of random bytes; the same seed does the same.

@@ -1,5 +1,5 @@
 // A host that breaks the rules: connects to a target over RDMA, sends what no driver would, and checks the answers.
-//   hostile_host abort|commands|fused|handshake|stall|storm|use-up|return ADDRESS NQN
+//   hostile_host abort|commands|fused|handshake|late-write|stall|storm|use-up|return ADDRESS NQN
 //   hostile_host garbage ADDRESS NQN SEED COUNT
 // Exit status: 0 every answer was the expected one, 1 some was not, 2 wrong usage.
 #include <cstdlib>
@@ -17,10 +17,11 @@ constexpr int kExitUsage = 2;
 using Attack = unsigned (*)(const nvmf::lab::Where&);
 
 const std::map<std::string, Attack> kAttacks = {
-    {"abort", nvmf::lab::attack_with_abort},   {"handshake", nvmf::lab::attack_handshake},
-    {"commands", nvmf::lab::attack_commands},  {"fused", nvmf::lab::attack_with_fused},
-    {"stall", nvmf::lab::attack_by_stalling},  {"storm", nvmf::lab::attack_by_storm},
-    {"use-up", nvmf::lab::attack_by_using_up}, {"return", nvmf::lab::attack_by_returning},
+    {"abort", nvmf::lab::attack_with_abort},           {"handshake", nvmf::lab::attack_handshake},
+    {"commands", nvmf::lab::attack_commands},          {"fused", nvmf::lab::attack_with_fused},
+    {"stall", nvmf::lab::attack_by_stalling},          {"storm", nvmf::lab::attack_by_storm},
+    {"late-write", nvmf::lab::attack_with_late_write}, {"use-up", nvmf::lab::attack_by_using_up},
+    {"return", nvmf::lab::attack_by_returning},
 };
 
 unsigned attack(const std::string& how, const nvmf::lab::Where& where, char** more) {
@@ -34,7 +35,7 @@ int main(int argc, char** argv) {
   const std::string how = argc > 1 ? argv[1] : "";
   const bool garbage = how == "garbage";
   if ((!garbage && !kAttacks.contains(how)) || argc != (garbage ? 6 : 4)) {
-    std::cerr << "usage: hostile_host abort|commands|fused|handshake|stall|storm|use-up|return ADDRESS NQN\n"
+    std::cerr << "usage: hostile_host abort|commands|fused|handshake|late-write|stall|storm|use-up|return ADDRESS NQN\n"
                  "       hostile_host garbage ADDRESS NQN SEED COUNT\n";
     return kExitUsage;
   }

@@ -98,7 +98,7 @@ struct Seat {
     queue.size = 128;
     queue.in_capsule_bytes = 4096;
     queue.connected = true;
-    queue.ready = true;
+    queue.admission = Admission::Admitted;
     queue.namespaces = &table;
     queue.control = &control;
     queue.reactor = &mailbox;
