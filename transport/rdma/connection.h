@@ -64,7 +64,9 @@ class Connection final : public core::QueueLink {
   void abort_all(uint32_t nsid, std::function<void()> done) override {
     drained_ ? done() : group_.abort_all(queue_pair_, nsid, std::move(done));
   }
-  void quiesce(std::function<void()> done) override { group_.quiesce(queue_pair_, std::move(done)); }
+  void quiesce(std::function<void()> done) override {
+    drained_ ? done() : group_.quiesce(queue_pair_, std::move(done));
+  }
   bool is_closing() const override { return closing_; }
   uint32_t reserve_io_queues(uint32_t wanted) override;
   const core::IoNamespaceTable* io_namespaces(const core::Subsystem& subsystem) override {
