@@ -63,7 +63,7 @@ struct Rdma {
   uint16_t max_queue_depth = 128;
   // I/O queues of one controller, 1..1024, default 64.
   uint16_t max_io_queues = 64;
-  // Longest data transfer of one command: bytes, a power of two, 8192..2,097,152 (MDTS cannot say 4096),
+  // Longest data transfer of one command: bytes, a power of two, 16,384..2,097,152 (the ANA log page takes 8,208),
   // default 1,048,576.
   uint32_t mdts_bytes = 1U << 20;
   // DRAM for user data, of each reactor on each RDMA device: MiB, 4..65536, default 64.
@@ -208,12 +208,17 @@ struct Subsystem {
   std::optional<uint16_t> max_controllers;
   // The same of one host, 1..65519; default: no limit but that.
   std::optional<uint16_t> max_controllers_per_host;
-  // The identifiers (CNTLID) that its controllers get: 1..65519, the least first, default all. Targets that serve one
-  // subsystem together must not share any.
+  // The identifiers (CNTLID) that its controllers get: 1..65519, the least first. Targets that serve one subsystem
+  // together must not share any. Default all, and the daemon starts with a random one of them.
   uint16_t cntlid_min = 1;
   uint16_t cntlid_max = 65519;
+  // What administrators call it, for hosts that ask the discovery service for labels: 1 to 256 printable ASCII
+  // characters; default none.
+  std::optional<std::string> admin_label;
   // Whether each of its hosts may reset it (NVM Subsystem Reset), which disconnects them all; default false.
   bool subsystem_reset = false;
+  // Whether its hosts may protect namespaces against writing for ever, which nobody can undo; default false.
+  bool permanent_write_protection = false;
   // ANA groups that are not optimized on every port; default none.
   std::vector<AnaGroup> ana;
   // At most 1024, in the order of the file.

@@ -49,7 +49,9 @@ std::string changed_keys(const Subsystem& before, const Subsystem& after) {
   name(before.ports == after.ports, "ports");
   name(before.max_controllers == after.max_controllers, "max_controllers");
   name(before.max_controllers_per_host == after.max_controllers_per_host, "max_controllers_per_host");
+  name(before.admin_label == after.admin_label, "admin_label");
   name(before.subsystem_reset == after.subsystem_reset, "subsystem_reset");
+  name(before.permanent_write_protection == after.permanent_write_protection, "permanent_write_protection");
   name(same_ana(before, after), "ana");
   return keys;
 }

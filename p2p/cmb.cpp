@@ -73,7 +73,7 @@ verbs::MemoryRegion register_on_demand(ibv_pd* domain, const CmbMapping& mapping
                                           mapping.bdf() + " needs");
   try {
     return verbs::register_memory(domain, mapping.address(), mapping.length_bytes(),
-                                  IBV_ACCESS_ON_DEMAND | IBV_ACCESS_LOCAL_WRITE);
+                                  IBV_ACCESS_ON_DEMAND | verbs::read_sink_access(domain->context));
   } catch (const verbs::VerbsError& failure) {
     throw PeerMemoryError(failure.code().value(), rnic + ": cannot register the controller memory buffer of " +
                                                       mapping.bdf() +

@@ -61,6 +61,17 @@ bool Sysfs::exists(const std::string& path) const {
   return fs::exists(where(path), ignored);
 }
 
+fs::file_type Sysfs::type(const std::string& path) const {
+  std::error_code ignored;
+  return fs::status(where(path), ignored).type();
+}
+
+uint64_t Sysfs::size_bytes(const std::string& path) const {
+  std::error_code error;
+  const uintmax_t size = fs::file_size(where(path), error);
+  return error ? 0 : size;
+}
+
 bool Sysfs::may_open(const std::string& path) const { return access(where(path).c_str(), R_OK | W_OK) == 0; }
 
 std::string Sysfs::text(const std::string& path) const {

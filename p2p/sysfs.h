@@ -19,6 +19,10 @@ class Sysfs {
   // Where `path` ("/sys/...") is found on this machine.
   std::string where(const std::string& path) const;
   bool exists(const std::string& path) const;
+  // What is there, links followed.
+  std::filesystem::file_type type(const std::string& path) const;
+  // The length of a regular file; 0 of everything else.
+  uint64_t size_bytes(const std::string& path) const;
   // Whether this process may open it for reading and writing.
   bool may_open(const std::string& path) const;
   // The first line without the blanks around it.

@@ -1,6 +1,7 @@
 // HOT PATH: each command to a block device or file.
 #include "target/backend/block_channel.h"
 
+#include <sys/ioctl.h>
 #include <sys/uio.h>
 
 #include "target/backend/dataset_range.h"
@@ -9,6 +10,9 @@ namespace nvmf::backend {
 namespace {
 
 constexpr core::Status kNotSupported = NVME_SC_INVALID_OPCODE | NVME_SC_DNR;
+
+// BLOCK_URING_CMD_DISCARD of linux/blkdev.h, which is newer than the headers of most systems.
+constexpr uint32_t kDiscardCommand = _IO(0x12, 0);
 
 }  // namespace
 
@@ -33,19 +37,50 @@ void BlockChannel::submit(core::Io& io) {
 }
 
 void BlockChannel::transfer(core::Io& io, int opcode) {
-  io_uring_sqe* const sqe = engine_.next_sqe();
+  if (io.kind == core::IoKind::Read && io.fua && geometry_.flush_needed) return read_from_medium(io, opcode);
+  io_uring_sqe* const sqe = prepare_transfer(io, opcode);
   if (sqe == nullptr) return io.done(io, UringEngine::kNoRoom);
+  if (io.kind == core::IoKind::Read) {
+    sqe->user_data = UringEngine::tag(io, Result::Transfer);
+    return;
+  }
+  if (io.fua) sqe->rw_flags = RWF_DSYNC;
+  sqe->user_data = UringEngine::tag_write(io, *this);
+}
+
+// A file system that runs full writes what it has room for; its error comes with the rest.
+void BlockChannel::write_rest(core::Io& io, uint32_t written_bytes) {
+  if (!engine_.make_room(1)) return io.done(io, UringEngine::kNoRoom);
+  io_uring_sqe* const sqe = engine_.next_sqe();
+  const uint64_t offset = (io.slba << geometry_.lba_shift) + written_bytes;
+  const uint32_t rest_bytes = io.data.length_bytes - written_bytes;
+  io_uring_prep_write(sqe, file_.fd, io.data.address + written_bytes, rest_bytes, offset);
+  sqe->flags = file_.sqe_flags;
+  if (io.fua) sqe->rw_flags = RWF_DSYNC;
+  sqe->user_data = UringEngine::tag_rest(io, rest_bytes);
+}
+
+// FUA of a Read: what is in a volatile cache goes to the medium first. NVM Command Set 1.0, section 3.2.4.
+void BlockChannel::read_from_medium(core::Io& io, int opcode) {
+  if (!engine_.make_room(2)) return io.done(io, UringEngine::kNoRoom);
+  UringEngine::begin_parts(io, 2);
+  queue_sync(IOSQE_IO_LINK, UringEngine::tag_part(io, Result::Command));
+  prepare_transfer(io, opcode)->user_data = UringEngine::tag_part(io, Result::Transfer);
+}
+
+io_uring_sqe* BlockChannel::prepare_transfer(const core::Io& io, int opcode) {
+  io_uring_sqe* const sqe = engine_.next_sqe();
+  if (sqe == nullptr) return nullptr;
   io_uring_prep_rw(opcode, sqe, file_.fd, io.data.address, io.data.length_bytes, io.slba << geometry_.lba_shift);
   sqe->flags = file_.sqe_flags;
   if (io.data.fixed_index >= 0) sqe->buf_index = static_cast<uint16_t>(io.data.fixed_index);
-  if (io.fua) sqe->rw_flags = RWF_DSYNC;
-  sqe->user_data = UringEngine::tag(io, Result::Transfer);
+  return sqe;
 }
 
 void BlockChannel::flush(core::Io& io) {
   if (!geometry_.flush_needed) return io.done(io, core::kSuccess);
   if (!engine_.make_room(1)) return io.done(io, UringEngine::kNoRoom);
-  queue_sync(UringEngine::tag(io, Result::Command));
+  queue_sync(0, UringEngine::tag(io, Result::Command));
 }
 
 void BlockChannel::write_zeroes(core::Io& io) {
@@ -54,13 +89,14 @@ void BlockChannel::write_zeroes(core::Io& io) {
   const bool sync = io.fua && geometry_.flush_needed;
   if (!engine_.make_room(2)) return io.done(io, UringEngine::kNoRoom);
   UringEngine::begin_parts(io, sync ? 2 : 1);
-  queue_fallocate(mode, io.slba, io.blocks, sync ? IOSQE_IO_LINK : 0, UringEngine::tag_part(io));
-  if (sync) queue_sync(UringEngine::tag_part(io));
+  const uint64_t user_data = UringEngine::tag_part(io, Result::Command);
+  queue_fallocate(mode, io.slba, io.blocks, sync ? IOSQE_IO_LINK : 0, user_data);
+  if (sync) queue_sync(0, user_data);
 }
 
 // One range after the other: the kernel works each off in a thread, and those would only wait for each other.
 void BlockChannel::deallocate(core::Io& io) {
-  if (geometry_.punch_mode == 0) return io.done(io, kNotSupported);
+  if (geometry_.deallocate == Deallocate::None) return io.done(io, kNotSupported);
   uint32_t to_come = 0;
   for (uint32_t i = 0; i < io.range_count; ++i) to_come += range_at(io, i).nlb != 0;
   if (to_come == 0) return io.done(io, core::kSuccess);
@@ -71,14 +107,18 @@ void BlockChannel::deallocate(core::Io& io) {
     const nvme_dsm_range range = range_at(io, i);
     if (range.nlb == 0) continue;
     const uint8_t link = --to_come != 0 ? IOSQE_IO_LINK : 0;
-    queue_fallocate(geometry_.punch_mode, range.slba, range.nlb, link, UringEngine::tag_part(io));
+    const uint64_t user_data = UringEngine::tag_part(io, Result::Command);
+    if (geometry_.deallocate == Deallocate::Punch)
+      queue_fallocate(geometry_.punch_mode, range.slba, range.nlb, link, user_data);
+    else
+      queue_discard(range.slba, range.nlb, link, user_data);
   }
 }
 
-void BlockChannel::queue_sync(uint64_t user_data) {
+void BlockChannel::queue_sync(uint8_t link, uint64_t user_data) {
   io_uring_sqe* const sqe = engine_.next_sqe();
   io_uring_prep_fsync(sqe, file_.fd, IORING_FSYNC_DATASYNC);
-  sqe->flags = file_.sqe_flags;
+  sqe->flags = file_.sqe_flags | link;
   sqe->user_data = user_data;
 }
 
@@ -86,6 +126,17 @@ void BlockChannel::queue_fallocate(int mode, uint64_t slba, uint64_t blocks, uin
   io_uring_sqe* const sqe = engine_.next_sqe();
   const auto offset = static_cast<off_t>(slba << geometry_.lba_shift);
   io_uring_prep_fallocate(sqe, file_.fd, mode, offset, static_cast<off_t>(blocks << geometry_.lba_shift));
+  sqe->flags = file_.sqe_flags | link;
+  sqe->user_data = user_data;
+}
+
+// As ioctl BLKDISCARD, which cannot be asked for without waiting.
+void BlockChannel::queue_discard(uint64_t slba, uint64_t blocks, uint8_t link, uint64_t user_data) {
+  io_uring_sqe* const sqe = engine_.next_sqe();
+  io_uring_prep_rw(IORING_OP_URING_CMD, sqe, file_.fd, nullptr, 0, 0);
+  sqe->cmd_op = kDiscardCommand;
+  sqe->addr = slba << geometry_.lba_shift;
+  sqe->addr3 = blocks << geometry_.lba_shift;
   sqe->flags = file_.sqe_flags | link;
   sqe->user_data = user_data;
 }

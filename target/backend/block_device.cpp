@@ -19,7 +19,6 @@
 namespace nvmf::backend {
 namespace {
 
-constexpr uint32_t kSector = 512;
 constexpr uint32_t kLargestAlignment = 4096;
 constexpr int kPunch = FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE;
 constexpr int kZero = FALLOC_FL_ZERO_RANGE | FALLOC_FL_KEEP_SIZE;
@@ -36,6 +35,14 @@ uint64_t device_bytes(int fd, const std::string& path) {
   uint64_t bytes = 0;
   if (ioctl(fd, BLKGETSIZE64, &bytes) != 0) throw_errno(errno, path, "cannot ask for the size");
   return bytes;
+}
+
+core::IoHints hints_of_file(uint64_t file_system_block_bytes, uint8_t lba_shift) {
+  const auto blocks = static_cast<uint32_t>(std::max<uint64_t>(file_system_block_bytes >> lba_shift, 1));
+  core::IoHints hints;
+  hints.write_granularity_blocks = hints.write_alignment_blocks = blocks;
+  hints.deallocate_granularity_blocks = hints.deallocate_alignment_blocks = blocks;
+  return hints;
 }
 
 bool zeroes_ranges(int fd) {
@@ -71,31 +78,42 @@ BlockDevice::BlockDevice(const DeviceSpec& spec) {
 
   const unsigned major_number = major(status.st_rdev);
   const unsigned minor_number = minor(status.st_rdev);
-  if (const auto queue = sysfs::block_queue(major_number, minor_number)) read_limits(spec.path, *queue);
   const std::string number = std::to_string(major_number) + ":" + std::to_string(minor_number);
   const std::string disk = std::string(sysfs::kRoot) + "/dev/block/" + number;
+  geometry_ = {.lba_shift = info_.lba_shift, .zero_mode = kZero};
+  if (const auto queue = sysfs::block_queue(major_number, minor_number)) {
+    take_limits(spec.path, read_block_limits(disk, *queue, info_.lba_shift));
+    if (auto advice = scheduler_advice(spec.path, *queue)) info_.notes.push_back(std::move(*advice));
+  }
+  geometry_.flush_needed = info_.volatile_write_cache;
+  info_.supports_write_zeroes = true;  // the kernel writes them out where the device cannot
   info_.pci_address = sysfs::pci_address(disk);
   info_.controller = sysfs::nvme_controller(disk).value_or(std::string());
   info_.storage = sysfs::lasting_name(disk).value_or(spec.path);
-
-  geometry_ = {.lba_shift = info_.lba_shift,
-               .flush_needed = info_.volatile_write_cache,
-               .zero_mode = kZero,
-               .punch_mode = info_.supports_deallocate ? kPunch : 0};
-  info_.supports_write_zeroes = true;  // the kernel writes them out where the device cannot
 }
 
-void BlockDevice::read_limits(const std::string& path, const std::string& queue) {
-  const auto limit = [&queue](const char* name) { return sysfs::read_number(queue + "/" + name); };
-  if (const auto mask = limit("dma_alignment"); mask && *mask < kLargestAlignment)
-    info_.memory_alignment_bytes = static_cast<uint32_t>(*mask) + 1;
+void BlockDevice::take_limits(const std::string& path, const BlockLimits& limits) {
+  if (limits.host_managed_zones)
+    refuse(path,
+           "is a zoned device: its zones can only be written from their beginning on, and namespaces with zones "
+           "are not supported (a device that maps zones to plain blocks, such as dm-zoned, can be served)");
+  if (limits.memory_alignment_bytes != 0) info_.memory_alignment_bytes = limits.memory_alignment_bytes;
+  info_.volatile_write_cache = limits.volatile_write_cache;
+  info_.optimal_io_boundary_blocks = limits.optimal_io_boundary_blocks;
+  info_.hints = limits.hints;
   // Punching a hole asks the device to write zeroes and to unmap while at it; the kernel has no stand-in for that.
-  info_.supports_deallocate =
-      limit("discard_max_bytes").value_or(0) != 0 && limit("write_zeroes_max_bytes").value_or(0) != 0;
-  info_.volatile_write_cache = sysfs::read_text(queue + "/write_cache").value_or("write back") != "write through";
-  info_.optimal_io_boundary_blocks =
-      static_cast<uint32_t>(limit("chunk_sectors").value_or(0) * kSector >> info_.lba_shift);
-  if (auto advice = scheduler_advice(path, queue)) info_.notes.push_back(std::move(*advice));
+  if (limits.zeroes_and_unmaps) {
+    geometry_.punch_mode = kPunch;
+    geometry_.deallocate = Deallocate::Punch;
+    info_.hints.deallocated_blocks = NVME_NS_DLFEAT_RB_ALL_0S | NVME_NS_DLFEAT_WRITE_ZEROES;
+  } else if (limits.discards && takes_discard_commands(file_.get(), info_.lba_shift, info_.block_count)) {
+    geometry_.deallocate = Deallocate::Discard;
+  } else if (limits.discards) {
+    info_.notes.push_back(path +
+                          ": Deallocate has no effect: the device cannot unmap by writing zeroes, and this kernel "
+                          "has no other way (Linux 6.12 has)");
+  }
+  info_.supports_deallocate = geometry_.deallocate != Deallocate::None;
 }
 
 std::unique_ptr<core::IoChannel> BlockDevice::open_channel(UringEngine& engine) {
@@ -115,6 +133,8 @@ FileDevice::FileDevice(const DeviceSpec& spec) : file_(open_file(spec.path, O_RD
   info_.volatile_write_cache = true;
   info_.description = "file " + spec.path;
   info_.storage = spec.path;
+  // Less than a block of the file system is written by reading the rest of it, and not deallocated.
+  info_.hints = hints_of_file(static_cast<uint64_t>(status.st_blksize), info_.lba_shift);
   choose_direct_or_buffered(spec);
   ignore_access_time(file_);
   geometry_ = {.lba_shift = info_.lba_shift, .flush_needed = true};
@@ -149,8 +169,10 @@ void FileDevice::probe_fallocate(const std::string& path) {
   const bool punches = fallocate(file_.get(), kPunch, behind, kProbe) == 0;
   const bool zeroes = punches && zeroes_ranges(file_.get());
   geometry_.punch_mode = punches ? kPunch : 0;
+  geometry_.deallocate = punches ? Deallocate::Punch : Deallocate::None;
   geometry_.zero_mode = zeroes ? kZero : geometry_.punch_mode;
   info_.supports_deallocate = punches;
+  if (punches) info_.hints.deallocated_blocks = NVME_NS_DLFEAT_RB_ALL_0S | NVME_NS_DLFEAT_WRITE_ZEROES;
   info_.supports_write_zeroes = geometry_.zero_mode != 0;
   if (!punches) info_.notes.push_back(path + ": the file system cannot punch holes: no Deallocate");
 }

@@ -6,6 +6,7 @@
 #include <string>
 
 #include "target/backend/block_channel.h"
+#include "target/backend/block_limits.h"
 #include "target/backend/descriptor.h"
 #include "target/backend/device.h"
 
@@ -14,7 +15,8 @@ namespace nvmf::backend {
 // What to do about an I/O scheduler that only costs; none when there is none.
 std::optional<std::string> scheduler_advice(const std::string& path, const std::string& queue);
 
-// Takes the device for itself: one that is mounted, or part of a RAID or volume group, is refused.
+// Takes the device for itself: one that is mounted, or part of a RAID or volume group, is refused. So is one with zones
+// that its users have to manage.
 class BlockDevice final : public Device {
  public:
   explicit BlockDevice(const DeviceSpec& spec);
@@ -22,7 +24,7 @@ class BlockDevice final : public Device {
 
  private:
   std::optional<uint64_t> size_now() const override { return size_of(file_); }
-  void read_limits(const std::string& path, const std::string& queue);
+  void take_limits(const std::string& path, const BlockLimits& limits);
 
   Descriptor file_;
   BlockGeometry geometry_;

@@ -13,6 +13,7 @@
 
 #include "target/backend/engine.h"
 #include "target/core/datapath/io.h"
+#include "target/core/datapath/io_hints.h"
 
 namespace nvmf::backend {
 
@@ -39,8 +40,9 @@ struct DeviceInfo {
   core::CopyLimits copy{};                  // of kOwnCopy
   bool volatile_write_cache = false;        // Flush means something
   uint32_t optimal_io_boundary_blocks = 0;  // NOIOB; 0: none
-  uint32_t memory_alignment_bytes = 1;      // of Io::data's address, a power of two, at most 4096
-  std::array<uint8_t, 16> uuid{};           // all zero: the device has none
+  core::IoHints hints{};
+  uint32_t memory_alignment_bytes = 1;  // of Io::data's address, a power of two, at most 4096
+  std::array<uint8_t, 16> uuid{};       // all zero: the device has none
   std::array<uint8_t, 16> nguid{};
   std::array<uint8_t, 8> eui64{};
   // What tells its data from that of any device in its place: the disk's lasting name, else the path. Empty: the data

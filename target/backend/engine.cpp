@@ -77,7 +77,11 @@ void UringEngine::start() {
 }
 
 void UringEngine::watch(int fd, void (*on_record)(void* context, uint64_t record), void* context) {
-  watches_.push_back(std::make_unique<Watch>(Watch{this, fd, on_record, context}));
+  watches_.push_back(std::make_unique<Watch>(Watch{this, fd, on_record, nullptr, context}));
+}
+
+void UringEngine::watch_readable(int fd, bool (*on_readable)(void* context), void* context) {
+  watches_.push_back(std::make_unique<Watch>(Watch{this, fd, nullptr, on_readable, context}));
 }
 
 void UringEngine::unwatch(int fd) {
@@ -90,7 +94,7 @@ void UringEngine::unwatch(int fd) {
     drop(watch);
 }
 
-// Where the kernel has no memory for the request, the READ and what it holds stay until the engine's end.
+// Where the kernel has no memory for the request, the READ (or POLL) and what it holds stay until the engine's end.
 void UringEngine::cancel_read(Watch& watch) {
   io_uring_sqe* const sqe = next_sqe();
   if (sqe == nullptr) return;

@@ -45,6 +45,16 @@ enum class Result : uint64_t {
   Command = 0,   // 0, or an NVMe status, or minus errno
   Transfer = 1,  // bytes, all of Io::data or it is an error; or minus errno
   Watch = 2,     // the engine's own
+  Write = 3,     // bytes, all that was asked for or ShortWrites is told; or minus errno
+};
+
+// Who carries on with a write that ended before all was written: the error is told to who asks for the rest.
+class ShortWrites {
+ public:
+  virtual void write_rest(core::Io& io, uint32_t written_bytes) = 0;
+
+ protected:
+  ~ShortWrites() = default;
 };
 
 class UringEngine final : public core::IoEngine {
@@ -59,6 +69,7 @@ class UringEngine final : public core::IoEngine {
   void start() override;
   unsigned poll() override;
   void watch(int fd, void (*on_record)(void* context, uint64_t record), void* context) override;
+  void watch_readable(int fd, bool (*on_readable)(void* context), void* context) override;
   void unwatch(int fd) override;
   void sleep(std::optional<uint32_t> timeout_us) override;
 
@@ -90,10 +101,20 @@ class UringEngine final : public core::IoEngine {
   static uint64_t tag(core::Io& io, Result result) {
     return reinterpret_cast<uintptr_t>(&io) | static_cast<uint64_t>(result);
   }
+  // The same of a write of all of Io::data. Uses Io::backend_word.
+  static uint64_t tag_write(core::Io& io, ShortWrites& asking) {
+    io.backend_word = reinterpret_cast<uintptr_t>(&asking);
+    return tag(io, Result::Write);
+  }
+  // Of the `bytes` at the end of such a write that write_rest() asks for.
+  static uint64_t tag_rest(core::Io& io, uint32_t bytes) {
+    io.backend_word = bytes;
+    return tag(io, Result::Write) | kPart;
+  }
   // For an Io of several entries: begin_parts() before the first, then each entry with tag_part(), or end_part() for
   // one that could not be queued. The Io is done when all have ended, with the first error. Uses Io::backend_word.
   static void begin_parts(core::Io& io, uint32_t count) { io.backend_word = count; }
-  static uint64_t tag_part(core::Io& io) { return tag(io, Result::Command) | kPart; }
+  static uint64_t tag_part(core::Io& io, Result result) { return tag(io, result) | kPart; }
   static void end_part(core::Io& io, core::Status status);
 
  private:
@@ -105,16 +126,20 @@ class UringEngine final : public core::IoEngine {
   struct Watch {
     UringEngine* engine;
     int fd;
-    void (*on_record)(void* context, uint64_t record);
+    void (*on_record)(void* context, uint64_t record);  // one of the two
+    bool (*on_readable)(void* context);
     void* context;
     uint64_t record = 0;
-    bool reading = false;    // a READ of it is in flight
+    bool reading = false;    // a READ, or a POLL, of it is in flight
     bool dead = false;       // the descriptor gives nothing any more
     bool forgotten = false;  // goes when its READ has come back
   };
 
   static void complete(const io_uring_cqe& cqe);
+  static void complete_write(core::Io& io, int result, bool is_rest);
   static void complete_watch(Watch* watch, int result);
+  static void complete_read(Watch& watch, int result);
+  static void complete_poll(Watch& watch, int result);
   // The user data of its READ; null: of an entry whose completion tells nothing.
   static uint64_t watch_tag(const Watch* watch) {
     return reinterpret_cast<uintptr_t>(watch) | static_cast<uint64_t>(Result::Watch);

@@ -1,4 +1,6 @@
 // HOT PATH: submissions and completions of a reactor's disks, and its sleep.
+#include <poll.h>
+
 #include <bit>
 #include <cerrno>
 
@@ -34,7 +36,10 @@ void UringEngine::read_watches() {
     if (watch->reading || watch->dead) continue;
     io_uring_sqe* const sqe = next_sqe();
     if (sqe == nullptr) return;
-    io_uring_prep_read(sqe, watch->fd, &watch->record, sizeof watch->record, 0);
+    if (watch->on_record != nullptr)
+      io_uring_prep_read(sqe, watch->fd, &watch->record, sizeof watch->record, 0);
+    else
+      io_uring_prep_poll_add(sqe, watch->fd, POLLIN);
     sqe->user_data = watch_tag(watch.get());
     watch->reading = true;
   }
@@ -68,10 +73,20 @@ void UringEngine::complete(const io_uring_cqe& cqe) {
   if (result == Result::Watch) return complete_watch(std::bit_cast<Watch*>(pointer), cqe.res);
 
   core::Io& io = *std::bit_cast<core::Io*>(pointer);
+  const bool is_part = (cqe.user_data & kPart) != 0;
+  if (result == Result::Write) return complete_write(io, cqe.res, is_part);
   const core::Status status =
       result == Result::Transfer ? status_of_transfer(cqe.res, io.data.length_bytes) : status_of_command(cqe.res);
-  if ((cqe.user_data & kPart) != 0) return end_part(io, status);
+  if (is_part) return end_part(io, status);
   io.done(io, status);
+}
+
+// backend_word: whom to ask for the rest, or how long that was.
+void UringEngine::complete_write(core::Io& io, int result, bool is_rest) {
+  if (is_rest) return io.done(io, status_of_transfer(result, static_cast<uint32_t>(io.backend_word)));
+  const bool is_short = result > 0 && static_cast<uint32_t>(result) < io.data.length_bytes;
+  if (!is_short) return io.done(io, status_of_transfer(result, io.data.length_bytes));
+  std::bit_cast<ShortWrites*>(io.backend_word)->write_rest(io, static_cast<uint32_t>(result));
 }
 
 // backend_word: parts to come in the lower half, the first error above.
@@ -87,9 +102,23 @@ void UringEngine::complete_watch(Watch* watch, int result) {
   if (watch == nullptr) return;
   watch->reading = false;
   if (watch->forgotten) return watch->engine->drop(*watch);
-  // Anything but a record or a spurious wake-up means that the descriptor is dead: it is not read again.
-  watch->dead = result != sizeof watch->record && result != -EAGAIN && result != -EINTR;
-  if (result == sizeof watch->record) watch->on_record(watch->context, watch->record);
+  if (watch->on_record != nullptr)
+    complete_read(*watch, result);
+  else
+    complete_poll(*watch, result);
+}
+
+// Anything but a record or a spurious wake-up means that the descriptor is dead: it is not read again.
+void UringEngine::complete_read(Watch& watch, int result) {
+  watch.dead = result != sizeof watch.record && result != -EAGAIN && result != -EINTR;
+  if (result == sizeof watch.record) watch.on_record(watch.context, watch.record);
+}
+
+// The same without data: an error or the other side's end without anything to read.
+void UringEngine::complete_poll(Watch& watch, int result) {
+  const bool readable = result > 0 && (result & POLLIN) != 0;
+  watch.dead = !readable && result != -EAGAIN && result != -EINTR;
+  if (readable && !watch.on_readable(watch.context)) watch.dead = true;
 }
 
 }  // namespace nvmf::backend

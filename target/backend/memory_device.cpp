@@ -92,6 +92,9 @@ MemoryDevice::MemoryDevice(const DeviceSpec& spec) : size_bytes_(spec.size_bytes
   info_.block_count = size_bytes_ / spec.block_bytes;
   info_.supports_deallocate = true;
   info_.supports_write_zeroes = true;
+  const auto page_blocks = static_cast<uint32_t>(kPage >> info_.lba_shift);
+  info_.hints.deallocate_granularity_blocks = info_.hints.deallocate_alignment_blocks = page_blocks;
+  info_.hints.deallocated_blocks = NVME_NS_DLFEAT_RB_ALL_0S | NVME_NS_DLFEAT_WRITE_ZEROES;
   info_.description = name;
 }
 

@@ -89,7 +89,8 @@ void NvmeChannel::flush(core::Io& io) {
 }
 
 void NvmeChannel::without_data(core::Io& io, uint8_t opcode, uint32_t most) {
-  const uint32_t flags = (io.fua ? kFua : 0) | (io.deallocate ? kDeallocate : 0);
+  uint32_t flags = io.fua && io.kind != core::IoKind::WriteUncorrectable ? kFua : 0;
+  if (io.deallocate && io.kind == core::IoKind::WriteZeroes) flags |= kDeallocate;
   const uint32_t all = io.blocks;  // `io` may be gone once its last part has ended
   UringEngine::begin_parts(io, parts(all, most));
   for (uint32_t offset = 0; offset < all; offset += most) {
@@ -127,7 +128,7 @@ void NvmeChannel::whole(core::Io& io, const nvme_uring_cmd& command) {
 }
 
 void NvmeChannel::part(core::Io& io, const nvme_uring_cmd& command) {
-  if (!queue(io, command, UringEngine::tag_part(io))) UringEngine::end_part(io, UringEngine::kNoRoom);
+  if (!queue(io, command, UringEngine::tag_part(io, Result::Command))) UringEngine::end_part(io, UringEngine::kNoRoom);
 }
 
 bool NvmeChannel::queue(const core::Io& io, const nvme_uring_cmd& command, uint64_t user_data) {

@@ -50,7 +50,8 @@ NvmeDevice::NvmeDevice(const DeviceSpec& spec) {
 
   const std::string name = std::filesystem::canonical(spec.path).filename();
   claim_disk(spec.path, name);
-  const std::string disk = sysfs::disk_of_generic(name).value_or(std::string());
+  disk_directory_ = sysfs::disk_of_generic(name).value_or(std::string());
+  const std::string& disk = disk_directory_;
   read_limits(disk, max_transfer_bytes(identity.controller));
   drop_untrusted_identifiers(disk);
   info_.storage = sysfs::lasting_name(disk).value_or(spec.path);
@@ -61,6 +62,10 @@ NvmeDevice::NvmeDevice(const DeviceSpec& spec) {
                       std::to_string(geometry_.nsid) + ", " + spec.path +
                       (info_.pci_address ? ", PCI " + *info_.pci_address : std::string());
   try_passthrough(disk);
+  limit_atomic_writes(
+      info_.hints,
+      std::min({geometry_.max_contiguous_bytes, geometry_.max_scattered_bytes, geometry_.max_cmb_passthrough_bytes}),
+      info_.lba_shift);
 }
 
 void NvmeDevice::take_limits(const nvme_id_ctrl_nvm& limits) {
@@ -94,6 +99,8 @@ void NvmeDevice::read_limits(const std::string& disk, std::optional<uint64_t> md
   }
   if (const auto bytes = limit("discard_max_bytes"))
     info_.supports_deallocate = info_.supports_deallocate && *bytes != 0;
+  if (!info_.supports_write_zeroes) info_.hints.deallocated_blocks &= NVME_NS_DLFEAT_RB;
+  info_.hints.rotational = limit("rotational").value_or(0) != 0;
 }
 
 // Some SSDs have the same identifiers as all others of their kind; the driver knows them and shows none.
@@ -113,10 +120,17 @@ void NvmeDevice::try_passthrough(const std::string& disk) {
   if (auto advice = scheduler_advice(info_.description, disk + "/queue")) info_.notes.push_back(std::move(*advice));
 }
 
+std::optional<uint64_t> NvmeDevice::size_now() const {
+  if (disk_.is_open() || disk_directory_.empty()) return size_of(disk_);
+  const auto sectors = sysfs::read_number(disk_directory_ + "/size");
+  return sectors ? std::optional(*sectors * 512) : std::nullopt;
+}
+
 std::unique_ptr<core::IoChannel> NvmeDevice::open_channel(UringEngine& engine) {
   std::unique_ptr<core::IoChannel> block;
   if (geometry_.max_cmb_passthrough_bytes == kPage)
-    block = std::make_unique<BlockChannel>(engine, disk_.get(), BlockGeometry{.lba_shift = info_.lba_shift});
+    block = std::make_unique<BlockChannel>(
+        engine, disk_.get(), BlockGeometry{.lba_shift = info_.lba_shift, .flush_needed = info_.volatile_write_cache});
   return std::make_unique<NvmeChannel>(engine, file_.get(), geometry_, std::move(block));
 }
 

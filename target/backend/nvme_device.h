@@ -17,13 +17,14 @@ class NvmeDevice final : public Device {
   std::unique_ptr<core::IoChannel> open_channel(UringEngine& engine) override;
 
  private:
-  std::optional<uint64_t> size_now() const override { return size_of(disk_); }
+  std::optional<uint64_t> size_now() const override;
   void take_limits(const nvme_id_ctrl_nvm& limits);
   void claim_disk(const std::string& path, const std::string& name);
   void read_limits(const std::string& disk, std::optional<uint64_t> mdts_bytes);
   void drop_untrusted_identifiers(const std::string& disk);
   void try_passthrough(const std::string& disk);
 
+  std::string disk_directory_;  // in sysfs, of the same namespace as a block device; empty: none
   Descriptor file_;
   Descriptor disk_;  // the same namespace as a block device: held so that nobody mounts it
   NvmeGeometry geometry_;

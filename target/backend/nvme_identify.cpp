@@ -112,7 +112,45 @@ uint8_t own_commands(const NvmeIdentity& identity) {
   return own;
 }
 
+// Of AWUN, AWUPF, NAWUN, NAWUPF: 0 in the namespace's means that the controller's holds.
+uint32_t atomic_blocks(uint16_t of_namespace_z, uint16_t of_controller_z) {
+  return (of_namespace_z != 0 ? of_namespace_z : of_controller_z) + 1u;
+}
+
+void take_atomic_writes(const NvmeIdentity& identity, core::IoHints& hints) {
+  const nvme_id_ns& space = identity.space;
+  const bool own = (space.nsfeat & NVME_NS_FEAT_NATOMIC) != 0;
+  hints.atomic_write_blocks = atomic_blocks(own ? space.nawun : 0, identity.controller.awun);
+  hints.atomic_write_power_fail_blocks = atomic_blocks(own ? space.nawupf : 0, identity.controller.awupf);
+  if (!own) return;
+  hints.atomic_boundary_blocks = space.nabsn != 0 ? space.nabsn + 1u : 0;
+  hints.atomic_boundary_power_fail_blocks = space.nabspf != 0 ? space.nabspf + 1u : 0;
+  hints.first_atomic_boundary_lba = space.nabo;
+}
+
+// NVM Command Set 1.0, section 4.1.5.1.
+core::IoHints hints_of(const NvmeIdentity& identity) {
+  constexpr uint8_t kReadAndWriteZeroes = NVME_NS_DLFEAT_RB | NVME_NS_DLFEAT_WRITE_ZEROES;
+  const nvme_id_ns& space = identity.space;
+  core::IoHints hints;
+  take_atomic_writes(identity, hints);
+  hints.deallocated_blocks = space.dlfeat & kReadAndWriteZeroes;
+  if ((space.nsfeat & NVME_NS_FEAT_IO_OPT) == 0) return hints;
+  hints.write_granularity_blocks = space.npwg + 1u;
+  hints.write_alignment_blocks = space.npwa + 1u;
+  hints.deallocate_granularity_blocks = space.npdg + 1u;
+  hints.deallocate_alignment_blocks = space.npda + 1u;
+  hints.optimal_write_blocks = space.nows != 0 ? space.nows + 1u : 0;
+  return hints;
+}
+
 }  // namespace
+
+void limit_atomic_writes(core::IoHints& hints, uint32_t most_bytes, uint8_t lba_shift) {
+  const uint32_t most = std::max(most_bytes >> lba_shift, 1u);
+  hints.atomic_write_blocks = std::min(hints.atomic_write_blocks, most);
+  hints.atomic_write_power_fail_blocks = std::min(hints.atomic_write_power_fail_blocks, most);
+}
 
 NvmeIdentity identify(int fd, uint32_t nsid, const std::string& path) {
   NvmeIdentity identity;
@@ -151,6 +189,7 @@ void describe(const NvmeIdentity& identity, DeviceInfo& info) {
     info.copy = {space.mssrl, space.mcl, std::min(space.msrc, most_ranges_z)};
   info.volatile_write_cache = (controller.vwc & NVME_CTRL_VWC_PRESENT) != 0;
   info.optimal_io_boundary_blocks = space.noiob;
+  info.hints = hints_of(identity);
   std::memcpy(info.nguid.data(), space.nguid, sizeof space.nguid);
   std::memcpy(info.eui64.data(), space.eui64, sizeof space.eui64);
   copy_identifier(descriptor(identity.descriptors, NVME_NIDT_UUID), info.uuid);

@@ -25,6 +25,9 @@ NvmeIdentity identify(int fd, uint32_t nsid, const std::string& path);
 // 4096, or another command set than NVM.
 std::optional<std::string> refusal(const NvmeIdentity& identity);
 
+// Atomic writes are at most this long, since longer commands may be split: see NvmeGeometry.
+void limit_atomic_writes(core::IoHints& hints, uint32_t most_bytes, uint8_t lba_shift);
+
 // Fills in everything of `info` that Identify knows.
 void describe(const NvmeIdentity& identity, DeviceInfo& info);
 

@@ -9,6 +9,7 @@
 
 #include "target/backend/descriptor.h"
 #include "target/backend/nvme_channel.h"
+#include "target/backend/trial.h"
 
 namespace nvmf::backend {
 namespace {
@@ -39,22 +40,6 @@ class Mapping {
   void* begin_;
 };
 
-struct TrialIo : core::Io {
-  bool ended = false;
-  bool good = false;
-};
-
-bool run(UringEngine& engine, core::IoChannel& channel, TrialIo& io) {
-  io.done = [](core::Io& ended, core::Status status) {
-    auto& trial = static_cast<TrialIo&>(ended);
-    trial.ended = true;
-    trial.good = status.ok();
-  };
-  channel.submit(io);
-  while (!io.ended) engine.sleep(std::nullopt);
-  return io.good;
-}
-
 }  // namespace
 
 // A buffer that starts inside a page touches one page more than its length has.
@@ -73,7 +58,7 @@ bool takes_registered_memory(const PassthroughSubject& subject) {
   constexpr size_t kRegistered = 4u << 20;
   const Mapping memory(kRegistered, MAP_PRIVATE | MAP_ANONYMOUS, -1);
   if (memory.begin() == nullptr) return false;
-  UringEngine engine({.submission_entries = 4, .completion_entries = 8, .max_buffers = 1, .max_files = 1});
+  UringEngine engine(kTrialEngine);
   NvmeGeometry geometry;
   geometry.nsid = subject.nsid;
   geometry.lba_shift = subject.lba_shift;
@@ -85,7 +70,7 @@ bool takes_registered_memory(const PassthroughSubject& subject) {
   io.data.length_bytes = kPage;
   io.blocks = kPage >> subject.lba_shift;
   engine.start();
-  return run(engine, channel, io);
+  return run_trial(engine, channel, io).ok();
 }
 
 bool takes_lists_for_cmb(const PassthroughSubject& subject, const std::string& pci_address) {

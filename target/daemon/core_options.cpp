@@ -1,6 +1,7 @@
 #include "target/daemon/core_options.h"
 
 #include <algorithm>
+#include <random>
 
 #include "target/core/datapath/limits.h"
 #include "target/daemon/ana.h"
@@ -18,6 +19,15 @@ core::Port address_of(uint16_t id, const Wanted& wanted) {
   port.service = wanted.service;
   port.ipv6 = wanted.family == config::AddressFamily::ipv6;
   return port;
+}
+
+// Targets that serve one subsystem, and have no ranges of their own, start somewhere each: their controllers'
+// identifiers meet when one of them has made tens of thousands.
+uint16_t first_cntlid(const config::Subsystem& wanted) {
+  const config::Subsystem usual;
+  if (wanted.cntlid_min != usual.cntlid_min || wanted.cntlid_max != usual.cntlid_max) return wanted.cntlid_min;
+  std::random_device entropy;
+  return std::uniform_int_distribution<uint16_t>(wanted.cntlid_min, wanted.cntlid_max)(entropy);
 }
 
 }  // namespace
@@ -50,7 +60,10 @@ core::SubsystemOptions options_of(const config::Subsystem& wanted) {
   if (wanted.max_controllers_per_host) options.max_controllers_per_host = *wanted.max_controllers_per_host;
   options.cntlid_min = wanted.cntlid_min;
   options.cntlid_max = wanted.cntlid_max;
+  options.cntlid_first = first_cntlid(wanted);
+  options.admin_label = wanted.admin_label.value_or("");
   options.subsystem_reset = wanted.subsystem_reset;
+  options.permanent_write_protection = wanted.permanent_write_protection;
   return options;
 }
 

@@ -8,6 +8,7 @@
 #include <array>
 #include <cstdio>
 #include <filesystem>
+#include <map>
 #include <memory>
 #include <set>
 #include <sstream>
@@ -23,11 +24,27 @@ namespace {
 
 using config::Position;
 using config::quote;
+using Type = std::filesystem::file_type;
 
 std::string joined(const std::vector<std::string>& words) {
   std::string text;
   for (const std::string& word : words) text += (text.empty() ? "" : ", ") + word;
   return text;
+}
+
+std::string in_words(Type type) {
+  switch (type) {
+    case Type::regular:
+      return "a regular file";
+    case Type::directory:
+      return "a directory";
+    case Type::block:
+      return "a block device";
+    case Type::character:
+      return "a character device";
+    default:
+      return "neither a file nor a device";
+  }
 }
 
 // «0-3,8» as numbers.
@@ -123,11 +140,48 @@ class MachineCheck {
       check_device(ns, path + ".block", block->path);
     if (const auto* file = std::get_if<config::FileBackend>(&ns.backend)) check_file(ns, path + ".file", file->path);
     if (ns.p2p != config::P2pMode::off) check_p2p(subsystem, ns, path);
+    check_identifiers(subsystem, ns, path);
+  }
+
+  // One device in two subsystems is one namespace to a host only where it knows that: Linux drops the second.
+  void check_identifiers(const config::Subsystem& subsystem, const config::Namespace& ns, const std::string& path) {
+    for (const std::string& identifier : identifiers_of(ns)) {
+      const auto [first, is_new] = shown_in_.try_emplace(identifier, subsystem.nqn);
+      if (is_new || first->second == subsystem.nqn) continue;
+      return warn(
+          ns.position, path,
+          "hosts are shown the same identifiers in " + first->second + ": a host of both drops one of the disks",
+          "give it a \"uuid\" of its own here");
+    }
+  }
+
+  // What hosts know it by, of what two namespaces may have in common: the config's, or the SSD's own.
+  std::vector<std::string> identifiers_of(const config::Namespace& ns) const {
+    std::vector<std::string> all;
+    const auto add = [&](const char* kind, const auto& identifier) {
+      if (identifier) all.push_back(std::string(kind).append(identifier->begin(), identifier->end()));
+    };
+    add("uuid ", ns.uuid);
+    add("nguid ", ns.nguid);
+    add("eui64 ", ns.eui64);
+    const auto* nvme = std::get_if<config::NvmeBackend>(&ns.backend);
+    if (!all.empty() || nvme == nullptr) return all;
+    const std::string device = config::device_identity(nvme->path);
+    const std::string folder = "/sys/class/block/" + std::filesystem::path(device).filename().string();
+    const auto shows = [&](const char* name) { return !sysfs_.text(folder + "/" + name).empty(); };
+    if (shows("uuid") || shows("nguid") || shows("eui")) all.push_back(device);
+    return all;
   }
 
   void check_file(const config::Namespace& ns, const std::string& path, const std::string& file) {
-    if (sysfs_.exists(file)) return;
-    warn(ns.backend_position, path, quote(file) + " does not exist", "make it: truncate -s SIZE " + file);
+    const std::string make = "make it: truncate -s SIZE " + file;
+    if (!sysfs_.exists(file)) return warn(ns.backend_position, path, quote(file) + " does not exist", make);
+    if (const auto type = sysfs_.type(file); type != Type::regular)
+      return warn(ns.backend_position, path, quote(file) + " is " + in_words(type) + ", not a regular file",
+                  type == Type::block ? R"(write "block" instead of "file")" : "name a file: truncate -s SIZE FILE");
+    if (sysfs_.size_bytes(file) < std::get<config::FileBackend>(ns.backend).block_size_bytes)
+      warn(ns.backend_position, path, quote(file) + " is shorter than one block",
+           "make it as long as the namespace shall be: truncate -s SIZE " + file);
   }
 
   void check_device(const config::Namespace& ns, const std::string& path, const std::string& device) {
@@ -135,9 +189,45 @@ class MachineCheck {
       const std::string devices = joined(devices_like(device));
       warn(ns.backend_position, path, quote(device) + " does not exist",
            devices.empty() ? "plug it in, or correct the path" : "there are: " + devices);
+    } else if (const std::string fault = wrong_kind(ns, device); !fault.empty()) {
+      const std::string devices = joined(devices_like(device));
+      warn(ns.backend_position, path, quote(device) + " " + fault,
+           devices.empty() ? "correct the path" : "there are: " + devices);
+    } else if (sysfs_.text(queue_of(device) + "/zoned") == "host-managed") {
+      warn(ns.backend_position, path, quote(device) + " is a zoned device, which is not supported",
+           "serve a device that maps the zones to plain blocks (dm-zoned)");
     } else if (const auto [use, remedy] = use_of(device); !use.empty()) {
       warn(ns.backend_position, path, quote(device) + " " + use + ": two users destroy each other's data", remedy);
     }
+  }
+
+  // Why the path cannot be what its key says: «is a directory, not a block device». Empty: it can. (On a recorded
+  // machine a regular file stands for a device.)
+  std::string wrong_kind(const config::Namespace& ns, const std::string& device) const {
+    const bool nvme = std::holds_alternative<config::NvmeBackend>(ns.backend);
+    const Type type = sysfs_.type(device);
+    const bool right = type == (nvme ? Type::character : Type::block);
+    const bool known = (right || type == Type::regular) && is_known(nvme, device);
+    if (known || (right && !nvme)) return {};
+    const std::string wanted = nvme ? "the generic device of an NVMe namespace" : "a block device";
+    return right ? "is not " + wanted : "is " + in_words(type) + ", not " + wanted;
+  }
+
+  // By the kernel. A link, such as those in /dev/disk/by-id, leads to the device's own name.
+  bool is_known(bool nvme, const std::string& device) const {
+    return sysfs_.exists(std::string("/sys/class/") + (nvme ? "nvme-generic/" : "block/") + name_of(device));
+  }
+
+  std::string name_of(const std::string& device) const {
+    return std::filesystem::path(sysfs_.resolve(device)).filename().string();
+  }
+
+  // Of a block device or generic device, or the disk of a partition.
+  std::string queue_of(const std::string& device) const {
+    const std::string name =
+        std::filesystem::path(config::device_identity("/dev/" + name_of(device))).filename().string();
+    const std::string folder = "/sys/class/block/" + name;
+    return sysfs_.exists(folder + "/partition") ? sysfs_.resolve(folder + "/..") + "/queue" : folder + "/queue";
   }
 
   // Devices of this machine that a config could have meant.
@@ -161,7 +251,7 @@ class MachineCheck {
       if (sysfs_.exists((folder + "/").append(entry).append("/partition"))) names.push_back(entry);
     for (const std::string& each : names) {
       const std::string place = mount_of("/dev/" + each);
-      if (!place.empty()) return {"is mounted at " + place, "umount " + place};
+      if (!place.empty()) return {"is mounted at " + place, place == "/" ? "serve another one" : "umount " + place};
     }
     return {};
   }
@@ -224,6 +314,7 @@ class MachineCheck {
   const std::vector<InterfaceAddress>& addresses_;
   p2p::Report report_;
   std::vector<config::Diagnostic> warnings_;
+  std::map<std::string, std::string> shown_in_;  // identifier to the subsystem that shows it first
 };
 
 }  // namespace

@@ -4,6 +4,8 @@
 
 #include <algorithm>
 #include <boost/asio/ip/host_name.hpp>
+#include <boost/asio/use_awaitable.hpp>
+#include <chrono>
 #include <iterator>
 #include <utility>
 #include <vector>
@@ -19,6 +21,9 @@ namespace {
 
 // What messages call a config that came through the admin API.
 constexpr char kRunningConfig[] = "the changed config";
+
+// Until a device that was resized has its new size for hosts.
+constexpr std::chrono::seconds kSizesInterval{5};
 
 std::string summary_of(ConfigChange::Verdict verdict, const std::string& file) {
   if (verdict == ConfigChange::Verdict::Mistaken) return file + " has mistakes";
@@ -37,6 +42,7 @@ Reload::Reload(const Parts& parts)
       changes_(parts.changes),
       running_(parts.running),
       staging_(parts.storage, parts.changes),
+      size_timer_(parts.io),
       device_watch_(parts.io, [this] {
         if (!changes_.closed()) spawn(io_, on_devices_changed(), "serving devices that have come or gone");
       }) {
@@ -60,6 +66,7 @@ Reload::Task Reload::serve() {
     watch_devices();
     co_return ConfigChange{};
   });
+  spawn(io_, watch_sizes(), "following the sizes of devices");
 }
 
 Reload::Task Reload::reload_on_signal() {
@@ -128,7 +135,7 @@ Reload::Change Reload::become(config::Result& wanted, const std::string& text) {
 
   change.changes = config::describe(difference);
   co_await apply(difference, std::move(*staged));
-  co_await storage_.follow_sizes(target_);
+  std::ranges::move(co_await storage_.follow_sizes(target_), std::back_inserter(change.changes));
   set_limits(wanted.config->limits);
   set_log_level(wanted.config->log_level);
   const bool other_ports = !difference.ports_added.empty() || !difference.ports_removed.empty();
@@ -179,7 +186,9 @@ void Reload::add_subsystem(const config::Subsystem& wanted) {
 void Reload::change_subsystem(const config::Subsystem& wanted) {
   core::Subsystem& subsystem = *target_.find_subsystem(wanted.nqn);
   const core::SubsystemOptions options = options_of(wanted);
+  subsystem.set_admin_label(options.admin_label);
   subsystem.set_subsystem_reset(options.subsystem_reset);
+  subsystem.set_permanent_write_protection(options.permanent_write_protection);
   subsystem.set_max_controllers(options.max_controllers, options.max_controllers_per_host);
   subsystem.set_allowed_hosts(options.allow_any_host, options.allowed_hosts);
   subsystem.set_ports(options.ports);
@@ -209,6 +218,19 @@ Reload::Task Reload::on_devices_changed() {
     co_await follow_devices();
     co_return ConfigChange{};
   });
+}
+
+// The kernel tells nobody of a file that grew, and of a device that grew only those who listen to its events.
+Reload::Task Reload::watch_sizes() {
+  while (!changes_.closed()) {
+    size_timer_.expires_after(kSizesInterval);
+    co_await size_timer_.async_wait(boost::asio::use_awaitable);
+    if (!storage_.sizes_differ()) continue;
+    co_await changes_.alone([this]() -> Change {
+      for (const std::string& change : co_await storage_.follow_sizes(target_)) spdlog::info(change);
+      co_return ConfigChange{};
+    });
+  }
 }
 
 // Devices that were unplugged go out of service, what is plugged in comes into service.

@@ -4,6 +4,7 @@
 
 #include <boost/asio/awaitable.hpp>
 #include <boost/asio/io_context.hpp>
+#include <boost/asio/steady_timer.hpp>
 #include <optional>
 #include <string>
 
@@ -69,6 +70,7 @@ class Reload {
   Task take_out_gone_devices();
   Task serve_missing();
   void watch_devices();
+  Task watch_sizes();
 
   boost::asio::io_context& io_;
   core::Target& target_;
@@ -80,6 +82,7 @@ class Reload {
   RunningConfig& running_;
   Staging staging_;
   std::optional<MdnsAnnouncer> mdns_;
+  boost::asio::steady_timer size_timer_;
   DeviceWatch device_watch_;
   bool reload_is_wanted_ = false;  // when the change under way is over
   bool devices_changed_ = false;   // since they were looked at last

@@ -6,6 +6,7 @@
 #include <filesystem>
 
 #include "target/core/datapath/scratch.h"
+#include "target/daemon/namespace_identifiers.h"
 #include "target/daemon/on_reactors.h"
 
 namespace nvmf::daemon {
@@ -48,17 +49,6 @@ core::P2pMode mode_of(config::P2pMode mode) {
   return core::P2pMode::Off;
 }
 
-template <class Identifier>
-bool is_set(const Identifier& identifier) {
-  return std::any_of(identifier.begin(), identifier.end(), [](uint8_t byte) { return byte != 0; });
-}
-
-// Whether hosts can tell the namespace from others by what config and device say.
-bool is_identified(const config::Namespace& wanted, const backend::DeviceInfo& device) {
-  return wanted.uuid || wanted.nguid || wanted.eui64 || is_set(device.uuid) || is_set(device.nguid) ||
-         is_set(device.eui64);
-}
-
 // Several paths may lead to one file.
 std::string storage_of(const backend::Device& device) {
   const std::string& storage = device.info().storage;
@@ -71,25 +61,19 @@ core::CopyLimits copy_limits(const backend::DeviceInfo& device) {
   return (device.own_commands & core::kOwnCopy) != 0 ? device.copy : core::composed_copy_limits(device.lba_shift);
 }
 
-// What the config says goes first, then what the device says of itself.
 core::NamespaceOptions options_of(const ServedNamespace& served) {
   const config::Namespace& wanted = served.wanted;
   const backend::DeviceInfo& device = served.device->info();
   core::NamespaceOptions options;
   options.nsid = wanted.nsid;
   options.lba_shift = device.lba_shift;
-  options.block_count = device.block_count;
-  options.uuid = wanted.uuid.value_or(device.uuid);
-  options.nguid = wanted.nguid.value_or(device.nguid);
-  options.eui64 = wanted.eui64.value_or(device.eui64);
-  if (served.kept_uuid) options.uuid = *served.kept_uuid;
-  options.supports_deallocate = device.supports_deallocate;
-  options.supports_write_zeroes = device.supports_write_zeroes;
-  options.supports_write_uncorrectable = (device.own_commands & core::kOwnWriteUncorrectable) != 0;
+  options.block_count = served.block_count;
+  set_identifiers(options, wanted, device, served.kept_uuid);
   options.copy = copy_limits(device);
   options.volatile_write_cache = device.volatile_write_cache;
   options.ana_group = wanted.ana_group;
   options.optimal_io_boundary_blocks = device.optimal_io_boundary_blocks;
+  options.hints = device.hints;
   options.storage = served.storage;
   options.write_protected = wanted.read_only;
   options.visible_to = wanted.visible_to;
@@ -121,7 +105,8 @@ boost::asio::awaitable<std::unique_ptr<ServedNamespace>> Storage::stage(const st
   staged->wanted = wanted;
   staged->subsystem = nqn;
   staged->flushes = std::make_unique<Countdown>(io_, 0);
-  staged->device = backend::open_device(spec_of(wanted.backend));
+  staged->device = devices_.open(spec_of(wanted.backend));
+  staged->block_count = staged->device->info().block_count;
   staged->storage = storage_of(*staged->device);
   for (const std::string& note : staged->device->info().notes) spdlog::warn("{}", note);
   if (!is_identified(wanted, staged->device->info()))
@@ -273,16 +258,28 @@ Storage::Task Storage::change_policies(core::Subsystem& subsystem, const config:
   spdlog::info("namespace {} of {}: {}", wanted.nsid, subsystem.nqn(), served.p2p.verdict);
 }
 
-Storage::Task Storage::follow_sizes(core::Target& target) {
+bool Storage::sizes_differ() const {
+  return std::ranges::any_of(served_, [](const auto& served) {
+    served->device->remeasure();
+    return served->device->info().block_count != served->block_count;
+  });
+}
+
+boost::asio::awaitable<std::vector<std::string>> Storage::follow_sizes(core::Target& target) {
+  std::vector<std::string> changes;
   for (const auto& served : served_) {
     core::Subsystem* subsystem = target.find_subsystem(served->subsystem);
-    const uint64_t before = served->device->info().block_count;
-    if (!subsystem || !served->device->remeasure()) continue;
+    if (!subsystem) continue;
+    served->device->remeasure();
+    const uint64_t now = served->device->info().block_count;
+    const uint64_t before = std::exchange(served->block_count, now);
+    if (now == before) continue;
     co_await replace_views(*subsystem, *served, make_views(*served));
     subsystem->change_namespace(options_of(*served));
-    spdlog::info("namespace {} of {} has {} blocks now, {} before", served->wanted.nsid, subsystem->nqn(),
-                 served->device->info().block_count, before);
+    changes.push_back(fmt::format("namespace {} of {} has {} blocks now, {} before", served->wanted.nsid,
+                                  subsystem->nqn(), now, before));
   }
+  co_return changes;
 }
 
 // By the first reactor: each has a channel to the whole device.
@@ -383,7 +380,7 @@ std::unique_ptr<core::IoNamespace> Storage::make_view(const ServedNamespace& ser
   auto view = std::make_unique<core::IoNamespace>();
   view->nsid = served.wanted.nsid;
   view->lba_shift = device.lba_shift;
-  view->block_count = device.block_count;
+  view->block_count = served.block_count;
   view->channel = served.channels[place.reactor].get();
   view->gate = served.gates[place.reactor].get();
   view->device_errors = served.device_errors[place.reactor].get();

@@ -12,6 +12,7 @@
 
 #include "config/config.h"
 #include "target/backend/device.h"
+#include "target/backend/open_devices.h"
 #include "target/core/datapath/device_error.h"
 #include "target/core/datapath/rate_limit.h"
 #include "target/core/subsystem/target.h"
@@ -44,8 +45,9 @@ struct ServedNamespace {
   config::Namespace wanted;
   std::string subsystem;  // NQN
   PeerMemoryChoice p2p;
-  std::unique_ptr<backend::Device> device;
-  std::string storage;  // what tells whether it is another namespace's, too; empty: it is not
+  std::shared_ptr<backend::Device> device;  // of all namespaces on it
+  uint64_t block_count = 0;                 // as hosts were told
+  std::string storage;                      // what tells whether it is another namespace's, too; empty: it is not
   std::optional<IdentifierFiles::Uuid> kept_uuid;  // where neither config nor device gives an identifier
   // By reactor. Channels are made and destroyed on its thread.
   std::vector<std::unique_ptr<core::IoChannel>> channels;
@@ -97,8 +99,10 @@ class Storage {
   Task part(rdma::Rnic& rnic);
   // RNICs have come, with which peer memory may serve that could not before.
   Task choose_again();
-  // Tells hosts of devices that have another size by now.
-  Task follow_sizes(core::Target& target);
+  // Whether a device or file has another size than hosts were told.
+  bool sizes_differ() const;
+  // Tells hosts of those that have. The changes, each in a sentence for the operator.
+  boost::asio::awaitable<std::vector<std::string>> follow_sizes(core::Target& target);
   // Has what has been written to a namespace put on stable media; calls `done` then, on the control thread.
   Task flush(std::string nqn, uint32_t nsid, std::function<void(core::Status)> done);
 
@@ -129,6 +133,7 @@ class Storage {
   core::Target& target_;
   core::Mailbox& control_;
   std::vector<DataThreadRef> threads_;
+  backend::OpenDevices devices_;
   rdma::Transport& transport_;
   PeerMemories& peer_memories_;
   const IdentifierFiles& identifiers_;

@@ -96,13 +96,15 @@ class Connection : public core::QueueLink {
   void abort(uint16_t cid, std::function<void(bool aborted)> done) override {
     bool aborted = false;
     for (const auto& command : commands_)
-      if (command->answers == 0 && command->capsule.cid == cid) aborted |= core::abort_executed(*command);
+      if (command->answers == 0 && command->capsule.cid == cid)
+        aborted |= core::abort_executed(*command, core::kAbortRequested);
     done(aborted);
   }
   // Whatever is on a namespace here has been answered at once, or is half of a pair.
   void abort_all(uint32_t nsid, std::function<void()> done) override {
     for (const auto& command : commands_)
-      if (command->answers == 0 && command->ns && command->ns->nsid == nsid) core::abort_executed(*command);
+      if (command->answers == 0 && command->ns && command->ns->nsid == nsid)
+        core::abort_executed(*command, core::kPreempted);
     done();
   }
   bool is_closing() const override { return false; }

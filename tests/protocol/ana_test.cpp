@@ -10,6 +10,8 @@ using core::AnaState;
 
 constexpr uint64_t kAnaChanged = 0x0c0302;  // notice, Asymmetric Namespace Access Change, log page 0Ch
 constexpr uint32_t kAnaNotices = NVME_FEATURE_AENCFG_NOTICE_ANA_CHANGE;
+constexpr uint64_t kNamespaceChanged = 0x040002;
+constexpr uint32_t kNamespaceNotices = NVME_FEATURE_AENCFG_NOTICE_NAMESPACE_ATTRIBUTES;
 constexpr uint8_t kGroupsOnly = NVME_LOG_ANA_LSP_RGO_GROUPS_ONLY;
 constexpr int path(int sc) { return code(core::path_error(sc)); }
 
@@ -61,7 +63,7 @@ struct TwoGroups : World {
   TwoGroups() { subsystem.add_namespace({.nsid = 2, .block_count = kBlocks, .ana_group = 5}); }
 };
 
-TEST_CASE("host identifies the controller: ANA reporting, every state, groups that namespaces stay in") {
+TEST_CASE("host identifies the controller: ANA reporting, every state, namespaces that may change their group") {
   World world;
   Host host(world);
   host.bring_up();
@@ -69,7 +71,7 @@ TEST_CASE("host identifies the controller: ANA reporting, every state, groups th
   CHECK((id.cmic & NVME_CTRL_CMIC_MULTI_ANA_REPORTING) != 0);
   CHECK((id.oaes & NVME_CTRL_OAES_ANA) != 0);
   CHECK(id.anatt == 10);
-  CHECK(id.anacap == 0x5f);
+  CHECK(id.anacap == 0x1f);
   CHECK(id.anagrpmax == 128);
   CHECK(id.nanagrpid == 128);
   CHECK(id.mnan <= id.nn);
@@ -116,7 +118,7 @@ TEST_CASE("host reads the ANA log beyond its end, or of one namespace: Invalid F
   World world;
   Host host(world);
   host.bring_up();
-  const uint64_t end = 16 + 32 + 2 * 4;
+  const uint64_t end = 16 + 128 * 32 + 1024 * 4;
   CHECK(host.log_page(NVME_LOG_LID_ANA, 16, end).ok());
   CHECK(host.log_page(NVME_LOG_LID_ANA, 16, end + 4).status == NVME_SC_INVALID_FIELD);
   const Sqe of_namespace = get_log_page(NVME_LOG_LID_ANA, 16, 0, false, 1);
@@ -215,7 +217,7 @@ TEST_CASE("host awaits ANA changes: told once until it reads the log, of its own
   const size_t elsewhere = there.await_event();
 
   world.subsystem.set_ana_state(77, 1, AnaState::Inaccessible);
-  CHECK_FALSE(here.admin.answered(first));
+  CHECK_FALSE(here.admin.answered(first));  // it has no member
   world.subsystem.set_ana_state(5, 1, AnaState::Change);
   REQUIRE(here.admin.answered(first));
   CHECK(here.admin.take(first).result == kAnaChanged);
@@ -226,6 +228,120 @@ TEST_CASE("host awaits ANA changes: told once until it reads the log, of its own
   read_log(here);
   CHECK(here.admin.answered(second));
   CHECK_FALSE(there.admin.answered(elsewhere));
+}
+
+// A host that waits for ANA and namespace events.
+struct Waiting {
+  Host host;
+  size_t event = 0;
+  explicit Waiting(World& world) : host(world) {
+    host.bring_up();
+    REQUIRE(host.set_feature(NVME_FEAT_FID_ASYNC_EVENT, kAnaNotices | kNamespaceNotices).ok());
+    event = host.await_event();
+  }
+  // The next event, or 0; its log is read.
+  uint64_t next() {
+    if (!host.admin.answered(event)) return 0;
+    const uint64_t result = host.admin.take(event).result;
+    event = host.await_event();
+    read_log(host);
+    host.log_page(NVME_LOG_LID_CHANGED_NS, 4096);
+    return result;
+  }
+};
+
+TEST_CASE("operator moves a namespace to another group: the namespace's event, and the ANA event") {
+  TwoGroups world;
+  Waiting w(world);
+  core::NamespaceOptions moved = *world.subsystem.find_namespace(2);
+  moved.ana_group = 7;
+  world.subsystem.change_namespace(moved);
+  CHECK(w.next() == kNamespaceChanged);
+  CHECK(w.next() == kAnaChanged);
+  CHECK(w.next() == 0);
+  moved.block_count *= 2;
+  world.subsystem.change_namespace(moved);
+  CHECK(w.next() == kNamespaceChanged);
+  CHECK(w.next() == 0);
+}
+
+TEST_CASE("a group's state changes while it is empty: told when a namespace is added, moved there, or shown") {
+  TwoGroups world;
+  Waiting w(world);
+  world.subsystem.remove_namespace(2);
+  CHECK(w.next() == kNamespaceChanged);
+  world.subsystem.set_ana_state(5, 1, AnaState::Inaccessible);
+  CHECK(w.next() == 0);
+  core::NamespaceOptions member{.nsid = 2, .block_count = 8, .ana_group = 5};
+  SUBCASE("added") {}
+  SUBCASE("moved") {
+    member.ana_group = 6;
+    world.subsystem.add_namespace(member);
+    CHECK(w.next() == kNamespaceChanged);
+    CHECK(w.next() == 0);
+    member.ana_group = 5;
+  }
+  SUBCASE("shown") {
+    member.visible_to = {"nqn.2024-01.org.example:stranger"};
+    world.subsystem.add_namespace(member);
+    CHECK(w.next() == 0);
+    world.subsystem.set_ana_state(5, 1, AnaState::PersistentLoss);
+    CHECK(w.next() == 0);
+    member.visible_to.clear();
+  }
+  if (world.subsystem.find_namespace(2) == nullptr) {
+    world.subsystem.add_namespace(member);
+  } else {
+    world.subsystem.change_namespace(member);
+  }
+  CHECK(w.next() == kNamespaceChanged);
+  CHECK(w.next() == kAnaChanged);
+  world.subsystem.add_namespace({.nsid = 4, .block_count = 8, .ana_group = 5});
+  CHECK(w.next() == kNamespaceChanged);
+  CHECK(w.next() == 0);
+}
+
+TEST_CASE("a group stays in the change state as long as hosts wait: inaccessible from then on, and they are told") {
+  World world;
+  Waiting w(world);
+  const auto begin = core::Target::Clock::now();
+  std::optional<core::Target::Clock::time_point> look;
+  world.target.on_earlier_deadline = [&](core::Target::Clock::time_point deadline) { look = deadline; };
+  world.subsystem.set_ana_state(1, 1, AnaState::Change);
+  REQUIRE(look);
+  CHECK(*look >= begin + std::chrono::seconds(10));
+  CHECK(w.next() == kAnaChanged);
+  CHECK(world.target.expire(*look - std::chrono::milliseconds(1)) == look);
+  CHECK(parsed(read_log(w.host)).groups[0].state == AnaState::Change);
+  CHECK_FALSE(world.target.expire(*look));
+  CHECK(parsed(read_log(w.host)).groups[0].state == AnaState::Inaccessible);
+  CHECK(w.next() == kAnaChanged);
+  CHECK(world.events.back().find("longer than hosts wait") != std::string::npos);
+}
+
+TEST_CASE("the change state ends in time, or its port goes: nothing else ends it") {
+  World world;
+  const auto late = core::Target::Clock::now() + std::chrono::minutes(1);
+  world.subsystem.set_ana_state(1, 1, AnaState::Change);
+  SUBCASE("the operator sets another") {
+    world.subsystem.set_ana_state(1, 1, AnaState::NonOptimized);
+    CHECK_FALSE(world.target.expire(late));
+    CHECK(world.subsystem.ana().state(1, 1) == AnaState::NonOptimized);
+  }
+  SUBCASE("the port goes") {
+    world.subsystem.set_ports({2});
+    CHECK_FALSE(world.target.expire(late));
+    world.subsystem.set_ports({1, 2});
+    CHECK(world.subsystem.ana().state(1, 1) == AnaState::Inaccessible);
+  }
+  SUBCASE("of two, the other goes on") {
+    world.subsystem.set_ana_state(2, 2, AnaState::Change);
+    world.subsystem.set_ana_state(1, 1, AnaState::Optimized);
+    CHECK(world.target.expire(core::Target::Clock::now()).has_value());
+    CHECK_FALSE(world.target.expire(late));
+    CHECK(world.subsystem.ana().state(1, 1) == AnaState::Optimized);
+    CHECK(world.subsystem.ana().state(2, 2) == AnaState::Inaccessible);
+  }
 }
 
 TEST_CASE("host identifies a namespace that its way has lost: its size, but no utilization") {

@@ -99,13 +99,61 @@ TEST_CASE("host verifies: the disk reads, nothing goes to the host") {
   CHECK(d.seen().back().blocks == 128);
 }
 
-TEST_CASE("host verifies more than VSL, or compares more than MDTS: Invalid Field at NLB") {
+TEST_CASE("host verifies more than VSL recommends: the disk reads piece after piece, and the first failure ends it") {
   Disks d;  // 64 KiB
   const auto limits = d.host.identify(NVME_IDENTIFY_CNS_CSI_CTRL).as<nvme_id_ctrl_nvm>();
   CHECK(limits.vsl == 4);
-  CHECK(d.send(d.on_range(nvme_cmd_verify, 0, 129)).status == NVME_SC_INVALID_FIELD);
-  CHECK(d.location() == 48);
+  d.world.disk_1.hold = true;
+  const size_t number = d.host.io(1).post(d.on_range(nvme_cmd_verify, 700, 300));
+  CHECK(d.seen().size() == 1);
+  d.world.disk_1.complete_all();
+  SUBCASE("all can be read") {
+    d.world.disk_1.complete_all();
+    CHECK_FALSE(d.host.io(1).answered(number));
+    d.world.disk_1.complete_all();
+    CHECK(d.host.io(1).take(number).ok());
+    REQUIRE(d.seen().size() == 3);
+    CHECK(d.seen()[0].slba == 700);
+    CHECK(d.seen()[1].slba == 828);
+    CHECK(d.seen()[2].slba == 956);
+    CHECK(d.seen()[0].blocks == 128);
+    CHECK(d.seen()[2].blocks == 44);
+  }
+  SUBCASE("the second piece cannot") {
+    d.world.disk_1.answer = core::media_error(NVME_SC_READ_ERROR);
+    d.world.disk_1.complete_all();
+    CHECK(d.host.io(1).take(number).status == code(core::media_error(NVME_SC_READ_ERROR)));
+    CHECK(d.seen().size() == 2);
+  }
+}
+
+TEST_CASE("a disk that has Verify gets all of it, more than VSL as well") {
+  Disks d;
+  d.world.io_namespace(1).own_commands = core::kOwnVerify;
+  CHECK(d.send(d.on_range(nvme_cmd_verify, 0, 1000)).ok());
+  REQUIRE(d.seen().size() == 1);
+  CHECK(d.seen()[0].kind == IoKind::Verify);
+  CHECK(d.seen()[0].blocks == 1000);
+}
+
+TEST_CASE("host compares or verifies with Force Unit Access: the reads have it") {
+  Disks d;
+  constexpr uint32_t kFua = 1u << 30;
+  CHECK(d.send(d.on_range(nvme_cmd_compare, 3, 1, kFua), d.on_disk(3, 1)).ok());
+  CHECK(d.seen().back().fua);
+  CHECK(d.send(d.on_range(nvme_cmd_verify, 0, 200, kFua)).ok());
+  CHECK(d.seen().size() == 3);
+  for (const Disk::Seen& read : d.seen()) CHECK(read.fua);
+  CHECK(d.send(d.on_range(nvme_cmd_compare, 3, 1), d.on_disk(3, 1)).ok());
+  CHECK(d.send(d.on_range(nvme_cmd_verify, 0, 1)).ok());
+  CHECK_FALSE(d.seen()[3].fua);
+  CHECK_FALSE(d.seen()[4].fua);
+}
+
+TEST_CASE("host compares more than MDTS: Invalid Field at NLB") {
+  Disks d;  // 64 KiB
   CHECK(d.send(d.on_range(nvme_cmd_compare, 0, 129), Bytes(size_t{129} * 512)).status == NVME_SC_INVALID_FIELD);
+  CHECK(d.location() == 48);
   CHECK(d.seen().empty());
 }
 
@@ -122,23 +170,25 @@ TEST_CASE("host compares, verifies or marks past the last block: LBA Out of Rang
 TEST_CASE("host asks Compare, Verify or Copy for what needs features that are not there: Invalid Field at the bit") {
   Disks d;
   for (const uint8_t opcode : {nvme_cmd_compare, nvme_cmd_verify}) {
-    for (const auto& [bit, location] : {std::pair{29u, 51 | 2 << 8}, {26u, 51 | 2 << 8}, {24u, 51}, {16u, 50}}) {
+    for (const auto& [bit, location] : {std::pair{29u, 51 | 5 << 8}, {16u, 50}}) {
       CHECK(d.send(d.on_range(opcode, 0, 1, 1u << bit), Bytes(512)).status == NVME_SC_INVALID_FIELD);
       CHECK(d.location() == location);
     }
   }
-  for (const auto& [bit, location] : {std::pair{29u, 51 | 2 << 8},
-                                      {25u, 51 | 1 << 8},
-                                      {24u, 51},
-                                      {20u, 50 | 4 << 8},
-                                      {16u, 50},
-                                      {12u, 49 | 4 << 8},
-                                      {8u, 49},
-                                      {11u, 49}}) {
+  for (const auto& [bit, location] : {std::pair{20u, 50 | 4 << 8}, {16u, 50}, {8u, 49}, {11u, 49}}) {
     CHECK(d.copy(100, {range(0, 0)}, 1u << bit).status == NVME_SC_INVALID_FIELD);
     CHECK(d.location() == location);
   }
   CHECK(d.seen().empty());
+}
+
+TEST_CASE("no namespace has protection information: Compare, Verify and Copy ignore what is to be checked of it") {
+  Disks d;
+  for (const unsigned bit : {24u, 26u, 27u, 28u}) {
+    CHECK(d.send(d.on_range(nvme_cmd_compare, 3, 1, 1u << bit), d.on_disk(3, 1)).ok());
+    CHECK(d.send(d.on_range(nvme_cmd_verify, 3, 1, 1u << bit)).ok());
+  }
+  for (const unsigned bit : {12u, 15u, 24u, 25u, 26u, 29u}) CHECK(d.copy(100, {range(0, 0)}, 1u << bit).ok());
 }
 
 TEST_CASE("host copies ranges: they lie one behind the other at the destination, nothing else has changed") {

@@ -1,6 +1,8 @@
 // Connect: NVMe Base 2.0, section 6.3.
 #include <doctest/doctest.h>
 
+#include <algorithm>
+
 #include "tests/protocol/host.h"
 
 namespace nvmf::test {
@@ -139,14 +141,53 @@ TEST_CASE("host sends Connect with NQNs that do not end within 256 bytes: Connec
     std::memset(data.subsysnqn, 'n', sizeof(data.subsysnqn));
     CHECK(connect_with(host, data).result == (256 | kInData));
   }
-  SUBCASE("host NQN longer than 223 bytes") {
-    std::memset(data.hostnqn, 'n', 224);
-    CHECK(connect_with(host, data).result == (512 | kInData));
+}
+
+TEST_CASE("host sends no NQN, or none that is one: it may connect where any host may, and that is logged once") {
+  World world;
+  for (const std::string& nqn : {std::string(), std::string("host"), std::string(224, 'n'), std::string("\xff\xfe")}) {
+    CAPTURE(nqn);
+    Host host(world, nqn);
+    host.bring_up(1);
+    CHECK(host.controller().host().nqn == nqn);
+    CHECK(host.io(1).send(command(nvme_cmd_read, 1), Bytes(512)).ok());
+    Host discovering(world, nqn);
+    discovering.bring_up(0, nvme::kDiscoveryNqn);
   }
-  SUBCASE("no host NQN") {
-    set_nqn(data.hostnqn, "");
-    CHECK(connect_with(host, data).result == (512 | kInData));
-  }
+  const auto told = [](const std::string& event) { return event.find("no host NQN") != std::string::npos; };
+  CHECK(std::count_if(world.events.begin(), world.events.end(), told) == 1);
+}
+
+TEST_CASE("host sends no NQN to a subsystem that names its hosts: Connect Invalid Host, and the event tells why") {
+  World world;
+  Host host(world, "", 2);
+  const Answer answer = host.connect(World::kOtherNqn);
+  CHECK(answer.status == specific(NVME_SC_CONNECT_INVALID_HOST));
+  CHECK(answer.do_not_retry);
+  CHECK(world.events.back().find("/etc/nvme/hostnqn") != std::string::npos);
+}
+
+TEST_CASE("operator removes a subsystem: hosts that come again are told not to retry, until it is there again") {
+  World world;
+  Host host(world, World::kHostNqn, 2);
+  host.bring_up(1, World::kOtherNqn);
+  world.target.remove_subsystem(world.other_subsystem);
+  const Answer io =
+      host.io(2).send(connect_command(2, kIoSqsize), to_bytes(host.connect_data(World::kOtherNqn, host.cntlid)));
+  CHECK(io.do_not_retry);
+  host.io(1).close();
+  host.admin.close();
+  const Answer gone = Host(world, World::kHostNqn, 2).connect(World::kOtherNqn);
+  CHECK(gone.status == specific(NVME_SC_CONNECT_INVALID_PARAM));
+  CHECK(gone.result == (256 | kInData));
+  CHECK(gone.do_not_retry);
+  world.target.add_subsystem({.nqn = World::kOtherNqn,
+                              .serial = "SN-0002",
+                              .model = "Example",
+                              .ports = {2},
+                              .allow_any_host = true,
+                              .allowed_hosts = {}});
+  CHECK(Host(world, World::kHostNqn, 2).connect(World::kOtherNqn).ok());
 }
 
 TEST_CASE("host sends Connect with a host NQN that would drive a terminal: the event line shows it harmless") {
@@ -194,6 +235,32 @@ TEST_CASE("more hosts connect than the subsystem takes: Connect Controller Busy,
   CHECK_FALSE(busy.do_not_retry);
   b.admin.close();
   CHECK(d.connect().ok());
+}
+
+TEST_CASE("controller identifiers begin where the operator or chance has put the first, and go round") {
+  World world;
+  const auto options = [](uint16_t first) {
+    return core::SubsystemOptions{.nqn = "nqn.2024-01.org.example:third",
+                                  .serial = "SN-0003",
+                                  .model = "Example",
+                                  .ports = {1},
+                                  .allow_any_host = true,
+                                  .allowed_hosts = {},
+                                  .cntlid_min = 100,
+                                  .cntlid_max = 102,
+                                  .cntlid_first = first};
+  };
+  CHECK_THROWS(world.target.add_subsystem(options(99)));
+  CHECK_THROWS(world.target.add_subsystem(options(103)));
+  for (const auto& [first, expected] : {std::pair<uint16_t, uint16_t>{0, 100}, {100, 100}, {102, 102}}) {
+    core::Subsystem& subsystem = world.target.add_subsystem(options(first));
+    {
+      Host one(world), two(world);
+      CHECK(one.connect(subsystem.nqn()).result == expected);
+      CHECK(two.connect(subsystem.nqn()).result == (expected == 102 ? 100 : 101));
+    }
+    world.target.remove_subsystem(subsystem);
+  }
 }
 
 TEST_CASE("controller identifiers are unique and not reused soon") {

@@ -206,6 +206,42 @@ TEST_CASE("host wants extended entries: each tells its length, and that it has n
   }
 }
 
+TEST_CASE("operator labels a subsystem: hosts hear of it, and find the label in extended entries") {
+  World world;
+  Host host(world);
+  host.bring_up(0, nvme::kDiscoveryNqn);
+  host.set_feature(NVME_FEAT_FID_ASYNC_EVENT, 1u << 31);
+  const size_t awaited = host.await_event();
+  world.subsystem.set_admin_label("Racks");
+  REQUIRE(host.admin.answered(awaited));
+  const size_t again = host.await_event();
+  world.subsystem.set_admin_label("Racks");
+  const Answer log = read_log(host, NVMF_LOG_DISC_LSP_EXTDLPE);
+  CHECK_FALSE(host.admin.answered(again));
+  size_t labelled = 0;
+  size_t offset = kEntryBytes;
+  for (size_t i = 0; i < count_of(log); ++i, offset += log.as<uint32_t>(offset + 1024)) {
+    const auto entry = log.as<nvmf_disc_log_entry>(offset);
+    const bool has_label = std::string(entry.subnqn) == World::kNqn;
+    CHECK(log.as<uint16_t>(offset + 1028) == (has_label ? 1 : 0));
+    CHECK(log.as<uint32_t>(offset + 1024) == sizeof(nvmf_ext_die) + (has_label ? 12 : 0));
+    if (!has_label) continue;
+    ++labelled;
+    CHECK(log.as<uint16_t>(offset + 1032) == 2);  // EXATTYPE: Admin label ASCII
+    CHECK(log.as<uint16_t>(offset + 1034) == 8);  // EXATLEN
+    CHECK(std::memcmp(log.data.data() + offset + 1036, "Racks\0\0\0", 8) == 0);
+  }
+  CHECK(labelled == 2);
+  CHECK(length_of(log) == offset);
+  CHECK_THROWS(world.target.add_subsystem({.nqn = "nqn.2024-01.org.example:c",
+                                           .serial = "S",
+                                           .model = "M",
+                                           .ports = {},
+                                           .allow_any_host = true,
+                                           .allowed_hosts = {},
+                                           .admin_label = std::string(257, 'l')}));
+}
+
 TEST_CASE("host wants extended entries of its own port only: both are told") {
   World world;
   Host host(world);

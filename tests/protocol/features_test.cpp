@@ -66,7 +66,7 @@ TEST_CASE("host sets temperature thresholds: over and under, of the composite te
   Host host(world);
   host.bring_up();
   constexpr uint32_t kUnder = 1 << 20;
-  CHECK(host.get_feature(NVME_FEAT_FID_TEMP_THRESH).result == 0xffff);
+  CHECK(host.get_feature(NVME_FEAT_FID_TEMP_THRESH).result == 0x157);  // WCTEMP
   CHECK(host.set_feature(NVME_FEAT_FID_TEMP_THRESH, 350).ok());
   CHECK(host.set_feature(NVME_FEAT_FID_TEMP_THRESH, kUnder | 270).ok());
   CHECK(host.get_feature(NVME_FEAT_FID_TEMP_THRESH).result == 350);
@@ -75,6 +75,20 @@ TEST_CASE("host sets temperature thresholds: over and under, of the composite te
   CHECK(host.set_feature(NVME_FEAT_FID_TEMP_THRESH, 0x10000 | 350).status == NVME_SC_INVALID_FIELD);  // a sensor
   CHECK(host.set_feature(NVME_FEAT_FID_TEMP_THRESH, 2 << 20).status == NVME_SC_INVALID_FIELD);
   CHECK(host.get_feature(NVME_FEAT_FID_TEMP_THRESH, 0, 2 << 20).status == NVME_SC_INVALID_FIELD);
+  CHECK(host.get_feature(NVME_FEAT_FID_TEMP_THRESH, kCapabilities, 2 << 20).result == kChangeable);
+}
+
+TEST_CASE("host sets the threshold of every sensor at once; no value is every sensor's") {
+  World world;
+  Host host(world);
+  host.bring_up();
+  constexpr uint32_t kEvery = 0xf << 16;
+  CHECK(host.set_feature(NVME_FEAT_FID_TEMP_THRESH, kEvery | 355).ok());
+  CHECK(host.get_feature(NVME_FEAT_FID_TEMP_THRESH).result == 355);
+  for (const uint8_t sel : {uint8_t{0}, kDefault, kSaved}) {
+    CHECK(host.get_feature(NVME_FEAT_FID_TEMP_THRESH, sel, kEvery).status == NVME_SC_INVALID_FIELD);
+    CHECK(host.controller().errors().entry(0).parm_error_location == 46);
+  }
 }
 
 TEST_CASE("host sets error recovery: nothing to change") {
@@ -87,7 +101,7 @@ TEST_CASE("host sets error recovery: nothing to change") {
   CHECK(host.get_feature(NVME_FEAT_FID_ERR_RECOVERY, kCapabilities).result == kNamespaceSpecific);
 }
 
-TEST_CASE("host sets the volatile write cache: on where there is one, and stays on") {
+TEST_CASE("host sets the volatile write cache: on, and stays on, whatever namespaces there are") {
   World world;
   Host host(world);
   host.bring_up();
@@ -97,8 +111,8 @@ TEST_CASE("host sets the volatile write cache: on where there is one, and stays 
 
   Host other(world, World::kHostNqn, 2);
   other.bring_up(0, World::kOtherNqn);
-  CHECK(other.get_feature(NVME_FEAT_FID_VOLATILE_WC).result == 0);
-  CHECK(other.set_feature(NVME_FEAT_FID_VOLATILE_WC, 1).status == NVME_SC_INVALID_FIELD);
+  CHECK(other.get_feature(NVME_FEAT_FID_VOLATILE_WC).result == 1);
+  CHECK(other.set_feature(NVME_FEAT_FID_VOLATILE_WC, 1).ok());
 }
 
 TEST_CASE("host configures async events: only those that Identify offers") {
@@ -132,7 +146,10 @@ TEST_CASE("host reads its identifier: 128 bits, or Invalid Field; and may not se
   const Answer answer = host.get_feature(NVME_FEAT_FID_HOST_ID, 0, 1);
   REQUIRE(answer.ok());
   CHECK(std::to_integer<int>(answer.data[0]) == 0x42);
-  CHECK(host.get_feature(NVME_FEAT_FID_HOST_ID, 0, 0).status == NVME_SC_INVALID_FIELD);
+  for (const uint8_t sel : {kDefault, kSaved})
+    CHECK(host.get_feature(NVME_FEAT_FID_HOST_ID, sel, 1).data == answer.data);
+  for (const uint8_t sel : {uint8_t{0}, kDefault, kSaved})
+    CHECK(host.get_feature(NVME_FEAT_FID_HOST_ID, sel, 0).status == NVME_SC_INVALID_FIELD);
   CHECK(host.set_feature(NVME_FEAT_FID_HOST_ID, 1).status == NVME_SC_CMD_SEQ_ERROR);
   CHECK(host.get_feature(NVME_FEAT_FID_HOST_ID, kCapabilities).result == 0);
 }

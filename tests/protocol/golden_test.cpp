@@ -116,12 +116,13 @@ TEST_CASE("Identify Controller: fields at the offsets of the specification's fig
   CHECK(holds(id, 111, {1}));                        // CNTRLTYPE
   CHECK(holds(id, 128, {1, 0, 10, 0, 0, 0}));        // CRDT1 to CRDT3
   CHECK(holds(id, 258, {3, 3, 3, 0x36, 63}));        // ACL, AERL, FRMW, LPA, ELPE
+  CHECK(holds(id, 266, {0x57, 1, 0x66, 1}));         // WCTEMP, CCTEMP
   CHECK(holds(id, 320, {1, 0}));                     // KAS
-  CHECK(holds(id, 342, {10, 0x5f, 128, 0, 0, 0}));   // ANATT, ANACAP, ANAGRPMAX
+  CHECK(holds(id, 342, {10, 0x1f, 128, 0, 0, 0}));   // ANATT, ANACAP, ANAGRPMAX
   CHECK(holds(id, 348, {128, 0, 0, 0}));             // NANAGRPID
   CHECK(holds(id, 352, {1, 0, 0, 0}));               // PELS
   CHECK(holds(id, 512, {0x66, 0x44, 128, 0}));       // SQES, CQES, MAXCMD
-  CHECK(holds(id, 516, {0, 4, 0, 0, 0xb5, 1}));      // NN, ONCS
+  CHECK(holds(id, 516, {0, 4, 0, 0, 0xbf, 1}));      // NN, ONCS
   CHECK(holds(id, 522, {1, 0}));                     // FUSES
   CHECK(holds(id, 525, {7}));                        // VWC
   CHECK(holds(id, 534, {1, 0}));                     // OCFS

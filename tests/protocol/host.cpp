@@ -55,9 +55,6 @@ core::NamespaceOptions namespace_1() {
           .uuid = {1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16},
           .nguid = {0x21, 0x22, 0x23},
           .eui64 = {0x31, 0x32},
-          .supports_deallocate = true,
-          .supports_write_zeroes = true,
-          .supports_write_uncorrectable = true,
           .volatile_write_cache = true,
           .copy = core::composed_copy_limits(9),
           .optimal_io_boundary_blocks = 256,
@@ -107,8 +104,8 @@ void World::add_to_table(core::IoNamespaceTable& table_of, core::Subsystem& owne
   ns->lba_shift = options.lba_shift;
   ns->block_count = options.block_count;
   ns->channel = &disk;
-  ns->supports_deallocate = options.supports_deallocate;
-  ns->supports_write_zeroes = options.supports_write_zeroes;
+  // Namespace 1's disk has more commands of its own than namespace 3's.
+  ns->supports_deallocate = ns->supports_write_zeroes = &disk == &disk_1;
   ns->copy = options.copy;
   gates_.push_back(std::make_unique<core::WriteGate>());
   ns->gate = gates_.back().get();
@@ -225,7 +222,7 @@ void Wire::begin(Abort& abort) {
     const bool meant = abort.nsid == 0 ? exchange->capsule.cid == abort.cid
                                        : exchange->ns != nullptr && exchange->ns->nsid == abort.nsid;
     if (exchange->is_over() || !meant) continue;
-    abort.aborted |= abort_waiting(*exchange);
+    abort.aborted |= abort_waiting(*exchange, abort.nsid == 0 ? core::kAbortRequested : core::kPreempted);
     if (abort.nsid != 0 && exchange->answers == 0) abort.unanswered.push_back(exchange.get());
   }
   in_progress_.push_back(&abort);
@@ -244,9 +241,9 @@ void Wire::begin_quiesce(Abort& abort) {
   report_aborts();
 }
 
-bool Wire::abort_waiting(Exchange& exchange) {
-  if (std::erase(held_, &exchange) == 0) return core::abort_executed(exchange);
-  core::finish(exchange, core::kAbortRequested);
+bool Wire::abort_waiting(Exchange& exchange, core::Status status) {
+  if (std::erase(held_, &exchange) == 0) return core::abort_executed(exchange, status);
+  core::finish(exchange, status);
   return true;
 }
 

@@ -185,7 +185,7 @@ class Wire : public core::QueueLink {
   void send(Abort abort);
   void begin(Abort& abort);
   void begin_quiesce(Abort& abort);
-  bool abort_waiting(Exchange& exchange);
+  bool abort_waiting(Exchange& exchange, core::Status status);
   void report_aborts();
 
   World& world_;

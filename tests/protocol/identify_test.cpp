@@ -43,6 +43,8 @@ TEST_CASE("host sends Identify Controller: target answers what hosts insist on")
   CHECK(id.fcatt == 0);  // dynamic controllers
   CHECK(id.msdbd == 16);
   CHECK(id.ofcs == NVME_CTRL_OFCS_DISCONNECT);
+  CHECK(id.wctemp == 0x157);  // what the specification recommends
+  CHECK(id.cctemp > id.wctemp);
 }
 
 TEST_CASE("the least of largest transfers is told as it is: MDTS 0 would be no limit") {
@@ -51,26 +53,102 @@ TEST_CASE("the least of largest transfers is told as it is: MDTS 0 would be no l
   World world(options);
   Host host(world);
   host.bring_up(1);
-  CHECK(host.identify(NVME_IDENTIFY_CNS_CTRL).as<nvme_id_ctrl>().mdts == 1);
-  CHECK(host.io(1).send(command(nvme_cmd_read, 1, 0, 0, 15), Bytes(8192)).ok());
-  CHECK(host.io(1).send(command(nvme_cmd_read, 1, 0, 0, 16), Bytes(8704)).status == NVME_SC_INVALID_FIELD);
+  CHECK(host.identify(NVME_IDENTIFY_CNS_CTRL).as<nvme_id_ctrl>().mdts == 2);
+  CHECK(host.io(1).send(command(nvme_cmd_read, 1, 0, 0, 31), Bytes(16384)).ok());
+  CHECK(host.io(1).send(command(nvme_cmd_read, 1, 0, 0, 32), Bytes(16896)).status == NVME_SC_INVALID_FIELD);
 }
 
-TEST_CASE("ONCS offers what the namespaces can do: Dataset Management if one can, Write Zeroes if all can") {
+TEST_CASE("the least of largest transfers has room for the whole ANA log, which Linux reads at once") {
+  core::TargetOptions options = World::default_options();
+  options.max_transfer_bytes = core::limits::kMinTransferBytes;
+  World world(options);
+  Host host(world);
+  host.bring_up();
+  const auto id = host.identify(NVME_IDENTIFY_CNS_CTRL).as<nvme_id_ctrl>();
+  const uint32_t whole = 16 + id.nanagrpid * 32 + id.mnan * 4;
+  CHECK(whole == 8208);
+  CHECK(host.log_page(NVME_LOG_LID_ANA, whole).ok());
+  options.max_transfer_bytes /= 2;
+  CHECK_THROWS(core::Target(options));
+}
+
+TEST_CASE("ONCS and the effects log offer the same commands") {
   World world;
   Host host(world);
   host.bring_up();
   const auto id = host.identify(NVME_IDENTIFY_CNS_CTRL).as<nvme_id_ctrl>();
-  CHECK((id.oncs & NVME_CTRL_ONCS_DSM) != 0);
-  CHECK((id.oncs & NVME_CTRL_ONCS_WRITE_ZEROES) == 0);
-  CHECK((id.oncs & NVME_CTRL_ONCS_WRITE_UNCORRECTABLE) == 0);
-  CHECK((id.oncs & NVME_CTRL_ONCS_COMPARE) != 0);
-  CHECK((id.oncs & NVME_CTRL_ONCS_VERIFY) != 0);
-  CHECK((id.oncs & NVME_CTRL_ONCS_COPY) != 0);
   CHECK(id.ocfs == 1);
   const auto effects = host.log_page(NVME_LOG_LID_CMD_EFFECTS, 4096).as<nvme_cmd_effects_log>();
-  CHECK(effects.iocs[nvme_cmd_write_uncor] == 0);
-  CHECK((effects.iocs[nvme_cmd_copy] & NVME_CMD_EFFECTS_LBCC) != 0);
+  for (const auto& [bit, opcode] : {std::pair<int, int>{NVME_CTRL_ONCS_COMPARE, nvme_cmd_compare},
+                                    {NVME_CTRL_ONCS_WRITE_UNCORRECTABLE, nvme_cmd_write_uncor},
+                                    {NVME_CTRL_ONCS_DSM, nvme_cmd_dsm},
+                                    {NVME_CTRL_ONCS_WRITE_ZEROES, nvme_cmd_write_zeroes},
+                                    {NVME_CTRL_ONCS_RESERVATIONS, nvme_cmd_resv_acquire},
+                                    {NVME_CTRL_ONCS_VERIFY, nvme_cmd_verify},
+                                    {NVME_CTRL_ONCS_COPY, nvme_cmd_copy}}) {
+    CAPTURE(opcode);
+    CHECK((id.oncs & bit) != 0);
+    CHECK((effects.iocs[opcode] & NVME_CMD_EFFECTS_CSUPP) != 0);
+  }
+}
+
+// What hosts read once, when they enable the controller.
+struct Once {
+  Bytes controller, nvm_controller, effects, features;
+  explicit Once(Host& host)
+      : controller(host.identify(NVME_IDENTIFY_CNS_CTRL).data),
+        nvm_controller(host.identify(NVME_IDENTIFY_CNS_CSI_CTRL).data),
+        effects(host.log_page(NVME_LOG_LID_CMD_EFFECTS, 4096).data),
+        features(host.log_page(NVME_LOG_LID_FID_SUPPORTED_EFFECTS, 1024).data) {}
+  friend bool operator==(const Once&, const Once&) = default;
+};
+
+TEST_CASE("namespaces come, change and go, and ports as well: what hosts have read once stays as it was") {
+  World world;
+  Host host(world, World::kHostNqn, 2);
+  host.bring_up(0, World::kOtherNqn);
+  const Once of_empty(host);
+  core::Subsystem& subsystem = world.other_subsystem;
+  subsystem.add_namespace({.nsid = 1, .block_count = 8, .volatile_write_cache = true});
+  CHECK(Once(host) == of_empty);
+  subsystem.add_namespace({.nsid = 2, .lba_shift = 12, .block_count = 8});
+  CHECK(Once(host) == of_empty);
+  subsystem.change_namespace({.nsid = 1, .block_count = 16, .ana_group = 2});
+  CHECK(Once(host) == of_empty);
+  subsystem.remove_namespace(1);
+  CHECK(Once(host) == of_empty);
+  subsystem.set_ports({1, 2});
+  CHECK(Once(host) == of_empty);
+}
+
+TEST_CASE("capsules without room for the largest block: no fused commands, whatever namespaces there are") {
+  core::TargetOptions options = World::default_options();
+  options.in_capsule_bytes = 2048;
+  World world(options);
+  for (const char* nqn : {World::kNqn, World::kOtherNqn}) {
+    Host host(world, World::kHostNqn, 2);
+    host.bring_up(0, nqn);
+    CHECK(host.identify(NVME_IDENTIFY_CNS_CTRL).as<nvme_id_ctrl>().fuses == 0);
+  }
+}
+
+TEST_CASE("every controller has a write cache to flush; a namespace without one says so") {
+  World world;
+  Host host(world);
+  host.bring_up();
+  const auto nsfeat = [&](uint32_t nsid) {
+    return host.identify(NVME_IDENTIFY_CNS_CSI_INDEPENDENT_ID_NS, nsid).as<nvme_id_independent_id_ns>().nsfeat;
+  };
+  CHECK(host.identify(NVME_IDENTIFY_CNS_CTRL).as<nvme_id_ctrl>().vwc == 7);
+  CHECK(nsfeat(1) == 0);
+  CHECK(nsfeat(3) == 1 << 5);
+  core::NamespaceOptions cached = *world.subsystem.find_namespace(3);
+  cached.volatile_write_cache = true;
+  world.subsystem.change_namespace(cached);
+  CHECK(nsfeat(3) == 0);
+  world.subsystem.remove_namespace(1);
+  world.subsystem.remove_namespace(3);
+  CHECK(host.identify(NVME_IDENTIFY_CNS_CTRL).as<nvme_id_ctrl>().vwc == 7);
 }
 
 TEST_CASE("host identifies a discovery controller") {
@@ -106,6 +184,69 @@ TEST_CASE("host identifies namespaces") {
   CHECK(id.nguid[0] == 0x21);
   CHECK(id.eui64[1] == 0x32);
   CHECK(host.identify(NVME_IDENTIFY_CNS_NS, 3).as<nvme_id_ns>().lbaf[0].ds == 12);
+}
+
+TEST_CASE("host identifies a namespace: NSFEAT, and what it stands for, are the device's hints") {
+  World world;
+  core::NamespaceOptions options = *world.subsystem.find_namespace(1);
+  Host host(world);
+  host.bring_up();
+  const auto identify = [&] {
+    world.subsystem.change_namespace(options);
+    return host.identify(NVME_IDENTIFY_CNS_NS, 1).as<nvme_id_ns>();
+  };
+  nvme_id_ns id = identify();
+  CHECK(id.nsfeat == 0);
+  CHECK(id.dlfeat == 0);
+
+  // A disk of 512-byte blocks on physical ones of 4096.
+  options.hints.atomic_write_blocks = 8;
+  options.hints.atomic_write_power_fail_blocks = 4;
+  options.hints.atomic_boundary_blocks = 16;
+  options.hints.atomic_boundary_power_fail_blocks = 8;
+  options.hints.first_atomic_boundary_lba = 7;
+  options.hints.deallocated_blocks = NVME_NS_DLFEAT_RB_ALL_0S | NVME_NS_DLFEAT_WRITE_ZEROES;
+  id = identify();
+  CHECK(id.nsfeat == NVME_NS_FEAT_NATOMIC);
+  CHECK(id.nawun == 7);
+  CHECK(id.nawupf == 3);
+  CHECK(id.nabsn == 15);
+  CHECK(id.nabspf == 7);
+  CHECK(id.nabo == 7);
+  CHECK(id.nacwu == 0);
+  CHECK(id.dlfeat == 9);
+
+  options.hints.write_granularity_blocks = 2;
+  options.hints.write_alignment_blocks = 1;
+  options.hints.deallocate_granularity_blocks = 128;
+  options.hints.deallocate_alignment_blocks = 64;
+  options.hints.optimal_write_blocks = 1 << 20;  // more than can be told
+  id = identify();
+  CHECK(id.nsfeat == (NVME_NS_FEAT_NATOMIC | NVME_NS_FEAT_IO_OPT));
+  CHECK(id.npwg == 1);
+  CHECK(id.npwa == 0);
+  CHECK(id.npdg == 127);
+  CHECK(id.npda == 63);
+  CHECK(id.nows == 0xffff);
+
+  options.hints = {};
+  options.hints.atomic_write_blocks = 8;
+  options.hints.first_atomic_boundary_lba = 3;
+  id = identify();
+  CHECK_MESSAGE(id.nabo == 0, "without boundaries there is no first one");
+  CHECK(id.npwg == 0);
+}
+
+TEST_CASE("host identifies a namespace whose boundary is more than NOIOB can tell: none") {
+  World world;
+  core::NamespaceOptions options = *world.subsystem.find_namespace(1);
+  Host host(world);
+  host.bring_up();
+  for (const auto& [blocks, noiob] : {std::pair{65535u, 65535}, {65536u, 0}, {1u << 20, 0}}) {
+    options.optimal_io_boundary_blocks = blocks;
+    world.subsystem.change_namespace(options);
+    CHECK(host.identify(NVME_IDENTIFY_CNS_NS, 1).as<nvme_id_ns>().noiob == noiob);
+  }
 }
 
 TEST_CASE("host identifies a namespace that is not there: zeroes; one that cannot be: Invalid Namespace or Format") {
@@ -166,12 +307,13 @@ TEST_CASE("host reads namespace descriptors: EUI-64, NGUID, UUID and command set
   CHECK(host.identify(NVME_IDENTIFY_CNS_NS_DESC_LIST, 2).status == NVME_SC_INVALID_NS);
 }
 
-TEST_CASE("host reads the command set's own structures: VSL, and nothing else special") {
+TEST_CASE("host reads the command set's own structures: VSL and WZSL, and nothing else special") {
   World world;
   Host host(world);
   host.bring_up();
   Bytes limits(4096);
-  limits[0] = std::byte{4};  // VSL: 64 KiB
+  limits[0] = std::byte{4};   // VSL: 64 KiB
+  limits[1] = std::byte{13};  // WZSL: 32 MiB
   CHECK(host.identify(NVME_IDENTIFY_CNS_CSI_CTRL).data == limits);
   CHECK(host.identify(NVME_IDENTIFY_CNS_CSI_NS, 1).data == Bytes(4096));
   CHECK(host.identify(NVME_IDENTIFY_CNS_CSI_NS_ACTIVE_LIST).as<nvme_ns_list>().ns[1] == 3);
@@ -189,6 +331,12 @@ TEST_CASE("host reads the command set independent structure: the namespace is re
   CHECK(id.nstat == 1);
   CHECK(id.nmic == 1);
   CHECK(host.identify(NVME_IDENTIFY_CNS_CSI_INDEPENDENT_ID_NS, 2).data == Bytes(4096));
+  CHECK((id.nsfeat & 1 << 4) == 0);
+  core::NamespaceOptions options = *world.subsystem.find_namespace(1);
+  options.hints.rotational = true;
+  world.subsystem.change_namespace(options);
+  const auto disk = host.identify(NVME_IDENTIFY_CNS_CSI_INDEPENDENT_ID_NS, 1).as<nvme_id_independent_id_ns>();
+  CHECK_MESSAGE((disk.nsfeat & 1 << 4) != 0, "RMEDIA");
 }
 
 TEST_CASE("host lists controllers of the subsystem and of a namespace") {

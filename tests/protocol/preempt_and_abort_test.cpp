@@ -49,7 +49,7 @@ TEST_CASE("the preempted host has commands that wait: aborted, and the answer do
   const size_t elsewhere = p.post_write(3);
   const size_t preempt = p.post_preempt();
   CHECK(p.bob.io(1).take(preempt).ok());
-  CHECK(p.alice.io(1).take(write).status == NVME_SC_ABORT_REQ);
+  CHECK(p.alice.io(1).take(write).status == NVME_SC_CMD_ABORTED_PREMEPT);
   CHECK_FALSE(p.alice.io(1).answered(elsewhere));
   p.alice.io(1).release();
   CHECK(p.alice.io(1).take(elsewhere).ok());

@@ -82,7 +82,7 @@ TEST_CASE("hosts register without end: Internal Error when there is no room, and
   const auto crowd = [](core::Reservation& reservation) {
     for (uint32_t i = 0; i < core::limits::kMaxRegistrants; ++i) {
       const core::HostId host{0xff, static_cast<uint8_t>(i), static_cast<uint8_t>(i >> 8)};
-      CHECK(reservation.register_key(host, i).ok());
+      CHECK(reservation.register_key(host, i + 1).ok());
     }
     return core::kSuccess;
   };
@@ -290,6 +290,30 @@ TEST_CASE("host preempts a key that nobody has: Reservation Conflict; key 0 wher
   CHECK(hosts.a.preempt(kKeyA, 0, kWriteExclusive).status == NVME_SC_INVALID_FIELD);
   CHECK(hosts.registered() == 2);
   CHECK(hosts.generation() == 2);
+}
+
+TEST_CASE("host registers with key 0: Invalid Field, for such a host could not be preempted") {
+  TwoHosts hosts;
+  CHECK(hosts.a.register_key(0).status == NVME_SC_INVALID_FIELD);
+  CHECK(hosts.a.register_key(0, 0, true).status == NVME_SC_INVALID_FIELD);
+  CHECK(hosts.registered() == 0);
+  hosts.both_register();
+  CHECK(hosts.a.register_key(0).status == NVME_SC_INVALID_FIELD);
+  CHECK(registered_controller(hosts.a.report(), 0).rkey == kKeyA);
+}
+
+TEST_CASE("host replaces its key with 0, as Linux's block API unregisters: registered no more, its reservation ends") {
+  TwoHosts hosts;
+  hosts.both_register();
+  REQUIRE(hosts.a.acquire(kKeyA, kWriteExclusive).ok());
+  CHECK(hosts.a.replace_key(0x77, 0).status == kConflict);
+  CHECK(hosts.registered() == 2);
+  SUBCASE("by its key") { CHECK(hosts.a.replace_key(kKeyA, 0).ok()); }
+  SUBCASE("with IEKEY") { CHECK(hosts.a.replace_key(0x77, 0, true).ok()); }
+  CHECK(hosts.registered() == 1);
+  CHECK(hosts.rtype() == 0);
+  CHECK(hosts.b.write() == 0);
+  CHECK(hosts.a.replace_key(kKeyA, 0).status == kConflict);
 }
 
 TEST_CASE("host preempts where nothing is reserved: who has the key is unregistered, nothing is reserved") {

@@ -74,6 +74,30 @@ TEST_CASE("after the reset hosts connect again, and find that it occurred until 
   CHECK(again.csts() == 0);
 }
 
+TEST_CASE("a host has cleared NSSRO: no later controller of it has the bit, other hosts' have, until the next reset") {
+  Resettable r;
+  REQUIRE(r.write_nssr(kReset).ok());
+  r.host.admin.close();
+  r.other.admin.close();
+  Host again(r.world);
+  again.bring_up();
+  REQUIRE(again.admin.send(property_set(NVME_REG_CSTS, kNssro)).ok());
+  Host later(r.world);
+  later.bring_up();
+  CHECK(later.csts() == kReady);
+  Host stranger(r.world);
+  stranger.hostid[0] = 0x77;
+  stranger.bring_up();
+  CHECK(stranger.csts() == (kReady | kNssro));
+  stranger.admin.close();
+  REQUIRE(later.admin.send(property_set(NVME_REG_NSSR, kReset)).ok());
+  again.admin.close();
+  later.admin.close();
+  Host last(r.world);
+  last.bring_up();
+  CHECK(last.csts() == (kReady | kNssro));
+}
+
 TEST_CASE("host writes NSSR with anything but the signature: no effect") {
   Resettable r;
   for (const uint64_t value : {uint64_t{0}, uint64_t{kReset - 1}, uint64_t{0x656d564e}}) {

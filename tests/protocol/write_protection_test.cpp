@@ -43,6 +43,7 @@ struct Protectors {
 
   Protectors() {
     world.target.write_protection_store = &store;
+    world.subsystem.set_permanent_write_protection(true);
     for (Host* host : {&a, &b}) {
       host->bring_up(1);
       host->set_feature(NVME_FEAT_FID_ASYNC_EVENT, NVME_FEATURE_AENCFG_NOTICE_NAMESPACE_ATTRIBUTES);
@@ -210,6 +211,20 @@ TEST_CASE("what was saved cannot be read: the namespace is not added") {
   hosts.store.broken = true;
   CHECK_THROWS_AS(hosts.plug_anew(), std::runtime_error);
   CHECK(hosts.world.subsystem.find_namespace(1) == nullptr);
+}
+
+TEST_CASE("the operator does not allow it: no host protects a namespace for ever, and Identify tells") {
+  Protectors hosts;
+  hosts.world.subsystem.set_permanent_write_protection(false);
+  CHECK(hosts.set(kPermanent).status == NVME_SC_INVALID_FIELD);
+  CHECK(hosts.a.controller().errors().entry(0).parm_error_location == 44);
+  CHECK(hosts.get().result == kNone);
+  for (const uint32_t state : {kProtected, kUntilPowerCycle}) CHECK(hosts.set(state).ok());
+  const auto nwpc = [](Host& host) { return int{host.identify(NVME_IDENTIFY_CNS_CTRL).as<nvme_id_ctrl>().nwpc}; };
+  CHECK(nwpc(hosts.a) == 7);  // what it has read once
+  Host late(hosts.world);
+  late.bring_up();
+  CHECK(nwpc(late) == 3);
 }
 
 TEST_CASE("host sets a state that there is not, or of no namespace, or of all: refused") {

@@ -4,44 +4,48 @@
 
 namespace nvmf::rdma {
 
-AsioPoller::AsioPoller(boost::asio::io_context& context, PollGroup& group)
-    : group_(group), events_(context, group.wake_fd()) {
+AsioPoller::AsioPoller(boost::asio::io_context& context, core::Poller& poller)
+    : poller_(poller), events_(context, poller.wake_fd()), later_(context) {
   turn();
 }
 
 void AsioPoller::turn() {
-  do {
-    while (group_.poll() != 0) group_.flush();
-    group_.flush();
-  } while (!group_.arm());
-  if (waiting_) return;
-  waiting_ = true;
-  events_.when_readable([this] {
-    waiting_ = false;
-    read_events();
+  for (int polls = 0; polls < kPollsPerTurn; ++polls) {
+    const bool found = poller_.poll() != 0;
+    poller_.flush();
+    if (!found && poller_.arm()) return wait();
+  }
+  if (goes_on_) return;
+  goes_on_ = true;
+  later_.post([this] {
+    goes_on_ = false;
     turn();
   });
 }
 
-void AsioPoller::read_events() {
-  uint64_t record = 0;
-  while (read(group_.wake_fd(), &record, sizeof record) == sizeof record) group_.on_wake(record);
+void AsioPoller::wait() {
+  if (waiting_ || dead_) return;
+  waiting_ = true;
+  events_.when_readable([this] {
+    waiting_ = false;
+    dead_ = !poller_.on_wake();
+    turn();
+  });
 }
 
 AsioMailbox::AsioMailbox(boost::asio::io_context& context, core::Mailbox& mailbox, std::function<void()> after)
-    : mailbox_(mailbox), after_(std::move(after)), wake_(context, mailbox.wake_fd()) {
-  wait();
+    : mailbox_(mailbox), after_(std::move(after)), wake_(context, mailbox.wake_fd()), later_(context) {
+  turn();
 }
 
-void AsioMailbox::wait() {
-  do {
-    mailbox_.awake();
-    if (mailbox_.receive() != 0) after_();
-  } while (!mailbox_.prepare_sleep());
+void AsioMailbox::turn() {
+  mailbox_.awake();
+  if (mailbox_.receive(kMessagesPerTurn) != 0) after_();
+  if (!mailbox_.prepare_sleep()) return later_.post([this] { turn(); });
   wake_.when_readable([this] {
     uint64_t count = 0;
     [[maybe_unused]] const auto ignored = read(mailbox_.wake_fd(), &count, sizeof count);
-    wait();
+    turn();
   });
 }
 

@@ -1,6 +1,7 @@
 // How fast hosts may make new controllers: a token bucket for all hosts and one for each host address, as deep as one
 // second gives. What is over it is refused, so that many hosts that come back at once are served one after the other.
-// Only connections of admin queues cost a token: a host that was let in gets its I/O queues. Control thread only.
+// A connection of an admin queue costs a token, and brings an allowance for the I/O queues that come with it. An I/O
+// queue beyond its address's allowance costs a token like an admin queue. Control thread only.
 #pragma once
 
 #include <chrono>
@@ -27,7 +28,12 @@ class ConnectRate {
   // From now on; what has been used stays used.
   void set(const Limits& limits) { limits_ = limits; }
 
-  Verdict admit(const std::string& address, Clock::time_point now);
+  // I/O queues come soon after their admin queue, or not with it.
+  static constexpr std::chrono::seconds kAllowanceLife{60};
+
+  // An admin queue, whose controller may have so many I/O queues.
+  Verdict admit(const std::string& address, Clock::time_point now, uint32_t io_queues = 0);
+  Verdict admit_io_queue(const std::string& address, Clock::time_point now);
 
   uint64_t refused() const { return refused_; }
   // After a refusal: how many to tell of in a line; none while the last line is fresh.
@@ -36,12 +42,19 @@ class ConnectRate {
  private:
   using Buckets = std::unordered_map<std::string, Clock::time_point>;
 
-  void forget_full_buckets(Clock::time_point now);
+  struct Allowance {
+    uint32_t io_queues = 0;
+    Clock::time_point until;
+  };
+
+  Verdict take_token(const std::string& address, Clock::time_point now);
+  void forget_old(Clock::time_point now);
 
   Limits limits_;
   // When each bucket is full again.
   Clock::time_point full_at_;
   Buckets full_at_by_address_;
+  std::unordered_map<std::string, Allowance> allowances_;
   Clock::time_point forgotten_at_;
   uint64_t refused_ = 0;
   uint64_t reported_ = 0;

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <chrono>
+#include <utility>
 
 #include "target/core/datapath/limits.h"
 #include "target/core/subsystem/target.h"
@@ -31,7 +32,7 @@ Connection::Connection(verbs::CmId& id, const Handshake& handshake, const Connec
   queue_pair_.queue = &queue_;
   queue_pair_.send_entries = rnic_.send_entries(handshake.depth);
   queue_pair_.read_depth = handshake.read_depth;
-  queue_pair_.remote_invalidate = (rnic_.device().device_cap_flags & IBV_DEVICE_MEM_MGT_EXTENSIONS) != 0;
+  queue_pair_.remote_invalidate = rnic_.has_remote_invalidate();
 
   try {
     make_room();
@@ -43,9 +44,9 @@ Connection::Connection(verbs::CmId& id, const Handshake& handshake, const Connec
 
 Connection::~Connection() {
   rnic_.release_io_queues(reserved_io_queues_);
-  if (!abandoned_) rdma_disconnect(id_.get());
   rdma_destroy_qp(id_.get());
   group_.unreserve(queue_.depth, queue_pair_.send_entries);
+  group_.find_lost_slots();
 }
 
 void Connection::make_room() {
@@ -102,10 +103,9 @@ uint32_t Connection::reserve_io_queues(uint32_t wanted) {
   return reserved_io_queues_;
 }
 
-void Connection::expect_connect_command() {
-  deadline_.set(std::chrono::milliseconds(core::limits::kConnectTimeoutMs), [this] {
-    if (queue_.controller == nullptr)
-      disconnect("no Connect command within " + std::to_string(core::limits::kConnectTimeoutMs) + " ms");
+void Connection::expect_connect_command(uint32_t timeout_ms) {
+  deadline_.set(std::chrono::milliseconds(timeout_ms), [this, timeout_ms] {
+    if (queue_.controller == nullptr) disconnect("no Connect command within " + std::to_string(timeout_ms) + " ms");
   });
 }
 
@@ -123,11 +123,32 @@ void Connection::lost(const std::string& reason) {
 }
 
 void Connection::abandon() {
-  if (abandoned_) return;
+  if (abandoned_ || drained_) return;
   abandoned_ = true;
   deadline_.cancel();
   rdma_disconnect(id_.get());  // fails when the peer or the device is gone already, which comes to the same
   group_.abandon(queue_pair_);
+}
+
+void Connection::drained() {
+  drained_ = true;
+  if (!abandoned_) rdma_disconnect(id_.get());
+  ibv_qp_attr attributes{};
+  attributes.qp_state = IBV_QPS_ERR;
+  ibv_modify_qp(queue_pair_.qp, &attributes, IBV_QP_STATE);  // fails when it is there already, or the device is gone
+  if (last_receive_reached_ || rnic_.is_leaving() || group_.has_left()) return dismiss();
+  deadline_.set(std::chrono::milliseconds(core::limits::kLastReceiveTimeoutMs), [this] { dismiss(); });
+}
+
+void Connection::last_receive_reached() {
+  last_receive_reached_ = true;
+  if (drained_) dismiss();
+}
+
+void Connection::dismiss() {
+  if (std::exchange(dismissed_, true)) return;
+  deadline_.cancel();
+  group_.dismiss(queue_pair_);
 }
 
 }  // namespace nvmf::rdma

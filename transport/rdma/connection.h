@@ -45,21 +45,28 @@ class Connection final : public core::QueueLink {
   // Accepts the host's request; the first capsule may come at once. `traffic_class`: of the packets to the host; none:
   // what the host asks for. Throws VerbsError.
   void accept(std::optional<uint8_t> traffic_class);
-  // Closes it when no Connect command has been completed by then (limits::kConnectTimeoutMs).
-  void expect_connect_command();
+  // Closes it when no Connect command has been completed by then.
+  void expect_connect_command(uint32_t timeout_ms);
 
   // The peer or the device has ended it: nobody waits for answers.
   void lost(const std::string& reason);
 
+  // Its queue pair is drained: hangs up, and has the queue pair dismissed when the RNIC takes no more receive slots for
+  // it: when that says so (last_receive_reached()), or after limits::kLastReceiveTimeoutMs.
+  void drained();
+  void last_receive_reached();
+
   // core::QueueLink. Answers have limits::kLastAnswersTimeoutMs to leave.
   void disconnect(const std::string& reason) override;
   void abort(uint16_t cid, std::function<void(bool aborted)> done) override {
-    group_.abort(queue_pair_, cid, std::move(done));
+    drained_ ? done(false) : group_.abort(queue_pair_, cid, std::move(done));
   }
   void abort_all(uint32_t nsid, std::function<void()> done) override {
-    group_.abort_all(queue_pair_, nsid, std::move(done));
+    drained_ ? done() : group_.abort_all(queue_pair_, nsid, std::move(done));
   }
-  void quiesce(std::function<void()> done) override { group_.quiesce(queue_pair_, std::move(done)); }
+  void quiesce(std::function<void()> done) override {
+    drained_ ? done() : group_.quiesce(queue_pair_, std::move(done));
+  }
   bool is_closing() const override { return closing_; }
   uint32_t reserve_io_queues(uint32_t wanted) override;
   const core::IoNamespaceTable* io_namespaces(const core::Subsystem& subsystem) override {
@@ -80,6 +87,7 @@ class Connection final : public core::QueueLink {
   void make_room();
   void create_queue_pair();
   void abandon();
+  void dismiss();
 
   verbs::CmId id_;
   Rnic& rnic_;
@@ -90,10 +98,13 @@ class Connection final : public core::QueueLink {
   std::function<void(Connection&, const std::string& reason)> on_closing_;
   core::Queue queue_;
   QueuePair queue_pair_;
-  Deadline deadline_;                // of the Connect command, then of the last answers
+  Deadline deadline_;                // of the Connect command, then of the last answers, then of the last receive
   uint32_t reserved_io_queues_ = 0;  // of an admin queue's controller, in rnic_
   bool closing_ = false;
   bool abandoned_ = false;
+  bool drained_ = false;
+  bool last_receive_reached_ = false;
+  bool dismissed_ = false;
 };
 
 }  // namespace nvmf::rdma

@@ -53,12 +53,11 @@ PollGroup::PollGroup(ibv_context* context, ibv_pd* domain, core::Mailbox& thread
       by_number_(options.max_queue_pairs) {
   const ibv_device_attr device = verbs::query_device(context);
   max_slots_ = std::min(max_slots_, at_most(kMaxSlots, device.max_cqe));
-  receive_cq_ = verbs::create_completion_queue(context, static_cast<int>(max_slots_), channel_.get());
-  send_cq_ = verbs::create_completion_queue(context, static_cast<int>(max_send_completions_), channel_.get());
-  shared_receives_ = verbs::create_shared_receive_queue(domain, max_slots_, 2);
+  create_queues();
 
   madvise(dram_pages_.begin(), dram_pages_.size(), MADV_HUGEPAGE);
-  dram_region_ = verbs::register_memory(domain, dram_pages_.begin(), dram_pages_.size(), IBV_ACCESS_LOCAL_WRITE);
+  dram_region_ =
+      verbs::register_memory(domain, dram_pages_.begin(), dram_pages_.size(), verbs::read_sink_access(context));
   const uint32_t data_and_scratch_bytes = 2 * options.max_transfer_bytes;  // scratch.h
   dram_ = std::make_unique<core::BufferPool>(start_of(dram_pages_, *dram_region_), dram_pages_.size(),
                                              data_and_scratch_bytes);
@@ -68,9 +67,18 @@ PollGroup::PollGroup(ibv_context* context, ibv_pd* domain, core::Mailbox& thread
   add_slab(std::min(options.initial_slots, max_slots_));
 }
 
-PollGroup::~PollGroup() {
-  if (receive_events_) ibv_ack_cq_events(receive_cq_.get(), receive_events_);
-  if (send_events_) ibv_ack_cq_events(send_cq_.get(), send_events_);
+PollGroup::~PollGroup() { acknowledge_events(); }
+
+void PollGroup::create_queues() {
+  receive_cq_ = verbs::create_completion_queue(context_, static_cast<int>(max_slots_), channel_.get());
+  send_cq_ = verbs::create_completion_queue(context_, static_cast<int>(max_send_completions_), channel_.get());
+  shared_receives_ = verbs::create_shared_receive_queue(domain_, max_slots_, 2);
+}
+
+// The completion queues wait for that when they are destroyed.
+void PollGroup::acknowledge_events() {
+  if (receive_events_ != 0) ibv_ack_cq_events(receive_cq_.get(), std::exchange(receive_events_, 0));
+  if (send_events_ != 0) ibv_ack_cq_events(send_cq_.get(), std::exchange(send_events_, 0));
 }
 
 uint32_t PollGroup::capacity(uint32_t depth, uint32_t send_entries) const {
@@ -78,14 +86,18 @@ uint32_t PollGroup::capacity(uint32_t depth, uint32_t send_entries) const {
 }
 
 bool PollGroup::has_room(uint32_t depth, uint32_t send_entries) const {
-  return queue_pairs_ < options_.max_queue_pairs && slots_reserved_ + depth <= max_slots_ &&
+  const uint32_t slots_needed = slots_reserved_ + depth + static_cast<uint32_t>(slots_missing_.get());
+  return !left_ && queue_pairs_ < options_.max_queue_pairs && slots_needed <= max_slots_ &&
          send_completions_reserved_ + send_entries <= max_send_completions_;
 }
 
 bool PollGroup::reserve(uint32_t depth, uint32_t send_entries) {
   if (!has_room(depth, send_entries)) return false;
-  if (slots_reserved_ + depth > slots_)
-    send(add_slab(std::clamp(depth, kMinSlabSlots, std::max(kMinSlabSlots, max_slots_ - slots_))));
+  const uint32_t slots_needed = slots_reserved_ + depth + static_cast<uint32_t>(slots_missing_.get());
+  if (slots_needed > slots_) {
+    const uint32_t wanted = std::max(slots_needed - slots_, kMinSlabSlots);
+    send(add_slab(std::min(wanted + wanted % 2, max_slots_ - slots_)));
+  }
   slots_reserved_ += depth;
   send_completions_reserved_ += send_entries;
   ++queue_pairs_;
@@ -126,6 +138,7 @@ void PollGroup::adopt(QueuePair& queue_pair) {
   queue_pair.send_entries_free = queue_pair.send_entries;
   queue_pair.reads_free = queue_pair.read_depth;
   queue_pair.max_requests = requests_of(queue_pair.queue->depth);
+  queue_pair.newest_slot = ledger_.newest();
   thread_mailbox_.send(queue_pair.adopt, queue_pair, [](QueuePair& adopted) { adopted.group->install(adopted); });
 }
 
@@ -141,7 +154,36 @@ void PollGroup::abandon(QueuePair& queue_pair) {
                        [](QueuePair& abandoned) { abandoned.group->begin_abandon(abandoned); });
 }
 
+void PollGroup::dismiss(QueuePair& queue_pair) {
+  thread_mailbox_.send(queue_pair.dismiss, queue_pair,
+                       [](QueuePair& dismissed) { dismissed.group->begin_dismiss(dismissed); });
+}
+
+void PollGroup::find_lost_slots() {
+  destroyed_.fetch_add(1, std::memory_order_release);
+  if (left_ || std::exchange(finding_lost_slots_, true)) return;
+  thread_mailbox_.send(lost_slots_, *this, [](PollGroup& group) { group.post_lost_slots(); });
+}
+
+void PollGroup::find_stalled_hosts() {
+  if (left_ || in_flight_.get() == 0 || std::exchange(finding_stalled_hosts_, true)) return;
+  thread_mailbox_.send(stalled_hosts_, *this, [](PollGroup& group) { group.fail_stalled_hosts(); });
+}
+
+void PollGroup::rebuild() {
+  if (std::exchange(rebuilding_, true)) return;
+  thread_mailbox_.send(rebuild_, *this, [](PollGroup& group) {
+    group.rebuild_failure_ = group.make_queues_anew();
+    group.tell_control(group.rebuild_, [](PollGroup& rebuilt) {
+      rebuilt.left_ = !rebuilt.rebuild_failure_.empty();
+      rebuilt.rebuilding_ = false;
+      rebuilt.owner_->group_rebuilt(rebuilt, rebuilt.rebuild_failure_);
+    });
+  });
+}
+
 void PollGroup::leave() {
+  if (std::exchange(left_, true)) return;
   thread_mailbox_.send(leave_, *this, [](PollGroup& group) { group.begin_leave(); });
 }
 
@@ -189,6 +231,7 @@ void PollGroup::begin_leave() {
   }
   completions_at_once_ = 0;
   end_what_rnic_has();
+  tell_control(leave_, [](PollGroup& group) { group.owner_->group_left(group); });
 }
 
 // A request that is neither free nor in a list nor with a disk: all lists have been emptied.
@@ -204,18 +247,90 @@ void PollGroup::end_what_rnic_has() {
   }
 }
 
-// At the end of a turn: a queue pair that has been reported belongs to the control thread, which may destroy it at
-// once.
+// At the end of a turn. The queue pair stays in the table: capsules of it may still be found.
 void PollGroup::report_drained() {
   retiring_.take_if([](const QueuePair& queue_pair) { return queue_pair.outstanding == 0; },
-                    [this](QueuePair& queue_pair) {
-                      by_number_.remove(queue_pair);
-                      send_back(queue_pair, queue_pair.retire);
-                    });
+                    [this](QueuePair& queue_pair) { send_back(queue_pair, queue_pair.retire); });
+}
+
+// Two dry polls on, for the first may have been under way by then: nothing of it comes any more.
+void PollGroup::begin_dismiss(QueuePair& queue_pair) {
+  queue_pair.dismissed_at = dry_polls_;
+  dismissing_.push(queue_pair);
+}
+
+// At the end of a turn: a queue pair that has been reported belongs to the control thread, which may destroy it at
+// once.
+void PollGroup::report_dismissed() {
+  const auto is_over = [this](const QueuePair& queue_pair) { return dry_polls_ - queue_pair.dismissed_at >= 2; };
+  dismissing_.take_if(is_over, [this](QueuePair& queue_pair) {
+    by_number_.remove(queue_pair);
+    ++dismissed_;
+    control_mailbox_.send(queue_pair.dismiss, queue_pair,
+                          [](QueuePair& dismissed) { dismissed.group->owner_->queue_pair_dismissed(dismissed); });
+  });
+}
+
+// Not while a queue pair that has left the table has yet to be destroyed.
+void PollGroup::post_lost_slots() {
+  uint64_t oldest_report = ledger_.newest();
+  thread_mailbox_.receive();  // whoever can hold a slot by now is in the table then
+  if (ledger_.overdue() != 0 && dismissed_ == destroyed_.load(std::memory_order_acquire)) {
+    by_number_.visit(
+        [&](const QueuePair& queue_pair) { oldest_report = std::min(oldest_report, queue_pair.newest_slot); });
+    for (const ReceiveSlab* slab : installed_slabs_)
+      for (ReceiveSlot& slot : slab->slots()) {
+        if (!ledger_.is_lost(slot, oldest_report)) continue;
+        ledger_.report(slot);
+        repost(slot);
+      }
+  }
+  slots_missing_.add(ledger_.overdue() - slots_missing_.get());
+  tell_control(lost_slots_, [](PollGroup& group) { group.finding_lost_slots_ = false; });
+}
+
+void PollGroup::fail_stalled_hosts() {
+  constexpr uint32_t kStalledLooks = core::limits::kStalledAnswersMs / core::limits::kStallCheckMs;
+  constexpr uint32_t kSlowLooks = core::limits::kSlowAnswersMs / core::limits::kStallCheckMs;
+  by_number_.visit([this](QueuePair& queue_pair) {
+    const uint32_t posted = queue_pair.send_entries - queue_pair.send_entries_free;
+    if (queue_pair.progress.has_stalled(queue_pair.send_entries_taken, posted, kStalledLooks, kSlowLooks))
+      fail(queue_pair, IBV_WC_RESP_TIMEOUT_ERR, "the host takes no answers");
+  });
+  tell_control(stalled_hosts_, [](PollGroup& group) { group.finding_stalled_hosts_ = false; });
+}
+
+// Empty, or what failed. The reactor has nothing of this group to do meanwhile.
+std::string PollGroup::make_queues_anew() {
+  acknowledge_events();
+  shared_receives_.reset();
+  receive_cq_.reset();
+  send_cq_.reset();
+  receive_armed_ = send_armed_ = false;
+  try {
+    create_queues();
+  } catch (const verbs::VerbsError& error) {
+    return error.what();
+  }
+  receives_.take_all();
+  completions_at_once_ = kCompletionsAtOnce;
+  for (const ReceiveSlab* slab : installed_slabs_)
+    for (ReceiveSlot& slot : slab->slots()) {
+      if (slot.sequence != 0) ledger_.report(slot);
+      repost(slot);
+    }
+  flush();
+  return {};
 }
 
 void PollGroup::send_back(QueuePair& queue_pair, core::Message& message) {
   control_mailbox_.send(message, queue_pair, [](QueuePair& returned) { came_back(returned); });
+}
+
+// Control thread.
+std::string PollGroup::reason_of(const QueuePair& failed) {
+  if (failed.failure_reason != nullptr) return failed.failure_reason;
+  return std::string("the connection failed: ") + ibv_wc_status_str(failed.failure_status);
 }
 
 // Control thread.

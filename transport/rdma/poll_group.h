@@ -6,14 +6,17 @@
 #pragma once
 
 #include <array>
+#include <atomic>
 #include <cstdint>
 #include <functional>
 #include <memory>
 #include <span>
+#include <string>
 #include <vector>
 
 #include "target/core/datapath/buffer_pool.h"
 #include "target/core/datapath/io_counters.h"
+#include "target/core/datapath/limits.h"
 #include "target/core/datapath/queue.h"
 #include "target/core/reactor/clock.h"
 #include "target/core/reactor/invariant.h"
@@ -23,6 +26,7 @@
 #include "transport/rdma/queue_pair.h"
 #include "transport/rdma/queue_pair_table.h"
 #include "transport/rdma/receive_slab.h"
+#include "transport/rdma/slot_ledger.h"
 #include "transport/rdma/waiting_capsules.h"
 #include "transport/verbs/verbs.h"
 
@@ -41,15 +45,22 @@ struct PollGroupOptions {
   uint32_t max_transfer_bytes = 1u << 20;
   uint32_t initial_slots = 128;  // capsules; grows with the queues
   uint32_t max_queue_pairs = 512;
-  bool wake_on_responses = false;  // for a thread that does not poll anyway (the control thread)
+  uint32_t connect_timeout_ms = core::limits::kConnectTimeoutMs;
+  uint32_t stall_check_ms = core::limits::kStallCheckMs;  // between two looks for hosts that take no answers
+  bool wake_on_responses = false;                         // for a thread that does not poll anyway (the control thread)
 };
 
 // What the group's thread tells the control thread about a queue pair. Each call is made on the control thread.
 class QueuePairOwner {
  public:
   virtual ~QueuePairOwner() = default;
-  virtual void queue_pair_failed(QueuePair& queue_pair, ibv_wc_status status) = 0;
+  virtual void queue_pair_failed(QueuePair& queue_pair, const std::string& reason) = 0;
   virtual void queue_pair_drained(QueuePair& queue_pair) = 0;
+  virtual void queue_pair_dismissed(QueuePair& queue_pair) = 0;
+  // After PollGroup::leave().
+  virtual void group_left(PollGroup& group) = 0;
+  // After PollGroup::rebuild(): empty, or why the RNIC could not do it.
+  virtual void group_rebuilt(PollGroup& group, const std::string& failure) = 0;
 };
 
 class PollGroup final : public core::Poller {
@@ -71,9 +82,16 @@ class PollGroup final : public core::Poller {
   void unreserve(uint32_t depth, uint32_t send_entries);
   // Before the connection is accepted. The thread drives the queue pair from then on.
   void adopt(QueuePair& queue_pair);
-  // Takes no more capsules, drops those that wait and answers those that a disk has; `owner` hears when that is done,
-  // and owns the queue pair again.
+  // Takes no more capsules, drops those that wait and answers those that a disk has; `owner` hears that it is drained
+  // when that is done.
   void retire(QueuePair& queue_pair);
+  // When it is drained, in its error state, and the RNIC takes no more receive slots for it: `owner` hears that it is
+  // dismissed when no completion of it is left to be found, and owns the queue pair again.
+  void dismiss(QueuePair& queue_pair);
+  // After a queue pair of this group was destroyed: slots that it took with it are posted anew.
+  void find_lost_slots();
+  // Once in a while: queue pairs whose hosts take no answers fail.
+  void find_stalled_hosts();
   // After retire(): nobody waits for the answers any more. What disks and RNIC still have is seen through, no more.
   void abandon(QueuePair& queue_pair);
   // core::QueueLink says what. Not after `owner` has heard that the queue pair is drained.
@@ -104,9 +122,14 @@ class PollGroup final : public core::Poller {
   // Commands that reached no namespace: of Fabrics, of admin queues, wrong ones.
   const core::CommandCounters& other_commands() const { return other_commands_; }
 
-  // The RNIC is gone: each queue pair must have been abandoned. What the RNIC had of their requests ends, so that they
-  // drain, and whatever may still come of it is left alone.
+  // The RNIC is gone, or has lost the completions of this group: each queue pair must have been abandoned. What the
+  // RNIC had of their requests ends, so that they drain, and whatever may still come of it is left alone.
   void leave();
+  // Of a group that has left, and whose last queue pair was destroyed: new completion queues, and a new shared receive
+  // queue.
+  void rebuild();
+  // It takes no more queue pairs: from leave() until it is rebuilt.
+  bool has_left() const { return left_; }
 
   // The group's thread: core::Poller ------------------------------------------------------------------------------
 
@@ -119,7 +142,7 @@ class PollGroup final : public core::Poller {
   void flush() override;
   bool arm() override;
   int wake_fd() const override { return channel_->fd; }
-  void on_wake(uint64_t record) override;
+  bool on_wake() override;
   uint64_t due_ns() const override;
 
  private:
@@ -132,8 +155,21 @@ class PollGroup final : public core::Poller {
   void begin_retire(QueuePair& queue_pair);
   void begin_abandon(QueuePair& queue_pair);
   void begin_leave();
+  void begin_dismiss(QueuePair& queue_pair);
+  void report_dismissed();
+  void post_lost_slots();
+  void fail_stalled_hosts();
+  std::string make_queues_anew();
+  void create_queues();
+  void acknowledge_events();
   void end_what_rnic_has();
   void report_drained();
+  // Has call(*this) made on the control thread: at once where this is it.
+  template <class Call>
+  void tell_control(core::Message& message, Call call) {
+    if (&thread_mailbox_ == &control_mailbox_) return call(*this);
+    control_mailbox_.send(message, *this, call);
+  }
   void send_back(QueuePair& queue_pair, core::Message& message);
   static void came_back(QueuePair& queue_pair);
 
@@ -170,11 +206,13 @@ class PollGroup final : public core::Poller {
   void repost(ReceiveSlot& slot);
   unsigned poll_sends();
   void on_sent(const ibv_wc& completion);
+  void on_send_failed(const ibv_wc& completion);
   void resume_waiting(QueuePair& queue_pair);
   void end(RdmaRequest& request);
   void release_buffer(RdmaRequest& request);
   void serve_waiters(core::BufferPool& pool);
-  void fail(QueuePair& queue_pair, ibv_wc_status status);
+  void fail(QueuePair& queue_pair, ibv_wc_status status, const char* reason = nullptr);
+  static std::string reason_of(const QueuePair& failed);
   void drop_waiting_posts(RequestList& waiting);
   void on_post_failed(QueuePair& queue_pair, ibv_send_wr* bad);
   static void count_down(uint32_t& count) {
@@ -190,7 +228,7 @@ class PollGroup final : public core::Poller {
   void begin_quiesce(QueueAbort& abort);
   void abort_waiting_capsule(QueueAbort& abort);
   void start_aborted(RdmaRequest& request);
-  bool abort_waiting(RdmaRequest& request);
+  bool abort_waiting(RdmaRequest& request, core::Status status);
   bool withdraw(RdmaRequest& request);
   void report_aborted();
 
@@ -231,7 +269,16 @@ class PollGroup final : public core::Poller {
   uint32_t send_completions_reserved_ = 0;
   uint32_t queue_pairs_ = 0;
   std::vector<std::unique_ptr<QueueAbort>> aborts_;
-  core::Message leave_;
+  bool left_ = false;
+  core::Message leave_;  // this and those below come back
+  core::Message rebuild_;
+  core::Message lost_slots_;
+  core::Message stalled_hosts_;
+  bool finding_lost_slots_ = false;
+  bool finding_stalled_hosts_ = false;
+  bool rebuilding_ = false;
+  std::string rebuild_failure_;         // travels with rebuild_
+  std::atomic<uint32_t> destroyed_{0};  // queue pairs, in all; also read by the group's thread
 
   // The group's thread.
   int completions_at_once_ = kCompletionsAtOnce;  // that are asked for; 0 when the RNIC is gone
@@ -241,7 +288,9 @@ class PollGroup final : public core::Poller {
   RequestList free_requests_;
   WaitingCapsules waiting_capsules_;
   core::IntrusiveList<ibv_recv_wr, &ibv_recv_wr::next> receives_;  // to be posted by flush()
-  uint32_t slots_posted_ = 0;                                      // with those
+  SlotLedger ledger_;                                              // with those
+  uint32_t dismissed_ = 0;                                         // queue pairs, in all
+  uint32_t dry_polls_ = 0;                                         // that have found the receive completion queue's end
   core::IntrusiveList<QueuePair, &QueuePair::next_dirty> dirty_;
   struct ExtraSegment {
     ibv_sge piece;
@@ -251,6 +300,8 @@ class PollGroup final : public core::Poller {
   size_t extra_used_ = 0;
   uint32_t reads_in_flight_ = 0;
   core::IntrusiveList<QueuePair, &QueuePair::next_retiring> retiring_;
+  core::IntrusiveList<QueuePair, &QueuePair::next_retiring> dismissing_;
+  core::Counter slots_missing_;  // that may be lost, but not for certain; the control thread reads it
   core::IntrusiveList<QueueAbort, &QueueAbort::next_waiting> aborting_;  // that wait for answers to leave
   std::vector<const ReceiveSlab*> installed_slabs_;                      // all requests there are
   uint32_t waiting_posts_ = 0;  // requests that wait for send queue entries or read depth

@@ -17,6 +17,9 @@ bool names(const QueueAbort& abort, const RdmaRequest& request) {
   return request.sqe->cid == abort.cid;
 }
 
+// Preempt and Abort aborts all commands on a namespace, Abort one.
+core::Status status_of(const QueueAbort& abort) { return abort.nsid != 0 ? core::kPreempted : core::kAbortRequested; }
+
 void await(QueueAbort& abort, const ReceiveSlot& slot) {
   if (abort.unanswered.size() < abort.unanswered.capacity()) abort.unanswered.push_back(&slot);
 }
@@ -82,7 +85,7 @@ void PollGroup::begin_abort(QueueAbort& abort) {
     for (RdmaRequest& request : slab->requests()) {
       const ReceiveSlot* slot = request.slot;
       if (!slot || request.queue_pair != abort.queue_pair || !names(abort, request)) continue;
-      const bool aborted = abort_waiting(request);
+      const bool aborted = abort_waiting(request, status_of(abort));
       abort.aborted |= aborted;
       if (aborted || abort.nsid != 0) await(abort, *slot);
     }
@@ -111,21 +114,21 @@ void PollGroup::abort_waiting_capsule(QueueAbort& abort) {
   await(abort, *slot);
 }
 
-// Parsed like any other: it counts in SQHD, and may leave half a fused pair behind.
+// Parsed like any other: it may leave half a fused pair behind.
 void PollGroup::start_aborted(RdmaRequest& request) {
   request.slot->aborted = false;
   core::parse(request);
   core::finish(request, core::kAbortRequested);
 }
 
-bool PollGroup::abort_waiting(RdmaRequest& request) {
+bool PollGroup::abort_waiting(RdmaRequest& request, core::Status status) {
   if (request.queue_pair->waiting_responses.contains(request)) return false;
   if (withdraw(request)) {
-    core::finish(request, core::kAbortRequested);
+    core::finish(request, status);
     return true;
   }
-  if (!request.is_reading()) return core::abort_executed(request);
-  request.execute = core::abort_instead;
+  if (!request.is_reading()) return core::abort_executed(request, status);
+  request.execute = core::abort_instead(status);
   return true;
 }
 

@@ -71,7 +71,7 @@ void PollGroup::link_answer(RdmaRequest& request) {
 
 unsigned PollGroup::poll_sends() {
   ibv_wc completions[kCompletionsAtOnce];
-  const int count = ibv_poll_cq(send_cq_.get(), completions_at_once_, completions);
+  const int count = completions_at_once_ == 0 ? 0 : ibv_poll_cq(send_cq_.get(), completions_at_once_, completions);
   for (int i = 0; i < count; ++i) on_sent(completions[i]);
   if (!waiting_capsules_.empty()) [[unlikely]]
     start_waiting_capsules();
@@ -81,8 +81,7 @@ unsigned PollGroup::poll_sends() {
 void PollGroup::on_sent(const ibv_wc& completion) {
   const bool good = completion.status == IBV_WC_SUCCESS;
   if (!good) [[unlikely]]
-    if (QueuePair* const failed = by_number_.find(completion.qp_num); failed != nullptr)
-      fail(*failed, completion.status);
+    on_send_failed(completion);
   // What comes with it may have ended its command already: it is not looked at.
   if (completion_of(completion.wr_id) == Completion::Unsignalled) return;
   RdmaRequest& request = request_of(completion.wr_id);
@@ -100,6 +99,15 @@ void PollGroup::on_sent(const ibv_wc& completion) {
       break;
   }
   if (waiting_posts_) resume_waiting(queue_pair);
+}
+
+// By the number, for the command may be over: what is posted with the answer completes too.
+void PollGroup::on_send_failed(const ibv_wc& completion) {
+  QueuePair* const queue_pair = by_number_.find(completion.qp_num);
+  if (queue_pair == nullptr) return;
+  if (completion.status == IBV_WC_LOC_QP_OP_ERR && completion_of(completion.wr_id) == Completion::Response)
+    queue_pair->invalidate_failed = request_of(completion.wr_id).response.opcode == IBV_WR_SEND_WITH_INV;
+  fail(*queue_pair, completion.status);
 }
 
 // Answers before reads: they free buffers and slots.

@@ -2,6 +2,7 @@
 // Its answer is poll_group_answer_datapath.cpp.
 #include <algorithm>
 #include <bit>
+#include <cerrno>
 #include <cstring>
 #include <utility>
 
@@ -36,17 +37,20 @@ void PollGroup::flush() {
     if (ibv_post_send(queue_pair->qp, queue_pair->batch.take_all(), &bad) != 0) on_post_failed(*queue_pair, bad);
   }
   extra_used_ = 0;
-  if (ibv_recv_wr* const receives = receives_.take_all(); receives != nullptr) {
+  if (!receives_.empty() && completions_at_once_ != 0) {
     ibv_recv_wr* bad = nullptr;
     // Cannot fail: there are no more slots than the shared receive queue has entries.
-    ibv_post_srq_recv(shared_receives_.get(), receives, &bad);
+    ibv_post_srq_recv(shared_receives_.get(), receives_.take_all(), &bad);
   }
   if (!aborting_.empty()) report_aborted();
   if (!retiring_.empty()) report_drained();
+  if (!dismissing_.empty()) report_dismissed();
   if (tables_.is_changing()) tables_.report_changed();
 }
 
 bool PollGroup::arm() {
+  if (!dismissing_.empty()) return false;
+  if (completions_at_once_ == 0) return true;
   if (!receive_armed_) receive_armed_ = ibv_req_notify_cq(receive_cq_.get(), 0) == 0;
   if (!send_armed_ && send_events_wanted()) send_armed_ = ibv_req_notify_cq(send_cq_.get(), 0) == 0;
   if (poll() != 0) return false;
@@ -61,40 +65,51 @@ bool PollGroup::send_events_wanted() const {
          !waiting_capsules_.empty() || !retiring_.empty();
 }
 
-void PollGroup::on_wake(uint64_t record) {
-  if (record == reinterpret_cast<uintptr_t>(receive_cq_.get())) {
+// One event each time: where there is another, the descriptor stays readable.
+bool PollGroup::on_wake() {
+  const ibv_cq* const queue = verbs::next_completion_event(channel_.get());
+  if (queue == receive_cq_.get()) {
     receive_armed_ = false;
     ++receive_events_;
-  } else {
+  } else if (queue == send_cq_.get()) {
     send_armed_ = false;
     ++send_events_;
   }
+  return queue != nullptr || errno == EAGAIN || errno == EINTR;
 }
 
 // The capsule --------------------------------------------------------------------------------------------------------
 
 unsigned PollGroup::poll_receives() {
   ibv_wc completions[kCompletionsAtOnce];
-  const int count = ibv_poll_cq(receive_cq_.get(), completions_at_once_, completions);
+  const int count = completions_at_once_ == 0 ? 0 : ibv_poll_cq(receive_cq_.get(), completions_at_once_, completions);
   for (int i = 0; i < count; ++i) on_capsule(*std::bit_cast<ReceiveSlot*>(completions[i].wr_id), completions[i]);
+  if (count < kCompletionsAtOnce) ++dry_polls_;
   return count > 0 ? static_cast<unsigned>(count) : 0;
 }
 
 void PollGroup::on_capsule(ReceiveSlot& slot, const ibv_wc& completion) {
-  NVMF_INVARIANT(slots_posted_ != 0 && slot.queue_pair == nullptr);
-  --slots_posted_;
+  NVMF_INVARIANT(slot.queue_pair == nullptr);
+  const uint64_t sequence = ledger_.report(slot);
   if (completion.status != IBV_WC_SUCCESS) return repost(slot);
   QueuePair* queue_pair = by_number_.find(completion.qp_num);
   if (queue_pair == nullptr) {  // its adoption was sent before the connection was accepted: it is in the mailbox
     thread_mailbox_.receive();
     queue_pair = by_number_.find(completion.qp_num);
   }
-  if (queue_pair == nullptr || queue_pair->failed || queue_pair->retiring) return repost(slot);
+  if (queue_pair == nullptr) return repost(slot);
+  queue_pair->newest_slot = sequence;
+  if (queue_pair->failed || queue_pair->retiring) return repost(slot);
   if (completion.byte_len < core::limits::kSqeBytes) {
     repost(slot);
     return fail(*queue_pair, IBV_WC_LOC_LEN_ERR);
   }
+  if (queue_pair->slots_held == queue_pair->queue->depth) [[unlikely]] {
+    repost(slot);
+    return fail(*queue_pair, IBV_WC_REM_INV_REQ_ERR, "the host sent more commands than its queue has entries");
+  }
   slot.queue_pair = queue_pair;
+  ++queue_pair->slots_held;
   slot.capsule_bytes = completion.byte_len;
   slot.arrived_ns = now_ns();
   ++queue_pair->outstanding;
@@ -326,23 +341,26 @@ void PollGroup::link(QueuePair& queue_pair, ibv_send_wr& work) {
 
 void PollGroup::give_back_entries(QueuePair& queue_pair, uint32_t count) {
   queue_pair.send_entries_free += count;
+  queue_pair.send_entries_taken += count;
   NVMF_INVARIANT(queue_pair.send_entries_free <= queue_pair.send_entries);
 }
 
 void PollGroup::repost(ReceiveSlot& slot) {
-  slot.queue_pair = nullptr;
-  NVMF_INVARIANT(slots_posted_ < max_slots_);
-  ++slots_posted_;
+  if (QueuePair* const holder = std::exchange(slot.queue_pair, nullptr); holder != nullptr)
+    count_down(holder->slots_held);
+  NVMF_INVARIANT(ledger_.posted() < max_slots_);
+  ledger_.post(slot);
   receives_.push(slot.receive);
 }
 
 // Failure ------------------------------------------------------------------------------------------------------------
 
 // Everything that waits on this side ends now; what the RNIC or a disk has comes back as completions.
-void PollGroup::fail(QueuePair& queue_pair, ibv_wc_status status) {
+void PollGroup::fail(QueuePair& queue_pair, ibv_wc_status status, const char* reason) {
   if (queue_pair.failed) return;
   queue_pair.failed = true;
   queue_pair.failure_status = status;
+  queue_pair.failure_reason = reason;
   ibv_qp_attr attributes{};
   attributes.qp_state = IBV_QPS_ERR;
   ibv_modify_qp(queue_pair.qp, &attributes, IBV_QP_STATE);
@@ -350,9 +368,8 @@ void PollGroup::fail(QueuePair& queue_pair, ibv_wc_status status) {
   drop_waiting_posts(queue_pair.waiting_responses);
   drop_waiting(queue_pair);
 
-  control_mailbox_.send(queue_pair.failure, queue_pair, [](QueuePair& failed) {
-    failed.group->owner_->queue_pair_failed(failed, failed.failure_status);
-  });
+  control_mailbox_.send(queue_pair.failure, queue_pair,
+                        [](QueuePair& failed) { failed.group->owner_->queue_pair_failed(failed, reason_of(failed)); });
 }
 
 // No more capsules are taken; what waits ends without an answer, unless it is half of a fused pair.
@@ -380,6 +397,7 @@ void PollGroup::drop_waiting_posts(RequestList& waiting) {
 
 // Work requests from `bad` on never reached the RNIC: nothing will complete them.
 void PollGroup::on_post_failed(QueuePair& queue_pair, ibv_send_wr* bad) {
+  queue_pair.invalidate_failed = bad != nullptr && bad->opcode == IBV_WR_SEND_WITH_INV;
   fail(queue_pair, IBV_WC_LOC_QP_OP_ERR);
   for (; bad; bad = bad->next) {
     RdmaRequest& request = request_of(bad->wr_id);

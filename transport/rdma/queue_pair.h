@@ -8,6 +8,7 @@
 #include "target/core/datapath/queue.h"
 #include "target/core/reactor/intrusive_list.h"
 #include "target/core/reactor/mailbox.h"
+#include "transport/rdma/answer_progress.h"
 #include "transport/rdma/request.h"
 
 namespace nvmf::rdma {
@@ -35,16 +36,20 @@ struct QueuePair {
   bool dirty = false;
 
   uint32_t send_entries_free = 0;
+  uint32_t send_entries_taken = 0;  // that have completed, in all
+  AnswerProgress progress;
   uint8_t reads_free = 0;
   RequestList waiting_reads;      // for read depth or send queue entries
   RequestList waiting_responses;  // for send queue entries
   uint32_t outstanding = 0;       // commands between their capsule's arrival and their response's completion
-  uint32_t requests_held = 0;     // request objects of these
+  uint32_t slots_held = 0;        // receive slots of these, until their answers are posted: at most the depth
+  uint32_t requests_held = 0;     // request objects of these: at most max_requests
   SlotList waiting_capsules;      // the others', which wait until it may take a request object
   QueuePair* next_startable = nullptr;
   bool startable = false;              // in WaitingCapsules' list
   bool failed = false;                 // the connection is lost: nothing is posted any more
   bool retiring = false;               // no more capsules are taken, and none that waits is executed
+  uint64_t newest_slot = 0;            // SlotLedger: the number of its newest capsule's slot, or of what was before it
   QueuePair* next_retiring = nullptr;  // the control thread wants to know when nothing is outstanding
 
   // Control thread: messages that its group's thread has yet to send back. When it is leaving and none is left, the
@@ -55,10 +60,14 @@ struct QueuePair {
   bool may_take_request() const { return requests_held < max_requests; }
 
   core::Message adopt;
-  core::Message retire;   // comes back when nothing is outstanding
-  core::Message abandon;  // comes back at once
+  core::Message retire;       // comes back when nothing is outstanding
+  core::Message abandon;      // comes back at once
+  core::Message dismiss;      // comes back when nothing of it is in the receive completion queue
+  uint32_t dismissed_at = 0;  // PollGroup's dry polls by then
   core::Message failure;
   ibv_wc_status failure_status = IBV_WC_SUCCESS;  // why, with `failure`
+  const char* failure_reason = nullptr;           // null: the status says it
+  bool invalidate_failed = false;                 // the RNIC has refused a SEND with invalidate
 };
 
 }  // namespace nvmf::rdma

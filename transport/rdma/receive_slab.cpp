@@ -39,7 +39,7 @@ ReceiveSlab::ReceiveSlab(ibv_pd* domain, uint32_t count, uint32_t in_capsule_byt
       request_count_(requests_of(count)),
       pages_(in_capsule_area(count, in_capsule_bytes) + size_t{count} * kSqeBytes +
              size_t{request_count_} * sizeof(RdmaRequest)),
-      region_(verbs::register_memory(domain, pages_.begin(), pages_.size(), IBV_ACCESS_LOCAL_WRITE)),
+      region_(verbs::register_memory(domain, pages_.begin(), pages_.size(), verbs::read_sink_access(domain->context))),
       slots_(std::make_unique<ReceiveSlot[]>(count)) {
   const size_t area = in_capsule_area(count, in_capsule_bytes);
   in_capsule_ = {pages_.begin(), area};

@@ -20,6 +20,7 @@ struct ReceiveSlot {
   std::byte* in_capsule = nullptr;
   ibv_sge pieces[2];
   ibv_recv_wr receive;
+  uint64_t sequence = 0;            // while it is with the shared receive queue: SlotLedger
   QueuePair* queue_pair = nullptr;  // of the capsule that lies in it, until that is answered
   uint32_t capsule_bytes = 0;
   uint64_t arrived_ns = 0;      // when it was found

@@ -33,7 +33,8 @@ Rnic::Rnic(boost::asio::io_context& io, verbs::CmId device, core::Mailbox& contr
       name_(ibv_get_device_name(context()->device)),
       device_(verbs::query_device(context())),
       domain_(verbs::allocate_protection_domain(context())),
-      events_(io, context()->async_fd) {
+      events_(io, context()->async_fd),
+      has_remote_invalidate_((device_.device_cap_flags & IBV_DEVICE_MEM_MGT_EXTENSIONS) != 0) {
   admin_group_ = std::make_unique<PollGroup>(context(), domain_.get(), control, control, admin_options(io_options),
                                              FixedBuffers{});
   admin_group_->set_owner(owner);
@@ -44,6 +45,27 @@ Rnic::Rnic(boost::asio::io_context& io, verbs::CmId device, core::Mailbox& contr
     io_groups_.back()->set_owner(owner);
   }
   admin_poller_ = std::make_unique<AsioPoller>(io, *admin_group_);
+}
+
+void Rnic::visit(const std::function<void(PollGroup&)>& visitor) {
+  visitor(*admin_group_);
+  for (const auto& group : io_groups_) visitor(*group);
+}
+
+PollGroup* Rnic::group_of(const ibv_cq* queue) {
+  PollGroup* found = nullptr;
+  visit([&](PollGroup& group) {
+    if (group.send_queue() == queue || group.receive_queue() == queue) found = &group;
+  });
+  return found;
+}
+
+PollGroup* Rnic::group_of(const ibv_srq* queue) {
+  PollGroup* found = nullptr;
+  visit([&](PollGroup& group) {
+    if (group.shared_receives() == queue) found = &group;
+  });
+  return found;
 }
 
 // An answer and one data transfer for each command, RDMA READs of the next, and one command with all descriptors.

@@ -9,6 +9,7 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "target/core/reactor/reactor.h"
@@ -35,8 +36,17 @@ class Rnic {
   ibv_context* context() const { return cm_device_->verbs; }
   ibv_pd* domain() const { return domain_.get(); }
   const ibv_device_attr& device() const { return device_; }
+  // The device can SEND with invalidate, as far as is known: it says so, and has not failed to yet.
+  bool has_remote_invalidate() const { return has_remote_invalidate_; }
+  // It has failed to. Connections from now on do without; false when that was known.
+  bool distrust_remote_invalidate() { return std::exchange(has_remote_invalidate_, false); }
   PollGroup& admin_group() { return *admin_group_; }
   const std::vector<std::unique_ptr<PollGroup>>& io_groups() const { return io_groups_; }
+  // Of a completion queue or a shared receive queue; null when it belongs to none of them.
+  PollGroup* group_of(const ibv_cq* queue);
+  PollGroup* group_of(const ibv_srq* queue);
+  // Every group, the admin queues' too.
+  void visit(const std::function<void(PollGroup&)>& visitor);
   // Work requests that a queue of `depth` entries may have posted at a time.
   uint32_t send_entries(uint32_t depth) const;
   // The group of the reactor with the fewest queues on this device, of those that have room for an I/O queue of `depth`
@@ -81,6 +91,7 @@ class Rnic {
   std::function<void(const ibv_async_event&)> on_event_;
   uint32_t reserved_io_queues_ = 0;
   bool leaving_ = false;
+  bool has_remote_invalidate_;
 };
 
 }  // namespace nvmf::rdma

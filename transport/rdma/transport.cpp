@@ -55,7 +55,12 @@ std::string name_of_device(ibv_context* context) {
 
 Transport::Transport(boost::asio::io_context& io, core::Target& target, core::Mailbox& control,
                      std::vector<ReactorSeat> reactors, const PollGroupOptions& options)
-    : io_(io), target_(target), control_(control), reactors_(std::move(reactors)), options_(options) {
+    : io_(io),
+      target_(target),
+      control_(control),
+      reactors_(std::move(reactors)),
+      options_(options),
+      stalled_hosts_(io) {
   verbs::let_go_of_gone_devices();
 }
 
@@ -217,6 +222,7 @@ void Transport::on_connect_request(const rdma_cm_event& event) {
     return refuse(RdmaCmStatus::InvalidCntlid,
                   "there is no controller " + std::to_string(*handshake.cntlid) + " on this port");
   if (!may_come_now(handshake, address)) return send_rejection(raw, RdmaCmStatus::NoResources);
+  make_room_for(address);
 
   std::unique_ptr<Connection> connection;
   try {
@@ -234,20 +240,21 @@ void Transport::on_connect_request(const rdma_cm_event& event) {
   raw->context = connection.get();
   Connection& accepted = *connection;
   connections_.emplace(&accepted.queue_pair(), std::move(connection));
+  unfinished_[address].push_back(&accepted);
+  if (!awaits_stalled_hosts_) await_stalled_hosts();
   try {
     accepted.accept(traffic_class_of(accepted.port_id()));
-    accepted.expect_connect_command();
+    accepted.expect_connect_command(options_.connect_timeout_ms);
     ++counters_.accepted;
   } catch (const std::exception& error) {
     accepted.lost(error.what());
   }
 }
 
-// I/O queues of a host whose admin queue is here come with it.
 bool Transport::may_come_now(const Handshake& handshake, const std::string& address) {
-  if (handshake.qid != 0 && has_admin_queue_of(address)) return true;
   const auto now = ConnectRate::Clock::now();
-  const ConnectRate::Verdict verdict = rate_.admit(address, now);
+  const ConnectRate::Verdict verdict = handshake.qid == 0 ? rate_.admit(address, now, target_.options().max_io_queues)
+                                                          : rate_.admit_io_queue(address, now);
   if (verdict == ConnectRate::Verdict::Admitted) return true;
   if (const auto refused = rate_.report(now)) {
     const bool own = verdict == ConnectRate::Verdict::TooManyOfAddress;
@@ -259,11 +266,25 @@ bool Transport::may_come_now(const Handshake& handshake, const std::string& addr
   return false;
 }
 
-bool Transport::has_admin_queue_of(const std::string& address) const {
-  return std::any_of(connections_.begin(), connections_.end(), [&](const auto& one) {
-    const Connection& connection = *one.second;
-    return connection.queue().qid == 0 && !connection.is_closing() && connection.address() == address;
+// Silent connections take nobody's room but their own address's: the oldest goes.
+void Transport::make_room_for(const std::string& address) {
+  const auto found = unfinished_.find(address);
+  if (found == unfinished_.end()) return;
+  std::erase_if(found->second, [](const Connection* connection) {
+    return connection->is_closing() || connection->queue().controller != nullptr;
   });
+  if (found->second.size() < core::limits::kMaxUnfinishedConnections) return;
+  Connection& oldest = *found->second.front();
+  found->second.pop_front();
+  oldest.disconnect("its host has " + std::to_string(core::limits::kMaxUnfinishedConnections) +
+                    " connections without a Connect command, and asks for another one");
+}
+
+void Transport::forget_unfinished(const Connection& connection) {
+  const auto found = unfinished_.find(connection.address());
+  if (found == unfinished_.end()) return;
+  std::erase(found->second, &connection);
+  if (found->second.empty()) unfinished_.erase(found);
 }
 
 // DSCP without the congestion bits: those are the RNIC's.
@@ -305,43 +326,115 @@ void Transport::on_failed(Connection& connection, const std::string& reason) {
   connection.lost(reason);
 }
 
-void Transport::queue_pair_failed(QueuePair& queue_pair, ibv_wc_status status) {
+void Transport::queue_pair_failed(QueuePair& queue_pair, const std::string& reason) {
   ++counters_.failed;
   const auto found = connections_.find(&queue_pair);
-  if (found != connections_.end())
-    on_failed(*found->second, std::string("the connection failed: ") + ibv_wc_status_str(status));
+  if (found == connections_.end()) return;
+  Rnic& rnic = found->second->rnic();
+  if (queue_pair.invalidate_failed && rnic.distrust_remote_invalidate())
+    target_.event(Severity::Warning, rnic.name() +
+                                         " says that it can SEND with invalidate, and has failed to: from now on hosts "
+                                         "invalidate their keys themselves");
+  on_failed(*found->second, reason);
 }
 
 void Transport::queue_pair_drained(QueuePair& queue_pair) {
   const auto found = connections_.find(&queue_pair);
+  if (found != connections_.end()) found->second->drained();
+}
+
+void Transport::queue_pair_dismissed(QueuePair& queue_pair) {
+  const auto found = connections_.find(&queue_pair);
   if (found == connections_.end()) return;
   std::unique_ptr<Connection> connection = std::move(found->second);
   connections_.erase(found);
+  forget_unfinished(*connection);
   target_.queue_closed(connection->queue());
   Rnic& rnic = connection->rnic();
+  PollGroup& group = connection->group();
   connection.reset();
   if (stopping_ && connections_.empty()) return drained_();
+  rebuild_if_empty(rnic, group);
   report_if_drained(rnic);
 }
 
+// Once a second, of all groups, while there are connections.
+void Transport::await_stalled_hosts() {
+  awaits_stalled_hosts_ = !connections_.empty();
+  if (!awaits_stalled_hosts_) return;
+  stalled_hosts_.set(std::chrono::milliseconds(options_.stall_check_ms), [this] {
+    for (const auto& rnic : rnics_)
+      if (!rnic->is_leaving()) rnic->visit([](PollGroup& group) { group.find_stalled_hosts(); });
+    await_stalled_hosts();
+  });
+}
+
+Connection* Transport::connection_with(const ibv_qp* qp) const {
+  for (const auto& [queue_pair, connection] : connections_)
+    if (queue_pair->qp == qp) return connection.get();
+  return nullptr;
+}
+
 void Transport::on_device_event(Rnic& rnic, const ibv_async_event& event) {
+  const std::string what = ibv_event_type_str(event.event_type);
   switch (event.event_type) {
     case IBV_EVENT_QP_FATAL:
     case IBV_EVENT_QP_REQ_ERR:
     case IBV_EVENT_QP_ACCESS_ERR:
-      for (const auto& [queue_pair, connection] : connections_)
-        if (queue_pair->qp == event.element.qp)
-          return on_failed(*connection, std::string("device event ") + ibv_event_type_str(event.event_type));
+      if (Connection* const connection = connection_with(event.element.qp))
+        on_failed(*connection, "device event " + what);
       return;
     case IBV_EVENT_QP_LAST_WQE_REACHED:
+      if (Connection* const connection = connection_with(event.element.qp)) connection->last_receive_reached();
+      return;
     case IBV_EVENT_COMM_EST:
     case IBV_EVENT_SQ_DRAINED:
       return;
+    case IBV_EVENT_CQ_ERR:
+      return on_group_broken(rnic, rnic.group_of(event.element.cq), what);
+    case IBV_EVENT_SRQ_ERR:
+      return on_group_broken(rnic, rnic.group_of(event.element.srq), what);
     case IBV_EVENT_DEVICE_FATAL:
       return on_device_gone(rnic);
     default:
-      target_.event(Severity::Warning, rnic.name() + ": " + ibv_event_type_str(event.event_type));
+      target_.event(Severity::Warning, rnic.name() + ": " + what);
   }
+}
+
+// The end of a poll group ---------------------------------------------------------------------------------------------
+
+// Its completions are lost: none of its connections can go on.
+void Transport::on_group_broken(Rnic& rnic, PollGroup* group, const std::string& what) {
+  if (group == nullptr || group->has_left() || rnic.is_leaving()) return;
+  target_.event(Severity::Warning, rnic.name() + ": " + what + ": the " + std::to_string(group->queue_pairs()) +
+                                       " queues that depend on it are disconnected, and it is made anew; their hosts "
+                                       "reconnect");
+  std::vector<Connection*> lost;
+  for (const auto& [queue_pair, connection] : connections_)
+    if (&connection->group() == group) lost.push_back(connection.get());
+  for (Connection* connection : lost) connection->lost("device event " + what);
+  group->leave();
+}
+
+Rnic* Transport::find(const PollGroup& group) {
+  const auto found = std::ranges::find_if(rnics_, [&](const auto& rnic) { return rnic->context() == group.context(); });
+  return found == rnics_.end() ? nullptr : found->get();
+}
+
+void Transport::group_left(PollGroup& group) {
+  if (Rnic* const rnic = find(group)) rebuild_if_empty(*rnic, group);
+}
+
+void Transport::rebuild_if_empty(Rnic& rnic, PollGroup& group) {
+  if (group.has_left() && !rnic.is_leaving() && group.queue_pairs() == 0) group.rebuild();
+}
+
+void Transport::group_rebuilt(PollGroup& group, const std::string& failure) {
+  const Rnic* const rnic = find(group);
+  if (rnic == nullptr || rnic->is_leaving()) return;
+  if (failure.empty()) return target_.event(Severity::Info, rnic->name() + ": what had failed was made anew");
+  target_.event(Severity::Warning,
+                "what has failed cannot be made anew, and a part of the queues has no room: " + failure);
 }
 
 // The end of a device ------------------------------------------------------------------------------------------------

@@ -8,6 +8,7 @@
 #pragma once
 
 #include <boost/asio/io_context.hpp>
+#include <deque>
 #include <functional>
 #include <memory>
 #include <optional>
@@ -19,6 +20,7 @@
 #include "target/core/subsystem/target.h"
 #include "transport/rdma/connect_rate.h"
 #include "transport/rdma/connection.h"
+#include "transport/rdma/deadline.h"
 #include "transport/rdma/handshake.h"
 #include "transport/rdma/rnic.h"
 #include "transport/rdma/transport_counters.h"
@@ -87,21 +89,30 @@ class Transport final : private QueuePairOwner {
   void on_connect_request(const rdma_cm_event& event);
   std::optional<uint8_t> traffic_class_of(uint16_t port_id) const;
   bool may_come_now(const Handshake& handshake, const std::string& address);
-  bool has_admin_queue_of(const std::string& address) const;
+  void make_room_for(const std::string& address);
+  void forget_unfinished(const Connection& connection);
   void send_rejection(rdma_cm_id* id, nvme::RdmaCmStatus status);
   // The same, and says why.
   void reject(rdma_cm_id* id, nvme::RdmaCmStatus status, const std::string& why);
   void on_closing(Connection& connection, const std::string& reason);
   void on_failed(Connection& connection, const std::string& reason);
   void on_device_event(Rnic& rnic, const ibv_async_event& event);
+  Connection* connection_with(const ibv_qp* qp) const;
+  void on_group_broken(Rnic& rnic, PollGroup* group, const std::string& what);
+  void rebuild_if_empty(Rnic& rnic, PollGroup& group);
+  void await_stalled_hosts();
   void on_device_gone(Rnic& rnic);
   void close_listeners(const Rnic& rnic);
   void report_if_drained(Rnic& rnic);
   bool is_any_leaving() const;
   Rnic* find(ibv_context* context);
   HandshakeLimits limits_of(const Rnic& rnic) const;
-  void queue_pair_failed(QueuePair& queue_pair, ibv_wc_status status) override;
+  Rnic* find(const PollGroup& group);
+  void queue_pair_failed(QueuePair& queue_pair, const std::string& reason) override;
   void queue_pair_drained(QueuePair& queue_pair) override;
+  void queue_pair_dismissed(QueuePair& queue_pair) override;
+  void group_left(PollGroup& group) override;
+  void group_rebuilt(PollGroup& group, const std::string& failure) override;
 
   boost::asio::io_context& io_;
   core::Target& target_;
@@ -116,6 +127,10 @@ class Transport final : private QueuePairOwner {
   std::vector<Listener> listeners_;
   ConnectRate rate_;
   std::unordered_map<QueuePair*, std::unique_ptr<Connection>> connections_;
+  // By host address, the oldest first: those that may have no Connect command yet.
+  std::unordered_map<std::string, std::deque<Connection*>> unfinished_;
+  Deadline stalled_hosts_;  // the next look at them; set while there are connections
+  bool awaits_stalled_hosts_ = false;
   TransportCounters counters_;
   std::function<void()> drained_;
   bool stopping_ = false;

@@ -33,8 +33,15 @@ MemoryRegion register_memory(ibv_pd* domain, void* address, size_t length, int a
   const int error = errno;
   std::string what = "cannot register " + std::to_string(length) + " bytes of memory";
   if (error == ENOMEM || error == EPERM)
-    what += " (raise the locked-memory limit: LimitMEMLOCK=infinity in the unit, or ulimit -l unlimited)";
+    what +=
+        " (raise the locked-memory limit: LimitMEMLOCK=infinity in the unit, or ulimit -l unlimited; where that is "
+        "unlimited, the machine or the RDMA device has no room for so much: make \"rdma\".\"dram_pool_mib\" smaller)";
   throw VerbsError(error, on(domain->context, what));
+}
+
+int read_sink_access(ibv_context* context) {
+  const bool is_iwarp = context->device->transport_type == IBV_TRANSPORT_IWARP;
+  return IBV_ACCESS_LOCAL_WRITE | (is_iwarp ? IBV_ACCESS_REMOTE_WRITE : 0);
 }
 
 bool prefetch(ibv_mr* region) {
@@ -56,6 +63,12 @@ CompletionChannel create_completion_channel(ibv_context* context) {
   if (fcntl(channel->fd, F_SETFL, fcntl(channel->fd, F_GETFL) | O_NONBLOCK) != 0)
     throw VerbsError(errno, on(context, "cannot make the completion channel non-blocking"));
   return channel;
+}
+
+ibv_cq* next_completion_event(ibv_comp_channel* channel) {
+  ibv_cq* queue = nullptr;
+  void* context = nullptr;
+  return ibv_get_cq_event(channel, &queue, &context) == 0 ? queue : nullptr;
 }
 
 CompletionQueue create_completion_queue(ibv_context* context, int entries, ibv_comp_channel* channel) {

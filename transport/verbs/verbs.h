@@ -46,11 +46,17 @@ ProtectionDomain allocate_protection_domain(ibv_context* context);
 // Registers [address, address + length). `access` is IBV_ACCESS_*; IBV_ACCESS_ON_DEMAND for memory that cannot be
 // pinned.
 MemoryRegion register_memory(ibv_pd* domain, void* address, size_t length, int access);
+// The access that memory needs into which RDMA READs bring data: iWARP carries them out as writes of the other side.
+int read_sink_access(ibv_context* context);
 // Brings the pages of an on-demand region in before first use; best effort, false when the device cannot.
 bool prefetch(ibv_mr* region);
 
-// Non-blocking: reading it without an event gives EAGAIN.
+// Non-blocking. Events are taken by next_completion_event(), never read from the descriptor: providers note in the verb
+// that one was taken, and arm the queue anew only then.
 CompletionChannel create_completion_channel(ibv_context* context);
+// The queue whose armed event fired; null when no event waits, and errno says EAGAIN, or why. Each that was taken must be acknowledged
+// (ibv_ack_cq_events) before its queue is destroyed.
+ibv_cq* next_completion_event(ibv_comp_channel* channel);
 // `channel` may be null: such a queue is only polled.
 CompletionQueue create_completion_queue(ibv_context* context, int entries, ibv_comp_channel* channel);
 SharedReceiveQueue create_shared_receive_queue(ibv_pd* domain, uint32_t max_work_requests, uint32_t max_sge);

@@ -38,13 +38,16 @@ Status parse_abort(Request& request) { return ready_to_execute(request, execute_
 
 // The queue's thread -------------------------------------------------------------------------------------------------
 
-bool abort_executed(Request& request) {
-  if (request.fused) return abort_half(request);
+bool abort_executed(Request& request, Status status) {
+  if (request.fused) return abort_half(request, status);
   if (request.ns == nullptr || !request.ns->gate->withdraw(request)) return false;
-  finish(request, kAbortRequested);
+  finish(request, status);
   return true;
 }
 
-void abort_instead(Request& request) { finish(request, kAbortRequested); }
+Executor abort_instead(Status status) {
+  if (status == kPreempted) return [](Request& request) { finish(request, kPreempted); };
+  return [](Request& request) { finish(request, kAbortRequested); };
+}
 
 }  // namespace nvmf::core

@@ -1,25 +1,26 @@
 // Abort of I/O commands: NVMe Base 2.0, section 5.1, and Preempt and Abort, section 8.19.7.
 //
 // The control thread asks, through QueueLink, and the queue's thread looks: only there a command does not move on
-// meanwhile. What has not been given to its disk is completed with Command Abort Requested, wherever it waits: in the
-// transport for a request object, its namespace's limit, a buffer or its data; in the core at a write gate, or as half
-// of a fused pair. What its disk has ends with its own status: no disk takes a transfer back.
+// meanwhile. What has not been given to its disk is completed with Command Abort Requested, or Command Aborted due to
+// Preempt and Abort, wherever it waits: in the transport for a request object, its namespace's limit, a buffer or its
+// data; in the core at a write gate, or as half of a fused pair. What its disk has ends with its own status: no disk
+// takes a transfer back.
 #pragma once
 
+#include "target/core/datapath/request.h"
 #include "target/core/datapath/status.h"
 
 namespace nvmf::core {
 
-struct Request;
-
 inline constexpr Status kAbortRequested = NVME_SC_ABORT_REQ;
+inline constexpr Status kPreempted = NVME_SC_CMD_ABORTED_PREMEPT;  // libnvme's spelling
 
-// For transports, on the queue's thread.
+// For transports, on the queue's thread. `status` is one of the two above.
 
 // Of a command that waits nowhere in the transport: completes it if its disk does not have it. False: it ends by
 // itself.
-bool abort_executed(Request& request);
+bool abort_executed(Request& request, Status status);
 // Takes the place of Request::execute while the data comes from the host: completes the command when it is there.
-void abort_instead(Request& request);
+Executor abort_instead(Status status);
 
 }  // namespace nvmf::core

@@ -34,14 +34,6 @@ bool groups_only(const Request& request) {
 
 }  // namespace
 
-uint64_t ana_log_size(const Request& request) {
-  uint64_t size = sizeof(nvme_ana_log);
-  for (const auto& [group, nsids] : groups_of(request)) {
-    size += sizeof(nvme_ana_group_desc) + (groups_only(request) ? 0 : nsids.size() * sizeof(uint32_t));
-  }
-  return size;
-}
-
 void write_ana_log(Request& request, LogWriter& log) {
   Controller& controller = controller_of(request);
   controller.ana_log_read();

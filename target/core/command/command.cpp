@@ -12,6 +12,8 @@
 namespace nvmf::core {
 namespace {
 
+// By one for each answer: its receive slot is free when the answer leaves. A host that counts on SQHD so never has more
+// capsules under way than there are slots for it.
 void advance_sqhd(Queue& queue) {
   ++queue.sqhd;
   if (queue.size != 0 && queue.sqhd >= queue.size) queue.sqhd = 0;
@@ -50,10 +52,16 @@ Status parse_io(Request& request) {
   return parse_normal(request);
 }
 
+// Command Interrupted is for hosts that have set ACRE alone (NVMe Base 2.0, section 3.3.3.2.1). Others are told another
+// status of a command that is worth repeating.
+Status without_acre(Status status) { return status == NVME_SC_CMD_INTERRUPTED ? Status(NVME_SC_NS_NOT_READY) : status; }
+
 // What the host is told beside the status: when to repeat the command, and that there is more in the error log.
 [[gnu::cold]] Status with_advice(const Request& request, Status status) {
+  const bool acre = request.queue->advanced_command_retry.load(std::memory_order_relaxed);
+  if (!acre) status = without_acre(status);
   const bool more = record_error(request, status);
-  if (request.queue->advanced_command_retry.load(std::memory_order_relaxed)) status = with_retry_delay(status);
+  if (acre) status = with_retry_delay(status);
   return more ? Status(status.value() | NVME_SC_MORE) : status;
 }
 
@@ -68,7 +76,6 @@ Status parse_normal(Request& request) {
 
 Status parse(Request& request) {
   Queue& queue = *request.queue;
-  advance_sqhd(queue);
   note_traffic(queue);
   reset(request);
   if (request.sqe->opcode == nvme_admin_fabrics) return parse_fabrics(request);
@@ -85,9 +92,10 @@ Status check_flags(Request& request) {
 }
 
 void finish(Request& request, Status status) {
-  const Queue& queue = *request.queue;
+  Queue& queue = *request.queue;
   if (request.fused) [[unlikely]]
     leave_pair(request);
+  advance_sqhd(queue);
   nvme::Cqe& cqe = request.cqe;
   cqe.cid = request.sqe->cid;
   cqe.sqid = queue.qid;

@@ -21,7 +21,7 @@ using CommandTable = std::array<Command, 256>;
 extern const CommandTable kAdminCommands;  // admin_command.cpp
 extern const CommandTable kIoCommands;     // io_command.cpp
 
-// Parses a capsule's SQE, once: checks it, advances SQHD, picks executor, direction, length and namespace. Any failure
+// Parses a capsule's SQE, once: checks it, picks executor, direction, length and namespace. Any failure
 // is the status to finish the request with. Called on the queue's thread.
 Status parse(Request& request);
 

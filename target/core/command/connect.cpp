@@ -28,8 +28,8 @@ Status invalid_in_command(Request& request, size_t offset) {
   return command_specific(NVME_SC_CONNECT_INVALID_PARAM).do_not_retry();
 }
 
-// Not marked Do Not Retry: a subsystem or controller that is not there may come back, and a host that is told not to
-// retry forgets the target for good.
+// Not marked Do Not Retry, but for a subsystem that the operator has removed: one that is not there, or a controller,
+// may come back, and a host that is told not to retry forgets the target for good.
 Status invalid_in_data(Request& request, size_t offset) {
   request.cqe.result = offset | uint64_t{nvme::kIattrInData} << 16;
   return command_specific(NVME_SC_CONNECT_INVALID_PARAM);
@@ -37,12 +37,14 @@ Status invalid_in_data(Request& request, size_t offset) {
 
 constexpr Status kControllerBusy = command_specific(NVME_SC_CONNECT_CTRL_BUSY);
 
-// An NQN in Connect data: terminated within its 256 bytes. Empty when it is not, or is too long.
+// An NQN in Connect data, which ends within its 256 bytes; none when it does not.
 template <size_t size>
-std::string nqn_from(const char (&field)[size]) {
+std::optional<std::string> nqn_from(const char (&field)[size]) {
   const size_t length = strnlen(field, size);
-  return length <= limits::kMaxNqnLength ? std::string(field, length) : std::string();
+  return length < size ? std::optional(std::string(field, length)) : std::nullopt;
 }
+
+bool looks_like_nqn(const std::string& nqn) { return nqn.starts_with("nqn.") && nqn.size() <= limits::kMaxNqnLength; }
 
 }  // namespace
 
@@ -61,8 +63,10 @@ class ConnectAttempt {
  public:
   explicit ConnectAttempt(Request& request) : request_(request), queue_(*request.queue) {
     std::memcpy(&data_, request.data.address, sizeof(data_));
-    host_.nqn = nqn_from(data_.hostnqn);
-    subsystem_nqn_ = nqn_from(data_.subsysnqn);
+    const auto hostnqn = nqn_from(data_.hostnqn);
+    host_.nqn = hostnqn.value_or("");
+    ends_ = hostnqn.has_value();
+    subsystem_nqn_ = nqn_from(data_.subsysnqn).value_or("");
     std::memcpy(host_.id.data(), data_.hostid, host_.id.size());
   }
 
@@ -76,15 +80,16 @@ class ConnectAttempt {
 
  private:
   Status find_subsystem() {
-    if (host_.nqn.empty())
-      return refuse_data(
-          offsetof(nvmf_connect_data, hostnqn),
-          "the host NQN is empty or longer than 223 characters; set it on the host, in /etc/nvme/hostnqn");
+    if (!ends_)
+      return refuse_data(offsetof(nvmf_connect_data, hostnqn),
+                         "the host NQN does not end within 256 bytes; set it on the host, in /etc/nvme/hostnqn");
     subsystem_ = queue_.target->find_subsystem(subsystem_nqn_);
     if (subsystem_ == nullptr) {
       refusal_ = ConnectRefusal::UnknownSubsystem;
-      return refuse_data(offsetof(nvmf_connect_data, subsysnqn),
-                         "there is no subsystem of this name; `nvme discover` on the host lists those it may use");
+      const Status status =
+          refuse_data(offsetof(nvmf_connect_data, subsysnqn),
+                      "there is no subsystem of this name; `nvme discover` on the host lists those it may use");
+      return queue_.target->was_removed(subsystem_nqn_) ? status.do_not_retry() : status;
     }
     if (!subsystem_->is_on_port(queue_.link->port_id())) {
       refusal_ = ConnectRefusal::UnknownSubsystem;
@@ -94,8 +99,11 @@ class ConnectAttempt {
     if (!subsystem_->allows(host_.nqn)) {
       refusal_ = ConnectRefusal::HostNotAllowed;
       reason_ =
-          "the host is not allowed on the subsystem; to let it in, add it to \"allowed_hosts\" "
-          "(nvmf-p2p add host SUBSYSTEM HOST)";
+          host_.nqn.empty()
+              ? "only hosts in \"allowed_hosts\" may connect, and this one has sent no NQN; set it on the host, in "
+                "/etc/nvme/hostnqn"
+              : "the host is not allowed on the subsystem; to let it in, add it to \"allowed_hosts\" "
+                "(nvmf-p2p add host SUBSYSTEM HOST)";
       return command_specific(NVME_SC_CONNECT_INVALID_HOST).do_not_retry();
     }
     return kSuccess;
@@ -199,13 +207,24 @@ class ConnectAttempt {
     } else if (queue_.qid == 0) {
       ++queue_.target->counters.controllers_made;
       queue_.target->event(Target::Severity::Info, "connected " + controller_->description());
+      if (!looks_like_nqn(host_.nqn)) report_odd_host();
     }
+  }
+
+  // Tools for tests and measurements send none, or what they like. Once: such hosts may come often.
+  void report_odd_host() const {
+    if (!queue_.target->note_odd_host()) return;
+    queue_.target->event(Target::Severity::Warning,
+                         "host «" + host_.nqn + "» (" + queue_.link->peer() +
+                             ") has sent no host NQN, or something else in its place. It may connect where any host "
+                             "may; hosts without an NQN of their own share their limits. This is logged once");
   }
 
   Request& request_;
   Queue& queue_;
   nvmf_connect_data data_;
   HostIdentity host_;
+  bool ends_ = false;  // the host NQN, within its field
   std::string subsystem_nqn_;
   Subsystem* subsystem_ = nullptr;
   Controller* controller_ = nullptr;

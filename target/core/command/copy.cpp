@@ -3,6 +3,7 @@
 #include <cstring>
 
 #include "target/core/command/io_command.h"
+#include "target/core/command/steps.h"
 #include "target/core/datapath/rate_limit.h"
 #include "target/core/datapath/scratch.h"
 
@@ -10,9 +11,7 @@ namespace nvmf::core {
 namespace {
 
 constexpr uint32_t kDescriptorFormat = 0xfu << 8;
-constexpr uint32_t kPrinfor = 0xfu << 12;
-constexpr uint32_t kStcr = 1u << 25;
-constexpr uint32_t kRefused = kPrinfo | kStcr | kStc | kDtype | kCetype | kPrinfor | kDescriptorFormat;
+constexpr uint32_t kRefused = kDtype | kCetype | kDescriptorFormat;
 
 constexpr Status kSizeLimitExceeded = command_specific(NVME_SC_CMD_SIZE_LIMIT_EXCEEDED).do_not_retry();
 // Of a later version of the specification than libnvme 1.3 knows; 1.0 leaves the result of such a copy open.
@@ -112,37 +111,13 @@ void end_copy(Request& request) {
   finish(request, status, status.ok() ? 0 : request.step.range);
 }
 
-// Submits step after step, in a loop where the disk answers at once: a chain of calls would grow with the ranges.
-void run(Request& request) {
-  Step& step = request.step;
-  do {
-    step.ended = false;
-    step.submitting = true;
-    request.ns->channel->submit(step);
-    step.submitting = false;
-    if (!step.ended) return;
-    if (!step.status.ok() || !set_next(request)) return end_copy(request);
-  } while (true);
-}
-
-void step_done(Io& io, Status status) {
-  auto& step = static_cast<Step&>(io);
-  step.status = status;
-  step.ended = true;
-  if (step.submitting) return;
-  if (!status.ok() || !set_next(*step.request)) return end_copy(*step.request);
-  run(*step.request);
-}
-
 void compose_copy(Request& request) {
   Step& step = request.step;
-  step.request = &request;
   step.range = 0;
   step.blocks_done = 0;
   step.destination = request.slba;
-  step.done = step_done;
   set_read(request);
-  run(request);
+  Steps<set_next, end_copy>::run(request);
 }
 
 void execute_copy(Request& request) {

@@ -31,13 +31,21 @@ constexpr unsigned kAllSubsystemsBit = std::countr_zero(unsigned{NVMF_LOG_DISC_L
 constexpr uint8_t kExtended = 1 << 0;
 constexpr uint8_t kPortLocal = 1 << 1;
 
-// Of the attributes that are defined one is a host's own, and the other a symbolic name, which nothing here has.
+// Of the attributes that are defined one is a host's own, and the others are the administrators' label.
 struct ExtendedPart {
-  uint32_t tel;  // Total Entry Length
-  uint16_t numexat = 0;
+  uint32_t tel;      // Total Entry Length
+  uint16_t numexat;  // Number of Extended Attributes
   uint16_t reserved1030 = 0;
 };
 static_assert(sizeof(nvmf_disc_log_entry) + sizeof(ExtendedPart) == sizeof(nvmf_ext_die));
+
+// The head of an extended attribute, whose value follows, filled with zeroes to a multiple of 4 bytes.
+struct AttributeHead {
+  uint16_t exattype;
+  uint16_t exatlen;
+};
+static_assert(sizeof(AttributeHead) == sizeof(nvmf_ext_attr));
+constexpr uint16_t kAdminLabelAscii = NVMF_EXATTYPE_SYMNAME;
 
 constexpr uint16_t kDynamicController = 0xffff;
 
@@ -46,6 +54,9 @@ struct Way {
   nvme_subsys_type subtype;
   const std::string& nqn;
   const Port& port;
+  const std::string* label = nullptr;  // null: it can have none
+
+  bool has_label() const { return label != nullptr && !label->empty(); }
 };
 
 nvmf_disc_log_entry make_entry(const Way& way) {
@@ -85,7 +96,8 @@ void for_each_entry(const Request& request, Visit visit) {
   const auto visit_ports = [&](const Subsystem& subsystem, nvme_subsys_type subtype) {
     for (const Port& port : target.ports()) {
       const bool asked_for = !port_local(request) || port.id == controller.port_id();
-      if (asked_for && subsystem.is_on_port(port.id)) visit(Way{subtype, subsystem.nqn(), port});
+      if (!asked_for || !subsystem.is_on_port(port.id)) continue;
+      visit(Way{subtype, subsystem.nqn(), port, &subsystem.options().admin_label});
     }
   };
   visit_ports(controller.subsystem(), NVME_NQN_CURR);
@@ -102,8 +114,22 @@ uint64_t count_entries(const Request& request) {
   return count;
 }
 
-uint64_t entry_bytes(const Request& request) {
-  return sizeof(nvmf_disc_log_entry) + (extended(request) ? sizeof(ExtendedPart) : 0);
+uint16_t label_bytes(const Way& way) { return static_cast<uint16_t>((way.label->size() + 3) & ~size_t{3}); }
+
+uint32_t entry_bytes(const Request& request, const Way& way) {
+  if (!extended(request)) return sizeof(nvmf_disc_log_entry);
+  const uint32_t attribute = way.has_label() ? uint32_t{sizeof(AttributeHead)} + label_bytes(way) : 0;
+  return sizeof(nvmf_disc_log_entry) + sizeof(ExtendedPart) + attribute;
+}
+
+void put_extended_part(const Request& request, const Way& way, LogWriter& log) {
+  const auto count = static_cast<uint16_t>(way.has_label() ? 1 : 0);
+  log.put(ExtendedPart{.tel = entry_bytes(request, way), .numexat = count});
+  if (count == 0) return;
+  log.put(AttributeHead{.exattype = kAdminLabelAscii, .exatlen = label_bytes(way)});
+  std::string value = *way.label;
+  value.resize(label_bytes(way));
+  log.put(value.data(), value.size());
 }
 
 Header make_header(const Request& request) {
@@ -127,14 +153,16 @@ Status check_discovery_log(Request& request) {
 }
 
 uint64_t discovery_log_size(const Request& request) {
-  return sizeof(Header) + count_entries(request) * entry_bytes(request);
+  uint64_t size = sizeof(Header);
+  for_each_entry(request, [&](const Way& way) { size += entry_bytes(request, way); });
+  return size;
 }
 
 void write_discovery_log(Request& request, LogWriter& log) {
   log.put(make_header(request));
   for_each_entry(request, [&](const Way& way) {
     log.put(make_entry(way));
-    if (extended(request)) log.put(ExtendedPart{.tel = static_cast<uint32_t>(entry_bytes(request))});
+    if (extended(request)) put_extended_part(request, way, log);
   });
 }
 

@@ -42,13 +42,14 @@ uint32_t get_temperature(const Request& request) {
 uint32_t default_temperature(const Request& request) {
   return FeatureValues{}.temperature_threshold[thsel_of(request) & 1];
 }
-Status check_temperature(Request& request) {
+// TMPSEL Fh is every sensor to Set Features, and reserved to Get Features.
+Status check_temperature(Request& request, bool every_sensor) {
   if (thsel_of(request) > 1) return invalid_field(request, kCdw11 + 2, 4);
-  const bool every_sensor = tmpsel_of(request) == kTmpsel;
-  return tmpsel_of(request) == 0 || every_sensor ? kSuccess : invalid_field(request, kCdw11 + 2);
+  const bool known = tmpsel_of(request) == 0 || (every_sensor && tmpsel_of(request) == kTmpsel);
+  return known ? kSuccess : invalid_field(request, kCdw11 + 2);
 }
 Status set_temperature(Request& request) {
-  if (const Status status = check_temperature(request); !status.ok()) return status;
+  if (const Status status = check_temperature(request, true); !status.ok()) return status;
   controller_of(request).features().temperature_threshold[thsel_of(request)] =
       static_cast<uint16_t>(request.sqe->cdw11);
   controller_of(request).report_warnings();
@@ -62,17 +63,10 @@ Status set_error_recovery(Request& request) {
   return (request.sqe->cdw11 & 0xffff) == 0 ? kSuccess : feature_not_changeable();
 }
 
-// 06h Volatile Write Cache, section 5.27.1.5: as the devices have it.
-bool has_write_cache(const Request& request) {
-  const auto& namespaces = controller_of(request).subsystem().namespaces();
-  return std::any_of(namespaces.begin(), namespaces.end(),
-                     [](const NamespaceOptions& ns) { return ns.volatile_write_cache; });
-}
-uint32_t get_write_cache(const Request& request) { return has_write_cache(request) ? 1 : 0; }
-Status set_write_cache(Request& request) {
-  if (!has_write_cache(request)) return invalid_field(request, offsetof(nvme::Sqe, cdw10));
-  return (request.sqe->cdw11 & 1) != 0 ? kSuccess : feature_not_changeable();
-}
+// 06h Volatile Write Cache, section 5.27.1.5. On whatever namespaces there are, as Identify says once and for all
+// (VWC); the devices' caches are not the host's to turn off.
+uint32_t get_write_cache(const Request&) { return 1; }
+Status set_write_cache(Request& request) { return (request.sqe->cdw11 & 1) != 0 ? kSuccess : feature_not_changeable(); }
 
 // 07h Number of Queues, section 5.27.1.6. Counts are 0-based, submission queues in bits 15:0, completion queues above.
 uint32_t queues_dword(uint16_t count) {
@@ -192,9 +186,9 @@ void execute_get_features(Request& request) {
 
 void execute_get_host_identifier(Request& request) { reply(request, controller_of(request).host().id); }
 
-// The extended (128-bit) identifier only: EXHID in CDW11 bit 0.
+// The extended (128-bit) identifier only: EXHID in CDW11 bit 0. Connect's is the current value and the default as well:
+// nothing over fabrics changes it.
 Status parse_get_host_identifier(Request& request) {
-  if (sel_of(request) != NVME_GET_FEATURES_SEL_CURRENT) return ready_to_execute(request, execute_get_features);
   if ((request.sqe->cdw11 & 1) == 0) return invalid_field(request, kCdw11);
   return ready_to_reply(request, sizeof(HostIdentity::id), execute_get_host_identifier);
 }
@@ -250,8 +244,8 @@ Status parse_get_features(Request& request) {
   if (feature == nullptr) return invalid_field(request, offsetof(nvme::Sqe, cdw10));
   const uint32_t sel = sel_of(request);
   if (sel > NVME_GET_FEATURES_SEL_SUPPORTED) return invalid_field(request, offsetof(nvme::Sqe, cdw10) + 1);
-  if (feature->fid == NVME_FEAT_FID_TEMP_THRESH) {
-    if (const Status status = check_temperature(request); !status.ok()) return status;
+  if (feature->fid == NVME_FEAT_FID_TEMP_THRESH && sel != NVME_GET_FEATURES_SEL_SUPPORTED) {
+    if (const Status status = check_temperature(request, false); !status.ok()) return status;
   }
   if (is_of_one_namespace(*feature) && sel != NVME_GET_FEATURES_SEL_SUPPORTED) {
     if (!names_namespace(request)) return invalid_namespace(request);

@@ -4,7 +4,6 @@
 #include <cstring>
 #include <utility>
 
-#include "target/core/command/abort.h"
 #include "target/core/command/compare.h"
 #include "target/core/command/io_command.h"
 
@@ -157,11 +156,11 @@ void leave_pair(Request& request) {
   if (Request* const partner = std::exchange(request.fused_partner, nullptr)) give_up(*partner, kFailedFused);
 }
 
-bool abort_half(Request& request) {
+bool abort_half(Request& request, Status status) {
   const Request* partner = request.fused_partner;
   const bool is_whole = partner != nullptr && partner->fused_has_data;
   if (is_whole && !request.ns->gate->withdraw_pair(first_of(request))) return false;
-  finish(request, kAbortRequested);
+  finish(request, status);
   return true;
 }
 

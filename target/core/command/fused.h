@@ -17,8 +17,8 @@ struct Queue;
 Status parse_fused(Request& request);
 // Of a half that is being completed, or that its transport gives up: the other half must not wait for it.
 void leave_pair(Request& request);
-// Of a half that has its data. False: its pair runs already.
-bool abort_half(Request& request);
+// Of a half that has its data, which is completed with `status`. False: its pair runs already.
+bool abort_half(Request& request, Status status);
 // The queue takes no more capsules: a first half without its second is completed, with Missing Fused Command.
 void drop_lone_half(Queue& queue);
 

@@ -1,6 +1,4 @@
 // Identify: NVMe Base 2.0, section 5.17 and NVM Command Set 1.0, section 4.1.5.
-#include "target/core/command/identify.h"
-
 #include <algorithm>
 #include <bit>
 #include <cstring>
@@ -8,6 +6,8 @@
 #include "target/core/command/command.h"
 #include "target/core/command/controller_of.h"
 #include "target/core/command/host_behavior.h"
+#include "target/core/command/identify_io_hints.h"
+#include "target/core/command/log_page.h"
 #include "target/core/datapath/error_log.h"
 #include "target/core/datapath/limits.h"
 #include "target/core/datapath/queue.h"
@@ -23,22 +23,27 @@ static_assert(sizeof(nvme_id_ctrl) == NVME_IDENTIFY_DATA_SIZE && sizeof(nvme_id_
 constexpr uint8_t kShared = 1 << 0;         // NMIC: controllers of several hosts reach the namespace
 constexpr uint8_t kWriteProtectedNow = 1;   // NSATTR
 constexpr uint8_t kReady = 1 << 0;          // NSTAT.NRDY of the command set independent structure
+constexpr uint8_t kRotational = 1 << 4;     // NSFEAT.RMEDIA of the same
+constexpr uint8_t kNoWriteCache = 1 << 5;   // NSFEAT.VWCNP of the same, of revision 2.1
 constexpr uint8_t kDirectDiscovery = 1;     // DCTYPE
 constexpr uint32_t kSglDataBlocks = 1;      // SGLS bits 1:0: without alignment
 constexpr uint8_t kSubmissionSizes = 0x66;  // SQES: 64 bytes, required and maximum
 constexpr uint8_t kCompletionSizes = 0x44;  // CQES: 16 bytes
 
-constexpr uint8_t kWriteProtectionStates =
-    NVME_CTRL_NWPC_WRITE_PROTECT | NVME_CTRL_NWPC_WRITE_PROTECT_POWER_CYCLE | NVME_CTRL_NWPC_WRITE_PROTECT_PERMANENT;
-// PELS: 64 KiB each.
-constexpr uint32_t kPersistentEventLogUnits = 1;
-static_assert(PersistentEvents::kEvents * 80 + 2048 <= kPersistentEventLogUnits << 16);
+// ONCS. The target makes up for a namespace whose device has no Compare, Verify, Copy, Write Zeroes or Deallocate;
+// Write Uncorrectable is Invalid Opcode on a namespace that has none.
+constexpr uint16_t kOptionalCommands = NVME_CTRL_ONCS_COMPARE | NVME_CTRL_ONCS_WRITE_UNCORRECTABLE |
+                                       NVME_CTRL_ONCS_DSM | NVME_CTRL_ONCS_WRITE_ZEROES | NVME_CTRL_ONCS_SAVE_FEATURES |
+                                       NVME_CTRL_ONCS_RESERVATIONS | NVME_CTRL_ONCS_VERIFY | NVME_CTRL_ONCS_COPY;
 
-constexpr uint8_t kAnaTransitionSeconds = 10;  // ANATT
-// Every state is reported; a namespace stays in its group.
+static_assert(PersistentEvents::kEvents * 80 + 2048 <= kLargestPersistentEventLogBytes);
+
+constexpr uint32_t kMaxBlockBytes = 4096;      // of a namespace
+constexpr uint8_t kWriteZeroesSizeLimit = 13;  // WZSL: 32 MiB
+
+// Every state is reported. The operator may move a namespace to another group: NVME_CTRL_ANACAP_GRPID_NO_CHG is clear.
 constexpr uint8_t kAnaCapabilities = NVME_CTRL_ANACAP_OPT | NVME_CTRL_ANACAP_NON_OPT | NVME_CTRL_ANACAP_INACCESSIBLE |
-                                     NVME_CTRL_ANACAP_PERSISTENT_LOSS | NVME_CTRL_ANACAP_CHANGE |
-                                     NVME_CTRL_ANACAP_GRPID_NO_CHG;
+                                     NVME_CTRL_ANACAP_PERSISTENT_LOSS | NVME_CTRL_ANACAP_CHANGE;
 
 const TargetOptions& options_of(const Request& request) { return request.queue->target->options(); }
 // The command's, where the host sees it.
@@ -53,19 +58,16 @@ uint8_t mdts(const TargetOptions& options) {
   return static_cast<uint8_t>(std::bit_width(options.max_transfer_bytes / limits::kPageBytes) - 1);
 }
 
-bool has_write_cache(const Subsystem& subsystem) {
-  const auto& namespaces = subsystem.namespaces();
-  return std::any_of(namespaces.begin(), namespaces.end(),
-                     [](const NamespaceOptions& ns) { return ns.volatile_write_cache; });
+// NWPC. For ever only where the operator allows it.
+uint8_t write_protection_states(const Controller& controller) {
+  const bool permanent = controller.offers_permanent_write_protection();
+  return static_cast<uint8_t>(NVME_CTRL_NWPC_WRITE_PROTECT | NVME_CTRL_NWPC_WRITE_PROTECT_POWER_CYCLE |
+                              (permanent ? NVME_CTRL_NWPC_WRITE_PROTECT_PERMANENT : 0));
 }
 
-// Where a capsule has room for a block of each namespace (fused.h). AWUN, AWUPF and ACWU stay 0: one block.
-bool has_fused_commands(const Request& request) {
-  const auto& namespaces = subsystem_of(request).namespaces();
-  const uint32_t room_bytes = options_of(request).in_capsule_bytes;
-  return std::all_of(namespaces.begin(), namespaces.end(),
-                     [room_bytes](const NamespaceOptions& ns) { return 1u << ns.lba_shift <= room_bytes; });
-}
+// Where a capsule has room for a block of whatever namespace may come (fused.h). AWUN, AWUPF and ACWU stay 0: one
+// block.
+bool has_fused_commands(const Request& request) { return options_of(request).in_capsule_bytes >= kMaxBlockBytes; }
 
 // What controllers of both kinds tell of themselves.
 void fill_common(const Request& request, nvme_id_ctrl& id) {
@@ -90,16 +92,12 @@ void fill_common(const Request& request, nvme_id_ctrl& id) {
   id.msdbd = limits::kMaxSglDescriptors;
 }
 
-// A target that leaves identifiers of controllers to others is not the subsystem's only one.
-bool has_more_ports(const SubsystemOptions& options) {
-  return options.ports.size() > 1 || options.cntlid_min > 1 || options.cntlid_max < limits::kMaxCntlid;
-}
-
+// Hosts read it once, when they enable the controller: nothing here depends on the namespaces and ports of the moment.
+// A namespace that lacks an optional command answers for itself.
 void fill_io_controller(const Request& request, nvme_id_ctrl& id) {
   const Subsystem& subsystem = subsystem_of(request);
   id.cntrltype = NVME_CTRL_CNTRLTYPE_IO;
-  id.cmic = NVME_CTRL_CMIC_MULTI_CTRL | NVME_CTRL_CMIC_MULTI_ANA_REPORTING;
-  if (has_more_ports(subsystem.options())) id.cmic |= NVME_CTRL_CMIC_MULTI_PORT;
+  id.cmic = NVME_CTRL_CMIC_MULTI_PORT | NVME_CTRL_CMIC_MULTI_CTRL | NVME_CTRL_CMIC_MULTI_ANA_REPORTING;
   id.rtd3e = limits::kReadyTimeoutMs * 1000;  // microseconds that a shutdown takes at most
   id.oaes = NVME_CTRL_OAES_NA | NVME_CTRL_OAES_ANA;
   id.acl = limits::kMaxAborts - 1;
@@ -107,6 +105,8 @@ void fill_io_controller(const Request& request, nvme_id_ctrl& id) {
   id.lpa = NVME_CTRL_LPA_CMD_EFFECTS | NVME_CTRL_LPA_EXTENDED | NVME_CTRL_LPA_PERSETENT_EVENT |
            NVME_CTRL_LPA_LI0_LI5_LI12_LI13;
   id.pels = kPersistentEventLogUnits;
+  id.wctemp = kWarningTemperatureKelvin;
+  id.cctemp = kCriticalTemperatureKelvin;
   id.crdt1 = kRetryInterrupted100ms;
   id.crdt2 = kRetryNotReady100ms;
   id.anatt = kAnaTransitionSeconds;
@@ -117,12 +117,12 @@ void fill_io_controller(const Request& request, nvme_id_ctrl& id) {
   id.cqes = kCompletionSizes;
   id.nn = limits::kMaxNamespaces;
   id.mnan = limits::kMaxNamespaces;
-  id.oncs = optional_commands(subsystem);
+  id.oncs = kOptionalCommands;
   if (has_fused_commands(request)) id.fuses = NVME_CTRL_FUSES_COMPARE_AND_WRITE;
   id.ocfs = 1;  // Copy Descriptor Format 0h
-  id.vwc = NVME_CTRL_VWC_FLUSH | (has_write_cache(subsystem) ? NVME_CTRL_VWC_PRESENT : 0);
+  id.vwc = NVME_CTRL_VWC_FLUSH | NVME_CTRL_VWC_PRESENT;
   id.ofcs = NVME_CTRL_OFCS_DISCONNECT;
-  if (subsystem.write_protection().is_offered()) id.nwpc = kWriteProtectionStates;
+  if (subsystem.write_protection().is_offered()) id.nwpc = write_protection_states(controller_of(request));
 }
 
 void fill_discovery_controller(nvme_id_ctrl& id) {
@@ -167,7 +167,7 @@ void execute_namespace(Request& request) {
     id.nsattr = subsystem_of(request).write_protection().is_protected(*ns) ? kWriteProtectedNow : 0;
     id.rescap = reservation_capabilities(subsystem_of(request));
     id.anagrpid = ns->ana_group;
-    id.noiob = static_cast<uint16_t>(std::min<uint32_t>(ns->optimal_io_boundary_blocks, UINT16_MAX));
+    fill_io_hints(*ns, id);
     id.mssrl = ns->copy.mssrl;
     id.mcl = ns->copy.mcl;
     id.msrc = ns->copy.msrc_z;
@@ -186,7 +186,9 @@ void execute_independent_namespace(Request& request) {
     id.nsattr = subsystem_of(request).write_protection().is_protected(*ns) ? kWriteProtectedNow : 0;
     id.rescap = reservation_capabilities(subsystem_of(request));
     id.anagrpid = ns->ana_group;
+    id.nsfeat = ns->volatile_write_cache ? 0 : kNoWriteCache;
     id.nstat = kReady;
+    if (ns->hints.rotational) id.nsfeat |= kRotational;
   }
   reply(request, id);
 }
@@ -237,10 +239,11 @@ void execute_descriptors(Request& request) {
 // CNS 05h: no namespace has protection information.
 void execute_nvm_namespace(Request& request) { reply(request, nullptr, 0); }
 
-// CNS 06h. Verify is bounded as transfers are; the others have no limit but their fields'.
+// CNS 06h. Longer ranges than these take their time, and are served: ONCS. Linux would take MDTS where WZSL is 0.
 void execute_nvm_controller(Request& request) {
   nvme_id_ctrl_nvm id{};
   id.vsl = mdts(options_of(request));
+  id.wzsl = kWriteZeroesSizeLimit;
   reply(request, id);
 }
 
@@ -322,23 +325,6 @@ constexpr Structure kStructures[] = {
 };
 
 }  // namespace
-
-// The target makes up for a namespace that has no Compare, Verify or Copy.
-uint16_t optional_commands(const Subsystem& subsystem) {
-  const auto& namespaces = subsystem.namespaces();
-  const bool deallocate = std::any_of(namespaces.begin(), namespaces.end(),
-                                      [](const NamespaceOptions& ns) { return ns.supports_deallocate; });
-  const bool write_zeroes = std::all_of(namespaces.begin(), namespaces.end(),
-                                        [](const NamespaceOptions& ns) { return ns.supports_write_zeroes; });
-  const bool write_uncorrectable = std::all_of(
-      namespaces.begin(), namespaces.end(), [](const NamespaceOptions& ns) { return ns.supports_write_uncorrectable; });
-  uint16_t oncs = NVME_CTRL_ONCS_SAVE_FEATURES | NVME_CTRL_ONCS_RESERVATIONS | NVME_CTRL_ONCS_COMPARE |
-                  NVME_CTRL_ONCS_VERIFY | NVME_CTRL_ONCS_COPY;
-  if (write_uncorrectable) oncs |= NVME_CTRL_ONCS_WRITE_UNCORRECTABLE;
-  if (deallocate) oncs |= NVME_CTRL_ONCS_DSM;
-  if (write_zeroes) oncs |= NVME_CTRL_ONCS_WRITE_ZEROES;
-  return oncs;
-}
 
 Status parse_identify(Request& request) {
   for (const Structure& structure : kStructures) {

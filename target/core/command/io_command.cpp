@@ -1,7 +1,11 @@
 // HOT PATH. I/O commands of the NVM command set: NVM Command Set 1.0, section 3.
+#include "target/core/command/io_command.h"
+
+#include <array>
 #include <cstring>
 
-#include "target/core/command/io_command.h"
+#include "target/core/command/steps.h"
+#include "target/core/datapath/limits.h"
 
 namespace nvmf::core {
 namespace {
@@ -44,8 +48,8 @@ Status find_namespace(Request& request, Denials forbidding) {
 }
 
 [[gnu::cold]] Status refuse_dword12(Request& request, uint32_t bits) {
-  // PRINFO, STC of Copy's source, STC, DTYPE, CETYPE, and Copy's PRINFO of the source and Descriptor Format.
-  constexpr unsigned kFirstBits[] = {26, 25, 24, 20, 16, 12, 8};
+  // PRACT, PRCHK, STC, DTYPE, CETYPE, and Copy's Descriptor Format.
+  constexpr unsigned kFirstBits[] = {29, 26, 24, 20, 16, 8};
   unsigned bit = 0;
   for (const unsigned first : kFirstBits) {
     if (bit == 0 && bits >> first != 0) bit = first;
@@ -83,8 +87,8 @@ Status parse_transfer(Request& request, IoKind kind, Transfer transfer, Denials 
 
 // Section 3.2.6
 Status parse_write(Request& request) {
-  return as_change(request, parse_transfer(request, IoKind::Write, Transfer::HostToController, kDeniesWrites,
-                                           kPrinfo | kStc | kDtype | kCetype));
+  return as_change(request,
+                   parse_transfer(request, IoKind::Write, Transfer::HostToController, kDeniesWrites, kDtype | kCetype));
 }
 
 // Section 3.2.7. Only where the disk has it.
@@ -99,16 +103,38 @@ namespace {
 
 // Section 3.2.4
 Status parse_read(Request& request) {
-  return parse_transfer(request, IoKind::Read, Transfer::ControllerToHost, kDeniesReads, kPrinfo | kStc | kCetype);
+  return parse_transfer(request, IoKind::Read, Transfer::ControllerToHost, kDeniesReads, kCetype);
 }
 
-// Section 3.2.8. No data, hence no limit but the range's own.
+// What is written where the disk has no Write Zeroes: pages of the kernel's zero page, for nothing ever writes to it.
+alignas(limits::kPageBytes) constinit std::array<std::byte, limits::kWriteZeroesPieceBytes> zeroes{};
+
+bool set_zeroes(Request& request) {
+  if (!set_piece(request, zeroes.size())) return false;
+  Step& step = request.step;
+  step.kind = IoKind::Write;
+  step.data = Buffer{.address = zeroes.data(), .length_bytes = step.blocks << request.ns->lba_shift};
+  return true;
+}
+
+void end_zeroes(Request& request) { change_done(request, request.step.status); }
+
+void compose_write_zeroes(Request& request) {
+  if (!request.ns->gate->enter(request)) return;
+  request.step.blocks_done = 0;
+  set_zeroes(request);
+  Steps<set_zeroes, end_zeroes>::run(request);
+}
+
+// Section 3.2.8. No data, hence no limit but the range's own. A disk that has no Write Zeroes is written to.
 Status parse_write_zeroes(Request& request) {
-  const Status status = parse_range(request, IoKind::WriteZeroes, kDeniesWrites, kPrinfo | kStc | kDtype | kCetype);
+  constexpr uint32_t kRefused = kPrchk | kStc | kDtype | kCetype;
+  const Status status = parse_range(request, IoKind::WriteZeroes, kDeniesWrites, kRefused);
   if (!status.ok()) return status;
-  if (!request.ns->supports_write_zeroes) return invalid_opcode();
   request.deallocate = (request.sqe->cdw12 & kDeallocate) != 0;
-  return as_change(request, kSuccess);
+  as_change(request, kSuccess);
+  if (!request.ns->supports_write_zeroes) request.execute = compose_write_zeroes;
+  return kSuccess;
 }
 
 bool may_flush(const Request& request, uint64_t index) {

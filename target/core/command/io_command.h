@@ -6,10 +6,13 @@
 
 namespace nvmf::core {
 
-// Command dword 12. What needs protection information, directives or extensions is refused: no namespace has them.
+// Command dword 12. What needs directives or extensions is refused: no namespace has them. None has protection
+// information either, so PRINFO and STC are ignored (Figures 9 and 10) but for the bits that a command's own section
+// wants cleared.
 inline constexpr uint32_t kFua = uint32_t{NVME_IO_FUA} << 16;
 inline constexpr uint32_t kDeallocate = uint32_t{NVME_IO_DEAC} << 16;
-inline constexpr uint32_t kPrinfo = 0xfu << 26;
+inline constexpr uint32_t kPract = 1u << 29;
+inline constexpr uint32_t kPrchk = 0x7u << 26;
 inline constexpr uint32_t kStc = uint32_t{NVME_IO_STC} << 16;
 inline constexpr uint32_t kDtype = 0xfu << 20;
 inline constexpr uint32_t kCetype = 0xfu << 16;

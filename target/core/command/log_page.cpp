@@ -7,7 +7,6 @@
 #include "target/core/command/command.h"
 #include "target/core/command/controller_of.h"
 #include "target/core/command/features.h"
-#include "target/core/command/identify.h"
 #include "target/core/datapath/queue.h"
 #include "target/core/subsystem/ascii.h"
 #include "target/core/subsystem/target.h"
@@ -23,7 +22,7 @@ using Write = void (*)(Request&, LogWriter&);
 struct LogPage {  // NOLINT(clang-analyzer-optin.performance.Padding): in the order of reading
   uint8_t lid;
   uint8_t controllers;
-  uint32_t size_bytes;  // 0: size() tells
+  uint32_t size_bytes;  // its largest, to which it reads as zero; 0: size() tells
   Status (*check)(Request&);
   Write write;
   uint64_t (*size)(const Request&) = nullptr;
@@ -62,7 +61,7 @@ void write_errors(Request& request, LogWriter& log) {
   for (uint32_t age = 0; age < ErrorLog::kEntries; ++age) log.put(errors.entry(age));
 }
 
-// 02h, section 5.16.1.3
+// 02h, section 5.16.1.3. There is no sensor and no wear of the target's own.
 void write_smart(Request& request, LogWriter& log) { log.put(controller_of(request).health()); }
 
 // 03h, section 5.16.1.4
@@ -87,14 +86,12 @@ void write_changed_namespaces(Request& request, LogWriter& log) {
 }
 
 // 05h, section 5.16.1.6
-void write_command_effects(Request& request, LogWriter& log) {
+void write_command_effects(Request&, LogWriter& log) {
   nvme_cmd_effects_log effects{};
   for (size_t opcode = 0; opcode < kAdminCommands.size(); ++opcode) {
     effects.acs[opcode] = kAdminCommands[opcode].effects;
     effects.iocs[opcode] = kIoCommands[opcode].effects;
   }
-  const uint16_t oncs = optional_commands(controller_of(request).subsystem());
-  if ((oncs & NVME_CTRL_ONCS_WRITE_UNCORRECTABLE) == 0) effects.iocs[nvme_cmd_write_uncor] = 0;
   log.put(effects);
 }
 
@@ -125,9 +122,9 @@ constexpr LogPage kLogPages[] = {
     {NVME_LOG_LID_FW_SLOT, kIoController, sizeof(nvme_firmware_slot), check_nothing, write_firmware_slots},
     {NVME_LOG_LID_CHANGED_NS, kIoController, sizeof(nvme_ns_list), check_nothing, write_changed_namespaces},
     {NVME_LOG_LID_CMD_EFFECTS, kIoController, sizeof(nvme_cmd_effects_log), check_csi, write_command_effects},
-    {NVME_LOG_LID_ANA, kIoController, 0, check_controller_scope, write_ana_log, ana_log_size},
-    {NVME_LOG_LID_PERSISTENT_EVENT, kIoController, 0, check_persistent_event_log, write_persistent_event_log,
-     persistent_event_log_size},
+    {NVME_LOG_LID_ANA, kIoController, kLargestAnaLogBytes, check_controller_scope, write_ana_log},
+    {NVME_LOG_LID_PERSISTENT_EVENT, kIoController, kLargestPersistentEventLogBytes, check_persistent_event_log,
+     write_persistent_event_log},
     {NVME_LOG_LID_FID_SUPPORTED_EFFECTS, kIoController, sizeof(nvme_fid_supported_effects_log), check_nothing,
      write_feature_effects},
     {NVME_LOG_LID_MI_CMD_SUPPORTED_EFFECTS, kIoController, sizeof(nvme_mi_cmd_supported_effects_log), check_nothing,
@@ -186,7 +183,6 @@ Status parse_get_log_page(Request& request) {
   return ready_to_reply(request, static_cast<uint32_t>(length_bytes), execute_get_log_page);
 }
 
-// There is no sensor and no wear of the target's own.
 uint64_t log_page_offset(const nvme::Sqe& sqe) { return uint64_t{sqe.cdw13} << 32 | sqe.cdw12; }
 
 LogWriter::LogWriter(Request& request)

@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "target/core/datapath/limits.h"
 #include "target/core/datapath/request.h"
 
 namespace nvmf::core {
@@ -32,13 +33,18 @@ uint64_t log_page_offset(const nvme::Sqe& sqe);
 // LSP, Log Specific Field.
 inline uint8_t log_specific_field(const nvme::Sqe& sqe) { return sqe.cdw10 >> 8 & 0x7f; }
 
-// Asymmetric Namespace Access log page: section 5.16.1.10. ana_log.cpp.
-uint64_t ana_log_size(const Request& request);
+// Asymmetric Namespace Access log page: section 5.16.1.10. ana_log.cpp. Hosts read as much of it as Identify Controller
+// says that there can be: a descriptor for each of NANAGRPID groups, and MNAN namespaces.
+inline constexpr uint32_t kLargestAnaLogBytes = sizeof(nvme_ana_log) +
+                                                limits::kMaxAnaGroups * sizeof(nvme_ana_group_desc) +
+                                                limits::kMaxNamespaces * sizeof(uint32_t);
+static_assert(kLargestAnaLogBytes <= limits::kMinTransferBytes);
 void write_ana_log(Request& request, LogWriter& log);
 
 // Persistent Event log page: section 5.16.1.14. persistent_event_log.cpp.
+inline constexpr uint32_t kPersistentEventLogUnits = 1;  // PELS: 64 KiB each
+inline constexpr uint32_t kLargestPersistentEventLogBytes = kPersistentEventLogUnits << 16;
 Status check_persistent_event_log(Request& request);
-uint64_t persistent_event_log_size(const Request& request);
 void write_persistent_event_log(Request& request, LogWriter& log);
 
 // Discovery log page: section 5.16.1.23. discovery.cpp.

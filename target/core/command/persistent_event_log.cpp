@@ -81,11 +81,6 @@ Status check_persistent_event_log(Request& request) {
   }
 }
 
-uint64_t persistent_event_log_size(const Request& request) {
-  const auto& context = controller_of(request).persistent_event_context();
-  return context ? context->size() : sizeof(nvme_persistent_event_log);
-}
-
 void write_persistent_event_log(Request& request, LogWriter& log) {
   auto& context = controller_of(request).persistent_event_context();
   if (action_of(request) == NVME_PEVENT_LOG_RELEASE_CTX) return context.reset();

@@ -7,6 +7,7 @@
 #include <cstring>
 #include <memory>
 #include <optional>
+#include <span>
 #include <vector>
 
 #include "target/core/command/command.h"
@@ -189,43 +190,63 @@ nvme_registered_ctrl_ext describe(const Reservation& reservation, const Registra
   return entry;
 }
 
+// Entries of the report: as many as the host has room for, and how many there are.
+class RegisteredControllers {
+ public:
+  explicit RegisteredControllers(std::span<std::byte> room) : room_(room) {}
+  void put(const nvme_registered_ctrl_ext& entry) {
+    const size_t written = std::min(sizeof(entry), room_.size());
+    if (written != 0) std::memcpy(room_.data(), &entry, written);
+    room_ = room_.subspan(written);
+    ++count_;
+  }
+  size_t count() const { return count_; }
+
+ private:
+  std::span<std::byte> room_;
+  size_t count_ = 0;
+};
+
 // One for each controller of a registered host, of other subsystems without their CNTLID; one with CNTLID FFFFh for a
 // host that has none at the moment, because it is registered all the same.
-std::vector<nvme_registered_ctrl_ext> registered_controllers(const Subsystem& asked, const DispersedNamespace& ns) {
-  std::vector<nvme_registered_ctrl_ext> entries;
+void put_registered_controllers(const Subsystem& asked, const DispersedNamespace& ns, RegisteredControllers& entries) {
   for (const Registrant& registrant : ns.reservation.state().registrants) {
-    const size_t before = entries.size();
+    const size_t before = entries.count();
     for (const auto& place : ns.places) {
       for (const auto& controller : place.subsystem->controllers()) {
         if (controller->host().id != registrant.host || controller->is_closing()) continue;
         const uint16_t cntlid = place.subsystem == &asked ? controller->cntlid() : nvme::kCntlidOtherSubsystem;
-        entries.push_back(describe(ns.reservation, registrant, cntlid));
+        entries.put(describe(ns.reservation, registrant, cntlid));
       }
     }
-    if (entries.size() == before) entries.push_back(describe(ns.reservation, registrant, nvme::kCntlidDynamic));
+    if (entries.count() == before) entries.put(describe(ns.reservation, registrant, nvme::kCntlidDynamic));
   }
-  return entries;
 }
 
 // Section 7.5. What the host has no room for is cut off; REGCTL counts it nevertheless.
 Status report_on_control(Request& request, Controller& controller) {
   const DispersedNamespace& ns = dispersed_namespace(request);
   const Reservation& reservation = ns.reservation;
-  const auto entries = registered_controllers(controller.subsystem(), ns);
-  const auto count = static_cast<uint16_t>(std::min<size_t>(entries.size(), UINT16_MAX));
   nvme_resv_status head{};
+  const std::span data(request.data.address, request.length_bytes);
+  const size_t head_bytes = std::min<size_t>(sizeof(head), data.size());
+  RegisteredControllers entries(data.subspan(head_bytes));
+  put_registered_controllers(controller.subsystem(), ns, entries);
+
+  const auto count = static_cast<uint16_t>(std::min<size_t>(entries.count(), UINT16_MAX));
   head.gen = reservation.state().generation;
   head.rtype = reservation.state().rtype;
   std::memcpy(head.regctl, &count, sizeof(count));
   head.ptpls = reservation.state().ptpl ? 1 : 0;
-
-  std::byte* const data = request.data.address;
-  const size_t head_bytes = std::min<size_t>(sizeof(head), request.length_bytes);
-  const size_t entry_bytes = std::min<size_t>(entries.size() * sizeof(entries[0]), request.length_bytes - head_bytes);
-  std::memset(data, 0, request.length_bytes);
-  std::memcpy(data, &head, head_bytes);
-  if (entry_bytes != 0) std::memcpy(data + head_bytes, entries.data(), entry_bytes);
+  std::memcpy(data.data(), &head, head_bytes);
   return kSuccess;
+}
+
+// However much a host asks for, the control thread writes only what there is: the zeroes behind it are the reactor's
+// work.
+void execute_report(Request& request) {
+  std::memset(request.data.address, 0, request.length_bytes);
+  hop_to_control(request, run_on_control<report_on_control>);
 }
 
 }  // namespace
@@ -266,7 +287,7 @@ Status parse_reservation_report(Request& request) {
   }
   const uint64_t length_bytes = (uint64_t{request.sqe->cdw10} + 1) * 4;
   if (length_bytes > request.queue->namespaces->max_transfer_bytes) return invalid_field(request, kCdw10);
-  return ready_to_reply(request, static_cast<uint32_t>(length_bytes), execute<report_on_control>);
+  return ready_to_reply(request, static_cast<uint32_t>(length_bytes), execute_report);
 }
 
 }  // namespace nvmf::core

@@ -30,12 +30,13 @@ uint32_t get_write_protection(const Request& request) {
   return static_cast<uint32_t>(subsystem_of(request).write_protection().state(*find_namespace(request)));
 }
 
-// CDW11 is the Write Protection State in bits 2:0, and reserved.
+// CDW11 is the Write Protection State in bits 2:0, and reserved. Nobody can undo the permanent state, so that the
+// operator must have allowed it.
 Status parse_set_write_protection(Request& request) {
   if (find_namespace(request) == nullptr) return invalid_namespace(request);
-  if (request.sqe->cdw11 > NVME_FEAT_NS_WRITE_PROTECT_PERMANENT) {
-    return invalid_field(request, offsetof(nvme::Sqe, cdw11));
-  }
+  const bool permanent = subsystem_of(request).options().permanent_write_protection;
+  const uint32_t most = permanent ? NVME_FEAT_NS_WRITE_PROTECT_PERMANENT : NVME_FEAT_NS_WRITE_PROTECT_PWR_CYCLE;
+  if (request.sqe->cdw11 > most) return invalid_field(request, offsetof(nvme::Sqe, cdw11));
   return ready_to_execute(request, execute_set);
 }
 

@@ -7,8 +7,8 @@ namespace nvmf::core {
 
 // The NSID is that of a namespace.
 uint32_t get_write_protection(const Request& request);
-// Of one namespace. One that becomes protected is flushed before the host is answered; where that fails the host is
-// told, and the namespace stays protected.
+// Of one namespace; for ever only where SubsystemOptions allow it. One that becomes protected is flushed before the
+// host is answered; where that fails the host is told, and the namespace stays protected.
 Status parse_set_write_protection(Request& request);
 
 }  // namespace nvmf::core

@@ -11,29 +11,38 @@ inline constexpr uint32_t kCqeBytes = 16;
 inline constexpr uint32_t kPageBytes = 4096;
 
 inline constexpr uint32_t kMaxInCapsuleBytes = 16384;
-inline constexpr uint16_t kAdminQueueDepth = 32;               // entries; NVMe-oF requires at least 32
-inline constexpr uint16_t kMaxQueueDepth = 1024;               // entries, CAP.MQES + 1
-inline constexpr uint16_t kMaxIoQueues = 1024;                 // per controller
-inline constexpr uint32_t kMinTransferBytes = 2 * kPageBytes;  // MDTS 0, one page, would mean that there is no limit
-inline constexpr uint32_t kMaxTransferBytes = 2u << 20;        // largest configurable MDTS
-inline constexpr uint32_t kMaxNamespaces = 1024;               // NSIDs of a subsystem run from 1 to this
-inline constexpr uint32_t kMaxAnaGroups = 128;                 // ANAGRPIDs of a subsystem run from 1 to this
-inline constexpr uint16_t kMaxCntlid = 0xffef;                 // FFF0h and up are reserved
-inline constexpr size_t kMaxNqnLength = 223;                   // without the terminating zero
-inline constexpr uint32_t kMaxSglDescriptors = 16;             // data descriptors of one command (MSDBD)
-inline constexpr uint32_t kMaxAsyncEvents = 4;                 // outstanding requests, AERL + 1
-inline constexpr uint32_t kMaxAborts = 4;                      // outstanding Abort commands, ACL + 1
+inline constexpr uint16_t kAdminQueueDepth = 32;  // entries; NVMe-oF requires at least 32
+inline constexpr uint16_t kMaxQueueDepth = 1024;  // entries, CAP.MQES + 1
+inline constexpr uint16_t kMaxIoQueues = 1024;    // per controller
+// The ANA log page takes 8,208 bytes at most, and Linux reads it at once or does without ANA.
+inline constexpr uint32_t kMinTransferBytes = 4 * kPageBytes;
+inline constexpr uint32_t kMaxTransferBytes = 2u << 20;  // largest configurable MDTS
+inline constexpr uint32_t kMaxNamespaces = 1024;         // NSIDs of a subsystem run from 1 to this
+inline constexpr uint32_t kMaxAnaGroups = 128;           // ANAGRPIDs of a subsystem run from 1 to this
+inline constexpr uint16_t kMaxCntlid = 0xffef;           // FFF0h and up are reserved
+inline constexpr size_t kMaxNqnLength = 223;             // without the terminating zero
+inline constexpr size_t kMaxAdminLabelLength = 256;
+inline constexpr uint32_t kMaxSglDescriptors = 16;  // data descriptors of one command (MSDBD)
+inline constexpr uint32_t kMaxAsyncEvents = 4;      // outstanding requests, AERL + 1
+inline constexpr uint32_t kMaxAborts = 4;           // outstanding Abort commands, ACL + 1
 inline constexpr uint32_t kMaxDsmRanges = 256;
 inline constexpr uint32_t kMaxRegistrants = 1024;             // of one namespace
 inline constexpr uint32_t kMaxReservationNotifications = 64;  // unread, of one controller
 inline constexpr uint32_t kMaxCopyRanges = 128;               // MSRC + 1: a page of them
 inline constexpr uint32_t kMaxCopyBytes = 8u << 20;           // MCL, of a Copy that the target carries out itself
 inline constexpr uint32_t kCopyScratchBytes =
-    (128u << 10) - kPageBytes;                   // so much at once: with the ranges, a power of 2
-inline constexpr size_t kMaxAbsentHosts = 1024;  // whose traffic is remembered: 5 KiB each
+    (128u << 10) - kPageBytes;                                  // so much at once: with the ranges, a power of 2
+inline constexpr uint32_t kWriteZeroesPieceBytes = 128u << 10;  // of a Write Zeroes that the target writes out
+inline constexpr size_t kMaxRemovedSubsystems = 1024;           // whose hosts are told not to come again
+inline constexpr size_t kMaxAbsentHosts = 1024;                 // whose traffic is remembered: 5 KiB each
 inline constexpr uint32_t kKeepAliveGranularityMs = 100;
 inline constexpr uint32_t kConnectTimeoutMs = 5000;      // from RDMA connection request to a completed Connect command
 inline constexpr uint32_t kLastAnswersTimeoutMs = 1000;  // from the target's decision to disconnect until it does
+inline constexpr uint32_t kStalledAnswersMs = 10'000;    // a host that takes no answer for so long is disconnected
+inline constexpr uint32_t kSlowAnswersMs = 30'000;       // and one that leaves an answer for twice so long
+inline constexpr uint32_t kStallCheckMs = 1000;          // between two looks at that
+inline constexpr uint32_t kLastReceiveTimeoutMs = 200;   // of an RNIC, to say that it is done with a queue pair
+inline constexpr uint32_t kMaxUnfinishedConnections = 64;  // without a Connect command, of one host address
 // How long a reset, a shutdown or the end of a controller waits for commands that its disks have. Hosts are told to be
 // a little more patient (CAP.TO, CRTO.CRWMT, RTD3E), so that they see the fatal status that follows.
 inline constexpr uint32_t kQuiesceTimeoutMs = 29'000;
@@ -43,6 +52,7 @@ inline constexpr uint32_t kConnectWaitMs = 3000;  // of a Connect, for the comma
 // A command's descriptors beyond the first lie in the capsule behind the SQE.
 static_assert(kMaxSglDescriptors * 16 <= 4096);
 static_assert(kMaxTransferBytes % kPageBytes == 0);
+static_assert(kStallCheckMs < kStalledAnswersMs && kStalledAnswersMs < kSlowAnswersMs);
 static_assert(kQuiesceTimeoutMs < kReadyTimeoutMs && kReadyTimeoutMs <= 255 * 500);  // CAP.TO: 8 bits of 500 ms
 static_assert(kConnectWaitMs < kConnectTimeoutMs);
 

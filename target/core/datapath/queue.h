@@ -80,7 +80,7 @@ struct Queue {
   uint32_t path_mtu = 0;          // bytes, of the connection
 
   // The queue's thread.
-  uint16_t sqhd = 0;
+  uint16_t sqhd = 0;               // entries whose commands have been answered, modulo `size`
   uint16_t size = 0;               // entries, from Connect; 0 before
   bool flow_control = true;        // false: SQHD is FFFFh
   bool connected = false;          // Connect has succeeded

@@ -12,7 +12,9 @@ constexpr uint64_t kSecondNs = 1'000'000'000;
 
 // What the disk has to read or write for it; Copy's ranges are charged for when they are known.
 uint64_t bytes_of(const Request& request) {
-  return request.kind == IoKind::Verify ? uint64_t{request.blocks} << request.ns->lba_shift : request.length_bytes;
+  const bool writes_zeroes = request.kind == IoKind::WriteZeroes && !request.ns->supports_write_zeroes;
+  const bool whole_range = request.kind == IoKind::Verify || writes_zeroes;
+  return whole_range ? uint64_t{request.blocks} << request.ns->lba_shift : request.length_bytes;
 }
 
 }  // namespace

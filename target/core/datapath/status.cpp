@@ -14,6 +14,7 @@ struct Mapping {
 constexpr Mapping kMappings[] = {
     {ENOSPC, Status(NVME_SC_CAP_EXCEEDED).do_not_retry()},
     {EDQUOT, Status(NVME_SC_CAP_EXCEEDED).do_not_retry()},
+    {EFBIG, Status(NVME_SC_CAP_EXCEEDED).do_not_retry()},
     {EOPNOTSUPP, Status(NVME_SC_INVALID_OPCODE).do_not_retry()},
     {EROFS, Status(NVME_SC_NS_WRITE_PROTECTED).do_not_retry()},
     {EBADE, Status(NVME_SC_RESERVATION_CONFLICT).do_not_retry()},

@@ -64,9 +64,8 @@ Reactor::~Reactor() { NVMF_INVARIANT(!thread_.joinable()); }
 
 void Reactor::add(Poller& poller) {
   pollers_.push_back(&poller);
-  engine_.watch(
-      poller.wake_fd(), [](void* context, uint64_t record) { static_cast<Poller*>(context)->on_wake(record); },
-      &poller);
+  engine_.watch_readable(
+      poller.wake_fd(), [](void* context) { return static_cast<Poller*>(context)->on_wake(); }, &poller);
 }
 
 void Reactor::remove(Poller& poller) {

@@ -28,10 +28,11 @@ class Poller {
   virtual void flush() = 0;
   // Asks for an event on wake_fd() at the next completion. False when one came meanwhile: poll again.
   virtual bool arm() = 0;
-  // Readable when an armed event fired: 8 bytes a record.
+  // Readable when an armed event fired.
   virtual int wake_fd() const = 0;
-  // One record read from wake_fd().
-  virtual void on_wake(uint64_t record) = 0;
+  // It is: takes what is there, at least one event. Nobody else reads from the descriptor. False: it is dead, and not
+  // looked at any more.
+  virtual bool on_wake() = 0;
   // When it must be polled next though nothing happens: nanoseconds of the steady clock.
   static constexpr uint64_t kNever = UINT64_MAX;
   virtual uint64_t due_ns() const { return kNever; }
@@ -47,7 +48,10 @@ class IoEngine {
   virtual unsigned poll() = 0;
   // Reads 8-byte records from `fd` (O_NONBLOCK) whenever the engine sleeps, and hands each to on_record(context, r).
   virtual void watch(int fd, void (*on_record)(void* context, uint64_t record), void* context) = 0;
-  // The end of that: on_record is not called again, and the descriptor may be closed.
+  // Calls on_readable(context) whenever the engine sleeps while `fd` can be read, and reads nothing itself; until it
+  // returns false.
+  virtual void watch_readable(int fd, bool (*on_readable)(void* context), void* context) = 0;
+  // The end of either: nothing is called again, and the descriptor may be closed.
   virtual void unwatch(int fd) = 0;
   // Submits what was queued and sleeps until a completion, a record, or `timeout_us` (none: without bound).
   virtual void sleep(std::optional<uint32_t> timeout_us) = 0;

@@ -21,6 +21,9 @@ enum class AnaState : uint8_t {
   Change = NVME_ANA_STATE_CHANGE,
 };
 
+// ANATT: how long hosts wait for the end of the change state. Linux resets a controller whose group stays in it.
+inline constexpr uint8_t kAnaTransitionSeconds = 10;
+
 inline constexpr Denials kAnaDenials = kAnaInaccessible | kAnaPersistentLoss | kAnaTransition;
 
 // The groups of one subsystem, as the ANA log page of a controller on each port shows them: section 5.16.1.10.

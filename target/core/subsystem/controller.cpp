@@ -17,9 +17,9 @@ constexpr uint32_t kIoEvents = NVME_FEATURE_AENCFG_SMART_CRIT_SPARE | NVME_FEATU
                                NVME_FEATURE_AENCFG_NOTICE_NAMESPACE_ATTRIBUTES | NVME_FEATURE_AENCFG_NOTICE_ANA_CHANGE;
 constexpr uint32_t kDiscoveryEvents = static_cast<uint32_t>(NVME_FEATURE_AENCFG_NOTICE_DISCOVERY_CHANGE);
 
-Properties::SubsystemReset reset_of(const Subsystem& subsystem) {
+Properties::SubsystemReset reset_of(const Subsystem& subsystem, const HostIdentity& host) {
   if (!subsystem.options().subsystem_reset) return Properties::SubsystemReset::NotSupported;
-  return subsystem.was_reset() ? Properties::SubsystemReset::Occurred : Properties::SubsystemReset::Supported;
+  return subsystem.was_reset(host) ? Properties::SubsystemReset::Occurred : Properties::SubsystemReset::Supported;
 }
 
 uint32_t events_of(ControllerTypes type) { return type == kIoController ? kIoEvents : kDiscoveryEvents; }
@@ -33,10 +33,11 @@ Controller::Controller(Subsystem& subsystem, uint16_t cntlid, HostIdentity host,
       host_(std::move(host)),
       port_id_(admin_queue.link->port_id()),
       peer_(admin_queue.link->peer()),
-      properties_(subsystem.target().options().max_queue_depth, type_ == kIoController, reset_of(subsystem)),
+      properties_(subsystem.target().options().max_queue_depth, type_ == kIoController, reset_of(subsystem, host_)),
       admin_queue_(&admin_queue),
       io_queues_(type_ == kIoController ? subsystem.target().options().max_io_queues : 0),
       granted_io_queues_(static_cast<uint16_t>(io_queues_.size())),
+      offers_permanent_write_protection_(subsystem.options().permanent_write_protection),
       events_(events_of(type_)),
       keep_alive_(type_ == kDiscoveryController ? KeepAlive::kDiscoveryActivityTimeoutMs : 0) {
   set_keep_alive(kato_ms, KeepAlive::Clock::now());
@@ -72,6 +73,9 @@ void Controller::act(Properties::Action action) {
   }
 }
 
+void Controller::write_csts(uint32_t csts) {
+  if (properties_.write_csts(csts)) subsystem_.reset_noted(host_);
+}
 // The end of its commands --------------------------------------------------------------------------------------------
 
 void Controller::fail(const std::string& reason) {
@@ -334,9 +338,17 @@ void Controller::ana_changed(uint32_t group) {
   for (const NamespaceOptions& ns : subsystem_.namespaces()) {
     if (ns.ana_group != group) continue;
     apply_ana_state(*this, ns);
-    concerned = true;
+    concerned |= (denials(ns.nsid) & kHidden) == 0;
   }
+  untold_ana_groups_.set(group, !concerned);
   if (concerned) events_.post(AsyncEvent::AnaChanged);
+}
+
+// A new member of a group whose state the host knows is told by the namespace's own event (section 5.2).
+void Controller::namespace_joined(const NamespaceOptions& ns, bool moved) {
+  if (!moved && !untold_ana_groups_.test(ns.ana_group)) return;
+  untold_ana_groups_.reset(ns.ana_group);
+  events_.post(AsyncEvent::AnaChanged);
 }
 
 void Controller::namespace_changed(uint32_t nsid) {
@@ -367,6 +379,7 @@ void Controller::reset() {
   features_ = {};
   reported_warnings_ = 0;
   reservation_notifications_ = {};
+  untold_ana_groups_.reset();
   persistent_event_context_.reset();
   if (admin_queue_ != nullptr) admin_queue_->link->reserve_io_queues(1);
   granted_io_queues_ = static_cast<uint16_t>(io_queues_.size());

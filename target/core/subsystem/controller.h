@@ -14,6 +14,7 @@
 #pragma once
 
 #include <array>
+#include <bitset>
 #include <cstddef>
 #include <cstdint>
 #include <functional>
@@ -30,6 +31,7 @@
 #include "target/core/subsystem/controller_types.h"
 #include "target/core/subsystem/feature_values.h"
 #include "target/core/subsystem/health.h"
+#include "target/core/subsystem/host_identity.h"
 #include "target/core/subsystem/keep_alive.h"
 #include "target/core/subsystem/properties.h"
 #include "target/core/subsystem/reservation_notification.h"
@@ -38,13 +40,8 @@ namespace nvmf::core {
 
 class Subsystem;
 class Target;
+struct NamespaceOptions;
 struct Queue;
-
-struct HostIdentity {
-  std::string nqn;
-  std::array<uint8_t, 16> id{};
-  friend bool operator==(const HostIdentity&, const HostIdentity&) = default;
-};
 
 class Controller {
  public:
@@ -62,11 +59,14 @@ class Controller {
   // For messages: «host NQN (address), subsystem NQN, controller 3».
   std::string description() const;
 
+  // Its host may protect namespaces for ever, as it has been told (NWPC).
+  bool offers_permanent_write_protection() const { return offers_permanent_write_protection_; }
+
   // Commands may run: enabled, not shut down, not failed.
   bool ready() const { return properties_.ready(); }
   const Properties& properties() const { return properties_; }
   void write_cc(uint32_t cc);
-  void write_csts(uint32_t csts) { properties_.write_csts(csts); }
+  void write_csts(uint32_t csts);
   // fail() has been called, or its admin queue's connection ends: it admits no queue and counts against no limit.
   bool is_closing() const;
   // Nothing that its host has sent can change the medium any more. Only of one that is closing.
@@ -134,8 +134,11 @@ class Controller {
   void permit(uint32_t nsid, Denials denials) { change_denials(nsid, denials, false); }
   Denials denials(uint32_t nsid) const { return denied_[nsid - 1]; }
 
-  // The state of an ANA group on this controller's port has changed: what the host may do, and the event.
+  // The state of an ANA group on this controller's port has changed: what the host may do, and the event, which waits
+  // for a namespace that the host sees.
   void ana_changed(uint32_t group);
+  // The host sees a namespace in a group that it was not in. `moved`: from another group.
+  void namespace_joined(const NamespaceOptions& ns, bool moved);
   // Its host has read the ANA log page at some time: it uses ANA.
   void ana_log_read() { has_read_ana_log_ = true; }
   bool has_read_ana_log() const { return has_read_ana_log_; }
@@ -184,6 +187,7 @@ class Controller {
   std::string closing_reason_;
   std::optional<KeepAlive::Clock::time_point> quiesce_deadline_;  // while awaited_ is not 0
   uint16_t granted_io_queues_;
+  bool offers_permanent_write_protection_;
   uint32_t aborts_ = 0;
   bool asked_for_io_queues_ = false;
   AsyncEvents events_;
@@ -193,6 +197,8 @@ class Controller {
   bool has_read_ana_log_ = false;
   KeepAlive keep_alive_;
   std::vector<uint32_t> changed_namespaces_;  // ascending
+  // ANA groups whose state has changed while no namespace of theirs was there to tell of.
+  std::bitset<limits::kMaxAnaGroups + 1> untold_ana_groups_;
   ReservationNotifications reservation_notifications_;
   std::optional<std::vector<std::byte>> persistent_event_context_;
   std::array<Denials, limits::kMaxNamespaces> denied_{};  // by NSID - 1; each I/O queue has a copy

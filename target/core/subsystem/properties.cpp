@@ -86,9 +86,11 @@ Properties::Action Properties::write_cc(uint32_t cc) {
   return action;
 }
 
-void Properties::write_csts(uint32_t csts) {
+bool Properties::write_csts(uint32_t csts) {
   const bool clears = (csts >> NVME_CSTS_NSSRO_SHIFT & NVME_CSTS_NSSRO_MASK) != 0;
-  if (clears && reset_ == SubsystemReset::Occurred) reset_ = SubsystemReset::Supported;
+  if (!clears || reset_ != SubsystemReset::Occurred) return false;
+  reset_ = SubsystemReset::Supported;
+  return true;
 }
 
 uint32_t Properties::csts() const {

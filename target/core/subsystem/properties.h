@@ -42,8 +42,8 @@ class Properties {
   // After Quiesce or ShutDown: done. No effect when the controller has failed meanwhile: only another reset helps then.
   Action quiesced() { return apply(Change::Quiesced); }
   bool asks_normal_shutdown() const;
-  // Property Set of CSTS: a one clears NSSRO.
-  void write_csts(uint32_t csts);
+  // Property Set of CSTS: a one clears NSSRO. True: it was set.
+  bool write_csts(uint32_t csts);
   // CAP.NSSRS: NSSR, and CSTS.NSSRO, may be written.
   bool supports_subsystem_reset() const { return reset_ != SubsystemReset::NotSupported; }
   // CSTS.CFS: nothing but a reset helps. CSTS.RDY stays as it is: commands may still be at work.

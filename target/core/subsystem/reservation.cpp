@@ -71,8 +71,10 @@ Denials Reservation::denials(const HostId& host) const {
   return find(host) != nullptr ? exclusion(state_).registrants : exclusion(state_).others;
 }
 
-// Section 8.19.2
+// Section 8.19.2. No host is registered with key 0: preempting it names no registrant (section 8.19.7, where PRKEY 0
+// means all of them or nobody), so such a host could not be fenced.
 Status Reservation::register_key(const HostId& host, uint64_t nrkey) {
+  if (nrkey == 0) return kInvalidField;
   const Registrant* registrant = find(host);
   if (registrant == nullptr) return add(host, nrkey);
   if (registrant->key != nrkey) return kConflict;
@@ -92,8 +94,10 @@ Status Reservation::unregister_key(const HostId& host, std::optional<uint64_t> c
   return kSuccess;
 }
 
-// With IEKEY a host that is not registered becomes so: section 8.19.2.
+// With IEKEY a host that is not registered becomes so: section 8.19.2. With a new key of 0, Linux's pr_register() means
+// that the host is registered no more, as with SCSI's REGISTER: unregistering (section 8.19.4) is what fencing needs.
 Status Reservation::replace_key(const HostId& host, std::optional<uint64_t> crkey, uint64_t nrkey) {
+  if (nrkey == 0) return unregister_key(host, crkey);
   if (!crkey && find(host) == nullptr) return add(host, nrkey);
   if (!has_key(host, crkey)) return kConflict;
   for (Registrant& one : state_.registrants) {

@@ -55,7 +55,8 @@ class Reservation {
   Denials denials(const HostId& host) const;
 
   // The commands' actions for the host that sends them. Anything but success has changed nothing. A current key
-  // (CRKEY) that is no value is one to be ignored (IEKEY).
+  // (CRKEY) that is no value is one to be ignored (IEKEY). Key 0 registers nobody: Invalid Field, and as the key to
+  // replace with it unregisters.
   Status register_key(const HostId& host, uint64_t nrkey);
   Status unregister_key(const HostId& host, std::optional<uint64_t> crkey);
   Status replace_key(const HostId& host, std::optional<uint64_t> crkey, uint64_t nrkey);

@@ -51,7 +51,9 @@ std::string_view address_of(std::string_view peer) { return peer.substr(0, peer.
 }  // namespace
 
 Subsystem::Subsystem(Target& target, SubsystemOptions options, bool is_discovery)
-    : target_(target), options_(std::move(options)), is_discovery_(is_discovery), last_cntlid_(options_.cntlid_max) {}
+    : target_(target), options_(std::move(options)), is_discovery_(is_discovery), last_cntlid_(options_.cntlid_max) {
+  if (options_.cntlid_first > options_.cntlid_min) last_cntlid_ = static_cast<uint16_t>(options_.cntlid_first - 1);
+}
 
 Subsystem::~Subsystem() {
   for (const NamespaceOptions& ns : namespaces_) target_.dispersed_namespaces().remove(*this, ns.nsid);
@@ -86,13 +88,17 @@ void Subsystem::add_namespace(const NamespaceOptions& options) {
   write_protection_.enforce(options.nsid);
   members_changed(options.ana_group);
   namespace_changed(options.nsid);
+  for (const auto& controller : controllers_)
+    if (find_namespace(options.nsid, *controller) != nullptr) controller->namespace_joined(options, false);
 }
 
 // Hosts that see it now, or saw it before, hear of it.
 void Subsystem::change_namespace(const NamespaceOptions& options) {
   check(options);
-  if (const uint32_t group = find_namespace(options.nsid)->ana_group; group != options.ana_group) {
-    members_changed(group);
+  const uint32_t former_group = find_namespace(options.nsid)->ana_group;
+  const bool moved = former_group != options.ana_group;
+  if (moved) {
+    members_changed(former_group);
     members_changed(options.ana_group);
   }
   namespaces_[static_cast<size_t>(place_of(options.nsid) - namespaces_.begin())] = options;
@@ -101,6 +107,7 @@ void Subsystem::change_namespace(const NamespaceOptions& options) {
     apply_denials(*controller, options);
     const bool is_hidden = (controller->denials(options.nsid) & kHidden) != 0;
     if (!was_hidden || !is_hidden) controller->namespace_changed(options.nsid);
+    if (!is_hidden && (moved || was_hidden)) controller->namespace_joined(options, moved && !was_hidden);
   }
 }
 
@@ -152,6 +159,12 @@ void Subsystem::set_ports(std::vector<uint16_t> ports) {
   disconnect_unwelcome();
 }
 
+void Subsystem::set_admin_label(std::string label) {
+  if (label == options_.admin_label) return;
+  options_.admin_label = std::move(label);
+  target_.discovery_changed();
+}
+
 void Subsystem::disconnect_unwelcome() {
   for (const auto& controller : controllers_) {
     if (!allows(controller->host().nqn)) {
@@ -163,8 +176,19 @@ void Subsystem::disconnect_unwelcome() {
   target_.discovery_changed();
 }
 
+bool Subsystem::was_reset(const HostIdentity& host) const {
+  return was_reset_ && std::find(noted_reset_.begin(), noted_reset_.end(), host) == noted_reset_.end();
+}
+
+void Subsystem::reset_noted(const HostIdentity& host) {
+  if (!was_reset(host)) return;
+  if (noted_reset_.size() == limits::kMaxAbsentHosts) noted_reset_.erase(noted_reset_.begin());
+  noted_reset_.push_back(host);
+}
+
 void Subsystem::reset(const Controller& by) {
   was_reset_ = true;
+  noted_reset_.clear();
   target_.event(Target::Severity::Warning, "NVM Subsystem Reset of " + nqn() + " by " + by.description());
   disconnect_all("NVM Subsystem Reset by host " + by.host().nqn);
 }
@@ -207,10 +231,36 @@ void Subsystem::set_ana_state(uint32_t group, uint16_t port_id, AnaState state) 
     throw std::invalid_argument(which + ": groups are 1 to " + std::to_string(limits::kMaxAnaGroups));
   }
   if (!is_on_port(port_id)) throw std::invalid_argument(which + ": it is not on port " + std::to_string(port_id));
+  change_ana_state(group, port_id, state);
+}
+
+void Subsystem::change_ana_state(uint32_t group, uint16_t port_id, AnaState state) {
   if (!ana_.set(group, port_id, state)) return;
+  std::erase_if(ana_transitions_,
+                [&](const AnaTransition& one) { return one.group == group && one.port_id == port_id; });
+  if (state == AnaState::Change) {
+    ana_transitions_.push_back({group, port_id, Clock::now() + std::chrono::seconds(kAnaTransitionSeconds)});
+    target_.deadline_set(ana_transitions_.back().end);
+  }
   for (const auto& controller : controllers_) {
     if (controller->port_id() == port_id) controller->ana_changed(group);
   }
+}
+
+// By what has not come about hosts are kept from the namespaces, so that they use other ways. The oldest is first.
+std::optional<Subsystem::Clock::time_point> Subsystem::end_ana_transitions(Clock::time_point now) {
+  while (!ana_transitions_.empty() && ana_transitions_.front().end <= now) {
+    const AnaTransition due = ana_transitions_.front();
+    target_.event(Target::Severity::Warning,
+                  "ANA group " + std::to_string(due.group) + " of " + nqn() + " on port " +
+                      std::to_string(due.port_id) + ": it has been in the state \"change\" for " +
+                      std::to_string(kAnaTransitionSeconds) +
+                      " s, longer than hosts wait; it is \"inaccessible\" now. Set the state that it has come to "
+                      "(nvmf-p2p ana)");
+    ana_transitions_.erase(ana_transitions_.begin());
+    change_ana_state(due.group, due.port_id, AnaState::Inaccessible);
+  }
+  return ana_transitions_.empty() ? std::nullopt : std::optional(ana_transitions_.front().end);
 }
 
 void Subsystem::withdraw_port(uint16_t port_id, bool withdrawn) {

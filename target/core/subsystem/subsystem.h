@@ -2,6 +2,7 @@
 #pragma once
 
 #include <array>
+#include <chrono>
 #include <cstdint>
 #include <memory>
 #include <optional>
@@ -10,8 +11,10 @@
 
 #include "target/core/datapath/device_error.h"
 #include "target/core/datapath/io.h"
+#include "target/core/datapath/io_hints.h"
 #include "target/core/subsystem/ana.h"
 #include "target/core/subsystem/dispersed_namespace.h"
+#include "target/core/subsystem/host_identity.h"
 #include "target/core/subsystem/persistent_event.h"
 #include "target/core/subsystem/subsystem_reservations.h"
 #include "target/core/subsystem/write_protection.h"
@@ -21,7 +24,6 @@ namespace nvmf::core {
 class Controller;
 class QueueLink;
 class Target;
-struct HostIdentity;
 struct Queue;
 
 struct NamespaceOptions {
@@ -31,12 +33,10 @@ struct NamespaceOptions {
   std::array<uint8_t, 16> uuid{};  // all zero: none
   std::array<uint8_t, 16> nguid{};
   std::array<uint8_t, 8> eui64{};
-  bool supports_deallocate = false;
-  bool supports_write_zeroes = false;
-  bool supports_write_uncorrectable = false;
   bool volatile_write_cache = false;
   CopyLimits copy{};
   uint32_t optimal_io_boundary_blocks = 0;  // NOIOB
+  IoHints hints{};
   uint32_t ana_group = 1;                   // ANAGRPID
   // What its data lies on: namespaces of several subsystems with the same storage are one. Empty: its own.
   std::string storage{};
@@ -56,11 +56,16 @@ struct SubsystemOptions {
   // The identifiers that its controllers get: targets that serve one subsystem together must not share any.
   uint16_t cntlid_min = 1;
   uint16_t cntlid_max = 0xffef;
+  uint16_t cntlid_first = 0;     // of them, the first that is used; 0: the least
+  std::string admin_label{};     // for hosts that want extended discovery entries; at most 256 ASCII characters
   bool subsystem_reset = false;  // any of its hosts may reset it (NSSR), which disconnects them all
+  bool permanent_write_protection = false;  // its hosts may protect namespaces for ever
 };
 
 class Subsystem {
  public:
+  using Clock = std::chrono::steady_clock;
+
   // Made by Target::add_subsystem(), which has checked the options.
   Subsystem(Target& target, SubsystemOptions options, bool is_discovery);
   ~Subsystem();
@@ -102,10 +107,14 @@ class Subsystem {
   }
   // Of controllers that come from now on: CAP does not change.
   void set_subsystem_reset(bool allowed) { options_.subsystem_reset = allowed; }
+  // From now on; controllers that there are go on saying what they said (NWPC).
+  void set_permanent_write_protection(bool allowed) { options_.permanent_write_protection = allowed; }
+  void set_admin_label(std::string label);
   // NVM Subsystem Reset by a controller's host: section 3.7.1. Over fabrics every association ends with it.
   void reset(const Controller& by);
-  // So since the target started: CSTS.NSSRO of controllers that come.
-  bool was_reset() const { return was_reset_; }
+  // So since the target started, and the host has not cleared CSTS.NSSRO since: the bit of its controllers that come.
+  bool was_reset(const HostIdentity& host) const;
+  void reset_noted(const HostIdentity& host);
   // Disconnects every host.
   void disconnect_all(const std::string& reason);
 
@@ -125,9 +134,11 @@ class Subsystem {
 
   // The states of its ANA groups. Every namespace's group is optimized on every port unless set otherwise.
   const AnaStates& ana() const { return ana_; }
-  // Of a group on one port, from now on: hosts that use it are told. Throws std::invalid_argument when there is no such
-  // group or port.
+  // Of a group on one port, from now on: hosts that use it are told. A group that is in the change state for
+  // kAnaTransitionSeconds becomes inaccessible there. Throws std::invalid_argument when there is no such group or port.
   void set_ana_state(uint32_t group, uint16_t port_id, AnaState state);
+  // Ends the change states that are due; returns when the next is, if there are more.
+  std::optional<Clock::time_point> end_ana_transitions(Clock::time_point now);
 
   // All its ANA groups are inaccessible on a port from now on, or are again what they were set to: hosts that use ANA
   // are told, and use other ports.
@@ -154,6 +165,12 @@ class Subsystem {
   void remove_controller(const Controller& controller);
 
  private:
+  // A group in the change state on a port, and when that ends.
+  struct AnaTransition {
+    uint32_t group;
+    uint16_t port_id;
+    Clock::time_point end;
+  };
   using NamespacePlace = std::vector<NamespaceOptions>::const_iterator;
 
   // Where it is, or would be.
@@ -163,6 +180,7 @@ class Subsystem {
   // What the namespace's own options deny a controller's host.
   void apply_denials(Controller& controller, const NamespaceOptions& options) const;
   void members_changed(uint32_t ana_group);
+  void change_ana_state(uint32_t group, uint16_t port_id, AnaState state);
   bool make_room(const HostIdentity& host, const QueueLink& link);
   uint16_t next_cntlid();
 
@@ -175,8 +193,10 @@ class Subsystem {
   PersistentEvents persistent_events_;
   std::vector<std::unique_ptr<Controller>> controllers_;
   AnaStates ana_;
+  std::vector<AnaTransition> ana_transitions_;
   uint16_t last_cntlid_;
   bool was_reset_ = false;
+  std::vector<HostIdentity> noted_reset_;  // hosts that have cleared NSSRO since, limits::kMaxAbsentHosts at most
 };
 
 }  // namespace nvmf::core

@@ -57,6 +57,12 @@ void check(const SubsystemOptions& options) {
   require(
       options.cntlid_min >= 1 && options.cntlid_min <= options.cntlid_max && options.cntlid_max <= limits::kMaxCntlid,
       which + "controller identifiers are 1 to " + std::to_string(limits::kMaxCntlid) + ", the lowest first");
+  require(options.cntlid_first == 0 ||
+              (options.cntlid_first >= options.cntlid_min && options.cntlid_first <= options.cntlid_max),
+          which + "its first controller identifier must be one of its own");
+  require(
+      options.admin_label.size() <= limits::kMaxAdminLabelLength && is_printable_ascii(options.admin_label),
+      which + "a label has at most " + std::to_string(limits::kMaxAdminLabelLength) + " printable ASCII characters");
 }
 
 SubsystemOptions discovery_options(const std::string& own_nqn) {
@@ -89,6 +95,8 @@ struct Target::State {
   std::vector<Referral> referrals;
   std::vector<std::unique_ptr<Subsystem>> subsystems;
   std::vector<std::unique_ptr<Subsystem>> removed_subsystems;  // which still have controllers
+  std::vector<std::string> removed_nqns;                       // the last is the newest
+  bool knows_odd_hosts = false;
   Subsystem discovery;
   std::vector<Queue*> io_queues;
   HostTraffic host_traffic;
@@ -141,6 +149,7 @@ Subsystem& Target::add_subsystem(SubsystemOptions options) {
     const bool known = std::any_of(ports().begin(), ports().end(), [&](const Port& port) { return port.id == id; });
     require(known, "subsystem " + options.nqn + ": there is no port " + std::to_string(id));
   }
+  std::erase(state_->removed_nqns, options.nqn);
   state_->subsystems.push_back(std::make_unique<Subsystem>(*this, std::move(options), false));
   discovery_changed();
   return *state_->subsystems.back();
@@ -189,10 +198,20 @@ void Target::remove_subsystem(Subsystem& subsystem) {
                                   [&](const auto& other) { return other.get() == &subsystem; });
   std::unique_ptr<Subsystem> removed = std::move(*place);
   state_->subsystems.erase(place);
+  auto& removed_nqns = state_->removed_nqns;
+  if (removed_nqns.size() == limits::kMaxRemovedSubsystems) removed_nqns.erase(removed_nqns.begin());
+  removed_nqns.push_back(removed->nqn());
   removed->disconnect_all("subsystem " + removed->nqn() + " has been removed");
   if (!removed->controllers().empty()) state_->removed_subsystems.push_back(std::move(removed));
   discovery_changed();
 }
+
+bool Target::was_removed(const std::string& nqn) const {
+  const auto& nqns = state_->removed_nqns;
+  return std::find(nqns.begin(), nqns.end(), nqn) != nqns.end();
+}
+
+bool Target::note_odd_host() { return !std::exchange(state_->knows_odd_hosts, true); }
 
 Subsystem* Target::find_subsystem(const std::string& nqn) {
   if (nqn == nvme::kDiscoveryNqn || nqn == state_->discovery.nqn()) return &state_->discovery;
@@ -266,6 +285,7 @@ std::optional<Target::Clock::time_point> Target::expire(Clock::time_point now) {
       take(controller->deadline());
       if (controller->is_over()) over.push_back(controller.get());
     }
+    take(subsystem.end_ana_transitions(now));
   });
   for (const Controller* controller : over) remove_if_over(*controller);
   for (const WaitingConnect& waiting : state_->waiting_connects) take(waiting.deadline);

@@ -76,6 +76,8 @@ class Target {
   size_t controllers_on(uint16_t port_id) const;
   // Its hosts are disconnected, and no host finds it from now on. It is destroyed with its last controller.
   void remove_subsystem(Subsystem& subsystem);
+  // A subsystem of that name has been removed since, and not added again; of the last kMaxRemovedSubsystems.
+  bool was_removed(const std::string& nqn) const;
 
   const std::vector<Port>& ports() const;
   const std::vector<Referral>& referrals() const;
@@ -96,6 +98,8 @@ class Target {
 
   // I/O queues from their Connect to the end of their connection, also when their controller has gone before.
   const std::vector<Queue*>& io_queues() const;
+  // The core's own: a host without a proper NQN has connected. True: for the first time.
+  bool note_odd_host();
   // The core's own: an I/O queue has been connected.
   void queue_connected(Queue& queue);
 
@@ -105,8 +109,8 @@ class Target {
   // Ends every host's association (Controller::fail()).
   void disconnect_all(const std::string& reason);
 
-  // Time-outs of keep-alive timers, of commands that must end and of Connects that wait: expires what is due and
-  // returns when to look again (none: no timer runs).
+  // Time-outs of keep-alive timers, of commands that must end, of Connects that wait and of change states of ANA
+  // groups: expires what is due and returns when to look again (none: no timer runs).
   std::optional<Clock::time_point> expire(Clock::time_point now);
   // Called when a deadline appears that is earlier than what expire() returned last.
   std::function<void(Clock::time_point)> on_earlier_deadline;

@@ -87,7 +87,7 @@ def _guest_root(out: pathlib.Path) -> pathlib.Path:
     """A folder below which the guest's paths lead to the same files."""
     root = out / "root"
     root.mkdir(exist_ok=True)
-    for name, target in {"usr": "/usr", "lib": "/lib", "lib64": "/lib64", "results": str(out)}.items():
+    for name, target in {"usr": "/usr", "lib": "/lib", "lib64": "/lib64", "lab": str(out)}.items():
         if not (root / name).is_symlink():
             (root / name).symlink_to(target)
     return root

@@ -1,8 +1,8 @@
 """Host that is not on the list sees no subsystem and is refused with Connect Invalid Host; one that is on it connects."""
 
-from nvmf_lab import One, daemon, initiator
+from nvmf_lab import ONE, daemon, initiator
 
-TOPOLOGY = One()
+TOPOLOGY = ONE
 
 FRIEND = "nqn.2014-08.org.nvmexpress:uuid:11111111-2222-4333-8444-555555555555"
 STRANGER = "nqn.2014-08.org.nvmexpress:uuid:99999999-2222-4333-8444-555555555555"

@@ -1,8 +1,8 @@
 """Two hosts on one subsystem: each sees the namespaces that are visible to it, and nobody writes to the one that is read-only."""
 
-from nvmf_lab import One, daemon, initiator
+from nvmf_lab import ONE, daemon, initiator
 
-TOPOLOGY = One()
+TOPOLOGY = ONE
 
 FRIEND = "nqn.2014-08.org.nvmexpress:uuid:11111111-2222-4333-8444-555555555555"
 STRANGER = "nqn.2014-08.org.nvmexpress:uuid:99999999-2222-4333-8444-555555555555"

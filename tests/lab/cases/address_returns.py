@@ -1,8 +1,8 @@
 """Operator takes the target's address away under load and gives it back; the host reconnects by itself, no command fails, data verifies."""
 
-from nvmf_lab import Two, daemon, fio, initiator
+from nvmf_lab import TWO, daemon, fio, initiator
 
-TOPOLOGY = Two()
+TOPOLOGY = TWO
 TIME_LIMIT_S = 240
 
 AWAY_S = 8

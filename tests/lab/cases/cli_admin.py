@@ -6,9 +6,9 @@ import shlex
 import urllib.parse
 
 import jsonschema
-from nvmf_lab import Two, daemon, initiator
+from nvmf_lab import TWO, daemon, initiator
 
-TOPOLOGY = Two()
+TOPOLOGY = TWO
 TIME_LIMIT_S = 240
 
 OPENAPI = json.loads((pathlib.Path(__file__).resolve().parents[3] / "target/daemon/openapi.json").read_text())

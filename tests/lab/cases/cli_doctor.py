@@ -1,8 +1,8 @@
 """Operator asks the doctor: it lists NICs, SSDs and CMBs, gives each pair's verdict with its remedy, and proves a pair when asked."""
 
-from nvmf_lab import One, Ssd, daemon
+from nvmf_lab import ONE, daemon
 
-TOPOLOGY = One(ssds=[Ssd(cmb_mib=64), Ssd()])
+TOPOLOGY = ONE
 
 
 def test(lab):
@@ -23,6 +23,7 @@ def test(lab):
     lab.target.run("ip link set dev eth0 mtu 1500")
     refused = doctor(lab)
     expect(lab, refused, f"{with_cmb} with rxe0: no", "Soft-RoCE carries bytes to wrong places", "-> ip link set dev eth0 mtu 9000")
+    lab.target.run("ip link set dev eth0 mtu 9000")
 
 
 def doctor(lab, options: str = "") -> str:

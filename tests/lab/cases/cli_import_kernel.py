@@ -2,16 +2,16 @@
 
 import json
 
-from nvmf_lab import One, Ssd, daemon, initiator, nvmet
+from nvmf_lab import ONE, daemon, initiator, nvmet
 
-TOPOLOGY = One(ssds=[Ssd()])
+TOPOLOGY = ONE
 NQN = "nqn.2026-01.io.example:moved"
 SERIAL = "MOVED1"
 CHECKSUM = "dd if={} bs=1M count=16 iflag=direct status=none | sha256sum"
 
 
 def test(lab):
-    disk = lab.target.ssd()
+    disk = lab.target.ssd(1)
     lab.target.run(f"dd if=/dev/urandom of={disk} bs=1M count=16 oflag=direct status=none")
     data = lab.target.run(CHECKSUM.format(disk)).stdout
 

@@ -2,9 +2,9 @@
 
 import time
 
-from nvmf_lab import One, daemon, initiator
+from nvmf_lab import ONE, daemon, initiator
 
-TOPOLOGY = One()
+TOPOLOGY = ONE
 
 OTHER_NQN = "nqn.2026-01.io.example:other"
 DISCOVERY_LOG_CHANGED = "NVME_AEN=0x70f002"  # what udev's rule of nvme-cli waits for

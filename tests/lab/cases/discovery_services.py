@@ -1,8 +1,8 @@
 """Host finds the discovery service by multicast DNS and by its own NQN, and is referred to another; the daemon tells that Avahi is missing, and announces when it comes."""
 
-from nvmf_lab import One, daemon, initiator
+from nvmf_lab import ONE, daemon, initiator
 
-TOPOLOGY = One()
+TOPOLOGY = ONE
 
 OWN_NQN = "nqn.2026-01.io.example:discovery"
 ELSEWHERE = "10.77.9.9"

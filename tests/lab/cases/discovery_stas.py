@@ -1,9 +1,9 @@
 """nvme-stas, a discovery client that is not nvme-cli, finds the target's subsystem and connects it; a second one that a reload adds follows by itself."""
 
-from nvmf_lab import Two, daemon, initiator
+from nvmf_lab import TWO, daemon, initiator
 from nvmf_lab.userland import Userland
 
-TOPOLOGY = Two()
+TOPOLOGY = TWO
 TIME_LIMIT_S = 300
 
 # Debian has it since 13.

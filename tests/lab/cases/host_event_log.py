@@ -1,8 +1,8 @@
 """Host reads the Persistent Event log with nvme-cli, which decodes header and events; and its kernel has set ACRE."""
 
-from nvmf_lab import One, daemon, initiator
+from nvmf_lab import ONE, daemon, initiator
 
-TOPOLOGY = One()
+TOPOLOGY = ONE
 
 READ, ESTABLISH, RELEASE = 0, 1, 2
 

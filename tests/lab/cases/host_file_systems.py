@@ -1,8 +1,8 @@
 """Host makes ext4 and xfs, copies a tree, unmounts, checks, reconnects and compares; target moves the data through the CMB."""
 
-from nvmf_lab import Ssd, Two, daemon, initiator
+from nvmf_lab import TWO, daemon, initiator
 
-TOPOLOGY = Two(ssds=[Ssd(size_mib=512, cmb_mib=64)])
+TOPOLOGY = TWO
 TIME_LIMIT_S = 240
 
 TREE = "/usr/include/infiniband /usr/include/rdma"

@@ -2,9 +2,9 @@
 
 import json
 
-from nvmf_lab import Ssd, Two, daemon, initiator, nvmet
+from nvmf_lab import TWO, daemon, initiator, nvmet
 
-TOPOLOGY = Two(ssds=[Ssd(), Ssd()])
+TOPOLOGY = TWO
 TIME_LIMIT_S = 240
 
 KERNEL_PORT, OUR_PORT = 4421, 4420

@@ -1,8 +1,8 @@
 """Host aborts commands that wait for their namespace's limit; target completes each once, with Command Abort Requested, and serves on."""
 
-from nvmf_lab import One, daemon
+from nvmf_lab import ONE, daemon
 
-TOPOLOGY = One()
+TOPOLOGY = ONE
 TIME_LIMIT_S = 120
 
 

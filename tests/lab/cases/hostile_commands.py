@@ -1,8 +1,8 @@
 """Host sends capsules with one thing wrong each, then garbage; target answers with the status the specification names, and serves on."""
 
-from nvmf_lab import One, daemon, fio, initiator
+from nvmf_lab import ONE, daemon, fio, initiator
 
-TOPOLOGY = One()
+TOPOLOGY = ONE
 TIME_LIMIT_S = 240
 
 

@@ -1,8 +1,8 @@
 """Two hosts send fused Compare and Write to one block while a third writes beside it; target keeps the pairs whole on all reactors, and nothing of a torn pair."""
 
-from nvmf_lab import One, daemon, initiator
+from nvmf_lab import ONE, daemon, initiator
 
-TOPOLOGY = One()
+TOPOLOGY = ONE
 TIME_LIMIT_S = 150
 
 

@@ -1,8 +1,8 @@
 """Host asks for connections with malformed private data or stops half-way; target rejects each with its status, and closes what stalls."""
 
-from nvmf_lab import One, daemon
+from nvmf_lab import ONE, daemon
 
-TOPOLOGY = One()
+TOPOLOGY = ONE
 CONNECT_TIMEOUT_S = 5
 
 

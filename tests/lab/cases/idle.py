@@ -2,9 +2,9 @@
 
 import time
 
-from nvmf_lab import One, Ssd, daemon, initiator
+from nvmf_lab import ONE, daemon, initiator
 
-TOPOLOGY = One(ssds=[Ssd(cmb_mib=64)])
+TOPOLOGY = ONE
 ALONE = True  # beside another case this machine has no CPU left to measure
 
 CONTROLLERS, QUEUES_OF_EACH = 4, 4

@@ -1,8 +1,8 @@
 """Host reads and writes every backend at all block sizes and queue depths, over one queue and several; target moves the data through DRAM."""
 
-from nvmf_lab import One, Ssd, daemon, fio
+from nvmf_lab import ONE, daemon, fio
 
-TOPOLOGY = One(ssds=[Ssd(), Ssd()])
+TOPOLOGY = ONE
 TIME_LIMIT_S = 240
 
 

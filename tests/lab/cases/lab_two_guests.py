@@ -1,12 +1,12 @@
 """The lab: a host discovers the kernel's own target in another guest, connects, reads back what it wrote, and disconnects."""
 
-from nvmf_lab import Ssd, Two, fio, initiator, nvmet
+from nvmf_lab import TWO, fio, initiator, nvmet
 
-TOPOLOGY = Two(ssds=[Ssd()])
+TOPOLOGY = TWO
 
 
 def test(lab):
-    kernel_target = nvmet.start(lab.target, device=lab.target.ssd())
+    kernel_target = nvmet.start(lab.target, device=lab.target.ssd(1))
 
     found = initiator.discover(lab.host, lab.target.address())
     lab.check(kernel_target.nqn in [record["subnqn"] for record in found], f"the discovery log does not name {kernel_target.nqn}: {found}")

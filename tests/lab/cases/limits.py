@@ -1,8 +1,8 @@
 """Host drives a namespace with limits as hard as it can; target holds its rate, counts what waited, sleeps meanwhile, and leaves the namespace beside it alone."""
 
-from nvmf_lab import One, daemon, fio, initiator
+from nvmf_lab import ONE, daemon, fio, initiator
 
-TOPOLOGY = One()
+TOPOLOGY = ONE
 TIME_LIMIT_S = 150
 
 MAX_IOPS = 100

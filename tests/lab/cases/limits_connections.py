@@ -1,8 +1,8 @@
 """Hosts ask for more controllers, queues and connections than limits allow; target grants what is left, refuses the rest, ends what is dead, and serves on."""
 
-from nvmf_lab import One, daemon, fio, initiator
+from nvmf_lab import ONE, daemon, fio, initiator
 
-TOPOLOGY = One()
+TOPOLOGY = ONE
 TIME_LIMIT_S = 200
 
 GUESTS_SUBSYSTEM = "nqn.2026-01.io.example:lab-other"

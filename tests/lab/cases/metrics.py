@@ -4,10 +4,10 @@ import re
 import shutil
 import subprocess
 
-from nvmf_lab import One, Ssd, daemon, fio, initiator
+from nvmf_lab import ONE, daemon, fio, initiator
 from nvmf_lab.qemu import REPOSITORY
 
-TOPOLOGY = One(ssds=[Ssd(cmb_mib=64)])
+TOPOLOGY = ONE
 PORT = 9482
 MIB = 1 << 20
 OTHER = "nqn.2026-01.io.example:others"

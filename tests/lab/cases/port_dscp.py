@@ -1,9 +1,9 @@
 """Host connects to a port with a DSCP; every packet of the target's queue pairs carries it, the host's own do not; a reload takes it off new connections."""
 
-from nvmf_lab import Two, daemon, initiator
+from nvmf_lab import TWO, daemon, initiator
 from nvmf_lab.programs import output_of
 
-TOPOLOGY = Two()
+TOPOLOGY = TWO
 
 DSCP = 26  # AF31
 # Queue pair 1 is the connection manager's, which the kernel marks by itself.

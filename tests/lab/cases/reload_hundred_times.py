@@ -3,9 +3,9 @@
 import itertools
 import time
 
-from nvmf_lab import Two, daemon, fio, initiator
+from nvmf_lab import TWO, daemon, fio, initiator
 
-TOPOLOGY = Two()
+TOPOLOGY = TWO
 ALONE = True  # beside other guests Soft-RoCE may be kept waiting until its connections break
 TIME_LIMIT_S = 240
 
@@ -24,7 +24,7 @@ def test(lab):
     device = initiator.wait_for_namespaces(lab.host, controller)[0]
 
     load = fio.Load(lab.host, device)
-    time.sleep(QUIET_S * lab.host.patience)
+    time.sleep(QUIET_S)
     undisturbed = load.stop()
 
     load = fio.Load(lab.host, device)

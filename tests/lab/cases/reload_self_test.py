@@ -5,9 +5,9 @@ import re
 import signal
 import time
 
-from nvmf_lab import One, Ssd, daemon, fio, initiator
+from nvmf_lab import ONE, daemon, fio, initiator
 
-TOPOLOGY = One(ssds=[Ssd(cmb_mib=64)])
+TOPOLOGY = ONE
 TIME_LIMIT_S = 150
 
 IDENTIFY = pathlib.Path(__file__).resolve().parent.parent / "inside/identify.py"

@@ -2,9 +2,9 @@
 
 import time
 
-from nvmf_lab import Two, daemon, fio, initiator
+from nvmf_lab import TWO, daemon, fio, initiator
 
-TOPOLOGY = Two()
+TOPOLOGY = TWO
 ALONE = True  # beside other guests Soft-RoCE may be kept waiting until its connections break
 TIME_LIMIT_S = 240
 

@@ -3,9 +3,9 @@
 import json
 import time
 
-from nvmf_lab import Ssd, Two, daemon, initiator
+from nvmf_lab import TWO, daemon, initiator
 
-TOPOLOGY = Two(ssds=[Ssd()])
+TOPOLOGY = TWO
 
 WRITE_EXCLUSIVE = 1
 REGISTER, ACQUIRE, RELEASE, CLEAR, PREEMPT_AND_ABORT = 0, 0, 0, 1, 2
@@ -16,7 +16,7 @@ RECONNECT_WAIT_S = 30
 
 
 def test(lab):
-    config = daemon.config(lab, [{"block": lab.target.ssd()}])
+    config = daemon.config(lab, [{"block": lab.target.ssd(1)}])
     first = daemon.start(lab, config)
     alice, bob = Sharer(lab, lab.target, "a11ce"), Sharer(lab, lab.host, "b0b")
 

@@ -3,9 +3,9 @@
 import json
 import time
 
-from nvmf_lab import Ssd, Two, daemon, fio, initiator
+from nvmf_lab import TWO, daemon, fio, initiator
 
-TOPOLOGY = Two(ssds=[Ssd()])
+TOPOLOGY = TWO
 TIME_LIMIT_S = 300
 
 OPTIONS = "-k 5 --reconnect-delay=1 --ctrl-loss-tmo=600"
@@ -15,7 +15,7 @@ RECONNECT_WAIT_S = 60
 
 def test(lab):
     lab.target.run("truncate -s 64M /run/one.img /run/other.img")
-    config = daemon.config(lab, [{"file": "/run/one.img"}, {"block": lab.target.ssd()}])
+    config = daemon.config(lab, [{"file": "/run/one.img"}, {"block": lab.target.ssd(1)}])
     target = daemon.start(lab, config)
     controller, devices = connect(lab, 2)
     before = [identifiers(lab, device) for device in devices]
@@ -32,7 +32,7 @@ def test(lab):
     lab.check(after == before, f"the namespaces were {before}, and are {after}")
 
     initiator.disconnect(lab.host, daemon.NQN)
-    swapped = daemon.config(lab, [{"file": "/run/other.img"}, {"block": lab.target.ssd()}])
+    swapped = daemon.config(lab, [{"file": "/run/other.img"}, {"block": lab.target.ssd(1)}])
     for wanted, same in ((swapped, False), (config, True)):
         target.stop()
         target = daemon.start(lab, wanted, name=f"same-{same}")

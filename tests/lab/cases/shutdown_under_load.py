@@ -4,7 +4,7 @@ import time
 
 from nvmf_lab import One, Ssd, daemon, initiator
 
-TOPOLOGY = One(ssds=[Ssd(cmb_mib=64), Ssd(cmb_mib=64)])
+TOPOLOGY = One(ssds=[Ssd(cmb_mib=64)] * 4)  # as io_verify_p2p: they can have the same guest
 DRAIN_S = 5
 
 

@@ -3,9 +3,9 @@
 import re
 import time
 
-from nvmf_lab import Two, daemon, initiator
+from nvmf_lab import TWO, daemon, initiator
 
-TOPOLOGY = Two()
+TOPOLOGY = TWO
 TIME_LIMIT_S = 180
 RECONNECT_WAIT_S = 40
 RESET_OCCURRED = 1 << 4

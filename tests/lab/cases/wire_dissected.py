@@ -1,9 +1,9 @@
 """Host discovers, connects, runs admin commands and I/O; a packet capture of it all, dissected by tshark, holds nothing malformed."""
 
-from nvmf_lab import Ssd, Two, daemon, initiator
+from nvmf_lab import TWO, daemon, initiator
 from nvmf_lab.programs import output_of
 
-TOPOLOGY = Two(ssds=[Ssd(cmb_mib=64)])
+TOPOLOGY = TWO
 TIME_LIMIT_S = 120
 
 # What the dissector must have seen, so that it cannot pass for lack of packets.

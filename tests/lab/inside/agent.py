@@ -1,6 +1,11 @@
 """The guest's agent: runs the commands that arrive as JSON lines on a virtio-serial port.
 
 Requests:  {"id", "op": "run", "shell", "env"}  {"id", "op": "signal", "signal"}  {"id", "op": "write", "path", "data"}
+           {"id", "op": "read", "path"}  {"id", "op": "texts", "pattern"}: of all files that match, JSON on "stdout"
+           {"id", "op": "enter", "folder"}: that is /results from now on
+           {"id", "op": "ask", "socket", "path"}: HTTP's GET, the answer's body comes on "stdout"
+           {"id", "op": "survey"}  {"id", "op": "clean", "was"}: answer with JSON on "stdout", see survey.py
+What the agent does itself spares the start of a program, which takes long on an emulated CPU.
 Answers:   {"id", "pid"}  {"id", "stream": "stdout"|"stderr", "data"}  {"id", "exit"}  {"id", "error"}
 Data is base64. Each command is the leader of a process group of its own; a signal goes to the whole group.
 An exit value below zero is the signal that ended the command.
@@ -11,11 +16,20 @@ import glob
 import json
 import os
 import signal
+import socket
 import subprocess
+import sys
 import threading
 import time
+import traceback
+
+sys.dont_write_bytecode = True
+sys.path.append(os.path.dirname(os.path.abspath(__file__)))
+import survey  # noqa: E402
 
 PORT_NAME = "lab.agent"
+RESULTS = "/results"
+ASK_LIMIT_S = 60
 ENVIRONMENT = {
     "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
     "HOME": "/root",
@@ -73,6 +87,50 @@ class Agent:
             file.write(base64.b64decode(request["data"]))
         self.send({"id": request["id"], "exit": 0})
 
+    def do_read(self, request: dict) -> None:
+        with open(request["path"], "rb") as file:
+            self.tell(request["id"], file.read())
+
+    def do_texts(self, request: dict) -> None:
+        found = {}
+        for path in glob.glob(request["pattern"]):
+            try:
+                with open(path) as file:
+                    found[path] = file.read().strip()
+            except OSError:  # gone meanwhile
+                pass
+        self.tell(request["id"], json.dumps(found).encode())
+
+    def do_enter(self, request: dict) -> None:
+        if os.path.lexists(RESULTS):
+            os.unlink(RESULTS)
+        os.symlink(request["folder"], RESULTS)
+        self.send({"id": request["id"], "exit": 0})
+
+    def do_ask(self, request: dict) -> None:
+        self.find(request["id"], lambda: get(request["socket"], request["path"]))
+
+    def do_survey(self, request: dict) -> None:
+        self.find(request["id"], lambda: json.dumps(survey.survey()).encode())
+
+    def do_clean(self, request: dict) -> None:
+        self.find(request["id"], lambda: json.dumps(survey.clean(request["was"])).encode())
+
+    def find(self, request_id: int, look) -> None:
+        """Tell what a function finds. It may take its time, so it has a thread of its own."""
+
+        def run() -> None:
+            try:
+                self.tell(request_id, look())
+            except Exception:
+                self.send({"id": request_id, "error": traceback.format_exc()})
+
+        threading.Thread(target=run, daemon=True).start()
+
+    def tell(self, request_id: int, found: bytes) -> None:
+        self.send({"id": request_id, "stream": "stdout", "data": base64.b64encode(found).decode()})
+        self.send({"id": request_id, "exit": 0})
+
     def follow(self, request_id: int, process: subprocess.Popen) -> None:
         """Forward both streams and the exit. A child left in the background may hold them open: the exit does not wait for that."""
         pumps = [
@@ -96,6 +154,19 @@ class Agent:
         with self.sending:
             while data:
                 data = data[os.write(self.port, data) :]
+
+
+def get(path: str, target: str) -> bytes:
+    """The body of the answer to HTTP's GET on a UNIX socket; an exception unless it is 200."""
+    with socket.socket(socket.AF_UNIX) as connection:
+        connection.settimeout(ASK_LIMIT_S)
+        connection.connect(path)
+        connection.sendall(f"GET {target} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n".encode())
+        answer = b"".join(iter(lambda: connection.recv(1 << 16), b""))
+    head, _, body = answer.partition(b"\r\n\r\n")
+    if head.split(b" ")[1:2] != [b"200"]:
+        raise OSError(f"GET {target} on {path}: {answer[:500]!r}")
+    return body
 
 
 def open_port() -> int:

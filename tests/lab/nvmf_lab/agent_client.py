@@ -92,6 +92,14 @@ class AgentClient:
     def write(self, path: str, data: bytes) -> Command:
         return self._request({"op": "write", "path": path, "data": base64.b64encode(data).decode()}, f"write {path}")
 
+    def ask(self, op: str, name: str = "", **fields) -> Command:
+        """What the agent does itself; see inside/agent.py. `name` is for the log."""
+        return self._request({"op": op, **fields}, f"({op}) {name}")
+
+    def log_to(self, path: pathlib.Path) -> None:
+        """Go on logging to another file."""
+        self._log.go_on(path)
+
     def send(self, message: dict) -> None:
         data = json.dumps(message).encode() + b"\n"
         with self._sending:
@@ -155,6 +163,11 @@ class AgentLog:
         self._file = open(path, "a", buffering=1, errors="replace")
         self._begin = time.monotonic()
         self._partial: dict[tuple[int, str], str] = {}
+
+    def go_on(self, path: pathlib.Path) -> None:
+        """What comes from now on, in another file."""
+        was, self._file = self._file, open(path, "a", buffering=1, errors="replace")
+        was.close()
 
     def message(self, message: dict) -> None:
         number = message["id"]

@@ -3,19 +3,22 @@
 import ast
 import dataclasses
 import fnmatch
+import functools
 import importlib.util
 import pathlib
 import traceback
 from typing import Callable
 
+from . import kernel
 from .errors import LabError
-from .topology import One, Ssd, Topology, Two
+from .topology import ONE, TWO, Topology
+from .userland import Userland
 
 CASES = pathlib.Path(__file__).resolve().parent.parent / "cases"
 DEFAULT_LIMIT_S = 120
 SHELLS = {
-    "one": One(ssds=[Ssd(cmb_mib=64)]),
-    "two": Two(ssds=[Ssd(cmb_mib=64)]),
+    "one": ONE,
+    "two": TWO,
 }
 
 
@@ -37,6 +40,13 @@ class Case:
         """Its ALONE: what it measures or watches would be another case's doing beside one."""
         return bool(self._declared("ALONE", False))
 
+    def topology(self) -> str:
+        """Its TOPOLOGY as it is written, read without running the case: which cases may have the same guests. The worker compares what it means."""
+        for node in ast.parse(self.path.read_text()).body:
+            if isinstance(node, ast.Assign) and getattr(node.targets[0], "id", "") == "TOPOLOGY":
+                return ast.unparse(node.value)
+        return self.name
+
     def _declared(self, name: str, default):
         """A constant, read without running the case, for the runner must know it beforehand."""
         for node in ast.parse(self.path.read_text()).body:
@@ -52,6 +62,13 @@ class Case:
             if not hasattr(module, name):
                 raise LabError(f"{self.path} has no {name}: a case declares TOPOLOGY = One(...) or Two(...) and def test(lab)")
         return module.TOPOLOGY, module.test
+
+    def fetches(self) -> list[Callable]:
+        """What brings the kernels and programs that only this case needs."""
+        topology, test = self.load()
+        kernels = {machine.kernel for machine in topology.machines().values() if machine.kernel}
+        userlands = [one for one in test.__globals__.values() if isinstance(one, Userland)]
+        return [*(functools.partial(kernel.get, name) for name in kernels), *(one.fetch for one in userlands)]
 
     def where(self, error: BaseException) -> str:
         """The innermost line of the case that an exception came through."""

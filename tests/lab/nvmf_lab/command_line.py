@@ -15,6 +15,8 @@ from .runner import Runner
 from .verdict import FAIL, PASS, SKIP, UP, Verdict
 
 SHELL_LIMIT_S = 120
+REASON_LINES = 10
+"""What a case that failed takes on the screen."""
 
 DESCRIPTION = """\
 Boot virtual machines in which everything is real but the silicon, and run cases there: QEMU's emulation (no KVM), a stock
@@ -51,6 +53,10 @@ def _main(options: argparse.Namespace) -> int:
             print(f"{case.name:32} {case.summary()}")
         return 0
     chosen = [] if options.shell else cases.select(options.cases)
+    if options.alone != "with":
+        chosen = [case for case in chosen if case.alone() == (options.alone == "only")]
+    if options.fetch:
+        return _fetch(options, chosen)
     _prepare(options)
     tally = Tally()
     runner = Runner(pathlib.Path(options.out).absolute(), _options(options), options.jobs, tally.add)
@@ -66,6 +72,8 @@ def _main(options: argparse.Namespace) -> int:
         interrupted = True
         print("lab: interrupted", file=sys.stderr)
     finally:
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            signal.signal(number, signal.SIG_IGN)  # a second one must not leave guests behind
         runner.close()
     if not options.shell:
         print(tally.closing_line(), flush=True)
@@ -79,6 +87,15 @@ def _prepare(options: argparse.Namespace) -> None:
     if os.getuid() != 0:
         print("lab: not root: guests cannot read files that only root may read, and files they make belong to you", file=sys.stderr)
     kernel.get(options.kernel, options.refresh_kernel)
+
+
+def _fetch(options: argparse.Namespace, chosen: list[cases.Case]) -> int:
+    """Everything that the cases need of the network."""
+    kernel.get(options.kernel, options.refresh_kernel)
+    for case in chosen:
+        for fetch in case.fetches():
+            fetch()
+    return 0
 
 
 def _options(options: argparse.Namespace) -> Options:
@@ -108,8 +125,10 @@ class Tally:
     def add(self, name: str, verdict: Verdict, out: pathlib.Path) -> None:
         if verdict.word in self._counts:
             self._counts[verdict.word] += 1
-        print(f"{verdict.word} {name} {verdict.seconds:.1f} s (boot {verdict.boot_s:.1f} s)", flush=True)
-        lines = verdict.story.splitlines() + ([f"all logs: {out}"] if verdict.word == FAIL else [])
+        print(f"{verdict.word} {name} {verdict.seconds:.1f} s (guests ready after {verdict.boot_s:.1f} s, CPU {verdict.cpu_s:.0f} s)", flush=True)
+        lines = verdict.story.splitlines()
+        if verdict.word == FAIL:
+            lines = _shortened(lines, out / "reason.txt") + [f"all logs: {out}"]
         for line in lines:
             print(f"    {line}", flush=True)
 
@@ -119,6 +138,13 @@ class Tally:
     def exit_code(self) -> int:
         """Something failed, or nothing ran at all: neither is a success."""
         return 1 if self._counts[FAIL] or not self._counts[PASS] else 0
+
+
+def _shortened(reason: list[str], file: pathlib.Path) -> list[str]:
+    """The lines that fit beside the case's name and its logs; the file takes all of them."""
+    file.write_text("".join(line + "\n" for line in reason))
+    most = REASON_LINES - 2
+    return reason if len(reason) <= most else [*reason[: most - 1], f"... the whole reason: {file}"]
 
 
 def _on_signal(number, frame) -> None:
@@ -139,6 +165,11 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--patience", metavar="X", type=float, default=4, help="what every time limit is multiplied by (default: 4)")
     parser.add_argument("--kernel", choices=list(kernel.SOURCES), default="backports", help="the guests' kernel, unless the case names one (default: backports)")
     parser.add_argument("--refresh-kernel", action="store_true", help="look for a newer kernel than the one in the cache")
+    parser.add_argument("--fetch", action="store_true", help="fetch what the cases need of the network, and run none")
+    parser.add_argument(
+        "--alone", choices=("with", "without", "only"), default="with",
+        help="cases that measure run alone, after the others; with them, without them, or only them (default: with)",
+    )
     parser.add_argument("--keep", action="store_true", help="leave the guests of each case up when it ends, until Ctrl-C or tests/lab/guest --stop")
     parser.add_argument("--shell", metavar="TOPOLOGY", nargs="?", const="two", help="boot `one`, `two` (default) or a case's topology, and stay; run no case")
     return parser

@@ -14,13 +14,15 @@ from .guest import TAIL_LINES, Guest, Program
 from .lab import Lab
 
 ADMIN_SOCKET = "/run/nvmf-p2p/admin.sock"  # the default
-ASK_FOR_STATS = f"curl -sSf --unix-socket {ADMIN_SOCKET} http://localhost/v1/stats"
+LISTENING = ": listening on "  # what it says of each address
 NQN = "nqn.2026-01.io.example:lab"
 LISTEN_WAIT_S = 15
+ASK_AGAIN_S = 2
 STOP_WAIT_S = 15
 RELOAD_WAIT_S = 15
 # An address of its own, so that a sanitizer's report never mixes with what the daemon says.
 SANITIZER_REPORT = re.compile(r"ERROR: \w+Sanitizer|WARNING: ThreadSanitizer|SUMMARY: \w+Sanitizer|: runtime error: ")
+REPORT_LINES = 15
 SANITIZER_VARIABLES = ("ASAN_OPTIONS", "UBSAN_OPTIONS", "TSAN_OPTIONS", "LSAN_OPTIONS")
 
 
@@ -76,13 +78,17 @@ class Daemon:
         return self._program.running()
 
     def wait_until_listening(self, count: int = 1) -> None:
-        """Until the daemon's process has `count` RDMA-CM identifiers that listen; asked of the kernel, not of the daemon's log."""
-        deadline = time.monotonic() + LISTEN_WAIT_S * self.guest.patience
-        while self.listening() < count:
+        """Until the daemon's process has `count` RDMA-CM identifiers that listen; asked of the kernel. The daemon's log only tells when to ask."""
+        begin = asked = time.monotonic()
+        while True:
             self.check_alive()
-            if time.monotonic() > deadline:
-                raise CaseFailed(self._story(f"listens on {self.listening()} of {count} addresses"))
-            time.sleep(0.2)
+            if self.output.count(LISTENING) >= count or time.monotonic() > asked + ASK_AGAIN_S:
+                if (listening := self.listening()) >= count:
+                    return
+                asked = time.monotonic()
+                if asked > begin + LISTEN_WAIT_S * self.guest.patience:
+                    raise CaseFailed(self._story(f"listens on {listening} of {count} addresses"))
+            time.sleep(0.05)
 
     def listening(self) -> int:
         shown = json.loads(self.guest.run("rdma -j resource show cm_id").stdout or "[]")
@@ -113,9 +119,9 @@ class Daemon:
     def signal(self, number: int) -> None:
         self._program.signal(number)
 
-    def stats(self, request: str = ASK_FOR_STATS) -> dict:
-        """What a command that asks the daemon for its counters prints as JSON."""
-        return json.loads(self.guest.run(request).stdout)
+    def stats(self, request: str = "") -> dict:
+        """The daemon's counters, from its admin API, or as a command in the guest prints them as JSON."""
+        return json.loads(self.guest.run(request).stdout if request else self.guest.ask(ADMIN_SOCKET, "/v1/stats"))
 
     def namespace(self, nsid: int = 1, nqn: str = "") -> dict:
         """The counters of one namespace, in the only subsystem or the one named."""
@@ -188,7 +194,7 @@ class Daemon:
 
     def _check_sanitizers(self) -> None:
         if found := SANITIZER_REPORT.search(self.output):
-            report = self.output[found.start() :].splitlines()[:TAIL_LINES]
+            report = self.output[found.start() :].splitlines()[:REPORT_LINES]
             raise CaseFailed(self._story("a sanitizer reports:\n    " + "\n    ".join(report)))
 
     def _story(self, what: str) -> str:
@@ -221,7 +227,6 @@ def start(
     staged = stage(lab, binary=binary)
     guest.write(f"/results/{name}.json", json.dumps(config, indent=2) + "\n")
     passed_on = {variable: os.environ[variable] for variable in SANITIZER_VARIABLES if variable in os.environ}
-    guest.run("ulimit -Hc unlimited; echo /results/core.%e.%p >/proc/sys/kernel/core_pattern")
     shell = f"ulimit -c unlimited; exec {staged} run -c /results/{name}.json {arguments}"
     daemon = Daemon(guest, guest.start(shell, {**passed_on, **(env or {})}), name)
     lab.at_end(daemon.finish)
@@ -236,13 +241,13 @@ def command(lab: Lab, arguments: str, check: bool = True, timeout_s: float = 30)
 
 
 def stage(lab: Lab, program: str = "", binary: pathlib.Path | None = None) -> str:
-    """Put the binary (or a test program built beside it, or another binary) below /results under a name of its own, and return its path in the guests: a build at the same time must not change it under them."""
+    """Put the binary (or a test program built beside it, or another binary) beside the logs of the guests' boot under a name of its own, and return its path in the guests: a build at the same time must not change it under them."""
     source = binary or (lab.options.binary.with_name(program) if program else lab.options.binary)
     if not source.exists():
         raise CaseFailed(f"there is no {source.name} at {source.parent}: build it (cmake --preset release && cmake --build --preset release), or name it with --binary")
     stamp = source.stat().st_mtime_ns
-    staged = pathlib.Path(lab.out) / f"bin/{source.name}.{stamp}"
+    staged = lab.boot_out / f"bin/{source.name}.{stamp}"
     if not staged.exists():
         staged.parent.mkdir(exist_ok=True)
         shutil.copy2(source, staged)
-    return f"/results/bin/{staged.name}"
+    return lab.inside(staged)

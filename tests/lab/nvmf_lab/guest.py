@@ -1,8 +1,8 @@
 """A guest as a case sees it: run commands, start programs, pull devices, cut the power."""
 
 import dataclasses
+import json
 import pathlib
-import shlex
 import time
 from signal import SIGKILL, SIGTERM, Signals
 
@@ -13,7 +13,7 @@ from .qemu import Qemu
 from .qmp import Qmp
 from .trace import Trace
 
-TAIL_LINES = 15
+TAIL_LINES = 5
 KILL_GRACE_S = 10
 
 
@@ -66,20 +66,29 @@ class Program:
 class Guest:
     """One running guest. Times are of a quiet machine: they are multiplied by `patience`."""
 
-    def __init__(self, qemu: Qemu, patience: float):
+    def __init__(self, qemu: Qemu, patience: float, results: pathlib.Path):
         self.name = qemu.name
         self.patience = patience
         self.machine = qemu.machine
         self.console = qemu.console
-        self.log = qemu.out / f"{qemu.name}.agent.log"
+        self.results = results
+        """What the guest has as /results."""
+        self.log = results / f"{qemu.name}.agent.log"
         self.trace = Trace(qemu.trace_file, qemu.machine.trace)
+        self.altered = ""
+        """What was done to its hardware, if anything was: no other case may have this guest."""
+        self._unplugged: set[int] = set()
+        self._modules: set[str] = set()
+        self._survey: dict | None = None
         self._qemu = qemu
         self._agent: AgentClient | None = None
         self._qmp: Qmp | None = None
 
     def successor(self) -> "Guest":
         """The same machine, not yet powered on."""
-        return Guest(self._qemu, self.patience)
+        guest = Guest(self._qemu, self.patience, self.results)
+        guest.altered = "booted again"
+        return guest
 
     def power_on(self, links: list[str]) -> None:
         self._qemu.start(links)
@@ -132,16 +141,55 @@ class Guest:
         data = text.encode() if isinstance(text, str) else text
         self.finish(self._agent.write(path, data), 30, check=True)
 
+    def results_inside(self) -> str:
+        """Where the guest's mount of the shared folder has what is to be /results."""
+        return f"/lab/{self.results.relative_to(self._qemu.share)}"
+
+    def enter_results(self) -> None:
+        """Let /results in the guest be what `results` is here."""
+        folder = self.results_inside()
+        self.finish(self._agent.ask("enter", folder, folder=folder), 30, check=True)
+
+    def survey(self) -> None:
+        """Note what the guest is like, for `clean` to compare with."""
+        self._survey = json.loads(self.finish(self._agent.ask("survey"), 30, check=True).stdout)
+
+    def clean(self) -> list[str]:
+        """Remove what a case left; returns what is still other than when the guest had booted, in words. Empty: another case may have it."""
+        if not self.alive() or self.altered or self._unplugged:
+            return [f"{self.name}: {self.altered or 'its hardware was changed'}"]
+        found = json.loads(self.finish(self._agent.ask("clean", was=self._survey), 60, check=True).stdout)
+        return [f"{self.name}: {difference}" for difference in found]
+
+    def give_to(self, results: pathlib.Path) -> None:
+        """The guest is another case's from now on, which has its results in that folder."""
+        self.results = results
+        self.log = results / f"{self.name}.agent.log"
+        self._agent.log_to(self.log)
+        self.enter_results()
+        self.trace.mark()
+
     def read(self, path: str) -> str:
         """The text of a file in the guest (sysfs too)."""
-        return self.run(f"cat {shlex.quote(path)}").stdout
+        return self.finish(self._agent.ask("read", path, path=path), 30, check=True).stdout
+
+    def texts(self, pattern: str) -> dict[str, str]:
+        """The texts of all files that match, by path, without the blanks around; files that vanish meanwhile are left out."""
+        return json.loads(self.finish(self._agent.ask("texts", pattern, pattern=pattern), 30, check=True).stdout)
+
+    def ask(self, socket: str, path: str) -> str:
+        """What a program that listens on a UNIX socket answers to HTTP's GET."""
+        return self.finish(self._agent.ask("ask", path, socket=socket, path=path), 60, check=True).stdout
 
     def result_file(self, name: str) -> pathlib.Path:
         """Where the guests' /results/NAME is on this machine."""
-        return self._qemu.out / name
+        return self.results / name
 
     def modprobe(self, *modules: str) -> None:
-        self.run("modprobe -a " + " ".join(modules))
+        """Load modules; those that this guest was asked for before are there."""
+        if missing := [module for module in modules if module not in self._modules]:
+            self.run("modprobe -a " + " ".join(missing))
+            self._modules.update(missing)
 
     def address(self, link: int = 0) -> str:
         return topology.address(self.name, link)
@@ -152,7 +200,7 @@ class Guest:
     def ssd(self, number: int = 0, namespace: int = 1) -> str:
         """The block device of the guest's SSD, found by serial: the order of /dev/nvmeX is not that of the declaration."""
         serial = self.machine.ssds[number].serial or f"ssd{number}"
-        found = self.run(f"grep -lx '{serial} *' /sys/class/nvme/*/serial", check=False).stdout.split()
+        found = [path for path, text in self.texts("/sys/class/nvme/*/serial").items() if text == serial]
         if not found:
             raise CaseFailed(f"{self.name} has no NVMe controller with serial {serial}: was it pulled, or bound to another driver?")
         return f"/dev/{found[0].split('/')[4]}n{namespace}"
@@ -168,6 +216,8 @@ class Guest:
 
     def qmp(self, command: str, /, **arguments):
         """A command of QEMU's machine protocol, e.g. qmp("query-pci")."""
+        if not command.startswith("query-"):
+            self.altered = f"QMP {command}"
         return self._qmp.command(command, **arguments)
 
     def device_del(self, device: str) -> None:
@@ -179,12 +229,17 @@ class Guest:
 
     def set_link(self, up: bool, link: int = 0) -> None:
         """Plug or unplug the cable of a network device."""
-        self.qmp("set_link", name=f"nic{link}", up=up)
+        self._qmp.command("set_link", name=f"nic{link}", up=up)
+        (self._unplugged.discard if up else self._unplugged.add)(link)
 
     def kill(self) -> None:
         """Cut the power."""
         self._qemu.kill()
         self._agent.wait_until_gone(KILL_GRACE_S)
+
+    def cpu_s(self) -> float:
+        """CPU time its QEMU has used so far."""
+        return self._qemu.cpu_s()
 
     def alive(self) -> bool:
         return self._qemu.alive()
@@ -197,7 +252,8 @@ class Guest:
 
     def _story(self, command: Command, what: str) -> str:
         said = _last_lines("it said", command.stdout + command.stderr)
-        story = f"on {self.name}: {command.name}\n  {what}; {said}\n  log: {self.log}"
+        asked = command.name.splitlines()
+        story = f"on {self.name}: {asked[0]}{' ...' if asked[1:] else ''}\n  {what}; {said}\n  log: {self.log}"
         if command.error or not self.alive():
             story += "\n  " + _last_lines("its console said", self.console.read_text(errors="replace")) + f"\n  log: {self.console}"
         return story

@@ -54,7 +54,7 @@ def _find_lab(out: pathlib.Path, name: str | None) -> str:
     alive = {lab: control for lab, control in found.items() if _answers(control) and name in (None, lab)}
     if not alive:
         raise LabError(f"no lab{' called ' + name if name else ''} is up below {out}: start one with tests/lab/run --shell two")
-    if len(alive) > 1:
+    if len(set(alive.values())) > 1:
         raise LabError(f"more than one lab is up, choose with --lab: {', '.join(sorted(alive))}")
     return next(iter(alive.values()))
 

@@ -41,8 +41,8 @@ def wait_for_namespaces(guest: Guest, controller: str, count: int = 1, timeout_s
 
 def block_devices(guest: Guest, controller: str) -> list[str]:
     """The block devices of a controller. With multipath the disk is the subsystem's (nvme1n1), the controller only has a path (nvme1c1n1)."""
-    listing = guest.run(f"cd /sys/class/nvme/{controller} && for n in nvme*n*; do nsid=$(cat $n/nsid 2>/dev/null) && echo $nsid $n; done; true").stdout
-    found = sorted((int(nsid), _disk(name)) for nsid, name in (line.split() for line in listing.splitlines()))
+    listing = guest.texts(f"/sys/class/nvme/{controller}/nvme*n*/nsid")
+    found = sorted((int(nsid), _disk(path.split("/")[-2])) for path, nsid in listing.items())
     return [f"/dev/{disk}" for _, disk in found]
 
 
@@ -52,10 +52,10 @@ def disconnect(guest: Guest, nqn: str) -> None:
 
 def controllers(guest: Guest, nqn: str) -> dict[str, str]:
     """The state (live, connecting, ...) of each controller of a subsystem, by name."""
-    listing = guest.run(
-        "cd /sys/class/nvme; for c in *; do [ -e $c/subsysnqn ] && echo $c $(cat $c/subsysnqn) $(cat $c/state); done; true"
-    ).stdout
-    return {name: state for name, subsystem, state in (line.split() for line in listing.splitlines()) if subsystem == nqn}
+    states = guest.texts("/sys/class/nvme/*/state")
+    subsystems = guest.texts("/sys/class/nvme/*/subsysnqn")
+    found = {path.split("/")[-2]: path.removesuffix("subsysnqn") + "state" for path, subsystem in subsystems.items() if subsystem == nqn}
+    return {name: states[state] for name, state in found.items() if state in states}
 
 
 def _disk(name: str) -> str:

@@ -1,5 +1,6 @@
 """The lab of one case: boots the guests of a topology, hands them out, and takes everything down again."""
 
+import os
 import pathlib
 import shutil
 import tempfile
@@ -21,8 +22,12 @@ KERNEL_TROUBLE = ("BUG:", "Oops:", "Kernel panic", "general protection fault", "
 class Lab:
     """What a case gets. `target` and `host` are the same guest when the topology has only one."""
 
-    def __init__(self, wiring: Topology, out: pathlib.Path, options: Options):
+    def __init__(self, wiring: Topology, out: pathlib.Path, options: Options, share: pathlib.Path | None = None):
+        """`out` takes the case's logs and results; `share`, a folder above it, those of all cases that may have these guests."""
         self.wiring, self.out, self.options = wiring, out, options
+        self.boot_out = out
+        """Where the guests' consoles and what concerns the whole boot are: the folder of the first case."""
+        self._share = share or out
         self.guests: dict[str, Guest] = {}
         self.boot_s = 0.0
         """Seconds from the start of QEMU to guests that are set up."""
@@ -43,14 +48,40 @@ class Lab:
         self._wires = network.wires(list(machines), self.wiring.links, self._runtime)
         for name, machine in machines.items():
             chosen = kernel.get(machine.kernel or self.wiring.kernel or self.options.kernel)
-            qemu = Qemu(name, machine, chosen, self._runtime, self.out)
-            self.guests[name] = Guest(qemu, self.options.patience)
+            qemu = Qemu(name, machine, chosen, self._runtime, self.boot_out, self._share)
+            self.guests[name] = Guest(qemu, self.options.patience, self.out)
             qemu.start(self._wires[name])
         for guest in self.guests.values():
             guest.attach(BOOT_LIMIT_S)
         for guest in self.guests.values():
             network.set_up(guest, self.wiring)
         self.boot_s = time.monotonic() - begin
+
+    def survey(self) -> None:
+        """Note what the guests are like before a case."""
+        for guest in self.guests.values():
+            guest.survey()
+
+    def clean(self) -> list[str]:
+        """Remove what the last case left in the guests; returns what it changed for good, in words."""
+        try:
+            # The host first: it disconnects better while the target's programs are there.
+            return [difference for guest in reversed(self.guests.values()) for difference in guest.clean()]
+        except CaseFailed as failure:
+            return [str(failure)]
+
+    def give_to(self, out: pathlib.Path) -> None:
+        """The guests, cleaned up, are another case's from now on, whose logs and results go to `out`."""
+        self.out, self._at_end = out, []
+        for log in self.boot_out.iterdir():
+            if log.name.endswith((".console.log", ".trace")):
+                (out / log.name).symlink_to(os.path.relpath(log, out))
+        for guest in self.guests.values():
+            guest.give_to(out)
+
+    def cpu_s(self) -> float:
+        """CPU time that the guests' QEMUs have used so far."""
+        return sum(guest.cpu_s() for guest in self.guests.values())
 
     def restart(self, name: str) -> Guest:
         """Boot a guest that was killed again, on the same wires and disks. The object of the dead guest is of no more use."""
@@ -61,6 +92,10 @@ class Lab:
         guest.attach(BOOT_LIMIT_S)
         network.set_up(guest, self.wiring)
         return guest
+
+    def inside(self, path: pathlib.Path) -> str:
+        """The path in the guests of a file below the shared folder."""
+        return f"/lab/{path.relative_to(self._share)}"
 
     def at_end(self, check: Callable[[], None]) -> None:
         """Have something done when the case's own steps have passed, last registered first; it may fail the case."""

@@ -20,16 +20,21 @@ SOCKET_WAIT_S = 20
 # and the kernel dies of «Oops: int3». Most patching is done at boot and when drivers load, so that happens on one CPU: network.set_up
 # brings up the others last.
 KERNEL_ARGS = ("console=ttyS0", "panic=-1", "tsc=reliable", "random.trust_cpu=on", "mitigations=off", "maxcpus=1", "noreplace-smp")
+# A third of a boot's instructions, for what no case needs: pages that are split to be read-only, addresses drawn by lot, self-tests of
+# ciphers, the keys that modules are signed with.
+QUICK_BOOT_ARGS = ("rodata=off", "nokaslr", "cryptomgr.notests=1", "apparmor=0", "initcall_blacklist=load_system_certificate_list")
+# Without xsave and the wide registers behind it a thread's state is smaller: less to save at each switch, and to emulate.
+CPU = "max,la57=off,xsave=off"
 # Its first unit is inside/init's; interfaces keep the kernel's names.
 SYSTEMD_ARGS = ("systemd.unit=lab.target", "net.ifnames=0")
 
 
 class Qemu:
-    """A guest's QEMU. `runtime` is a short-lived folder with a short path (UNIX sockets), `out` keeps logs and results."""
+    """A guest's QEMU. `runtime` is a short-lived folder with a short path (UNIX sockets), `out` keeps its logs, and `share` is what the guest has as /lab."""
 
-    def __init__(self, name: str, machine: Machine, kernel: Kernel, runtime: pathlib.Path, out: pathlib.Path):
+    def __init__(self, name: str, machine: Machine, kernel: Kernel, runtime: pathlib.Path, out: pathlib.Path, share: pathlib.Path):
         self.name, self.machine, self.kernel = name, machine, kernel
-        self.runtime, self.out = runtime, out
+        self.runtime, self.out, self.share = runtime, out, share
         self.console = out / f"{name}.console.log"
         self.trace_file = out / f"{name}.trace"
         self.messages = out / f"{name}.qemu.log"
@@ -50,7 +55,7 @@ class Qemu:
         machine = self.machine
         return [
             programs.find("qemu-system-x86_64"),
-            *("-name", self.name, "-machine", machine.machine, "-cpu", "max,la57=off", "-smp", str(machine.vcpus), "-m", str(machine.memory_mib)),
+            *("-name", self.name, "-machine", machine.machine, "-cpu", CPU, "-smp", str(machine.vcpus), "-m", str(machine.memory_mib)),
             *("-nodefaults", "-no-user-config", "-no-reboot", "-display", "none"),
             *(("-accel", "tcg,thread=single", "-icount", "shift=0,sleep=off") if machine.icount else ("-accel", "tcg,thread=multi")),
             *("-kernel", str(self.kernel.image), "-initrd", str(initramfs.get(self.kernel)), "-append", self._kernel_command_line()),
@@ -60,7 +65,7 @@ class Qemu:
             *("-device", "virtserialport,chardev=agent,name=lab.agent"),
             *_share("root", "/", ",readonly=on"),
             *_share("repo", str(REPOSITORY), ",readonly=on"),
-            *_share("results", str(self.out), ""),
+            *_share("lab", str(self.share), ""),
             *self._network(links),
             *machine.qemu_args,
             *(argument for number, ssd in enumerate(machine.ssds) for argument in self._ssd(number, ssd)),
@@ -93,6 +98,14 @@ class Qemu:
         if self._process is not None:
             self._process.wait()
 
+    def cpu_s(self) -> float:
+        """CPU time it has used so far; 0 when it has ended."""
+        try:
+            fields = pathlib.Path(f"/proc/{self._process.pid}/stat").read_text().rpartition(")")[2].split()
+        except OSError:
+            return 0.0
+        return sum(map(int, fields[11:13])) / os.sysconf("SC_CLK_TCK")
+
     def wait(self, timeout_s: float) -> int:
         return self._process.wait(timeout_s)
 
@@ -105,7 +118,7 @@ class Qemu:
     def _kernel_command_line(self) -> str:
         python = "/usr/bin/python3" if os.path.exists("/usr/bin/python3") else os.path.realpath(sys.executable)
         lab = {"name": self.name, "agent": AGENT, "python": python, "modules": self.kernel.modules, "repo": REPOSITORY}
-        words = [*KERNEL_ARGS, self.machine.kernel_args]
+        words = [*KERNEL_ARGS, *QUICK_BOOT_ARGS, self.machine.kernel_args]
         if self.machine.systemd:
             lab["manager"] = "/lib/systemd/systemd"
             words += SYSTEMD_ARGS

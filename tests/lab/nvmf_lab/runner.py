@@ -1,4 +1,8 @@
-"""Runs cases, each in a worker process of its own, some at a time; ends those that take too long, and leaves nothing behind."""
+"""Runs cases in worker processes, some at a time; ends those that take too long, and leaves nothing behind.
+
+Cases that declare the same TOPOLOGY go to one worker, one after the other, which runs them in the same guests (see worker.py). After a case
+that failed, the rest of them go to another worker, and so get guests of their own.
+"""
 
 import dataclasses
 import json
@@ -26,7 +30,7 @@ MAX_ATTEMPTS = 3
 
 @dataclasses.dataclass
 class Run:
-    """One worker process."""
+    """A worker process, and the case that it is at."""
 
     name: str
     out: pathlib.Path
@@ -46,6 +50,7 @@ class Runner:
     def __init__(self, out: pathlib.Path, options: Options, jobs: int, report: Callable[[str, Verdict, pathlib.Path], None]):
         self._out, self._options, self._jobs, self._report = out, options, jobs, report
         self._runs: list[Run] = []
+        self._waiting: list[Case] = []
         self._selector = selectors.DefaultSelector()
 
     def run(self, cases: list[Case]) -> None:
@@ -53,15 +58,33 @@ class Runner:
         self._run([case for case in cases if not case.alone()], self._jobs)
         self._run([case for case in cases if case.alone()], 1)
 
-    def _run(self, waiting: list[Case], jobs: int) -> None:
-        while waiting or self._undecided():
-            while waiting and len(self._undecided()) < jobs:
-                self._start_case(waiting.pop(0), attempt=1)
+    def _run(self, cases: list[Case], jobs: int) -> None:
+        self._waiting = cases
+        while self._waiting or self._undecided():
+            while self._waiting and len(self._undecided()) < jobs:
+                self._start_case(self._longest_waiting(), attempt=1)
             self._turn()
+
+    def _longest_waiting(self) -> Case:
+        """The first case of the topology with most left to do, so that the end is not one worker's alone; one that no worker has, if there is any."""
+        left: dict[str, float] = {}
+        for case in self._waiting:
+            left[case.topology()] = left.get(case.topology(), 0) + case.limit_s()
+        taken = {run.case.topology() for run in self._undecided()}
+        chosen = max(left, key=lambda topology: (topology not in taken, left[topology]))
+        return self._take(chosen)
+
+    def _take(self, topology: str) -> Case | None:
+        """A waiting case of that topology, if there is one; it waits no more."""
+        case = next((case for case in self._waiting if case.topology() == topology), None)
+        if case:
+            self._waiting.remove(case)
+        return case
 
     def shell(self, topology: str, limit_s: float) -> Verdict:
         """Boot a topology and leave it up."""
-        run = self._start(topology, ["--shell", topology], limit_s)
+        out = fresh_folder(self._out / topology)
+        run = self._start(topology, out, ["--shell", topology, "--out", str(out)], limit_s)
         while run.verdict is None:
             self._turn()
         return run.verdict
@@ -89,19 +112,29 @@ class Runner:
         return [run for run in self._runs if run.verdict is None]
 
     def _start_case(self, case: Case, attempt: int) -> None:
-        run = self._start(case.name, ["--case", str(case.path)], case.limit_s() * self._options.patience)
-        run.case, run.attempt = case, attempt
+        out = fresh_folder(self._out / case.name)
+        run = self._start(case.name, out, ["--out", str(self._out)], limit_s=0)
+        self._hand(run, case, out, attempt)
 
-    def _start(self, name: str, what: list[str], limit_s: float) -> Run:
-        out = fresh_folder(self._out / name)
+    def _hand(self, run: Run, case: Case, out: pathlib.Path, attempt: int = 1) -> None:
+        """Give a worker its next case."""
+        run.name, run.out, run.case, run.attempt, run.verdict = case.name, out, case, attempt, None
+        run.begin, run.limit_s = time.monotonic(), case.limit_s() * self._options.patience
+        try:
+            run.process.stdin.write(json.dumps({"case": str(case.path), "out": str(out)}).encode() + b"\n")
+            run.process.stdin.flush()
+        except BrokenPipeError:  # it ended: its verdict will be that it said none
+            pass
+
+    def _start(self, name: str, out: pathlib.Path, what: list[str], limit_s: float) -> Run:
         options = dataclasses.asdict(self._options) | {"binary": str(self._options.binary)}
-        command = [sys.executable, "-m", "nvmf_lab.worker", *what, "--out", str(out), "--options", json.dumps(options)]
+        command = [sys.executable, "-m", "nvmf_lab.worker", *what, "--options", json.dumps(options)]
         environment = os.environ | {"PYTHONPATH": str(pathlib.Path(__file__).parent.parent), "PYTHONDONTWRITEBYTECODE": "1"}
-        with open(out / "runner.log", "w") as log:
+        with open(out / "runner.log", "a") as log:
             # The kernel ends the worker with this process, even after a SIGKILL; Ctrl-C is for this process alone.
             process = subprocess.Popen(
                 [programs.find("setpriv"), "--pdeathsig", "TERM", *command],
-                stdin=subprocess.DEVNULL,
+                stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=log,
                 env=environment,
@@ -124,14 +157,29 @@ class Runner:
                 run.process.kill()
 
     def _decide(self, run: Run) -> None:
-        """The worker said its one line, or ended without it."""
-        self._selector.unregister(run.process.stdout)
+        """The worker said its one line of a case, or ended without it."""
         line = run.process.stdout.readline().decode()
         seconds = time.monotonic() - run.begin
-        run.verdict = Verdict.from_line(line) if line else Verdict(FAIL, seconds, 0, self._silent(run))
+        run.verdict = Verdict.from_line(line) if line else Verdict(FAIL, seconds, story=self._silent(run))
         if run.expired:
             story = f"time limit of {run.limit_s:.0f} s\n{run.verdict.story}"
             run.verdict = dataclasses.replace(run.verdict, word=FAIL, story=story)
+        if run.verdict.word == FAIL or self._options.keep or not self._go_on(run):
+            self._end(run)
+
+    def _go_on(self, run: Run) -> bool:
+        """Report the case that ended well, and give the worker another of its topology; false when none waits."""
+        following = self._take(run.case.topology())
+        if not following:
+            return False
+        self._report(run.name, run.verdict, run.out)
+        self._hand(run, following, fresh_folder(self._out / following.name))
+        return True
+
+    def _end(self, run: Run) -> None:
+        """This was the worker's last case: report it, or run it again elsewhere when the emulator is to blame."""
+        self._selector.unregister(run.process.stdout)
+        run.process.stdin.close()
         if not self._options.keep or run.expired:
             run.process.wait(END_GRACE_S)
         if run.case and run.attempt < MAX_ATTEMPTS and run.verdict.word == FAIL and not self._options.keep and _met_emulator_race(run.out):

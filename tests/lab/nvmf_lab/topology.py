@@ -96,6 +96,11 @@ def Two(*, host: Machine | None = None, **options) -> TwoGuests:
     return TwoGuests(target=Machine(**options), host=host or Machine(), **network)
 
 
+# What most cases declare, so that they can have the same guests one after the other: a boot costs as much as many a case.
+ONE = One(ssds=[Ssd(cmb_mib=64), Ssd()])
+TWO = Two(ssds=[Ssd(size_mib=512, cmb_mib=64), Ssd(size_mib=512)])
+
+
 def address(guest: str, link: int = 0) -> str:
     """The IPv4 address of a guest's network device: 10.77.LINK.1 for the target, 10.77.LINK.2 for the host."""
     return f"10.77.{link}.{_number(guest)}"

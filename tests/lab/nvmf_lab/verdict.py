@@ -11,6 +11,9 @@ class Verdict:
     word: str
     seconds: float
     boot_s: float = 0.0
+    """Until the guests were ready: a boot, or a clean-up after the case before."""
+    cpu_s: float = 0.0
+    """CPU time that the guests took meanwhile, and during the case."""
     story: str = ""
     """Why it failed or was skipped."""
 

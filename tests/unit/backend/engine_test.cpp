@@ -65,6 +65,46 @@ TEST_CASE("A record that came before the engine sleeps is not missed") {
   CHECK(bell.records == std::vector<uint64_t>{7});
 }
 
+TEST_CASE(
+    "A descriptor is only looked at where its owner takes what is in it, and wakes the engine until it is empty") {
+  struct Taker {
+    Bell bell;
+    int calls = 0;
+    bool takes = false;
+    bool dead = false;
+    static bool on_readable(void* self) {
+      auto& taker = *static_cast<Taker*>(self);
+      ++taker.calls;
+      eventfd_t value;
+      if (taker.takes) eventfd_read(taker.bell.fd, &value);
+      return !taker.dead;
+    }
+  };
+  UringEngine engine;
+  Taker taker;
+  engine.watch_readable(taker.bell.fd, Taker::on_readable, &taker);
+  engine.start();
+  engine.sleep(1000);
+  CHECK(taker.calls == 0);
+  eventfd_write(taker.bell.fd, 7);
+  while (taker.calls < 3) engine.sleep(std::nullopt);
+  taker.takes = true;
+  while (taker.calls < 4) engine.sleep(std::nullopt);
+  engine.sleep(1000);
+  CHECK(taker.calls == 4);
+  eventfd_t value = 0;
+  CHECK(eventfd_read(taker.bell.fd, &value) != 0);
+  taker.takes = false;
+  taker.dead = true;
+  eventfd_write(taker.bell.fd, 1);
+  while (taker.calls < 5) engine.sleep(std::nullopt);
+  engine.sleep(1000);
+  CHECK(taker.calls == 5);
+  engine.unwatch(taker.bell.fd);
+  engine.sleep(1000);
+  CHECK(taker.calls == 5);
+}
+
 TEST_CASE("Sleep ends at its time-out") {
   UringEngine engine;
   Bell bell;

@@ -194,6 +194,53 @@ TEST_CASE("An SSD's Identify data as what the target needs of it") {
   CHECK(!max_transfer_bytes(identity.controller));
 }
 
+TEST_CASE("What an SSD says of the layout of I/O") {
+  NvmeIdentity identity = ssd();
+  DeviceInfo info;
+  describe(identity, info);
+  CHECK(info.hints == nvmf::core::IoHints{});
+
+  identity.controller.awun = 15;
+  identity.controller.awupf = 3;
+  identity.space.nawun = 63;  // without NSFEAT's bit they mean nothing
+  identity.space.npwg = 7;
+  identity.space.dlfeat = NVME_NS_DLFEAT_RB_ALL_0S | NVME_NS_DLFEAT_WRITE_ZEROES | NVME_NS_DLFEAT_CRC_GUARD;
+  nvmf::core::IoHints expected;
+  expected.atomic_write_blocks = 16;
+  expected.atomic_write_power_fail_blocks = 4;
+  expected.deallocated_blocks = NVME_NS_DLFEAT_RB_ALL_0S | NVME_NS_DLFEAT_WRITE_ZEROES;
+  describe(identity, info);
+  CHECK(info.hints == expected);
+
+  identity.space.nsfeat = NVME_NS_FEAT_NATOMIC;
+  identity.space.nabsn = identity.space.nabspf = 255;
+  identity.space.nabo = 2;
+  expected.atomic_write_blocks = 64;
+  expected.atomic_boundary_blocks = expected.atomic_boundary_power_fail_blocks = 256;
+  expected.first_atomic_boundary_lba = 2;
+  describe(identity, info);
+  CHECK_MESSAGE(info.hints == expected, "AWUPF holds where NAWUPF is 0");
+
+  identity.space.nsfeat |= NVME_NS_FEAT_IO_OPT;
+  identity.space.npwa = 3;
+  identity.space.npdg = 15;
+  identity.space.npda = 1;
+  identity.space.nows = 31;
+  expected.write_granularity_blocks = 8;
+  expected.write_alignment_blocks = 4;
+  expected.deallocate_granularity_blocks = 16;
+  expected.deallocate_alignment_blocks = 2;
+  expected.optimal_write_blocks = 32;
+  describe(identity, info);
+  CHECK(info.hints == expected);
+
+  limit_atomic_writes(info.hints, 32 << 10, 12);
+  CHECK(info.hints.atomic_write_blocks == 8);
+  CHECK(info.hints.atomic_write_power_fail_blocks == 4);
+  limit_atomic_writes(info.hints, 512, 12);
+  CHECK(info.hints.atomic_write_blocks == 1);
+}
+
 TEST_CASE("What an SSD carries out itself: Copy only with its format and its limits") {
   namespace core = nvmf::core;
   NvmeIdentity identity = ssd();

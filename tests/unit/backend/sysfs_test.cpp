@@ -2,34 +2,12 @@
 
 #include <doctest/doctest.h>
 
-#include <filesystem>
-#include <fstream>
-
-#include "tests/unit/scratch.h"
+#include "tests/unit/backend/fake_sysfs.h"
 
 using namespace nvmf::backend;
-namespace fs = std::filesystem;
+using nvmf::backend::test::FakeSysfs;
 
 namespace {
-
-class FakeSysfs {
- public:
-  void file(const std::string& path, const std::string& text) {
-    fs::create_directories((root_ / path).parent_path());
-    std::ofstream(root_ / path) << text << "\n";
-  }
-  void directory(const std::string& path) { fs::create_directories(root_ / path); }
-  void link(const std::string& path, const std::string& target) {
-    fs::create_directories((root_ / path).parent_path());
-    fs::create_directory_symlink(root_ / target, root_ / path);
-  }
-  std::string path(const std::string& inside) const { return (root_ / inside).string(); }
-  std::string root() const { return root_.string(); }
-
- private:
-  nvmf::Scratch scratch_;
-  const fs::path root_ = scratch_.path();
-};
 
 constexpr char kController[] = "devices/pci0000:00/0000:00:1c.0/0000:3b:00.0/nvme/nvme0";
 

@@ -42,7 +42,7 @@ constexpr std::string_view kFull = R"(// Everything said.
     { "nqn": "nqn.2026-01.io.example:disk1", "serial": "S/N 1", "model": "Disk", "ports": [9], "allow_any_host": false,
       "allowed_hosts": ["nqn.2014-08.org.nvmexpress:uuid:2ec0a5a0-5b1c-4d0e-9d5c-0a4c1e3f7b21"],
       "max_controllers": 65519, "max_controllers_per_host": 2, "cntlid_min": 1, "cntlid_max": 65519,
-      "subsystem_reset": true, "ana": [{ "group": 128, "port": 9, "state": "persistent-loss" }],
+      "admin_label": "Racks 1 & 2", "subsystem_reset": true, "permanent_write_protection": true, "ana": [{ "group": 128, "port": 9, "state": "persistent-loss" }],
       "namespaces": [
         { "nsid": 1024, "nvme": "/dev/ng0n1", "uuid": "2ec0a5a0-5b1c-4d0e-9d5c-0A4C1E3F7B21",
           "nguid": "000102030405060708090a0b0c0d0e0f", "eui64": "0011223344556677", "p2p": "prefer",
@@ -105,7 +105,9 @@ TEST_CASE("every key of a subsystem and its namespaces is read") {
   CHECK(subsystem.max_controllers_per_host == 2);
   CHECK(subsystem.cntlid_min == 1);
   CHECK(subsystem.cntlid_max == 65519);
+  CHECK(subsystem.admin_label == "Racks 1 & 2");
   CHECK(subsystem.subsystem_reset);
+  CHECK(subsystem.permanent_write_protection);
   REQUIRE(subsystem.ana.size() == 1);
   CHECK(subsystem.ana[0].group == 128);
   REQUIRE(subsystem.namespaces.size() == 1);

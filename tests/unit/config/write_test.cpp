@@ -39,7 +39,8 @@ constexpr std::string_view kEveryKey = R"({
   "subsystems": [
     { "nqn": "nqn.2026-01.io.example:a", "serial": "S1", "model": "M", "ports": [2],
       "allowed_hosts": ["nqn.2026-01.io.example:host"], "max_controllers": 5, "max_controllers_per_host": 4,
-      "cntlid_min": 10, "cntlid_max": 20, "subsystem_reset": true, "ana": [{ "group": 2, "port": 2, "state": "inaccessible" }],
+      "cntlid_min": 10, "cntlid_max": 20, "admin_label": "Archive", "subsystem_reset": true,
+      "permanent_write_protection": true, "ana": [{ "group": 2, "port": 2, "state": "inaccessible" }],
       "namespaces": [
         { "nsid": 1, "nvme": "/dev/ng0n1", "uuid": "2ec0a5a0-5b1c-4d0e-9d5c-0a4c1e3f7b21",
           "nguid": "000102030405060708090a0b0c0d0e0f", "eui64": "0011223344556677",

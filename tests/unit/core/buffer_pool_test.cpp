@@ -96,6 +96,26 @@ TEST_CASE("All of a region can be lent out in the smallest and the largest size,
   }
 }
 
+TEST_CASE("A region may be longer than one buffer can say: 4 GiB, and more") {
+  constexpr uint64_t kGiB = uint64_t{1} << 30;
+  for (const uint64_t bytes : {4 * kGiB, 5 * kGiB + kPage}) {
+    CAPTURE(bytes);
+    BufferPool pool(region(0), bytes, 1 << 30);
+    CHECK(pool.size_bytes() == bytes);
+    CHECK(pool.max_buffer_bytes() == kGiB);
+    const auto large = take_all(pool, 1 << 30);
+    CHECK(large.size() == bytes / kGiB);
+    std::set<std::byte*> places;
+    for (const Buffer& buffer : large) places.insert(buffer.address);
+    CHECK(places.size() == large.size());
+    CHECK(offset_in(region(0), *std::max_element(large.begin(), large.end(), [](const Buffer& a, const Buffer& b) {
+                      return a.address < b.address;
+                    })) >= 3 * kGiB);
+    give_back(pool, large);
+    CHECK(pool.used_bytes() == 0);
+  }
+}
+
 TEST_CASE("The largest buffer is cut to the region, and to a power of two") {
   CHECK(BufferPool(region(100 * kPage), 1 << 20).max_buffer_bytes() == 64 * kPage);
   CHECK(BufferPool(region(1024 * kPage), 1 << 20).max_buffer_bytes() == 1 << 20);

@@ -134,6 +134,20 @@ TEST_CASE("Bytes that are known late are charged to those who come after") {
   CHECK_FALSE(throttle.admit(c.make(1, 0), steady_ns()));
 }
 
+TEST_CASE("Write Zeroes costs its blocks where they are written out, nothing where the disk has the command") {
+  for (const bool own : {false, true}) {
+    Commands c;
+    RateLimit limit(0, 1 << 20);
+    Throttle throttle(limit);
+    Request& zeroes = c.make(0, 0, 0);
+    zeroes.kind = IoKind::WriteZeroes;
+    zeroes.blocks = 4096;
+    c.ns.supports_write_zeroes = own;
+    CHECK(throttle.admit(zeroes, kStart));
+    CHECK(throttle.admit(c.make(1, 0), kStart) == own);
+  }
+}
+
 TEST_CASE("Verify costs the blocks that it reads") {
   Commands c;
   RateLimit limit(0, 1 << 20);

@@ -49,7 +49,10 @@ class BellPoller final : public Poller {
     return waiting_ == 0;
   }
   int wake_fd() const override { return fd_; }
-  void on_wake(uint64_t) override {}
+  bool on_wake() override {
+    eventfd_t events;
+    return eventfd_read(fd_, &events) == 0;
+  }
 
   void arrive() {
     waiting_++;
@@ -78,7 +81,7 @@ class DuePoller final : public Poller {
   void flush() override {}
   bool arm() override { return true; }
   int wake_fd() const override { return bell_.wake_fd(); }
-  void on_wake(uint64_t) override {}
+  bool on_wake() override { return bell_.on_wake(); }
   uint64_t due_ns() const override { return due_ns_; }
 
   std::binary_semaphore handled{0};

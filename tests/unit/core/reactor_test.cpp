@@ -38,7 +38,10 @@ class FakeEngine final : public IoEngine {
     return std::exchange(completed_, 0u);
   }
   void watch(int fd, void (*on_record)(void*, uint64_t), void* context) override {
-    watches_.push_back({fd, on_record, context});
+    watches_.push_back({fd, on_record, nullptr, context});
+  }
+  void watch_readable(int fd, bool (*on_readable)(void*), void* context) override {
+    watches_.push_back({fd, nullptr, on_readable, context});
   }
   void unwatch(int fd) override {
     std::erase_if(watches_, [fd](const Watch& w) { return w.fd == fd; });
@@ -47,9 +50,11 @@ class FakeEngine final : public IoEngine {
     std::vector<pollfd> entries;
     for (const Watch& w : watches_) entries.push_back({w.fd, POLLIN, 0});
     ::poll(entries.data(), entries.size(), -1);
-    for (const Watch& w : watches_) {
+    for (size_t i = 0; i < entries.size(); ++i) {
+      const Watch w = watches_[i];
       uint64_t record;
-      if (read(w.fd, &record, sizeof record) == sizeof record) w.on_record(w.context, record);
+      if (w.on_readable != nullptr && (entries[i].revents & POLLIN) != 0) w.on_readable(w.context);
+      if (w.on_record != nullptr && read(w.fd, &record, sizeof record) == sizeof record) w.on_record(w.context, record);
     }
   }
 
@@ -63,6 +68,7 @@ class FakeEngine final : public IoEngine {
   struct Watch {
     int fd;
     void (*on_record)(void*, uint64_t);
+    bool (*on_readable)(void*);
     void* context;
   };
   int disk_;
@@ -88,7 +94,11 @@ class FakePoller final : public Poller {
     return waiting_ == 0;
   }
   int wake_fd() const override { return fd_; }
-  void on_wake(uint64_t) override { wakes++; }
+  bool on_wake() override {
+    eventfd_t events;
+    if (eventfd_read(fd_, &events) == 0) wakes++;
+    return true;
+  }
 
   void arrive() {
     waiting_++;
@@ -241,7 +251,7 @@ class DeliveringPoller final : public Poller {
   void flush() override {}
   bool arm() override { return poll() == 0; }
   int wake_fd() const override { return bell_.wake_fd(); }
-  void on_wake(uint64_t) override {}
+  bool on_wake() override { return bell_.on_wake(); }
 
  private:
   Mailbox& mailbox_;

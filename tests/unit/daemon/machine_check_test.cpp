@@ -53,6 +53,31 @@ std::string only_warning(const Machine& machine, const std::string& text) {
 constexpr const char* kDisk = R"({"nvme": "/dev/ng0n1", "p2p": "require"})";
 constexpr const char* kMemory = R"({"memory": 512})";
 
+TEST_CASE("one SSD in two subsystems: a warning where hosts are shown the same identifiers in both") {
+  Machine machine;
+  build(machine);
+  const auto twice = [](const std::string& first, const std::string& second) {
+    const auto subsystem = [](const std::string& name, const std::string& more) {
+      return R"({"nqn": "nqn.2026-01.io.example:)" + name +
+             R"(", "allow_any_host": true, "namespaces": [{"nvme": "/dev/ng0n1", "p2p": "off")" + more + "}]}";
+    };
+    return R"({"ports": [{"id": 1, "address": "192.0.2.10"}], "subsystems": [)" + subsystem("a", first) + ", " +
+           subsystem("b", second) + "]}";
+  };
+  const std::string uuid = R"(, "uuid": "2ec0a5a0-5b1c-4d0e-9d5c-0a4c1e3f7b21")";
+  const std::string other = R"(, "uuid": "2ec0a5a0-5b1c-4d0e-9d5c-0a4c1e3f7b22")";
+  CHECK(warnings(machine, twice("", "")).empty());  // the daemon derives a UUID for each
+  machine.file("/sys/class/block/nvme0n1/nguid", "00010203-0405-0607-0809-0a0b0c0d0e0f\n");
+  const std::string warning = only_warning(machine, twice("", ""));
+  CHECK(
+      warning.find("$.subsystems[1].namespaces[0]: hosts are shown the same identifiers in nqn.2026-01.io.example:a") !=
+      std::string::npos);
+  CHECK(warning.find("give it a \"uuid\" of its own here") != std::string::npos);
+  CHECK(warnings(machine, twice("", uuid)).empty());
+  CHECK(warnings(machine, twice(uuid, other)).empty());
+  only_warning(machine, twice(uuid, uuid));
+}
+
 TEST_CASE("a config that fits its machine: nothing to say") {
   Machine machine;
   build(machine);
@@ -102,6 +127,37 @@ TEST_CASE("devices and files that are not there") {
             .ends_with(".file: \"/srv/a.img\" does not exist; make it: truncate -s SIZE /srv/a.img"));
 }
 
+TEST_CASE("what is there and cannot be served: directories, empty files, devices of another kind, zoned devices") {
+  Machine machine;
+  build(machine);
+  const auto warning_of = [&](const std::string& ns) { return only_warning(machine, config_with("192.0.2.10", ns)); };
+  machine.file("/srv/folder/a", "");
+  machine.file("/srv/empty", "");
+  machine.file("/srv/short", std::string(600, 'x'));
+  machine.device("/dev/null");
+  CHECK(
+      warning_of(R"({"file": "/srv/folder"})")
+          .ends_with(".file: \"/srv/folder\" is a directory, not a regular file; name a file: truncate -s SIZE FILE"));
+  CHECK(warning_of(R"({"file": "/srv/empty"})")
+            .ends_with(".file: \"/srv/empty\" is shorter than one block; make it as long as the namespace shall be: "
+                       "truncate -s SIZE /srv/empty"));
+  CHECK(warnings(machine, config_with("192.0.2.10", R"({"file": "/srv/short"})")).empty());
+  CHECK(warning_of(R"({"file": "/srv/short", "block_size": 4096})").find("shorter than one block") !=
+        std::string::npos);
+  CHECK(warning_of(R"({"block": "/srv/folder"})").find(".block: \"/srv/folder\" is a directory, not a block device") !=
+        std::string::npos);
+  CHECK(warning_of(R"({"block": "/srv/short"})").find("is a regular file, not a block device") != std::string::npos);
+  CHECK(warning_of(R"({"block": "/dev/null"})")
+            .ends_with("\"/dev/null\" is a character device, not a block device; there are: /dev/nvme0n1"));
+  CHECK(warning_of(R"({"nvme": "/dev/null", "p2p": "off"})")
+            .find("\"/dev/null\" is not the generic device of an NVMe namespace") != std::string::npos);
+  machine.file("/sys/class/block/nvme0n1/queue/zoned", "host-managed\n");
+  CHECK(warning_of(R"({"block": "/dev/nvme0n1"})").find("is a zoned device, which is not supported") !=
+        std::string::npos);
+  machine.file("/sys/class/block/nvme0n1/queue/zoned", "none\n");
+  CHECK(warnings(machine, config_with("192.0.2.10", R"({"block": "/dev/nvme0n1"})")).empty());
+}
+
 TEST_CASE("a device that is mounted, by itself or by a partition, or is a part of another") {
   Machine machine;
   build(machine);
@@ -109,6 +165,11 @@ TEST_CASE("a device that is mounted, by itself or by a partition, or is a part o
     machine.file("/proc/self/mounts", "/dev/nvme0n1 /srv ext4 rw 0 0\n");
     CHECK(only_warning(machine, config_with("192.0.2.10", kDisk))
               .ends_with("\"/dev/ng0n1\" is mounted at /srv: two users destroy each other's data; umount /srv"));
+  }
+  SUBCASE("the machine's own root: nobody is told to unmount that") {
+    machine.file("/proc/self/mounts", "/dev/nvme0n1 / ext4 rw 0 0\n");
+    CHECK(only_warning(machine, config_with("192.0.2.10", kDisk))
+              .ends_with("is mounted at /: two users destroy each other's data; serve another one"));
   }
   SUBCASE("a partition is mounted") {
     machine.file("/sys/class/block/nvme0n1/nvme0n1p1/partition", "1\n");

@@ -28,6 +28,12 @@ class Machine {
     std::filesystem::create_symlink((root_ / target.substr(1)).lexically_relative(at.parent_path()), at);
   }
 
+  // The device of this very machine.
+  void device(const std::string& path) {
+    std::filesystem::create_directories((root_ / path.substr(1)).parent_path());
+    std::filesystem::create_symlink(path, root_ / path.substr(1));
+  }
+
   // A kernel that has all of it, run by root on an AMD processor.
   void healthy() {
     file("/proc/sys/kernel/osrelease", "7.3.4+deb13-amd64\n");

@@ -63,3 +63,33 @@ TEST_CASE("refusals are told at once, then once in a period with their number") 
   REQUIRE(rate.admit("192.0.2.7", kStart) == Verdict::TooMany);
   CHECK(rate.report(kStart + ConnectRate::kReportPeriod) == 42);
 }
+
+TEST_CASE(
+    "the I/O queues of a controller come with its admin queue, those beyond them at the rate of new controllers") {
+  ConnectRate rate;
+  rate.set({.per_s = 0, .per_s_of_address = 2});
+  REQUIRE(rate.admit("192.0.2.7", kStart, 8) == Verdict::Admitted);
+  for (int i = 0; i < 8; ++i) CHECK(rate.admit_io_queue("192.0.2.7", kStart) == Verdict::Admitted);
+  CHECK(rate.admit_io_queue("192.0.2.7", kStart) == Verdict::Admitted);  // its second token
+  CHECK(rate.admit_io_queue("192.0.2.7", kStart) == Verdict::TooManyOfAddress);
+  CHECK(rate.admit("192.0.2.7", kStart, 8) == Verdict::TooManyOfAddress);
+}
+
+TEST_CASE("two controllers of a host bring the I/O queues of both; those of another host are its own") {
+  ConnectRate rate;
+  rate.set({.per_s = 0, .per_s_of_address = 2});
+  REQUIRE(rate.admit("192.0.2.7", kStart, 3) == Verdict::Admitted);
+  REQUIRE(rate.admit("192.0.2.7", kStart, 3) == Verdict::Admitted);
+  for (int i = 0; i < 6; ++i) CHECK(rate.admit_io_queue("192.0.2.7", kStart) == Verdict::Admitted);
+  CHECK(rate.admit_io_queue("192.0.2.7", kStart) == Verdict::TooManyOfAddress);
+  CHECK(rate.admit_io_queue("192.0.2.8", kStart) == Verdict::Admitted);  // its own token
+}
+
+TEST_CASE("I/O queues that do not come soon do not come with their admin queue any more") {
+  ConnectRate rate;
+  rate.set({.per_s = 0, .per_s_of_address = 1});
+  REQUIRE(rate.admit("192.0.2.7", kStart, 100) == Verdict::Admitted);
+  const auto late = kStart + ConnectRate::kAllowanceLife + milliseconds(1);
+  CHECK(rate.admit_io_queue("192.0.2.7", late) == Verdict::Admitted);
+  CHECK(rate.admit_io_queue("192.0.2.7", late) == Verdict::TooManyOfAddress);
+}
