@@ -48,6 +48,7 @@ struct DeviceInfo {
   // What tells its data from that of any device in its place: the disk's lasting name, else the path. Empty: the data
   // is new with each opening.
   std::string storage;
+  std::string path;    // that was opened: of the generic device, where a link to the disk led to it
   std::string serial;  // of the SSD, where it is known
   std::string model;
   std::optional<std::string> pci_address;  // of the SSD, as sysfs spells it: "0000:3b:00.0"
