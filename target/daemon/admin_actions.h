@@ -51,6 +51,9 @@ class AdminActions {
   // Each change waits for the one before.
   virtual Change reload() = 0;
   virtual Change change(Edit edit) = 0;
+  // The storage of a namespace, which was refused because the identifiers of the config were served from another one
+  // before, is the right one now: it is served. Throws config::EditError when none was refused.
+  virtual Change accept(std::string nqn, uint32_t nsid) = 0;
   // What a reload would do if the file held `text`; messages call it `name`. Opens no device.
   virtual ConfigChange compare(const std::string& text, const std::string& name) = 0;
   // Makes the config file say what runs; returns its name. Throws std::exception with a message for the operator.

@@ -36,7 +36,7 @@ class PeerMemories {
   void remove(const rdma::Rnic& rnic);
 
   // Maps the CMB of the SSD at `bdf`, and has every RNIC prove itself with it. `probe_path`: a generic character device
-  // of that SSD, which then bears witness too; empty: none. Once per SSD; later calls return what is there.
+  // of that SSD, which then takes part in the self-test; empty: none. Once per SSD; later calls return what is there.
   // Logs what was found. False, with the reason in failure(): there is no CMB to use. The proof takes its time on a
   // thread of its own, and only what is proved appears in all else here. One at a time; no RNIC goes meanwhile.
   boost::asio::awaitable<bool> prepare(std::string bdf, std::string probe_path);
@@ -77,7 +77,8 @@ class PeerMemories {
     std::vector<const rdma::Rnic*> shares;  // whose each is; null: nobody's
   };
 
-  // Of a CMB that is mapped. `range`: of it, which the self-test overwrites; length 0: all of it.
+  // Of a CMB that is mapped. `range`: of it, which the self-test overwrites; length 0: all of it. A self-test that
+  // cannot be made, for the RNIC has gone, has proved nothing with this RNIC.
   boost::asio::awaitable<void> prove(Ssd& ssd, const rdma::Rnic& rnic, p2p::CmbRange range);
   // On the worker's thread.
   OnRnic examine(const rdma::Rnic& rnic, const Ssd& ssd, p2p::CmbRange range) const;

@@ -7,6 +7,7 @@
 #include <boost/asio/steady_timer.hpp>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "config/config.h"
 #include "config/diff.h"
@@ -14,6 +15,7 @@
 #include "target/core/subsystem/target.h"
 #include "target/daemon/admin_actions.h"
 #include "target/daemon/changes.h"
+#include "target/daemon/device_opener.h"
 #include "target/daemon/device_watch.h"
 #include "target/daemon/health.h"
 #include "target/daemon/mdns.h"
@@ -36,6 +38,7 @@ class Reload {
     core::Target& target;
     rdma::Transport& transport;
     Storage& storage;
+    DeviceOpener& opener;
     HealthMonitor& health;
     Ports& ports;
     Changes& changes;
@@ -48,6 +51,7 @@ class Reload {
   // Reads the config file again. As AdminActions have it.
   Change reload();
   Change change(AdminActions::Edit edit);
+  Change accept(std::string nqn, uint32_t nsid);
   // The same for SIGHUP: a reload that waits reads what all those who ask meanwhile want read.
   Task reload_on_signal();
   // Announces no discovery service any more: the daemon shuts down.
@@ -58,13 +62,15 @@ class Reload {
  private:
   // `text`: what `wanted` was parsed from. Both must outlive the change; what is wanted is taken.
   Change become(config::Result& wanted, const std::string& text);
-  Task apply(const config::Difference& difference, StagedNamespaces staged);
+  // Returns what of it failed all the same, a sentence each.
+  boost::asio::awaitable<std::vector<std::string>> apply(const config::Difference& difference, StagedNamespaces staged);
   void add_subsystem(const config::Subsystem& wanted);
   void change_subsystem(const config::Subsystem& wanted);
   void remove_subsystem(const config::Subsystem& gone);
   void set_limits(const config::Limits& wanted);
   void announce();
 
+  void devices_may_have_changed();
   Task on_devices_changed();
   Task follow_devices();
   Task take_out_gone_devices();
@@ -76,6 +82,7 @@ class Reload {
   core::Target& target_;
   rdma::Transport& transport_;
   Storage& storage_;
+  DeviceOpener& opener_;
   HealthMonitor& health_;
   Ports& ports_;
   Changes& changes_;

@@ -129,6 +129,11 @@ void Commands::add_config_changes(CLI::App& app) {
       ->add_option("file", file_, "A config file")
       ->type_name("FILE")
       ->required();
+  CLI::App* const accept =
+      command(app, "accept", "Serve other storage than before under a namespace's identifiers, after it was refused",
+              [this] { return change("POST", path_of_namespace() + "/accept"); });
+  take_nqn(*accept);
+  accept->add_option("nsid", nsid_, "Namespace identifier")->required();
   add_adds(*group(app, "add", "Add to what runs; `save` keeps it"));
   add_removes(*group(app, "remove", "Remove from what runs; `save` keeps it"));
   add_sets(*group(app, "set", "Change keys of what runs; `save` keeps it"));
