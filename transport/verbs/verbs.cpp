@@ -45,7 +45,7 @@ int read_sink_access(ibv_context* context) {
 }
 
 bool prefetch(ibv_mr* region) {
-  // In pieces: a device may bound what one request may name.
+  // In pieces: a device may limit the length of one request.
   constexpr size_t kPiece = size_t{1} << 30;
   auto* start = static_cast<std::byte*>(region->addr);
   for (size_t offset = 0; offset < region->length; offset += kPiece) {

@@ -68,7 +68,7 @@ void Controller::act(Properties::Action action) {
     case Properties::Action::Fail:
       subsystem_.target().event(
           Target::Severity::Warning,
-          description() + ": enabled with a CC value that CAP does not offer; the host must reset it");
+          description() + ": the host enabled it with a CC value that CAP does not allow; the host must reset it");
       return;
   }
 }
@@ -191,7 +191,7 @@ void Controller::delete_io_queue(Queue& queue, std::function<void(Status)> delet
   if (is_dropped(queue)) return deleted(NVME_SC_ABORT_QUEUE);
   quiesce(queue, [this, &queue, deleted = std::move(deleted)] {
     deleted(kSuccess);
-    release_io_queue(queue, "the host has sent Disconnect");
+    release_io_queue(queue, "the host sent Disconnect");
   });
 }
 
@@ -322,7 +322,7 @@ void Controller::keep_alive_due(KeepAlive::Clock::time_point now) {
   ++subsystem_.target().counters.keep_alive_expiries;
   subsystem_.target().event(
       Target::Severity::Warning,
-      description() + ": " + rule + "; disconnected. See whether the host and the network are alive");
+      description() + ": " + rule + "; disconnected. Check whether the host and the network work");
   fail(rule);
 }
 
