@@ -310,7 +310,7 @@ const Table<Subsystem>& subsystem_table() {
           key("subsystem_reset", &Subsystem::subsystem_reset, Boolean{},
               "Whether each of its hosts may reset it (NVM Subsystem Reset), which disconnects them all."),
           key("permanent_write_protection", &Subsystem::permanent_write_protection, Boolean{},
-              "Whether its hosts may protect namespaces against writing for ever, which nobody can undo."),
+              "Whether hosts may protect namespaces against writing permanently, which cannot be undone."),
           key("ana", &Subsystem::ana, ListOf<ObjectOf<AnaGroup>>{{ana_table()}, {0, kMostAnaStates}},
               "States of ANA groups on ports. Default: optimized on all ports."),
           key("namespaces", &Subsystem::namespaces,

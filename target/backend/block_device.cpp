@@ -94,7 +94,7 @@ BlockDevice::BlockDevice(const DeviceSpec& spec) {
 void BlockDevice::take_limits(const std::string& path, const BlockLimits& limits) {
   if (limits.host_managed_zones)
     refuse(path,
-           "is a zoned device: its zones can only be written from their beginning on, and namespaces with zones "
+           "is a zoned device: each zone can only be written sequentially, and namespaces with zones "
            "are not supported (a device that maps zones to plain blocks, such as dm-zoned, can be served)");
   if (limits.memory_alignment_bytes != 0) info_.memory_alignment_bytes = limits.memory_alignment_bytes;
   info_.volatile_write_cache = limits.volatile_write_cache;
@@ -109,8 +109,8 @@ void BlockDevice::take_limits(const std::string& path, const BlockLimits& limits
     geometry_.deallocate = Deallocate::Discard;
   } else if (limits.discards) {
     info_.notes.push_back(path +
-                          ": Deallocate has no effect: the device cannot unmap by writing zeroes, and this kernel "
-                          "has no other way (Linux 6.12 has)");
+                          ": Deallocate has no effect: the device cannot unmap by writing zeroes, and this kernel has "
+                          "no other way (Linux 6.12 and newer do)");
   }
   info_.supports_deallocate = geometry_.deallocate != Deallocate::None;
 }

@@ -150,7 +150,7 @@ class MachineCheck {
       if (is_new || first->second == subsystem.nqn) continue;
       return warn(
           ns.position, path,
-          "hosts are shown the same identifiers in " + first->second + ": a host of both drops one of the disks",
+          "hosts are shown the same identifiers in " + first->second + ": a host that sees both drops one of the disks",
           "give it a \"uuid\" of its own here");
     }
   }
@@ -181,7 +181,7 @@ class MachineCheck {
                   type == Type::block ? R"(write "block" instead of "file")" : "name a file: truncate -s SIZE FILE");
     if (sysfs_.size_bytes(file) < std::get<config::FileBackend>(ns.backend).block_size_bytes)
       warn(ns.backend_position, path, quote(file) + " is shorter than one block",
-           "make it as long as the namespace shall be: truncate -s SIZE " + file);
+           "give it the size of the namespace: truncate -s SIZE " + file);
   }
 
   void check_device(const config::Namespace& ns, const std::string& path, const std::string& device) {
@@ -192,7 +192,7 @@ class MachineCheck {
     } else if (const std::string fault = wrong_kind(ns, device); !fault.empty()) {
       const std::string devices = joined(devices_like(device));
       warn(ns.backend_position, path, quote(device) + " " + fault,
-           devices.empty() ? "correct the path" : "there are: " + devices);
+           devices.empty() ? "correct the path" : "this machine has: " + devices);
     } else if (sysfs_.text(queue_of(device) + "/zoned") == "host-managed") {
       warn(ns.backend_position, path, quote(device) + " is a zoned device, which is not supported",
            "serve a device that maps the zones to plain blocks (dm-zoned)");

@@ -146,7 +146,7 @@ bool Ports::drain(std::optional<uint16_t> port) {
     found = true;
     if (!drained_.insert(one.id).second) continue;
     stop_listening(one.id);
-    spdlog::info("port {} drains: hosts are to use other ports, and none may connect until the port is resumed",
+    spdlog::info("port {} drains: hosts are asked to use other ports, and none may connect until the port is resumed",
                  one.id);
     target_.withdraw_port(one.id, true);
     spawn(io_, disconnect_hosts(one.id), "draining a port");

@@ -333,8 +333,8 @@ void Transport::queue_pair_failed(QueuePair& queue_pair, const std::string& reas
   Rnic& rnic = found->second->rnic();
   if (queue_pair.invalidate_failed && rnic.distrust_remote_invalidate())
     target_.event(Severity::Warning, rnic.name() +
-                                         " says that it can SEND with invalidate, and has failed to: from now on hosts "
-                                         "invalidate their keys themselves");
+                                         " failed to SEND with invalidate, although it claims to support it: from now "
+                                         "on hosts invalidate their keys themselves");
   on_failed(*found->second, reason);
 }
 
@@ -406,9 +406,9 @@ void Transport::on_device_event(Rnic& rnic, const ibv_async_event& event) {
 // Its completions are lost: none of its connections can go on.
 void Transport::on_group_broken(Rnic& rnic, PollGroup* group, const std::string& what) {
   if (group == nullptr || group->has_left() || rnic.is_leaving()) return;
-  target_.event(Severity::Warning, rnic.name() + ": " + what + ": the " + std::to_string(group->queue_pairs()) +
-                                       " queues that depend on it are disconnected, and it is made anew; their hosts "
-                                       "reconnect");
+  target_.event(Severity::Warning,
+                rnic.name() + ": " + what + ": the " + std::to_string(group->queue_pairs()) +
+                    " queues that depend on it are disconnected, and it is created again; their hosts reconnect");
   std::vector<Connection*> lost;
   for (const auto& [queue_pair, connection] : connections_)
     if (&connection->group() == group) lost.push_back(connection.get());
@@ -432,9 +432,8 @@ void Transport::rebuild_if_empty(Rnic& rnic, PollGroup& group) {
 void Transport::group_rebuilt(PollGroup& group, const std::string& failure) {
   const Rnic* const rnic = find(group);
   if (rnic == nullptr || rnic->is_leaving()) return;
-  if (failure.empty()) return target_.event(Severity::Info, rnic->name() + ": what had failed was made anew");
-  target_.event(Severity::Warning,
-                "what has failed cannot be made anew, and a part of the queues has no room: " + failure);
+  if (failure.empty()) return target_.event(Severity::Info, rnic->name() + ": the failed queue was created again");
+  target_.event(Severity::Warning, "the failed queue cannot be created again, so fewer queues can connect: " + failure);
 }
 
 // The end of a device ------------------------------------------------------------------------------------------------

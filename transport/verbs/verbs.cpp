@@ -34,8 +34,9 @@ MemoryRegion register_memory(ibv_pd* domain, void* address, size_t length, int a
   std::string what = "cannot register " + std::to_string(length) + " bytes of memory";
   if (error == ENOMEM || error == EPERM)
     what +=
-        " (raise the locked-memory limit: LimitMEMLOCK=infinity in the unit, or ulimit -l unlimited; where that is "
-        "unlimited, the machine or the RDMA device has no room for so much: make \"rdma\".\"dram_pool_mib\" smaller)";
+        " (raise the locked-memory limit: LimitMEMLOCK=infinity in the unit, or ulimit -l unlimited; if that is "
+        "unlimited, the machine or the RDMA device does not have enough memory: make \"rdma\".\"dram_pool_mib\" "
+        "smaller)";
   throw VerbsError(error, on(domain->context, what));
 }
 

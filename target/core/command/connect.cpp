@@ -129,7 +129,7 @@ class ConnectAttempt {
       refusal_ = ConnectRefusal::NoController;
       reason_ = subsystem_->reached_limit(host_);
       waits_ = reason_.empty();
-      if (waits_) reason_ = "commands of the host's former controller are still at their disks; it tries again";
+      if (waits_) reason_ = "commands of the host's former controller are still with their disks; the host tries again";
       return kControllerBusy;
     }
     return kSuccess;
@@ -159,7 +159,7 @@ class ConnectAttempt {
           "the controller was granted fewer I/O queues (Feature 07h); the host must ask for more first");
     }
     if (controller_->is_closing())
-      return refuse_busy("the controller is being disconnected; the host must connect its admin queue anew");
+      return refuse_busy("the controller is being disconnected; the host must connect its admin queue again");
     if (!controller_->ready()) return refuse_sequence("the controller is not enabled; the host must set CC.EN first");
     const Queue* const former = controller_->find_io_queue(queue_.qid);
     if (former != nullptr && former->link->is_closing())
@@ -217,8 +217,8 @@ class ConnectAttempt {
     if (!queue_.target->note_odd_host()) return;
     queue_.target->event(Target::Severity::Warning,
                          "host «" + host_.nqn + "» (" + queue_.link->peer() +
-                             ") has sent no host NQN, or something else in its place. It may connect where any host "
-                             "may; hosts without an NQN of their own share their limits. This is logged once");
+                             ") has sent no valid host NQN. It may connect to subsystems that allow any host; all "
+                             "hosts without a valid NQN share the limits of one host. This is logged once");
   }
 
   Request& request_;

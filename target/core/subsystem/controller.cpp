@@ -155,11 +155,10 @@ void Controller::flush() {
 void Controller::flushed(uint32_t nsid, Status status) {
   if (!status.ok()) {
     properties_.fail();
-    subsystem_.target().event(Target::Severity::Error,
-                              description() + ": its host shuts it down, and the write cache of namespace " +
-                                  std::to_string(nsid) +
-                                  " cannot be flushed: the controller reports a fatal status; see the kernel's log "
-                                  "(dmesg)");
+    subsystem_.target().event(
+        Target::Severity::Error,
+        description() + ": its host shuts it down, and the write cache of namespace " + std::to_string(nsid) +
+            " cannot be flushed: the controller reports a fatal status; see the kernel log (dmesg)");
   }
   one_ended();
 }
@@ -170,9 +169,9 @@ void Controller::quiesce_overdue() {
   properties_.fail();
   subsystem_.target().event(Target::Severity::Error,
                             description() + ": " + std::to_string(limits::kQuiesceTimeoutMs / 1000) +
-                                " s after its reset, shutdown or disconnect a disk still has commands of it: the "
-                                "controller reports a fatal status, and its host gets no new controller of the "
-                                "subsystem until they end; see the kernel's log (dmesg)");
+                                " s after the controller's reset, shutdown or disconnect a disk still has commands of "
+                                "it: the controller reports a fatal status, and its host gets no new controller of the "
+                                "subsystem until the commands end; see the kernel log (dmesg)");
 }
 
 // Hosts take the end of any connection for the end of all.

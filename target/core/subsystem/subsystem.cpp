@@ -34,7 +34,7 @@ std::string find_fault(const NamespaceOptions& options) {
   if (options.ana_group == 0 || options.ana_group > limits::kMaxAnaGroups) {
     return "the ANA group must be 1 to " + std::to_string(limits::kMaxAnaGroups);
   }
-  if (options.block_count > UINT64_MAX >> options.lba_shift) return "it is larger than can be addressed";
+  if (options.block_count > UINT64_MAX >> options.lba_shift) return "it is too large to be addressed";
   return {};
 }
 

@@ -204,16 +204,16 @@ void Commands::add_sets(CLI::App& parent) {
 
 void Commands::add_operations(CLI::App& app) {
   const auto port_query = [this] { return port_ == 0 ? "" : "?port=" + std::to_string(port_); };
-  CLI::App* const drain = command(
-      app, "drain",
-      "Disconnect the hosts of a port, or of all, and let none connect until `resume` or the daemon's end: after a "
-      "restart all ports listen. Hosts that use ANA are told before, and use other ports",
-      [this, port_query] {
-        const int status =
-            operate("/v1/drain" + port_query(), "drains: its hosts are disconnected, and none may connect");
-        return status == 0 && wait_ ? wait_until_drained() : status;
-      });
-  drain->add_option("port", port_, "Id of the port; default: all");
+  CLI::App* const drain =
+      command(app, "drain",
+              "Disconnect the hosts of a port, or of all ports, and let none connect until `resume`; a restart of the "
+              "daemon ends the drain, too. Hosts that use ANA are first notified, so that they use other ports",
+              [this, port_query] {
+                const int status =
+                    operate("/v1/drain" + port_query(), "draining: hosts are being disconnected, and none may connect");
+                return status == 0 && wait_ ? wait_until_drained() : status;
+              });
+  drain->add_option("port", port_, "Id of the port; default: all ports");
   drain->add_flag("--wait", wait_, "Return when the last host is disconnected, and its last command has ended");
   command(app, "resume", "Let hosts connect again after `drain`", [this, port_query] {
     return operate("/v1/resume" + port_query(), "hosts may connect again");

@@ -120,7 +120,7 @@ TEST_CASE("devices and files that are not there") {
   Machine machine;
   build(machine);
   CHECK(only_warning(machine, config_with("192.0.2.10", R"({"nvme": "/dev/ng7n1", "p2p": "off"})"))
-            .ends_with(".nvme: \"/dev/ng7n1\" does not exist; there are: /dev/ng0n1"));
+            .ends_with(".nvme: \"/dev/ng7n1\" does not exist; this machine has: /dev/ng0n1"));
   CHECK(only_warning(machine, config_with("192.0.2.10", R"({"block": "/dev/sdx"})"))
             .ends_with(".block: \"/dev/sdx\" does not exist; this machine has: /dev/nvme0n1"));
   CHECK(only_warning(machine, config_with("192.0.2.10", R"({"file": "/srv/a.img"})"))
@@ -139,8 +139,8 @@ TEST_CASE("what is there and cannot be served: directories, empty files, devices
       warning_of(R"({"file": "/srv/folder"})")
           .ends_with(".file: \"/srv/folder\" is a directory, not a regular file; name a file: truncate -s SIZE FILE"));
   CHECK(warning_of(R"({"file": "/srv/empty"})")
-            .ends_with(".file: \"/srv/empty\" is shorter than one block; make it as long as the namespace shall be: "
-                       "truncate -s SIZE /srv/empty"));
+            .ends_with(".file: \"/srv/empty\" is shorter than one block; give it the size of the namespace: truncate "
+                       "-s SIZE /srv/empty"));
   CHECK(warnings(machine, config_with("192.0.2.10", R"({"file": "/srv/short"})")).empty());
   CHECK(warning_of(R"({"file": "/srv/short", "block_size": 4096})").find("shorter than one block") !=
         std::string::npos);
