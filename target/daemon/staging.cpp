@@ -17,11 +17,11 @@ bool is_there(const std::string& path) {
   return path.empty() || std::filesystem::exists(path, error);
 }
 
-// A second device of the same namespace can be opened only when the first is another one.
+// The new device of a namespace can be opened beside the old one only when they differ.
 void refuse_device_in_use(const config::Difference::NamespaceChange& change) {
   if (change.before && change.before->backend == change.after->backend)
     throw std::runtime_error(
-        "its identifiers change while its device stays: take the namespace out in one reload, put it in in the next");
+        "its identifiers change while its device stays: remove the namespace in one reload, and add it in the next");
 }
 
 }  // namespace
@@ -115,7 +115,8 @@ Staging::Task Staging::stage_missing(const config::Config& wanted, Missing which
       if (is_staged || storage_.find(subsystem.nqn, space.nsid)) continue;
       const std::string path = path_of(space.backend);
       if (!is_there(path)) {
-        if (which == Missing::All) missing(subsystem, space, path + " is not there; it is served when it appears");
+        if (which == Missing::All)
+          missing(subsystem, space, path + " does not exist; the namespace is served when it appears");
         continue;
       }
       try {

@@ -1,5 +1,5 @@
-// The first half of a change: opens what new namespaces need and chooses their peer memory, before hosts see anything.
-// Whatever of it cannot be had is found here. Control thread.
+// The first half of a change: opens the devices of new namespaces and chooses their peer memory, before hosts see a
+// change. Devices and files that are unavailable are found here. Control thread.
 #pragma once
 
 #include <boost/asio/awaitable.hpp>
@@ -32,7 +32,7 @@ struct StagedNamespaces {
     const config::Namespace* wanted;
     PeerMemoryChoice p2p;
   };
-  std::vector<Added> added;  // replacements, too
+  std::vector<Added> added;  // including replacements
   std::vector<Changed> changed;
 };
 
@@ -43,15 +43,15 @@ class Staging {
 
   Staging(Storage& storage, const Changes& changes) : storage_(storage), changes_(changes) {}
 
-  // Opens what is new, and what was missing. None: something that is new is unavailable. Adds to `reasons` what and
+  // Opens new devices, and those that were missing. None: a new device is unavailable; `reasons` gets which one and
   // why.
   boost::asio::awaitable<std::optional<StagedNamespaces>> stage(const config::Config& wanted,
                                                                 const config::Difference& difference,
                                                                 std::vector<std::string>& reasons);
-  // Stages namespaces that are neither served nor staged yet. Adds to `reasons` which cannot be served, and why.
+  // Stages namespaces that are neither served nor staged yet. `reasons` gets those that cannot be served, and why.
   Task stage_missing(const config::Config& wanted, Missing which, StagedNamespaces& staged,
                      std::vector<std::string>& reasons);
-  // The same, and logs the reasons.
+  // The same as above, and logs the reasons.
   Task report_missing(const config::Config& wanted, Missing which, StagedNamespaces& staged);
 
   const MissingNamespaces& missing() const { return missing_; }
@@ -68,11 +68,11 @@ class Staging {
   MissingNamespaces missing_;
 };
 
-// Where the config names a namespace's device, and which namespace that is: how messages begin.
+// The beginning of messages: where the config names a namespace's device, and which namespace that is.
 std::string place_of(const config::Config& config, const config::Subsystem& subsystem, const config::Namespace& space);
-// Of the device or file; empty: the namespace needs none.
+// The path of the device or file; empty: the namespace needs none.
 std::string path_of(const config::Backend& backend);
-// A device node that vanishes takes its device along; a file that loses its name can be served on.
+// When a device node disappears, its device has gone, too; a file that loses its name can still be served.
 bool is_gone(const config::Backend& backend);
 
 }  // namespace nvmf::daemon

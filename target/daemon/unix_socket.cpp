@@ -51,10 +51,10 @@ UnixSocketFile::~UnixSocketFile() {
 }
 
 Protocol::acceptor UnixSocketFile::listen(boost::asio::io_context& io, const SocketAccess& access) {
-  if (is_served(io, path_)) fail(EADDRINUSE, "cannot serve on " + path_ + ": another process does");
+  if (is_served(io, path_)) fail(EADDRINUSE, "cannot serve on " + path_ + ": another process serves there");
   std::error_code made;
   std::filesystem::create_directories(std::filesystem::path(path_).parent_path(), made);
-  if (made) fail(made.value(), "cannot make the directory of " + path_);
+  if (made) fail(made.value(), "cannot create the directory of " + path_);
   unlink(path_.c_str());
   Protocol::acceptor acceptor(io);
   acceptor.open();

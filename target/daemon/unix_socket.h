@@ -12,12 +12,12 @@ namespace nvmf::daemon {
 
 // Who may connect to a UNIX socket: those who may write its file.
 struct SocketAccess {
-  std::optional<std::string> owner{};  // name of a user; none: whose the daemon is
+  std::optional<std::string> owner{};  // name of a user; none: the daemon's user
   std::optional<std::string> group{};
   mode_t mode = 0600;
 };
 
-// The file goes with it.
+// The file is removed at destruction.
 class UnixSocketFile {
  public:
   explicit UnixSocketFile(std::string path) : path_(std::move(path)) {}
@@ -25,8 +25,8 @@ class UnixSocketFile {
   UnixSocketFile(const UnixSocketFile&) = delete;
   UnixSocketFile& operator=(const UnixSocketFile&) = delete;
 
-  // Listens there. Makes the directory, takes the place of a socket that nobody serves any more. Nobody may connect
-  // before the access is right. Throws std::system_error that says what could not be done, and where.
+  // Listens on the path. Creates the directory, and replaces a socket file that no process serves any more. No process
+  // may connect before the access rights are set. Throws std::system_error with the operation and the path.
   boost::asio::local::stream_protocol::acceptor listen(boost::asio::io_context& io, const SocketAccess& access);
 
  private:
