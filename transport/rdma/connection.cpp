@@ -1,6 +1,5 @@
 #include "transport/rdma/connection.h"
 
-#include <algorithm>
 #include <cerrno>
 #include <chrono>
 #include <utility>
@@ -9,8 +8,6 @@
 #include "target/core/subsystem/target.h"
 
 namespace nvmf::rdma {
-namespace {}  // namespace
-
 Connection::Connection(verbs::CmId& id, const Handshake& handshake, const ConnectionOptions& options)
     : id_(std::move(id)),
       rnic_(options.rnic),
