@@ -24,7 +24,7 @@ constexpr uint32_t kPage = 4096;
 uint32_t namespace_id(int fd, const std::string& path) {
   const int nsid = ioctl(fd, NVME_IOCTL_ID);
   if (nsid < 0 && errno == ENOTTY) refuse(path, "is not an NVMe namespace: name its generic device, /dev/ngXnY");
-  if (nsid <= 0) throw_errno(errno, path, "cannot ask for the namespace identifier");
+  if (nsid <= 0) throw_errno(errno, path, "cannot read the namespace identifier");
   return static_cast<uint32_t>(nsid);
 }
 
@@ -82,7 +82,7 @@ void NvmeDevice::claim_disk(const std::string& path, const std::string& name) {
   int error = 0;
   disk_ = try_open_alone(disk, O_RDWR | O_DIRECT, error);
   if (error == 0) ignore_access_time(disk_);
-  if (error == EBUSY) throw_errno(EBUSY, path, "cannot take " + disk + " for itself");
+  if (error == EBUSY) throw_errno(EBUSY, path, "cannot open " + disk + " exclusively");
 }
 
 void NvmeDevice::read_limits(const std::string& disk, std::optional<uint64_t> mdts_bytes) {
@@ -94,7 +94,7 @@ void NvmeDevice::read_limits(const std::string& disk, std::optional<uint64_t> md
   info_.memory_alignment_bytes =
       static_cast<uint32_t>(std::min<uint64_t>(limit("dma_alignment").value_or(3), kPage - 1) + 1);
 
-  // The driver knows which SSDs do these badly, and how much they take at once.
+  // The driver knows which SSDs execute these commands badly, and their limits.
   if (const auto bytes = limit("write_zeroes_max_bytes")) {
     info_.supports_write_zeroes = info_.supports_write_zeroes && *bytes != 0;
     geometry_.max_write_zeroes_blocks =

@@ -230,7 +230,7 @@ Daemon::Task Daemon::keep_watchdog() {
   }
 }
 
-// No timer runs unless a warning was written lately.
+// A timer runs only after a recent warning.
 void Daemon::report(core::Target::Severity severity, const std::string& message) {
   log_limit_.add(severity, message, LogLimit::Clock::now());
   if (severity == core::Target::Severity::Warning && log_timer_.expiry() <= LogLimit::Clock::now()) flush_log();
@@ -245,13 +245,13 @@ void Daemon::flush_log() {
   });
 }
 
-// Armed before the turn, which may bring a deadline that is earlier still.
+// Armed before the turn, which may set an earlier deadline.
 void Daemon::watch_keep_alive() {
   if (const auto next = target_.expire(core::Target::Clock::now())) await_deadline(*next);
   transport_.turn_admin();
 }
 
-// Asks the target nothing: it calls this while it makes the controller that the deadline belongs to.
+// Must not call the target, which calls this while it creates the controller of the deadline.
 void Daemon::await_deadline(core::Target::Clock::time_point deadline) {
   keep_alive_timer_.expires_at(deadline);
   keep_alive_timer_.async_wait([this](const boost::system::error_code& error) {
@@ -290,7 +290,7 @@ void Daemon::shut_down() {
 }
 
 void Daemon::give_up() {
-  spdlog::error("{} queues still had commands outstanding after {} ms; their hosts will repeat them elsewhere or later",
+  spdlog::error("{} queues still had commands outstanding after {} ms; their hosts will retry the commands",
                 transport_.connections(), running_.config().shutdown_timeout_ms);
   std::_Exit(EXIT_FAILURE);
 }

@@ -41,8 +41,8 @@ namespace nvmf::daemon {
 
 class Daemon {
  public:
-  // `document`: the JSON of `config`. Throws std::exception with a message for the operator when nothing can ever be
-  // served: no io_uring.
+  // `document`: the JSON of `config`. Throws std::exception with a message for the operator when the daemon cannot
+  // serve at all (no io_uring).
   Daemon(const config::Config& config, config::Json document);
   ~Daemon();
   Daemon(const Daemon&) = delete;
@@ -66,7 +66,7 @@ class Daemon {
   // Once the start is over: failed, it ends the daemon.
   void on_started(const std::exception_ptr& failure);
   void serve_until_stopped();
-  // Tells the service manager, when it wants to know, that this thread and every reactor answer.
+  // When the service manager has a watchdog: reports that this thread and every reactor answer.
   Task keep_watchdog();
   void report(core::Target::Severity severity, const std::string& message);
   void flush_log();

@@ -22,7 +22,7 @@ void require_existence(const std::string& path) {
   std::error_code error;
   if (!path.empty() && !std::filesystem::exists(path, error) &&
       (!error || error == std::errc::no_such_file_or_directory))
-    throw DeviceAbsent(path + " is not there");
+    throw DeviceAbsent(path + " does not exist");
 }
 
 }  // namespace

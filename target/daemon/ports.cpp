@@ -38,7 +38,7 @@ Ports::Ports(boost::asio::io_context& io, core::Target& target, rdma::Transport&
   look_again();
 }
 
-// That a port has no device is listen()'s to tell.
+// listen() reports a port without device.
 boost::asio::awaitable<bool> Ports::open_devices_of(std::vector<core::Port> ports, Attempt attempt) {
   std::vector<rdma::Rnic*> come;
   size_t missing = 0;
@@ -70,7 +70,7 @@ Ports::Task Ports::put_in_service(const std::vector<rdma::Rnic*>& rnics) {
   }
 }
 
-// Nothing of it is in use any more: waits only for what else is being changed.
+// Nothing uses the device any more: only other changes have to end first.
 Ports::Task Ports::take_out_of_service(rdma::Rnic& rnic) {
   co_await changes_.alone([&]() -> Changes::Change {
     co_await storage_.part(rnic);
@@ -81,7 +81,7 @@ Ports::Task Ports::take_out_of_service(rdma::Rnic& rnic) {
   });
 }
 
-// Before hosts come, namespaces have what new devices make possible.
+// Before hosts connect, namespaces get the CMBs that the new devices can use.
 Ports::Task Ports::come_up(std::vector<core::Port> ports, Attempt attempt) {
   const bool has_come = co_await open_devices_of(ports, attempt);
   if (has_come) {
@@ -156,7 +156,7 @@ bool Ports::drain(std::optional<uint16_t> port) {
     found = true;
     if (!drained_.insert(one.id).second) continue;
     stop_listening(one.id);
-    spdlog::info("port {} drains: hosts are to use other ports, and none may connect until the port is resumed",
+    spdlog::info("port {} drains: hosts are asked to use other ports, and none may connect until the port is resumed",
                  one.id);
     target_.withdraw_port(one.id, true);
     spawn(io_, disconnect_hosts(one.id), "draining a port");

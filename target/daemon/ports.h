@@ -1,5 +1,5 @@
-// Ports and the RDMA devices under them, which come and go: at boot addresses and devices come late, and drivers are
-// reloaded later. A port waits until both are there; the start goes the same way. Control thread.
+// Ports and their RDMA devices, which appear and disappear: at boot addresses and devices come late, and drivers may be
+// reloaded later. A port waits until both are there, at the start as well as later. Control thread.
 #pragma once
 
 #include <boost/asio/awaitable.hpp>
@@ -23,30 +23,30 @@ namespace nvmf::daemon {
 class Ports {
  public:
   using Task = boost::asio::awaitable<void>;
-  // Of bringing a port into service: the first is logged when it fails, later ones are silent.
+  // Attempts to bring a port into service: a failure of the first one is logged, later failures are not.
   enum class Attempt : uint8_t { First, Later };
 
   Ports(boost::asio::io_context& io, core::Target& target, rdma::Transport& transport, Storage& storage,
         PeerMemories& peer_memories, Changes& changes);
 
-  // RDMA devices have come into service: namespaces may be served now that were not before. Part of a change.
+  // RDMA devices have come into service, so more namespaces may be servable. Part of a change.
   std::function<Task()> on_devices_came;
 
-  // Opens the RDMA devices of the ports and puts them in service; true when one has come. Part of a change.
+  // Opens the RDMA devices of the ports and puts them in service; true when there was a new one. Part of a change.
   boost::asio::awaitable<bool> open_devices_of(std::vector<core::Port> ports, Attempt attempt);
-  // The same, then listens on the ports. Those whose address or device is not there are tried again. Part of a change.
+  // The same, then listens on the ports. Ports whose address or device is missing are tried again. Part of a change.
   Task come_up(std::vector<core::Port> ports, Attempt attempt);
-  // Closes the port for good, and takes it out of the target.
+  // Closes the port, and removes it from the target.
   void remove(uint16_t port_id);
 
   // "listening", "waiting", "draining" (it has controllers still) or "drained".
   const char* state_of(const core::Port& port) const;
-  // As AdminActions has them. Hosts that use ANA are first told that the port is no way to their namespaces, and have
+  // See AdminActions. Hosts that use ANA are first told that the port is no way to their namespaces, and have
   // kMoveTimeout to use another; then they are disconnected.
   bool drain(std::optional<uint16_t> port);
   bool resume(std::optional<uint16_t> port);
 
-  // Tries no port any more: the daemon shuts down.
+  // Stops looking at ports, because the daemon shuts down.
   void stop() { next_look_.cancel(); }
 
  private:
@@ -68,7 +68,7 @@ class Ports {
   Changes& changes_;
   WorkerThread worker_;  // registers memory with RDMA devices
   boost::asio::steady_timer next_look_;
-  std::vector<core::Port> unheard_;  // whose address or RDMA device is not there
+  std::vector<core::Port> unheard_;  // ports whose address or RDMA device is missing
   std::set<uint16_t> drained_;
   bool coming_up_ = false;  // a change is under way, or waits, that brings up ports
 };

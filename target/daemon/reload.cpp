@@ -19,7 +19,7 @@
 namespace nvmf::daemon {
 namespace {
 
-// What messages call a config that came through the admin API.
+// The name in messages of a config that came through the admin API.
 constexpr char kRunningConfig[] = "the changed config";
 
 // Until a device that was resized has its new size for hosts.
@@ -27,7 +27,8 @@ constexpr std::chrono::seconds kSizesInterval{5};
 
 std::string summary_of(ConfigChange::Verdict verdict, const std::string& file) {
   if (verdict == ConfigChange::Verdict::Mistaken) return file + " has mistakes";
-  return verdict == ConfigChange::Verdict::NeedsRestart ? file + " needs a restart" : "see above";
+  return verdict == ConfigChange::Verdict::NeedsRestart ? file + " needs a restart"
+                                                        : "a device or file that it needs is unavailable, see above";
 }
 
 }  // namespace
@@ -73,7 +74,7 @@ Reload::Task Reload::reload_on_signal() {
   co_await reload();
 }
 
-// The file wins over what was changed otherwise.
+// The file replaces changes that were not saved.
 Reload::Change Reload::reload() {
   const auto work = [this]() -> Change {
     reload_is_wanted_ = false;
@@ -91,7 +92,7 @@ Reload::Change Reload::reload() {
       co_return change;
     }
     for (const std::string& lost : running_.forget_unsaved()) {
-      change.reasons.push_back("this change was not saved, and the file wins: " + lost);
+      change.reasons.push_back("this change was not saved, so the config file replaced it: " + lost);
       spdlog::warn("reload: {}", change.reasons.back());
     }
     spdlog::info("reloaded {}: {} changes", file, change.changes.size());
@@ -191,7 +192,7 @@ boost::asio::awaitable<std::vector<std::string>> Reload::apply(const config::Dif
     }
   }
   health_.refresh();
-  // Last: hosts that come find everything.
+  // Last, so that hosts that connect find everything.
   std::vector<core::Port> ports;
   for (const config::Port* wanted : difference.ports_added) ports.push_back(port_of(*wanted));
   co_await ports_.come_up(std::move(ports), Ports::Attempt::First);
@@ -238,10 +239,10 @@ void Reload::announce() {
 // Devices that come and go --------------------------------------------------------------------------------------------
 
 void Reload::devices_may_have_changed() {
-  if (!changes_.closed()) spawn(io_, on_devices_changed(), "serving devices that have come or gone");
+  if (!changes_.closed()) spawn(io_, on_devices_changed(), "serving devices that appeared or disappeared");
 }
 
-// One look that waits sees all that has changed by then.
+// One waiting look at the devices sees all changes until it begins.
 Reload::Task Reload::on_devices_changed() {
   if (std::exchange(devices_changed_, true)) co_return;
   co_await changes_.alone([this]() -> Change {
@@ -264,7 +265,7 @@ Reload::Task Reload::watch_sizes() {
   }
 }
 
-// Devices that were unplugged go out of service, what is plugged in comes into service.
+// Takes unplugged devices out of service, and devices that were plugged in into service.
 Reload::Task Reload::follow_devices() {
   co_await take_out_gone_devices();
   co_await serve_missing();
@@ -276,8 +277,8 @@ Reload::Task Reload::take_out_gone_devices() {
   for (const config::Subsystem& wanted : config.subsystems) {
     for (const config::Namespace& space : wanted.namespaces) {
       if (!is_gone(space.backend) || !storage_.find(wanted.nqn, space.nsid)) continue;
-      spdlog::warn("{}: {} is gone; not served until it is back", place_of(config, wanted, space),
-                   path_of(space.backend));
+      spdlog::warn("{}: {} has disappeared; the namespace is not served until it is back",
+                   place_of(config, wanted, space), path_of(space.backend));
       co_await storage_.remove_with_device(target_, *target_.find_subsystem(wanted.nqn), space.nsid);
     }
   }

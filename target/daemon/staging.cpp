@@ -21,7 +21,7 @@ bool is_in_use(const config::Difference::NamespaceChange& change) {
 }
 
 constexpr char kInUse[] =
-    "its identifiers change while its device stays: take the namespace out in one reload, put it in in the next";
+    "its identifiers change while its device stays: remove the namespace in one reload, and add it in the next";
 
 const StagedNamespaces::Added* find(const StagedNamespaces& staged, const std::string& nqn, uint32_t nsid) {
   const auto found = std::ranges::find_if(staged.added, [&](const StagedNamespaces::Added& one) {
@@ -160,7 +160,7 @@ Staging::Task Staging::open(Candidate& candidate) {
   try {
     candidate.opened = co_await opener_.open(spec_of(candidate.space->backend));
   } catch (const DeviceAbsent& error) {
-    candidate.failure = std::string(error.what()) + "; it is served when it appears";
+    candidate.failure = std::string(error.what()) + "; the namespace is served when it appears";
     candidate.is_absent = true;
   } catch (const std::exception& error) {
     candidate.failure = error.what();

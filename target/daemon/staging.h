@@ -34,7 +34,7 @@ struct StagedNamespaces {
     const config::Namespace* wanted;
     PeerMemoryChoice p2p;
   };
-  std::vector<Added> added;  // replacements, too
+  std::vector<Added> added;  // including replacements
   std::vector<Changed> changed;
 };
 
@@ -98,11 +98,11 @@ class Staging {
   MissingNamespaces missing_;
 };
 
-// Where the config names a namespace's device, and which namespace that is: how messages begin.
+// The beginning of messages: where the config names a namespace's device, and which namespace that is.
 std::string place_of(const config::Config& config, const config::Subsystem& subsystem, const config::Namespace& space);
-// Of the device or file; empty: the namespace needs none.
+// The path of the device or file; empty: the namespace needs none.
 std::string path_of(const config::Backend& backend);
-// A device node that vanishes takes its device along; a file that loses its name can be served on.
+// When a device node disappears, its device has gone, too; a file that loses its name can still be served.
 bool is_gone(const config::Backend& backend);
 
 }  // namespace nvmf::daemon

@@ -168,7 +168,7 @@ Storage::Task Storage::keep(const ServedNamespace& staged) {
   co_await state_files_.run(work);
 }
 
-// Names the SSD whose CMB serves, and says why; throws when one is required and cannot serve.
+// Chooses the SSD whose CMB is used, and explains the choice; throws when a CMB is required and cannot be used.
 boost::asio::awaitable<PeerMemoryChoice> Storage::choose_peer_memory(const config::Namespace& wanted,
                                                                      const backend::Device& device) {
   PeerMemoryChoice choice;
@@ -185,7 +185,7 @@ boost::asio::awaitable<PeerMemoryChoice> Storage::choose_peer_memory(const confi
     co_return choice;
   }
   if (choice.mode == core::P2pMode::Require)
-    throw std::runtime_error("\"p2p\" is \"require\", and no CMB can serve: " + why_not);
+    throw std::runtime_error("\"p2p\" is \"require\", but no CMB can be used: " + why_not);
   choice.verdict = "data goes through DRAM: " + why_not;
   co_return choice;
 }
@@ -194,19 +194,19 @@ boost::asio::awaitable<std::string> Storage::obstacle(const std::string& bdf, co
                                                       const backend::Device& device) {
   if (transport_.rnics().empty()) co_return "no port has found its RDMA device yet";
   if (bdf.empty())
-    co_return "the device is no SSD with a PCI address, so it has no CMB; name one with \"p2p_provider\"";
+    co_return "the device is not an SSD with a PCI address, so it has no CMB; name an SSD with \"p2p_provider\"";
   const bool is_passthrough = std::holds_alternative<config::NvmeBackend>(wanted.backend);
   const bool own = bdf == device.info().pci_address;
-  // A variable: gcc 12 destroys a conditional temporary of an awaited call twice.
+  // In a variable, because gcc 12 destroys a conditional temporary of an awaited call twice.
   const std::string probe_path = own && is_passthrough ? device.info().path : "";
   const bool prepared = co_await peer_memories_.prepare(bdf, probe_path);
   if (!prepared) co_return peer_memories_.failure(bdf);
   const auto serves = [&](const auto& rnic) { return peer_memories_.pool(bdf, *rnic->io_groups().front()); };
   if (std::ranges::any_of(transport_.rnics(), serves)) co_return std::string();
-  co_return "no RDMA device passed the self-test with the CMB of " + bdf + " (its findings are above)";
+  co_return "no RDMA device passed the self-test with the CMB of " + bdf + " (see the lines above, or nvmf-p2p p2p)";
 }
 
-// Hosts hear of it when every reactor can serve it.
+// Hosts are notified when every reactor can serve the namespace.
 Storage::Task Storage::add(core::Subsystem& subsystem, std::unique_ptr<ServedNamespace> staged) {
   ServedNamespace& served = *staged;
   served_.push_back(std::move(staged));
@@ -237,8 +237,7 @@ Storage::Task Storage::remove(core::Subsystem& subsystem, uint32_t nsid) {
   co_await served.flushes->reached();
   co_await replace_views(subsystem, served, {});
   for (const auto& gate : served.gates) served.fused_turns->remove(*gate);
-  // What the gates had still to tell each other, and the control thread of errors, has been delivered when this is
-  // done.
+  // When this is done, all messages between the gates, and error reports to the control thread, have been delivered.
   co_await on_reactors([&](size_t reactor) { served.channels[reactor].reset(); });
   opener_.close({std::move(served.device), std::move(served.lock)});
   std::erase_if(served_, [&](const auto& one) { return one.get() == &served; });
@@ -328,13 +327,13 @@ boost::asio::awaitable<std::vector<std::string>> Storage::follow_sizes(core::Tar
     if (now == before) continue;
     co_await replace_views(*subsystem, *served, make_views(*served));
     subsystem->change_namespace(options_of(*served, served->wanted));
-    changes.push_back(fmt::format("namespace {} of {} has {} blocks now, {} before", served->wanted.nsid,
+    changes.push_back(fmt::format("namespace {} of {} has {} blocks now, it had {} before", served->wanted.nsid,
                                   subsystem->nqn(), now, before));
   }
   co_return changes;
 }
 
-// By the first reactor: each has a channel to the whole device.
+// On the first reactor: each reactor has a channel to the whole device.
 Storage::Task Storage::flush(std::string nqn, uint32_t nsid, std::function<void(core::Status)> done) {
   struct Flush : core::Io {
     core::IoChannel* channel;
@@ -389,7 +388,7 @@ void Storage::add_groups(ServedNamespace& served, const rdma::Rnic& rnic) const 
   for (size_t reactor = 0; reactor < threads_.size(); ++reactor) served.on_groups.push_back({&rnic, reactor});
 }
 
-// Its gates are closed with those of all other namespaces on the storage, so that none of them changes it meanwhile.
+// Closes the gates of all namespaces on the storage, so that none of them changes it meanwhile.
 void Storage::add_gates(ServedNamespace& served) {
   const auto shared = std::ranges::find_if(served_, [&](const auto& other) {
     return other->fused_turns && !served.storage.empty() && other->storage == served.storage;
@@ -409,7 +408,8 @@ void Storage::add_device_errors(ServedNamespace& served) {
     served.device_errors.push_back(std::make_unique<core::DeviceErrors>(&control_, report));
 }
 
-// One limit for all reactors, and each view's own list of those who wait. Once there it stays, perhaps without bounds.
+// One limit for all reactors, and a list of waiting commands for each view. Once created, the limit stays, perhaps
+// without bounds.
 void Storage::set_limits(ServedNamespace& served) {
   const uint64_t bytes_per_s = uint64_t{served.wanted.max_mib_per_s} << 20;
   if (!served.limit) {

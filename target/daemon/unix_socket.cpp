@@ -76,7 +76,7 @@ bool UnixSocketFile::is_there() const {
 Protocol::acceptor UnixSocketFile::listen(boost::asio::io_context& io, const SocketAccess& access) {
   std::error_code made;
   std::filesystem::create_directories(std::filesystem::path(path_).parent_path(), made);
-  if (made) fail(made.value(), "cannot make the directory of " + path_);
+  if (made) fail(made.value(), "cannot create the directory of " + path_);
   remove_dead_socket(io, path_);
   Protocol::acceptor acceptor(io);
   acceptor.open();

@@ -13,7 +13,7 @@ namespace nvmf::daemon {
 
 // Who may connect to a UNIX socket: those who may write its file.
 struct SocketAccess {
-  std::optional<std::string> owner{};  // name of a user; none: whose the daemon is
+  std::optional<std::string> owner{};  // name of a user; none: the daemon's user
   std::optional<std::string> group{};
   mode_t mode = 0600;
 };

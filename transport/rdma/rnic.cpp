@@ -11,7 +11,7 @@
 namespace nvmf::rdma {
 namespace {
 
-// Queue pairs that I/O queues leave to admin queues; of a device that has few, a quarter.
+// Queue pairs that I/O queues leave to admin queues; on a device with few queue pairs, a quarter.
 constexpr uint32_t kMaxAdminQueues = 512;
 
 PollGroupOptions admin_options(const PollGroupOptions& io) {

@@ -169,7 +169,7 @@ TEST_CASE("what opening a device throws is the answer; a path that leads nowhere
   test.run();
   test.open("/dev/zero");
   test.run();
-  CHECK(test.outcomes == std::vector<std::string>{"absent: /dev/no-such-device is not there", "broken"});
+  CHECK(test.outcomes == std::vector<std::string>{"absent: /dev/no-such-device does not exist", "broken"});
 }
 
 TEST_CASE("the opener goes while a device still does not answer") {

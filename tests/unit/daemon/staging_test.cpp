@@ -131,7 +131,7 @@ TEST_CASE("a new device that is not there yet does not fail the change: it is mi
   REQUIRE(staged.has_value());
   CHECK(staged->added.size() == 1);
   CHECK(test.staging.missing() ==
-        MissingNamespaces{{{kNqn, 2}, "/dev/no-such-device is not there; it is served when it appears"}});
+        MissingNamespaces{{{kNqn, 2}, "/dev/no-such-device does not exist; the namespace is served when it appears"}});
 }
 
 TEST_CASE("other storage under an identifier of the config is refused until the operator accepts it") {
