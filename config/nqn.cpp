@@ -38,8 +38,14 @@ bool is_domain(std::string_view domain) {
   }
 }
 
+// U+0080 to U+009F, in UTF-8 C2h 80h to C2h 9Fh, are control characters, too.
 bool is_printable(std::string_view text) {
-  return std::ranges::none_of(text, [](unsigned char c) { return c < 0x20 || c == 0x7F; });
+  for (size_t i = 0; i < text.size(); ++i) {
+    const auto byte = static_cast<unsigned char>(text[i]);
+    const auto next = static_cast<unsigned char>(i + 1 < text.size() ? text[i + 1] : '\0');
+    if (byte < 0x20 || byte == 0x7F || (byte == 0xC2 && next >= 0x80 && next <= 0x9F)) return false;
+  }
+  return true;
 }
 
 NqnFault fault(std::string_view problem, std::string_view remedy = kForm) {

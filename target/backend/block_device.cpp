@@ -73,6 +73,7 @@ BlockDevice::BlockDevice(const DeviceSpec& spec) {
   if (info_.block_count == 0) refuse(spec.path, "has no capacity (is a medium inserted, or a backing file set?)");
   info_.memory_alignment_bytes = block_bytes;
   info_.volatile_write_cache = true;
+  info_.path = spec.path;
   info_.description = "block device " + spec.path;
 
   const unsigned major_number = major(status.st_rdev);
@@ -130,6 +131,7 @@ FileDevice::FileDevice(const DeviceSpec& spec) : file_(open_file(spec.path, O_RD
   if (info_.block_count == 0)
     refuse(spec.path, "is shorter than one block: give it the size of the namespace (truncate -s 10G FILE)");
   info_.volatile_write_cache = true;
+  info_.path = spec.path;
   info_.description = "file " + spec.path;
   info_.storage = spec.path;
   // Less than a block of the file system is written by reading the rest of it, and not deallocated.

@@ -48,6 +48,7 @@ struct DeviceInfo {
   // Distinguishes its data from that of another device in its place: the disk's persistent name, else the path. Empty:
   // the data is new at each opening.
   std::string storage;
+  std::string path;    // that was opened: of the generic device, where a link to the disk led to it
   std::string serial;  // of the SSD, where it is known
   std::string model;
   std::optional<std::string> pci_address;  // of the SSD, as sysfs spells it: "0000:3b:00.0"

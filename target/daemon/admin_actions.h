@@ -51,6 +51,9 @@ class AdminActions {
   // Each change waits until the one before has ended.
   virtual Change reload() = 0;
   virtual Change change(Edit edit) = 0;
+  // The storage of a namespace, which was refused because the identifiers of the config were served from another one
+  // before, is the right one now: it is served. Throws config::EditError when none was refused.
+  virtual Change accept(std::string nqn, uint32_t nsid) = 0;
   // What a reload would change if the config file had the content `text`; messages call the file `name`. Opens no
   // device.
   virtual ConfigChange compare(const std::string& text, const std::string& name) = 0;

@@ -98,6 +98,7 @@ class Api {
     add_port_changes();
     add_subsystem_changes();
     add_namespace_changes();
+    add_storage_changes();
     add_host_changes();
     add_operations();
     return std::move(routes_);
@@ -193,6 +194,19 @@ class Api {
          [](config::Json& document, const Parameters& parameters, const config::Json&) {
            config::remove_namespace(document, parameters.at("nqn"), number_at<uint64_t>(parameters, "nsid"));
          });
+  }
+
+  void add_storage_changes() {
+    routes_.add_waiting("POST", "/v1/subsystems/{nqn}/namespaces/{nsid}/accept",
+                        [&actions = actions_](HttpRequest request) -> Task {
+                          const auto nsid = number_at<uint32_t>(request.parameters, "nsid");
+                          try {
+                            const ConfigChange changed = co_await actions.accept(request.parameters.at("nqn"), nsid);
+                            co_return answer(changed);
+                          } catch (const config::EditError& error) {
+                            throw HttpError(status_of(error.kind()), error.what());
+                          }
+                        });
   }
 
   void add_host_changes() {

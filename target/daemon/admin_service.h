@@ -51,6 +51,7 @@ class AdminService final : public AdminActions {
   const config::Json& running_config() override { return parts_.running.document(); }
   Change reload() override { return parts_.reload.reload(); }
   Change change(Edit edit) override { return parts_.reload.change(std::move(edit)); }
+  Change accept(std::string nqn, uint32_t nsid) override { return parts_.reload.accept(std::move(nqn), nsid); }
   ConfigChange compare(const std::string& text, const std::string& name) override;
   std::string save() override { return parts_.running.save(); }
   void set_ana(const std::string& wanted) override;

@@ -22,6 +22,7 @@
 #include "target/daemon/admin_service.h"
 #include "target/daemon/changes.h"
 #include "target/daemon/figures.h"
+#include "target/daemon/file_lock.h"
 #include "target/daemon/health.h"
 #include "target/daemon/identifier_files.h"
 #include "target/daemon/log_limit.h"
@@ -31,6 +32,7 @@
 #include "target/daemon/reload.h"
 #include "target/daemon/reservation_files.h"
 #include "target/daemon/running_config.h"
+#include "target/daemon/served_storage_files.h"
 #include "target/daemon/storage.h"
 #include "target/daemon/write_protection_files.h"
 #include "transport/rdma/transport.h"
@@ -79,12 +81,15 @@ class Daemon {
   boost::asio::io_context io_;
   core::Mailbox control_mailbox_;
   ReservationFiles reservations_;
+  std::optional<FileLock> state_lock_;
   WriteProtectionFiles write_protection_;
   IdentifierFiles identifiers_;
+  ServedStorageFiles served_storages_;
   core::Target target_;
   std::vector<std::unique_ptr<DataThread>> data_threads_;
   rdma::Transport transport_;
   PeerMemories peer_memories_;
+  DeviceOpener opener_;
   Storage storage_;
   HealthMonitor health_;
   rdma::AsioMailbox mailbox_;

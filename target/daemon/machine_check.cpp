@@ -1,8 +1,10 @@
 #include "target/daemon/machine_check.h"
 
 #include <arpa/inet.h>
+#include <grp.h>
 #include <ifaddrs.h>
 #include <netinet/in.h>
+#include <pwd.h>
 
 #include <algorithm>
 #include <array>
@@ -12,12 +14,14 @@
 #include <memory>
 #include <set>
 #include <sstream>
+#include <system_error>
 #include <tuple>
 
 #include "config/names.h"
 #include "config/paths.h"
 #include "config/wording.h"
 #include "p2p/doctor.h"
+#include "target/backend/generic_device.h"
 
 namespace nvmf::daemon {
 namespace {
@@ -67,6 +71,8 @@ class MachineCheck {
       : config_(config), sysfs_(sysfs), addresses_(addresses), report_(p2p::diagnose(sysfs)) {}
 
   std::vector<config::Diagnostic> run() {
+    check_admin();
+    check_state_directory();
     check_cores();
     for (size_t i = 0; i < config_.ports.size(); ++i)
       check_port(config_.ports[i], "$.ports[" + std::to_string(i) + "]");
@@ -83,6 +89,33 @@ class MachineCheck {
   void warn(Position position, std::string path, std::string problem, std::string remedy) {
     warnings_.push_back(
         {config::Severity::warning, config_.file, position, std::move(path), std::move(problem), std::move(remedy)});
+  }
+
+  void check_admin() {
+    const config::Admin& admin = config_.admin;
+    if (admin.owner && getpwnam(admin.owner->c_str()) == nullptr)
+      warn(admin.position, "$.admin.owner", "this machine has no user " + quote(*admin.owner),
+           "make it (useradd --system), or name another one");
+    if (admin.group && getgrnam(admin.group->c_str()) == nullptr)
+      warn(admin.position, "$.admin.group", "this machine has no group " + quote(*admin.group),
+           "make it (groupadd --system), or name another one");
+    check_directory(admin.position, "$.admin.socket", std::filesystem::path(admin.socket).parent_path());
+    const std::string socket = sysfs_.where(admin.socket);
+    std::error_code ignored;
+    if (std::filesystem::exists(socket, ignored) && !std::filesystem::is_socket(socket, ignored))
+      warn(admin.position, "$.admin.socket", quote(admin.socket) + " is there, and is no socket",
+           "remove it, or name another path");
+  }
+
+  void check_state_directory() { check_directory({}, "$.state_dir", config_.state_dir); }
+
+  // One that the daemon makes where there is none: nothing on the way to it may be another kind of file.
+  void check_directory(Position position, const std::string& path, std::filesystem::path directory) {
+    std::error_code ignored;
+    while (directory.has_relative_path() && !std::filesystem::exists(sysfs_.where(directory), ignored))
+      directory = directory.parent_path();
+    if (directory.has_relative_path() && !std::filesystem::is_directory(sysfs_.where(directory), ignored))
+      warn(position, path, quote(directory.string()) + " is no directory", "name a path below a directory");
   }
 
   void check_cores() {
@@ -189,16 +222,35 @@ class MachineCheck {
       const std::string devices = joined(devices_like(device));
       warn(ns.backend_position, path, quote(device) + " does not exist",
            devices.empty() ? "plug it in, or correct the path" : "this machine has: " + devices);
-    } else if (const std::string fault = wrong_kind(ns, device); !fault.empty()) {
+      return;
+    }
+    const bool is_passthrough = std::holds_alternative<config::NvmeBackend>(ns.backend);
+    const std::string opened = is_passthrough ? backend::generic_device_of(device, sysfs_.where("/")) : device;
+    if (const std::string fault = wrong_kind(ns, opened); !fault.empty()) {
       const std::string devices = joined(devices_like(device));
       warn(ns.backend_position, path, quote(device) + " " + fault,
            devices.empty() ? "correct the path" : "this machine has: " + devices);
-    } else if (sysfs_.text(queue_of(device) + "/zoned") == "host-managed") {
+      return;
+    }
+    recommend_lasting_name(ns, path, device);
+    if (sysfs_.text(queue_of(device) + "/zoned") == "host-managed")
       warn(ns.backend_position, path, quote(device) + " is a zoned device, which is not supported",
            "serve a device that maps the zones to plain blocks (dm-zoned)");
-    } else if (const auto [use, remedy] = use_of(device); !use.empty()) {
+    else if (const auto [use, remedy] = use_of(device); !use.empty())
       warn(ns.backend_position, path, quote(device) + " " + use + ": two users of one device destroy each other's data",
            remedy);
+  }
+
+  // The kernel numbers disks in the order in which it finds them.
+  void recommend_lasting_name(const config::Namespace& ns, const std::string& path, const std::string& device) {
+    if (std::filesystem::path(device).parent_path() != "/dev") return;
+    const auto disk = std::filesystem::path(config::device_identity(device)).filename();
+    for (const std::string& name : sysfs_.list("/dev/disk/by-id")) {
+      const std::string link = "/dev/disk/by-id/" + name;
+      if (std::filesystem::path(sysfs_.resolve(link)).filename() != disk) continue;
+      warn(ns.backend_position, path, quote(device) + " may be another disk after the next boot",
+           "write " + quote(link));
+      return;
     }
   }
 
@@ -241,9 +293,15 @@ class MachineCheck {
     return paths;
   }
 
+  // Where a link leads.
+  std::string real(const std::string& device) const {
+    const std::string path = sysfs_.resolve(device);
+    return path.empty() ? device : path;
+  }
+
   // How the kernel uses a device or its partitions, and how to end that.
   std::pair<std::string, std::string> use_of(const std::string& device) const {
-    const std::string name = std::filesystem::path(config::device_identity(device)).filename().string();
+    const std::string name = std::filesystem::path(config::device_identity(real(device))).filename().string();
     const std::string folder = "/sys/class/block/" + name;
     std::vector<std::string> users = sysfs_.list(folder + "/holders");
     if (!users.empty())
@@ -271,7 +329,7 @@ class MachineCheck {
     const auto* nvme = std::get_if<config::NvmeBackend>(&ns.backend);
     const auto* block = std::get_if<config::BlockBackend>(&ns.backend);
     const std::string device = nvme != nullptr ? nvme->path : block != nullptr ? block->path : std::string();
-    const std::string bdf = ns.p2p_provider.value_or(p2p::ssd_of_device(sysfs_, device));
+    const std::string bdf = ns.p2p_provider.value_or(p2p::ssd_of_device(sysfs_, real(device)));
     const auto found = std::ranges::find(report_.controllers, bdf, &p2p::NvmeController::bdf);
     return bdf.empty() || found == report_.controllers.end() ? nullptr : &*found;
   }

@@ -61,10 +61,11 @@ boost::asio::awaitable<bool> PeerMemories::prepare(std::string bdf, std::string 
   spdlog::debug("the self-test of the CMB of {} begins", bdf);
   try {
     co_await worker_.run([&] { ssd.mapping = p2p::map_cmb(kSysfs, bdf); });
-    for (const rdma::Rnic* rnic : rnics) co_await prove(ssd, *rnic, {});
   } catch (const std::exception& error) {
     ssd.failure = error.what();
   }
+  if (ssd.failure.empty())
+    for (const rdma::Rnic* rnic : rnics) co_await prove(ssd, *rnic, {});
   if (ssd.failure.empty()) divide(ssd);
   ssds_.insert(unproved_.extract(bdf));
   co_return ssd.failure.empty();
@@ -82,7 +83,12 @@ const std::string& PeerMemories::failure(const std::string& bdf) const { return 
 
 boost::asio::awaitable<void> PeerMemories::prove(Ssd& ssd, const rdma::Rnic& rnic, p2p::CmbRange range) {
   OnRnic result;
-  co_await worker_.run([&] { result = examine(rnic, ssd, range); });
+  try {
+    co_await worker_.run([&] { result = examine(rnic, ssd, range); });
+  } catch (const std::exception& error) {
+    result = {};
+    result.proof.findings = {std::string("the self-test failed: ") + error.what()};
+  }
   report(ssd.mapping->bdf(), rnic.name(), result.proof);
   ssd.on_rnic[&rnic] = std::move(result);
 }

@@ -15,6 +15,7 @@
 #include "target/daemon/changes.h"
 #include "target/daemon/peer_memory.h"
 #include "target/daemon/storage.h"
+#include "target/daemon/worker_thread.h"
 #include "transport/rdma/transport.h"
 
 namespace nvmf::daemon {
@@ -45,8 +46,8 @@ class Ports {
   bool drain(std::optional<uint16_t> port);
   bool resume(std::optional<uint16_t> port);
 
-  // Stops trying ports, because the daemon shuts down.
-  void stop() { retry_.cancel(); }
+  // Stops looking at ports, because the daemon shuts down.
+  void stop() { next_look_.cancel(); }
 
  private:
   Task put_in_service(const std::vector<rdma::Rnic*>& rnics);
@@ -55,7 +56,8 @@ class Ports {
   void stop_listening(uint16_t port_id);
   Task disconnect_hosts(uint16_t port_id);
   void on_port_lost(uint16_t port_id);
-  void await_ports();
+  // Once a second, for the kernel tells nobody when an address moves to another device.
+  void look_again();
   Task on_ports_ready();
 
   boost::asio::io_context& io_;
@@ -64,9 +66,11 @@ class Ports {
   Storage& storage_;
   PeerMemories& peer_memories_;
   Changes& changes_;
-  boost::asio::steady_timer retry_;
+  WorkerThread worker_;  // registers memory with RDMA devices
+  boost::asio::steady_timer next_look_;
   std::vector<core::Port> unheard_;  // ports whose address or RDMA device is missing
   std::set<uint16_t> drained_;
+  bool coming_up_ = false;  // a change is under way, or waits, that brings up ports
 };
 
 }  // namespace nvmf::daemon

@@ -7,6 +7,7 @@
 #include <boost/asio/steady_timer.hpp>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "config/config.h"
 #include "config/diff.h"
@@ -14,6 +15,7 @@
 #include "target/core/subsystem/target.h"
 #include "target/daemon/admin_actions.h"
 #include "target/daemon/changes.h"
+#include "target/daemon/device_opener.h"
 #include "target/daemon/device_watch.h"
 #include "target/daemon/health.h"
 #include "target/daemon/mdns.h"
@@ -36,6 +38,7 @@ class Reload {
     core::Target& target;
     rdma::Transport& transport;
     Storage& storage;
+    DeviceOpener& opener;
     HealthMonitor& health;
     Ports& ports;
     Changes& changes;
@@ -49,6 +52,7 @@ class Reload {
   // Reads the config file again. See AdminActions.
   Change reload();
   Change change(AdminActions::Edit edit);
+  Change accept(std::string nqn, uint32_t nsid);
   // The same for SIGHUP: one waiting reload serves all requests that arrive before it begins.
   Task reload_on_signal();
   // Stops announcing the discovery service, because the daemon shuts down.
@@ -59,13 +63,15 @@ class Reload {
  private:
   // `text`: the text from which `wanted` was parsed. Both must outlive the change; `wanted` is moved from.
   Change become(config::Result& wanted, const std::string& text);
-  Task apply(const config::Difference& difference, StagedNamespaces staged);
+  // Returns what of it failed all the same, a sentence each.
+  boost::asio::awaitable<std::vector<std::string>> apply(const config::Difference& difference, StagedNamespaces staged);
   void add_subsystem(const config::Subsystem& wanted);
   void change_subsystem(const config::Subsystem& wanted);
   void remove_subsystem(const config::Subsystem& gone);
   void set_limits(const config::Limits& wanted);
   void announce();
 
+  void devices_may_have_changed();
   Task on_devices_changed();
   Task follow_devices();
   Task take_out_gone_devices();
@@ -77,6 +83,7 @@ class Reload {
   core::Target& target_;
   rdma::Transport& transport_;
   Storage& storage_;
+  DeviceOpener& opener_;
   HealthMonitor& health_;
   Ports& ports_;
   Changes& changes_;

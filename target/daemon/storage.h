@@ -5,20 +5,24 @@
 #include <boost/asio/awaitable.hpp>
 #include <boost/asio/io_context.hpp>
 #include <functional>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "config/config.h"
 #include "target/backend/device.h"
-#include "target/backend/open_devices.h"
 #include "target/core/datapath/device_error.h"
 #include "target/core/datapath/rate_limit.h"
 #include "target/core/subsystem/target.h"
 #include "target/daemon/countdown.h"
+#include "target/daemon/device_opener.h"
 #include "target/daemon/identifier_files.h"
 #include "target/daemon/peer_memory.h"
+#include "target/daemon/served_storage_files.h"
+#include "target/daemon/worker_thread.h"
 #include "transport/rdma/transport.h"
 
 namespace nvmf::daemon {
@@ -46,6 +50,8 @@ struct ServedNamespace {
   std::string subsystem;  // NQN
   PeerMemoryChoice p2p;
   std::shared_ptr<backend::Device> device;  // of all namespaces on it
+  std::shared_ptr<FileLock> lock;           // null: no file
+  std::string identity;                     // of the device: served_storage_files.h
   uint64_t block_count = 0;                 // as hosts were told
   std::string storage;                      // names the storage that other namespaces may share; empty: not shared
   std::optional<IdentifierFiles::Uuid> kept_uuid;  // when neither config nor device gives an identifier
@@ -67,26 +73,39 @@ struct DataThreadRef {
   backend::UringEngine* engine;
 };
 
+// What the config says goes first, then what the device says of itself.
+core::NamespaceOptions options_of(const ServedNamespace& served, const config::Namespace& wanted);
+backend::DeviceSpec spec_of(const config::Backend& wanted);
+
 class Storage {
  public:
   using Task = boost::asio::awaitable<void>;
 
   Storage(boost::asio::io_context& io, core::Target& target, core::Mailbox& control, std::vector<DataThreadRef> threads,
-          rdma::Transport& transport, PeerMemories& peer_memories, const IdentifierFiles& identifiers);
+          rdma::Transport& transport, PeerMemories& peer_memories, DeviceOpener& opener,
+          const IdentifierFiles& identifiers, const ServedStorageFiles& served_storages);
 
   const std::vector<std::unique_ptr<ServedNamespace>>& namespaces() const { return served_; }
   // Null when the namespace is not served.
   ServedNamespace* find(const std::string& nqn, uint32_t nsid) const;
 
-  // Opens the device of `wanted` and chooses its peer memory; hosts do not see the namespace yet. Throws std::exception
-  // with a message for the operator. Waits for the self-test of new peer memory.
+  // Chooses identifiers and peer memory of a namespace on a device that was opened for it; hosts see nothing of it
+  // yet. Throws std::exception with a message for the operator. Waits for the self-test of peer memory that is new.
   boost::asio::awaitable<std::unique_ptr<ServedNamespace>> stage(const std::string& nqn,
-                                                                 const config::Namespace& wanted);
-  // Chooses peer memory again, for a namespace that is served.
+                                                                 const config::Namespace& wanted, OpenedDevice opened);
+  // Keeps in the state directory what hosts will know of a staged namespace, and what it is served from. A failure is
+  // logged.
+  Task keep(const ServedNamespace& staged);
+  // The operator confirms the storage that stage() refused last for a namespace, because the identifiers of the config
+  // were served from another one before: the next stage() takes it. False: none was refused. Throws std::exception when
+  // that cannot be kept.
+  boost::asio::awaitable<bool> accept(std::string nqn, uint32_t nsid);
+  // The same of peer memory alone, for a namespace that is served.
   boost::asio::awaitable<PeerMemoryChoice> choose_peer_memory(const config::Namespace& wanted,
                                                               const backend::Device& device);
 
-  // Each completes when the last command under the old state has ended.
+  // Each is over when the last command under the old state is. add() throws std::exception, and has undone everything,
+  // when the core refuses the namespace.
   Task add(core::Subsystem& subsystem, std::unique_ptr<ServedNamespace> staged);
   Task remove(core::Subsystem& subsystem, uint32_t nsid);
   // The device has disappeared, and with it the memory that other namespaces may use: their data goes through DRAM from
@@ -113,6 +132,7 @@ class Storage {
  private:
   using Views = std::vector<std::unique_ptr<core::IoNamespace>>;
 
+  Task require_same_storage(const ServedNamespace& staged);
   std::vector<rdma::PollGroup*> io_groups() const;
   void add_groups(ServedNamespace& served, const rdma::Rnic& rnic) const;
   Task on_reactors(std::function<void(size_t reactor)> work);
@@ -134,10 +154,14 @@ class Storage {
   core::Target& target_;
   core::Mailbox& control_;
   std::vector<DataThreadRef> threads_;
-  backend::OpenDevices devices_;
   rdma::Transport& transport_;
   PeerMemories& peer_memories_;
+  DeviceOpener& opener_;
   const IdentifierFiles& identifiers_;
+  const ServedStorageFiles& served_storages_;
+  WorkerThread state_files_;  // reads and writes them
+  // Storage that was refused: what the config wanted of it, and its identity.
+  std::map<std::pair<std::string, uint32_t>, std::pair<config::Namespace, std::string>> refused_;
   std::vector<std::unique_ptr<ServedNamespace>> served_;
   std::vector<std::unique_ptr<core::IoNamespaceTable>> closed_tables_;  // queues may still refer to them
 };

@@ -28,7 +28,8 @@ PollGroupOptions admin_options(const PollGroupOptions& io) {
 
 Rnic::Rnic(boost::asio::io_context& io, verbs::CmId device, core::Mailbox& control,
            const std::vector<ReactorSeat>& reactors, const PollGroupOptions& io_options, QueuePairOwner& owner)
-    : reactors_(reactors),
+    : io_(io),
+      reactors_(reactors),
       cm_device_(std::move(device)),
       name_(ibv_get_device_name(context()->device)),
       device_(verbs::query_device(context())),
@@ -44,7 +45,6 @@ Rnic::Rnic(boost::asio::io_context& io, verbs::CmId device, core::Mailbox& contr
                                                      io_options, seat.fixed_buffers));
     io_groups_.back()->set_owner(owner);
   }
-  admin_poller_ = std::make_unique<AsioPoller>(io, *admin_group_);
 }
 
 void Rnic::visit(const std::function<void(PollGroup&)>& visitor) {
@@ -68,27 +68,21 @@ PollGroup* Rnic::group_of(const ibv_srq* queue) {
   return found;
 }
 
-// An answer and one data transfer for each command, RDMA READs of the next, and one command with all descriptors.
-uint32_t Rnic::send_entries(uint32_t depth) const {
-  const uint32_t wanted = 3 * depth + core::limits::kMaxSglDescriptors + 1;
-  return std::min(wanted, static_cast<uint32_t>(device_.max_qp_wr));
-}
-
-PollGroup& Rnic::io_group_for(uint32_t depth) {
+PollGroup& Rnic::io_group_for(uint32_t depth, uint32_t send_entries) {
   const auto load_of = [&](const std::unique_ptr<PollGroup>& group) {
-    return std::pair(!group->has_room(depth, send_entries(depth)), group->queue_pairs());
+    return std::pair(!group->has_room(depth, send_entries), group->queue_pairs());
   };
   return **std::ranges::min_element(io_groups_, {}, load_of);
 }
 
-uint32_t Rnic::io_queue_capacity(uint32_t depth) const {
+uint32_t Rnic::io_queue_capacity(uint32_t depth, uint32_t send_entries) const {
   uint32_t capacity = 0;
-  for (const auto& group : io_groups_) capacity += group->capacity(depth, send_entries(depth));
+  for (const auto& group : io_groups_) capacity += group->capacity(depth, send_entries);
   return std::min(capacity, max_io_queue_pairs());
 }
 
-uint32_t Rnic::reserve_io_queues(uint32_t wanted, uint32_t depth) {
-  const uint32_t capacity = io_queue_capacity(depth);
+uint32_t Rnic::reserve_io_queues(uint32_t wanted, uint32_t depth, uint32_t send_entries) {
+  const uint32_t capacity = io_queue_capacity(depth, send_entries);
   const uint32_t reserved = std::min(wanted, capacity - std::min(capacity, reserved_io_queues_));
   reserved_io_queues_ += reserved;
   return reserved;
@@ -104,13 +98,11 @@ uint32_t Rnic::max_io_queue_pairs() const {
   return all - std::min(kMaxAdminQueues, all / 4);
 }
 
-uint32_t Rnic::io_queues() const {
-  uint32_t count = 0;
-  for (const auto& group : io_groups_) count += group->queue_pairs();
-  return count;
+bool Rnic::has_room_beside_admin_queues() const {
+  uint32_t io_queues = 0;
+  for (const auto& group : io_groups_) io_queues += group->queue_pairs();
+  return io_queues < max_io_queue_pairs();
 }
-
-bool Rnic::has_room_beside_admin_queues() const { return io_queues() < max_io_queue_pairs(); }
 
 void Rnic::join(size_t reactor) {
   io_groups_[reactor]->open();
@@ -129,6 +121,7 @@ void Rnic::leave() {
 }
 
 void Rnic::watch_events(std::function<void(const ibv_async_event&)> handler) {
+  admin_poller_ = std::make_unique<AsioPoller>(io_, *admin_group_);
   on_event_ = std::move(handler);
   fcntl(context()->async_fd, F_SETFL, fcntl(context()->async_fd, F_GETFL) | O_NONBLOCK);
   wait_for_event();

@@ -27,7 +27,8 @@ struct ReactorSeat {
 
 class Rnic {
  public:
-  // `device`: from verbs::open_device(). The reactors do not know it yet. Throws VerbsError.
+  // `device`: of verbs::open_device(). The reactors hear nothing of it yet. Registers memory, which takes its time: may
+  // be called on another thread. Throws VerbsError.
   Rnic(boost::asio::io_context& io, verbs::CmId device, core::Mailbox& control,
        const std::vector<ReactorSeat>& reactors, const PollGroupOptions& io_options, QueuePairOwner& owner);
 
@@ -46,20 +47,18 @@ class Rnic {
   PollGroup* group_of(const ibv_srq* queue);
   // Every group, the admin queues' too.
   void visit(const std::function<void(PollGroup&)>& visitor);
-  // Work requests that a queue of `depth` entries may have posted at a time.
-  uint32_t send_entries(uint32_t depth) const;
   // The group of the reactor with the fewest queues on this device, of those that have room for an I/O queue of `depth`
-  // entries; of all when none has.
-  PollGroup& io_group_for(uint32_t depth);
-  // For how many I/O queues of `depth` entries the device has room when it has no other.
-  uint32_t io_queue_capacity(uint32_t depth) const;
-  // Controllers are granted no more than that: returns how many of `wanted` are left, and counts these as granted.
-  uint32_t reserve_io_queues(uint32_t wanted, uint32_t depth);
+  // entries that posts at most `send_entries`; of all when none has.
+  PollGroup& io_group_for(uint32_t depth, uint32_t send_entries);
+  // I/O queues of that kind that the device has room for, when it has no other.
+  uint32_t io_queue_capacity(uint32_t depth, uint32_t send_entries) const;
+  // Controllers are granted no more of them: returns how many of `wanted` are left, and counts these as granted.
+  uint32_t reserve_io_queues(uint32_t wanted, uint32_t depth, uint32_t send_entries);
   void release_io_queues(uint32_t count);
   // Whether one more I/O queue leaves the queue pairs that admin queues may need. All other resources of admin queues
   // belong to their own group.
   bool has_room_beside_admin_queues() const;
-  uint32_t io_queues() const;
+  uint32_t reserved_io_queues() const { return reserved_io_queues_; }
 
   // On that reactor's thread, or before it runs: the reactor polls its group from now on, or stops polling it.
   void join(size_t reactor);
@@ -67,7 +66,8 @@ class Rnic {
 
   void turn_admin() { admin_poller_->turn(); }
 
-  // Asynchronous events of the device (Verbs): reads all that wait and hands each on.
+  // Admin queues are served from now on. Asynchronous events of the device (Verbs): reads all that wait and hands each
+  // on.
   void watch_events(std::function<void(const ibv_async_event&)> handler);
 
   // The device is gone, and all its connections have been marked as lost.
@@ -78,6 +78,7 @@ class Rnic {
   uint32_t max_io_queue_pairs() const;
   void wait_for_event();
 
+  boost::asio::io_context& io_;
   const std::vector<ReactorSeat>& reactors_;
   verbs::CmId cm_device_;  // keeps the context open
   std::string name_;

@@ -6,7 +6,9 @@
 #include <algorithm>
 #include <boost/asio/post.hpp>
 #include <cerrno>
+#include <cstring>
 #include <stdexcept>
+#include <utility>
 
 #include "target/core/datapath/limits.h"
 #include "target/core/subsystem/async_event.h"
@@ -82,14 +84,23 @@ verbs::CmId Transport::device_of(const core::Port& port) {
   return verbs::open_device(channel(), socket_address(port));
 }
 
-Rnic* Transport::open_device_of(const core::Port& port) {
+boost::asio::awaitable<Rnic*> Transport::open_device_of(core::Port port, Elsewhere elsewhere) {
   verbs::CmId device = device_of(port);
-  if (find(device->verbs)) return nullptr;
-  QueuePairOwner& owner = *this;
-  rnics_.push_back(std::make_unique<Rnic>(io_, std::move(device), control_, reactors_, options_, owner));
+  if (find(device->verbs)) co_return nullptr;
+  ibv_context* const context = device->verbs;
+  opening_ = {.device = std::move(device), .context = context};
+  std::function<void()> make = [this] {
+    QueuePairOwner& owner = *this;
+    opening_.rnic = std::make_unique<Rnic>(io_, std::move(opening_.device), control_, reactors_, options_, owner);
+  };
+  co_await elsewhere(std::move(make));
+  std::unique_ptr<Rnic> made = std::move(opening_.rnic);
+  if (!std::exchange(opening_.context, nullptr))
+    throw verbs::VerbsError(ENODEV, "the RDMA device was removed meanwhile");
+  rnics_.push_back(std::move(made));
   Rnic& rnic = *rnics_.back();
   rnic.watch_events([this, &rnic](const ibv_async_event& event) { on_device_event(rnic, event); });
-  return &rnic;
+  co_return &rnic;
 }
 
 bool Transport::has_device_for(const core::Port& port) {
@@ -115,6 +126,21 @@ void Transport::listen(const core::Port& port) {
   if (!rnic || !in_service_.contains(rnic))
     throw verbs::VerbsError(ENODEV, name_of_device(id->verbs) + " is not in service yet");
   listeners_.push_back({port.id, std::move(id)});
+}
+
+// librdmacm tells the device of an address by binding to it.
+void Transport::close_moved_listeners() {
+  if (is_any_leaving()) return;
+  lose_listeners([this](const Listener& listener) {
+    sockaddr_storage address{};
+    const sockaddr* const local = rdma_get_local_addr(listener.id.get());
+    std::memcpy(&address, local, local->sa_family == AF_INET6 ? sizeof(sockaddr_in6) : sizeof(sockaddr_in));
+    try {
+      return verbs::open_device(channel(), address)->verbs != listener.id->verbs;
+    } catch (const verbs::VerbsError&) {
+      return false;  // nobody has the address: it may come back
+    }
+  });
 }
 
 void Transport::stop_listening(uint16_t port_id) {
@@ -183,8 +209,14 @@ void Transport::on_cm_event(const rdma_cm_event& event) {
   if (event.event == RDMA_CM_EVENT_CONNECT_REQUEST) return on_connect_request(event);
   if (event.event == RDMA_CM_EVENT_DEVICE_REMOVAL) {
     if (Rnic* const rnic = find(event.id->verbs)) on_device_gone(*rnic);
+    if (event.id->verbs == opening_.context) opening_.context = nullptr;
     return;
   }
+  // A bond has moved the address to another of its devices. Not before the event has been acknowledged.
+  if (event.event == RDMA_CM_EVENT_ADDR_CHANGE && !connection_of(event))
+    return boost::asio::post(io_, [this, id = event.id] {
+      lose_listeners([id](const Listener& listener) { return listener.id.get() == id; });
+    });
   Connection* connection = connection_of(event);
   if (!connection) return;
   switch (event.event) {
@@ -452,18 +484,18 @@ void Transport::on_device_gone(Rnic& rnic) {
   rnic.leave();
   // Only after the event has been acknowledged: it may belong to a listener.
   boost::asio::post(io_, [this, &rnic] {
-    close_listeners(rnic);
+    lose_listeners([&rnic](const Listener& listener) { return listener.id->verbs == rnic.context(); });
     draining_.insert(&rnic);
     report_if_drained(rnic);
   });
 }
 
-void Transport::close_listeners(const Rnic& rnic) {
+void Transport::lose_listeners(const std::function<bool(const Listener&)>& is_lost) {
   std::vector<uint16_t> lost;
   std::erase_if(listeners_, [&](const Listener& listener) {
-    const bool gone = listener.id->verbs == rnic.context();
-    if (gone) lost.push_back(listener.port_id);
-    return gone;
+    const bool goes = is_lost(listener);
+    if (goes) lost.push_back(listener.port_id);
+    return goes;
   });
   for (const uint16_t port_id : lost) on_port_lost(port_id);
 }

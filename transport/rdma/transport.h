@@ -5,6 +5,7 @@
 // may be taken out of service and closed.
 #pragma once
 
+#include <boost/asio/awaitable.hpp>
 #include <boost/asio/io_context.hpp>
 #include <deque>
 #include <functional>
@@ -37,9 +38,11 @@ class Transport final : private QueuePairOwner {
 
   // All open devices.
   const std::vector<std::unique_ptr<Rnic>>& rnics() const { return rnics_; }
-  // Opens the device that the port's address belongs to; null when it is open already. Throws VerbsError when there is
-  // no such device, or it cannot be used.
-  Rnic* open_device_of(const core::Port& port);
+  // Runs what blocks on another thread; over on this one when that is done, throws what it throws.
+  using Elsewhere = std::function<boost::asio::awaitable<void>(std::function<void()>)>;
+  // Opens the device that the port's address belongs to, and registers memory with it elsewhere; null when it is open
+  // already. One at a time. Throws VerbsError: there is no such device, or it cannot be used.
+  boost::asio::awaitable<Rnic*> open_device_of(core::Port port, Elsewhere elsewhere);
   // Whether a device can be opened, or is open, for the port.
   bool has_device_for(const core::Port& port);
   // Does nothing if the device is gone again.
@@ -54,7 +57,10 @@ class Transport final : private QueuePairOwner {
   // service.
   void listen(const core::Port& port);
 
-  // Closes the port's listener, if any. Its connections stay.
+  // Loses the ports (on_port_lost) whose address belongs to another device by now.
+  void close_moved_listeners();
+
+  // Closes the port's listener, where there is one. Its connections stay.
   void stop_listening(uint16_t port_id);
   bool is_listening(uint16_t port_id) const;
   // All connections, for reports.
@@ -80,6 +86,13 @@ class Transport final : private QueuePairOwner {
     verbs::CmId id;
   };
 
+  // What open_device_of() has under way. Not its coroutine's: that goes after the channel.
+  struct Opening {
+    verbs::CmId device{};
+    std::unique_ptr<Rnic> rnic{};
+    ibv_context* context = nullptr;  // null: the device is gone again
+  };
+
   rdma_event_channel* channel();
   verbs::CmId device_of(const core::Port& port);
   void wait_for_cm_event();
@@ -100,7 +113,7 @@ class Transport final : private QueuePairOwner {
   void rebuild_if_empty(Rnic& rnic, PollGroup& group);
   void await_stalled_hosts();
   void on_device_gone(Rnic& rnic);
-  void close_listeners(const Rnic& rnic);
+  void lose_listeners(const std::function<bool(const Listener&)>& is_lost);
   void report_if_drained(Rnic& rnic);
   bool is_any_leaving() const;
   Rnic* find(ibv_context* context);
@@ -121,7 +134,8 @@ class Transport final : private QueuePairOwner {
   std::optional<WatchedDescriptor> cm_events_;
   std::vector<std::unique_ptr<Rnic>> rnics_;
   std::unordered_set<const Rnic*> in_service_;
-  std::unordered_set<Rnic*> draining_;  // devices that are gone; their listeners are closed
+  std::unordered_set<Rnic*> draining_;  // gone, their listeners are closed
+  Opening opening_;
   std::vector<Listener> listeners_;
   ConnectRate rate_;
   std::unordered_map<QueuePair*, std::unique_ptr<Connection>> connections_;

@@ -20,9 +20,19 @@ bool is_printable_ascii(const std::string& text) {
   return std::all_of(text.begin(), text.end(), [](char c) { return c >= 0x20 && c <= 0x7e; });
 }
 
+// NQNs are UTF-8 (NVMe Base 2.1, section 4.7). U+0080 to U+009F are control characters, too.
+bool has_control_character(const std::string& text) {
+  for (size_t i = 0; i < text.size(); ++i) {
+    const auto byte = static_cast<uint8_t>(text[i]);
+    const auto next = static_cast<uint8_t>(i + 1 < text.size() ? text[i + 1] : 0);
+    if (byte < 0x20 || byte == 0x7f || (byte == 0xc2 && next >= 0x80 && next <= 0x9f)) return true;
+  }
+  return false;
+}
+
 void check_nqn(const std::string& nqn, const std::string& which) {
-  require(nqn.starts_with("nqn.") && nqn.size() <= limits::kMaxNqnLength && is_printable_ascii(nqn),
-          which + "an NQN starts with «nqn.» and has at most 223 printable characters");
+  require(nqn.starts_with("nqn.") && nqn.size() <= limits::kMaxNqnLength && !has_control_character(nqn),
+          which + "an NQN starts with «nqn.» and has at most 223 bytes, none of them a control character");
 }
 
 void check(const Port& port, const std::string& which) {

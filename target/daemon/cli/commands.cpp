@@ -130,6 +130,11 @@ void Commands::add_config_changes(CLI::App& app) {
       ->add_option("file", file_, "The config file to compare with")
       ->type_name("FILE")
       ->required();
+  CLI::App* const accept =
+      command(app, "accept", "Serve other storage than before under a namespace's identifiers, after it was refused",
+              [this] { return change("POST", path_of_namespace() + "/accept"); });
+  take_nqn(*accept);
+  accept->add_option("nsid", nsid_, "Namespace identifier")->required();
   add_adds(*group(app, "add", "Add to the running config; `save` makes it permanent"));
   add_removes(*group(app, "remove", "Remove from the running config; `save` makes it permanent"));
   add_sets(*group(app, "set", "Change keys of the running config; `save` makes it permanent"));

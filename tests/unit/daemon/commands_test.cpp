@@ -149,6 +149,12 @@ TEST_CASE("operator drains, resumes, disconnects, sets ANA states") {
   CHECK(world.daemon.done == "ana inaccessible");
 }
 
+TEST_CASE("operator accepts the storage of a namespace") {
+  World world;
+  CHECK(world.run({"accept", FakeDaemon::kNqn, "2"}).output == "accept the storage of namespace 2\n");
+  CHECK(world.run({"accept", FakeDaemon::kNqn, "1"}).status != 0);
+}
+
 TEST_CASE("no daemon serves: the message names the socket and what to do") {
   const Scratch scratch;
   const std::string socket = scratch.path() + "/admin.sock";

@@ -109,6 +109,13 @@ class FakeDaemon : public AdminActions {
     }
     co_return changed;
   }
+  Change accept(std::string nqn, uint32_t nsid) override {
+    if (nqn != kNqn || nsid != 2)
+      throw config::EditError(config::EditError::Kind::Absent, "no storage waits for being accepted");
+    ConfigChange changed;
+    changed.changes.emplace_back("accept the storage of namespace 2");
+    co_return changed;
+  }
   ConfigChange compare(const std::string& text, const std::string& name) override {
     const config::Result wanted = config::parse(text, name);
     ConfigChange changed;

@@ -148,7 +148,7 @@ TEST_CASE("what is there and cannot be served: directories, empty files, devices
         std::string::npos);
   CHECK(warning_of(R"({"block": "/srv/short"})").find("is a regular file, not a block device") != std::string::npos);
   CHECK(warning_of(R"({"block": "/dev/null"})")
-            .ends_with("\"/dev/null\" is a character device, not a block device; there are: /dev/nvme0n1"));
+            .ends_with("\"/dev/null\" is a character device, not a block device; this machine has: /dev/nvme0n1"));
   CHECK(warning_of(R"({"nvme": "/dev/null", "p2p": "off"})")
             .find("\"/dev/null\" is not the generic device of an NVMe namespace") != std::string::npos);
   machine.file("/sys/class/block/nvme0n1/queue/zoned", "host-managed\n");
@@ -212,8 +212,45 @@ TEST_CASE("peer-to-peer that cannot work: doctor's reason and remedy, once") {
   SUBCASE("a provider that is not there") {
     build(machine);
     CHECK(only_warning(machine, config_with("192.0.2.10", R"({"nvme": "/dev/ng0n1", "p2p_provider": "0000:99:00.0"})"))
-              .ends_with(".p2p_provider: there is no SSD at 0000:99:00.0; there are: 0000:04:00.0 (nvme0)"));
+              .ends_with(".p2p_provider: there is no SSD at 0000:99:00.0; this machine has: 0000:04:00.0 (nvme0)"));
   }
+}
+
+TEST_CASE("a user or a group that this machine has not") {
+  Machine machine;
+  build(machine);
+  const auto with_admin = [](const std::string& admin) {
+    return config_with("192.0.2.10", kMemory, R"("admin": {)" + admin + "}, ");
+  };
+  CHECK(warnings(machine, with_admin(R"("owner": "root", "group": "root")")).empty());
+  CHECK(only_warning(machine, with_admin(R"("owner": "no-such-user")"))
+            .find("$.admin.owner: this machine has no user \"no-such-user\"") != std::string::npos);
+  CHECK(only_warning(machine, with_admin(R"("group": "no-such-group")"))
+            .find("$.admin.group: this machine has no group \"no-such-group\"") != std::string::npos);
+}
+
+TEST_CASE("an admin socket or a state directory where something else is in the way") {
+  Machine machine;
+  build(machine);
+  machine.file("/srv/image", "a disk image");
+  CHECK(only_warning(machine, config_with("192.0.2.10", kMemory, R"("admin": {"socket": "/srv/image"}, )"))
+            .find("\"/srv/image\" is there, and is no socket; remove it") != std::string::npos);
+  CHECK(only_warning(machine, config_with("192.0.2.10", kMemory, R"("admin": {"socket": "/srv/image/a/sock"}, )"))
+            .find("\"/srv/image\" is no directory") != std::string::npos);
+  CHECK(only_warning(machine, config_with("192.0.2.10", kMemory, R"("state_dir": "/srv/image/state", )"))
+            .find("$.state_dir: \"/srv/image\" is no directory") != std::string::npos);
+  CHECK(warnings(machine, config_with("192.0.2.10", kMemory, R"("state_dir": "/srv/other/state", )")).empty());
+}
+
+TEST_CASE("a device by a name that may be another disk's after the next boot: the lasting name is recommended") {
+  Machine machine;
+  build(machine);
+  machine.link("/dev/disk/by-id/nvme-eui.1", "/dev/nvme0n1");
+  CHECK(only_warning(machine, config_with("192.0.2.10", kDisk))
+            .find("\"/dev/ng0n1\" may be another disk after the next boot; write \"/dev/disk/by-id/nvme-eui.1\"") !=
+        std::string::npos);
+  CHECK(warnings(machine, config_with("192.0.2.10", R"({"nvme": "/dev/disk/by-id/nvme-eui.1", "p2p": "require"})"))
+            .empty());
 }
 
 }  // namespace
