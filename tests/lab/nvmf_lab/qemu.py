@@ -84,10 +84,16 @@ class Qemu:
             except OSError:
                 connection.close()
                 if not self.alive():
-                    raise LabError(f"QEMU of {self.name} did not start: {self.messages.read_text().strip()}") from None
+                    raise LabError(f"QEMU of {self.name} has ended: {self.last_words()}") from None
                 if time.monotonic() > deadline:
                     raise LabError(f"QEMU of {self.name} did not open its {what} socket within {SOCKET_WAIT_S} s") from None
                 time.sleep(0.02)
+
+    def last_words(self) -> str:
+        """What QEMU itself said, or else the end of the guest's console: a kernel that panics ends QEMU."""
+        console = self.console.read_text(errors="replace") if self.console.exists() else ""
+        panic = [line for line in console.splitlines() if "panic" in line and "Command line" not in line and "command line" not in line]
+        return self.messages.read_text().strip() or "\n  ".join([*panic[:1], f"console: {self.console}"])
 
     def alive(self) -> bool:
         return self._process is not None and self._process.poll() is None
