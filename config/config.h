@@ -1,6 +1,5 @@
-// The configuration as plain data: what an operator may say, with its unit, range and default. Nothing here
-// opens, binds or allocates anything; `parse.h` makes these structs out of a file and guarantees every range
-// and relation that is written down here.
+// The configuration as plain data: every key with its unit, range and default. Nothing here opens, binds or allocates
+// anything; `parse.h` makes these structs from a file and guarantees every range and relation stated here.
 #pragma once
 
 #include <array>
@@ -24,8 +23,8 @@ struct Position {
 enum class LogLevel : uint8_t { trace, debug, info, warn, error };
 
 enum class LogFormat : uint8_t {
-  text,  // A line an event; to the journal where systemd started the daemon.
-  json,  // A JSON object a line.
+  text,  // One line per event; to the journal when systemd started the daemon.
+  json,  // A JSON object on each line.
 };
 
 enum class AddressFamily : uint8_t { ipv4, ipv6 };
@@ -33,57 +32,58 @@ enum class AddressFamily : uint8_t { ipv4, ipv6 };
 // Whether user data of a namespace moves through a Controller Memory Buffer (CMB).
 enum class P2pMode : uint8_t {
   off,      // Always DRAM.
-  prefer,   // The CMB where it is proved to work, DRAM otherwise.
+  prefer,   // The CMB where a self-test proved that it works, DRAM otherwise.
   require,  // The CMB, or the namespace is not enabled.
 };
 
-// What a command does that finds no free CMB memory.
+// What a command does when no CMB buffer is free.
 enum class P2pWhenDry : uint8_t {
-  wait,   // It waits for memory to come back.
-  spill,  // It goes through DRAM.
+  wait,   // It waits until a buffer is free.
+  spill,  // Its data goes through DRAM.
 };
 
-// The data threads.
+// The threads that run I/O queues.
 struct Reactors {
   Position position;
-  // CPU numbers, 0..1023, no two alike; reactor i is pinned to cores[i]. Empty: not pinned.
+  // CPU numbers, 0..1023, all different; reactor i is pinned to cores[i]. Empty: not pinned.
   std::vector<uint16_t> cores;
   // Number of reactors, 1..256, default 1. Equals cores.size() where cores is not empty.
   uint16_t count = 1;
-  // How long a reactor polls on after its last work before it sleeps: microseconds, 0..1,000,000, default 50.
+  // How long a reactor keeps polling after its last work before it sleeps: microseconds, 0..1,000,000, default 50.
   uint32_t poll_us = 50;
 };
 
-// What every RDMA port offers.
+// Limits and memory of the RDMA transport, the same for every port.
 struct Rdma {
   Position position;
   // Data that a command capsule may carry: bytes, 0..16384, a multiple of 16, default 4096.
   uint32_t in_capsule_data_bytes = 4096;
-  // Entries of a queue, 2..1024, default 128.
+  // Largest number of entries of a queue, 2..1024, default 128.
   uint16_t max_queue_depth = 128;
   // I/O queues of one controller, 1..1024, default 64.
   uint16_t max_io_queues = 64;
   // Longest data transfer of one command: bytes, a power of two, 16,384..2,097,152 (the ANA log page takes 8,208),
   // default 1,048,576.
   uint32_t mdts_bytes = 1U << 20;
-  // DRAM for user data, of each reactor on each RDMA device: MiB, 4..65536, default 64.
+  // DRAM for user data, for each pair of reactor and RDMA device: MiB, 4..65536, default 64.
   uint32_t dram_pool_mib = 64;
 };
 
-// What all hosts together, and each of them, may have.
+// Limits for all hosts together and for each host.
 struct Limits {
   Position position;
-  // Controllers of all subsystems at a time, 1..1,000,000; default: no limit but the subsystems' own and the RNICs'.
+  // Controllers of all subsystems at a time, 1..1,000,000; default: no limit but those of the subsystems and the RNICs.
   std::optional<uint32_t> max_controllers;
   // The same of one host NQN.
   std::optional<uint32_t> max_controllers_per_host;
-  // I/O queues of all controllers at a time, 1..1,000,000; default: no limit but Rdma::max_io_queues and the RNICs'.
+  // I/O queues of all controllers at a time, 1..1,000,000; default: no limit but Rdma::max_io_queues and those of the
+  // RNICs.
   std::optional<uint32_t> max_io_queues;
   // The same of one host NQN.
   std::optional<uint32_t> max_io_queues_per_host;
   // New controllers (connections of admin queues) per second, 0..1,000,000, default 500; 0: no limit.
   uint32_t max_new_controllers_per_s = 500;
-  // The same from one host address, default 100.
+  // New controllers per second from one host address, 0..1,000,000, default 100; 0: no limit.
   uint32_t max_new_controllers_per_s_per_host = 100;
 };
 
@@ -117,7 +117,7 @@ struct BlockBackend {
   friend bool operator==(const BlockBackend&, const BlockBackend&) = default;
 };
 
-// A regular file by its absolute path; its length is the namespace's.
+// A regular file by its absolute path; its length is the capacity of the namespace.
 struct FileBackend {
   std::string path;
   // Logical block size: bytes, 512 or 4096, default 512.
@@ -142,7 +142,7 @@ using Uuid = std::array<uint8_t, 16>;
 using Nguid = std::array<uint8_t, 16>;
 using Eui64 = std::array<uint8_t, 8>;
 
-// How good a way a port is to the namespaces of an ANA group (Asymmetric Namespace Access).
+// State of the path through a port to the namespaces of an ANA group (Asymmetric Namespace Access).
 enum class AnaState : uint8_t { optimized, non_optimized, inaccessible, persistent_loss, change };
 
 // The state of one ANA group of a subsystem on one port.
@@ -163,29 +163,29 @@ struct Namespace {
   // 1..1024, unique in the subsystem; default: the lowest that is free. Always resolved.
   uint32_t nsid = 0;
   Backend backend;
-  // Where `backend` is named.
+  // Position of the key that names `backend`.
   Position backend_position;
-  // Identifiers, most significant byte first, never all zero. Default: none (the daemon gives it one, and keeps it).
+  // Identifiers, most significant byte first, never all zero. Default: none (the daemon then chooses one and keeps it).
   std::optional<Uuid> uuid;
   std::optional<Nguid> nguid;
   std::optional<Eui64> eui64;
-  // NQNs of the hosts that see it, of those that may connect; default: all.
+  // NQNs of the hosts that see the namespace, among those that may connect; default: all.
   std::vector<std::string> visible_to;
   // Whether hosts may only read it, default false.
   bool read_only = false;
-  // Default: prefer for NvmeBackend, off for the others. Not off only for NvmeBackend and BlockBackend.
+  // Default: prefer for NvmeBackend, off for the others. Other values than off only for NvmeBackend and BlockBackend.
   P2pMode p2p = P2pMode::off;
   // Default: spill; with P2pMode::require always wait.
   P2pWhenDry p2p_when_dry = P2pWhenDry::spill;
-  // PCI address of the SSD whose CMB serves, as sysfs spells it («0000:3b:00.0»). Default: the namespace's own SSD.
+  // PCI address of the SSD whose CMB is used, as sysfs spells it («0000:3b:00.0»). Default: the namespace's own SSD.
   std::optional<std::string> p2p_provider;
-  // Commands of fewer bytes than this use DRAM: 0..2,097,152, default 0; above 0 only with P2pMode::prefer.
+  // Commands that transfer fewer bytes use DRAM: 0..2,097,152, default 0; above 0 only with P2pMode::prefer.
   uint32_t p2p_min_bytes = 0;
   // The ANA group it belongs to, 1..128, default 1.
   uint32_t ana_group = 1;
-  // I/O commands of all hosts per second, 0..100,000,000, default 0: no limit. What is over it waits.
+  // I/O commands of all hosts per second, 0..100,000,000, default 0: no limit. More commands wait.
   uint32_t max_iops = 0;
-  // Data of all hosts: MiB per second, 0..1,000,000, default 0: no limit. What is over it waits.
+  // Data of all hosts: MiB per second, 0..1,000,000, default 0: no limit. More commands wait.
   uint32_t max_mib_per_s = 0;
 };
 
@@ -198,15 +198,15 @@ struct Subsystem {
   std::string serial;
   // 1 to 40 printable ASCII characters, default "nvmf-p2p".
   std::string model = "nvmf-p2p";
-  // Ids of the ports that offer it, each in Config::ports; default: all ports. Always resolved.
+  // Ids of the ports that offer the subsystem, each in Config::ports; default: all ports. Always resolved.
   std::vector<uint16_t> ports;
   // Whether any host may connect, default false. If not, allowed_hosts is not empty.
   bool allow_any_host = false;
   // NQNs of the hosts that may connect, default none.
   std::vector<std::string> allowed_hosts;
-  // Controllers at a time, 1..65519 (NVMe allows identifiers up to FFEFh); default: no limit but that.
+  // Controllers at a time, 1..65519 (NVMe allows identifiers up to FFEFh); default: no other limit.
   std::optional<uint16_t> max_controllers;
-  // The same of one host, 1..65519; default: no limit but that.
+  // Controllers of one host at a time, 1..65519; default: no limit but the one above.
   std::optional<uint16_t> max_controllers_per_host;
   // The identifiers (CNTLID) that its controllers get: 1..65519, the least first. Targets that serve one subsystem
   // together must not share any. Default all, and the daemon starts with a random one of them.
@@ -225,29 +225,29 @@ struct Subsystem {
   std::vector<Namespace> namespaces;
 };
 
-// Another discovery service, which hosts are told of. No two have the same address and service.
+// Another discovery service, which hosts are referred to. No two have the same address and service.
 struct Referral {
   Position position;
-  // As Port::address, of another machine's interface. Always given.
+  // Like Port::address, but of another machine. Always given.
   std::string address;
   AddressFamily family = AddressFamily::ipv4;
-  // RDMA-CM port there, 1..65535, default 4420.
+  // RDMA-CM port of the other service, 1..65535, default 4420.
   uint16_t service = 4420;
-  // Port identifier (PORTID) there, 0..65535, default 0.
+  // Port identifier (PORTID) in the other service, 0..65535, default 0.
   uint16_t port_id = 0;
 };
 
 // The discovery service.
 struct Discovery {
   Position position;
-  // Its own NQN (nqn.h), not a subsystem's. Default: none, only the well-known one.
+  // A unique NQN (nqn.h) that no subsystem has. Default: none, only the well-known one.
   std::optional<std::string> nqn;
-  // Whether it is announced by multicast DNS, default false.
+  // Whether the service is announced by multicast DNS, default false.
   bool mdns = false;
   std::vector<Referral> referrals;
 };
 
-// The TCP address where Prometheus reads the metrics; anybody who reaches it can.
+// The TCP address where Prometheus reads the metrics. Whoever reaches the address can read them.
 struct Metrics {
   Position position;
   // As Port::address, or 0.0.0.0 or :: for all addresses of the machine. Default 127.0.0.1.
@@ -258,29 +258,29 @@ struct Metrics {
   friend bool operator==(const Metrics& a, const Metrics& b) { return a.address == b.address && a.port == b.port; }
 };
 
-// The UNIX socket of the admin API: who may connect to it may do everything.
+// The UNIX socket of the admin API: whoever may connect to it may use every operation.
 struct Admin {
   Position position;
   // Absolute path, at most 107 bytes. Two daemons must not share it.
   std::string socket = "/run/nvmf-p2p/admin.sock";
-  // Names of the user and the group that own it; default: whose the daemon is.
+  // Names of the user and the group that own the socket; default: those of the daemon.
   std::optional<std::string> owner;
   std::optional<std::string> group;
-  // Its permission bits, 0..0777, default 0600: writing is what connecting takes.
+  // Permission bits of the socket, 0..0777, default 0600: to connect, a user needs the right to write.
   uint16_t mode = 0600;
 };
 
-// A whole file.
+// A whole config file.
 struct Config {
-  // The name the file was read by, for messages about a position in it.
+  // The file's name, for messages about a position in it.
   std::string file;
   // Default info.
   LogLevel log_level = LogLevel::info;
   // Default text.
   LogFormat log_format = LogFormat::text;
   Admin admin;
-  // Absolute path of the directory of what outlives the daemon (reservations, identifiers, write protection), default
-  // "/var/lib/nvmf-p2p". Two daemons must not share it. Made where there is none.
+  // Absolute path of the directory of the state that outlives the daemon (reservations, identifiers, write protection),
+  // default "/var/lib/nvmf-p2p". Two daemons must not share it. It is created when it does not exist.
   std::string state_dir = "/var/lib/nvmf-p2p";
   // How long SIGTERM waits for hosts and commands to finish: milliseconds, 0..600,000, default 5000.
   uint32_t shutdown_timeout_ms = 5000;

@@ -1,4 +1,4 @@
-// What is wrong with a config file, said so that the operator can mend it.
+// What is wrong with a config file, in words with which the operator can correct it.
 #pragma once
 
 #include <string>
@@ -10,7 +10,7 @@ namespace nvmf::config {
 
 enum class Severity : uint8_t {
   error,    // The file cannot be used.
-  warning,  // Legal, but hardly what was meant.
+  warning,  // Legal, but probably not intended.
 };
 
 // One mistake at one place.
@@ -30,7 +30,7 @@ std::string location(const std::string& file, Position position);
 std::string to_string(const Diagnostic& diagnostic);
 
 // A JSON array with an object for each: "file", "line", "column", "path", "severity" ("error" or "warning"), "problem",
-// "remedy". Line and column are 0, and a text is empty, where there is none.
+// "remedy". Without a position, line and column are 0; a missing text is empty.
 std::string to_json(const std::vector<Diagnostic>& diagnostics);
 
 }  // namespace nvmf::config

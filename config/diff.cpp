@@ -72,7 +72,7 @@ auto values(const Limits& limits) {
 
 void compare_fixed(const Config& running, const Config& wanted, Difference& difference) {
   const auto fixed = [&](bool same, const char* key) {
-    if (!same) difference.needs_restart.push_back(std::string("\"") + key + "\" takes effect with a restart only");
+    if (!same) difference.needs_restart.push_back(std::string("\"") + key + "\" takes effect only after a restart");
   };
   const auto reactors = [](const Reactors& one) { return std::tie(one.cores, one.count, one.poll_us); };
   const auto rdma = [](const Rdma& one) {
@@ -91,11 +91,11 @@ void compare_fixed(const Config& running, const Config& wanted, Difference& diff
     const Subsystem* before = find_subsystem(running, after.nqn);
     if (before && (before->cntlid_min != after.cntlid_min || before->cntlid_max != after.cntlid_max))
       difference.needs_restart.push_back("\"cntlid_min\" and \"cntlid_max\" of subsystem " + after.nqn +
-                                         " take effect with a restart only");
+                                         " take effect only after a restart");
     if (before && (before->serial != after.serial || before->model != after.model))
       difference.needs_restart.push_back(
           "\"serial\" and \"model\" of subsystem " + after.nqn +
-          " take effect with a restart only: hosts refuse a subsystem that changes them");
+          " take effect only after a restart: hosts refuse a subsystem that changes them");
   }
 }
 

@@ -1,4 +1,4 @@
-// What a running target has to change to become what another config says.
+// What a running target has to change to apply another config.
 #pragma once
 
 #include <string>
@@ -16,13 +16,13 @@ struct Difference {
     const Subsystem* after = nullptr;
   };
   struct NamespaceChange {
-    const Subsystem* subsystem = nullptr;  // of the config that has the namespace; `after`'s where both have it
-    const Namespace* before = nullptr;     // null: it is new
-    const Namespace* after = nullptr;      // null: it goes
-    bool same_device = false;              // the device and what hosts know it by stay, only its policies change
+    const Subsystem* subsystem = nullptr;  // of the config that has the namespace; of the new config when both have it
+    const Namespace* before = nullptr;     // null: the namespace is new
+    const Namespace* after = nullptr;      // null: the namespace is removed
+    bool same_device = false;              // device and identifiers stay, only policies change
   };
 
-  // What cannot change while the target runs, a sentence each. Not empty: nothing of the rest may be applied.
+  // Changes that need a restart, a sentence each. When there is any, no change may be applied.
   std::vector<std::string> needs_restart;
 
   std::vector<const Port*> ports_removed;
@@ -31,7 +31,7 @@ struct Difference {
   std::vector<const Subsystem*> subsystems_removed;
   std::vector<const Subsystem*> subsystems_added;
   std::vector<SubsystemChange> subsystems_changed;  // allowed hosts, ports, limits
-  // Those of subsystems that appear and go included.
+  // Including those of subsystems that are added and removed.
   std::vector<NamespaceChange> namespaces_removed;
   std::vector<NamespaceChange> namespaces_added;
   std::vector<NamespaceChange> namespaces_changed;
@@ -42,7 +42,7 @@ struct Difference {
 
 Difference diff(const Config& running, const Config& wanted);
 
-// A line for each change, in the order in which they are applied; empty when there is none.
+// A line for each change, in the order in which the changes are applied.
 std::vector<std::string> describe(const Difference& difference);
 
 }  // namespace nvmf::config

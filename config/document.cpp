@@ -12,13 +12,13 @@
 namespace nvmf::config {
 namespace {
 
-// So many errors are looked behind; a text with more is no slip of the pen.
-constexpr size_t kMaxMends = 32;
+// After this many errors the parser stops looking for more.
+constexpr size_t kMaxCorrections = 32;
 
-// Builds the tree from what nlohmann's parser reports, in the order of the text.
+// Builds the tree from the events of nlohmann's parser, in the order of the text.
 class TreeBuilder {
  public:
-  // `text` is what is parsed; `original`, of the same length, is what has the line ends.
+  // `text` is parsed; `original`, of the same length, has the line ends.
   TreeBuilder(std::string_view text, std::string_view original) : text_(text), locator_(original) {
     if (has_byte_order_mark(text)) end_ = 3;
   }
@@ -100,7 +100,7 @@ class TreeBuilder {
   bool too_deep() {
     fault_ = SyntaxFault{skip_separators(text_, end_),
                          "nested deeper than " + std::to_string(kMaxDepth) + " objects and arrays",
-                         "no key of this file is that deep"};
+                         "no key of the config is nested that deep"};
     return false;
   }
 
@@ -125,7 +125,7 @@ class TreeBuilder {
     return open_.back()->as<Object>()->empty() ? Expected::key_or_end : Expected::comma_or_end_of_object;
   }
 
-  // What `why` is about.
+  // The value or container that `why` is about.
   std::string path(const SyntaxFault& why) const {
     std::string path = "$";
     for (const Value* value : open_) {
@@ -147,7 +147,7 @@ class TreeBuilder {
 
   std::string_view text_;
   Locator locator_;
-  size_t end_ = 0;  // Behind the last token.
+  size_t end_ = 0;  // After the last token.
   Value root_;
   std::vector<Value*> open_;  // Objects and arrays not closed yet; only the innermost grows, so they stay put.
   bool behind_key_ = false;
@@ -191,17 +191,17 @@ Document read_document(std::string_view text) {
     document.errors.push_back(std::move(*error));
     return document;
   }
-  std::string mended(text);
+  std::string corrected(text);
   while (true) {
-    TreeBuilder builder(mended, text);
-    if (nlohmann::json::sax_parse(mended, &builder, nlohmann::json::input_format_t::json, true, true)) {
+    TreeBuilder builder(corrected, text);
+    if (nlohmann::json::sax_parse(corrected, &builder, nlohmann::json::input_format_t::json, true, true)) {
       document.root = builder.take_root();
       return document;
     }
     document.errors.push_back(builder.error());
-    const std::optional<Mend> mend = builder.fault().mend;
-    if (!mend || document.errors.size() > kMaxMends) return document;
-    mended[mend->offset] = mend->byte;
+    const std::optional<Correction> correction = builder.fault().correction;
+    if (!correction || document.errors.size() > kMaxCorrections) return document;
+    corrected[correction->offset] = correction->byte;
   }
 }
 

@@ -1,4 +1,4 @@
-// A JSON text as a tree whose every value and key knows where it stands.
+// A JSON text as a tree in which every value and key has its position.
 #pragma once
 
 #include <cstddef>
@@ -29,7 +29,7 @@ struct Value {
     return std::get_if<T>(&data);
   }
 
-  // The first member of that key; nullptr if there is none, or this is no object.
+  // The first member with that key; nullptr if there is none, or this is not an object.
   const Value* find(std::string_view key) const;
 
   // "a string", "an object" and so on.
@@ -42,7 +42,7 @@ struct Member {
   Value value;
 };
 
-// The elements of the array that is the member `key` of `object`; none where it is no array.
+// The elements of the array that is the member `key` of `object`; none if it is not an array.
 const Array& elements(const Value& object, std::string_view key);
 
 // A place where the text is not JSON.
@@ -54,8 +54,7 @@ struct SyntaxError {
 };
 
 struct Document {
-  // The tree, if the text is JSON or its errors were such that what it means is plain all the same (a comma too
-  // many, or forgotten).
+  // The tree, if the text is JSON or its only errors were surplus or missing commas.
   std::optional<Value> root;
   // In the order of the text.
   std::vector<SyntaxError> errors;

@@ -10,17 +10,17 @@ namespace {
 using Kind = EditError::Kind;
 
 void require_object(const Json& value, const char* what) {
-  if (!value.is_object()) throw EditError(Kind::Malformed, std::string(what) + " is a JSON object");
+  if (!value.is_object()) throw EditError(Kind::Malformed, std::string(what) + " must be a JSON object");
 }
 
-// The list `key` of `object`, made where there is none.
+// The list `key` of `object`, created when it is missing.
 Json& list_of(Json& object, const char* key) {
   Json& list = object[key];
   if (list.is_null()) list = Json::array();
   return list;
 }
 
-// The element of `list` whose `key` is `value`; its end where there is none.
+// The element of `list` whose `key` is `value`; end() when there is none.
 Json::iterator place_of(Json& list, const char* key, const Json& value) {
   return std::find_if(list.begin(), list.end(), [&](const Json& one) {
     const auto member = one.find(key);
@@ -44,7 +44,7 @@ void append(Json& list, const char* key, Json object, const std::string& noun) {
   require_object(object, ("a " + noun).c_str());
   const auto identity = object.find(key);
   if (identity != object.end() && place_of(list, key, *identity) != list.end())
-    throw EditError(Kind::Present, "there is a " + noun + " " + identity->dump() + " already");
+    throw EditError(Kind::Present, noun + " " + identity->dump() + " exists already");
   list.push_back(std::move(object));
 }
 
@@ -102,7 +102,7 @@ uint64_t add_namespace(Json& document, const std::string& nqn, Json space) {
   Json& namespaces = list_of(find_subsystem(document, nqn), "namespaces");
   if (!space.contains("nsid")) space["nsid"] = free_nsid(namespaces);
   const Json& nsid = space["nsid"];
-  if (!nsid.is_number_unsigned()) throw EditError(Kind::Malformed, "\"nsid\" is a positive integer");
+  if (!nsid.is_number_unsigned()) throw EditError(Kind::Malformed, "\"nsid\" must be a positive integer");
   const auto number = nsid.get<uint64_t>();
   append(namespaces, "nsid", std::move(space), "namespace");
   return number;
@@ -126,7 +126,7 @@ void deny_host(Json& document, const std::string& nqn, const std::string& hostnq
 }
 
 void set(Json& object, const Json& patch) {
-  require_object(patch, "what is to be set");
+  require_object(patch, "the body of this request");
   object.merge_patch(patch);
 }
 

@@ -1,4 +1,4 @@
-// Changes of a config while it is still JSON, so that what comes of them is parsed and compared like an edited file.
+// Changes to a config while it is still JSON, so that the result is parsed and compared like an edited file.
 #pragma once
 
 #include <cstdint>
@@ -14,7 +14,7 @@ namespace nvmf::config {
 // Keeps the order of the keys.
 using Json = nlohmann::ordered_json;
 
-// A change that makes no sense in this config.
+// A change that this config does not allow.
 class EditError : public std::runtime_error {
  public:
   enum class Kind : uint8_t { Absent, Present, Malformed };
@@ -25,14 +25,14 @@ class EditError : public std::runtime_error {
   Kind kind_;
 };
 
-// The JSON of a text that parse() took as `config`. Every namespace has its "nsid": those that the file leaves out
-// depend on what else is there, and must not change when that goes.
+// The JSON of a text that parse() took as `config`. Every namespace has its "nsid": an nsid that the file leaves out
+// depends on the other namespaces, and must not change when they are removed.
 Json editable(std::string_view text, const Config& config);
 
 // The text of a config file. Comments of the file it came from are lost.
 std::string text_of(const Json& document);
 
-// What is to be changed. Each throws EditError.
+// The changes. Each throws EditError.
 Json& find_port(Json& document, uint64_t id);
 Json& find_subsystem(Json& document, const std::string& nqn);
 Json& find_namespace(Json& document, const std::string& nqn, uint64_t nsid);
@@ -41,13 +41,13 @@ void add_port(Json& document, Json port);
 void remove_port(Json& document, uint64_t id);
 void add_subsystem(Json& document, Json subsystem);
 void remove_subsystem(Json& document, const std::string& nqn);
-// Gives it the lowest "nsid" that is free, unless it has one. Returns the nsid.
+// A namespace without "nsid" gets the lowest free one. Returns the nsid.
 uint64_t add_namespace(Json& document, const std::string& nqn, Json space);
 void remove_namespace(Json& document, const std::string& nqn, uint64_t nsid);
 void allow_host(Json& document, const std::string& nqn, const std::string& hostnqn);
 void deny_host(Json& document, const std::string& nqn, const std::string& hostnqn);
 
-// Sets the keys that `patch` has, and takes out those that are null there (RFC 7386). Lists are set as a whole.
+// Sets the keys of `patch`, and removes those that are null there (RFC 7386). Lists are set as a whole.
 void set(Json& object, const Json& patch);
 
 }  // namespace nvmf::config

@@ -1,7 +1,7 @@
-// The configs of other targets, turned into ours.
+// Converts the configs of other targets.
 //
 // A result has a config, which parse() accepts once it is written, and a warning for each thing that could not be
-// carried over or had to change: where it stands in the source, why, and what can be done. Or it has no config, and an
+// carried over or had to change: its place in the source, the reason, and what can be done. Or it has no config, and an
 // error that says what is wrong with the source.
 #pragma once
 
@@ -12,14 +12,14 @@
 
 namespace nvmf::config {
 
-// The Linux kernel's target as nvmetcli saves it: /etc/nvmet/config.json. `file_name` only serves the messages.
+// The Linux kernel's target as nvmetcli saves it: /etc/nvmet/config.json. `file_name` is for messages only.
 Result import_nvmetcli(std::string_view text, const std::string& file_name);
 
 // The Linux kernel's target as it runs, from configfs: "/sys/kernel/config/nvmet". Paths in messages are those that
 // nvmetcli would save it by.
 Result import_kernel(const std::string& configfs);
 
-// SPDK's target as its RPC save_config prints it. `file_name` only serves the messages.
+// SPDK's target as its RPC save_config prints it. `file_name` is for messages only.
 Result import_spdk(std::string_view text, const std::string& file_name);
 
 }  // namespace nvmf::config

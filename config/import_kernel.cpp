@@ -15,7 +15,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-// Attributes longer than that are none of the kernel's: a page.
+// The kernel's attributes have at most a page.
 constexpr size_t kMostAttributeBytes = 4096;
 
 std::string attribute(const fs::path& file) {
@@ -27,7 +27,7 @@ std::string attribute(const fs::path& file) {
   return text;
 }
 
-// Names in a folder, in the order of the alphabet; numbers in their own.
+// Names in a folder, in alphabetical order; numbers in numerical order.
 std::vector<std::string> names_in(const fs::path& folder) {
   std::vector<std::string> names;
   std::error_code error;
@@ -139,7 +139,7 @@ Result import_kernel(const std::string& configfs) {
   const fs::path root(configfs);
   std::error_code ignored;
   if (!fs::is_directory(root / "subsystems", ignored)) {
-    return refuse_import(configfs, {}, "no target of the kernel is there",
+    return refuse_import(configfs, {}, "the kernel's NVMe target is not loaded",
                          "modprobe nvmet, mount configfs at /sys/kernel/config, and run as root");
   }
   Object tree;

@@ -28,11 +28,11 @@ constexpr std::array<ForeignKey, 1> kForeignHostKeys = {
 
 constexpr std::array<std::string_view, 4> kSubsystemKeys = {"nqn", "attr", "allowed_hosts", "namespaces"};
 constexpr std::array<ForeignKey, 1> kForeignSubsystemKeys = {
-    {{"passthru", "0", "a controller that is passed through as a whole",
+    {{"passthru", "0", "a whole controller cannot be passed through",
       R"(pass its namespaces through: {"nvme": "/dev/ng0n1"})"}}};
 constexpr std::array<std::string_view, 5> kSubsystemAttributes = {"allow_any_host", "serial", "model", "cntlid_min",
                                                                   "cntlid_max"};
-// The first ones say what the target itself is, which is another one now.
+// The first ones identify the kernel's target.
 constexpr std::array<ForeignKey, 7> kForeignSubsystemAttributes = {
     {{"version", kAnyValue, "", ""},
      {"firmware", kAnyValue, "", ""},
@@ -40,7 +40,7 @@ constexpr std::array<ForeignKey, 7> kForeignSubsystemAttributes = {
      {"vendor_id", kAnyValue, "", ""},
      {"subsys_vendor_id", kAnyValue, "", ""},
      {"pi_enable", "0", kNoProtection, ""},
-     {"qid_max", "128", "the number of queues is one for all subsystems", R"(set "max_io_queues" of "rdma")"}}};
+     {"qid_max", "128", "the number of queues is the same for all subsystems", R"(set "max_io_queues" of "rdma")"}}};
 
 constexpr std::array<std::string_view, 6> kNamespaceKeys = {"nsid", "enable", "device", "ana", "ana_grpid", "p2pmem"};
 constexpr std::array<ForeignKey, 2> kForeignNamespaceKeys = {
@@ -59,7 +59,7 @@ constexpr std::array<ForeignKey, 3> kForeignAddressAttributes = {{{"treq", kAnyV
 constexpr std::array<std::string_view, 1> kPortParameters = {"inline_data_size"};
 constexpr std::array<ForeignKey, 2> kForeignPortParameters = {
     {{"pi_enable", "0", kNoProtection, ""},
-     {"max_queue_size", "-1 128", "the queue depth is one for all ports", R"(set "max_queue_depth" of "rdma")"}}};
+     {"max_queue_size", "-1 128", "the queue depth is the same for all ports", R"(set "max_queue_depth" of "rdma")"}}};
 
 // configfs spells an NGUID like a UUID, and has zeros where there is none.
 template <size_t Bytes>
@@ -118,7 +118,7 @@ class NvmetImport {
     Subsystem subsystem;
     const bool named = read_member(value, "nqn", Nqn{}, subsystem.nqn, reader_) &&
                        reader_.unique("NQN", subsystem.nqn, value.find("nqn")->position);
-    if (!named) return reader_.error(value.position, "a subsystem, as its NQN is not possible", "");
+    if (!named) return reader_.error(value.position, "a subsystem whose NQN is not valid", "");
     if (!has_room(config_.subsystems.size(), kMostSubsystems, value, reader_)) return;
     report_foreign_keys(value, kSubsystemKeys, kForeignSubsystemKeys, reader_);
     import_attributes(value, subsystem);
@@ -149,7 +149,7 @@ class NvmetImport {
   void import_allowed_host(const Value& host, Subsystem& subsystem) {
     std::string nqn;
     if (subsystem.allow_any_host) {
-      return reader_.error(host.position, "a host beside \"allow_any_host\"", "that lets everybody in already");
+      return reader_.error(host.position, "a host in addition to \"allow_any_host\"", "any host may connect already");
     }
     if (!has_room(subsystem.allowed_hosts.size(), kMostHosts, host, reader_)) return;
     if (!Nqn{}.read(host, nqn, reader_)) return;
@@ -162,13 +162,13 @@ class NvmetImport {
     if (!has_room(subsystem.namespaces.size(), kMostNamespaces, value, reader_)) return;
     const bool has_nsid = read_number(value, "nsid", Integer{1, kMostNamespaces}, ns.nsid, reader_) &&
                           reader_.unique("nsid of " + subsystem.nqn, std::to_string(ns.nsid), value.position);
-    if (!has_nsid) return reader_.error(value.position, "a namespace, as its nsid is not possible", "");
+    if (!has_nsid) return reader_.error(value.position, "a namespace whose nsid is not valid", "");
     if (scalar_text(value.find("enable")) == "0") {
       return reader_.error(value.position, "a namespace that is not enabled", "enable it, and import again");
     }
     report_foreign_keys(value, kNamespaceKeys, kForeignNamespaceKeys, reader_);
     if (!import_device(value, subsystem, ns)) {
-      return reader_.error(value.position, "a namespace, as it has no usable device", "");
+      return reader_.error(value.position, "a namespace whose device cannot be used", "");
     }
     import_identifiers(value, ns);
     report_group(value, "ana", kAnaAttributes, {});
@@ -188,7 +188,7 @@ class NvmetImport {
     if (auto* file = std::get_if<FileBackend>(&ns.backend)) {
       file->block_size_bytes = kUsualFileBlockBytes;
       reader_.warning(path->position,
-                      "the kernel takes the file system's block size for a file's, here 4096 is assumed",
+                      "the kernel uses the file system's block size for a file; this config assumes 4096",
                       "compare with blockdev --getss on a host, and correct \"block_size\"");
     }
     return true;
@@ -208,7 +208,7 @@ class NvmetImport {
     if (text.empty() || text == "0") return;
     const auto step = reader_.into("p2pmem");
     if (std::holds_alternative<FileBackend>(ns.backend)) {
-      return reader_.error(p2pmem->position, "peer memory for a file", "serve a block device");
+      return reader_.error(p2pmem->position, "a file cannot use peer memory", "serve a block device instead");
     }
     std::string provider;
     const bool chosen = text != "1";
@@ -232,9 +232,8 @@ class NvmetImport {
     }
     if (!has_room(config_.ports.size(), kMostPorts, value, reader_)) return;
     Port port;
-    if (!import_port_id(value, port)) return reader_.error(value.position, "a port, as its id is not possible", "");
-    if (!import_address(value, port))
-      return reader_.error(value.position, "a port, as its address is not possible", "");
+    if (!import_port_id(value, port)) return reader_.error(value.position, "a port whose id is not valid", "");
+    if (!import_address(value, port)) return reader_.error(value.position, "a port whose address is not valid", "");
     report_foreign_keys(value, kPortKeys, kForeignPortKeys, reader_);
     import_parameters(value);
     for_each(reader_, value, "referrals", [this](const Value& referral) { import_referral(referral); });
@@ -248,7 +247,8 @@ class NvmetImport {
     if (scalar_text(value.find("portid")) == "0") {
       port.id = 1;
       while (port.id < kMostPortId && port_ids_.contains(std::to_string(port.id))) ++port.id;
-      reader_.warning(value.position, "port 0 becomes port " + std::to_string(port.id) + ", as ids begin with 1", "");
+      reader_.warning(value.position, "port 0 becomes port " + std::to_string(port.id) + ", because ids begin with 1",
+                      "");
     } else if (!read_number(value, "portid", Integer{1, kMostPortId}, port.id, reader_)) {
       return false;
     }
@@ -286,7 +286,8 @@ class NvmetImport {
     uint32_t& bytes = config_.rdma.in_capsule_data_bytes;
     bytes = std::min(most, kMostInCapsuleBytes) / kInCapsuleStepBytes * kInCapsuleStepBytes;
     if (in_capsule_sizes_.size() == 1 && bytes == most) return;
-    reader_.warning(position, "in-capsule data is one size for all ports, now " + std::to_string(bytes) + " bytes",
+    reader_.warning(position,
+                    "the size of in-capsule data is the same for all ports, now " + std::to_string(bytes) + " bytes",
                     R"(correct "in_capsule_data_bytes" of "rdma")");
   }
 
@@ -315,7 +316,7 @@ class NvmetImport {
       const auto found = std::ranges::find(config_.subsystems, scalar_text(&nqn), &Subsystem::nqn);
       if (found == config_.subsystems.end()) {
         return reader_.error(nqn.position, "subsystem " + quote(scalar_text(&nqn)) + " on this port",
-                             "the subsystem is not there, or was not carried over");
+                             "the subsystem does not exist, or was not carried over");
       }
       if (std::ranges::find(found->ports, port) != found->ports.end()) return;
       found->ports.push_back(port);
@@ -324,7 +325,8 @@ class NvmetImport {
     return offered;
   }
 
-  // What is optimized needs no word, as little as a group that a subsystem has no namespace in.
+  // The state optimized is the default, and a group without namespaces of the subsystem has no effect: neither is
+  // written.
   void import_ana_group(const Value& value, uint16_t port, const std::vector<Subsystem*>& subsystems) {
     AnaGroup ana;
     ana.port = port;
@@ -354,7 +356,8 @@ class NvmetImport {
 Result import_nvmet_tree(const Value& root, const std::string& file) {
   if (root.find("subsystems") == nullptr || root.find("ports") == nullptr) {
     const bool is_spdk = !elements(root, "subsystems").empty();
-    return refuse_import(file, root.position, "this is nothing that nvmetcli saves: no \"subsystems\" and \"ports\"",
+    return refuse_import(file, root.position,
+                         "nvmetcli did not save this file: it has no \"subsystems\" or no \"ports\"",
                          is_spdk ? "if SPDK wrote it: import spdk" : "save the target with: nvmetcli save FILE");
   }
   Config config;

@@ -104,7 +104,7 @@ const Value& member_or_empty(const Value& object, std::string_view key) {
 
 bool has_room(size_t size, size_t most, const Value& element, Reader& reader) {
   if (size < most) return true;
-  reader.error(element.position, "there are " + std::to_string(most) + " already, and more are not possible", "");
+  reader.error(element.position, "there are " + std::to_string(most) + " already; no more are possible", "");
   return false;
 }
 
@@ -124,7 +124,7 @@ bool read_backend(const Value& path, const std::string& among, Namespace& ns, Re
     ns.backend = BlockBackend{normal};
   }
   return reader.unique("device of " + among, device_identity(normal), path.position, Severity::error,
-                       "a device serves one namespace there only");
+                       "no two of these namespaces may share a device");
 }
 
 }  // namespace nvmf::config

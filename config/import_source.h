@@ -1,5 +1,5 @@
-// What all imports share. Another target's config is read into a tree, and its values by the kinds of ours; what a
-// Reader is told as an error meanwhile is something that is left out.
+// The common part of all imports. Another target's config is read into a tree, and its values as kinds of this config;
+// an error that a Reader gets meanwhile means that a part is left out.
 #pragma once
 
 #include <optional>
@@ -14,7 +14,7 @@
 
 namespace nvmf::config {
 
-// A text as a tree, or what is said instead of importing it.
+// A text as a tree, or the message of a refused import.
 struct ImportSource {
   std::optional<Value> root;
   Result refusal;
@@ -23,34 +23,33 @@ ImportSource read_import_source(std::string_view text, const std::string& file);
 
 Result refuse_import(const std::string& file, Position position, std::string problem, std::string remedy);
 
-// `config`, with what `reader` was told. An error where our own parser would not take it: then the import has a
-// mistake.
+// `config` with the diagnostics of `reader`. An error when parse() does not accept `config`: then the import has a bug.
 Result finish_import(const Config& config, Reader reader, const std::string& file);
 
 // From the tree of a target in the kernel (import_nvmetcli.cpp).
 Result import_nvmet_tree(const Value& root, const std::string& file);
 
-// A key of the source that our config has no place for.
+// A key of the source that this config has no key for.
 struct ForeignKey {
   std::string_view name;
-  std::string_view harmless;  // The values that ask for nothing, with blanks between; kAnyValue: all.
-  std::string_view why;       // Else: what we lack.
+  std::string_view harmless;  // The values that lose nothing, separated by blanks; kAnyValue: all.
+  std::string_view why;       // For other values: what this target lacks.
   std::string_view remedy;
 };
 inline constexpr std::string_view kAnyValue = "*";
 
-// Says which members of `object` are neither `carried` nor harmless.
+// Reports the members of `object` that are neither `carried` nor harmless.
 void report_foreign_keys(const Value& object, std::span<const std::string_view> carried,
                          std::span<const ForeignKey> foreign, Reader& reader);
 
-// Scalars as a text: "1" for 1, "1" and true; empty for anything else, and for no value.
+// A scalar as text: "1" for 1, "1" and true; empty for other values and for null.
 std::string scalar_text(const Value* value);
 bool is_on(const Value* value);
 
 // The number in a text of digits; any other value as it is.
 Value as_number(const Value& value);
 
-// The member of that key; an empty object where there is none.
+// The member with that key; an empty object when it is missing.
 const Value& member_or_empty(const Value& object, std::string_view key);
 
 // Reads the value of `object`'s member `key`, if there is a text, number or boolean in it.
@@ -82,7 +81,7 @@ void for_each(Reader& reader, const Value& object, std::string_view key, Act act
   }
 }
 
-// Whether a list may grow; says so where not.
+// Whether a list may grow; reports it if not.
 bool has_room(size_t size, size_t most, const Value& element, Reader& reader);
 
 // Sets the backend for a device or file by its path. False, and a report, where the path is not possible, or its device

@@ -20,7 +20,7 @@ constexpr std::string_view kNoAuthentication = "in-band authentication and TLS a
 constexpr std::string_view kSeparateNetwork = "keep other hosts off the network";
 constexpr std::string_view kOnlyRdma = "only RDMA is served";
 
-// Parts of SPDK that exist for its own sake.
+// Parts of SPDK that configure SPDK itself.
 constexpr std::array<std::string_view, 10> kInnerSubsystems = {"accel", "bdev", "fsdev",     "iobuf", "keyring",
                                                                "nvmf",  "sock", "scheduler", "vmd",   "vfio_user"};
 
@@ -32,7 +32,7 @@ constexpr std::array<std::string_view, 8> kTransportKeys = {"trtype",
                                                             "max_qpairs_per_ctrlr",
                                                             "io_unit_size",
                                                             "num_shared_buffers"};
-// How SPDK does its work; how this target does its own is not set call by call.
+// Calls that tune SPDK; they have no meaning for this target.
 constexpr std::array<ForeignKey, 14> kForeignTransportKeys = {
     {{"max_aq_depth", kAnyValue, "", ""},
      {"buf_cache_size", kAnyValue, "", ""},
@@ -53,15 +53,16 @@ constexpr std::array<std::string_view, 6> kSubsystemKeys = {"nqn",          "all
                                                             "model_number", "min_cntlid",     "max_cntlid"};
 constexpr std::array<ForeignKey, 5> kForeignSubsystemKeys = {
     {{"max_namespaces", kAnyValue, "", ""},
-     {"ana_reporting", kAnyValue, "", ""},  // it is always there
-     {"max_discard_size_kib", "0", "the longest deallocation cannot be set", ""},
-     {"max_write_zeroes_size_kib", "0", "the longest Write Zeroes cannot be set", ""},
+     {"ana_reporting", kAnyValue, "", ""},  // this target always reports ANA
+     {"max_discard_size_kib", "0", "the largest deallocation cannot be set", ""},
+     {"max_write_zeroes_size_kib", "0", "the largest Write Zeroes cannot be set", ""},
      {"passthrough", "0", "vendor commands are not passed through", ""}}};
 
 constexpr std::array<std::string_view, 7> kNamespaceKeys = {"nsid",  "bdev_name", "nguid",          "uuid",
                                                             "eui64", "anagrpid",  "no_auto_visible"};
 constexpr std::array<ForeignKey, 2> kForeignNamespaceKeys = {
-    {{"ptpl_file", "", "the reservations that SPDK has kept", R"(hosts register anew; "state_dir" keeps them then)"},
+    {{"ptpl_file", "", "the reservations that SPDK keeps in a file",
+      R"(hosts must register again; then "state_dir" keeps the reservations)"},
      {"hide_metadata", "0", "metadata cannot be hidden", ""}}};
 
 constexpr std::array<std::string_view, 2> kListenerKeys = {"nqn", "listen_address"};
@@ -99,7 +100,7 @@ class SpdkImport {
   }
 
  private:
-  // Where a thing stands in the source, for what is said of it at the end.
+  // Places in the source, for messages at the end.
   struct Place {
     std::string path;
     Position position;
@@ -128,7 +129,7 @@ class SpdkImport {
     const std::string name = spdk_part(part);
     if (std::ranges::find(kInnerSubsystems, name) != kInnerSubsystems.end()) return;
     if (elements(part, "config").empty()) return;
-    reader_.error(part.position, "SPDK's part " + quote(name) + " has no counterpart here", "");
+    reader_.error(part.position, "SPDK's part " + quote(name) + " has no counterpart in this target", "");
   }
 
   void import_transport(const Value& params) {
@@ -150,7 +151,7 @@ class SpdkImport {
       rdma.max_io_queues = static_cast<uint16_t>(queues - 1);
   }
 
-  // The number of `params`' member `key`, or the nearest that is possible; `otherwise` where there is none.
+  // The number of `params`' member `key`, or the nearest possible value; `otherwise` when it is missing.
   template <class M>
   M clamped(const Value& params, std::string_view key, const Integer& range, M otherwise) {
     uint64_t wanted = 0;
@@ -158,12 +159,12 @@ class SpdkImport {
     const uint64_t nearest = std::clamp(wanted, range.least, range.most) / range.step * range.step;
     if (nearest != wanted) {
       reader_.warning_at(params, key, std::to_string(wanted) + " becomes " + std::to_string(nearest),
-                         "the nearest that is possible");
+                         "this is the nearest possible value");
     }
     return static_cast<M>(nearest);
   }
 
-  // SPDK lists the discovery subsystem among the others; here it is on every port by itself.
+  // SPDK lists the discovery subsystem among the others; this target has it on every port without a key.
   static bool is_discovery(const Value& params) { return scalar_text(params.find("nqn")) == kDiscoveryNqn; }
 
   void import_subsystem(const Value& params) {
@@ -171,7 +172,7 @@ class SpdkImport {
     Subsystem subsystem;
     const bool named = read_member(params, "nqn", Nqn{}, subsystem.nqn, reader_) &&
                        reader_.unique("NQN", subsystem.nqn, params.find("nqn")->position);
-    if (!named) return reader_.error(params.position, "a subsystem, as its NQN is not possible", "");
+    if (!named) return reader_.error(params.position, "a subsystem whose NQN is not valid", "");
     if (!has_room(config_.subsystems.size(), kMostSubsystems, params, reader_)) return;
     report_foreign_keys(params, kSubsystemKeys, kForeignSubsystemKeys, reader_);
     subsystem.allow_any_host = is_on(params.find("allow_any_host"));
@@ -188,13 +189,13 @@ class SpdkImport {
     config_.subsystems.push_back(std::move(subsystem));
   }
 
-  // Null, and a report, where the call is about a subsystem that is not there.
+  // Null, and a report, when the call names a subsystem that does not exist.
   Subsystem* subsystem_of(const Value& params, std::string_view what) {
     const std::string nqn = scalar_text(params.find("nqn"));
     const auto found = std::ranges::find(config_.subsystems, nqn, &Subsystem::nqn);
     if (found != config_.subsystems.end()) return &*found;
     reader_.error(params.position, std::string(what) + " of subsystem " + quote(nqn),
-                  "the subsystem is not there, or was not carried over");
+                  "the subsystem does not exist, or was not carried over");
     return nullptr;
   }
 
@@ -223,11 +224,11 @@ class SpdkImport {
     Namespace ns;
     const bool has_nsid = read_number(value, "nsid", Integer{1, kMostNamespaces}, ns.nsid, reader_) &&
                           reader_.unique("nsid of " + subsystem->nqn, std::to_string(ns.nsid), value.position);
-    if (!has_nsid) return reader_.error(value.position, "a namespace, as its nsid is not possible", "");
+    if (!has_nsid) return reader_.error(value.position, "a namespace whose nsid is not valid", "");
     const std::string bdev = scalar_text(value.find("bdev_name"));
     if (!bdevs_.find(bdev, value.position, ns)) {
-      return reader_.error(value.position, "a namespace, as its block device " + quote(bdev) + " is not there",
-                           "the device was not carried over, or is made of others");
+      return reader_.error(value.position, "a namespace whose block device " + quote(bdev) + " does not exist",
+                           "the device was not carried over, or it combines other devices");
     }
     import_identifiers(value, ns);
     read_number(value, "anagrpid", Integer{1, kMostAnaGroups}, ns.ana_group, reader_);
@@ -264,7 +265,7 @@ class SpdkImport {
     if (reader_.unique(scope, nqn, params.position)) ns->visible_to.push_back(nqn);
   }
 
-  // The id of the port with that address, which is made where there is none yet.
+  // The id of the port with that address, which is created when it does not exist.
   std::optional<uint16_t> port_of(const Value& params) {
     const auto step = reader_.into("listen_address");
     const Value& address = member_or_empty(params, "listen_address");
@@ -330,7 +331,8 @@ class SpdkImport {
     if (reader_.unique("referral", identity, params.position)) config_.discovery.referrals.push_back(referral);
   }
 
-  // Later calls win. What is optimized needs no word, as little as a group that has no namespace.
+  // Later calls win. The state optimized is the default, and a group without namespaces has no effect: neither is
+  // written.
   void apply_ana_changes() {
     for (const AnaChange& change : ana_changes_) {
       const auto subsystem = std::ranges::find(config_.subsystems, change.nqn, &Subsystem::nqn);
@@ -392,7 +394,7 @@ Result import_spdk(std::string_view text, const std::string& file_name) {
   if (!has_parts(*source.root)) {
     const bool is_nvmet = source.root->find("ports") != nullptr;
     return refuse_import(
-        file_name, source.root->position, "this is nothing that SPDK's save_config prints",
+        file_name, source.root->position, "SPDK's save_config did not print this file",
         is_nvmet ? "if nvmetcli wrote it: import nvmetcli" : "save the target with: rpc.py save_config");
   }
   Config config;

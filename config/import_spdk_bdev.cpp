@@ -49,7 +49,7 @@ void SpdkBdevs::import_malloc(const Value& params) {
   const bool sized =
       read_block_size(params, memory.block_size_bytes) &&
       read_number(params, "num_blocks", Integer{1, kMostMemoryBytes / kLargestBlockBytes}, blocks, reader_);
-  if (!sized) return reader_.error(params.position, "memory, as its size is not possible", "");
+  if (!sized) return reader_.error(params.position, "memory whose size is not valid", "");
   if (const std::string metadata = scalar_text(params.find("md_size")); !metadata.empty() && metadata != "0")
     return reader_.error(params.position, "memory with metadata", "");
   memory.size_bytes = blocks * memory.block_size_bytes;
@@ -76,8 +76,9 @@ void SpdkBdevs::import_file(const Value& params) {
   if (auto* file = std::get_if<FileBackend>(&bdev.backend)) {
     if (!read_block_size(params, file->block_size_bytes)) return;
   } else if (const std::string size = scalar_text(params.find("block_size")); !size.empty()) {
-    reader_.warning(path->position, "the device's own block size is served now, where SPDK served " + quote(size),
-                    "compare with blockdev --getss " + scalar_text(path) + ": another size moves all data");
+    reader_.warning(path->position, "this target serves the device's own block size, SPDK served " + quote(size),
+                    "compare with blockdev --getss " + scalar_text(path) +
+                        ": with another block size, all data is at other addresses");
   }
   add(params, std::move(bdev));
 }
@@ -85,7 +86,7 @@ void SpdkBdevs::import_file(const Value& params) {
 void SpdkBdevs::import_controller(const Value& params) {
   const std::string name = scalar_text(params.find("name"));
   if (spdk_transport(params) != "pcie") {
-    return reader_.error(params.position, "SSDs of another machine, as " + quote(name),
+    return reader_.error(params.position, "SSDs of another machine, named " + quote(name),
                          "connect to them with nvme-cli, and serve the block devices");
   }
   Value address = member_or_empty(params, "traddr");
@@ -108,7 +109,8 @@ void SpdkBdevs::import_limits(const Value& params) {
   for (const std::string_view key : {"r_mbytes_per_sec", "w_mbytes_per_sec"}) {
     const std::string limit = scalar_text(params.find(key));
     if (!limit.empty() && limit != "0")
-      reader_.error_at(params, key, "a limit for one direction", "\"max_mib_per_s\" limits both together");
+      reader_.error_at(params, key, "a limit for one direction only",
+                       "\"max_mib_per_s\" limits reads and writes together");
   }
 }
 

@@ -14,21 +14,21 @@
 
 namespace nvmf::config {
 
-// How a call of the source is carried over by a `Part`. Null: it asks for nothing that we would have to do.
+// How a `Part` carries a call of the source over. Null: the call needs no counterpart.
 template <class Part>
 struct SpdkCall {
   std::string_view method;
   void (Part::*import)(const Value& params);
 };
 
-// Carries over the calls of one of SPDK's parts; says which have no counterpart.
+// Carries over the calls of one of SPDK's parts; reports those without a counterpart.
 template <class Part>
 void import_spdk_calls(const Value& part, std::span<const SpdkCall<Part>> calls, Part& owner, Reader& reader) {
   for_each(reader, part, "config", [&](const Value& entry) {
     const std::string method = scalar_text(entry.find("method"));
     const auto call = std::ranges::find(calls, method, &SpdkCall<Part>::method);
     if (call == calls.end()) {
-      reader.error(entry.position, quote(method) + " has no counterpart here", "");
+      reader.error(entry.position, quote(method) + " has no counterpart in this target", "");
     } else if (call->import != nullptr) {
       const auto step = reader.into("params");
       (owner.*call->import)(member_or_empty(entry, "params"));
@@ -48,7 +48,7 @@ class SpdkBdevs {
   // The calls of the part "bdev".
   void import(const Value& part);
 
-  // Gives `ns` the block device `name`, with what was said of it. False where there is none, or it is in use.
+  // Gives `ns` the block device `name`, with its settings. False when the device does not exist or is in use.
   bool find(const std::string& name, Position position, Namespace& ns);
 
  private:

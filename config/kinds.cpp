@@ -21,7 +21,7 @@ const std::string* text_of(const Value& value, std::string_view expected, std::s
   return text;
 }
 
-// The integer of `value`, however large or small, as text for a message; nothing if it is no integer.
+// The integer of `value`, however large or small, as text for a message; nothing if it is not an integer.
 std::optional<std::string> integer_text(const Value& value) {
   if (const auto* number = value.as<uint64_t>()) return std::to_string(*number);
   if (const auto* number = value.as<int64_t>()) return std::to_string(*number);
@@ -56,7 +56,7 @@ struct Unit {
 
 constexpr std::array<Unit, 4> kUnits = {{{"TiB", 40}, {"GiB", 30}, {"MiB", 20}, {"KiB", 10}}};
 
-// Bytes of "64MiB" or "64 MiB", at most UINT64_MAX; nothing if it is no size.
+// Bytes of "64MiB" or "64 MiB", at most UINT64_MAX; nothing if it is not a size.
 std::optional<uint64_t> parse_size(std::string_view text) {
   uint64_t number = 0;
   const auto [end, fault] = std::from_chars(text.data(), text.data() + text.size(), number);
@@ -85,7 +85,7 @@ std::string lower(std::string_view text) {
   return out;
 }
 
-// «0000:3b:00.0» out of that or out of «3b:00.0»; empty if it is neither.
+// «0000:3b:00.0», made from this form or from «3b:00.0»; empty if the text has neither form.
 std::string parse_pci_address(std::string_view text) {
   const std::string address = text.size() == 7 ? "0000:" + lower(text) : lower(text);
   if (address.size() < 12 || address.size() > 16) return {};  // a domain has 4 to 8 digits
@@ -98,7 +98,7 @@ std::string parse_pci_address(std::string_view text) {
   return shaped && in_range && digits ? address : std::string{};
 }
 
-constexpr std::string_view kNotParticular = " is no particular address";
+constexpr std::string_view kNotParticular = " does not name one address";
 
 // What follows the address in a message: why it cannot be listened on; empty if it can.
 std::string_view fault_of(const in_addr& address) {
@@ -109,14 +109,14 @@ std::string_view fault_of(const in_addr& address) {
 
 std::string_view fault_of(const in6_addr& address) {
   if (IN6_IS_ADDR_UNSPECIFIED(&address)) return kNotParticular;
-  if (IN6_IS_ADDR_LINKLOCAL(&address)) return " is a link-local address and says not which link";
+  if (IN6_IS_ADDR_LINKLOCAL(&address)) return " is a link-local address, which does not say on which link";
   return IN6_IS_ADDR_MULTICAST(&address) ? " is not the address of one machine" : "";
 }
 
 // Sets `normal` to the spelling of inet_ntop(3), or returns what is wrong.
 std::string_view check_address(const std::string& text, std::string& normal) {
   std::array<char, INET6_ADDRSTRLEN> spelled{};
-  std::string_view fault = " is no IPv4 or IPv6 address";
+  std::string_view fault = " is not an IPv4 or IPv6 address";
   if (text.find('\0') != std::string::npos) return fault;
   if (in_addr ipv4{}; inet_pton(AF_INET, text.c_str(), &ipv4) == 1) {
     fault = fault_of(ipv4);
@@ -160,7 +160,7 @@ std::optional<uint64_t> IntegerOf::checked(const Value& value, Reader& reader) c
   const std::string remedy = "write " + wanted;
   const auto number = integer_in(value, choices.front(), choices.back(), remedy, reader);
   if (!number || std::ranges::find(choices, *number) != choices.end()) return number;
-  reader.error(value.position, std::to_string(*number) + " is not possible", remedy);
+  reader.error(value.position, std::to_string(*number) + " is not allowed", remedy);
   return std::nullopt;
 }
 
@@ -181,7 +181,7 @@ bool Size::read(const Value& value, uint64_t& out, Reader& reader) const {
   }
   const auto bytes = parse_size(*text);
   const bool fits = bytes && *bytes >= least && *bytes <= most;
-  if (!bytes) reader.error(value.position, quote(*text) + " is no size", remedy);
+  if (!bytes) reader.error(value.position, quote(*text) + " is not a size", remedy);
   if (bytes && !fits) reader.error(value.position, quote(*text) + " is out of range", wanted);
   if (fits) out = *bytes;
   return fits;
@@ -205,7 +205,7 @@ std::optional<size_t> read_word(const Value& value, std::span<const std::string_
   const auto found = std::ranges::find(words, *text);
   if (found != words.end()) return static_cast<size_t>(found - words.begin());
   const auto meant = nearest(*text, words);
-  reader.error(value.position, quote(*text) + " is none of the choices",
+  reader.error(value.position, quote(*text) + " is not one of the choices",
                meant ? "did you mean " + quote(*meant) + "? " + remedy : remedy);
   return std::nullopt;
 }
@@ -268,13 +268,13 @@ bool Path::read(const Value& value, std::string& out, Reader& reader) const {
 
 bool FileMode::read(const Value& value, uint16_t& out, Reader& reader) const {
   constexpr const char* kWanted = "write three octal digits, such as \"0660\"";
-  const std::string* text = text_of(value, "a text of permission bits", kWanted, reader);
+  const std::string* text = text_of(value, "a string of permission bits", kWanted, reader);
   if (text == nullptr) return false;
   const std::string_view digits = std::string_view(*text).substr(text->size() == 4 && text->front() == '0' ? 1 : 0);
   uint16_t mode = 0;
   const auto [end, fault] = std::from_chars(digits.data(), digits.data() + digits.size(), mode, 8);
   if (digits.size() != 3 || fault != std::errc{} || end != digits.data() + digits.size()) {
-    reader.error(value.position, quote(*text) + " is no file mode", kWanted);
+    reader.error(value.position, quote(*text) + " is not a file mode", kWanted);
     return false;
   }
   out = mode;
@@ -292,7 +292,7 @@ bool PciAddress::read(const Value& value, std::string& out, Reader& reader) cons
   const auto* text = text_of(value, "a PCI address", remedy, reader);
   if (text == nullptr) return false;
   out = parse_pci_address(*text);
-  if (out.empty()) reader.error(value.position, quote(*text) + " is no PCI address", remedy);
+  if (out.empty()) reader.error(value.position, quote(*text) + " is not a PCI address", remedy);
   return !out.empty();
 }
 
@@ -306,14 +306,14 @@ bool read_identifier(const Value& value, const IdentifierForm& form, std::span<u
   std::string digits = *text;
   if (form.has_dashes && is_uuid(digits)) std::erase(digits, '-');
   if (digits.size() != out.size() * 2 || (form.has_dashes && !is_uuid(*text)) || !std::ranges::all_of(digits, is_hex)) {
-    reader.error(value.position, quote(*text) + " is no " + std::string(form.noun), std::string(form.wanted));
+    reader.error(value.position, quote(*text) + " is not a valid " + std::string(form.noun), std::string(form.wanted));
     return false;
   }
   for (size_t i = 0; i < out.size(); ++i) {
     std::from_chars(digits.data() + i * 2, digits.data() + i * 2 + 2, out[i], 16);
   }
   if (std::ranges::any_of(out, [](uint8_t byte) { return byte != 0; })) return true;
-  reader.error(value.position, "all zeros mean that there is no " + std::string(form.noun), "leave the key out");
+  reader.error(value.position, "all zeros mean that the namespace has no " + std::string(form.noun), "remove the key");
   return false;
 }
 

@@ -1,7 +1,7 @@
 // The kinds of value that a key of the file can have. Each kind has three sides:
-//   bool read(const Value&, M& out, Reader&) const   sets `out`, or says what is wrong and returns false;
+//   bool read(const Value&, M& out, Reader&) const   sets `out`, or reports what is wrong and returns false;
 //   Json literal(const M&) const                     writes a value down so that read() reads the same again;
-//   Json schema() const                              says to an editor what read() takes, in JSON Schema.
+//   Json schema() const                              tells an editor what read() accepts, in JSON Schema.
 #pragma once
 
 #include <cstdint>
@@ -46,7 +46,7 @@ struct Integer {
   std::optional<uint64_t> checked(const Value& value, Reader& reader) const;
 };
 
-// One integer of a few.
+// One of a few integers.
 struct IntegerOf {
   std::vector<uint64_t> choices;  // ascending
   std::string wanted;             // for the remedy
@@ -77,7 +77,7 @@ struct Size {
   Json schema() const;
 };
 
-// One word of an enumeration's.
+// One of the words of an enumeration.
 template <class Enum, size_t N>
 struct Word {
   const Names<Enum, N>& names;
@@ -180,7 +180,7 @@ inline constexpr IdentifierForm kEui64Form = {"EUI-64", "write 16 hexadecimal di
 
 bool read_identifier(const Value& value, const IdentifierForm& form, std::span<uint8_t> out, Reader& reader);
 
-// Any text: for keys that only others read.
+// Any text: for keys that only other programs read.
 struct Text {
   bool read(const Value& value, std::string& out, Reader& reader) const;
   Json literal(const std::string& text) const { return text; }

@@ -14,10 +14,11 @@ bool is_digit(char c) { return c >= '0' && c <= '9'; }
 
 bool is_blank(char c) { return c == ' ' || c == '\t' || c == '\n' || c == '\r'; }
 
-// The character at `offset`, NUL behind the end.
+// The character at `offset`, NUL after the end.
 char peek(std::string_view text, size_t offset) { return offset < text.size() ? text[offset] : '\0'; }
 
-// The offset behind the comment that begins at `offset`; `offset` itself where none does or it does not end.
+// The offset after the comment that begins at `offset`; `offset` itself when no comment begins there or it does not
+// end.
 size_t skip_comment(std::string_view text, size_t offset) {
   const std::string_view opening = text.substr(offset, 2);
   if (opening == "//") return std::min(text.find_first_of("\n\r", offset), text.size());

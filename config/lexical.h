@@ -1,7 +1,7 @@
-// Where the tokens of a JSON text lie.
+// Positions of the tokens of a JSON text.
 //
-// nlohmann's parser says what it read, not where. These functions find the place again: between two tokens lie only
-// blanks, comments, commas and colons, and the length of a token that the parser has accepted is plain from its text.
+// nlohmann's parser reports values without positions. These functions find the positions: between two tokens there are
+// only blanks, comments, commas and colons, and the text of an accepted token gives its length.
 #pragma once
 
 #include <cstddef>
@@ -15,10 +15,10 @@ namespace nvmf::config {
 // comment that is malformed or never ends.
 size_t skip_blanks(std::string_view text, size_t offset);
 
-// skip_blanks() that takes commas and colons for blanks too.
+// skip_blanks() that treats commas and colons as blanks, too.
 size_t skip_separators(std::string_view text, size_t offset);
 
-// The offset behind the well-formed token that begins at `offset`.
+// The offset after the well-formed token that begins at `offset`.
 size_t skip_token(std::string_view text, size_t offset);
 
 // Bytes of the UTF-8 character at `offset`; 0 if they are not UTF-8.
@@ -32,7 +32,7 @@ class Locator {
  public:
   explicit Locator(std::string_view text);
 
-  // Where `offset` lies; it must not be less than in the call before.
+  // The position of `offset`, which must not be less than in the call before.
   Position at(size_t offset);
 
  private:

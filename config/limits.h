@@ -1,4 +1,4 @@
-// How much of everything a config may have.
+// Upper bounds of everything in a config.
 #pragma once
 
 #include <cstddef>

@@ -1,4 +1,4 @@
-// The words of the file for the values of each enumeration: the one table that reading, writing and the schema use.
+// The words in the file for the values of each enumeration: one table for reading, writing and the schema.
 #pragma once
 
 #include <array>
@@ -31,7 +31,7 @@ inline constexpr Names<AnaState, 5> kAnaStateNames = {{{"optimized", AnaState::o
                                                        {"persistent-loss", AnaState::persistent_loss},
                                                        {"change", AnaState::change}}};
 
-// The word for `value`; empty if it is no enumerator.
+// The word for `value`; empty if it is not an enumerator.
 template <class Enum, size_t N>
 constexpr std::string_view name_of(const Names<Enum, N>& names, Enum value) {
   for (const auto& [name, named] : names) {

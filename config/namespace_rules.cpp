@@ -1,4 +1,4 @@
-// What relates the keys of a namespace: its one backend, and what goes with which backend.
+// Relations between the keys of a namespace: exactly one backend, and the keys that each backend allows.
 #include <algorithm>
 #include <array>
 
@@ -26,7 +26,7 @@ void check_backend(const Value& object, Reader& reader) {
     if (first.empty()) {
       first = key;
     } else {
-      reader.error_at(object, key, "a second backend, beside " + quote(first), "keep one of them");
+      reader.error_at(object, key, "a second backend, in addition to " + quote(first), "keep one of them");
     }
   }
   if (!first.empty() || misspells_one_of(kBackendKeys, object)) return;
@@ -35,11 +35,11 @@ void check_backend(const Value& object, Reader& reader) {
 
 void check_block_size(const Value& object, const Namespace& ns, Reader& reader) {
   if (has(object, "nvme") || has(object, "block")) {
-    reader.error_at(object, "block_size", "a device brings its own block size", "leave it out");
+    reader.error_at(object, "block_size", "a device has its own block size", "remove this key");
   }
   const auto* memory = std::get_if<MemoryBackend>(&ns.backend);
   if (memory == nullptr || memory->size_bytes % memory->block_size_bytes == 0) return;
-  reader.error_at(object, "memory", std::to_string(memory->size_bytes) + " bytes are no whole number of blocks",
+  reader.error_at(object, "memory", std::to_string(memory->size_bytes) + " bytes are not a whole number of blocks",
                   "write a multiple of " + std::to_string(memory->block_size_bytes));
 }
 
@@ -48,23 +48,24 @@ std::string bytes_of(const std::array<uint8_t, N>& identifier) {
   return {identifier.begin(), identifier.end()};
 }
 
-// Whether the backend's device can move data by DMA to a place of our choice at all.
+// Whether the backend's device can move data by DMA to an address that the target chooses.
 void check_p2p_is_possible(const Value& object, Reader& reader) {
   const std::string remedy = "write \"off\", or use \"nvme\" or \"block\"";
   if (has(object, "memory")) {
-    reader.error_at(object, "p2p", "memory is no SSD that could move data to a CMB", remedy);
+    reader.error_at(object, "p2p", "only an SSD can move data to a CMB, memory cannot", remedy);
   } else if (has(object, "file")) {
-    reader.error_at(object, "p2p", "a file system moves the data of a file, and not to a CMB", remedy);
+    reader.error_at(object, "p2p", "the data of a file goes through the file system, which cannot move it to a CMB",
+                    remedy);
   }
 }
 
 void check_p2p_is_required(const Value& object, Namespace& ns, Reader& reader) {
   if (ns.p2p_when_dry == P2pWhenDry::spill) {
-    reader.error_at(object, "p2p_when_dry", "p2p \"require\" forbids to spill to DRAM",
+    reader.error_at(object, "p2p_when_dry", "p2p \"require\" does not allow commands to spill to DRAM",
                     "write \"wait\", or p2p \"prefer\"");
   }
   if (ns.p2p_min_bytes != 0) {
-    reader.error_at(object, "p2p_min_bytes", "p2p \"require\" forbids DRAM for short commands",
+    reader.error_at(object, "p2p_min_bytes", "p2p \"require\" does not allow DRAM for short commands",
                     "write 0, or p2p \"prefer\"");
   }
   ns.p2p_when_dry = P2pWhenDry::wait;
@@ -72,7 +73,7 @@ void check_p2p_is_required(const Value& object, Namespace& ns, Reader& reader) {
 
 void check_p2p_is_off(const Value& object, Reader& reader) {
   for (const std::string_view key : {"p2p_when_dry", "p2p_provider", "p2p_min_bytes"}) {
-    reader.warning_at(object, key, "without effect, as p2p is \"off\"", "leave it out, or switch p2p on");
+    reader.warning_at(object, key, "this key has no effect, because p2p is \"off\"", "remove it, or switch p2p on");
   }
 }
 
@@ -100,7 +101,7 @@ void for_each_identifier(const Namespace& ns, Each each) {
   if (ns.eui64) each("eui64", "EUI-64", bytes_of(*ns.eui64));
 }
 
-// What two namespaces with the same device or file have in common; empty for memory, which is each one's own.
+// The same text for two namespaces with the same device or file; empty for memory, which no two namespaces share.
 std::string device_of(const Namespace& ns) {
   const auto path = [](const auto& backend) -> std::string {
     if constexpr (requires { backend.path; }) return backend.path.empty() ? "" : device_identity(backend.path);
@@ -135,7 +136,7 @@ void NamespacesOfFile::check(const Value& object, const Namespace& ns, const std
     const bool same_device = !device.empty() && first->second.device == device;
     if (first->second.subsystem == subsystem || same_device) return;
     reader.error_at(object, key, "another device has the same " + std::string(noun) + " in " + first->second.subsystem,
-                    "give each its own: hosts would take one for the other");
+                    "give each its own, because hosts would mistake one device for the other");
   });
 }
 

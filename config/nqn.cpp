@@ -38,26 +38,32 @@ bool is_domain(std::string_view domain) {
   }
 }
 
+// U+0080 to U+009F, in UTF-8 C2h 80h to C2h 9Fh, are control characters, too.
 bool is_printable(std::string_view text) {
-  return std::ranges::none_of(text, [](unsigned char c) { return c < 0x20 || c == 0x7F; });
+  for (size_t i = 0; i < text.size(); ++i) {
+    const auto byte = static_cast<unsigned char>(text[i]);
+    const auto next = static_cast<unsigned char>(i + 1 < text.size() ? text[i + 1] : '\0');
+    if (byte < 0x20 || byte == 0x7F || (byte == 0xC2 && next >= 0x80 && next <= 0x9F)) return false;
+  }
+  return true;
 }
 
 NqnFault fault(std::string_view problem, std::string_view remedy = kForm) {
   return {std::string(problem), std::string(remedy)};
 }
 
-// The part behind «nqn.»: date, reverse domain, colon and a name.
+// The part after «nqn.»: date, reverse domain, colon and a name.
 std::optional<NqnFault> check_parts(std::string_view rest) {
   if (!is_date(rest.substr(0, kDateForm.size()))) {
-    return fault("no year and month (YYYY-MM) behind \"nqn.\"");
+    return fault("no year and month (YYYY-MM) after \"nqn.\"");
   }
   rest.remove_prefix(kDateForm.size());
   const size_t colon = rest.find(':');
-  if (colon == std::string_view::npos) return fault("no colon and name behind the domain");
+  if (colon == std::string_view::npos) return fault("no colon and name after the domain");
   if (rest.front() != '.' || !is_domain(rest.substr(1, colon - 1))) {
     return fault("no reversed domain name between the date and the colon");
   }
-  if (colon + 1 == rest.size()) return fault("no name behind the colon");
+  if (colon + 1 == rest.size()) return fault("no name after the colon");
   if (!is_printable(rest)) return fault("a control character in the name");
   return std::nullopt;
 }
@@ -78,11 +84,11 @@ std::optional<NqnFault> check_nqn(std::string_view nqn) {
     return fault("an NQN of " + std::to_string(nqn.size()) + " bytes", "write at most " + std::to_string(kMaxNqnBytes));
   }
   if (nqn == kDiscoveryNqn) {
-    return fault("the discovery subsystem's NQN", "every port has that one by itself; name another");
+    return fault("the discovery subsystem's NQN", "every port offers it automatically; use another NQN");
   }
   if (!nqn.starts_with("nqn.")) return fault("this does not begin with \"nqn.\"");
   if (nqn.starts_with(kUuidPrefix) && !is_uuid(nqn.substr(kUuidPrefix.size()))) {
-    return fault("no UUID behind \"uuid:\"", "write one as 8-4-4-4-12 hexadecimal digits; uuidgen makes them");
+    return fault("no UUID after \"uuid:\"", "write one as 8-4-4-4-12 hexadecimal digits; uuidgen makes them");
   }
   return check_parts(nqn.substr(4));
 }

@@ -14,7 +14,7 @@ inline constexpr size_t kMaxNqnBytes = 223;
 // The discovery subsystem's well-known name: right in the protocol, never a subsystem's or a host's.
 inline constexpr std::string_view kDiscoveryNqn = "nqn.2014-08.org.nvmexpress.discovery";
 
-// Why a name is no NQN.
+// Why a name is not an NQN.
 struct NqnFault {
   std::string problem;
   std::string remedy;

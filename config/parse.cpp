@@ -36,8 +36,8 @@ Result refuse_long(const std::string& file) {
 
 std::string remedy_for(int error) {
   if (error == ENOENT) return "check the name of the config file";
-  if (error == EACCES) return "let the user who runs this read the file";
-  return "name a file that can be read";
+  if (error == EACCES) return "give the user who runs this command the right to read the file";
+  return "give a file that can be read";
 }
 
 struct CloseFile {

@@ -1,8 +1,8 @@
 // From the text of a config file to a Config, or to everything that is wrong with it.
 //
-// The format is JSON with // and /* */ comments. Every mistake of a file is reported in one go, sorted by position
-// (a file that is not JSON has one mistake: where it stops being JSON). Nothing here throws, std::bad_alloc apart,
-// or touches the machine: whether a device or an address exists is for the caller to find out.
+// The format is JSON with // and /* */ comments. Every mistake of a file is reported in one go, sorted by position (a
+// file that is not JSON has one mistake: the place where it stops being JSON). Nothing here throws anything but
+// std::bad_alloc, or looks at the machine: the caller finds out whether a device or an address exists.
 #pragma once
 
 #include <cstddef>
@@ -20,7 +20,7 @@ namespace nvmf::config {
 inline constexpr size_t kMaxFileBytes = 4U << 20;
 // How deep objects and arrays may nest; the format needs 5.
 inline constexpr size_t kMaxDepth = 32;
-// A file with more mistakes gets this many diagnostics and one that says so.
+// A file with more mistakes gets this many diagnostics and one that says how many more there are.
 inline constexpr size_t kMaxDiagnostics = 200;
 
 // Either a config (perhaps with warnings) or no config and at least one error.
@@ -31,11 +31,11 @@ struct Result {
   explicit operator bool() const { return config.has_value(); }
 };
 
-// Parses `text`; `file_name` only serves the messages.
+// Parses `text`; `file_name` is for messages only.
 Result parse(std::string_view text, std::string file_name);
 
-// Reads the file at `path` and parses it. A file that cannot be read is a diagnostic too. `content`, where it is not
-// null, gets what the file holds.
+// Reads the file at `path` and parses it. A file that cannot be read is a diagnostic too. `content`, unless null, gets
+// the content of the file.
 Result load(const std::string& path, std::string* content = nullptr);
 
 }  // namespace nvmf::config

@@ -13,7 +13,7 @@ namespace {
 constexpr size_t kMaxPathBytes = 4095;       // PATH_MAX without the NUL
 constexpr size_t kMaxSocketPathBytes = 107;  // sockaddr_un::sun_path without the NUL
 
-// The parts of /dev/nvme0n1p2 and its like; a part that is not there is empty.
+// The parts of names such as /dev/nvme0n1p2; a missing part is empty.
 struct NvmeName {
   std::string_view controller;
   std::string_view space;
@@ -33,7 +33,7 @@ std::string_view take_numbered(std::string_view& text, char letter) {
   return take_digits(text);
 }
 
-// Takes `path` apart if it is `prefix` with a controller number, and perhaps a namespace and a partition.
+// Splits `path` if it is `prefix` with a controller number, and perhaps a namespace and a partition.
 std::optional<NvmeName> nvme_name(std::string_view path, std::string_view prefix) {
   if (!path.starts_with(prefix)) return std::nullopt;
   path.remove_prefix(prefix.size());
@@ -66,13 +66,13 @@ std::optional<PathFault> check_nvme_device(std::string_view path) {
   }
   const std::string as_block = "\"block\": " + quote(path);
   if (!name->partition.empty()) return PathFault{"a partition cannot be passed through", "write " + as_block};
-  return PathFault{"a block device, where \"nvme\" wants the generic character device",
+  return PathFault{"a block device, but \"nvme\" needs the generic character device",
                    "write " + quote(generic_path(*name)) + ", or " + as_block};
 }
 
 std::optional<PathFault> check_block_device(std::string_view path) {
   if (!generic_name(path)) return std::nullopt;
-  return PathFault{"a generic character device, where \"block\" wants a block device",
+  return PathFault{"a generic character device, but \"block\" needs a block device",
                    "write \"nvme\": " + quote(path) + ", or \"block\": " + quote(device_identity(path))};
 }
 
@@ -81,25 +81,25 @@ std::optional<PathFault> check_file(std::string_view path) {
     return std::nullopt;
   }
   const std::string key = generic_name(path) ? "nvme" : "block";
-  return PathFault{"a device, where \"file\" wants a regular file", "write \"" + key + "\": " + quote(path)};
+  return PathFault{"a device, but \"file\" needs a regular file", "write \"" + key + "\": " + quote(path)};
 }
 
 std::optional<PathFault> check_socket(std::string_view path) {
   if (path.size() <= kMaxSocketPathBytes) return std::nullopt;
   return PathFault{"a path of " + std::to_string(path.size()) + " bytes",
-                   "a UNIX socket's has at most " + std::to_string(kMaxSocketPathBytes)};
+                   "the path of a UNIX socket has at most " + std::to_string(kMaxSocketPathBytes)};
 }
 
 std::optional<PathFault> check_directory(std::string_view path) {
   constexpr std::array<std::string_view, 4> kFleeting = {"/dev/", "/proc/", "/run/", "/sys/"};
   if (std::ranges::none_of(kFleeting, [&](std::string_view root) { return path.starts_with(root); }))
     return std::nullopt;
-  return PathFault{quote(path) + " does not outlive a restart", "name a directory on a disk"};
+  return PathFault{quote(path) + " is lost when the machine restarts", "use a directory on a disk"};
 }
 
 std::optional<PathFault> check_any(PathRole role, std::string_view path) {
   if (path.empty()) return PathFault{"an empty path", "write an absolute path"};
-  if (path.front() != '/') return PathFault{quote(path) + " is not absolute", "begin it with /"};
+  if (path.front() != '/') return PathFault{quote(path) + " is not absolute", "start the path with /"};
   if (path.size() > kMaxPathBytes) {
     return PathFault{"a path of " + std::to_string(path.size()) + " bytes",
                      "write at most " + std::to_string(kMaxPathBytes)};
@@ -108,7 +108,7 @@ std::optional<PathFault> check_any(PathRole role, std::string_view path) {
     return PathFault{"a control character in the path", "remove it"};
   }
   if (path.back() == '/' && role != PathRole::directory)
-    return PathFault{quote(path) + " names a directory", "add the name of what is in it"};
+    return PathFault{quote(path) + " is a directory", "add the name of a file in it"};
   return std::nullopt;
 }
 

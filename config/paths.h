@@ -1,4 +1,4 @@
-// What the paths of a config look like, and which of them name the same device.
+// Rules for the paths of a config, and which paths name the same device.
 #pragma once
 
 #include <optional>
@@ -11,8 +11,8 @@ enum class PathRole {
   nvme_device,  // Generic character device of an NVMe namespace.
   block_device,
   file,
-  socket,     // UNIX socket that the daemon makes.
-  directory,  // That the daemon keeps files in, and makes where there is none.
+  socket,     // UNIX socket that the daemon creates.
+  directory,  // Directory of the daemon's files, which it creates when it is missing.
 };
 
 struct PathFault {
@@ -20,7 +20,7 @@ struct PathFault {
   std::string remedy;
 };
 
-// What makes `path` unfit for `role`, as far as its name tells. The machine is not asked.
+// Why `path` is unfit for `role`, judged by its name alone, without looking at the machine.
 std::optional<PathFault> check_path(PathRole role, std::string_view path);
 
 // `path` without «//», «/./» and «/../».

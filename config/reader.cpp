@@ -15,7 +15,7 @@ bool by_position(const Diagnostic& a, const Diagnostic& b) {
 
 bool is_error(const Diagnostic& diagnostic) { return diagnostic.severity == Severity::error; }
 
-// Replaces what lies beyond `limit` by one line.
+// Replaces the diagnostics beyond `limit` by one line.
 void cut(std::vector<Diagnostic>& all, size_t limit) {
   if (all.size() <= limit) return;
   const size_t more = all.size() - limit;
@@ -23,8 +23,8 @@ void cut(std::vector<Diagnostic>& all, size_t limit) {
   Diagnostic last = std::move(all[limit]);
   last.severity = hides_error ? Severity::error : Severity::warning;
   last.path.clear();
-  last.problem = "from here on " + std::to_string(more) + " more";
-  last.remedy = "mend those above first";
+  last.problem = "" + std::to_string(more) + " more mistakes follow";
+  last.remedy = "fix those above first";
   all.resize(limit);
   all.push_back(std::move(last));
 }

@@ -1,4 +1,4 @@
-// Collects what is wrong while the tree is read: knows the path of the value in hand, and what was seen before.
+// Collects the mistakes while the tree is read. It knows the path of the present value and the values before it.
 #pragma once
 
 #include <cstddef>
@@ -37,26 +37,26 @@ class Reader {
   void error(Position position, std::string problem, std::string remedy);
   void warning(Position position, std::string problem, std::string remedy);
 
-  // About the member `key` of `object`, which is the value of the present path. Nothing where there is no such member.
+  // About the member `key` of `object`, which is the value of the present path. Nothing when there is no such member.
   void error_at(const Value& object, std::string_view key, std::string problem, std::string remedy);
   void warning_at(const Value& object, std::string_view key, std::string problem, std::string remedy);
   void unique_at(const Value& object, std::string_view key, std::string_view kind, std::string identity,
                  Severity severity = Severity::error);
 
-  // About a place whose path is known otherwise.
+  // About a place whose path the caller knows.
   void error_in(std::string path, Position position, std::string problem, std::string remedy);
 
   // «a text where an integer is expected».
   void wrong_type(const Value& value, std::string_view expected, std::string remedy);
 
-  // Reports the value in hand if another of the same `kind` and `identity` was given before; `kind` is a noun for
-  // the message («NQN»). Whether there was none.
+  // Reports the present value if another of the same `kind` and `identity` came before; `kind` is a noun for the
+  // message («NQN»). Returns whether there was none.
   bool unique(std::string_view kind, std::string identity, Position position, Severity severity = Severity::error,
               std::string_view remedy = "give each its own");
 
   const std::string& path() const { return path_; }
 
-  // All of them, sorted by position; beyond `limit` the last one says how many more there are.
+  // All diagnostics, sorted by position; beyond `limit` the last one says how many more there are.
   std::vector<Diagnostic> take_diagnostics(size_t limit);
 
  private:

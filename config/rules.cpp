@@ -8,7 +8,7 @@
 namespace nvmf::config {
 namespace {
 
-// Whether hosts are named or anyone is let in, or a mistake already reported was meant to.
+// Whether the subsystem names hosts or allows any host, or a misspelled key was meant to do so.
 bool lets_somebody_in(const Value& object, const Subsystem& subsystem) {
   constexpr std::array<std::string_view, 2> keys = {"allow_any_host", "allowed_hosts"};
   if (subsystem.allow_any_host || !subsystem.allowed_hosts.empty()) return true;
@@ -21,14 +21,16 @@ bool lets_somebody_in(const Value& object, const Subsystem& subsystem) {
 
 void check_hosts(const Value& object, const Subsystem& subsystem, Reader& reader) {
   if (subsystem.allow_any_host && !subsystem.allowed_hosts.empty()) {
-    reader.warning_at(object, "allowed_hosts", "without effect beside \"allow_any_host\": true", "keep one of them");
+    reader.warning_at(object, "allowed_hosts", "this key has no effect together with \"allow_any_host\": true",
+                      "keep one of them");
   }
   if (lets_somebody_in(object, subsystem)) return;
   reader.error(object.position, "no host could connect",
-               "list hosts in \"allowed_hosts\" or say \"allow_any_host\": true");
+               "list hosts in \"allowed_hosts\", or write \"allow_any_host\": true");
 }
 
-// 16 hexadecimal digits, the FNV-1a hash of the NQN: the same after every start, and hardly another subsystem's.
+// 16 hexadecimal digits, the FNV-1a hash of the NQN: the same after every start, and almost certainly different for
+// each subsystem.
 std::string derived_serial(std::string_view nqn) {
   uint64_t hash = 0xCBF29CE484222325;
   for (const char c : nqn) hash = (hash ^ static_cast<unsigned char>(c)) * 0x100000001B3;
@@ -45,7 +47,7 @@ std::set<uint32_t> given_nsids(const std::vector<Namespace>& namespaces) {
   return nsids;
 }
 
-// Gives each namespace that has none the lowest nsid that is free. 1024 namespaces have 1024 nsids.
+// Gives each namespace without nsid the lowest free one. 1024 namespaces have 1024 nsids.
 void assign_nsids(std::vector<Namespace>& namespaces) {
   std::set<uint32_t> taken = given_nsids(namespaces);
   uint32_t next = 1;
@@ -80,7 +82,7 @@ void check_cntlids(const Value& object, const Subsystem& subsystem, Reader& read
   const unsigned identifiers = subsystem.cntlid_max - subsystem.cntlid_min + 1U;
   if (subsystem.max_controllers.value_or(0) <= identifiers) return;
   reader.warning_at(object, "max_controllers", "there are only " + std::to_string(identifiers) + " identifiers",
-                    "widen \"cntlid_min\" to \"cntlid_max\"");
+                    "make the range from \"cntlid_min\" to \"cntlid_max\" larger");
 }
 
 // States of groups on ports that the subsystem is not on.
@@ -110,7 +112,7 @@ void check_ana_groups(const Value& object, const Subsystem& subsystem, Reader& r
   }
 }
 
-// Hosts that a namespace is shown to and that may not connect: hardly what was meant.
+// Warns of hosts in "visible_to" that may not connect: probably not intended.
 void check_visibility(const Value& object, const Subsystem& subsystem, Reader& reader) {
   if (subsystem.allow_any_host || subsystem.allowed_hosts.empty()) return;
   const std::set<std::string_view> allowed(subsystem.allowed_hosts.begin(), subsystem.allowed_hosts.end());
@@ -139,7 +141,7 @@ bool knows_all_ids(const std::vector<Port>& ports) {
 std::string known_ids(const std::vector<Port>& ports) {
   std::set<uint16_t> ids;
   for (const Port& port : ports) ids.insert(port.id);
-  if (ids.empty()) return "there are no ports at all";
+  if (ids.empty()) return "the config has no ports";
   return "write " + list_of(ids);
 }
 
@@ -204,7 +206,7 @@ bool misspells_one_of(std::span<const std::string_view> keys, const Value& objec
 
 void check_reactors(const Value& object, Reactors& reactors, Reader& reader) {
   if (object.find("cores") == nullptr) return;
-  reader.error_at(object, "count", "a count beside a list of cores", "keep one of them");
+  reader.error_at(object, "count", "a count in addition to a list of cores", "keep one of them");
   reactors.count = static_cast<uint16_t>(reactors.cores.size());
 }
 
@@ -236,15 +238,16 @@ void check_subsystem(const Value& object, Subsystem& subsystem, Reader& reader) 
   check_ana_groups(object, subsystem, reader);
   check_visibility(object, subsystem, reader);
   warn_if_empty(object, "ports", "no host can reach this subsystem", reader);
-  warn_if_empty(object, "namespaces", "hosts find nothing in this subsystem", reader);
+  warn_if_empty(object, "namespaces", "hosts find no namespace in this subsystem", reader);
   if (object.find("namespaces") == nullptr) {
-    reader.warning(object.position, "a subsystem without \"namespaces\": hosts find nothing in it", "add some");
+    reader.warning(object.position, "a subsystem without \"namespaces\": hosts find no namespace in it",
+                   "add namespaces");
   }
 }
 
 void check_config(const Value& object, Config& config, Reader& reader) {
   warn_if_empty(object, "ports", "no host can connect", reader);
-  warn_if_empty(object, "subsystems", "hosts find nothing", reader);
+  warn_if_empty(object, "subsystems", "hosts find no subsystem", reader);
   resolve_ports(object, config, reader);
   check_namespaces_of_file(object, config, reader);
 }

@@ -1,5 +1,5 @@
-// What relates several keys: called with an object of the file and what was read from it, in which a key that had a
-// mistake of its own still has its default.
+// Rules that relate several keys. They are called with an object of the file and the struct that was read from it, in
+// which a key with a mistake still has its default.
 #pragma once
 
 #include <map>
@@ -13,7 +13,7 @@
 
 namespace nvmf::config {
 
-// Whether a key of `object` is plainly meant to be one of `keys`: that has been reported, and nothing is missing.
+// Whether a key of `object` is a misspelling of one of `keys`: that has been reported, so no key is missing.
 bool misspells_one_of(std::span<const std::string_view> keys, const Value& object);
 
 void check_reactors(const Value& object, Reactors& reactors, Reader& reader);
@@ -21,11 +21,12 @@ void check_port(const Value& object, Port& port, Reader& reader);
 void check_referral(const Value& object, Referral& referral, Reader& reader);
 void check_discovery(const Value& object, Discovery& discovery, Reader& reader);
 void check_namespace(const Value& object, Namespace& ns, Reader& reader);
-// What no two namespaces of the subsystem, known by its path in the file, may have in common.
+// Checks that no two namespaces of a subsystem share what must be unique. The subsystem is known by its path in the
+// file.
 void check_namespace_in_subsystem(const Value& object, const Namespace& ns, const std::string& subsystem,
                                   Reader& reader);
 
-// What relates namespaces of different subsystems: each of the file is checked once.
+// Relations between namespaces of different subsystems. Each namespace of the file is checked once.
 class NamespacesOfFile {
  public:
   // `subsystem`: its path in the file.

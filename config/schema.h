@@ -1,5 +1,5 @@
-// The JSON Schema of the file, made from the tables that the parser reads by. config/schema.json is its copy for
-// editors; a test compares the two.
+// The JSON Schema of the file, made from the parser's tables. config/schema.json is its copy for editors; a test
+// compares the two.
 #pragma once
 
 #include <string>

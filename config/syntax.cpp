@@ -13,7 +13,7 @@
 namespace nvmf::config {
 namespace {
 
-// What is said to be found where the text ends.
+// Stands for the character after the end of the text.
 constexpr char kEndOfText = '\0';
 
 bool is_word(char c) {
@@ -32,7 +32,7 @@ std::string lower(std::string_view text) {
 
 std::string place(Position position) { return std::to_string(position.line) + ':' + std::to_string(position.column); }
 
-// A walk over the text from the last good token to the error.
+// Walks over the text from the last good token to the error.
 class Explanation {
  public:
   Explanation(std::string_view text, size_t offset, const SyntaxContext& context)
@@ -72,7 +72,8 @@ class Explanation {
 
   SyntaxFault empty_file() const { return {from_, "the file is empty", "write an object: { \"ports\": [], ... }"}; }
 
-  // What is wrong at `at` whatever should stand there: the end of the text, half a comment, bytes that are no text.
+  // Faults at `at` that do not depend on what is expected there: the end of the text, half a comment, bytes that are
+  // not text.
   std::optional<SyntaxFault> no_token(size_t at) const {
     const char c = peek(at);
     if (c == kEndOfText) {
@@ -80,25 +81,25 @@ class Explanation {
                          std::string("close it with ") + closer(), Subject::container};
     }
     if (text_.substr(at, 2) == "/*") return SyntaxFault{at, "this comment does not end", "end it with */"};
-    if (c == '/') return SyntaxFault{at, "a lone /", "a comment begins with // or /*"};
-    if (c == '#') return SyntaxFault{at, "# begins no comment here", "write // instead"};
-    if (utf8_length(text_, at) == 0) return SyntaxFault{at, "not a UTF-8 text", "save the file as UTF-8"};
+    if (c == '/') return SyntaxFault{at, "a single /", "a comment begins with // or /*"};
+    if (c == '#') return SyntaxFault{at, "# does not begin a comment", "write // instead"};
+    if (utf8_length(text_, at) == 0) return SyntaxFault{at, "this is not UTF-8 text", "save the file as UTF-8"};
     return std::nullopt;
   }
 
   SyntaxFault unexpected(size_t at, const std::string& wanted) const {
     const size_t length = utf8_length(text_, at);
-    return {at, "unexpected " + quote(text_.substr(at, length)), wanted + " should stand here"};
+    return {at, "unexpected " + quote(text_.substr(at, length)), wanted + " is expected here"};
   }
 
   SyntaxFault comma_too_many(size_t at) const {
-    return {at, "a comma without a value before it", "remove it", Subject::container, Mend{at, ' '}};
+    return {at, "a comma without a value before it", "remove it", Subject::container, Correction{at, ' '}};
   }
 
   SyntaxFault colon_missing(size_t at) const {
     if (const auto fault = no_token(at)) return *fault;
-    SyntaxFault fault{at, "no colon behind the key " + quote(context_.key), "write a key as \"key\": value"};
-    if (peek(at) == '=') fault.mend = Mend{at, ':'};
+    SyntaxFault fault{at, "no colon after the key " + quote(context_.key), "write a key as \"key\": value"};
+    if (peek(at) == '=') fault.correction = Correction{at, ':'};
     return fault;
   }
 
@@ -111,9 +112,9 @@ class Explanation {
     if (c != '"' && c != '{' && c != '[' && !is_word(c)) {
       return unexpected(at, std::string("a comma or ") + closer());
     }
-    SyntaxFault fault{at, "no comma before this", "separate it with a comma from what stands before it",
+    SyntaxFault fault{at, "no comma before this", "write a comma between this and the value before it",
                       Subject::container};
-    if (at > from_ && std::isspace(static_cast<unsigned char>(text_[from_])) != 0) fault.mend = Mend{from_, ','};
+    if (at > from_ && std::isspace(static_cast<unsigned char>(text_[from_])) != 0) fault.correction = Correction{from_, ','};
     return fault;
   }
 
@@ -121,8 +122,8 @@ class Explanation {
     const size_t at = skip_blanks(text_, comma + 1);
     if (peek(at) == closer()) {
       const std::string last = context_.in_array ? "element" : "member";
-      return {comma, "a comma behind the last " + last + " of the " + container(), "remove it", Subject::container,
-              Mend{comma, ' '}};
+      return {comma, "a comma after the last " + last + " of the " + container(), "remove it", Subject::container,
+              Correction{comma, ' '}};
     }
     if (peek(at) == ',') return comma_too_many(at);
     return context_.in_array ? value(at) : key(at);
@@ -136,7 +137,7 @@ class Explanation {
 
   SyntaxFault behind_root(size_t at) const {
     if (at == from_ && is_word(peek(at))) return glued_word(at);
-    return {at, "the file goes on behind its closing bracket", "put everything into one pair of { }"};
+    return {at, "the file continues after its closing bracket", "put everything into one pair of { }"};
   }
 
   SyntaxFault key(size_t at) const {
@@ -165,14 +166,14 @@ class Explanation {
     return {at, "the key " + quote(context_.key) + " has no value", "write one, or remove the key"};
   }
 
-  static SyntaxFault single_quotes(size_t at) { return {at, "single quotes", "JSON takes double quotes only"}; }
+  static SyntaxFault single_quotes(size_t at) { return {at, "single quotes", "JSON uses double quotes only"}; }
 
   size_t word_start(size_t at) const {
     while (at > 0 && is_word(text_[at - 1])) --at;
     return at;
   }
 
-  // Half of this word was a value to the parser: the 0 of 007, the 64 of 64MiB.
+  // The parser took half of this word as a value: the 0 of 007, the 64 of 64MiB.
   SyntaxFault glued_word(size_t at) const {
     SyntaxFault fault = broken_word(word_start(at));
     fault.subject = Subject::last_value;
@@ -188,7 +189,7 @@ class Explanation {
     const std::string_view found = word(at);
     if (is_numeric(found)) return {at, short_word(at) + number_fault(found), number_remedy(found)};
     if (const std::string_view meant = literal_meant(found); !meant.empty()) {
-      return {at, short_word(at) + " is no word of JSON", "write " + std::string(meant)};
+      return {at, short_word(at) + " is not a word of JSON", "write " + std::string(meant)};
     }
     return {at, "the string " + short_word(at) + " has no quotes", "write " + quote(found)};
   }
@@ -208,10 +209,10 @@ class Explanation {
   }
 
   static std::string number_remedy(std::string_view number) {
-    if (is_too_large(number)) return "write less";
+    if (is_too_large(number)) return "write a smaller number";
     if (number.starts_with("0x") || number.starts_with("0X")) return "write it in decimal";
-    if (number.starts_with('+')) return "leave out the plus sign";
-    if (number.starts_with("0") && number.size() > 1 && is_digit(number[1])) return "leave out the leading zeros";
+    if (number.starts_with('+')) return "remove the plus sign";
+    if (number.starts_with("0") && number.size() > 1 && is_digit(number[1])) return "remove the leading zeros";
     const bool has_unit = std::ranges::any_of(number, [](char c) { return is_letter(c) && c != 'e' && c != 'E'; });
     if (has_unit || std::ranges::count(number, '.') > 1) return "put it in double quotes";
     return "write it like 42";
@@ -242,8 +243,8 @@ class Explanation {
       if (static_cast<unsigned char>(c) < 0x20)
         return {at, "a control character in a string", "write \\t, \\n or \\u00.."};
       if (c == '\\' && !is_escape(at))
-        return {at, "a backslash that begins no escape of JSON", "write \\\\ for a backslash"};
-      if (utf8_length(text_, at) == 0) return {at, "not a UTF-8 text", "save the file as UTF-8"};
+        return {at, "a backslash that does not begin an escape of JSON", "write \\\\ for a backslash"};
+      if (utf8_length(text_, at) == 0) return {at, "this is not UTF-8 text", "save the file as UTF-8"};
       at += c == '\\' ? 2 : utf8_length(text_, at);
     }
   }

@@ -1,4 +1,4 @@
-// Why a text stops being JSON, in plain words.
+// Explains in plain words where a text is not JSON.
 #pragma once
 
 #include <cstddef>
@@ -10,15 +10,15 @@
 
 namespace nvmf::config {
 
-// What may follow the last token that was right.
+// What may follow the last correct token.
 enum class Expected {
   root,                    // The value of the whole file.
-  key_or_end,              // Behind «{».
-  value_or_end,            // Behind «[».
-  colon,                   // Behind a key.
-  comma_or_end_of_object,  // Behind a member.
-  comma_or_end_of_array,   // Behind an element.
-  end_of_file,             // Behind the value of the whole file.
+  key_or_end,              // After «{».
+  value_or_end,            // After «[».
+  colon,                   // After a key.
+  comma_or_end_of_object,  // After a member.
+  comma_or_end_of_array,   // After an element.
+  end_of_file,             // After the value of the whole file.
 };
 
 // What the parser knew when it stopped.
@@ -29,15 +29,15 @@ struct SyntaxContext {
   std::string_view key;   // The last key of the innermost open object.
 };
 
-// One byte to write over another, after which the text means what it was plainly meant to.
-struct Mend {
+// One byte to replace, after which the text has its intended meaning.
+struct Correction {
   size_t offset = 0;
   char byte = ' ';
 };
 
-// What a fault is about.
+// The value or container that a fault is about.
 enum class Subject {
-  next_value,  // The one that could not be read.
+  next_value,  // The value that could not be read.
   last_value,
   container,  // The object or array that they are in.
 };
@@ -47,10 +47,10 @@ struct SyntaxFault {
   std::string problem;
   std::string remedy;
   Subject subject = Subject::next_value;
-  std::optional<Mend> mend = {};
+  std::optional<Correction> correction = {};
 };
 
-// Explains the first error behind `offset`, the end of the last good token.
+// Explains the first error after `offset`, the end of the last good token.
 SyntaxFault explain_syntax(std::string_view text, size_t offset, const SyntaxContext& context);
 
 }  // namespace nvmf::config

@@ -19,7 +19,7 @@ std::vector<std::string_view> words_of(const std::vector<KeyName>& keys) {
 void unknown_key(const Member& member, const std::string& noun, const std::vector<std::string_view>& words,
                  std::optional<std::string_view> meant, Reader& reader) {
   const auto step = reader.into(member.key);
-  reader.error(member.position, "no key of " + noun,
+  reader.error(member.position, "not a key of " + noun,
                meant ? "did you mean " + quote(*meant) + "?" : "write one of " + list_of(words));
 }
 
@@ -33,7 +33,7 @@ void repeated_key(const Member& member, Position first, Reader& reader) {
 void check_keys(const Value& object, const std::string& noun, const std::vector<KeyName>& keys, Reader& reader) {
   const std::vector<std::string_view> words = words_of(keys);
   std::map<std::string_view, Position> given;
-  std::set<std::string_view> meant_keys;  // that were misspelled, so that they are not missing
+  std::set<std::string_view> meant_keys;  // misspelled keys, which do not count as missing
   for (const Member& member : *object.as<Object>()) {
     const bool known = std::ranges::find(words, member.key) != words.end();
     const auto meant = known ? std::nullopt : nearest(member.key, words);
@@ -56,7 +56,7 @@ const Array* read_array(const Value& value, const Length& length, Reader& reader
   if (array == nullptr) {
     reader.wrong_type(value, "an array", "put it in [ ]");
   } else if (array->size() < length.least) {
-    reader.error(value.position, "an empty array", "fill it, or leave the key out");
+    reader.error(value.position, "an empty array", "fill it, or remove the key");
     return nullptr;
   } else if (array->size() > length.most) {
     reader.error(value.position, std::to_string(array->size()) + " elements",

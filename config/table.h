@@ -1,5 +1,4 @@
-// An object of the file as a table: one row per key, which says how the key is read, how it is written and how an
-// editor is told of it.
+// An object of the file as a table: one row per key, which says how the key is read, written, and described to editors.
 #pragma once
 
 #include <functional>
@@ -22,7 +21,7 @@ struct Key {
   Presence presence;
   Json schema;  // Type, range, default and description.
   std::function<void(const Value&, T&, Reader&)> read;
-  std::function<Json(const T&)> write;  // null: the key does not belong into this object
+  std::function<Json(const T&)> write;  // null: the object has no value for this key
   Json absent;                          // What the key's absence means, so that it need not be written; null: nothing.
 };
 
@@ -31,13 +30,13 @@ struct Table {
   std::string noun;  // «a port», for messages.
   std::string doc;
   std::vector<Key<T>> keys;  // In the order in which they are read.
-  // What relates several keys; called when all have been read. May be null.
+  // Checks relations between keys; called when all have been read. May be null.
   void (*rules)(const Value& object, T& out, Reader& reader);
-  // What of `rules` JSON Schema can say: members to add to the object's schema.
+  // The part of `rules` that JSON Schema can express: members to add to the object's schema.
   Json conditions = Json::object();
 };
 
-// What read_object() checks before it looks at any value: a key that the table has not, one given twice, one missing.
+// What read_object() checks before it reads any value: unknown keys, keys given twice, missing keys.
 struct KeyName {
   std::string_view name;
   Presence presence;
@@ -64,7 +63,7 @@ bool read_object(const Table<T>& table, const Value& value, T& out, Reader& read
   return true;
 }
 
-// An object that read_object() reads as `in` again; keys that have their default are left out.
+// An object that read_object() reads as `in` again; keys with their default value are left out.
 template <class T>
 Json write_object(const Table<T>& table, const T& in) {
   Json object = Json::object();
@@ -99,7 +98,7 @@ struct ObjectOf {
 template <class T>
 ObjectOf(const Table<T>&) -> ObjectOf<T>;
 
-// How many elements an array may have.
+// The allowed number of elements of an array.
 struct Length {
   size_t least;
   size_t most;
@@ -108,7 +107,7 @@ struct Length {
 // The elements of `value`; nullptr, and a diagnostic, if it is no array or not of that length.
 const Array* read_array(const Value& value, const Length& length, Reader& reader);
 
-// An array. `out` gets an element for each of the array's, fit or not, so that their indices stay the same.
+// An array. `out` gets one element for each element of the array, valid or not, so that the indices stay the same.
 template <class Kind>
 struct ListOf {
   Kind kind;
@@ -189,21 +188,21 @@ Key<T> key(std::string name, M T::*member, Kind kind, std::string_view doc) {
   }
 }
 
-// A row whose default depends on other keys; the initial value of its member says that it is to be found yet.
+// A row whose default depends on other keys; the member's initial value marks it as not yet resolved.
 template <class T>
 Key<T> without_default(Key<T> row) {
   row.schema.erase("default");
   return row;
 }
 
-// A row whose absence means something else than what its member has at first.
+// A row whose default differs from the member's initial value.
 template <class T>
 Key<T> always_written(Key<T> row) {
   row.absent = nullptr;
   return row;
 }
 
-// A row that must be there.
+// A row whose key is required.
 template <class T>
 Key<T> required(Key<T> row) {
   row.presence = Presence::required;

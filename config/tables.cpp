@@ -30,7 +30,7 @@ std::optional<uint64_t> get_memory(const Namespace& ns) {
   return memory != nullptr ? std::optional(memory->size_bytes) : std::nullopt;
 }
 
-// Read after the backends. Where the backend has no block size of ours, check_namespace() complains.
+// Read after the backends. When the backend has its own block size, check_namespace() reports the key.
 void set_block_size(Namespace& ns, uint32_t block_size_bytes, Position) {
   if (auto* file = std::get_if<FileBackend>(&ns.backend)) file->block_size_bytes = block_size_bytes;
   if (auto* memory = std::get_if<MemoryBackend>(&ns.backend)) memory->block_size_bytes = block_size_bytes;
@@ -44,7 +44,7 @@ std::optional<uint32_t> get_block_size(const Namespace& ns) {
   return block_size_bytes != usual ? std::optional(block_size_bytes) : std::nullopt;
 }
 
-// Left out, it is what check_namespace() makes of it.
+// When it is left out, check_namespace() chooses the default.
 Json written_p2p(const Namespace& ns) {
   const bool passthrough = std::holds_alternative<NvmeBackend>(ns.backend);
   const P2pMode left_out = passthrough ? P2pMode::prefer : P2pMode::off;
@@ -53,7 +53,7 @@ Json written_p2p(const Namespace& ns) {
 
 Json written_count(const Reactors& reactors) { return reactors.cores.empty() ? Json(reactors.count) : Json(); }
 
-// A row that is written in a way of its own.
+// A row with its own way of writing.
 template <class T>
 Key<T> written_by(Json (*write)(const T&), Key<T> row) {
   row.write = write;
@@ -63,14 +63,14 @@ Key<T> written_by(Json (*write)(const T&), Key<T> row) {
 const Table<Reactors>& reactors_table() {
   static const Table<Reactors> table = {
       "reactors",
-      "The data threads. Each runs I/O queues and nothing else, and sleeps when it has none to serve.",
+      "The threads that run I/O queues. A reactor sleeps when no queue has work for it.",
       {
           key("cores", &Reactors::cores, ListOf<Integer>{{0, 1023}, {1, 256}, "core"},
               "CPU numbers: one reactor is pinned to each. Instead of \"count\"."),
           written_by(written_count, key("count", &Reactors::count, Integer{1, 256},
                                         "Number of reactors, not pinned. Instead of \"cores\".")),
           key("poll_us", &Reactors::poll_us, Integer{0, 1'000'000},
-              "How long a reactor polls on after its last work before it sleeps, in microseconds."),
+              "How long a reactor keeps polling after its last work before it sleeps, in microseconds."),
       },
       check_reactors,
       {{"not", {{"required", {"cores", "count"}}}}}};
@@ -80,17 +80,19 @@ const Table<Reactors>& reactors_table() {
 const Table<Rdma>& rdma_table() {
   static const Table<Rdma> table = {
       "RDMA settings",
-      "What every RDMA port offers.",
+      "Limits and memory of the RDMA transport, the same for every port.",
       {
           key("in_capsule_data_bytes", &Rdma::in_capsule_data_bytes,
               Integer{0, kMostInCapsuleBytes, kInCapsuleStepBytes},
               "Data that a command capsule may carry, in bytes: short writes then need no RDMA READ."),
-          key("max_queue_depth", &Rdma::max_queue_depth, Integer{2, kMostQueueDepth}, "Entries of an I/O queue."),
-          key("max_io_queues", &Rdma::max_io_queues, Integer{1, kMostIoQueues}, "I/O queues of one controller."),
+          key("max_queue_depth", &Rdma::max_queue_depth, Integer{2, kMostQueueDepth},
+              "Largest number of entries of an I/O queue."),
+          key("max_io_queues", &Rdma::max_io_queues, Integer{1, kMostIoQueues},
+              "Largest number of I/O queues of one controller."),
           key("mdts_bytes", &Rdma::mdts_bytes, power_of_two(kLeastMdtsBytes, kMostMdtsBytes),
               "Longest data transfer of one command, in bytes."),
           key("dram_pool_mib", &Rdma::dram_pool_mib, Integer{4, 65536},
-              "DRAM for user data, of each reactor on each RDMA device, in MiB."),
+              "DRAM for user data, for each pair of reactor and RDMA device, in MiB."),
       },
       nullptr};
   return table;
@@ -99,20 +101,23 @@ const Table<Rdma>& rdma_table() {
 const Table<Limits>& limits_table() {
   static const Table<Limits> table = {
       "limits",
-      "What all hosts together, and each of them, may have.",
+      "Limits for all hosts together and for each host.",
       {
           key("max_controllers", &Limits::max_controllers, Integer{1, 1'000'000},
-              "Controllers of all subsystems at a time. Default: no limit of its own."),
+              "Largest number of controllers at a time, of all subsystems together. Default: no limit."),
           key("max_controllers_per_host", &Limits::max_controllers_per_host, Integer{1, 1'000'000},
-              "Controllers of one host at a time, in all subsystems. Default: no limit of its own."),
+              "Largest number of controllers of one host at a time, in all subsystems together. Default: no limit."),
           key("max_io_queues", &Limits::max_io_queues, Integer{1, 1'000'000},
-              "I/O queues of all controllers at a time: later controllers get fewer. Default: no limit of its own."),
+              "Largest number of I/O queues at a time, of all controllers together; when it is reached, later "
+              "controllers get fewer. Default: no limit."),
           key("max_io_queues_per_host", &Limits::max_io_queues_per_host, Integer{1, 1'000'000},
-              "I/O queues of one host at a time, in all subsystems. Default: no limit of its own."),
+              "Largest number of I/O queues of one host at a time, in all subsystems together. Default: no limit."),
           key("max_new_controllers_per_s", &Limits::max_new_controllers_per_s, Integer{0, 1'000'000},
-              "New controllers per second, of all hosts; those over it are refused and may try again. 0: no limit."),
+              "New controllers per second, of all hosts together; more are refused, and the hosts may try again. 0: no "
+              "limit."),
           key("max_new_controllers_per_s_per_host", &Limits::max_new_controllers_per_s_per_host, Integer{0, 1'000'000},
-              "The same from one host address. 0: no limit."),
+              "New controllers per second from one host address; more are refused, and the host may try again. 0: no "
+              "limit."),
       },
       nullptr};
   return table;
@@ -127,7 +132,8 @@ const Table<Port>& port_table() {
           required(key("address", &Port::address, Address{}, "IPv4 or IPv6 address of an RDMA interface.")),
           key("service", &Port::service, Integer{1, kMostService}, "RDMA-CM port number."),
           key("dscp", &Port::dscp, Integer{0, 63},
-              "Differentiated Services Code Point of the packets to hosts. Default: what the host asks for."),
+              "Differentiated Services Code Point (DSCP) of the packets to hosts. Default: the one that the host asks "
+              "for."),
       },
       check_port};
   return table;
@@ -136,11 +142,12 @@ const Table<Port>& port_table() {
 const Table<Referral>& referral_table() {
   static const Table<Referral> table = {
       "a referral",
-      "Another discovery service, which hosts are told of.",
+      "Another discovery service, which hosts are referred to.",
       {
-          required(key("address", &Referral::address, Address{kTheirAddress}, "Its IPv4 or IPv6 address.")),
-          key("service", &Referral::service, Integer{1, kMostService}, "Its RDMA-CM port number."),
-          key("port_id", &Referral::port_id, Integer{0, kMostPortId}, "Identifier of that port there."),
+          required(
+              key("address", &Referral::address, Address{kTheirAddress}, "IPv4 or IPv6 address of the other service.")),
+          key("service", &Referral::service, Integer{1, kMostService}, "RDMA-CM port number of the other service."),
+          key("port_id", &Referral::port_id, Integer{0, kMostPortId}, "Identifier of the port in the other service."),
       },
       check_referral};
   return table;
@@ -151,11 +158,11 @@ const Table<Discovery>& discovery_table() {
       "discovery settings",
       "The discovery service, which tells hosts what they may connect to.",
       {
-          key("nqn", &Discovery::nqn, Nqn{}, "An NQN of its own, which it has besides the well-known one."),
+          key("nqn", &Discovery::nqn, Nqn{}, "A unique NQN of the discovery subsystem, besides the well-known one."),
           key("mdns", &Discovery::mdns, Boolean{},
-              "Whether it is announced by multicast DNS (_nvme-disc._tcp), which needs the Avahi daemon."),
+              "Whether the service is announced by multicast DNS (_nvme-disc._tcp), which needs the Avahi daemon."),
           key("referrals", &Discovery::referrals, ListOf<ObjectOf<Referral>>{{referral_table()}, {0, kMostReferrals}},
-              "Other discovery services."),
+              "Other discovery services, which hosts are referred to."),
       },
       check_discovery};
   return table;
@@ -167,7 +174,7 @@ const Table<Metrics>& metrics_table() {
       "A TCP address that serves Prometheus at /metrics, without authentication. Default: none.",
       {
           key("address", &Metrics::address, Address{kOurTcpAddress, true},
-              "IPv4 or IPv6 address; 0.0.0.0 or :: for all of the machine."),
+              "IPv4 or IPv6 address; 0.0.0.0 or :: for all addresses of the machine."),
           key("port", &Metrics::port, Integer{1, 65535}, "TCP port."),
       },
       nullptr};
@@ -177,18 +184,21 @@ const Table<Metrics>& metrics_table() {
 const Table<Admin>& admin_table() {
   static const Table<Admin> table = {
       "admin settings",
-      "The admin API, HTTP with JSON on a UNIX socket, which the nvmf-p2p commands use. Who may connect may do all.",
+      "The admin API, HTTP with JSON on a UNIX socket, which the nvmf-p2p commands use. Whoever may connect may use "
+      "every operation.",
       {
-          key("socket", &Admin::socket, Path{PathRole::socket}, "The socket; its directory is made."),
-          key("owner", &Admin::owner, Ascii{32}, "User who owns it. Default: the one whom the daemon runs as."),
-          key("group", &Admin::group, Ascii{32}, "Group that owns it. Default: the one of the daemon."),
-          key("mode", &Admin::mode, FileMode{}, "Permission bits of it, octal; connecting takes the right to write."),
+          key("socket", &Admin::socket, Path{PathRole::socket}, "Path of the socket; its directory is created."),
+          key("owner", &Admin::owner, Ascii{32},
+              "User who owns the socket. Default: the user that the daemon runs as."),
+          key("group", &Admin::group, Ascii{32}, "Group that owns the socket. Default: the daemon's group."),
+          key("mode", &Admin::mode, FileMode{},
+              "Permission bits of the socket, octal; to connect, a user needs the right to write."),
       },
       nullptr};
   return table;
 }
 
-// What the schema can say of check_namespace().
+// The part of check_namespace() that the schema can express.
 Json namespace_conditions() {
   return Json::parse(R"({
     "oneOf": [{"required": ["nvme"]}, {"required": ["block"]}, {"required": ["file"]}, {"required": ["memory"]}],
@@ -208,7 +218,7 @@ const Table<Namespace>& namespace_table() {
       "A namespace: an NVMe namespace, block device, file or memory.",
       {
           without_default(key("nsid", &Namespace::nsid, Integer{1, kMostNamespaces},
-                              "Namespace identifier, unique in the subsystem. Default: the lowest that is free.")),
+                              "Namespace identifier, unique in the subsystem. Default: the lowest free identifier.")),
           key_through<Namespace, std::string>("nvme", Path{PathRole::nvme_device},
                                               "NVMe passthrough: generic character device, such as /dev/ng0n1.",
                                               set_path<NvmeBackend>(), get_path<NvmeBackend>),
@@ -223,32 +233,35 @@ const Table<Namespace>& namespace_table() {
           key_through<Namespace, uint32_t>("block_size", IntegerOf{{512, 4096}, "512 or 4096"},
                                            "Logical block size of a file or of memory, in bytes. Default: 512.",
                                            set_block_size, get_block_size),
-          key("uuid", &Namespace::uuid, Identifier<16>{kUuidForm}, "UUID that hosts see. Default: a derived one."),
+          key("uuid", &Namespace::uuid, Identifier<16>{kUuidForm},
+              "UUID that hosts see. Default: the SSD's own identifiers, else a UUID derived from the subsystem's NQN "
+              "and the namespace identifier."),
           key("nguid", &Namespace::nguid, Identifier<16>{kNguidForm}, "NGUID that hosts see: 32 hexadecimal digits."),
           key("eui64", &Namespace::eui64, Identifier<8>{kEui64Form}, "EUI-64 that hosts see: 16 hexadecimal digits."),
           key("visible_to", &Namespace::visible_to, ListOf<Nqn>{{}, {0, kMostHosts}, "host NQN"},
-              "NQNs of the hosts that see it. Default: all that may connect to the subsystem."),
-          key("read_only", &Namespace::read_only, Boolean{}, "Whether hosts may only read it."),
+              "NQNs of the hosts that see the namespace. Default: all hosts that may connect to the subsystem."),
+          key("read_only", &Namespace::read_only, Boolean{}, "Whether hosts may only read the namespace."),
           written_by(written_p2p,
                      always_written(without_default(
                          key("p2p", &Namespace::p2p, Word{kP2pModeNames},
-                             "Whether data moves through an SSD's controller memory buffer (CMB): never, where it is "
-                             "proved to work, or not without. Only for \"nvme\" and \"block\". Default: \"prefer\" "
+                             "Whether data moves through an SSD's controller memory buffer (CMB). \"off\": never. "
+                             "\"prefer\": where a self-test proved that it works. \"require\": the namespace is "
+                             "enabled only when the CMB works. Only for \"nvme\" and \"block\". Default: \"prefer\" "
                              "for \"nvme\", else \"off\".")))),
           without_default(key("p2p_when_dry", &Namespace::p2p_when_dry, Word{kP2pWhenDryNames},
-                              "What a command does when the CMB is used up: it waits, or spills to DRAM. Default: "
+                              "What a command does when no CMB buffer is free: it waits, or spills to DRAM. Default: "
                               "\"spill\"; with p2p \"require\" only \"wait\".")),
           key("p2p_provider", &Namespace::p2p_provider, PciAddress{},
-              "PCI address of the SSD whose CMB serves. Default: the namespace's own SSD."),
+              "PCI address of the SSD whose CMB is used. Default: the namespace's own SSD."),
           key("p2p_min_bytes", &Namespace::p2p_min_bytes, Integer{0, kMostMdtsBytes},
-              "Commands of fewer bytes use DRAM. Only with p2p \"prefer\"."),
+              "Commands that transfer fewer bytes use DRAM. Only with p2p \"prefer\"."),
           key("ana_group", &Namespace::ana_group, Integer{1, kMostAnaGroups},
-              "ANA group (Asymmetric Namespace Access): namespaces whose ways have the same state."),
+              "ANA group (Asymmetric Namespace Access). All namespaces of a group have the same state on a port."),
           key("max_iops", &Namespace::max_iops, Integer{0, kMostIops},
-              "I/O commands per second, of all hosts together; those over it wait. 0: no limit."),
+              "I/O commands per second, of all hosts together; more commands wait. 0: no limit."),
           key("max_mib_per_s", &Namespace::max_mib_per_s, Integer{0, kMostMibPerSecond},
-              "Data read, written, compared, verified and copied, in MiB per second, of all hosts together; commands "
-              "over it wait. 0: no limit."),
+              "Data read, written, compared, verified and copied, in MiB per second, of all hosts together; more "
+              "commands wait. 0: no limit."),
       },
       check_namespace,
       namespace_conditions()};
@@ -258,12 +271,13 @@ const Table<Namespace>& namespace_table() {
 const Table<AnaGroup>& ana_table() {
   static const Table<AnaGroup> table = {
       "an ANA state",
-      "How good a way one port is to the namespaces of one ANA group (Asymmetric Namespace Access).",
+      "State of the path through one port to the namespaces of one ANA group (Asymmetric Namespace Access).",
       {
           required(key("group", &AnaGroup::group, Integer{1, kMostAnaGroups}, "The \"ana_group\" of the namespaces.")),
           required(key("port", &AnaGroup::port, Integer{1, kMostPortId}, "Id of a port of the subsystem.")),
-          required(key("state", &AnaGroup::state, Word{kAnaStateNames},
-                       "What hosts are told; they use optimized ways first, then non-optimized ones, and no others.")),
+          required(key(
+              "state", &AnaGroup::state, Word{kAnaStateNames},
+              "The state that hosts see. Hosts prefer optimized paths, then use non-optimized ones, and no others.")),
       },
       nullptr};
   return table;
@@ -276,17 +290,17 @@ const Table<Subsystem>& subsystem_table() {
       {
           required(key("nqn", &Subsystem::nqn, Nqn{}, "NVMe Qualified Name, such as nqn.2026-01.io.example:disk1.")),
           without_default(key("serial", &Subsystem::serial, Ascii{kLongestSerial},
-                              "Serial number that hosts see. Default: from the NQN.")),
+                              "Serial number that hosts see. Default: derived from the NQN.")),
           key("model", &Subsystem::model, Ascii{kLongestModel}, "Model number that hosts see."),
           always_written(key("ports", &Subsystem::ports, ListOf<Integer>{{1, kMostPortId}, {0, kMostPorts}, "port"},
-                             "Ids of the ports that offer it. Default: all ports.")),
+                             "Ids of the ports that offer the subsystem. Default: all ports.")),
           key("allow_any_host", &Subsystem::allow_any_host, Boolean{}, "Whether any host may connect."),
           key("allowed_hosts", &Subsystem::allowed_hosts, ListOf<Nqn>{{}, {0, kMostHosts}, "host NQN"},
               "NQNs of the hosts that may connect."),
           key("max_controllers", &Subsystem::max_controllers, Integer{1, kMostControllers},
-              "Controllers (one for each connected host and path) at a time. Default: no limit of its own."),
+              "Largest number of controllers (one for each connected host and path) at a time. Default: no limit."),
           key("max_controllers_per_host", &Subsystem::max_controllers_per_host, Integer{1, kMostControllers},
-              "Controllers of one host (one for each of its paths) at a time. Default: no limit of its own."),
+              "Largest number of controllers of one host (one for each of its paths) at a time. Default: no limit."),
           key("cntlid_min", &Subsystem::cntlid_min, Integer{1, kMostControllers},
               "Least controller identifier. Targets that serve one subsystem together need ranges of their own. Of the "
               "default range a random one is the first."),
@@ -296,9 +310,9 @@ const Table<Subsystem>& subsystem_table() {
           key("subsystem_reset", &Subsystem::subsystem_reset, Boolean{},
               "Whether each of its hosts may reset it (NVM Subsystem Reset), which disconnects them all."),
           key("permanent_write_protection", &Subsystem::permanent_write_protection, Boolean{},
-              "Whether its hosts may protect namespaces against writing for ever, which nobody can undo."),
+              "Whether hosts may protect namespaces against writing permanently, which cannot be undone."),
           key("ana", &Subsystem::ana, ListOf<ObjectOf<AnaGroup>>{{ana_table()}, {0, kMostAnaStates}},
-              "States of ANA groups on ports. Default: optimized on all."),
+              "States of ANA groups on ports. Default: optimized on all ports."),
           key("namespaces", &Subsystem::namespaces,
               ListOf<ObjectOf<Namespace>>{{namespace_table()}, {0, kMostNamespaces}}, "The namespaces."),
       },
@@ -320,13 +334,14 @@ const Table<Config>& config_table() {
           key_through<Config, std::string>(
               "$schema", Text{}, "This schema, for editors.", [](Config&, const std::string&, Position) {},
               [](const Config&) { return std::optional<std::string>(); }),
-          key("log_level", &Config::log_level, Word{kLogLevelNames}, "How much is logged."),
+          key("log_level", &Config::log_level, Word{kLogLevelNames}, "The least severe messages that are logged."),
           key("log_format", &Config::log_format, Word{kLogFormatNames},
-              "Lines of text, in the journal where systemd started the daemon, or a JSON object a line."),
+              "\"text\": lines of text, which go to the journal when systemd started the daemon. \"json\": a JSON "
+              "object on each line."),
           key("admin", &Config::admin, ObjectOf{admin_table()}, admin_table().doc),
           key("state_dir", &Config::state_dir, Path{PathRole::directory},
-              "Directory of what outlives the daemon: reservations, identifiers, write protection; made where there is "
-              "none."),
+              "Directory of the state that outlives the daemon: reservations, identifiers, write protection. It is "
+              "created when it does not exist."),
           key("shutdown_timeout_ms", &Config::shutdown_timeout_ms, Integer{0, 600'000},
               "How long SIGTERM waits for commands in flight, in milliseconds."),
           key("reactors", &Config::reactors, ObjectOf{reactors_table()}, reactors_table().doc),

@@ -12,7 +12,7 @@ constexpr size_t kLongestQuoteBytes = 60;
 constexpr size_t kLongestList = 20;
 constexpr size_t kLongestGuessedWordBytes = 40;
 constexpr size_t kLongestGuessedNameBytes = 223;
-constexpr size_t kMostGuessedNames = 64;  // each costs the product of both lengths
+constexpr size_t kMostGuessedNames = 64;  // comparing costs the product of both lengths
 constexpr size_t kMostSlips = 2;
 
 bool is_plain(char c) { return std::isalnum(static_cast<unsigned char>(c)) != 0 || c == '_' || c == '$'; }

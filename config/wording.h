@@ -18,13 +18,13 @@ std::string list_of(std::span<const std::string_view> words);
 // «1, 2 or 3», cut after some 20.
 std::string list_of(const std::set<uint16_t>& numbers);
 
-// The candidate that `word` is a likely misspelling of.
+// The candidate of which `word` is a likely misspelling.
 std::optional<std::string_view> nearest(std::string_view word, std::span<const std::string_view> candidates);
 
-// The candidate that differs from `name` by a slip or two: for names that are long and much alike, as NQNs are.
+// The candidate that differs from `name` by at most two edits: for long, similar names such as NQNs.
 std::optional<std::string_view> nearest_name(std::string_view name, std::span<const std::string> candidates);
 
-// Appends `.key` to a JSON path, or `["key"]` where the key is no plain word; cut as quote() does.
+// Appends `.key` to a JSON path, or `["key"]` when the key is not a plain word; cut as quote() does.
 void append_key(std::string& path, std::string_view key);
 
 // Appends `[index]` to a JSON path.

@@ -21,7 +21,7 @@ std::string on_one_line(const Json& value) {
 }
 
 // Appends `value`, which begins `column` columns into a line that is indented by `indent`: on the rest of the line if
-// it fits there, else with a line for each of its members.
+// it fits there, otherwise with a line for each of its members.
 void append(const Json& value, size_t indent, size_t column, std::string& out) {
   const std::string line = on_one_line(value);
   const bool whole_file = indent == 0;

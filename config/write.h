@@ -7,8 +7,8 @@
 
 namespace nvmf::config {
 
-// The text that parse() reads as `config` again, positions apart, laid out for people. What has its default is left
-// out. `config` must keep to what config.h says.
+// The text that parse() reads as `config` again, positions apart, laid out for people. Keys with their default value
+// are left out. `config` must keep the ranges of config.h.
 std::string write(const Config& config);
 
 }  // namespace nvmf::config

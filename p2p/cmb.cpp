@@ -41,19 +41,19 @@ std::string on_ssd(const std::string& bdf, const std::string& what) {
                                                  folder_of(bdf) + "/allocate"));
   if (!sysfs.exists(folder_of(bdf)))
     throw PeerMemoryError(error, on_ssd(bdf,
-                                        "there is none, or the kernel's nvme driver did not offer it (it must be "
+                                        "the SSD has none, or the kernel's nvme driver does not offer it (it must be "
                                         "aligned to 2 MiB and support data of reads and of writes)"));
   throw PeerMemoryError(error, on_ssd(bdf, "this kernel (" + read_kernel_version(sysfs).release +
-                                               ") cannot lend it to a process; Linux 6.2 or newer can"));
+                                               ") cannot give it to a process; Linux 6.2 or newer can"));
 }
 
 [[noreturn]] void cannot_map(const std::string& bdf, size_t length_bytes, int error) {
   if (length_bytes == 0)
     throw PeerMemoryError(error, on_ssd(bdf,
-                                        "all of it is taken, by another target or the SSD's submission queues: stop "
-                                        "the other, or load the nvme module with use_cmb_sqes=0"));
+                                        "no memory is free: another target or the SSD's submission queues use all of "
+                                        "it; stop the other target, or load the nvme module with use_cmb_sqes=0"));
   std::string what = "cannot map " + std::to_string(length_bytes) + " bytes";
-  if (error == ENOMEM) what += "; others hold them (another target, the kernel's nvmet): ask for less, or stop them";
+  if (error == ENOMEM) what += "; others use the memory (another target, the kernel's nvmet): stop them, or use less";
   throw PeerMemoryError(error, on_ssd(bdf, what));
 }
 
@@ -67,18 +67,18 @@ size_t whole_pages(size_t length_bytes) { return length_bytes / kPageBytes * kPa
 verbs::MemoryRegion register_on_demand(ibv_pd* domain, const CmbMapping& mapping) {
   const std::string rnic = ibv_get_device_name(domain->context->device);
   if (!verbs::supports_on_demand_paging(domain->context))
-    throw PeerMemoryError(EOPNOTSUPP, rnic +
-                                          ": its driver has no on-demand paging, which this way to the controller "
-                                          "memory buffer of " +
-                                          mapping.bdf() + " needs");
+    throw PeerMemoryError(
+        EOPNOTSUPP,
+        rnic + ": its driver has no on-demand paging, without which it cannot reach the controller memory buffer of " +
+            mapping.bdf());
   try {
     return verbs::register_memory(domain, mapping.address(), mapping.length_bytes(),
                                   IBV_ACCESS_ON_DEMAND | verbs::read_sink_access(domain->context));
   } catch (const verbs::VerbsError& failure) {
     throw PeerMemoryError(failure.code().value(), rnic + ": cannot register the controller memory buffer of " +
                                                       mapping.bdf() +
-                                                      "; it takes Linux 6.17 or newer, and a path "
-                                                      "between both that the kernel allows (see nvmf-p2p doctor)");
+                                                      "; this needs Linux 6.17 or newer, and a PCI path between SSD "
+                                                      "and RNIC that the kernel allows (see nvmf-p2p doctor)");
   }
 }
 
@@ -125,7 +125,7 @@ CmbMapping map_cmb(const Sysfs& sysfs, const std::string& bdf, size_t length_byt
   while (true) {
     if (std::byte* address = map(file.get(), wanted)) return {bdf, address, wanted};
     const int error = errno;
-    // What is free may lie in pieces.
+    // The free memory may be fragmented.
     if (!all || error != ENOMEM || wanted <= kPageBytes) cannot_map(bdf, wanted, error);
     wanted = whole_pages(std::max(wanted / 2, kPageBytes));
   }

@@ -1,5 +1,5 @@
-// Controller memory buffers as the kernel's nvme driver lends them out (the "sysfs" provider): a mapping of the memory,
-// and its registration with an RNIC.
+// Controller memory buffers as the kernel's nvme driver gives them to processes (the "sysfs" provider): a mapping of
+// the memory, and its registration with an RNIC.
 //
 // The CPU never touches payload in a mapping: loads from a PCI device are thousands of times slower than from DRAM.
 // Control plane; throws PeerMemoryError, whose text names the SSD or RNIC, what failed and what to do.
@@ -27,16 +27,16 @@ class PeerMemoryError : public std::system_error {
 // What /sys/bus/pci/devices/BDF/p2pmem says.
 struct PeerMemory {
   uint64_t size_bytes = 0;
-  uint64_t available_bytes = 0;  // not lent to anyone
-  bool published = false;        // the driver found it fit for data (CMBSZ has RDS and WDS)
-  bool mappable = false;         // the file "allocate" is there: Linux 6.2
-  bool permitted = false;        // to this process
+  uint64_t available_bytes = 0;  // not in use
+  bool published = false;        // the driver offers the CMB for data (CMBSZ has RDS and WDS)
+  bool mappable = false;         // the file "allocate" exists: Linux 6.2
+  bool permitted = false;        // this process may map it
 };
 // None when the PCI device has no peer memory.
 std::optional<PeerMemory> read_peer_memory(const Sysfs& sysfs, const std::string& bdf);
 
-// A contiguous piece of the CMB of the SSD at PCI address `bdf`, lent to this process until destruction. Every memory
-// region on it must be gone before.
+// A contiguous piece of the CMB of the SSD at PCI address `bdf`, owned by this process until destruction. All memory
+// regions on it must be destroyed before.
 class CmbMapping {
  public:
   CmbMapping(std::string bdf, std::byte* address, size_t length_bytes);
@@ -54,18 +54,18 @@ class CmbMapping {
   size_t length_bytes_ = 0;
 };
 
-// Maps `length_bytes`, rounded up to whole pages. 0: all that is available, or the largest half, quarter, ... of it
-// that is contiguous.
+// Maps `length_bytes`, rounded up to whole pages. 0: all available memory, or the largest contiguous half, quarter, ...
+// of it.
 CmbMapping map_cmb(const Sysfs& sysfs, const std::string& bdf, size_t length_bytes = 0);
 
 // A mapping registered on demand with an RNIC: the source of RDMA WRITEs and the sink of RDMA READs, closed to remote
-// access. Its pages are brought in at construction where the device can. Needs Linux 6.17.
+// access. Its pages are faulted in at construction when the device can do so. Needs Linux 6.17.
 class CmbRegion {
  public:
   CmbRegion(ibv_pd* domain, const CmbMapping& mapping);
 
   ibv_mr* get() const { return region_.get(); }
-  // As the core's pools take it.
+  // In the form that the core's pools take.
   core::Buffer buffer() const;
 
  private:

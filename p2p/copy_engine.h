@@ -1,5 +1,5 @@
-// The seam of the self-test: whatever moves bytes between a CMB and DRAM. In life it is an RNIC talking to itself
-// (rdma_loop.h); in unit tests, one that lies.
+// The seam of the self-test: an engine that moves bytes between a CMB and DRAM. In production an RNIC that is connected
+// to itself (rdma_loop.h); in unit tests a fake that makes mistakes.
 #pragma once
 
 #include <cstddef>
@@ -23,7 +23,7 @@ struct Transfer {
   uint32_t length = 0;       // bytes
 };
 
-// One thread. copy() returns only when nothing of the transfer is outstanding, within a bound.
+// One thread. copy() returns when no part of the transfer is outstanding, within a bounded time.
 class CopyEngine {
  public:
   virtual ~CopyEngine() = default;
@@ -32,7 +32,7 @@ class CopyEngine {
   virtual std::span<std::byte> dram() = 0;
   // Length of the range of the CMB that may be overwritten; whole pages. The CPU never looks there.
   virtual uint64_t cmb_bytes() const = 0;
-  // Empty when the engine says the bytes have moved, which proves nothing; otherwise what it said.
+  // Empty when the engine reports success, which proves nothing; otherwise its error.
   virtual std::string copy(const Transfer& transfer) = 0;
 };
 

@@ -10,8 +10,8 @@ namespace {
 
 constexpr std::array<std::string_view, 3> kDriversWithOnDemandPaging = {"mlx5_core", "mlx5_ib", "rdma_rxe"};
 
-// Drivers that can register dma-bufs instead. vfio-pci, which alone exports a CMB as one, wants to be able to take it
-// back: it gives none to those that pin.
+// Drivers that can register dma-bufs instead. Only vfio-pci exports a CMB as a dma-buf, and it must be able to revoke
+// the dma-buf: it refuses drivers that pin.
 struct DmaBufDriver {
   std::string_view name;  // of the PCI device
   bool pins;
@@ -27,10 +27,10 @@ constexpr std::array<DmaBufDriver, 9> kDriversWithDmaBuf = {{{"ice", false},
                                                              {"ionic", true}}};
 
 constexpr uint32_t kSoftRoceNeedsPathMtu = 4096;
-constexpr uint64_t kLeastCmbBytes = 2U << 20;  // what the kernel gives pages to, and the alignment
-constexpr const char* kSysfsProvider = "the kernel's p2pmem, registered for on-demand paging";
+constexpr uint64_t kLeastCmbBytes = 2U << 20;  // the kernel's least size and alignment of peer memory
+constexpr const char* kSysfsProvider = "the kernel's p2pmem, registered with on-demand paging";
 
-// Gathers what one pair's verdict is made of; the worst word counts.
+// Collects the reasons for one pair's verdict; the worst one decides.
 class Diagnosis {
  public:
   explicit Diagnosis(PairReport& pair) : pair_(pair) { pair_.verdict = PairVerdict::Likely; }
@@ -54,7 +54,7 @@ class Diagnosis {
   PairReport& pair_;
 };
 
-// Another driver than the kernel's nvme has it, or none.
+// The SSD has another driver than the kernel's nvme, or none.
 void examine_other_driver(const NvmeController& ssd, Diagnosis& diagnosis) {
   const std::string& driver = *ssd.other_driver;
   const std::string device = "/sys/bus/pci/devices/" + ssd.bdf;
@@ -62,86 +62,85 @@ void examine_other_driver(const NvmeController& ssd, Diagnosis& diagnosis) {
                            (driver.empty() ? "" : "echo " + ssd.bdf + " > " + device + "/driver/unbind; ") + "echo " +
                            ssd.bdf + " > /sys/bus/pci/drivers_probe";
   if (driver.empty())
-    return diagnosis.no(ssd.name + " has no driver: this target serves SSDs of the kernel's nvme", bind);
-  diagnosis.no(
-      ssd.name + " is bound to " + driver +
-          ": this target serves SSDs of the kernel's nvme driver, whose controller memory buffers the kernel "
-          "lends" +
-          (driver == "vfio-pci" ? "; from vfio-pci one could be had as a dma-buf only, which this target does not use"
-                                : ""),
-      "stop what uses it (a virtual machine, another target), then " + bind);
+    return diagnosis.no(ssd.name + " has no driver: this target serves SSDs that the kernel's nvme driver has", bind);
+  diagnosis.no(ssd.name + " is bound to " + driver +
+                   ": this target serves SSDs that the kernel's nvme driver has, because only their controller memory "
+                   "buffers can be given to a process" +
+                   (driver == "vfio-pci"
+                        ? "; vfio-pci offers controller memory buffers only as dma-bufs, which this target does not use"
+                        : ""),
+               "stop the program that uses it (a virtual machine, another target), then " + bind);
 }
 
 // The kernel offers no peer memory of this SSD.
 void examine_hidden_cmb(const NvmeController& ssd, Diagnosis& diagnosis) {
   if (ssd.other_driver) return examine_other_driver(ssd, diagnosis);
   if (!ssd.cmb)
-    return diagnosis.no(ssd.name +
-                        " has no controller memory buffer, as most SSDs; its data goes through DRAM, which "
-                        "works with every RNIC");
+    return diagnosis.no(
+        ssd.name +
+        " has no controller memory buffer, like most SSDs; its data goes through DRAM, which works with every RNIC");
   if (!ssd.cmb->read_data || !ssd.cmb->write_data)
-    return diagnosis.no(ssd.name + "'s controller memory buffer takes no data of " +
+    return diagnosis.no(ssd.name + "'s controller memory buffer does not support data of " +
                         (ssd.cmb->read_data    ? "writes"
                          : ssd.cmb->write_data ? "reads"
                                                : "reads and writes"));
   if (ssd.cmb->size_bytes < kLeastCmbBytes)
     return diagnosis.no(ssd.name + "'s controller memory buffer of " + std::to_string(ssd.cmb->size_bytes) +
-                        " bytes is too small: the kernel offers none below 2 MiB");
+                        " bytes is too small: the kernel offers only buffers of 2 MiB or more");
   if (ssd.cmb->offset_bytes % kLeastCmbBytes != 0)
     return diagnosis.no(ssd.name + "'s controller memory buffer begins " + std::to_string(ssd.cmb->offset_bytes) +
-                        " bytes into its BAR: the kernel offers only what is aligned to 2 MiB");
+                        " bytes into its BAR: the kernel offers only buffers that are aligned to 2 MiB");
   diagnosis.no(ssd.name + " has a controller memory buffer of " + std::to_string(ssd.cmb->size_bytes) +
                    " bytes, but the kernel does not offer it",
-               "use a kernel with CONFIG_PCI_P2PDMA; its log tells: dmesg | grep -i -e p2p -e cmb");
+               "use a kernel with CONFIG_PCI_P2PDMA; the kernel log has the reason: dmesg | grep -i -e p2p -e cmb");
 }
 
 void examine_ssd(const NvmeController& ssd, Diagnosis& diagnosis) {
   if (!ssd.peer_memory) return examine_hidden_cmb(ssd, diagnosis);
   if (!ssd.peer_memory->published)
     return diagnosis.no(ssd.name +
-                        "'s driver has not published its controller memory buffer: it does not take data of "
+                        "'s driver does not offer its controller memory buffer, because it does not support data of "
                         "both reads and writes");
   if (!ssd.peer_memory->mappable)
-    return diagnosis.no("this kernel does not lend controller memory buffers to processes",
+    return diagnosis.no("this kernel cannot give controller memory buffers to processes",
                         "install Linux 6.17 or newer");
   if (!ssd.peer_memory->permitted)
     diagnosis.no(
         "this user may not use " + ssd.name + "'s controller memory buffer",
         "run as root, or give the user's group access to /sys/bus/pci/devices/" + ssd.bdf + "/p2pmem/allocate");
   if (ssd.peer_memory->available_bytes == 0)
-    diagnosis.no("all of " + ssd.name +
-                     "'s controller memory buffer is taken, by a running target or by submission "
-                     "queues",
-                 "stop the other user, or boot with the kernel parameter nvme.use_cmb_sqes=0");
+    diagnosis.no(
+        "all of " + ssd.name + "'s controller memory buffer is in use, by a running target or by submission queues",
+        "stop the other target, or boot with the kernel parameter nvme.use_cmb_sqes=0");
 }
 
 void examine_path_mtu(const RdmaDevice& rnic, const RdmaPort& port, Diagnosis& diagnosis) {
   if (!rnic.software() || port.netdev_mtu == 0 || roce_path_mtu(port.netdev_mtu) >= kSoftRoceNeedsPathMtu) return;
-  diagnosis.no("Soft-RoCE carries bytes to wrong places of the controller memory buffer at path MTUs below 4096, and " +
-                   port.netdev + "'s MTU of " + std::to_string(port.netdev_mtu) + " gives " +
-                   std::to_string(roce_path_mtu(port.netdev_mtu)),
-               "ip link set dev " + port.netdev + " mtu 9000 (at least 4200), here, on the hosts and between");
+  diagnosis.no(
+      "Soft-RoCE puts bytes into wrong places of the controller memory buffer at path MTUs below 4096, and " +
+          port.netdev + "'s MTU of " + std::to_string(port.netdev_mtu) + " gives a path MTU of " +
+          std::to_string(roce_path_mtu(port.netdev_mtu)),
+      "ip link set dev " + port.netdev + " mtu 9000 (at least 4200), here, on the hosts and on the switches between");
 }
 
-// Why dma-buf does not help where on-demand paging is missing; empty: the driver has neither.
+// Why dma-buf does not replace on-demand paging; empty: the driver has neither.
 std::string why_no_dma_buf(const std::string& driver) {
   const auto* const found = std::ranges::find(kDriversWithDmaBuf, driver, &DmaBufDriver::name);
   if (found == kDriversWithDmaBuf.end()) return {};
   if (found->pins)
-    return "; it registers dma-bufs, but pins them, and of SSDs the kernel (vfio-pci) gives dma-bufs only to drivers "
-           "that let go of them";
-  return "; it registers dma-bufs, but a controller memory buffer is one only of an SSD bound to vfio-pci (Linux "
-         "6.19), "
-         "which this target does not use";
+    return "; it can register dma-bufs, but pins them, and the kernel (vfio-pci) gives dma-bufs of SSDs only to "
+           "drivers that do not pin";
+  return "; it can register dma-bufs, but only vfio-pci (Linux 6.19) offers controller memory buffers as dma-bufs, and "
+         "this target does not use vfio-pci";
 }
 
 void examine_rnic(const RdmaDevice& rnic, const KernelVersion& kernel, Diagnosis& diagnosis) {
   if (std::find(kDriversWithOnDemandPaging.begin(), kDriversWithOnDemandPaging.end(), rnic.driver) ==
       kDriversWithOnDemandPaging.end())
     diagnosis.no(rnic.name + "'s driver" + (rnic.driver.empty() ? "" : " (" + rnic.driver + ")") +
-                     " has no on-demand paging, with which Linux lets RNICs reach controller memory buffers" +
+                     " has no on-demand paging, which Linux needs to let an RNIC reach controller memory buffers" +
                      why_no_dma_buf(rnic.driver),
-                 "use an RNIC that has it (ConnectX-5 or newer, or Soft-RoCE to try things out)");
+                 "use an RNIC with on-demand paging (ConnectX-5 or newer, or Soft-RoCE to try things out)");
   else if (!kernel.at_least(6, 17))
     diagnosis.no("this kernel (" + kernel.release +
                      ") does not let RNICs reach controller memory buffers by on-demand "
@@ -172,7 +171,7 @@ void examine_path(const NvmeController& ssd, const RdmaDevice& rnic, const Repor
     const PciDevice* far = pci_device(report, rnic.bdf);
     if (near != nullptr && far != nullptr) pair.path = find_path(*near, *far);
   }
-  if (!pair.path) return diagnosis.depends("the PCI path between both could not be read");
+  if (!pair.path) return diagnosis.depends("the PCI path between SSD and RNIC could not be read");
   switch (judge(*pair.path, platform)) {
     case PathVerdict::Good:
       diagnosis.say(explain(*pair.path, platform));
@@ -193,7 +192,7 @@ PairReport examine_pair(const NvmeController& ssd, const RdmaDevice& rnic, const
   pair.rnic = rnic.name;
   Diagnosis diagnosis(pair);
   examine_ssd(ssd, diagnosis);
-  // Without a CMB nothing else about the pair matters.
+  // Without a CMB the RNIC and the path do not matter.
   if (!ssd.peer_memory) return pair;
   examine_rnic(rnic, report.kernel, diagnosis);
   examine_path(ssd, rnic, report, pair, diagnosis);

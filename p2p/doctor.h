@@ -1,4 +1,5 @@
-// What on this machine can do peer-to-peer, what stands in the way, and what mends it. For `nvmf-p2p doctor`.
+// Which pairs of SSD and RNIC on this machine can do peer-to-peer, the obstacles and their remedies. For `nvmf-p2p
+// doctor`.
 #pragma once
 
 #include <cstddef>
@@ -17,9 +18,9 @@
 namespace nvmf::p2p {
 
 enum class PairVerdict : uint8_t {
-  Works,    // the self-test has proved it, at least for one direction
-  Likely,   // nothing stands in the way
-  Depends,  // on the platform, or on what only the self-test can tell
+  Works,    // the self-test has proved at least one direction
+  Likely,   // no obstacle is known
+  Depends,  // on the platform, or on something that only the self-test can show
   No,
 };
 const char* name_of(PairVerdict verdict);
@@ -31,7 +32,7 @@ struct PairReport {
   PairVerdict verdict = PairVerdict::No;
   std::vector<std::string> reasons;   // sentences
   std::vector<std::string> remedies;  // commands and actions, best first
-  std::string provider;               // how the CMB is reached; empty: it is not
+  std::string provider;               // how the RNIC reaches the CMB; empty: it cannot
   std::optional<PciPath> path;        // none: the PCI devices could not be read
 };
 
@@ -41,26 +42,25 @@ struct Report {
   std::vector<Requirement> requirements;
   std::vector<NvmeController> controllers;  // local SSDs only
   std::vector<RdmaDevice> rnics;
-  std::vector<PciDevice> pci;     // those of the SSDs and RNICs
+  std::vector<PciDevice> pci;     // the PCI devices of the SSDs and RNICs
   std::vector<PairReport> pairs;  // every SSD with every RNIC
 };
 
 // Reads sysfs only; changes nothing, opens no device. Works on machines without RNIC or SSD. Never throws.
 Report diagnose(const Sysfs& sysfs);
 
-// Moves patterns through the CMB of every pair that has one, and puts the outcome into its report. Takes all
-// that is free of each CMB meanwhile, only reads the SSDs' media. A CMB that a running target holds is reported as
-// such.
+// Runs the self-test of every pair with a CMB, and puts the result into the pair's report. Meanwhile it holds all free
+// memory of each CMB; it only reads the SSDs' media. A CMB that a running target uses is reported as such.
 void run_self_tests(const Sysfs& sysfs, Report& report);
 
 // For a terminal of `width` columns (at least 40); ends with a line feed.
 std::string render(const Report& report, size_t width);
 
-// The PCI tree as far as SSDs and RNICs are in it, with the ways between them, no line longer than `width` columns.
-// UTF-8; empty where there is nothing to draw.
+// The part of the PCI tree with SSDs and RNICs, and the paths between them, no line longer than `width` columns. UTF-8;
+// empty when there is nothing to draw.
 std::string render_tree(const Report& report, size_t width);
 
-// All of it as one JSON object, for machines.
+// The whole report as one JSON object, for machines.
 std::string to_json(const Report& report);
 
 }  // namespace nvmf::p2p

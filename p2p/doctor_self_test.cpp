@@ -1,4 +1,4 @@
-// run_self_tests(): doctor's proof, with the devices opened.
+// run_self_tests(): doctor's self-tests, for which it opens the devices.
 #include <infiniband/verbs.h>
 
 #include <algorithm>
@@ -21,7 +21,7 @@ OpenDevice open_device(const std::string& name) {
   return {};
 }
 
-// Null when no namespace of the SSD can be asked; `why` says the reason.
+// Null when no namespace of the SSD can take part; `why` gets the reason.
 std::unique_ptr<NvmeProbe> open_probe(const NvmeController& ssd, const CmbMapping& mapping, std::string& why) {
   for (const NvmeNamespace& one : ssd.namespaces) {
     try {
@@ -52,7 +52,7 @@ void test_pair(const Sysfs& sysfs, const NvmeController& ssd, const RdmaDevice& 
     }
     std::string silent;
     const auto probe = open_probe(ssd, mapping, silent);
-    if (!silent.empty()) pair.reasons.push_back("the SSD could not be asked: " + silent);
+    if (!silent.empty()) pair.reasons.push_back("the SSD could not take part in the self-test: " + silent);
     for (const RdmaPort& port : rnic.ports)
       if (port.active)
         report_outcome(pair, self_test(context.get(), static_cast<uint8_t>(port.number), mapping, {}, probe.get()));

@@ -34,7 +34,7 @@ class Page {
     out_ << line << "\n";
   }
 
-  // Lines that keep to the width by themselves.
+  // Lines that already fit the width.
   void picture(const std::string& caption, const std::string& lines) {
     heading(caption);
     out_ << lines;
@@ -107,11 +107,11 @@ void print_pairs(const Report& report, Page& page) {
   page.heading("Peer-to-peer between SSD and RNIC");
   for (const PairReport& pair : report.pairs) {
     page.paragraph("  ", pair.ssd + " with " + pair.rnic + ": " + name_of(pair.verdict));
-    if (!pair.provider.empty()) page.paragraph("    - ", "by " + pair.provider);
+    if (!pair.provider.empty()) page.paragraph("    - ", "through " + pair.provider);
     for (const std::string& reason : pair.reasons) page.paragraph("    - ", reason);
     for (const std::string& remedy : pair.remedies) page.paragraph("    -> ", remedy);
   }
-  if (report.pairs.empty()) page.paragraph("  ", "there is no pair: it takes an NVMe SSD and an RDMA device");
+  if (report.pairs.empty()) page.paragraph("  ", "there is no pair: peer-to-peer needs an NVMe SSD and an RDMA device");
 }
 
 }  // namespace
@@ -124,7 +124,7 @@ std::string render(const Report& report, size_t width) {
   print_devices("RDMA devices", report.rnics, page);
   print_devices("NVMe SSDs", report.controllers, page);
   const std::string tree = render_tree(report, width);
-  if (!tree.empty()) page.picture("PCI tree (═ is a way between an SSD's CMB and an RNIC)", tree);
+  if (!tree.empty()) page.picture("PCI tree (═ is the path between an SSD's CMB and an RNIC)", tree);
   print_pairs(report, page);
   return page.text();
 }

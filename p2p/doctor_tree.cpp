@@ -15,7 +15,7 @@ namespace {
 // A function, or at the top a root bus, with what is below it in the order of the addresses.
 struct Node {
   std::string label;
-  bool on_way = false;  // between an SSD with peer memory and an RNIC
+  bool on_way = false;  // on the path between an SSD with peer memory and an RNIC
   std::map<std::string, Node> below;
 };
 
@@ -81,7 +81,8 @@ class Tree {
       if (rnic.name == pair.rnic) mark_up(rnic.bdf, *pair.path);
   }
 
-  // From a device to where both ways meet, or on to the root where ACS sends the data up or they do not meet.
+  // Marks the path from a device up to the common bridge, or up to the root when ACS redirects the data or no bridge is
+  // common.
   void mark_up(const std::string& bdf, const PciPath& path) {
     const PciDevice* device = device_at(bdf);
     if (device == nullptr) return;
@@ -119,7 +120,7 @@ class Tree {
     }
   }
 
-  // What stands below a function's corner: the way goes on down to a later sibling, a plain line does, or nothing.
+  // The column below a function's corner: the path or a plain line continues down to a later sibling, or it is empty.
   static std::string stem(const Node& parent, const std::string& bdf, bool last) {
     if (last) return "   ";
     const auto later = std::find_if(parent.below.upper_bound(bdf), parent.below.end(),

@@ -1,4 +1,4 @@
-// A stretch of a namespace whose content is known.
+// A range of a namespace whose content is known.
 #pragma once
 
 #include <cstddef>
@@ -15,14 +15,14 @@ namespace nvmf::p2p {
 struct MediaSample {
   uint64_t slba = 0;
   std::vector<std::byte> bytes;
-  // Nearly no two aligned pieces of 64 bytes are alike, so that bytes in the wrong place show.
+  // Almost all aligned pieces of 64 bytes differ, so that bytes in the wrong place are noticed.
   bool telling = false;
 };
 
 bool is_telling(std::span<const std::byte> bytes);
 
-// Looks at some places of the namespace and takes the first that is telling, or else the first. `length_bytes`: whole
-// pages. None when the namespace is too small or cannot be read; `error` says why.
+// Reads some places of the namespace and takes the first whose pieces differ, or else the first place. `length_bytes`:
+// whole pages. None when the namespace is too small or cannot be read; `error` says why.
 std::optional<MediaSample> find_sample(SsdProbe& ssd, uint32_t length_bytes, std::string& error);
 
 // Whether the media still hold the sample.

@@ -36,7 +36,7 @@ std::optional<CmbRegisters> read_registers(const Sysfs& sysfs, const std::string
   return cmb;
 }
 
-// "nvme0c1n2" of a multipath SSD stands for the block device "nvme0n2".
+// "nvme0c1n2" of a multipath SSD means the block device "nvme0n2".
 std::string without_path(std::string name) {
   const auto path = name.find('c', 4);
   const auto number = name.find('n', 4);

@@ -30,21 +30,21 @@ struct CmbRegisters {
 struct NvmeController {
   std::string name;       // "nvme0"
   std::string transport;  // "pcie", "rdma", ...
-  std::string bdf;        // PCI address; empty when it is no PCI device
+  std::string bdf;        // PCI address; empty when it is not a PCI device
   std::string model;
   std::string serial;
   std::string state;  // "live", ...
   std::vector<NvmeNamespace> namespaces;
   std::optional<CmbRegisters> cmb;        // none: the controller has no CMB, or the kernel does not show it
-  std::optional<PeerMemory> peer_memory;  // none: the kernel offers no peer memory of it
-  // Which driver has it instead of the kernel's nvme; empty: none has. Then `name` is its PCI address, and no more is
-  // known of it.
+  std::optional<PeerMemory> peer_memory;  // none: the kernel offers no peer memory of the SSD
+  // The driver that has the SSD instead of the kernel's nvme; empty: no driver. Then `name` is the PCI address, and the
+  // other fields are unknown.
   std::optional<std::string> other_driver;
 };
 
-// Those of the kernel's nvme driver.
+// The SSDs that the kernel's nvme driver has.
 std::vector<NvmeController> read_nvme_controllers(const Sysfs& sysfs);
-// Those on PCI that it does not have: bound to vfio-pci, for instance.
+// The SSDs on PCI that it does not have, for instance those bound to vfio-pci.
 std::vector<NvmeController> read_other_nvme_controllers(const Sysfs& sysfs);
 
 // The local SSD behind "/dev/ng0n1" or "/dev/nvme0n1": its PCI address, empty when there is none.

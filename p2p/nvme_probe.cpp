@@ -17,7 +17,7 @@ namespace nvmf::p2p {
 namespace {
 
 constexpr uint32_t kMostTransferBytes = 128 << 10;
-constexpr uint32_t kPageBytes = core::limits::kPageBytes;  // MDTS counts in CAP.MPSMIN, of which this is the least
+constexpr uint32_t kPageBytes = core::limits::kPageBytes;  // MDTS counts in CAP.MPSMIN, of which this is the minimum
 constexpr uint32_t kTimeoutMs = 2000;
 constexpr int kStatusMask = 0x7ff;  // SCT and SC
 constexpr int kCompareFailed = NVME_SCT_MEDIA << 8 | NVME_SC_COMPARE_FAILED;
@@ -72,7 +72,8 @@ void NvmeProbe::identify_namespace() {
   block_count_ = le64toh(namespace_data.nsze);
   if (format.ms != 0 || block_bytes_ < 512 || block_bytes_ > kPageBytes)
     throw PeerMemoryError(EOPNOTSUPP, device_ + ": its blocks (" + std::to_string(block_bytes_) + " bytes, " +
-                                          std::to_string(le16toh(format.ms)) + " of metadata) cannot be probed");
+                                          std::to_string(le16toh(format.ms)) +
+                                          " of metadata) cannot be used for the self-test");
 }
 
 void NvmeProbe::identify_controller() {

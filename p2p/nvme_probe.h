@@ -1,7 +1,7 @@
-// An SSD as a witness, through the kernel's NVMe passthrough. Synchronous; control plane.
+// The SSD's part in the self-test, through the kernel's NVMe passthrough. Synchronous; control plane.
 //
 // Commands with their data in the CMB are of one page. Longer passthrough commands reach the SSD as a list of
-// descriptors, which lies in DRAM, and some SSDs refuse a list in DRAM with data in the CMB.
+// descriptors in DRAM, and some SSDs refuse a list in DRAM with data in the CMB.
 #pragma once
 
 #include <cstdint>
@@ -16,9 +16,9 @@ namespace nvmf::p2p {
 
 class NvmeProbe final : public SsdProbe {
  public:
-  // `device`: the namespace, "/dev/ng0n1" or "/dev/nvme0n1". `mapping` must be of its SSD's CMB and outlive this;
-  // `range` as for the RdmaLoop. Throws PeerMemoryError when the namespace cannot be asked (permissions, metadata in
-  // the blocks).
+  // `device`: the namespace, "/dev/ng0n1" or "/dev/nvme0n1". `mapping` must be of its SSD's CMB and outlive this
+  // object; `range` as for the RdmaLoop. Throws PeerMemoryError when the namespace cannot be used (permissions,
+  // metadata in the blocks).
   NvmeProbe(const std::string& device, const CmbMapping& mapping, CmbRange range);
   ~NvmeProbe() override;
   NvmeProbe(const NvmeProbe&) = delete;
@@ -38,7 +38,7 @@ class NvmeProbe final : public SsdProbe {
   void identify(uint32_t nsid, uint32_t cns, void* data, const char* what) const;
   // One command. 0, an NVMe status (positive) or a negative errno.
   int transfer(uint8_t opcode, uint64_t slba, std::byte* data, uint32_t length_bytes) const;
-  // As many commands as it takes, up to the first that fails.
+  // As many commands as necessary, up to the first that fails.
   int transfer_all(uint8_t opcode, uint64_t slba, std::span<std::byte> data, uint32_t piece_bytes) const;
 
   std::string device_;

@@ -41,13 +41,13 @@ Mismatch compare(std::span<const std::byte> found, std::span<const std::byte> ex
 std::string to_string(const Mismatch& mismatch, size_t start, size_t length) {
   std::string text = std::to_string(mismatch.wrong_bytes) + " bytes are wrong, the first ";
   if (mismatch.first < start)
-    text += "in front of it";
+    text += "before it";
   else if (mismatch.first >= start + length)
-    text += "behind it";
+    text += "after it";
   else
     text += "at byte " + std::to_string(mismatch.first - start) + " of it";
   if (mismatch.all_ones && mismatch.wrong_bytes >= sizeof(uint64_t))
-    text += " (all of them FFh: nobody answered these PCIe reads)";
+    text += " (all of them FFh: no device answered these PCIe reads)";
   return text;
 }
 

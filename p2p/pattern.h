@@ -1,5 +1,5 @@
-// Bytes that do not repeat, and what is wrong where they should have been. A pattern with a short period misses
-// transfers that land in the wrong place.
+// A pattern of bytes that does not repeat, and a comparison that describes the differences. A pattern with a short
+// period would miss transfers that land in the wrong place.
 #pragma once
 
 #include <cstddef>
@@ -15,14 +15,14 @@ void fill_pattern(std::span<std::byte> bytes, uint64_t seed);
 struct Mismatch {
   size_t wrong_bytes = 0;
   size_t first = 0;
-  bool all_ones = false;  // every wrong byte was read as FFh: what PCIe gives for a read that nobody answered
+  bool all_ones = false;  // every wrong byte was read as FFh: the value of a PCIe read that no device answered
 
   explicit operator bool() const { return wrong_bytes != 0; }
 };
 // Both must be of one length.
 Mismatch compare(std::span<const std::byte> found, std::span<const std::byte> expected);
-// "512 bytes are wrong, the first at byte 64 of it", where "it" is [start, start + length) of what was compared; or
-// "..., the first in front of it", or "behind it".
+// "512 bytes are wrong, the first at byte 64 of it", where "it" is [start, start + length) of the compared bytes; or
+// "..., the first before it", or "after it".
 std::string to_string(const Mismatch& mismatch, size_t start, size_t length);
 
 }  // namespace nvmf::p2p

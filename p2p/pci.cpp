@@ -9,13 +9,13 @@
 namespace nvmf::p2p {
 namespace {
 
-constexpr size_t kExtendedStart = 0x100;  // of the extended capabilities, which only root may read
+constexpr size_t kExtendedStart = 0x100;  // start of the extended capabilities, which only root may read
 constexpr uint32_t kAcsCapability = 0x000d;
 constexpr size_t kAcsControl = 6;  // bytes into the capability
 constexpr uint16_t kRequestRedirect = 1 << 2;
 constexpr uint16_t kCompletionRedirect = 1 << 3;
 constexpr uint16_t kEgressControl = 1 << 5;
-constexpr int kMostCapabilities = 960 / 4;  // a list that is longer has a loop
+constexpr int kMostCapabilities = 960 / 4;  // a longer list has a loop
 
 uint32_t little_endian(std::string_view config, size_t offset, size_t bytes) {
   uint32_t value = 0;
@@ -26,7 +26,8 @@ uint32_t little_endian(std::string_view config, size_t offset, size_t bytes) {
 
 AcsRedirect read_acs(const Sysfs& sysfs, const std::string& bdf) {
   const std::string config = sysfs.content("/sys/bus/pci/devices/" + bdf + "/config");
-  // A conventional PCI function has 256 bytes and no such services; without root only the first 64 can be read.
+  // A conventional PCI function has 256 bytes and no Access Control Services; without root only the first 64 can be
+  // read.
   if (config.size() < kExtendedStart) return AcsRedirect::Unknown;
   size_t offset = kExtendedStart;
   for (int i = 0; i < kMostCapabilities && offset >= kExtendedStart && offset + 8 <= config.size(); ++i) {

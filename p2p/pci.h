@@ -10,11 +10,11 @@
 
 namespace nvmf::p2p {
 
-// Whether a function's Access Control Services send requests between its neighbours up to the root complex (P2P Request
-// Redirect, P2P Completion Redirect or P2P Egress Control is on). PCI Express Base Specification, 7.7.11.
+// Whether a function's Access Control Services redirect requests between its neighbours up to the root complex (P2P
+// Request Redirect, P2P Completion Redirect or P2P Egress Control is on). PCI Express Base Specification, 7.7.11.
 enum class AcsRedirect : uint8_t {
   Unknown,  // only root may read that part of the configuration space
-  Off,      // or there are no such services
+  Off,      // or the function has no such services
   On,
 };
 
@@ -31,7 +31,7 @@ struct PciDevice {
   int numa_node = -1;               // -1: unknown, or the machine has one
   std::string driver;               // empty: none
   std::string root_bus;             // "pci0000:00"
-  uint16_t host_bridge_vendor = 0;  // of the first function on the root bus; 0: none is seen
+  uint16_t host_bridge_vendor = 0;  // of the first function on the root bus; 0: unknown
   uint16_t host_bridge_device = 0;
   std::vector<PciFunction> upward;  // the device itself, then the bridges up to the root port
 };

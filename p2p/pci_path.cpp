@@ -32,7 +32,7 @@ std::string host_bridge_of(const PciDevice& device) {
   return text.data();
 }
 
-// The worse of both ends counts.
+// The worse of both ends decides.
 void note_host_bridges(const PciDevice& ssd, const PciDevice& rnic, PciPath& path) {
   const HostBridges a = look_up(ssd);
   const HostBridges b = look_up(rnic);
@@ -55,7 +55,7 @@ void note_acs(const std::vector<PciFunction>& functions, size_t end, PciPath& pa
   }
 }
 
-// Where both ways up meet: an index into each, or the sizes when they do not.
+// Where both paths up meet: an index into each, or the sizes when they do not meet.
 std::pair<size_t, size_t> meeting(const std::vector<PciFunction>& a, const std::vector<PciFunction>& b) {
   for (size_t i = 0; i < a.size(); ++i)
     for (size_t j = 0; j < b.size(); ++j)
@@ -69,7 +69,7 @@ std::string through_root_complex(const PciPath& path) {
                             : "the data goes from one host bridge to another";
 }
 
-// Whether the kernel's list refuses what goes up through the root complex.
+// Whether the kernel's list refuses data that goes up through the root complex.
 bool is_refused(const PciPath& path, const Platform& platform) {
   if (platform.root_complex != Platform::RootComplex::Listed) return false;
   return path.host_bridges == HostBridges::NotListed ||
@@ -83,15 +83,15 @@ std::string opinion(const PciPath& path, const Platform& platform) {
       return "the kernel allows that on AMD processors since Zen" + processor;
     case Platform::RootComplex::Listed:
       if (path.host_bridges == HostBridges::NotListed)
-        return "the kernel refuses that, as the host bridge " + path.unlisted + " is not on its list" + processor +
-               " (if this kernel's is longer than the one known here, the self-test tells)";
+        return "the kernel refuses that, because the host bridge " + path.unlisted + " is not on its list" + processor +
+               " (a newer kernel may have it on its list: the self-test shows it)";
       if (path.host_bridges == HostBridges::WithinOne)
         return std::string("the kernel ") + (path.same_root_bus ? "allows" : "refuses") +
-               " that: it lets this host bridge carry data within itself only" + processor;
+               " that: it allows data within this host bridge only" + processor;
       if (path.host_bridges == HostBridges::Listed)
-        return "the kernel allows that, as the host bridges are on its list" + processor;
+        return "the kernel allows that, because the host bridges are on its list" + processor;
       return "the kernel allows that on Intel server processors on its list" + processor +
-             ", older ones only within one host bridge";
+             ", on older ones only within one host bridge";
     case Platform::RootComplex::Unknown:
       break;
   }
@@ -155,33 +155,35 @@ PathVerdict judge(const PciPath& path, const Platform& platform) {
 std::string explain(const PciPath& path, const Platform& platform) {
   switch (path.kind) {
     case PathKind::NotPci:
-      return "the RNIC is software: the CPU copies out of and into the CMB, which is fine for trying out";
+      return "the RNIC is software: the CPU copies data to and from the CMB, which is good enough to try things out";
     case PathKind::SharedBridge:
-      if (path.unknown_acs.empty()) return "both are below the bridge " + path.shared_bridge + ": direct";
-      return "both are below the bridge " + path.shared_bridge + ": direct, unless ACS redirection is on in " +
-             joined(path.unknown_acs, ", ") + ", which only root can see";
+      if (path.unknown_acs.empty())
+        return "SSD and RNIC are below the same bridge " + path.shared_bridge + ": the path is direct";
+      return "SSD and RNIC are below the same bridge " + path.shared_bridge +
+             ": the path is direct, unless ACS redirection is on in " + joined(path.unknown_acs, ", ") +
+             ", whose state only root can read";
     case PathKind::Redirected:
-      return "both are below the bridge " + path.shared_bridge + ", but ACS redirection in " +
+      return "SSD and RNIC are below the same bridge " + path.shared_bridge + ", but ACS redirection in " +
              joined(path.redirecting, ", ") + " sends the data up through the root complex; " + opinion(path, platform);
     case PathKind::RootComplex:
       break;
   }
-  return "no bridge is above both: " + through_root_complex(path) + "; " + opinion(path, platform) +
-         ", and some platforms carry only one direction: the self-test tells";
+  return "SSD and RNIC have no bridge in common: " + through_root_complex(path) + "; " + opinion(path, platform) +
+         ", and on some platforms only one direction works: the self-test shows it";
 }
 
 std::vector<std::string> remedies(const PciPath& path, const Platform& platform) {
   if (path.kind == PathKind::Redirected)
     return {"boot with the kernel parameter pci=disable_acs_redir=" + joined(path.redirecting, ";") +
-                " (it lets these devices reach each other past the IOMMU)",
-            "or turn ACS off in the firmware's set-up"};
+                " (these devices then reach each other without the IOMMU)",
+            "or turn ACS off in the firmware setup"};
   if (path.kind == PathKind::SharedBridge && !path.unknown_acs.empty())
     return {"run nvmf-p2p doctor as root to see the ACS state"};
   if (path.kind != PathKind::RootComplex) return {};
   std::vector<std::string> advice = {"move SSD and RNIC below one PCIe switch"};
-  if (path.across_sockets) advice.emplace_back("or at least move one of them to a slot of the other's socket");
+  if (path.across_sockets) advice.emplace_back("or at least put both into slots of the same processor socket");
   if (platform.root_complex != Platform::RootComplex::Allowed)
-    advice.emplace_back("the kernel's refusals are in its log: dmesg | grep -i p2pdma");
+    advice.emplace_back("the kernel log has the refusals: dmesg | grep -i p2pdma");
   return advice;
 }
 

@@ -3,9 +3,9 @@
 #include <algorithm>
 #include <stdexcept>
 
+#include "p2p/page_copy.h"
 #include "p2p/pattern.h"
 #include "p2p/transfer_cases.h"
-#include "p2p/witness.h"
 
 namespace nvmf::p2p {
 namespace {
@@ -19,19 +19,19 @@ class LoopProof {
   LoopProof(CopyEngine& engine, const ProofOptions& options)
       : engine_(engine), options_(options), half_bytes_(proof_dram_bytes(options.max_transfer_bytes) / 2) {
     if (engine.dram().size() < 2 * half_bytes_ || engine.cmb_bytes() < neighbourhood_bytes(options.max_transfer_bytes))
-      throw std::invalid_argument("the copy engine has too little room for the proof");
+      throw std::invalid_argument("the copy engine has too little memory for the self-test");
   }
 
-  // Sends the first `piece_bytes` of pages all over the range in and out again.
+  // Moves the first `piece_bytes` of pages all over the range into the CMB and back.
   std::string round_trip(uint32_t path_mtu, uint32_t piece_bytes);
-  Trust direction(Direction direction, uint32_t path_mtu, Witness& witness);
+  Trust direction(Direction direction, uint32_t path_mtu, PageCopy& pages);
 
  private:
   using Cases = std::vector<TransferCase>;
 
-  std::string all_right(const Cases& cases, Direction direction, uint32_t path_mtu, Witness& witness);
-  std::string host_reads(const Transfer& transfer, uint64_t neighbourhood, uint32_t length, Witness& witness);
-  std::string host_writes(const Transfer& transfer, uint64_t neighbourhood, uint32_t length, Witness& witness);
+  std::string all_right(const Cases& cases, Direction direction, uint32_t path_mtu, PageCopy& pages);
+  std::string host_reads(const Transfer& transfer, uint64_t neighbourhood, uint32_t length, PageCopy& pages);
+  std::string host_writes(const Transfer& transfer, uint64_t neighbourhood, uint32_t length, PageCopy& pages);
 
   uint64_t place(uint32_t length);
   std::vector<uint64_t> scattered_pages() const;
@@ -46,14 +46,14 @@ class LoopProof {
   bool at_end_ = false;
 };
 
-// `start`: where the transfer under test lies in what is compared.
+// `start`: where the transfer under test is in the compared bytes.
 std::string verdict(std::span<const std::byte> found, std::span<const std::byte> expected, uint64_t start,
                     uint64_t length) {
   const Mismatch mismatch = compare(found, expected);
   return mismatch ? to_string(mismatch, start, length) : std::string();
 }
 
-// Neighbourhoods take turns at both ends of the range.
+// Neighbourhoods alternate between both ends of the range.
 uint64_t LoopProof::place(uint32_t length) {
   at_end_ = !at_end_;
   return at_end_ ? engine_.cmb_bytes() - length : 0;
@@ -89,34 +89,34 @@ std::string LoopProof::round_trip(uint32_t path_mtu, uint32_t piece_bytes) {
   return verdict(moved().first(used.size()), used, 0, used.size());
 }
 
-Trust LoopProof::direction(Direction direction, uint32_t path_mtu, Witness& witness) {
+Trust LoopProof::direction(Direction direction, uint32_t path_mtu, PageCopy& pages) {
   Trust trust;
-  trust.failure = all_right(page_start_cases(options_.max_transfer_bytes), direction, path_mtu, witness);
+  trust.failure = all_right(page_start_cases(options_.max_transfer_bytes), direction, path_mtu, pages);
   trust.page_start = trust.failure.empty();
   if (!trust.page_start) return trust;
-  trust.failure = all_right(any_offset_cases(options_.max_transfer_bytes), direction, path_mtu, witness);
+  trust.failure = all_right(any_offset_cases(options_.max_transfer_bytes), direction, path_mtu, pages);
   trust.any_offset = trust.failure.empty();
   return trust;
 }
 
-std::string LoopProof::all_right(const Cases& cases, Direction direction, uint32_t path_mtu, Witness& witness) {
+std::string LoopProof::all_right(const Cases& cases, Direction direction, uint32_t path_mtu, PageCopy& pages) {
   for (const TransferCase& one : cases) {
     const uint32_t length = neighbourhood_bytes(one);
     const uint64_t neighbourhood = place(length);
     const Transfer transfer{direction, path_mtu, neighbourhood + kGuardBytes + one.offset_in_page,
                             half_bytes_ + kGuardBytes + one.dram_skew, one.length};
-    const std::string wrong = direction == Direction::HostReads ? host_reads(transfer, neighbourhood, length, witness)
-                                                                : host_writes(transfer, neighbourhood, length, witness);
+    const std::string wrong = direction == Direction::HostReads ? host_reads(transfer, neighbourhood, length, pages)
+                                                                : host_writes(transfer, neighbourhood, length, pages);
     if (!wrong.empty()) return describe(direction, path_mtu, one) + ": " + wrong;
   }
   return {};
 }
 
-// The witness lays a pattern into the CMB; what the transfer brings out must be that, and must touch nothing else.
-std::string LoopProof::host_reads(const Transfer& transfer, uint64_t neighbourhood, uint32_t length, Witness& witness) {
+// Page copies put a pattern into the CMB; the transfer must read exactly that pattern, and write no other DRAM.
+std::string LoopProof::host_reads(const Transfer& transfer, uint64_t neighbourhood, uint32_t length, PageCopy& pages) {
   fill(known().first(length));
-  std::string error = witness.put(neighbourhood, 0, length);
-  if (!error.empty()) return "laying out the pattern: " + error;
+  std::string error = pages.put(neighbourhood, 0, length);
+  if (!error.empty()) return "writing the pattern into the CMB: " + error;
   fill(moved());
   std::vector<std::byte> expected(moved().begin(), moved().end());
   std::copy_n(known().begin() + static_cast<ptrdiff_t>(transfer.cmb_offset - neighbourhood), transfer.length,
@@ -126,29 +126,28 @@ std::string LoopProof::host_reads(const Transfer& transfer, uint64_t neighbourho
   return verdict(moved(), expected, transfer.dram_offset - half_bytes_, transfer.length);
 }
 
-// The transfer brings a pattern in; what the witness then fetches must be the old bytes around the new ones.
-std::string LoopProof::host_writes(const Transfer& transfer, uint64_t neighbourhood, uint32_t length,
-                                   Witness& witness) {
+// The transfer writes a pattern; page copies then must read the old bytes around the new ones.
+std::string LoopProof::host_writes(const Transfer& transfer, uint64_t neighbourhood, uint32_t length, PageCopy& pages) {
   fill(known().first(length));
-  std::string error = witness.put(neighbourhood, 0, length);
-  if (!error.empty()) return "laying out the background: " + error;
+  std::string error = pages.put(neighbourhood, 0, length);
+  if (!error.empty()) return "writing the background into the CMB: " + error;
   fill(moved());
   std::copy_n(moved().begin() + static_cast<ptrdiff_t>(transfer.dram_offset - half_bytes_), transfer.length,
               known().begin() + static_cast<ptrdiff_t>(transfer.cmb_offset - neighbourhood));
   error = engine_.copy(transfer);
   if (!error.empty()) return error;
   fill(moved());
-  error = witness.get(neighbourhood, half_bytes_, length);
-  if (!error.empty()) return "fetching what was written: " + error;
+  error = pages.get(neighbourhood, half_bytes_, length);
+  if (!error.empty()) return "reading the written bytes back: " + error;
   return verdict(moved().first(length), known().first(length), transfer.cmb_offset - neighbourhood, transfer.length);
 }
 
-uint32_t find_witness(LoopProof& proof, std::span<const uint32_t> path_mtus, std::string& why_none) {
+uint32_t find_page_copy(LoopProof& proof, std::span<const uint32_t> path_mtus, std::string& why_none) {
   for (const uint32_t path_mtu : path_mtus) {
     const std::string wrong = proof.round_trip(path_mtu, kPageBytes);
     if (wrong.empty()) return path_mtu;
     if (why_none.empty())
-      why_none = "a set of pages sent in and out again at path MTU " + std::to_string(path_mtu) + ": " + wrong;
+      why_none = "pages sent into the CMB and back at path MTU " + std::to_string(path_mtu) + ": " + wrong;
   }
   return 0;
 }
@@ -168,16 +167,16 @@ uint32_t testable_transfer_bytes(uint64_t cmb_bytes, uint32_t wanted_bytes) {
 Evidence prove_by_loop(CopyEngine& engine, std::span<const uint32_t> path_mtus, const ProofOptions& options) {
   Evidence evidence;
   LoopProof proof(engine, options);
-  evidence.witness_mtu = find_witness(proof, path_mtus, evidence.no_witness);
-  if (evidence.witness_mtu == 0) {
+  evidence.page_copy_mtu = find_page_copy(proof, path_mtus, evidence.no_page_copy);
+  if (evidence.page_copy_mtu == 0) {
     evidence.short_packets_right = !path_mtus.empty() && proof.round_trip(path_mtus.front(), kSmallestMtu).empty();
     return evidence;
   }
-  evidence.no_witness.clear();
-  Witness witness(engine, evidence.witness_mtu);
+  evidence.no_page_copy.clear();
+  PageCopy pages(engine, evidence.page_copy_mtu);
   for (const uint32_t path_mtu : path_mtus)
-    evidence.by_mtu.push_back({path_mtu, proof.direction(Direction::HostReads, path_mtu, witness),
-                               proof.direction(Direction::HostWrites, path_mtu, witness)});
+    evidence.by_mtu.push_back({path_mtu, proof.direction(Direction::HostReads, path_mtu, pages),
+                               proof.direction(Direction::HostWrites, path_mtu, pages)});
   return evidence;
 }
 

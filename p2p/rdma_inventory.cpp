@@ -9,7 +9,7 @@
 namespace nvmf::p2p {
 namespace {
 
-// What Soft-RoCE and the RoCE drivers set aside for headers: 96 bytes at most.
+// The bytes that Soft-RoCE and the RoCE drivers reserve for headers: at most 96.
 constexpr uint32_t kRoceHeaderBytes = 96;
 
 const std::string kClass = "/sys/class/infiniband/";

@@ -15,7 +15,7 @@ struct RdmaPort {
   std::string state;                 // "ACTIVE", "DOWN", ...
   bool ethernet = false;             // RoCE or iWARP, else InfiniBand
   std::string netdev;                // its network interface; empty: none yet
-  std::vector<std::string> netdevs;  // all that it serves: those of VLANs and bonds on it too
+  std::vector<std::string> netdevs;  // all network interfaces of the port, VLANs and bonds included
   uint32_t netdev_mtu = 0;           // bytes; 0: unknown
 };
 
@@ -31,7 +31,7 @@ struct RdmaDevice {
 
 std::vector<RdmaDevice> read_rdma_devices(const Sysfs& sysfs);
 
-// The largest path MTU that RoCE fits into packets of a network interface, bytes; 0: none.
+// The largest path MTU for which RoCE packets fit the MTU of a network interface, bytes; 0: none.
 uint32_t roce_path_mtu(uint32_t netdev_mtu);
 
 }  // namespace nvmf::p2p

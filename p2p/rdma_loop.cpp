@@ -14,7 +14,7 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
-// A transfer takes microseconds on hardware; one that takes much longer is on its way to its time-out.
+// A transfer takes microseconds on hardware; one that takes much longer will time out.
 constexpr auto kPollEagerly = std::chrono::milliseconds(5);
 constexpr auto kPollPause = std::chrono::milliseconds(1);
 constexpr unsigned kGids = 256;
@@ -47,7 +47,7 @@ ibv_gid_entry best_gid(ibv_context* context, uint8_t port) {
   const ssize_t found = ibv_query_gid_table(context, entries.data(), entries.size(), 0);
   entries.resize(found > 0 ? static_cast<size_t>(found) : 0);
   std::erase_if(entries, [&](const ibv_gid_entry& entry) { return entry.port_num != port; });
-  if (entries.empty()) fail(context, port, EADDRNOTAVAIL, "has no address yet; give its network interface one");
+  if (entries.empty()) fail(context, port, EADDRNOTAVAIL, "has no address yet; give its network interface an address");
   return *std::max_element(entries.begin(), entries.end(), [](const ibv_gid_entry& a, const ibv_gid_entry& b) {
     return preference(a) < preference(b);
   });
@@ -115,7 +115,8 @@ void connect(ibv_qp* queue_pair, uint32_t peer, const ibv_ah_attr& address, uint
 
 ibv_ah_attr address_of_port(ibv_context* context, uint8_t port) {
   if (context->device->transport_type == IBV_TRANSPORT_IWARP)
-    fail(context, port, EOPNOTSUPP, "iWARP queue pairs cannot be looped back for the self-test");
+    fail(context, port, EOPNOTSUPP,
+         "the self-test connects queue pairs to their own port, which iWARP does not support");
   const ibv_port_attr attributes = verbs::query_port(context, port);
   if (attributes.state != IBV_PORT_ACTIVE)
     fail(context, port, ENETDOWN,
@@ -206,7 +207,7 @@ std::string RdmaLoop::copy(const Transfer& transfer) {
   } catch (const verbs::VerbsError& failure) {
     error = failure.what();
   }
-  // A queue pair that failed is of no more use; its destruction also ends what is outstanding.
+  // A failed queue pair cannot be used again; its destruction also ends outstanding transfers.
   if (!error.empty()) pairs_.erase(transfer.path_mtu);
   return error;
 }

@@ -1,5 +1,5 @@
-// An RNIC talking to itself: a connected pair of queue pairs on one port, the near end's memory in the CMB, the far
-// end's in DRAM. What it does to the CMB is what it will do for a remote host. Control plane, one thread.
+// An RNIC connected to itself: two connected queue pairs on one port, the near end's memory in the CMB, the far end's
+// in DRAM. The RNIC accesses the CMB as it will for a remote host. Control plane, one thread.
 #pragma once
 
 #include <chrono>
@@ -23,13 +23,13 @@ struct CmbRange {
   uint64_t length_bytes = 0;
 };
 
-// How a queue pair of this port reaches the port itself. Throws PeerMemoryError when it cannot (no address, port down,
-// iWARP, whose queue pairs only the connection manager can connect).
+// The address with which a queue pair of this port reaches the same port. Throws PeerMemoryError when it cannot (no
+// address, port down, iWARP, whose queue pairs only the connection manager can connect).
 ibv_ah_attr address_of_port(ibv_context* context, uint8_t port);
 
 class RdmaLoop final : public CopyEngine {
  public:
-  // Throws PeerMemoryError, verbs::VerbsError. `mapping` must outlive this. A transfer that has not ended after
+  // Throws PeerMemoryError, verbs::VerbsError. `mapping` must outlive this object. A transfer that has not ended after
   // `timeout` counts as failed.
   RdmaLoop(ibv_context* context, uint8_t port, const CmbMapping& mapping, CmbRange range, uint64_t dram_bytes,
            std::chrono::milliseconds timeout);

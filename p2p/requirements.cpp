@@ -11,7 +11,7 @@ constexpr uint64_t kMayLockMemory = uint64_t{1} << 14;  // CAP_IPC_LOCK
 
 const std::string kConnectionManager = "/dev/infiniband/rdma_cm";
 
-// The value behind "NAME" in a file of lines.
+// The value after "NAME" in a file of lines.
 std::string value_of(const Sysfs& sysfs, const std::string& path, const std::string& name) {
   std::istringstream lines(sysfs.content(path));
   for (std::string line; std::getline(lines, line);) {
@@ -34,15 +34,16 @@ Requirement kernel_requirement(const KernelVersion& kernel, unsigned major, unsi
 }
 
 Requirement rdma_device(const std::vector<RdmaDevice>& rnics) {
-  return {!rnics.empty(), "there is an RDMA device",
+  return {!rnics.empty(), "an RDMA device is present",
           "install rdma-core and load the driver of the RNIC (mlx5_ib for ConnectX); to try things out without one: "
           "modprobe rdma_rxe && rdma link add rxe0 type rxe netdev INTERFACE"};
 }
 
 Requirement connection_manager(const Sysfs& sysfs) {
   if (!sysfs.exists(kConnectionManager))
-    return {false, "the RDMA connection manager is there (" + kConnectionManager + ")", "modprobe rdma_ucm"};
-  return {sysfs.may_open(kConnectionManager), "the RDMA connection manager may be used (" + kConnectionManager + ")",
+    return {false, "the RDMA connection manager is loaded (" + kConnectionManager + ")", "modprobe rdma_ucm"};
+  return {sysfs.may_open(kConnectionManager),
+          "this user may use the RDMA connection manager (" + kConnectionManager + ")",
           "run as root, or give the user's group access to /dev/infiniband (udev rule)"};
 }
 
@@ -61,8 +62,8 @@ Requirement ssd(const std::vector<NvmeController>& controllers) {
   const bool found = std::any_of(controllers.begin(), controllers.end(), [](const NvmeController& controller) {
     return !controller.bdf.empty() && !controller.other_driver;
   });
-  return {found, "there is an NVMe SSD of the kernel's nvme driver",
-          "modprobe nvme; what another driver holds is told below, with the commands that give it back"};
+  return {found, "an NVMe SSD with the kernel's nvme driver is present",
+          "modprobe nvme; SSDs that another driver has are listed below, with the commands that bind them to nvme"};
 }
 
 Requirement namespace_files(const Sysfs& sysfs, const std::vector<NvmeController>& controllers) {
@@ -77,7 +78,7 @@ Requirement namespace_files(const Sysfs& sysfs, const std::vector<NvmeController
 Requirement locked_memory(const Sysfs& sysfs) {
   const bool enough =
       value_of(sysfs, "/proc/self/limits", "Max locked memory") == "unlimited" || may_lock_memory(sysfs);
-  return {enough, "memory for RDMA may be locked without limit",
+  return {enough, "this process may lock memory without limit",
           "ulimit -l unlimited, or LimitMEMLOCK=infinity in the systemd unit"};
 }
 
@@ -87,9 +88,9 @@ std::vector<Requirement> check_requirements(const Sysfs& sysfs, const KernelVers
                                             const std::vector<NvmeController>& controllers,
                                             const std::vector<RdmaDevice>& rnics) {
   std::vector<Requirement> requirements = {
-      kernel_requirement(kernel, 6, 2, "lends controller memory buffers to processes"),
-      kernel_requirement(kernel, 6, 17, "lets RNICs reach them by on-demand paging"), rdma_device(rnics),
-      connection_manager(sysfs)};
+      kernel_requirement(kernel, 6, 2, "can give controller memory buffers to processes"),
+      kernel_requirement(kernel, 6, 17, "lets RNICs reach controller memory buffers by on-demand paging"),
+      rdma_device(rnics), connection_manager(sysfs)};
   if (!rnics.empty()) requirements.push_back(verbs_files(sysfs, rnics));
   requirements.push_back(ssd(controllers));
   if (requirements.back().met) requirements.push_back(namespace_files(sysfs, controllers));

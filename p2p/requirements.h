@@ -1,4 +1,4 @@
-// What peer-to-peer needs of the machine as a whole: kernel, modules, device files, permissions, limits.
+// What peer-to-peer needs of the machine: kernel, modules, device files, permissions, limits.
 #pragma once
 
 #include <string>
@@ -12,11 +12,11 @@ namespace nvmf::p2p {
 
 struct Requirement {
   bool met = false;
-  std::string what;    // "the RDMA connection manager is there (/dev/infiniband/rdma_cm)"
+  std::string what;    // "the RDMA connection manager is loaded (/dev/infiniband/rdma_cm)"
   std::string remedy;  // what to do when it is not met
 };
 
-// Of this process on this machine, in the order in which to mend them.
+// The requirements of this process on this machine, in the order in which to meet them.
 std::vector<Requirement> check_requirements(const Sysfs& sysfs, const KernelVersion& kernel,
                                             const std::vector<NvmeController>& controllers,
                                             const std::vector<RdmaDevice>& rnics);

@@ -33,7 +33,7 @@ std::string trusted(const core::ProvenTransfers& proven) {
   return text;
 }
 
-// One failure per degree of trust that was lost, at the largest path MTU where it was.
+// One failure for each kind of transfer that is not proved, at the largest path MTU where it failed.
 void explain_failures(const Evidence& evidence, Direction direction, std::vector<std::string>& findings) {
   bool page_start = true;
   bool any_offset = true;
@@ -45,33 +45,34 @@ void explain_failures(const Evidence& evidence, Direction direction, std::vector
   }
 }
 
-std::vector<std::string> findings(const Evidence& loop, const Evidence& evidence, const SsdEvidence& word,
+std::vector<std::string> findings(const Evidence& loop, const Evidence& evidence, const SsdEvidence& ssd_evidence,
                                   const SelfTestResult& result) {
   std::vector<std::string> said = {"host reads: " + trusted(result.host_reads) +
                                    "; host writes: " + trusted(result.host_writes)};
-  if (!loop.no_witness.empty()) said.push_back(loop.no_witness);
-  if (!evidence.no_witness.empty() && evidence.no_witness != loop.no_witness) said.push_back(evidence.no_witness);
+  if (!loop.no_page_copy.empty()) said.push_back(loop.no_page_copy);
+  if (!evidence.no_page_copy.empty() && evidence.no_page_copy != loop.no_page_copy)
+    said.push_back(evidence.no_page_copy);
   explain_failures(evidence, Direction::HostReads, said);
   explain_failures(evidence, Direction::HostWrites, said);
-  said.insert(said.end(), word.notes.begin(), word.notes.end());
+  said.insert(said.end(), ssd_evidence.notes.begin(), ssd_evidence.notes.end());
   return said;
 }
 
 void advise_larger_mtu(const SelfTestSubject& subject, std::vector<std::string>& remedies) {
   const std::string interface = subject.netdev.empty() ? "INTERFACE" : subject.netdev;
   remedies.push_back("raise the MTU of " + interface + " to at least " + std::to_string(kNetdevMtuFor4096) +
-                     ", here, on the hosts and on the switches between, and let the hosts reconnect: ip link set dev " +
+                     ", here, on the hosts and on the switches between, and reconnect the hosts: ip link set dev " +
                      interface + " mtu 9000");
 }
 
 void advise_another_path(const SelfTestSubject& subject, std::vector<std::string>& remedies) {
-  remedies.push_back("look at the PCIe path between " + subject.ssd + " and " + subject.rnic +
-                     " with nvmf-p2p doctor: both below one switch without ACS redirection is the path that works "
-                     "everywhere");
+  remedies.push_back(
+      "check the PCIe path between " + subject.ssd + " and " + subject.rnic +
+      " with nvmf-p2p doctor: the path that works everywhere has both below one switch without ACS redirection");
 }
 
-bool contradicted(const SsdEvidence& word) {
-  return word.host_reads == SsdWord::Contradicts || word.host_writes == SsdWord::Contradicts;
+bool contradicted(const SsdEvidence& ssd_evidence) {
+  return ssd_evidence.host_reads == SsdVerdict::Contradicts || ssd_evidence.host_writes == SsdVerdict::Contradicts;
 }
 
 void advise(const SelfTestSubject& subject, const Evidence& loop, bool ssd_contradicts, SelfTestResult& result) {
@@ -81,8 +82,8 @@ void advise(const SelfTestSubject& subject, const Evidence& loop, bool ssd_contr
   if (reads && writes) return;
   if (loop.short_packets_right && subject.active_mtu < 4096) {
     result.findings.push_back(
-        "pieces of one packet come through: this driver loses the place in a page, which a path "
-        "MTU of 4096 avoids (now " +
+        "transfers of a single packet are right: this driver mistakes the offset in a page in longer ones, which a "
+        "path MTU of 4096 avoids (now " +
         std::to_string(subject.active_mtu) + ")");
     return advise_larger_mtu(subject, result.remedies);
   }
@@ -126,16 +127,19 @@ SelfTestResult examine(CopyEngine& engine, const SelfTestSubject& subject, uint6
   const ProofOptions options{seed, max_transfer_bytes};
   const Evidence loop = prove_by_loop(engine, path_mtus, options);
   Evidence evidence = loop;
-  SsdEvidence word;
-  if (ssd != nullptr && loop.witness_mtu != 0) word = confirm_with_ssd(*ssd, engine, loop.witness_mtu, seed);
-  if (ssd != nullptr && loop.witness_mtu == 0) evidence = prove_with_ssd(*ssd, engine, path_mtus, options);
+  SsdEvidence ssd_evidence;
+  if (ssd != nullptr && loop.page_copy_mtu != 0)
+    ssd_evidence = confirm_with_ssd(*ssd, engine, loop.page_copy_mtu, seed);
+  if (ssd != nullptr && loop.page_copy_mtu == 0) evidence = prove_with_ssd(*ssd, engine, path_mtus, options);
 
   SelfTestResult result;
   result.active_mtu = subject.active_mtu;
-  if (word.host_reads != SsdWord::Contradicts) result.host_reads = proven_transfers(evidence, Direction::HostReads);
-  if (word.host_writes != SsdWord::Contradicts) result.host_writes = proven_transfers(evidence, Direction::HostWrites);
-  result.findings = findings(loop, evidence, word, result);
-  advise(subject, loop, contradicted(word), result);
+  if (ssd_evidence.host_reads != SsdVerdict::Contradicts)
+    result.host_reads = proven_transfers(evidence, Direction::HostReads);
+  if (ssd_evidence.host_writes != SsdVerdict::Contradicts)
+    result.host_writes = proven_transfers(evidence, Direction::HostWrites);
+  result.findings = findings(loop, evidence, ssd_evidence, result);
+  advise(subject, loop, contradicted(ssd_evidence), result);
   return result;
 }
 

@@ -1,4 +1,4 @@
-// Whether data may travel between the CMB of an SSD and an RNIC, proved before any user's data does.
+// Proves whether data may move between the CMB of an SSD and an RNIC, before any user's data does.
 #pragma once
 
 #include <infiniband/verbs.h>
@@ -17,30 +17,31 @@
 namespace nvmf::p2p {
 
 struct SelfTestOptions {
-  CmbRange range;                           // of the mapping that is overwritten; length 0: all of it
-  uint32_t max_transfer_bytes = 1u << 20;   // the longest that the data path will make
+  CmbRange range;                           // the part of the mapping that is overwritten; length 0: all of it
+  uint32_t max_transfer_bytes = 1u << 20;   // the longest transfer of the data path
   std::chrono::milliseconds timeout{2000};  // of one transfer
 };
 
 struct SelfTestResult {
   core::ProvenTransfers host_reads;
   core::ProvenTransfers host_writes;
-  uint32_t active_mtu = 0;            // path MTU of the port at the time, bytes; 0: the test could not run
-  std::vector<std::string> findings;  // sentences for the operator without the pair's names, the verdict first
-  std::vector<std::string> remedies;  // what to do to get more; may be empty
+  uint32_t active_mtu = 0;  // path MTU of the port at the time, bytes; 0: the test could not run
+  std::vector<std::string>
+      findings;  // sentences for the operator, without the names of SSD and RNIC, the verdict first
+  std::vector<std::string> remedies;  // what to do so that more transfers work; may be empty
 
   // Whether any transfer may use the CMB on a connection of this path MTU (bytes), in either direction.
   bool usable_at(uint32_t path_mtu) const;
 };
 
-// Blocks for a fraction of a second on hardware, some seconds on an emulated one. Overwrites `options.range`; nothing
-// else may use it meanwhile. `ssd` asks the SSD, which only reads its media, for its word; null: the RNIC's loop has
-// the only say. The result holds for the port's path MTU of this moment: run it again when the MTU or the port changes.
-// Never throws for what the world does: a pair that cannot be tested is a pair that is not trusted.
+// Blocks for a fraction of a second on hardware, some seconds on an emulated one. Overwrites `options.range`, which
+// nothing else may use meanwhile. `ssd` lets the SSD take part, which only reads its media; null: only the RNIC's loop
+// is tested. The result holds for the port's present path MTU: run the test again when the MTU or the port changes.
+// Does not throw when a device fails: a pair that cannot be tested is not used.
 SelfTestResult self_test(ibv_context* context, uint8_t port, const CmbMapping& mapping, const SelfTestOptions& options,
                          SsdProbe* ssd = nullptr);
 
-// What a verdict is about, for its words.
+// The pair that a verdict is about, for its text.
 struct SelfTestSubject {
   std::string rnic;         // "mlx5_0 port 1"
   std::string netdev;       // its network interface, empty for InfiniBand
@@ -48,8 +49,8 @@ struct SelfTestSubject {
   uint32_t active_mtu = 0;  // path MTU of the port, bytes: the largest that is tried
 };
 
-// What self_test() does once it has an engine: proves, asks the SSD unless it is null, and puts it into words. The
-// engine must have proof_dram_bytes(max_transfer_bytes) of DRAM and room for them in the CMB
+// The part of self_test() after the engine is set up: runs the proof, with the SSD unless it is null, and describes the
+// result. The engine must have proof_dram_bytes(max_transfer_bytes) of DRAM and as much room in the CMB
 // (testable_transfer_bytes()).
 SelfTestResult examine(CopyEngine& engine, const SelfTestSubject& subject, uint64_t seed, uint32_t max_transfer_bytes,
                        SsdProbe* ssd);

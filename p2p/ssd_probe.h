@@ -1,5 +1,5 @@
-// The seam to the SSD as a witness: it knows its own CMB without any PCIe path between devices. Nothing here changes
-// the media. Implemented by nvme_probe.h, and by a fake in unit tests.
+// The seam to the SSD in the self-test: it accesses its own CMB without any PCIe path between devices. Nothing here
+// changes the media. Implemented by nvme_probe.h, and by a fake in unit tests.
 #pragma once
 
 #include <cstddef>
@@ -9,9 +9,9 @@
 
 namespace nvmf::p2p {
 
-// One thread; each call returns when its commands have ended: an implementation splits what the SSD does not take in
-// one command. Lengths are whole pages, and CMB offsets, counted from the start of the range under test, page
-// boundaries.
+// One thread; each call returns when its commands have ended: an implementation splits requests that are too long for
+// one command of the SSD. Lengths are whole pages, and CMB offsets, counted from the start of the range under test,
+// page boundaries.
 class SsdProbe {
  public:
   enum class Comparison : uint8_t { Equal, Different, Failed };
@@ -22,7 +22,7 @@ class SsdProbe {
   virtual uint64_t block_count() const = 0;
   virtual bool has_compare() const = 0;
 
-  // Empty, or why it failed.
+  // Empty, or why the command failed.
   virtual std::string read(uint64_t slba, std::span<std::byte> dram) = 0;
   virtual std::string read_into_cmb(uint64_t slba, uint64_t cmb_offset, uint32_t length_bytes) = 0;
   // The Compare command, its data in the CMB. When Failed, `error` says why.

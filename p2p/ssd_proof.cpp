@@ -10,7 +10,8 @@
 namespace nvmf::p2p {
 namespace {
 
-constexpr uint32_t kMostTransferBytes = 68 << 10;  // longer ones are more of the same packets; content may not suffice
+constexpr uint32_t kMostTransferBytes =
+    68 << 10;  // longer ones repeat the same packets, and the media may not have enough distinct content
 // The smallest unit that PCI Express devices split requests at.
 constexpr uint32_t kPieceBytes = 64;
 
@@ -26,14 +27,14 @@ class SsdProof {
   std::string host_reads(const Transfer& transfer);
   std::string host_writes(const Transfer& transfer);
   std::string write(const Transfer& transfer, std::span<const std::byte> source);
-  // Has the SSD compare a part of the neighbourhood.
+  // Lets the SSD compare a part of the neighbourhood.
   std::string expect(SsdProbe::Comparison expected, uint64_t offset, uint32_t length);
-  // Makes the transfer with each piece altered whose number in its block is `piece`; just those blocks must differ.
+  // Makes the transfer with every piece altered whose number in its block is `piece`; exactly those blocks must differ.
   std::string write_altered(const Transfer& transfer, uint32_t piece);
-  // Writes the right bytes; then all of the neighbourhood must be right.
+  // Writes the right bytes; then the whole neighbourhood must be right.
   std::string restore(const Transfer& transfer);
 
-  // What the CMB holds where the transfer takes place, after the SSD has filled it.
+  // The content of the CMB at the place of the transfer, after the SSD has filled it.
   std::span<const std::byte> content(const Transfer& transfer) const {
     return std::span(sample_.bytes).subspan(transfer.cmb_offset - place_, transfer.length);
   }
@@ -44,7 +45,7 @@ class SsdProof {
   uint64_t seed_;
   std::vector<std::byte> work_;
   uint32_t neighbourhood_ = 0;  // bytes, from `place_` in the range and from the start of the sample
-  uint64_t place_ = 0;          // neighbourhoods take turns at both ends of the range
+  uint64_t place_ = 0;          // neighbourhoods alternate between both ends of the range
 };
 
 Trust SsdProof::direction(Direction direction, uint32_t path_mtu, uint32_t max_transfer_bytes) {
@@ -93,7 +94,7 @@ std::string SsdProof::expect(SsdProbe::Comparison expected, uint64_t offset, uin
   const auto found = ssd_.compare_from_cmb(sample_.slba + offset / ssd_.block_bytes(), place_ + offset, length, error);
   if (found == expected) return {};
   if (found == SsdProbe::Comparison::Failed) return "the SSD cannot compare from its CMB: " + error;
-  return found == SsdProbe::Comparison::Equal ? "the SSD does not see what the RNIC wrote"
+  return found == SsdProbe::Comparison::Equal ? "the SSD does not see the bytes that the RNIC wrote"
                                               : "the SSD finds other bytes than the RNIC wrote";
 }
 
@@ -137,9 +138,8 @@ Evidence prove_with_ssd(SsdProbe& ssd, CopyEngine& engine, std::span<const uint3
   std::string error;
   const auto sample = find_sample(ssd, neighbourhood_bytes(max_transfer_bytes), error);
   if (!sample || !sample->telling) {
-    evidence.no_witness = sample ? "the SSD holds nothing that differs from place to place, so it cannot tell which "
-                                   "direction fails"
-                                 : "the SSD could not be asked: " + error;
+    evidence.no_page_copy = sample ? "all blocks of the SSD look alike, so it cannot show which direction fails"
+                                   : "the SSD could not take part in the self-test: " + error;
     return evidence;
   }
   SsdProof proof(ssd, engine, *sample, options.seed);
@@ -147,10 +147,10 @@ Evidence prove_with_ssd(SsdProbe& ssd, CopyEngine& engine, std::span<const uint3
     evidence.by_mtu.push_back(
         {path_mtu, proof.direction(Direction::HostReads, path_mtu, max_transfer_bytes),
          ssd.has_compare() ? proof.direction(Direction::HostWrites, path_mtu, max_transfer_bytes)
-                           : unproven("the SSD has no Compare command with which to check what the RNIC wrote")});
+                           : unproven("the SSD has no Compare command, which the check of the RNIC's writes needs")});
   if (unchanged(ssd, *sample)) return evidence;
   evidence.by_mtu.clear();
-  evidence.no_witness = "others wrote to the namespace while the SSD was asked";
+  evidence.no_page_copy = "others wrote to the namespace during the test with the SSD";
   return evidence;
 }
 

@@ -18,7 +18,7 @@ namespace fs = std::filesystem;
 
 bool digit(char c) { return std::isdigit(static_cast<unsigned char>(c)) != 0; }
 
-// Takes the number, or the one character, that `text` starts with; numbers sort before characters.
+// Removes and returns the number, or the one character, that `text` starts with; numbers sort before characters.
 std::pair<uint64_t, char> take(std::string_view& text) {
   uint64_t value = 0;
   if (!digit(text.front())) {

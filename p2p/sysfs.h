@@ -1,7 +1,7 @@
-// What the kernel tells about the machine: small files below /sys, /proc and /dev.
+// What the kernel tells about the machine in small files below /sys, /proc and /dev.
 //
-// `root` stands for "/", so that everything built on this is tested on recorded trees. Reading never throws: what is
-// not there, or may not be read, is an empty value. Any thread.
+// `root` stands for "/", so that everything built on this is tested on recorded trees. Reading never throws: a file
+// that is missing or may not be read gives an empty value. Any thread.
 #pragma once
 
 #include <cstdint>
@@ -27,9 +27,9 @@ class Sysfs {
   bool may_open(const std::string& path) const;
   // The first line without the blanks around it.
   std::string text(const std::string& path) const;
-  // All of it.
+  // The whole file.
   std::string content(const std::string& path) const;
-  // Decimal, or hexadecimal behind "0x".
+  // Decimal, or hexadecimal after "0x".
   std::optional<uint64_t> number(const std::string& path) const;
   // Names in a folder, in order, with numbers in them counted as numbers (nvme2 before nvme10).
   std::vector<std::string> list(const std::string& folder) const;

@@ -1,4 +1,4 @@
-// The transfers that one direction at one path MTU must carry right before it is trusted, and the room they need.
+// The transfers that must be right for a proof of one direction at one path MTU, and the memory they need.
 #pragma once
 
 #include <cstdint>
@@ -18,14 +18,14 @@ struct TransferCase {
   uint32_t dram_skew = 0;       // bytes by which the DRAM side is off a page boundary
 };
 
-// Shortest first, so that what fails fails soon. None is longer than `max_transfer_bytes`.
+// Shortest first, so that failures show early. None is longer than `max_transfer_bytes`.
 std::vector<TransferCase> page_start_cases(uint32_t max_transfer_bytes);
 std::vector<TransferCase> any_offset_cases(uint32_t max_transfer_bytes);
 
-// A case lies in a neighbourhood: a guard page, the pages it touches, a guard page.
+// The memory of a case is a neighbourhood: a guard page, the pages of the transfer, a guard page.
 inline constexpr uint32_t kGuardBytes = kPageBytes;
 uint32_t neighbourhood_bytes(const TransferCase& transfer);
-// Of the longest case.
+// Size of the neighbourhood of the longest case.
 uint32_t neighbourhood_bytes(uint32_t max_transfer_bytes);
 
 // "at path MTU 1024 a transfer of 7680 bytes from the CMB that starts 512 bytes into a page"

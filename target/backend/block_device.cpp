@@ -25,7 +25,7 @@ constexpr int kZero = FALLOC_FL_ZERO_RANGE | FALLOC_FL_KEEP_SIZE;
 
 uint32_t logical_block_bytes(int fd, const std::string& path) {
   int bytes = 0;
-  if (ioctl(fd, BLKSSZGET, &bytes) != 0) throw_errno(errno, path, "cannot ask for the logical block size");
+  if (ioctl(fd, BLKSSZGET, &bytes) != 0) throw_errno(errno, path, "cannot read the logical block size");
   if (bytes != 512 && bytes != 4096)
     refuse(path, "its logical blocks have " + std::to_string(bytes) + " bytes; 512 and 4096 are supported");
   return static_cast<uint32_t>(bytes);
@@ -33,7 +33,7 @@ uint32_t logical_block_bytes(int fd, const std::string& path) {
 
 uint64_t device_bytes(int fd, const std::string& path) {
   uint64_t bytes = 0;
-  if (ioctl(fd, BLKGETSIZE64, &bytes) != 0) throw_errno(errno, path, "cannot ask for the size");
+  if (ioctl(fd, BLKGETSIZE64, &bytes) != 0) throw_errno(errno, path, "cannot read the size");
   return bytes;
 }
 
@@ -57,8 +57,7 @@ bool zeroes_ranges(int fd) {
 std::optional<std::string> scheduler_advice(const std::string& path, const std::string& queue) {
   const auto scheduler = sysfs::needless_scheduler(queue);
   if (!scheduler) return std::nullopt;
-  return path + ": the I/O scheduler " + *scheduler + " makes each command cost more: echo none >" + queue +
-         "/scheduler";
+  return path + ": the I/O scheduler " + *scheduler + " makes each command slower: echo none >" + queue + "/scheduler";
 }
 
 BlockDevice::BlockDevice(const DeviceSpec& spec) {
@@ -71,9 +70,10 @@ BlockDevice::BlockDevice(const DeviceSpec& spec) {
   const uint32_t block_bytes = logical_block_bytes(file_.get(), spec.path);
   info_.lba_shift = static_cast<uint8_t>(std::countr_zero(block_bytes));
   info_.block_count = device_bytes(file_.get(), spec.path) / block_bytes;
-  if (info_.block_count == 0) refuse(spec.path, "has no capacity (is a medium in, a backing file set?)");
+  if (info_.block_count == 0) refuse(spec.path, "has no capacity (is a medium inserted, or a backing file set?)");
   info_.memory_alignment_bytes = block_bytes;
   info_.volatile_write_cache = true;
+  info_.path = spec.path;
   info_.description = "block device " + spec.path;
 
   const unsigned major_number = major(status.st_rdev);
@@ -95,13 +95,13 @@ BlockDevice::BlockDevice(const DeviceSpec& spec) {
 void BlockDevice::take_limits(const std::string& path, const BlockLimits& limits) {
   if (limits.host_managed_zones)
     refuse(path,
-           "is a zoned device: its zones can only be written from their beginning on, and namespaces with zones "
+           "is a zoned device: each zone can only be written sequentially, and namespaces with zones "
            "are not supported (a device that maps zones to plain blocks, such as dm-zoned, can be served)");
   if (limits.memory_alignment_bytes != 0) info_.memory_alignment_bytes = limits.memory_alignment_bytes;
   info_.volatile_write_cache = limits.volatile_write_cache;
   info_.optimal_io_boundary_blocks = limits.optimal_io_boundary_blocks;
   info_.hints = limits.hints;
-  // Punching a hole asks the device to write zeroes and to unmap while at it; the kernel has no stand-in for that.
+  // Punching a hole asks the device to write zeroes and unmap; the kernel does not emulate that.
   if (limits.zeroes_and_unmaps) {
     geometry_.punch_mode = kPunch;
     geometry_.deallocate = Deallocate::Punch;
@@ -110,8 +110,8 @@ void BlockDevice::take_limits(const std::string& path, const BlockLimits& limits
     geometry_.deallocate = Deallocate::Discard;
   } else if (limits.discards) {
     info_.notes.push_back(path +
-                          ": Deallocate has no effect: the device cannot unmap by writing zeroes, and this kernel "
-                          "has no other way (Linux 6.12 has)");
+                          ": Deallocate has no effect: the device cannot unmap by writing zeroes, and this kernel has "
+                          "no other way (Linux 6.12 and newer do)");
   }
   info_.supports_deallocate = geometry_.deallocate != Deallocate::None;
 }
@@ -123,14 +123,15 @@ std::unique_ptr<core::IoChannel> BlockDevice::open_channel(UringEngine& engine) 
 FileDevice::FileDevice(const DeviceSpec& spec) : file_(open_file(spec.path, O_RDWR)) {
   if (spec.block_bytes != 512 && spec.block_bytes != 4096) refuse(spec.path, "the block size must be 512 or 4096");
   struct stat status {};
-  if (fstat(file_.get(), &status) != 0) throw_errno(errno, spec.path, "cannot ask for the size");
+  if (fstat(file_.get(), &status) != 0) throw_errno(errno, spec.path, "cannot read the size");
   if (!S_ISREG(status.st_mode)) refuse(spec.path, "is not a regular file");
 
   info_.lba_shift = static_cast<uint8_t>(std::countr_zero(spec.block_bytes));
   info_.block_count = static_cast<uint64_t>(status.st_size) / spec.block_bytes;
   if (info_.block_count == 0)
-    refuse(spec.path, "is shorter than one block: make it as long as the namespace shall be (truncate -s 10G FILE)");
+    refuse(spec.path, "is shorter than one block: give it the size of the namespace (truncate -s 10G FILE)");
   info_.volatile_write_cache = true;
+  info_.path = spec.path;
   info_.description = "file " + spec.path;
   info_.storage = spec.path;
   // Less than a block of the file system is written by reading the rest of it, and not deallocated.
@@ -161,8 +162,8 @@ void FileDevice::choose_direct_or_buffered(const DeviceSpec& spec) {
       " bytes: data goes through the page cache (a block size of 4096, or another file system, may help)");
 }
 
-// Behind the end, where there is nothing to lose. (Zeroing there would leave blocks allocated, so whether the file
-// system can zero without deallocating is known by its name.)
+// After the end of the file, where there is no data to lose. (Zeroing there would leave blocks allocated, so whether
+// the file system can zero without deallocating is known by its name.)
 void FileDevice::probe_fallocate(const std::string& path) {
   constexpr off_t kProbe = 4096;
   const auto behind = static_cast<off_t>((info_.block_count << info_.lba_shift) + 2 * kProbe) & ~(kProbe - 1);

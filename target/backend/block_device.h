@@ -12,11 +12,11 @@
 
 namespace nvmf::backend {
 
-// What to do about an I/O scheduler that only costs; none when there is none.
+// The remedy for an I/O scheduler that only slows commands down; none when there is no scheduler.
 std::optional<std::string> scheduler_advice(const std::string& path, const std::string& queue);
 
-// Takes the device for itself: one that is mounted, or part of a RAID or volume group, is refused. So is one with zones
-// that its users have to manage.
+// Opens the device exclusively: one that is mounted, or part of a RAID or volume group, is refused. So is one with
+// zones that its users have to manage.
 class BlockDevice final : public Device {
  public:
   explicit BlockDevice(const DeviceSpec& spec);
@@ -30,8 +30,8 @@ class BlockDevice final : public Device {
   BlockGeometry geometry_;
 };
 
-// Whatever part of a block there may be at its end is left alone. On a file system without direct I/O it goes through
-// the page cache, and says so in DeviceInfo::notes.
+// A partial block at the file's end is not used. On a file system without direct I/O data goes through the page cache,
+// with a line in DeviceInfo::notes.
 class FileDevice final : public Device {
  public:
   explicit FileDevice(const DeviceSpec& spec);

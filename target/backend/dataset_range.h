@@ -9,7 +9,7 @@
 
 namespace nvmf::backend {
 
-// Range `index` of a Deallocate. The host chose where they lie: they need not be aligned.
+// Range `index` of a Deallocate. The host chose their place, so they need not be aligned.
 inline nvme_dsm_range range_at(const core::Io& io, uint32_t index) {
   nvme_dsm_range range;
   static_assert(sizeof range == 16);

@@ -18,11 +18,11 @@ const char* remedy(int error) {
     case ENOENT:
     case ENXIO:
     case ENODEV:
-      return "is the path right, and the device there?";
+      return "check the path, and that the device is plugged in";
     case EBUSY:
-      return "somebody else uses it (is it mounted, or part of a RAID or volume group?)";
+      return "another program uses it (is it mounted, or part of a RAID or volume group?)";
     case EROFS:
-      return "it is read-only, and a namespace has to be writable";
+      return "it is read-only, but a namespace has to be writable";
     default:
       return nullptr;
   }

@@ -28,19 +28,19 @@ class Descriptor {
 
 // Opens `path` close-on-exec, with the flags of open(2). Throws std::system_error with a remedy.
 Descriptor open_file(const std::string& path, int flags);
-// Opens a block device for nobody else to use (O_EXCL). The kernel lets go of a device some time after the process that
-// used it last: so it tries for a second.
+// Opens a block device exclusively (O_EXCL). The kernel releases a device some time after its last user, so this tries
+// for a second.
 Descriptor open_alone(const std::string& path, int flags);
 // The same, but a failure is an `error` number and a descriptor that is not open.
 Descriptor try_open_alone(const std::string& path, int flags, int& error);
 
-// Bytes of a file or a block device as it is now; none when it is not open, or will not say.
+// Bytes of a file or a block device as it is now; none when it is not open, or the size is unknown.
 std::optional<uint64_t> size_of(const Descriptor& file);
 
-// Reads of it no longer look after its access time, where we may say so: a few instructions less for each.
+// Reads no longer update the file's access time, if this process may set that: a few instructions less for each.
 void ignore_access_time(const Descriptor& file);
 
-// "PATH: what", with errno's text behind it and its remedy where there is a usual one.
+// "PATH: what", followed by errno's text and, for common errors, a remedy.
 [[noreturn]] void throw_errno(int error, const std::string& path, const std::string& what);
 // "PATH: what".
 [[noreturn]] void refuse(const std::string& path, const std::string& what);

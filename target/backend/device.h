@@ -1,4 +1,4 @@
-// What a namespace is made of: an SSD, a block device, a file, or memory.
+// The storage of a namespace: an SSD, a block device, a file, or memory.
 //
 // The control thread opens a device once; each reactor gets its own channel to it. What a device can do is in
 // DeviceInfo, fixed at opening.
@@ -38,22 +38,23 @@ struct DeviceInfo {
   bool supports_write_zeroes = false;
   uint8_t own_commands = 0;                 // core::OwnCommands
   core::CopyLimits copy{};                  // of kOwnCopy
-  bool volatile_write_cache = false;        // Flush means something
+  bool volatile_write_cache = false;        // Flush has an effect
   uint32_t optimal_io_boundary_blocks = 0;  // NOIOB; 0: none
   core::IoHints hints{};
   uint32_t memory_alignment_bytes = 1;  // of Io::data's address, a power of two, at most 4096
   std::array<uint8_t, 16> uuid{};       // all zero: the device has none
   std::array<uint8_t, 16> nguid{};
   std::array<uint8_t, 8> eui64{};
-  // What tells its data from that of any device in its place: the disk's lasting name, else the path. Empty: the data
-  // is new with each opening.
+  // Distinguishes its data from that of another device in its place: the disk's persistent name, else the path. Empty:
+  // the data is new at each opening.
   std::string storage;
+  std::string path;    // that was opened: of the generic device, where a link to the disk led to it
   std::string serial;  // of the SSD, where it is known
   std::string model;
   std::optional<std::string> pci_address;  // of the SSD, as sysfs spells it: "0000:3b:00.0"
   std::string controller;                  // of the SSD, its device: "/dev/nvme0"; empty: no SSD, or not found
   std::string description;                 // one line for the operator
-  std::vector<std::string> notes;          // what works less well than it could, and why
+  std::vector<std::string> notes;          // what does not work as well as it could, and why
 };
 
 class Device {
@@ -63,12 +64,12 @@ class Device {
   // Before the engine's start(), or on its thread. The device must outlive the channel.
   virtual std::unique_ptr<core::IoChannel> open_channel(UringEngine& engine) = 0;
 
-  // Asks for the size again. True when DeviceInfo::block_count is another one now; a device that has lost all its
-  // blocks keeps those it had.
+  // Reads the size again. True when DeviceInfo::block_count has changed; a device that has lost all its blocks keeps
+  // its old size.
   bool remeasure();
 
  protected:
-  // In bytes, as it is now; none when that cannot change or cannot be found out.
+  // The present size in bytes; none when it cannot change or is unknown.
   virtual std::optional<uint64_t> size_now() const { return std::nullopt; }
 
   DeviceInfo info_;

@@ -13,8 +13,8 @@ namespace {
 // NVMe passthrough needs 128-byte submission and 32-byte completion entries.
 constexpr unsigned kNeeded = IORING_SETUP_SQE128 | IORING_SETUP_CQE32 | IORING_SETUP_CQSIZE | IORING_SETUP_CLAMP;
 
-// From the best to what every kernel with NVMe passthrough knows. With DEFER_TASKRUN completions are worked off in our
-// own system calls instead of interrupting the thread.
+// From the best set to the one that every kernel with NVMe passthrough has. With DEFER_TASKRUN completions are
+// processed in the thread's own system calls instead of interrupting it.
 constexpr unsigned kWished[] = {
     IORING_SETUP_SUBMIT_ALL | IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_R_DISABLED | IORING_SETUP_DEFER_TASKRUN |
         IORING_SETUP_TASKRUN_FLAG,
@@ -25,7 +25,7 @@ constexpr unsigned kWished[] = {
 const char* remedy(int error) {
   switch (error) {
     case EPERM:
-      return "io_uring is forbidden here: set the sysctl kernel.io_uring_disabled to 0, or allow io_uring in the "
+      return "io_uring is not allowed: set the sysctl kernel.io_uring_disabled to 0, or allow io_uring in the "
              "container's seccomp profile";
     case ENOSYS:
       return "the kernel has no io_uring: CONFIG_IO_URING is needed";

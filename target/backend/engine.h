@@ -1,5 +1,5 @@
-// One io_uring per reactor: what channels put commands into, what hands them their completions, and where the reactor
-// sleeps.
+// One io_uring per reactor: channels submit commands to it, it gives them their completions, and the reactor sleeps in
+// it.
 //
 // A completion finds its command through the pointer in its user data; the pointer's low bits say how to read the
 // result. Set-up is in engine.cpp, what runs per command in engine_datapath.cpp.
@@ -44,7 +44,7 @@ struct FileReference {
 enum class Result : uint64_t {
   Command = 0,   // 0, or an NVMe status, or minus errno
   Transfer = 1,  // bytes, all of Io::data or it is an error; or minus errno
-  Watch = 2,     // the engine's own
+  Watch = 2,     // for the engine itself
   Write = 3,     // bytes, all that was asked for or ShortWrites is told; or minus errno
 };
 
@@ -131,8 +131,8 @@ class UringEngine final : public core::IoEngine {
     void* context;
     uint64_t record = 0;
     bool reading = false;    // a READ, or a POLL, of it is in flight
-    bool dead = false;       // the descriptor gives nothing any more
-    bool forgotten = false;  // goes when its READ has come back
+    bool dead = false;       // the descriptor gives no more events
+    bool forgotten = false;  // removed when its READ has completed
   };
 
   static void complete(const io_uring_cqe& cqe);

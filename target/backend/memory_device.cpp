@@ -85,7 +85,7 @@ MemoryDevice::MemoryDevice(const DeviceSpec& spec) : size_bytes_(spec.size_bytes
     refuse(name, "the size must be a multiple of the block size");
   void* const memory =
       mmap(nullptr, size_bytes_, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-  if (memory == MAP_FAILED) throw_errno(errno, name, "cannot be had");
+  if (memory == MAP_FAILED) throw_errno(errno, name, "cannot be allocated");
   memory_ = static_cast<std::byte*>(memory);
 
   info_.lba_shift = static_cast<uint8_t>(std::countr_zero(spec.block_bytes));

@@ -1,4 +1,5 @@
-// A namespace in memory, zero at first. Takes memory as it is written to, and gives back what is deallocated.
+// A namespace in memory, zero at first. It takes memory when it is written to, and returns memory when blocks are
+// deallocated.
 #pragma once
 
 #include <cstddef>

@@ -16,7 +16,7 @@ constexpr unsigned kEntries = 64;
 
 nvme_uring_cmd get_smart_log(nvme_smart_log& page) {
   constexpr uint32_t kDwords_z = sizeof(nvme_smart_log) / 4 - 1;
-  constexpr uint32_t kRetainAsyncEvent = 1u << 15;  // it is the local driver's to see
+  constexpr uint32_t kRetainAsyncEvent = 1u << 15;  // the event is for the local driver
   nvme_uring_cmd command{};
   command.opcode = nvme_admin_get_log_page;
   command.nsid = NVME_NSID_ALL;

@@ -1,5 +1,5 @@
-// Admin commands to SSDs that nobody waits for: io_uring passthrough on the controllers' own devices (/dev/nvmeX). An
-// SSD that does not answer keeps its command, and nobody else.
+// Admin commands to SSDs without blocking: io_uring passthrough on the controllers' own devices (/dev/nvmeX). An SSD
+// that does not answer holds up only its own command.
 #pragma once
 
 #include <liburing.h>
@@ -11,14 +11,14 @@
 
 namespace nvmf::backend {
 
-// A question to one SSD for its SMART / Health page: NVMe Base 2.0, section 5.16.1.3. Must live until it is answered.
+// A command that reads one SSD's SMART / Health page: NVMe Base 2.0, section 5.16.1.3. Must live until it is answered.
 struct SmartQuestion {
   nvme_smart_log page{};
   // 0; an NVMe status; or minus errno. Called from NvmeAdmin::receive().
   void (*answered)(SmartQuestion& question, int result) = nullptr;
 };
 
-// The seam between who asks and the SSDs.
+// The seam between the health of subsystems and the SSDs.
 class NvmeAdmin {
  public:
   virtual ~NvmeAdmin() = default;
@@ -26,7 +26,7 @@ class NvmeAdmin {
   virtual bool ask(int controller, SmartQuestion& question) = 0;
   // Readable when there are answers.
   virtual int event_fd() const = 0;
-  // Hands out the answers that there are.
+  // Delivers the answers that have arrived.
   virtual void receive() = 0;
 };
 

@@ -11,6 +11,7 @@
 #include <utility>
 
 #include "target/backend/block_device.h"
+#include "target/backend/generic_device.h"
 #include "target/backend/nvme_identify.h"
 #include "target/backend/passthrough_limits.h"
 #include "target/backend/sysfs.h"
@@ -23,7 +24,7 @@ constexpr uint32_t kPage = 4096;
 uint32_t namespace_id(int fd, const std::string& path) {
   const int nsid = ioctl(fd, NVME_IOCTL_ID);
   if (nsid < 0 && errno == ENOTTY) refuse(path, "is not an NVMe namespace: name its generic device, /dev/ngXnY");
-  if (nsid <= 0) throw_errno(errno, path, "cannot ask for the namespace identifier");
+  if (nsid <= 0) throw_errno(errno, path, "cannot read the namespace identifier");
   return static_cast<uint32_t>(nsid);
 }
 
@@ -37,29 +38,31 @@ void check_is_generic_device(const std::string& path) {
 }  // namespace
 
 NvmeDevice::NvmeDevice(const DeviceSpec& spec) {
-  check_is_generic_device(spec.path);
-  file_ = open_file(spec.path, O_RDWR);
-  geometry_.nsid = namespace_id(file_.get(), spec.path);
+  const std::string path = generic_device_of(spec.path);
+  info_.path = path;
+  check_is_generic_device(path);
+  file_ = open_file(path, O_RDWR);
+  geometry_.nsid = namespace_id(file_.get(), path);
 
-  const NvmeIdentity identity = identify(file_.get(), geometry_.nsid, spec.path);
-  if (const auto reason = refusal(identity)) refuse(spec.path, *reason);
+  const NvmeIdentity identity = identify(file_.get(), geometry_.nsid, path);
+  if (const auto reason = refusal(identity)) refuse(path, *reason);
   describe(identity, info_);
   geometry_.lba_shift = info_.lba_shift;
   geometry_.flush_needed = info_.volatile_write_cache;
   if (identity.limits) take_limits(*identity.limits);
 
-  const std::string name = std::filesystem::canonical(spec.path).filename();
-  claim_disk(spec.path, name);
+  const std::string name = std::filesystem::canonical(path).filename();
+  claim_disk(path, name);
   disk_directory_ = sysfs::disk_of_generic(name).value_or(std::string());
   const std::string& disk = disk_directory_;
   read_limits(disk, max_transfer_bytes(identity.controller));
   drop_untrusted_identifiers(disk);
-  info_.storage = sysfs::lasting_name(disk).value_or(spec.path);
+  info_.storage = sysfs::lasting_name(disk).value_or(path);
   const std::string generic = std::string(sysfs::kRoot) + "/class/nvme-generic/" + name;
   info_.pci_address = sysfs::pci_address(generic);
   info_.controller = sysfs::nvme_controller(generic).value_or(std::string());
   info_.description = "SSD " + info_.model + ", serial " + info_.serial + ", namespace " +
-                      std::to_string(geometry_.nsid) + ", " + spec.path +
+                      std::to_string(geometry_.nsid) + ", " + path +
                       (info_.pci_address ? ", PCI " + *info_.pci_address : std::string());
   try_passthrough(disk);
   limit_atomic_writes(
@@ -79,7 +82,7 @@ void NvmeDevice::claim_disk(const std::string& path, const std::string& name) {
   int error = 0;
   disk_ = try_open_alone(disk, O_RDWR | O_DIRECT, error);
   if (error == 0) ignore_access_time(disk_);
-  if (error == EBUSY) throw_errno(EBUSY, path, "cannot take " + disk + " for itself");
+  if (error == EBUSY) throw_errno(EBUSY, path, "cannot open " + disk + " exclusively");
 }
 
 void NvmeDevice::read_limits(const std::string& disk, std::optional<uint64_t> mdts_bytes) {
@@ -91,7 +94,7 @@ void NvmeDevice::read_limits(const std::string& disk, std::optional<uint64_t> md
   info_.memory_alignment_bytes =
       static_cast<uint32_t>(std::min<uint64_t>(limit("dma_alignment").value_or(3), kPage - 1) + 1);
 
-  // The driver knows which SSDs do these badly, and how much they take at once.
+  // The driver knows which SSDs execute these commands badly, and their limits.
   if (const auto bytes = limit("write_zeroes_max_bytes")) {
     info_.supports_write_zeroes = info_.supports_write_zeroes && *bytes != 0;
     geometry_.max_write_zeroes_blocks =

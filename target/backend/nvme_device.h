@@ -1,5 +1,5 @@
-// A namespace of an SSD that the kernel's driver keeps, reached through its generic character device (/dev/ngXnY): the
-// commands pass the block layer by. Needs CAP_SYS_ADMIN. One that is mounted as a block device is refused.
+// A namespace of an SSD with the kernel's driver, accessed through its generic character device (/dev/ngXnY): commands
+// bypass the block layer. Needs CAP_SYS_ADMIN. One that is mounted as a block device is refused.
 #pragma once
 
 #include <memory>
@@ -26,7 +26,7 @@ class NvmeDevice final : public Device {
 
   std::string disk_directory_;  // in sysfs, of the same namespace as a block device; empty: none
   Descriptor file_;
-  Descriptor disk_;  // the same namespace as a block device: held so that nobody mounts it
+  Descriptor disk_;  // the same namespace as a block device: open so that it cannot be mounted
   NvmeGeometry geometry_;
 };
 

@@ -69,9 +69,9 @@ std::string format_in_words(const nvme_id_ns& space) {
 std::string format_remedy(const nvme_id_ns& space) {
   for (unsigned index = 0; index <= space.nlbaf && index < std::size(space.lbaf); ++index) {
     if (!is_served(space.lbaf[index])) continue;
-    return "reformat it, which erases it: nvme format DEVICE --lbaf=" + std::to_string(index) + " --pi=0 --ms=0";
+    return "reformat it (this erases all data): nvme format DEVICE --lbaf=" + std::to_string(index) + " --pi=0 --ms=0";
   }
-  return "the SSD has no format that is served (see nvme id-ns -H): nvme format cannot help";
+  return "the SSD has no supported format (see nvme id-ns -H), so nvme format does not help";
 }
 
 // The identifier of one type in the descriptor list; empty when it is not there.
@@ -98,8 +98,8 @@ std::string without_padding(const char* text, size_t length) {
   return end == std::string::npos ? std::string() : padded.substr(0, end + 1);
 }
 
-// Commands that the target carries out itself where the SSD does not have them. A Copy whose limits are missing is
-// none.
+// Commands that the target executes itself when the SSD does not support them. A Copy without limits counts as not
+// supported.
 uint8_t own_commands(const NvmeIdentity& identity) {
   const uint16_t oncs = identity.controller.oncs;
   const nvme_id_ns& space = identity.space;
@@ -171,7 +171,7 @@ std::optional<std::string> refusal(const NvmeIdentity& identity) {
   if (identity.space.nsze == 0) return "the namespace is not active: attach it to the controller (nvme attach-ns)";
   if (!is_served(format) || (identity.space.dps & kProtectionType) != 0)
     return "its LBA format is " + format_in_words(identity.space) +
-           "; blocks of 512 or 4096 bytes without metadata or protection information are served: " +
+           "; only blocks of 512 or 4096 bytes without metadata and protection information are supported: " +
            format_remedy(identity.space);
   return std::nullopt;
 }

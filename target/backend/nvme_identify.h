@@ -33,7 +33,7 @@ void describe(const NvmeIdentity& identity, DeviceInfo& info);
 
 // The longest transfer of one command, in bytes, from MDTS; none when it has no bound.
 std::optional<uint64_t> max_transfer_bytes(const nvme_id_ctrl& controller);
-// VSL or WUSL in blocks; of what has no bound, as many as a command can name.
+// VSL or WUSL in blocks; without a limit, as many as a command can name.
 uint32_t size_limit_blocks(uint8_t limit, uint8_t lba_shift);
 
 }  // namespace nvmf::backend

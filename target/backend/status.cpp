@@ -10,7 +10,7 @@ namespace {
 constexpr int kPassedOn = 0x7ff | NVME_SC_DNR;
 constexpr int kWithoutDnr = 0x7ff;
 
-// The kernel's driver makes these up for commands that the device never answered.
+// The kernel's driver generates these for commands that the device never answered.
 constexpr int kHostPathError = NVME_SCT_PATH << NVME_SCT_SHIFT | NVME_SC_HOST_PATH_ERROR;
 constexpr int kAbortedByHost = NVME_SCT_PATH << NVME_SCT_SHIFT | NVME_SC_CMD_ABORTED_BY_HOST;
 
@@ -30,7 +30,7 @@ core::Status status_of_error(int result) {
   return result > 0 ? status_of_device(result) : core::status_from_errno(-result);
 }
 
-// A file or device that ended early has shrunk under us.
+// A file or device that ended early has shrunk meanwhile.
 core::Status status_of_short_transfer(int result) { return core::status_from_errno(result < 0 ? -result : EIO); }
 
 }  // namespace nvmf::backend

@@ -20,7 +20,7 @@ bool is_pci_address(const std::string& name) {
          static_cast<size_t>(used) == name.size();
 }
 
-// The device nearest to the disk: bridges stand before it in the path.
+// The device nearest to the disk: bridges come before it in the path.
 std::optional<std::string> last_pci_address(const fs::path& path) {
   std::optional<std::string> found;
   for (const fs::path& part : path)
@@ -28,7 +28,7 @@ std::optional<std::string> last_pci_address(const fs::path& path) {
   return found;
 }
 
-// A multipath disk hangs below its subsystem, which has links to its controllers.
+// A multipath disk is below its subsystem, which has links to its controllers.
 std::optional<std::string> pci_address_of_subsystem(const fs::path& subsystem) {
   std::set<std::string> addresses;
   std::error_code error;
@@ -105,7 +105,7 @@ std::optional<std::string> lasting_name(const std::string& disk) {
   return std::nullopt;
 }
 
-// The one in brackets is at work: "[mq-deadline] none".
+// The one in brackets is active: "[mq-deadline] none".
 std::optional<std::string> needless_scheduler(const std::string& queue) {
   const std::string schedulers = read_text(queue + "/scheduler").value_or(std::string());
   const size_t begin = schedulers.find('[') + 1;

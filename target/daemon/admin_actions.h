@@ -1,4 +1,4 @@
-// What the admin API lets its clients see and do, behind a seam: the daemon does it, tests answer for it. Control
+// What clients of the admin API can see and do, behind a seam: the daemon implements it, and tests have a fake. Control
 // thread only.
 #pragma once
 
@@ -15,17 +15,17 @@
 
 namespace nvmf::daemon {
 
-// What came of a change of the config: all of it, or nothing.
+// The result of a change of the config, which is applied as a whole or not at all.
 struct ConfigChange {
   enum class Verdict : uint8_t {
-    Good,          // it was made, or could be
+    Good,          // the change was made, or could be
     Mistaken,      // the config has mistakes
-    NeedsRestart,  // a key has changed that cannot while the daemon runs
-    Unavailable,   // a device cannot be opened, or the like
+    NeedsRestart,  // a changed key takes effect only after a restart
+    Unavailable,   // a device or file that the change needs is unavailable
   };
   Verdict verdict = Verdict::Good;
-  std::vector<std::string> changes{};  // a line for each, in the order in which they are made
-  std::vector<std::string> reasons{};  // why it was refused; warnings where it was not
+  std::vector<std::string> changes{};  // a line for each, in the order in which the changes are made
+  std::vector<std::string> reasons{};  // why the change was refused; warnings when it was not
 };
 
 class AdminActions {
@@ -37,7 +37,7 @@ class AdminActions {
 
   virtual ~AdminActions() = default;
 
-  // As openapi.json describes them.
+  // The answers, as openapi.json describes them.
   virtual Json status() = 0;
   virtual Json subsystems() = 0;
   virtual Json namespaces() = 0;
@@ -45,25 +45,31 @@ class AdminActions {
   virtual Json p2p() = 0;
   virtual Json stats() = 0;
   virtual Json ana() = 0;
-  // What runs.
+  // The running config.
   virtual const config::Json& running_config() = 0;
 
-  // Each change waits for the one before.
+  // Each change waits until the one before has ended.
   virtual Change reload() = 0;
   virtual Change change(Edit edit) = 0;
-  // What a reload would do if the file held `text`; messages call it `name`. Opens no device.
+  // The storage of a namespace, which was refused because the identifiers of the config were served from another one
+  // before, is the right one now: it is served. Throws config::EditError when none was refused.
+  virtual Change accept(std::string nqn, uint32_t nsid) = 0;
+  // What a reload would change if the config file had the content `text`; messages call the file `name`. Opens no
+  // device.
   virtual ConfigChange compare(const std::string& text, const std::string& name) = 0;
-  // Makes the config file say what runs; returns its name. Throws std::exception with a message for the operator.
+  // Writes the running config to the config file; returns the file's name. Throws std::exception with a message for the
+  // operator.
   virtual std::string save() = 0;
 
-  // Until the next reload, or until a change concerns it. Throws std::exception with a message for whoever asks.
+  // Holds until the next reload, or until a change concerns the group. Throws std::exception with a message for the
+  // client.
   virtual void set_ana(const std::string& wanted) = 0;
   // Disconnects every host that is connected through the port (none: any port), those that use ANA when they have been
   // told of it, and accepts no connection on it, until resume(). Returns at once: status() tells when it is done.
   // False: there is no such port.
   virtual bool drain(std::optional<uint16_t> port) = 0;
   virtual bool resume(std::optional<uint16_t> port) = 0;
-  // Returns how many controllers the host had. It may connect again, if it is allowed to.
+  // Returns the number of controllers that the host had. The host may connect again, if it is allowed to.
   virtual size_t disconnect(const std::string& hostnqn) = 0;
 };
 

@@ -14,7 +14,7 @@ using Parameters = std::map<std::string, std::string>;
 
 template <class AnyJson>
 HttpResponse answer(const AnyJson& body, unsigned status = 200) {
-  // Texts of hosts and of the machine may stand in it, which need not be UTF-8.
+  // The answer may contain texts of hosts and of the machine that are not UTF-8.
   return {.status = status, .body = body.dump(2, ' ', false, json::error_handler_t::replace) + "\n"};
 }
 
@@ -23,7 +23,7 @@ AnyJson body_of(const HttpRequest& request) {
   try {
     return AnyJson::parse(request.body);
   } catch (const std::exception& error) {
-    throw HttpError(400, std::string("the body is no JSON: ") + error.what());
+    throw HttpError(400, std::string("the body is not JSON: ") + error.what());
   }
 }
 
@@ -33,7 +33,7 @@ Number number_at(const Parameters& parameters, const char* name) {
   Number number{};
   const auto [end, fault] = std::from_chars(text.data(), text.data() + text.size(), number);
   if (fault != std::errc{} || end != text.data() + text.size() || number == 0)
-    throw HttpError(400, std::string("\"") + name + "\" must be a positive integer, and is \"" + text + "\"");
+    throw HttpError(400, std::string("\"") + name + "\" must be a positive integer, but is \"" + text + "\"");
   return number;
 }
 
@@ -57,9 +57,9 @@ const char* sentence_of(ConfigChange::Verdict verdict) {
     case Mistaken:
       return "refused, nothing has changed: the config has mistakes";
     case NeedsRestart:
-      return "refused, nothing has changed: it needs a restart";
+      return "refused, nothing has changed: the change needs a restart";
     case Unavailable:
-      return "refused, nothing has changed: something of it cannot be had";
+      return "refused, nothing has changed: a device or file that it needs is unavailable";
     case Good:
       break;
   }
@@ -85,7 +85,7 @@ unsigned status_of(config::EditError::Kind kind) {
   return 400;
 }
 
-// What a request wants changed in the config.
+// The change of the config that a request asks for.
 using EditOf = void (*)(config::Json& document, const Parameters& parameters, const config::Json& body);
 
 class Api {
@@ -98,6 +98,7 @@ class Api {
     add_port_changes();
     add_subsystem_changes();
     add_namespace_changes();
+    add_storage_changes();
     add_host_changes();
     add_operations();
     return std::move(routes_);
@@ -195,6 +196,19 @@ class Api {
          });
   }
 
+  void add_storage_changes() {
+    routes_.add_waiting("POST", "/v1/subsystems/{nqn}/namespaces/{nsid}/accept",
+                        [&actions = actions_](HttpRequest request) -> Task {
+                          const auto nsid = number_at<uint32_t>(request.parameters, "nsid");
+                          try {
+                            const ConfigChange changed = co_await actions.accept(request.parameters.at("nqn"), nsid);
+                            co_return answer(changed);
+                          } catch (const config::EditError& error) {
+                            throw HttpError(status_of(error.kind()), error.what());
+                          }
+                        });
+  }
+
   void add_host_changes() {
     edit("PUT", "/v1/subsystems/{nqn}/hosts/{hostnqn}",
          [](config::Json& document, const Parameters& parameters, const config::Json&) {
@@ -225,7 +239,7 @@ class Api {
     });
   }
 
-  // Of the port that the query names, or of all.
+  // For the port that the query names, or for all ports.
   void drain_or_resume(const std::string& path, bool (AdminActions::*action)(std::optional<uint16_t>)) {
     routes_.add("POST", path, [&actions = actions_, action](const HttpRequest& request) {
       std::optional<uint16_t> port;

@@ -1,4 +1,4 @@
-// The admin API: which path and method asks for which action. openapi.json describes it; tests hold the two together.
+// The admin API: the action of each path and method. openapi.json describes it; tests hold the two together.
 #pragma once
 
 #include "target/daemon/admin_actions.h"

@@ -21,7 +21,7 @@ void AdminService::listen(boost::asio::io_context& io) {
   socket_.emplace(wanted.socket);
   server_.emplace(admin_routes(*this))
       .serve(socket_->listen(io, {.owner = wanted.owner, .group = wanted.group, .mode = wanted.mode}));
-  spdlog::info("the admin API is on {}", wanted.socket);
+  spdlog::info("the admin API listens on {}", wanted.socket);
 }
 
 AdminActions::Json AdminService::status() {

@@ -1,4 +1,4 @@
-// The admin API as the running daemon answers it: what its clients see, and what they have done. Control thread.
+// The daemon's side of the admin API: its answers, and the operations of its clients. Control thread.
 #pragma once
 
 #include <boost/asio/io_context.hpp>
@@ -24,7 +24,7 @@ namespace nvmf::daemon {
 
 class AdminService final : public AdminActions {
  public:
-  // What it shows and acts on.
+  // The parts of the daemon that it shows and changes.
   struct Parts {
     core::Target& target;
     rdma::Transport& transport;
@@ -38,7 +38,7 @@ class AdminService final : public AdminActions {
   };
   explicit AdminService(Parts parts) : parts_(std::move(parts)) {}
 
-  // Listens on the socket that the config names. Throws std::system_error that says what could not be done, and where.
+  // Listens on the socket of the config. Throws std::system_error with the failed operation and its path.
   void listen(boost::asio::io_context& io);
 
   Json status() override;
@@ -51,6 +51,7 @@ class AdminService final : public AdminActions {
   const config::Json& running_config() override { return parts_.running.document(); }
   Change reload() override { return parts_.reload.reload(); }
   Change change(Edit edit) override { return parts_.reload.change(std::move(edit)); }
+  Change accept(std::string nqn, uint32_t nsid) override { return parts_.reload.accept(std::move(nqn), nsid); }
   ConfigChange compare(const std::string& text, const std::string& name) override;
   std::string save() override { return parts_.running.save(); }
   void set_ana(const std::string& wanted) override;

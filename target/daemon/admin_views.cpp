@@ -33,7 +33,7 @@ json namespace_of(const config::Subsystem& subsystem, const config::Namespace& w
           {"max_mib_per_s", wanted.max_mib_per_s}};
 }
 
-// Whether a queue's data may go through the CMB that serves a namespace, and if not, why.
+// Whether a queue's data may go through the CMB of a namespace, and if not, why.
 json p2p_on(const core::Queue& queue, const rdma::Rnic& rnic, const ServedNamespace& served,
             const PeerMemories& peer_memories) {
   const auto say = [&](bool usable, const std::string& reason) {
@@ -45,7 +45,7 @@ json p2p_on(const core::Queue& queue, const rdma::Rnic& rnic, const ServedNamesp
   if (proof == nullptr) return say(false, pair + " was not tested");
   if (proof->usable_at(queue.path_mtu)) return say(true, served.p2p.verdict);
   const bool at_any = proof->usable_at(proof->active_mtu);
-  return say(false, at_any ? pair + " was proved for path MTU " + std::to_string(proof->active_mtu) + ", and the " +
+  return say(false, at_any ? pair + " was proved for path MTU " + std::to_string(proof->active_mtu) + ", but the " +
                                  "connection has " + std::to_string(queue.path_mtu)
                     : proof->findings.empty() ? pair + " is not proved"
                                               : pair + ": " + proof->findings.front());

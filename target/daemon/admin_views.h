@@ -1,4 +1,4 @@
-// What runs, as JSON for the admin API. Control thread.
+// The running target, as JSON for the admin API. Control thread.
 #pragma once
 
 #include <nlohmann/json_fwd.hpp>

@@ -29,7 +29,7 @@ core::AnaState state_from(const std::string& word) {
       "\"state\" must be \"optimized\", \"non-optimized\", \"inaccessible\", \"persistent-loss\" or \"change\"");
 }
 
-// nlohmann's own conversion would cut a number that is too large.
+// nlohmann's own conversion would truncate a number that is too large.
 template <class Number>
 Number number_at(const json& request, const char* key) {
   const json& value = request.at(key);

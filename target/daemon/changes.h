@@ -1,5 +1,5 @@
-// Changes of what is served are made one after the other: a reload, a change through the admin API, devices that come
-// and go. Control thread.
+// Runs the changes of the running config one after the other: reloads, changes through the admin API, devices that
+// appear and disappear. Control thread.
 #pragma once
 
 #include <boost/asio/io_context.hpp>
@@ -17,20 +17,20 @@ class Changes {
   // `after`: called when a change has been made, or has failed.
   Changes(boost::asio::io_context& io, std::function<void()> after);
 
-  // Runs `work` when the changes before are over, and throws what it throws. Once closed, refuses it.
+  // Runs `work` when earlier changes have ended, and throws what `work` throws. When closed, refuses it.
   Change alone(std::function<Change()> work);
 
-  // The daemon shuts down. A change under way looks at closed() where it waits long.
+  // The daemon shuts down. A running change checks closed() where it waits long.
   void close() { closed_ = true; }
   bool closed() const { return closed_; }
 
  private:
   std::function<void()> after_;
-  boost::asio::steady_timer over_;  // never expires: cancelled when a change is over
+  boost::asio::steady_timer over_;  // never expires: cancelled when a change has ended
   bool changing_ = false;
   bool closed_ = false;
 };
 
-inline constexpr char kShutsDown[] = "the daemon shuts down";
+inline constexpr char kShutsDown[] = "the daemon is shutting down";
 
 }  // namespace nvmf::daemon

@@ -54,12 +54,13 @@ int check(const Options& options) {
 
 void add_check_command(CLI::App& app, std::function<int()>& chosen) {
   auto options = std::make_shared<Options>();
-  CLI::App* command =
-      app.add_subcommand("check", "Say all that is wrong or unwise about a config file; starts nothing");
+  CLI::App* command = app.add_subcommand(
+      "check", "Report the mistakes of a config file, and what cannot work on this machine; starts nothing");
   command->add_option("file", options->path, "The JSON config file")->required();
-  command->add_flag("--json", options->json, "Print an array of objects with file, line, column, path, ...");
-  command->add_flag("--strict", options->strict, "Let warnings fail too");
-  command->add_flag("--file-only", options->file_only, "Do not look at this machine: the config is another's");
+  command->add_flag("--json", options->json, "Print a JSON array of objects with file, line, column, path, ...");
+  command->add_flag("--strict", options->strict, "Exit with status 2 for warnings, too");
+  command->add_flag("--file-only", options->file_only,
+                    "Do not look at this machine: the config is for another machine");
   command->callback([=, &chosen] { chosen = [=] { return check(*options); }; });
 }
 

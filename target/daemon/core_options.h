@@ -1,4 +1,4 @@
-// What a config says, in the words of the core.
+// Translates a config into the options of the core.
 #pragma once
 
 #include <cstdint>
@@ -18,7 +18,7 @@ core::SubsystemOptions options_of(const config::Subsystem& wanted);
 core::TargetLimits limits_of(const config::Limits& wanted);
 core::TargetOptions target_options(const config::Config& config);
 
-// Of all groups on all ports of the subsystem; what the config leaves out is optimized.
+// The states of all groups on all ports of the subsystem; states that the config leaves out are optimized.
 void set_ana_states(core::Subsystem& subsystem, const config::Subsystem& wanted);
 
 }  // namespace nvmf::daemon

@@ -1,4 +1,4 @@
-// A coroutine on the control thread waits until so many others have reported.
+// Lets a coroutine on the control thread wait until a number of other threads have reported.
 #pragma once
 
 #include <boost/asio/awaitable.hpp>

@@ -1,4 +1,4 @@
-// Counters as the stats show them, in JSON. Control thread.
+// The counters of `stats` in JSON. Control thread.
 #pragma once
 
 #include <nlohmann/json_fwd.hpp>
@@ -9,11 +9,12 @@
 
 namespace nvmf::daemon {
 
-// {kind: {"answered": n, "failed": {failure: n}}}: kinds that came, failures that were.
+// {kind: {"answered": n, "failed": {failure: n}}}, without those that are 0.
 nlohmann::json commands_report(const core::CommandCounters& counters);
 // {"target"|"device": {"read"|"write"|"other": {...}}, "rdma": {"to_host"|"from_host": {...}}}, where each is {"count",
-// "mean_us", "p50_us", "p90_us", "p99_us", "p999_us", "buckets": [[longest_ns, n], ...]}: buckets that hold any; of the
-// difference between two reports come the percentiles of the time between them. Those without a count have no more.
+// "mean_us", "p50_us", "p90_us", "p99_us", "p999_us", "buckets": [[longest_ns, n], ...]}: only buckets that are not
+// empty; the difference between two reports gives the percentiles of the time between them. When "count" is 0, the
+// other keys are missing.
 nlohmann::json latency_report(const core::LatencyCounters& counters);
 // [{"nqn", "reads"|"writes": {"cmb"|"dram"|"in_capsule": {"commands", "bytes", "latency": as above}}}]
 nlohmann::json hosts_report(const std::vector<HostFigures>& hosts);

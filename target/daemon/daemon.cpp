@@ -7,9 +7,11 @@
 #include <csignal>
 #include <cstdlib>
 #include <functional>
+#include <system_error>
 #include <utility>
 
 #include "target/daemon/core_options.h"
+#include "target/daemon/descriptor_limit.h"
 #include "target/daemon/log.h"
 #include "target/daemon/on_reactors.h"
 #include "target/daemon/service_manager.h"
@@ -64,21 +66,41 @@ std::vector<DataThreadRef> refs_to(const DataThreads& threads) {
   return refs;
 }
 
+// None, which is logged, where the directory is unavailable: then no daemon keeps anything there.
+std::optional<FileLock> lock_state_directory(const std::string& path) {
+  try {
+    return FileLock(path);
+  } catch (const std::system_error& error) {
+    spdlog::warn("the state directory is not locked against other daemons: {}", error.what());
+    return std::nullopt;
+  }
+}
+
 // The reactors run as long as this object lives.
 template <class DataThreads>
 class RunningReactors {
  public:
-  explicit RunningReactors(const DataThreads& threads) : threads_(threads) {
-    for (const auto& thread : threads_) thread->reactor.start();
+  explicit RunningReactors(const DataThreads& threads) {
+    try {
+      for (const auto& thread : threads) {
+        thread->reactor.start();
+        running_.push_back(&thread->reactor);
+      }
+    } catch (...) {
+      stop();
+      throw;
+    }
   }
-  ~RunningReactors() {
-    for (const auto& thread : threads_) thread->reactor.stop();
-  }
+  ~RunningReactors() { stop(); }
   RunningReactors(const RunningReactors&) = delete;
   RunningReactors& operator=(const RunningReactors&) = delete;
 
  private:
-  const DataThreads& threads_;
+  void stop() {
+    for (core::Reactor* const reactor : running_) reactor->stop();
+  }
+
+  std::vector<core::Reactor*> running_;
 };
 
 }  // namespace
@@ -87,13 +109,17 @@ Daemon::Daemon(const config::Config& config, config::Json document)
     : running_(config, std::move(document)),
       log_limit_(&log),
       reservations_(StateDirectory(config.state_dir)),
+      state_lock_(lock_state_directory(config.state_dir)),
       write_protection_(StateDirectory(config.state_dir)),
       identifiers_(StateDirectory(config.state_dir)),
+      served_storages_(StateDirectory(config.state_dir)),
       target_(target_options(config)),
       data_threads_(make_data_threads<decltype(data_threads_)>(config.reactors)),
       transport_(io_, target_, control_mailbox_, seats_of(data_threads_), group_options(config)),
       peer_memories_(transport_.rnics(), config.rdma.mdts_bytes),
-      storage_(io_, target_, control_mailbox_, refs_to(data_threads_), transport_, peer_memories_, identifiers_),
+      opener_(io_),
+      storage_(io_, target_, control_mailbox_, refs_to(data_threads_), transport_, peer_memories_, opener_,
+               identifiers_, served_storages_),
       health_(io_, target_, storage_.namespaces(), open_nvme_admin(), [this] { transport_.turn_admin(); }),
       mailbox_(io_, control_mailbox_, [this] { transport_.turn_admin(); }),
       changes_(io_,
@@ -106,6 +132,7 @@ Daemon::Daemon(const config::Config& config, config::Json document)
                .target = target_,
                .transport = transport_,
                .storage = storage_,
+               .opener = opener_,
                .health = health_,
                .ports = ports_,
                .changes = changes_,
@@ -142,6 +169,7 @@ Daemon::~Daemon() = default;
 
 // What can fail comes before the reactors run.
 int Daemon::run() {
+  raise_descriptor_limit();
   admin_.listen(io_);
   await_signals();
   if (running_.config().metrics) serve_metrics();
@@ -202,7 +230,7 @@ Daemon::Task Daemon::keep_watchdog() {
   }
 }
 
-// No timer runs unless a warning was written lately.
+// A timer runs only after a recent warning.
 void Daemon::report(core::Target::Severity severity, const std::string& message) {
   log_limit_.add(severity, message, LogLimit::Clock::now());
   if (severity == core::Target::Severity::Warning && log_timer_.expiry() <= LogLimit::Clock::now()) flush_log();
@@ -217,13 +245,13 @@ void Daemon::flush_log() {
   });
 }
 
-// Armed before the turn, which may bring a deadline that is earlier still.
+// Armed before the turn, which may set an earlier deadline.
 void Daemon::watch_keep_alive() {
   if (const auto next = target_.expire(core::Target::Clock::now())) await_deadline(*next);
   transport_.turn_admin();
 }
 
-// Asks the target nothing: it calls this while it makes the controller that the deadline belongs to.
+// Must not call the target, which calls this while it creates the controller of the deadline.
 void Daemon::await_deadline(core::Target::Clock::time_point deadline) {
   keep_alive_timer_.expires_at(deadline);
   keep_alive_timer_.async_wait([this](const boost::system::error_code& error) {
@@ -262,7 +290,7 @@ void Daemon::shut_down() {
 }
 
 void Daemon::give_up() {
-  spdlog::error("{} queues still had commands outstanding after {} ms; their hosts will repeat them elsewhere or later",
+  spdlog::error("{} queues still had commands outstanding after {} ms; their hosts will retry the commands",
                 transport_.connections(), running_.config().shutdown_timeout_ms);
   std::_Exit(EXIT_FAILURE);
 }

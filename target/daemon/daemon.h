@@ -22,6 +22,7 @@
 #include "target/daemon/admin_service.h"
 #include "target/daemon/changes.h"
 #include "target/daemon/figures.h"
+#include "target/daemon/file_lock.h"
 #include "target/daemon/health.h"
 #include "target/daemon/identifier_files.h"
 #include "target/daemon/log_limit.h"
@@ -31,6 +32,7 @@
 #include "target/daemon/reload.h"
 #include "target/daemon/reservation_files.h"
 #include "target/daemon/running_config.h"
+#include "target/daemon/served_storage_files.h"
 #include "target/daemon/storage.h"
 #include "target/daemon/write_protection_files.h"
 #include "transport/rdma/transport.h"
@@ -39,8 +41,8 @@ namespace nvmf::daemon {
 
 class Daemon {
  public:
-  // `document`: the JSON of `config`. Throws std::exception with a message for the operator when nothing can ever be
-  // served: no io_uring.
+  // `document`: the JSON of `config`. Throws std::exception with a message for the operator when the daemon cannot
+  // serve at all (no io_uring).
   Daemon(const config::Config& config, config::Json document);
   ~Daemon();
   Daemon(const Daemon&) = delete;
@@ -64,7 +66,7 @@ class Daemon {
   // Once the start is over: failed, it ends the daemon.
   void on_started(const std::exception_ptr& failure);
   void serve_until_stopped();
-  // Tells the service manager, when it wants to know, that this thread and every reactor answer.
+  // When the service manager has a watchdog: reports that this thread and every reactor answer.
   Task keep_watchdog();
   void report(core::Target::Severity severity, const std::string& message);
   void flush_log();
@@ -79,12 +81,15 @@ class Daemon {
   boost::asio::io_context io_;
   core::Mailbox control_mailbox_;
   ReservationFiles reservations_;
+  std::optional<FileLock> state_lock_;
   WriteProtectionFiles write_protection_;
   IdentifierFiles identifiers_;
+  ServedStorageFiles served_storages_;
   core::Target target_;
   std::vector<std::unique_ptr<DataThread>> data_threads_;
   rdma::Transport transport_;
   PeerMemories peer_memories_;
+  DeviceOpener opener_;
   Storage storage_;
   HealthMonitor health_;
   rdma::AsioMailbox mailbox_;

@@ -12,7 +12,7 @@
 namespace nvmf::daemon {
 namespace {
 
-// udev sets owner and links of a new node after the kernel has made it.
+// udev sets owner and links of a new node after the kernel has created it.
 constexpr std::chrono::milliseconds kSettleTime{300};
 constexpr uint32_t kEvents = IN_CREATE | IN_DELETE | IN_MOVED_TO | IN_MOVED_FROM | IN_ATTRIB | IN_DELETE_SELF;
 
@@ -36,20 +36,20 @@ void DeviceWatch::watch(const std::vector<std::string>& paths) {
   watch_again();
 }
 
-// Directories may have come and gone, too.
+// Directories may have appeared and disappeared, too.
 void DeviceWatch::watch_again() {
   for (const auto& [watch, names] : names_by_watch_) inotify_rm_watch(inotify_.native_handle(), watch);
   names_by_watch_.clear();
   for (const std::string& path : paths_) {
     add(path);
-    // A link (/dev/disk/by-id/...) outlives its device where no udev removes it.
+    // A link (/dev/disk/by-id/...) remains without its device when no udev removes it.
     std::error_code no_link;
     const std::filesystem::path named = std::filesystem::read_symlink(path, no_link);
     if (!no_link) add((std::filesystem::path(path).parent_path() / named).lexically_normal());
   }
 }
 
-// In its directory, or the nearest one there is.
+// Watches the path's directory, or the nearest existing one above.
 void DeviceWatch::add(const std::filesystem::path& path) {
   for (std::filesystem::path there = path; there.has_relative_path(); there = there.parent_path()) {
     const int watch = inotify_add_watch(inotify_.native_handle(), there.parent_path().c_str(), kEvents | IN_ONLYDIR);
@@ -74,7 +74,7 @@ void DeviceWatch::await_events() {
   });
 }
 
-// Whether one of them is about a path of ours.
+// Whether one of the events concerns a watched path.
 bool DeviceWatch::read_events() {
   alignas(inotify_event) std::array<char, 4096> buffer;
   bool ours = false;

@@ -1,5 +1,4 @@
-// Hears of device nodes and files that come and go, by inotify on the directories that hold them: nothing runs while
-// nothing happens. Control thread.
+// Watches device nodes and files appear and disappear, with inotify on their directories: no polling. Control thread.
 #pragma once
 
 #include <boost/asio/io_context.hpp>
@@ -16,17 +15,17 @@ namespace nvmf::daemon {
 
 class DeviceWatch {
  public:
-  // `changed`: one of the paths came or went, or may be opened by others than before; called once for what happens
+  // `changed`: one of the paths appeared or disappeared, or its permissions changed; called once for several events
   // within a moment. Throws std::system_error when the kernel gives no inotify descriptor.
   DeviceWatch(boost::asio::io_context& io, std::function<void()> changed);
   DeviceWatch(const DeviceWatch&) = delete;
   DeviceWatch& operator=(const DeviceWatch&) = delete;
 
-  // The paths to hear of from now on, absolute. Their directories need not exist.
+  // The paths to watch from now on, absolute. Their directories need not exist.
   void watch(const std::vector<std::string>& paths);
 
  private:
-  // What is looked for in a directory: the next part of each path through it.
+  // The names to look for in a directory: the next part of each path through it.
   using Names = std::set<std::string>;
 
   void watch_again();

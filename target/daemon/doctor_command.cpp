@@ -35,11 +35,11 @@ int diagnose(const Options& options) {
 void add_doctor_command(CLI::App& app, std::function<int()>& chosen) {
   auto options = std::make_shared<Options>();
   CLI::App* command = app.add_subcommand(
-      "doctor", "Say which SSDs and RDMA NICs of this machine can do peer-to-peer, and what to change");
+      "doctor", "Report which SSDs and RDMA NICs of this machine can do peer-to-peer, and what to change");
   command->add_flag("--self-test", options->self_test,
-                    "Also move a pattern through the CMB of every pair and compare it; reads the SSDs, takes what "
-                    "is free of their CMBs for a moment, needs the rights of `run`");
-  command->add_flag("--json", options->json, "Print one JSON object");
+                    "Also run the self-test of every pair: move a pattern through the CMB and compare it. It reads the "
+                    "SSDs, uses the free memory of their CMBs for a moment, and needs the same rights as `run`");
+  command->add_flag("--json", options->json, "Print the report as one JSON object");
   command->callback([=, &chosen] { chosen = [=] { return diagnose(*options); }; });
 }
 

@@ -6,8 +6,8 @@
 
 namespace nvmf::daemon {
 
-// Adds the command to `app`. Where the command line has it, `chosen` becomes what carries it out and returns the exit
-// status, which is 0 whatever was found.
+// Adds the command to `app`. When the command line has the command, `chosen` becomes the function that runs it and
+// returns the exit status, which is 0 whatever was found.
 void add_doctor_command(CLI::App& app, std::function<int()>& chosen);
 
 }  // namespace nvmf::daemon

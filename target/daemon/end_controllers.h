@@ -1,4 +1,4 @@
-// Controllers that the operator ends.
+// Ends controllers for the operator.
 #pragma once
 
 #include <cstddef>
@@ -9,7 +9,7 @@
 
 namespace nvmf::daemon {
 
-// Ends the controllers that fit, those of the discovery subsystem included; returns how many they were.
+// Ends the controllers that match, including those of the discovery subsystem; returns their number.
 size_t end_controllers(core::Target& target, const std::string& reason,
                        const std::function<bool(const core::Controller&)>& fits);
 

@@ -35,7 +35,7 @@ void Exposition::sample(const Labels& labels, uint64_t value) { line("", labels,
 
 void Exposition::seconds(const Labels& labels, uint64_t ns) { line("", labels, spell_seconds(ns)); }
 
-// The histogram's own buckets, four to a power of two, are put together.
+// Adds up the histogram's own buckets, four for each power of two.
 void Exposition::sample(const Labels& labels, const core::LatencyHistogram& latency) {
   using core::LatencyHistogram;
   constexpr size_t kStep = 1u << LatencyHistogram::kBitsOfStep;

@@ -1,7 +1,7 @@
 // Writes metrics in Prometheus' text format, version 0.0.4.
 //
-// Debian's prometheus-cpp could do it, but its package brings an HTTP server of its own and a registry of counters that
-// are kept twice; the format itself is a page.
+// Debian's prometheus-cpp could do this, but it brings its own HTTP server and a registry that keeps all counters
+// twice; the format itself is described on a page.
 #pragma once
 
 #include <cstdint>
@@ -21,7 +21,7 @@ class Exposition {
 
   static constexpr char kContentType[] = "text/plain; version=0.0.4; charset=utf-8";
 
-  // What hosts chose freely, made fit for a label.
+  // A text that a host chose, made valid for a label.
   static std::string printable(std::string text);
 
   // Each begins a family; its samples follow. A counter's name ends in _total.
@@ -40,7 +40,7 @@ class Exposition {
   void begin(std::string_view name, std::string_view help, std::string_view type);
   void line(std::string_view suffix, const Labels& labels, std::string_view value);
 
-  std::string name_;  // of the family that has begun
+  std::string name_;  // name of the family that has begun
   std::string text_;
 };
 

@@ -41,7 +41,7 @@ std::vector<HostFigures> of_hosts(const core::HostTraffic& traffic) {
   return all;
 }
 
-// Of the SSDs whose memory serves a namespace.
+// The SSDs whose memory a namespace uses.
 std::vector<CmbFigures> of_cmbs(const rdma::Transport& transport, const Storage& storage,
                                 const PeerMemories& peer_memories) {
   std::set<std::string> ssds;

@@ -1,4 +1,4 @@
-// Gathers the daemon's counters from where they are kept. Control thread; reads counters that the reactors write.
+// Collects the daemon's counters from where they are kept. Control thread; reads counters that the reactors write.
 #pragma once
 
 #include <memory>
@@ -12,11 +12,11 @@
 
 namespace nvmf::daemon {
 
-// What refers to `target` and to poll groups in it must not outlive them. The reactors run.
+// References in the result to `target` and to poll groups must not outlive them. The reactors run.
 Figures figures_of(const core::Target& target, const rdma::Transport& transport, const Storage& storage,
                    const PeerMemories& peer_memories, const std::vector<const core::Reactor*>& reactors);
 
-// Of all poll groups, and of the past.
+// Sums over all poll groups, past ones included.
 std::unique_ptr<core::IoCounters> counters_of(const ServedNamespace& served);
 
 }  // namespace nvmf::daemon

@@ -34,17 +34,17 @@ struct HealthMonitor::Ssd : backend::SmartQuestion {
   HealthMonitor* monitor = nullptr;
   std::optional<nvme_smart_log> known;
   Clock::time_point asked_at;
-  bool asked = false;    // it has the question: the kernel may write into it
-  bool silent = false;   // it did not answer in time, which has been said
-  bool refused = false;  // it cannot be asked, which has been said
-  bool wanted = true;    // a namespace lies on it
+  bool asked = false;    // a command is outstanding: the kernel may write into the buffer
+  bool silent = false;   // it did not answer in time, which has been logged
+  bool refused = false;  // the command fails, which has been logged
+  bool wanted = true;    // a namespace is on it
 };
 
 std::unique_ptr<backend::NvmeAdmin> open_nvme_admin() {
   try {
     return std::make_unique<backend::NvmeAdminRing>();
   } catch (const std::system_error& error) {
-    spdlog::warn("hosts do not see the health of SSDs (log page 02h): {}", error.what());
+    spdlog::warn("hosts cannot see the health of SSDs (log page 02h): {}", error.what());
     return nullptr;
   }
 }
@@ -63,7 +63,7 @@ HealthMonitor::HealthMonitor(boost::asio::io_context& io, core::Target& target, 
   wait_for_answers();
 }
 
-// An SSD that has its question still may write into it until the process has ended: that memory is never freed.
+// An SSD with an outstanding command may write into the buffer until the process has ended: that memory is never freed.
 HealthMonitor::~HealthMonitor() {
   static auto* const unanswered = std::make_unique<std::vector<std::unique_ptr<Ssd>>>().release();
   for (auto& ssd : ssds_)
@@ -150,7 +150,7 @@ void HealthMonitor::answered(Ssd& ssd, int result) {
     return;
   }
   ssd.known.reset();
-  ssd.file = backend::Descriptor();  // what is behind the path may be another one when it is back
+  ssd.file = backend::Descriptor();  // the path may lead to another device when it is back
   if (std::exchange(ssd.refused, true)) return;
   const std::string why = result < 0 ? std::strerror(-result) : "NVMe status " + std::to_string(result);
   spdlog::warn("{}: cannot read its health (SMART log page): {}; hosts see the target's own counts instead",
@@ -174,7 +174,7 @@ void HealthMonitor::wait_for_interval() {
 
 void HealthMonitor::fell_silent(Ssd& ssd) {
   ssd.silent = true;
-  spdlog::warn("{} has not answered for {} s: is it stuck? Hosts see its last figures, and a warning", ssd.controller,
+  spdlog::warn("{} has not answered for {} s and may be stuck; hosts see its last values and a warning", ssd.controller,
                timing_.patience.count());
   for (const auto& served : namespaces_) {
     if (served->device->info().controller != ssd.controller) continue;

@@ -1,5 +1,5 @@
-// What the SSDs behind the namespaces say of their health, asked now and then and never waited for; and what the target
-// itself counts where there is no SSD. Control thread.
+// The health of the SSDs behind the namespaces, read at intervals without ever waiting for an SSD; and the target's own
+// counts where there is no SSD. Control thread.
 #pragma once
 
 #include <boost/asio/io_context.hpp>
@@ -19,30 +19,30 @@
 
 namespace nvmf::daemon {
 
-// Hosts see no figures of an SSD that are older than both together, unless it stops answering: then they see the last,
-// with the warning that the subsystem's reliability is degraded.
+// Hosts never see values of an SSD that are older than the sum of both, unless the SSD stops answering: then they see
+// the last values, with the warning that the subsystem's reliability is degraded.
 struct HealthTiming {
   std::chrono::seconds interval{10};
   std::chrono::seconds patience{20};
 };
 
-// Null, which is logged, when no SSD can be asked.
+// Null, which is logged, when the health of no SSD can be read.
 std::unique_ptr<backend::NvmeAdmin> open_nvme_admin();
 
 class HealthMonitor final : public core::HealthSource {
  public:
   using Namespaces = std::vector<std::unique_ptr<ServedNamespace>>;
 
-  // `namespaces`: those in service. `admin`: null when no SSD can be asked. `after` runs when hosts may have been told
-  // something.
+  // `namespaces`: those in service. `admin`: null when the health of no SSD can be read. `after` runs when hosts may
+  // have been notified.
   HealthMonitor(boost::asio::io_context& io, core::Target& target, const Namespaces& namespaces,
                 std::unique_ptr<backend::NvmeAdmin> admin, std::function<void()> after, HealthTiming timing = {});
-  // Waits for no SSD.
+  // Does not wait for any SSD.
   ~HealthMonitor() override;
 
   std::vector<nvme_smart_log> health(const core::Subsystem& subsystem) const override;
 
-  // Asks all SSDs, but for those that have not answered yet, now and at every interval from now on.
+  // Reads the health of all SSDs, except those that have not answered yet, now and at every interval.
   void refresh();
 
  private:

@@ -16,7 +16,7 @@ std::vector<std::string> split(std::string_view text, char separator) {
   return parts;
 }
 
-// RFC 3986 section 2.1. What is no percent-encoding stays as it is.
+// RFC 3986 section 2.1. Text that is not percent-encoding stays as it is.
 std::string decode(std::string_view text) {
   std::string decoded;
   for (size_t i = 0; i < text.size(); ++i) {

@@ -1,4 +1,4 @@
-// What an HTTP service answers: a table of methods and paths with their handlers.
+// The table of an HTTP service: methods and paths with their handlers.
 #pragma once
 
 #include <boost/asio/awaitable.hpp>
@@ -14,8 +14,8 @@ namespace nvmf::daemon {
 
 struct HttpRequest {
   std::string method;
-  std::map<std::string, std::string> parameters;  // of the route's pattern, by name, decoded
-  std::map<std::string, std::string> query;       // what stands behind "?", decoded
+  std::map<std::string, std::string> parameters;  // parameters of the route's pattern, by name, decoded
+  std::map<std::string, std::string> query;       // the part after "?", decoded
   std::string body;
 };
 
@@ -25,7 +25,7 @@ struct HttpResponse {
   std::string body{};
 };
 
-// What a handler throws to refuse a request: the client gets {"error": what()} with the status.
+// A handler throws this to refuse a request: the client gets {"error": what()} with the status.
 class HttpError : public std::runtime_error {
  public:
   HttpError(unsigned status, const std::string& what) : std::runtime_error(what), status_(status) {}
@@ -47,27 +47,27 @@ class HttpRoutes {
     Handler handler;
   };
   struct Found {
-    const Route* route = nullptr;  // null: the path is unknown, or takes other methods only
+    const Route* route = nullptr;  // null: the path is unknown, or has only other methods
     std::map<std::string, std::string> parameters;
-    std::string allowed;  // the methods that the path takes, as the Allow header lists them; empty: unknown path
+    std::string allowed;  // the methods of the path, as the Allow header lists them; empty: unknown path
   };
 
-  // `pattern`: "/v1/hosts/{hostnqn}"; a name in braces takes one segment, not empty, decoded. Of several patterns that
-  // fit, the one added first serves.
+  // `pattern`: "/v1/hosts/{hostnqn}"; a name in braces takes one segment, not empty, decoded. Of several matching
+  // patterns, the first one added is used.
   void add(const std::string& method, const std::string& pattern, Answer answer);
-  // A handler that may wait for other things than its client.
+  // A handler that may wait for other events than its client's.
   void add_waiting(const std::string& method, const std::string& pattern, Handler handler);
 
   const std::vector<Route>& routes() const { return routes_; }
 
-  // `path`: as the request has it, without the query.
+  // `path`: the path of the request, without the query.
   Found find(std::string_view method, std::string_view path) const;
 
  private:
   std::vector<Route> routes_;
 };
 
-// What the query of a request target says: "a=1&b=%2F" by name.
+// The values in the query of a request target ("a=1&b=%2F"), by name.
 std::map<std::string, std::string> parse_query(std::string_view query);
 
 }  // namespace nvmf::daemon

@@ -29,7 +29,7 @@ namespace http = boost::beast::http;
 using Task = asio::awaitable<void>;
 using Response = http::response<http::string_body>;
 
-// No descriptor is left, or the like: not at once again.
+// The process has no descriptor left, for instance: retry later.
 constexpr std::chrono::milliseconds kAcceptRetry{100};
 
 Response response_of(HttpResponse answer) {
@@ -41,19 +41,19 @@ Response response_of(HttpResponse answer) {
 }
 
 Response refusal(unsigned status, const std::string& why) {
-  // What a client sent may stand in it, and need not be UTF-8.
+  // The message may contain text of a client that is not UTF-8.
   const auto replace = nlohmann::json::error_handler_t::replace;
   return response_of({.status = status, .body = nlohmann::json{{"error", why}}.dump(-1, ' ', false, replace) + "\n"});
 }
 
 Response refusal_of(const HttpRoutes::Found& found, const std::string& method, const std::string& path) {
-  if (found.allowed.empty()) return refusal(404, "there is no " + path);
-  Response response = refusal(405, path + " does not take " + method + ", but " + found.allowed);
+  if (found.allowed.empty()) return refusal(404, "there is no path " + path);
+  Response response = refusal(405, path + " does not have the method " + method + "; it has " + found.allowed);
   response.set(http::field::allow, found.allowed);
   return response;
 }
 
-// `error`: why no request could be read. None where nobody waits for an answer.
+// `error`: why no request could be read. None when no client waits for an answer.
 std::optional<Response> refusal_of(const beast::error_code& error, const HttpLimits& limits) {
   if (error.category() != http::make_error_code(http::error::end_of_stream).category() ||
       error == http::error::end_of_stream)
@@ -61,7 +61,7 @@ std::optional<Response> refusal_of(const beast::error_code& error, const HttpLim
   if (error == http::error::body_limit)
     return refusal(413, "the body is longer than " + std::to_string(limits.body_bytes) + " bytes");
   if (error == http::error::header_limit) return refusal(431, "the header is too long");
-  return refusal(400, "no HTTP request: " + error.message());
+  return refusal(400, "this is not an HTTP request: " + error.message());
 }
 
 asio::awaitable<Response> answer(const HttpRoutes& routes, http::request<http::string_body> request) {
@@ -91,7 +91,7 @@ Task send(Stream& stream, Response response, const HttpLimits& limits, beast::er
   co_await http::async_write(stream, response, asio::redirect_error(asio::use_awaitable, error));
 }
 
-// The requests of one connection, one after the other. `is_full`: there are as many connections as may be.
+// The requests of one connection, one after the other. `is_full`: the limit of connections is reached.
 template <class Stream, class Service>
 Task converse(Stream& stream, const Service& service, bool is_full) {
   const HttpLimits& limits = service.limits;

@@ -13,17 +13,17 @@
 namespace nvmf::daemon {
 
 struct HttpLimits {
-  uint32_t connections = 64;         // at a time; those beyond are answered 503 and closed
-  uint64_t body_bytes = 16U << 20U;  // of a request; 413 beyond
-  // For a request to arrive, from its connection or the answer before; and for an answer to leave.
+  uint32_t connections = 64;         // at a time; more are answered 503 and closed
+  uint64_t body_bytes = 16U << 20U;  // of a request; longer ones are answered 413
+  // For a request to arrive, counted from the connection or the previous answer; and for an answer to be sent.
   std::chrono::milliseconds timeout{10'000};
 };
 
 class HttpServer {
  public:
-  // What handlers throw beside HttpError is answered 500.
+  // Exceptions of handlers other than HttpError are answered 500.
   explicit HttpServer(HttpRoutes routes, HttpLimits limits = {});
-  // Accepts no more. Connections that there are get the answer under way, and end.
+  // Accepts no more connections. Present ones get their current answer, and end.
   ~HttpServer();
   HttpServer(const HttpServer&) = delete;
   HttpServer& operator=(const HttpServer&) = delete;
@@ -37,7 +37,7 @@ class HttpServer {
   template <class Acceptor>
   void serve_on(Acceptor acceptor);
 
-  std::shared_ptr<Service> service_;  // which sessions share
+  std::shared_ptr<Service> service_;  // shared by the sessions
 };
 
 }  // namespace nvmf::daemon

@@ -21,7 +21,7 @@ using Uuid = IdentifierFiles::Uuid;
 constexpr int kFormat = 1;
 constexpr char kPurpose[] = "identifiers";
 
-// What hosts have been shown for one storage.
+// The UUID that hosts have been shown for one storage.
 struct Shown {
   std::string storage;
   Uuid uuid;
@@ -45,14 +45,14 @@ Uuid derived(const std::string& nqn, uint32_t nsid) {
 
 Uuid random() { return bytes_of(boost::uuids::random_generator()()); }
 
-// In the order of their appearance.
+// In the order in which they appeared.
 std::vector<Shown> shown(const StateDirectory& directory, const std::string& nqn, uint32_t nsid) {
   std::vector<Shown> all;
   const auto json = directory.read(kPurpose, {.nqn = nqn, .nsid = nsid}, kFormat);
   if (!json) return all;
   for (const Json& one : json->at("shown")) {
     const auto uuid = boost::uuids::string_generator()(one.at("uuid").get<std::string>());
-    if (uuid.is_nil()) throw std::runtime_error("a UUID is all zero");
+    if (uuid.is_nil()) throw std::runtime_error("a UUID is all zeros");
     all.push_back({one.at("storage").get<std::string>(), bytes_of(uuid)});
   }
   return all;
@@ -78,10 +78,9 @@ Uuid IdentifierFiles::uuid_of(const std::string& nqn, uint32_t nsid, const std::
     if (const Shown* known = find(all, storage)) return known->uuid;
     return all.empty() ? derived(nqn, nsid) : random();
   } catch (const std::exception& error) {
-    throw std::runtime_error("the identifiers that hosts know it by, " + path_of(nqn, nsid) + ", are broken (" +
-                             error.what() +
-                             "): put back a good copy, give it a \"uuid\" in the config, or remove the " +
-                             "file when no host relies on them any more");
+    throw std::runtime_error("the file with its identifiers, " + path_of(nqn, nsid) + ", is broken (" + error.what() +
+                             "): put back a good copy, give the namespace a \"uuid\" in the config, or remove "
+                             "the file when no host relies on the identifiers any more");
   }
 }
 
@@ -95,8 +94,9 @@ void IdentifierFiles::keep(const std::string& nqn, uint32_t nsid, const std::str
     directory_.replace(kPurpose, {.nqn = nqn, .nsid = nsid}, kFormat, to_json(all));
   } catch (const std::exception& error) {
     spdlog::error(
-        "namespace {} of {}: its UUID {} could not be kept: {}; hosts may take other storage in its place for the "
-        "same, or this for another after a restart: see that {} is writable and has room, or give it a \"uuid\"",
+        "namespace {} of {}: its UUID {} could not be saved: {}; after a restart hosts may see other storage under "
+        "this UUID, or this storage under another UUID: check that {} is writable and has free space, or give the "
+        "namespace a \"uuid\"",
         nsid, nqn, text_of(uuid), error.what(), directory_.path());
   }
 }

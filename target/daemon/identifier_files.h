@@ -1,5 +1,5 @@
 // The UUIDs of namespaces to which neither the config nor the device gives an identifier, kept in the directory
-// "state_dir": what hosts have once been shown for a storage they are shown again, and for no other.
+// "state_dir": hosts always see the same UUID for the same storage, and never for another one.
 #pragma once
 
 #include <array>
@@ -16,16 +16,15 @@ class IdentifierFiles {
 
   explicit IdentifierFiles(StateDirectory directory) : directory_(std::move(directory)) {}
 
-  // The UUID that a namespace has, or will have, with `storage` (backend::DeviceInfo) behind it: the one that was kept;
-  // for the first storage the one that derives from NQN and NSID, so that two targets of one subsystem agree; for any
-  // other a random one, so that hosts do not take its data for the first one's. Empty `storage`: random each time.
-  // Throws std::runtime_error, with what the operator is to do, when what was kept cannot be read.
+  // The UUID of a namespace on `storage` (backend::DeviceInfo): the one that was kept; for the first storage one
+  // derived from NQN and NSID, so that two targets of one subsystem agree; for any other storage a random one, so that
+  // hosts do not mistake its data for the first one's. Empty `storage`: random each time. Throws std::runtime_error
+  // with a remedy when the file cannot be read.
   Uuid uuid_of(const std::string& nqn, uint32_t nsid, const std::string& storage) const;
-  // Hosts are about to be shown it. A failure is logged: the namespace can be served, but what comes later will not
-  // know of it.
+  // Called before hosts see the UUID. A failure is logged: the namespace can be served, but the UUID is not remembered.
   void keep(const std::string& nqn, uint32_t nsid, const std::string& storage, const Uuid& uuid) const;
 
-  // Of one namespace, whether it exists or not.
+  // The file of one namespace, whether it exists or not.
   std::string path_of(const std::string& nqn, uint32_t nsid) const;
 
  private:

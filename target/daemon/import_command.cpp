@@ -48,15 +48,16 @@ void add_file_command(CLI::App& group, const char* name, const char* description
 void add_import_command(CLI::App& app, std::function<int()>& chosen) {
   CLI::App* group = app.add_subcommand(
       "import",
-      "Print the config of another target as one of ours; what cannot be carried over goes to standard error");
+      "Print the config of another target as a config of nvmf-p2p; standard error lists what cannot be carried over");
   group->require_subcommand(1);
-  add_file_command(*group, "nvmetcli", "The kernel's target, from the file that nvmetcli saves",
+  add_file_command(*group, "nvmetcli", "Import the kernel's target from a file that nvmetcli saved",
                    config::import_nvmetcli, chosen);
-  add_file_command(*group, "spdk", "SPDK's target, from what its save_config prints", config::import_spdk, chosen);
+  add_file_command(*group, "spdk", "Import SPDK's target from the output of its save_config", config::import_spdk,
+                   chosen);
 
   auto root = std::make_shared<std::string>("/sys/kernel/config/nvmet");
-  CLI::App* kernel = group->add_subcommand("kernel", "The kernel's target, as it runs on this machine");
-  kernel->add_option("--configfs", *root, "Where its configfs is")->capture_default_str();
+  CLI::App* kernel = group->add_subcommand("kernel", "Import the kernel's target that runs on this machine");
+  kernel->add_option("--configfs", *root, "Directory of the target's configfs")->capture_default_str();
   kernel->callback([=, &chosen] { chosen = [=] { return print(config::import_kernel(*root)); }; });
 }
 

@@ -1,4 +1,4 @@
-// `nvmf-p2p import`: the config of another target as ours, on standard output.
+// `nvmf-p2p import`: prints the config of another target as a config of nvmf-p2p.
 #pragma once
 
 #include <CLI/CLI.hpp>
@@ -6,8 +6,8 @@
 
 namespace nvmf::daemon {
 
-// Adds the command to `app`. Where the command line has it, `chosen` becomes what carries it out and returns the exit
-// status: 0, or 2 when nothing could be imported.
+// Adds the command to `app`. When the command line has the command, `chosen` becomes the function that runs it and
+// returns the exit status: 0, or 2 when nothing could be imported.
 void add_import_command(CLI::App& app, std::function<int()>& chosen);
 
 }  // namespace nvmf::daemon

@@ -1,4 +1,4 @@
-// Bounds that the config and the core both have, because neither knows the other: they must agree.
+// Bounds that both the config and the core define, because neither includes the other: they must agree.
 #include "config/limits.h"
 #include "target/core/datapath/limits.h"
 

@@ -28,7 +28,7 @@ spdlog::level::level_enum spdlog_level(config::LogLevel level) {
   return spdlog::level::info;
 }
 
-// Whether standard error leads to journald, as systemd says it does: systemd.exec(5), JOURNAL_STREAM.
+// Whether standard error is connected to journald: systemd.exec(5), JOURNAL_STREAM.
 bool journal_reads_standard_error() {
   const char* const stream = std::getenv("JOURNAL_STREAM");
   struct stat error {};
@@ -47,7 +47,7 @@ void JsonLines::format(const spdlog::details::log_msg& message, spdlog::memory_b
       {"level", std::string_view(level.data(), level.size())},
       {"message", std::string_view(message.payload.data(), message.payload.size())},
   };
-  // A host's name may be in it: that need not be UTF-8.
+  // The message may contain a host's name, which need not be UTF-8.
   const std::string text = fields.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace) + "\n";
   line.append(text.data(), text.data() + text.size());
 }

@@ -1,4 +1,5 @@
-// The daemon's log: one line per event, on standard error, or in the journal where that is what systemd has there.
+// The daemon's log: one line per event, on standard error, or in the journal when systemd has connected standard error
+// to it.
 #pragma once
 
 #include <spdlog/formatter.h>
@@ -11,14 +12,14 @@
 
 namespace nvmf::daemon {
 
-// A JSON object a line: "time_ms" (since 1970), "level", "message".
+// A JSON object on each line: "time_ms" (since 1970), "level", "message".
 class JsonLines final : public spdlog::formatter {
  public:
   void format(const spdlog::details::log_msg& message, spdlog::memory_buf_t& line) override;
   std::unique_ptr<spdlog::formatter> clone() const override;
 };
 
-// From then on spdlog's default logger. To the journal go text lines only; JSON lines stay on standard error.
+// The log becomes spdlog's default logger. Only text lines go to the journal; JSON lines stay on standard error.
 void start_log(config::LogLevel level, config::LogFormat format);
 
 void set_log_level(config::LogLevel level);

@@ -13,7 +13,7 @@ bool is_address(std::string_view word) {
          word.find_first_of(".[") != std::string_view::npos;
 }
 
-// The message without the port numbers of addresses, which are others at each attempt.
+// The message without the port numbers of addresses, which differ at each attempt.
 std::string kind_of(std::string_view message) {
   std::string kind;
   while (!message.empty()) {

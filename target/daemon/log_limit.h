@@ -1,4 +1,4 @@
-// Keeps a storm of the same event from flooding the log: one line at once, then one a period with a count.
+// Keeps many events of the same kind from flooding the log: one line at once, then one line per period with a count.
 #pragma once
 
 #include <chrono>
@@ -19,15 +19,15 @@ class LogLimit {
   using Write = std::function<void(Severity, const std::string&)>;
 
   static constexpr std::chrono::seconds kPeriod{10};
-  // Kinds of event that are told apart at a time; those beyond share one.
+  // The number of kinds that are counted separately; all further kinds share one counter.
   static constexpr size_t kMaxKinds = 256;
 
   explicit LogLimit(Write write) : write_(std::move(write)) {}
 
-  // Warnings that differ only in the port number of a peer's address are one kind of event. What is no warning is
-  // written as it is: nothing that a host does alone makes many of them.
+  // Warnings that differ only in the port number of a peer's address are one kind of event. Other messages are written
+  // at once: no host alone can cause many of them.
   void add(Severity severity, const std::string& message, Clock::time_point now);
-  // Writes what was held back and is due; returns when to call again, none when nothing is held back.
+  // Writes the held-back lines that are due; returns when to call again, none when no line is held back.
   std::optional<Clock::time_point> flush(Clock::time_point now);
 
  private:

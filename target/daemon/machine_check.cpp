@@ -1,8 +1,10 @@
 #include "target/daemon/machine_check.h"
 
 #include <arpa/inet.h>
+#include <grp.h>
 #include <ifaddrs.h>
 #include <netinet/in.h>
+#include <pwd.h>
 
 #include <algorithm>
 #include <array>
@@ -12,12 +14,14 @@
 #include <memory>
 #include <set>
 #include <sstream>
+#include <system_error>
 #include <tuple>
 
 #include "config/names.h"
 #include "config/paths.h"
 #include "config/wording.h"
 #include "p2p/doctor.h"
+#include "target/backend/generic_device.h"
 
 namespace nvmf::daemon {
 namespace {
@@ -67,6 +71,8 @@ class MachineCheck {
       : config_(config), sysfs_(sysfs), addresses_(addresses), report_(p2p::diagnose(sysfs)) {}
 
   std::vector<config::Diagnostic> run() {
+    check_admin();
+    check_state_directory();
     check_cores();
     for (size_t i = 0; i < config_.ports.size(); ++i)
       check_port(config_.ports[i], "$.ports[" + std::to_string(i) + "]");
@@ -83,6 +89,33 @@ class MachineCheck {
   void warn(Position position, std::string path, std::string problem, std::string remedy) {
     warnings_.push_back(
         {config::Severity::warning, config_.file, position, std::move(path), std::move(problem), std::move(remedy)});
+  }
+
+  void check_admin() {
+    const config::Admin& admin = config_.admin;
+    if (admin.owner && getpwnam(admin.owner->c_str()) == nullptr)
+      warn(admin.position, "$.admin.owner", "this machine has no user " + quote(*admin.owner),
+           "make it (useradd --system), or name another one");
+    if (admin.group && getgrnam(admin.group->c_str()) == nullptr)
+      warn(admin.position, "$.admin.group", "this machine has no group " + quote(*admin.group),
+           "make it (groupadd --system), or name another one");
+    check_directory(admin.position, "$.admin.socket", std::filesystem::path(admin.socket).parent_path());
+    const std::string socket = sysfs_.where(admin.socket);
+    std::error_code ignored;
+    if (std::filesystem::exists(socket, ignored) && !std::filesystem::is_socket(socket, ignored))
+      warn(admin.position, "$.admin.socket", quote(admin.socket) + " is there, and is no socket",
+           "remove it, or name another path");
+  }
+
+  void check_state_directory() { check_directory({}, "$.state_dir", config_.state_dir); }
+
+  // One that the daemon makes where there is none: nothing on the way to it may be another kind of file.
+  void check_directory(Position position, const std::string& path, std::filesystem::path directory) {
+    std::error_code ignored;
+    while (directory.has_relative_path() && !std::filesystem::exists(sysfs_.where(directory), ignored))
+      directory = directory.parent_path();
+    if (directory.has_relative_path() && !std::filesystem::is_directory(sysfs_.where(directory), ignored))
+      warn(position, path, quote(directory.string()) + " is no directory", "name a path below a directory");
   }
 
   void check_cores() {
@@ -126,7 +159,7 @@ class MachineCheck {
     const std::string choose = usable.empty() ? "" : "write one of: " + usable;
     if (interface == nullptr) {
       warn(port.position, path + ".address", "no interface of this machine has the address " + port.address,
-           choose.empty() ? "give it to the interface of an RDMA device: ip address add" : choose);
+           choose.empty() ? "add it to the interface of an RDMA device with: ip address add" : choose);
     } else if (rnic_of(interface->interface) == nullptr) {
       warn(port.position, path + ".address",
            interface->interface + ", which has the address " + port.address + ", has no RDMA device",
@@ -150,7 +183,7 @@ class MachineCheck {
       if (is_new || first->second == subsystem.nqn) continue;
       return warn(
           ns.position, path,
-          "hosts are shown the same identifiers in " + first->second + ": a host of both drops one of the disks",
+          "hosts are shown the same identifiers in " + first->second + ": a host that sees both drops one of the disks",
           "give it a \"uuid\" of its own here");
     }
   }
@@ -174,30 +207,50 @@ class MachineCheck {
   }
 
   void check_file(const config::Namespace& ns, const std::string& path, const std::string& file) {
-    const std::string make = "make it: truncate -s SIZE " + file;
+    const std::string make = "create it: truncate -s SIZE " + file;
     if (!sysfs_.exists(file)) return warn(ns.backend_position, path, quote(file) + " does not exist", make);
     if (const auto type = sysfs_.type(file); type != Type::regular)
       return warn(ns.backend_position, path, quote(file) + " is " + in_words(type) + ", not a regular file",
                   type == Type::block ? R"(write "block" instead of "file")" : "name a file: truncate -s SIZE FILE");
     if (sysfs_.size_bytes(file) < std::get<config::FileBackend>(ns.backend).block_size_bytes)
       warn(ns.backend_position, path, quote(file) + " is shorter than one block",
-           "make it as long as the namespace shall be: truncate -s SIZE " + file);
+           "give it the size of the namespace: truncate -s SIZE " + file);
   }
 
   void check_device(const config::Namespace& ns, const std::string& path, const std::string& device) {
     if (!sysfs_.exists(device)) {
       const std::string devices = joined(devices_like(device));
       warn(ns.backend_position, path, quote(device) + " does not exist",
-           devices.empty() ? "plug it in, or correct the path" : "there are: " + devices);
-    } else if (const std::string fault = wrong_kind(ns, device); !fault.empty()) {
+           devices.empty() ? "plug it in, or correct the path" : "this machine has: " + devices);
+      return;
+    }
+    const bool is_passthrough = std::holds_alternative<config::NvmeBackend>(ns.backend);
+    const std::string opened = is_passthrough ? backend::generic_device_of(device, sysfs_.where("/")) : device;
+    if (const std::string fault = wrong_kind(ns, opened); !fault.empty()) {
       const std::string devices = joined(devices_like(device));
       warn(ns.backend_position, path, quote(device) + " " + fault,
-           devices.empty() ? "correct the path" : "there are: " + devices);
-    } else if (sysfs_.text(queue_of(device) + "/zoned") == "host-managed") {
+           devices.empty() ? "correct the path" : "this machine has: " + devices);
+      return;
+    }
+    recommend_lasting_name(ns, path, device);
+    if (sysfs_.text(queue_of(device) + "/zoned") == "host-managed")
       warn(ns.backend_position, path, quote(device) + " is a zoned device, which is not supported",
            "serve a device that maps the zones to plain blocks (dm-zoned)");
-    } else if (const auto [use, remedy] = use_of(device); !use.empty()) {
-      warn(ns.backend_position, path, quote(device) + " " + use + ": two users destroy each other's data", remedy);
+    else if (const auto [use, remedy] = use_of(device); !use.empty())
+      warn(ns.backend_position, path, quote(device) + " " + use + ": two users of one device destroy each other's data",
+           remedy);
+  }
+
+  // The kernel numbers disks in the order in which it finds them.
+  void recommend_lasting_name(const config::Namespace& ns, const std::string& path, const std::string& device) {
+    if (std::filesystem::path(device).parent_path() != "/dev") return;
+    const auto disk = std::filesystem::path(config::device_identity(device)).filename();
+    for (const std::string& name : sysfs_.list("/dev/disk/by-id")) {
+      const std::string link = "/dev/disk/by-id/" + name;
+      if (std::filesystem::path(sysfs_.resolve(link)).filename() != disk) continue;
+      warn(ns.backend_position, path, quote(device) + " may be another disk after the next boot",
+           "write " + quote(link));
+      return;
     }
   }
 
@@ -230,7 +283,7 @@ class MachineCheck {
     return sysfs_.exists(folder + "/partition") ? sysfs_.resolve(folder + "/..") + "/queue" : folder + "/queue";
   }
 
-  // Devices of this machine that a config could have meant.
+  // Devices of this machine that the config may mean.
   std::vector<std::string> devices_like(const std::string& device) const {
     const bool generic = config::device_identity(device) != device;
     std::vector<std::string> paths;
@@ -240,12 +293,19 @@ class MachineCheck {
     return paths;
   }
 
+  // Where a link leads.
+  std::string real(const std::string& device) const {
+    const std::string path = sysfs_.resolve(device);
+    return path.empty() ? device : path;
+  }
+
   // How the kernel uses a device or its partitions, and how to end that.
   std::pair<std::string, std::string> use_of(const std::string& device) const {
-    const std::string name = std::filesystem::path(config::device_identity(device)).filename().string();
+    const std::string name = std::filesystem::path(config::device_identity(real(device))).filename().string();
     const std::string folder = "/sys/class/block/" + name;
     std::vector<std::string> users = sysfs_.list(folder + "/holders");
-    if (!users.empty()) return {"is a part of " + joined(users), "serve that, or take the device out of it"};
+    if (!users.empty())
+      return {"is a part of " + joined(users), "serve the whole instead, or remove the device from it"};
     std::vector<std::string> names = {name};
     for (const std::string& entry : sysfs_.list(folder))
       if (sysfs_.exists((folder + "/").append(entry).append("/partition"))) names.push_back(entry);
@@ -269,7 +329,7 @@ class MachineCheck {
     const auto* nvme = std::get_if<config::NvmeBackend>(&ns.backend);
     const auto* block = std::get_if<config::BlockBackend>(&ns.backend);
     const std::string device = nvme != nullptr ? nvme->path : block != nullptr ? block->path : std::string();
-    const std::string bdf = ns.p2p_provider.value_or(p2p::ssd_of_device(sysfs_, device));
+    const std::string bdf = ns.p2p_provider.value_or(p2p::ssd_of_device(sysfs_, real(device)));
     const auto found = std::ranges::find(report_.controllers, bdf, &p2p::NvmeController::bdf);
     return bdf.empty() || found == report_.controllers.end() ? nullptr : &*found;
   }
@@ -277,14 +337,14 @@ class MachineCheck {
   void check_p2p(const config::Subsystem& subsystem, const config::Namespace& ns, const std::string& path) {
     const p2p::NvmeController* provider = provider_of(ns);
     if (provider != nullptr) return check_pairs(subsystem, ns, path, *provider);
-    if (!ns.p2p_provider) return;  // a device that is missing was reported, and others are found when they are opened
+    if (!ns.p2p_provider) return;  // a missing device was reported already, other faults show when the device is opened
     std::vector<std::string> ssds;
     for (const p2p::NvmeController& one : report_.controllers) ssds.push_back(one.bdf + " (" + one.name + ")");
     warn(ns.position, path + ".p2p_provider", "there is no SSD at " + *ns.p2p_provider,
-         ssds.empty() ? "" : "there are: " + joined(ssds));
+         ssds.empty() ? "" : "this machine has: " + joined(ssds));
   }
 
-  // What doctor says of the provider with the RNICs of the subsystem's ports.
+  // Doctor's findings about the provider with the RNICs of the subsystem's ports.
   void check_pairs(const config::Subsystem& subsystem, const config::Namespace& ns, const std::string& path,
                    const p2p::NvmeController& provider) {
     std::set<std::string> said;
@@ -303,7 +363,7 @@ class MachineCheck {
 
   void warn_of_pair(const config::Namespace& ns, const std::string& path, const p2p::PairReport& pair) {
     const bool required = ns.p2p == config::P2pMode::require;
-    const std::string consequence = required ? " cannot be met with " : " has no effect with ";
+    const std::string consequence = required ? " cannot work with " : " has no effect with ";
     const std::string otherwise = required ? R"(or write "p2p": "prefer")" : R"(or write "p2p": "off")";
     warn(ns.position, path + ".p2p", quote(to_string(ns.p2p)) + consequence + pair.rnic + ": " + pair.reasons.front(),
          pair.remedies.empty() ? otherwise.substr(3) : pair.remedies.front() + "; " + otherwise);

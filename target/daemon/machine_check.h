@@ -1,4 +1,4 @@
-// What is legal in a config but unwise on this machine. The machine is only looked at: nothing is opened or changed.
+// Warns of what is legal in a config but cannot work on this machine. It opens and changes nothing.
 #pragma once
 
 #include <string>
@@ -18,7 +18,7 @@ struct InterfaceAddress {
 std::vector<InterfaceAddress> read_interface_addresses();
 
 // Warnings, in the order of the file: addresses that no interface has, or one without RDMA device; devices and files
-// that are missing or in use; cores that are not there; peer-to-peer that cannot work.
+// that are missing or in use; cores, users and groups that do not exist; peer-to-peer that cannot work.
 std::vector<config::Diagnostic> check_machine(const config::Config& config, const p2p::Sysfs& sysfs,
                                               const std::vector<InterfaceAddress>& addresses);
 

@@ -26,16 +26,16 @@ using nvmf::cli::kExitUsage;
 
 constexpr char kName[] = "nvmf-p2p";
 constexpr char kExitStatuses[] =
-    "0: done, or stopped as asked. 1: it failed, or the daemon cannot be reached or refuses; the message says what to "
-    "do. 2: wrong usage, or a config with mistakes; nothing was started or changed.";
+    "0: done, or stopped as asked. 1: failed, or the daemon cannot be reached or refuses; the message says what to do. "
+    "2: wrong usage, or a config with mistakes; nothing was started or changed.";
 constexpr char kDescription[] =
     "Serves SSDs, block devices and files to remote hosts by NVMe over Fabrics on RDMA networks. Where an SSD has a "
-    "controller memory buffer and the self-test proves it, data moves between the SSD and the RDMA NIC without "
-    "touching "
-    "the machine's DRAM. `run` is the daemon; `check` and `doctor` need none; the other commands talk to the running "
-    "daemon through its admin socket, and change what runs: `save` makes the config file say the same.";
+    "controller memory buffer and a self-test proves that it works, data moves between the SSD and the RDMA NIC "
+    "without touching the machine's DRAM. `run` is the daemon. `check`, `doctor` and `import` work without a daemon. "
+    "All other commands talk to the running daemon through its admin socket. Their changes take effect at once; `save` "
+    "writes them to the config file.";
 
-// Says all that is wrong; empty when the file cannot be used.
+// Prints all mistakes; empty when the file cannot be used.
 std::optional<Config> load(const std::string& path, std::string* content = nullptr) {
   const nvmf::config::Result result = nvmf::config::load(path, content);
   for (const auto& diagnostic : result.diagnostics) std::cerr << to_string(diagnostic) << '\n';
@@ -57,7 +57,7 @@ int run(const std::string& path) {
   }
 }
 
-// For the build: prints what is installed beside the program.
+// For the build: prints the documents that are installed with the program.
 int generate(const CLI::App& app, const std::string& what) {
   using namespace nvmf::cli;
   if (what == "man") std::cout << manual_page(app, {kName, NVMF_P2P_VERSION, kDescription});
@@ -75,7 +75,8 @@ int execute(int argc, char** argv) {
   app.footer(kExitStatuses);
   std::string config_path;
 
-  auto* run_command = app.add_subcommand("run", "Serve what a config file names, until SIGTERM or SIGINT");
+  auto* run_command =
+      app.add_subcommand("run", "Run the daemon: serve the subsystems of a config file until SIGTERM or SIGINT");
   run_command->add_option("-c,--config", config_path, "The JSON config file")->required();
   std::function<int()> chosen;
   nvmf::daemon::add_check_command(app, chosen);

@@ -27,7 +27,7 @@ constexpr int32_t kAnyInterface = -1;
 constexpr int32_t kIpv4 = 0;
 constexpr int32_t kIpv6 = 1;
 
-// The address in network byte order, of either family; empty when it is none.
+// The address in network byte order, of either family; empty when the text is not an address.
 std::string packed(int family, const void* address) {
   return {static_cast<const char*>(address), family == AF_INET6 ? sizeof(in6_addr) : sizeof(in_addr)};
 }
@@ -44,7 +44,7 @@ std::string packed(const sockaddr& address) {
   return {};
 }
 
-// The network interface that has the service's address: only hosts that can reach it shall hear of it.
+// The network interface with the service's address: the service is announced only to hosts that can reach it.
 int32_t interface_of(const MdnsService& service) {
   ifaddrs* all = nullptr;
   if (getifaddrs(&all) != 0) return kAnyInterface;
@@ -108,7 +108,7 @@ void MdnsAnnouncer::connect() {
   process();
 }
 
-// Avahi comes and goes, and forgets everything each time.
+// Avahi may end and start again, and then has forgotten everything.
 int MdnsAnnouncer::subscribe() {
   constexpr char kRule[] =
       "type='signal',sender='org.freedesktop.DBus',interface='org.freedesktop.DBus',"
@@ -123,7 +123,7 @@ int MdnsAnnouncer::on_owner_changed(sd_bus_message* message, void* self, sd_bus_
   if (sd_bus_message_read(message, "sss", &name, &before, &now) < 0) return 0;
   auto& announcer = *static_cast<MdnsAnnouncer*>(self);
   if (*now != '\0') return announcer.ask_for_group();
-  announcer.complain("the Avahi daemon has gone");
+  announcer.complain("the Avahi daemon has ended");
   return 0;
 }
 
@@ -142,7 +142,7 @@ int MdnsAnnouncer::on_group(sd_bus_message* reply, void* self, sd_bus_error*) {
   return result < 0 ? result : announcer.fill_group(group);
 }
 
-// Avahi takes the calls in this order.
+// Avahi processes the calls in this order.
 int MdnsAnnouncer::fill_group(const char* group) {
   int result = 0;
   for (const MdnsService& service : services_) {
@@ -207,8 +207,7 @@ void MdnsAnnouncer::lose_bus(int error) {
 void MdnsAnnouncer::complain(const std::string& problem) {
   if (!complained_)
     spdlog::warn(
-        "mDNS: {}: the discovery service is not announced; start dbus and avahi-daemon, or say "
-        "\"mdns\": false",
+        "mDNS: {}: the discovery service is not announced; start dbus and avahi-daemon, or write \"mdns\": false",
         problem);
   complained_ = true;
 }

@@ -15,11 +15,11 @@
 
 namespace nvmf::daemon {
 
-// One port as it is announced.
+// One announced port.
 struct MdnsService {
   static constexpr char kType[] = "_nvme-disc._tcp";
 
-  std::string name;  // of the instance, at most 63 bytes
+  std::string name;  // name of the instance, at most 63 bytes
   std::string address;
   bool ipv6 = false;
   uint16_t service = 0;
@@ -29,8 +29,8 @@ struct MdnsService {
 std::vector<MdnsService> mdns_services(const std::vector<core::Port>& ports, const std::string& discovery_nqn,
                                        const std::string& host_name);
 
-// Announces for as long as it lives. Where the system bus or Avahi is missing, it says so once, and announces when they
-// appear.
+// Announces the service until destruction. When the system bus or Avahi is missing, it logs that once, and announces
+// when they appear.
 class MdnsAnnouncer {
  public:
   MdnsAnnouncer(boost::asio::io_context& io, std::vector<MdnsService> services);
@@ -59,7 +59,7 @@ class MdnsAnnouncer {
 
   std::vector<MdnsService> services_;
   std::unique_ptr<sd_bus, CloseBus> bus_;
-  boost::asio::posix::stream_descriptor bus_events_;  // the bus's own descriptor, borrowed
+  boost::asio::posix::stream_descriptor bus_events_;  // the descriptor belongs to the bus
   boost::asio::steady_timer retry_timer_;
   bool complained_ = false;
 };

@@ -40,7 +40,7 @@ void counters(Exposition& out, const char* name, const char* help, const All& al
   for (const auto& one : all) out.sample(of(one), value(one));
 }
 
-// Kinds of command that never came, and statuses that never were, have no sample.
+// Kinds of command and statuses with count 0 have no sample.
 void write_commands(Exposition& out, const Labels& labels, const core::CommandCounters& counters) {
   for (size_t kind = 0; kind < core::kCommandKinds; ++kind) {
     const uint64_t answered = counters.answered[kind].get();
@@ -85,34 +85,35 @@ void write_operations(Exposition& out, const NamespaceFigures& space, const Hist
 }
 
 void write_namespaces(Exposition& out, const std::vector<NamespaceFigures>& spaces) {
-  out.gauge("nvmf_namespace_info", "Always 1: a namespace in service, its device, and how its data goes.");
+  out.gauge("nvmf_namespace_info",
+            "Always 1: a namespace in service, with its device, its p2p mode, and the SSD whose CMB it uses.");
   for (const auto& one : spaces)
     out.sample(of(one, {{"device", one.device}, {"p2p", one.p2p}, {"provider", one.provider}}), 1);
   out.counter("nvmf_commands_total", "Commands answered, by kind and status.");
   for (const auto& one : spaces) write_commands(out, of(one), one.counters->commands);
-  out.counter("nvmf_data_bytes_total", "Data of successful commands, by direction and the memory it went through.");
+  out.counter("nvmf_data_bytes_total", "Data of successful commands, by direction and path.");
   for (const auto& one : spaces) write_paths(out, one, &core::PathCounters::bytes);
-  out.counter("nvmf_data_commands_total",
-              "Successful commands with data, by direction and the memory it went through.");
+  out.counter("nvmf_data_commands_total", "Successful commands with data, by direction and path.");
   for (const auto& one : spaces) write_paths(out, one, &core::PathCounters::commands);
-  out.counter("nvmf_p2p_fallback_commands_total", "Commands that did not go through the CMB, by reason.");
+  out.counter("nvmf_p2p_fallback_commands_total", "Commands whose data fell back to DRAM, by reason.");
   for (const auto& one : spaces) write_fallbacks(out, one, &core::PathCounters::commands);
-  out.counter("nvmf_p2p_fallback_bytes_total", "Data that did not go through the CMB, by reason.");
+  out.counter("nvmf_p2p_fallback_bytes_total", "Data that fell back to DRAM, by reason.");
   for (const auto& one : spaces) write_fallbacks(out, one, &core::PathCounters::bytes);
   counters(out, "nvmf_buffer_waits_total", "Commands that waited for a buffer.", spaces,
            [](const auto& one) { return one.counters->waits.get(); });
-  counters(out, "nvmf_throttled_commands_total", "Commands that waited for their namespace's limit.", spaces,
-           [](const auto& one) { return one.counters->throttled.get(); });
+  counters(out, "nvmf_throttled_commands_total", "Commands that waited because their namespace reached its limit.",
+           spaces, [](const auto& one) { return one.counters->throttled.get(); });
 }
 
 void write_latencies(Exposition& out, const std::vector<NamespaceFigures>& spaces) {
-  out.histogram("nvmf_command_duration_seconds", "From the capsule's arrival to the answer.");
+  out.histogram("nvmf_command_duration_seconds", "Time from the capsule's arrival to the answer.");
   for (const auto& one : spaces) write_operations(out, one, one.counters->latency.target);
-  out.histogram("nvmf_device_duration_seconds", "From the command's execution, its data being here, to the answer.");
+  out.histogram("nvmf_device_duration_seconds",
+                "Time from the start of the command's execution, when its data has arrived, to the answer.");
   for (const auto& one : spaces) write_operations(out, one, one.counters->latency.device);
-  out.histogram(
-      "nvmf_rdma_duration_seconds",
-      "Of the data between host and target: RDMA READs; answers with data, as far as the reactor did not sleep.");
+  out.histogram("nvmf_rdma_duration_seconds",
+                "Time of transfers between host and target: RDMA READs, and answers with data during which the reactor "
+                "did not sleep.");
   for (const auto& one : spaces) {
     for (size_t i = 0; i < core::kRdmaDirections; ++i)
       out.sample(of(one, {{"direction", core::name_of(static_cast<core::RdmaDirection>(i))}}),
@@ -121,21 +122,21 @@ void write_latencies(Exposition& out, const std::vector<NamespaceFigures>& space
 }
 
 void write_poll_groups(Exposition& out, const std::vector<PollGroupFigures>& groups) {
-  gauges(out, "nvmf_queues", "Connected queues, admin queues on the control thread.", groups,
+  gauges(out, "nvmf_queues", "Connected queues; admin queues are on the control thread.", groups,
          [](const auto& one) { return one.queues; });
   gauges(out, "nvmf_commands_in_flight", "Commands between their capsule and the completion of their answer.", groups,
          [](const auto& one) { return one.commands_in_flight; });
   gauges(out, "nvmf_dram_pool_bytes", "DRAM for user data.", groups, [](const auto& one) { return one.dram_bytes; });
-  gauges(out, "nvmf_dram_pool_used_bytes", "DRAM that commands hold.", groups,
+  gauges(out, "nvmf_dram_pool_used_bytes", "DRAM for user data that commands use.", groups,
          [](const auto& one) { return one.dram_used_bytes; });
   out.counter("nvmf_other_commands_total",
-              "Commands answered that reached no namespace: of admin queues, of Fabrics, wrong ones.");
+              "Answered commands that concern no namespace: admin and Fabrics commands, and invalid ones.");
   for (const auto& one : groups) write_commands(out, of(one), *one.other_commands);
 }
 
 using TrafficByHost = std::map<std::string, core::TrafficCounters>;
 
-// By the name that labels show.
+// By the name in labels.
 TrafficByHost by_label(const std::vector<HostFigures>& hosts) {
   TrafficByHost all;
   for (const HostFigures& host : hosts) core::add(all[Exposition::printable(host.nqn)], *host.traffic);
@@ -156,12 +157,10 @@ void write_traffic(Exposition& out, const char* name, const char* help, const Tr
 
 void write_host_traffic(Exposition& out, const std::vector<HostFigures>& figures) {
   const TrafficByHost hosts = by_label(figures);
-  write_traffic(out, "nvmf_host_data_bytes_total",
-                "Data of a host's successful commands, by direction and the memory it went through.", hosts,
-                [](const auto& one) { return one.bytes.get(); });
-  write_traffic(out, "nvmf_host_data_commands_total",
-                "A host's successful commands with data, by direction and the memory it went through.", hosts,
-                [](const auto& one) { return one.latency.count(); });
+  write_traffic(out, "nvmf_host_data_bytes_total", "Data of a host's successful commands, by direction and path.",
+                hosts, [](const auto& one) { return one.bytes.get(); });
+  write_traffic(out, "nvmf_host_data_commands_total", "A host's successful commands with data, by direction and path.",
+                hosts, [](const auto& one) { return one.latency.count(); });
 }
 
 struct HostOnSubsystem {
@@ -171,7 +170,7 @@ struct HostOnSubsystem {
 
 void write_hosts(Exposition& out, const core::Target& target) {
   std::map<std::pair<std::string, std::string>, HostOnSubsystem> hosts;
-  out.gauge("nvmf_controllers", "Controllers of a subsystem: hosts, by each of their paths.");
+  out.gauge("nvmf_controllers", "Controllers of a subsystem: one for each path of each host.");
   for (const auto& subsystem : target.subsystems()) {
     out.sample({{"subsystem", subsystem->nqn()}}, subsystem->controllers().size());
     for (const auto& controller : subsystem->controllers()) {
@@ -192,21 +191,21 @@ void write_hosts(Exposition& out, const core::Target& target) {
 void write_connections(Exposition& out, const Figures& figures) {
   const core::TargetCounters& target = figures.target->counters;
   const rdma::TransportCounters& transport = figures.transport;
-  out.gauge("nvmf_connections", "Connections of queues, those that are being closed included.");
+  out.gauge("nvmf_connections", "Connections of queues, including those that are being closed.");
   out.sample({}, figures.connections);
   out.counter("nvmf_connections_accepted_total", "Connections of queues that were accepted.");
   out.sample({}, transport.accepted);
-  out.counter("nvmf_connections_failed_total", "Connections that ended by an error of their queue pair.");
+  out.counter("nvmf_connections_failed_total", "Connections that ended with an error of their queue pair.");
   out.sample({}, transport.failed);
   out.counter("nvmf_connections_rejected_total", "Connections refused, by RDMA-CM status.");
   for (size_t status = 1; status < transport.rejected.size(); ++status)
     out.sample({{"status", std::to_string(status)}}, transport.rejected[status]);
-  out.counter("nvmf_controllers_made_total", "Controllers made for hosts, discovery's included.");
+  out.counter("nvmf_controllers_made_total", "Controllers created for hosts, discovery controllers included.");
   out.sample({}, target.controllers_made);
   out.counter("nvmf_connects_refused_total", "Connect commands refused, by reason.");
   for (size_t reason = 0; reason < core::kConnectRefusals; ++reason)
     out.sample({{"reason", core::name_of(static_cast<core::ConnectRefusal>(reason))}}, target.refused_connects[reason]);
-  out.counter("nvmf_keep_alive_expiries_total", "Controllers that ended because their host was silent.");
+  out.counter("nvmf_keep_alive_expiries_total", "Controllers that ended because their keep-alive time expired.");
   out.sample({}, target.keep_alive_expiries);
 }
 
@@ -233,9 +232,9 @@ std::string metrics_text(const Figures& figures) {
   write_namespaces(out, figures.namespaces);
   write_latencies(out, figures.namespaces);
   write_poll_groups(out, figures.poll_groups);
-  gauges(out, "nvmf_cmb_bytes", "Controller memory buffer for user data.", figures.cmbs,
+  gauges(out, "nvmf_cmb_bytes", "Size of a CMB's part for user data.", figures.cmbs,
          [](const auto& one) { return one.bytes; });
-  gauges(out, "nvmf_cmb_used_bytes", "Controller memory buffer that commands hold.", figures.cmbs,
+  gauges(out, "nvmf_cmb_used_bytes", "Memory of a CMB that commands use.", figures.cmbs,
          [](const auto& one) { return one.used_bytes; });
   write_reactors(out, figures.reactors);
   return out.text();

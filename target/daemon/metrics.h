@@ -1,4 +1,4 @@
-// What Prometheus is told: the daemon's counters as plain figures, and their text.
+// The metrics for Prometheus: the daemon's counters as plain numbers, and their text.
 #pragma once
 
 #include <cstdint>
@@ -17,8 +17,8 @@ struct NamespaceFigures {
   uint32_t nsid = 0;
   std::string device;
   std::string p2p;                             // the mode's word in the config
-  std::string provider;                        // PCI address of the SSD whose CMB serves; empty: none does
-  std::unique_ptr<core::IoCounters> counters;  // of all poll groups, and of the past
+  std::string provider;                        // PCI address of the SSD whose CMB is used; empty: none
+  std::unique_ptr<core::IoCounters> counters;  // sums over all poll groups, past ones included
 };
 
 // One reactor, or the control thread, on one RDMA device.
@@ -29,16 +29,16 @@ struct PollGroupFigures {
   uint64_t commands_in_flight = 0;
   uint64_t dram_bytes = 0;
   uint64_t dram_used_bytes = 0;
-  const core::CommandCounters* other_commands = nullptr;  // which reached no namespace
+  const core::CommandCounters* other_commands = nullptr;  // commands that concern no namespace
 };
 
-// What one host has moved, now and before.
+// The data that one host has moved since the start.
 struct HostFigures {
-  std::string nqn;  // as the host says it
+  std::string nqn;  // as the host gives it
   std::unique_ptr<core::TrafficCounters> traffic;
 };
 
-// What one RDMA device has of one SSD's controller memory buffer.
+// The part of one SSD's CMB that one RDMA device has.
 struct CmbFigures {
   std::string ssd;  // PCI address
   std::string rdma_device;
@@ -65,7 +65,7 @@ struct Figures {
   std::vector<ReactorFigures> reactors;
 };
 
-// In Prometheus' text format. Control thread. Labels are bounded by what is configured and who is connected.
+// In Prometheus' text format. Control thread. The number of labels is bounded by the config and the connected hosts.
 std::string metrics_text(const Figures& figures);
 
 }  // namespace nvmf::daemon

@@ -14,10 +14,11 @@ namespace nvmf::daemon {
 
 class MetricsServer {
  public:
-  // `text`: called for each request. An address that cannot be bound is logged, and tried again until it can: at boot,
-  // interfaces come late.
+  // `text`: called for each request. An address that cannot be bound is logged, and tried again until it can be bound:
+  // at boot, interfaces come up late.
   MetricsServer(boost::asio::io_context& io, const config::Metrics& where, std::function<std::string()> text);
-  // Accepts no more; what is being answered is, so what `text` needs must live on with the io_context.
+  // Accepts no more connections. Current requests are still answered, so everything that `text` uses must live as long
+  // as the io_context.
   ~MetricsServer() = default;
   MetricsServer(const MetricsServer&) = delete;
   MetricsServer& operator=(const MetricsServer&) = delete;
@@ -33,7 +34,7 @@ class MetricsServer {
   HttpServer server_;
   boost::asio::steady_timer retry_;
   bool listening_ = false;
-  bool told_ = false;  // that it cannot be bound
+  bool told_ = false;  // the log has said that the address cannot be bound
 };
 
 }  // namespace nvmf::daemon

@@ -11,7 +11,7 @@
 
 namespace nvmf::daemon {
 
-// Whether hosts can tell the namespace from others by what config and device say.
+// Whether config or device give the namespace an identifier.
 bool is_identified(const config::Namespace& wanted, const backend::DeviceInfo& device);
 
 // UUID, NGUID and EUI-64: all by the config where it gives one of them, all by the device where it does not, and

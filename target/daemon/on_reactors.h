@@ -1,4 +1,4 @@
-// Work that the control thread has done on every reactor's own thread.
+// Lets the control thread run work on every reactor's own thread.
 #pragma once
 
 #include <boost/asio/awaitable.hpp>
@@ -12,8 +12,8 @@
 
 namespace nvmf::daemon {
 
-// Runs `work` on each reactor, for each with its index; over when all have. The reactors run. `control`: the control
-// thread's mailbox, on which the coroutine runs.
+// Runs `work` on each reactor, with the reactor's index; completes when all have finished. The reactors run. `control`:
+// the mailbox of the control thread, on which the coroutine runs.
 boost::asio::awaitable<void> on_reactors(boost::asio::io_context& io, core::Mailbox& control,
                                          std::vector<core::Reactor*> reactors,
                                          std::function<void(size_t reactor)> work);

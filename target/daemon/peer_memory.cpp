@@ -18,12 +18,12 @@ std::unique_ptr<p2p::SsdProbe> open_probe(const std::string& path, const p2p::Cm
   try {
     return std::make_unique<p2p::NvmeProbe>(path, mapping, range);
   } catch (const std::exception& error) {
-    spdlog::warn("the SSD cannot bear witness in the self-test of its CMB: {}", error.what());
+    spdlog::warn("the SSD cannot take part in the self-test of its CMB: {}", error.what());
     return nullptr;
   }
 }
 
-// The first port that is up: a device's ports share its way to the PCI bus.
+// The first port that is up: all ports of a device share its PCI path.
 uint8_t active_port(const rdma::Rnic& rnic) {
   for (uint8_t port = 1; port <= rnic.device().phys_port_cnt; ++port)
     if (verbs::query_port(rnic.context(), port).state == IBV_PORT_ACTIVE) return port;
@@ -42,7 +42,7 @@ void report(const std::string& bdf, const std::string& rnic, const p2p::SelfTest
   const auto level = proves_anything(proof) ? spdlog::level::info : spdlog::level::warn;
   for (const std::string& finding : proof.findings) spdlog::log(level, "CMB of {} with {}: {}", bdf, rnic, finding);
   for (const std::string& remedy : proof.remedies)
-    spdlog::log(level, "CMB of {} with {}: to get more: {}", bdf, rnic, remedy);
+    spdlog::log(level, "CMB of {} with {}: remedy: {}", bdf, rnic, remedy);
 }
 
 constexpr size_t whole_pages(size_t bytes) { return bytes / core::limits::kPageBytes * core::limits::kPageBytes; }
@@ -61,20 +61,21 @@ boost::asio::awaitable<bool> PeerMemories::prepare(std::string bdf, std::string 
   spdlog::debug("the self-test of the CMB of {} begins", bdf);
   try {
     co_await worker_.run([&] { ssd.mapping = p2p::map_cmb(kSysfs, bdf); });
-    for (const rdma::Rnic* rnic : rnics) co_await prove(ssd, *rnic, {});
   } catch (const std::exception& error) {
     ssd.failure = error.what();
   }
+  if (ssd.failure.empty())
+    for (const rdma::Rnic* rnic : rnics) co_await prove(ssd, *rnic, {});
   if (ssd.failure.empty()) divide(ssd);
   ssds_.insert(unproved_.extract(bdf));
   co_return ssd.failure.empty();
 }
 
-// Its pools stay: poll groups know them.
+// Its pools stay, because poll groups refer to them.
 bool PeerMemories::retire(const std::string& bdf) {
   const auto ssd = ssds_.find(bdf);
   if (ssd == ssds_.end()) return false;
-  ssd->second.failure = "the SSD at " + bdf + " was unplugged: its CMB serves again after a restart";
+  ssd->second.failure = "the SSD at " + bdf + " was unplugged: its CMB can be used again after a restart of the daemon";
   return true;
 }
 
@@ -82,7 +83,12 @@ const std::string& PeerMemories::failure(const std::string& bdf) const { return 
 
 boost::asio::awaitable<void> PeerMemories::prove(Ssd& ssd, const rdma::Rnic& rnic, p2p::CmbRange range) {
   OnRnic result;
-  co_await worker_.run([&] { result = examine(rnic, ssd, range); });
+  try {
+    co_await worker_.run([&] { result = examine(rnic, ssd, range); });
+  } catch (const std::exception& error) {
+    result = {};
+    result.proof.findings = {std::string("the self-test failed: ") + error.what()};
+  }
   report(ssd.mapping->bdf(), rnic.name(), result.proof);
   ssd.on_rnic[&rnic] = std::move(result);
 }
@@ -106,7 +112,7 @@ void PeerMemories::divide(Ssd& ssd) {
   for (size_t index = 0; index < given; ++index) give_share(ssd, index, *ssd.shares[index]);
 }
 
-// Of whole pages.
+// A whole number of pages.
 p2p::CmbRange PeerMemories::share(const Ssd& ssd, size_t index) {
   const size_t length = whole_pages(ssd.mapping->length_bytes() / ssd.shares.size());
   return {.offset_bytes = index * length, .length_bytes = length};
@@ -144,8 +150,8 @@ boost::asio::awaitable<void> PeerMemories::add(std::vector<rdma::Rnic*> rnics) {
 boost::asio::awaitable<void> PeerMemories::add(Ssd& ssd, const rdma::Rnic& rnic) {
   const auto free = std::ranges::find(ssd.shares, nullptr);
   if (free == ssd.shares.end()) {
-    ssd.on_rnic[&rnic].proof.findings = {"all of the CMB is given to the RDMA devices that were there before " +
-                                         rnic.name() + ": it has its share after a restart"};
+    ssd.on_rnic[&rnic].proof.findings = {"the CMB is divided among the RDMA devices that were there before " +
+                                         rnic.name() + ", which gets a share after a restart"};
     co_return report(ssd.mapping->bdf(), rnic.name(), ssd.on_rnic[&rnic].proof);
   }
   const auto index = static_cast<size_t>(free - ssd.shares.begin());

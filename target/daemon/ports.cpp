@@ -14,8 +14,8 @@
 namespace nvmf::daemon {
 namespace {
 
-// A port that waits is tried again this often.
-constexpr std::chrono::seconds kRetry{1};
+// Ports are looked at this often: those that wait are tried again.
+constexpr std::chrono::seconds kInterval{1};
 // Hosts of a port that drains have this long to read that it is inaccessible, and are asked this often.
 constexpr std::chrono::seconds kMoveTimeout{5};
 constexpr std::chrono::milliseconds kMovePoll{50};
@@ -30,20 +30,25 @@ Ports::Ports(boost::asio::io_context& io, core::Target& target, rdma::Transport&
       storage_(storage),
       peer_memories_(peer_memories),
       changes_(changes),
-      retry_(io) {
+      next_look_(io) {
   transport_.on_port_lost = [this](uint16_t port_id) { on_port_lost(port_id); };
   transport_.on_device_drained = [this](rdma::Rnic& rnic) {
     spawn(io_, take_out_of_service(rnic), "taking the RDMA device " + rnic.name() + " out of service");
   };
+  look_again();
 }
 
-// That a port has no device is listen()'s to tell.
+// listen() reports a port without device.
 boost::asio::awaitable<bool> Ports::open_devices_of(std::vector<core::Port> ports, Attempt attempt) {
   std::vector<rdma::Rnic*> come;
   size_t missing = 0;
+  const rdma::Transport::Elsewhere elsewhere = [this](std::function<void()> work) {
+    return worker_.run(std::move(work));
+  };
   for (const core::Port& port : ports) {
     try {
-      if (rdma::Rnic* const rnic = transport_.open_device_of(port)) come.push_back(rnic);
+      rdma::Rnic* const rnic = co_await transport_.open_device_of(port, elsewhere);
+      if (rnic) come.push_back(rnic);
     } catch (const std::exception& error) {
       ++missing;
       if (attempt == Attempt::First && transport_.has_device_for(port))
@@ -65,7 +70,7 @@ Ports::Task Ports::put_in_service(const std::vector<rdma::Rnic*>& rnics) {
   }
 }
 
-// Nothing of it is in use any more: waits only for what else is being changed.
+// Nothing uses the device any more: only other changes have to end first.
 Ports::Task Ports::take_out_of_service(rdma::Rnic& rnic) {
   co_await changes_.alone([&]() -> Changes::Change {
     co_await storage_.part(rnic);
@@ -76,7 +81,7 @@ Ports::Task Ports::take_out_of_service(rdma::Rnic& rnic) {
   });
 }
 
-// Before hosts come, namespaces have what new devices make possible.
+// Before hosts connect, namespaces get the CMBs that the new devices can use.
 Ports::Task Ports::come_up(std::vector<core::Port> ports, Attempt attempt) {
   const bool has_come = co_await open_devices_of(ports, attempt);
   if (has_come) {
@@ -93,9 +98,8 @@ void Ports::listen(const core::Port& port, Attempt attempt) {
     spdlog::info("port {}: listening on {}, service {}", port.id, port.address, port.service);
   } catch (const std::exception& error) {
     if (attempt == Attempt::First)
-      spdlog::warn("port {}: {}; trying again every {} s", port.id, error.what(), kRetry.count());
+      spdlog::warn("port {}: {}; trying again every {} s", port.id, error.what(), kInterval.count());
     unheard_.push_back(port);
-    await_ports();
   }
 }
 
@@ -114,24 +118,30 @@ void Ports::remove(uint16_t port_id) {
 void Ports::on_port_lost(uint16_t port_id) {
   for (const core::Port& port : target_.ports())
     if (port.id == port_id) unheard_.push_back(port);
-  await_ports();
 }
 
-void Ports::await_ports() {
-  retry_.expires_after(kRetry);
-  retry_.async_wait([this](const boost::system::error_code& error) {
-    if (error || changes_.closed() || unheard_.empty()) return;
+void Ports::look_again() {
+  next_look_.expires_after(kInterval);
+  next_look_.async_wait([this](const boost::system::error_code& error) {
+    if (error || changes_.closed()) return;
+    transport_.close_moved_listeners();
     const auto is_ready = [this](const core::Port& port) { return transport_.has_device_for(port); };
-    if (std::ranges::none_of(unheard_, is_ready)) return await_ports();
-    spawn(io_, on_ports_ready(), "bringing up ports");
+    if (!coming_up_ && std::ranges::any_of(unheard_, is_ready)) {
+      coming_up_ = true;
+      spawn(io_, on_ports_ready(), "bringing up ports");
+    }
+    look_again();
   });
 }
 
 Ports::Task Ports::on_ports_ready() {
-  co_await changes_.alone([this]() -> Changes::Change {
-    co_await come_up(std::exchange(unheard_, {}), Attempt::Later);
+  const auto work = [this]() -> Changes::Change {
+    coming_up_ = false;
+    std::vector<core::Port> ready = std::exchange(unheard_, {});
+    co_await come_up(std::move(ready), Attempt::Later);
     co_return ConfigChange{};
-  });
+  };
+  co_await changes_.alone(work);
 }
 
 const char* Ports::state_of(const core::Port& port) const {
@@ -146,7 +156,7 @@ bool Ports::drain(std::optional<uint16_t> port) {
     found = true;
     if (!drained_.insert(one.id).second) continue;
     stop_listening(one.id);
-    spdlog::info("port {} drains: hosts are to use other ports, and none may connect until the port is resumed",
+    spdlog::info("port {} drains: hosts are asked to use other ports, and none may connect until the port is resumed",
                  one.id);
     target_.withdraw_port(one.id, true);
     spawn(io_, disconnect_hosts(one.id), "draining a port");

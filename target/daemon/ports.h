@@ -1,5 +1,5 @@
-// Ports and the RDMA devices under them, which come and go: at boot addresses and devices come late, and drivers are
-// reloaded later. A port waits until both are there; the start goes the same way. Control thread.
+// Ports and their RDMA devices, which appear and disappear: at boot addresses and devices come late, and drivers may be
+// reloaded later. A port waits until both are there, at the start as well as later. Control thread.
 #pragma once
 
 #include <boost/asio/awaitable.hpp>
@@ -15,6 +15,7 @@
 #include "target/daemon/changes.h"
 #include "target/daemon/peer_memory.h"
 #include "target/daemon/storage.h"
+#include "target/daemon/worker_thread.h"
 #include "transport/rdma/transport.h"
 
 namespace nvmf::daemon {
@@ -22,31 +23,31 @@ namespace nvmf::daemon {
 class Ports {
  public:
   using Task = boost::asio::awaitable<void>;
-  // Of bringing a port into service: the first is logged when it fails, later ones are silent.
+  // Attempts to bring a port into service: a failure of the first one is logged, later failures are not.
   enum class Attempt : uint8_t { First, Later };
 
   Ports(boost::asio::io_context& io, core::Target& target, rdma::Transport& transport, Storage& storage,
         PeerMemories& peer_memories, Changes& changes);
 
-  // RDMA devices have come into service: namespaces may be served now that were not before. Part of a change.
+  // RDMA devices have come into service, so more namespaces may be servable. Part of a change.
   std::function<Task()> on_devices_came;
 
-  // Opens the RDMA devices of the ports and puts them in service; true when one has come. Part of a change.
+  // Opens the RDMA devices of the ports and puts them in service; true when there was a new one. Part of a change.
   boost::asio::awaitable<bool> open_devices_of(std::vector<core::Port> ports, Attempt attempt);
-  // The same, then listens on the ports. Those whose address or device is not there are tried again. Part of a change.
+  // The same, then listens on the ports. Ports whose address or device is missing are tried again. Part of a change.
   Task come_up(std::vector<core::Port> ports, Attempt attempt);
-  // Closes the port for good, and takes it out of the target.
+  // Closes the port, and removes it from the target.
   void remove(uint16_t port_id);
 
   // "listening", "waiting", "draining" (it has controllers still) or "drained".
   const char* state_of(const core::Port& port) const;
-  // As AdminActions has them. Hosts that use ANA are first told that the port is no way to their namespaces, and have
+  // See AdminActions. Hosts that use ANA are first told that the port is no way to their namespaces, and have
   // kMoveTimeout to use another; then they are disconnected.
   bool drain(std::optional<uint16_t> port);
   bool resume(std::optional<uint16_t> port);
 
-  // Tries no port any more: the daemon shuts down.
-  void stop() { retry_.cancel(); }
+  // Stops looking at ports, because the daemon shuts down.
+  void stop() { next_look_.cancel(); }
 
  private:
   Task put_in_service(const std::vector<rdma::Rnic*>& rnics);
@@ -55,7 +56,8 @@ class Ports {
   void stop_listening(uint16_t port_id);
   Task disconnect_hosts(uint16_t port_id);
   void on_port_lost(uint16_t port_id);
-  void await_ports();
+  // Once a second, for the kernel tells nobody when an address moves to another device.
+  void look_again();
   Task on_ports_ready();
 
   boost::asio::io_context& io_;
@@ -64,9 +66,11 @@ class Ports {
   Storage& storage_;
   PeerMemories& peer_memories_;
   Changes& changes_;
-  boost::asio::steady_timer retry_;
-  std::vector<core::Port> unheard_;  // whose address or RDMA device is not there
+  WorkerThread worker_;  // registers memory with RDMA devices
+  boost::asio::steady_timer next_look_;
+  std::vector<core::Port> unheard_;  // ports whose address or RDMA device is missing
   std::set<uint16_t> drained_;
+  bool coming_up_ = false;  // a change is under way, or waits, that brings up ports
 };
 
 }  // namespace nvmf::daemon

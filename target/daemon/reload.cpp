@@ -19,7 +19,7 @@
 namespace nvmf::daemon {
 namespace {
 
-// What messages call a config that came through the admin API.
+// The name in messages of a config that came through the admin API.
 constexpr char kRunningConfig[] = "the changed config";
 
 // Until a device that was resized has its new size for hosts.
@@ -27,7 +27,8 @@ constexpr std::chrono::seconds kSizesInterval{5};
 
 std::string summary_of(ConfigChange::Verdict verdict, const std::string& file) {
   if (verdict == ConfigChange::Verdict::Mistaken) return file + " has mistakes";
-  return verdict == ConfigChange::Verdict::NeedsRestart ? file + " needs a restart" : "see above";
+  return verdict == ConfigChange::Verdict::NeedsRestart ? file + " needs a restart"
+                                                        : "a device or file that it needs is unavailable, see above";
 }
 
 }  // namespace
@@ -37,15 +38,15 @@ Reload::Reload(const Parts& parts)
       target_(parts.target),
       transport_(parts.transport),
       storage_(parts.storage),
+      opener_(parts.opener),
       health_(parts.health),
       ports_(parts.ports),
       changes_(parts.changes),
       running_(parts.running),
-      staging_(parts.storage, parts.changes),
+      staging_(parts.io, parts.target, parts.storage, parts.opener, parts.changes),
       size_timer_(parts.io),
-      device_watch_(parts.io, [this] {
-        if (!changes_.closed()) spawn(io_, on_devices_changed(), "serving devices that have come or gone");
-      }) {
+      device_watch_(parts.io, [this] { devices_may_have_changed(); }) {
+  opener_.on_late = [this] { devices_may_have_changed(); };
   ports_.on_devices_came = [this] { return serve_missing(); };
 }
 
@@ -54,12 +55,11 @@ Reload::Task Reload::serve() {
     const config::Config nothing;
     const config::Config& wanted = running_.config();
     config::Difference difference = config::diff(nothing, wanted);
-    StagedNamespaces staged;
     for (const config::Referral& referral : wanted.discovery.referrals) target_.add_referral(referral_of(referral));
     set_limits(wanted.limits);
     difference.namespaces_added.clear();
     co_await ports_.open_devices_of(ports_of(wanted), Ports::Attempt::First);
-    co_await staging_.report_missing(wanted, Staging::Missing::All, staged);
+    StagedNamespaces staged = co_await staging_.stage_missing(wanted, Staging::Missing::All);
     if (changes_.closed()) co_return ConfigChange{};
     co_await apply(difference, std::move(staged));
     announce();
@@ -74,7 +74,7 @@ Reload::Task Reload::reload_on_signal() {
   co_await reload();
 }
 
-// The file wins over what was changed otherwise.
+// The file replaces changes that were not saved.
 Reload::Change Reload::reload() {
   const auto work = [this]() -> Change {
     reload_is_wanted_ = false;
@@ -92,7 +92,7 @@ Reload::Change Reload::reload() {
       co_return change;
     }
     for (const std::string& lost : running_.forget_unsaved()) {
-      change.reasons.push_back("this change was not saved, and the file wins: " + lost);
+      change.reasons.push_back("this change was not saved, so the config file replaced it: " + lost);
       spdlog::warn("reload: {}", change.reasons.back());
     }
     spdlog::info("reloaded {}: {} changes", file, change.changes.size());
@@ -118,6 +118,22 @@ Reload::Change Reload::change(AdminActions::Edit edit) {
   return changes_.alone(work);
 }
 
+Reload::Change Reload::accept(std::string nqn, uint32_t nsid) {
+  const auto work = [this, nqn = std::move(nqn), nsid]() -> Change {
+    const std::string name = "namespace " + std::to_string(nsid) + " of " + nqn;
+    const bool was_refused = co_await storage_.accept(nqn, nsid);
+    if (!was_refused)
+      throw config::EditError(config::EditError::Kind::Absent, "no storage of " + name + " waits for being accepted");
+    co_await serve_missing();
+    ConfigChange change;
+    change.changes.push_back("accept the storage of " + name);
+    const auto missing = staging_.missing().find({nqn, nsid});
+    if (missing != staging_.missing().end()) change.reasons.push_back(name + " is not served: " + missing->second);
+    co_return change;
+  };
+  return changes_.alone(work);
+}
+
 Reload::Change Reload::become(config::Result& wanted, const std::string& text) {
   using Verdict = ConfigChange::Verdict;
   ConfigChange change;
@@ -134,7 +150,8 @@ Reload::Change Reload::become(config::Result& wanted, const std::string& text) {
   if (!staged) co_return refused(Verdict::Unavailable);
 
   change.changes = config::describe(difference);
-  co_await apply(difference, std::move(*staged));
+  const std::vector<std::string> failures = co_await apply(difference, std::move(*staged));
+  std::ranges::copy(failures, std::back_inserter(change.reasons));
   std::ranges::move(co_await storage_.follow_sizes(target_), std::back_inserter(change.changes));
   set_limits(wanted.config->limits);
   set_log_level(wanted.config->log_level);
@@ -146,7 +163,9 @@ Reload::Change Reload::become(config::Result& wanted, const std::string& text) {
   co_return change;
 }
 
-Reload::Task Reload::apply(const config::Difference& difference, StagedNamespaces staged) {
+boost::asio::awaitable<std::vector<std::string>> Reload::apply(const config::Difference& difference,
+                                                               StagedNamespaces staged) {
+  std::vector<std::string> failures;
   const auto remove = [this](const config::Difference::NamespaceChange& change) -> Task {
     if (storage_.find(change.subsystem->nqn, change.before->nsid))
       co_await storage_.remove(*target_.find_subsystem(change.subsystem->nqn), change.before->nsid);
@@ -162,13 +181,22 @@ Reload::Task Reload::apply(const config::Difference& difference, StagedNamespace
     if (!change.same_device) co_await remove(change);
   for (auto& one : staged.changed)
     co_await storage_.change_policies(*target_.find_subsystem(one.subsystem->nqn), *one.wanted, std::move(one.p2p));
-  for (auto& one : staged.added)
-    co_await storage_.add(*target_.find_subsystem(one.subsystem->nqn), std::move(one.space));
+  for (auto& one : staged.added) {
+    const uint32_t nsid = one.space->wanted.nsid;
+    try {
+      co_await storage_.add(*target_.find_subsystem(one.subsystem->nqn), std::move(one.space));
+    } catch (const std::exception& error) {
+      spdlog::error("{}", error.what());
+      failures.emplace_back(error.what());
+      staging_.add_missing(one.subsystem->nqn, nsid, error.what());
+    }
+  }
   health_.refresh();
-  // Last: hosts that come find everything.
+  // Last, so that hosts that connect find everything.
   std::vector<core::Port> ports;
   for (const config::Port* wanted : difference.ports_added) ports.push_back(port_of(*wanted));
   co_await ports_.come_up(std::move(ports), Ports::Attempt::First);
+  co_return failures;
 }
 
 void Reload::remove_subsystem(const config::Subsystem& gone) {
@@ -210,7 +238,11 @@ void Reload::announce() {
 
 // Devices that come and go --------------------------------------------------------------------------------------------
 
-// One look that waits sees all that has changed by then.
+void Reload::devices_may_have_changed() {
+  if (!changes_.closed()) spawn(io_, on_devices_changed(), "serving devices that appeared or disappeared");
+}
+
+// One waiting look at the devices sees all changes until it begins.
 Reload::Task Reload::on_devices_changed() {
   if (std::exchange(devices_changed_, true)) co_return;
   co_await changes_.alone([this]() -> Change {
@@ -233,10 +265,11 @@ Reload::Task Reload::watch_sizes() {
   }
 }
 
-// Devices that were unplugged go out of service, what is plugged in comes into service.
+// Takes unplugged devices out of service, and devices that were plugged in into service.
 Reload::Task Reload::follow_devices() {
   co_await take_out_gone_devices();
   co_await serve_missing();
+  opener_.close_unwanted();
 }
 
 Reload::Task Reload::take_out_gone_devices() {
@@ -244,16 +277,15 @@ Reload::Task Reload::take_out_gone_devices() {
   for (const config::Subsystem& wanted : config.subsystems) {
     for (const config::Namespace& space : wanted.namespaces) {
       if (!is_gone(space.backend) || !storage_.find(wanted.nqn, space.nsid)) continue;
-      spdlog::warn("{}: {} is gone; not served until it is back", place_of(config, wanted, space),
-                   path_of(space.backend));
+      spdlog::warn("{}: {} has disappeared; the namespace is not served until it is back",
+                   place_of(config, wanted, space), path_of(space.backend));
       co_await storage_.remove_with_device(target_, *target_.find_subsystem(wanted.nqn), space.nsid);
     }
   }
 }
 
 Reload::Task Reload::serve_missing() {
-  StagedNamespaces staged;
-  co_await staging_.report_missing(running_.config(), Staging::Missing::ThatHaveTheirDevice, staged);
+  StagedNamespaces staged = co_await staging_.stage_missing(running_.config(), Staging::Missing::ThatHaveTheirDevice);
   if (!changes_.closed()) co_await apply({}, std::move(staged));
 }
 

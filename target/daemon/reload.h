@@ -1,5 +1,5 @@
-// What a config says, put into effect: at the start all of it, later the difference to what runs. A change is all or
-// nothing: whatever can fail is tried first, before hosts see anything. Control thread.
+// Applies a config: at the start all of it, later the difference to the running one. A change is all or nothing:
+// everything that can fail is done first, before hosts see a change. Control thread.
 #pragma once
 
 #include <boost/asio/awaitable.hpp>
@@ -7,6 +7,7 @@
 #include <boost/asio/steady_timer.hpp>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "config/config.h"
 #include "config/diff.h"
@@ -14,6 +15,7 @@
 #include "target/core/subsystem/target.h"
 #include "target/daemon/admin_actions.h"
 #include "target/daemon/changes.h"
+#include "target/daemon/device_opener.h"
 #include "target/daemon/device_watch.h"
 #include "target/daemon/health.h"
 #include "target/daemon/mdns.h"
@@ -30,12 +32,13 @@ class Reload {
   using Task = boost::asio::awaitable<void>;
   using Change = AdminActions::Change;
 
-  // What a config is put into effect on.
+  // The parts of the daemon to which a config is applied.
   struct Parts {
     boost::asio::io_context& io;
     core::Target& target;
     rdma::Transport& transport;
     Storage& storage;
+    DeviceOpener& opener;
     HealthMonitor& health;
     Ports& ports;
     Changes& changes;
@@ -43,28 +46,32 @@ class Reload {
   };
   explicit Reload(const Parts& parts);
 
-  // At the start: serves what the config names. A namespace that cannot be served does not keep the others from it.
+  // At the start: applies the whole config. A namespace that cannot be served does not prevent others from being
+  // served.
   Task serve();
-  // Reads the config file again. As AdminActions have it.
+  // Reads the config file again. See AdminActions.
   Change reload();
   Change change(AdminActions::Edit edit);
-  // The same for SIGHUP: a reload that waits reads what all those who ask meanwhile want read.
+  Change accept(std::string nqn, uint32_t nsid);
+  // The same for SIGHUP: one waiting reload serves all requests that arrive before it begins.
   Task reload_on_signal();
-  // Announces no discovery service any more: the daemon shuts down.
+  // Stops announcing the discovery service, because the daemon shuts down.
   void stop() { mdns_.reset(); }
 
   const MissingNamespaces& missing() const { return staging_.missing(); }
 
  private:
-  // `text`: what `wanted` was parsed from. Both must outlive the change; what is wanted is taken.
+  // `text`: the text from which `wanted` was parsed. Both must outlive the change; `wanted` is moved from.
   Change become(config::Result& wanted, const std::string& text);
-  Task apply(const config::Difference& difference, StagedNamespaces staged);
+  // Returns what of it failed all the same, a sentence each.
+  boost::asio::awaitable<std::vector<std::string>> apply(const config::Difference& difference, StagedNamespaces staged);
   void add_subsystem(const config::Subsystem& wanted);
   void change_subsystem(const config::Subsystem& wanted);
   void remove_subsystem(const config::Subsystem& gone);
   void set_limits(const config::Limits& wanted);
   void announce();
 
+  void devices_may_have_changed();
   Task on_devices_changed();
   Task follow_devices();
   Task take_out_gone_devices();
@@ -76,6 +83,7 @@ class Reload {
   core::Target& target_;
   rdma::Transport& transport_;
   Storage& storage_;
+  DeviceOpener& opener_;
   HealthMonitor& health_;
   Ports& ports_;
   Changes& changes_;
@@ -84,8 +92,8 @@ class Reload {
   std::optional<MdnsAnnouncer> mdns_;
   boost::asio::steady_timer size_timer_;
   DeviceWatch device_watch_;
-  bool reload_is_wanted_ = false;  // when the change under way is over
-  bool devices_changed_ = false;   // since they were looked at last
+  bool reload_is_wanted_ = false;  // after the present change
+  bool devices_changed_ = false;   // since the last look at the devices
 };
 
 }  // namespace nvmf::daemon

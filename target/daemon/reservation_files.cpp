@@ -35,7 +35,7 @@ core::HostId host_from(const std::string& text) {
   return host;
 }
 
-// Keys are 64 bits wide, which numbers of JSON need not be.
+// Keys have 64 bits, more than some JSON numbers can hold.
 std::string text_of(uint64_t key) {
   std::ostringstream text;
   text << std::hex << key;
@@ -45,7 +45,7 @@ std::string text_of(uint64_t key) {
 uint64_t key_from(const std::string& text) {
   uint64_t key = 0;
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), key, 16);
-  if (error != std::errc() || end != text.data() + text.size()) throw std::runtime_error("a key is no number");
+  if (error != std::errc() || end != text.data() + text.size()) throw std::runtime_error("a key is not a number");
   return key;
 }
 
@@ -88,8 +88,8 @@ ReservationFiles::ReservationFiles(StateDirectory directory) : directory_(std::m
     directory_.make();
   } catch (const std::exception& error) {
     spdlog::warn(
-        "reservations cannot persist, hosts that ask for it are refused: {}; make it writable, or name another "
-        "\"state_dir\"",
+        "reservations cannot be kept through power loss, and hosts that ask for it are refused: {}; make it writable, "
+        "or name another \"state_dir\"",
         error.what());
   }
 }
@@ -99,13 +99,13 @@ core::ReservationState ReservationFiles::load(const std::string& nqn, const core
     const auto json = directory_.read(kPurpose, directory_.keeper(kPurpose, owner_of(nqn, ns)), kFormat);
     return json ? from_json(*json) : core::ReservationState{};
   } catch (const std::exception& error) {
-    throw std::runtime_error("its saved reservation " + path_of(nqn, ns) + " is broken (" + error.what() +
-                             "): put back a good copy, or remove the file when no host relies on its reservation any "
-                             "more, and start again");
+    throw std::runtime_error(
+        "the file with its reservation, " + path_of(nqn, ns) + ", is broken (" + error.what() +
+        "): put back a good copy, or remove the file when no host relies on the reservation any more, and restart");
   }
 }
 
-// What was saved by namespace is the storage's now: other storage in its place must not find it.
+// State that was saved by namespace now belongs to the storage: other storage in its place must not get it.
 bool ReservationFiles::save(const std::string& nqn, const core::NamespaceOptions& ns,
                             const core::ReservationState& state) {
   const StateOwner by_namespace{.nqn = nqn, .nsid = ns.nsid};
@@ -115,8 +115,8 @@ bool ReservationFiles::save(const std::string& nqn, const core::NamespaceOptions
     return true;
   } catch (const std::exception& error) {
     spdlog::error(
-        "namespace {} of {}: a change of its reservation is refused, because it could not be saved: {}; "
-        "see that {} is writable and has room",
+        "namespace {} of {}: a change of its reservation is refused, because it could not be saved: {}; check that {} "
+        "is writable and has free space",
         ns.nsid, nqn, error.what(), directory_.path());
     return false;
   }

@@ -11,15 +11,15 @@ namespace nvmf::daemon {
 
 class ReservationFiles : public core::ReservationStore {
  public:
-  // Makes the directory where there is none. One that cannot be made or written to is logged; hosts that ask for
-  // persistence are then refused.
+  // Creates the directory when it is missing. A directory that cannot be created or written to is logged; hosts that
+  // ask for persistence are then refused.
   explicit ReservationFiles(StateDirectory directory);
 
-  // Of a storage of which nothing was saved, what a former version saved of the namespace.
+  // For a storage without saved state: the state that a former version saved for the namespace.
   core::ReservationState load(const std::string& nqn, const core::NamespaceOptions& ns) override;
   bool save(const std::string& nqn, const core::NamespaceOptions& ns, const core::ReservationState& state) override;
 
-  // What load() reads, whether it exists or not. Throws std::system_error.
+  // The file that load() reads, whether it exists or not. Throws std::system_error.
   std::string path_of(const std::string& nqn, const core::NamespaceOptions& ns) const;
 
  private:

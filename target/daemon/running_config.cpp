@@ -30,14 +30,15 @@ ConfigChange RunningConfig::compare(const std::string& text, const std::string& 
 
 std::string RunningConfig::save() {
   namespace fs = std::filesystem;
-  // Where a symbolic link leads: the link stays.
+  // The target of a symbolic link, so that the link itself stays.
   const fs::path file = fs::canonical(file_);
   const fs::perms mode = fs::status(file).permissions();
   fs::copy_file(file, file.string() + "~", fs::copy_options::overwrite_existing);
   replace_durably(file.string(), config::text_of(document_));
   fs::permissions(file, mode);
   unsaved_.clear();
-  spdlog::info("saved what runs to {}; what the file held before, with its comments, is in {}~", file_, file.string());
+  spdlog::info("saved the running config to {}; the former file, with its comments, is kept as {}~", file_,
+               file.string());
   return file_;
 }
 

@@ -1,4 +1,4 @@
-// The config that runs: what a change is compared with, and what `save` writes to the file. Control thread.
+// The running config, with which changes are compared and which `save` writes to the file. Control thread.
 #pragma once
 
 #include <string>
@@ -17,7 +17,7 @@ class RunningConfig {
   RunningConfig(config::Config config, config::Json document)
       : file_(config.file), config_(std::move(config)), document_(std::move(document)) {}
 
-  // The config file, by the name that the daemon was started with.
+  // The name of the config file with which the daemon was started.
   const std::string& file() const { return file_; }
   const config::Config& config() const { return config_; }
   const config::Json& document() const { return document_; }
@@ -29,10 +29,10 @@ class RunningConfig {
     document_ = std::move(document);
   }
   void add_unsaved(const std::string& line) { unsaved_.push_back(line); }
-  // Returns what it forgets.
+  // Clears the list of unsaved changes, and returns it.
   std::vector<std::string> forget_unsaved() { return std::exchange(unsaved_, {}); }
 
-  // As AdminActions has them.
+  // See AdminActions.
   ConfigChange compare(const std::string& text, const std::string& name) const;
   std::string save();
 

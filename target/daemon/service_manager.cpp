@@ -8,10 +8,10 @@
 namespace nvmf::daemon::service_manager {
 namespace {
 
-// A notification that is lost is no reason to stop serving.
+// A lost notification is no reason to stop serving.
 void send(const std::string& state) { sd_notify(0, state.c_str()); }
 
-// A reload is told apart from an earlier one by its time.
+// The time distinguishes a reload from an earlier one.
 uint64_t monotonic_us() {
   timespec now{};
   clock_gettime(CLOCK_MONOTONIC, &now);

@@ -1,4 +1,5 @@
-// What the service manager that started the daemon hears of it: sd_notify(3). Without one, nothing is sent.
+// Notifications to the service manager that started the daemon: sd_notify(3). Without a service manager, nothing is
+// sent.
 #pragma once
 
 #include <chrono>
@@ -12,7 +13,7 @@ void ready(const std::string& status);
 void reloading();
 void stopping(const std::string& status);
 
-// It ends a daemon that is silent for so long (WatchdogSec=); none: it does not watch.
+// The service manager restarts a daemon that is silent for this long (WatchdogSec=); none: no watchdog.
 std::optional<std::chrono::microseconds> watchdog_timeout();
 void alive();
 

@@ -1,4 +1,4 @@
-// Coroutines that nobody waits for, on the control thread.
+// Coroutines on the control thread whose end no other code awaits.
 #pragma once
 
 #include <boost/asio/awaitable.hpp>
@@ -7,8 +7,8 @@
 
 namespace nvmf::daemon {
 
-// Starts `task`. What it throws ends the task, is logged as a failure of `purpose` ("the reload"), and harms nothing
-// else: no exception may leave a handler of the control thread.
+// Starts `task`. An exception ends the task, and is logged as a failure of `purpose` ("the reload"): no exception may
+// leave a handler of the control thread.
 void spawn(boost::asio::io_context& io, boost::asio::awaitable<void> task, std::string purpose);
 
 }  // namespace nvmf::daemon

@@ -8,20 +8,32 @@
 #include <system_error>
 
 #include "config/parse.h"
+#include "target/daemon/core_options.h"
+#include "target/daemon/countdown.h"
+#include "target/daemon/spawn.h"
 
 namespace nvmf::daemon {
 namespace {
 
-bool is_there(const std::string& path) {
-  std::error_code error;
-  return path.empty() || std::filesystem::exists(path, error);
+// A second device of the same namespace can be opened only when the first is another one.
+bool is_in_use(const config::Difference::NamespaceChange& change) {
+  return change.before && change.before->backend == change.after->backend;
 }
 
-// A second device of the same namespace can be opened only when the first is another one.
-void refuse_device_in_use(const config::Difference::NamespaceChange& change) {
-  if (change.before && change.before->backend == change.after->backend)
-    throw std::runtime_error(
-        "its identifiers change while its device stays: take the namespace out in one reload, put it in in the next");
+constexpr char kInUse[] =
+    "its identifiers change while its device stays: remove the namespace in one reload, and add it in the next";
+
+const StagedNamespaces::Added* find(const StagedNamespaces& staged, const std::string& nqn, uint32_t nsid) {
+  const auto found = std::ranges::find_if(staged.added, [&](const StagedNamespaces::Added& one) {
+    return one.subsystem->nqn == nqn && one.space->wanted.nsid == nsid;
+  });
+  return found != staged.added.end() ? &*found : nullptr;
+}
+
+// The core names the namespace first, as messages here do.
+std::string without_name(std::string message, const std::string& nqn, uint32_t nsid) {
+  const std::string name = "namespace " + std::to_string(nsid) + " of " + nqn + ": ";
+  return message.starts_with(name) ? message.substr(name.size()) : message;
 }
 
 }  // namespace
@@ -43,90 +55,191 @@ std::string path_of(const config::Backend& backend) {
 }
 
 bool is_gone(const config::Backend& backend) {
-  return !std::holds_alternative<config::FileBackend>(backend) && !is_there(path_of(backend));
+  if (std::holds_alternative<config::FileBackend>(backend)) return false;
+  std::error_code error;
+  const std::string path = path_of(backend);
+  return !path.empty() && !std::filesystem::exists(path, error);
 }
 
 boost::asio::awaitable<std::optional<StagedNamespaces>> Staging::stage(const config::Config& wanted,
                                                                        const config::Difference& difference,
                                                                        std::vector<std::string>& reasons) {
+  const size_t reasons_before = reasons.size();
+  const auto fail = [&](const config::Subsystem& subsystem, const config::Namespace& space, const std::string& why) {
+    reasons.push_back(place_of(wanted, subsystem, space) + ": " + why);
+  };
+  Candidates candidates;
+  for (const auto& change : difference.namespaces_added)
+    candidates.push_back({.subsystem = change.subsystem, .space = change.after, .is_demanded = true});
+  for (const auto& change : difference.namespaces_changed) {
+    if (change.same_device) continue;
+    if (is_in_use(change))
+      fail(*change.subsystem, *change.after, kInUse);
+    else
+      candidates.push_back({.subsystem = change.subsystem, .space = change.after, .is_demanded = true});
+  }
+  add_missing_ones(wanted, candidates);
   StagedNamespaces staged;
-  bool failed = false;
-  const auto attempt = [&](const NamespaceChange& change, Task action) -> Task {
+  co_await open_together(candidates);
+  co_await stage_opened(candidates, staged);
+  co_await change_policies(difference, wanted, staged, reasons);
+  try {
+    co_await rehearse(wanted, staged, candidates);
+  } catch (const std::exception& error) {
+    reasons.emplace_back(error.what());
+  }
+
+  MissingNamespaces missing;
+  for (const Candidate& one : candidates) {
+    if (one.failure.empty()) continue;
+    // No host loses anything by a new device that is not there yet: it is served when it appears, as at the start.
+    const bool awaits_device = one.is_absent && !storage_.find(one.subsystem->nqn, one.space->nsid);
+    if (one.is_demanded && !awaits_device)
+      fail(*one.subsystem, *one.space, one.failure);
+    else
+      missing[{one.subsystem->nqn, one.space->nsid}] = one.failure;
+  }
+  if (changes_.closed()) reasons.emplace_back(kShutsDown);
+  if (reasons.size() != reasons_before) {
+    for (auto& added : staged.added) opener_.close({std::move(added.space->device), std::move(added.space->lock)});
+    co_return std::nullopt;
+  }
+  for (const Candidate& one : candidates)
+    if (!one.failure.empty())
+      reasons.push_back(place_of(wanted, *one.subsystem, *one.space) + " is not served: " + one.failure);
+  missing_ = std::move(missing);
+  for (const auto& added : staged.added) co_await storage_.keep(*added.space);
+  co_return staged;
+}
+
+boost::asio::awaitable<StagedNamespaces> Staging::stage_missing(const config::Config& wanted, Missing which) {
+  Candidates candidates;
+  add_missing_ones(wanted, candidates);
+  StagedNamespaces staged;
+  co_await open_together(candidates);
+  co_await stage_opened(candidates, staged);
+  co_await rehearse(wanted, staged, candidates);
+  if (which == Missing::All) missing_.clear();
+  for (const Candidate& one : candidates) {
+    const std::pair key{one.subsystem->nqn, one.space->nsid};
+    if (one.failure.empty()) missing_.erase(key);
+    if (one.failure.empty() || (one.is_absent && which == Missing::ThatHaveTheirDevice)) continue;
+    spdlog::error("{} is not served: {}", place_of(wanted, *one.subsystem, *one.space), one.failure);
+    missing_[key] = one.failure;
+  }
+  for (const auto& added : staged.added) co_await storage_.keep(*added.space);
+  co_return staged;
+}
+
+// Namespaces that are neither served nor candidates already.
+void Staging::add_missing_ones(const config::Config& wanted, Candidates& candidates) const {
+  const size_t demanded = candidates.size();
+  const auto is_candidate = [&](const config::Subsystem& subsystem, const config::Namespace& space) {
+    return std::any_of(
+        candidates.begin(), candidates.begin() + static_cast<std::ptrdiff_t>(demanded),
+        [&](const Candidate& one) { return one.subsystem->nqn == subsystem.nqn && one.space->nsid == space.nsid; });
+  };
+  for (const config::Subsystem& subsystem : wanted.subsystems)
+    for (const config::Namespace& space : subsystem.namespaces)
+      if (!storage_.find(subsystem.nqn, space.nsid) && !is_candidate(subsystem, space))
+        candidates.push_back({.subsystem = &subsystem, .space = &space, .is_demanded = false});
+}
+
+// All at once: many that are busy or do not answer cost the time of one.
+Staging::Task Staging::open_together(Candidates& candidates) {
+  Countdown left(io_, candidates.size());
+  const auto open_one = [this, &left](Candidate& candidate) -> Task {
+    co_await open(candidate);
+    left.one_less();
+  };
+  for (Candidate& candidate : candidates) spawn(io_, open_one(candidate), "opening a device");
+  co_await left.reached();
+}
+
+Staging::Task Staging::open(Candidate& candidate) {
+  try {
+    candidate.opened = co_await opener_.open(spec_of(candidate.space->backend));
+  } catch (const DeviceAbsent& error) {
+    candidate.failure = std::string(error.what()) + "; the namespace is served when it appears";
+    candidate.is_absent = true;
+  } catch (const std::exception& error) {
+    candidate.failure = error.what();
+  }
+}
+
+// One after the other: self-tests of peer memory are made one at a time.
+Staging::Task Staging::stage_opened(Candidates& candidates, StagedNamespaces& staged) {
+  for (Candidate& candidate : candidates) {
+    if (!candidate.failure.empty()) continue;
     try {
-      co_await std::move(action);
+      auto space = co_await storage_.stage(candidate.subsystem->nqn, *candidate.space, std::move(candidate.opened));
+      staged.added.push_back({candidate.subsystem, std::move(space)});
+    } catch (const std::exception& error) {
+      candidate.failure = error.what();
+    }
+  }
+}
+
+Staging::Task Staging::change_policies(const config::Difference& difference, const config::Config& wanted,
+                                       StagedNamespaces& staged, std::vector<std::string>& reasons) {
+  for (const auto& change : difference.namespaces_changed) {
+    if (!change.same_device) continue;
+    const ServedNamespace* served = storage_.find(change.subsystem->nqn, change.after->nsid);
+    if (!served) continue;
+    try {
+      auto p2p = co_await storage_.choose_peer_memory(*change.after, *served->device);
+      staged.changed.push_back({change.subsystem, change.after, std::move(p2p)});
     } catch (const std::exception& error) {
       reasons.push_back(place_of(wanted, *change.subsystem, *change.after) + ": " + error.what());
-      failed = true;
+    }
+  }
+}
+
+// Beside the control thread, for it reads files of the state directory.
+Staging::Task Staging::rehearse(const config::Config& wanted, StagedNamespaces& staged, Candidates& candidates) {
+  std::map<const StagedNamespaces::Added*, std::string> refused;
+  const std::vector<Rehearsed> stay = staying(wanted, staged);
+  const auto work = [&] {
+    core::Target rehearsal(target_options(wanted));
+    rehearse_staying(wanted, stay, rehearsal);
+    rehearsal.reservation_store = target_.reservation_store;
+    rehearsal.write_protection_store = target_.write_protection_store;
+    for (const auto& added : staged.added) {
+      try {
+        rehearsal.find_subsystem(added.subsystem->nqn)->add_namespace(options_of(*added.space, added.space->wanted));
+      } catch (const std::exception& error) {
+        refused[&added] = without_name(error.what(), added.subsystem->nqn, added.space->wanted.nsid);
+      }
     }
   };
-  for (const auto& change : difference.namespaces_added) {
-    Task opening = open(change, staged);
-    co_await attempt(change, std::move(opening));
+  co_await worker_.run(work);
+  for (Candidate& candidate : candidates) {
+    const auto* const added = find(staged, candidate.subsystem->nqn, candidate.space->nsid);
+    if (const auto found = refused.find(added); found != refused.end()) candidate.failure = found->second;
   }
-  for (const auto& change : difference.namespaces_changed) {
-    Task action = change.same_device ? change_policies(change, staged) : open(change, staged);
-    co_await attempt(change, std::move(action));
-  }
-  if (failed) co_return std::nullopt;
-  co_await stage_missing(wanted, Missing::All, staged, reasons);
-  if (!changes_.closed()) co_return staged;
-  reasons.emplace_back(kShutsDown);
-  co_return std::nullopt;
+  std::erase_if(staged.added, [&](const auto& added) { return refused.contains(&added); });
 }
 
-Staging::Task Staging::open(const NamespaceChange& change, StagedNamespaces& staged) {
-  if (awaits_device(change)) co_return;
-  refuse_device_in_use(change);
-  auto space = co_await storage_.stage(change.subsystem->nqn, *change.after);
-  staged.added.push_back({change.subsystem, std::move(space)});
-}
-
-Staging::Task Staging::change_policies(const NamespaceChange& change, StagedNamespaces& staged) {
-  const ServedNamespace* served = storage_.find(change.subsystem->nqn, change.after->nsid);
-  if (!served) co_return;
-  auto p2p = co_await storage_.choose_peer_memory(*change.after, *served->device);
-  staged.changed.push_back({change.subsystem, change.after, std::move(p2p)});
-}
-
-// Its device is not there yet, and no host loses anything by that: it is served when the device appears, as at the
-// start.
-bool Staging::awaits_device(const NamespaceChange& change) const {
-  return !is_there(path_of(change.after->backend)) && !storage_.find(change.subsystem->nqn, change.after->nsid);
-}
-
-Staging::Task Staging::report_missing(const config::Config& wanted, Missing which, StagedNamespaces& staged) {
-  std::vector<std::string> reasons;
-  co_await stage_missing(wanted, which, staged, reasons);
-  for (const std::string& reason : reasons) spdlog::error(reason);
-}
-
-Staging::Task Staging::stage_missing(const config::Config& wanted, Missing which, StagedNamespaces& staged,
-                                     std::vector<std::string>& reasons) {
-  const auto missing = [&](const config::Subsystem& subsystem, const config::Namespace& space, std::string why) {
-    reasons.push_back(place_of(wanted, subsystem, space) + " is not served: " + why);
-    missing_[{subsystem.nqn, space.nsid}] = std::move(why);
-  };
-  if (which == Missing::All) missing_.clear();
+// Namespaces that are served and stay, as they will be.
+std::vector<Staging::Rehearsed> Staging::staying(const config::Config& wanted, const StagedNamespaces& staged) const {
+  std::vector<Rehearsed> all;
   for (const config::Subsystem& subsystem : wanted.subsystems) {
     for (const config::Namespace& space : subsystem.namespaces) {
-      const bool is_staged = std::any_of(staged.added.begin(), staged.added.end(), [&](const auto& one) {
-        return one.subsystem->nqn == subsystem.nqn && one.space->wanted.nsid == space.nsid;
-      });
-      if (is_staged || storage_.find(subsystem.nqn, space.nsid)) continue;
-      const std::string path = path_of(space.backend);
-      if (!is_there(path)) {
-        if (which == Missing::All) missing(subsystem, space, path + " is not there; it is served when it appears");
-        continue;
-      }
-      try {
-        auto opened = co_await storage_.stage(subsystem.nqn, space);
-        staged.added.push_back({&subsystem, std::move(opened)});
-        missing_.erase({subsystem.nqn, space.nsid});
-      } catch (const std::exception& error) {
-        missing(subsystem, space, error.what());
-      }
+      const ServedNamespace* const served = storage_.find(subsystem.nqn, space.nsid);
+      if (served && !find(staged, subsystem.nqn, space.nsid))
+        all.push_back({subsystem.nqn, options_of(*served, space)});
     }
   }
+  return all;
+}
+
+void Staging::rehearse_staying(const config::Config& wanted, const std::vector<Rehearsed>& stay,
+                               core::Target& rehearsal) {
+  for (const core::Port& port : ports_of(wanted)) rehearsal.add_port(port);
+  for (const config::Referral& referral : wanted.discovery.referrals) rehearsal.add_referral(referral_of(referral));
+  for (const config::Subsystem& subsystem : wanted.subsystems)
+    set_ana_states(rehearsal.add_subsystem(options_of(subsystem)), subsystem);
+  for (const Rehearsed& one : stay) rehearsal.find_subsystem(one.nqn)->add_namespace(one.options);
 }
 
 }  // namespace nvmf::daemon

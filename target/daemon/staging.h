@@ -1,8 +1,9 @@
-// The first half of a change: opens what new namespaces need and chooses their peer memory, before hosts see anything.
-// Whatever of it cannot be had is found here. Control thread.
+// The first half of a change: opens what new namespaces need, chooses their peer memory, and rehearses the change,
+// before hosts see anything. Whatever can fail fails here. Control thread.
 #pragma once
 
 #include <boost/asio/awaitable.hpp>
+#include <boost/asio/io_context.hpp>
 #include <cstdint>
 #include <map>
 #include <memory>
@@ -14,6 +15,7 @@
 #include "config/config.h"
 #include "config/diff.h"
 #include "target/daemon/changes.h"
+#include "target/daemon/device_opener.h"
 #include "target/daemon/storage.h"
 
 namespace nvmf::daemon {
@@ -32,7 +34,7 @@ struct StagedNamespaces {
     const config::Namespace* wanted;
     PeerMemoryChoice p2p;
   };
-  std::vector<Added> added;  // replacements, too
+  std::vector<Added> added;  // including replacements
   std::vector<Changed> changed;
 };
 
@@ -41,38 +43,66 @@ class Staging {
   using Task = boost::asio::awaitable<void>;
   enum class Missing : uint8_t { All, ThatHaveTheirDevice };
 
-  Staging(Storage& storage, const Changes& changes) : storage_(storage), changes_(changes) {}
+  Staging(boost::asio::io_context& io, const core::Target& target, Storage& storage, DeviceOpener& opener,
+          const Changes& changes)
+      : io_(io), target_(target), storage_(storage), opener_(opener), changes_(changes) {}
 
-  // Opens what is new, and what was missing. None: something that is new is unavailable. Adds to `reasons` what and
-  // why.
+  // Opens what is new, and what was missing, all at once. None: something that is new is unavailable, or the core
+  // refuses it. Adds to `reasons` what and why.
   boost::asio::awaitable<std::optional<StagedNamespaces>> stage(const config::Config& wanted,
                                                                 const config::Difference& difference,
                                                                 std::vector<std::string>& reasons);
-  // Stages namespaces that are neither served nor staged yet. Adds to `reasons` which cannot be served, and why.
-  Task stage_missing(const config::Config& wanted, Missing which, StagedNamespaces& staged,
-                     std::vector<std::string>& reasons);
-  // The same, and logs the reasons.
-  Task report_missing(const config::Config& wanted, Missing which, StagedNamespaces& staged);
+  // Stages namespaces that are not served. Logs which cannot be served, and why. Throws std::exception when the core
+  // refuses `wanted` itself.
+  boost::asio::awaitable<StagedNamespaces> stage_missing(const config::Config& wanted, Missing which);
 
+  // A namespace that was staged could not be served after all.
+  void add_missing(const std::string& nqn, uint32_t nsid, std::string why) { missing_[{nqn, nsid}] = std::move(why); }
   const MissingNamespaces& missing() const { return missing_; }
 
  private:
-  using NamespaceChange = config::Difference::NamespaceChange;
+  // A namespace whose device is to be opened, and what came of it.
+  struct Candidate {
+    const config::Subsystem* subsystem;
+    const config::Namespace* space;
+    bool is_demanded;  // the change fails where this namespace cannot be served
+    OpenedDevice opened{};
+    std::string failure{};
+    bool is_absent = false;
+  };
+  using Candidates = std::vector<Candidate>;
 
-  Task open(const NamespaceChange& change, StagedNamespaces& staged);
-  Task change_policies(const NamespaceChange& change, StagedNamespaces& staged);
-  bool awaits_device(const NamespaceChange& change) const;
+  void add_missing_ones(const config::Config& wanted, Candidates& candidates) const;
+  Task open_together(Candidates& candidates);
+  Task open(Candidate& candidate);
+  Task stage_opened(Candidates& candidates, StagedNamespaces& staged);
+  // Has the core make the target that `wanted` describes, which nobody uses: it says here what it would refuse later.
+  // What it refuses of `staged` goes to the candidates as a failure, anything else is thrown.
+  Task rehearse(const config::Config& wanted, StagedNamespaces& staged, Candidates& candidates);
+  struct Rehearsed {
+    std::string nqn;
+    core::NamespaceOptions options;
+  };
+  std::vector<Rehearsed> staying(const config::Config& wanted, const StagedNamespaces& staged) const;
+  static void rehearse_staying(const config::Config& wanted, const std::vector<Rehearsed>& stay,
+                               core::Target& rehearsal);
+  Task change_policies(const config::Difference& difference, const config::Config& wanted, StagedNamespaces& staged,
+                       std::vector<std::string>& reasons);
 
+  boost::asio::io_context& io_;
+  const core::Target& target_;
   Storage& storage_;
+  DeviceOpener& opener_;
   const Changes& changes_;
+  WorkerThread worker_;
   MissingNamespaces missing_;
 };
 
-// Where the config names a namespace's device, and which namespace that is: how messages begin.
+// The beginning of messages: where the config names a namespace's device, and which namespace that is.
 std::string place_of(const config::Config& config, const config::Subsystem& subsystem, const config::Namespace& space);
-// Of the device or file; empty: the namespace needs none.
+// The path of the device or file; empty: the namespace needs none.
 std::string path_of(const config::Backend& backend);
-// A device node that vanishes takes its device along; a file that loses its name can be served on.
+// When a device node disappears, its device has gone, too; a file that loses its name can still be served.
 bool is_gone(const config::Backend& backend);
 
 }  // namespace nvmf::daemon

@@ -51,8 +51,8 @@ void StateDirectory::make() const {
     throw std::system_error(errno, std::generic_category(), "cannot write to " + path_);
 }
 
-// NQNs and storages may be longer than names of files and have any character: the name is derived, the file says whose
-// it is.
+// NQNs and names of storages may be longer than file names and have any character: the file name is derived from them,
+// and the file contains its owner.
 std::string StateDirectory::file(const std::string& purpose, const StateOwner& owner) const {
   using Names = boost::uuids::name_generator_sha1;
   const auto uuid = owner.storage.empty()
@@ -70,10 +70,10 @@ std::optional<Json> StateDirectory::read(const std::string& purpose, const State
   const std::string path = file(purpose, owner);
   if (!is_there(path)) return std::nullopt;
   Json json = Json::parse(contents(path));
-  if (json.at("format") != format) throw std::runtime_error("another version of the daemon has written it");
+  if (json.at("format") != format) throw std::runtime_error("another version of the daemon wrote it");
   const Json expected = to_json(owner);
   for (const auto& [key, value] : expected.items())
-    if (json.at(key) != value) throw std::runtime_error("it is another namespace's");
+    if (json.at(key) != value) throw std::runtime_error("it belongs to another namespace");
   return json;
 }
 

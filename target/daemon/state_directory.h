@@ -1,4 +1,4 @@
-// The directory "state_dir": what outlives the daemon, in small JSON files, one for each owner and purpose.
+// The directory "state_dir": state that outlives the daemon, in small JSON files, one for each owner and purpose.
 #pragma once
 
 #include <cstdint>
@@ -14,8 +14,8 @@ struct NamespaceOptions;
 
 namespace nvmf::daemon {
 
-// Whose a file is: a namespace's, by NQN and NSID, or where there is a storage (core::NamespaceOptions) that one's,
-// whatever namespaces it is served as.
+// The owner of a file: a storage (core::NamespaceOptions) when there is one, whatever namespaces serve it; otherwise a
+// namespace, by NQN and NSID.
 struct StateOwner {
   std::string nqn{};
   uint32_t nsid = 0;
@@ -26,25 +26,26 @@ StateOwner owner_of(const std::string& nqn, const core::NamespaceOptions& ns);
 
 class StateDirectory {
  public:
-  // Nothing is made or read yet. `before` is for tests.
+  // Creates and reads nothing yet. `before` is for tests.
   explicit StateDirectory(std::string path, DurableHook before = {})
       : path_(std::move(path)), before_(std::move(before)) {}
 
   const std::string& path() const { return path_; }
-  // Makes the directory where there is none. Throws std::system_error when it cannot be made or written to.
+  // Creates the directory when it is missing. Throws std::system_error when it cannot be created or written to.
   void make() const;
 
-  // Whose file has what was kept for this owner: its own, or where nothing was kept for its storage its namespace's, as
-  // a former version kept it. Throws std::system_error when that cannot be found out.
+  // The owner whose file has this owner's state: itself, or, when its storage has no file, its namespace, as a former
+  // version kept it. Throws std::system_error when the files cannot be examined.
   StateOwner keeper(const std::string& purpose, const StateOwner& owner) const;
-  // Whether it exists or not; its name begins with `purpose`.
+  // The path of the file, whether it exists or not; its name begins with `purpose`.
   std::string file(const std::string& purpose, const StateOwner& owner) const;
-  // None: there is no such file. Throws std::exception when it cannot be read, or is not this owner's in `format`.
+  // None: there is no such file. Throws std::exception when it cannot be read, or has another owner or another format
+  // than `format`.
   std::optional<nlohmann::ordered_json> read(const std::string& purpose, const StateOwner& owner, int format) const;
-  // Durable once it has returned. Adds format and owner. Throws std::system_error.
+  // The file is durable when this has returned. Adds format and owner. Throws std::system_error.
   void replace(const std::string& purpose, const StateOwner& owner, int format,
                const nlohmann::ordered_json& content) const;
-  // Where there is one.
+  // Removes the file if it exists.
   void remove(const std::string& purpose, const StateOwner& owner) const;
 
  private:

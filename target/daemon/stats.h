@@ -1,4 +1,4 @@
-// What the daemon counts, as JSON. Control thread; reads counters that the reactors write.
+// The daemon's counters as JSON. Control thread; reads counters that the reactors write.
 #pragma once
 
 #include <nlohmann/json_fwd.hpp>
@@ -20,7 +20,7 @@ namespace nvmf::daemon {
 nlohmann::json stats(core::Target& target, const rdma::Transport& transport, const Storage& storage,
                      const Figures& figures);
 
-// {reason: {"commands", "bytes"}}: what of a namespace with peer-to-peer on went through DRAM, and why.
+// {reason: {"commands", "bytes"}}: the fallbacks to DRAM of a namespace with peer-to-peer on, by reason.
 nlohmann::json fallbacks(const ServedNamespace& served);
 
 }  // namespace nvmf::daemon

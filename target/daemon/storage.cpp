@@ -3,6 +3,7 @@
 #include <spdlog/spdlog.h>
 
 #include <algorithm>
+#include <exception>
 #include <filesystem>
 
 #include "target/core/datapath/scratch.h"
@@ -18,24 +19,6 @@ struct Match : Case... {
 };
 template <class... Case>
 Match(Case...) -> Match<Case...>;
-
-backend::DeviceSpec spec_of(const config::Backend& wanted) {
-  using backend::DeviceKind;
-  using Spec = backend::DeviceSpec;
-  return std::visit(
-      Match{[](const config::NvmeBackend& nvme) { return Spec{.kind = DeviceKind::Nvme, .path = nvme.path}; },
-            [](const config::BlockBackend& block) { return Spec{.kind = DeviceKind::Block, .path = block.path}; },
-            [](const config::FileBackend& file) {
-              return Spec{.kind = DeviceKind::File, .path = file.path, .block_bytes = file.block_size_bytes};
-            },
-            [](const config::MemoryBackend& memory) {
-              return Spec{.kind = DeviceKind::Memory,
-                          .path = {},
-                          .size_bytes = memory.size_bytes,
-                          .block_bytes = memory.block_size_bytes};
-            }},
-      wanted);
-}
 
 core::P2pMode mode_of(config::P2pMode mode) {
   switch (mode) {
@@ -61,8 +44,27 @@ core::CopyLimits copy_limits(const backend::DeviceInfo& device) {
   return (device.own_commands & core::kOwnCopy) != 0 ? device.copy : core::composed_copy_limits(device.lba_shift);
 }
 
-core::NamespaceOptions options_of(const ServedNamespace& served) {
-  const config::Namespace& wanted = served.wanted;
+}  // namespace
+
+backend::DeviceSpec spec_of(const config::Backend& wanted) {
+  using backend::DeviceKind;
+  using Spec = backend::DeviceSpec;
+  return std::visit(
+      Match{[](const config::NvmeBackend& nvme) { return Spec{.kind = DeviceKind::Nvme, .path = nvme.path}; },
+            [](const config::BlockBackend& block) { return Spec{.kind = DeviceKind::Block, .path = block.path}; },
+            [](const config::FileBackend& file) {
+              return Spec{.kind = DeviceKind::File, .path = file.path, .block_bytes = file.block_size_bytes};
+            },
+            [](const config::MemoryBackend& memory) {
+              return Spec{.kind = DeviceKind::Memory,
+                          .path = {},
+                          .size_bytes = memory.size_bytes,
+                          .block_bytes = memory.block_size_bytes};
+            }},
+      wanted);
+}
+
+core::NamespaceOptions options_of(const ServedNamespace& served, const config::Namespace& wanted) {
   const backend::DeviceInfo& device = served.device->info();
   core::NamespaceOptions options;
   options.nsid = wanted.nsid;
@@ -80,18 +82,18 @@ core::NamespaceOptions options_of(const ServedNamespace& served) {
   return options;
 }
 
-}  // namespace
-
 Storage::Storage(boost::asio::io_context& io, core::Target& target, core::Mailbox& control,
                  std::vector<DataThreadRef> threads, rdma::Transport& transport, PeerMemories& peer_memories,
-                 const IdentifierFiles& identifiers)
+                 DeviceOpener& opener, const IdentifierFiles& identifiers, const ServedStorageFiles& served_storages)
     : io_(io),
       target_(target),
       control_(control),
       threads_(std::move(threads)),
       transport_(transport),
       peer_memories_(peer_memories),
-      identifiers_(identifiers) {}
+      opener_(opener),
+      identifiers_(identifiers),
+      served_storages_(served_storages) {}
 
 ServedNamespace* Storage::find(const std::string& nqn, uint32_t nsid) const {
   for (const auto& served : served_)
@@ -100,22 +102,73 @@ ServedNamespace* Storage::find(const std::string& nqn, uint32_t nsid) const {
 }
 
 boost::asio::awaitable<std::unique_ptr<ServedNamespace>> Storage::stage(const std::string& nqn,
-                                                                        const config::Namespace& wanted) {
+                                                                        const config::Namespace& wanted,
+                                                                        OpenedDevice opened) {
   auto staged = std::make_unique<ServedNamespace>();
   staged->wanted = wanted;
   staged->subsystem = nqn;
   staged->flushes = std::make_unique<Countdown>(io_, 0);
-  staged->device = devices_.open(spec_of(wanted.backend));
+  staged->device = std::move(opened.device);
+  staged->lock = std::move(opened.lock);
+  staged->identity = std::move(opened.identity);
+  co_await require_same_storage(*staged);
   staged->block_count = staged->device->info().block_count;
   staged->storage = storage_of(*staged->device);
-  for (const std::string& note : staged->device->info().notes) spdlog::warn("{}", note);
-  if (!is_identified(wanted, staged->device->info()))
-    staged->kept_uuid = identifiers_.uuid_of(nqn, wanted.nsid, staged->device->info().storage);
+  const backend::DeviceInfo& info = staged->device->info();
+  for (const std::string& note : info.notes) spdlog::warn("{}", note);
+  const auto find_uuid = [&] { staged->kept_uuid = identifiers_.uuid_of(nqn, wanted.nsid, info.storage); };
+  if (!is_identified(wanted, info)) co_await state_files_.run(find_uuid);
   staged->p2p = co_await choose_peer_memory(wanted, *staged->device);
   co_return staged;
 }
 
-// Names the SSD whose CMB serves, and says why; throws when one is required and cannot serve.
+// Other storage under an identifier of the config would be taken for what was there before.
+Storage::Task Storage::require_same_storage(const ServedNamespace& staged) {
+  const config::Namespace& wanted = staged.wanted;
+  const std::pair key{staged.subsystem, wanted.nsid};
+  refused_.erase(key);
+  std::string before;
+  const auto look = [&] { before = served_storages_.served_before(wanted, staged.identity); };
+  co_await state_files_.run(look);
+  if (before.empty()) co_return;
+  refused_[key] = {wanted, staged.identity};
+  const std::string space = staged.subsystem + " " + std::to_string(wanted.nsid);
+  throw std::runtime_error("the identifiers in the config were served from " + before + " before, and its device is " +
+                           staged.identity +
+                           " now: put the right device back, write other identifiers, or, if hosts are to find the new "
+                           "storage under the same identifiers, run: nvmf-p2p accept " +
+                           space);
+}
+
+boost::asio::awaitable<bool> Storage::accept(std::string nqn, uint32_t nsid) {
+  const auto found = refused_.find({nqn, nsid});
+  if (found == refused_.end()) co_return false;
+  const auto refused = found->second;
+  const auto keep_it = [&] { served_storages_.keep(refused.first, refused.second); };
+  co_await state_files_.run(keep_it);
+  refused_.erase({nqn, nsid});
+  spdlog::warn("namespace {} of {}: the operator accepts that its identifiers are served from {} from now on", nsid,
+               nqn, refused.second);
+  co_return true;
+}
+
+Storage::Task Storage::keep(const ServedNamespace& staged) {
+  const auto work = [&] {
+    if (staged.kept_uuid)
+      identifiers_.keep(staged.subsystem, staged.wanted.nsid, staged.device->info().storage, *staged.kept_uuid);
+    try {
+      served_storages_.keep(staged.wanted, staged.identity);
+    } catch (const std::exception& error) {
+      spdlog::error(
+          "namespace {} of {}: which storage it is served from could not be kept ({}): other storage in its place will "
+          "not be noticed; see that the state directory is writable and has room",
+          staged.wanted.nsid, staged.subsystem, error.what());
+    }
+  };
+  co_await state_files_.run(work);
+}
+
+// Chooses the SSD whose CMB is used, and explains the choice; throws when a CMB is required and cannot be used.
 boost::asio::awaitable<PeerMemoryChoice> Storage::choose_peer_memory(const config::Namespace& wanted,
                                                                      const backend::Device& device) {
   PeerMemoryChoice choice;
@@ -132,7 +185,7 @@ boost::asio::awaitable<PeerMemoryChoice> Storage::choose_peer_memory(const confi
     co_return choice;
   }
   if (choice.mode == core::P2pMode::Require)
-    throw std::runtime_error("\"p2p\" is \"require\", and no CMB can serve: " + why_not);
+    throw std::runtime_error("\"p2p\" is \"require\", but no CMB can be used: " + why_not);
   choice.verdict = "data goes through DRAM: " + why_not;
   co_return choice;
 }
@@ -141,19 +194,19 @@ boost::asio::awaitable<std::string> Storage::obstacle(const std::string& bdf, co
                                                       const backend::Device& device) {
   if (transport_.rnics().empty()) co_return "no port has found its RDMA device yet";
   if (bdf.empty())
-    co_return "the device is no SSD with a PCI address, so it has no CMB; name one with \"p2p_provider\"";
-  const auto* nvme = std::get_if<config::NvmeBackend>(&wanted.backend);
+    co_return "the device is not an SSD with a PCI address, so it has no CMB; name an SSD with \"p2p_provider\"";
+  const bool is_passthrough = std::holds_alternative<config::NvmeBackend>(wanted.backend);
   const bool own = bdf == device.info().pci_address;
-  // A variable: gcc 12 destroys a conditional temporary of an awaited call twice.
-  const std::string probe_path = own && nvme ? nvme->path : "";
+  // In a variable, because gcc 12 destroys a conditional temporary of an awaited call twice.
+  const std::string probe_path = own && is_passthrough ? device.info().path : "";
   const bool prepared = co_await peer_memories_.prepare(bdf, probe_path);
   if (!prepared) co_return peer_memories_.failure(bdf);
   const auto serves = [&](const auto& rnic) { return peer_memories_.pool(bdf, *rnic->io_groups().front()); };
   if (std::ranges::any_of(transport_.rnics(), serves)) co_return std::string();
-  co_return "no RDMA device passed the self-test with the CMB of " + bdf + " (its findings are above)";
+  co_return "no RDMA device passed the self-test with the CMB of " + bdf + " (see the lines above, or nvmf-p2p p2p)";
 }
 
-// Hosts hear of it when every reactor can serve it.
+// Hosts are notified when every reactor can serve the namespace.
 Storage::Task Storage::add(core::Subsystem& subsystem, std::unique_ptr<ServedNamespace> staged) {
   ServedNamespace& served = *staged;
   served_.push_back(std::move(staged));
@@ -165,19 +218,17 @@ Storage::Task Storage::add(core::Subsystem& subsystem, std::unique_ptr<ServedNam
   co_await on_reactors(
       [&](size_t reactor) { served.channels[reactor] = served.device->open_channel(*threads_[reactor].engine); });
   co_await replace_views(subsystem, served, make_views(served));
-  if (served.kept_uuid)
-    identifiers_.keep(subsystem.nqn(), served.wanted.nsid, served.device->info().storage, *served.kept_uuid);
-  std::string fault;
+  std::exception_ptr refusal;
   try {
-    subsystem.add_namespace(options_of(served));
+    subsystem.add_namespace(options_of(served, served.wanted));
     spdlog::info("namespace {} of {}: {}; {}", served.wanted.nsid, subsystem.nqn(), served.device->info().description,
                  served.p2p.verdict);
-  } catch (const std::exception& error) {
-    fault = error.what();
+  } catch (...) {
+    refusal = std::current_exception();
   }
-  if (fault.empty()) co_return;
-  spdlog::error("{}", fault);
+  if (!refusal) co_return;
   co_await remove(subsystem, served.wanted.nsid);
+  std::rethrow_exception(refusal);
 }
 
 Storage::Task Storage::remove(core::Subsystem& subsystem, uint32_t nsid) {
@@ -186,9 +237,9 @@ Storage::Task Storage::remove(core::Subsystem& subsystem, uint32_t nsid) {
   co_await served.flushes->reached();
   co_await replace_views(subsystem, served, {});
   for (const auto& gate : served.gates) served.fused_turns->remove(*gate);
-  // What the gates had still to tell each other, and the control thread of errors, has been delivered when this is
-  // done.
+  // When this is done, all messages between the gates, and error reports to the control thread, have been delivered.
   co_await on_reactors([&](size_t reactor) { served.channels[reactor].reset(); });
+  opener_.close({std::move(served.device), std::move(served.lock)});
   std::erase_if(served_, [&](const auto& one) { return one.get() == &served; });
 }
 
@@ -254,7 +305,7 @@ Storage::Task Storage::change_policies(core::Subsystem& subsystem, const config:
   served.p2p = std::move(choice);
   set_limits(served);
   co_await replace_views(subsystem, served, make_views(served));
-  subsystem.change_namespace(options_of(served));
+  subsystem.change_namespace(options_of(served, served.wanted));
   spdlog::info("namespace {} of {}: {}", wanted.nsid, subsystem.nqn(), served.p2p.verdict);
 }
 
@@ -275,14 +326,14 @@ boost::asio::awaitable<std::vector<std::string>> Storage::follow_sizes(core::Tar
     const uint64_t before = std::exchange(served->block_count, now);
     if (now == before) continue;
     co_await replace_views(*subsystem, *served, make_views(*served));
-    subsystem->change_namespace(options_of(*served));
-    changes.push_back(fmt::format("namespace {} of {} has {} blocks now, {} before", served->wanted.nsid,
+    subsystem->change_namespace(options_of(*served, served->wanted));
+    changes.push_back(fmt::format("namespace {} of {} has {} blocks now, it had {} before", served->wanted.nsid,
                                   subsystem->nqn(), now, before));
   }
   co_return changes;
 }
 
-// By the first reactor: each has a channel to the whole device.
+// On the first reactor: each reactor has a channel to the whole device.
 Storage::Task Storage::flush(std::string nqn, uint32_t nsid, std::function<void(core::Status)> done) {
   struct Flush : core::Io {
     core::IoChannel* channel;
@@ -337,7 +388,7 @@ void Storage::add_groups(ServedNamespace& served, const rdma::Rnic& rnic) const 
   for (size_t reactor = 0; reactor < threads_.size(); ++reactor) served.on_groups.push_back({&rnic, reactor});
 }
 
-// Its gates are closed with those of all other namespaces on the storage, so that none of them changes it meanwhile.
+// Closes the gates of all namespaces on the storage, so that none of them changes it meanwhile.
 void Storage::add_gates(ServedNamespace& served) {
   const auto shared = std::ranges::find_if(served_, [&](const auto& other) {
     return other->fused_turns && !served.storage.empty() && other->storage == served.storage;
@@ -357,7 +408,8 @@ void Storage::add_device_errors(ServedNamespace& served) {
     served.device_errors.push_back(std::make_unique<core::DeviceErrors>(&control_, report));
 }
 
-// One limit for all reactors, and each view's own list of those who wait. Once there it stays, perhaps without bounds.
+// One limit for all reactors, and a list of waiting commands for each view. Once created, the limit stays, perhaps
+// without bounds.
 void Storage::set_limits(ServedNamespace& served) {
   const uint64_t bytes_per_s = uint64_t{served.wanted.max_mib_per_s} << 20;
   if (!served.limit) {

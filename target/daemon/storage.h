@@ -1,32 +1,36 @@
-// The namespaces in service: their devices, the reactors' channels to them, and what each poll group may do with them.
-// They come, change and go while hosts are connected. Control thread; the reactors run.
+// The namespaces in service: their devices, the reactors' channels to them, and the view that each poll group has of
+// them. They are added, changed and removed while hosts are connected. Control thread; the reactors run.
 #pragma once
 
 #include <boost/asio/awaitable.hpp>
 #include <boost/asio/io_context.hpp>
 #include <functional>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "config/config.h"
 #include "target/backend/device.h"
-#include "target/backend/open_devices.h"
 #include "target/core/datapath/device_error.h"
 #include "target/core/datapath/rate_limit.h"
 #include "target/core/subsystem/target.h"
 #include "target/daemon/countdown.h"
+#include "target/daemon/device_opener.h"
 #include "target/daemon/identifier_files.h"
 #include "target/daemon/peer_memory.h"
+#include "target/daemon/served_storage_files.h"
+#include "target/daemon/worker_thread.h"
 #include "transport/rdma/transport.h"
 
 namespace nvmf::daemon {
 
-// How data of a namespace goes.
+// The path of a namespace's data.
 struct PeerMemoryChoice {
   core::P2pMode mode = core::P2pMode::Off;
-  std::string provider;  // PCI address of the SSD whose CMB serves; empty: none does
+  std::string provider;  // PCI address of the SSD whose CMB is used; empty: none
   std::string verdict;   // why data goes, or does not go, through a CMB: one sentence
 };
 
@@ -34,7 +38,7 @@ struct PeerMemoryChoice {
 struct OnGroup {
   const rdma::Rnic* rnic;
   size_t reactor;
-  std::unique_ptr<core::IoNamespace> view{};   // is replaced when something changes
+  std::unique_ptr<core::IoNamespace> view{};   // replaced at each change
   std::unique_ptr<core::Throttle> throttle{};  // null: no limit has been set
 
   rdma::PollGroup& group() const { return *rnic->io_groups()[reactor]; }
@@ -46,64 +50,80 @@ struct ServedNamespace {
   std::string subsystem;  // NQN
   PeerMemoryChoice p2p;
   std::shared_ptr<backend::Device> device;  // of all namespaces on it
+  std::shared_ptr<FileLock> lock;           // null: no file
+  std::string identity;                     // of the device: served_storage_files.h
   uint64_t block_count = 0;                 // as hosts were told
-  std::string storage;                      // what tells whether it is another namespace's, too; empty: it is not
-  std::optional<IdentifierFiles::Uuid> kept_uuid;  // where neither config nor device gives an identifier
+  std::string storage;                      // names the storage that other namespaces may share; empty: not shared
+  std::optional<IdentifierFiles::Uuid> kept_uuid;  // when neither config nor device gives an identifier
   // By reactor. Channels are made and destroyed on its thread.
   std::vector<std::unique_ptr<core::IoChannel>> channels;
   std::vector<std::unique_ptr<core::WriteGate>> gates;
   std::vector<std::unique_ptr<core::DeviceErrors>> device_errors;
   std::vector<OnGroup> on_groups;                 // of every RNIC
-  std::shared_ptr<core::FusedTurns> fused_turns;  // of all namespaces on the same storage
+  std::shared_ptr<core::FusedTurns> fused_turns;  // shared by all namespaces on the same storage
   std::unique_ptr<core::RateLimit> limit;         // null: none has been set
-  core::IoCounters past;                          // of views that have been replaced
-  std::unique_ptr<Countdown> flushes;  // of Storage::flush(), under way: the channels stay until they are over
+  core::IoCounters past;                          // counters of replaced views
+  std::unique_ptr<Countdown>
+      flushes;  // of Storage::flush(), in progress: the channels stay until the flushes have ended
 };
 
-// A reactor as the disks see it.
+// The parts of a reactor that devices need.
 struct DataThreadRef {
   core::Reactor* reactor;
   backend::UringEngine* engine;
 };
+
+// What the config says goes first, then what the device says of itself.
+core::NamespaceOptions options_of(const ServedNamespace& served, const config::Namespace& wanted);
+backend::DeviceSpec spec_of(const config::Backend& wanted);
 
 class Storage {
  public:
   using Task = boost::asio::awaitable<void>;
 
   Storage(boost::asio::io_context& io, core::Target& target, core::Mailbox& control, std::vector<DataThreadRef> threads,
-          rdma::Transport& transport, PeerMemories& peer_memories, const IdentifierFiles& identifiers);
+          rdma::Transport& transport, PeerMemories& peer_memories, DeviceOpener& opener,
+          const IdentifierFiles& identifiers, const ServedStorageFiles& served_storages);
 
   const std::vector<std::unique_ptr<ServedNamespace>>& namespaces() const { return served_; }
-  // Null when it is not served.
+  // Null when the namespace is not served.
   ServedNamespace* find(const std::string& nqn, uint32_t nsid) const;
 
-  // Opens what `wanted` names and chooses its peer memory; hosts see nothing of it yet. Throws std::exception with a
-  // message for the operator. Waits for the self-test of peer memory that is new.
+  // Chooses identifiers and peer memory of a namespace on a device that was opened for it; hosts see nothing of it
+  // yet. Throws std::exception with a message for the operator. Waits for the self-test of peer memory that is new.
   boost::asio::awaitable<std::unique_ptr<ServedNamespace>> stage(const std::string& nqn,
-                                                                 const config::Namespace& wanted);
+                                                                 const config::Namespace& wanted, OpenedDevice opened);
+  // Keeps in the state directory what hosts will know of a staged namespace, and what it is served from. A failure is
+  // logged.
+  Task keep(const ServedNamespace& staged);
+  // The operator confirms the storage that stage() refused last for a namespace, because the identifiers of the config
+  // were served from another one before: the next stage() takes it. False: none was refused. Throws std::exception when
+  // that cannot be kept.
+  boost::asio::awaitable<bool> accept(std::string nqn, uint32_t nsid);
   // The same of peer memory alone, for a namespace that is served.
   boost::asio::awaitable<PeerMemoryChoice> choose_peer_memory(const config::Namespace& wanted,
                                                               const backend::Device& device);
 
-  // Each is over when the last command under the old state is.
+  // Each is over when the last command under the old state is. add() throws std::exception, and has undone everything,
+  // when the core refuses the namespace.
   Task add(core::Subsystem& subsystem, std::unique_ptr<ServedNamespace> staged);
   Task remove(core::Subsystem& subsystem, uint32_t nsid);
-  // Its device is gone, and with it the memory that the SSD may have lent to others: their data goes through DRAM from
-  // now on, those that require a controller memory buffer go, too.
+  // The device has disappeared, and with it the memory that other namespaces may use: their data goes through DRAM from
+  // now on, and namespaces that require a CMB are removed, too.
   Task remove_with_device(core::Target& target, core::Subsystem& subsystem, uint32_t nsid);
   Task change_policies(core::Subsystem& subsystem, const config::Namespace& wanted, PeerMemoryChoice choice);
-  // An RNIC has come: the reactors poll it; then everything is served on it.
+  // An RNIC has appeared: the reactors poll it, and all namespaces are served on it.
   Task join(rdma::Rnic& rnic);
   Task serve_on(rdma::Rnic& rnic);
-  // It goes, and no command is left there: nothing is served on it, and no reactor polls it any more.
+  // An RNIC is removed, and no command is left on it: no namespace is served on it, and no reactor polls it any more.
   Task part(rdma::Rnic& rnic);
-  // RNICs have come, with which peer memory may serve that could not before.
+  // RNICs have appeared, with which more peer memory may be usable.
   Task choose_again();
   // Whether a device or file has another size than hosts were told.
   bool sizes_differ() const;
   // Tells hosts of those that have. The changes, each in a sentence for the operator.
   boost::asio::awaitable<std::vector<std::string>> follow_sizes(core::Target& target);
-  // Has what has been written to a namespace put on stable media; calls `done` then, on the control thread.
+  // Flushes the data written to a namespace to stable media; then calls `done` on the control thread.
   Task flush(std::string nqn, uint32_t nsid, std::function<void(core::Status)> done);
 
   void open_subsystem(const core::Subsystem& subsystem);
@@ -112,33 +132,38 @@ class Storage {
  private:
   using Views = std::vector<std::unique_ptr<core::IoNamespace>>;
 
+  Task require_same_storage(const ServedNamespace& staged);
   std::vector<rdma::PollGroup*> io_groups() const;
   void add_groups(ServedNamespace& served, const rdma::Rnic& rnic) const;
   Task on_reactors(std::function<void(size_t reactor)> work);
-  // Why the CMB of the SSD at `bdf` cannot serve `wanted`, which lies on `device`; empty: it can.
+  // Why `wanted`, which is on `device`, cannot use the CMB of the SSD at `bdf`; empty: it can.
   boost::asio::awaitable<std::string> obstacle(const std::string& bdf, const config::Namespace& wanted,
                                                const backend::Device& device);
   void add_gates(ServedNamespace& served);
   void add_device_errors(ServedNamespace& served);
   void set_limits(ServedNamespace& served);
-  // Of each of its groups.
+  // For each of its poll groups.
   Views make_views(const ServedNamespace& served) const;
   std::unique_ptr<core::IoNamespace> make_view(const ServedNamespace& served, const OnGroup& place) const;
-  // Empty `views`: the namespace goes.
+  // Empty `views`: the namespace is removed.
   Task replace_views(const core::Subsystem& subsystem, ServedNamespace& served, Views views);
-  // Takes it out where its policy cannot be kept any more.
+  // Removes the namespace when its policy cannot be kept any more.
   Task choose_again(core::Subsystem& subsystem, uint32_t nsid);
 
   boost::asio::io_context& io_;
   core::Target& target_;
   core::Mailbox& control_;
   std::vector<DataThreadRef> threads_;
-  backend::OpenDevices devices_;
   rdma::Transport& transport_;
   PeerMemories& peer_memories_;
+  DeviceOpener& opener_;
   const IdentifierFiles& identifiers_;
+  const ServedStorageFiles& served_storages_;
+  WorkerThread state_files_;  // reads and writes them
+  // Storage that was refused: what the config wanted of it, and its identity.
+  std::map<std::pair<std::string, uint32_t>, std::pair<config::Namespace, std::string>> refused_;
   std::vector<std::unique_ptr<ServedNamespace>> served_;
-  std::vector<std::unique_ptr<core::IoNamespaceTable>> closed_tables_;  // which queues may still hold
+  std::vector<std::unique_ptr<core::IoNamespaceTable>> closed_tables_;  // queues may still refer to them
 };
 
 }  // namespace nvmf::daemon

@@ -18,6 +18,40 @@ using Protocol = boost::asio::local::stream_protocol;
   throw std::system_error(error, std::generic_category(), what);
 }
 
+void set_access(const std::string& path, const SocketAccess& access) {
+  const uid_t owner = access.owner ? user_of(*access.owner, path) : static_cast<uid_t>(-1);
+  const gid_t group = access.group ? group_of(*access.group, path) : static_cast<gid_t>(-1);
+  if (chown(path.c_str(), owner, group) != 0) fail(errno, "cannot change the owner of " + path);
+  if (chmod(path.c_str(), access.mode) != 0) fail(errno, "cannot change the mode of " + path);
+}
+
+// What has the name now; none: nothing.
+std::optional<struct stat> status_of(const std::string& path) {
+  struct stat status {};
+  if (lstat(path.c_str(), &status) == 0) return status;
+  return std::nullopt;
+}
+
+// Only a socket that refuses connections is dead. What is not a socket may be anything, a disk image, too.
+void remove_dead_socket(boost::asio::io_context& io, const std::string& path) {
+  const auto status = status_of(path);
+  if (!status) return;
+  if (!S_ISSOCK(status->st_mode))
+    fail(EEXIST, "cannot serve on " + path + ", which is no socket: remove it, or name another path");
+  Protocol::socket probe(io);
+  probe.open();
+  probe.non_blocking(true);
+  boost::system::error_code error;
+  probe.connect(path, error);
+  if (!error || error == boost::asio::error::would_block || error == boost::asio::error::try_again)
+    fail(EADDRINUSE, "cannot serve on " + path + ", another process does: stop that, or name another path");
+  if (error != boost::asio::error::connection_refused)
+    fail(error.value(), "cannot tell whether another process serves on " + path);
+  unlink(path.c_str());
+}
+
+}  // namespace
+
 uid_t user_of(const std::string& name, const std::string& path) {
   const passwd* const user = getpwnam(name.c_str());
   if (user == nullptr) fail(EINVAL, "there is no user \"" + name + "\" to own " + path);
@@ -30,32 +64,20 @@ gid_t group_of(const std::string& name, const std::string& path) {
   return found->gr_gid;
 }
 
-void set_access(const std::string& path, const SocketAccess& access) {
-  const uid_t owner = access.owner ? user_of(*access.owner, path) : static_cast<uid_t>(-1);
-  const gid_t group = access.group ? group_of(*access.group, path) : static_cast<gid_t>(-1);
-  if (chown(path.c_str(), owner, group) != 0) fail(errno, "cannot change the owner of " + path);
-  if (chmod(path.c_str(), access.mode) != 0) fail(errno, "cannot change the mode of " + path);
-}
-
-bool is_served(boost::asio::io_context& io, const std::string& path) {
-  Protocol::socket probe(io);
-  boost::system::error_code error;
-  probe.connect(path, error);
-  return !error;
-}
-
-}  // namespace
-
 UnixSocketFile::~UnixSocketFile() {
-  if (is_ours_) unlink(path_.c_str());
+  if (is_there()) unlink(path_.c_str());
+}
+
+bool UnixSocketFile::is_there() const {
+  const auto status = status_of(path_);
+  return ours_ && status && std::pair(status->st_dev, status->st_ino) == *ours_;
 }
 
 Protocol::acceptor UnixSocketFile::listen(boost::asio::io_context& io, const SocketAccess& access) {
-  if (is_served(io, path_)) fail(EADDRINUSE, "cannot serve on " + path_ + ": another process does");
   std::error_code made;
   std::filesystem::create_directories(std::filesystem::path(path_).parent_path(), made);
-  if (made) fail(made.value(), "cannot make the directory of " + path_);
-  unlink(path_.c_str());
+  if (made) fail(made.value(), "cannot create the directory of " + path_);
+  remove_dead_socket(io, path_);
   Protocol::acceptor acceptor(io);
   acceptor.open();
   boost::system::error_code error;
@@ -63,7 +85,7 @@ Protocol::acceptor UnixSocketFile::listen(boost::asio::io_context& io, const Soc
   acceptor.bind(path_, error);
   umask(mask);
   if (error) fail(error.value(), "cannot serve on " + path_);
-  is_ours_ = true;
+  if (const auto status = status_of(path_)) ours_ = std::pair(status->st_dev, status->st_ino);
   set_access(path_, access);
   acceptor.listen(boost::asio::socket_base::max_listen_connections, error);
   if (error) fail(error.value(), "cannot serve on " + path_);

@@ -7,17 +7,22 @@
 #include <boost/asio/local/stream_protocol.hpp>
 #include <optional>
 #include <string>
+#include <utility>
 
 namespace nvmf::daemon {
 
 // Who may connect to a UNIX socket: those who may write its file.
 struct SocketAccess {
-  std::optional<std::string> owner{};  // name of a user; none: whose the daemon is
+  std::optional<std::string> owner{};  // name of a user; none: the daemon's user
   std::optional<std::string> group{};
   mode_t mode = 0600;
 };
 
-// The file goes with it.
+// The ids of a user and a group. Throw std::system_error when there is none of that name, which is to own `path`.
+uid_t user_of(const std::string& name, const std::string& path);
+gid_t group_of(const std::string& name, const std::string& path);
+
+// The socket's file goes with it; a file that has taken its place stays.
 class UnixSocketFile {
  public:
   explicit UnixSocketFile(std::string path) : path_(std::move(path)) {}
@@ -25,13 +30,16 @@ class UnixSocketFile {
   UnixSocketFile(const UnixSocketFile&) = delete;
   UnixSocketFile& operator=(const UnixSocketFile&) = delete;
 
-  // Listens there. Makes the directory, takes the place of a socket that nobody serves any more. Nobody may connect
-  // before the access is right. Throws std::system_error that says what could not be done, and where.
+  // Listens there. Makes the directory, takes the place of a socket that nobody serves any more, and of nothing else.
+  // Nobody may connect before the access is right. Throws std::system_error that says what could not be done, and
+  // where.
   boost::asio::local::stream_protocol::acceptor listen(boost::asio::io_context& io, const SocketAccess& access);
 
  private:
+  bool is_there() const;
+
   std::string path_;
-  bool is_ours_ = false;
+  std::optional<std::pair<dev_t, ino_t>> ours_;  // the file that listen() made
 };
 
 }  // namespace nvmf::daemon

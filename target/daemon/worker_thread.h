@@ -1,4 +1,4 @@
-// A thread for what takes long and needs nothing of the control thread's, which goes on meanwhile.
+// A thread for long work that uses no data of the control thread, which continues meanwhile.
 #pragma once
 
 #include <boost/asio/awaitable.hpp>
@@ -7,11 +7,12 @@
 
 namespace nvmf::daemon {
 
-// Destruction waits for the work under way; what has not begun by then never runs, nor do the coroutines that wait.
+// Destruction waits for the present work; work that has not begun never runs, and coroutines that wait for it never
+// resume.
 class WorkerThread {
  public:
-  // Runs `work` on this thread, after what it was given before. Over, on the coroutine's own thread, when it is done;
-  // throws what it throws. `work` may use the coroutine's variables: both are there until it is done.
+  // Runs `work` on this thread, after earlier work. Completes on the coroutine's own thread when `work` has ended;
+  // throws what `work` throws. `work` may use the coroutine's variables, which exist until it has ended.
   boost::asio::awaitable<void> run(std::function<void()> work);
 
  private:

@@ -13,7 +13,7 @@ namespace {
 
 using core::WriteProtection;
 using Json = nlohmann::ordered_json;
-// Of those that are protected, by the namespace's identifiers.
+// The protected namespaces, by their identifiers.
 using States = std::map<std::string, WriteProtection>;
 
 constexpr int kFormat = 1;
@@ -26,7 +26,7 @@ void append_hex(std::string& text, const Identifier& identifier) {
   for (const uint8_t byte : identifier) text += {"0123456789abcdef"[byte >> 4], "0123456789abcdef"[byte & 0xf]};
 }
 
-// Of which there is one where a storage is protected.
+// There is only one when a storage is protected.
 std::string identity_of(const core::NamespaceOptions& ns, const StateOwner& owner) {
   if (!owner.storage.empty()) return "storage";
   std::string text = "uuid.";
@@ -39,7 +39,7 @@ std::string identity_of(const core::NamespaceOptions& ns, const StateOwner& owne
 WriteProtection state_from(const std::string& text) {
   if (text == kProtected) return WriteProtection::Protected;
   if (text == kPermanent) return WriteProtection::Permanent;
-  throw std::runtime_error("\"" + text + "\" is no state that outlasts a power cycle");
+  throw std::runtime_error("\"" + text + "\" is not a state that outlasts a power cycle");
 }
 
 States read(const StateDirectory& directory, const StateOwner& owner) {
@@ -67,9 +67,9 @@ WriteProtection WriteProtectionFiles::load(const std::string& nqn, const core::N
     const auto found = states.find(identity_of(ns, found_as));
     return found != states.end() ? found->second : WriteProtection::None;
   } catch (const std::exception& error) {
-    throw std::runtime_error("its saved write protection " + path_of(nqn, ns) + " is broken (" + error.what() +
-                             "): put back a good copy, or remove the file when the namespace may be written to, and " +
-                             "start again");
+    throw std::runtime_error(
+        "the file with its write protection, " + path_of(nqn, ns) + ", is broken (" + error.what() +
+        "): put back a good copy, or remove the file when hosts may write to the namespace, and restart");
   }
 }
 
@@ -84,8 +84,8 @@ bool WriteProtectionFiles::save(const std::string& nqn, const core::NamespaceOpt
     return true;
   } catch (const std::exception& error) {
     spdlog::error(
-        "namespace {} of {}: a change of its write protection is refused, because it could not be saved: {}; see that "
-        "{} is writable and has room",
+        "namespace {} of {}: a change of its write protection is refused, because it could not be saved: {}; check "
+        "that {} is writable and has free space",
         ns.nsid, nqn, error.what(), directory_.path());
     return false;
   }

@@ -1,6 +1,6 @@
-// The write protection that hosts gave to namespaces, in the directory "state_dir": of their storage, or where it has
-// none of each namespace by its identifiers, so that other data under the same NSID is not protected by what was there
-// before.
+// The write protection that hosts gave to namespaces, in the directory "state_dir": saved for the storage, or, without
+// a storage, for each namespace by its identifiers, so that other data under the same NSID does not inherit the
+// protection.
 #pragma once
 
 #include <string>
@@ -14,11 +14,11 @@ class WriteProtectionFiles : public core::WriteProtectionStore {
  public:
   explicit WriteProtectionFiles(StateDirectory directory) : directory_(std::move(directory)) {}
 
-  // Of a storage of which nothing was saved, what a former version saved of the namespace.
+  // For a storage without saved state: the state that a former version saved for the namespace.
   core::WriteProtection load(const std::string& nqn, const core::NamespaceOptions& ns) override;
   bool save(const std::string& nqn, const core::NamespaceOptions& ns, core::WriteProtection state) override;
 
-  // What load() reads, whether it exists or not. Throws std::system_error.
+  // The file that load() reads, whether it exists or not. Throws std::system_error.
   std::string path_of(const std::string& nqn, const core::NamespaceOptions& ns) const;
 
  private:

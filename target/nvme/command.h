@@ -22,7 +22,7 @@ enum class SglType : uint8_t {
 enum class SglSubtype : uint8_t {
   Address = 0x0,
   Offset = 0x1,              // of an in-capsule data block or segment
-  InvalidateRemotely = 0xf,  // keyed data block: RDMA_SEND_INVALIDATE the key with the response
+  InvalidateRemotely = 0xf,  // keyed data block: invalidate the key with the response (SEND with invalidate)
 };
 
 // Bytes 24 to 39 of a command: one SGL descriptor. Every type has its identifier in byte 15.

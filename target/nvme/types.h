@@ -1,5 +1,5 @@
-// The NVMe specification's own structures and constants, as libnvme publishes them (struct nvme_id_ctrl,
-// NVME_SC_*, nvme_cmd_read ...). What libnvme lacks stands in the headers beside this one. No behaviour here.
+// The NVMe specification's own structures and constants, as libnvme publishes them (struct nvme_id_ctrl, NVME_SC_*,
+// nvme_cmd_read ...). The other headers of this folder have what libnvme lacks. No behaviour here.
 #pragma once
 
 #include <bit>

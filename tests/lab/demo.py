@@ -39,7 +39,7 @@ def test(lab):
 
     story.title("what moved by which path, as the target counts it")
     story.tell(paths(target.namespace()))
-    story.title("and what a witness outside the machine saw: QEMU's trace of the emulated SSD")
+    story.title("and what an observer outside the machine saw: QEMU's trace of the emulated SSD")
     counts = lab.target.trace.counts()
     story.tell(f"data pointers resolved into the CMB: {counts['pci_nvme_map_addr_cmb']} pages "
                f"(commands: {counts['pci_nvme_read']} reads, {counts['pci_nvme_write']} writes)")

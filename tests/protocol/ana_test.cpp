@@ -395,7 +395,7 @@ TEST_CASE("a state is set of a group or port that is not there: refused by name"
   CHECK_THROWS_WITH(world.subsystem.set_ana_state(129, 1, AnaState::Change),
                     "ANA group 129 of nqn.2024-01.org.example:disks: groups are 1 to 128");
   CHECK_THROWS_WITH(world.other_subsystem.set_ana_state(1, 1, AnaState::Change),
-                    "ANA group 1 of nqn.2024-01.org.example:private: it is not on port 1");
+                    "ANA group 1 of nqn.2024-01.org.example:private: the subsystem is not on port 1");
   CHECK_THROWS(world.subsystem.add_namespace({.nsid = 9, .block_count = 8, .ana_group = 129}));
 }
 

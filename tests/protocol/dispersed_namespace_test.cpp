@@ -10,7 +10,7 @@ using core::WriteProtection;
 
 constexpr int kConflict = NVME_SC_RESERVATION_CONFLICT;
 
-// Alice comes through one subsystem, Bob through the other.
+// Alice connects through one subsystem, Bob through the other.
 struct Dispersed {
   World world;
   Sharer alice{world, 1};

@@ -30,7 +30,7 @@ using Bytes = std::vector<std::byte>;
 constexpr int code(Status status) { return status.value() & 0x7ff; }
 constexpr int specific(int sc) { return code(core::command_specific(sc)); }
 
-// What came back for a command.
+// The answer to a command.
 struct Answer {
   int status = -1;  // SCT and SC
   bool do_not_retry = false;
@@ -51,7 +51,7 @@ struct Answer {
   }
 };
 
-// A disk that remembers what it was asked, answers at once (or when told to), and fails on demand.
+// A disk that records its commands, answers at once (or when told to), and fails on demand.
 class Disk : public core::IoChannel {
  public:
   void submit(core::Io& io) override;
@@ -68,7 +68,7 @@ class Disk : public core::IoChannel {
   };
   std::vector<Seen> seen;
   Status answer;
-  // What is on it, where a test cares: reads and writes use it then.
+  // Its content, for tests that need it: reads and writes then use it.
   Bytes blocks;
   uint8_t lba_shift = 9;
   bool hold = false;
@@ -78,7 +78,7 @@ class Disk : public core::IoChannel {
   std::vector<core::Io*> held_;
 };
 
-// One target with what its daemon would have configured.
+// One target, configured as its daemon would.
 class World {
  public:
   static constexpr char kNqn[] = "nqn.2024-01.org.example:disks";

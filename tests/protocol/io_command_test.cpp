@@ -275,6 +275,18 @@ TEST_CASE("host sends Write Zeroes to a disk that has none: zeroes are written, 
   }
 }
 
+TEST_CASE("the controller is reset while zeroes are written out: no more than the disk has is written") {
+  OneQueue q;
+  Disk& disk = q.world.disk_3;
+  disk.hold = true;
+  const size_t zeroes = q.host.io(1).post(command(nvme_cmd_write_zeroes, 3, 0, 0, 99));
+  REQUIRE(disk.seen.size() == 1);
+  q.host.admin.post(property_set(NVME_REG_CC, 0));
+  disk.complete_all();
+  CHECK(disk.seen.size() == 1);
+  CHECK(q.host.io(1).answered(zeroes));
+}
+
 TEST_CASE("zeroes that are written out keep a fused pair out, as any change does") {
   OneQueue q;
   Disk& disk = q.world.disk_3;

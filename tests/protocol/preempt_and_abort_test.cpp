@@ -1,5 +1,5 @@
-// Preempt and Abort: NVMe Base 2.0, section 8.19.7. What the preempted host had on the namespace is over when the
-// command is answered.
+// Preempt and Abort: NVMe Base 2.0, section 8.19.7. All commands of the preempted host on the namespace have ended when
+// the command is answered.
 #include <doctest/doctest.h>
 
 #include "tests/protocol/reservation_hosts.h"

@@ -40,7 +40,7 @@ class Memory : public core::ReservationStore {
   bool broken = false;
 };
 
-// A host with one I/O queue, on namespace 1 unless it says otherwise.
+// A host with one I/O queue, on namespace 1 unless stated otherwise.
 class Sharer : public Host {
  public:
   Sharer(World& the_world, uint8_t id) : Sharer(the_world, id, World::kNqn, 1, 1) {}

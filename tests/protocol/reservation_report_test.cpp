@@ -150,7 +150,7 @@ TEST_CASE("a reservation is released, changes its type or is cleared: which regi
   }
 }
 
-// b tells a of something that happens again and again.
+// b causes a notification for a, again and again.
 void notify(Cluster& cluster) {
   REQUIRE(cluster.b.acquire(kKeyB, kWriteExclusiveAll).ok());
   REQUIRE(cluster.b.release(kKeyB, kWriteExclusiveAll).ok());

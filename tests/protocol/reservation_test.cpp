@@ -377,7 +377,7 @@ TEST_CASE("host sends what no reservation command means: Invalid Field, at the f
       {nvme_cmd_resv_register, 3, 40},
       {nvme_cmd_resv_register, 7, 40},
       {nvme_cmd_resv_register, 1u << 30, 43 | 6 << 8},  // CPTPL 01b
-      {nvme_cmd_resv_register, 3u << 30, 43 | 6 << 8},  // persistence, which this target has no place for
+      {nvme_cmd_resv_register, 3u << 30, 43 | 6 << 8},  // persistence, for which this target has no directory
       {nvme_cmd_resv_acquire, 1 << 8 | 3, 40},
       {nvme_cmd_resv_acquire, 1 << 8 | 1 << 3, 40 | 3 << 8},  // IEKEY
       {nvme_cmd_resv_acquire, 0, 41},

@@ -54,7 +54,7 @@ struct Protectors {
     return b.admin.send(command(nvme_admin_get_features, nsid, kFid | uint32_t{sel} << 8));
   }
   static int write(Host& host) { return host.io(1).send(command(nvme_cmd_write, 1), Bytes(512)).status; }
-  // What a power cycle does to the namespace.
+  // The effect of a power cycle on the namespace.
   void plug_anew() {
     const core::NamespaceOptions options = *world.subsystem.find_namespace(1);
     world.subsystem.remove_namespace(1);

@@ -81,6 +81,12 @@ void Device::add_address(const std::string& address) {
   addresses_.push_back(parsed);
 }
 
+void Device::remove_address(const std::string& address) {
+  in_addr parsed{};
+  inet_pton(AF_INET, address.c_str(), &parsed);
+  std::erase_if(addresses_, [&](in_addr one) { return one.s_addr == parsed.s_addr; });
+}
+
 void Device::set_link(bool up) {
   if (link_up_ == up) return;
   link_up_ = up;

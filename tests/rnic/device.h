@@ -61,6 +61,8 @@ class Device : public ibv_device {
   in_addr address() const { return addresses_.front(); }
   // One more host behind the same device.
   void add_address(const std::string& address);
+  // It may have another device by now; one is left.
+  void remove_address(const std::string& address);
 
   // IBV_EVENT_PORT_ERR or PORT_ACTIVE is told; what is under way is lost while it is down.
   void set_link(bool up);

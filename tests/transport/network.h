@@ -22,6 +22,7 @@
 #include "tests/rnic/fabric.h"
 #include "tests/rnic/memory.h"
 #include "tests/rnic/shared_receive_queue.h"
+#include "tests/transport/open_device.h"
 #include "transport/rdma/asio_poller.h"
 #include "transport/rdma/transport.h"
 #include "transport/verbs/cm.h"
@@ -67,7 +68,7 @@ struct Network {
     transport->on_port_lost = [](uint16_t) {};
     transport->on_device_drained = [](rdma::Rnic&) {};
     mailbox.emplace(io, control, [this] { transport->turn_admin(); });
-    rdma::Rnic& rnic = *transport->open_device_of(port);
+    rdma::Rnic& rnic = *open_device(io, *transport, port);
     rnic.join(0);
     transport->put_in_service(rnic);
     transport->listen(port);

@@ -1,6 +1,6 @@
 // Drives a poll group, and the control thread's mailbox, from a Boost.Asio io_context: for admin queues, which are few
-// and seldom busy, so that they sleep between commands and never wait behind I/O. However busy they are, each turn is
-// bounded: timers, connection events and the API have theirs in between.
+// and seldom busy: they sleep between commands and never wait behind I/O. However busy they are, each turn is bounded:
+// timers, connection events and the API have theirs in between.
 #pragma once
 
 #include <boost/asio/io_context.hpp>
@@ -15,7 +15,7 @@
 
 namespace nvmf::rdma {
 
-// A descriptor that somebody else owns and closes, watched by Asio.
+// A descriptor, owned and closed elsewhere, that Asio watches.
 class WatchedDescriptor {
  public:
   WatchedDescriptor(boost::asio::io_context& context, int fd) : stream_(context, fd) {}
@@ -23,7 +23,7 @@ class WatchedDescriptor {
   WatchedDescriptor(const WatchedDescriptor&) = delete;
   WatchedDescriptor& operator=(const WatchedDescriptor&) = delete;
 
-  // Calls `ready` once when the descriptor can be read; not at all when this is destroyed before.
+  // Calls `ready` once when the descriptor can be read; never after this object was destroyed.
   template <class Ready>
   void when_readable(Ready ready) {
     stream_.async_wait(boost::asio::posix::stream_descriptor::wait_read,
@@ -33,7 +33,7 @@ class WatchedDescriptor {
   }
 
  private:
-  // Goes with this: Asio may have a call in its queue by then.
+  // Expires with this object: Asio may have a call in its queue by then.
   std::shared_ptr<void> alive_ = std::make_shared<char>();
   boost::asio::posix::stream_descriptor stream_;
 };

@@ -40,7 +40,7 @@ ConnectRate::Verdict ConnectRate::admit_io_queue(const std::string& address, Clo
 ConnectRate::Verdict ConnectRate::take_token(const std::string& address, Clock::time_point now) {
   forget_old(now);
   Verdict verdict = Verdict::Admitted;
-  // Its own first: a host that is too fast takes nothing from the others.
+  // The host's own bucket first: a host that is too fast takes no tokens from the others.
   if (limits_.per_s_of_address != 0 && !take(full_at_by_address_[address], limits_.per_s_of_address, now))
     verdict = Verdict::TooManyOfAddress;
   else if (!take(full_at_, limits_.per_s, now))

@@ -22,10 +22,10 @@ class ConnectRate {
   };
   enum class Verdict : uint8_t { Admitted, TooManyOfAddress, TooMany };
 
-  // A refusal is told at once, those of this long after it together with the next one then.
+  // The first refusal is logged at once, those within this time after it together in one line.
   static constexpr std::chrono::seconds kReportPeriod{10};
 
-  // From now on; what has been used stays used.
+  // Sets the limits from now on; used tokens stay used.
   void set(const Limits& limits) { limits_ = limits; }
 
   // I/O queues come soon after their admin queue, or not with it.
@@ -36,7 +36,7 @@ class ConnectRate {
   Verdict admit_io_queue(const std::string& address, Clock::time_point now);
 
   uint64_t refused() const { return refused_; }
-  // After a refusal: how many to tell of in a line; none while the last line is fresh.
+  // After a refusal: the number to log in a line; none while the last line is recent.
   std::optional<uint64_t> report(Clock::time_point now);
 
  private:

@@ -1,6 +1,5 @@
 #include "transport/rdma/connection.h"
 
-#include <algorithm>
 #include <cerrno>
 #include <chrono>
 #include <utility>
@@ -9,16 +8,6 @@
 #include "target/core/subsystem/target.h"
 
 namespace nvmf::rdma {
-namespace {
-
-// An answer and one data transfer for each command, RDMA READs of the next, and one command with all descriptors.
-uint32_t send_entries(uint16_t depth, const ibv_device_attr& device) {
-  const uint32_t wanted = 3u * depth + core::limits::kMaxSglDescriptors + 1;
-  return std::min(wanted, static_cast<uint32_t>(device.max_qp_wr));
-}
-
-}  // namespace
-
 Connection::Connection(verbs::CmId& id, const Handshake& handshake, const ConnectionOptions& options)
     : id_(std::move(id)),
       rnic_(options.rnic),
@@ -61,7 +50,7 @@ Connection::~Connection() {
 void Connection::make_room() {
   const bool is_io = queue_.qid != 0;
   if ((is_io && !rnic_.has_room_beside_admin_queues()) || !group_.reserve(queue_.depth, queue_pair_.send_entries))
-    throw NoRoom(rnic_.name() + " has no room for one more " + (is_io ? "I/O" : "admin") + " queue of " +
+    throw NoRoom(rnic_.name() + " has no resources for one more " + (is_io ? "I/O" : "admin") + " queue of " +
                  std::to_string(queue_.depth) + " entries");
   try {
     create_queue_pair();
@@ -85,7 +74,7 @@ void Connection::create_queue_pair() {
     queue_pair_.inline_flag = IBV_SEND_INLINE;
   } else {
     asked = attributes;
-    asked.cap.max_inline_data = 0;  // not every RNIC has it
+    asked.cap.max_inline_data = 0;  // not every RNIC supports inline data
     if (rdma_create_qp(id_.get(), group_.domain(), &asked) != 0)
       throw verbs::VerbsError(errno, rnic_.name() + ": cannot create a queue pair with " +
                                          std::to_string(queue_pair_.send_entries) + " send entries");
@@ -136,7 +125,7 @@ void Connection::abandon() {
   if (abandoned_ || drained_) return;
   abandoned_ = true;
   deadline_.cancel();
-  rdma_disconnect(id_.get());  // fails when the peer or the device is gone already, which comes to the same
+  rdma_disconnect(id_.get());  // fails when the peer or the device is gone already, with the same result
   group_.abandon(queue_pair_);
 }
 

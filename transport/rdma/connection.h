@@ -42,13 +42,13 @@ class Connection final : public core::QueueLink {
     using std::runtime_error::runtime_error;
   };
 
-  // Accepts the host's request; the first capsule may come at once. `traffic_class`: of the packets to the host; none:
-  // what the host asks for. Throws VerbsError.
+  // Accepts the host's request; the first capsule may arrive at once. `traffic_class`: of the packets to the host;
+  // none: the one that the host asks for. Throws VerbsError.
   void accept(std::optional<uint8_t> traffic_class);
   // Closes it when no Connect command has been completed by then.
   void expect_connect_command(uint32_t timeout_ms);
 
-  // The peer or the device has ended it: nobody waits for answers.
+  // The peer or the device has ended the connection: no host waits for answers.
   void lost(const std::string& reason);
 
   // Its queue pair is drained: hangs up, and has the queue pair dismissed when the RNIC takes no more receive slots for
@@ -75,7 +75,7 @@ class Connection final : public core::QueueLink {
   uint16_t port_id() const override { return port_id_; }
   const std::string& peer() const override { return peer_; }
 
-  // The host's, without its port.
+  // The host's address, without its port.
   const std::string& address() const { return address_; }
   core::Queue& queue() { return queue_; }
   const core::Queue& queue() const { return queue_; }

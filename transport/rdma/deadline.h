@@ -1,5 +1,5 @@
-// A timer that its owner may destroy, cancel or set anew at any time, also when it has expired in the same turn: Asio
-// may have the call in its queue by then, and cannot take it back. One thread.
+// A timer that its owner may destroy, cancel or set again at any time, also when it has expired in the same turn, when
+// Asio already has the call in its queue. One thread.
 #pragma once
 
 #include <boost/asio/io_context.hpp>
@@ -14,7 +14,7 @@ class Deadline {
  public:
   explicit Deadline(boost::asio::io_context& io) : timer_(io) {}
 
-  // Calls `over` once then, unless cancel() or set() is called, or this is destroyed, before.
+  // Calls `over` once when the time has come, unless cancel() or set() is called, or this object is destroyed, before.
   template <class Over>
   void set(std::chrono::milliseconds after, Over over) {
     set_ = std::make_shared<char>();
@@ -29,7 +29,7 @@ class Deadline {
   }
 
  private:
-  std::shared_ptr<void> set_;  // the call that is waited for
+  std::shared_ptr<void> set_;  // alive while the call is wanted
   boost::asio::steady_timer timer_;
 };
 

@@ -34,21 +34,22 @@ Handshake negotiate(std::span<const std::byte> private_data, uint8_t remote_read
 
   if (request.recfmt != 0)
     return refuse(RdmaCmStatus::InvalidRecfmt,
-                  "private data format " + std::to_string(request.recfmt) + ", only 0 is known");
+                  "private data format " + std::to_string(request.recfmt) + " is unknown, only 0 is supported");
   if (request.qid > limits.max_io_queues)
     return refuse(RdmaCmStatus::InvalidQid,
                   above("queue id", request.qid, limits.max_io_queues,
-                        "raise \"rdma\".\"max_io_queues\", or have the host connect with fewer (nvme connect -i)"));
+                        "raise \"rdma\".\"max_io_queues\", or connect the host with fewer (nvme connect -i)"));
   const uint16_t max_depth = request.qid == 0 ? limits.admin_queue_depth : limits.max_queue_depth;
-  if (request.hsqsize_z == 0) return refuse(RdmaCmStatus::InvalidHsqsize, "send queue size of one entry");
+  if (request.hsqsize_z == 0) return refuse(RdmaCmStatus::InvalidHsqsize, "the send queue has only one entry");
   if (request.hsqsize_z >= max_depth)
     return refuse(
         RdmaCmStatus::InvalidHsqsize,
         above("send queue size", request.hsqsize_z + 1u, max_depth,
               request.qid == 0
-                  ? "admin queues have no more entries"
-                  : "raise \"rdma\".\"max_queue_depth\", or have the host connect with less (nvme connect -Q)"));
-  if (request.hrqsize == 0) return refuse(RdmaCmStatus::InvalidHrqsize, "no receive queue entries for responses");
+                  ? "admin queues cannot have more entries"
+                  : "raise \"rdma\".\"max_queue_depth\", or connect the host with a smaller queue (nvme connect -Q)"));
+  if (request.hrqsize == 0)
+    return refuse(RdmaCmStatus::InvalidHrqsize, "the host has no receive queue entries for responses");
   // A target has to RDMA READ at least the data of Connect.
   if (remote_read_depth == 0) return refuse(RdmaCmStatus::InvalidIrd, "the host accepts no RDMA READ (IRD 0)");
   if (limits.max_read_depth == 0) return refuse(RdmaCmStatus::InvalidOrd, "this RNIC cannot issue RDMA READs (ORD 0)");

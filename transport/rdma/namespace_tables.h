@@ -1,5 +1,5 @@
-// What I/O commands may reach through one poll group: a table per subsystem, which the control thread has changed while
-// the group's thread serves from it. With it, where requests may wait for a namespace: pools and limits.
+// The namespaces that I/O commands of one poll group can use: a table per subsystem, which the control thread changes
+// while the group's thread uses it. And the places where requests may wait for a namespace: pools and limits.
 #pragma once
 
 #include <cstdint>
@@ -21,12 +21,12 @@ class NamespaceTables;
 struct NamespaceChange {
   const core::Subsystem* subsystem = nullptr;
   uint32_t nsid = 0;
-  const core::IoNamespace* next = nullptr;  // null: the namespace goes
-  // Control thread: no command uses what stood there before any more.
+  const core::IoNamespace* next = nullptr;  // null: the namespace is removed
+  // Control thread: no command uses the previous namespace any more.
   void (*done)(NamespaceChange& change) = nullptr;
   void* context = nullptr;
 
-  // The tables'.
+  // For the tables.
   NamespaceTables* tables = nullptr;
   core::IoNamespaceTable* table = nullptr;
   const core::IoNamespace* previous = nullptr;
@@ -43,21 +43,21 @@ class NamespaceTables {
   // Control thread ------------------------------------------------------------------------------------------------
 
   // A table is empty at first. It may be destroyed when no queue was connected with it (core::Queue::namespaces), or
-  // all those have gone.
+  // when all those have been destroyed.
   void open(const core::Subsystem& subsystem);
   std::unique_ptr<core::IoNamespaceTable> close(const core::Subsystem& subsystem);
   const core::IoNamespaceTable* find(const core::Subsystem& subsystem) const;
-  // `change` and what it names must live until done() is called.
+  // `change` and the objects it refers to must live until done() is called.
   void change(NamespaceChange& change);
 
   // The group's thread --------------------------------------------------------------------------------------------
 
   bool is_changing() const { return !changing_.empty(); }
-  // At the end of each turn while there are changes: has done() called for those whose previous namespace is in no
-  // command's use any more (IoNamespace::commands).
+  // At the end of each turn while there are changes: calls done() for those whose previous namespace no command uses
+  // any more (IoNamespace::commands).
   void report_changed();
 
-  // In which requests may wait.
+  // Pools and limits in which requests may wait.
   void add(core::BufferPool& pool);
   const std::vector<core::BufferPool*>& pools() const { return pools_; }
   const std::vector<core::Throttle*>& throttles() const { return throttles_; }

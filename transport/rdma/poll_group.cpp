@@ -14,7 +14,7 @@ namespace {
 
 // Work requests of one turn beyond the first segment of their command; when they run out the turn is flushed early.
 constexpr size_t kExtraSegments = size_t{32} * core::limits::kMaxSglDescriptors;
-// Beyond these a device's own limits are not used up: nobody else could work with it.
+// The target does not use all of a device's resources, so that other programs can use the device, too.
 constexpr uint32_t kMaxSlots = 16384;
 constexpr uint32_t kMaxSendCompletions = 32768;
 constexpr uint32_t kMinSlabSlots = 64;
@@ -26,7 +26,7 @@ core::Buffer start_of(const Pages& pages, const ibv_mr& region) {
   return buffer;
 }
 
-// What it was to send and to read is dropped, and completes no more.
+// Its pending sends and reads are dropped, and do not complete any more.
 void reset(ibv_qp* queue_pair) {
   ibv_qp_attr attributes{};
   attributes.qp_state = IBV_QPS_RESET;
@@ -216,7 +216,7 @@ void PollGroup::begin_retire(QueuePair& queue_pair) {
   retiring_.push(queue_pair);
 }
 
-// It may have been reported while the message was under way.
+// The queue pair may have been reported while the message was on its way.
 void PollGroup::begin_abandon(QueuePair& queue_pair) {
   if (by_number_.contains(queue_pair)) fail(queue_pair, IBV_WC_WR_FLUSH_ERR);
   send_back(queue_pair, queue_pair.abandon);
@@ -295,7 +295,7 @@ void PollGroup::fail_stalled_hosts() {
   by_number_.visit([this](QueuePair& queue_pair) {
     const uint32_t posted = queue_pair.send_entries - queue_pair.send_entries_free;
     if (queue_pair.progress.has_stalled(queue_pair.send_entries_taken, posted, kStalledLooks, kSlowLooks))
-      fail(queue_pair, IBV_WC_RESP_TIMEOUT_ERR, "the host takes no answers");
+      fail(queue_pair, IBV_WC_RESP_TIMEOUT_ERR, "the host does not take answers");
   });
   tell_control(stalled_hosts_, [](PollGroup& group) { group.finding_stalled_hosts_ = false; });
 }

@@ -1,5 +1,6 @@
 // The queue pairs of one RNIC on one thread: they share a receive queue, a receive completion queue that the thread can
-// sleep on, and a send completion queue that is mostly only polled, so that an answer's own completion wakes nobody.
+// sleep on, and a send completion queue that is mostly only polled, so that an answer's own completion does not wake
+// the thread.
 //
 // The data path is poll_group_datapath.cpp and poll_group_answer_datapath.cpp. Set-up, slabs and queue pairs arriving
 // and leaving: poll_group.cpp.
@@ -32,8 +33,8 @@
 
 namespace nvmf::rdma {
 
-// How memory is made known to the reactor's disks: as io_uring buffers, by their index; -1: that is not possible. On
-// the reactor's thread, or before it runs.
+// How memory is registered for the reactor's disks: as io_uring buffers, by their index; -1: not possible. On the
+// reactor's thread, or before it runs.
 struct FixedBuffers {
   std::function<int(void* address, size_t length_bytes)> add;  // empty: there are no disks
   std::function<void(int index)> remove;
@@ -92,9 +93,9 @@ class PollGroup final : public core::Poller {
   void find_lost_slots();
   // Once in a while: queue pairs whose hosts take no answers fail.
   void find_stalled_hosts();
-  // After retire(): nobody waits for the answers any more. What disks and RNIC still have is seen through, no more.
+  // After retire(): no host waits for the answers any more. Only waits for what disks and RNIC still have.
   void abandon(QueuePair& queue_pair);
-  // core::QueueLink says what. Not after `owner` has heard that the queue pair is drained.
+  // See core::QueueLink. Not after `owner` was notified that the queue pair is drained.
   void abort(QueuePair& queue_pair, uint16_t cid, std::function<void(bool aborted)> done);
   void abort_all(QueuePair& queue_pair, uint32_t nsid, std::function<void()> done);
   void quiesce(QueuePair& queue_pair, std::function<void()> done);
@@ -119,11 +120,11 @@ class PollGroup final : public core::Poller {
   uint32_t queue_pairs() const { return queue_pairs_; }
   // Commands from capsule to the completion of their answer.
   uint64_t commands_in_flight() const { return in_flight_.get(); }
-  // Commands that reached no namespace: of Fabrics, of admin queues, wrong ones.
+  // Commands that concern no namespace: Fabrics and admin commands, and invalid ones.
   const core::CommandCounters& other_commands() const { return other_commands_; }
 
-  // The RNIC is gone, or has lost the completions of this group: each queue pair must have been abandoned. What the
-  // RNIC had of their requests ends, so that they drain, and whatever may still come of it is left alone.
+  // The RNIC is gone, or has lost the completions of this group: each queue pair must have been abandoned. The RNIC's
+  // work for their requests counts as ended, so that they drain; later completions are ignored.
   void leave();
   // Of a group that has left, and whose last queue pair was destroyed: new completion queues, and a new shared receive
   // queue.
@@ -221,7 +222,7 @@ class PollGroup final : public core::Poller {
   }
   bool send_events_wanted() const;
 
-  // What is to be aborted (poll_group_abort.cpp).
+  // Commands to be aborted (poll_group_abort.cpp).
   void send(QueuePair& queue_pair, std::unique_ptr<QueueAbort> abort);
   void end_abort(QueueAbort& ended);
   void begin_abort(QueueAbort& abort);
@@ -306,7 +307,7 @@ class PollGroup final : public core::Poller {
   std::vector<const ReceiveSlab*> installed_slabs_;                      // all requests there are
   uint32_t waiting_posts_ = 0;  // requests that wait for send queue entries or read depth
   uint32_t waiting_buffers_ = 0;
-  uint64_t now_ns_ = 0;  // when what is being handled was found; 0: the clock has not been read
+  uint64_t now_ns_ = 0;  // when the present events were found; 0: the clock has not been read
   uint32_t naps_ = 0;    // times that its thread may have slept
   core::Counter in_flight_;
   core::CommandCounters other_commands_;

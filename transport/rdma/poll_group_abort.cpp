@@ -1,4 +1,4 @@
-// Commands that are to be aborted: where in this transport they wait (core/abort.h has the rest).
+// Finds commands to be aborted in the places where they wait in this transport (core/command/abort.h has the rest).
 #include <algorithm>
 #include <cstring>
 #include <utility>
@@ -105,7 +105,7 @@ void PollGroup::begin_quiesce(QueueAbort& quiesce) {
   aborting_.push(quiesce);
 }
 
-// It is completed when it gets a request object.
+// The capsule is answered when it gets a request object.
 void PollGroup::abort_waiting_capsule(QueueAbort& abort) {
   ReceiveSlot* const slot = WaitingCapsules::find(*abort.queue_pair, abort.cid);
   if (slot == nullptr) return;
@@ -132,7 +132,7 @@ bool PollGroup::abort_waiting(RdmaRequest& request, core::Status status) {
   return true;
 }
 
-// Out of the list in which it waits, if it does.
+// Removes the request from the list in which it waits, if any.
 bool PollGroup::withdraw(RdmaRequest& request) {
   if (request.ns && request.ns->throttle && request.ns->throttle->remove(request)) {
     count_down(throttled_);
@@ -151,7 +151,7 @@ bool PollGroup::withdraw(RdmaRequest& request) {
   return false;
 }
 
-// At the end of each turn while there are any: what has been answered by now has left.
+// At the end of each turn while there are any: answers that were pending may have been sent by now.
 void PollGroup::report_aborted() {
   const auto is_over = [](QueueAbort& abort) {
     std::erase_if(abort.unanswered, [&](const ReceiveSlot* slot) {

@@ -1,5 +1,5 @@
-// HOT PATH: the second half of a command's life: its answer, with the data chained to it, the completions of what was
-// sent, and what its end gives back to those who wait.
+// HOT PATH: the second half of a command's life: its answer, with the data chained to it, the completions of sends, and
+// the resources that its end returns to waiting commands.
 #include <utility>
 
 #include "target/core/command/fused.h"
@@ -63,7 +63,7 @@ void PollGroup::link_answer(RdmaRequest& request) {
   }
   link(queue_pair, response);
 
-  // The capsule has served: the completion entry is not in it, and in-capsule data has been consumed.
+  // The capsule is no longer needed: the completion entry is not in it, and in-capsule data has been consumed.
   repost(*std::exchange(request.slot, nullptr));
 }
 

@@ -26,7 +26,7 @@ unsigned PollGroup::poll() {
   const unsigned sent = poll_sends();
   const unsigned received = poll_receives();
   const unsigned resumed = throttled_ == 0 ? 0 : resume_throttled();
-  now_ns_ = 0;  // what comes next are the disks' completions, after a system call
+  now_ns_ = 0;  // next come the disks' completions, after a system call
   return sent + received + resumed;
 }
 
@@ -58,7 +58,7 @@ bool PollGroup::arm() {
   return true;
 }
 
-// The completion of an answer frees a buffer, a request and send queue entries: worth waking for only when somebody
+// The completion of an answer frees a buffer, a request and send queue entries: worth a wake-up only when a command
 // waits for one of these.
 bool PollGroup::send_events_wanted() const {
   return options_.wake_on_responses || reads_in_flight_ != 0 || waiting_posts_ != 0 || waiting_buffers_ != 0 ||
@@ -194,9 +194,9 @@ void PollGroup::execute(RdmaRequest& request) {
   request.execute(request);
 }
 
-// The half of a fused operation has its data in its capsule's room (fused.h says why), on a page boundary.
+// Half of a fused operation has its data in its slot (see fused.h), on a page boundary.
 void PollGroup::use_capsule_room(RdmaRequest& request) {
-  NVMF_INVARIANT(request.ns != nullptr);  // both halves have theirs
+  NVMF_INVARIANT(request.ns != nullptr);  // both halves have a namespace
   ReceiveSlot& slot = *request.slot;
   request.data.address = slot.in_capsule;
   request.data.length_bytes = request.length_bytes;
@@ -212,8 +212,7 @@ void PollGroup::use_capsule_room(RdmaRequest& request) {
   execute(request);
 }
 
-// In-capsule data is used where it lies, unless the disk cannot write from such an address or a buffer is needed
-// anyway.
+// In-capsule data is used in place, unless the disk cannot write from such an address or a buffer is needed anyway.
 void PollGroup::use_in_capsule_data(RdmaRequest& request) {
   std::byte* address = request.slot->in_capsule + request.pointer.capsule_offset;
   const uint32_t alignment = request.ns ? request.ns->memory_alignment_bytes : 1;
@@ -264,7 +263,7 @@ void PollGroup::begin_reads(RdmaRequest& request) {
   read_from_host(request);
 }
 
-// RDMA READs never exceed the negotiated depth: beyond it a queue pair would stall, with everything behind it.
+// RDMA READs never exceed the negotiated depth: otherwise the queue pair would stall, with all later work requests.
 void PollGroup::read_from_host(RdmaRequest& request) {
   QueuePair& queue_pair = *request.queue_pair;
   if (!queue_pair.waiting_reads.empty() || queue_pair.reads_free == 0 || queue_pair.send_entries_free == 0) {
@@ -274,7 +273,7 @@ void PollGroup::read_from_host(RdmaRequest& request) {
   link_reads(request);
 }
 
-// As many of its segments as there is room for; the last one's completion stands for all.
+// As many of the request's segments as there is room for; the completion of the last one covers all.
 void PollGroup::link_reads(RdmaRequest& request) {
   QueuePair& queue_pair = *request.queue_pair;
   const uint32_t left = request.pointer.segment_count - request.segments_read;
@@ -355,7 +354,7 @@ void PollGroup::repost(ReceiveSlot& slot) {
 
 // Failure ------------------------------------------------------------------------------------------------------------
 
-// Everything that waits on this side ends now; what the RNIC or a disk has comes back as completions.
+// All waiting requests end now; requests that the RNIC or a disk has end with their completions.
 void PollGroup::fail(QueuePair& queue_pair, ibv_wc_status status, const char* reason) {
   if (queue_pair.failed) return;
   queue_pair.failed = true;

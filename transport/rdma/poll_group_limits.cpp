@@ -1,4 +1,4 @@
-// HOT PATH, of namespaces with a limit: their commands wait here, before they hold anything that others need.
+// HOT PATH, of namespaces with a limit: their commands wait here, before they hold resources that others need.
 #include <algorithm>
 
 #include "target/core/datapath/rate_limit.h"
@@ -32,7 +32,7 @@ uint64_t PollGroup::due_ns() const {
   return due_ns;
 }
 
-// The queue's connection ends: nothing of it waits for a limit any more.
+// The queue's connection ends: none of its commands waits for a limit any more.
 void PollGroup::drop_throttled(QueuePair& queue_pair) {
   for (core::Throttle* throttle : tables_.throttles())
     throttle->drop(*queue_pair.queue, [](core::Request& dropped) {

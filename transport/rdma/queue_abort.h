@@ -1,4 +1,4 @@
-// An abort of commands of one queue pair, from the control thread to the poll group's and back.
+// An abort of commands of one queue pair, as a message from the control thread to the poll group's thread and back.
 #pragma once
 
 #include <cstdint>
@@ -20,7 +20,7 @@ struct QueueAbort {
 
   // The group's thread.
   bool aborted = false;
-  // Capsules whose answers it waits for. The control thread has reserved room for as many as a queue may have.
+  // Capsules whose answers the abort waits for. The control thread has reserved room for as many as a queue can have.
   std::vector<const ReceiveSlot*> unanswered;
   QueueAbort* next_waiting = nullptr;
 

@@ -1,4 +1,4 @@
-// A connected queue as its poll group drives it. Lives on the poll group's thread from adopt() to the drained message.
+// A connected queue for its poll group. Belongs to the poll group's thread from adopt() to the drained message.
 #pragma once
 
 #include <infiniband/verbs.h>
@@ -50,10 +50,10 @@ struct QueuePair {
   bool failed = false;                 // the connection is lost: nothing is posted any more
   bool retiring = false;               // no more capsules are taken, and none that waits is executed
   uint64_t newest_slot = 0;            // SlotLedger: the number of its newest capsule's slot, or of what was before it
-  QueuePair* next_retiring = nullptr;  // the control thread wants to know when nothing is outstanding
+  QueuePair* next_retiring = nullptr;  // linked while the control thread waits until nothing is outstanding
 
-  // Control thread: messages that its group's thread has yet to send back. When it is leaving and none is left, the
-  // group's thread has let go.
+  // Control thread: messages that the group's thread has not sent back yet. When the queue pair is leaving and none is
+  // left, the group's thread no longer uses it.
   unsigned to_come_back = 0;
   bool leaving = false;
 

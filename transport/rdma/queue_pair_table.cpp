@@ -16,7 +16,7 @@ void QueuePairTable::insert(QueuePair& queue_pair) {
   ++count_;
 }
 
-// Closes the gap that it leaves: whoever probed past it must still be found.
+// Closes the gap: entries that were placed after it must still be found.
 void QueuePairTable::remove(const QueuePair& queue_pair) {
   const size_t place = place_of(queue_pair.qp->qp_num);
   NVMF_INVARIANT(by_number_[place] == &queue_pair);

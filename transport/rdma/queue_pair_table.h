@@ -1,5 +1,5 @@
-// A poll group's queue pairs by number: the completion of a capsule's receive names its queue pair so. Open addressing;
-// allocates when it is made only. The group's thread.
+// A poll group's queue pairs by number, which the completion of a capsule's receive has. Open addressing; allocates
+// only in its constructor. The group's thread.
 #pragma once
 
 #include <cstddef>
@@ -14,7 +14,7 @@ class QueuePairTable {
  public:
   explicit QueuePairTable(uint32_t max_queue_pairs);
 
-  // Null when there is none of this number.
+  // Null when no queue pair has this number.
   QueuePair* find(uint32_t qp_num) const { return by_number_[place_of(qp_num)]; }
   bool contains(const QueuePair& queue_pair) const { return find(queue_pair.qp->qp_num) == &queue_pair; }
   // At most `max_queue_pairs` at a time, each with a number of its own.

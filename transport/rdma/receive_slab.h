@@ -1,5 +1,5 @@
-// Receive slots and request objects for some commands, in memory registered with one RNIC. A poll group owns slabs: it
-// grows by one when queues arrive that need more room, and keeps them for later queues.
+// Receive slots and request objects for a number of commands, in memory registered with one RNIC. A poll group owns
+// slabs: it adds one when new queues need more slots, and keeps it for later queues.
 #pragma once
 
 #include <cstddef>
@@ -43,12 +43,12 @@ class ReceiveSlab {
 
   std::span<ReceiveSlot> slots() const { return {slots_.get(), count_}; }
   std::span<RdmaRequest> requests() const { return {requests_, request_count_}; }
-  // The in-capsule data of all slots, to be registered with the disks' side too.
+  // The in-capsule data of all slots, to be registered with io_uring, too.
   std::span<std::byte> in_capsule_data() const { return in_capsule_; }
 
   int fixed_index = -1;  // io_uring registered buffer of in_capsule_data()
   PollGroup* group = nullptr;
-  core::Message adopt;  // on its way to the group's thread
+  core::Message adopt;  // carries the slab to the group's thread
 
  private:
   uint32_t count_;

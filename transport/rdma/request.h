@@ -1,4 +1,4 @@
-// A command on its way through this transport: the core's request with the work requests that move its data and answer.
+// A command in this transport: the core's request with the work requests for its data and its answer.
 #pragma once
 
 #include <infiniband/verbs.h>
@@ -21,21 +21,21 @@ struct ReceiveSlot {
   ibv_sge pieces[2];
   ibv_recv_wr receive;
   uint64_t sequence = 0;            // while it is with the shared receive queue: SlotLedger
-  QueuePair* queue_pair = nullptr;  // of the capsule that lies in it, until that is answered
+  QueuePair* queue_pair = nullptr;  // of the capsule in the slot, until the capsule is answered
   uint32_t capsule_bytes = 0;
-  uint64_t arrived_ns = 0;      // when it was found
-  int fixed_index = -1;         // io_uring registered buffer that in_capsule lies in
+  uint64_t arrived_ns = 0;      // when the capsule was found
+  int fixed_index = -1;         // io_uring registered buffer that contains in_capsule
   ReceiveSlot* next = nullptr;  // the queue pair's capsules that wait for a request object
-  bool aborted = false;         // while it waits there
+  bool aborted = false;         // while it waits in that list
 
   const nvme::Sqe& command() const { return *reinterpret_cast<const nvme::Sqe*>(sqe); }
 };
 
-// What a completion's wr_id stands for, in its low bits: requests are aligned.
+// What a completion's wr_id means, in its low bits: requests are aligned.
 enum class Completion : uint64_t {
   Response = 0,     // the SEND that ends a command
   ReadDone = 1,     // the last of a run of RDMA READs
-  Unsignalled = 2,  // data, followed by one of the others: seen only when it failed or was flushed
+  Unsignalled = 2,  // data, followed by one of the others: reported only when it failed or was flushed
 };
 inline constexpr uint64_t kCompletionMask = 3;
 inline Completion completion_of(uint64_t wr_id) { return static_cast<Completion>(wr_id & kCompletionMask); }
@@ -49,8 +49,8 @@ struct alignas(64) RdmaRequest : core::Request {
   uint16_t posted = 0;  // send queue entries to give back when the response completes
   core::DataPath path = core::DataPath::Dram;
   uint64_t executed_ns = 0;      // 0: not yet
-  uint64_t moving_since_ns = 0;  // its data, one way or the other, by the RNIC; 0: none
-  uint32_t naps_before = 0;      // of its poll group, when its answer was posted
+  uint64_t moving_since_ns = 0;  // since when the RNIC moves its data, in either direction; 0: it does not
+  uint32_t naps_before = 0;      // the poll group's naps when the answer was posted
 
   // The first segment's work request; further segments take theirs from the poll group (ExtraSegments).
   ibv_sge data_piece;
@@ -58,7 +58,7 @@ struct alignas(64) RdmaRequest : core::Request {
   ibv_sge response_piece;
   ibv_send_wr response;
 
-  // Of a request that is in no list: its data is on its way from the host, and it has not been executed.
+  // For a request that is in no list: its data is on the way from the host, and it has not been executed.
   bool is_reading() const {
     return transfer == core::Transfer::HostToController && pointer.kind == core::DataPointer::Kind::Remote &&
            segments_read < pointer.segment_count;

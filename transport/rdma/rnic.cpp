@@ -11,7 +11,7 @@
 namespace nvmf::rdma {
 namespace {
 
-// Queue pairs that I/O queues leave to admin queues; of a device that has few, a quarter.
+// Queue pairs that I/O queues leave to admin queues; on a device with few queue pairs, a quarter.
 constexpr uint32_t kMaxAdminQueues = 512;
 
 PollGroupOptions admin_options(const PollGroupOptions& io) {
@@ -28,7 +28,8 @@ PollGroupOptions admin_options(const PollGroupOptions& io) {
 
 Rnic::Rnic(boost::asio::io_context& io, verbs::CmId device, core::Mailbox& control,
            const std::vector<ReactorSeat>& reactors, const PollGroupOptions& io_options, QueuePairOwner& owner)
-    : reactors_(reactors),
+    : io_(io),
+      reactors_(reactors),
       cm_device_(std::move(device)),
       name_(ibv_get_device_name(context()->device)),
       device_(verbs::query_device(context())),
@@ -44,7 +45,6 @@ Rnic::Rnic(boost::asio::io_context& io, verbs::CmId device, core::Mailbox& contr
                                                      io_options, seat.fixed_buffers));
     io_groups_.back()->set_owner(owner);
   }
-  admin_poller_ = std::make_unique<AsioPoller>(io, *admin_group_);
 }
 
 void Rnic::visit(const std::function<void(PollGroup&)>& visitor) {
@@ -121,6 +121,7 @@ void Rnic::leave() {
 }
 
 void Rnic::watch_events(std::function<void(const ibv_async_event&)> handler) {
+  admin_poller_ = std::make_unique<AsioPoller>(io_, *admin_group_);
   on_event_ = std::move(handler);
   fcntl(context()->async_fd, F_SETFL, fcntl(context()->async_fd, F_GETFL) | O_NONBLOCK);
   wait_for_event();

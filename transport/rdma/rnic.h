@@ -1,8 +1,7 @@
-// One RDMA device with what this target keeps on it: a protection domain, a poll group for admin queues on the control
-// thread, and one poll group per reactor for I/O queues. Control thread, unless it says otherwise.
-//
-// It comes and goes while the reactors run: made, join() on every reactor; leave() when the device is gone, part() on
-// every reactor once no connection of it is left, destroyed.
+// One RDMA device with this target's objects on it: a protection domain, a poll group for admin queues on the control
+// thread, and one poll group per reactor for I/O queues. Control thread, unless stated otherwise. An RNIC appears and
+// disappears while the reactors run: construct it, join() on every reactor; when the device is gone leave(), part() on
+// every reactor after its last connection, and destroy it.
 #pragma once
 
 #include <boost/asio/io_context.hpp>
@@ -20,7 +19,7 @@
 
 namespace nvmf::rdma {
 
-// A reactor as the transport uses it.
+// The parts of a reactor that the transport uses.
 struct ReactorSeat {
   core::Reactor* reactor;
   FixedBuffers fixed_buffers;
@@ -28,7 +27,8 @@ struct ReactorSeat {
 
 class Rnic {
  public:
-  // `device`: of verbs::open_device(). The reactors hear nothing of it yet. Throws VerbsError.
+  // `device`: of verbs::open_device(). The reactors hear nothing of it yet. Registers memory, which takes its time: may
+  // be called on another thread. Throws VerbsError.
   Rnic(boost::asio::io_context& io, verbs::CmId device, core::Mailbox& control,
        const std::vector<ReactorSeat>& reactors, const PollGroupOptions& io_options, QueuePairOwner& owner);
 
@@ -55,21 +55,22 @@ class Rnic {
   // Controllers are granted no more of them: returns how many of `wanted` are left, and counts these as granted.
   uint32_t reserve_io_queues(uint32_t wanted, uint32_t depth, uint32_t send_entries);
   void release_io_queues(uint32_t count);
-  // Whether one more I/O queue leaves the device's queue pairs that admin queues may need. All else that they need is
-  // their own group's.
+  // Whether one more I/O queue leaves the queue pairs that admin queues may need. All other resources of admin queues
+  // belong to their own group.
   bool has_room_beside_admin_queues() const;
   uint32_t reserved_io_queues() const { return reserved_io_queues_; }
 
-  // On that reactor's thread, or before it runs: it polls its group from now on, or no more.
+  // On that reactor's thread, or before it runs: the reactor polls its group from now on, or stops polling it.
   void join(size_t reactor);
   void part(size_t reactor);
 
   void turn_admin() { admin_poller_->turn(); }
 
-  // Asynchronous events of the device (Verbs): reads all that wait and hands each on.
+  // Admin queues are served from now on. Asynchronous events of the device (Verbs): reads all that wait and hands each
+  // on.
   void watch_events(std::function<void(const ibv_async_event&)> handler);
 
-  // The device is gone, and every connection of it has been told that it is lost.
+  // The device is gone, and all its connections have been marked as lost.
   void leave();
   bool is_leaving() const { return leaving_; }
 
@@ -77,6 +78,7 @@ class Rnic {
   uint32_t max_io_queue_pairs() const;
   void wait_for_event();
 
+  boost::asio::io_context& io_;
   const std::vector<ReactorSeat>& reactors_;
   verbs::CmId cm_device_;  // keeps the context open
   std::string name_;

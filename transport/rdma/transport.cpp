@@ -6,7 +6,9 @@
 #include <algorithm>
 #include <boost/asio/post.hpp>
 #include <cerrno>
+#include <cstring>
 #include <stdexcept>
+#include <utility>
 
 #include "target/core/datapath/limits.h"
 #include "target/core/subsystem/async_event.h"
@@ -75,20 +77,30 @@ rdma_event_channel* Transport::channel() {
   return channel_.get();
 }
 
-// A device that comes back is opened when its predecessor has been closed: it finds everything free.
+// A device that comes back is opened only after the former one has been closed, so that all resources are free.
 verbs::CmId Transport::device_of(const core::Port& port) {
-  if (is_any_leaving()) throw verbs::VerbsError(EBUSY, "an RDMA device was removed, and its last commands still run");
+  if (is_any_leaving())
+    throw verbs::VerbsError(EBUSY, "an RDMA device was removed, and its last commands have not ended yet");
   return verbs::open_device(channel(), socket_address(port));
 }
 
-Rnic* Transport::open_device_of(const core::Port& port) {
+boost::asio::awaitable<Rnic*> Transport::open_device_of(core::Port port, Elsewhere elsewhere) {
   verbs::CmId device = device_of(port);
-  if (find(device->verbs)) return nullptr;
-  QueuePairOwner& owner = *this;
-  rnics_.push_back(std::make_unique<Rnic>(io_, std::move(device), control_, reactors_, options_, owner));
+  if (find(device->verbs)) co_return nullptr;
+  ibv_context* const context = device->verbs;
+  opening_ = {.device = std::move(device), .context = context};
+  std::function<void()> make = [this] {
+    QueuePairOwner& owner = *this;
+    opening_.rnic = std::make_unique<Rnic>(io_, std::move(opening_.device), control_, reactors_, options_, owner);
+  };
+  co_await elsewhere(std::move(make));
+  std::unique_ptr<Rnic> made = std::move(opening_.rnic);
+  if (!std::exchange(opening_.context, nullptr))
+    throw verbs::VerbsError(ENODEV, "the RDMA device was removed meanwhile");
+  rnics_.push_back(std::move(made));
   Rnic& rnic = *rnics_.back();
   rnic.watch_events([this, &rnic](const ibv_async_event& event) { on_device_event(rnic, event); });
-  return &rnic;
+  co_return &rnic;
 }
 
 bool Transport::has_device_for(const core::Port& port) {
@@ -116,6 +128,21 @@ void Transport::listen(const core::Port& port) {
   listeners_.push_back({port.id, std::move(id)});
 }
 
+// librdmacm tells the device of an address by binding to it.
+void Transport::close_moved_listeners() {
+  if (is_any_leaving()) return;
+  lose_listeners([this](const Listener& listener) {
+    sockaddr_storage address{};
+    const sockaddr* const local = rdma_get_local_addr(listener.id.get());
+    std::memcpy(&address, local, local->sa_family == AF_INET6 ? sizeof(sockaddr_in6) : sizeof(sockaddr_in));
+    try {
+      return verbs::open_device(channel(), address)->verbs != listener.id->verbs;
+    } catch (const verbs::VerbsError&) {
+      return false;  // nobody has the address: it may come back
+    }
+  });
+}
+
 void Transport::stop_listening(uint16_t port_id) {
   std::erase_if(listeners_, [port_id](const Listener& listener) { return listener.port_id == port_id; });
 }
@@ -138,7 +165,7 @@ void Transport::stop(std::function<void()> drained) {
   stopping_ = true;
   drained_ = std::move(drained);
   listeners_.clear();
-  const std::string reason = "the target shuts down";
+  const std::string reason = "the target is shutting down";
   std::vector<Connection*> open;
   for (const auto& [queue_pair, connection] : connections_) open.push_back(connection.get());
   target_.disconnect_all(reason);
@@ -182,8 +209,14 @@ void Transport::on_cm_event(const rdma_cm_event& event) {
   if (event.event == RDMA_CM_EVENT_CONNECT_REQUEST) return on_connect_request(event);
   if (event.event == RDMA_CM_EVENT_DEVICE_REMOVAL) {
     if (Rnic* const rnic = find(event.id->verbs)) on_device_gone(*rnic);
+    if (event.id->verbs == opening_.context) opening_.context = nullptr;
     return;
   }
+  // A bond has moved the address to another of its devices. Not before the event has been acknowledged.
+  if (event.event == RDMA_CM_EVENT_ADDR_CHANGE && !connection_of(event))
+    return boost::asio::post(io_, [this, id = event.id] {
+      lose_listeners([id](const Listener& listener) { return listener.id.get() == id; });
+    });
   Connection* connection = connection_of(event);
   if (!connection) return;
   switch (event.event) {
@@ -199,7 +232,7 @@ void Transport::on_cm_event(const rdma_cm_event& event) {
 }
 
 void Transport::on_connect_request(const rdma_cm_event& event) {
-  // Its only event so far counts for the listening id: this one may be destroyed at any time.
+  // Its only event so far belongs to the listening id: this id may be destroyed at any time.
   verbs::CmId id(event.id);
   rdma_cm_id* const raw = id.get();
   raw->context = nullptr;
@@ -207,7 +240,7 @@ void Transport::on_connect_request(const rdma_cm_event& event) {
   const std::string address = verbs::host_of(rdma_get_peer_addr(raw));
 
   Rnic* rnic = find(raw->verbs);
-  if (stopping_) return refuse(RdmaCmStatus::NoResources, "the target shuts down");
+  if (stopping_) return refuse(RdmaCmStatus::NoResources, "the target is shutting down");
   if (!rnic || !in_service_.contains(rnic))
     return refuse(RdmaCmStatus::NoResources, name_of_device(raw->verbs) + " is not in service");
   const rdma_conn_param& asked = event.param.conn;
@@ -219,8 +252,7 @@ void Transport::on_connect_request(const rdma_cm_event& event) {
                                      [&](const Listener& l) { return l.id.get() == event.listen_id; });
   if (listener == listeners_.end()) return refuse(RdmaCmStatus::NoResources, "the port was closed");
   if (handshake.cntlid && !target_.has_controller(*handshake.cntlid, listener->port_id))
-    return refuse(RdmaCmStatus::InvalidCntlid,
-                  "there is no controller " + std::to_string(*handshake.cntlid) + " on this port");
+    return refuse(RdmaCmStatus::InvalidCntlid, "this port has no controller " + std::to_string(*handshake.cntlid));
   if (!may_come_now(handshake, address)) return send_rejection(raw, RdmaCmStatus::NoResources);
   make_room_for(address);
 
@@ -259,7 +291,7 @@ bool Transport::may_come_now(const Handshake& handshake, const std::string& addr
   if (const auto refused = rate_.report(now)) {
     const bool own = verdict == ConnectRate::Verdict::TooManyOfAddress;
     target_.event(Severity::Warning, "refused " + std::to_string(*refused) +
-                                         " connections (RDMA-CM status 6), the last of " + address +
+                                         " connections (RDMA-CM status 6), the last one from " + address +
                                          ": they came faster than \"limits\".\"max_new_controllers_per_s" +
                                          (own ? "_per_host" : "") + "\" allows; hosts try again");
   }
@@ -309,7 +341,7 @@ void Transport::reject(rdma_cm_id* id, RdmaCmStatus status, const std::string& w
 
 // The end of a connection --------------------------------------------------------------------------------------------
 
-// One line for a host that leaves, however many queues it has.
+// One line when a host leaves, however many queues it has.
 void Transport::on_closing(Connection& connection, const std::string& reason) {
   core::Queue& queue = connection.queue();
   if (queue.qid == 0) target_.event(Severity::Info, "disconnected " + description(connection) + ": " + reason);
@@ -333,8 +365,8 @@ void Transport::queue_pair_failed(QueuePair& queue_pair, const std::string& reas
   Rnic& rnic = found->second->rnic();
   if (queue_pair.invalidate_failed && rnic.distrust_remote_invalidate())
     target_.event(Severity::Warning, rnic.name() +
-                                         " says that it can SEND with invalidate, and has failed to: from now on hosts "
-                                         "invalidate their keys themselves");
+                                         " failed to SEND with invalidate, although it claims to support it: from now "
+                                         "on hosts invalidate their keys themselves");
   on_failed(*found->second, reason);
 }
 
@@ -406,9 +438,9 @@ void Transport::on_device_event(Rnic& rnic, const ibv_async_event& event) {
 // Its completions are lost: none of its connections can go on.
 void Transport::on_group_broken(Rnic& rnic, PollGroup* group, const std::string& what) {
   if (group == nullptr || group->has_left() || rnic.is_leaving()) return;
-  target_.event(Severity::Warning, rnic.name() + ": " + what + ": the " + std::to_string(group->queue_pairs()) +
-                                       " queues that depend on it are disconnected, and it is made anew; their hosts "
-                                       "reconnect");
+  target_.event(Severity::Warning,
+                rnic.name() + ": " + what + ": the " + std::to_string(group->queue_pairs()) +
+                    " queues that depend on it are disconnected, and it is created again; their hosts reconnect");
   std::vector<Connection*> lost;
   for (const auto& [queue_pair, connection] : connections_)
     if (&connection->group() == group) lost.push_back(connection.get());
@@ -432,39 +464,38 @@ void Transport::rebuild_if_empty(Rnic& rnic, PollGroup& group) {
 void Transport::group_rebuilt(PollGroup& group, const std::string& failure) {
   const Rnic* const rnic = find(group);
   if (rnic == nullptr || rnic->is_leaving()) return;
-  if (failure.empty()) return target_.event(Severity::Info, rnic->name() + ": what had failed was made anew");
-  target_.event(Severity::Warning,
-                "what has failed cannot be made anew, and a part of the queues has no room: " + failure);
+  if (failure.empty()) return target_.event(Severity::Info, rnic->name() + ": the failed queue was created again");
+  target_.event(Severity::Warning, "the failed queue cannot be created again, so fewer queues can connect: " + failure);
 }
 
 // The end of a device ------------------------------------------------------------------------------------------------
 
-// Said by the device, and once more on every id of it.
+// Reported by the device, and again on each of its ids.
 void Transport::on_device_gone(Rnic& rnic) {
   if (rnic.is_leaving()) return;
   in_service_.erase(&rnic);
-  target_.event(Severity::Warning, "the RDMA device " + rnic.name() +
-                                       " was removed: its hosts are disconnected; its ports come up again when it "
-                                       "is back");
+  target_.event(Severity::Warning,
+                "the RDMA device " + rnic.name() +
+                    " was removed: its hosts are disconnected; its ports listen again when the device is back");
   std::vector<Connection*> lost;
   for (const auto& [queue_pair, connection] : connections_)
     if (&connection->rnic() == &rnic) lost.push_back(connection.get());
   for (Connection* connection : lost) connection->lost("the RDMA device was removed");
   rnic.leave();
-  // Not before the event has been acknowledged: it may be a listener's.
+  // Only after the event has been acknowledged: it may belong to a listener.
   boost::asio::post(io_, [this, &rnic] {
-    close_listeners(rnic);
+    lose_listeners([&rnic](const Listener& listener) { return listener.id->verbs == rnic.context(); });
     draining_.insert(&rnic);
     report_if_drained(rnic);
   });
 }
 
-void Transport::close_listeners(const Rnic& rnic) {
+void Transport::lose_listeners(const std::function<bool(const Listener&)>& is_lost) {
   std::vector<uint16_t> lost;
   std::erase_if(listeners_, [&](const Listener& listener) {
-    const bool gone = listener.id->verbs == rnic.context();
-    if (gone) lost.push_back(listener.port_id);
-    return gone;
+    const bool goes = is_lost(listener);
+    if (goes) lost.push_back(listener.port_id);
+    return goes;
   });
   for (const uint16_t port_id : lost) on_port_lost(port_id);
 }

@@ -1,12 +1,11 @@
-// The RDMA transport: listens on the target's ports, accepts queues, places them on reactors, and sees them out.
-// Control thread only.
-//
-// RDMA devices come and go. One is opened when a port's address belongs to it (open_device_of()); its owner has it
-// served, then puts it in service: ports may listen on it from then on. When it goes, its ports are lost
-// (on_port_lost), its connections are seen out, and on_device_drained says when it may be taken out of service and
-// closed.
+// The RDMA transport: listens on the target's ports, accepts queues, places them on reactors, and disconnects them.
+// Control thread only. RDMA devices appear and disappear. A device is opened when a port's address belongs to it
+// (open_device_of()); its owner prepares it, then puts it in service: from then on ports may listen on it. When the
+// device disappears, its ports are lost (on_port_lost), its connections are drained, and on_device_drained says when it
+// may be taken out of service and closed.
 #pragma once
 
+#include <boost/asio/awaitable.hpp>
 #include <boost/asio/io_context.hpp>
 #include <deque>
 #include <functional>
@@ -30,23 +29,25 @@ namespace nvmf::rdma {
 
 class Transport final : private QueuePairOwner {
  public:
-  // No RDMA device need be there.
+  // Works without an RDMA device.
   Transport(boost::asio::io_context& io, core::Target& target, core::Mailbox& control,
             std::vector<ReactorSeat> reactors, const PollGroupOptions& options);
   ~Transport() override;
   Transport(const Transport&) = delete;
   Transport& operator=(const Transport&) = delete;
 
-  // All that are open.
+  // All open devices.
   const std::vector<std::unique_ptr<Rnic>>& rnics() const { return rnics_; }
-  // Opens the device that the port's address belongs to; null when it is open already. Throws VerbsError: there is no
-  // such device, or it cannot be used.
-  Rnic* open_device_of(const core::Port& port);
+  // Runs what blocks on another thread; over on this one when that is done, throws what it throws.
+  using Elsewhere = std::function<boost::asio::awaitable<void>(std::function<void()>)>;
+  // Opens the device that the port's address belongs to, and registers memory with it elsewhere; null when it is open
+  // already. One at a time. Throws VerbsError: there is no such device, or it cannot be used.
+  boost::asio::awaitable<Rnic*> open_device_of(core::Port port, Elsewhere elsewhere);
   // Whether a device can be opened, or is open, for the port.
   bool has_device_for(const core::Port& port);
-  // Not if it is gone again.
+  // Does nothing if the device is gone again.
   void put_in_service(Rnic& rnic);
-  // After on_device_drained, and when nothing of its poll groups is in use any more.
+  // After on_device_drained, when its poll groups are no longer in use.
   void close(Rnic& rnic);
 
   std::function<void(uint16_t port_id)> on_port_lost;
@@ -56,30 +57,40 @@ class Transport final : private QueuePairOwner {
   // service.
   void listen(const core::Port& port);
 
+  // Loses the ports (on_port_lost) whose address belongs to another device by now.
+  void close_moved_listeners();
+
   // Closes the port's listener, where there is one. Its connections stay.
   void stop_listening(uint16_t port_id);
   bool is_listening(uint16_t port_id) const;
-  // Every connection there is, for reports.
+  // All connections, for reports.
   void visit(const std::function<void(const Connection&)>& visitor) const;
-  // Whether a queue was connected with the table.
+  // Whether any queue is connected with the table.
   bool uses(const core::IoNamespaceTable& table) const;
 
   // Stops to accept, ends every host's association (Controller::fail()); `drained` is called when the last queue has
   // closed.
   void stop(std::function<void()> drained);
-  // How fast hosts may come from now on.
+  // Sets how fast hosts may connect from now on.
   void set_rate(const ConnectRate::Limits& limits) { rate_.set(limits); }
   uint64_t refused_by_rate() const { return rate_.refused(); }
   size_t connections() const { return connections_.size(); }
   const TransportCounters& counters() const { return counters_; }
 
-  // Work for admin queues was posted outside their poll groups' own turn: sends it.
+  // Sends work that was posted for admin queues outside their poll groups' own turn.
   void turn_admin();
 
  private:
   struct Listener {
     uint16_t port_id;
     verbs::CmId id;
+  };
+
+  // What open_device_of() has under way. Not its coroutine's: that goes after the channel.
+  struct Opening {
+    verbs::CmId device{};
+    std::unique_ptr<Rnic> rnic{};
+    ibv_context* context = nullptr;  // null: the device is gone again
   };
 
   rdma_event_channel* channel();
@@ -92,7 +103,7 @@ class Transport final : private QueuePairOwner {
   void make_room_for(const std::string& address);
   void forget_unfinished(const Connection& connection);
   void send_rejection(rdma_cm_id* id, nvme::RdmaCmStatus status);
-  // The same, and says why.
+  // The same, and logs the reason.
   void reject(rdma_cm_id* id, nvme::RdmaCmStatus status, const std::string& why);
   void on_closing(Connection& connection, const std::string& reason);
   void on_failed(Connection& connection, const std::string& reason);
@@ -102,7 +113,7 @@ class Transport final : private QueuePairOwner {
   void rebuild_if_empty(Rnic& rnic, PollGroup& group);
   void await_stalled_hosts();
   void on_device_gone(Rnic& rnic);
-  void close_listeners(const Rnic& rnic);
+  void lose_listeners(const std::function<bool(const Listener&)>& is_lost);
   void report_if_drained(Rnic& rnic);
   bool is_any_leaving() const;
   Rnic* find(ibv_context* context);
@@ -124,6 +135,7 @@ class Transport final : private QueuePairOwner {
   std::vector<std::unique_ptr<Rnic>> rnics_;
   std::unordered_set<const Rnic*> in_service_;
   std::unordered_set<Rnic*> draining_;  // gone, their listeners are closed
+  Opening opening_;
   std::vector<Listener> listeners_;
   ConnectRate rate_;
   std::unordered_map<QueuePair*, std::unique_ptr<Connection>> connections_;

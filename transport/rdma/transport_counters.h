@@ -1,4 +1,4 @@
-// What the transport counts of connections, since the start. Control thread.
+// The transport's counters of connections, since the start. Control thread.
 #pragma once
 
 #include <array>
@@ -10,7 +10,7 @@ namespace nvmf::rdma {
 
 struct TransportCounters {
   uint64_t accepted = 0;                                   // queues
-  uint64_t failed = 0;                                     // connections that ended by an error of their queue pair
+  uint64_t failed = 0;                                     // connections that ended with an error of their queue pair
   std::array<uint64_t, nvme::kRdmaCmStatuses> rejected{};  // by nvme::RdmaCmStatus
 };
 

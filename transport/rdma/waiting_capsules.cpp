@@ -1,4 +1,4 @@
-// HOT PATH: of queues whose hosts are slow to take answers.
+// HOT PATH, for queues whose hosts are slow to take answers.
 #include "transport/rdma/waiting_capsules.h"
 
 #include "target/core/reactor/invariant.h"

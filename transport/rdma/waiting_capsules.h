@@ -1,5 +1,5 @@
-// Capsules that wait in their receive slots because their queue has all the request objects that it may have: its
-// host has yet to take answers. Queues take turns; each queue's capsules stay in order. The group's thread.
+// Capsules that wait in their receive slots because their queue already uses all the request objects that it may have:
+// its host has not taken the answers yet. Queues take turns; each queue's capsules stay in order. The group's thread.
 #pragma once
 
 #include <cstdint>
@@ -13,13 +13,13 @@ class WaitingCapsules {
  public:
   bool empty() const { return count_ == 0; }
   void add(ReceiveSlot& slot);
-  // The queue has one request object less: its next capsule may be taken.
+  // The queue uses one request object less: its next capsule may be taken.
   void request_came_free(QueuePair& queue_pair);
-  // The next that can be started, null when there is none. It waits no more.
+  // Removes and returns the next capsule that can be started, null when there is none.
   ReceiveSlot* take();
-  // The waiting capsule of the command, null when none waits. It goes on waiting.
+  // The waiting capsule of the command, null when none waits. It continues to wait.
   static ReceiveSlot* find(const QueuePair& queue_pair, uint16_t cid);
-  // All of a queue pair that has failed: none of its capsules waits any more. A chain, through ReceiveSlot::next.
+  // Removes all capsules of a failed queue pair, and returns them as a chain through ReceiveSlot::next.
   ReceiveSlot* drop(QueuePair& queue_pair);
 
  private:

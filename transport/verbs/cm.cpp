@@ -8,15 +8,14 @@
 namespace nvmf::verbs {
 namespace {
 
-// As rdma_accept() does it, but for the address vector, which it takes from the request as it is: the option
+// Like rdma_accept(), except for the address vector, which rdma_accept() takes from the request unchanged: the option
 // RDMA_OPTION_ID_TOS only has an effect on the side that asks for the connection.
 void move_to(ibv_qp_state state, rdma_cm_id* id, uint8_t read_depth, uint8_t traffic_class) {
   constexpr int kNotForUserSpace = 0xe00000;  // bits that some kernels leave in the mask
   ibv_qp_attr attributes{};
   int mask = 0;
   attributes.qp_state = state;
-  if (rdma_init_qp_attr(id, &attributes, &mask) != 0)
-    throw VerbsError(errno, "cannot ask for a queue pair's attributes");
+  if (rdma_init_qp_attr(id, &attributes, &mask) != 0) throw VerbsError(errno, "cannot query a queue pair's attributes");
   if (state == IBV_QPS_RTR) attributes.ah_attr.grh.traffic_class = traffic_class;
   if (state == IBV_QPS_RTS) attributes.max_rd_atomic = read_depth;
   if (const int error = ibv_modify_qp(id->qp, &attributes, mask & ~kNotForUserSpace); error != 0)
@@ -28,7 +27,7 @@ CmId bind(rdma_event_channel* channel, const sockaddr* address) {
   if (rdma_create_id(channel, &raw, nullptr, RDMA_PS_TCP) != 0)
     throw VerbsError(errno, "cannot create an RDMA connection id");
   CmId id(raw);
-  // A restarted daemon must not wait for the kernel to forget its predecessor's connections.
+  // A restarted daemon must not wait until the kernel has forgotten the former daemon's connections.
   int reuse = 1;
   rdma_set_option(raw, RDMA_OPTION_ID, RDMA_OPTION_ID_REUSEADDR, &reuse, sizeof reuse);
   if (rdma_bind_addr(raw, const_cast<sockaddr*>(address)) != 0)  // NOLINT: the C interface lacks const
@@ -43,10 +42,9 @@ CmId bind(rdma_event_channel* channel, const sockaddr* address) {
 CmChannel create_cm_channel() {
   CmChannel channel(rdma_create_event_channel());
   if (!channel && errno == ENODEV)
-    throw VerbsError(
-        ENODEV,
-        "there is no RDMA device on this machine: load the driver of the RDMA NIC, or make a software device "
-        "(modprobe rdma_rxe && rdma link add rxe0 type rxe netdev INTERFACE); `nvmf-p2p doctor` tells more");
+    throw VerbsError(ENODEV,
+                     "this machine has no RDMA device: load the driver of the RDMA NIC, or create a software device "
+                     "(modprobe rdma_rxe && rdma link add rxe0 type rxe netdev INTERFACE); see `nvmf-p2p doctor`");
   if (!channel)
     throw VerbsError(errno,
                      "cannot open the RDMA connection manager: its module is not loaded (modprobe rdma_ucm), or "
@@ -68,7 +66,7 @@ CmId listen(rdma_event_channel* channel, const sockaddr* address, int backlog) {
   return id;
 }
 
-// By any free service: librdmacm tells a device by an address only.
+// With any free service: librdmacm finds a device only by an address.
 CmId open_device(rdma_event_channel* channel, const sockaddr_storage& address) {
   sockaddr_storage any_service = address;
   if (address.ss_family == AF_INET6)
@@ -76,7 +74,8 @@ CmId open_device(rdma_event_channel* channel, const sockaddr_storage& address) {
   else
     reinterpret_cast<sockaddr_in&>(any_service).sin_port = 0;
   CmId id = bind(channel, reinterpret_cast<const sockaddr*>(&any_service));
-  if (!id->verbs) throw VerbsError(ENODEV, host_of(rdma_get_local_addr(id.get())) + " belongs to no RDMA device");
+  if (!id->verbs)
+    throw VerbsError(ENODEV, host_of(rdma_get_local_addr(id.get())) + " does not belong to an RDMA device");
   return id;
 }
 
@@ -87,7 +86,7 @@ void accept(rdma_cm_id* id, rdma_conn_param parameters, std::optional<uint8_t> t
       move_to(state, id, parameters.initiator_depth, *traffic_class);
     parameters.qp_num = queue_pair->qp_num;
     parameters.srq = 1;
-    id->qp = nullptr;  // there already: rdma_accept() is to answer only
+    id->qp = nullptr;  // the queue pair exists already: rdma_accept() only has to answer
   }
   const int failed = rdma_accept(id, &parameters);
   id->qp = queue_pair;

@@ -11,13 +11,13 @@
 namespace nvmf::verbs {
 
 using CmChannel = Owned<rdma_event_channel, rdma_destroy_event_channel>;
-// rdma_destroy_id: every event of the id must have been acknowledged, and its queue pair destroyed, before.
+// rdma_destroy_id: before, every event of the id must have been acknowledged, and its queue pair destroyed.
 using CmId = Owned<rdma_cm_id, rdma_destroy_id>;
 
-// An event acknowledges itself when it goes out of scope: destroy the id it is about only after that.
+// An event acknowledges itself when it goes out of scope: destroy its id only after that.
 using CmEvent = Owned<rdma_cm_event, rdma_ack_cm_event>;
 
-// Non-blocking. Throws VerbsError: ENODEV when there is no RDMA device; later ones and gone ones are no obstacle.
+// Non-blocking. Throws VerbsError: ENODEV when there is no RDMA device; devices may appear and disappear later.
 CmChannel create_cm_channel();
 // Null when no event is waiting.
 CmEvent next_event(rdma_event_channel* channel);
@@ -31,7 +31,7 @@ CmId listen(rdma_event_channel* channel, const sockaddr* address, int backlog);
 CmId open_device(rdma_event_channel* channel, const sockaddr_storage& address);
 
 // rdma_accept() of an id with a queue pair (rdma_create_qp). `traffic_class`, where given, marks the packets that the
-// queue pair sends: the IP header's type of service. Without it they carry what the other side's request asked for.
+// queue pair sends: the IP header's type of service. Without it they carry the value that the other side asked for.
 // Throws VerbsError.
 void accept(rdma_cm_id* id, rdma_conn_param parameters, std::optional<uint8_t> traffic_class);
 

@@ -34,8 +34,9 @@ MemoryRegion register_memory(ibv_pd* domain, void* address, size_t length, int a
   std::string what = "cannot register " + std::to_string(length) + " bytes of memory";
   if (error == ENOMEM || error == EPERM)
     what +=
-        " (raise the locked-memory limit: LimitMEMLOCK=infinity in the unit, or ulimit -l unlimited; where that is "
-        "unlimited, the machine or the RDMA device has no room for so much: make \"rdma\".\"dram_pool_mib\" smaller)";
+        " (raise the locked-memory limit: LimitMEMLOCK=infinity in the unit, or ulimit -l unlimited; if that is "
+        "unlimited, the machine or the RDMA device does not have enough memory: make \"rdma\".\"dram_pool_mib\" "
+        "smaller)";
   throw VerbsError(error, on(domain->context, what));
 }
 
@@ -45,7 +46,7 @@ int read_sink_access(ibv_context* context) {
 }
 
 bool prefetch(ibv_mr* region) {
-  // In pieces: a device may bound what one request may name.
+  // In pieces: a device may limit the length of one request.
   constexpr size_t kPiece = size_t{1} << 30;
   auto* start = static_cast<std::byte*>(region->addr);
   for (size_t offset = 0; offset < region->length; offset += kPiece) {

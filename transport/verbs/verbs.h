@@ -1,6 +1,5 @@
-// libibverbs objects as owning types: one type per verbs object, destroyed by its one destroy call.
-//
-// A child must go before its parent (a memory region before its protection domain, a queue pair before its completion
+// libibverbs objects as owning types: one type per verbs object, destroyed by its one destroy call. A child must be
+// destroyed before its parent (a memory region before its protection domain, a queue pair before its completion
 // queues): owners declare parents first. Creation is control plane and throws VerbsError, which names call and remedy;
 // the data path uses the raw pointers and return codes.
 #pragma once
@@ -30,8 +29,8 @@ struct Destroyer {
 template <class T, auto Destroy>
 using Owned = std::unique_ptr<T, Destroyer<Destroy>>;
 
-// Objects of a device that is gone can be destroyed from now on; libibverbs keeps them otherwise. Before its first use,
-// while no other thread runs.
+// From now on, objects of a device that is gone can be destroyed; otherwise libibverbs would keep them. Call it before
+// the first use of libibverbs, while no other thread runs.
 void let_go_of_gone_devices();
 
 using ProtectionDomain = Owned<ibv_pd, ibv_dealloc_pd>;
@@ -48,16 +47,16 @@ ProtectionDomain allocate_protection_domain(ibv_context* context);
 MemoryRegion register_memory(ibv_pd* domain, void* address, size_t length, int access);
 // The access that memory needs into which RDMA READs bring data: iWARP carries them out as writes of the other side.
 int read_sink_access(ibv_context* context);
-// Brings the pages of an on-demand region in before first use; best effort, false when the device cannot.
+// Faults in the pages of an on-demand region before its first use; best effort, false when the device cannot.
 bool prefetch(ibv_mr* region);
 
 // Non-blocking. Events are taken by next_completion_event(), never read from the descriptor: providers note in the verb
 // that one was taken, and arm the queue anew only then.
 CompletionChannel create_completion_channel(ibv_context* context);
-// The queue whose armed event fired; null when no event waits, and errno says EAGAIN, or why. Each that was taken must be acknowledged
-// (ibv_ack_cq_events) before its queue is destroyed.
+// The queue whose armed event fired; null when no event waits, and errno says EAGAIN, or why. Each that was taken must
+// be acknowledged (ibv_ack_cq_events) before its queue is destroyed.
 ibv_cq* next_completion_event(ibv_comp_channel* channel);
-// `channel` may be null: such a queue is only polled.
+// `channel` may be null: then the queue is only polled.
 CompletionQueue create_completion_queue(ibv_context* context, int entries, ibv_comp_channel* channel);
 SharedReceiveQueue create_shared_receive_queue(ibv_pd* domain, uint32_t max_work_requests, uint32_t max_sge);
 

@@ -14,13 +14,13 @@ constexpr Status kAbortLimitExceeded = command_specific(NVME_SC_ABORT_LIMIT);
 // Bit 0 of the result: not aborted.
 void answer(Request& request, bool aborted) { finish(request, kSuccess, aborted ? 0 : 1); }
 
-// The controller may have gone while the queue's thread was asked.
+// The controller may have ended while the queue's thread was searching.
 void aborted_on_queue(Request& request, bool aborted) {
   if (Controller* controller = request.queue->controller) controller->end_abort();
   answer(request, aborted);
 }
 
-// Of admin commands only Asynchronous Event Requests stay long enough to be found.
+// Of admin commands, only Asynchronous Event Requests wait long enough to be found.
 void execute_abort(Request& request) {
   Controller& controller = controller_of(request);
   const auto sqid = static_cast<uint16_t>(request.sqe->cdw10);

@@ -3,8 +3,8 @@
 // The control thread asks, through QueueLink, and the queue's thread looks: only there a command does not move on
 // meanwhile. What has not been given to its disk is completed with Command Abort Requested, or Command Aborted due to
 // Preempt and Abort, wherever it waits: in the transport for a request object, its namespace's limit, a buffer or its
-// data; in the core at a write gate, or as half of a fused pair. What its disk has ends with its own status: no disk
-// takes a transfer back.
+// data; in the core at a write gate, or as half of a fused pair. A command that its disk has ends with its own status:
+// no disk cancels a transfer.
 #pragma once
 
 #include "target/core/datapath/request.h"
@@ -17,10 +17,10 @@ inline constexpr Status kPreempted = NVME_SC_CMD_ABORTED_PREMEPT;  // libnvme's 
 
 // For transports, on the queue's thread. `status` is one of the two above.
 
-// Of a command that waits nowhere in the transport: completes it if its disk does not have it. False: it ends by
+// For a command that does not wait in the transport: completes it if its disk does not have it. False: it ends by
 // itself.
 bool abort_executed(Request& request, Status status);
-// Takes the place of Request::execute while the data comes from the host: completes the command when it is there.
+// Replaces Request::execute while the data comes from the host: completes the command when the data has arrived.
 Executor abort_instead(Status status);
 
 }  // namespace nvmf::core

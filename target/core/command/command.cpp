@@ -19,7 +19,7 @@ void advance_sqhd(Queue& queue) {
   if (queue.size != 0 && queue.sqhd >= queue.size) queue.sqhd = 0;
 }
 
-// The keep-alive timer clears it rarely: the cache line stays shared while it is set.
+// The keep-alive timer clears the flag rarely: the cache line stays shared while the flag is set.
 void note_traffic(Queue& queue) {
   if (!queue.saw_command.load(std::memory_order_relaxed)) queue.saw_command.store(true, std::memory_order_relaxed);
 }
@@ -56,7 +56,7 @@ Status parse_io(Request& request) {
 // status of a command that is worth repeating.
 Status without_acre(Status status) { return status == NVME_SC_CMD_INTERRUPTED ? Status(NVME_SC_NS_NOT_READY) : status; }
 
-// What the host is told beside the status: when to repeat the command, and that there is more in the error log.
+// Additions to the status: when to repeat the command, and that the error log has more.
 [[gnu::cold]] Status with_advice(const Request& request, Status status) {
   const bool acre = request.queue->advanced_command_retry.load(std::memory_order_relaxed);
   if (!acre) status = without_acre(status);

@@ -50,7 +50,7 @@ inline Status invalid_namespace(Request& request) {
   return Status(NVME_SC_INVALID_NS).do_not_retry();
 }
 
-// What a command without data, or with data of the processor's, is to its transport.
+// What the transport needs to know of a command without data, or with data that the CPU reads or writes.
 inline Status ready_to_execute(Request& request, Executor execute) {
   request.execute = execute;
   return kSuccess;
@@ -70,7 +70,8 @@ inline Status ready_to_reply(Request& request, uint32_t length_bytes, Executor e
   return kSuccess;
 }
 
-// Completes a command that ready_to_reply() prepared: `data`, cut to what the host asked for, then zeroes.
+// Completes a command that ready_to_reply() prepared, with `data`, cut to the length that the host asked for or
+// followed by zeroes.
 void reply(Request& request, const void* data, size_t size_bytes);
 template <typename Structure>
 void reply(Request& request, const Structure& structure) {

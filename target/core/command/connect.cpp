@@ -21,7 +21,7 @@ const ConnectCommand& connect_command(const Request& request) {
   return reinterpret_cast<const ConnectCommand&>(*request.sqe);
 }
 
-// Connect Invalid Parameters; the completion's dword 0 tells where: IPO, and in IATTR whether in the data.
+// Connect Invalid Parameters; dword 0 of the completion has the position: IPO, and in IATTR whether it is in the data.
 Status invalid_in_command(Request& request, size_t offset) {
   request.cqe.result = offset;
   request.error_location = static_cast<uint16_t>(offset);
@@ -58,7 +58,7 @@ const char* name_of(ConnectRefusal reason) {
 
 namespace {
 
-// A Connect on the control thread: what the host asks for, and why it is refused.
+// A Connect on the control thread: the host's request, and why it is refused.
 class ConnectAttempt {
  public:
   explicit ConnectAttempt(Request& request) : request_(request), queue_(*request.queue) {
@@ -88,7 +88,7 @@ class ConnectAttempt {
       refusal_ = ConnectRefusal::UnknownSubsystem;
       const Status status =
           refuse_data(offsetof(nvmf_connect_data, subsysnqn),
-                      "there is no subsystem of this name; `nvme discover` on the host lists those it may use");
+                      "there is no subsystem with this NQN; `nvme discover` on the host lists those that it may use");
       return queue_.target->was_removed(subsystem_nqn_) ? status.do_not_retry() : status;
     }
     if (!subsystem_->is_on_port(queue_.link->port_id())) {
@@ -102,8 +102,8 @@ class ConnectAttempt {
           host_.nqn.empty()
               ? "only hosts in \"allowed_hosts\" may connect, and this one has sent no NQN; set it on the host, in "
                 "/etc/nvme/hostnqn"
-              : "the host is not allowed on the subsystem; to let it in, add it to \"allowed_hosts\" "
-                "(nvmf-p2p add host SUBSYSTEM HOST)";
+              : "the host may not connect to the subsystem; to allow it, add it to \"allowed_hosts\" (nvmf-p2p add "
+                "host SUBSYSTEM HOST)";
       return command_specific(NVME_SC_CONNECT_INVALID_HOST).do_not_retry();
     }
     return kSuccess;
@@ -112,8 +112,9 @@ class ConnectAttempt {
   Status connect_admin() {
     if (const Status status = find_subsystem(); !status.ok()) return status;
     if (data_.cntlid != nvme::kCntlidDynamic) {
-      return refuse_data(offsetof(nvmf_connect_data, cntlid),
-                         "controllers are dynamic: CNTLID must be FFFFh; the host must not ask for one of its choice");
+      return refuse_data(
+          offsetof(nvmf_connect_data, cntlid),
+          "controllers are dynamic: CNTLID must be FFFFh; the host must not ask for a certain controller");
     }
     if (host_.id == std::array<uint8_t, 16>{}) {
       return refuse_data(offsetof(nvmf_connect_data, hostid),
@@ -128,7 +129,7 @@ class ConnectAttempt {
       refusal_ = ConnectRefusal::NoController;
       reason_ = subsystem_->reached_limit(host_);
       waits_ = reason_.empty();
-      if (waits_) reason_ = "commands of the host's former controller are still at their disks; it tries again";
+      if (waits_) reason_ = "commands of the host's former controller are still with their disks; the host tries again";
       return kControllerBusy;
     }
     return kSuccess;
@@ -141,15 +142,15 @@ class ConnectAttempt {
       refusal_ = ConnectRefusal::UnknownController;
       return refuse_data(offsetof(nvmf_connect_data, cntlid),
                          "there is no controller " + std::to_string(data_.cntlid) +
-                             " any more; the host must connect its admin queue anew");
+                             " any more; the host must connect its admin queue again");
     }
     if (controller_->host().nqn != host_.nqn) {
       return refuse_data(offsetof(nvmf_connect_data, hostnqn),
-                         "the controller is another host's; the host must connect its admin queue anew");
+                         "the controller belongs to another host; the host must connect its admin queue again");
     }
     if (controller_->host().id != host_.id) {
       return refuse_data(offsetof(nvmf_connect_data, hostid),
-                         "the controller was made with another host identifier; the host must keep its own "
+                         "the controller was created with another host identifier; the host must use the same one "
                          "(/etc/nvme/hostid) for all queues");
     }
     if (queue_.qid > controller_->granted_io_queues()) {
@@ -158,16 +159,16 @@ class ConnectAttempt {
           "the controller was granted fewer I/O queues (Feature 07h); the host must ask for more first");
     }
     if (controller_->is_closing())
-      return refuse_busy("the controller is being disconnected; the host must connect its admin queue anew");
+      return refuse_busy("the controller is being disconnected; the host must connect its admin queue again");
     if (!controller_->ready()) return refuse_sequence("the controller is not enabled; the host must set CC.EN first");
     const Queue* const former = controller_->find_io_queue(queue_.qid);
     if (former != nullptr && former->link->is_closing())
       return refuse_busy("the queue's former connection is still being ended; the host must try again");
     if (former != nullptr)
-      return refuse_sequence("the controller has this queue already; the host must disconnect it first");
+      return refuse_sequence("the controller already has this queue; the host must disconnect it first");
     if (controller_->io_queue_count() >= io_queues_for(*queue_.target, *controller_)) {
       return refuse_busy(
-          "the target, or this host, has all the I/O queues that \"limits\" allow; raise \"max_io_queues\" or "
+          "the target, or this host, already has all I/O queues that \"limits\" allows; raise \"max_io_queues\" or "
           "\"max_io_queues_per_host\"");
     }
     queue_.namespaces = queue_.link->io_namespaces(*subsystem_);
@@ -216,8 +217,8 @@ class ConnectAttempt {
     if (!queue_.target->note_odd_host()) return;
     queue_.target->event(Target::Severity::Warning,
                          "host «" + host_.nqn + "» (" + queue_.link->peer() +
-                             ") has sent no host NQN, or something else in its place. It may connect where any host "
-                             "may; hosts without an NQN of their own share their limits. This is logged once");
+                             ") has sent no valid host NQN. It may connect to subsystems that allow any host; all "
+                             "hosts without a valid NQN share the limits of one host. This is logged once");
   }
 
   Request& request_;
@@ -233,7 +234,7 @@ class ConnectAttempt {
   ConnectRefusal refusal_ = ConnectRefusal::InvalidParameter;
 };
 
-// Back on the queue's thread. The status has travelled in the completion entry that finish() completes.
+// Back on the queue's thread. The completion entry, which finish() completes, carries the status.
 void finish_connect(Message& message) {
   Request& request = request_of(message);
   Queue& queue = *request.queue;

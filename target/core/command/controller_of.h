@@ -1,4 +1,4 @@
-// Whom an admin command was sent to.
+// The controller and subsystem of an admin command.
 #pragma once
 
 #include "target/core/datapath/queue.h"

@@ -14,7 +14,7 @@ constexpr uint32_t kDescriptorFormat = 0xfu << 8;
 constexpr uint32_t kRefused = kDtype | kCetype | kDescriptorFormat;
 
 constexpr Status kSizeLimitExceeded = command_specific(NVME_SC_CMD_SIZE_LIMIT_EXCEEDED).do_not_retry();
-// Of a later version of the specification than libnvme 1.3 knows; 1.0 leaves the result of such a copy open.
+// From a later version of the specification than libnvme 1.3; version 1.0 does not define the result of such a copy.
 constexpr Status kOverlappingIoRange = command_specific(0x87).do_not_retry();
 
 struct Source {
@@ -22,7 +22,7 @@ struct Source {
   uint32_t blocks;
 };
 
-// The host chose where the ranges lie in its capsule: they need not be aligned.
+// The host chose the place of the ranges in its capsule, so they need not be aligned.
 Source source(const Request& request, uint32_t index) {
   nvme_copy_range range;
   static_assert(sizeof(range) == 32);
@@ -39,7 +39,7 @@ Status check_range(const IoNamespace& ns, const Source& range) {
   return in_range(ns, range.slba, range.blocks) ? kSuccess : kLbaOutOfRange;
 }
 
-// What parse() could not know. Later commands wait for it.
+// Checks what parse() could not know. Later commands wait for it.
 uint64_t all_bytes(const Request& request) {
   uint64_t blocks = 0;
   for (uint32_t i = 0; i < request.range_count; ++i) blocks += source(request, i).blocks;
@@ -63,7 +63,7 @@ Status check_ranges(const Request& request) {
   return kSuccess;
 }
 
-// Reads the next piece of the source range under way, no more than the scratch holds.
+// Reads the next piece of the current source range, no more than the scratch holds.
 void set_read(Request& request) {
   Step& step = request.step;
   const Source range = source(request, step.range);
@@ -91,7 +91,7 @@ void advance(Request& request) {
   ++step.range;
 }
 
-// True when there is a next step, which it sets.
+// Sets the next step. False: there is none.
 bool set_next(Request& request) {
   Step& step = request.step;
   if (step.kind == IoKind::Read) {
@@ -104,7 +104,7 @@ bool set_next(Request& request) {
   return true;
 }
 
-// A failed Copy names the first range that is not all copied, in dword 0 of the completion.
+// A failed Copy names the first range that is not completely copied, in dword 0 of the completion.
 void end_copy(Request& request) {
   const Status status = request.step.status;
   request.ns->gate->leave();

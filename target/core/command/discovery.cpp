@@ -49,7 +49,7 @@ constexpr uint16_t kAdminLabelAscii = NVMF_EXATTYPE_SYMNAME;
 
 constexpr uint16_t kDynamicController = 0xffff;
 
-// What an entry is about.
+// The contents of an entry.
 struct Way {
   nvme_subsys_type subtype;
   const std::string& nqn;
@@ -68,7 +68,7 @@ nvmf_disc_log_entry make_entry(const Way& way) {
   entry.portid = way.port.id;
   entry.cntlid = kDynamicController;
   entry.asqsz = limits::kAdminQueueDepth;
-  // Every port leads to the same discovery subsystem, which keeps connections and reports changes.
+  // Every port offers the same discovery subsystem, which supports persistent connections and reports changes.
   if (way.subtype == NVME_NQN_CURR) entry.eflags = NVMF_DISC_EFLAGS_EPCSD | NVMF_DISC_EFLAGS_DUPRETINFO;
   set_ascii(entry.trsvcid, std::to_string(way.port.service));
   set_ascii(entry.traddr, way.port.address);
@@ -81,14 +81,14 @@ nvmf_disc_log_entry make_entry(const Way& way) {
 
 bool has_flag(const Request& request, uint8_t flag) { return (log_specific_field(*request.sqe) & flag) != 0; }
 
-// EXTDLPE: entries that extended attributes may follow.
+// EXTDLPE: entries that may have extended attributes.
 bool extended(const Request& request) { return has_flag(request, NVMF_LOG_DISC_LSP_EXTDLPE); }
 
-// PLEO: only what the port that the host asked offers.
+// PLEO: only the entries of the port that the host uses.
 bool port_local(const Request& request) { return has_flag(request, NVMF_LOG_DISC_LSP_PLEO); }
 
-// What the requesting host may connect to: one entry per subsystem and port, the discovery subsystem first, then where
-// it is referred to.
+// The subsystems that the requesting host may connect to: one entry per subsystem and port, the discovery subsystem
+// first, the referrals second.
 template <typename Visit>
 void for_each_entry(const Request& request, Visit visit) {
   const Controller& controller = controller_of(request);
@@ -146,7 +146,7 @@ Header make_header(const Request& request) {
 
 }  // namespace
 
-// Nobody is shown what is another host's.
+// No host sees entries for other hosts.
 Status check_discovery_log(Request& request) {
   if (!has_flag(request, NVMF_LOG_DISC_LSP_ALLSUBE)) return kSuccess;
   return invalid_field(request, offsetof(nvme::Sqe, cdw10) + 1, kAllSubsystemsBit);

@@ -9,7 +9,7 @@ namespace nvmf::core {
 
 bool record_error(const Request& request, Status status) {
   Queue& queue = *request.queue;
-  if (!queue.connected) return false;  // no controller has a log for it
+  if (!queue.connected) return false;  // no controller has a log for this queue
   const nvme::Sqe& sqe = *request.sqe;
   const bool on_namespace = request.ns != nullptr;
   const CommandError error{.sqid = queue.qid,

@@ -7,8 +7,8 @@ namespace nvmf::core {
 
 struct Request;
 
-// Notes the failure of `request` in its queue's ring, and in its namespace's counts of device errors. Called on the
-// queue's thread. True when a host finds more about it in the log than the status.
+// Records the failure of `request` in its queue's ring, and in its namespace's counts of device errors. Called on the
+// queue's thread. True when the log tells the host more than the status.
 bool record_error(const Request& request, Status status);
 
 }  // namespace nvmf::core

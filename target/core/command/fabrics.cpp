@@ -25,7 +25,7 @@ uint8_t property_size(const PropertyCommand& command) {
   return size < sizeof(kSizes) ? kSizes[size] : 0;
 }
 
-// Names the field at fault of a property that cannot be read (or, for lack of anything else, written) as asked.
+// Names the wrong field of a Property Get (or, by default, of a Property Set).
 Status check_property(Request& request) {
   const PropertyCommand& command = property_command(request);
   const Properties& properties = controller_of(request).properties();
@@ -48,7 +48,7 @@ Status parse_property_get(Request& request) {
   return ready_to_execute(request, execute_property_get);
 }
 
-// Section 6.7. CC is all that a host may write, and NSSR and CSTS.NSSRO where CAP.NSSRS allows it.
+// Section 6.7. A host may write only CC, and where CAP.NSSRS allows it NSSR and CSTS.NSSRO.
 void set_cc(Request& request) {
   controller_of(request).write_cc(static_cast<uint32_t>(property_command(request).value));
   finish(request, kSuccess);
@@ -59,7 +59,7 @@ void set_csts(Request& request) {
   finish(request, kSuccess);
 }
 
-// Any other value has no effect. The answer leaves before the connections end.
+// Any other value has no effect. The answer is sent before the connections end.
 void set_nssr(Request& request) {
   const Controller& controller = controller_of(request);
   const bool resets = static_cast<uint32_t>(property_command(request).value) == Properties::kNssrSignature;
@@ -87,7 +87,7 @@ Status parse_property_set(Request& request) {
   return set == nullptr ? invalid_field(request, offsetof(PropertyCommand, offset)) : ready_to_execute(request, set);
 }
 
-// Section 6.4. Answered when no other command of the queue can change the medium any more. The response leaves before
+// Section 6.4. Answered when no other command of the queue can change the medium any more. The response is sent before
 // the connection ends: it is sent (or is first in the reactor's mailbox) when disconnect() is called.
 void finish_disconnect(Message& message) {
   Request& request = request_of(message);

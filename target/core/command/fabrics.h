@@ -7,8 +7,8 @@ namespace nvmf::core {
 
 Status parse_connect(Request& request);
 
-// Runs `step` on the control thread, then `back` on the queue's: at once where they are the same thread. Commands of
-// I/O queues that change controllers travel so.
+// Runs `step` on the control thread, then `back` on the queue's thread: at once when they are the same thread. For
+// commands of I/O queues that change controllers.
 void hop_to_control(Request& request, void (*step)(Message&));
 void hop_back(Request& request, void (*step)(Message&));
 

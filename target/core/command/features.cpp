@@ -19,7 +19,7 @@ constexpr size_t kCdw11 = offsetof(nvme::Sqe, cdw11);
 
 Status feature_not_changeable() { return command_specific(NVME_SC_FEATURE_NOT_CHANGEABLE).do_not_retry(); }
 
-// Values that nothing but zero is right for.
+// Features whose only valid value is zero.
 uint32_t get_zero(const Request&) { return 0; }
 Status set_only_zero(Request& request) { return request.sqe->cdw11 == 0 ? kSuccess : invalid_field(request, kCdw11); }
 
@@ -116,7 +116,7 @@ Status set_keep_alive(Request& request) {
   return kSuccess;
 }
 
-// 81h Host Identifier, section 5.27.1.25: Connect sets it, over fabrics nothing else does.
+// 81h Host Identifier, section 5.27.1.25: over fabrics only Connect sets it.
 Status set_host_identifier(Request&) { return command_sequence_error(); }
 
 struct Feature {
@@ -127,7 +127,7 @@ struct Feature {
   uint32_t (*current)(const Request&);
   uint32_t (*initial)(const Request&);
   Status (*set)(Request&);
-  // For a feature that has data, or takes its time: called once the command is in order, in place of the above.
+  // For a feature with data, or one that takes time: called instead of the above when the command is valid.
   Status (*parse_get)(Request&) = nullptr;  // not for the capabilities
   Status (*parse_set)(Request&) = nullptr;
 };
@@ -228,7 +228,7 @@ Status check_access(const Request& request, const Feature& feature) {
   return denied == 0 ? kSuccess : denial_status(denied);
 }
 
-// Whether `nsid` may stand in a Set Features of this feature.
+// Whether Set Features of this feature may have `nsid`.
 Status check_scope(Request& request, const Feature& feature) {
   const uint32_t nsid = request.sqe->nsid;
   if (nsid == 0 || nsid == NVME_NSID_ALL) return kSuccess;

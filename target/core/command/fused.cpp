@@ -44,7 +44,7 @@ void run_pair(Request& first) {
 
 Request& first_of(Request& half) { return half.kind == IoKind::Compare ? half : *half.fused_partner; }
 
-// A half that can no more be run is completed once its data is here: until then its transport is at work on it.
+// A half that can no longer run is completed when its data has arrived: until then its transport works on it.
 void give_up(Request& half, Status status) {
   half.fused_partner = nullptr;
   half.fused_status = status;
@@ -94,7 +94,7 @@ Status parse_first(Request& request) {
   Queue& queue = *request.queue;
   queue.fused_phase = FusedPhase::FirstFailed;
   if (const Status status = check_half(request, nvme_cmd_compare, parse_compare); !status.ok()) return status;
-  // Made here whatever the disk can do, between gates that are closed.
+  // The target executes the pair itself, whatever the disk supports, while the gates are closed.
   request.processor_needs_data = true;
   request.scratch_bytes = 0;
   begin_half(request);

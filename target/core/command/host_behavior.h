@@ -1,5 +1,5 @@
-// 16h Host Behavior Support: NVMe Base 2.0, section 5.27.1.18. What a host can cope with beyond the plain protocol, in
-// 512 bytes of data. A row of features.cpp's table.
+// 16h Host Behavior Support: NVMe Base 2.0, section 5.27.1.18. Extensions of the protocol that a host supports, in 512
+// bytes of data. A row of features.cpp's table.
 #pragma once
 
 #include "target/core/datapath/request.h"
@@ -8,11 +8,11 @@ namespace nvmf::core {
 
 // Get Features of the current value, and of the default.
 Status parse_get_host_behavior(Request& request);
-// ACRE alone can be set: the rest is about telemetry and formats that no controller here has.
+// Only ACRE can be set: the other fields are about telemetry and formats that no controller here has.
 Status parse_set_host_behavior(Request& request);
 
-// What failures tell a host that has set ACRE: after how long a command is worth repeating.
-inline constexpr uint16_t kRetryInterrupted100ms = 1;  // CRDT1: what was short comes back soon
-inline constexpr uint16_t kRetryNotReady100ms = 10;    // CRDT2: a device that is not there
+// For hosts that have set ACRE: the delay after which a failed command should be repeated.
+inline constexpr uint16_t kRetryInterrupted100ms = 1;  // CRDT1: a resource was short and will be free soon
+inline constexpr uint16_t kRetryNotReady100ms = 10;    // CRDT2: the device is missing
 
 }  // namespace nvmf::core

@@ -46,7 +46,7 @@ constexpr uint8_t kAnaCapabilities = NVME_CTRL_ANACAP_OPT | NVME_CTRL_ANACAP_NON
                                      NVME_CTRL_ANACAP_PERSISTENT_LOSS | NVME_CTRL_ANACAP_CHANGE;
 
 const TargetOptions& options_of(const Request& request) { return request.queue->target->options(); }
-// The command's, where the host sees it.
+// The command's namespace, if the host sees it.
 const NamespaceOptions* find_namespace(const Request& request) {
   return subsystem_of(request).find_namespace(request.sqe->nsid, controller_of(request));
 }
@@ -69,7 +69,7 @@ uint8_t write_protection_states(const Controller& controller) {
 // block.
 bool has_fused_commands(const Request& request) { return options_of(request).in_capsule_bytes >= kMaxBlockBytes; }
 
-// What controllers of both kinds tell of themselves.
+// The part of Identify Controller that is common to both kinds of controller.
 void fill_common(const Request& request, nvme_id_ctrl& id) {
   const Controller& controller = controller_of(request);
   const Subsystem& subsystem = controller.subsystem();
@@ -144,14 +144,14 @@ void execute_controller(Request& request) {
   reply(request, id);
 }
 
-// RESCAP: every type; persistence where it has a place.
+// RESCAP: every type; persistence when there is a directory for it.
 uint8_t reservation_capabilities(const Subsystem& subsystem) {
   constexpr uint8_t kTypes = NVME_NS_RESCAP_WE | NVME_NS_RESCAP_EA | NVME_NS_RESCAP_WERO | NVME_NS_RESCAP_EARO |
                              NVME_NS_RESCAP_WEAR | NVME_NS_RESCAP_EAAR;
   return kTypes | NVME_NS_RESCAP_IEK_13 | (subsystem.reservations().can_persist() ? NVME_NS_RESCAP_PTPL : 0);
 }
 
-// NUSE is not known over a way that is lost: section 8.1.3.
+// NUSE is unknown over a lost path: section 8.1.3.
 bool knows_utilization(const Request& request, const NamespaceOptions& ns) {
   const AnaState state = ana_state(controller_of(request), ns);
   return state != AnaState::Inaccessible && state != AnaState::PersistentLoss;

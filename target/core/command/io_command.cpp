@@ -15,7 +15,7 @@ namespace {
   return denial_status(denied);
 }
 
-// Its executor is the one of changes.
+// Gives the command the executor for commands that change data.
 Status as_change(Request& request, Status status) {
   request.execute = execute_change;
   request.done = change_done;
@@ -91,7 +91,7 @@ Status parse_write(Request& request) {
                    parse_transfer(request, IoKind::Write, Transfer::HostToController, kDeniesWrites, kDtype | kCetype));
 }
 
-// Section 3.2.7. Only where the disk has it.
+// Section 3.2.7. Only if the disk supports it.
 Status parse_write_uncorrectable(Request& request) {
   const Status status = parse_range(request, IoKind::WriteUncorrectable, kDeniesWrites, kDtype);
   if (!status.ok()) return status;
@@ -126,7 +126,7 @@ void compose_write_zeroes(Request& request) {
   Steps<set_zeroes, end_zeroes>::run(request);
 }
 
-// Section 3.2.8. No data, hence no limit but the range's own. A disk that has no Write Zeroes is written to.
+// Section 3.2.8. No data, so the range is the only limit. A disk that has no Write Zeroes is written to.
 Status parse_write_zeroes(Request& request) {
   constexpr uint32_t kRefused = kPrchk | kStc | kDtype | kCetype;
   const Status status = parse_range(request, IoKind::WriteZeroes, kDeniesWrites, kRefused);
@@ -172,7 +172,7 @@ Status parse_flush(Request& request) {
   return kSuccess;
 }
 
-// The host chose where the ranges lie in its capsule: they need not be aligned.
+// The host chose the place of the ranges in its capsule, so they need not be aligned.
 nvme_dsm_range range_at(const Request& request, uint32_t index) {
   nvme_dsm_range range;
   std::memcpy(&range, request.data.address + index * sizeof(range), sizeof(range));
@@ -186,7 +186,7 @@ void execute_dataset_management(Request& request) {
     request.slba = range.slba;
     return finish(request, kLbaOutOfRange);
   }
-  // The other attributes are hints; so is this one to a namespace that cannot deallocate.
+  // The other attributes are hints, and so is this one for a namespace that cannot deallocate.
   const bool deallocate = (request.sqe->cdw11 & NVME_DSMGMT_AD) != 0 && request.ns->supports_deallocate;
   if (!deallocate) return finish(request, kSuccess);
   execute_change(request);

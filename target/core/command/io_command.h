@@ -1,4 +1,4 @@
-// What the parsers of I/O commands share: NVM Command Set 1.0, section 3.
+// Common parts of the parsers of I/O commands: NVM Command Set 1.0, section 3.
 #pragma once
 
 #include "target/core/command/command.h"
@@ -24,23 +24,23 @@ inline bool in_range(const IoNamespace& ns, uint64_t slba, uint64_t blocks) {
   return slba <= ns.block_count && blocks <= ns.block_count - slba;
 }
 
-// The command's namespace, where its host may do with it what the command does.
+// Finds the command's namespace, and checks that its host may execute the command on it.
 Status find_namespace(Request& request, Denials forbidding);
 // Invalid Field at the field of dword 12 that the highest of `bits` belongs to.
 Status refuse_dword12(Request& request, uint32_t bits);
 // Namespace, SLBA, NLB and FUA; any of `refused_bits` in dword 12 is refused.
 Status parse_range(Request& request, IoKind kind, Denials forbidding, uint32_t refused_bits);
-// The same with NLB blocks of data.
+// The same for a command with NLB blocks of data.
 Status parse_transfer(Request& request, IoKind kind, Transfer transfer, Denials forbidding, uint32_t refused_bits);
 
-// The disk does it all.
+// The disk executes the whole command.
 void execute_io(Request& request);
 void io_done(Io& io, Status status);
-// The same for what changes data, through the namespace's gate.
+// The same for a command that changes data, through the namespace's gate.
 void execute_change(Request& request);
 void change_done(Io& io, Status status);
 
-// A command that is no half of a fused operation (command.cpp).
+// For a command that is not half of a fused operation (command.cpp).
 Status parse_normal(Request& request);
 
 // By chapter.

@@ -104,10 +104,11 @@ void write_feature_effects(Request& request, LogWriter& log) {
   log.put(effects);
 }
 
-// 13h, section 5.16.1.19: there is no management interface.
+// 13h, section 5.16.1.19: this target has no management interface.
 void write_mi_effects(Request&, LogWriter&) {}
 
-// 80h, section 5.16.1.24. One page of the queue; the next read sees the next, unless the host wants this one retained.
+// 80h, section 5.16.1.24. The oldest page of the queue; the next read gets the next one, unless the host wants this one
+// retained.
 void write_reservation_notification(Request& request, LogWriter& log) {
   const bool retain = (request.sqe->cdw10 & kRetainAsyncEvent) != 0;
   log.put(controller_of(request).reservation_notifications().read(retain));

@@ -9,7 +9,7 @@
 
 namespace nvmf::core {
 
-// Writes a log page piece by piece, of which the host sees the window it asked for; what lies behind the end is zero.
+// Writes a log page piece by piece, of which the host gets the window it asked for; bytes after the end are zero.
 class LogWriter {
  public:
   explicit LogWriter(Request& request);

@@ -46,7 +46,7 @@ void append(std::vector<std::byte>& log, const void* data, size_t size_bytes) {
   log.insert(log.end(), begin, begin + size_bytes);
 }
 
-// All that there is now, the newest event first.
+// All present events, the newest first.
 std::vector<std::byte> make_log(Controller& controller) {
   const PersistentEvents& events = controller.subsystem().persistent_events();
   std::vector<std::byte> log(sizeof(nvme_persistent_event_log));

@@ -1,8 +1,8 @@
 // Reservation Register, Acquire, Release and Report: NVMe Base 2.0, sections 7.2 to 7.5. They are parsed on the I/O
-// queue's thread and carried out on the control thread, which alone changes reservations.
+// queue's thread and executed on the control thread, which alone changes reservations.
 //
-// Preempt and Abort (section 8.19.7) aborts what the preempted hosts have on the namespace as the Abort command does
-// (abort.h), and is answered when the rest of it has ended: after that answer nothing of theirs changes the namespace.
+// Preempt and Abort (section 8.19.7) aborts the commands of the preempted hosts on the namespace like the Abort command
+// (abort.h), and is answered when all others have ended: after that answer no command of theirs changes the namespace.
 #include <algorithm>
 #include <cstring>
 #include <memory>
@@ -26,7 +26,7 @@ constexpr size_t kCdw10 = offsetof(nvme::Sqe, cdw10);
 constexpr unsigned kIekeyBit = 3;
 constexpr unsigned kCptplBit = 30;
 
-// What the host sends with the commands.
+// The data that the host sends with the commands.
 struct RegisterData {
   uint64_t crkey;
   uint64_t nrkey;
@@ -47,7 +47,7 @@ bool iekey_of(const Request& request) { return (request.sqe->cdw10 >> kIekeyBit 
 uint8_t rtype_of(const Request& request) { return static_cast<uint8_t>(request.sqe->cdw10 >> 8); }
 unsigned cptpl_of(const Request& request) { return request.sqe->cdw10 >> kCptplBit; }
 
-// The host chose where the data lies in its capsule: it need not be aligned.
+// The host chose the place of the data in its capsule, so it need not be aligned.
 template <typename Data>
 Data data_of(const Request& request) {
   Data data;
@@ -55,7 +55,7 @@ Data data_of(const Request& request) {
   return data;
 }
 
-// Reservations deny reservation commands nothing, everything else that denies all commands does.
+// A reservation does not deny reservation commands; everything else that denies all commands does.
 Status check_namespace(Request& request) {
   const uint32_t nsid = request.sqe->nsid;
   if (request.queue->namespaces->find(nsid) == nullptr) return invalid_namespace(request);
@@ -65,7 +65,7 @@ Status check_namespace(Request& request) {
   return denied == 0 ? kSuccess : denial_status(denied);
 }
 
-// Back on the queue's thread. The status has travelled in the completion entry that finish() completes.
+// Back on the queue's thread. The completion entry, which finish() completes, carries the status.
 void finish_on_queue(Message& message) {
   Request& request = request_of(message);
   finish(request, Status(request.cqe.status));
@@ -73,7 +73,7 @@ void finish_on_queue(Message& message) {
 
 using Step = Status (*)(Request&, Controller&);
 
-// On the control thread, where controller or namespace may have gone while the command was on its way.
+// On the control thread: controller or namespace may have been removed meanwhile.
 Status run(Request& request, Step step) {
   Controller* controller = request.queue->controller;
   if (controller == nullptr || is_dropped(*request.queue)) return NVME_SC_ABORT_QUEUE;
@@ -131,12 +131,12 @@ Status acquire_on_control(Request& request, Controller& controller) {
   });
 }
 
-// On the control thread, while controller and namespace are there.
+// On the control thread, while controller and namespace exist.
 const DispersedNamespace& dispersed_namespace(const Request& request) {
   return subsystem_of(request).dispersed_namespace(request.sqe->nsid);
 }
 
-// None when controller or namespace have gone.
+// None when the controller or the namespace was removed.
 std::vector<Registrant> registrants(const Request& request) {
   const Controller* controller = request.queue->controller;
   const uint32_t nsid = request.sqe->nsid;
@@ -148,13 +148,13 @@ bool has(const std::vector<Registrant>& registrants, const HostId& host) {
   return std::any_of(registrants.begin(), registrants.end(), [&](const Registrant& one) { return one.host == host; });
 }
 
-// Section 8.19.7. Connections that are closing count: their disks may still be at work.
+// Section 8.19.7. Closing connections count: their commands may still be with the disks.
 void preempt_and_abort_on_control(Message& message) {
   Request& request = request_of(message);
   const std::vector<Registrant> before = registrants(request);
   const Status status = run(request, acquire_on_control);
   request.cqe.status = status.value();
-  // Goes back when the last queue that is asked below lets go of it.
+  // Returns to the control thread when the last queue below has finished.
   const std::shared_ptr<Request> answer(&request, [](Request* ended) { hop_back(*ended, finish_on_queue); });
   if (!status.ok()) return;
   const std::vector<Registrant> after = registrants(request);
@@ -223,7 +223,7 @@ void put_registered_controllers(const Subsystem& asked, const DispersedNamespace
   }
 }
 
-// Section 7.5. What the host has no room for is cut off; REGCTL counts it nevertheless.
+// Section 7.5. Entries beyond the host's buffer are cut off, but REGCTL counts them.
 Status report_on_control(Request& request, Controller& controller) {
   const DispersedNamespace& ns = dispersed_namespace(request);
   const Reservation& reservation = ns.reservation;
@@ -259,7 +259,7 @@ Status parse_reservation_register(Request& request) {
   return ready_to_receive(request, sizeof(RegisterData), execute<register_on_control>);
 }
 
-// IEKEY is Register's alone: RESCAP says that it is used as from revision 1.3 on.
+// Only Register has IEKEY: RESCAP says that it is used as in revision 1.3 and later.
 Status parse_reservation_acquire(Request& request) {
   if (const Status status = check_namespace(request); !status.ok()) return status;
   if (action_of(request) > NVME_RESERVATION_RACQA_PREEMPT_AND_ABORT) return invalid_field(request, kCdw10);

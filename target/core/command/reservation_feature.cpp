@@ -13,7 +13,7 @@ namespace {
 constexpr size_t kCdw11 = offsetof(nvme::Sqe, cdw11);
 constexpr uint32_t kPtpl = 1;
 
-// What Set Features is about: one namespace, or with FFFFFFFFh all. The NSID has been checked but for 0.
+// The namespaces of Set Features: one, or with FFFFFFFFh all. The NSID has been checked, except for 0.
 std::vector<uint32_t> namespaces_of(const Request& request) {
   if (request.sqe->nsid != NVME_NSID_ALL) return {request.sqe->nsid};
   std::vector<uint32_t> all;

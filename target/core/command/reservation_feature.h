@@ -5,7 +5,7 @@
 
 namespace nvmf::core {
 
-// 82h Reservation Notification Mask: NVMe Base 2.0, section 5.27.1.26. The controller's own.
+// 82h Reservation Notification Mask: NVMe Base 2.0, section 5.27.1.26. Each controller has its own.
 uint32_t get_notification_mask(const Request& request);
 Status set_notification_mask(Request& request);
 

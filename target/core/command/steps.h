@@ -25,7 +25,7 @@ class Steps {
       request.ns->channel->submit(step);
       step.submitting = false;
       if (!step.ended) return;
-      if (!step.status.ok() || !set_next(request)) return end(request);
+      if (!goes_on(request)) return end(request);
     } while (true);
   }
 
@@ -35,8 +35,17 @@ class Steps {
     step.status = status;
     step.ended = true;
     if (step.submitting) return;
-    if (!status.ok() || !set_next(*step.request)) return end(*step.request);
+    if (!goes_on(*step.request)) return end(*step.request);
     run(*step.request);
+  }
+
+  // The end of a controller or queue waits for what the disk has, not for all the steps that would follow.
+  static bool goes_on(Request& request) {
+    if (!request.step.status.ok() || !set_next(request)) return false;
+    if (!is_dropped(*request.queue)) [[likely]]
+      return true;
+    request.step.status = NVME_SC_ABORT_QUEUE;
+    return false;
   }
 };
 

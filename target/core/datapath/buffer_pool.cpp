@@ -32,8 +32,8 @@ BufferPool::BufferPool(const Buffer& region, uint64_t region_bytes, uint32_t max
       free_heads_(max_order_ + 1u, kNone) {
   NVMF_INVARIANT(reinterpret_cast<uintptr_t>(region.address) % kPage == 0);
   if (max_buffer_bytes_ == 0) return;
-  // From the end, so that the blocks that are handed out first lie at the start. A block of 2^k pages starts at a
-  // multiple of 2^k: the largest ones at the front, what remains in smaller ones behind them.
+  // From the end of the region, so that blocks at its start are handed out first. A block of 2^k pages starts at a
+  // multiple of 2^k: the largest ones come first, the smaller ones of the rest after them.
   uint32_t end = static_cast<uint32_t>(pages_.size());
   while (end != 0) {
     const auto order = std::min<uint8_t>(static_cast<uint8_t>(std::countr_zero(end)), max_order_);

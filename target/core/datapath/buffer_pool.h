@@ -1,6 +1,5 @@
 // A pool of buffers carved from one registered region: a buddy allocator, so that the size classes (powers of two from
-// 4 KiB to the whole region) follow the load instead of being fixed. Single-threaded; never allocates from the heap
-// after construction.
+// 4 KiB to the whole region) adapt to the load. Single-threaded; never allocates from the heap after construction.
 #pragma once
 
 #include <cstddef>
@@ -15,9 +14,9 @@ namespace nvmf::core {
 
 class BufferPool {
  public:
-  // `region` describes it all: address (4 KiB aligned), lkey, fixed index, kind. The part of `region_bytes` (less than
-  // 16 TiB) that is not a multiple of 4 KiB is left unused. Buffers are at most `max_buffer_bytes` long (a power of
-  // two; cut to the region's size).
+  // `region` describes the memory: address (4 KiB aligned), lkey, fixed index, kind. The part of `region_bytes` (less
+  // than 16 TiB) that is not a multiple of 4 KiB is left unused. Buffers are at most `max_buffer_bytes` long (a power
+  // of two; cut to the region's size).
   BufferPool(const Buffer& region, uint64_t region_bytes, uint32_t max_buffer_bytes);
   // A region as long as it says itself.
   BufferPool(const Buffer& region, uint32_t max_buffer_bytes)
@@ -44,7 +43,7 @@ class BufferPool {
   // The next request to try, null when none waits. It stays first until take_waiter().
   Request* first_waiter() const { return waiting_.first(); }
   void take_waiter() { waiting_.take_first(); }
-  // The next in turn may find a buffer now.
+  // Lets the next request in turn try again: a buffer may be free now.
   bool remove_waiter(Request& request) { return waiting_.remove(request); }
   void drop_waiters(const Queue& queue, void (*dropped)(Request&)) { waiting_.drop(queue, dropped); }
 

@@ -1,5 +1,5 @@
-// What a host may not do with a namespace at the moment, and why: reservations, asymmetric access, masking and write
-// protection all end here. The control thread decides and writes, the queue's thread reads one byte a command.
+// What a host may not do with a namespace at present, and why: the result of reservations, asymmetric access, masking
+// and write protection. The control thread writes it, the queue's thread reads one byte per command.
 #pragma once
 
 #include <array>
@@ -11,9 +11,9 @@
 
 namespace nvmf::core {
 
-// Bits, by falling precedence: of several the first is the command's status.
+// Bits, in order of precedence: the first one that is set gives the command's status.
 enum Denial : uint8_t {
-  kHidden = 1 << 0,           // masked from this host: as if it did not exist
+  kHidden = 1 << 0,           // masked: for this host the namespace does not exist
   kAnaInaccessible = 1 << 1,  // NVMe Base 2.0, section 8.1: of this controller's port
   kAnaPersistentLoss = 1 << 2,
   kAnaTransition = 1 << 3,

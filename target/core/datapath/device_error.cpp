@@ -8,7 +8,7 @@ namespace {
 // Status Code Type and Status Code.
 constexpr int kCode = 0x7ff;
 
-// None: the error is of the command, or of the medium.
+// None: the error concerns the command or the medium.
 std::optional<DeviceError> device_error(Status status) {
   switch (status.value() & kCode) {
     case NVME_SC_INTERNAL:

@@ -1,5 +1,5 @@
-// Internal errors of a namespace's device, on their way from a reactor to the control thread, which tells the hosts:
-// NVMe Base 2.0, section 5.2 (Error events). Errors of the medium are the commands' own.
+// Reports internal errors of a namespace's device from a reactor to the control thread, which notifies the hosts: NVMe
+// Base 2.0, section 5.2 (Error events). Errors of the medium are reported by the commands' status only.
 #pragma once
 
 #include <atomic>
@@ -12,16 +12,17 @@
 namespace nvmf::core {
 
 enum class DeviceError : uint8_t {
-  Transient,   // it failed for reasons of its own, or does not answer
-  Persistent,  // it is gone
+  Transient,   // it failed internally, or does not answer
+  Persistent,  // the device is gone
 };
 
-// Of a namespace's views (IoNamespace) on one thread. A device that fails all is reported now and then, not each time.
+// The reports of a namespace's views (IoNamespace) on one thread. A device that fails all commands is reported at
+// intervals, not for each command.
 class DeviceErrors {
  public:
   static constexpr uint64_t kIntervalNs = 10'000'000'000;
 
-  // `report` is called on the control thread, whose mailbox is given; null: all is on one thread.
+  // `report` is called on the control thread, whose mailbox is given; null: everything runs on one thread.
   DeviceErrors(Mailbox* control, std::function<void(DeviceError)> report)
       : control_(control), report_(std::move(report)) {}
   DeviceErrors(const DeviceErrors&) = delete;
@@ -41,7 +42,7 @@ class DeviceErrors {
 
   Mailbox* control_;
   std::function<void(DeviceError)> report_;
-  DeviceError reported_ = DeviceError::Transient;  // of the message
+  DeviceError reported_ = DeviceError::Transient;  // the error in the message
   std::atomic<bool> on_its_way_{false};
   Message message_;
 };

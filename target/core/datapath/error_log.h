@@ -1,5 +1,5 @@
-// Error Information log page: NVMe Base 2.0, section 5.16.1.2. What a queue's thread notes, and what a controller
-// keeps.
+// Error Information log page: NVMe Base 2.0, section 5.16.1.2. The queue's thread records errors, and the controller
+// keeps them.
 #pragma once
 
 #include <array>
@@ -11,7 +11,7 @@
 namespace nvmf::core {
 
 struct CommandError {
-  static constexpr uint16_t kNoCommand = 0xffff;  // SQID, CID and location of an error that is of no command
+  static constexpr uint16_t kNoCommand = 0xffff;  // SQID, CID and location of an error without a command
 
   uint16_t sqid = 0;
   uint16_t cid = 0;
@@ -21,8 +21,8 @@ struct CommandError {
   uint64_t slba = 0;
 };
 
-// The errors of one queue on their way to the control thread: one writer, one reader, no lock. Full: the newer are
-// lost.
+// Passes the errors of one queue to the control thread: one writer, one reader, no lock. When it is full, newer errors
+// are lost.
 class ErrorRing {
  public:
   // The queue's thread.
@@ -56,8 +56,8 @@ class ErrorLog {
 
   void collect(ErrorRing& ring);
   void add(const CommandError& error) { errors_[count_++ % kEntries] = error; }
-  uint64_t count() const { return count_; }  // over the controller's life
-  // The entry `age` places behind the newest, all zero when there is none.
+  uint64_t count() const { return count_; }  // since the controller was created
+  // The entry `age` places before the newest, all zero when there is none.
   nvme_error_log_page entry(uint32_t age) const;
 
  private:

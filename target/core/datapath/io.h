@@ -1,9 +1,9 @@
 // The seam between the protocol and the disk.
 //
-// An IoChannel is one namespace's backend as one reactor sees it. The reactor's thread calls submit(); the backend
+// An IoChannel is one reactor's access to one namespace's backend. The reactor's thread calls submit(); the backend
 // calls io.done(io, status) exactly once for each, on the same thread, from inside submit() or from the engine's poll.
-// Whoever submits has checked the range against the namespace's size and owns the buffer until done. submit() neither
-// blocks nor allocates nor rings a doorbell: the engine does that once a turn.
+// The caller of submit() has checked the range against the namespace's size and owns the buffer until done. submit()
+// neither blocks nor allocates nor rings a doorbell: the engine rings once a turn.
 #pragma once
 
 #include <cstdint>
@@ -27,8 +27,8 @@ enum class IoKind : uint8_t {
   WriteUncorrectable
 };
 
-// Commands that a namespace's device carries out by itself; bits. Where it does not, the target makes Compare, Verify
-// and Copy of reads and writes (scratch.h), and has no Write Uncorrectable.
+// Commands that a namespace's device executes itself; bits. For other devices the target executes Compare, Verify and
+// Copy with reads and writes (scratch.h), and does not support Write Uncorrectable.
 enum OwnCommands : uint8_t {
   kOwnCompare = 1 << 0,
   kOwnVerify = 1 << 1,
@@ -36,10 +36,10 @@ enum OwnCommands : uint8_t {
   kOwnWriteUncorrectable = 1 << 3,
 };
 
-// What one Copy may ask for: NVM Command Set 1.0, section 4.1.5.1.
+// Limits of one Copy: NVM Command Set 1.0, section 4.1.5.1.
 struct CopyLimits {
   uint16_t mssrl = 0;  // blocks of one source range
-  uint32_t mcl = 0;    // blocks of all
+  uint32_t mcl = 0;    // blocks of all ranges
   uint8_t msrc_z = 0;  // source ranges, 0-based
 };
 
@@ -52,7 +52,7 @@ struct Io {
   Buffer data;               // Read, Write, Compare: blocks << lba_shift bytes. Deallocate, Copy: the ranges, DRAM
   uint32_t range_count = 0;  // in `data`, Deallocate: struct nvme_dsm_range; Copy: struct nvme_copy_range
   void (*done)(Io&, Status) = nullptr;
-  uint64_t backend_word = 0;  // the backend's to use between submit and done
+  uint64_t backend_word = 0;  // for the backend, between submit and done
 };
 
 class IoChannel {

@@ -1,4 +1,4 @@
-// What is counted of commands. One writer each, the reactor that answers them; any thread may read.
+// Counters of commands. Each has one writer, the reactor that answers the commands; any thread may read.
 #pragma once
 
 #include <array>
@@ -41,7 +41,7 @@ enum class CommandKind : uint8_t {
 };
 inline constexpr size_t kCommandKinds = 22;
 
-// Statuses other than success, as they are counted: those that tell an operator something, the others by their type.
+// Classes of statuses other than success for the counters: the interesting ones by themselves, the others by type.
 enum class Failure : uint8_t {
   InvalidOpcode,
   InvalidField,
@@ -49,12 +49,12 @@ enum class Failure : uint8_t {
   LbaOutOfRange,
   DataTransfer,
   Internal,
-  Aborted,      // its queue or its fused partner is gone, or the host asked for it
-  Interrupted,  // the host is to try again
+  Aborted,      // its queue or its fused partner has ended, or the host aborted it
+  Interrupted,  // the host should try again
   ReservationConflict,
   WriteProtected,
   Compare,  // the data differ
-  Ana,      // the way is not usable now
+  Ana,      // the path cannot be used now
   Media,
   Sequence,
   OtherGeneric,
@@ -63,9 +63,9 @@ enum class Failure : uint8_t {
 };
 inline constexpr size_t kFailures = 17;
 
-// Of an opcode on an I/O queue, Fabrics commands excepted.
+// The kind of an opcode on an I/O queue, except Fabrics commands.
 extern const std::array<CommandKind, 256> kCommandKindOf;
-// Of a command that reaches no namespace; `sqe` is as the host sent it.
+// The kind of a command that concerns no namespace; `sqe` is as the host sent it.
 CommandKind kind_without_namespace(const nvme::Sqe& sqe, bool on_admin_queue);
 // `status` is not success.
 Failure failure_of(Status status);
@@ -88,7 +88,7 @@ struct CommandCounters {
   }
 };
 
-// Whose latency it is; a histogram has one of each.
+// The operations with a latency histogram.
 enum class Operation : uint8_t { Read, Write, Other };
 inline constexpr size_t kOperations = 3;
 constexpr Operation operation_of(CommandKind kind) {
@@ -100,17 +100,18 @@ enum class RdmaDirection : uint8_t { ToHost, FromHost };
 inline constexpr size_t kRdmaDirections = 2;
 const char* name_of(RdmaDirection direction);
 
-// Where the time of a command goes. The clock is read once for all that a poll group finds in one look at its
-// completions, so what begins and ends within one look took no time.
+// The parts of a command's time. The clock is read once for all completions that a poll group finds in one turn, so a
+// part that begins and ends within one turn has length 0.
 struct LatencyCounters {
   std::array<LatencyHistogram, kOperations> target;  // from the capsule's arrival to the answer
-  std::array<LatencyHistogram, kOperations> device;  // from the command's execution, its data being here, to the answer
-  // ToHost: from the answer to its completion, data included, as far as the reactor did not sleep in between: then it
-  // does not see when. FromHost: of the RDMA READs, what they wait for the connection's read depth included.
+  std::array<LatencyHistogram, kOperations>
+      device;  // from the start of execution, when its data has arrived, to the answer
+  // ToHost: from the answer to its completion, including the data, unless the reactor slept in between and cannot know
+  // the time. FromHost: RDMA READs, including their wait for the connection's read depth.
   std::array<LatencyHistogram, kRdmaDirections> rdma;
 };
 
-// Of one namespace on one poll group.
+// The counters of one namespace on one poll group.
 struct IoCounters {
   std::array<PathCounters, kDataPaths> reads;
   std::array<PathCounters, kDataPaths> writes;
@@ -123,19 +124,19 @@ struct IoCounters {
   LatencyCounters latency;
 };
 
-// Successful commands with data that went one way.
+// Successful commands with data of one path and direction.
 struct TransferCounters {
   LatencyHistogram latency;  // of LatencyCounters::target; one for each command
   Counter bytes;
 };
 
-// Of one queue, or of all of a host's.
+// The traffic of one queue, or of all queues of a host.
 struct TrafficCounters {
   std::array<TransferCounters, kDataPaths> reads;
   std::array<TransferCounters, kDataPaths> writes;
 };
 
-// Adds what `part` counted, for when it is replaced. The writer's thread of `total`.
+// Adds the counts of `part`, which is being replaced. On the thread that writes `total`.
 void add(CommandCounters& total, const CommandCounters& part);
 void add(IoCounters& total, const IoCounters& part);
 void add(TrafficCounters& total, const TrafficCounters& part);

@@ -29,12 +29,12 @@ inline constexpr uint32_t kMaxDsmRanges = 256;
 inline constexpr uint32_t kMaxRegistrants = 1024;             // of one namespace
 inline constexpr uint32_t kMaxReservationNotifications = 64;  // unread, of one controller
 inline constexpr uint32_t kMaxCopyRanges = 128;               // MSRC + 1: a page of them
-inline constexpr uint32_t kMaxCopyBytes = 8u << 20;           // MCL, of a Copy that the target carries out itself
+inline constexpr uint32_t kMaxCopyBytes = 8u << 20;           // MCL, for a Copy that the target executes itself
 inline constexpr uint32_t kCopyScratchBytes =
-    (128u << 10) - kPageBytes;                                  // so much at once: with the ranges, a power of 2
+    (128u << 10) - kPageBytes;  // the most at once: together with the ranges a power of 2
 inline constexpr uint32_t kWriteZeroesPieceBytes = 128u << 10;  // of a Write Zeroes that the target writes out
 inline constexpr size_t kMaxRemovedSubsystems = 1024;           // whose hosts are told not to come again
-inline constexpr size_t kMaxAbsentHosts = 1024;                 // whose traffic is remembered: 5 KiB each
+inline constexpr size_t kMaxAbsentHosts = 1024;  // hosts whose traffic is remembered after they have left: 5 KiB each
 inline constexpr uint32_t kKeepAliveGranularityMs = 100;
 inline constexpr uint32_t kConnectTimeoutMs = 5000;      // from RDMA connection request to a completed Connect command
 inline constexpr uint32_t kLastAnswersTimeoutMs = 1000;  // from the target's decision to disconnect until it does
@@ -49,7 +49,7 @@ inline constexpr uint32_t kQuiesceTimeoutMs = 29'000;
 inline constexpr uint32_t kReadyTimeoutMs = 30'000;
 inline constexpr uint32_t kConnectWaitMs = 3000;  // of a Connect, for the commands of its host's former controller
 
-// A command's descriptors beyond the first lie in the capsule behind the SQE.
+// A command's descriptors beyond the first are in the capsule after the SQE.
 static_assert(kMaxSglDescriptors * 16 <= 4096);
 static_assert(kMaxTransferBytes % kPageBytes == 0);
 static_assert(kStallCheckMs < kStalledAnswersMs && kStalledAnswersMs < kSlowAnswersMs);

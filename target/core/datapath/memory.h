@@ -1,8 +1,8 @@
-// The memory seam: where the data of one command may lie between the SSD and the RNIC, and who decides.
+// The memory seam: where the data of one command may be between the SSD and the RNIC, and who decides.
 //
-// transport/ registers memory and hands pools to the core; p2p/ finds controller memory buffers and proves what an
-// (SSD, RNIC) pair can be trusted with; the core chooses per command (choose_memory, memory_policy.cpp) and counts.
-// Everything here is used by one thread, the reactor that owns the pool, unless it says otherwise.
+// transport/ registers memory and hands pools to the core; p2p/ finds controller memory buffers and proves which
+// transfers of a pair of SSD and RNIC are right; the core chooses per command (choose_memory, memory_policy.cpp) and
+// counts. Everything here is used by one thread, the reactor that owns the pool, unless stated otherwise.
 #pragma once
 
 #include <cstddef>
@@ -14,23 +14,23 @@ class BufferPool;
 
 enum class MemoryKind : uint8_t { Dram, Cmb };
 
-// A piece of registered memory lent to one command. The CPU never dereferences `address` when `kind` is Cmb.
+// A piece of registered memory for one command. The CPU never dereferences `address` when `kind` is Cmb.
 struct Buffer {
   std::byte* address = nullptr;
   uint32_t length_bytes = 0;
   uint32_t lkey = 0;         // of the RNIC that the pool is registered with
   int32_t fixed_index = -1;  // io_uring registered buffer that contains it, -1 when there is none
   MemoryKind kind = MemoryKind::Dram;
-  BufferPool* pool = nullptr;  // takes it back; null: not from a pool (in-capsule data, no data)
+  BufferPool* pool = nullptr;  // the pool it returns to; null: not from a pool (in-capsule data, no data)
 };
 
-// Which way the data of a command went.
+// The path of a command's data.
 enum class DataPath : uint8_t { Cmb, Dram, InCapsule };
 inline constexpr size_t kDataPaths = 3;
 
 // Why a command of a namespace with peer-to-peer on did not go through the CMB.
 enum class Fallback : uint8_t {
-  None,            // it did
+  None,            // it went through the CMB
   Refused,         // the self-test of this (SSD, RNIC) pair proved no transfer in this direction
   PathMtu,         // proved only for a larger path MTU than this connection's
   Alignment,       // the host's descriptors split a page, and only transfers that start on a page were proved
@@ -43,12 +43,12 @@ inline constexpr size_t kFallbacks = 8;
 const char* name_of(DataPath path);
 const char* name_of(Fallback reason);
 
-// The operator's word per namespace.
+// The operator's choice for each namespace.
 enum class P2pMode : uint8_t { Off, Prefer, Require };
 enum class P2pWhenDry : uint8_t { Wait, Spill };
 
-// What the self-test proved for one direction of one (SSD, RNIC) pair: from which path MTU on (bytes) transfers are
-// right. kNever: none was.
+// The proof for one direction of one pair of SSD and RNIC: the smallest path MTU (bytes) from which on transfers are
+// right. kNever: at no path MTU.
 struct ProvenTransfers {
   static constexpr uint32_t kNever = UINT32_MAX;
   uint32_t any_offset_from_mtu = kNever;

@@ -11,13 +11,13 @@
 namespace nvmf::core {
 namespace {
 
-// What the pair of SSD and RNIC, and this connection, allow at all: the same for every command of one direction.
+// Checks the pair of SSD and RNIC and this connection: the same for every command of one direction.
 Fallback connection_allows(const IoNamespace& ns, const ProvenTransfers& proven, uint32_t path_mtu) {
   if (ns.cmb == nullptr || proven.page_start_from_mtu == ProvenTransfers::kNever) return Fallback::Refused;
   return path_mtu < proven.page_start_from_mtu ? Fallback::PathMtu : Fallback::None;
 }
 
-// What this command allows.
+// Checks this command.
 Fallback command_allows(const Request& request, const ProvenTransfers& proven, uint32_t path_mtu) {
   const P2pPolicy& policy = request.ns->p2p;
   if (request.processor_needs_data) return Fallback::ProcessorNeeds;
@@ -37,7 +37,7 @@ MemoryChoice choose_memory(const Request& request) {
       request.transfer == Transfer::ControllerToHost ? ns->p2p.host_reads : ns->p2p.host_writes;
   const uint32_t path_mtu = request.queue->path_mtu;
   if (const Fallback reason = connection_allows(*ns, proven, path_mtu); reason != Fallback::None) {
-    // Do Not Retry: the path MTU is the connection's for life, so a host that tried again would fail again.
+    // Do Not Retry: the path MTU of a connection never changes, so a retry would fail again.
     if (ns->p2p.mode == P2pMode::Require && !request.processor_needs_data)
       return {nullptr, reason, Status(NVME_SC_NS_NOT_READY).do_not_retry()};
     return {nullptr, reason, kSuccess};

@@ -8,12 +8,12 @@ namespace nvmf::core {
 
 struct Request;
 
-// Where a command's data goes: the CMB pool when everything that was proved allows it, null for DRAM. `fallback` says
-// why not, and is None also when peer-to-peer is off. Pure.
+// The path of a command's data: the CMB pool when the proof allows it, null for DRAM. `fallback` says why not, and is
+// None also when peer-to-peer is off. Pure.
 struct MemoryChoice {
   BufferPool* pool = nullptr;
   Fallback fallback = Fallback::None;
-  Status status;  // not ok: the namespace requires peer-to-peer and this connection cannot have it
+  Status status;  // not ok: the namespace requires peer-to-peer, which this connection cannot use
 };
 MemoryChoice choose_memory(const Request& request);
 

@@ -1,4 +1,4 @@
-// A queue of a controller, as far as the protocol sees it: one submission and one completion queue, one connection.
+// A queue of a controller at the level of the protocol: one submission and one completion queue, one connection.
 //
 // The transport owns it, from the connection request to the end of the drain. It lives on one thread: admin queues on
 // the control thread, I/O queues on a reactor. The fields are grouped by the thread that may touch them.
@@ -28,12 +28,12 @@ class Subsystem;
 class Target;
 struct IoNamespaceTable;
 
-// What the core asks of a queue's connection. Control thread only.
+// The core's interface to a queue's connection. Control thread only.
 class QueueLink {
  public:
   virtual ~QueueLink() = default;
-  // Ends the connection; returns at once. Outstanding requests are seen through, then Target::queue_closed() is called,
-  // never from inside this call. Responses given to respond() before leave first: Disconnect's is one.
+  // Ends the connection; returns at once. Outstanding requests are finished, then Target::queue_closed() is called,
+  // never from inside this call. Responses given to respond() before are sent first, for instance Disconnect's.
   // `reason` names the rule, for the log.
   virtual void disconnect(const std::string& reason) = 0;
   // Of an I/O queue, before disconnect(): the connection stays, but no further capsule is taken. Commands that wait for
@@ -41,17 +41,17 @@ class QueueLink {
   // that the host has sent can change the medium any more, a Disconnect command's own answer excepted nothing else will
   // be sent. Called once, now or later, before Target::queue_closed(). Also while the connection ends.
   virtual void quiesce(std::function<void()> done) = 0;
-  // The end has begun, by disconnect() or from the other side.
+  // The connection is ending, by disconnect() or by the host.
   virtual bool is_closing() const = 0;
-  // An I/O queue's command with this identifier is aborted, unless its disk has it (abort.h); `done` hears, now or
-  // later, whether it was. Its response leaves first. Also while the connection ends.
+  // Aborts the command of an I/O queue with this identifier, unless its disk has it (abort.h); `done` is told, now or
+  // later, whether it was aborted. Its response is sent first. Also while the connection ends.
   virtual void abort(uint16_t cid, std::function<void(bool aborted)> done) = 0;
-  // The same of all its commands on a namespace; `done` when each that had been parsed is answered.
+  // The same for all commands of the queue on a namespace; `done` is called when each parsed command is answered.
   virtual void abort_all(uint32_t nsid, std::function<void()> done) = 0;
   // Of an admin queue: of `wanted` I/O queues of the largest depth, as many as its RNIC has room for are kept free for
   // its controller, in place of what was before, until the connection ends. Returns how many.
   virtual uint32_t reserve_io_queues(uint32_t wanted) = 0;
-  // What I/O commands of `subsystem` may reach from this queue's reactor and RNIC. Lives as long as the connection.
+  // The namespaces of `subsystem` for this queue's reactor and RNIC. Lives as long as the connection.
   virtual const IoNamespaceTable* io_namespaces(const Subsystem& subsystem) = 0;
   virtual uint16_t port_id() const = 0;
   // "192.0.2.7:41512", for messages.
@@ -65,7 +65,7 @@ enum class Admission : uint8_t {
   Dropped,   // without an answer, for good: the queue is being ended (kNoAnswer)
 };
 
-// What the fused commands of a queue have come to (fused.h).
+// The state of a queue's fused commands (fused.h).
 enum class FusedPhase : uint8_t { None, AwaitsSecond, FirstFailed, Closed };
 
 struct Queue {
@@ -74,7 +74,7 @@ struct Queue {
   QueueLink* link = nullptr;
   uint16_t qid = 0;               // from the RDMA-CM private data; Connect must name the same
   uint16_t depth = 0;             // entries the transport has room for: Connect's SQSIZE + 1 is at most this
-  uint32_t in_capsule_bytes = 0;  // room behind the SQE
+  uint32_t in_capsule_bytes = 0;  // room after the SQE
   Mailbox* control = nullptr;     // the control thread's; null for a queue that lives there
   Mailbox* reactor = nullptr;     // the reactor's; null for a queue on the control thread
   uint32_t path_mtu = 0;          // bytes, of the connection
@@ -91,8 +91,8 @@ struct Queue {
 
   // Any thread.
   std::atomic<Admission> admission{Admission::Refused};  // the control thread decides
-  std::atomic<bool> saw_command{false};                  // since the keep-alive timer looked last
-  // Its host has set ACRE (host_behavior.h): failures say after how long a command is worth repeating.
+  std::atomic<bool> saw_command{false};                  // since the keep-alive timer last checked
+  // Its host has set ACRE (host_behavior.h): failures say after how long the command should be repeated.
   std::atomic<bool> advanced_command_retry{false};
 
   // Written by the control thread, read by the queue's.
@@ -104,7 +104,8 @@ struct Queue {
 
   // The control thread.
   Controller* controller = nullptr;  // from Connect on
-  // Of I/O queues: whose they are, from Connect to the end of the connection. The subsystem may go before.
+  // For I/O queues: their subsystem and host, from Connect to the end of the connection. The subsystem may be removed
+  // before.
   const Subsystem* subsystem = nullptr;
   std::array<uint8_t, 16> hostid{};
 };
@@ -113,8 +114,7 @@ inline bool is_dropped(const Queue& queue) {
   return queue.admission.load(std::memory_order_relaxed) == Admission::Dropped;
 }
 
-// A namespace as one poll group (a reactor with one RNIC) serves it: the executable view, immutable but for its
-// counters.
+// One poll group's view of a namespace, with which it executes commands; immutable except for its counters.
 struct IoNamespace {
   uint32_t nsid = 0;
   uint8_t lba_shift = 9;
@@ -129,7 +129,7 @@ struct IoNamespace {
   CopyLimits copy{};
   WriteGate* gate = nullptr;              // of this reactor and RNIC; outlives the view
   Throttle* throttle = nullptr;           // null: no limit
-  DeviceErrors* device_errors = nullptr;  // null: nobody wants to know
+  DeviceErrors* device_errors = nullptr;  // null: errors are not reported
   mutable uint32_t commands = 0;          // requests whose Request::ns it is: set_namespace()
   mutable IoCounters counters;
 };
@@ -144,7 +144,7 @@ inline void set_namespace(Request& request, const IoNamespace* ns) {
   if (ns != nullptr) ++ns->commands;
 }
 
-// By NSID - 1; null where there is none.
+// By NSID - 1; null when there is none.
 struct IoNamespaceTable {
   std::vector<const IoNamespace*> by_nsid;
   uint32_t max_transfer_bytes = 0;  // MDTS

@@ -10,7 +10,7 @@ namespace {
 
 constexpr uint64_t kSecondNs = 1'000'000'000;
 
-// What the disk has to read or write for it; Copy's ranges are charged for when they are known.
+// The bytes that the disk reads or writes for it; Copy's ranges are counted when they are known.
 uint64_t bytes_of(const Request& request) {
   const bool writes_zeroes = request.kind == IoKind::WriteZeroes && !request.ns->supports_write_zeroes;
   const bool whole_range = request.kind == IoKind::Verify || writes_zeroes;

@@ -1,12 +1,13 @@
 // Limits of a namespace: commands and bytes per second, of all hosts, queues and reactors together.
 //
 // RateLimit is shared by the reactors. It books commands: each quantity has a clock that says when the next command may
-// start, and that a command sets on by its share of a second. A clock that lags behind by more than kBurstNs is brought
-// up: so much may be caught up with after a pause, and no reactor loses by waking late. No lock: one compare-and-swap.
+// start, and each command advances the clock by its share of a second. A clock that is behind by more than kBurstNs is
+// set forward: commands may catch up that much after a pause, and no reactor loses by waking late. No lock: one
+// compare-and-swap.
 //
-// Throttle is one view's of it (IoNamespace), on the view's thread. What may not start yet waits, queues in turn; the
-// first of them is booked and has its time. Reactors compete by booking one command at a time each. A command waits
-// before it takes a buffer, and the reactor sleeps until the first is due.
+// Throttle belongs to one view (IoNamespace), on the view's thread. Commands that may not start yet wait, queues in
+// turn; the first one is booked and has its time. Reactors compete by booking one command at a time each. A command
+// waits before it takes a buffer, and the reactor sleeps until the first command is due.
 #pragma once
 
 #include <atomic>
@@ -27,12 +28,12 @@ class RateLimit {
   RateLimit(const RateLimit&) = delete;
   RateLimit& operator=(const RateLimit&) = delete;
 
-  // Control thread: from now on; what has been booked stays.
+  // Control thread: from now on; commands that are booked stay booked.
   void set(uint64_t commands_per_s, uint64_t bytes_per_s) {
     commands_per_s_.store(commands_per_s, std::memory_order_relaxed);
     bytes_per_s_.store(bytes_per_s, std::memory_order_relaxed);
   }
-  // Any thread. Books them; returns from when on they may run, nanoseconds of the steady clock.
+  // Any thread. Books commands and bytes; returns when they may run, in nanoseconds of the steady clock.
   uint64_t book(uint64_t commands, uint64_t bytes, uint64_t now_ns);
 
  private:
@@ -50,12 +51,12 @@ class Throttle {
 
   explicit Throttle(RateLimit& limit) : limit_(limit) {}
 
-  // Whether the command may run now. If not it waits, until take_due() returns it.
+  // Whether the command may run now. If not, it waits until take_due() returns it.
   bool admit(Request& request, uint64_t now_ns);
-  // The next one whose time has come; null when there is none.
+  // The next command whose time has come; null when there is none.
   Request* take_due(uint64_t now_ns);
   uint64_t due_ns() const { return waiting_.first() == nullptr ? kNever : due_ns_; }
-  // The time that was booked for it, if it was the first, is the next one's.
+  // The next command gets the time that was booked for it, if it was the first.
   bool remove(Request& request) { return waiting_.remove(request); }
   void drop(const Queue& queue, void (*dropped)(Request&)) { waiting_.drop(queue, dropped); }
   // Bytes that became known after admit().
@@ -66,7 +67,7 @@ class Throttle {
 
   RateLimit& limit_;
   WaitingRequests waiting_;
-  uint64_t due_ns_ = 0;  // of the first that waits
+  uint64_t due_ns_ = 0;  // of the first waiting command
 };
 
 }  // namespace nvmf::core

@@ -22,14 +22,14 @@ enum class Transfer : uint8_t { None, HostToController, ControllerToHost };
 // finish(request, status). Runs on the queue's thread.
 using Executor = void (*)(Request&);
 
-// What a command that the target makes of simple ones asks its disk for, one after the other (scratch.h).
+// The steps of a command that the target executes with several simple ones, one after the other (scratch.h).
 struct Step : Io {
   Request* request = nullptr;
-  uint32_t range = 0;        // Copy: the source range under way
+  uint32_t range = 0;        // Copy: the current source range
   uint32_t blocks_done = 0;  // of that range
   uint64_t destination = 0;  // Copy: where the next block goes
   Status status;             // how it ended
-  bool submitting = false;   // inside submit(): what ends there does not start the next step by itself
+  bool submitting = false;   // inside submit(): a step that ends there does not start the next one
   bool ended = false;
 };
 
@@ -44,9 +44,9 @@ struct Request : Io {
   Executor execute = nullptr;
   Transfer transfer = Transfer::None;
   bool processor_needs_data = false;  // the CPU reads or writes the data: never CMB memory
-  bool awaits_event = false;          // answered when an event comes, not counted as outstanding work (AER)
+  bool awaits_event = false;          // answered when an event occurs, not counted as outstanding (AER)
   uint32_t length_bytes = 0;
-  uint32_t scratch_bytes = 0;       // DRAM beside the data, for the command alone: scratch.h
+  uint32_t scratch_bytes = 0;       // DRAM for the command besides its data: scratch.h
   const IoNamespace* ns = nullptr;  // I/O commands on a namespace: set_namespace()
   // Parameter Error Location of the error log: byte in bits 7:0, bit in 10:8; kNoLocation: no field in particular.
   uint16_t error_location = kNoLocation;
@@ -57,15 +57,15 @@ struct Request : Io {
   // Set by executors, completed by finish(): result, then cid, sqid, sqhd and status.
   nvme::Cqe cqe{};
 
-  // Called by finish() on the thread that finished; the transport's way to send the response.
+  // Called by finish() on its thread: the transport sends the response.
   void (*respond)(Request&) = nullptr;
 
   Step step;
 
-  // Half of a fused operation that is not over (fused.h).
+  // For half of a fused operation that has not ended (fused.h).
   bool fused = false;
   bool fused_has_data = false;
-  Status fused_status;               // not ok: what it will be completed with once its data is here
+  Status fused_status;               // not ok: the status with which it is completed when its data has arrived
   Request* fused_partner = nullptr;  // null until both halves have been parsed
 
   // Hop between a reactor and the control thread (commands of I/O queues that change controllers).
@@ -87,7 +87,7 @@ inline Status invalid_field(Request& request, size_t byte, unsigned bit = 0) {
 
 // Completes the command: writes the completion entry (SQHD included) and responds.
 void finish(Request& request, Status status);
-// The same with the completion's dwords 0 and 1.
+// The same with dwords 0 and 1 of the completion.
 inline void finish(Request& request, Status status, uint64_t result) {
   request.cqe.result = result;
   finish(request, status);

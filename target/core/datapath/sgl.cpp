@@ -62,7 +62,7 @@ Status parse_in_capsule(const SglDescriptor& descriptor, size_t capsule_bytes, u
   return kSuccess;
 }
 
-// A last segment of keyed data blocks, lying in the capsule.
+// A last segment of keyed data blocks, in the capsule.
 Status parse_segment(const SglDescriptor& segment, std::span<const std::byte> in_capsule, uint32_t length_bytes,
                      DataPointer& out) {
   if (segment.length() == 0 || segment.length() % sizeof(SglDescriptor) != 0) return kSegmentInvalid;
@@ -82,7 +82,7 @@ Status parse_segment(const SglDescriptor& segment, std::span<const std::byte> in
   return finish_segments(length_bytes, remaining_bytes, out);
 }
 
-// A command without data: any descriptor will do, but a key to invalidate is honoured.
+// A command without data: any descriptor is accepted, and a key to invalidate is invalidated.
 Status parse_nothing(const SglDescriptor& descriptor, DataPointer& out) {
   uint32_t remaining_bytes = 0;
   if (is_keyed(descriptor)) add_segment(descriptor, remaining_bytes, out);

@@ -1,5 +1,5 @@
-// The data pointer of a command: NVMe Base 2.0, section 4.1.2 and RDMA Transport 1.0, section 2.3.
-// Parses descriptors that a host wrote: trusts no length, offset, count or type.
+// The data pointer of a command: NVMe Base 2.0, section 4.1.2 and RDMA Transport 1.0, section 2.3. Parses descriptors
+// that a host wrote, so it checks every length, offset, count and type.
 #pragma once
 
 #include <cstddef>
@@ -12,7 +12,7 @@
 
 namespace nvmf::core {
 
-// A piece of the host's memory: what one RDMA READ or WRITE names.
+// A piece of the host's memory, for one RDMA READ or WRITE.
 struct RemoteSegment {
   uint64_t address;
   uint32_t length_bytes;
@@ -30,11 +30,11 @@ struct DataPointer {
   RemoteSegment segments[limits::kMaxSglDescriptors];
 };
 
-// `in_capsule` is what came behind the SQE. `length_bytes` is what the command transfers; descriptors that describe
-// more are cut to it, less is an error. In-capsule data is accepted only when `host_to_controller`. A command that
-// transfers nothing gets Kind::None, but its invalidate request is kept.
-// Statuses: SGL Descriptor Type Invalid, Data SGL Length Invalid, SGL Offset Invalid, Invalid Number of SGL
-// Descriptors, Invalid SGL Segment Descriptor. PSDT has been checked by parse().
+// `in_capsule` is the part of the capsule after the SQE. `length_bytes` is what the command transfers; descriptors that
+// describe more are cut to it, less is an error. In-capsule data is accepted only when `host_to_controller`. A command
+// that transfers nothing gets Kind::None, but its invalidate request is kept. Statuses: SGL Descriptor Type Invalid,
+// Data SGL Length Invalid, SGL Offset Invalid, Invalid Number of SGL Descriptors, Invalid SGL Segment Descriptor. PSDT
+// has been checked by parse().
 Status parse_data_pointer(const nvme::Sqe& sqe, std::span<const std::byte> in_capsule, uint32_t length_bytes,
                           bool host_to_controller, DataPointer& out);
 

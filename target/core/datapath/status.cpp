@@ -10,7 +10,7 @@ struct Mapping {
   Status status;
 };
 
-// The kernel's block layer gives these meanings to the numbers (block/blk-core.c, blk_errors).
+// The kernel's block layer defines these meanings (block/blk-core.c, blk_errors).
 constexpr Mapping kMappings[] = {
     {ENOSPC, Status(NVME_SC_CAP_EXCEEDED).do_not_retry()},
     {EDQUOT, Status(NVME_SC_CAP_EXCEEDED).do_not_retry()},

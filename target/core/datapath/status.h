@@ -33,7 +33,7 @@ inline constexpr Status kSuccess{};
 inline constexpr Status kNoAnswer{0x8000};
 
 // Command Retry Delay: the status with which of Identify Controller's CRDT1 to CRDT3 the command may be repeated after,
-// 0 (at once) where nothing is known.
+// 0 (at once) when no delay is known.
 constexpr Status with_retry_delay(Status status) {
   constexpr int kCrdt1 = 1 << 11;
   constexpr int kCrdt2 = 2 << 11;

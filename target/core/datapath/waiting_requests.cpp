@@ -68,7 +68,7 @@ void WaitingRequests::follow_in_turn(const Request& gone, Request& next) {
   (next.next_turn == nullptr ? turn_last_ : next.next_turn->previous_turn) = &next;
 }
 
-// The queue keeps its turn while it has more that waits.
+// The queue keeps its place while more of its requests wait.
 bool WaitingRequests::remove(Request& request) {
   Request** const place = place_of(*request.queue);
   Request* const first = *place;

@@ -14,12 +14,12 @@ struct Request;
 class WaitingRequests {
  public:
   void add(Request& request);
-  // The one whose turn it is, null when none waits. It stays first until take_first().
+  // The request whose turn it is, null when none waits. It stays first until take_first().
   Request* first() const { return turn_first_; }
   void take_first();
-  // Forgets it, if it waits.
+  // Removes the request, if it waits.
   bool remove(Request& request);
-  // Forgets every request of `queue` (its connection is gone) and calls `dropped` for each.
+  // Removes every request of `queue` (its connection is gone) and calls `dropped` for each.
   void drop(const Queue& queue, void (*dropped)(Request&));
 
  private:

@@ -13,7 +13,7 @@ void WriteGate::close() {
   if (in_flight_ == 0) answer();
 }
 
-// What is kept is with the disk before the answer leaves.
+// Held commands are submitted before the answer is sent.
 void WriteGate::open() {
   closed_ = false;
   while (Request* const kept = kept_.pop()) kept->execute(*kept);
@@ -82,7 +82,7 @@ void FusedTurns::gate_answered() {
   if (!waiting_.empty()) ask_gates(Phase::Closing);
 }
 
-// The gate that asked may have been removed meanwhile.
+// The gate that asked for the turn may have been removed meanwhile.
 void FusedTurns::give_turn() {
   phase_ = Phase::Running;
   if (waiting_.empty()) return done();

@@ -1,19 +1,19 @@
-// Keeps writes out of a namespace while one fused Compare and Write runs on it, on every reactor, in every subsystem
+// Holds writes to a namespace back while one fused Compare and Write runs on it, on every reactor, in every subsystem
 // that it is in (dispersed_namespace.h), without a lock.
 //
-// Each reactor has a gate, of its thread alone and of all views (IoNamespace) there, which counts the changes that the
-// disk has from there: an increment and a branch for each, no more. FusedTurns is the control thread's and lets one
-// pair run at a time:
+// Each reactor has a gate, used only on its thread and by all views (IoNamespace) there, which counts the changing
+// commands that the disk has: an increment and a branch for each. FusedTurns, on the control thread, lets one pair run
+// at a time:
 //
 //   Idle     a gate asks for a turn          -> Closing: each gate is told to close
 //   Closing  each has closed, and its disk has no change left  -> Running: that gate runs its first pair, if it has one
-//   Running  the pair is done                -> Opening: each gate is told to open, and submits what it kept
+//   Running  the pair is done                -> Opening: each gate is told to open, and submits the held commands
 //   Opening  each has opened                 -> Idle, or Closing for the next gate
 //
-// So no other change that goes through this target, by any queue, host or port, runs between the Compare's read and the
-// end of the Write. Reads are not kept: of more than one block they may see a part of the Write. A write waits for one
-// pair at most: what a gate kept is with the disk before it can close again. Pairs wait for their turn at their own
-// reactor's gate, so that they can be aborted there.
+// So no other changing command of any queue, host or port of this target runs between the Compare's read and the end of
+// the Write. Reads are not held back: a read of several blocks may see a part of the Write. A write waits for one pair
+// at most: a gate submits all held commands before it can close again. Pairs wait for their turn at their own reactor's
+// gate, so that they can be aborted there.
 #pragma once
 
 #include <array>
@@ -36,8 +36,8 @@ using GateQueue = IntrusiveList<Request, &Request::next_waiter>;
 
 class WriteGate {
  public:
-  // A change is about to be executed. True: it goes on, and leave() follows when the disk is done. False: it is kept,
-  // and its executor runs again when the gate opens.
+  // Before a changing command is executed. True: it may go on, and leave() must follow when the disk is done. False: it
+  // is held, and its executor runs again when the gate opens.
   bool enter(Request& request) {
     if (closed_) [[unlikely]] {
       kept_.push(request);
@@ -52,13 +52,13 @@ class WriteGate {
     if (closed_ && in_flight_ == 0) [[unlikely]]
       answer();
   }
-  // The request is kept no more, if it was.
+  // Stops holding the request, if it was held.
   bool withdraw(Request& request) { return kept_.remove(request); }
 
   // The executor of a pair's first half runs when its turn has come; leave_pair() follows when the pair is done.
   void enter_pair(Request& first);
   void leave_pair();
-  // The pair waits no more, if it did.
+  // The pair stops waiting, if it waited.
   bool withdraw_pair(Request& first) { return pairs_.remove(first); }
   // Memory for the running pair's Compare to read into, so that it waits for no buffer.
   std::byte* scratch() const;
@@ -72,7 +72,7 @@ class WriteGate {
   void take_turn();
 
   bool closed_ = false;
-  bool asked_ = false;  // for a turn, which has not ended
+  bool asked_ = false;  // has asked for a turn that has not ended
   uint32_t in_flight_ = 0;
   GateQueue kept_;
   GateQueue pairs_;  // by their first half
@@ -82,16 +82,16 @@ class WriteGate {
   Message turn_message_;       // from the gate and back
 };
 
-// Of one namespace, wherever it is. Outlives its gates' reactors. Control thread.
+// For one namespace in all its subsystems. Outlives its gates' reactors. Control thread.
 class FusedTurns {
  public:
-  // `control`: the control thread's mailbox; null where all is on one thread.
+  // `control`: the control thread's mailbox; null when everything runs on one thread.
   explicit FusedTurns(Mailbox* control) : control_(control) {}
   FusedTurns(const FusedTurns&) = delete;
   FusedTurns& operator=(const FusedTurns&) = delete;
 
-  // A gate comes before its thread knows of it, and goes when its namespace's commands are over; what the two have
-  // still to tell each other must arrive before it is destroyed.
+  // A gate is added before its thread knows it, and removed when its namespace's commands have ended; messages between
+  // the two must arrive before it is destroyed.
   void add(WriteGate& gate, Mailbox* thread);
   void remove(WriteGate& gate);
 

@@ -29,7 +29,7 @@ class IntrusiveList {
     if (taken != nullptr) first_ = taken->*next;
     return taken;
   }
-  // All, as a chain from the first.
+  // Removes all elements, as a chain from the first.
   Element* take_all() { return std::exchange(first_, nullptr); }
 
   bool contains(const Element& wanted) const {
@@ -41,7 +41,7 @@ class IntrusiveList {
   bool remove(const Element& element) {
     return take_if([&](const Element& one) { return &one == &element; }, [](Element&) {}) != 0;
   }
-  // Takes out each that `is_wanted`, in order, and hands it to `taken`, which may free it. Returns how many.
+  // Removes each element that `is_wanted`, in order, and passes it to `taken`, which may free it. Returns their number.
   template <class Wanted, class Taken>
   unsigned take_if(Wanted is_wanted, Taken taken) {
     unsigned count = 0;
@@ -63,7 +63,7 @@ class IntrusiveList {
 
  private:
   Element* first_ = nullptr;
-  Element* last_ = nullptr;  // meaningful while it is not empty
+  Element* last_ = nullptr;  // valid while the list is not empty
 };
 
 }  // namespace nvmf::core

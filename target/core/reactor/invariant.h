@@ -1,6 +1,6 @@
-// What the program itself must never do, checked in every build. A broken invariant is a fault of ours: the process
-// prints the expression with its file and line on standard error, and aborts, before it harms anybody's data. What a
-// host, a device or an operator can bring about is no invariant: it is an error, with a status.
+// Conditions that hold unless the program itself has a bug, checked in every build. When an invariant is broken, the
+// process prints the expression with its file and line on standard error and aborts, before it damages data. A
+// condition that a host, a device or an operator can cause is not an invariant but an error, with a status.
 #pragma once
 
 namespace nvmf::core {
@@ -9,7 +9,7 @@ namespace nvmf::core {
 
 }  // namespace nvmf::core
 
-// A macro, for it prints its expression. `condition` is a compare of what is at hand: it runs for every command.
+// A macro, because it prints its expression. `condition` must be a cheap comparison: it runs for every command.
 #define NVMF_INVARIANT(condition)                                                               \
   do {                                                                                          \
     if (!(condition)) [[unlikely]]                                                              \

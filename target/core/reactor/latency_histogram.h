@@ -1,5 +1,5 @@
 // How long something took, counted in buckets: four to each power of two of nanoseconds, from 1 us to 8.6 s, so that a
-// quantile is right within a quarter. One writer, a reactor; any thread may read, merge and ask for quantiles.
+// quantile is accurate within a quarter. One writer, a reactor; any thread may read, merge and ask for quantiles.
 #pragma once
 
 #include <array>
@@ -13,8 +13,8 @@ namespace nvmf::core {
 
 class LatencyHistogram {
  public:
-  static constexpr unsigned kLeastBit = 10;  // 1,024 ns: what is not longer shares the first bucket
-  static constexpr unsigned kMostBit = 33;   // 8.6 s: what is longer shares the last
+  static constexpr unsigned kLeastBit = 10;  // 1,024 ns: shorter times share the first bucket
+  static constexpr unsigned kMostBit = 33;   // 8.6 s: longer times share the last bucket
   static constexpr unsigned kBitsOfStep = 2;
   static constexpr size_t kBuckets = ((kMostBit - kLeastBit) << kBitsOfStep) + 2;
 
@@ -27,10 +27,11 @@ class LatencyHistogram {
   uint64_t count() const;
   uint64_t sum_ns() const { return sum_ns_.get(); }
   uint64_t in_bucket(size_t bucket) const { return buckets_[bucket].get(); }
-  // What `part` (0 to 1) of all were not longer than, interpolated within its bucket; 0 when there is none.
+  // The time that the fraction `part` (0 to 1) did not exceed, interpolated within its bucket; 0 when nothing was
+  // counted.
   uint64_t quantile_ns(double part) const;
 
-  // A bucket holds what is longer than the bound of the one before and not longer than its own.
+  // A bucket holds times above the bound of the bucket before and up to its own bound.
   static constexpr uint64_t bound_ns(size_t bucket) {
     if (bucket == kBuckets - 1) return UINT64_MAX;
     const size_t octave = bucket >> kBitsOfStep;

@@ -1,4 +1,5 @@
-// Messages between threads: many senders, one receiver, no lock, no allocation. The node lies in what it is about.
+// Messages between threads: many senders, one receiver, no lock, no allocation. The message is a member of the object
+// it concerns.
 #pragma once
 
 #include <atomic>
@@ -42,7 +43,7 @@ class Mailbox {
 
   // Receiver: delivers what has come, oldest first, at most `most`; returns how many. Delivering may receive more.
   unsigned receive(unsigned most = UINT_MAX);
-  // Receiver, before it sleeps: from now on senders wake it. False when a message is there already.
+  // Receiver, before it sleeps: from now on senders wake it. False when a message has arrived already.
   bool prepare_sleep();
   void awake();
   int wake_fd() const { return wake_.fd(); }

@@ -1,5 +1,5 @@
-// How long a reactor goes on polling after its last work before it sleeps: between 0 and a maximum, following what
-// polling was good for lately. One thread, but for polled_in_vain_us().
+// How long a reactor goes on polling after its last work before it sleeps: between 0 and a maximum, adapted to how
+// useful polling was recently. One thread, except polled_in_vain_us().
 #pragma once
 
 #include <cstdint>
@@ -18,16 +18,16 @@ class PollBudget {
 
   // After a turn with work.
   void worked() { idle_turns_ = 0; }
-  // After a turn without: true when it is time to sleep. Looks at the clock in few turns only.
+  // After a turn without work: true when it is time to sleep. Reads the clock in few turns only.
   bool used_up();
 
-  // Around each sleep. A sleep that polling within the maximum would have spared raises the budget, a longer one, for
-  // which polling was in vain, lowers it.
+  // Around each sleep. A sleep that polling within the maximum would have avoided raises the budget; a longer one,
+  // before which polling was useless, lowers it.
   void falling_asleep();
   void woke();
 
   uint32_t budget_us() const { return budget_us_; }
-  // The time between looks that found no work, all together. Any thread.
+  // The total time between turns that found no work. Any thread.
   uint64_t polled_in_vain_us() const { return polled_in_vain_us_.get(); }
 
  private:

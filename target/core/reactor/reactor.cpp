@@ -14,7 +14,7 @@
 namespace nvmf::core {
 namespace {
 
-// Threads that are made while it lives take no signal: the control thread handles them all.
+// Threads that are created during its life block all signals: the control thread handles them.
 class SignalsBlocked {
  public:
   SignalsBlocked() {
@@ -30,14 +30,14 @@ class SignalsBlocked {
   sigset_t before_;
 };
 
-// With one processor for all threads polling only keeps away those who would bring work.
+// With one processor for all threads, polling only delays the threads that would bring work.
 bool has_one_cpu_only() {
   cpu_set_t cpus;
   return sched_getaffinity(0, sizeof cpus, &cpus) == 0 && CPU_COUNT(&cpus) == 1;
 }
 
 void name_thread(unsigned index) {
-  char name[16];  // what the kernel keeps
+  char name[16];  // the length that the kernel keeps
   std::snprintf(name, sizeof name, "nvmf-reactor-%u", index);
   pthread_setname_np(pthread_self(), name);
 }
@@ -47,8 +47,9 @@ void pin_thread(unsigned cpu) {
   CPU_ZERO(&cpus);
   if (cpu < CPU_SETSIZE) CPU_SET(cpu, &cpus);
   if (const int error = pthread_setaffinity_np(pthread_self(), sizeof cpus, &cpus); error != 0)
-    throw std::system_error(error, std::generic_category(),
-                            "cannot pin a reactor to CPU " + std::to_string(cpu) + ": is it there and online?");
+    throw std::system_error(
+        error, std::generic_category(),
+        "cannot pin a reactor to CPU " + std::to_string(cpu) + ": check that the CPU exists and is online");
 }
 
 void ignore_record(void*, uint64_t) {}

@@ -1,7 +1,8 @@
-// A data thread: runs I/O queues and nothing else, polls while there is work, sleeps when there is none.
+// A reactor is a thread that runs I/O queues and nothing else; it polls while there is work, and sleeps when there is
+// none.
 //
 // One turn of the loop: messages, completions of the RNICs, submissions and completions of the disks, one doorbell for
-// each (reactor_datapath.cpp). Nothing on it locks, allocates, logs or throws while queues are live.
+// each (reactor_datapath.cpp). No code on it locks, allocates, logs or throws while queues are live.
 #pragma once
 
 #include <time.h>
@@ -22,9 +23,9 @@ namespace nvmf::core {
 class Poller {
  public:
   virtual ~Poller() = default;
-  // Handles what has completed; returns how many completions there were.
+  // Handles completions; returns their number.
   virtual unsigned poll() = 0;
-  // Posts what this turn has gathered, one doorbell per queue.
+  // Posts the work of this turn, one doorbell per queue.
   virtual void flush() = 0;
   // Asks for an event on wake_fd() at the next completion. False when one came meanwhile: poll again.
   virtual bool arm() = 0;
@@ -33,7 +34,7 @@ class Poller {
   // It is: takes what is there, at least one event. Nobody else reads from the descriptor. False: it is dead, and not
   // looked at any more.
   virtual bool on_wake() = 0;
-  // When it must be polled next though nothing happens: nanoseconds of the steady clock.
+  // When it must be polled next even without an event: nanoseconds of the steady clock.
   static constexpr uint64_t kNever = UINT64_MAX;
   virtual uint64_t due_ns() const { return kNever; }
 };
@@ -60,7 +61,7 @@ class IoEngine {
 struct ReactorOptions {
   unsigned index = 0;
   std::optional<unsigned> cpu;  // pinned when given
-  uint32_t poll_us = 50;        // at most this long polls go on after the last work; 0: sleeps at once
+  uint32_t poll_us = 50;        // the longest time that it polls after the last work; 0: it sleeps at once
 };
 
 class Reactor {
@@ -84,7 +85,7 @@ class Reactor {
   uint64_t sleeps() const { return sleeps_.load(std::memory_order_relaxed); }
   // CPU time of its thread, as the kernel counts it; 0 before start(). Control thread, until stop().
   uint64_t cpu_ns() const;
-  // How much of that it spent looking for work that was not there, by the clock.
+  // The part of that time in which it polled without finding work.
   uint64_t polled_in_vain_us() const { return budget_.polled_in_vain_us(); }
 
  private:

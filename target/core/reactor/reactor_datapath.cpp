@@ -25,8 +25,8 @@ void Reactor::run() {
 unsigned Reactor::turn() {
   increment(turns_);
   unsigned work = gather();
-  // Where polling does not pay and work used to come in single bursts, one call both submits this turn's commands and
-  // sleeps for what comes next.
+  // When polling was not useful and work came in single bursts, one call both submits this turn's commands and sleeps
+  // until the next event.
   if (work != 0 && work_is_followed_by_idleness_ && budget_.budget_us() == 0 && !stopping_) {
     flush();
     if (sleep()) return work;
@@ -57,7 +57,7 @@ bool Reactor::arm() {
   return true;
 }
 
-// True when it slept; false when something came just before.
+// True when it slept; false when an event occurred just before.
 bool Reactor::sleep() {
   const bool nothing_came = mailbox_.prepare_sleep() && arm();
   if (nothing_came) {
@@ -70,7 +70,7 @@ bool Reactor::sleep() {
   return nothing_came;
 }
 
-// Until the first poller is due; none: nothing is waited for but events.
+// Until the first poller is due; none: only events wake it.
 std::optional<uint32_t> Reactor::sleep_limit_us() const {
   constexpr uint64_t kMostUs = 1'000'000;
   uint64_t due_ns = Poller::kNever;

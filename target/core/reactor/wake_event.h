@@ -1,4 +1,4 @@
-// An eventfd: what one thread sleeps on and others write to.
+// An eventfd on which one thread sleeps and to which others write.
 #pragma once
 
 #include <sys/eventfd.h>
@@ -12,7 +12,7 @@ class WakeEvent {
   WakeEvent(const WakeEvent&) = delete;
   WakeEvent& operator=(const WakeEvent&) = delete;
 
-  // Readable, 8 bytes, once it was written to.
+  // Readable (8 bytes) after a write.
   int fd() const { return fd_; }
   // Any thread. Fails only when the counter is full, and then the sleeper is awake already.
   void write() { [[maybe_unused]] const int written = eventfd_write(fd_, 1); }

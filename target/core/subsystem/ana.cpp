@@ -6,7 +6,7 @@
 namespace nvmf::core {
 namespace {
 
-// What keeps hosts from a namespace that is in this state on their port; 0 when nothing does.
+// What this state of a namespace on a host's port denies; 0: nothing.
 Denials denials_of(AnaState state) {
   switch (state) {
     case AnaState::Optimized:
@@ -58,7 +58,7 @@ AnaState ana_state(const Controller& controller, const NamespaceOptions& ns) {
   return controller.subsystem().ana().state(ns.ana_group, controller.port_id());
 }
 
-// What is denied anew comes first: from one forbidden state to another there is no moment of leave.
+// New denials are set first: between two forbidden states there is no moment when access is allowed.
 void apply_ana_state(Controller& controller, const NamespaceOptions& ns) {
   const AnaStates& ana = controller.subsystem().ana();
   const bool knows_ana = controller.has_read_ana_log();

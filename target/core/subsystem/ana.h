@@ -1,5 +1,5 @@
-// Asymmetric Namespace Access (ANA): NVMe Base 2.0, section 8.1. How good a way each port is to the namespaces of a
-// group. Control thread only.
+// Asymmetric Namespace Access (ANA): NVMe Base 2.0, section 8.1. The state of the path through each port to the
+// namespaces of a group. Control thread only.
 #pragma once
 
 #include <cstdint>
@@ -37,12 +37,12 @@ class AnaStates {
   uint64_t change_count(uint32_t group, uint16_t port_id) const { return at(group, port_id).changes; }
   uint64_t log_change_count(uint16_t port_id) const;
 
-  // False: it is the group's state already.
+  // False: the group already has this state.
   bool set(uint32_t group, uint16_t port_id, AnaState state);
   // The port is about to be drained: all groups are inaccessible there until it is not withdrawn any more.
   void withdraw(uint16_t port_id, bool withdrawn) { ports_[port_id].withdrawn = withdrawn; }
   bool is_withdrawn(uint16_t port_id) const;
-  // The group has got, or lost, a namespace.
+  // A namespace was added to or removed from the group.
   void members_changed(uint32_t group, uint16_t port_id);
 
  private:

@@ -8,7 +8,7 @@
 
 namespace nvmf::core {
 
-// What does not fit is cut off.
+// A longer text is cut off.
 template <size_t size>
 void set_ascii(char (&field)[size], std::string_view text) {
   std::memset(field, ' ', size);

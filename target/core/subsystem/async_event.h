@@ -29,7 +29,7 @@ class AsyncEvents {
   // `supported`: the bits of the Asynchronous Event Configuration feature that the host may set.
   explicit AsyncEvents(uint32_t supported) : supported_(supported) {}
 
-  // An Asynchronous Event Request: parked, or finished at once where it cannot be (Asynchronous Event Request Limit
+  // An Asynchronous Event Request: parked, or finished at once if it cannot be parked (Asynchronous Event Request Limit
   // Exceeded; Command Aborted due to SQ Deletion after close()).
   void park(Request& request);
   // Reports the event unless the host has masked it; coalesced with one of its kind that the host has not seen yet.
@@ -42,7 +42,7 @@ class AsyncEvents {
   void log_page_read(uint8_t log_page);
   // Aborts the parked request with this command identifier. False: there is none.
   bool abort(uint16_t cid);
-  // Finishes all parked requests; forgets the configuration and what was to be reported.
+  // Finishes all parked requests; clears the configuration and pending events.
   void reset(Status status);
   // The admin queue's connection has ended: reset() with Command Aborted due to SQ Deletion, and nothing is parked
   // again.
@@ -67,7 +67,7 @@ class AsyncEvents {
 };
 
 // The connection of an admin queue ends: finishes the Async Event Requests parked on it (Command Aborted due to SQ
-// Deletion), and those that still come, so that each comes back through respond() and nothing of the queue stays
+// Deletion), and those that arrive later, so that each is answered through respond() and no command of the queue stays
 // outstanding. So is a Connect that waits (Target::wait_to_connect()). Control thread, before Target::queue_closed(),
 // which does it as well. No effect on I/O queues.
 void drop_parked(Queue& queue);

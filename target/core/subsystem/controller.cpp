@@ -68,7 +68,7 @@ void Controller::act(Properties::Action action) {
     case Properties::Action::Fail:
       subsystem_.target().event(
           Target::Severity::Warning,
-          description() + ": enabled with a CC value that CAP does not offer; the host must reset it");
+          description() + ": the host enabled it with a CC value that CAP does not allow; the host must reset it");
       return;
   }
 }
@@ -155,11 +155,10 @@ void Controller::flush() {
 void Controller::flushed(uint32_t nsid, Status status) {
   if (!status.ok()) {
     properties_.fail();
-    subsystem_.target().event(Target::Severity::Error,
-                              description() + ": its host shuts it down, and the write cache of namespace " +
-                                  std::to_string(nsid) +
-                                  " cannot be flushed: the controller reports a fatal status; see the kernel's log "
-                                  "(dmesg)");
+    subsystem_.target().event(
+        Target::Severity::Error,
+        description() + ": its host shuts it down, and the write cache of namespace " + std::to_string(nsid) +
+            " cannot be flushed: the controller reports a fatal status; see the kernel log (dmesg)");
   }
   one_ended();
 }
@@ -170,9 +169,9 @@ void Controller::quiesce_overdue() {
   properties_.fail();
   subsystem_.target().event(Target::Severity::Error,
                             description() + ": " + std::to_string(limits::kQuiesceTimeoutMs / 1000) +
-                                " s after its reset, shutdown or disconnect a disk still has commands of it: the "
-                                "controller reports a fatal status, and its host gets no new controller of the "
-                                "subsystem until they end; see the kernel's log (dmesg)");
+                                " s after the controller's reset, shutdown or disconnect a disk still has commands of "
+                                "it: the controller reports a fatal status, and its host gets no new controller of the "
+                                "subsystem until the commands end; see the kernel log (dmesg)");
 }
 
 // Hosts take the end of any connection for the end of all.
@@ -191,7 +190,7 @@ void Controller::delete_io_queue(Queue& queue, std::function<void(Status)> delet
   if (is_dropped(queue)) return deleted(NVME_SC_ABORT_QUEUE);
   quiesce(queue, [this, &queue, deleted = std::move(deleted)] {
     deleted(kSuccess);
-    release_io_queue(queue, "the host has sent Disconnect");
+    release_io_queue(queue, "the host sent Disconnect");
   });
 }
 
@@ -322,7 +321,7 @@ void Controller::keep_alive_due(KeepAlive::Clock::time_point now) {
   ++subsystem_.target().counters.keep_alive_expiries;
   subsystem_.target().event(
       Target::Severity::Warning,
-      description() + ": " + rule + "; disconnected. See whether the host and the network are alive");
+      description() + ": " + rule + "; disconnected. Check whether the host and the network work");
   fail(rule);
 }
 

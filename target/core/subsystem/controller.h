@@ -71,7 +71,7 @@ class Controller {
   bool is_closing() const;
   // Nothing that its host has sent can change the medium any more. Only of one that is closing.
   bool is_quiet() const;
-  // Nothing has come from its host for so long that a host that lives would have sent Keep Alive (keep_alive.h).
+  // The host has been silent for so long that a live host would have sent Keep Alive (keep_alive.h).
   bool is_silent(KeepAlive::Clock::time_point now) const;
   // Ends it. Its I/O queues take no more commands; when those that there are have ended (contract above), CSTS.CFS is
   // set and every queue is disconnected for `reason`. Until then admin commands are answered. No effect on one that is
@@ -84,7 +84,7 @@ class Controller {
     granted_io_queues_ = count;
     asked_for_io_queues_ = true;
   }
-  // What counts against limits: what it was granted, once its host has asked for a number.
+  // The number that counts against limits: the granted queues, after its host has asked for a number.
   uint32_t claimed_io_queues() const { return asked_for_io_queues_ ? granted_io_queues_ : io_queue_count(); }
   unsigned io_queue_count() const;
   bool has_io_queue(uint16_t qid) const { return find_io_queue(qid) != nullptr; }
@@ -99,7 +99,7 @@ class Controller {
   // Its last queue has closed, and nothing refers to it: it may be destroyed.
   bool is_over() const;
 
-  // An Abort command of an I/O queue's command begins, unless there are limits::kMaxAborts of them already, and ends.
+  // Begin and end of an Abort of an I/O queue's command; begin fails when limits::kMaxAborts are outstanding.
   bool begin_abort();
   void end_abort() {
     NVMF_INVARIANT(aborts_ != 0);
@@ -108,18 +108,18 @@ class Controller {
 
   AsyncEvents& events() { return events_; }
   ErrorLog& errors() { return errors_; }
-  // The same, with what the I/O queues have noted since.
+  // The same, including the errors that the I/O queues have recorded since.
   ErrorLog& collect_errors();
   // SMART / Health: the subsystem's, with this host's temperature thresholds.
   nvme_smart_log health();
-  // The health, what the host has enabled, or a threshold of its has changed: events of warnings that are new to it.
+  // The health, the enabled events or a threshold of the host have changed: sends events for new warnings.
   void report_warnings();
   // The device behind a namespace has failed: the entry in the error log, and the event.
   void device_failed(uint32_t nsid, DeviceError error);
   FeatureValues& features() { return features_; }
   void set_advanced_command_retry(bool on);
 
-  // What the host has of the Persistent Event log, from the establishing of a context to its release.
+  // The host's context of the Persistent Event log, from its establishment to its release.
   std::optional<std::vector<std::byte>>& persistent_event_context() { return persistent_event_context_; }
 
   const KeepAlive& keep_alive() const { return keep_alive_; }
@@ -129,7 +129,7 @@ class Controller {
   void set_keep_alive(uint32_t kato_ms, KeepAlive::Clock::time_point now);
   void restart_keep_alive(KeepAlive::Clock::time_point now);
 
-  // What the host may do with a namespace of the subsystem from now on; commands already parsed are not touched.
+  // Sets what the host may do with a namespace of the subsystem from now on; commands already parsed are not affected.
   void deny(uint32_t nsid, Denials denials) { change_denials(nsid, denials, true); }
   void permit(uint32_t nsid, Denials denials) { change_denials(nsid, denials, false); }
   Denials denials(uint32_t nsid) const { return denied_[nsid - 1]; }
@@ -143,10 +143,10 @@ class Controller {
   void ana_log_read() { has_read_ana_log_ = true; }
   bool has_read_ana_log() const { return has_read_ana_log_; }
 
-  // A namespace appeared, changed or went: the event, and the Changed Namespace List.
+  // A namespace was added, changed or removed: sends the event, and updates the Changed Namespace List.
   void namespace_changed(uint32_t nsid);
   std::vector<uint32_t>& changed_namespaces() { return changed_namespaces_; }
-  // A reservation of the host's, or one that it shares, has changed by another host's doing: the page, and the event.
+  // Another host has changed a reservation that this host holds or shares: adds the log page, and sends the event.
   void notify_of_reservation(uint32_t nsid, nvme_resv_notify_rnlpt type);
   ReservationNotifications& reservation_notifications() { return reservation_notifications_; }
 
@@ -179,7 +179,7 @@ class Controller {
   std::string peer_;
   Properties properties_;
   Queue* admin_queue_;             // null when it has closed
-  std::vector<Queue*> io_queues_;  // by QID - 1, null where there is none; room for all that can be granted
+  std::vector<Queue*> io_queues_;  // by QID - 1, null when there is none; has room for all queues that can be granted
   std::vector<Queue*> released_;   // I/O queues that are disconnected: their identifiers may be used again
   uint32_t awaited_ = 0;           // queues that are quiesced, and flushes of a shutdown
   bool flush_due_ = false;         // a normal shutdown: when it is quiet

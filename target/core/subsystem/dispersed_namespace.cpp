@@ -7,7 +7,7 @@
 namespace nvmf::core {
 namespace {
 
-// A namespace without a storage that others could have is its own. NQNs have no line feeds.
+// A namespace without shareable storage is unique. NQNs have no line feeds.
 std::string storage_of(const Subsystem& subsystem, const NamespaceOptions& ns) {
   return ns.storage.empty() ? subsystem.nqn() + '\n' + std::to_string(ns.nsid) : ns.storage;
 }

@@ -1,6 +1,5 @@
-// Namespaces by what they lie on: one storage may be a namespace of several NVM subsystems (NVMe Base 2.0, Dispersed
-// Namespaces). What hosts make of it there holds in all of them: who has reserved it, and whether it is protected
-// against writing. Control thread only.
+// Namespaces by storage: one storage may be a namespace of several NVM subsystems (NVMe Base 2.0, Dispersed
+// Namespaces). Its reservation and its write protection by hosts hold in all of them. Control thread only.
 #pragma once
 
 #include <cstdint>
@@ -25,18 +24,18 @@ struct DispersedNamespace {
     friend bool operator==(const Place&, const Place&) = default;
   };
 
-  std::vector<Place> places;  // mostly one
+  std::vector<Place> places;  // usually one
   Reservation reservation;
   WriteProtection write_protection = WriteProtection::None;  // by hosts
 };
 
 class DispersedNamespaces {
  public:
-  // A namespace comes: one with the storage (NamespaceOptions) of another is the same. What was saved of it counts
-  // where nothing else is known.
+  // A namespace is added: one with the storage (NamespaceOptions) of another is the same. Its saved state is used when
+  // no other place has it already.
   void add(Subsystem& subsystem, const NamespaceOptions& ns, const ReservationState& saved_reservation,
            WriteProtection saved_protection);
-  // It goes. With its last place, what was not saved is forgotten.
+  // A namespace is removed. With its last place, state that was not saved is lost.
   void remove(const Subsystem& subsystem, uint32_t nsid);
   // It is there.
   DispersedNamespace& find(const Subsystem& subsystem, uint32_t nsid) { return *by_place_.at({&subsystem, nsid}); }

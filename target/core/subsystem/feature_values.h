@@ -12,7 +12,7 @@ namespace nvmf::core {
 inline constexpr uint16_t kWarningTemperatureKelvin = 0x157;
 inline constexpr uint16_t kCriticalTemperatureKelvin = kWarningTemperatureKelvin + 15;
 
-// One controller's. Values kept elsewhere (keep-alive timer, number of queues, async events) are not here.
+// The values of one controller. Values kept elsewhere (keep-alive timer, number of queues, async events) are not here.
 struct FeatureValues {
   uint32_t arbitration = 0;
   // Composite temperature, kelvin: over and under. The first's default is WCTEMP (section 5.27.1.3), the second's never

@@ -6,7 +6,7 @@
 namespace nvmf::core {
 namespace {
 
-// There is no Persistent Memory Region to warn of.
+// There is no Persistent Memory Region that could fail.
 constexpr uint8_t kWarnings = NVME_SMART_CRIT_SPARE | NVME_SMART_CRIT_TEMPERATURE | NVME_SMART_CRIT_DEGRADED |
                               NVME_SMART_CRIT_MEDIA | NVME_SMART_CRIT_VOLATILE_MEMORY;
 

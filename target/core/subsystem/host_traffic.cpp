@@ -30,7 +30,7 @@ void HostTraffic::visit(
   }
 }
 
-// Hosts choose their NQNs: where any may connect, only a bound keeps them from filling the memory.
+// Hosts choose their NQNs: when any host may connect, only a bound limits the memory.
 void HostTraffic::forget_who_left_first() {
   const auto is_absent = [](const auto& host) { return host.second.queues.empty(); };
   if (static_cast<size_t>(std::ranges::count_if(hosts_, is_absent)) <= limits::kMaxAbsentHosts) return;

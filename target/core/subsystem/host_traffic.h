@@ -1,5 +1,5 @@
-// What hosts have moved, by host NQN: the counters of their I/O queues, and what those counted that have ended, so that
-// a host's figures only grow. Control thread.
+// The traffic of hosts by NQN: the counters of their I/O queues, present and past, so that a host's values only grow.
+// Control thread.
 #pragma once
 
 #include <cstdint>
@@ -15,18 +15,19 @@ namespace nvmf::core {
 
 class HostTraffic {
  public:
-  // A queue of `hostnqn` begins to count. `counted` must live until end(), after which nothing is added to it.
+  // A queue of `hostnqn` begins to count. `counted` must live until end(), after which it is not written any more.
   void begin(const std::string& hostnqn, const TrafficCounters& counted);
-  // No effect when it has not begun.
+  // No effect when the queue has not begun.
   void end(const TrafficCounters& counted);
 
-  // Of every host that has queues, and of the limits::kMaxAbsentHosts that had them last; by ascending NQN.
+  // The traffic of every host with queues, and of the last limits::kMaxAbsentHosts hosts that have left; by ascending
+  // NQN.
   void visit(const std::function<void(const std::string& hostnqn, const TrafficCounters& total)>& visitor) const;
 
  private:
   struct Host {
     std::vector<const TrafficCounters*> queues;
-    std::unique_ptr<TrafficCounters> past = std::make_unique<TrafficCounters>();  // of queues that have ended
+    std::unique_ptr<TrafficCounters> past = std::make_unique<TrafficCounters>();  // of ended queues
     uint64_t left = 0;                                                            // the order in which hosts left
   };
 

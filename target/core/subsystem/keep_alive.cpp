@@ -19,7 +19,7 @@ void KeepAlive::set_timeout(uint32_t kato_ms, Clock::time_point now) {
   restart(now);
 }
 
-// A command that the host sent just in time may still be on its way: one granule of margin.
+// A command that the host sent just in time may still be on the wire: one granule of margin.
 void KeepAlive::restart(Clock::time_point now) {
   if (timer_ms() == 0) return stop();
   deadline_ = now + std::chrono::milliseconds(uint64_t{timer_ms()} + limits::kKeepAliveGranularityMs);

@@ -20,10 +20,10 @@ class KeepAlive {
   // KATO, rounded up to the granularity; 0 turns the timer off.
   void set_timeout(uint32_t kato_ms, Clock::time_point now);
   uint32_t timeout_ms() const { return timeout_ms_; }
-  // What the timer runs for: KATO or the activity timeout; 0 while it is off.
+  // The timer's period: KATO or the activity timeout; 0 while it is off.
   uint32_t timer_ms() const { return timeout_ms_ != 0 ? timeout_ms_ : activity_timeout_ms_; }
   void restart(Clock::time_point now);
-  // It has expired: it does not run again.
+  // The timer has expired, and does not run again.
   void stop() { deadline_.reset(); }
   // Three quarters of the time that the host asked for have passed since the timer was started: hosts send Keep Alive
   // every half of it. Never when the host asked for no timer.

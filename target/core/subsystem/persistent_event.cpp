@@ -10,7 +10,7 @@ namespace {
 // Sizes before the field that counts what follows it: Figures 224 and 225.
 constexpr uint8_t kHeaderBeforeLength = 3;
 constexpr uint8_t kOnPort = 1;    // EHAI, Port Identifier Type: a port of the NVM subsystem
-constexpr uint8_t kOnNoPort = 3;  // the operator's doing
+constexpr uint8_t kOnNoPort = 3;  // done by the operator
 constexpr uint16_t kNoCntlid = 0xffff;
 constexpr uint32_t kCreate = 0;  // SEL of Namespace Management, CDW10
 constexpr uint32_t kDelete = 1;

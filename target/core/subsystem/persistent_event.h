@@ -1,5 +1,5 @@
-// What happens to a subsystem, for the Persistent Event log page: NVMe Base 2.0, section 5.16.1.14. Kept in memory: the
-// newest since the subsystem was added, which is its power-on. Control thread only.
+// The events of a subsystem, for the Persistent Event log page: NVMe Base 2.0, section 5.16.1.14. The newest events
+// since the subsystem was added, which counts as its power-on, are kept in memory. Control thread only.
 #pragma once
 
 #include <chrono>
@@ -32,7 +32,7 @@ class PersistentEvents {
   void feature_set(const Controller& controller, const nvme::Sqe& sqe);
 
   const std::deque<PersistentEvent>& newest_first() const { return events_; }
-  // A snapshot, which is made when somebody reads it and not kept.
+  // A snapshot, which is made when a host reads it and is not kept.
   PersistentEvent health(const Controller& controller, const nvme_smart_log& health) const;
   // Since power-on.
   uint64_t age_ms() const;

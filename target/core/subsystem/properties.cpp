@@ -18,7 +18,7 @@ constexpr bool asks_shutdown(uint32_t cc) { return field(cc, NVME_CC_SHN_SHIFT, 
 
 }  // namespace
 
-// What is not in the table changes nothing.
+// Transitions that are not in the table change nothing.
 const Properties::Transition Properties::kTransitions[] = {
     {State::Disabled, Change::Enable, State::Ready, Action::Start},
     {State::Disabled, Change::ShutDown, State::ShutDown, Action::None},
@@ -113,7 +113,7 @@ Properties::Action Properties::apply(Change change) {
   return Action::None;
 }
 
-// A discovery controller should find the entry sizes zero, but hosts set them all the same.
+// For a discovery controller the entry sizes should be zero, but hosts set them nevertheless.
 bool Properties::acceptable(uint32_t cc) const {
   if (field(cc, NVME_CC_CSS_SHIFT, NVME_CC_CSS_MASK) != NVME_CC_CSS_NVM) return false;
   if (field(cc, NVME_CC_MPS_SHIFT, NVME_CC_MPS_MASK) != 0) return false;

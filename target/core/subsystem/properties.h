@@ -19,20 +19,20 @@ class Properties {
     Quiesce,   // controller level reset: end what is outstanding, then call quiesced()
     ShutDown,  // the same, and in a normal shutdown have caches flushed before
     Reset,     // delete the I/O queues, bring all else back to its defaults
-    Fail,      // CC asks for what CAP does not offer
+    Fail,      // CC has a value that CAP does not allow
   };
 
   static constexpr uint32_t kVersion = 0x20000;  // 2.0.0
 
-  // What an NVM Subsystem Reset is to the controller.
+  // Whether the controller supports NVM Subsystem Reset.
   enum class SubsystemReset : uint8_t {
     NotSupported,
     Supported,
-    Occurred,  // supported, and its subsystem has been reset so: CSTS.NSSRO is set until the host clears it
+    Occurred,  // supported, and its subsystem has been reset: CSTS.NSSRO is set until the host clears it
   };
   static constexpr uint32_t kNssrSignature = 0x4e564d65;  // "NVMe", which NSSR must be written with
 
-  // `max_queue_depth`: entries. I/O controllers insist on the entry sizes in CC, discovery controllers do not.
+  // `max_queue_depth`: entries. I/O controllers check the entry sizes in CC, discovery controllers do not.
   Properties(uint16_t max_queue_depth, bool io_controller, SubsystemReset reset = SubsystemReset::NotSupported);
 
   // The value of the property at `offset`; none when there is no such property of `size_bytes`.
@@ -46,7 +46,7 @@ class Properties {
   bool write_csts(uint32_t csts);
   // CAP.NSSRS: NSSR, and CSTS.NSSRO, may be written.
   bool supports_subsystem_reset() const { return reset_ != SubsystemReset::NotSupported; }
-  // CSTS.CFS: nothing but a reset helps. CSTS.RDY stays as it is: commands may still be at work.
+  // CSTS.CFS: only a reset helps. CSTS.RDY stays as it is: commands may still be at work.
   void fail() { apply(Change::Fail); }
 
   // CSTS.RDY is set, and neither reset nor shutdown has been asked for: commands may run.

@@ -7,10 +7,10 @@
 namespace nvmf::core {
 namespace {
 
-// «Command Behavior in the Presence of a Reservation», section 8.19; the holder is denied nothing.
+// «Command Behavior in the Presence of a Reservation», section 8.19; nothing is denied to the holder.
 struct Exclusion {
   Denials others;       // hosts that are not registered
-  Denials registrants;  // but for the holder
+  Denials registrants;  // except the holder
   bool all_registrants_hold;
   bool release_is_told;  // Reservation Released, to the other registrants
 };
@@ -50,13 +50,13 @@ bool names_a_host_twice(const ReservationState& state) {
 bool is_reservation_type(unsigned rtype) { return rtype >= 1 && rtype < kExclusions.size(); }
 
 std::string find_fault(const ReservationState& state) {
-  if (state.rtype != 0 && !is_reservation_type(state.rtype)) return "there is no such reservation type";
+  if (state.rtype != 0 && !is_reservation_type(state.rtype)) return "the reservation type does not exist";
   if (state.registrants.size() > limits::kMaxRegistrants) return "it has too many registrants";
   if (names_a_host_twice(state)) return "a host is registered twice";
   const bool one_holds = state.rtype != 0 && !exclusion(state).all_registrants_hold;
   if (one_holds != state.holder.has_value()) return "holder and reservation type contradict each other";
   if (state.holder && find_registrant(state, *state.holder) == nullptr) return "the holder is not registered";
-  if (state.rtype != 0 && state.registrants.empty()) return "it is held, and nobody is registered";
+  if (state.rtype != 0 && state.registrants.empty()) return "a reservation is held, but no host is registered";
   return {};
 }
 
@@ -135,7 +135,7 @@ Status Reservation::preempt(const HostId& host, uint64_t crkey, uint64_t prkey, 
   return kSuccess;
 }
 
-// Section 8.19.6. A registrant that holds nothing has nothing to release, and that is no error.
+// Section 8.19.6. It is no error when a registrant that holds no reservation releases it.
 Status Reservation::release(const HostId& host, uint64_t crkey, uint8_t rtype) {
   if (!has_key(host, crkey)) return kConflict;
   if (state_.rtype == 0 || !is_holder(host)) return kSuccess;
@@ -155,7 +155,7 @@ Status Reservation::clear(const HostId& host, uint64_t crkey) {
   return kSuccess;
 }
 
-// Whether the host is registered, with this key where one is given.
+// Whether the host is registered, with this key if one is given.
 bool Reservation::has_key(const HostId& host, std::optional<uint64_t> key) const {
   const Registrant* registrant = find(host);
   return registrant != nullptr && (!key || registrant->key == *key);
@@ -170,8 +170,8 @@ Status Reservation::add(const HostId& host, uint64_t key) {
   return kSuccess;
 }
 
-// Unregisters whoever meets the condition, tells them unless they did it themselves, and says how many they were.
-// The holder of a reservation that one host holds is not among them. What all registrants held ends with the last.
+// Unregisters all hosts that meet the condition except the single holder of a reservation, notifies them except the
+// host that sent the command, and returns their number. A reservation of all registrants ends with the last one.
 template <typename Condition>
 size_t Reservation::remove_if(Condition condition, const HostId& by) {
   for (const Registrant& one : state_.registrants) {

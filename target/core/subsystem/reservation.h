@@ -1,5 +1,5 @@
-// The reservation on one namespace: NVMe Base 2.0, section 8.19. Who is registered, who holds it, what that denies to
-// whom. Pure: knows no queues, controllers or disks. SubsystemReservations carries its changes out.
+// The reservation on one namespace: NVMe Base 2.0, section 8.19. Which hosts are registered, which one holds it, and
+// what it denies to which host. Pure: knows no queues, controllers or disks. SubsystemReservations applies its changes.
 #pragma once
 
 #include <array>
@@ -22,22 +22,22 @@ struct Registrant {
   friend bool operator==(const Registrant&, const Registrant&) = default;
 };
 
-// All there is to know of a reservation, and what survives a power loss while PTPL is set.
+// The complete state of a reservation, which survives a power loss while PTPL is set.
 struct ReservationState {
   std::vector<Registrant> registrants;  // no two of one host, at most limits::kMaxRegistrants
   uint8_t rtype = 0;                    // NVME_RESERVATION_RTYPE_*; 0: no reservation is held
-  std::optional<HostId> holder;         // a registrant; none where nothing is held and with the All Registrants types
-  uint32_t generation = 0;              // GEN of Reservation Report; wraps
-  bool ptpl = false;                    // Persist Through Power Loss
+  std::optional<HostId> holder;  // a registrant; none when no reservation is held, and with the All Registrants types
+  uint32_t generation = 0;       // GEN of Reservation Report; wraps
+  bool ptpl = false;             // Persist Through Power Loss
   friend bool operator==(const ReservationState&, const ReservationState&) = default;
 };
 
-// What contradicts itself in a state that comes from outside; empty when nothing does.
+// The contradiction in a state that comes from a file; empty when there is none.
 std::string find_fault(const ReservationState& state);
 
 bool is_reservation_type(unsigned rtype);
 
-// What the controllers of a host are to be told: section 8.19.1.
+// The notifications for the controllers of a host: section 8.19.1.
 struct ReservationNotice {
   HostId host{};
   nvme_resv_notify_rnlpt type{};
@@ -51,25 +51,25 @@ class Reservation {
   const ReservationState& state() const { return state_; }
   const Registrant* find(const HostId& host) const;
   bool is_holder(const HostId& host) const;
-  // kReservedFromReads and kReservedFromWrites, as the host's place in the reservation has it.
+  // kReservedFromReads and kReservedFromWrites, as the reservation requires for the host.
   Denials denials(const HostId& host) const;
 
-  // The commands' actions for the host that sends them. Anything but success has changed nothing. A current key
-  // (CRKEY) that is no value is one to be ignored (IEKEY). Key 0 registers nobody: Invalid Field, and as the key to
-  // replace with it unregisters.
+  // The commands' actions for the host that sends them. With any status but success nothing has changed. A current key
+  // (CRKEY) without value is ignored (IEKEY). Key 0 registers nobody: Invalid Field, and as the key to replace with it
+  // unregisters.
   Status register_key(const HostId& host, uint64_t nrkey);
   Status unregister_key(const HostId& host, std::optional<uint64_t> crkey);
   Status replace_key(const HostId& host, std::optional<uint64_t> crkey, uint64_t nrkey);
   Status acquire(const HostId& host, uint64_t crkey, uint8_t rtype);
-  // Unregisters whose key is `prkey`, and takes the reservation over where that is its holder's (or is 0 and all
-  // registrants hold it).
+  // Unregisters the hosts with the key `prkey`, and takes the reservation over if that is its holder's key (or if it is
+  // 0 and all registrants hold the reservation).
   Status preempt(const HostId& host, uint64_t crkey, uint64_t prkey, uint8_t rtype);
   Status release(const HostId& host, uint64_t crkey, uint8_t rtype);
-  // Unregisters everybody.
+  // Unregisters all hosts.
   Status clear(const HostId& host, uint64_t crkey);
   void set_ptpl(bool ptpl) { state_.ptpl = ptpl; }
 
-  // What the actions since have to tell.
+  // The notifications of the actions since the last call.
   const std::vector<ReservationNotice>& notices() const { return notices_; }
 
  private:

@@ -19,10 +19,10 @@ class ReservationNotifications {
   uint32_t mask(uint32_t nsid) const { return masks_[nsid - 1]; }
   void set_mask(uint32_t nsid, uint32_t mask) { masks_[nsid - 1] = static_cast<uint8_t>(mask); }
 
-  // Queues the page of a notification. False: the host has masked it. The oldest page is lost where the host has left
-  // limits::kMaxReservationNotifications unread; it sees that by a gap in the Log Page Count.
+  // Queues the page of a notification. False: the host has masked it. The oldest page is lost when the host has
+  // limits::kMaxReservationNotifications unread pages; the host sees a gap in the Log Page Count.
   bool add(uint32_t nsid, nvme_resv_notify_rnlpt type);
-  // The oldest page; an empty one when there is none. Leaves the queue unless `retain`ed.
+  // The oldest page; an empty one when there is none. Removed from the queue unless `retain`ed.
   nvme_resv_notification_log read(bool retain);
 
  private:

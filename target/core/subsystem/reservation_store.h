@@ -1,6 +1,6 @@
-// The seam for reservations that persist through power loss (PTPL): what the daemon implements and the core calls, on
-// the control thread. Both calls may block for the time of a few writes to a disk. What is saved of one namespace is
-// loaded of every other on the same storage (NamespaceOptions).
+// The seam for reservations that persist through power loss (PTPL): the daemon implements it and the core calls it, on
+// the control thread. Both calls may block for the time of a few writes to a disk. The state that is saved for one
+// namespace is loaded for every other on the same storage (NamespaceOptions).
 #pragma once
 
 #include <string>
@@ -14,11 +14,11 @@ struct NamespaceOptions;
 class ReservationStore {
  public:
   virtual ~ReservationStore() = default;
-  // What was saved last; an empty state when nothing was. Throws std::runtime_error, with what the operator is to do,
-  // when something was saved that cannot be read: the namespace must not be served, for it may be reserved.
+  // The last saved state; an empty state when nothing was saved. Throws std::runtime_error with a remedy when the saved
+  // state cannot be read: the namespace must not be served, because it may be reserved.
   virtual ReservationState load(const std::string& nqn, const NamespaceOptions& ns) = 0;
-  // True: from now on load() gives `state`, whatever happens to the machine. False: it does not, or may not; the
-  // implementation has told the operator why. Called before the command that changed the state is answered.
+  // True: from now on load() gives `state`, even after a crash or power loss. False: it may not; the implementation has
+  // logged why. Called before the command that changed the state is answered.
   virtual bool save(const std::string& nqn, const NamespaceOptions& ns, const ReservationState& state) = 0;
 };
 

@@ -24,7 +24,7 @@ bool is_same(const Identifier& a, const Identifier& b) {
   return is_given(a) && a == b;
 }
 
-// What is wrong with a namespace by itself; empty when nothing is.
+// What is wrong with the options of a namespace; empty when nothing is.
 std::string find_fault(const NamespaceOptions& options) {
   if (options.nsid == 0 || options.nsid > limits::kMaxNamespaces) {
     return "the NSID must be 1 to " + std::to_string(limits::kMaxNamespaces);
@@ -34,7 +34,7 @@ std::string find_fault(const NamespaceOptions& options) {
   if (options.ana_group == 0 || options.ana_group > limits::kMaxAnaGroups) {
     return "the ANA group must be 1 to " + std::to_string(limits::kMaxAnaGroups);
   }
-  if (options.block_count > UINT64_MAX >> options.lba_shift) return "it is larger than can be addressed";
+  if (options.block_count > UINT64_MAX >> options.lba_shift) return "it is too large to be addressed";
   return {};
 }
 
@@ -77,7 +77,8 @@ void Subsystem::check(const NamespaceOptions& options) const {
 void Subsystem::add_namespace(const NamespaceOptions& options) {
   check(options);
   if (find_namespace(options.nsid) != nullptr) {
-    throw std::invalid_argument("namespace " + std::to_string(options.nsid) + " of " + nqn() + ": its NSID is taken");
+    throw std::invalid_argument("namespace " + std::to_string(options.nsid) + " of " + nqn() +
+                                ": another namespace has its NSID");
   }
   const ReservationState reservation = reservations_.load(options);
   const WriteProtection protection = write_protection_.load(options);
@@ -92,7 +93,7 @@ void Subsystem::add_namespace(const NamespaceOptions& options) {
     if (find_namespace(options.nsid, *controller) != nullptr) controller->namespace_joined(options, false);
 }
 
-// Hosts that see it now, or saw it before, hear of it.
+// Notifies hosts that see the namespace now, or saw it before.
 void Subsystem::change_namespace(const NamespaceOptions& options) {
   check(options);
   const uint32_t former_group = find_namespace(options.nsid)->ana_group;
@@ -168,9 +169,9 @@ void Subsystem::set_admin_label(std::string label) {
 void Subsystem::disconnect_unwelcome() {
   for (const auto& controller : controllers_) {
     if (!allows(controller->host().nqn)) {
-      controller->fail("the host is not allowed on subsystem " + nqn() + " any more");
+      controller->fail("the host may not connect to subsystem " + nqn() + " any more");
     } else if (!is_on_port(controller->port_id())) {
-      controller->fail("subsystem " + nqn() + " is not on this port any more");
+      controller->fail("subsystem " + nqn() + " is not offered on this port any more");
     }
   }
   target_.discovery_changed();
@@ -217,9 +218,9 @@ void Subsystem::device_failed(uint32_t nsid, DeviceError error) {
   target_.event(Target::Severity::Error,
                 "namespace " + std::to_string(nsid) + " of " + nqn() +
                     (error == DeviceError::Persistent
-                         ? ": its device is gone, or not ready: when it is back, take the namespace out of the config "
-                           "and put it in again, with a reload each"
-                         : ": its device reports an internal error: see the kernel's log (dmesg)"));
+                         ? ": its device has disappeared, or is not ready: when it is back, remove the namespace from "
+                           "the config and add it again, with a reload after each step"
+                         : ": its device reports an internal error: see the kernel log (dmesg)"));
   for (const auto& controller : controllers_) {
     if ((controller->denials(nsid) & kHidden) == 0) controller->device_failed(nsid, error);
   }
@@ -230,7 +231,8 @@ void Subsystem::set_ana_state(uint32_t group, uint16_t port_id, AnaState state) 
   if (group == 0 || group > limits::kMaxAnaGroups) {
     throw std::invalid_argument(which + ": groups are 1 to " + std::to_string(limits::kMaxAnaGroups));
   }
-  if (!is_on_port(port_id)) throw std::invalid_argument(which + ": it is not on port " + std::to_string(port_id));
+  if (!is_on_port(port_id))
+    throw std::invalid_argument(which + ": the subsystem is not on port " + std::to_string(port_id));
   change_ana_state(group, port_id, state);
 }
 
@@ -309,10 +311,11 @@ bool Subsystem::make_room(const HostIdentity& host, const QueueLink& link) {
     if (reached_limit(host).empty()) return true;
     if (old->is_closing() || !(old->host() == host) || old->port_id() != link.port_id()) continue;
     if (address_of(old->peer()) != address_of(link.peer()) || !old->is_silent(now)) continue;
-    target_.event(Target::Severity::Warning, old->description() +
-                                                 ": silent, and the host connects anew while a limit is reached; "
-                                                 "disconnected to make room");
-    old->fail("the host has connected anew");
+    target_.event(
+        Target::Severity::Warning,
+        old->description() +
+            ": no longer answers, and its host connects again while a limit is reached; disconnected to make room");
+    old->fail("the host has connected again");
   }
   return reached_limit(host).empty();
 }
@@ -327,7 +330,7 @@ std::string Subsystem::reached_limit(const HostIdentity& host) const {
   const size_t cntlids = size_t{options_.cntlid_max} - options_.cntlid_min + 1;
   if (controllers_.size() >= cntlids)
     return "subsystem " + nqn() +
-           " has no controller identifier left between its \"cntlid_min\" and \"cntlid_max\"; widen them";
+           " has no free controller identifier between its \"cntlid_min\" and \"cntlid_max\"; make that range larger";
   size_t all = 0;
   size_t of_host = 0;
   for (const auto& controller : controllers_) {
@@ -336,8 +339,8 @@ std::string Subsystem::reached_limit(const HostIdentity& host) const {
     if (controller->host().nqn == host.nqn) ++of_host;
   }
   const auto rule = [this](const char* key, uint16_t limit) {
-    return "subsystem " + nqn() + " has all it may have: its \"" + key + "\" is " + std::to_string(limit) +
-           "; raise it, or see a host out (nvmf-p2p connections, nvmf-p2p disconnect HOSTNQN)";
+    return "subsystem " + nqn() + " has reached its limit: \"" + key + "\" is " + std::to_string(limit) +
+           "; raise the limit, or disconnect a host (nvmf-p2p connections, nvmf-p2p disconnect HOSTNQN)";
   };
   if (all >= options_.max_controllers) return rule("max_controllers", options_.max_controllers);
   if (of_host >= options_.max_controllers_per_host)
@@ -351,7 +354,7 @@ void Subsystem::remove_controller(const Controller& controller) {
   controllers_.erase(place);
 }
 
-// Round robin, because a host may hold on to the CNTLID of a controller that has gone. One is free: there are fewer
+// Round robin, because a host may still use the CNTLID of a controller that has ended. One is free: there are fewer
 // controllers than identifiers.
 uint16_t Subsystem::next_cntlid() {
   const auto is_taken = [&](uint16_t cntlid) {

@@ -37,8 +37,8 @@ struct NamespaceOptions {
   CopyLimits copy{};
   uint32_t optimal_io_boundary_blocks = 0;  // NOIOB
   IoHints hints{};
-  uint32_t ana_group = 1;                   // ANAGRPID
-  // What its data lies on: namespaces of several subsystems with the same storage are one. Empty: its own.
+  uint32_t ana_group = 1;  // ANAGRPID
+  // The storage of its data: namespaces of several subsystems with the same storage are one. Empty: not shared.
   std::string storage{};
   bool write_protected = false;           // by the operator: hosts may only read it
   std::vector<std::string> visible_to{};  // NQNs of the hosts that see it; empty: all
@@ -53,7 +53,7 @@ struct SubsystemOptions {
   std::vector<std::string> allowed_hosts;
   uint16_t max_controllers = 0xffef;
   uint16_t max_controllers_per_host = 0xffef;
-  // The identifiers that its controllers get: targets that serve one subsystem together must not share any.
+  // The range of its controllers' identifiers: targets that serve one subsystem together must not share any.
   uint16_t cntlid_min = 1;
   uint16_t cntlid_max = 0xffef;
   uint16_t cntlid_first = 0;     // of them, the first that is used; 0: the least
@@ -66,7 +66,7 @@ class Subsystem {
  public:
   using Clock = std::chrono::steady_clock;
 
-  // Made by Target::add_subsystem(), which has checked the options.
+  // Created by Target::add_subsystem(), which has checked the options.
   Subsystem(Target& target, SubsystemOptions options, bool is_discovery);
   ~Subsystem();
   Subsystem(const Subsystem&) = delete;
@@ -77,35 +77,36 @@ class Subsystem {
   const SubsystemOptions& options() const { return options_; }
   bool is_discovery() const { return is_discovery_; }
 
-  // Each tells the controllers' hosts. Throws std::invalid_argument with a message for the operator, the first also
+  // Each notifies the controllers' hosts. Throws std::invalid_argument with a message for the operator, the first also
   // what ReservationStore::load() and WriteProtectionStore::load() throw.
   void add_namespace(const NamespaceOptions& options);
-  // Another size, or other abilities, of the namespace with the same NSID and identifiers.
+  // Changes the size or the abilities of the namespace with the same NSID and identifiers.
   void change_namespace(const NamespaceOptions& options);
   void remove_namespace(uint32_t nsid);
   // By ascending NSID.
   const std::vector<NamespaceOptions>& namespaces() const { return namespaces_; }
   const NamespaceOptions* find_namespace(uint32_t nsid) const;
-  // The same for one controller's host: null also when it is hidden from it.
+  // The same for one controller's host: null also when the namespace is hidden from the host.
   const NamespaceOptions* find_namespace(uint32_t nsid, const Controller& controller) const;
-  // A namespace appeared, changed or went: controllers tell their hosts. The three above call it themselves.
+  // A namespace was added, changed or removed: controllers notify their hosts. The three functions above call this
+  // themselves.
   void namespace_changed(uint32_t nsid);
 
-  // The health of its devices may have changed (HealthSource): controllers tell their hosts what is new.
+  // The health of its devices may have changed (HealthSource): controllers notify their hosts of new warnings.
   void health_changed();
-  // The device behind a namespace has failed: the hosts that see it are told, and the operator. No effect when it has
-  // gone.
+  // The device behind a namespace has failed: notifies the hosts that see it, and the operator. No effect when the
+  // namespace was removed.
   void device_failed(uint32_t nsid, DeviceError error);
 
   // Hosts that may not connect any more, and controllers on ports that it is no longer on, are disconnected.
   void set_allowed_hosts(bool allow_any_host, std::vector<std::string> allowed_hosts);
   void set_ports(std::vector<uint16_t> ports);
-  // Of controllers that there are, none goes.
+  // Present controllers stay.
   void set_max_controllers(uint16_t all, uint16_t per_host) {
     options_.max_controllers = all;
     options_.max_controllers_per_host = per_host;
   }
-  // Of controllers that come from now on: CAP does not change.
+  // For controllers that are created from now on: CAP of a controller does not change.
   void set_subsystem_reset(bool allowed) { options_.subsystem_reset = allowed; }
   // From now on; controllers that there are go on saying what they said (NWPC).
   void set_permanent_write_protection(bool allowed) { options_.permanent_write_protection = allowed; }
@@ -118,7 +119,7 @@ class Subsystem {
   // Disconnects every host.
   void disconnect_all(const std::string& reason);
 
-  // What holds of one of its namespaces wherever it is.
+  // The state that one of its namespaces has in all subsystems.
   DispersedNamespace& dispersed_namespace(uint32_t nsid) const;
 
   SubsystemReservations& reservations() { return reservations_; }
@@ -126,7 +127,7 @@ class Subsystem {
 
   SubsystemWriteProtection& write_protection() { return write_protection_; }
   const SubsystemWriteProtection& write_protection() const { return write_protection_; }
-  // Whether hosts may write to one of its namespaces may have changed: enforced, but not told.
+  // Whether hosts may write to one of its namespaces may have changed: enforces it without notifying them.
   void enforce_write_protection(uint32_t nsid) const;
 
   PersistentEvents& persistent_events() { return persistent_events_; }
@@ -134,7 +135,7 @@ class Subsystem {
 
   // The states of its ANA groups. Every namespace's group is optimized on every port unless set otherwise.
   const AnaStates& ana() const { return ana_; }
-  // Of a group on one port, from now on: hosts that use it are told. A group that is in the change state for
+  // Sets the state of a group on one port: hosts that use it are notified. A group that is in the change state for
   // kAnaTransitionSeconds becomes inaccessible there. Throws std::invalid_argument when there is no such group or port.
   void set_ana_state(uint32_t group, uint16_t port_id, AnaState state);
   // Ends the change states that are due; returns when the next is, if there are more.
@@ -152,14 +153,14 @@ class Subsystem {
   // Null when there is none.
   Controller* find_controller(uint16_t cntlid) const;
   // A new controller with a CNTLID that has not been used for as long as possible; null when a limit is reached. Sets
-  // admin_queue.controller. Not while the host has a former one (Target::has_former_controller()). Before a limit keeps
-  // a host out, a controller of it that is evidently dead goes: one of the same host (NQN and identifier), from the
-  // same address, on the same port, which is silent (Controller::is_silent()). So hosts may have several on purpose, as
-  // long as they keep them alive.
+  // admin_queue.controller. Not while the host has a former one (Target::has_former_controller()). Before a limit
+  // refuses a host, a controller of it that is evidently dead is removed: one of the same host (NQN and identifier),
+  // from the same address, on the same port, which is silent (Controller::is_silent()). So hosts may have several on
+  // purpose, as long as they keep them alive.
   Controller* create_controller(HostIdentity host, Queue& admin_queue, uint32_t kato_ms);
   // One of the host's controllers is closing, and its commands may still change the medium.
   bool has_closing_controller(const HostIdentity& host) const;
-  // The limit, in words, that keeps this host from one more controller; empty: none does. Controllers whose connection
+  // A text about the limit that does not allow this host one more controller; empty: none. Controllers whose connection
   // is closing count for identifiers only.
   std::string reached_limit(const HostIdentity& host) const;
   void remove_controller(const Controller& controller);
@@ -173,11 +174,11 @@ class Subsystem {
   };
   using NamespacePlace = std::vector<NamespaceOptions>::const_iterator;
 
-  // Where it is, or would be.
+  // The place where it is, or would be.
   NamespacePlace place_of(uint32_t nsid) const;
   void check(const NamespaceOptions& options) const;
   void disconnect_unwelcome();
-  // What the namespace's own options deny a controller's host.
+  // What the namespace's own options deny to a controller's host.
   void apply_denials(Controller& controller, const NamespaceOptions& options) const;
   void members_changed(uint32_t ana_group);
   void change_ana_state(uint32_t group, uint16_t port_id, AnaState state);

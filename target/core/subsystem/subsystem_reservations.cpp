@@ -49,7 +49,7 @@ const Reservation& SubsystemReservations::of(uint32_t nsid) const {
 
 bool SubsystemReservations::can_persist() const { return subsystem_.target().reservation_store != nullptr; }
 
-// Enforced before the hosts hear of it, and before the command is answered.
+// Enforced before the hosts are notified, and before the command is answered.
 Status SubsystemReservations::change(uint32_t nsid, const std::function<Status(Reservation&)>& action) {
   DispersedNamespace& ns = subsystem_.dispersed_namespace(nsid);
   Reservation next(ns.reservation.state());
@@ -61,7 +61,7 @@ Status SubsystemReservations::change(uint32_t nsid, const std::function<Status(R
   return kSuccess;
 }
 
-// Nothing of a state without PTPL survives, so that is what is saved when PTPL goes.
+// A state without PTPL does not survive, so an empty state is saved when PTPL is cleared.
 bool SubsystemReservations::save(uint32_t nsid, const ReservationState& before, const ReservationState& after) const {
   const bool persists = before.ptpl || after.ptpl;
   if (!persists || before == after) return true;

@@ -1,5 +1,5 @@
 // The reservations on a subsystem's namespaces: each change is saved, enforced on every controller, also of the other
-// subsystems that the namespace is in, and told to the hosts that it concerns. NVMe Base 2.0, section 8.19. Control
+// subsystems that the namespace is in, and notified to the hosts that it concerns. NVMe Base 2.0, section 8.19. Control
 // thread only.
 #pragma once
 
@@ -18,9 +18,9 @@ class SubsystemReservations {
  public:
   explicit SubsystemReservations(Subsystem& subsystem) : subsystem_(subsystem) {}
 
-  // What was saved of a namespace that is about to be added. Throws as ReservationStore::load() does.
+  // The saved state of a namespace that is about to be added. Throws as ReservationStore::load() does.
   ReservationState load(const NamespaceOptions& ns) const;
-  // On every controller; a namespace has been added.
+  // Enforces the reservation on every controller, after a namespace has been added.
   void enforce(uint32_t nsid) const;
   // A controller has been created.
   void enforce_on(Controller& controller) const;
@@ -30,7 +30,7 @@ class SubsystemReservations {
   // Whether PTPL can be set.
   bool can_persist() const;
 
-  // Does `action` on the namespace's reservation. A failure, also that of saving it (Internal Error), changes nothing.
+  // Runs `action` on the namespace's reservation. A failure, also of saving it (Internal Error), changes nothing.
   Status change(uint32_t nsid, const std::function<Status(Reservation&)>& action);
 
  private:

@@ -20,9 +20,19 @@ bool is_printable_ascii(const std::string& text) {
   return std::all_of(text.begin(), text.end(), [](char c) { return c >= 0x20 && c <= 0x7e; });
 }
 
+// NQNs are UTF-8 (NVMe Base 2.1, section 4.7). U+0080 to U+009F are control characters, too.
+bool has_control_character(const std::string& text) {
+  for (size_t i = 0; i < text.size(); ++i) {
+    const auto byte = static_cast<uint8_t>(text[i]);
+    const auto next = static_cast<uint8_t>(i + 1 < text.size() ? text[i + 1] : 0);
+    if (byte < 0x20 || byte == 0x7f || (byte == 0xc2 && next >= 0x80 && next <= 0x9f)) return true;
+  }
+  return false;
+}
+
 void check_nqn(const std::string& nqn, const std::string& which) {
-  require(nqn.starts_with("nqn.") && nqn.size() <= limits::kMaxNqnLength && is_printable_ascii(nqn),
-          which + "an NQN starts with «nqn.» and has at most 223 printable characters");
+  require(nqn.starts_with("nqn.") && nqn.size() <= limits::kMaxNqnLength && !has_control_character(nqn),
+          which + "an NQN starts with «nqn.» and has at most 223 bytes, none of them a control character");
 }
 
 void check(const Port& port, const std::string& which) {
@@ -94,7 +104,7 @@ struct Target::State {
   std::vector<Port> ports;
   std::vector<Referral> referrals;
   std::vector<std::unique_ptr<Subsystem>> subsystems;
-  std::vector<std::unique_ptr<Subsystem>> removed_subsystems;  // which still have controllers
+  std::vector<std::unique_ptr<Subsystem>> removed_subsystems;  // removed subsystems that still have controllers
   std::vector<std::string> removed_nqns;                       // the last is the newest
   bool knows_odd_hosts = false;
   Subsystem discovery;
@@ -103,7 +113,7 @@ struct Target::State {
   std::vector<WaitingConnect> waiting_connects;
   bool connects_may_go_on = false;
   uint64_t generation = 1;
-  std::optional<Clock::time_point> next_deadline;  // that whoever calls expire() knows of
+  std::optional<Clock::time_point> next_deadline;  // that the caller of expire() knows
 };
 
 Target::Target(const TargetOptions& options) {
@@ -111,7 +121,7 @@ Target::Target(const TargetOptions& options) {
   state_ = std::make_unique<State>(*this, options);
 }
 
-// Subsystems take their namespaces out of what is the target's.
+// Subsystems remove their namespaces from the target.
 Target::~Target() {
   state_->removed_subsystems.clear();
   state_->subsystems.clear();
@@ -129,7 +139,7 @@ uint64_t Target::generation() const { return state_->generation; }
 void Target::add_port(Port port) {
   const std::string which = "port " + std::to_string(port.id) + ": ";
   check(port, which);
-  for (const Port& other : state_->ports) require(other.id != port.id, which + "its number is taken");
+  for (const Port& other : state_->ports) require(other.id != port.id, which + "another port has its id");
   state_->ports.push_back(std::move(port));
   discovery_changed();
 }
@@ -144,7 +154,7 @@ void Target::add_referral(Referral referral) {
 
 Subsystem& Target::add_subsystem(SubsystemOptions options) {
   check(options);
-  require(find_subsystem(options.nqn) == nullptr, "subsystem " + options.nqn + ": its NQN is taken");
+  require(find_subsystem(options.nqn) == nullptr, "subsystem " + options.nqn + ": another subsystem has its NQN");
   for (const uint16_t id : options.ports) {
     const bool known = std::any_of(ports().begin(), ports().end(), [&](const Port& port) { return port.id == id; });
     require(known, "subsystem " + options.nqn + ": there is no port " + std::to_string(id));
@@ -164,7 +174,7 @@ void Target::remove_port(uint16_t id) {
   std::erase_if(state_->ports, [id](const Port& port) { return port.id == id; });
   const auto disconnect = [id](const Subsystem& subsystem) {
     for (const auto& controller : subsystem.controllers()) {
-      if (controller->port_id() == id) controller->fail("port " + std::to_string(id) + " has been closed");
+      if (controller->port_id() == id) controller->fail("port " + std::to_string(id) + " was closed");
     }
   };
   disconnect(state_->discovery);
@@ -201,7 +211,7 @@ void Target::remove_subsystem(Subsystem& subsystem) {
   auto& removed_nqns = state_->removed_nqns;
   if (removed_nqns.size() == limits::kMaxRemovedSubsystems) removed_nqns.erase(removed_nqns.begin());
   removed_nqns.push_back(removed->nqn());
-  removed->disconnect_all("subsystem " + removed->nqn() + " has been removed");
+  removed->disconnect_all("subsystem " + removed->nqn() + " was removed");
   if (!removed->controllers().empty()) state_->removed_subsystems.push_back(std::move(removed));
   discovery_changed();
 }
@@ -332,7 +342,7 @@ void Target::deadline_set(Clock::time_point deadline) {
   if (on_earlier_deadline) on_earlier_deadline(deadline);
 }
 
-// What hosts send (their NQN) stands in messages: it must not drive the terminal that shows them.
+// Messages contain text from hosts (their NQN), which must not control the terminal that shows them.
 void Target::event(Severity severity, const std::string& message) const {
   if (!on_event) return;
   std::string line = message;

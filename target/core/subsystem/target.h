@@ -21,18 +21,18 @@ namespace nvmf::core {
 class HealthSource;
 class ReservationStore;
 
-// An address that hosts connect to, as discovery shows it.
+// An address that hosts connect to, as in the discovery log.
 struct Port {
   uint16_t id = 0;
   std::string address;   // TRADDR
   uint16_t service = 0;  // TRSVCID
   bool ipv6 = false;
-  std::optional<uint8_t> dscp{};  // of packets to hosts (RFC 2474); none: what the host asks for
+  std::optional<uint8_t> dscp{};  // of packets to hosts (RFC 2474); none: the one that the host asks for
 };
 
-// Another discovery service, of which hosts are told.
+// Another discovery service, which hosts are referred to.
 struct Referral {
-  Port port;        // PORTID, TRADDR and TRSVCID there
+  Port port;        // PORTID, TRADDR and TRSVCID of the other service
   std::string nqn;  // of its discovery subsystem
 };
 
@@ -55,7 +55,7 @@ class Target {
   Target& operator=(const Target&) = delete;
 
   const TargetOptions& options() const;
-  // What there is already stays.
+  // Present controllers and queues stay.
   void set_limits(const TargetLimits& limits);
   const TargetLimits& limits() const;
 
@@ -64,7 +64,7 @@ class Target {
   void add_referral(Referral referral);
   Subsystem& add_subsystem(SubsystemOptions options);
 
-  // Of connections from now on.
+  // For connections from now on.
   void set_dscp(uint16_t port_id, std::optional<uint8_t> dscp);
   // Hosts that are connected through it are disconnected.
   void remove_port(uint16_t id);
@@ -74,7 +74,7 @@ class Target {
   bool have_hosts_moved(uint16_t port_id) const;
   // Controllers on a port, those of the discovery subsystem and of subsystems that were removed included.
   size_t controllers_on(uint16_t port_id) const;
-  // Its hosts are disconnected, and no host finds it from now on. It is destroyed with its last controller.
+  // Its hosts are disconnected, and no host finds it any more. It is destroyed with its last controller.
   void remove_subsystem(Subsystem& subsystem);
   // A subsystem of that name has been removed since, and not added again; of the last kMaxRemovedSubsystems.
   bool was_removed(const std::string& nqn) const;
@@ -91,19 +91,19 @@ class Target {
   // NVM subsystems.
   const std::vector<std::unique_ptr<Subsystem>>& subsystems() const;
 
-  // The transport: this queue's connection has ended and nothing of it is outstanding. When an admin queue closes, its
-  // controller's I/O queues are ended (Controller::fail()); with the last of them the controller goes. Nothing of the
-  // queue is touched afterwards.
+  // Called by the transport: this queue's connection has ended and no command of it is outstanding. When an admin queue
+  // closes, its controller's I/O queues are ended (Controller::fail()); with the last of them the controller goes. The
+  // queue is not used afterwards.
   void queue_closed(Queue& queue);
 
-  // I/O queues from their Connect to the end of their connection, also when their controller has gone before.
+  // I/O queues from their Connect to the end of their connection, also when their controller has ended before.
   const std::vector<Queue*>& io_queues() const;
   // The core's own: a host without a proper NQN has connected. True: for the first time.
   bool note_odd_host();
-  // The core's own: an I/O queue has been connected.
+  // For the core only: an I/O queue has been connected.
   void queue_connected(Queue& queue);
 
-  // The core's own: what holds of namespaces in all subsystems.
+  // For the core only: the state that namespaces have in all subsystems.
   DispersedNamespaces& dispersed_namespaces();
 
   // Ends every host's association (Controller::fail()).
@@ -122,21 +122,22 @@ class Target {
   // Since the start.
   TargetCounters counters;
 
-  // By the host that moved it.
+  // Traffic by host.
   const HostTraffic& host_traffic() const;
 
-  // Where reservations persist, set before namespaces are added; null: none can.
+  // The store of persistent reservations, set before namespaces are added; null: reservations cannot persist.
   ReservationStore* reservation_store = nullptr;
-  // The same of what hosts protect against writing; null: they cannot.
+  // The store of write protection by hosts; null: hosts cannot protect namespaces.
   WriteProtectionStore* write_protection_store = nullptr;
-  // Has what hosts have written to a namespace put on stable media, and calls `done` then, on the control thread.
-  // Null: nothing there is volatile.
+  // Flushes a namespace's data to stable media, then calls `done` on the control thread. Null: no device has a volatile
+  // cache.
   std::function<void(const Subsystem&, uint32_t nsid, std::function<void(Status)> done)> flush_namespace;
 
-  // Who knows the health of the devices; null: nobody does.
+  // The source of the devices' health; null: there is none.
   const HealthSource* health_source = nullptr;
 
-  // The core's own: reports to on_event (control characters replaced), and to on_earlier_deadline where it is earlier.
+  // For the core only: reports to on_event (control characters replaced), and to on_earlier_deadline if the deadline is
+  // earlier.
   void event(Severity severity, const std::string& message) const;
   void deadline_set(Clock::time_point deadline);
   // A controller that is closing has become quiet: Connects may have waited for it, and it may be over.
@@ -148,7 +149,7 @@ class Target {
   // The connection of an admin queue ends: its Connect, if it waits, is made for the last time.
   void drop_waiting_connect(const Queue& queue);
   void discovery_changed();
-  // Changes with every change of what discovery shows: the log page's GENCTR.
+  // Changes with every change of the discovery log: GENCTR of the log page.
   uint64_t generation() const;
 
  private:

@@ -1,4 +1,4 @@
-// What the target counts of hosts that come and go. Control thread only.
+// The target's counters of controllers and refused Connects. Control thread only.
 #pragma once
 
 #include <array>
@@ -7,20 +7,20 @@
 
 namespace nvmf::core {
 
-// Why a Connect was refused that had reached the control thread.
+// Why a Connect was refused on the control thread.
 enum class ConnectRefusal : uint8_t {
-  InvalidParameter,  // a field that no retry can mend, or of another controller
+  InvalidParameter,  // an invalid field, or one of another controller
   UnknownSubsystem,  // none of that name on the port
   HostNotAllowed,
   UnknownController,
-  NoController,  // the subsystem, or this host on it, has all it may have
-  Sequence,      // the controller is not enabled, or has the queue already
+  NoController,  // the subsystem, or this host on it, has reached a limit
+  Sequence,      // the controller is not enabled, or already has the queue
 };
 inline constexpr size_t kConnectRefusals = 6;
 const char* name_of(ConnectRefusal reason);
 
 struct TargetCounters {
-  uint64_t controllers_made = 0;  // discovery's included
+  uint64_t controllers_made = 0;  // including discovery controllers
   uint64_t keep_alive_expiries = 0;
   std::array<uint64_t, kConnectRefusals> refused_connects{};
 };

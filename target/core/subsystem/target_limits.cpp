@@ -14,7 +14,7 @@ struct Taken {
   uint32_t io_queues = 0;
 };
 
-// By all hosts, or by one; `except` may be null.
+// Of all hosts, or of one; `except` may be null.
 Taken taken(const Target& target, const std::string* hostnqn, const Controller* except) {
   Taken sum;
   for (const auto& subsystem : target.subsystems()) {
@@ -29,8 +29,8 @@ Taken taken(const Target& target, const std::string* hostnqn, const Controller* 
 }
 
 std::string rule(const char* key, uint32_t limit) {
-  return "the target has all it may have: \"limits\".\"" + std::string(key) + "\" is " + std::to_string(limit) +
-         "; raise it, or see a host out (nvmf-p2p connections, nvmf-p2p disconnect HOSTNQN)";
+  return "the target has reached its limit: \"limits\".\"" + std::string(key) + "\" is " + std::to_string(limit) +
+         "; raise the limit, or disconnect a host (nvmf-p2p connections, nvmf-p2p disconnect HOSTNQN)";
 }
 
 uint32_t left(uint32_t limit, uint32_t used) { return limit > used ? limit - used : 0; }

@@ -1,5 +1,5 @@
-// What all hosts together, and each of them, may have of the whole target, besides what their subsystems allow.
-// Controllers of the discovery subsystem are not counted. Control thread.
+// Limits of the whole target for all hosts together and for each host, besides the limits of subsystems. Controllers of
+// the discovery subsystem are not counted. Control thread.
 #pragma once
 
 #include <cstdint>
@@ -19,11 +19,12 @@ struct TargetLimits {
   uint32_t max_io_queues_per_host = kNone;
 };
 
-// The limit, in words, that keeps this host from one more controller with one I/O queue; empty: none does. Controllers
+// A text about the limit that does not allow this host one more controller with one I/O queue; empty: none. Controllers
 // whose connection is closing do not count any more.
 std::string reached_limit(const Target& target, const std::string& hostnqn);
 
-// How many I/O queues the controller may have, those that it has included. What others were granted is theirs.
+// How many I/O queues the controller may have, including those that it has. Queues granted to others are not taken
+// away.
 uint32_t io_queues_for(const Target& target, const Controller& controller);
 
 }  // namespace nvmf::core

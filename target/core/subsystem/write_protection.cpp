@@ -10,7 +10,7 @@ WriteProtection after_power_cycle(WriteProtection state) {
   return state == WriteProtection::UntilPowerCycle ? WriteProtection::None : state;
 }
 
-// The section's figure: there is no way out of these but a power cycle, or none.
+// As in the section's figure: only a power cycle ends the first of these states, nothing ends the other.
 bool may_change(WriteProtection state) { return state == WriteProtection::None || state == WriteProtection::Protected; }
 
 }  // namespace

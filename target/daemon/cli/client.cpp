@@ -17,10 +17,11 @@ using Socket = asio::local::stream_protocol::socket;
 std::string remedy_for(const boost::system::error_code& error) {
   using namespace boost::system::errc;
   if (error == no_such_file_or_directory || error == connection_refused)
-    return "no daemon serves there: start one (nvmf-p2p run -c FILE), or name its socket with --socket";
+    return "no daemon listens there: start one (nvmf-p2p run -c FILE), or give its socket with --socket";
   if (error == permission_denied)
-    return "you may not connect: become root, or let \"admin\" in the config name your user or group";
-  return "see that it is the daemon's admin socket";
+    return "you may not connect: become root, or set \"owner\" or \"group\" of \"admin\" in the config to your user or "
+           "group";
+  return "check that this is the daemon's admin socket";
 }
 
 [[noreturn]] void fail(const std::string& socket, const boost::system::error_code& error) {
@@ -53,7 +54,8 @@ Reply Client::ask(const std::string& method, const std::string& target, const st
   check(socket_, error);
   Reply reply{.status = parser.get().result_int(), .body = {}};
   if (!parser.get().body().empty()) reply.body = nlohmann::ordered_json::parse(parser.get().body(), nullptr, false);
-  if (reply.body.is_discarded()) throw ClientError("what answers on " + socket_ + " is no nvmf-p2p daemon");
+  if (reply.body.is_discarded())
+    throw ClientError("the program that answers on " + socket_ + " is not an nvmf-p2p daemon");
   return reply;
 }
 

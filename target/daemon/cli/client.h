@@ -1,4 +1,4 @@
-// The running daemon as the commands reach it: HTTP on its admin socket.
+// The connection of the commands to the running daemon: HTTP on its admin socket.
 #pragma once
 
 #include <nlohmann/json.hpp>
@@ -10,7 +10,7 @@ namespace nvmf::cli {
 
 inline constexpr char kDefaultSocket[] = "/run/nvmf-p2p/admin.sock";
 
-// The daemon cannot be reached: names the socket, and what to do.
+// The daemon cannot be reached. The message names the socket and the remedy.
 class ClientError : public std::runtime_error {
  public:
   using std::runtime_error::runtime_error;
@@ -18,7 +18,7 @@ class ClientError : public std::runtime_error {
 
 struct Reply {
   unsigned status = 0;
-  nlohmann::ordered_json body;  // null where there is none
+  nlohmann::ordered_json body;  // null when the answer has no body
 
   bool good() const { return status < 300; }
 };

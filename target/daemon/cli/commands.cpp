@@ -40,7 +40,8 @@ Json object_from(const std::vector<std::string>& settings) {
   Json object = Json::object();
   for (const std::string& setting : settings) {
     const size_t equals = setting.find('=');
-    if (equals == 0 || equals == std::string::npos) throw std::invalid_argument("\"" + setting + "\" is no KEY=VALUE");
+    if (equals == 0 || equals == std::string::npos)
+      throw std::invalid_argument("\"" + setting + "\" is not of the form KEY=VALUE");
     const std::string text = setting.substr(equals + 1);
     Json value = Json::parse(text, nullptr, false);
     place_of(object, setting.substr(0, equals)) = value.is_discarded() ? Json(text) : std::move(value);
@@ -72,7 +73,7 @@ CLI::App* Commands::command(CLI::App& parent, const std::string& name, const std
                             std::function<int()> run) {
   CLI::App* const added = parent.add_subcommand(name, what);
   added->add_option("--socket", socket_, "The daemon's admin socket")->type_name("PATH")->capture_default_str();
-  added->add_flag("--json", json_, "Print what the daemon answers, as JSON");
+  added->add_flag("--json", json_, "Print the daemon's answer as JSON");
   added->callback([this, run = std::move(run)] { chosen_ = run; });
   return added;
 }
@@ -90,8 +91,8 @@ CLI::Option* Commands::take_nqn(CLI::App& command) {
 void Commands::take_settings(CLI::App& command) {
   command
       .add_option("settings", settings_,
-                  "Keys as in the config file; a value is JSON where it can be read as JSON, else a text; null takes "
-                  "the key out")
+                  "Keys of the config file. A value that is valid JSON is used as such, any other value as a string; "
+                  "null removes the key")
       ->type_name("KEY=VALUE")
       ->required();
 }
@@ -100,41 +101,48 @@ void Commands::add_views(CLI::App& app) {
   const auto add = [&](const char* name, const char* what, View view) {
     command(app, name, what, [this, name, view] { return show(std::string("/v1/") + name, view); });
   };
-  add("status", "Say what the daemon is and how it is", status_view);
+  add("status", "Print the daemon's version, uptime, unsaved changes and ports", status_view);
   add("subsystems", "List the subsystems in service", subsystems_view);
-  add("namespaces", "List the namespaces, and say which are missing and why", namespaces_view);
-  add("connections", "List the connected hosts, and say whether their data may go through a CMB", connections_view);
-  add("p2p", "Say what was proved of each SSD's CMB with each RDMA NIC, and what does not use it", p2p_view);
-  add("stats", "List what was counted since the start", stats_view);
+  add("namespaces", "List the namespaces; for a missing one, print why", namespaces_view);
+  add("connections", "List the connected hosts and whether their data may go through a CMB", connections_view);
+  add("p2p", "Print the proof of each SSD's CMB with each RDMA NIC, and the commands that fell back to DRAM", p2p_view);
+  add("stats", "List the counters since the start", stats_view);
 }
 
 void Commands::add_top(CLI::App& app) {
-  CLI::App* const top = command(app, "top", "Watch throughput, commands and latency, live; q ends it", [this] {
+  CLI::App* const top = command(app, "top", "Watch throughput, commands and latency, live; q quits", [this] {
     return run_top(Client(socket_), {.interval_s = interval_s_, .once = once_, .batch = batch_});
   });
   top->remove_option(top->get_option("--json"));
-  top->add_option("--interval", interval_s_, "Seconds between two looks")
+  top->add_option("--interval", interval_s_, "Seconds between two updates")
       ->type_name("SECONDS")
       ->check(CLI::Range(0.1, 3600.0))
       ->capture_default_str();
-  top->add_flag("--once", once_, "Print one screen, and end");
-  top->add_flag("--batch", batch_, "Print screen after screen without control sequences, for a file");
+  top->add_flag("--once", once_, "Print one screen and exit");
+  top->add_flag("--batch", batch_, "Print each screen as plain text, without control sequences, for a file");
 }
 
 void Commands::add_config_changes(CLI::App& app) {
-  command(app, "reload", "Make the daemon read its config file again and become what it says",
+  command(app, "reload", "Make the daemon read its config file again and apply it",
           [this] { return change("POST", "/v1/reload"); });
-  command(app, "diff", "Say what a reload would change if the config file held what FILE holds",
+  command(app, "diff", "Print what a reload would change if FILE were the config file",
           [this] { return change("POST", "/v1/diff?name=" + percent_encoded(file_), content_of(file_)); })
-      ->add_option("file", file_, "A config file")
+      ->add_option("file", file_, "The config file to compare with")
       ->type_name("FILE")
       ->required();
-  add_adds(*group(app, "add", "Add to what runs; `save` keeps it"));
-  add_removes(*group(app, "remove", "Remove from what runs; `save` keeps it"));
-  add_sets(*group(app, "set", "Change keys of what runs; `save` keeps it"));
-  command(app, "save", "Write what runs to the config file; its comments are lost, a copy stays as FILE~",
-          [this] { return operate("/v1/save", "saved"); });
-  command(app, "log-level", "Set how much the daemon logs",
+  CLI::App* const accept =
+      command(app, "accept", "Serve other storage than before under a namespace's identifiers, after it was refused",
+              [this] { return change("POST", path_of_namespace() + "/accept"); });
+  take_nqn(*accept);
+  accept->add_option("nsid", nsid_, "Namespace identifier")->required();
+  add_adds(*group(app, "add", "Add to the running config; `save` makes it permanent"));
+  add_removes(*group(app, "remove", "Remove from the running config; `save` makes it permanent"));
+  add_sets(*group(app, "set", "Change keys of the running config; `save` makes it permanent"));
+  command(
+      app, "save",
+      "Write the running config to the config file; comments in the file are lost, the former file is kept as FILE~",
+      [this] { return operate("/v1/save", "saved"); });
+  command(app, "log-level", "Set the daemon's log level",
           [this] { return change("PUT", "/v1/log-level/" + percent_encoded(level_)); })
       ->add_option("level", level_, "trace, debug, info, warn or error")
       ->type_name("LEVEL")
@@ -174,15 +182,15 @@ void Commands::add_removes(CLI::App& parent) {
                                   [this] { return change("DELETE", path_of_namespace()); });
   take_nqn(*space);
   space->add_option("nsid", nsid_, "Namespace identifier")->required();
-  CLI::App* const host = command(parent, "host", "Allow a host no more; it is disconnected", [this] {
-    return change("DELETE", path_of_subsystem() + "/hosts/" + percent_encoded(hostnqn_));
-  });
+  CLI::App* const host =
+      command(parent, "host", "Remove a host from those that may connect; it is disconnected",
+              [this] { return change("DELETE", path_of_subsystem() + "/hosts/" + percent_encoded(hostnqn_)); });
   take_nqn(*host);
   host->add_option("host", hostnqn_, "NQN of the host")->type_name("HOSTNQN")->required();
 }
 
 void Commands::add_sets(CLI::App& parent) {
-  take_settings(*command(parent, "config", "Change keys of the config itself: shutdown_timeout_ms=10000",
+  take_settings(*command(parent, "config", "Change top-level keys of the config: shutdown_timeout_ms=10000",
                          [this] { return change("PATCH", "/v1/config", settings()); }));
   CLI::App* const port = command(parent, "port", "Change keys of a port",
                                  [this] { return change("PATCH", "/v1/ports/" + std::to_string(port_), settings()); });
@@ -201,21 +209,21 @@ void Commands::add_sets(CLI::App& parent) {
 
 void Commands::add_operations(CLI::App& app) {
   const auto port_query = [this] { return port_ == 0 ? "" : "?port=" + std::to_string(port_); };
-  CLI::App* const drain = command(
-      app, "drain",
-      "Disconnect the hosts of a port, or of all, and let none connect until `resume` or the daemon's end: after a "
-      "restart all ports listen. Hosts that use ANA are told before, and use other ports",
-      [this, port_query] {
-        const int status =
-            operate("/v1/drain" + port_query(), "drains: its hosts are disconnected, and none may connect");
-        return status == 0 && wait_ ? wait_until_drained() : status;
-      });
-  drain->add_option("port", port_, "Id of the port; default: all");
+  CLI::App* const drain =
+      command(app, "drain",
+              "Disconnect the hosts of a port, or of all ports, and let none connect until `resume`; a restart of the "
+              "daemon ends the drain, too. Hosts that use ANA are first notified, so that they use other ports",
+              [this, port_query] {
+                const int status =
+                    operate("/v1/drain" + port_query(), "draining: hosts are being disconnected, and none may connect");
+                return status == 0 && wait_ ? wait_until_drained() : status;
+              });
+  drain->add_option("port", port_, "Id of the port; default: all ports");
   drain->add_flag("--wait", wait_, "Return when the last host is disconnected, and its last command has ended");
   command(app, "resume", "Let hosts connect again after `drain`", [this, port_query] {
     return operate("/v1/resume" + port_query(), "hosts may connect again");
-  })->add_option("port", port_, "Id of the port; default: all");
-  command(app, "disconnect", "Disconnect a host; it may connect again unless it is removed",
+  })->add_option("port", port_, "Id of the port; default: all ports");
+  command(app, "disconnect", "Disconnect a host; it may connect again unless it is removed with `remove host`",
           [this] { return operate("/v1/hosts/" + percent_encoded(hostnqn_) + "/disconnect", "disconnected"); })
       ->add_option("host", hostnqn_, "NQN of the host")
       ->type_name("HOSTNQN")
@@ -278,7 +286,7 @@ int Commands::print(const Reply& reply, View view) const {
 int Commands::refuse(const Reply& reply) const {
   if (json_) std::cout << reply.body.dump(2) << '\n';
   if (reply.body.contains("reasons")) std::cerr << change_view(reply.body, 0);
-  std::cerr << reply.body.value("error", "the daemon answers with status " + std::to_string(reply.status)) << '\n';
+  std::cerr << reply.body.value("error", "the daemon answered with status " + std::to_string(reply.status)) << '\n';
   return is_mistake(reply.status) ? kExitUsage : kExitFailed;
 }
 

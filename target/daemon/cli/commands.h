@@ -13,20 +13,20 @@ namespace nvmf::cli {
 
 // Exit statuses, beside 0.
 inline constexpr int kExitFailed = 1;  // the daemon cannot be reached, or cannot do it
-inline constexpr int kExitUsage = 2;   // wrong usage, or what was asked for has mistakes
+inline constexpr int kExitUsage = 2;   // wrong usage, or the requested change has mistakes
 
-// `KEY=VALUE` arguments as the JSON object that they mean: a value is JSON where it can be read as JSON, else a text; a
-// key with dots leads into objects. Throws std::invalid_argument.
+// The JSON object that `KEY=VALUE` arguments describe. A value that is valid JSON is used as such, any other value as a
+// string; the dots of a key separate nested objects. Throws std::invalid_argument.
 Json object_from(const std::vector<std::string>& settings);
 
 class Commands {
  public:
-  // Adds them to the parser, which must not outlive this.
+  // Adds the commands to the parser, which must not outlive this object.
   explicit Commands(CLI::App& app);
   Commands(const Commands&) = delete;
   Commands& operator=(const Commands&) = delete;
 
-  // After parsing: whether one of them was given, and its exit status.
+  // After parsing: runs the command that was given. Returns its exit status.
   bool given() const { return static_cast<bool>(chosen_); }
   int run() const;
 
@@ -45,9 +45,9 @@ class Commands {
   void take_settings(CLI::App& command);
 
   int show(const std::string& path, View view) const;
-  // Prints what came of a request that the daemon answers with a change.
+  // Sends a request that the daemon answers with a list of changes, and prints them.
   int change(const std::string& method, const std::string& path, const std::string& body = "") const;
-  // The same of one that it answers with nothing, or with little: `done` says what.
+  // Sends a request whose answer has no list of changes, and prints `done`.
   int operate(const std::string& path, const std::string& done, const std::string& body = "") const;
   int wait_until_drained() const;
   int refuse(const Reply& reply) const;
@@ -58,7 +58,7 @@ class Commands {
 
   std::string socket_ = kDefaultSocket;
   bool json_ = false;
-  // What the command in hand takes.
+  // The arguments of the command.
   std::string nqn_;
   std::string hostnqn_;
   std::string file_;

@@ -8,8 +8,8 @@
 namespace nvmf::cli {
 namespace {
 
-// Of the last change of what the page says besides the commands.
-constexpr char kDate[] = "2026-11-25";
+// The day on which the page's text besides the commands last changed.
+constexpr char kDate[] = "2026-11-28";
 
 // A command as the user types it.
 struct Word {
@@ -24,7 +24,7 @@ std::vector<const CLI::App*> children_of(const CLI::App& app) {
   return shown;
 }
 
-// The program itself and every command of it, outer ones first.
+// The program itself and all its commands, outer ones first.
 std::vector<Word> words_of(const CLI::App& app) {
   std::vector<Word> words{{&app, {}}};
   for (size_t i = 0; i < words.size(); ++i) {

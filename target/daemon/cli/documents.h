@@ -1,4 +1,4 @@
-// The manual page and the completions for shells, made out of the parser, so that they say what it takes.
+// The manual page and the completions for shells, made from the parser, so that they match what it accepts.
 #pragma once
 
 #include <CLI/CLI.hpp>
@@ -6,7 +6,7 @@
 
 namespace nvmf::cli {
 
-// What the page says besides the commands.
+// The parts of the page besides the commands.
 struct Manual {
   std::string name;
   std::string version;

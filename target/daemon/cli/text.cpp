@@ -15,7 +15,7 @@ namespace nvmf::cli {
 namespace {
 
 constexpr std::string_view kGap = "  ";
-constexpr size_t kLeastColumn = 8;  // what a column keeps when the terminal is too narrow
+constexpr size_t kLeastColumn = 8;  // the least width of a column when the terminal is too narrow
 
 bool begins_character(char byte) { return (static_cast<unsigned char>(byte) & 0xC0U) != 0x80U; }
 
@@ -40,7 +40,7 @@ std::string formatted(const char* format, Number number) {
   return text.data();
 }
 
-// Three digits that mean something.
+// With three significant digits.
 std::string three_digits(double value) {
   return formatted(value < 9.995 ? "%.2f" : value < 99.95 ? "%.1f" : "%.0f", value);
 }

@@ -9,17 +9,18 @@
 
 namespace nvmf::cli {
 
-// Columns of the terminal that standard output goes to; 0: it goes elsewhere, nothing needs to fit.
+// Columns of the terminal that standard output goes to; 0: standard output is not a terminal, lines may have any
+// length.
 size_t terminal_columns();
 size_t terminal_lines();
 
 // Characters of an UTF-8 text.
 size_t length_of(std::string_view text);
-// At most `columns` characters: what is longer loses its middle, because NQNs differ at their end.
+// At most `columns` characters: a longer text loses its middle, because NQNs differ at their end.
 std::string shortened(std::string_view text, size_t columns);
 
 // `text` broken at blanks into lines of at most `columns` characters (0: one line), the first behind `lead`, the others
-// below where it began; a word that is longer stays whole.
+// under its beginning; a word that is longer stays whole.
 std::string paragraph(std::string_view lead, std::string_view text, size_t columns);
 
 class Table {
@@ -34,7 +35,7 @@ class Table {
   void add(std::vector<std::string> row) { rows_.push_back(std::move(row)); }
   bool empty() const { return rows_.empty(); }
 
-  // Lines of at most `width` characters, the widest columns shortened until they fit; 0: as wide as it is.
+  // Lines of at most `width` characters, the widest columns shortened until they fit; 0: lines of any length.
   std::string text(size_t width) const;
 
  private:

@@ -16,7 +16,7 @@ constexpr size_t kHistory = 120;
 constexpr auto kRight = Table::Align::Right;
 using Json = nlohmann::ordered_json;
 
-// Counters begin anew when the namespace was replaced.
+// Counters restart from 0 when the namespace was replaced.
 double per_second(uint64_t before, uint64_t after, double elapsed_s) {
   return elapsed_s <= 0 || after < before ? 0 : static_cast<double>(after - before) / elapsed_s;
 }
@@ -28,7 +28,7 @@ LatencyBuckets buckets_of(const Json* histogram) {
   return buckets;
 }
 
-// What `part` of all did not take longer than, as far as buckets can tell.
+// The latency that the fraction `part` of all commands did not exceed, as far as the buckets tell.
 std::string quantile(const LatencyBuckets& buckets, uint64_t total, double part) {
   double counted = 0;
   for (const auto& [bound_ns, count] : buckets) {
@@ -52,7 +52,7 @@ const Json* latency_of(const Json& space, const char* operation) {
   return space.contains("latency") ? buckets_in(space.at("latency").at("target").at(operation)) : nullptr;
 }
 
-// The one of `all` with the same values under `keys`; null when there is none.
+// The element of `all` with the same values under `keys`; null when there is none.
 const Json* find_same(const Json& stats, const char* all, const Json& wanted, std::initializer_list<const char*> keys) {
   if (!stats.contains(all)) return nullptr;
   const Json& list = stats.at(all);
@@ -72,7 +72,7 @@ std::string share_cell(double part, double all) {
   return all == 0 ? "-" : std::to_string(std::lround(100 * part / all)) + " %";
 }
 
-// All rows stand in one table, so that the columns of all groups are in line; a group begins with a row of its names.
+// All rows are in one table, so that the columns of all groups are aligned; a group begins with a row of headings.
 Table table_of_groups() {
   return Table({{"PATH"},
                 {"", kRight},
@@ -144,7 +144,7 @@ void Top::add(double seconds, const Json& stats, const Json& connections) {
   seconds_ = seconds;
 }
 
-// Of one path; with the latency where it is counted by path.
+// The flow of one path, with its latency where that is counted by path.
 Top::Traffic Top::traffic_of(const Json* before, const Json& after, const char* path, double elapsed_s) {
   const auto flow = [&](const char* direction) {
     const Json& now = after.at(direction).at(path);
@@ -163,7 +163,7 @@ Top::Traffic Top::traffic_of(const Json* before, const Json& after, const char* 
   return traffic;
 }
 
-// A namespace that has just come has not moved all it counted since the last look.
+// A namespace that is new since the last update is shown without traffic: its counters are older than one interval.
 void Top::add_namespaces(const Json& stats, double elapsed_s) {
   subsystems_.clear();
   namespaces_.clear();
@@ -184,7 +184,7 @@ void Top::add_namespaces(const Json& stats, double elapsed_s) {
   }
 }
 
-// Hosts that are connected are shown; the paths are what all together have moved.
+// Shows the connected hosts; the paths are sums over all hosts.
 void Top::add_hosts(const Json& stats, const Json& connections, double elapsed_s) {
   hosts_.clear();
   paths_ = {{"cmb", "CMB"}, {"dram", "DRAM"}, {"in_capsule", "in capsule"}};

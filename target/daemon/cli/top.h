@@ -1,4 +1,4 @@
-// What `top` shows, out of what the daemon counted at two moments.
+// What `top` shows, computed from the daemon's counters at two moments.
 #pragma once
 
 #include <cstddef>
@@ -11,7 +11,7 @@
 
 namespace nvmf::cli {
 
-// How long commands took: how many by the longest time, in nanoseconds, that they may have taken.
+// How long commands took: the number of commands by upper bound of their time, in nanoseconds.
 using LatencyBuckets = std::map<uint64_t, uint64_t>;
 
 // NOLINTNEXTLINE(bugprone-exception-escape): of the JSON, whose destructor throws nothing
@@ -26,7 +26,7 @@ class Top {
   std::string text(size_t columns, size_t lines) const;
 
  private:
-  // What went in one direction, between two looks.
+  // The traffic in one direction between two updates.
   struct Flow {
     double commands_per_s = 0;
     double bytes_per_s = 0;
@@ -36,7 +36,7 @@ class Top {
   struct Traffic {
     Flow reads{};
     Flow writes{};
-    double cmb_bytes_per_s = 0;  // of both
+    double cmb_bytes_per_s = 0;  // of both directions
     Traffic& operator+=(const Traffic& other);
     double commands_per_s() const { return reads.commands_per_s + writes.commands_per_s; }
     double bytes_per_s() const { return reads.bytes_per_s + writes.bytes_per_s; }
@@ -69,7 +69,7 @@ class Top {
   static std::vector<std::string> row_of(const std::string& name, const std::string& count, const Traffic& traffic);
 
   std::optional<double> seconds_;
-  Json stats_;  // of the last look
+  Json stats_;  // of the last update
   uint64_t connections_ = 0;
   std::vector<Subsystem> subsystems_;
   std::vector<Namespace> namespaces_;
@@ -78,9 +78,9 @@ class Top {
   std::vector<double> history_;  // bytes per second of all, the latest last
 };
 
-// What came between two histograms ([[bound_ns, count], ...], ascending; null: nothing was counted).
+// The difference of two histograms ([[bound_ns, count], ...], ascending; null: nothing was counted).
 LatencyBuckets latency_between(const nlohmann::ordered_json* before, const nlohmann::ordered_json* after);
-// "87.0/120 us", median and 99th percentile; "-" where there is none.
+// "87.0/120 us", median and 99th percentile; "-" when there is none.
 std::string percentiles_text(const LatencyBuckets& latency);
 
 }  // namespace nvmf::cli

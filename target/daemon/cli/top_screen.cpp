@@ -28,7 +28,7 @@ void handle(int signal, void (*handler)(int)) {
   sigaction(signal, &action, nullptr);
 }
 
-// The terminal without line editing, its other screen, no cursor; all as it was before at the end.
+// Switches the terminal to its alternate screen, without line editing and cursor; restores all of it at the end.
 class Screen {
  public:
   Screen() : has_keys_(tcgetattr(STDIN_FILENO, &before_) == 0) {
@@ -63,7 +63,7 @@ double now_s() { return std::chrono::duration<double>(std::chrono::steady_clock:
 nlohmann::ordered_json ask(const Client& client, const char* path) {
   Reply reply = client.ask("GET", path);
   if (!reply.good())
-    throw ClientError("the daemon answers " + std::string(path) + " with status " + std::to_string(reply.status));
+    throw ClientError("the daemon answered " + std::string(path) + " with status " + std::to_string(reply.status));
   return std::move(reply.body);
 }
 

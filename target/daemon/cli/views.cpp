@@ -12,7 +12,7 @@ constexpr auto kRight = Table::Align::Right;
 std::string number(const Json& value) { return std::to_string(value.get<uint64_t>()); }
 std::string word(const Json& value) { return value.get<std::string>(); }
 
-// A list on one line; `none` where it is empty.
+// A list on one line; `none` when it is empty.
 std::string joined(const Json& list, const std::string& none) {
   std::string text;
   for (const Json& one : list) text += (text.empty() ? "" : ", ") + (one.is_string() ? word(one) : one.dump());
@@ -73,7 +73,7 @@ std::string pairs_text(const Json& ssd, size_t width) {
                trust_of(pair.at("host_writes")), occupancy_of(pair.at("pools"))});
     const std::string rnic = word(pair.at("rnic")) + ": ";
     for (const Json& finding : pair.at("findings")) findings += paragraph(rnic, word(finding), width);
-    for (const Json& remedy : pair.at("remedies")) findings += paragraph(rnic + "to get more: ", word(remedy), width);
+    for (const Json& remedy : pair.at("remedies")) findings += paragraph(rnic + "remedy: ", word(remedy), width);
   }
   return (table.empty() ? "" : table.text(width)) + findings;
 }
@@ -183,7 +183,7 @@ std::string p2p_view(const Json& answer, size_t width) {
     text += failure.empty() ? "CMB of " + bytes_text(ssd.at("cmb_bytes").get<uint64_t>()) : failure;
     text += "\n" + pairs_text(ssd, width) + "\n";
   }
-  if (answer.at("ssds").empty()) text += "no namespace asked for a CMB\n\n";
+  if (answer.at("ssds").empty()) text += "no namespace is configured to use a CMB\n\n";
   Table table({{"SUBSYSTEM"}, {"NSID", kRight}, {"P2P"}, {"FALLBACKS"}, {"VERDICT"}});
   for (const Json& one : answer.at("namespaces"))
     table.add({word(one.at("subsystem")), number(one.at("nsid")), word(one.at("mode")), fallbacks_of(one),

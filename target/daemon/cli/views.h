@@ -1,4 +1,4 @@
-// What the daemon answers, as text for people. `width`: columns to fit in; 0: any.
+// The daemon's answers as text for people. `width`: the number of columns; 0: any.
 #pragma once
 
 #include <nlohmann/json.hpp>
@@ -16,7 +16,7 @@ std::string connections_view(const Json& answer, size_t width);
 std::string p2p_view(const Json& answer, size_t width);
 std::string stats_view(const Json& answer, size_t width);
 std::string ana_view(const Json& answer, size_t width);
-// Of a change: a line for each thing that changed, then warnings or reasons.
+// The answer to a change: a line for each change, then warnings or reasons.
 std::string change_view(const Json& answer, size_t width);
 
 // Sums of a namespace's counters over both directions.

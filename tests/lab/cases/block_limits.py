@@ -28,7 +28,7 @@ def test(lab):
     config["subsystems"].append({"nqn": OTHER, "allow_any_host": True, "namespaces": [{"block": disk}]})
     target = daemon.start(lab, config)
     lab.check(f"{zoned}: is a zoned device" in target.output, "the zoned device is not refused, or not with the reason")
-    lab.check("somebody else uses it" not in target.output, "one device in two subsystems is served in one only")
+    lab.check("another program uses it" not in target.output, "one device in two subsystems is served in one only")
 
     controller = initiator.connect_controller(lab.host, lab.target.address(), daemon.NQN, options="-i 2")
     devices = initiator.wait_for_namespaces(lab.host, controller, 3)
@@ -109,7 +109,7 @@ def shared(lab, device):
 
 def grown(lab, target, device):
     lab.target.run(f"truncate -s 24M {FILE}")
-    target.wait_until_said("has 49152 blocks now, 32768 before")
+    target.wait_until_said("has 49152 blocks now, it had 32768 before")
     begin = time.monotonic()
     lab.host.until(f"[ $(cat /sys/block/{device.split('/')[2]}/size) = 49152 ]")
     print(f"the host saw the new size {time.monotonic() - begin:.1f} s after the target")

@@ -117,8 +117,8 @@ def the_file_wins(lab, target):
     daemon.command(lab, "log-level warn")
     daemon.command(lab, "log-level debug")
     said = daemon.command(lab, "reload").stdout
-    lab.check(f"remove namespace 1 of {daemon.NQN}" in said and "this change was not saved, and the file wins" in said, f"the reload does not say what was lost:\n{said}")
-    lab.check("the file wins" in target.output, "the log does not say what the reload dropped")
+    lab.check(f"remove namespace 1 of {daemon.NQN}" in said and "this change was not saved, so the config file replaced it" in said, f"the reload does not say what was lost:\n{said}")
+    lab.check("so the config file replaced it" in target.output, "the log does not say what the reload dropped")
 
 
 def ports_drain(lab, controller):

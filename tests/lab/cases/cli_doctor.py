@@ -22,7 +22,7 @@ def test(lab):
 
     lab.target.run("ip link set dev eth0 mtu 1500")
     refused = doctor(lab)
-    expect(lab, refused, f"{with_cmb} with rxe0: no", "Soft-RoCE carries bytes to wrong places", "-> ip link set dev eth0 mtu 9000")
+    expect(lab, refused, f"{with_cmb} with rxe0: no", "Soft-RoCE puts bytes into wrong places", "-> ip link set dev eth0 mtu 9000")
     lab.target.run("ip link set dev eth0 mtu 9000")
 
 

@@ -47,7 +47,7 @@ def make(lab, file):
 def added_by_reload(lab, target, namespaces):
     """A namespace may be added before its device is there; the log, the answer and `status` say that it waits."""
     wanted = daemon.config(lab, [*namespaces, {"file": LATER}])
-    waits = f"namespace 4 of {daemon.NQN} is not served: {LATER} is not there; it is served when it appears"
+    waits = f"namespace 4 of {daemon.NQN} is not served: {LATER} does not exist; the namespace is served when it appears"
     said = target.reload(wanted)
     lab.check(": reloaded" in said and waits in said, f"the reload does not say that the namespace waits:\n{said}")
     said = daemon.command(lab, "reload").stdout
@@ -55,13 +55,13 @@ def added_by_reload(lab, target, namespaces):
     said = daemon.command(lab, "status").stdout
     lab.check("1 missing" in said, f"status does not say that a namespace is missing:\n{said}")
     said = daemon.command(lab, "namespaces").stdout
-    lab.check(f"{LATER} is not there" in said, f"namespaces does not say why one is missing:\n{said}")
+    lab.check(f"{LATER} does not exist" in said, f"namespaces does not say why one is missing:\n{said}")
 
 
 def pull(lab, target, generic):
     lab.target.device_del("ssd0")
     lab.target.until(f"! [ -e {generic} ]")
-    target.wait_until_said(f"{generic} is gone")
+    target.wait_until_said(f"{generic} has disappeared")
 
 
 def seen(lab, controller, count, what):

@@ -9,7 +9,7 @@ TOPOLOGY = Two(links=2)
 ALONE = True
 TIME_LIMIT_S = 900
 
-ROUNDS = 5  # of each way to lose the host
+ROUNDS = 4  # of each way to lose the host, on two paths and on one
 STRANGER = "nqn.2014-08.org.nvmexpress:uuid:00000000-0000-4000-8000-000000000001"
 # Long enough that a host that is not allowed for a moment does not ask in that moment.
 OPTIONS = "-i 2 -k 5 --reconnect-delay=3 --ctrl-loss-tmo=600"

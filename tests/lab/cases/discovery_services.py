@@ -27,4 +27,4 @@ def test(lab):
         lab.check(wanted in shown, f"what is announced has no {wanted}: {shown}")
 
     lab.target.run("avahi-daemon --kill")
-    target.wait_until_said("the Avahi daemon has gone")
+    target.wait_until_said("the Avahi daemon has ended")

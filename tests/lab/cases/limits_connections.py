@@ -29,7 +29,7 @@ def test(lab):
     target.reload(config)
     lab.host.run(hostile_host.format("use-up", GUESTS_SUBSYSTEM))
     lab.host.run(hostile_host.format("return", daemon.NQN))
-    lab.check("silent, and the host connects anew" in target.output, "the log does not tell of the controller that made room")
+    lab.check("no longer answers, and its host connects again" in target.output, "the log does not tell of the controller that made room")
     lab.check(load.running(), "I/O of another controller failed meanwhile")
     load.finish()
 

@@ -15,7 +15,7 @@ def test(lab):
     ports = [{"id": 1, "address": lab.target.address()}, {"id": 2, "address": lab.target.address(1)}]
     namespaces = [{"nvme": lab.target.generic(0), "p2p": "require"}, {"nvme": lab.target.generic(1), "p2p": "prefer"}]
     target = daemon.start(lab, daemon.config(lab, namespaces, ports=ports), listens=0)
-    target.wait_until_said("there is no RDMA device on this machine")
+    target.wait_until_said("this machine has no RDMA device")
     shown = daemon.command(lab, "status").stdout
     lab.check(shown.count("waiting") == 2, f"status does not say that the ports wait:\n{shown}")
 

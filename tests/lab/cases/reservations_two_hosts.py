@@ -46,7 +46,7 @@ def test(lab):
     again.kill()
     lab.target.run(f"truncate -s 10 {STATE}/reservation-*.json")
     broken = daemon.start(lab, config, name="broken")
-    broken.wait_until_said(f"its saved reservation {STATE}/reservation-")
+    broken.wait_until_said(f"the file with its reservation, {STATE}/reservation-")
     lab.check(broken.stats()["namespaces"] == [], f"a namespace is served whose reservation nobody knows: {broken.stats()['namespaces']}")
 
 

@@ -16,7 +16,7 @@ def test(lab):
 
 
 def stop(lab, bound_s, signals):
-    """Stop it with commands on the stuck disk. With one signal and time enough it would see them out and exit with 0."""
+    """Stop it with commands on the stuck disk. With one signal and enough time it would finish the commands and exit with 0."""
     config = daemon.config(lab, [{"block": lab.target.ssd()}], shutdown_timeout_ms=1000 * bound_s)
     target = daemon.start(lab, config, name=f"bound{bound_s}")
     controller = initiator.connect_controller(lab.host, lab.target.address(), daemon.NQN, options="--ctrl-loss-tmo=0")

@@ -1,4 +1,4 @@
-"""The witness outside the guest: QEMU's trace of what an emulated device did, counted by event."""
+"""QEMU's trace of what an emulated device did, counted by event: an observation from outside the guest."""
 
 import collections
 import pathlib

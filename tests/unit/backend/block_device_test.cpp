@@ -58,7 +58,7 @@ TEST_CASE("Block device: nobody else can take it, but the daemon's namespaces sh
   OpenDevices devices;
   const auto first = devices.open(block(loop));
   CHECK_THROWS_WITH_AS(open_device(block(loop)),
-                       doctest::Contains("somebody else uses it (is it mounted, or part of a RAID or volume group?)"),
+                       doctest::Contains("another program uses it (is it mounted, or part of a RAID or volume group?)"),
                        std::system_error);
   const auto second = devices.open(block(loop));
   CHECK(first == second);

@@ -1,4 +1,4 @@
-// What every kind of device must do alike, and what each does in its own way.
+// What all kinds of device must do, and what is particular to each.
 #include "target/backend/device.h"
 
 #include <sys/stat.h>
@@ -213,7 +213,7 @@ TEST_CASE("What cannot be opened is refused with its path, the reason and a reme
   };
   TemporaryFile empty(0);
   check_contains(message_of({DeviceKind::File, "/nowhere/at-all", 0, 512}), "/nowhere/at-all: cannot open");
-  check_contains(message_of({DeviceKind::File, "/nowhere/at-all", 0, 512}), "is the path right");
+  check_contains(message_of({DeviceKind::File, "/nowhere/at-all", 0, 512}), "check the path");
   check_contains(message_of({DeviceKind::File, empty.path(), 0, 512}), "truncate");
   check_contains(message_of({DeviceKind::File, "/dev/null", 0, 512}), "not a regular file");
   check_contains(message_of({DeviceKind::Block, empty.path(), 0, 512}), "not a block device");

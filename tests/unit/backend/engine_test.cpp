@@ -304,9 +304,9 @@ TEST_CASE("Results of commands and transfers as statuses") {
   CHECK(status_of_command(-EAGAIN) == Status(NVME_SC_CMD_INTERRUPTED));
   CHECK(status_of_command(NVME_SC_LBA_RANGE | NVME_SC_DNR) == Status(NVME_SC_LBA_RANGE | NVME_SC_DNR));
   CHECK(status_of_command(0x281) == nvmf::core::media_error(NVME_SC_READ_ERROR));
-  // A retry delay and More are the device's own business.
+  // A retry delay and More concern only the device.
   CHECK(status_of_command(0x3800 | NVME_SC_NS_NOT_READY) == Status(NVME_SC_NS_NOT_READY));
-  // The kernel's driver gave the command up: the host shall try again.
+  // The kernel's driver gave up on the command: the host should try again.
   CHECK(status_of_command(0x370) == Status(NVME_SC_CMD_INTERRUPTED));
   CHECK(status_of_command(0x4371) == Status(NVME_SC_CMD_INTERRUPTED));
 

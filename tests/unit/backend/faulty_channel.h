@@ -29,7 +29,7 @@ class FaultyChannel final : public core::IoChannel {
       pass(io, fault.status);
   }
 
-  // Lets go of all held commands, last one first.
+  // Completes all held commands, last one first.
   void release() {
     while (!held_.empty()) {
       const Held held = held_.back();

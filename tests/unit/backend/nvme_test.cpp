@@ -292,7 +292,7 @@ TEST_CASE("Namespaces that cannot be served are refused in words") {
   SUBCASE("no format that could be served") {
     identity.space.lbaf[0].ms = 8;
     identity.space.lbaf[1].ms = 8;
-    check_refused("no format that is served");
+    check_refused("no supported format");
   }
   SUBCASE("not attached") {
     identity.space.nsze = 0;

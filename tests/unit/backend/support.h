@@ -1,4 +1,4 @@
-// What the backend's tests share: an engine that runs on the test's own thread, commands that can be waited for, memory
+// Common to the backend's tests: an engine that runs on the test's own thread, commands that can be waited for, memory
 // and files.
 #pragma once
 

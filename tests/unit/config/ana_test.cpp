@@ -1,4 +1,4 @@
-// Asymmetric Namespace Access and the identifiers of controllers, as a config says them.
+// Asymmetric Namespace Access and the identifiers of controllers in a config.
 #include <doctest/doctest.h>
 
 #include <vector>
@@ -42,7 +42,7 @@ TEST_CASE("mistakes in ANA states") {
       {ana("{\"group\": 1, \"port\": ^2, \"state\": \"optimized\"}"),
        "$.subsystems[0].ana[0].port: the subsystem is not on port 2; name one of its ports"},
       {ana("{\"group\": 1, \"port\": 1, \"state\": ^\"optimised\"}"),
-       "$.subsystems[0].ana[0].state: \"optimised\" is none of the choices; did you mean \"optimized\"? write "
+       "$.subsystems[0].ana[0].state: \"optimised\" is not one of the choices; did you mean \"optimized\"? write "
        "\"optimized\", \"non-optimized\", \"inaccessible\", \"persistent-loss\" or \"change\""},
       {ana("^{\"group\": 1, \"port\": 1}"), "$.subsystems[0].ana[0]: an ANA state without \"state\"; add it"},
       {ana("{\"group\": 1, \"port\": 1, \"state\": \"change\"},\n"
@@ -63,8 +63,8 @@ TEST_CASE("mistakes in the range of controller identifiers") {
               "$.subsystems[0].cntlid_max: 65520 is out of range; write an integer from 1 to 65519"},
              Severity::error);
   check_only({subsystem("\"cntlid_min\": 100, \"cntlid_max\": 199, \"max_controllers\": ^101"),
-              "$.subsystems[0].max_controllers: there are only 100 identifiers; widen \"cntlid_min\" to "
-              "\"cntlid_max\""},
+              "$.subsystems[0].max_controllers: there are only 100 identifiers; make the range from \"cntlid_min\" to "
+              "\"cntlid_max\" larger"},
              Severity::warning);
 }
 

@@ -20,7 +20,7 @@ TEST_CASE("a machine reads where, what and what instead") {
                                  {"column", 20},
                                  {"path", "$.log_levle"},
                                  {"severity", "error"},
-                                 {"problem", "no key of the config"},
+                                 {"problem", "not a key of the config"},
                                  {"remedy", "did you mean \"log_level\"?"}});
 }
 

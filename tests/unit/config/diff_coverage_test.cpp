@@ -13,7 +13,7 @@ namespace {
 
 using Pointer = Json::json_pointer;
 
-// Whatever a key may need beside it is there: devices and memory, policies, two of what is referred to.
+// Everything that a key may need besides itself is present: devices and memory, policies, two of what is referred to.
 constexpr const char* kBase = R"({
   "admin": {}, "rdma": {}, "limits": {}, "metrics": {},
   "reactors": { "poll_us": 7 },

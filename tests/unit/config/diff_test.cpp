@@ -1,4 +1,4 @@
-// What a running target has to change to become what another config says.
+// What a running target has to change to apply another config.
 #include "config/diff.h"
 
 #include <doctest/doctest.h>
@@ -103,7 +103,7 @@ TEST_CASE("what cannot change while the target runs is said") {
     const Lines said = restarts(changed("\"ports\": [", std::string(key) + ", \"ports\": ["));
     REQUIRE(said.size() == 1);
     const std::string name = std::string(key).substr(0, std::string(key).find(':'));
-    CHECK(said[0] == name + " takes effect with a restart only");
+    CHECK(said[0] == name + " takes effect only after a restart");
   }
   const Lines said = restarts(changed("\"allow_any_host\": true", "\"allow_any_host\": true, \"serial\": \"other\""));
   REQUIRE(said.size() == 1);

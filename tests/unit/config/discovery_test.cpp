@@ -1,4 +1,4 @@
-// The discovery service, as a config says it.
+// The discovery service in a config.
 #include <doctest/doctest.h>
 
 #include <vector>
@@ -45,7 +45,7 @@ TEST_CASE("mistakes in discovery") {
        "$.discovery.mdns: a number where a boolean is expected; write true or false without quotes"},
       {discovery("\"referrals\": [^{}]"), "$.discovery.referrals[0]: a referral without \"address\"; add it"},
       {discovery("\"referrals\": [{\"address\": ^\"there\"}]"),
-       "$.discovery.referrals[0].address: \"there\" is no IPv4 or IPv6 address; write the address of the other "
+       "$.discovery.referrals[0].address: \"there\" is not an IPv4 or IPv6 address; write the address of the other "
        "machine, such as 10.0.0.1 or fd00::1"},
       {discovery("\"referrals\": [{\"address\": \"10.0.0.2\", \"service\": ^0}]"),
        "$.discovery.referrals[0].service: 0 is out of range; write an integer from 1 to 65535"},

@@ -1,4 +1,4 @@
-// Whatever the file holds, there is an answer: a config, or at least one error with a position in the text.
+// Whatever the file contains, there is an answer: a config, or at least one error with a position in the text.
 #include <doctest/doctest.h>
 
 #include <algorithm>

@@ -112,14 +112,14 @@ TEST_CASE("nvmetcli: all that could not be carried over is named with its place 
       said(nvmetcli()),
       {
           R"(nvmet.json:4:17: warning: $.hosts[0].dhchap: not carried over: in-band authentication (DH-HMAC-CHAP) is not supported; keep other hosts off the network)",
-          R"(nvmet.json:17:5: warning: $.ports[0]: port 0 becomes port 3, as ids begin with 1)",
+          R"(nvmet.json:17:5: warning: $.ports[0]: port 0 becomes port 3, because ids begin with 1)",
           R"(nvmet.json:74:17: warning: $.ports[1].addr: not carried over: secure channels are not supported; keep other hosts off the network)",
-          R"(nvmet.json:86:9: warning: $.ports[1].subsystems[1]: not carried over: subsystem "testnqn" on this port; the subsystem is not there, or was not carried over)",
+          R"(nvmet.json:86:9: warning: $.ports[1].subsystems[1]: not carried over: subsystem "testnqn" on this port; the subsystem does not exist, or was not carried over)",
           R"(nvmet.json:89:5: warning: $.ports[2]: not carried over: a port of transport "tcp"; only RDMA is served)",
-          R"(nvmet.json:116:9: warning: $.subsystems[0].attr.qid_max: not carried over: the number of queues is one for all subsystems; set "max_io_queues" of "rdma")",
-          R"(nvmet.json:141:21: warning: $.subsystems[0].namespaces[1].device.path: the kernel takes the file system's block size for a file's, here 4096 is assumed; compare with blockdev --getss on a host, and correct "block_size")",
+          R"(nvmet.json:116:9: warning: $.subsystems[0].attr.qid_max: not carried over: the number of queues is the same for all subsystems; set "max_io_queues" of "rdma")",
+          R"(nvmet.json:141:21: warning: $.subsystems[0].namespaces[1].device.path: the kernel uses the file system's block size for a file; this config assumes 4096; compare with blockdev --getss on a host, and correct "block_size")",
           R"(nvmet.json:147:9: warning: $.subsystems[0].namespaces[2]: not carried over: a namespace that is not enabled; enable it, and import again)",
-          R"(nvmet.json:186:5: warning: $.subsystems[2]: not carried over: a subsystem, as its NQN is not possible)",
+          R"(nvmet.json:186:5: warning: $.subsystems[2]: not carried over: a subsystem whose NQN is not valid)",
           R"(nvmet.json:192:14: warning: $.subsystems[2].nqn: not carried over: this does not begin with "nqn."; an NQN looks like nqn.2026-01.io.example:disk1)",
           R"(nvmet.json:194:5: warning: $.subsystems[3]: not carried over: a subsystem that no host may connect to; allow a host there, and import again)",
       });
@@ -170,18 +170,18 @@ TEST_CASE("SPDK: all that could not be carried over is named with its place and 
       said(spdk()),
       {
           R"(spdk.json:10:54: warning: $.subsystems[2].config[1].params.traddr: the SSD belongs to the kernel's nvme driver from now on; once SPDK has ended: echo 0000:3b:00.0 > /sys/bus/pci/drivers_probe, and check "block")",
-          R"(spdk.json:11:60: warning: $.subsystems[2].config[2].params: not carried over: SSDs of another machine, as "Remote0"; connect to them with nvme-cli, and serve the block devices)",
-          R"(spdk.json:18:37: warning: $.subsystems[2].config[4].params.filename: the device's own block size is served now, where SPDK served "512"; compare with blockdev --getss /dev/sdb: another size moves all data)",
-          R"(spdk.json:21:7: warning: $.subsystems[2].config[6]: not carried over: "bdev_lvol_create" has no counterpart here)",
-          R"(spdk.json:23:99: warning: $.subsystems[2].config[7].params.r_mbytes_per_sec: not carried over: a limit for one direction; "max_mib_per_s" limits both together)",
-          R"(spdk.json:31:46: warning: $.subsystems[3].config[3].params.max_queue_depth: 2048 becomes 1024; the nearest that is possible)",
+          R"(spdk.json:11:60: warning: $.subsystems[2].config[2].params: not carried over: SSDs of another machine, named "Remote0"; connect to them with nvme-cli, and serve the block devices)",
+          R"(spdk.json:18:37: warning: $.subsystems[2].config[4].params.filename: this target serves the device's own block size, SPDK served "512"; compare with blockdev --getss /dev/sdb: with another block size, all data is at other addresses)",
+          R"(spdk.json:21:7: warning: $.subsystems[2].config[6]: not carried over: "bdev_lvol_create" has no counterpart in this target)",
+          R"(spdk.json:23:99: warning: $.subsystems[2].config[7].params.r_mbytes_per_sec: not carried over: a limit for one direction only; "max_mib_per_s" limits reads and writes together)",
+          R"(spdk.json:31:46: warning: $.subsystems[3].config[3].params.max_queue_depth: 2048 becomes 1024; this is the nearest possible value)",
           R"(spdk.json:35:54: warning: $.subsystems[3].config[4].params: not carried over: transport "TCP"; only RDMA is served)",
           R"(spdk.json:43:89: warning: $.subsystems[3].config[7].params.dhchap_key: not carried over: in-band authentication and TLS are not supported; keep other hosts off the network)",
-          R"(spdk.json:51:11: warning: $.subsystems[3].config[9].params.namespace.ptpl_file: not carried over: the reservations that SPDK has kept; hosts register anew; "state_dir" keeps them then)",
-          R"(spdk.json:55:62: warning: $.subsystems[3].config[11].params.namespace: not carried over: a namespace, as its block device "lvs0/lv0" is not there; the device was not carried over, or is made of others)",
+          R"(spdk.json:51:11: warning: $.subsystems[3].config[9].params.namespace.ptpl_file: not carried over: the reservations that SPDK keeps in a file; hosts must register again; then "state_dir" keeps the reservations)",
+          R"(spdk.json:55:62: warning: $.subsystems[3].config[11].params.namespace: not carried over: a namespace whose block device "lvs0/lv0" does not exist; the device was not carried over, or it combines other devices)",
           R"(spdk.json:58:62: warning: $.subsystems[3].config[12].params.namespace: not carried over: a namespace that no host may see)",
           R"(spdk.json:63:60: warning: $.subsystems[3].config[14].params.listen_address: not carried over: a listener of transport "TCP"; only RDMA is served)",
-          R"(spdk.json:83:5: warning: $.subsystems[4]: not carried over: SPDK's part "iscsi" has no counterpart here)",
+          R"(spdk.json:83:5: warning: $.subsystems[4]: not carried over: SPDK's part "iscsi" has no counterpart in this target)",
       });
 }
 
@@ -194,12 +194,13 @@ TEST_CASE("what is no config of the other target is refused, with a hint when it
     return to_string(result.diagnostics.front());
   };
   CHECK(refusal(import_nvmetcli(saved, "a.json")) ==
-        "a.json:1:1: error: $: this is nothing that nvmetcli saves: no \"subsystems\" and \"ports\"; if SPDK wrote it: "
+        "a.json:1:1: error: $: nvmetcli did not save this file: it has no \"subsystems\" or no \"ports\"; if SPDK "
+        "wrote it: "
         "import spdk");
   CHECK(refusal(import_spdk(nvmet, "a.json")) ==
-        "a.json:1:1: error: $: this is nothing that SPDK's save_config prints; if nvmetcli wrote it: import nvmetcli");
+        "a.json:1:1: error: $: SPDK's save_config did not print this file; if nvmetcli wrote it: import nvmetcli");
   CHECK(refusal(import_spdk("{}", "a.json")) ==
-        "a.json:1:1: error: $: this is nothing that SPDK's save_config prints; save the target with: rpc.py "
+        "a.json:1:1: error: $: SPDK's save_config did not print this file; save the target with: rpc.py "
         "save_config");
   CHECK(refusal(import_nvmetcli("{\"ports\": [", "a.json")) ==
         "a.json:1:12: error: $.ports: the file ends inside the array that begins at 1:11; close it with ]");
@@ -280,8 +281,8 @@ TEST_CASE("kernel: what nvmetcli does not save is reported too") {
   const Result result = import_kernel(target.path());
   check_lines(
       said(result),
-      {target.path() + ": warning: $.subsystems[0].passthru: not carried over: a controller that is passed "
-                       "through as a whole; pass its namespaces through: {\"nvme\": \"/dev/ng0n1\"}",
+      {target.path() + ": warning: $.subsystems[0].passthru: not carried over: a whole controller cannot be passed "
+                       "through; pass its namespaces through: {\"nvme\": \"/dev/ng0n1\"}",
        target.path() + ": warning: $.subsystems[0].namespaces[0].buffered_io: not carried over: data never goes "
                        "through the page cache"});
   CHECK(imported(result).discovery.nqn == "nqn.2026-01.io.example:discovery");
@@ -292,7 +293,7 @@ TEST_CASE("kernel: no target there") {
   const Result result = import_kernel(empty.path());
   CHECK(!result.config.has_value());
   check_lines(said(result),
-              {empty.path() + ": error: $: no target of the kernel is there; modprobe nvmet, mount configfs "
+              {empty.path() + ": error: $: the kernel's NVMe target is not loaded; modprobe nvmet, mount configfs "
                               "at /sys/kernel/config, and run as root"});
 }
 

@@ -1,4 +1,4 @@
-// Where metrics are served, as a config says it.
+// The address of the metrics in a config.
 #include <doctest/doctest.h>
 
 #include <vector>
@@ -40,7 +40,7 @@ TEST_CASE("mistakes in metrics") {
       {with_top("\"metrics\": ^9482"),
        "$.metrics: a number where an object is expected; write metrics settings as { \"key\": value, ... }"},
       {metrics("\"address\": ^\"localhost\""),
-       "$.metrics.address: \"localhost\" is no IPv4 or IPv6 address; write an address of this machine, such as "
+       "$.metrics.address: \"localhost\" is not an IPv4 or IPv6 address; write an address of this machine, such as "
        "127.0.0.1 or ::1, or 0.0.0.0 or :: for all"},
       {metrics("\"port\": ^0"), "$.metrics.port: 0 is out of range; write an integer from 1 to 65535"},
   };

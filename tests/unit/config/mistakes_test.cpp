@@ -1,4 +1,4 @@
-// Configs that are JSON and mean nothing good: one mistake each, with the position and the words of its report.
+// Configs that are JSON but wrong: one mistake each, with the position and the words of its report.
 #include <doctest/doctest.h>
 
 #include <vector>
@@ -21,43 +21,44 @@ const std::vector<Broken> kMistakesOfTheWhole = {
      "\"namespaces\": [{\"memory\": 512}]}]}",
      "$: the config without \"ports\"; add it"},
     {"^{\"ports\": [{\"id\": 1, \"address\": \"10.0.0.1\"}]}", "$: the config without \"subsystems\"; add it"},
-    {with_top("^\"prots\": []"), "$.prots: no key of the config; did you mean \"ports\"?"},
+    {with_top("^\"prots\": []"), "$.prots: not a key of the config; did you mean \"ports\"?"},
     {with_top("^\"frobnicate\": 1"),
-     "$.frobnicate: no key of the config; write one of \"$schema\", \"log_level\", \"log_format\", \"admin\", "
+     "$.frobnicate: not a key of the config; write one of \"$schema\", \"log_level\", \"log_format\", \"admin\", "
      "\"state_dir\", \"shutdown_timeout_ms\", \"reactors\", \"rdma\", \"limits\", \"discovery\", \"metrics\", "
      "\"ports\" or \"subsystems\""},
     {with_top("\"log_level\": \"info\",\n  ^\"log_level\": \"warn\""),
      "$.log_level: this key is given twice, first in line 5; keep one"},
     {with_top("\"$schema\": ^1"), "$.$schema: a number where a string is expected; put it in double quotes"},
     {with_top("\"log_level\": ^\"inof\""),
-     "$.log_level: \"inof\" is none of the choices; did you mean \"info\"? write \"trace\", \"debug\", \"info\", "
+     "$.log_level: \"inof\" is not one of the choices; did you mean \"info\"? write \"trace\", \"debug\", \"info\", "
      "\"warn\" or \"error\""},
     {with_top("\"log_level\": ^\"loud\""),
-     "$.log_level: \"loud\" is none of the choices; write \"trace\", \"debug\", \"info\", \"warn\" or \"error\""},
+     "$.log_level: \"loud\" is not one of the choices; write \"trace\", \"debug\", \"info\", \"warn\" or \"error\""},
     {with_top("\"log_format\": ^\"jsonl\""),
-     "$.log_format: \"jsonl\" is none of the choices; did you mean \"json\"? write \"text\" or \"json\""},
+     "$.log_format: \"jsonl\" is not one of the choices; did you mean \"json\"? write \"text\" or \"json\""},
     {with_top("\"log_level\": ^3"),
      "$.log_level: a number where a string is expected; write \"trace\", \"debug\", \"info\", \"warn\" or \"error\""},
     {with_top("\"log_level\": ^null"),
      "$.log_level: null where a string is expected; write \"trace\", \"debug\", \"info\", \"warn\" or \"error\""},
     {with_top("\"admin\": {\"socket\": ^\"run/stats.sock\"}"),
-     "$.admin.socket: \"run/stats.sock\" is not absolute; begin it with /"},
+     "$.admin.socket: \"run/stats.sock\" is not absolute; start the path with /"},
     {with_top("\"admin\": {\"socket\": ^\"/" + std::string(107, 's') + "\"}"),
-     "$.admin.socket: a path of 108 bytes; a UNIX socket's has at most 107"},
+     "$.admin.socket: a path of 108 bytes; the path of a UNIX socket has at most 107"},
     {with_top("\"admin\": {\"socket\": ^\"/run/\"}"),
-     "$.admin.socket: \"/run/\" names a directory; add the name of what is in it"},
+     "$.admin.socket: \"/run/\" is a directory; add the name of a file in it"},
     {with_top("\"admin\": {\"socket\": ^\"\"}"), "$.admin.socket: an empty path; write an absolute path"},
     {with_top("\"admin\": {\"socket\": ^\"/run/a\\u0000b\"}"),
      "$.admin.socket: a control character in the path; remove it"},
     {with_top("\"admin\": {\"mode\": ^\"rw\"}"),
-     "$.admin.mode: \"rw\" is no file mode; write three octal digits, such as \"0660\""},
+     "$.admin.mode: \"rw\" is not a file mode; write three octal digits, such as \"0660\""},
     {with_top("\"admin\": {\"mode\": ^\"1777\"}"),
-     "$.admin.mode: \"1777\" is no file mode; write three octal digits, such as \"0660\""},
+     "$.admin.mode: \"1777\" is not a file mode; write three octal digits, such as \"0660\""},
     {with_top("\"admin\": {\"mode\": ^660}"),
-     "$.admin.mode: a number where a text of permission bits is expected; write three octal digits, such as \"0660\""},
-    {with_top("\"state_dir\": ^\"var/lib\""), "$.state_dir: \"var/lib\" is not absolute; begin it with /"},
+     "$.admin.mode: a number where a string of permission bits is expected; write three octal digits, such as "
+     "\"0660\""},
+    {with_top("\"state_dir\": ^\"var/lib\""), "$.state_dir: \"var/lib\" is not absolute; start the path with /"},
     {with_top("\"state_dir\": ^\"/dev/shm/state\""),
-     "$.state_dir: \"/dev/shm/state\" does not outlive a restart; name a directory on a disk"},
+     "$.state_dir: \"/dev/shm/state\" is lost when the machine restarts; use a directory on a disk"},
     {with_top("\"state_dir\": ^3"),
      "$.state_dir: a number where a path is expected; write an absolute path as a string"},
     {with_top("\"shutdown_timeout_ms\": ^600001"),
@@ -77,10 +78,10 @@ const std::vector<Broken> kMistakesInReactorsAndRdma = {
      "$.reactors: a number where an object is expected; write reactors as { \"key\": value, ... }"},
     {with_top("\"reactors\": {\"count\": ^0}"), "$.reactors.count: 0 is out of range; write an integer from 1 to 256"},
     {with_top("\"reactors\": {\"cores\": [0], ^\"cuont\": 1}"),
-     "$.reactors.cuont: no key of reactors; did you mean \"count\"?"},
+     "$.reactors.cuont: not a key of reactors; did you mean \"count\"?"},
     {with_top("\"reactors\": {\"cores\": [0], \"count\": ^1}"),
-     "$.reactors.count: a count beside a list of cores; keep one of them"},
-    {with_top("\"reactors\": {\"cores\": ^[]}"), "$.reactors.cores: an empty array; fill it, or leave the key out"},
+     "$.reactors.count: a count in addition to a list of cores; keep one of them"},
+    {with_top("\"reactors\": {\"cores\": ^[]}"), "$.reactors.cores: an empty array; fill it, or remove the key"},
     {with_top("\"reactors\": {\"cores\": ^2}"), "$.reactors.cores: a number where an array is expected; put it in [ ]"},
     {with_top("\"reactors\": {\"cores\": [0, ^1024]}"),
      "$.reactors.cores[1]: 1024 is out of range; write an integer from 0 to 1023"},
@@ -99,7 +100,7 @@ const std::vector<Broken> kMistakesInReactorsAndRdma = {
     {with_top("\"rdma\": {\"max_io_queues\": ^1025}"),
      "$.rdma.max_io_queues: 1025 is out of range; write an integer from 1 to 1024"},
     {with_top("\"rdma\": {\"mdts_bytes\": ^24576}"),
-     "$.rdma.mdts_bytes: 24576 is not possible; write a power of two from 16384 to 2097152"},
+     "$.rdma.mdts_bytes: 24576 is not allowed; write a power of two from 16384 to 2097152"},
     {with_top("\"rdma\": {\"mdts_bytes\": ^8192}"),
      "$.rdma.mdts_bytes: 8192 is out of range; write a power of two from 16384 to 2097152"},
     {with_top("\"rdma\": {\"mdts_bytes\": ^4194304}"),
@@ -109,7 +110,7 @@ const std::vector<Broken> kMistakesInReactorsAndRdma = {
     {with_top("\"limits\": {\"max_io_queues\": ^0}"),
      "$.limits.max_io_queues: 0 is out of range; write an integer from 1 to 1000000"},
     {with_top("\"limits\": {^\"max_controler\": 1}"),
-     "$.limits.max_controler: no key of limits; did you mean \"max_controllers\"?"},
+     "$.limits.max_controler: not a key of limits; did you mean \"max_controllers\"?"},
     {with_top("\"rdma\": {\"dram_pool_mib\": ^3}"),
      "$.rdma.dram_pool_mib: 3 is out of range; write an integer from 4 to 65536"},
 };
@@ -122,29 +123,32 @@ const std::vector<Broken> kMistakesInPorts = {
     {with_port("{\"id\": ^65536, \"address\": \"10.0.0.1\"}"),
      "$.ports[0].id: 65536 is out of range; write an integer from 1 to 65535"},
     {with_port("{\"id\": 1, ^\"adress\": \"10.0.0.1\"}"),
-     "$.ports[0].adress: no key of a port; did you mean \"address\"?"},
+     "$.ports[0].adress: not a key of a port; did you mean \"address\"?"},
     {with_port("{\"id\": 1, ^\"adress\": \"\", \"address\": \"10.0.0.1\"}"),
-     "$.ports[0].adress: no key of a port; did you mean \"address\"?"},
+     "$.ports[0].adress: not a key of a port; did you mean \"address\"?"},
     {with_port("{\"id\": 1, \"address\": ^\"localhost\"}"),
-     "$.ports[0].address: \"localhost\" is no IPv4 or IPv6 address; write the address of an RDMA interface of this "
+     "$.ports[0].address: \"localhost\" is not an IPv4 or IPv6 address; write the address of an RDMA interface of this "
      "machine, such as 10.0.0.1 or fd00::1"},
     {with_port("{\"id\": 1, \"address\": ^\"10.0.0.256\"}"),
-     "$.ports[0].address: \"10.0.0.256\" is no IPv4 or IPv6 address; write the address of an RDMA interface of this "
+     "$.ports[0].address: \"10.0.0.256\" is not an IPv4 or IPv6 address; write the address of an RDMA interface of "
+     "this "
      "machine, such as 10.0.0.1 or fd00::1"},
     {with_port("{\"id\": 1, \"address\": ^\"10.0.0.1\\u0000\"}"),
-     "$.ports[0].address: \"10.0.0.1\\u0000\" is no IPv4 or IPv6 address; write the address of an RDMA interface of "
+     "$.ports[0].address: \"10.0.0.1\\u0000\" is not an IPv4 or IPv6 address; write the address of an RDMA interface "
+     "of "
      "this machine, such as 10.0.0.1 or fd00::1"},
     {with_port("{\"id\": 1, \"address\": ^\"0.0.0.0\"}"),
-     "$.ports[0].address: \"0.0.0.0\" is no particular address; write the address of an RDMA interface of this "
+     "$.ports[0].address: \"0.0.0.0\" does not name one address; write the address of an RDMA interface of this "
      "machine, such as 10.0.0.1 or fd00::1"},
     {with_port("{\"id\": 1, \"address\": ^\"::\"}"),
-     "$.ports[0].address: \"::\" is no particular address; write the address of an RDMA interface of this machine, "
+     "$.ports[0].address: \"::\" does not name one address; write the address of an RDMA interface of this machine, "
      "such as 10.0.0.1 or fd00::1"},
     {with_port("{\"id\": 1, \"address\": ^\"224.0.0.1\"}"),
      "$.ports[0].address: \"224.0.0.1\" is not the address of one machine; write the address of an RDMA interface of "
      "this machine, such as 10.0.0.1 or fd00::1"},
     {with_port("{\"id\": 1, \"address\": ^\"fe80::1\"}"),
-     "$.ports[0].address: \"fe80::1\" is a link-local address and says not which link; write the address of an RDMA "
+     "$.ports[0].address: \"fe80::1\" is a link-local address, which does not say on which link; write the address of "
+     "an RDMA "
      "interface of this machine, such as 10.0.0.1 or fd00::1"},
     {with_port("{\"id\": 1, \"address\": ^10}"),
      "$.ports[0].address: a number where an IP address is expected; write a string like \"10.0.0.1\""},
@@ -168,20 +172,20 @@ const std::vector<Broken> kMistakesInSubsystems = {
      "$.subsystems[0].nqn: this does not begin with \"nqn.\"; an NQN looks like nqn.2026-01.io.example:disk1"},
     {with_subsystems("{\"nqn\": ^\"nqn.2014-08.org.nvmexpress.discovery\", \"allow_any_host\": true, \"namespaces\": "
                      "[{\"memory\": 512}]}"),
-     "$.subsystems[0].nqn: the discovery subsystem's NQN; every port has that one by itself; name another"},
+     "$.subsystems[0].nqn: the discovery subsystem's NQN; every port offers it automatically; use another NQN"},
     {with_subsystems("{\"nqn\": " + host("a") + ", \"allow_any_host\": true, \"namespaces\": [{\"memory\": 512}]},\n" +
                      "{\"nqn\": ^" + host("a") + ", \"allow_any_host\": true, \"namespaces\": [{\"memory\": 512}]}"),
      "$.subsystems[1].nqn: the same NQN as $.subsystems[0].nqn in line 3; give each its own"},
     {with_subsystems("^{\"nqn\": " + host("a") + ", \"namespaces\": [{\"memory\": 512}]}"),
-     "$.subsystems[0]: no host could connect; list hosts in \"allowed_hosts\" or say \"allow_any_host\": true"},
+     "$.subsystems[0]: no host could connect; list hosts in \"allowed_hosts\", or write \"allow_any_host\": true"},
     {with_subsystems("^{\"nqn\": " + host("a") + ", \"allowed_hosts\": [], \"namespaces\": [{\"memory\": 512}]}"),
-     "$.subsystems[0]: no host could connect; list hosts in \"allowed_hosts\" or say \"allow_any_host\": true"},
+     "$.subsystems[0]: no host could connect; list hosts in \"allowed_hosts\", or write \"allow_any_host\": true"},
     {with_subsystems("^{\"nqn\": " + host("a") + ", \"allow_any_host\": false, \"namespaces\": [{\"memory\": 512}]}"),
-     "$.subsystems[0]: no host could connect; list hosts in \"allowed_hosts\" or say \"allow_any_host\": true"},
+     "$.subsystems[0]: no host could connect; list hosts in \"allowed_hosts\", or write \"allow_any_host\": true"},
     {subsystem("\"allow_any_host\": ^\"yes\""),
      "$.subsystems[0].allow_any_host: a string where a boolean is expected; write true or false without quotes"},
     {subsystem("^\"allowed_host\": [" + host("h") + "]"),
-     "$.subsystems[0].allowed_host: no key of a subsystem; did you mean \"allowed_hosts\"?"},
+     "$.subsystems[0].allowed_host: not a key of a subsystem; did you mean \"allowed_hosts\"?"},
     {subsystem("\"allowed_hosts\": ^" + host("h")),
      "$.subsystems[0].allowed_hosts: a string where an array is expected; put it in [ ]"},
     {subsystem("\"allowed_hosts\": [^\"myhost\"]"),
@@ -214,15 +218,16 @@ const std::vector<Broken> kMistakesInNamespaces = {
      "$.subsystems[0].namespaces[0]: a namespace without a backend; add one of \"nvme\", \"block\", \"file\" or "
      "\"memory\""},
     {with_namespaces("{^\"blok\": \"/dev/sdb\"}"),
-     "$.subsystems[0].namespaces[0].blok: no key of a namespace; did you mean \"block\"?"},
+     "$.subsystems[0].namespaces[0].blok: not a key of a namespace; did you mean \"block\"?"},
     {with_namespaces("{\"memory\": ^511}"),
      "$.subsystems[0].namespaces[0].memory: 511 is out of range; write 512 bytes to 1024 TiB"},
     {with_namespaces("{\"memory\": ^1000}"),
-     "$.subsystems[0].namespaces[0].memory: 1000 bytes are no whole number of blocks; write a multiple of 512"},
+     "$.subsystems[0].namespaces[0].memory: 1000 bytes are not a whole number of blocks; write a multiple of 512"},
     {with_namespaces("{\"memory\": ^512, \"block_size\": 4096}"),
-     "$.subsystems[0].namespaces[0].memory: 512 bytes are no whole number of blocks; write a multiple of 4096"},
+     "$.subsystems[0].namespaces[0].memory: 512 bytes are not a whole number of blocks; write a multiple of 4096"},
     {with_namespaces("{\"memory\": ^\"64MB\"}"),
-     "$.subsystems[0].namespaces[0].memory: \"64MB\" is no size; write bytes, or a string with KiB, MiB, GiB or TiB, "
+     "$.subsystems[0].namespaces[0].memory: \"64MB\" is not a size; write bytes, or a string with KiB, MiB, GiB or "
+     "TiB, "
      "such as \"64MiB\""},
     {with_namespaces("{\"memory\": ^\"99999999TiB\"}"),
      "$.subsystems[0].namespaces[0].memory: \"99999999TiB\" is out of range; write 512 bytes to 1024 TiB"},
@@ -232,13 +237,13 @@ const std::vector<Broken> kMistakesInNamespaces = {
      "$.subsystems[0].namespaces[0].memory: an array where an integer is expected; write bytes, or a string with KiB, "
      "MiB, GiB or TiB, such as \"64MiB\""},
     {with_namespaces("{\"memory\": 4096, \"block_size\": ^1024}"),
-     "$.subsystems[0].namespaces[0].block_size: 1024 is not possible; write 512 or 4096"},
+     "$.subsystems[0].namespaces[0].block_size: 1024 is not allowed; write 512 or 4096"},
     {with_namespaces("{\"block\": \"/dev/sdb\", \"block_size\": ^512}"),
-     "$.subsystems[0].namespaces[0].block_size: a device brings its own block size; leave it out"},
+     "$.subsystems[0].namespaces[0].block_size: a device has its own block size; remove this key"},
     {with_namespaces("{\"block\": \"/dev/sdb\", \"file\": ^\"/srv/a.img\"}"),
-     "$.subsystems[0].namespaces[0].file: a second backend, beside \"block\"; keep one of them"},
+     "$.subsystems[0].namespaces[0].file: a second backend, in addition to \"block\"; keep one of them"},
     {with_namespaces("{\"nvme\": ^\"/dev/nvme0n1\"}"),
-     "$.subsystems[0].namespaces[0].nvme: a block device, where \"nvme\" wants the generic character device; write "
+     "$.subsystems[0].namespaces[0].nvme: a block device, but \"nvme\" needs the generic character device; write "
      "\"/dev/ng0n1\", or \"block\": \"/dev/nvme0n1\""},
     {with_namespaces("{\"nvme\": ^\"/dev/nvme0\"}"),
      "$.subsystems[0].namespaces[0].nvme: an NVMe controller, not one of its namespaces; write the generic character "
@@ -246,18 +251,18 @@ const std::vector<Broken> kMistakesInNamespaces = {
     {with_namespaces("{\"nvme\": ^\"/dev/nvme0n1p2\"}"),
      "$.subsystems[0].namespaces[0].nvme: a partition cannot be passed through; write \"block\": \"/dev/nvme0n1p2\""},
     {with_namespaces("{\"block\": ^\"/dev/ng0n1\"}"),
-     "$.subsystems[0].namespaces[0].block: a generic character device, where \"block\" wants a block device; write "
+     "$.subsystems[0].namespaces[0].block: a generic character device, but \"block\" needs a block device; write "
      "\"nvme\": \"/dev/ng0n1\", or \"block\": \"/dev/nvme0n1\""},
     {with_namespaces("{\"block\": ^\"sdb\"}"),
-     "$.subsystems[0].namespaces[0].block: \"sdb\" is not absolute; begin it with /"},
+     "$.subsystems[0].namespaces[0].block: \"sdb\" is not absolute; start the path with /"},
     {with_namespaces("{\"file\": ^\"/dev/sdb\"}"),
-     "$.subsystems[0].namespaces[0].file: a device, where \"file\" wants a regular file; write \"block\": "
+     "$.subsystems[0].namespaces[0].file: a device, but \"file\" needs a regular file; write \"block\": "
      "\"/dev/sdb\""},
     {with_namespaces("{\"file\": ^\"/dev/ng0n1\"}"),
-     "$.subsystems[0].namespaces[0].file: a device, where \"file\" wants a regular file; write \"nvme\": "
+     "$.subsystems[0].namespaces[0].file: a device, but \"file\" needs a regular file; write \"nvme\": "
      "\"/dev/ng0n1\""},
     {with_namespaces("{\"file\": ^\"/srv/\"}"),
-     "$.subsystems[0].namespaces[0].file: \"/srv/\" names a directory; add the name of what is in it"},
+     "$.subsystems[0].namespaces[0].file: \"/srv/\" is a directory; add the name of a file in it"},
     {with_namespaces("{\"file\": \"/srv/a.img\"},\n  {\"file\": ^\"/srv/./b/../a.img\"}"),
      "$.subsystems[0].namespaces[1].file: the same device as $.subsystems[0].namespaces[0].file in line 4; give each "
      "its own"},
@@ -268,8 +273,8 @@ const std::vector<Broken> kMistakesInNamespaces = {
                      "  [{\"file\": \"/srv/a\", \"eui64\": \"0011223344556677\"}]},\n"
                      "  {\"nqn\": \"nqn.2026-01.io.example:b\", \"allow_any_host\": true, \"namespaces\":\n"
                      "  [{\"file\": \"/srv/b\", \"eui64\": ^\"0011223344556677\"}]}"),
-     "$.subsystems[1].namespaces[0].eui64: another device has the same EUI-64 in $.subsystems[0]; give each its own: "
-     "hosts would take one for the other"},
+     "$.subsystems[1].namespaces[0].eui64: another device has the same EUI-64 in $.subsystems[0]; give each its own, "
+     "because hosts would mistake one device for the other"},
     {with_namespaces("{\"nsid\": ^0, \"memory\": 512}"),
      "$.subsystems[0].namespaces[0].nsid: 0 is out of range; write an integer from 1 to 1024"},
     {with_namespaces("{\"nsid\": ^1025, \"memory\": 512}"),
@@ -278,35 +283,38 @@ const std::vector<Broken> kMistakesInNamespaces = {
      "$.subsystems[0].namespaces[1].nsid: the same nsid as $.subsystems[0].namespaces[0].nsid in line 4; give each its "
      "own"},
     {with_namespaces("{\"memory\": 512, \"uuid\": ^\"2ec0a5a05b1c4d0e9d5c0a4c1e3f7b21\"}"),
-     "$.subsystems[0].namespaces[0].uuid: \"2ec0a5a05b1c4d0e9d5c0a4c1e3f7b21\" is no UUID; write 8-4-4-4-12 "
+     "$.subsystems[0].namespaces[0].uuid: \"2ec0a5a05b1c4d0e9d5c0a4c1e3f7b21\" is not a valid UUID; write 8-4-4-4-12 "
      "hexadecimal digits; uuidgen makes one"},
     {with_namespaces("{\"memory\": 512, \"uuid\": ^\"00000000-0000-0000-0000-000000000000\"}"),
-     "$.subsystems[0].namespaces[0].uuid: all zeros mean that there is no UUID; leave the key out"},
+     "$.subsystems[0].namespaces[0].uuid: all zeros mean that the namespace has no UUID; remove the key"},
     {with_namespaces("{\"memory\": 512, \"nguid\": ^\"12\"}"),
-     "$.subsystems[0].namespaces[0].nguid: \"12\" is no NGUID; write 32 hexadecimal digits"},
+     "$.subsystems[0].namespaces[0].nguid: \"12\" is not a valid NGUID; write 32 hexadecimal digits"},
     {with_namespaces("{\"memory\": 512, \"eui64\": ^\"00112233445566zz\"}"),
-     "$.subsystems[0].namespaces[0].eui64: \"00112233445566zz\" is no EUI-64; write 16 hexadecimal digits"},
+     "$.subsystems[0].namespaces[0].eui64: \"00112233445566zz\" is not a valid EUI-64; write 16 hexadecimal digits"},
     {with_namespaces(
          "{\"memory\": 512, \"eui64\": \"0011223344556677\"},\n  {\"memory\": 512, \"eui64\": ^\"0011223344556677\"}"),
      "$.subsystems[0].namespaces[1].eui64: the same EUI-64 as $.subsystems[0].namespaces[0].eui64 in line 4; give each "
      "its own"},
     {with_namespaces("{\"nvme\": \"/dev/ng0n1\", \"p2p\": ^\"prefre\"}"),
-     "$.subsystems[0].namespaces[0].p2p: \"prefre\" is none of the choices; did you mean \"prefer\"? write \"off\", "
+     "$.subsystems[0].namespaces[0].p2p: \"prefre\" is not one of the choices; did you mean \"prefer\"? write \"off\", "
      "\"prefer\" or \"require\""},
     {with_namespaces("{\"nvme\": \"/dev/ng0n1\", \"p2p\": ^true}"),
      "$.subsystems[0].namespaces[0].p2p: a boolean where a string is expected; write \"off\", \"prefer\" or "
      "\"require\""},
     {with_namespaces("{\"file\": \"/srv/a.img\", \"p2p\": ^\"prefer\"}"),
-     "$.subsystems[0].namespaces[0].p2p: a file system moves the data of a file, and not to a CMB; write \"off\", or "
+     "$.subsystems[0].namespaces[0].p2p: the data of a file goes through the file system, which cannot move it to a "
+     "CMB; write \"off\", or "
      "use \"nvme\" or \"block\""},
     {with_namespaces("{\"memory\": 512, \"p2p\": ^\"require\"}"),
-     "$.subsystems[0].namespaces[0].p2p: memory is no SSD that could move data to a CMB; write \"off\", or use "
+     "$.subsystems[0].namespaces[0].p2p: only an SSD can move data to a CMB, memory cannot; write \"off\", or use "
      "\"nvme\" or \"block\""},
     {with_namespaces("{\"nvme\": \"/dev/ng0n1\", \"p2p\": \"require\", \"p2p_when_dry\": ^\"spill\"}"),
-     "$.subsystems[0].namespaces[0].p2p_when_dry: p2p \"require\" forbids to spill to DRAM; write \"wait\", or p2p "
+     "$.subsystems[0].namespaces[0].p2p_when_dry: p2p \"require\" does not allow commands to spill to DRAM; write "
+     "\"wait\", or p2p "
      "\"prefer\""},
     {with_namespaces("{\"nvme\": \"/dev/ng0n1\", \"p2p\": \"require\", \"p2p_min_bytes\": ^4096}"),
-     "$.subsystems[0].namespaces[0].p2p_min_bytes: p2p \"require\" forbids DRAM for short commands; write 0, or p2p "
+     "$.subsystems[0].namespaces[0].p2p_min_bytes: p2p \"require\" does not allow DRAM for short commands; write 0, or "
+     "p2p "
      "\"prefer\""},
     {with_namespaces("{\"memory\": 512, \"max_iops\": ^100000001}"),
      "$.subsystems[0].namespaces[0].max_iops: 100000001 is out of range; write an integer from 0 to 100000000"},
@@ -315,13 +323,15 @@ const std::vector<Broken> kMistakesInNamespaces = {
     {with_namespaces("{\"nvme\": \"/dev/ng0n1\", \"p2p_min_bytes\": ^2097153}"),
      "$.subsystems[0].namespaces[0].p2p_min_bytes: 2097153 is out of range; write an integer from 0 to 2097152"},
     {with_namespaces("{\"nvme\": \"/dev/ng0n1\", \"p2p_provider\": ^\"0000:3b:20.0\"}"),
-     "$.subsystems[0].namespaces[0].p2p_provider: \"0000:3b:20.0\" is no PCI address; write it as lspci -D prints it, "
+     "$.subsystems[0].namespaces[0].p2p_provider: \"0000:3b:20.0\" is not a PCI address; write it as lspci -D prints "
+     "it, "
      "such as \"0000:3b:00.0\""},
     {with_namespaces("{\"nvme\": \"/dev/ng0n1\", \"p2p_provider\": ^\"nvme1\"}"),
-     "$.subsystems[0].namespaces[0].p2p_provider: \"nvme1\" is no PCI address; write it as lspci -D prints it, such as "
+     "$.subsystems[0].namespaces[0].p2p_provider: \"nvme1\" is not a PCI address; write it as lspci -D prints it, such "
+     "as "
      "\"0000:3b:00.0\""},
     {with_namespaces("{\"nvme\": \"/dev/ng0n1\", ^\"p2p-when-dry\": \"wait\"}"),
-     "$.subsystems[0].namespaces[0][\"p2p-when-dry\"]: no key of a namespace; did you mean \"p2p_when_dry\"?"},
+     "$.subsystems[0].namespaces[0][\"p2p-when-dry\"]: not a key of a namespace; did you mean \"p2p_when_dry\"?"},
 };
 
 const std::vector<Broken> kUnwise = {
@@ -329,26 +339,29 @@ const std::vector<Broken> kUnwise = {
      "\"namespaces\": [{\"memory\": 512}]}]}",
      "$.ports: an empty list: no host can connect"},
     {with_subsystems("").replace(with_subsystems("").rfind("[]"), 2, "^[]"),
-     "$.subsystems: an empty list: hosts find nothing"},
+     "$.subsystems: an empty list: hosts find no subsystem"},
     {with_subsystems("^{\"nqn\": " + host("a") + ", \"allow_any_host\": true}"),
-     "$.subsystems[0]: a subsystem without \"namespaces\": hosts find nothing in it; add some"},
+     "$.subsystems[0]: a subsystem without \"namespaces\": hosts find no namespace in it; add namespaces"},
     {with_subsystems("{\"nqn\": " + host("a") + ", \"allow_any_host\": true, \"namespaces\": ^[]}"),
-     "$.subsystems[0].namespaces: an empty list: hosts find nothing in this subsystem"},
+     "$.subsystems[0].namespaces: an empty list: hosts find no namespace in this subsystem"},
     {subsystem("\"allow_any_host\": true, \"ports\": ^[]"),
      "$.subsystems[0].ports: an empty list: no host can reach this subsystem"},
     {subsystem("\"allow_any_host\": true, \"allowed_hosts\": ^[" + host("h") + "]"),
-     "$.subsystems[0].allowed_hosts: without effect beside \"allow_any_host\": true; keep one of them"},
+     "$.subsystems[0].allowed_hosts: this key has no effect together with \"allow_any_host\": true; keep one of them"},
     {with_subsystems("{\"nqn\": " + host("a") +
                      ", \"serial\": \"1\", \"allow_any_host\": true, \"namespaces\": [{\"memory\": 512}]},\n" +
                      "{\"nqn\": " + host("b") +
                      ", \"serial\": ^\"1\", \"allow_any_host\": true, \"namespaces\": [{\"memory\": 512}]}"),
      "$.subsystems[1].serial: the same serial number as $.subsystems[0].serial in line 3; give each its own"},
     {with_namespaces("{\"nvme\": \"/dev/ng0n1\", \"p2p\": \"off\", \"p2p_when_dry\": ^\"wait\"}"),
-     "$.subsystems[0].namespaces[0].p2p_when_dry: without effect, as p2p is \"off\"; leave it out, or switch p2p on"},
+     "$.subsystems[0].namespaces[0].p2p_when_dry: this key has no effect, because p2p is \"off\"; remove it, or switch "
+     "p2p on"},
     {with_namespaces("{\"memory\": 512, \"p2p_provider\": ^\"0000:3b:00.0\"}"),
-     "$.subsystems[0].namespaces[0].p2p_provider: without effect, as p2p is \"off\"; leave it out, or switch p2p on"},
+     "$.subsystems[0].namespaces[0].p2p_provider: this key has no effect, because p2p is \"off\"; remove it, or switch "
+     "p2p on"},
     {with_namespaces("{\"block\": \"/dev/sdb\", \"p2p_min_bytes\": ^512}"),
-     "$.subsystems[0].namespaces[0].p2p_min_bytes: without effect, as p2p is \"off\"; leave it out, or switch p2p on"},
+     "$.subsystems[0].namespaces[0].p2p_min_bytes: this key has no effect, because p2p is \"off\"; remove it, or "
+     "switch p2p on"},
 };
 
 std::string visible(const std::string& host_list) {

@@ -30,7 +30,7 @@ TEST_CASE("an NQN has at most 223 bytes") {
 
 TEST_CASE("what is no NQN is told apart") {
   const std::string no_prefix = "this does not begin with \"nqn.\"";
-  const std::string no_date = "no year and month (YYYY-MM) behind \"nqn.\"";
+  const std::string no_date = "no year and month (YYYY-MM) after \"nqn.\"";
   const std::string no_domain = "no reversed domain name between the date and the colon";
   CHECK(problem_of("") == no_prefix);
   CHECK(problem_of("NQN.2026-01.io.example:a") == no_prefix);
@@ -47,10 +47,12 @@ TEST_CASE("what is no NQN is told apart") {
   CHECK(problem_of("nqn.2026-01.io.-example:a") == no_domain);
   CHECK(problem_of("nqn.2026-01.io.exa_mple:a") == no_domain);
   CHECK(problem_of("nqn.2026-01." + std::string(64, 'x') + ":a") == no_domain);
-  CHECK(problem_of("nqn.2026-01.io.example") == "no colon and name behind the domain");
-  CHECK(problem_of("nqn.2026-01.io.example:") == "no name behind the colon");
+  CHECK(problem_of("nqn.2026-01.io.example") == "no colon and name after the domain");
+  CHECK(problem_of("nqn.2026-01.io.example:") == "no name after the colon");
   CHECK(problem_of("nqn.2026-01.io.example:a\nb") == "a control character in the name");
-  CHECK(problem_of("nqn.2014-08.org.nvmexpress:uuid:2ec0a5a0") == "no UUID behind \"uuid:\"");
+  CHECK(problem_of("nqn.2026-01.io.example:a\xc2\x9b"
+                   "31m") == "a control character in the name");
+  CHECK(problem_of("nqn.2014-08.org.nvmexpress:uuid:2ec0a5a0") == "no UUID after \"uuid:\"");
   CHECK(problem_of(kDiscoveryNqn) == "the discovery subsystem's NQN");
 }
 

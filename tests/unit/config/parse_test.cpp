@@ -269,18 +269,18 @@ TEST_CASE("all mistakes of a file come at once, in its order") {
       lines ==
       std::vector<std::string>{
           R"(test.json:2:26: error: $.reactors.count: 0 is out of range; write an integer from 1 to 256)",
-          R"(test.json:2:29: error: $.reactors.cuont: no key of reactors; did you mean "count"?)",
-          R"(test.json:4:5: error: $.subsystems[0]: no host could connect; list hosts in "allowed_hosts" or say "allow_any_host": true)",
+          R"(test.json:2:29: error: $.reactors.cuont: not a key of reactors; did you mean "count"?)",
+          R"(test.json:4:5: error: $.subsystems[0]: no host could connect; list hosts in "allowed_hosts", or write "allow_any_host": true)",
           R"(test.json:4:14: error: $.subsystems[0].nqn: this does not begin with "nqn."; an NQN looks like nqn.2026-01.io.example:disk1)",
           R"(test.json:4:33: error: $.subsystems[0].ports[0]: there is no port 7; write 1)",
-          R"(test.json:5:28: error: $.subsystems[0].namespaces[0].nvme: a block device, where "nvme" wants the generic character device; write "/dev/ng0n1", or "block": "/dev/nvme0n1")",
-          R"(test.json:5:43: error: $.subsystems[0].namespaces[0]: no comma before this; separate it with a comma from what stands before it)",
-          R"(test.json:5:50: error: $.subsystems[0].namespaces[0].p2p: "maybe" is none of the choices; write "off", "prefer" or "require")",
+          R"(test.json:5:28: error: $.subsystems[0].namespaces[0].nvme: a block device, but "nvme" needs the generic character device; write "/dev/ng0n1", or "block": "/dev/nvme0n1")",
+          R"(test.json:5:43: error: $.subsystems[0].namespaces[0]: no comma before this; write a comma between this and the value before it)",
+          R"(test.json:5:50: error: $.subsystems[0].namespaces[0].p2p: "maybe" is not one of the choices; write "off", "prefer" or "require")",
           R"(test.json:6:17: error: $.subsystems[0].namespaces[1].nsid: the same nsid as $.subsystems[0].namespaces[0].nsid in line 5; give each its own)",
-          R"(test.json:6:28: error: $.subsystems[0].namespaces[1].file: "a.img" is not absolute; begin it with /)",
-          R"(test.json:6:44: error: $.subsystems[0].namespaces[1].p2p: a file system moves the data of a file, and not to a CMB; write "off", or use "nvme" or "block")",
-          R"(test.json:6:55: error: $.subsystems[0].namespaces: a comma behind the last element of the array; remove it)",
-          R"(test.json:9:36: error: $.ports[0].address: "10.0.0" is no IPv4 or IPv6 address; write the address of an RDMA interface of this machine, such as 10.0.0.1 or fd00::1)"});
+          R"(test.json:6:28: error: $.subsystems[0].namespaces[1].file: "a.img" is not absolute; start the path with /)",
+          R"(test.json:6:44: error: $.subsystems[0].namespaces[1].p2p: the data of a file goes through the file system, which cannot move it to a CMB; write "off", or use "nvme" or "block")",
+          R"(test.json:6:55: error: $.subsystems[0].namespaces: a comma after the last element of the array; remove it)",
+          R"(test.json:9:36: error: $.ports[0].address: "10.0.0" is not an IPv4 or IPv6 address; write the address of an RDMA interface of this machine, such as 10.0.0.1 or fd00::1)"});
 }
 
 TEST_CASE("a port whose id cannot be read is not missed a second time") {
@@ -305,7 +305,7 @@ TEST_CASE("hundreds of mistakes are cut short") {
   const Result result = parse(with_top(keys + "\"log_level\": \"info\""), "test.json");
   REQUIRE(result.diagnostics.size() == kMaxDiagnostics + 1);
   CHECK(to_string(result.diagnostics.back()) ==
-        "test.json:205:1: error: from here on 300 more; mend those above first");
+        "test.json:205:1: error: 300 more mistakes follow; fix those above first");
   CHECK(!result.config);
 }
 
@@ -319,7 +319,7 @@ TEST_CASE("files that cannot be read say why") {
   const std::string directory = std::filesystem::temp_directory_path().string();
   const Result is_directory = load(directory);
   REQUIRE(is_directory.diagnostics.size() == 1);
-  CHECK(to_string(is_directory.diagnostics[0]) == directory + ": error: Is a directory; name a file that can be read");
+  CHECK(to_string(is_directory.diagnostics[0]) == directory + ": error: Is a directory; give a file that can be read");
   const std::string nowhere = directory + "/nvmf-p2p-no-such-file.json";
   const Result missing = load(nowhere);
   REQUIRE(missing.diagnostics.size() == 1);

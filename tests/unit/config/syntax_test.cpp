@@ -16,65 +16,65 @@ const std::vector<Broken> kBrokenSyntax = {
     {"{\n  \"ports\": [^", "$.ports: the file ends inside the array that begins at 2:12; close it with ]"},
     {"{\n  \"ports\": []\n^", "$: the file ends inside the object that begins at 1:1; close it with }"},
     {"{\"rdma\": ^", "$: the file ends inside the object that begins at 1:1; close it with }"},
-    {"{}\n^{}", "$: the file goes on behind its closing bracket; put everything into one pair of { }"},
-    {"{}^, 1", "$: the file goes on behind its closing bracket; put everything into one pair of { }"},
-    {"^\xFF\xFE{", "$: not a UTF-8 text; save the file as UTF-8"},
-    {"{ ^\x80", "$: not a UTF-8 text; save the file as UTF-8"},
+    {"{}\n^{}", "$: the file continues after its closing bracket; put everything into one pair of { }"},
+    {"{}^, 1", "$: the file continues after its closing bracket; put everything into one pair of { }"},
+    {"^\xFF\xFE{", "$: this is not UTF-8 text; save the file as UTF-8"},
+    {"{ ^\x80", "$: this is not UTF-8 text; save the file as UTF-8"},
     {"^hello", "$: the string hello has no quotes; write \"hello\""},
     // Keys.
     {"{ ^ports: [] }", "$: the key ports has no quotes; write \"ports\""},
-    {"{ ^'ports': [] }", "$: single quotes; JSON takes double quotes only"},
-    {"{ \"ports\" ^[] }", "$.ports: no colon behind the key \"ports\"; write a key as \"key\": value"},
+    {"{ ^'ports': [] }", "$: single quotes; JSON uses double quotes only"},
+    {"{ \"ports\" ^[] }", "$.ports: no colon after the key \"ports\"; write a key as \"key\": value"},
     {"{ \"ports\"^", "$: the file ends inside the object that begins at 1:1; close it with }"},
-    {"{ ^1: 2 }", "$: unexpected \"1\"; a key in double quotes should stand here"},
-    {"{ ^[1] }", "$: unexpected \"[\"; a key in double quotes should stand here"},
+    {"{ ^1: 2 }", "$: unexpected \"1\"; a key in double quotes is expected here"},
+    {"{ ^[1] }", "$: unexpected \"[\"; a key in double quotes is expected here"},
     {"{ ^] }", "$: ] cannot close the object that begins at 1:1; close it with }"},
     {"{ \"rdma\": {\"mdts_bytes\": ^} }",
      "$.rdma.mdts_bytes: the key \"mdts_bytes\" has no value; write one, or remove the key"},
     {"{ \"rdma\": ^, \"ports\": [] }", "$.rdma: the key \"rdma\" has no value; write one, or remove the key"},
     // Values.
-    {"{ \"a\": ^True }", "$.a: True is no word of JSON; write true"},
-    {"{ \"a\": ^yes }", "$.a: yes is no word of JSON; write true"},
-    {"{ \"a\": ^None }", "$.a: None is no word of JSON; write null"},
+    {"{ \"a\": ^True }", "$.a: True is not a word of JSON; write true"},
+    {"{ \"a\": ^yes }", "$.a: yes is not a word of JSON; write true"},
+    {"{ \"a\": ^None }", "$.a: None is not a word of JSON; write null"},
     {"{ \"a\": ^NaN }", "$.a: the string NaN has no quotes; write \"NaN\""},
     {"{ \"a\": ^truefalse }", "$.a: the string truefalse has no quotes; write \"truefalse\""},
     {"{ \"a\": ^info, \"b\": 1 }", "$.a: the string info has no quotes; write \"info\""},
-    {"{ \"a\": ^'info' }", "$.a: single quotes; JSON takes double quotes only"},
+    {"{ \"a\": ^'info' }", "$.a: single quotes; JSON uses double quotes only"},
     {"{ \"a\": ^64MiB }", "$.a: 64MiB is not a number of JSON; put it in double quotes"},
-    {"{ \"a\": ^007 }", "$.a: 007 is not a number of JSON; leave out the leading zeros"},
+    {"{ \"a\": ^007 }", "$.a: 007 is not a number of JSON; remove the leading zeros"},
     {"{ \"a\": ^0x10 }", "$.a: 0x10 is not a number of JSON; write it in decimal"},
-    {"{ \"a\": ^+5 }", "$.a: +5 is not a number of JSON; leave out the plus sign"},
+    {"{ \"a\": ^+5 }", "$.a: +5 is not a number of JSON; remove the plus sign"},
     {"{ \"a\": ^.5 }", "$.a: .5 is not a number of JSON; write it like 42"},
     {"{ \"a\": ^5. }", "$.a: 5. is not a number of JSON; write it like 42"},
     {"{ \"a\": ^- }", "$.a: - is not a number of JSON; write it like 42"},
-    {"{ \"a\": ^1e999 }", "$.a: 1e999 is too large; write less"},
+    {"{ \"a\": ^1e999 }", "$.a: 1e999 is too large; write a smaller number"},
     {"{ \"a\": ^10.0.0.1 }", "$.a: 10.0.0.1 is not a number of JSON; put it in double quotes"},
     {"[ [1], [ ^} ]", "$[1]: } cannot close the array that begins at 1:8; close it with ]"},
     {"{ \"a\": [1, 2^} }", "$.a: } cannot close the array that begins at 1:8; close it with ]"},
-    {"{ \"a\": [1 ^; 2] }", "$.a[1]: unexpected \";\"; a comma or ] should stand here"},
-    {"{ \"a\": [1 ^: 2] }", "$.a[1]: unexpected \":\"; a comma or ] should stand here"},
-    {"{ \"a\": ^@ }", "$.a: unexpected \"@\"; a value should stand here"},
-    {"{ \"a\": ^ä }", "$.a: unexpected \"ä\"; a value should stand here"},
+    {"{ \"a\": [1 ^; 2] }", "$.a[1]: unexpected \";\"; a comma or ] is expected here"},
+    {"{ \"a\": [1 ^: 2] }", "$.a[1]: unexpected \":\"; a comma or ] is expected here"},
+    {"{ \"a\": ^@ }", "$.a: unexpected \"@\"; a value is expected here"},
+    {"{ \"a\": ^ä }", "$.a: unexpected \"ä\"; a value is expected here"},
     // Strings.
     {"{ \"a\": ^\"open }", "$.a: this string is not closed; end it with \""},
     {"{ \"a\": ^\"open\n  \"b\": 1 }", "$.a: this string is not closed; end it with \""},
-    {"{ \"a\": \"C:^\\disk\" }", "$.a: a backslash that begins no escape of JSON; write \\\\ for a backslash"},
-    {"{ \"a\": \"^\\u12g4\" }", "$.a: a backslash that begins no escape of JSON; write \\\\ for a backslash"},
+    {"{ \"a\": \"C:^\\disk\" }", "$.a: a backslash that does not begin an escape of JSON; write \\\\ for a backslash"},
+    {"{ \"a\": \"^\\u12g4\" }", "$.a: a backslash that does not begin an escape of JSON; write \\\\ for a backslash"},
     {"{ \"a\": ^\"\\ud800\" }", "$.a: half of a surrogate pair in this string; write both halves, or the character"},
     {"{ \"a\": \"tab^\there\" }", "$.a: a control character in a string; write \\t, \\n or \\u00.."},
-    {"{ \"äöü\": \"ß^\xC3(\" }", "$[\"äöü\"]: not a UTF-8 text; save the file as UTF-8"},
+    {"{ \"äöü\": \"ß^\xC3(\" }", "$[\"äöü\"]: this is not UTF-8 text; save the file as UTF-8"},
     {"{ ^\"a }", "$: this string is not closed; end it with \""},
     // Comments.
     {"{ ^/* never closed }", "$: this comment does not end; end it with */"},
-    {"{ ^/ }", "$: a lone /; a comment begins with // or /*"},
-    {"{ ^# a comment\n }", "$: # begins no comment here; write // instead"},
+    {"{ ^/ }", "$: a single /; a comment begins with // or /*"},
+    {"{ ^# a comment\n }", "$: # does not begin a comment; write // instead"},
 };
 
 TEST_CASE("each error of syntax is explained where it is") {
   for (const Broken& broken : kBrokenSyntax) check_only(broken, Severity::error);
 }
 
-// These are mended for the sake of what stands behind them.
+// The parser corrects these so that it can read the text after them.
 TEST_CASE("a comma too many or too few does not hide the mistakes behind it") {
   const Document document = read_document("{ , \"a\": [1, 2,], \"b\": [, 3,, 4 5]\n  \"c\" = {\"d\": 1,},\n}");
   REQUIRE(document.root.has_value());
@@ -83,13 +83,13 @@ TEST_CASE("a comma too many or too few does not hide the mistakes behind it") {
     errors.push_back(std::to_string(error.position.line) + ':' + std::to_string(error.position.column) + ' ' +
                      error.path + ": " + error.problem);
   }
-  CHECK(errors ==
-        std::vector<std::string>{
-            "1:3 $: a comma without a value before it", "1:15 $.a: a comma behind the last element of the array",
-            "1:25 $.b: a comma without a value before it", "1:29 $.b: a comma without a value before it",
-            "1:33 $.b: no comma before this", "2:3 $: no comma before this", "2:7 $.c: no colon behind the key \"c\"",
-            "2:16 $.c: a comma behind the last member of the object",
-            "2:18 $: a comma behind the last member of the object"});
+  CHECK(errors == std::vector<std::string>{
+                      "1:3 $: a comma without a value before it",
+                      "1:15 $.a: a comma after the last element of the array",
+                      "1:25 $.b: a comma without a value before it", "1:29 $.b: a comma without a value before it",
+                      "1:33 $.b: no comma before this", "2:3 $: no comma before this",
+                      "2:7 $.c: no colon after the key \"c\"", "2:16 $.c: a comma after the last member of the object",
+                      "2:18 $: a comma after the last member of the object"});
   REQUIRE(document.root->find("b") != nullptr);
   CHECK(document.root->find("b")->as<Array>()->size() == 3);
   CHECK(document.root->find("c")->find("d") != nullptr);

@@ -31,7 +31,7 @@ Buffer region(uint32_t length_bytes) {
 
 size_t offset_in(const Buffer& whole, const Buffer& part) { return static_cast<size_t>(part.address - whole.address); }
 
-// What the pool promises: inside the region, on a page, and apart from every other buffer lent out.
+// What the pool promises: inside the region, on a page boundary, and disjoint from every other buffer in use.
 class Model {
  public:
   explicit Model(const Buffer& whole) : whole_(whole) {}

@@ -1,4 +1,4 @@
-// The admin API as its clients meet it, and as openapi.json describes it.
+// The admin API as clients use it, and as openapi.json describes it.
 #include "target/daemon/admin_api.h"
 
 #include <doctest/doctest.h>
@@ -118,10 +118,10 @@ TEST_CASE("client asks for a change that cannot be: refused, and nothing changes
   CHECK(mistaken.status == 422);
   CHECK(mistaken.body.at("error") == "refused, nothing has changed: the config has mistakes");
   CHECK(mistaken.body.at("reasons").at(0).get<std::string>().ends_with(
-      "$.subsystems[0].max_controlers: no key of a subsystem; did you mean \"max_controllers\"?"));
+      "$.subsystems[0].max_controlers: not a key of a subsystem; did you mean \"max_controllers\"?"));
   const Reply restart = world.ask("PATCH", "/v1/config", R"({"reactors": {"count": 2}})");
   CHECK(restart.status == 409);
-  CHECK(restart.body.at("reasons").at(0) == "\"reactors\" takes effect with a restart only");
+  CHECK(restart.body.at("reasons").at(0) == "\"reactors\" takes effect only after a restart");
   CHECK(world.ask("POST", "/v1/ports", "no JSON").status == 400);
   CHECK(world.ask("POST", "/v1/ports", "[]").status == 400);
   CHECK(world.ask("POST", "/v1/ports", R"({"id": 1, "address": "192.0.2.12"})").status == 409);
@@ -176,6 +176,15 @@ TEST_CASE("client operates: ports, hosts and ANA states that there are") {
   CHECK(world.ask("POST", "/v1/ana", wanted.dump()).status == 204);
   CHECK(world.daemon.done == "ana inaccessible");
   CHECK(world.ask("POST", "/v1/ana", "{}").status == 400);
+}
+
+TEST_CASE("operator accepts the storage of a namespace that was refused, and of no other") {
+  World world;
+  const std::string namespaces = "/v1/subsystems/" + percent_encoded(FakeDaemon::kNqn) + "/namespaces/";
+  CHECK(world.ask("POST", namespaces + "2/accept").body.at("changes") ==
+        nlohmann::json{"accept the storage of namespace 2"});
+  CHECK(world.ask("POST", namespaces + "1/accept").status == 404);
+  CHECK(world.ask("POST", namespaces + "x/accept").status == 400);
 }
 
 }  // namespace

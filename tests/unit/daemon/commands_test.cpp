@@ -17,7 +17,7 @@ namespace {
 
 using daemon::FakeDaemon;
 
-// What a stream gets while this lives.
+// Captures the output of a stream during its life.
 class Captured {
  public:
   explicit Captured(std::ostream& stream) : stream_(stream), before_(stream.rdbuf(text_.rdbuf())) {}
@@ -65,6 +65,7 @@ TEST_CASE("operator looks: tables for people, JSON for scripts") {
   CHECK(status.status == 0);
   CHECK(says(status.output, "nvmf-p2p 0.1.0, up 1 d 2 h\n"));
   CHECK(says(status.output, "   1  192.0.2.10     4420  listening\n"));
+  CHECK(says(status.output, "RDMA device  rocep1s0: 4 of at most 81 I/O queues\n"));
   CHECK(nlohmann::json::parse(world.run({"status", "--json"}).output).at("controllers") == 1);
   CHECK(says(world.run({"subsystems"}).output, FakeDaemon::kNqn));
   const std::string namespaces = world.run({"namespaces"}).output;
@@ -115,7 +116,7 @@ TEST_CASE("operator asks for what cannot be: the reason is on standard error, th
   CHECK(says(mistaken.errors, "did you mean \"max_controllers\"?"));
   const Said restart = world.run({"set", "config", "reactors.count=2"});
   CHECK(restart.status == 1);
-  CHECK(says(restart.errors, "\"reactors\" takes effect with a restart only\n"));
+  CHECK(says(restart.errors, "\"reactors\" takes effect only after a restart\n"));
   CHECK(world.run({"disconnect", "nobody"}).status == 1);
   CHECK(world.run({"set", "config", "novalue"}).status == 2);
   CHECK(world.run({"diff", "/nonexistent"}).errors == "cannot read /nonexistent\n");
@@ -148,14 +149,20 @@ TEST_CASE("operator drains, resumes, disconnects, sets ANA states") {
   CHECK(world.daemon.done == "ana inaccessible");
 }
 
+TEST_CASE("operator accepts the storage of a namespace") {
+  World world;
+  CHECK(world.run({"accept", FakeDaemon::kNqn, "2"}).output == "accept the storage of namespace 2\n");
+  CHECK(world.run({"accept", FakeDaemon::kNqn, "1"}).status != 0);
+}
+
 TEST_CASE("no daemon serves: the message names the socket and what to do") {
   const Scratch scratch;
   const std::string socket = scratch.path() + "/admin.sock";
   const Said said = run({"status"}, socket);
   CHECK(said.status == 1);
   CHECK(said.errors == "cannot reach the daemon on " + socket +
-                           ": No such file or directory; no daemon serves there: start one (nvmf-p2p run -c FILE), or "
-                           "name its socket with --socket\n");
+                           ": No such file or directory; no daemon listens there: start one (nvmf-p2p run -c FILE), or "
+                           "give its socket with --socket\n");
   CHECK(run({"status"}, "/" + std::string(108, 's')).status == 1);
 }
 

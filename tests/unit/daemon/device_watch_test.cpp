@@ -1,4 +1,4 @@
-// Files that come and go, as the daemon hears of them.
+// How the daemon notices files that appear and disappear.
 #include "target/daemon/device_watch.h"
 
 #include <doctest/doctest.h>

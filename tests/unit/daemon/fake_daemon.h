@@ -29,6 +29,7 @@ class FakeDaemon : public AdminActions {
             {"subsystems", 1},
             {"namespaces", 2},
             {"missing_namespaces", 1},
+            {"rdma_devices", {{{"name", "rocep1s0"}, {"io_queues", 4}, {"max_io_queues", 81}}}},
             {"controllers", 1},
             {"connections", 3}};
   }
@@ -106,6 +107,13 @@ class FakeDaemon : public AdminActions {
       take(text);
       unsaved.insert(unsaved.end(), changed.changes.begin(), changed.changes.end());
     }
+    co_return changed;
+  }
+  Change accept(std::string nqn, uint32_t nsid) override {
+    if (nqn != kNqn || nsid != 2)
+      throw config::EditError(config::EditError::Kind::Absent, "no storage waits for being accepted");
+    ConfigChange changed;
+    changed.changes.emplace_back("accept the storage of namespace 2");
     co_return changed;
   }
   ConfigChange compare(const std::string& text, const std::string& name) override {

@@ -1,5 +1,5 @@
-// An SSD that does not answer when it is asked for its health: hosts see what was known, with a warning, and nobody
-// waits for it.
+// An SSD that does not answer when its health is read: hosts see the last values, with a warning, and nothing waits for
+// the SSD.
 #include "target/daemon/health.h"
 
 #include <doctest/doctest.h>
@@ -21,7 +21,7 @@ constexpr uint8_t kWear = 7;                 // Percentage Used
 constexpr HealthTiming kPatient{.interval = seconds(3600), .patience = seconds(3600)};
 constexpr HealthTiming kImpatient{.interval = seconds(3600), .patience = seconds(0)};
 
-// Keeps questions until the test answers them.
+// Holds the commands until the test answers them.
 class Ssds : public backend::NvmeAdmin {
  public:
   struct Asked {

@@ -193,7 +193,7 @@ TEST_CASE("a socket that a dead daemon left is replaced, one that is served is n
   {
     UnixSocketFile second(path);
     CHECK_THROWS_WITH_AS(second.listen(io, {}),
-                         ("cannot serve on " + path + ": another process does: Address already in use").c_str(),
+                         ("cannot serve on " + path + ": another process serves there: Address already in use").c_str(),
                          std::system_error);
   }
   CHECK(std::filesystem::exists(path));

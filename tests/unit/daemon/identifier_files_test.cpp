@@ -29,7 +29,7 @@ IdentifierFiles::Uuid serve(const StateDirectory& state, const std::string& stor
   return uuid;
 }
 
-// What spdlog is told while this lives.
+// Captures the messages of spdlog during its life.
 class LogCapture {
  public:
   LogCapture() : before_(spdlog::default_logger()) {
@@ -111,8 +111,9 @@ TEST_CASE("a step of keeping fails: the log names the namespace, the directory a
   const auto first = serve(scratch.state(), kFile);
   LogCapture log;
   serve(scratch.state([](DurableStep) { throw std::runtime_error("No space left on device"); }), kOther);
-  for (const std::string& part : {std::string("namespace 1 of ") + kNqn, std::string("No space left on device"),
-                                  "see that " + scratch.state().path(), std::string("give it a \"uuid\"")}) {
+  for (const std::string& part :
+       {std::string("namespace 1 of ") + kNqn, std::string("No space left on device"),
+        "check that " + scratch.state().path(), std::string("give the namespace a \"uuid\"")}) {
     CAPTURE(part);
     CHECK(log.text().find(part) != std::string::npos);
   }
@@ -123,7 +124,7 @@ TEST_CASE("the directory cannot be made: the namespace is served all the same, a
   const StateDirectory nowhere("/proc/nvmf-p2p/state");
   LogCapture log;
   const auto uuid = serve(nowhere, kFile);
-  CHECK(log.text().find("could not be kept") != std::string::npos);
+  CHECK(log.text().find("could not be saved") != std::string::npos);
   CHECK(serve(nowhere, kFile) == uuid);
 }
 

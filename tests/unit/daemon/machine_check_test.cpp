@@ -1,4 +1,4 @@
-// What is legal in a config and unwise on a machine, on machines made of files.
+// Warnings about configs that are legal but cannot work on a machine, with machines made of files.
 #include "target/daemon/machine_check.h"
 
 #include <doctest/doctest.h>
@@ -120,11 +120,11 @@ TEST_CASE("devices and files that are not there") {
   Machine machine;
   build(machine);
   CHECK(only_warning(machine, config_with("192.0.2.10", R"({"nvme": "/dev/ng7n1", "p2p": "off"})"))
-            .ends_with(".nvme: \"/dev/ng7n1\" does not exist; there are: /dev/ng0n1"));
+            .ends_with(".nvme: \"/dev/ng7n1\" does not exist; this machine has: /dev/ng0n1"));
   CHECK(only_warning(machine, config_with("192.0.2.10", R"({"block": "/dev/sdx"})"))
-            .ends_with(".block: \"/dev/sdx\" does not exist; there are: /dev/nvme0n1"));
+            .ends_with(".block: \"/dev/sdx\" does not exist; this machine has: /dev/nvme0n1"));
   CHECK(only_warning(machine, config_with("192.0.2.10", R"({"file": "/srv/a.img"})"))
-            .ends_with(".file: \"/srv/a.img\" does not exist; make it: truncate -s SIZE /srv/a.img"));
+            .ends_with(".file: \"/srv/a.img\" does not exist; create it: truncate -s SIZE /srv/a.img"));
 }
 
 TEST_CASE("what is there and cannot be served: directories, empty files, devices of another kind, zoned devices") {
@@ -139,8 +139,8 @@ TEST_CASE("what is there and cannot be served: directories, empty files, devices
       warning_of(R"({"file": "/srv/folder"})")
           .ends_with(".file: \"/srv/folder\" is a directory, not a regular file; name a file: truncate -s SIZE FILE"));
   CHECK(warning_of(R"({"file": "/srv/empty"})")
-            .ends_with(".file: \"/srv/empty\" is shorter than one block; make it as long as the namespace shall be: "
-                       "truncate -s SIZE /srv/empty"));
+            .ends_with(".file: \"/srv/empty\" is shorter than one block; give it the size of the namespace: truncate "
+                       "-s SIZE /srv/empty"));
   CHECK(warnings(machine, config_with("192.0.2.10", R"({"file": "/srv/short"})")).empty());
   CHECK(warning_of(R"({"file": "/srv/short", "block_size": 4096})").find("shorter than one block") !=
         std::string::npos);
@@ -148,7 +148,7 @@ TEST_CASE("what is there and cannot be served: directories, empty files, devices
         std::string::npos);
   CHECK(warning_of(R"({"block": "/srv/short"})").find("is a regular file, not a block device") != std::string::npos);
   CHECK(warning_of(R"({"block": "/dev/null"})")
-            .ends_with("\"/dev/null\" is a character device, not a block device; there are: /dev/nvme0n1"));
+            .ends_with("\"/dev/null\" is a character device, not a block device; this machine has: /dev/nvme0n1"));
   CHECK(warning_of(R"({"nvme": "/dev/null", "p2p": "off"})")
             .find("\"/dev/null\" is not the generic device of an NVMe namespace") != std::string::npos);
   machine.file("/sys/class/block/nvme0n1/queue/zoned", "host-managed\n");
@@ -164,18 +164,19 @@ TEST_CASE("a device that is mounted, by itself or by a partition, or is a part o
   SUBCASE("mounted, also when it is served by its character device") {
     machine.file("/proc/self/mounts", "/dev/nvme0n1 /srv ext4 rw 0 0\n");
     CHECK(only_warning(machine, config_with("192.0.2.10", kDisk))
-              .ends_with("\"/dev/ng0n1\" is mounted at /srv: two users destroy each other's data; umount /srv"));
+              .ends_with(
+                  "\"/dev/ng0n1\" is mounted at /srv: two users of one device destroy each other's data; umount /srv"));
   }
   SUBCASE("the machine's own root: nobody is told to unmount that") {
     machine.file("/proc/self/mounts", "/dev/nvme0n1 / ext4 rw 0 0\n");
     CHECK(only_warning(machine, config_with("192.0.2.10", kDisk))
-              .ends_with("is mounted at /: two users destroy each other's data; serve another one"));
+              .ends_with("is mounted at /: two users of one device destroy each other's data; serve another one"));
   }
   SUBCASE("a partition is mounted") {
     machine.file("/sys/class/block/nvme0n1/nvme0n1p1/partition", "1\n");
     machine.file("/proc/self/mounts", "/dev/nvme0n1p1 /boot ext4 rw 0 0\n");
     CHECK(only_warning(machine, config_with("192.0.2.10", R"({"block": "/dev/nvme0n1"})"))
-              .ends_with("is mounted at /boot: two users destroy each other's data; umount /boot"));
+              .ends_with("is mounted at /boot: two users of one device destroy each other's data; umount /boot"));
   }
   SUBCASE("part of a volume") {
     machine.file("/sys/class/block/nvme0n1/holders/dm-0", "");
@@ -195,7 +196,7 @@ TEST_CASE("peer-to-peer that cannot work: doctor's reason and remedy, once") {
   SUBCASE("an RNIC without on-demand paging") {
     build(machine, "bnxt_en");
     const std::string line = only_warning(machine, config_with("192.0.2.10", kDisk));
-    CHECK(line.find("$.subsystems[0].namespaces[0].p2p: \"require\" cannot be met with mlx5_0: mlx5_0's driver "
+    CHECK(line.find("$.subsystems[0].namespaces[0].p2p: \"require\" cannot work with mlx5_0: mlx5_0's driver "
                     "(bnxt_en) has no on-demand paging") != std::string::npos);
     CHECK(line.ends_with(R"(or write "p2p": "prefer")"));
     CHECK(warnings(machine, config_with("192.0.2.10", R"({"nvme": "/dev/ng0n1", "p2p": "off"})")).empty());
@@ -211,8 +212,45 @@ TEST_CASE("peer-to-peer that cannot work: doctor's reason and remedy, once") {
   SUBCASE("a provider that is not there") {
     build(machine);
     CHECK(only_warning(machine, config_with("192.0.2.10", R"({"nvme": "/dev/ng0n1", "p2p_provider": "0000:99:00.0"})"))
-              .ends_with(".p2p_provider: there is no SSD at 0000:99:00.0; there are: 0000:04:00.0 (nvme0)"));
+              .ends_with(".p2p_provider: there is no SSD at 0000:99:00.0; this machine has: 0000:04:00.0 (nvme0)"));
   }
+}
+
+TEST_CASE("a user or a group that this machine has not") {
+  Machine machine;
+  build(machine);
+  const auto with_admin = [](const std::string& admin) {
+    return config_with("192.0.2.10", kMemory, R"("admin": {)" + admin + "}, ");
+  };
+  CHECK(warnings(machine, with_admin(R"("owner": "root", "group": "root")")).empty());
+  CHECK(only_warning(machine, with_admin(R"("owner": "no-such-user")"))
+            .find("$.admin.owner: this machine has no user \"no-such-user\"") != std::string::npos);
+  CHECK(only_warning(machine, with_admin(R"("group": "no-such-group")"))
+            .find("$.admin.group: this machine has no group \"no-such-group\"") != std::string::npos);
+}
+
+TEST_CASE("an admin socket or a state directory where something else is in the way") {
+  Machine machine;
+  build(machine);
+  machine.file("/srv/image", "a disk image");
+  CHECK(only_warning(machine, config_with("192.0.2.10", kMemory, R"("admin": {"socket": "/srv/image"}, )"))
+            .find("\"/srv/image\" is there, and is no socket; remove it") != std::string::npos);
+  CHECK(only_warning(machine, config_with("192.0.2.10", kMemory, R"("admin": {"socket": "/srv/image/a/sock"}, )"))
+            .find("\"/srv/image\" is no directory") != std::string::npos);
+  CHECK(only_warning(machine, config_with("192.0.2.10", kMemory, R"("state_dir": "/srv/image/state", )"))
+            .find("$.state_dir: \"/srv/image\" is no directory") != std::string::npos);
+  CHECK(warnings(machine, config_with("192.0.2.10", kMemory, R"("state_dir": "/srv/other/state", )")).empty());
+}
+
+TEST_CASE("a device by a name that may be another disk's after the next boot: the lasting name is recommended") {
+  Machine machine;
+  build(machine);
+  machine.link("/dev/disk/by-id/nvme-eui.1", "/dev/nvme0n1");
+  CHECK(only_warning(machine, config_with("192.0.2.10", kDisk))
+            .find("\"/dev/ng0n1\" may be another disk after the next boot; write \"/dev/disk/by-id/nvme-eui.1\"") !=
+        std::string::npos);
+  CHECK(warnings(machine, config_with("192.0.2.10", R"({"nvme": "/dev/disk/by-id/nvme-eui.1", "p2p": "require"})"))
+            .empty());
 }
 
 }  // namespace

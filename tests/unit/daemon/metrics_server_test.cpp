@@ -1,4 +1,4 @@
-// The metrics' address, as Prometheus meets it.
+// The address of the metrics, as Prometheus uses it.
 #include "target/daemon/metrics_server.h"
 
 #include <doctest/doctest.h>

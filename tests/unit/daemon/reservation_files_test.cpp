@@ -1,4 +1,5 @@
-// Reservations on disk: what is saved is what is loaded, whenever the daemon dies; what is broken is told, not guessed.
+// Reservations on disk: what is saved is what is loaded, whenever the daemon dies; a broken file is reported, not
+// guessed.
 #include "target/daemon/reservation_files.h"
 
 #include <doctest/doctest.h>

@@ -1,4 +1,4 @@
-// What a service manager hears on its socket: sd_notify(3).
+// The notifications on a service manager's socket: sd_notify(3).
 #include "target/daemon/service_manager.h"
 
 #include <doctest/doctest.h>
@@ -52,8 +52,8 @@ TEST_CASE("each state is told with the line that its status shows") {
   const std::string reloading = manager.hear();
   CHECK(reloading.starts_with("RELOADING=1\nMONOTONIC_USEC="));
   CHECK(reloading.ends_with("\nSTATUS=reloading"));
-  service_manager::stopping("seeing hosts out");
-  CHECK(manager.hear() == "STOPPING=1\nSTATUS=seeing hosts out");
+  service_manager::stopping("disconnecting hosts");
+  CHECK(manager.hear() == "STOPPING=1\nSTATUS=disconnecting hosts");
   service_manager::alive();
   CHECK(manager.hear() == "WATCHDOG=1");
 }

@@ -1,5 +1,5 @@
-// What takes long is done beside the control thread, which goes on. Each test would never end if it did not: the work
-// waits for something that the control thread does only meanwhile.
+// Long work runs beside the control thread, which continues. Otherwise each test would never end: the work waits for
+// something that the control thread does meanwhile.
 #include "target/daemon/worker_thread.h"
 
 #include <doctest/doctest.h>

@@ -51,7 +51,7 @@ TEST_CASE("refusals name the SSD, the reason and the remedy") {
   Machine machine;
   SUBCASE("no CMB") {
     machine.ssd(0, "pci0000:00", kSsd);
-    CHECK(has(refusal(machine), "there is none"));
+    CHECK(has(refusal(machine), "the SSD has none"));
   }
   SUBCASE("a kernel that does not lend it") {
     build_ssd(machine);
@@ -63,7 +63,7 @@ TEST_CASE("refusals name the SSD, the reason and the remedy") {
   SUBCASE("all of it taken") {
     build_ssd(machine);
     machine.file(std::string("/sys/bus/pci/devices/") + kSsd + "/p2pmem/available", "0\n");
-    CHECK(has(refusal(machine), "all of it is taken"));
+    CHECK(has(refusal(machine), "no memory is free"));
   }
   CHECK(has(refusal(machine), kSsd));
 }

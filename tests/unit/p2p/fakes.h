@@ -1,4 +1,4 @@
-// An RNIC and an SSD that can be made to lie, for the logic of the self-test.
+// A fake RNIC and a fake SSD with faults, for the logic of the self-test.
 #pragma once
 
 #include <algorithm>
@@ -21,7 +21,7 @@ namespace nvmf::p2p::test {
 inline constexpr uint32_t kMaxTransferBytes = 136 << 10;
 inline constexpr size_t kCmbBytes = 1 << 20;
 
-// What becomes of one byte on its way.
+// What a fault does to one byte of a transfer.
 struct Byte {
   Direction direction;
   uint32_t path_mtu;

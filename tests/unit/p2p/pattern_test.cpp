@@ -35,8 +35,8 @@ TEST_CASE("what is wrong is counted and placed") {
   CHECK(mismatch.first == 10);
   CHECK_FALSE(mismatch.all_ones);
   CHECK(to_string(mismatch, 8, 8) == "2 bytes are wrong, the first at byte 2 of it");
-  CHECK(to_string(mismatch, 16, 8) == "2 bytes are wrong, the first in front of it");
-  CHECK(to_string(mismatch, 0, 8) == "2 bytes are wrong, the first behind it");
+  CHECK(to_string(mismatch, 16, 8) == "2 bytes are wrong, the first before it");
+  CHECK(to_string(mismatch, 0, 8) == "2 bytes are wrong, the first after it");
 }
 
 TEST_CASE("bytes that were all read as FFh are called so") {

@@ -41,7 +41,7 @@ TEST_CASE("below one switch: direct, whatever the root port above does") {
   CHECK(path.distance == 4);
   CHECK(judge(path, kOther) == PathVerdict::Good);
   CHECK(remedies(path, kOther).empty());
-  CHECK(explain(path, kOther) == "both are below the bridge 0000:01:00.0: direct");
+  CHECK(explain(path, kOther) == "SSD and RNIC are below the same bridge 0000:01:00.0: the path is direct");
 }
 
 TEST_CASE("below one switch with ACS redirection: the kernel's own parameter is the remedy") {

@@ -26,7 +26,7 @@ void check(const Evidence& evidence, Direction direction, uint32_t any_offset, u
 TEST_CASE("an RNIC that carries every byte right is trusted with every transfer") {
   FakeRnic rnic;
   const Evidence evidence = prove(rnic, kMtusOfJumboFrames);
-  CHECK(evidence.witness_mtu == 4096);
+  CHECK(evidence.page_copy_mtu == 4096);
   check(evidence, Direction::HostReads, 256, 256);
   check(evidence, Direction::HostWrites, 256, 256);
 }
@@ -43,9 +43,9 @@ TEST_CASE("Soft-RoCE with plain frames is trusted with nothing, and the path MTU
   FakeRnic rnic;
   rnic.fault = lose_place_in_page;
   const Evidence evidence = prove(rnic, kMtusOfPlainFrames);
-  CHECK(evidence.witness_mtu == 0);
+  CHECK(evidence.page_copy_mtu == 0);
   CHECK(evidence.short_packets_right);
-  CHECK(evidence.no_witness.find("path MTU 1024") != std::string::npos);
+  CHECK(evidence.no_page_copy.find("path MTU 1024") != std::string::npos);
   check(evidence, Direction::HostReads, kNever, kNever);
   check(evidence, Direction::HostWrites, kNever, kNever);
 }
@@ -84,7 +84,7 @@ TEST_CASE("reads that nobody answers are found and named") {
   rnic.fault = [](Byte& byte) { byte.all_ones = true; };
   const Evidence evidence = prove(rnic, kMtusOfJumboFrames);
   check(evidence, Direction::HostReads, kNever, kNever);
-  CHECK(evidence.no_witness.find("FFh") != std::string::npos);
+  CHECK(evidence.no_page_copy.find("FFh") != std::string::npos);
 }
 
 TEST_CASE("pages that share memory are found") {
@@ -124,7 +124,7 @@ TEST_CASE("a failure at the largest path MTU is not made good by a smaller one")
   FakeRnic rnic;
   rnic.fault = [](Byte& byte) { byte.dropped = byte.path_mtu == 4096; };
   const Evidence evidence = prove(rnic, kMtusOfJumboFrames);
-  CHECK(evidence.witness_mtu == 2048);
+  CHECK(evidence.page_copy_mtu == 2048);
   check(evidence, Direction::HostReads, kNever, kNever);
 }
 
@@ -143,7 +143,7 @@ TEST_CASE("an RNIC that fails altogether is given up soon") {
   FakeRnic rnic;
   rnic.refuse = [](const Transfer&) { return "no completion"; };
   const Evidence evidence = prove(rnic, kMtusOfJumboFrames);
-  CHECK(evidence.witness_mtu == 0);
+  CHECK(evidence.page_copy_mtu == 0);
   CHECK(rnic.copies <= kMtusOfJumboFrames.size() + 1);
 }
 

@@ -1,4 +1,4 @@
-// The verdict of the self-test, with the SSD's word.
+// The verdict of the self-test, with the SSD's part in it.
 #include "p2p/self_test.h"
 
 #include <doctest/doctest.h>
@@ -69,7 +69,7 @@ TEST_CASE("both directions displaced alike: only the SSD sees it") {
   SUBCASE("on an SSD that holds data") { ssd.fill_media(); }
   const SelfTestResult result = examine_pair(rnic, &ssd);
   CHECK_FALSE(result.usable_at(4096));
-  CHECK(mentions(result.findings, "is not what the RNIC fetched there"));
+  CHECK(mentions(result.findings, "the RNIC read other bytes from the CMB than the SSD had put there"));
   CHECK(mentions(result.remedies, "doctor"));
 }
 
@@ -103,7 +103,7 @@ TEST_CASE("a failing direction is not told apart") {
   SUBCASE("by an SSD that holds zeros") {
     const SelfTestResult result = examine_pair(rnic, &ssd);
     CHECK_FALSE(result.usable_at(4096));
-    CHECK(mentions(result.findings, "nothing that differs from place to place"));
+    CHECK(mentions(result.findings, "all blocks of the SSD look alike"));
   }
   SUBCASE("by an SSD without Compare") {
     ssd.fill_media();
@@ -136,7 +136,7 @@ TEST_CASE("with reads unanswered, a write of which a part is dropped is not take
   }
 }
 
-TEST_CASE("an SSD without Compare leaves host writes to the RNIC's word, and it is said") {
+TEST_CASE("without Compare of the SSD, only the RNIC's loop tests host writes, and a finding says so") {
   FakeRnic rnic;
   FakeSsd ssd(rnic.cmb);
   ssd.compare_supported = false;

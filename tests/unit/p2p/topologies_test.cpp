@@ -37,7 +37,7 @@ TEST_CASE("one switch: direct, and the way is marked from the SSD with CMB to th
   one_switch(machine, Machine::Acs::Quiet);
   const Report report = diagnose(machine.sysfs());
   CHECK(pair_of(report, "nvme0", "mlx5_0").verdict == PairVerdict::Likely);
-  CHECK(pair_of(report, "nvme0", "mlx5_0").provider == "the kernel's p2pmem, registered for on-demand paging");
+  CHECK(pair_of(report, "nvme0", "mlx5_0").provider == "the kernel's p2pmem, registered with on-demand paging");
   CHECK(pair_of(report, "nvme1", "mlx5_0").verdict == PairVerdict::No);
   CHECK(pair_of(report, "nvme1", "mlx5_0").provider.empty());
   CHECK(render_tree(report, 80) == R"(  pci0000:20 host bridge
@@ -126,8 +126,8 @@ TEST_CASE("two sockets: an older Intel server carries data within one host bridg
   const PairReport& across = pair_of(report, "nvme0", "mlx5_1");
   CHECK(across.verdict == PairVerdict::No);
   CHECK(mentions(across.reasons, "crosses from one processor socket to the other"));
-  CHECK(mentions(across.reasons, "within itself only"));
-  CHECK(mentions(across.remedies, "a slot of the other's socket"));
+  CHECK(mentions(across.reasons, "within this host bridge only"));
+  CHECK(mentions(across.remedies, "slots of the same processor socket"));
   const std::string tree = render_tree(report, 80);
   CHECK(tree.find("pci0000:00 host bridge, socket 0\n") != std::string::npos);
   CHECK(tree.find("pci0000:80 host bridge, socket 1\n") != std::string::npos);

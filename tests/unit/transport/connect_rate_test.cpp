@@ -1,4 +1,4 @@
-// How fast hosts may make new controllers.
+// Limits on how fast hosts may create controllers.
 #include "transport/rdma/connect_rate.h"
 
 #include <doctest/doctest.h>
@@ -12,7 +12,7 @@ using std::chrono::seconds;
 
 constexpr ConnectRate::Clock::time_point kStart{std::chrono::hours(1)};
 
-// How many of `count` connections at once are let in.
+// How many of `count` connections at once are accepted.
 int admitted(ConnectRate& rate, const std::string& address, int count, ConnectRate::Clock::time_point now) {
   int good = 0;
   for (int i = 0; i < count; ++i) good += rate.admit(address, now) == Verdict::Admitted ? 1 : 0;

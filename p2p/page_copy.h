@@ -1,5 +1,5 @@
-// One page, starting on its boundary: the smallest transfer that the data path relies on. Once pages are known to go in
-// and come out right, they bear witness on every other transfer, one direction at a time.
+// Transfers of one page each, starting on its boundary: the smallest that the data path relies on. Once they are known
+// to be right in both directions, the proof checks all other transfers with them, one direction at a time.
 #pragma once
 
 #include <cstdint>
@@ -9,12 +9,12 @@
 
 namespace nvmf::p2p {
 
-class Witness {
+class PageCopy {
  public:
-  Witness(CopyEngine& engine, uint32_t path_mtu) : engine_(engine), path_mtu_(path_mtu) {}
+  PageCopy(CopyEngine& engine, uint32_t path_mtu) : engine_(engine), path_mtu_(path_mtu) {}
 
   uint32_t path_mtu() const { return path_mtu_; }
-  // Moves whole pages, one per transfer; all arguments are multiples of the page. Empty, or what the engine said.
+  // Moves whole pages, one per transfer; all arguments are multiples of the page. Empty, or the engine's error.
   std::string put(uint64_t cmb_offset, uint64_t dram_offset, uint64_t length_bytes);
   std::string get(uint64_t cmb_offset, uint64_t dram_offset, uint64_t length_bytes);
 

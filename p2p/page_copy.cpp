@@ -1,4 +1,4 @@
-#include "p2p/witness.h"
+#include "p2p/page_copy.h"
 
 #include "target/core/datapath/limits.h"
 
@@ -6,15 +6,15 @@ namespace nvmf::p2p {
 
 using core::limits::kPageBytes;
 
-std::string Witness::put(uint64_t cmb_offset, uint64_t dram_offset, uint64_t length_bytes) {
+std::string PageCopy::put(uint64_t cmb_offset, uint64_t dram_offset, uint64_t length_bytes) {
   return move(Direction::HostWrites, cmb_offset, dram_offset, length_bytes);
 }
 
-std::string Witness::get(uint64_t cmb_offset, uint64_t dram_offset, uint64_t length_bytes) {
+std::string PageCopy::get(uint64_t cmb_offset, uint64_t dram_offset, uint64_t length_bytes) {
   return move(Direction::HostReads, cmb_offset, dram_offset, length_bytes);
 }
 
-std::string Witness::move(Direction direction, uint64_t cmb_offset, uint64_t dram_offset, uint64_t length_bytes) {
+std::string PageCopy::move(Direction direction, uint64_t cmb_offset, uint64_t dram_offset, uint64_t length_bytes) {
   for (uint64_t done = 0; done < length_bytes; done += kPageBytes) {
     std::string error = engine_.copy({direction, path_mtu_, cmb_offset + done, dram_offset + done, kPageBytes});
     if (!error.empty()) return error;

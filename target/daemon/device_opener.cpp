@@ -1,0 +1,99 @@
+#include "target/daemon/device_opener.h"
+
+#include <algorithm>
+#include <atomic>
+#include <exception>
+#include <filesystem>
+#include <system_error>
+#include <utility>
+
+#include "target/daemon/served_storage_files.h"
+#include "target/daemon/spawn.h"
+
+namespace nvmf::daemon {
+namespace {
+
+bool is_same(const backend::DeviceSpec& a, const backend::DeviceSpec& b) {
+  return a.kind == b.kind && a.path == b.path && a.size_bytes == b.size_bytes && a.block_bytes == b.block_bytes;
+}
+
+// To a broken link, too: what it names is not there.
+void require_existence(const std::string& path) {
+  std::error_code error;
+  if (!path.empty() && !std::filesystem::exists(path, error) &&
+      (!error || error == std::errc::no_such_file_or_directory))
+    throw DeviceAbsent(path + " does not exist");
+}
+
+}  // namespace
+
+// Its thread writes opened and failure, then is_over.
+struct DeviceOpener::Opening {
+  backend::DeviceSpec spec;
+  OpenedDevice opened;
+  std::exception_ptr failure;
+  std::atomic<bool> is_over = false;
+};
+
+DeviceOpener::DeviceOpener(boost::asio::io_context& io, DeviceOpenerOptions options)
+    : io_(io), options_(std::move(options)), work_(io) {}
+
+boost::asio::awaitable<OpenedDevice> DeviceOpener::open(backend::DeviceSpec spec) {
+  std::shared_ptr<Opening> opening = take(spec);
+  if (!opening) {
+    opening = std::make_shared<Opening>();
+    opening->spec = std::move(spec);
+    std::function<void()> work = [opening, open = options_.open, locks = image_locks_] {
+      try {
+        require_existence(opening->spec.path);
+        if (opening->spec.kind == backend::DeviceKind::File) opening->opened.lock = locks->lock(opening->spec.path);
+        opening->opened.device = open(opening->spec);
+        opening->opened.identity = identity_of(opening->spec, opening->opened.device->info());
+      } catch (...) {
+        opening->failure = std::current_exception();
+      }
+      opening->is_over = true;
+    };
+    std::function<void()> late = [this] {
+      if (on_late) on_late();
+    };
+    co_await work_.run(std::move(work), options_.patience, std::move(late));
+  }
+  if (!opening->is_over) {
+    const std::string path = opening->spec.path;
+    late_.push_back(std::move(opening));
+    throw std::runtime_error(
+        path + " does not answer: opening it takes more than " +
+        std::to_string(std::chrono::duration_cast<std::chrono::seconds>(options_.patience).count()) +
+        " s; it is served when it answers");
+  }
+  if (opening->failure) std::rethrow_exception(opening->failure);
+  co_return std::move(opening->opened);
+}
+
+// One that was given up.
+std::shared_ptr<DeviceOpener::Opening> DeviceOpener::take(const backend::DeviceSpec& spec) {
+  const auto found = std::ranges::find_if(late_, [&](const auto& one) { return is_same(one->spec, spec); });
+  if (found == late_.end()) return nullptr;
+  std::shared_ptr<Opening> opening = std::move(*found);
+  late_.erase(found);
+  return opening;
+}
+
+void DeviceOpener::close_unwanted() {
+  std::erase_if(late_, [this](const auto& one) {
+    if (!one->is_over) return false;
+    if (one->opened.device) close(std::move(one->opened));
+    return true;
+  });
+}
+
+void DeviceOpener::close(OpenedDevice opened) {
+  const auto closing = [](PatientWork& work, OpenedDevice it) -> boost::asio::awaitable<void> {
+    std::function<void()> close = [it = std::move(it)]() mutable { it = {}; };
+    co_await work.run(std::move(close), std::chrono::milliseconds(0));
+  };
+  spawn(io_, closing(work_, std::move(opened)), "closing a device");
+}
+
+}  // namespace nvmf::daemon

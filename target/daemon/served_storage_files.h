@@ -1,0 +1,38 @@
+// Which storage the identifiers of the config were served from, kept in the directory "state_dir". Hosts take all data
+// under one identifier for that of one disk: when another disk is behind the path, it must not be served as the first.
+#pragma once
+
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "config/config.h"
+#include "target/backend/device.h"
+#include "target/daemon/state_directory.h"
+
+namespace nvmf::daemon {
+
+// What tells a device or a file from any other, in a form for messages: the worldwide name or the serial number of a
+// disk, the inode of a file and when it was made; the path where there is nothing else. Empty: its data is new with
+// each opening. Asks the file system: on any thread.
+std::string identity_of(const backend::DeviceSpec& spec, const backend::DeviceInfo& device);
+
+class ServedStorageFiles {
+ public:
+  explicit ServedStorageFiles(StateDirectory directory) : directory_(std::move(directory)) {}
+
+  // What the identifiers that the config gives `wanted` were served from last, where that is not `identity`. Empty: it
+  // is, or they were never served, or the config gives none. Throws std::runtime_error, with what the operator is to
+  // do, when what was kept cannot be read.
+  std::string served_before(const config::Namespace& wanted, const std::string& identity) const;
+  // They are served from `identity` now. Throws std::system_error.
+  void keep(const config::Namespace& wanted, const std::string& identity) const;
+
+  // What is kept of each identifier, whether it exists or not.
+  std::vector<std::string> paths_of(const config::Namespace& wanted) const;
+
+ private:
+  StateDirectory directory_;
+};
+
+}  // namespace nvmf::daemon

@@ -1,0 +1,194 @@
+#!/usr/bin/env python3
+"""The daemon on a machine without RDMA device: a start that fails is one line and exit status 1, and does no harm."""
+
+import json
+import os
+import pathlib
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import unittest
+
+PROGRAM = sys.argv.pop(1) if len(sys.argv) > 1 else "nvmf-p2p"
+NQN = "nqn.2026-01.io.example:a"
+WAIT_S = 60
+
+
+class Place:
+    """A directory with all that one daemon needs."""
+
+    def __init__(self, folder):
+        self.folder = pathlib.Path(folder)
+        self.folder.mkdir()
+        self.socket = self.folder / "run" / "admin.sock"
+        self.config = {
+            "admin": {"socket": str(self.socket)},
+            "state_dir": str(self.folder / "state"),
+            "ports": [{"id": 1, "address": "192.0.2.1"}],
+            "subsystems": [{"nqn": NQN, "allow_any_host": True, "namespaces": [{"memory": "1MiB"}]}],
+        }
+
+    def command(self):
+        path = self.folder / "config.json"
+        path.write_text(json.dumps(self.config))
+        return [PROGRAM, "run", "--config", str(path)]
+
+    def failure(self):
+        """The lines of a start that must fail."""
+        done = subprocess.run(self.command(), capture_output=True, text=True, timeout=WAIT_S)
+        assert done.returncode == 1, (done.returncode, done.stderr)
+        assert "terminate called" not in done.stderr, done.stderr
+        return [line for line in done.stderr.splitlines() if " error: " in line]
+
+    def ask(self, *words):
+        return subprocess.run([PROGRAM, *words, "--socket", str(self.socket), "--json"], capture_output=True, text=True,
+                              timeout=WAIT_S)
+
+    def has_started(self):
+        """Its one namespace is served, or known not to be."""
+        answer = self.ask("status")
+        if answer.returncode != 0:
+            return False
+        status = json.loads(answer.stdout)
+        return status["namespaces"] + status["missing_namespaces"] == 1
+
+    def namespaces(self):
+        return json.loads(self.ask("namespaces").stdout)
+
+
+class Running:
+    """A daemon that serves, until the end of the block."""
+
+    def __init__(self, place):
+        self.place = place
+
+    def __enter__(self):
+        self.process = subprocess.Popen(self.place.command(), stderr=subprocess.PIPE, text=True)
+        end = time.monotonic() + WAIT_S
+        while not self.place.has_started():
+            assert time.monotonic() < end and self.process.poll() is None, "the daemon does not answer"
+            time.sleep(0.05)
+        return self
+
+    def stop(self):
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGTERM)
+        self.process.communicate(timeout=WAIT_S)
+
+    def __exit__(self, *_):
+        self.stop()
+
+
+class Startup(unittest.TestCase):
+    def setUp(self):
+        self.scratch = tempfile.TemporaryDirectory()
+        self.addCleanup(self.scratch.cleanup)
+
+    def place(self, name="a"):
+        return Place(pathlib.Path(self.scratch.name) / name)
+
+    def check_one_line(self, lines, *words):
+        self.assertEqual(len(lines), 1, lines)
+        for word in words:
+            self.assertIn(word, lines[0])
+
+    def test_a_group_that_is_not_there(self):
+        place = self.place()
+        place.config["admin"]["group"] = "no-such-group"
+        self.check_one_line(place.failure(), 'there is no group "no-such-group"')
+
+    def test_a_socket_below_a_file(self):
+        place = self.place()
+        (place.folder / "file").write_text("data")
+        place.config["admin"]["socket"] = str(place.folder / "file" / "admin.sock")
+        self.check_one_line(place.failure(), "file")
+
+    def test_a_disk_image_where_the_socket_should_be(self):
+        place = self.place()
+        image = place.folder / "image"
+        image.write_text("a disk image")
+        place.config["admin"]["socket"] = str(image)
+        self.check_one_line(place.failure(), str(image), "no socket")
+        self.assertEqual(image.read_text(), "a disk image")
+
+    def test_a_second_daemon_on_the_same_socket(self):
+        first, second = self.place("a"), self.place("b")
+        second.config["admin"]["socket"] = str(first.socket)
+        with Running(first):
+            self.check_one_line(second.failure(), str(first.socket), "another process")
+            self.assertEqual(first.ask("status").returncode, 0)
+
+    def test_a_second_daemon_with_the_same_state_directory(self):
+        first, second = self.place("a"), self.place("b")
+        second.config["state_dir"] = first.config["state_dir"]
+        with Running(first) as running:
+            self.check_one_line(second.failure(), first.config["state_dir"], f"process {running.process.pid}")
+
+    def test_a_second_daemon_with_the_same_image_file_does_not_serve_it(self):
+        first, second = self.place("a"), self.place("b")
+        image = first.folder / "image"
+        image.write_bytes(bytes(1 << 20))
+        for place in (first, second):
+            place.config["subsystems"][0]["namespaces"] = [{"file": str(image)}]
+        with Running(first) as running, Running(second):
+            self.assertEqual(first.namespaces()[0]["state"], "served")
+            refused = second.namespaces()[0]
+            self.assertEqual(refused["state"], "missing")
+            self.assertIn(f"process {running.process.pid}", refused["reason"])
+
+    def test_a_daemon_that_stops_leaves_its_successors_socket(self):
+        first, second = self.place("a"), self.place("b")
+        second.config["admin"]["socket"] = str(first.socket)
+        second.socket = first.socket
+        with Running(first) as running:
+            os.unlink(first.socket)
+            with Running(second):
+                running.stop()
+                self.assertEqual(second.ask("status").returncode, 0)
+
+    def test_a_dead_socket_makes_way(self):
+        place = self.place()
+        place.socket.parent.mkdir()
+        with socket.socket(socket.AF_UNIX) as dead:
+            dead.bind(str(place.socket))
+        with Running(place):
+            pass
+        self.assertFalse(place.socket.exists())
+
+    def test_another_file_under_an_identifier_of_the_config_waits_for_the_operator(self):
+        place = self.place()
+        image = place.folder / "image"
+        image.write_bytes(bytes(1 << 20))
+        uuid = "3c1e2f4a-0000-4000-8000-000000000001"
+        place.config["subsystems"][0]["namespaces"] = [{"file": str(image), "uuid": uuid}]
+        with Running(place):
+            self.assertEqual(place.namespaces()[0]["state"], "served")
+        other = place.folder / "other"
+        other.write_bytes(bytes(1 << 20))
+        other.rename(image)
+        with Running(place):
+            refused = place.namespaces()[0]
+            self.assertEqual(refused["state"], "missing")
+            self.assertIn(f"nvmf-p2p accept {NQN} 1", refused["reason"])
+            self.assertEqual(place.ask("reload").returncode, 0)
+            self.assertEqual(place.namespaces()[0]["state"], "missing")
+            accepted = place.ask("accept", NQN, "1")
+            self.assertEqual(accepted.returncode, 0, accepted.stderr)
+            self.assertEqual(place.namespaces()[0]["state"], "served")
+            self.assertNotEqual(place.ask("accept", NQN, "1").returncode, 0)
+        with Running(place):
+            self.assertEqual(place.namespaces()[0]["state"], "served")
+
+    def test_a_name_that_check_accepts_is_served(self):
+        place = self.place()
+        place.config["subsystems"][0]["nqn"] = "nqn.2026-01.io.example:größe"
+        with Running(place):
+            self.assertEqual(place.namespaces()[0]["state"], "served")
+
+
+if __name__ == "__main__":
+    sys.dont_write_bytecode = True
+    unittest.main()

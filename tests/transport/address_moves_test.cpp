@@ -1,0 +1,107 @@
+// An address that moves to another RDMA device, on the model RNIC: no kernel event need tell of it.
+#include <doctest/doctest.h>
+
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <boost/asio/use_awaitable.hpp>
+#include <chrono>
+#include <exception>
+#include <functional>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "target/core/reactor/mailbox.h"
+#include "tests/rnic/device.h"
+#include "tests/rnic/fabric.h"
+#include "tests/transport/open_device.h"
+#include "transport/rdma/transport.h"
+
+namespace nvmf::rdma {
+namespace {
+
+core::Port port(uint16_t id, const char* address) { return {.id = id, .address = address, .service = 4420}; }
+
+PollGroupOptions small_groups() {
+  PollGroupOptions options;
+  options.dram_pool_bytes = 4U << 20U;
+  return options;
+}
+
+struct World {
+  World() {
+    first.add_address("192.0.2.1");
+    transport.on_port_lost = [this](uint16_t id) { lost.push_back(id); };
+  }
+
+  // Null when it is open already.
+  Rnic* open(const core::Port& wanted) {
+    Rnic* const opened = test::open_device(io, transport, wanted);
+    if (opened) transport.put_in_service(*opened);
+    return opened;
+  }
+
+  rnic::Fabric fabric{1};
+  rnic::Device& first = fabric.add_device("first", "192.0.2.9", rnic::connectx());
+  rnic::Device& second = fabric.add_device("second", "192.0.2.2", rnic::connectx());
+  boost::asio::io_context io;
+  core::Target target{core::TargetOptions{}};
+  core::Mailbox control;
+  Transport transport{io, target, control, {}, small_groups()};
+  std::vector<uint16_t> lost;
+};
+
+TEST_CASE("the address of a port moves to another device: the port is lost, and listens there") {
+  World world;
+  REQUIRE(world.open(port(1, "192.0.2.1")) != nullptr);
+  REQUIRE(world.open(port(2, "192.0.2.2")) != nullptr);
+  world.transport.listen(port(1, "192.0.2.1"));
+  world.transport.listen(port(2, "192.0.2.2"));
+  world.transport.close_moved_listeners();
+  CHECK(world.lost.empty());
+
+  world.first.remove_address("192.0.2.1");
+  world.transport.close_moved_listeners();
+  CHECK(world.lost.empty());  // nobody has it: it may come back
+
+  world.second.add_address("192.0.2.1");
+  world.transport.close_moved_listeners();
+  CHECK(world.lost == std::vector<uint16_t>{1});
+  CHECK_FALSE(world.transport.is_listening(1));
+  CHECK(world.transport.is_listening(2));
+
+  CHECK(world.open(port(1, "192.0.2.1")) == nullptr);
+  world.transport.listen(port(1, "192.0.2.1"));
+  world.transport.close_moved_listeners();
+  CHECK(world.transport.is_listening(1));
+  CHECK(world.lost.size() == 1);
+}
+
+TEST_CASE("a device that is removed while it is opened is not kept") {
+  World world;
+  std::optional<std::string> failure;
+  const Transport::Elsewhere elsewhere = [&](std::function<void()> work) -> boost::asio::awaitable<void> {
+    work();
+    world.fabric.remove(world.first);
+    boost::asio::steady_timer until_told(world.io, std::chrono::milliseconds(0));
+    for (int turn = 0; turn < 100 && world.fabric.schedule().step(); ++turn) {
+      until_told.expires_after(std::chrono::milliseconds(0));
+      co_await until_told.async_wait(boost::asio::use_awaitable);
+    }
+  };
+  const auto task = [&]() -> boost::asio::awaitable<void> {
+    try {
+      co_await world.transport.open_device_of(port(1, "192.0.2.1"), elsewhere);
+    } catch (const verbs::VerbsError& error) {
+      failure = error.what();
+    }
+  };
+  boost::asio::co_spawn(world.io, task(), [&](const std::exception_ptr&) { world.io.stop(); });
+  world.io.run();
+  REQUIRE(failure.has_value());
+  CHECK(world.transport.rnics().empty());
+}
+
+}  // namespace
+}  // namespace nvmf::rdma

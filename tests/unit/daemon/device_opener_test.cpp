@@ -1,0 +1,187 @@
+// Devices that are slow, dead or absent: nobody waits for them longer than the patience, and they keep neither each
+// other nor the control thread from going on. Each test would never end, or not as it does, if they did.
+#include "target/daemon/device_opener.h"
+
+#include <doctest/doctest.h>
+
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/detached.hpp>
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/post.hpp>
+#include <condition_variable>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <vector>
+
+namespace nvmf::daemon {
+namespace {
+
+using Task = boost::asio::awaitable<void>;
+using std::chrono::hours;
+using std::chrono::milliseconds;
+
+// Disks that do not answer until the test says so.
+class SlowDisks {
+ public:
+  class Disk : public backend::Device {
+   public:
+    Disk(SlowDisks& disks, std::string path) : disks_(disks) { info_.storage = std::move(path); }
+    ~Disk() override { disks_.count(disks_.closed_); }
+    std::unique_ptr<core::IoChannel> open_channel(backend::UringEngine&) override { return nullptr; }
+
+   private:
+    SlowDisks& disks_;
+  };
+
+  std::unique_ptr<backend::Device> open(const backend::DeviceSpec& spec) {
+    wait_for_answer();
+    if (spec.path == "/dev/zero") throw std::runtime_error("broken");
+    return std::make_unique<Disk>(*this, spec.path);
+  }
+  void answer() {
+    const std::lock_guard lock(mutex_);
+    answers_ = true;
+    changed_.notify_all();
+  }
+  void await_questions(size_t count) {
+    std::unique_lock lock(mutex_);
+    changed_.wait(lock, [&] { return asked_ == count; });
+  }
+  void await_closings(size_t count) {
+    std::unique_lock lock(mutex_);
+    changed_.wait(lock, [&] { return closed_ == count; });
+  }
+
+ private:
+  void wait_for_answer() {
+    count(asked_);
+    std::unique_lock lock(mutex_);
+    changed_.wait(lock, [&] { return answers_; });
+  }
+  void count(size_t& counter) {
+    const std::lock_guard lock(mutex_);
+    ++counter;
+    changed_.notify_all();
+  }
+
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  size_t asked_ = 0;
+  size_t closed_ = 0;
+  bool answers_ = false;
+};
+
+struct Openings {
+  explicit Openings(milliseconds patience)
+      : opener(io, {.open = [disks = disks](const auto& spec) { return disks->open(spec); }, .patience = patience}) {}
+
+  // /dev/null and its like are there, which is all that is asked of the path.
+  void open(const std::string& path) { boost::asio::co_spawn(io, open_device(path), boost::asio::detached); }
+  Task open_device(std::string path) {
+    try {
+      const backend::DeviceSpec spec{.kind = backend::DeviceKind::Nvme, .path = path};
+      const OpenedDevice opened = co_await opener.open(spec);
+      outcomes.push_back("opened " + opened.device->info().storage);
+    } catch (const DeviceAbsent& error) {
+      outcomes.push_back(std::string("absent: ") + error.what());
+    } catch (const std::exception& error) {
+      outcomes.emplace_back(error.what());
+    }
+  }
+  void run() {
+    io.restart();
+    io.run();
+  }
+
+  std::shared_ptr<SlowDisks> disks = std::make_shared<SlowDisks>();  // threads may outlive the test
+  boost::asio::io_context io;
+  DeviceOpener opener;
+  std::vector<std::string> outcomes;
+};
+
+TEST_CASE("64 devices are opened at the same time, and the control thread goes on meanwhile") {
+  Openings test(hours(1));
+  for (int i = 0; i < 64; ++i) test.open("/dev/null");
+  boost::asio::post(test.io, [&] {
+    test.disks->await_questions(64);
+    test.disks->answer();
+  });
+  test.run();
+  CHECK(test.outcomes == std::vector<std::string>(64, "opened /dev/null"));
+}
+
+TEST_CASE("more devices than there are threads: the others follow") {
+  Openings test(hours(1));
+  test.disks->answer();
+  const size_t many = 3 * PatientWork::kMostAtOnce;
+  for (size_t i = 0; i < many; ++i) test.open("/dev/null");
+  test.run();
+  CHECK(test.outcomes == std::vector<std::string>(many, "opened /dev/null"));
+}
+
+TEST_CASE("a device that does not answer is given up, and is there without waiting when it has answered") {
+  Openings test(milliseconds(0));
+  bool came_late = false;
+  test.opener.on_late = [&] { came_late = true; };
+  test.open("/dev/null");
+  test.run();
+  const std::string given_up =
+      "/dev/null does not answer: opening it takes more than 0 s; it is served when it answers";
+  CHECK(test.outcomes == std::vector{given_up});
+
+  test.open("/dev/null");  // it is not opened a second time meanwhile
+  test.run();
+  CHECK(test.outcomes == std::vector{given_up, given_up});
+
+  test.disks->answer();
+  const auto work = boost::asio::make_work_guard(test.io);
+  test.opener.on_late = [&] {
+    came_late = true;
+    test.io.stop();
+  };
+  test.run();
+  CHECK(came_late);
+  test.open("/dev/null");
+  boost::asio::post(test.io, [&] { boost::asio::post(test.io, [&] { test.io.stop(); }); });
+  test.run();
+  CHECK(test.outcomes.back() == "opened /dev/null");
+}
+
+TEST_CASE("what comes late and is not wanted any more is closed") {
+  Openings test(milliseconds(0));
+  test.open("/dev/null");
+  test.run();
+  const auto work = boost::asio::make_work_guard(test.io);
+  test.opener.on_late = [&] { test.io.stop(); };
+  test.disks->answer();
+  test.run();
+  test.opener.close_unwanted();
+  boost::asio::post(test.io, [&] { test.io.stop(); });
+  test.run();
+  test.disks->await_closings(1);
+}
+
+TEST_CASE("what opening a device throws is the answer; a path that leads nowhere is told apart") {
+  Openings test(hours(1));
+  test.disks->answer();
+  test.open("/dev/no-such-device");
+  test.run();
+  test.open("/dev/zero");
+  test.run();
+  CHECK(test.outcomes == std::vector<std::string>{"absent: /dev/no-such-device does not exist", "broken"});
+}
+
+TEST_CASE("the opener goes while a device still does not answer") {
+  std::shared_ptr<SlowDisks> disks;
+  {
+    Openings test(milliseconds(0));
+    disks = test.disks;
+    test.open("/dev/null");
+    test.run();
+  }
+  disks->answer();
+}
+
+}  // namespace
+}  // namespace nvmf::daemon

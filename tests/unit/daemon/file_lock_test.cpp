@@ -1,0 +1,62 @@
+// Two daemons must not use one state directory or one image file.
+#include "target/daemon/file_lock.h"
+
+#include <doctest/doctest.h>
+#include <unistd.h>
+
+#include <fstream>
+#include <string>
+
+#include "tests/unit/scratch.h"
+
+namespace nvmf::daemon {
+namespace {
+
+constexpr std::chrono::milliseconds kNoPatience{0};
+
+template <class Action>
+std::string failure_of(Action action) {
+  try {
+    action();
+  } catch (const std::exception& error) {
+    return error.what();
+  }
+  return {};
+}
+
+TEST_CASE("a directory that another daemon has locked: the message names the process") {
+  const Scratch directory;
+  {
+    const FileLock lock(directory.path());
+    CHECK(failure_of([&] { const FileLock second(directory.path(), kNoPatience); }) ==
+          directory.path() + " is in use by process " + std::to_string(getpid()) +
+              ", perhaps another nvmf-p2p: stop that, or name another path");
+  }
+  CHECK(failure_of([&] { const FileLock after(directory.path()); }).empty());
+}
+
+TEST_CASE("namespaces of one daemon share an image file, by whatever name; another daemon may not have it") {
+  const Scratch directory;
+  const std::string image = directory.path() + "/image";
+  const std::string other_name = directory.path() + "/link";
+  std::ofstream(image) << "data";
+  REQUIRE(symlink(image.c_str(), other_name.c_str()) == 0);
+  ImageLocks ours;
+  ImageLocks theirs(kNoPatience);
+  auto first = ours.lock(image);
+  auto second = ours.lock(other_name);
+  CHECK(first == second);
+  first.reset();
+  CHECK(failure_of([&] { theirs.lock(image); }).find("is in use by process") != std::string::npos);
+  second.reset();
+  CHECK(failure_of([&] { theirs.lock(image); }).empty());
+}
+
+TEST_CASE("a file that is not there") {
+  const Scratch directory;
+  ImageLocks locks;
+  CHECK(failure_of([&] { locks.lock(directory.path() + "/none"); }).find("No such file") != std::string::npos);
+}
+
+}  // namespace
+}  // namespace nvmf::daemon

@@ -1,0 +1,187 @@
+// The first half of a change finds everything that can fail, before anything has changed; and waits for no device
+// longer than its patience.
+#include "target/daemon/staging.h"
+
+#include <doctest/doctest.h>
+
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/detached.hpp>
+#include <fstream>
+#include <functional>
+#include <future>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "config/parse.h"
+#include "target/daemon/reservation_files.h"
+#include "tests/unit/scratch.h"
+#include "transport/rdma/transport.h"
+
+namespace nvmf::daemon {
+namespace {
+
+using std::chrono::milliseconds;
+
+constexpr char kNqn[] = "nqn.2026-01.io.example:a";
+
+// Whose storage is its path, as that of files is.
+class Disk : public backend::Device {
+ public:
+  explicit Disk(const backend::DeviceSpec& spec) {
+    info_.block_count = 8;
+    info_.storage = spec.path;
+  }
+  std::unique_ptr<core::IoChannel> open_channel(backend::UringEngine&) override { return nullptr; }
+};
+
+std::string config_with(const std::string& namespaces, const std::string& nqn = kNqn) {
+  return R"({"ports": [{"id": 1, "address": "192.0.2.1"}], "subsystems": [{"nqn": ")" + nqn +
+         R"(", "allow_any_host": true, "namespaces": [)" + namespaces + "]}]}";
+}
+
+// All that staging needs, without RDMA devices and reactors.
+struct Stage {
+  using Open = std::function<std::unique_ptr<backend::Device>(const backend::DeviceSpec&)>;
+
+  explicit Stage(
+      Open open = [](const auto& spec) { return std::make_unique<Disk>(spec); },
+      milliseconds patience = std::chrono::hours(1))
+      : opener(io, {.open = std::move(open), .patience = patience}) {
+    target.reservation_store = &reservations;
+  }
+
+  // Of a reload from nothing to `text`. Empty `reasons`: it would be made.
+  std::optional<StagedNamespaces> stage(const std::string& text) {
+    config::Result parsed = config::parse(text, "a.json");
+    REQUIRE(parsed.config.has_value());
+    wanted = std::move(*parsed.config);
+    const config::Config nothing;
+    const config::Difference difference = config::diff(nothing, wanted);
+    std::optional<StagedNamespaces> staged;
+    std::exception_ptr failure;
+    reasons.clear();
+    const auto task = [&]() -> boost::asio::awaitable<void> {
+      staged = co_await staging.stage(wanted, difference, reasons);
+    };
+    boost::asio::co_spawn(io, task(), [&](std::exception_ptr thrown) { failure = std::move(thrown); });
+    io.restart();
+    io.run();
+    if (failure) std::rethrow_exception(failure);
+    return staged;
+  }
+
+  bool accept(uint32_t nsid) {
+    bool accepted = false;
+    const auto task = [&]() -> boost::asio::awaitable<void> { accepted = co_await storage.accept(kNqn, nsid); };
+    boost::asio::co_spawn(io, task(), boost::asio::detached);
+    io.restart();
+    io.run();
+    return accepted;
+  }
+
+  Scratch directory;
+  boost::asio::io_context io;
+  core::Mailbox control;
+  core::Target target{core::TargetOptions{}};
+  ReservationFiles reservations{StateDirectory(directory.path())};
+  IdentifierFiles identifiers{StateDirectory(directory.path())};
+  ServedStorageFiles served_storages{StateDirectory(directory.path())};
+  rdma::Transport transport{io, target, control, {}, rdma::PollGroupOptions{}};
+  PeerMemories peer_memories{transport.rnics(), 1U << 20U};
+  DeviceOpener opener;
+  Storage storage{io, target, control, {}, transport, peer_memories, opener, identifiers, served_storages};
+  Changes changes{io, [] {}};
+  Staging staging{io, target, storage, opener, changes};
+  config::Config wanted;
+  std::vector<std::string> reasons;
+};
+
+TEST_CASE("a namespace that the core would refuse fails in the first half of the change") {
+  Stage test([](const auto& spec) {
+    auto disk = std::make_unique<Disk>(spec);
+    const_cast<backend::DeviceInfo&>(disk->info()).nguid = {1};  // NOLINT: every disk says that it is the same one
+    return disk;
+  });
+  CHECK_FALSE(test.stage(config_with(R"({"block": "/dev/null"}, {"block": "/dev/zero"})")).has_value());
+  CHECK(test.reasons == std::vector<std::string>{"a.json:1:172: namespace 2 of " + std::string(kNqn) +
+                                                 ": another namespace has its NGUID"});
+}
+
+TEST_CASE("a saved reservation that is broken fails in the first half of the change") {
+  Stage test;
+  const core::NamespaceOptions ns{.nsid = 1, .storage = "/dev/null"};
+  std::ofstream(test.reservations.path_of(kNqn, ns)) << "no JSON";
+  std::ofstream(StateDirectory(test.directory.path()).file("reservation", owner_of(kNqn, ns))) << "no JSON";
+  CHECK_FALSE(test.stage(config_with(R"({"block": "/dev/null"})")).has_value());
+  REQUIRE(test.reasons.size() == 1);
+  CHECK(test.reasons.front().find("its saved reservation") != std::string::npos);
+}
+
+TEST_CASE("what the config's check accepts, the core accepts") {
+  Stage test;
+  const auto staged = test.stage(config_with(R"({"block": "/dev/null"})", "nqn.2026-01.io.example:größe-№1"));
+  REQUIRE(staged.has_value());
+  CHECK(staged->added.size() == 1);
+}
+
+TEST_CASE("a new device that is not there yet does not fail the change: it is missing until it appears") {
+  Stage test;
+  const auto staged = test.stage(config_with(R"({"block": "/dev/null"}, {"block": "/dev/no-such-device"})"));
+  REQUIRE(staged.has_value());
+  CHECK(staged->added.size() == 1);
+  CHECK(test.staging.missing() ==
+        MissingNamespaces{{{kNqn, 2}, "/dev/no-such-device does not exist; the namespace is served when it appears"}});
+}
+
+TEST_CASE("other storage under an identifier of the config is refused until the operator accepts it") {
+  const std::string config = config_with(R"({"block": "/dev/null", "uuid": "3c1e2f4a-0000-4000-8000-000000000001"})");
+  std::string serial = "first";
+  Stage test([&serial](const auto& spec) {
+    auto disk = std::make_unique<Disk>(spec);
+    const_cast<backend::DeviceInfo&>(disk->info()).storage = "disk " + serial;  // NOLINT
+    return disk;
+  });
+  CHECK(test.stage(config).has_value());
+  CHECK(test.stage(config).has_value());
+
+  serial = "second";
+  CHECK_FALSE(test.stage(config).has_value());
+  REQUIRE(test.reasons.size() == 1);
+  CHECK(test.reasons.front().find("served from disk first before, and its device is disk second now") !=
+        std::string::npos);
+  CHECK(test.reasons.front().ends_with("nvmf-p2p accept " + std::string(kNqn) + " 1"));
+
+  CHECK_FALSE(test.accept(2));
+  CHECK(test.accept(1));
+  CHECK(test.stage(config).has_value());
+  CHECK_FALSE(test.accept(1));
+
+  serial = "first";
+  CHECK_FALSE(test.stage(config).has_value());
+}
+
+TEST_CASE("64 devices that do not answer are waited for together, and fail the change") {
+  const auto answer = std::make_shared<std::promise<void>>();
+  const std::shared_future<void> answered = answer->get_future().share();
+  Stage test(
+      [answered](const auto& spec) {
+        answered.wait();
+        return std::make_unique<Disk>(spec);
+      },
+      milliseconds(0));
+  std::string namespaces;
+  for (int i = 1; i <= 64; ++i) {
+    const std::string path = test.directory.path() + "/" + std::to_string(i);
+    std::ofstream(path) << "data";
+    namespaces += (i > 1 ? R"(, {"file": ")" : R"({"file": ")") + path + R"("})";
+  }
+  CHECK_FALSE(test.stage(config_with(namespaces)).has_value());
+  REQUIRE(test.reasons.size() == 64);
+  CHECK(test.reasons.back().find("does not answer") != std::string::npos);
+  CHECK(test.storage.namespaces().empty());
+  answer->set_value();
+}
+
+}  // namespace
+}  // namespace nvmf::daemon
