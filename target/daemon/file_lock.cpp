@@ -41,8 +41,7 @@ std::string holder_of(int fd) {
 }
 
 [[noreturn]] void refuse(const std::string& path, int fd) {
-  throw std::runtime_error(path + " is in use by " + holder_of(fd) +
-                           ", perhaps another nvmf-p2p: stop that, or name another path");
+  throw std::runtime_error(path + " is in use by " + holder_of(fd) + "; stop it, or name another path");
 }
 
 }  // namespace

@@ -37,14 +37,14 @@ void remove_dead_socket(boost::asio::io_context& io, const std::string& path) {
   const auto status = status_of(path);
   if (!status) return;
   if (!S_ISSOCK(status->st_mode))
-    fail(EEXIST, "cannot serve on " + path + ", which is no socket: remove it, or name another path");
+    fail(EEXIST, "cannot serve on " + path + ": the file there is no socket; remove it, or name another path");
   Protocol::socket probe(io);
   probe.open();
   probe.non_blocking(true);
   boost::system::error_code error;
   probe.connect(path, error);
   if (!error || error == boost::asio::error::would_block || error == boost::asio::error::try_again)
-    fail(EADDRINUSE, "cannot serve on " + path + ", another process does: stop that, or name another path");
+    fail(EADDRINUSE, "cannot serve on " + path + ": another process serves there; stop it, or name another path");
   if (error != boost::asio::error::connection_refused)
     fail(error.value(), "cannot tell whether another process serves on " + path);
   unlink(path.c_str());

@@ -29,8 +29,7 @@ TEST_CASE("a directory that another daemon has locked: the message names the pro
   {
     const FileLock lock(directory.path());
     CHECK(failure_of([&] { const FileLock second(directory.path(), kNoPatience); }) ==
-          directory.path() + " is in use by process " + std::to_string(getpid()) +
-              ", perhaps another nvmf-p2p: stop that, or name another path");
+          directory.path() + " is in use by process " + std::to_string(getpid()) + "; stop it, or name another path");
   }
   CHECK(failure_of([&] { const FileLock after(directory.path()); }).empty());
 }

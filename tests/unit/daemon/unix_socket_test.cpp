@@ -36,7 +36,7 @@ TEST_CASE("a file that is no socket stays, and is named") {
   Place place;
   fs::create_directory(place.directory.path() + "/run");
   std::ofstream(place.path) << "a disk image";
-  CHECK(place.failure_of_listening().find(place.path + ", which is no socket") != std::string::npos);
+  CHECK(place.failure_of_listening().find(place.path + ": the file there is no socket") != std::string::npos);
   CHECK(fs::file_size(place.path) == 12);
 }
 
@@ -44,7 +44,7 @@ TEST_CASE("a socket that another process serves stays") {
   Place place;
   UnixSocketFile first(place.path);
   const auto acceptor = first.listen(place.io, {});
-  CHECK(place.failure_of_listening().find("another process does") != std::string::npos);
+  CHECK(place.failure_of_listening().find("another process serves there") != std::string::npos);
   CHECK(fs::is_socket(place.path));
 }
 
