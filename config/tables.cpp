@@ -302,13 +302,14 @@ const Table<Subsystem>& subsystem_table() {
           key("max_controllers_per_host", &Subsystem::max_controllers_per_host, Integer{1, kMostControllers},
               "Largest number of controllers of one host (one for each of its paths) at a time. Default: no limit."),
           key("cntlid_min", &Subsystem::cntlid_min, Integer{1, kMostControllers},
-              "Least controller identifier. Targets that serve one subsystem together need ranges of their own. Of the "
+              "Lowest controller identifier. Targets that serve one subsystem together need separate ranges. Of the "
               "default range a random one is the first."),
-          key("cntlid_max", &Subsystem::cntlid_max, Integer{1, kMostControllers}, "Greatest controller identifier."),
+          key("cntlid_max", &Subsystem::cntlid_max, Integer{1, kMostControllers}, "Highest controller identifier."),
           key("admin_label", &Subsystem::admin_label, Ascii{kLongestAdminLabel},
               "What administrators call it, for hosts that ask the discovery service for labels. Default: none."),
           key("subsystem_reset", &Subsystem::subsystem_reset, Boolean{},
-              "Whether each of its hosts may reset it (NVM Subsystem Reset), which disconnects them all."),
+              "Whether every host of the subsystem may reset it (NVM Subsystem Reset). A reset disconnects all its "
+              "hosts."),
           key("permanent_write_protection", &Subsystem::permanent_write_protection, Boolean{},
               "Whether hosts may protect namespaces against writing permanently, which cannot be undone."),
           key("ana", &Subsystem::ana, ListOf<ObjectOf<AnaGroup>>{{ana_table()}, {0, kMostAnaStates}},

@@ -36,7 +36,7 @@ TEST_CASE("a device that advertises SEND with invalidate and fails it costs one 
       REQUIRE(first.connect());
       first.take_answers(1);
       first.send_connect();
-      CHECK(network.run_until([&] { return network.said("has failed to"); }));
+      CHECK(network.run_until([&] { return network.said("failed to SEND with invalidate"); }));
       CHECK(network.run_until([&] { return network.transport->connections() == 0; }));
     }
     ModelHost second(network);

@@ -114,7 +114,7 @@ TEST_CASE("client asks what cannot be: the status and a message say why") {
   const Served served(routes(), {.body_bytes = 8});
   std::string answer = ask(served, "GET /v2/status");
   CHECK(answer.starts_with("HTTP/1.1 404 "));
-  CHECK(body_of(answer) == "{\"error\":\"there is no /v2/status\"}\n");
+  CHECK(body_of(answer) == "{\"error\":\"there is no path /v2/status\"}\n");
   CHECK(ask(served, "GET /v1/hosts/").starts_with("HTTP/1.1 404 "));
   answer = ask(served, "PUT /v1/hosts/a");
   CHECK(answer.starts_with("HTTP/1.1 405 "));
