@@ -130,14 +130,16 @@ void BlockChannel::queue_fallocate(int mode, uint64_t slba, uint64_t blocks, uin
   sqe->user_data = user_data;
 }
 
-// As ioctl BLKDISCARD, which cannot be asked for without waiting.
+// As ioctl BLKDISCARD, which cannot be asked for without waiting. By a thread of the kernel's (IOSQE_ASYNC): its first
+// attempt without one must not wait, and devices that cannot promise that (device mapper) answer that they do not
+// discard.
 void BlockChannel::queue_discard(uint64_t slba, uint64_t blocks, uint8_t link, uint64_t user_data) {
   io_uring_sqe* const sqe = engine_.next_sqe();
   io_uring_prep_rw(IORING_OP_URING_CMD, sqe, file_.fd, nullptr, 0, 0);
   sqe->cmd_op = kDiscardCommand;
   sqe->addr = slba << geometry_.lba_shift;
   sqe->addr3 = blocks << geometry_.lba_shift;
-  sqe->flags = file_.sqe_flags | link;
+  sqe->flags = file_.sqe_flags | link | IOSQE_ASYNC;
   sqe->user_data = user_data;
 }
 

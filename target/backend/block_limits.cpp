@@ -65,8 +65,7 @@ uint32_t optimal_io_boundary(const Attributes& of) {
 }
 
 // Linux 6.17 and later says so. A disk that has commands for both, but not for both at once (SCSI's WRITE SAME without
-// UNMAP), would write zeroes to all that it is to deallocate. Device mapper leaves the second limit as it is where it
-// takes back the first.
+// UNMAP), would write zeroes to all that it is to deallocate.
 bool zeroes_and_unmaps(const Attributes& of, const std::string& queue) {
   const auto unmap_bytes = sysfs::read_number(queue + "/write_zeroes_unmap_max_bytes");
   return of.of_queue("write_zeroes_max_bytes") != 0 && unmap_bytes != 0;

@@ -32,6 +32,11 @@ AdminActions::Json AdminService::status() {
                      {"address", port.address},
                      {"service", port.service},
                      {"state", parts_.ports.state_of(port)}});
+  json devices = json::array();
+  for (const auto& rnic : parts_.transport.rnics())
+    devices.push_back({{"name", rnic->name()},
+                       {"io_queues", rnic->io_queues()},
+                       {"max_io_queues", rnic->io_queue_capacity(target.options().max_queue_depth)}});
   size_t controllers = 0;
   for (const auto& subsystem : target.subsystems()) controllers += subsystem->controllers().size();
   const auto uptime = std::chrono::steady_clock::now() - started_;
@@ -42,6 +47,7 @@ AdminActions::Json AdminService::status() {
           {"log_level", config::to_string(parts_.running.config().log_level)},
           {"shutting_down", parts_.changes.closed()},
           {"ports", std::move(ports)},
+          {"rdma_devices", std::move(devices)},
           {"subsystems", target.subsystems().size()},
           {"namespaces", parts_.storage.namespaces().size()},
           {"missing_namespaces", parts_.reload.missing().size()},

@@ -26,7 +26,10 @@ Context::Context(Device& opened) : verbs_context{}, device(opened), events_(size
 }
 
 void Context::raise(ibv_event_type type, void* element) {
-  device.schedule().after(device.schedule().delay_ns(kEventNs), life_, [this, type, element] {
+  const uint64_t number = ++raised_;
+  untold_[number] = element;
+  device.schedule().after(device.schedule().delay_ns(kEventNs), life_, [this, number, type, element] {
+    if (untold_.erase(number) == 0) return;
     if (device.is_gone() && type != IBV_EVENT_DEVICE_FATAL) return;
     ibv_async_event event{};
     event.event_type = type;
@@ -47,6 +50,7 @@ void Context::acknowledge(const ibv_async_event& event) {
 }
 
 void Context::forget(const void* element, const char* call) {
+  std::erase_if(untold_, [&](const auto& event) { return event.second == element; });
   const std::vector<std::byte> records = events_.drain();
   for (size_t offset = 0; offset < records.size(); offset += sizeof(ibv_async_event)) {
     ibv_async_event event;

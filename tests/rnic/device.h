@@ -41,6 +41,8 @@ struct Context : verbs_context {
  private:
   EventPipe events_;
   std::unordered_map<const void*, int> unacknowledged_;  // by element
+  uint64_t raised_ = 0;                                  // events
+  std::unordered_map<uint64_t, const void*> untold_;     // the elements of those that are still to be told
   Life life_;
 };
 

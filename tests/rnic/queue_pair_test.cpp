@@ -244,6 +244,16 @@ TEST_CASE("nobody answers: the retries are used up, unless the link comes back b
   CHECK(ends.target->sent().at(0).status == IBV_WC_RETRY_EXC_ERR);
 }
 
+TEST_CASE("an event of a queue pair that goes before the event is told is not told any more") {
+  Ends ends(connectx(), {.shared_receives = 4});
+  ibv_qp_attr error{};
+  error.qp_state = IBV_QPS_ERR;
+  REQUIRE(ibv_modify_qp(ends.target->queue_pair.get(), &error, IBV_QP_STATE) == 0);
+  ends.target->queue_pair.reset();
+  ends.settle();
+  CHECK(ends.target->async_events().empty());
+}
+
 TEST_CASE("RESET drops everything: nothing of it completes") {
   Ends ends;
   for (uint64_t i = 0; i < 4; ++i)

@@ -11,8 +11,7 @@ namespace nvmf::rdma {
 Connection::Connection(verbs::CmId& id, const Handshake& handshake, const ConnectionOptions& options)
     : id_(std::move(id)),
       rnic_(options.rnic),
-      group_(handshake.qid == 0 ? rnic_.admin_group()
-                                : rnic_.io_group_for(handshake.depth, send_entries(handshake.depth, rnic_.device()))),
+      group_(handshake.qid == 0 ? rnic_.admin_group() : rnic_.io_group_for(handshake.depth)),
       port_id_(options.port_id),
       peer_(verbs::to_string(rdma_get_peer_addr(id_.get()))),
       address_(verbs::host_of(rdma_get_peer_addr(id_.get()))),
@@ -28,7 +27,7 @@ Connection::Connection(verbs::CmId& id, const Handshake& handshake, const Connec
     queue_.reactor = &group_.mailbox();
   }
   queue_pair_.queue = &queue_;
-  queue_pair_.send_entries = send_entries(handshake.depth, rnic_.device());
+  queue_pair_.send_entries = rnic_.send_entries(handshake.depth);
   queue_pair_.read_depth = handshake.read_depth;
   queue_pair_.remote_invalidate = rnic_.has_remote_invalidate();
 
@@ -96,9 +95,8 @@ void Connection::accept(std::optional<uint8_t> traffic_class) {
 }
 
 uint32_t Connection::reserve_io_queues(uint32_t wanted) {
-  const uint16_t depth = queue_.target->options().max_queue_depth;
   rnic_.release_io_queues(reserved_io_queues_);
-  reserved_io_queues_ = rnic_.reserve_io_queues(wanted, depth, send_entries(depth, rnic_.device()));
+  reserved_io_queues_ = rnic_.reserve_io_queues(wanted, queue_.target->options().max_queue_depth);
   return reserved_io_queues_;
 }
 

@@ -68,21 +68,27 @@ PollGroup* Rnic::group_of(const ibv_srq* queue) {
   return found;
 }
 
-PollGroup& Rnic::io_group_for(uint32_t depth, uint32_t send_entries) {
+// An answer and one data transfer for each command, RDMA READs of the next, and one command with all descriptors.
+uint32_t Rnic::send_entries(uint32_t depth) const {
+  const uint32_t wanted = 3 * depth + core::limits::kMaxSglDescriptors + 1;
+  return std::min(wanted, static_cast<uint32_t>(device_.max_qp_wr));
+}
+
+PollGroup& Rnic::io_group_for(uint32_t depth) {
   const auto load_of = [&](const std::unique_ptr<PollGroup>& group) {
-    return std::pair(!group->has_room(depth, send_entries), group->queue_pairs());
+    return std::pair(!group->has_room(depth, send_entries(depth)), group->queue_pairs());
   };
   return **std::ranges::min_element(io_groups_, {}, load_of);
 }
 
-uint32_t Rnic::io_queue_capacity(uint32_t depth, uint32_t send_entries) const {
+uint32_t Rnic::io_queue_capacity(uint32_t depth) const {
   uint32_t capacity = 0;
-  for (const auto& group : io_groups_) capacity += group->capacity(depth, send_entries);
+  for (const auto& group : io_groups_) capacity += group->capacity(depth, send_entries(depth));
   return std::min(capacity, max_io_queue_pairs());
 }
 
-uint32_t Rnic::reserve_io_queues(uint32_t wanted, uint32_t depth, uint32_t send_entries) {
-  const uint32_t capacity = io_queue_capacity(depth, send_entries);
+uint32_t Rnic::reserve_io_queues(uint32_t wanted, uint32_t depth) {
+  const uint32_t capacity = io_queue_capacity(depth);
   const uint32_t reserved = std::min(wanted, capacity - std::min(capacity, reserved_io_queues_));
   reserved_io_queues_ += reserved;
   return reserved;
@@ -98,11 +104,13 @@ uint32_t Rnic::max_io_queue_pairs() const {
   return all - std::min(kMaxAdminQueues, all / 4);
 }
 
-bool Rnic::has_room_beside_admin_queues() const {
-  uint32_t io_queues = 0;
-  for (const auto& group : io_groups_) io_queues += group->queue_pairs();
-  return io_queues < max_io_queue_pairs();
+uint32_t Rnic::io_queues() const {
+  uint32_t count = 0;
+  for (const auto& group : io_groups_) count += group->queue_pairs();
+  return count;
 }
+
+bool Rnic::has_room_beside_admin_queues() const { return io_queues() < max_io_queue_pairs(); }
 
 void Rnic::join(size_t reactor) {
   io_groups_[reactor]->open();

@@ -47,18 +47,20 @@ class Rnic {
   PollGroup* group_of(const ibv_srq* queue);
   // Every group, the admin queues' too.
   void visit(const std::function<void(PollGroup&)>& visitor);
+  // Work requests that a queue of `depth` entries may have posted at a time.
+  uint32_t send_entries(uint32_t depth) const;
   // The group of the reactor with the fewest queues on this device, of those that have room for an I/O queue of `depth`
-  // entries that posts at most `send_entries`; of all when none has.
-  PollGroup& io_group_for(uint32_t depth, uint32_t send_entries);
-  // I/O queues of that kind that the device has room for, when it has no other.
-  uint32_t io_queue_capacity(uint32_t depth, uint32_t send_entries) const;
-  // Controllers are granted no more of them: returns how many of `wanted` are left, and counts these as granted.
-  uint32_t reserve_io_queues(uint32_t wanted, uint32_t depth, uint32_t send_entries);
+  // entries; of all when none has.
+  PollGroup& io_group_for(uint32_t depth);
+  // For how many I/O queues of `depth` entries the device has room when it has no other.
+  uint32_t io_queue_capacity(uint32_t depth) const;
+  // Controllers are granted no more than that: returns how many of `wanted` are left, and counts these as granted.
+  uint32_t reserve_io_queues(uint32_t wanted, uint32_t depth);
   void release_io_queues(uint32_t count);
   // Whether one more I/O queue leaves the queue pairs that admin queues may need. All other resources of admin queues
   // belong to their own group.
   bool has_room_beside_admin_queues() const;
-  uint32_t reserved_io_queues() const { return reserved_io_queues_; }
+  uint32_t io_queues() const;
 
   // On that reactor's thread, or before it runs: the reactor polls its group from now on, or stops polling it.
   void join(size_t reactor);

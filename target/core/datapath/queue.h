@@ -38,8 +38,8 @@ class QueueLink {
   virtual void disconnect(const std::string& reason) = 0;
   // Of an I/O queue, before disconnect(): the connection stays, but no further capsule is taken. Commands that wait for
   // anything but their disk are dropped without an answer; what a disk has is waited for, and answered. `done`: nothing
-  // that the host has sent can change the medium any more, a Disconnect command's own answer excepted nothing else will
-  // be sent. Called once, now or later, before Target::queue_closed(). Also while the connection ends.
+  // that the host has sent can change the medium any more. Called once, now or later, before Target::queue_closed().
+  // Also while the connection ends.
   virtual void quiesce(std::function<void()> done) = 0;
   // The connection is ending, by disconnect() or by the host.
   virtual bool is_closing() const = 0;

@@ -117,7 +117,11 @@ std::string status_view(const Json& answer, size_t width) {
   text += "namespaces   " + number(answer.at("namespaces")) +
           (missing == 0 ? "" : ", and " + std::to_string(missing) + " missing: see nvmf-p2p namespaces") + "\n";
   text += "controllers  " + number(answer.at("controllers")) + "\n";
-  text += "connections  " + number(answer.at("connections")) + "\n\n";
+  text += "connections  " + number(answer.at("connections")) + "\n";
+  for (const Json& device : answer.at("rdma_devices"))
+    text += "RDMA device  " + word(device.at("name")) + ": " + number(device.at("io_queues")) + " of at most " +
+            number(device.at("max_io_queues")) + " I/O queues\n";
+  text += "\n";
   Table ports({{"PORT", kRight}, {"ADDRESS"}, {"SERVICE", kRight}, {"STATE"}});
   for (const Json& port : answer.at("ports"))
     ports.add({number(port.at("id")), word(port.at("address")), number(port.at("service")), word(port.at("state"))});

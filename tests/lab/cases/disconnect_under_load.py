@@ -24,8 +24,9 @@ def test(lab):
         job = fio.Endless(lab.host, device)
         for number in range(ROUNDS):
             for lose in (drain, disconnect, disallow, remove_port):
+                before = controller_id(lab, paths[0])
                 lose(lab, target)
-                lab.host.until(f"! grep -qx live /sys/class/nvme/{paths[0]}/state")
+                lab.host.until(f"[ $(cat /sys/class/nvme/{paths[0]}/cntlid) != {before} ]", timeout_s=60)
                 wait_until_live(lab, paths)
                 lab.check(job.running(), f"round {number}, {lose.__name__}, {len(paths)} paths: a command failed, or a byte was wrong")
         job.finish()
@@ -60,6 +61,11 @@ def remove_port(lab, target):
     target.reload(with_ports(lab, 2))
     time.sleep(0.5)
     target.reload(with_ports(lab, 1, 2))
+
+
+def controller_id(lab, path):
+    """Another one with each new association."""
+    return lab.host.read(f"/sys/class/nvme/{path}/cntlid").strip()
 
 
 def wait_until_live(lab, paths):

@@ -8,7 +8,7 @@ import subprocess
 import sys
 import time
 
-from . import initramfs, programs
+from . import initramfs, programs, tsc
 from .errors import LabError
 from .kernel import Kernel
 from .topology import Machine, Ssd, mac
@@ -26,6 +26,7 @@ KERNEL_ARGS = ("console=ttyS0", "panic=-1", "tsc=reliable", "random.trust_cpu=on
 QUICK_BOOT_ARGS = ("rodata=off", "nokaslr", "cryptomgr.notests=1", "apparmor=0", "initcall_blacklist=load_system_certificate_list")
 # Without xsave and the wide registers behind it a thread's state is smaller: less to save at each switch, and to emulate.
 CPU = "max,la57=off,xsave=off"
+KERNEL_HZ = 250  # Debian's
 # Its first unit is inside/init's; interfaces keep the kernel's names.
 SYSTEMD_ARGS = ("systemd.unit=lab.target", "net.ifnames=0")
 
@@ -125,11 +126,16 @@ class Qemu:
     def _kernel_command_line(self) -> str:
         python = "/usr/bin/python3" if os.path.exists("/usr/bin/python3") else os.path.realpath(sys.executable)
         lab = {"name": self.name, "agent": AGENT, "python": python, "modules": self.kernel.modules, "repo": REPOSITORY}
-        words = [*KERNEL_ARGS, *QUICK_BOOT_ARGS, self.machine.kernel_args]
+        words = [*KERNEL_ARGS, *QUICK_BOOT_ARGS, *self._clock_args(), self.machine.kernel_args]
         if self.machine.systemd:
             lab["manager"] = "/lib/systemd/systemd"
             words += SYSTEMD_ARGS
         return " ".join([*words, *(f"lab.{key}={value}" for key, value in lab.items())])
+
+    def _clock_args(self) -> list[str]:
+        """Nothing to measure at boot; counted instructions are a clock of their own."""
+        khz = None if self.machine.icount else tsc.khz()
+        return [f"tsc_early_khz={khz}", f"lpj={khz * 1000 // KERNEL_HZ}"] if khz else []
 
     def _network(self, links: list[str]) -> list[str]:
         arguments = []

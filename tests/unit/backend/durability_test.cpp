@@ -177,6 +177,8 @@ TEST_CASE("Deallocate is a hole for each range, or a discard where the device ca
     CHECK(entries[0].len == 0);
     CHECK(entries[0].rw_flags == 0);
     CHECK(is_linked(entries[0]));
+    for (const io_uring_sqe& entry : entries)
+      CHECK_MESSAGE((entry.flags & IOSQE_ASYNC) != 0, "device mapper refuses what must not wait");
     CHECK(entries[1].addr == 100 * 512);
     CHECK(entries[1].addr3 == 2 * 512);
     CHECK_FALSE(is_linked(entries[1]));

@@ -29,7 +29,7 @@ class FakeDaemon : public AdminActions {
             {"subsystems", 1},
             {"namespaces", 2},
             {"missing_namespaces", 1},
-            {"rdma_devices", {{{"name", "rocep1s0"}, {"io_queues", 4}, {"max_io_queues", 81}}}},
+            {"rdma_devices", Json::array({{{"name", "rocep1s0"}, {"io_queues", 4}, {"max_io_queues", 81}}})},
             {"controllers", 1},
             {"connections", 3}};
   }
