@@ -154,7 +154,9 @@ TEST_CASE("host sends no NQN, or none that is one: it may connect where any host
     Host discovering(world, nqn);
     discovering.bring_up(0, nvme::kDiscoveryNqn);
   }
-  const auto told = [](const std::string& event) { return event.find("no host NQN") != std::string::npos; };
+  const auto told = [](const std::string& event) {
+    return event.find("has sent no valid host NQN") != std::string::npos;
+  };
   CHECK(std::count_if(world.events.begin(), world.events.end(), told) == 1);
 }
 
