@@ -115,7 +115,7 @@ TEST_CASE("a saved reservation that is broken fails in the first half of the cha
   std::ofstream(StateDirectory(test.directory.path()).file("reservation", owner_of(kNqn, ns))) << "no JSON";
   CHECK_FALSE(test.stage(config_with(R"({"block": "/dev/null"})")).has_value());
   REQUIRE(test.reasons.size() == 1);
-  CHECK(test.reasons.front().find("its saved reservation") != std::string::npos);
+  CHECK(test.reasons.front().find("the file with its reservation") != std::string::npos);
 }
 
 TEST_CASE("what the config's check accepts, the core accepts") {
