@@ -215,7 +215,8 @@ struct Subsystem {
   // What administrators call it, for hosts that ask the discovery service for labels: 1 to 256 printable ASCII
   // characters; default none.
   std::optional<std::string> admin_label;
-  // Whether each of its hosts may reset it (NVM Subsystem Reset), which disconnects them all; default false.
+  // Whether every host of the subsystem may reset it (NVM Subsystem Reset), which disconnects all its hosts; default
+  // false.
   bool subsystem_reset = false;
   // Whether its hosts may protect namespaces against writing for ever, which nobody can undo; default false.
   bool permanent_write_protection = false;

@@ -302,7 +302,7 @@ const Table<Subsystem>& subsystem_table() {
           key("max_controllers_per_host", &Subsystem::max_controllers_per_host, Integer{1, kMostControllers},
               "Largest number of controllers of one host (one for each of its paths) at a time. Default: no limit."),
           key("cntlid_min", &Subsystem::cntlid_min, Integer{1, kMostControllers},
-              "Least controller identifier. Targets that serve one subsystem together need ranges of their own. Of the "
+              "Lowest controller identifier. Targets that serve one subsystem together need separate ranges. Of the "
               "default range a random one is the first."),
           key("cntlid_max", &Subsystem::cntlid_max, Integer{1, kMostControllers}, "Highest controller identifier."),
           key("admin_label", &Subsystem::admin_label, Ascii{kLongestAdminLabel},

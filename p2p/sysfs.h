@@ -23,7 +23,7 @@ class Sysfs {
   std::filesystem::file_type type(const std::string& path) const;
   // The length of a regular file; 0 of everything else.
   uint64_t size_bytes(const std::string& path) const;
-  // Whether this process may open it for reading and writing.
+  // Whether this process may open the file for reading and writing.
   bool may_open(const std::string& path) const;
   // The first line without the blanks around it.
   std::string text(const std::string& path) const;

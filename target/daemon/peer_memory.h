@@ -77,8 +77,8 @@ class PeerMemories {
     std::vector<const rdma::Rnic*> shares;  // the owner of each share; null: free
   };
 
-  // Of a CMB that is mapped. `range`: of it, which the self-test overwrites; length 0: all of it. A self-test that
-  // cannot be made, for the RNIC has gone, has proved nothing with this RNIC.
+  // For a CMB that is mapped. `range`: the part that the self-test overwrites; length 0: the whole CMB. A self-test
+  // that cannot be made, for the RNIC has gone, has proved nothing with this RNIC.
   boost::asio::awaitable<void> prove(Ssd& ssd, const rdma::Rnic& rnic, p2p::CmbRange range);
   // Runs on the worker thread.
   OnRnic examine(const rdma::Rnic& rnic, const Ssd& ssd, p2p::CmbRange range) const;

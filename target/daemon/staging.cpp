@@ -15,7 +15,7 @@
 namespace nvmf::daemon {
 namespace {
 
-// A second device of the same namespace can be opened only when the first is another one.
+// The new device of a namespace can be opened beside the old one only when they differ.
 bool is_in_use(const config::Difference::NamespaceChange& change) {
   return change.before && change.before->backend == change.after->backend;
 }

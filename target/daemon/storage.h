@@ -73,7 +73,7 @@ struct DataThreadRef {
   backend::UringEngine* engine;
 };
 
-// What the config says goes first, then what the device says of itself.
+// The config's identifiers come first, then the device's own.
 core::NamespaceOptions options_of(const ServedNamespace& served, const config::Namespace& wanted);
 backend::DeviceSpec spec_of(const config::Backend& wanted);
 
@@ -90,7 +90,7 @@ class Storage {
   ServedNamespace* find(const std::string& nqn, uint32_t nsid) const;
 
   // Chooses identifiers and peer memory of a namespace on a device that was opened for it; hosts see nothing of it
-  // yet. Throws std::exception with a message for the operator. Waits for the self-test of peer memory that is new.
+  // yet. Throws std::exception with a message for the operator. Waits for the self-test of new peer memory.
   boost::asio::awaitable<std::unique_ptr<ServedNamespace>> stage(const std::string& nqn,
                                                                  const config::Namespace& wanted, OpenedDevice opened);
   // Keeps in the state directory what hosts will know of a staged namespace, and what it is served from. A failure is
@@ -100,12 +100,12 @@ class Storage {
   // were served from another one before: the next stage() takes it. False: none was refused. Throws std::exception when
   // that cannot be kept.
   boost::asio::awaitable<bool> accept(std::string nqn, uint32_t nsid);
-  // The same of peer memory alone, for a namespace that is served.
+  // Chooses peer memory again, for a namespace that is served.
   boost::asio::awaitable<PeerMemoryChoice> choose_peer_memory(const config::Namespace& wanted,
                                                               const backend::Device& device);
 
-  // Each is over when the last command under the old state is. add() throws std::exception, and has undone everything,
-  // when the core refuses the namespace.
+  // Each completes when the last command under the old state has ended. add() throws std::exception, and has undone
+  // everything, when the core refuses the namespace.
   Task add(core::Subsystem& subsystem, std::unique_ptr<ServedNamespace> staged);
   Task remove(core::Subsystem& subsystem, uint32_t nsid);
   // The device has disappeared, and with it the memory that other namespaces may use: their data goes through DRAM from

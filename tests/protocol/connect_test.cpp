@@ -96,7 +96,7 @@ TEST_CASE("host that is not allowed sends Connect: Connect Invalid Host") {
   const Answer answer = host.connect(World::kOtherNqn);
   CHECK(answer.status == specific(NVME_SC_CONNECT_INVALID_HOST));
   CHECK(answer.do_not_retry);
-  CHECK(world.events.back().find("may not connect") != std::string::npos);
+  CHECK(world.events.back().find("the host may not connect to the subsystem") != std::string::npos);
   CHECK(world.events.back().find("subsystem " + world.other_subsystem.nqn() + ", port 2: ") != std::string::npos);
   CHECK(world.events.back().find("nvmf-p2p add host") != std::string::npos);
 }
@@ -154,7 +154,9 @@ TEST_CASE("host sends no NQN, or none that is one: it may connect where any host
     Host discovering(world, nqn);
     discovering.bring_up(0, nvme::kDiscoveryNqn);
   }
-  const auto told = [](const std::string& event) { return event.find("no valid host NQN") != std::string::npos; };
+  const auto told = [](const std::string& event) {
+    return event.find("has sent no valid host NQN") != std::string::npos;
+  };
   CHECK(std::count_if(world.events.begin(), world.events.end(), told) == 1);
 }
 

@@ -28,7 +28,7 @@ class QueuePairTable {
   }
 
  private:
-  // Where it is, or would be.
+  // The place where it is, or would be.
   size_t place_of(uint32_t qp_num) const {
     size_t place = (qp_num * size_t{0x9e3779b1}) & mask();
     while (by_number_[place] != nullptr && by_number_[place]->qp->qp_num != qp_num) place = (place + 1) & mask();

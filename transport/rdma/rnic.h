@@ -27,7 +27,7 @@ struct ReactorSeat {
 
 class Rnic {
  public:
-  // `device`: of verbs::open_device(). The reactors hear nothing of it yet. Registers memory, which takes its time: may
+  // `device`: from verbs::open_device(). The reactors do not know it yet. Registers memory, which takes its time: may
   // be called on another thread. Throws VerbsError.
   Rnic(boost::asio::io_context& io, verbs::CmId device, core::Mailbox& control,
        const std::vector<ReactorSeat>& reactors, const PollGroupOptions& io_options, QueuePairOwner& owner);

@@ -60,7 +60,7 @@ class Transport final : private QueuePairOwner {
   // Loses the ports (on_port_lost) whose address belongs to another device by now.
   void close_moved_listeners();
 
-  // Closes the port's listener, where there is one. Its connections stay.
+  // Closes the port's listener, if any. Its connections stay.
   void stop_listening(uint16_t port_id);
   bool is_listening(uint16_t port_id) const;
   // All connections, for reports.
@@ -134,7 +134,7 @@ class Transport final : private QueuePairOwner {
   std::optional<WatchedDescriptor> cm_events_;
   std::vector<std::unique_ptr<Rnic>> rnics_;
   std::unordered_set<const Rnic*> in_service_;
-  std::unordered_set<Rnic*> draining_;  // gone, their listeners are closed
+  std::unordered_set<Rnic*> draining_;  // devices that are gone; their listeners are closed
   Opening opening_;
   std::vector<Listener> listeners_;
   ConnectRate rate_;

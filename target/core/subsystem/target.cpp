@@ -69,7 +69,7 @@ void check(const SubsystemOptions& options) {
       which + "controller identifiers are 1 to " + std::to_string(limits::kMaxCntlid) + ", the lowest first");
   require(options.cntlid_first == 0 ||
               (options.cntlid_first >= options.cntlid_min && options.cntlid_first <= options.cntlid_max),
-          which + "its first controller identifier must be one of its own");
+          which + "the first controller identifier must be within the range of identifiers");
   require(
       options.admin_label.size() <= limits::kMaxAdminLabelLength && is_printable_ascii(options.admin_label),
       which + "a label has at most " + std::to_string(limits::kMaxAdminLabelLength) + " printable ASCII characters");
