@@ -29,6 +29,8 @@ Fabric& Fabric::living() {
   return *living_fabric;
 }
 
+const Fabric* Fabric::current() { return living_fabric; }
+
 Device& Fabric::add_device(const std::string& name, const std::string& address, const Profile& profile) {
   in_addr parsed{};
   if (inet_pton(AF_INET, address.c_str(), &parsed) != 1) std::abort();

@@ -58,8 +58,11 @@ class Fabric {
 
   // The one that lives: the C functions' way to it. Aborts when there is none.
   static Fabric& living();
+  // Null when there is none.
+  static const Fabric* current();
 
   Schedule& schedule() { return schedule_; }
+  uint64_t now_ns() const { return schedule_.now_ns(); }
 
   // `address`: IPv4, in dotted form. A device that comes back has the name of one that was removed, and is a new one.
   Device& add_device(const std::string& name, const std::string& address, const Profile& profile);

@@ -264,6 +264,14 @@ TEST_CASE("RESET drops everything: nothing of it completes") {
   CHECK(ends.target->sent().empty());
 }
 
+TEST_CASE("a destroyed queue pair's events are not heard of any more") {
+  Ends ends;
+  ends.target->model().fail();
+  ends.target->queue_pair.reset();
+  ends.settle();
+  CHECK(ends.target->async_events().empty());
+}
+
 TEST_CASE("a device that is removed says so, and nothing completes any more") {
   for (const Profile& profile : all_profiles()) {
     CAPTURE(profile.name);

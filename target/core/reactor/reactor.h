@@ -78,6 +78,9 @@ class Reactor {
   void start();
   // Control thread: ends the loop after the messages sent so far, joins.
   void stop();
+  // The loop, until stop(): start() has it run on a thread of its own. For who brings another one (the simulation's
+  // fibers), instead of start().
+  void run();
 
   Mailbox& mailbox() { return mailbox_; }
   unsigned index() const { return options_.index; }
@@ -90,7 +93,6 @@ class Reactor {
 
  private:
   void enter_thread();
-  void run();
   unsigned turn();
   unsigned gather();
   void flush();

@@ -1,0 +1,24 @@
+// Hosts that do what no host should, each kind in its own way. None may harm another host or the target.
+#pragma once
+
+#include <cstdint>
+
+#include "tests/simulation/host.h"
+
+namespace nvmf::simulation {
+
+enum class Hostility : uint8_t {
+  TooManyCapsules,   // more than its queue has entries
+  TakesNoAnswers,    // posts no receives, and asks for data
+  HalfCapsules,      // of two pieces, of which the second cannot be sent
+  Garbage,           // capsules of random bytes and lengths
+  NoConnect,         // connections without a Connect command
+  WrongKeys,         // descriptors of memory that it has not
+  VanishesAtAnyStep  // of its set-up, or after it
+};
+inline constexpr unsigned kHostilities = 7;
+
+// On the host's fiber, until its last connection has ended. `world.fabric.schedule().random()` chooses the details.
+void be_hostile(World& world, Hostility how, uint32_t number);
+
+}  // namespace nvmf::simulation

@@ -1,0 +1,127 @@
+// Runs seeds of the simulation, each in a process of its own, so that one that crashes is told like one that fails.
+#include <signal.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <chrono>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <optional>
+#include <string>
+
+#include "tests/rnic/fabric.h"
+#include "tests/simulation/simulation.h"
+
+namespace {
+
+using nvmf::simulation::Outcome;
+
+struct Totals {
+  uint64_t commands = 0;
+  uint64_t connections = 0;
+};
+
+struct Arguments {
+  uint64_t first = 1;
+  std::optional<uint64_t> count;
+  std::optional<unsigned> seconds;
+  bool verbose = false;
+  bool good = true;
+};
+
+Arguments parse(int argc, char** argv) {
+  Arguments arguments;
+  for (int i = 1; i < argc; ++i) {
+    const std::string word = argv[i];
+    const char* const value = i + 1 < argc ? argv[i + 1] : nullptr;
+    if (word == "--verbose") {
+      arguments.verbose = true;
+      continue;
+    }
+    if (value == nullptr) return arguments.good = false, arguments;
+    const uint64_t number = std::strtoull(value, nullptr, 10);
+    ++i;
+    if (word == "--seed")
+      arguments.first = number, arguments.count = 1;
+    else if (word == "--first")
+      arguments.first = number;
+    else if (word == "--seeds")
+      arguments.count = number;
+    else if (word == "--seconds")
+      arguments.seconds = static_cast<unsigned>(number);
+    else
+      arguments.good = false;
+  }
+  return arguments;
+}
+
+void tell_and_die(int signal) {
+  if (const auto* fabric = nvmf::rnic::Fabric::current()) std::fputs(fabric->story().c_str(), stderr);
+  std::fprintf(stderr, "signal %d\n", signal);
+  std::fflush(stderr);
+  std::_Exit(EXIT_FAILURE);
+}
+
+void tell(const Outcome& outcome) {
+  std::fputs(outcome.story.c_str(), stderr);
+  for (const std::string& fault : outcome.faults) std::fprintf(stderr, "%s\n", fault.c_str());
+  std::fprintf(stderr, "(%s)\n", outcome.what.c_str());
+}
+
+// In the child. Its figures go through the pipe.
+[[noreturn]] void run_one(uint64_t seed, bool verbose, int figures) {
+  for (const int number : {SIGABRT, SIGSEGV, SIGALRM}) signal(number, tell_and_die);
+  alarm(60);
+  const Outcome outcome = nvmf::simulation::simulate(seed);
+  if (!outcome.faults.empty()) tell(outcome);
+  if (verbose) std::fprintf(stderr, "seed %lu: %s\n", static_cast<unsigned long>(seed), outcome.what.c_str());
+  const Totals totals{outcome.commands, outcome.connections};
+  if (write(figures, &totals, sizeof totals) != sizeof totals) std::_Exit(EXIT_FAILURE);
+  std::_Exit(outcome.faults.empty() ? EXIT_SUCCESS : EXIT_FAILURE);
+}
+
+bool run(uint64_t seed, bool verbose, Totals& totals) {
+  int ends[2];
+  if (pipe(ends) != 0) return false;
+  const pid_t child = fork();
+  if (child == 0) run_one(seed, verbose, ends[1]);
+  close(ends[1]);
+  Totals of_seed;
+  if (read(ends[0], &of_seed, sizeof of_seed) == sizeof of_seed) {
+    totals.commands += of_seed.commands;
+    totals.connections += of_seed.connections;
+  }
+  close(ends[0]);
+  int status = 0;
+  waitpid(child, &status, 0);
+  const bool good = WIFEXITED(status) && WEXITSTATUS(status) == EXIT_SUCCESS;
+  if (!good)
+    std::fprintf(stderr, "seed %lu failed; to see it again: tests/simulation/run --seed %lu\n",
+                 static_cast<unsigned long>(seed), static_cast<unsigned long>(seed));
+  return good;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  const Arguments arguments = parse(argc, argv);
+  if (!arguments.good) {
+    std::fputs("usage: simulate [--seed N | --first N] [--seeds COUNT] [--seconds N] [--verbose]\n", stderr);
+    return EXIT_FAILURE;
+  }
+  const auto start = std::chrono::system_clock::now();  // the steady one is the simulation's
+  const auto seconds = [&] {
+    return std::chrono::duration_cast<std::chrono::seconds>(std::chrono::system_clock::now() - start).count();
+  };
+  Totals totals;
+  uint64_t done = 0;
+  uint64_t failed = 0;
+  const uint64_t most = arguments.count.value_or(arguments.seconds ? UINT64_MAX : 1);
+  for (; done < most && (!arguments.seconds || seconds() < *arguments.seconds); ++done)
+    if (!run(arguments.first + done, arguments.verbose, totals)) ++failed;
+  std::printf("%lu seeds, %lu connections, %lu commands in %ld s; %lu failed\n", static_cast<unsigned long>(done),
+              static_cast<unsigned long>(totals.connections), static_cast<unsigned long>(totals.commands),
+              static_cast<long>(seconds()), static_cast<unsigned long>(failed));
+  return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+}

@@ -1,0 +1,66 @@
+#include "tests/simulation/stepped_reactor.h"
+
+#include <poll.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <utility>
+
+namespace nvmf::simulation {
+
+unsigned SteppedEngine::poll() {
+  Fiber::yield();
+  const std::vector<Ready> ready = std::exchange(completions_, {});
+  for (const Ready& one : ready) one.done(one.context);
+  idle_polls_ = ready.empty() ? idle_polls_ + 1 : 0;
+  return static_cast<unsigned>(ready.size());
+}
+
+void SteppedEngine::watch(int fd, void (*on_record)(void* context, uint64_t record), void* context) {
+  watches_.push_back({fd, on_record, nullptr, context});
+}
+
+void SteppedEngine::watch_readable(int fd, bool (*on_readable)(void* context), void* context) {
+  watches_.push_back({fd, nullptr, on_readable, context});
+}
+
+void SteppedEngine::unwatch(int fd) {
+  std::erase_if(watches_, [fd](const Watch& watch) { return watch.fd == fd; });
+}
+
+void SteppedEngine::sleep(std::optional<uint32_t> timeout_us) {
+  sleeping_ = true;
+  wake_at_ns_.reset();
+  if (timeout_us) wake_at_ns_ = schedule_.now_ns() + uint64_t{*timeout_us} * 1000;
+  Fiber::yield();
+  sleeping_ = false;
+  const std::vector<Ready> ready = std::exchange(completions_, {});
+  for (const Ready& one : ready) one.done(one.context);
+  serve_watches();
+}
+
+bool SteppedEngine::is_awake() const {
+  if (!sleeping_ || !completions_.empty() || (wake_at_ns_ && *wake_at_ns_ <= schedule_.now_ns())) return true;
+  std::vector<pollfd> waited;
+  for (const Watch& watch : watches_) waited.push_back({watch.fd, POLLIN, 0});
+  ::poll(waited.data(), waited.size(), 0);
+  return std::ranges::any_of(waited, [](const pollfd& one) { return (one.revents & POLLIN) != 0; });
+}
+
+// A record of each, or the word that there is something.
+void SteppedEngine::serve_watches() {
+  const std::vector<Watch> watches = watches_;
+  for (const Watch& watch : watches) {
+    pollfd waited{watch.fd, POLLIN, 0};
+    uint64_t record = 0;
+    if (::poll(&waited, 1, 0) != 1 || (waited.revents & POLLIN) == 0) continue;
+    if (watch.on_readable && !watch.on_readable(watch.context))
+      unwatch(watch.fd);  // it is dead
+    else if (watch.on_readable)
+      continue;
+    else if (read(watch.fd, &record, sizeof record) == sizeof record)
+      watch.on_record(watch.context, record);
+  }
+}
+
+}  // namespace nvmf::simulation

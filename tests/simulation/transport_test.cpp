@@ -1,0 +1,148 @@
+// The target's transport on the model of each provider family: what an honest host does, and what a device may do.
+#include <doctest/doctest.h>
+
+#include <cstring>
+
+#include "tests/simulation/host.h"
+
+namespace nvmf::simulation {
+namespace {
+
+// Those that the transport can serve: in iWARP mode the sink of an RDMA READ needs a right that it does not ask for,
+// and a device that lies about remote invalidate needs hosts that do not ask for it.
+bool reads_from_hosts(const rnic::Profile& profile) { return !profile.read_sink_needs_remote_write; }
+bool invalidates(const rnic::Profile& profile) { return profile.remote_invalidate == rnic::RemoteInvalidate::Works; }
+
+template <class Test>
+void with_each_profile(Test test) {
+  for (const rnic::Profile& profile : rnic::all_profiles()) {
+    if (!reads_from_hosts(profile)) continue;
+    for (const uint64_t seed : {1u, 2u, 3u}) {
+      CAPTURE(profile.name);
+      CAPTURE(seed);
+      WorldOptions options;
+      options.seed = seed;
+      options.profile = profile;
+      World world(options);
+      HostOptions host_options;
+      host_options.invalidates = invalidates(profile);
+      test(world, host_options);
+      CHECK(world.fabric.faults() == std::vector<std::string>{});
+    }
+  }
+}
+
+Bytes pattern(size_t bytes, unsigned seed) {
+  Bytes data(bytes);
+  for (size_t i = 0; i < bytes; ++i) data[i] = static_cast<std::byte>((i * 13 + seed + (i >> 8)) & 0xff);
+  return data;
+}
+
+TEST_CASE("a host connects, identifies the controller, and leaves") {
+  with_each_profile([](World& world, const HostOptions& options) {
+    Host host(world, options);
+    REQUIRE_MESSAGE(host.bring_up(), host.failure);
+    const Answer identified = host.identify_controller();
+    REQUIRE(identified.ok());
+    CHECK(std::memcmp(identified.data.data() + 4, "SN-0001 ", 8) == 0);
+    host.leave();
+    CHECK(world.wait([&] { return world.transport()->connections() == 0; }));
+  });
+}
+
+TEST_CASE("what a host writes it reads again, byte for byte, by RDMA and in the capsule") {
+  with_each_profile([](World& world, const HostOptions& options) {
+    Host host(world, options);
+    REQUIRE_MESSAGE(host.bring_up(), host.failure);
+    for (const uint32_t blocks : {1u, 8u, 9u, 128u}) {
+      for (const bool in_capsule : {false, true}) {
+        const Bytes data = pattern(size_t{blocks} << World::kLbaShift, blocks);
+        if (in_capsule && data.size() > 4096) continue;
+        CAPTURE(blocks);
+        REQUIRE(host.write(1, 100, data, in_capsule).ok());
+        CHECK(std::memcmp(world.disk.block(100), data.data(), data.size()) == 0);
+        const Answer answer = host.read(1, 100, blocks);
+        REQUIRE(answer.ok());
+        CHECK(answer.data == data);
+      }
+    }
+    host.leave();
+  });
+}
+
+TEST_CASE("a full queue of commands is answered, each once, whatever order the disk ends them in") {
+  with_each_profile([](World& world, const HostOptions& options) {
+    Host host(world, options);
+    REQUIRE_MESSAGE(host.bring_up(), host.failure);
+    HostQueue& queue = host.io(1);
+    std::vector<uint16_t> cids;
+    while (queue.has_room()) {
+      const auto first = static_cast<uint64_t>(cids.size()) * 16;
+      const Bytes data = pattern(16 << World::kLbaShift, static_cast<unsigned>(first));
+      cids.push_back(queue.send(transfer_command(nvme_cmd_write, first, 16), Direction::ToController, data));
+    }
+    CHECK(cids.size() == 15);
+    CHECK(world.wait([&] { return queue.turn(), queue.outstanding() == 0; }));
+    for (size_t i = 0; i < cids.size(); ++i) {
+      REQUIRE(queue.answer(cids[i]));
+      CHECK(queue.answer(cids[i])->status == 0);
+      const Bytes data = pattern(16 << World::kLbaShift, static_cast<unsigned>(i * 16));
+      CHECK(std::memcmp(world.disk.block(i * 16), data.data(), data.size()) == 0);
+    }
+    host.leave();
+  });
+}
+
+// Issue: completion events must be taken by the verb, or ConnectX, irdma and efa wake nobody a second time.
+TEST_CASE("a target that has slept wakes for the next command, again and again") {
+  with_each_profile([](World& world, const HostOptions& options) {
+    Host host(world, options);
+    REQUIRE_MESSAGE(host.bring_up(), host.failure);
+    for (int i = 0; i < 20; ++i) {
+      const uint64_t now = world.fabric.now_ns();
+      world.wait([&] { return world.fabric.now_ns() > now + 50'000'000; });
+      CHECK(host.property_get(NVME_REG_CSTS).ok());
+      CHECK(host.read(1, 0, 1).ok());
+    }
+    host.leave();
+  });
+}
+
+TEST_CASE("a host that vanishes without a word leaves nothing behind once it is missed") {
+  with_each_profile([](World& world, HostOptions options) {
+    options.keep_alive_ms = 1000;
+    Host host(world, options);
+    REQUIRE_MESSAGE(host.bring_up(), host.failure);
+    host.io(1).send(transfer_command(nvme_cmd_read, 0, 128), Direction::ToHost, Bytes(65536));
+    world.host_device.set_link(false);
+    host.vanish();
+    CHECK(world.wait([&] { return world.transport()->connections() == 0; }));
+    world.host_device.set_link(true);
+    CHECK(world.disk.in_flight() == 0);
+  });
+}
+
+TEST_CASE("a device that goes in the middle of commands is let go of, and serves again when it is back") {
+  with_each_profile([](World& world, const HostOptions& options) {
+    {
+      Host host(world, options);
+      REQUIRE_MESSAGE(host.bring_up(), host.failure);
+      for (unsigned i = 0; i < 6; ++i)
+        host.io(1).send(transfer_command(i % 2 ? nvme_cmd_read : nvme_cmd_write, i * 128, 128),
+                        i % 2 ? Direction::ToHost : Direction::ToController, pattern(65536, i));
+      world.wait([&] { return world.disk.in_flight() >= 2; });
+      world.remove_device();
+      CHECK(world.wait([&] { return world.transport()->rnics().empty(); }));
+      host.vanish();
+    }
+    world.return_device(rnic::connectx());
+    REQUIRE(world.wait([&] { return world.is_in_service(); }));
+    Host again(world, {});
+    REQUIRE_MESSAGE(again.bring_up(), again.failure);
+    CHECK(again.read(1, 0, 8).ok());
+    again.leave();
+  });
+}
+
+}  // namespace
+}  // namespace nvmf::simulation

@@ -1,0 +1,143 @@
+#include "tests/simulation/workload.h"
+
+#include <algorithm>
+
+namespace nvmf::simulation {
+namespace {
+
+constexpr uint32_t kMostBlocks = 64;
+constexpr uint64_t kPauseNs = 2'000'000;
+constexpr unsigned kSetUps = 200;
+constexpr uint64_t kMissedNs = 2'000'000'000;
+
+}  // namespace
+
+Workload::Workload(World& world, const WorkloadOptions& options, uint64_t first_block, uint64_t blocks)
+    : world_(world), options_(options), history_(options.number, first_block, blocks, 1u << World::kLbaShift) {}
+
+void Workload::fault(const std::string& what) {
+  world_.fabric.fault("host " + std::to_string(options_.number) + ": " + what);
+}
+
+void Workload::run() {
+  rnic::Random& random = world_.fabric.schedule().random();
+  for (unsigned i = 0; i < options_.connections; ++i) {
+    Host host(world_, options_.host);
+    if (!connect(host)) return;
+    transfer(host);
+    world_.fabric.note("host %llu ends its connection %llu", options_.number, i);
+    if (random.chance(30) || world_.disturbances() != 0)
+      host.vanish();
+    else
+      host.leave();
+  }
+}
+
+// A host tries again: the target may refuse it for good reasons (a device that is away, hosts that come too fast).
+bool Workload::connect(Host& host) {
+  for (unsigned tries = 0; tries < kSetUps; ++tries) {
+    const uint64_t begun_ns = world_.fabric.now_ns();
+    const uint64_t disturbed = world_.disturbances();
+    world_.fabric.note("host %llu sets up its connection, try %llu", options_.number, tries);
+    if (host.bring_up()) {
+      if (options_.bound_ns != 0 && disturbed == world_.disturbances() &&
+          world_.fabric.now_ns() - begun_ns > options_.bound_ns)
+        fault("the set-up took too long");
+      return true;
+    }
+    host.vanish();
+    const uint64_t until = world_.fabric.now_ns() + kPauseNs * (1 + tries);
+    world_.wait([&] { return world_.fabric.now_ns() >= until; });
+  }
+  fault("never came in: " + host.failure);
+  return false;
+}
+
+void Workload::transfer(Host& host) {
+  std::vector<Lane> lanes;
+  for (uint16_t qid = 1; qid <= options_.host.io_queues; ++qid) lanes.push_back({&host.io(qid), {}});
+  rnic::Random& random = world_.fabric.schedule().random();
+  unsigned left = options_.commands;
+  bool alive = true;
+  while (alive && (left != 0 || std::ranges::any_of(lanes, [](const Lane& lane) { return !lane.under_way.empty(); }))) {
+    Lane& lane = lanes[random.below(lanes.size())];
+    for (unsigned burst = 1 + static_cast<unsigned>(random.below(4)); burst != 0 && left != 0; --burst) {
+      if (!lane.queue->has_room()) break;
+      send(lane);
+      --left;
+    }
+    world_.wait(
+        [&] {
+          host.admin().turn();
+          for (Lane& one : lanes) one.queue->turn();
+          return std::ranges::any_of(lanes, [](const Lane& one) {
+            return one.queue->state() != HostQueue::State::Connected || !one.queue->answered().empty();
+          });
+        },
+        random.below(200'000));
+    for (Lane& one : lanes) collect(one);
+    alive =
+        std::ranges::all_of(lanes, [](const Lane& one) { return one.queue->state() == HostQueue::State::Connected; }) &&
+        host.admin().state() == HostQueue::State::Connected && !is_missing_target(lanes);
+  }
+  for (Lane& lane : lanes)
+    for (const Transfer& transfer : lane.under_way)
+      if (!transfer.writes) history_.forget_read(transfer.number);
+  if (!alive && world_.disturbances() == 0) fault("the target has ended an honest host's connection");
+}
+
+// What a host's Keep Alive command finds out: the target is away, and says nothing.
+bool Workload::is_missing_target(const std::vector<Lane>& lanes) const {
+  return world_.disturbances() != 0 && std::ranges::any_of(lanes, [this](const Lane& lane) {
+           return !lane.under_way.empty() && world_.fabric.now_ns() - lane.under_way.front().sent_ns > kMissedNs;
+         });
+}
+
+void Workload::send(Lane& lane) {
+  rnic::Random& random = world_.fabric.schedule().random();
+  const auto most = std::min<uint64_t>(history_.count(), kMostBlocks);
+  const auto blocks = static_cast<uint32_t>(1 + random.below(random.chance(20) ? most : 8));
+  const uint64_t slba = history_.first() + random.below(history_.count() - blocks + 1);
+  Transfer transfer{0, ++numbers_, world_.fabric.now_ns(), random.chance(50), {}};
+  Bytes data(size_t{blocks} << World::kLbaShift);
+  if (transfer.writes) {
+    transfer.write = history_.begin_write(slba, blocks, data);
+    transfer.cid = lane.queue->send(transfer_command(nvme_cmd_write, slba, blocks), Direction::ToController, data,
+                                    data.size() <= 4096 && random.chance(50));
+  } else {
+    history_.begin_read(transfer.number, slba, blocks);
+    transfer.cid = lane.queue->send(transfer_command(nvme_cmd_read, slba, blocks), Direction::ToHost, data);
+  }
+  world_.fabric.note(transfer.writes ? "host %llu writes, command %llu" : "host %llu reads, command %llu",
+                     options_.number, transfer.cid);
+  lane.under_way.push_back(transfer);
+}
+
+void Workload::collect(Lane& lane) {
+  for (const uint16_t cid : lane.queue->answered()) {
+    const auto found = std::ranges::find(lane.under_way, cid, &Transfer::cid);
+    end(lane, *found);
+    lane.under_way.erase(found);
+  }
+  if (options_.bound_ns == 0 || world_.disturbances() != 0) return;
+  for (const Transfer& transfer : lane.under_way)
+    if (world_.fabric.now_ns() - transfer.sent_ns > options_.bound_ns &&
+        lane.queue->state() == HostQueue::State::Connected)
+      return fault("command " + std::to_string(transfer.cid) + " is not answered in time");
+}
+
+void Workload::end(Lane& lane, const Transfer& transfer) {
+  const int status = lane.queue->answer(transfer.cid)->status >> 1 & 0x7ff;
+  const Bytes data = lane.queue->take(transfer.cid);
+  ++completed_;
+  if (status != 0) {
+    if (!transfer.writes) history_.forget_read(transfer.number);
+    if (world_.disk.errors_percent == 0) fault("a command failed with status " + std::to_string(status));
+  } else if (transfer.writes) {
+    history_.end_write(transfer.write);
+  } else if (const std::string wrong = history_.end_read(transfer.number, data); !wrong.empty()) {
+    fault("wrong data: " + wrong);
+  }
+}
+
+}  // namespace nvmf::simulation

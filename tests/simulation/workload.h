@@ -1,0 +1,61 @@
+// An honest host's life: it connects, reads and writes its own blocks, leaves or vanishes, comes again. What it gets to
+// see is held against its block history, and how long it waits against a bound.
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <string>
+#include <vector>
+
+#include "tests/simulation/block_history.h"
+#include "tests/simulation/host.h"
+
+namespace nvmf::simulation {
+
+struct WorkloadOptions {
+  uint32_t number = 0;  // of the host
+  HostOptions host;
+  unsigned connections = 3;
+  unsigned commands = 60;  // in each
+  // A command, a Connect and a whole set-up must be over by then. 0: no bound, because something is wrong with the
+  // disk.
+  uint64_t bound_ns = 5'000'000'000;
+};
+
+class Workload {
+ public:
+  Workload(World& world, const WorkloadOptions& options, uint64_t first_block, uint64_t blocks);
+
+  // On the host's fiber.
+  void run();
+  uint64_t completed() const { return completed_; }
+
+ private:
+  struct Transfer {
+    uint16_t cid;
+    uint64_t number;
+    uint64_t sent_ns;
+    bool writes;
+    BlockHistory::Write write;
+  };
+  struct Lane {
+    HostQueue* queue;
+    std::deque<Transfer> under_way;
+  };
+
+  bool connect(Host& host);
+  void transfer(Host& host);
+  bool is_missing_target(const std::vector<Lane>& lanes) const;
+  void send(Lane& lane);
+  void collect(Lane& lane);
+  void end(Lane& lane, const Transfer& transfer);
+  void fault(const std::string& what);
+
+  World& world_;
+  WorkloadOptions options_;
+  BlockHistory history_;
+  uint64_t numbers_ = 0;
+  uint64_t completed_ = 0;
+};
+
+}  // namespace nvmf::simulation
