@@ -4,6 +4,8 @@
 #include <stdexcept>
 #include <utility>
 
+#include "tests/transport/open_device.h"
+
 namespace nvmf::simulation {
 namespace {
 
@@ -77,7 +79,7 @@ std::vector<rdma::ReactorSeat> World::seats() {
 
 // As the daemon does it: open, join on every reactor, serve the namespaces, put in service, listen.
 void World::open_port() {
-  rdma::Rnic* const rnic = transport_->open_device_of(port());
+  rdma::Rnic* const rnic = test::open_device(io_, *transport_, port());
   for (size_t i = 0; i < reactors_.size(); ++i) on_reactor(i, [rnic, i] { rnic->join(i); });
   serve(*rnic);
 }
