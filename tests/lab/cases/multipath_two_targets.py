@@ -1,15 +1,21 @@
-"""Two daemons serve one subsystem's file on a port each; host joins them to one disk, and goes on over the second when the first is killed."""
+"""Two daemons serve one subsystem's disk on a port each; host joins them to one disk, and goes on over the second when the first is killed."""
 
 from nvmf_lab import Two, daemon, fio, initiator
 
 TOPOLOGY = Two(links=2)
 
 FILE = "/run/shared.img"
+MIB = 64
+# One storage under two names, as two machines see it: on one machine a daemon locks its file, disk and state_dir.
+DISKS = ("first", "second")
 CNTLIDS = ((1, 99), (100, 199))
 
 
 def test(lab):
-    lab.target.run(f"truncate -s 64M {FILE}")
+    lab.target.modprobe("loop", "dm_mod")
+    storage = lab.target.run(f"truncate -s {MIB}M {FILE} && losetup --find --show {FILE}").stdout.strip()
+    for disk in DISKS:
+        lab.target.run(f"dmsetup create {disk} --table '0 {MIB * 2048} linear {storage} 0' && dmsetup mknodes")
     targets = [start(lab, number) for number in (0, 1)]
     options = "-k 5 --reconnect-delay=1 --ctrl-loss-tmo=600"
     ways = [initiator.connect_controller(lab.host, lab.target.address(link), daemon.NQN, options=options) for link in (0, 1)]
@@ -30,8 +36,8 @@ def test(lab):
 
 def start(lab, number):
     least, most = CNTLIDS[number]
-    subsystem = {"nqn": daemon.NQN, "allow_any_host": True, "cntlid_min": least, "cntlid_max": most, "namespaces": [{"file": FILE}]}
-    config = daemon.config(
-        lab, [], ports=[{"id": number + 1, "address": lab.target.address(number)}], subsystems=[subsystem], admin={"socket": f"/run/target{number}.sock"}
-    )
+    subsystem = {"nqn": daemon.NQN, "allow_any_host": True, "cntlid_min": least, "cntlid_max": most, "namespaces": [{"block": f"/dev/mapper/{DISKS[number]}"}]}
+    port = {"id": number + 1, "address": lab.target.address(number)}
+    own = {"admin": {"socket": f"/run/target{number}.sock"}, "state_dir": f"/var/lib/target{number}"}
+    config = daemon.config(lab, [], ports=[port], subsystems=[subsystem], **own)
     return daemon.start(lab, config, name=f"target{number}")
