@@ -302,10 +302,10 @@ TEST_CASE("a group's state changes while it is empty: told when a namespace is a
 }
 
 TEST_CASE("a group stays in the change state as long as hosts wait: inaccessible from then on, and they are told") {
+  std::optional<core::Target::Clock::time_point> look;  // the hosts' end sets it, too
   World world;
   Waiting w(world);
   const auto begin = core::Target::Clock::now();
-  std::optional<core::Target::Clock::time_point> look;
   world.target.on_earlier_deadline = [&](core::Target::Clock::time_point deadline) { look = deadline; };
   world.subsystem.set_ana_state(1, 1, AnaState::Change);
   REQUIRE(look);

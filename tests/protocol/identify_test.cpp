@@ -79,16 +79,20 @@ TEST_CASE("ONCS and the effects log offer the same commands") {
   const auto id = host.identify(NVME_IDENTIFY_CNS_CTRL).as<nvme_id_ctrl>();
   CHECK(id.ocfs == 1);
   const auto effects = host.log_page(NVME_LOG_LID_CMD_EFFECTS, 4096).as<nvme_cmd_effects_log>();
-  for (const auto& [bit, opcode] : {std::pair<int, int>{NVME_CTRL_ONCS_COMPARE, nvme_cmd_compare},
-                                    {NVME_CTRL_ONCS_WRITE_UNCORRECTABLE, nvme_cmd_write_uncor},
-                                    {NVME_CTRL_ONCS_DSM, nvme_cmd_dsm},
-                                    {NVME_CTRL_ONCS_WRITE_ZEROES, nvme_cmd_write_zeroes},
-                                    {NVME_CTRL_ONCS_RESERVATIONS, nvme_cmd_resv_acquire},
-                                    {NVME_CTRL_ONCS_VERIFY, nvme_cmd_verify},
-                                    {NVME_CTRL_ONCS_COPY, nvme_cmd_copy}}) {
-    CAPTURE(opcode);
-    CHECK((id.oncs & bit) != 0);
-    CHECK((effects.iocs[opcode] & NVME_CMD_EFFECTS_CSUPP) != 0);
+  struct Optional {
+    int bit;
+    int opcode;
+  };
+  for (const Optional& command : {Optional{NVME_CTRL_ONCS_COMPARE, nvme_cmd_compare},
+                                  {NVME_CTRL_ONCS_WRITE_UNCORRECTABLE, nvme_cmd_write_uncor},
+                                  {NVME_CTRL_ONCS_DSM, nvme_cmd_dsm},
+                                  {NVME_CTRL_ONCS_WRITE_ZEROES, nvme_cmd_write_zeroes},
+                                  {NVME_CTRL_ONCS_RESERVATIONS, nvme_cmd_resv_acquire},
+                                  {NVME_CTRL_ONCS_VERIFY, nvme_cmd_verify},
+                                  {NVME_CTRL_ONCS_COPY, nvme_cmd_copy}}) {
+    CAPTURE(command.opcode);
+    CHECK((id.oncs & command.bit) != 0);
+    CHECK((effects.iocs[command.opcode] & NVME_CMD_EFFECTS_CSUPP) != 0);
   }
 }
 

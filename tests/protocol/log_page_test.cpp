@@ -167,20 +167,24 @@ TEST_CASE("host reads up to each log's largest size, as nvme-cli does in pieces:
   World world;
   Host host(world);
   host.bring_up();
-  for (const auto& [lid, largest] : {std::pair<uint8_t, uint64_t>{NVME_LOG_LID_SUPPORTED_LOG_PAGES, 1024},
-                                     {NVME_LOG_LID_ERROR, 4096},
-                                     {NVME_LOG_LID_SMART, 512},
-                                     {NVME_LOG_LID_FW_SLOT, 512},
-                                     {NVME_LOG_LID_CHANGED_NS, 4096},
-                                     {NVME_LOG_LID_CMD_EFFECTS, 4096},
-                                     {NVME_LOG_LID_ANA, 16 + 128 * 32 + 1024 * 4},
-                                     {NVME_LOG_LID_FID_SUPPORTED_EFFECTS, 1024},
-                                     {NVME_LOG_LID_MI_CMD_SUPPORTED_EFFECTS, 4096},
-                                     {NVME_LOG_LID_RESERVATION, 64}}) {
-    CAPTURE(int{lid});
-    for (uint64_t offset = 0; offset < largest; offset += 4096) CHECK(host.log_page(lid, 4096, offset).ok());
-    CHECK(host.log_page(lid, 64, largest).data == Bytes(64));
-    CHECK(host.log_page(lid, 64, largest + 4).status == NVME_SC_INVALID_FIELD);
+  struct Log {
+    uint8_t lid;
+    uint64_t largest;
+  };
+  for (const Log& log : {Log{NVME_LOG_LID_SUPPORTED_LOG_PAGES, 1024},
+                         {NVME_LOG_LID_ERROR, 4096},
+                         {NVME_LOG_LID_SMART, 512},
+                         {NVME_LOG_LID_FW_SLOT, 512},
+                         {NVME_LOG_LID_CHANGED_NS, 4096},
+                         {NVME_LOG_LID_CMD_EFFECTS, 4096},
+                         {NVME_LOG_LID_ANA, 16 + 128 * 32 + 1024 * 4},
+                         {NVME_LOG_LID_FID_SUPPORTED_EFFECTS, 1024},
+                         {NVME_LOG_LID_MI_CMD_SUPPORTED_EFFECTS, 4096},
+                         {NVME_LOG_LID_RESERVATION, 64}}) {
+    CAPTURE(int{log.lid});
+    for (uint64_t offset = 0; offset < log.largest; offset += 4096) CHECK(host.log_page(log.lid, 4096, offset).ok());
+    CHECK(host.log_page(log.lid, 64, log.largest).data == Bytes(64));
+    CHECK(host.log_page(log.lid, 64, log.largest + 4).status == NVME_SC_INVALID_FIELD);
   }
   CHECK(host.log_page(NVME_LOG_LID_ANA, 4096, 4096).data == Bytes(4096));
 }

@@ -12,6 +12,7 @@
 #include <memory>
 #include <mutex>
 #include <string>
+#include <utility>
 #include <vector>
 
 namespace nvmf::daemon {
@@ -21,23 +22,25 @@ using Task = boost::asio::awaitable<void>;
 using std::chrono::hours;
 using std::chrono::milliseconds;
 
-// Disks that do not answer until the test says so.
-class SlowDisks {
+// Disks that do not answer until the test says so. A thread that closes one may outlive the test.
+class SlowDisks : public std::enable_shared_from_this<SlowDisks> {
  public:
   class Disk : public backend::Device {
    public:
-    Disk(SlowDisks& disks, std::string path) : disks_(disks) { info_.storage = std::move(path); }
-    ~Disk() override { disks_.count(disks_.closed_); }
+    Disk(std::shared_ptr<SlowDisks> disks, std::string path) : disks_(std::move(disks)) {
+      info_.storage = std::move(path);
+    }
+    ~Disk() override { disks_->count(disks_->closed_); }
     std::unique_ptr<core::IoChannel> open_channel(backend::UringEngine&) override { return nullptr; }
 
    private:
-    SlowDisks& disks_;
+    const std::shared_ptr<SlowDisks> disks_;
   };
 
   std::unique_ptr<backend::Device> open(const backend::DeviceSpec& spec) {
     wait_for_answer();
     if (spec.path == "/dev/zero") throw std::runtime_error("broken");
-    return std::make_unique<Disk>(*this, spec.path);
+    return std::make_unique<Disk>(shared_from_this(), spec.path);
   }
   void answer() {
     const std::lock_guard lock(mutex_);
