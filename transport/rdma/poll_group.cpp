@@ -227,6 +227,7 @@ void PollGroup::begin_leave() {
     fail(queue_pair, IBV_WC_FATAL_ERR);
     reset(queue_pair.qp);
   });
+  flush();  // what this turn has linked ends here, once: it must not be posted after its requests have ended
   while (poll() != 0) {
   }
   completions_at_once_ = 0;
