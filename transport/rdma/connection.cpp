@@ -8,6 +8,7 @@
 #include "target/core/subsystem/target.h"
 
 namespace nvmf::rdma {
+
 Connection::Connection(verbs::CmId& id, const Handshake& handshake, const ConnectionOptions& options)
     : id_(std::move(id)),
       rnic_(options.rnic),

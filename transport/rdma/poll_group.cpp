@@ -85,17 +85,19 @@ uint32_t PollGroup::capacity(uint32_t depth, uint32_t send_entries) const {
   return std::min({options_.max_queue_pairs, max_slots_ / depth, max_send_completions_ / send_entries});
 }
 
+uint32_t PollGroup::slots_needed_with(uint32_t depth) const {
+  return slots_reserved_ + depth + static_cast<uint32_t>(slots_missing_.get());
+}
+
 bool PollGroup::has_room(uint32_t depth, uint32_t send_entries) const {
-  const uint32_t slots_needed = slots_reserved_ + depth + static_cast<uint32_t>(slots_missing_.get());
-  return !left_ && queue_pairs_ < options_.max_queue_pairs && slots_needed <= max_slots_ &&
+  return !left_ && queue_pairs_ < options_.max_queue_pairs && slots_needed_with(depth) <= max_slots_ &&
          send_completions_reserved_ + send_entries <= max_send_completions_;
 }
 
 bool PollGroup::reserve(uint32_t depth, uint32_t send_entries) {
   if (!has_room(depth, send_entries)) return false;
-  const uint32_t slots_needed = slots_reserved_ + depth + static_cast<uint32_t>(slots_missing_.get());
-  if (slots_needed > slots_) {
-    const uint32_t wanted = std::max(slots_needed - slots_, kMinSlabSlots);
+  if (const uint32_t needed = slots_needed_with(depth); needed > slots_) {
+    const uint32_t wanted = std::max(needed - slots_, kMinSlabSlots);
     send(add_slab(std::min(wanted + wanted % 2, max_slots_ - slots_)));
   }
   slots_reserved_ += depth;

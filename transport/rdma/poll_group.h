@@ -148,6 +148,7 @@ class PollGroup final : public core::Poller {
 
  private:
   // Set-up and change (poll_group.cpp).
+  uint32_t slots_needed_with(uint32_t depth) const;  // one more queue of that depth
   ReceiveSlab& add_slab(uint32_t slots);
   void send(ReceiveSlab& slab);
   int add_fixed(std::span<std::byte> memory);
