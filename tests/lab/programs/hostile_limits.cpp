@@ -21,6 +21,9 @@ HostQueue::Answer ask_for_queue(HostQueue& queue, uint16_t qid, uint16_t entries
   return queue.connect(bytes_of(request));
 }
 
+// Until a host may connect again where one connection a second is allowed, whoever used up the last one.
+constexpr milliseconds kAllowanceReturns{1500};
+
 // Connects an admin queue with a Keep Alive Timer; the status of its Connect.
 uint16_t connect_with_timer(HostQueue& queue, const Where& where, uint32_t kato_ms) {
   if (!queue.connect(bytes_of(cm_request(0))).accepted) throw std::runtime_error("the target refused a connection");
@@ -38,6 +41,7 @@ unsigned attack_by_storm(const Where& where) {
   Expectations expectations;
   unsigned accepted = 0;
   unsigned refused = 0;
+  std::this_thread::sleep_for(kAllowanceReturns);
   for (unsigned i = 0; i < kConnections; ++i) {
     HostQueue queue(where.address);
     const HostQueue::Answer answer = queue.connect(bytes_of(cm_request(0)));
@@ -48,7 +52,7 @@ unsigned attack_by_storm(const Where& where) {
   std::cout << count << std::endl;
   expectations.check(accepted > 0 && refused > 0 && accepted + refused == kConnections,
                      "of many connections some are accepted, the others refused for lack of resources", count);
-  std::this_thread::sleep_for(milliseconds(1500));
+  std::this_thread::sleep_for(kAllowanceReturns);
   const Session session = connect_all(where);
   expectations.check(session.io != nullptr, "a well-behaved host connects afterwards");
   return expectations.failed();
