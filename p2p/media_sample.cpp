@@ -17,7 +17,7 @@ bool is_telling(std::span<const std::byte> bytes) {
     pieces.emplace_back(reinterpret_cast<const char*>(bytes.data()) + start, kPieceBytes);
   if (pieces.empty()) return false;
   std::ranges::sort(pieces);
-  const auto distinct = static_cast<size_t>(std::ranges::unique(pieces).begin() - pieces.begin());
+  const auto distinct = static_cast<size_t>(std::unique(pieces.begin(), pieces.end()) - pieces.begin());
   return distinct * 10 >= pieces.size() * 9;
 }
 
