@@ -45,6 +45,7 @@ std::unique_ptr<HostQueue> Host::open(uint16_t qid, uint16_t depth) {
   options.receives = depth;
   options.cntlid = cntlid_;
   options.invalidates = options_.invalidates;
+  options.address = options_.address;
   auto queue = std::make_unique<HostQueue>(world_, options);
   world_.wait([&] {
     queue->turn();

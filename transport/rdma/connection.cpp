@@ -13,6 +13,7 @@ Connection::Connection(verbs::CmId& id, const Handshake& handshake, const Connec
     : id_(std::move(id)),
       rnic_(options.rnic),
       group_(handshake.qid == 0 ? rnic_.admin_group() : rnic_.io_group_for(handshake.depth)),
+      shares_(options.shares),
       port_id_(options.port_id),
       peer_(verbs::to_string(rdma_get_peer_addr(id_.get()))),
       address_(verbs::host_of(rdma_get_peer_addr(id_.get()))),
@@ -38,9 +39,11 @@ Connection::Connection(verbs::CmId& id, const Handshake& handshake, const Connec
     id = std::move(id_);
     throw;
   }
+  queue_.share = shares_.take(address_);
 }
 
 Connection::~Connection() {
+  shares_.give_back(address_);
   rnic_.release_io_queues(reserved_io_queues_);
   rdma_destroy_qp(id_.get());
   group_.unreserve(queue_.depth, queue_pair_.send_entries);

@@ -293,14 +293,22 @@ void PollGroup::post_lost_slots() {
 }
 
 void PollGroup::fail_stalled_hosts() {
-  constexpr uint32_t kStalledLooks = core::limits::kStalledAnswersMs / core::limits::kStallCheckMs;
-  constexpr uint32_t kSlowLooks = core::limits::kSlowAnswersMs / core::limits::kStallCheckMs;
+  using namespace core::limits;
   by_number_.visit([this](QueuePair& queue_pair) {
     const uint32_t posted = queue_pair.send_entries - queue_pair.send_entries_free;
-    if (queue_pair.progress.has_stalled(queue_pair.send_entries_taken, posted, kStalledLooks, kSlowLooks))
+    const bool dry = others_wait_for_buffers_of(queue_pair);
+    const uint32_t stalled_looks = (dry ? kStalledAnswersWhenDryMs : kStalledAnswersMs) / kStallCheckMs;
+    const uint32_t slow_looks = (dry ? kSlowAnswersWhenDryMs : kSlowAnswersMs) / kStallCheckMs;
+    if (queue_pair.progress.has_stalled(queue_pair.send_entries_taken, posted, stalled_looks, slow_looks))
       fail(queue_pair, IBV_WC_RESP_TIMEOUT_ERR, "the host does not take answers");
   });
   tell_control(stalled_hosts_, [](PollGroup& group) { group.finding_stalled_hosts_ = false; });
+}
+
+bool PollGroup::others_wait_for_buffers_of(const QueuePair& queue_pair) const {
+  return std::ranges::any_of(tables_.pools(), [&](const core::BufferPool* pool) {
+    return pool->is_dry() && pool->held_bytes(queue_pair.queue->share) != 0;
+  });
 }
 
 // Empty, or what failed. The reactor has nothing of this group to do meanwhile.

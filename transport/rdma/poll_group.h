@@ -161,6 +161,7 @@ class PollGroup final : public core::Poller {
   void report_dismissed();
   void post_lost_slots();
   void fail_stalled_hosts();
+  bool others_wait_for_buffers_of(const QueuePair& queue_pair) const;
   std::string make_queues_anew();
   void create_queues();
   void acknowledge_events();
@@ -212,7 +213,7 @@ class PollGroup final : public core::Poller {
   void resume_waiting(QueuePair& queue_pair);
   void end(RdmaRequest& request);
   void release_buffer(RdmaRequest& request);
-  void serve_waiters(core::BufferPool& pool);
+  unsigned serve_waiters();
   void fail(QueuePair& queue_pair, ibv_wc_status status, const char* reason = nullptr);
   static std::string reason_of(const QueuePair& failed);
   void drop_waiting_posts(RequestList& waiting);
@@ -306,10 +307,11 @@ class PollGroup final : public core::Poller {
   core::Counter slots_missing_;  // that may be lost, but not for certain; the control thread reads it
   core::IntrusiveList<QueueAbort, &QueueAbort::next_waiting> aborting_;  // that wait for answers to leave
   std::vector<const ReceiveSlab*> installed_slabs_;                      // all requests there are
-  uint32_t waiting_posts_ = 0;  // requests that wait for send queue entries or read depth
-  uint32_t waiting_buffers_ = 0;
-  uint64_t now_ns_ = 0;  // when the present events were found; 0: the clock has not been read
-  uint32_t naps_ = 0;    // times that its thread may have slept
+  uint32_t waiting_posts_ = 0;      // requests that wait for send queue entries or read depth
+  uint32_t waiting_buffers_ = 0;    // requests that wait for a buffer
+  bool buffers_came_free_ = false;  // since waiting requests were served
+  uint64_t now_ns_ = 0;             // when the present events were found; 0: the clock has not been read
+  uint32_t naps_ = 0;               // times that its thread may have slept
   core::Counter in_flight_;
   core::CommandCounters other_commands_;
   bool receive_armed_ = false;

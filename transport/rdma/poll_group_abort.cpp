@@ -145,7 +145,7 @@ bool PollGroup::withdraw(RdmaRequest& request) {
   for (core::BufferPool* pool : tables_.pools()) {
     if (!pool->remove_waiter(request)) continue;
     count_down(waiting_buffers_);
-    serve_waiters(*pool);
+    buffers_came_free_ = waiting_buffers_ != 0;
     return true;
   }
   return false;

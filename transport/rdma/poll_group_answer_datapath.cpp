@@ -143,16 +143,23 @@ void PollGroup::release_buffer(RdmaRequest& request) {
   if (!pool) return;
   pool->release(request.data);
   request.data.pool = nullptr;
-  if (waiting_buffers_) serve_waiters(*pool);
+  buffers_came_free_ = waiting_buffers_ != 0;
 }
 
-void PollGroup::serve_waiters(core::BufferPool& pool) {
-  while (core::Request* waiter = pool.first_waiter()) {
-    if (!pool.allocate(core::buffer_bytes(*waiter), waiter->data)) return;
-    pool.take_waiter();
-    count_down(waiting_buffers_);
-    proceed_with_buffer(static_cast<RdmaRequest&>(*waiter));
+// Once a turn, and not where a buffer comes free: that may be in the middle of anything.
+unsigned PollGroup::serve_waiters() {
+  buffers_came_free_ = false;
+  unsigned served = 0;
+  for (core::BufferPool* pool : tables_.pools()) {
+    while (pool->has_waiters()) {
+      core::Request* const request = pool->serve_next();
+      if (request == nullptr) break;
+      count_down(waiting_buffers_);
+      ++served;
+      proceed_with_buffer(static_cast<RdmaRequest&>(*request));
+    }
   }
+  return served;
 }
 
 // Counters -----------------------------------------------------------------------------------------------------------

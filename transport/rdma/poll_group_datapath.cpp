@@ -26,8 +26,9 @@ unsigned PollGroup::poll() {
   const unsigned sent = poll_sends();
   const unsigned received = poll_receives();
   const unsigned resumed = throttled_ == 0 ? 0 : resume_throttled();
+  const unsigned served = buffers_came_free_ ? serve_waiters() : 0;
   now_ns_ = 0;  // next come the disks' completions, after a system call
-  return sent + received + resumed;
+  return sent + received + resumed + served;
 }
 
 void PollGroup::flush() {
@@ -232,13 +233,11 @@ void PollGroup::take_buffer(RdmaRequest& request) {
     if (choice.fallback != core::Fallback::None) count_fallback(request, choice.fallback);
     if (choice.pool) pool = choice.pool;
   }
-  if (!pool->first_waiter() && pool->allocate(core::buffer_bytes(request), request.data))
-    return proceed_with_buffer(request);
+  if (pool->take(request)) return proceed_with_buffer(request);
   if (pool != dram_.get() && request.ns->p2p.when_dry == core::P2pWhenDry::Spill) {
     count_fallback(request, core::Fallback::PoolDry);
     pool = dram_.get();
-    if (!pool->first_waiter() && pool->allocate(core::buffer_bytes(request), request.data))
-      return proceed_with_buffer(request);
+    if (pool->take(request)) return proceed_with_buffer(request);
   }
   if (request.ns) request.ns->counters.waits.add(1);
   ++waiting_buffers_;
@@ -385,6 +384,7 @@ void PollGroup::drop_waiting(QueuePair& queue_pair) {
       count_down(group.waiting_buffers_);
       group.end(dropped);
     });
+  buffers_came_free_ = waiting_buffers_ != 0;  // those behind them may have their turn
 }
 
 void PollGroup::drop_waiting_posts(RequestList& waiting) {

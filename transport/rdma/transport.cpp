@@ -263,6 +263,7 @@ void Transport::on_connect_request(const rdma_cm_event& event) {
         .target = target_,
         .control = control_,
         .rnic = *rnic,
+        .shares = shares_,
         .port_id = listener->port_id,
         .on_closing = [this](Connection& closing, const std::string& reason) { on_closing(closing, reason); }};
     connection = std::make_unique<Connection>(id, handshake, options);

@@ -21,6 +21,7 @@
 #include "transport/rdma/connection.h"
 #include "transport/rdma/deadline.h"
 #include "transport/rdma/handshake.h"
+#include "transport/rdma/host_shares.h"
 #include "transport/rdma/rnic.h"
 #include "transport/rdma/transport_counters.h"
 #include "transport/verbs/cm.h"
@@ -138,6 +139,7 @@ class Transport final : private QueuePairOwner {
   Opening opening_;
   std::vector<Listener> listeners_;
   ConnectRate rate_;
+  HostShares shares_;
   std::unordered_map<QueuePair*, std::unique_ptr<Connection>> connections_;
   // By host address, the oldest first: those that may have no Connect command yet.
   std::unordered_map<std::string, std::deque<Connection*>> unfinished_;
