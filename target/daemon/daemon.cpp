@@ -7,6 +7,8 @@
 #include <csignal>
 #include <cstdlib>
 #include <functional>
+#include <map>
+#include <string>
 #include <system_error>
 #include <utility>
 
@@ -28,6 +30,23 @@ rdma::PollGroupOptions group_options(const config::Config& config) {
   options.dram_pool_bytes = uint64_t{config.rdma.dram_pool_mib} << 20;
   options.max_transfer_bytes = config.rdma.mdts_bytes;
   return options;
+}
+
+std::map<std::string, rdma::RemoteInvalidate> remote_invalidate(const config::Config& config) {
+  std::map<std::string, rdma::RemoteInvalidate> by_device;
+  for (const config::RdmaDevice& device : config.rdma.devices) {
+    switch (device.remote_invalidate) {
+      case config::RemoteInvalidate::proved:
+        break;  // as without the device
+      case config::RemoteInvalidate::on:
+        by_device[device.name] = rdma::RemoteInvalidate::On;
+        break;
+      case config::RemoteInvalidate::off:
+        by_device[device.name] = rdma::RemoteInvalidate::Off;
+        break;
+    }
+  }
+  return by_device;
 }
 
 core::ReactorOptions reactor_options(const config::Reactors& reactors, unsigned index) {
@@ -155,6 +174,7 @@ Daemon::Daemon(const config::Config& config, config::Json document)
   target_.on_earlier_deadline = [this](core::Target::Clock::time_point deadline) { await_deadline(deadline); };
   target_.reservation_store = &reservations_;
   target_.health_source = &health_;
+  transport_.set_remote_invalidate(remote_invalidate(config));
   target_.write_protection_store = &write_protection_;
   target_.flush_namespace = [this](const core::Subsystem& subsystem, uint32_t nsid, auto done) {
     const auto answered = [this, done](core::Status status) {

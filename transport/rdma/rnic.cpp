@@ -34,8 +34,7 @@ Rnic::Rnic(boost::asio::io_context& io, verbs::CmId device, core::Mailbox& contr
       name_(ibv_get_device_name(context()->device)),
       device_(verbs::query_device(context())),
       domain_(verbs::allocate_protection_domain(context())),
-      events_(io, context()->async_fd),
-      has_remote_invalidate_((device_.device_cap_flags & IBV_DEVICE_MEM_MGT_EXTENSIONS) != 0) {
+      events_(io, context()->async_fd) {
   admin_group_ = std::make_unique<PollGroup>(context(), domain_.get(), control, control, admin_options(io_options),
                                              FixedBuffers{});
   admin_group_->set_owner(owner);

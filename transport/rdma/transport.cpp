@@ -5,6 +5,8 @@
 
 #include <algorithm>
 #include <boost/asio/post.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <boost/asio/use_awaitable.hpp>
 #include <cerrno>
 #include <cstring>
 #include <stdexcept>
@@ -94,6 +96,7 @@ boost::asio::awaitable<Rnic*> Transport::open_device_of(core::Port port, Elsewhe
     opening_.rnic = std::make_unique<Rnic>(io_, std::move(opening_.device), control_, reactors_, options_, owner);
   };
   co_await elsewhere(std::move(make));
+  if (opening_.context) co_await settle_remote_invalidate();
   std::unique_ptr<Rnic> made = std::move(opening_.rnic);
   if (!std::exchange(opening_.context, nullptr))
     throw verbs::VerbsError(ENODEV, "the RDMA device was removed meanwhile");
@@ -101,6 +104,44 @@ boost::asio::awaitable<Rnic*> Transport::open_device_of(core::Port port, Elsewhe
   Rnic& rnic = *rnics_.back();
   rnic.watch_events([this, &rnic](const ibv_async_event& event) { on_device_event(rnic, event); });
   co_return &rnic;
+}
+
+// One line where it is not used although the device claims it: hosts are slower then.
+boost::asio::awaitable<void> Transport::settle_remote_invalidate() {
+  Rnic& rnic = *opening_.rnic;
+  const auto said = remote_invalidate_.find(rnic.name());
+  const RemoteInvalidate wanted = said == remote_invalidate_.end() ? RemoteInvalidate::Proved : said->second;
+  if (wanted == RemoteInvalidate::On) rnic.set_remote_invalidate(true);
+  if (wanted != RemoteInvalidate::Proved || !rnic.claims_remote_invalidate()) co_return;
+  std::string failure = known_liar(rnic.device());
+  if (failure.empty()) failure = co_await try_remote_invalidate();
+  if (failure.empty()) co_return rnic.set_remote_invalidate(true);
+  target_.event(Severity::Warning,
+                rnic.name() +
+                    ": SEND with invalidate is not used, so hosts invalidate their keys themselves: " + failure +
+                    "; \"rdma\".\"devices\" in the config can say \"remote_invalidate\": \"on\", or \"off\", which "
+                    "ends this message");
+}
+
+// Empty, or why it is not used.
+boost::asio::awaitable<std::string> Transport::try_remote_invalidate() {
+  constexpr uint32_t kPauseMs = 1;
+  const Rnic& rnic = *opening_.rnic;
+  try {
+    opening_.trial = std::make_unique<RemoteInvalidateTrial>(rnic.domain(), rnic.port());
+  } catch (const std::exception& error) {
+    co_return std::string("it could not be tried: ") + error.what();
+  }
+  std::optional<std::string> verdict = opening_.trial->look();
+  boost::asio::steady_timer pause(io_);
+  for (uint32_t waited_ms = 0; !verdict && opening_.context && waited_ms < RemoteInvalidateTrial::kTimeoutMs;
+       waited_ms += kPauseMs) {
+    pause.expires_after(std::chrono::milliseconds(kPauseMs));
+    co_await pause.async_wait(boost::asio::use_awaitable);
+    verdict = opening_.trial->look();
+  }
+  opening_.trial.reset();
+  co_return verdict.value_or("a trial did not end within " + std::to_string(RemoteInvalidateTrial::kTimeoutMs) + " ms");
 }
 
 bool Transport::has_device_for(const core::Port& port) {
