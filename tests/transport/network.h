@@ -94,7 +94,7 @@ struct Network {
   rdma::PollGroup& group() { return transport->rnics().front()->admin_group(); }
   rdma::PollGroup& io_group() { return *transport->rnics().front()->io_groups().front(); }
   static rnic::SharedReceiveQueue& receives(const rdma::PollGroup& group) {
-    return *static_cast<rnic::SharedReceiveQueue*>(group.shared_receives());
+    return *static_cast<rnic::SharedReceiveQueue*>(group.queue_sets().front()->shared_receives.get());
   }
 
   void step() {

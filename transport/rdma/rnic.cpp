@@ -12,7 +12,15 @@ namespace nvmf::rdma {
 namespace {
 
 // Queue pairs that I/O queues leave to admin queues; on a device with few queue pairs, a quarter.
-constexpr uint32_t kMaxAdminQueues = 512;
+constexpr uint32_t kMaxAdminQueues = 4096;
+
+// Groups share what completion queues and shared receive queues the device has, and leave half of them alone.
+PollGroupOptions bounded(PollGroupOptions options, const ibv_device_attr& device, size_t groups) {
+  const int queues = std::max(std::min(device.max_cq / 2, device.max_srq), 0);
+  const auto share = static_cast<uint32_t>(static_cast<size_t>(queues) / (2 * groups));
+  options.max_queue_sets = std::clamp(share, 1u, options.max_queue_sets);
+  return options;
+}
 
 PollGroupOptions admin_options(const PollGroupOptions& io) {
   PollGroupOptions options = io;
@@ -35,13 +43,14 @@ Rnic::Rnic(boost::asio::io_context& io, verbs::CmId device, core::Mailbox& contr
       device_(verbs::query_device(context())),
       domain_(verbs::allocate_protection_domain(context())),
       events_(io, context()->async_fd) {
-  admin_group_ = std::make_unique<PollGroup>(context(), domain_.get(), control, control, admin_options(io_options),
-                                             FixedBuffers{});
+  const PollGroupOptions options = bounded(io_options, device_, reactors.size() + 1);
+  admin_group_ =
+      std::make_unique<PollGroup>(context(), domain_.get(), control, control, admin_options(options), FixedBuffers{});
   admin_group_->set_owner(owner);
   admin_group_->open();
   for (const ReactorSeat& seat : reactors) {
     io_groups_.push_back(std::make_unique<PollGroup>(context(), domain_.get(), seat.reactor->mailbox(), control,
-                                                     io_options, seat.fixed_buffers));
+                                                     options, seat.fixed_buffers));
     io_groups_.back()->set_owner(owner);
   }
 }
@@ -54,7 +63,7 @@ void Rnic::visit(const std::function<void(PollGroup&)>& visitor) {
 PollGroup* Rnic::group_of(const ibv_cq* queue) {
   PollGroup* found = nullptr;
   visit([&](PollGroup& group) {
-    if (group.send_queue() == queue || group.receive_queue() == queue) found = &group;
+    if (group.owns(queue)) found = &group;
   });
   return found;
 }
@@ -62,7 +71,7 @@ PollGroup* Rnic::group_of(const ibv_cq* queue) {
 PollGroup* Rnic::group_of(const ibv_srq* queue) {
   PollGroup* found = nullptr;
   visit([&](PollGroup& group) {
-    if (group.shared_receives() == queue) found = &group;
+    if (group.owns(queue)) found = &group;
   });
   return found;
 }

@@ -22,7 +22,8 @@ namespace {
 using nvme::RdmaCmStatus;
 using Severity = core::Target::Severity;
 
-constexpr int kListenBacklog = 256;
+constexpr int kListenBacklog = 1024;  // the most that the kernel takes
+constexpr unsigned kCmEventsPerTurn = 16;
 
 sockaddr_storage socket_address(const core::Port& port) {
   sockaddr_storage storage{};
@@ -64,6 +65,7 @@ Transport::Transport(boost::asio::io_context& io, core::Target& target, core::Ma
       control_(control),
       reactors_(std::move(reactors)),
       options_(options),
+      more_cm_events_(io),
       stalled_hosts_(io) {
   verbs::let_go_of_gone_devices();
 }
@@ -239,11 +241,21 @@ HandshakeLimits Transport::limits_of(const Rnic& rnic) const {
 // Connection manager events ------------------------------------------------------------------------------------------
 
 void Transport::wait_for_cm_event() {
-  cm_events_->when_readable([this] {
-    while (const verbs::CmEvent event = verbs::next_event(channel_.get())) on_cm_event(*event);
-    turn_admin();
-    wait_for_cm_event();
-  });
+  cm_events_->when_readable([this] { take_cm_events(); });
+}
+
+// A bounded number each time: however many hosts come, timers and the API have their turns in between.
+void Transport::take_cm_events() {
+  for (unsigned taken = 0; taken < kCmEventsPerTurn; ++taken) {
+    const verbs::CmEvent event = verbs::next_event(channel_.get());
+    if (!event) {
+      turn_admin();
+      return wait_for_cm_event();
+    }
+    on_cm_event(*event);
+  }
+  turn_admin();
+  more_cm_events_.post([this] { take_cm_events(); });
 }
 
 void Transport::on_cm_event(const rdma_cm_event& event) {
@@ -443,11 +455,8 @@ void Transport::await_stalled_hosts() {
   });
 }
 
-Connection* Transport::connection_with(const ibv_qp* qp) const {
-  for (const auto& [queue_pair, connection] : connections_)
-    if (queue_pair->qp == qp) return connection.get();
-  return nullptr;
-}
+// It is told of no queue pair that has been destroyed.
+Connection* Transport::connection_with(const ibv_qp* qp) { return static_cast<Connection*>(qp->qp_context); }
 
 void Transport::on_device_event(Rnic& rnic, const ibv_async_event& event) {
   const std::string what = ibv_event_type_str(event.event_type);
@@ -543,9 +552,12 @@ void Transport::lose_listeners(const std::function<bool(const Listener&)>& is_lo
 }
 
 void Transport::report_if_drained(Rnic& rnic) {
+  if (stopping_ || !draining_.contains(&rnic)) return;
   const bool has_connection =
       std::ranges::any_of(connections_, [&](const auto& one) { return &one.second->rnic() == &rnic; });
-  if (!has_connection && !stopping_ && draining_.erase(&rnic) != 0) on_device_drained(rnic);
+  if (has_connection) return;
+  draining_.erase(&rnic);
+  on_device_drained(rnic);
 }
 
 bool Transport::is_any_leaving() const {

@@ -108,6 +108,7 @@ class Transport final : private QueuePairOwner {
   boost::asio::awaitable<void> settle_remote_invalidate();
   boost::asio::awaitable<std::string> try_remote_invalidate();
   void wait_for_cm_event();
+  void take_cm_events();
   void on_cm_event(const rdma_cm_event& event);
   void on_connect_request(const rdma_cm_event& event);
   std::optional<uint8_t> traffic_class_of(uint16_t port_id) const;
@@ -120,7 +121,7 @@ class Transport final : private QueuePairOwner {
   void on_closing(Connection& connection, const std::string& reason);
   void on_failed(Connection& connection, const std::string& reason);
   void on_device_event(Rnic& rnic, const ibv_async_event& event);
-  Connection* connection_with(const ibv_qp* qp) const;
+  static Connection* connection_with(const ibv_qp* qp);
   void on_group_broken(Rnic& rnic, PollGroup* group, const std::string& what);
   void rebuild_if_empty(Rnic& rnic, PollGroup& group);
   void await_stalled_hosts();
@@ -144,6 +145,7 @@ class Transport final : private QueuePairOwner {
   const PollGroupOptions options_;
   verbs::CmChannel channel_;  // null until there has been a device
   std::optional<WatchedDescriptor> cm_events_;
+  Continuation more_cm_events_;
   std::vector<std::unique_ptr<Rnic>> rnics_;
   std::unordered_set<const Rnic*> in_service_;
   std::unordered_set<Rnic*> draining_;  // devices that are gone; their listeners are closed
