@@ -27,4 +27,19 @@ TEST_CASE("a failed shared receive queue, or completion queue, ends its hosts an
   }
 }
 
+// irdma: only what is posted before is flushed by the device itself.
+TEST_CASE("an answer that is posted to a queue pair that the device has failed comes home, with each provider") {
+  for (const rnic::Profile& profile : rnic::all_profiles()) {
+    CAPTURE(profile.name);
+    Network network(profile);
+    ModelHost host(network);
+    REQUIRE(host.connect());
+    host.send_command();
+    host.send_too_long_a_message();
+    for (int i = 0; i < 40; ++i) network.fabric.schedule().step();  // the target has not looked yet
+    CHECK(network.run_until([&] { return network.transport->connections() == 0; }));
+    CHECK(network.group().commands_in_flight() == 0);
+  }
+}
+
 }  // namespace nvmf::test

@@ -226,6 +226,11 @@ class ModelHost {
     ibv_sge pieces[2] = {{address_of(0), 1024, region_->lkey}, {address_of(0), 1024, 0xbad}};
     post(pieces, 2);
   }
+  // A message that is longer than any slot: the target's RNIC moves its queue pair to the error state.
+  void send_too_long_a_message() {
+    ibv_sge piece{address_of(0), kAnswers, region_->lkey};
+    post(&piece, 1);
+  }
   bool is_answered(unsigned count) {
     for (ibv_wc completion; ibv_poll_cq(answers_.get(), 1, &completion) == 1;)
       if (completion.status == IBV_WC_SUCCESS) {
