@@ -1,6 +1,7 @@
 #include "target/daemon/daemon.h"
 
 #include <spdlog/spdlog.h>
+#include <unistd.h>
 
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/use_awaitable.hpp>
@@ -24,11 +25,19 @@ namespace {
 
 using std::chrono::milliseconds;
 
+// Each entry of a connected queue takes memory for its capsule: hosts must not get hold of all there is.
+constexpr uint64_t kSlotMemoryOfMachine = 8;
+
+uint64_t machine_memory_bytes() {
+  return static_cast<uint64_t>(sysconf(_SC_PHYS_PAGES)) * static_cast<uint64_t>(sysconf(_SC_PAGE_SIZE));
+}
+
 rdma::PollGroupOptions group_options(const config::Config& config) {
   rdma::PollGroupOptions options;
   options.in_capsule_bytes = config.rdma.in_capsule_data_bytes;
   options.dram_pool_bytes = uint64_t{config.rdma.dram_pool_mib} << 20;
   options.max_transfer_bytes = config.rdma.mdts_bytes;
+  options.slot_memory_bytes = machine_memory_bytes() / kSlotMemoryOfMachine;
   return options;
 }
 

@@ -19,24 +19,15 @@ WorldOptions with_small_pool() {
 // Sends Reads of the largest size, and posts no receive for any of their answers.
 class StalledHost {
  public:
-  StalledHost(World& world, uint8_t number, const char* address) : world_(world), host_(world, of(number, address)) {
-    REQUIRE(host_.connect_admin());
-    HostQueueOptions options;
-    options.qid = 1;
-    options.receives = 1;  // for the answer to Connect
-    options.cntlid = host_.cntlid();
-    options.reposts = false;
-    options.address = address;
-    queue_ = std::make_unique<HostQueue>(world, options);
-    REQUIRE(world.wait([&] { return queue_->turn(), queue_->state() == HostQueue::State::Connected; }));
-    REQUIRE(host_.connect_command(*queue_, 1, options.depth).ok());
-    while (queue_->has_room())
-      queue_->send(transfer_command(nvme_cmd_read, 0, kBlocks), Direction::ToHost, Bytes(World::kMaxTransferBytes));
-    world_.wait([&] { return false; }, 50'000'000);
+  StalledHost(World& world, uint8_t number, const char* address) : host_(world, of(number, address)) {
+    REQUIRE_MESSAGE(host_.bring_up(), host_.failure);
+    while (host_.io(1).has_room())
+      host_.io(1).send(transfer_command(nvme_cmd_read, 0, kBlocks), Direction::ToHost, Bytes(World::kMaxTransferBytes));
+    world.wait([&] { return false; }, 50'000'000);
   }
   bool is_connected() {
-    queue_->turn();
-    return queue_->state() == HostQueue::State::Connected;
+    host_.io(1).turn();
+    return host_.io(1).state() == HostQueue::State::Connected;
   }
 
  private:
@@ -44,13 +35,13 @@ class StalledHost {
     HostOptions options;
     options.nqn = "nqn.2024-01.org.example:hostile-" + std::to_string(number);
     options.hostid = number;
+    options.depth = 32;
+    options.takes_answers = false;
     options.address = address;
     return options;
   }
 
-  World& world_;
   Host host_;
-  std::unique_ptr<HostQueue> queue_;
 };
 
 uint64_t over_share(World& world) {

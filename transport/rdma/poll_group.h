@@ -45,6 +45,8 @@ struct PollGroupOptions {
   uint32_t initial_slots = 128;  // capsules; grows with the queues
   uint32_t max_queue_pairs = 65536;
   uint32_t max_queue_sets = 128;
+  // For receive slots and request objects, of all groups of an RNIC together; one set each there is always.
+  uint64_t slot_memory_bytes = UINT64_MAX;
   uint32_t connect_timeout_ms = core::limits::kConnectTimeoutMs;
   uint32_t stall_check_ms = core::limits::kStallCheckMs;  // between two looks for hosts that take no answers
   bool wake_on_responses = false;                         // for a thread that does not poll anyway (the control thread)

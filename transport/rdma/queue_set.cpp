@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "target/core/datapath/limits.h"
 #include "target/core/reactor/invariant.h"
 
 namespace nvmf::rdma {
@@ -26,6 +27,11 @@ QueueSetLimits QueueSetLimits::of(ibv_context* context) {
 
 uint32_t QueueSetLimits::capacity(uint32_t depth, uint32_t send_entries) const {
   return std::min({queue_pairs, slots / depth, send_completions / send_entries});
+}
+
+uint64_t QueueSetLimits::memory_bytes(uint32_t in_capsule_bytes) const {
+  return uint64_t{slots} * (in_capsule_bytes + core::limits::kSqeBytes + sizeof(ReceiveSlot)) +
+         uint64_t{requests_of(slots)} * sizeof(RdmaRequest);
 }
 
 QueueSet::QueueSet(PollGroup& of, ibv_pd* domain_of, ibv_comp_channel* channel_of, const QueueSetLimits& bounds,

@@ -31,6 +31,8 @@ struct QueueSetLimits {
   static QueueSetLimits of(ibv_context* context);
   // Queues of `depth` entries that post at most `send_entries` work requests each.
   uint32_t capacity(uint32_t depth, uint32_t send_entries) const;
+  // Memory of a full set, about.
+  uint64_t memory_bytes(uint32_t in_capsule_bytes) const;
 };
 
 struct QueueSet {

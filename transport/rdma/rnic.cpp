@@ -14,11 +14,13 @@ namespace {
 // Queue pairs that I/O queues leave to admin queues; on a device with few queue pairs, a quarter.
 constexpr uint32_t kMaxAdminQueues = 4096;
 
-// Groups share what completion queues and shared receive queues the device has, and leave half of them alone.
-PollGroupOptions bounded(PollGroupOptions options, const ibv_device_attr& device, size_t groups) {
-  const int queues = std::max(std::min(device.max_cq / 2, device.max_srq), 0);
-  const auto share = static_cast<uint32_t>(static_cast<size_t>(queues) / (2 * groups));
-  options.max_queue_sets = std::clamp(share, 1u, options.max_queue_sets);
+// Groups share the device's completion queues and shared receive queues, of which they leave half alone, and the
+// memory.
+PollGroupOptions bounded(PollGroupOptions options, ibv_context* context, const ibv_device_attr& device, size_t groups) {
+  const auto queues = static_cast<uint64_t>(std::max(std::min(device.max_cq / 2, device.max_srq), 0));
+  const uint64_t set_bytes = QueueSetLimits::of(context).memory_bytes(options.in_capsule_bytes);
+  const uint64_t share = std::min(queues / 2, options.slot_memory_bytes / set_bytes) / groups;
+  options.max_queue_sets = static_cast<uint32_t>(std::clamp<uint64_t>(share, 1, options.max_queue_sets));
   return options;
 }
 
@@ -43,7 +45,7 @@ Rnic::Rnic(boost::asio::io_context& io, verbs::CmId device, core::Mailbox& contr
       device_(verbs::query_device(context())),
       domain_(verbs::allocate_protection_domain(context())),
       events_(io, context()->async_fd) {
-  const PollGroupOptions options = bounded(io_options, device_, reactors.size() + 1);
+  const PollGroupOptions options = bounded(io_options, context(), device_, reactors.size() + 1);
   admin_group_ =
       std::make_unique<PollGroup>(context(), domain_.get(), control, control, admin_options(options), FixedBuffers{});
   admin_group_->set_owner(owner);
