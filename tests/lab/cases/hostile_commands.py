@@ -8,7 +8,7 @@ TOPOLOGY = ONE
 TIME_LIMIT_S = 300
 
 POOL_MIB = 4
-FROM = "192.0.2.250"  # of the host that takes no answers: a share of the pool is by address
+FROM = "10.77.0.250"  # of the host that takes no answers: a share of the pool is by address
 
 
 def test(lab):
