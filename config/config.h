@@ -42,6 +42,22 @@ enum class P2pWhenDry : uint8_t {
   spill,  // Its data goes through DRAM.
 };
 
+// Whether answers of an RDMA device invalidate the hosts' keys (SEND with invalidate).
+enum class RemoteInvalidate : uint8_t {
+  proved,  // When the device shows that it can.
+  on,      // Untried.
+  off,
+};
+
+// What is special about one RDMA device.
+struct RdmaDevice {
+  Position position;
+  // As in /sys/class/infiniband, 1..63 characters; only one element has it.
+  std::string name;
+  // Default: proved.
+  RemoteInvalidate remote_invalidate = RemoteInvalidate::proved;
+};
+
 // The threads that run I/O queues.
 struct Reactors {
   Position position;
@@ -67,6 +83,8 @@ struct Rdma {
   uint32_t mdts_bytes = 1U << 20;
   // DRAM for user data, for each pair of reactor and RDMA device: MiB, 4..65536, default 64.
   uint32_t dram_pool_mib = 64;
+  // At most 64.
+  std::vector<RdmaDevice> devices;
 };
 
 // Limits for all hosts together and for each host.

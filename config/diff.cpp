@@ -69,6 +69,13 @@ auto values(const Limits& limits) {
                   limits.max_new_controllers_per_s_per_host);
 }
 
+bool same_devices(const Rdma& a, const Rdma& b) {
+  return std::equal(a.devices.begin(), a.devices.end(), b.devices.begin(), b.devices.end(),
+                    [](const RdmaDevice& x, const RdmaDevice& y) {
+                      return x.name == y.name && x.remote_invalidate == y.remote_invalidate;
+                    });
+}
+
 void compare_fixed(const Config& running, const Config& wanted, Difference& difference) {
   const auto fixed = [&](bool same, const char* key) {
     if (!same) difference.needs_restart.push_back(std::string("\"") + key + "\" takes effect only after a restart");
@@ -85,7 +92,7 @@ void compare_fixed(const Config& running, const Config& wanted, Difference& diff
   fixed(running.metrics == wanted.metrics, "metrics");
   fixed(same_discovery(running.discovery, wanted.discovery), "discovery");
   fixed(reactors(running.reactors) == reactors(wanted.reactors), "reactors");
-  fixed(rdma(running.rdma) == rdma(wanted.rdma), "rdma");
+  fixed(rdma(running.rdma) == rdma(wanted.rdma) && same_devices(running.rdma, wanted.rdma), "rdma");
   for (const Subsystem& after : wanted.subsystems) {
     const Subsystem* before = find_subsystem(running, after.nqn);
     if (before != nullptr && (before->cntlid_min != after.cntlid_min || before->cntlid_max != after.cntlid_max))

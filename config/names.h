@@ -25,6 +25,9 @@ inline constexpr Names<P2pMode, 3> kP2pModeNames = {
 
 inline constexpr Names<P2pWhenDry, 2> kP2pWhenDryNames = {{{"wait", P2pWhenDry::wait}, {"spill", P2pWhenDry::spill}}};
 
+inline constexpr Names<RemoteInvalidate, 3> kRemoteInvalidateNames = {
+    {{"proved", RemoteInvalidate::proved}, {"on", RemoteInvalidate::on}, {"off", RemoteInvalidate::off}}};
+
 inline constexpr Names<AnaState, 5> kAnaStateNames = {{{"optimized", AnaState::optimized},
                                                        {"non-optimized", AnaState::non_optimized},
                                                        {"inaccessible", AnaState::inaccessible},

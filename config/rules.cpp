@@ -210,6 +210,10 @@ void check_reactors(const Value& object, Reactors& reactors, Reader& reader) {
   reactors.count = static_cast<uint16_t>(reactors.cores.size());
 }
 
+void check_rdma_device(const Value& object, RdmaDevice& device, Reader& reader) {
+  if (!device.name.empty()) reader.unique_at(object, "name", "name of an RDMA device", device.name);
+}
+
 void check_port(const Value& object, Port& port, Reader& reader) {
   if (port.id != 0) reader.unique_at(object, "id", "port id", std::to_string(port.id));
   if (port.address.empty()) return;

@@ -77,6 +77,20 @@ const Table<Reactors>& reactors_table() {
   return table;
 }
 
+const Table<RdmaDevice>& rdma_device_table() {
+  static const Table<RdmaDevice> table = {
+      "an RDMA device",
+      "What is special about one RDMA device.",
+      {
+          required(key("name", &RdmaDevice::name, Ascii{63}, "Its name in /sys/class/infiniband, such as mlx5_0.")),
+          key("remote_invalidate", &RdmaDevice::remote_invalidate, Word{kRemoteInvalidateNames},
+              "Whether answers invalidate the hosts' keys (SEND with invalidate): when the device has shown at start "
+              "that it can, untried, or never."),
+      },
+      check_rdma_device};
+  return table;
+}
+
 const Table<Rdma>& rdma_table() {
   static const Table<Rdma> table = {
       "RDMA settings",
@@ -93,6 +107,8 @@ const Table<Rdma>& rdma_table() {
               "Longest data transfer of one command, in bytes."),
           key("dram_pool_mib", &Rdma::dram_pool_mib, Integer{4, 65536},
               "DRAM for user data, for each pair of reactor and RDMA device, in MiB."),
+          key("devices", &Rdma::devices, ListOf<ObjectOf<RdmaDevice>>{{rdma_device_table()}, {0, 64}},
+              "RDMA devices about which something is special."),
       },
       nullptr};
   return table;

@@ -153,7 +153,7 @@ SelfTestResult self_test(ibv_context* context, uint8_t port, const CmbMapping& m
   if (max_transfer_bytes == 0) return not_run("the CMB is too small");
   try {
     RdmaLoop loop(context, port, mapping, range, proof_dram_bytes(max_transfer_bytes), options.timeout);
-    subject.netdev = netdev_of(context, address_of_port(context, port));
+    subject.netdev = netdev_of(context, verbs::address_of_port(context, port));
     subject.active_mtu = verbs::mtu_bytes(verbs::query_port(context, port).active_mtu);
     return examine(loop, subject, new_seed(), max_transfer_bytes, ssd);
   } catch (const std::exception& failure) {

@@ -70,8 +70,10 @@ json latency_report(const core::LatencyCounters& counters) {
 json hosts_report(const std::vector<HostFigures>& hosts) {
   json all = json::array();
   for (const HostFigures& host : hosts)
-    all.push_back(
-        {{"nqn", host.nqn}, {"reads", by_path(host.traffic->reads)}, {"writes", by_path(host.traffic->writes)}});
+    all.push_back({{"nqn", host.nqn},
+                   {"reads", by_path(host.traffic->reads)},
+                   {"writes", by_path(host.traffic->writes)},
+                   {"over_share", host.traffic->over_share.get()}});
   return all;
 }
 

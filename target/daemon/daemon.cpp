@@ -1,12 +1,15 @@
 #include "target/daemon/daemon.h"
 
 #include <spdlog/spdlog.h>
+#include <unistd.h>
 
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/use_awaitable.hpp>
 #include <csignal>
 #include <cstdlib>
 #include <functional>
+#include <map>
+#include <string>
 #include <system_error>
 #include <utility>
 
@@ -22,12 +25,37 @@ namespace {
 
 using std::chrono::milliseconds;
 
+// Each entry of a connected queue takes memory for its capsule: hosts must not get hold of all there is.
+constexpr uint64_t kSlotMemoryOfMachine = 8;
+
+uint64_t machine_memory_bytes() {
+  return static_cast<uint64_t>(sysconf(_SC_PHYS_PAGES)) * static_cast<uint64_t>(sysconf(_SC_PAGE_SIZE));
+}
+
 rdma::PollGroupOptions group_options(const config::Config& config) {
   rdma::PollGroupOptions options;
   options.in_capsule_bytes = config.rdma.in_capsule_data_bytes;
   options.dram_pool_bytes = uint64_t{config.rdma.dram_pool_mib} << 20;
   options.max_transfer_bytes = config.rdma.mdts_bytes;
+  options.slot_memory_bytes = machine_memory_bytes() / kSlotMemoryOfMachine;
   return options;
+}
+
+std::map<std::string, rdma::RemoteInvalidate> remote_invalidate(const config::Config& config) {
+  std::map<std::string, rdma::RemoteInvalidate> by_device;
+  for (const config::RdmaDevice& device : config.rdma.devices) {
+    switch (device.remote_invalidate) {
+      case config::RemoteInvalidate::proved:
+        break;  // as without the device
+      case config::RemoteInvalidate::on:
+        by_device[device.name] = rdma::RemoteInvalidate::On;
+        break;
+      case config::RemoteInvalidate::off:
+        by_device[device.name] = rdma::RemoteInvalidate::Off;
+        break;
+    }
+  }
+  return by_device;
 }
 
 core::ReactorOptions reactor_options(const config::Reactors& reactors, unsigned index) {
@@ -155,6 +183,7 @@ Daemon::Daemon(const config::Config& config, config::Json document)
   target_.on_earlier_deadline = [this](core::Target::Clock::time_point deadline) { await_deadline(deadline); };
   target_.reservation_store = &reservations_;
   target_.health_source = &health_;
+  transport_.set_remote_invalidate(remote_invalidate(config));
   target_.write_protection_store = &write_protection_;
   target_.flush_namespace = [this](const core::Subsystem& subsystem, uint32_t nsid, auto done) {
     const auto answered = [this, done](core::Status status) {

@@ -161,6 +161,9 @@ void write_host_traffic(Exposition& out, const std::vector<HostFigures>& figures
                 hosts, [](const auto& one) { return one.bytes.get(); });
   write_traffic(out, "nvmf_host_data_commands_total", "A host's successful commands with data, by direction and path.",
                 hosts, [](const auto& one) { return one.latency.count(); });
+  out.counter("nvmf_host_over_share_commands_total",
+              "A host's commands that found its share of a buffer pool used up, and waited or took DRAM.");
+  for (const auto& [host, traffic] : hosts) out.sample({{"host", host}}, traffic.over_share.get());
 }
 
 struct HostOnSubsystem {

@@ -15,11 +15,11 @@ namespace {
 constexpr uint64_t kSent = uint64_t{1} << 32;
 constexpr int kRemote = IBV_ACCESS_LOCAL_WRITE | IBV_ACCESS_REMOTE_READ | IBV_ACCESS_REMOTE_WRITE;
 
-sockaddr_in ipv4(in_addr address, uint16_t service) {
+sockaddr_in ipv4(const char* address, uint16_t service) {
   sockaddr_in in{};
   in.sin_family = AF_INET;
   in.sin_port = htons(service);
-  in.sin_addr = address;
+  inet_pton(AF_INET, address, &in.sin_addr);
   return in;
 }
 
@@ -47,10 +47,8 @@ HostQueue::HostQueue(World& world, const HostQueueOptions& options)
   rdma_cm_id* id = nullptr;
   rdma_create_id(channel_.get(), &id, nullptr, RDMA_PS_TCP);
   id_.reset(id);
-  sockaddr_in from = ipv4(world.host_device.address(), 0);
-  in_addr target{};
-  inet_pton(AF_INET, World::kAddress, &target);
-  sockaddr_in to = ipv4(target, World::kService);
+  sockaddr_in from = ipv4(options.address, 0);
+  sockaddr_in to = ipv4(World::kAddress, World::kService);
   if (rdma_resolve_addr(id, raw(from), raw(to), 1000) != 0) state_ = State::Ended;
 }
 

@@ -27,6 +27,7 @@ struct HostQueueOptions {
   bool reposts = true;      // a receive for each answer that has come
   bool invalidates = true;  // asks for its keys to be invalidated with the answers
   uint32_t in_capsule_bytes = 4096;
+  const char* address = World::kHostAddress;
 };
 
 enum class Direction : uint8_t { None, ToHost, ToController };

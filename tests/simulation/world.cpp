@@ -37,7 +37,7 @@ World::World(const WorldOptions& options)
               .in_capsule_bytes = 4096}),
       disk(fabric, kBlocks, kLbaShift),
       device(&fabric.add_device("rnic0", kAddress, options.profile)),
-      host_device(fabric.add_device("host0", "192.0.2.101", rnic::connectx())),
+      host_device(fabric.add_device("host0", kHostAddress, rnic::connectx())),
       subsystem_(with_port(target).add_subsystem({.nqn = kNqn,
                                                   .serial = "SN-0001",
                                                   .model = "Model disks",

@@ -35,6 +35,7 @@ struct WorldOptions {
 class World {
  public:
   static constexpr char kAddress[] = "192.0.2.1";
+  static constexpr char kHostAddress[] = "192.0.2.101";
   static constexpr uint16_t kService = 4420;
   static constexpr uint16_t kPort = 1;
   static constexpr char kNqn[] = "nqn.2024-01.org.example:disks";

@@ -78,6 +78,7 @@ struct Queue {
   Mailbox* control = nullptr;     // the control thread's; null for a queue that lives there
   Mailbox* reactor = nullptr;     // the reactor's; null for a queue on the control thread
   uint32_t path_mtu = 0;          // bytes, of the connection
+  uint16_t share = 0;  // of each pool (buffer_pool.h): its host address's number, below limits::kBufferShares
 
   // The queue's thread.
   uint16_t sqhd = 0;               // entries whose commands have been answered, modulo `size`

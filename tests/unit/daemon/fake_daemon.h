@@ -91,7 +91,13 @@ class FakeDaemon : public AdminActions {
                   {"pools", {{{"size_bytes", 1U << 20U}, {"used_bytes", 1U << 18U}}}}}}}}}},
             {"namespaces", Json::array()}};
   }
-  Json stats() override { return {{"connections", 3}, {"subsystems", Json::array()}, {"namespaces", Json::array()}}; }
+  Json stats() override {
+    const Json host = {{"nqn", kHost}, {"over_share", 3}};
+    return {{"connections", 3},
+            {"subsystems", Json::array()},
+            {"namespaces", Json::array()},
+            {"hosts", Json::array({host})}};
+  }
   Json ana() override {
     return {{{"subsystem", kNqn}, {"states", {{{"group", 1}, {"port", 1}, {"state", "optimized"}}}}}};
   }
