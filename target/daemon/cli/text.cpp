@@ -149,7 +149,7 @@ std::vector<size_t> Table::widths(size_t width) const {
   }
   const auto total = [&] { return std::accumulate(widths.begin(), widths.end(), kGap.size() * (widths.size() - 1)); };
   while (width != 0 && total() > width) {
-    const auto widest = std::max_element(widths.begin(), widths.end());
+    const auto widest = std::ranges::max_element(widths);
     if (*widest <= kLeastColumn) break;
     --*widest;
   }
