@@ -1,7 +1,11 @@
 #include "config/diff.h"
 
 #include <algorithm>
+#include <nlohmann/json.hpp>
 #include <tuple>
+
+#include "config/tables.h"
+#include "config/wording.h"
 
 namespace nvmf::config {
 namespace {
@@ -158,14 +162,41 @@ std::string text_of(const Difference::NamespaceChange& change) {
   return "namespace " + std::to_string(space.nsid) + " of " + change.subsystem->nqn;
 }
 
+// «change namespace 1 of NQN: max_iops from 0 to 10»; values that are the same and keys that other lines name do not
+// count.
+template <class T>
+std::string with_values(std::string line, const T& before, const T& after) {
+  const std::string values = changes_between(values_of(before), values_of(after));
+  return values.empty() ? line : line + ": " + values;
+}
+
 std::string text_of(const Difference::SubsystemChange& change) {
-  return "subsystem " + change.after->nqn + ": " + changed_keys(*change.before, *change.after);
+  return with_values("subsystem " + change.after->nqn, *change.before, *change.after);
+}
+
+// A line for each key of the config that changed, without the keys of ports and subsystems.
+void describe_config(const Difference& difference, std::vector<std::string>& lines) {
+  const Json before = values_of(*difference.before);
+  const Json after = values_of(*difference.after);
+  const auto add = [&](bool changed, const char* key) {
+    if (!changed) return;
+    const bool is_object = after.at(key).is_object();
+    const std::string values =
+        is_object ? changes_between(before.at(key), after.at(key))
+                  : changes_between(Json::object({{key, before.at(key)}}), Json::object({{key, after.at(key)}}));
+    lines.push_back("change " + (is_object ? key + (": " + values) : values));
+  };
+  add(difference.limits_changed, "limits");
+  add(difference.log_level_changed, "log_level");
+  add(difference.shutdown_timeout_changed, "shutdown_timeout_ms");
 }
 
 }  // namespace
 
 Difference diff(const Config& running, const Config& wanted) {
   Difference difference;
+  difference.before = &running;
+  difference.after = &wanted;
   compare_fixed(running, wanted, difference);
   compare_ports(running, wanted, difference);
   compare_subsystems(running, wanted, difference);
@@ -186,11 +217,10 @@ std::vector<std::string> describe(const Difference& difference) {
   for (const Subsystem* subsystem : difference.subsystems_added) lines.push_back("add subsystem " + subsystem->nqn);
   for (const auto& change : difference.subsystems_changed) lines.push_back("change " + text_of(change));
   for (const auto& change : difference.namespaces_changed)
-    lines.push_back((change.same_device ? "change " : "replace ") + text_of(change));
+    lines.push_back(
+        with_values((change.same_device ? "change " : "replace ") + text_of(change), *change.before, *change.after));
   for (const auto& change : difference.namespaces_added) lines.push_back("add " + text_of(change));
-  if (difference.limits_changed) lines.push_back("change limits");
-  if (difference.log_level_changed) lines.push_back("change log_level");
-  if (difference.shutdown_timeout_changed) lines.push_back("change shutdown_timeout_ms");
+  describe_config(difference, lines);
   return lines;
 }
 

@@ -5,6 +5,7 @@
 // error that says what is wrong with the source.
 #pragma once
 
+#include <cstddef>
 #include <string>
 #include <string_view>
 
@@ -12,14 +13,18 @@
 
 namespace nvmf::config {
 
+struct ImportResult : Result {
+  size_t left_out = 0;  // warnings of things that were not carried over; the others are of things that had to change
+};
+
 // The Linux kernel's target as nvmetcli saves it: /etc/nvmet/config.json. `file_name` is for messages only.
-Result import_nvmetcli(std::string_view text, const std::string& file_name);
+ImportResult import_nvmetcli(std::string_view text, const std::string& file_name);
 
 // The Linux kernel's target as it runs, from configfs: "/sys/kernel/config/nvmet". Paths in messages are those that
 // nvmetcli would save it by.
-Result import_kernel(const std::string& configfs);
+ImportResult import_kernel(const std::string& configfs);
 
 // SPDK's target as its RPC save_config prints it. `file_name` is for messages only.
-Result import_spdk(std::string_view text, const std::string& file_name);
+ImportResult import_spdk(std::string_view text, const std::string& file_name);
 
 }  // namespace nvmf::config

@@ -134,7 +134,7 @@ Object read_port(const fs::path& folder, const std::string& name) {
 
 }  // namespace
 
-Result import_kernel(const std::string& configfs) {
+ImportResult import_kernel(const std::string& configfs) {
   constexpr std::array<std::string_view, 1> kAttributes = {"discovery_nqn"};
   const fs::path root(configfs);
   std::error_code ignored;

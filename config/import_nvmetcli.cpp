@@ -17,14 +17,19 @@ namespace {
 
 constexpr uint32_t kUsualFileBlockBytes = 4096;
 
-constexpr std::string_view kNoAuthentication = "in-band authentication (DH-HMAC-CHAP) is not supported";
+constexpr std::string_view kNoAuthentication = "in-band authentication (DH-HMAC-CHAP) is not carried over";
+constexpr std::string_view kNotWithout = "the host may not connect without it";
 constexpr std::string_view kNoProtection = "protection information (T10 PI) is not supported";
 constexpr std::string_view kSeparateNetwork = "keep other hosts off the network";
 
 constexpr std::array<std::string_view, 4> kRootKeys = {"hosts", "ports", "subsystems", "discovery_nqn"};
 constexpr std::array<std::string_view, 1> kHostKeys = {"nqn"};
-constexpr std::array<ForeignKey, 1> kForeignHostKeys = {
-    {{"dhchap", kAnyValue, "", ""}}};  // reported by its key, see import_host()
+// Reported by the key, see import_host(). nvmetcli writes them either way.
+constexpr std::array<ForeignKey, 5> kForeignHostKeys = {{{"dhchap", kAnyValue, "", ""},
+                                                         {"dhchap_key", kAnyValue, "", ""},
+                                                         {"dhchap_ctrl_key", kAnyValue, "", ""},
+                                                         {"dhchap_hash", kAnyValue, "", ""},
+                                                         {"dhchap_dhgroup", kAnyValue, "", ""}}};
 
 constexpr std::array<std::string_view, 4> kSubsystemKeys = {"nqn", "attr", "allowed_hosts", "namespaces"};
 constexpr std::array<ForeignKey, 1> kForeignSubsystemKeys = {
@@ -108,17 +113,20 @@ class NvmetImport {
 
   void import_host(const Value& host) {
     report_foreign_keys(host, kHostKeys, kForeignHostKeys, reader_);
-    const auto step = reader_.into("dhchap");
-    const Value& keys = member_or_empty(host, "dhchap");
-    if (scalar_text(keys.find("key")).empty()) return;
-    reader_.error(keys.position, std::string(kNoAuthentication), std::string(kSeparateNetwork));
+    const Value& group = member_or_empty(host, "dhchap");
+    const bool is_flat = !scalar_text(host.find("dhchap_key")).empty();
+    if (!is_flat && scalar_text(group.find("key")).empty()) return;
+    hosts_with_key_.insert(scalar_text(host.find("nqn")));
+    const auto step = reader_.into(is_flat ? "dhchap_key" : "dhchap");
+    reader_.error(is_flat ? host.find("dhchap_key")->position : group.position, std::string(kNoAuthentication),
+                  std::string(kNotWithout));
   }
 
   void import_subsystem(const Value& value) {
     Subsystem subsystem;
-    const bool named = read_member(value, "nqn", Nqn{}, subsystem.nqn, reader_) &&
+    const bool named = read_member(value, "nqn", SubsystemName{}, subsystem.nqn, reader_) &&
                        reader_.unique("NQN", subsystem.nqn, value.find("nqn")->position);
-    if (!named) return reader_.error(value.position, "a subsystem whose NQN is not valid", "");
+    if (!named) return reader_.error(value.position, "a subsystem whose name is not valid", "");
     if (!has_room(config_.subsystems.size(), kMostSubsystems, value, reader_)) return;
     report_foreign_keys(value, kSubsystemKeys, kForeignSubsystemKeys, reader_);
     import_attributes(value, subsystem);
@@ -128,6 +136,7 @@ class NvmetImport {
       return reader_.error(value.position, "a subsystem that no host may connect to",
                            "allow a host there, and import again");
     }
+    report_empty(subsystem, elements(value, "namespaces").size(), reader_.path(), value.position, reader_);
     config_.subsystems.push_back(std::move(subsystem));
   }
 
@@ -153,6 +162,9 @@ class NvmetImport {
     }
     if (!has_room(subsystem.allowed_hosts.size(), kMostHosts, host, reader_)) return;
     if (!Nqn{}.read(host, nqn, reader_)) return;
+    if (hosts_with_key_.contains(nqn)) {
+      return reader_.error(host.position, "a host that must authenticate", std::string(kNotWithout));
+    }
     const bool is_new = reader_.unique("host of " + subsystem.nqn, nqn, host.position, Severity::error, "");
     if (is_new) subsystem.allowed_hosts.push_back(nqn);
   }
@@ -227,9 +239,7 @@ class NvmetImport {
   void import_port(const Value& value) {
     const Value& address = member_or_empty(value, "addr");
     const std::string transport = scalar_text(address.find("trtype"));
-    if (transport != "rdma") {
-      return reader_.error(value.position, "a port of transport " + quote(transport), "only RDMA is served");
-    }
+    if (transport != "rdma") return report_foreign_port(value.position, transport, address);
     if (!has_room(config_.ports.size(), kMostPorts, value, reader_)) return;
     Port port;
     if (!import_port_id(value, port)) return reader_.error(value.position, "a port whose id is not valid", "");
@@ -240,6 +250,15 @@ class NvmetImport {
     const std::vector<Subsystem*> subsystems = offer_subsystems(value, port.id);
     for_each(reader_, value, "ana_groups", [&](const Value& group) { import_ana_group(group, port.id, subsystems); });
     config_.ports.push_back(std::move(port));
+  }
+
+  void report_foreign_port(Position position, const std::string& transport, const Value& address) {
+    std::string security = scalar_text(address.find("tsas"));
+    if (security == "none") security.clear();
+    reader_.error(
+        position, "a port of transport " + quote(transport) + (security.empty() ? "" : ", and its " + security),
+        security.empty() ? "only RDMA is served"
+                         : "only RDMA is served, where data is not encrypted: " + std::string(kSeparateNetwork));
   }
 
   // The kernel takes 0 too.
@@ -346,6 +365,7 @@ class NvmetImport {
 
   Config& config_;
   Reader& reader_;
+  std::set<std::string> hosts_with_key_;
   std::set<std::string> port_ids_;
   std::set<std::string> referrals_;
   std::map<uint32_t, Position> in_capsule_sizes_;
@@ -353,7 +373,7 @@ class NvmetImport {
 
 }  // namespace
 
-Result import_nvmet_tree(const Value& root, const std::string& file) {
+ImportResult import_nvmet_tree(const Value& root, const std::string& file) {
   if (root.find("subsystems") == nullptr || root.find("ports") == nullptr) {
     const bool is_spdk = !elements(root, "subsystems").empty();
     return refuse_import(file, root.position,
@@ -366,9 +386,9 @@ Result import_nvmet_tree(const Value& root, const std::string& file) {
   return finish_import(config, std::move(reader), file);
 }
 
-Result import_nvmetcli(std::string_view text, const std::string& file_name) {
+ImportResult import_nvmetcli(std::string_view text, const std::string& file_name) {
   const ImportSource source = read_import_source(text, file_name);
-  return source.root ? import_nvmet_tree(*source.root, file_name) : source.refusal;
+  return source.root ? import_nvmet_tree(*source.root, file_name) : ImportResult{source.refusal};
 }
 
 }  // namespace nvmf::config

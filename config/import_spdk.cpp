@@ -16,7 +16,8 @@
 namespace nvmf::config {
 namespace {
 
-constexpr std::string_view kNoAuthentication = "in-band authentication and TLS are not supported";
+constexpr std::string_view kNoAuthentication = "in-band authentication and TLS are not carried over";
+constexpr std::string_view kNotWithout = "the host may not connect without it";
 constexpr std::string_view kSeparateNetwork = "keep other hosts off the network";
 constexpr std::string_view kOnlyRdma = "only RDMA is served";
 
@@ -33,8 +34,9 @@ constexpr std::array<std::string_view, 8> kTransportKeys = {"trtype",
                                                             "io_unit_size",
                                                             "num_shared_buffers"};
 // Calls that tune SPDK; they have no meaning for this target.
-constexpr std::array<ForeignKey, 14> kForeignTransportKeys = {
+constexpr std::array<ForeignKey, 15> kForeignTransportKeys = {
     {{"max_aq_depth", kAnyValue, "", ""},
+     {"num_cqe", kAnyValue, "", ""},
      {"buf_cache_size", kAnyValue, "", ""},
      {"zcopy", kAnyValue, "", ""},
      {"max_srq_depth", kAnyValue, "", ""},
@@ -70,10 +72,9 @@ constexpr std::array<ForeignKey, 2> kForeignListenerKeys = {
     {{"secure_channel", "0", kNoAuthentication, kSeparateNetwork}, {"sock_impl", kAnyValue, "", ""}}};
 
 constexpr std::array<std::string_view, 2> kHostKeys = {"nqn", "host"};
-constexpr std::array<ForeignKey, 3> kForeignHostKeys = {
-    {{"psk", "", kNoAuthentication, kSeparateNetwork},
-     {"dhchap_key", "", kNoAuthentication, kSeparateNetwork},
-     {"dhchap_ctrlr_key", "", kNoAuthentication, kSeparateNetwork}}};
+constexpr std::array<ForeignKey, 3> kForeignHostKeys = {{{"psk", "", kNoAuthentication, kNotWithout},
+                                                         {"dhchap_key", "", kNoAuthentication, kNotWithout},
+                                                         {"dhchap_ctrlr_key", "", kNoAuthentication, kNotWithout}}};
 
 struct AnaChange {
   std::string nqn;
@@ -97,6 +98,7 @@ class SpdkImport {
     apply_ana_changes();
     hide_namespaces();
     drop_closed_subsystems();
+    report_empty_subsystems();
   }
 
  private:
@@ -170,9 +172,9 @@ class SpdkImport {
   void import_subsystem(const Value& params) {
     if (is_discovery(params)) return;
     Subsystem subsystem;
-    const bool named = read_member(params, "nqn", Nqn{}, subsystem.nqn, reader_) &&
+    const bool named = read_member(params, "nqn", SubsystemName{}, subsystem.nqn, reader_) &&
                        reader_.unique("NQN", subsystem.nqn, params.find("nqn")->position);
-    if (!named) return reader_.error(params.position, "a subsystem whose NQN is not valid", "");
+    if (!named) return reader_.error(params.position, "a subsystem whose name is not valid", "");
     if (!has_room(config_.subsystems.size(), kMostSubsystems, params, reader_)) return;
     report_foreign_keys(params, kSubsystemKeys, kForeignSubsystemKeys, reader_);
     subsystem.allow_any_host = is_on(params.find("allow_any_host"));
@@ -211,13 +213,16 @@ class SpdkImport {
     std::string nqn;
     if (subsystem == nullptr || !has_room(subsystem->allowed_hosts.size(), kMostHosts, params, reader_)) return;
     report_foreign_keys(params, kHostKeys, kForeignHostKeys, reader_);
-    if (!read_member(params, "host", Nqn{}, nqn, reader_)) return;
+    const bool must_authenticate = std::ranges::any_of(
+        kForeignHostKeys, [&](const ForeignKey& key) { return !scalar_text(params.find(key.name)).empty(); });
+    if (must_authenticate || !read_member(params, "host", Nqn{}, nqn, reader_)) return;
     if (reader_.unique("host of " + subsystem->nqn, nqn, params.position)) subsystem->allowed_hosts.push_back(nqn);
   }
 
   void import_namespace(const Value& params) {
     Subsystem* subsystem = subsystem_of(params, "a namespace");
     if (subsystem == nullptr || !has_room(subsystem->namespaces.size(), kMostNamespaces, params, reader_)) return;
+    ++namespaces_[subsystem->nqn];
     const auto step = reader_.into("namespace");
     const Value& value = member_or_empty(params, "namespace");
     report_foreign_keys(value, kNamespaceKeys, kForeignNamespaceKeys, reader_);
@@ -373,9 +378,18 @@ class SpdkImport {
     });
   }
 
+  void report_empty_subsystems() {
+    for (const Subsystem& subsystem : config_.subsystems) {
+      const auto found = namespaces_.find(subsystem.nqn);
+      const Place& place = places_[subsystem.nqn];
+      if (found != namespaces_.end()) report_empty(subsystem, found->second, place.path, place.position, reader_);
+    }
+  }
+
   Config& config_;
   Reader& reader_;
   SpdkBdevs bdevs_;
+  std::map<std::string, size_t> namespaces_;                  // of the source, by NQN
   std::map<std::string, Place> places_;                       // of subsystems, by NQN
   std::map<std::pair<std::string, uint32_t>, Place> hidden_;  // of namespaces, by NQN and nsid
   std::vector<AnaChange> ana_changes_;
@@ -388,9 +402,9 @@ bool has_parts(const Value& root) {
 
 }  // namespace
 
-Result import_spdk(std::string_view text, const std::string& file_name) {
+ImportResult import_spdk(std::string_view text, const std::string& file_name) {
   const ImportSource source = read_import_source(text, file_name);
-  if (!source.root) return source.refusal;
+  if (!source.root) return {source.refusal};
   if (!has_parts(*source.root)) {
     const bool is_nvmet = source.root->find("ports") != nullptr;
     return refuse_import(

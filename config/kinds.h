@@ -112,6 +112,13 @@ struct Nqn {
   Json schema() const;
 };
 
+// The name of a subsystem: an NQN, or with a warning another name that hosts can connect to.
+struct SubsystemName {
+  bool read(const Value& value, std::string& out, Reader& reader) const;
+  Json literal(const std::string& name) const { return name; }
+  Json schema() const;
+};
+
 inline constexpr std::string_view kOurAddress =
     "write the address of an RDMA interface of this machine, such as 10.0.0.1 or fd00::1";
 inline constexpr std::string_view kTheirAddress = "write the address of the other machine, such as 10.0.0.1 or fd00::1";

@@ -304,7 +304,8 @@ const Table<Subsystem>& subsystem_table() {
       "a subsystem",
       "An NVM subsystem: what a host connects to.",
       {
-          required(key("nqn", &Subsystem::nqn, Nqn{}, "NVMe Qualified Name, such as nqn.2026-01.io.example:disk1.")),
+          required(key("nqn", &Subsystem::nqn, SubsystemName{},
+                       "NVMe Qualified Name, such as nqn.2026-01.io.example:disk1.")),
           without_default(key("serial", &Subsystem::serial, Ascii{kLongestSerial},
                               "Serial number that hosts see. Default: derived from the NQN.")),
           key("model", &Subsystem::model, Ascii{kLongestModel}, "Model number that hosts see."),
@@ -342,6 +343,13 @@ const Table<Subsystem>& subsystem_table() {
   return table;
 }
 
+template <class T>
+Json values(const Table<T>& table, const T& in) {
+  Json object = Json::object();
+  for (const Key<T>& key : table.keys) object[key.name] = key.write(in);
+  return object;
+}
+
 }  // namespace
 
 const Table<Config>& config_table() {
@@ -374,6 +382,21 @@ const Table<Config>& config_table() {
       },
       check_config};
   return table;
+}
+
+Json values_of(const Namespace& space) { return values(namespace_table(), space); }
+
+Json values_of(const Subsystem& subsystem) {
+  Json all = values(subsystem_table(), subsystem);
+  all.erase("namespaces");
+  return all;
+}
+
+Json values_of(const Config& config) {
+  Json all = values(config_table(), config);
+  all.erase("ports");
+  all.erase("subsystems");
+  return all;
 }
 
 }  // namespace nvmf::config

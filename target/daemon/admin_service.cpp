@@ -10,16 +10,35 @@
 #include "target/daemon/admin_views.h"
 #include "target/daemon/ana.h"
 #include "target/daemon/end_controllers.h"
+#include "target/daemon/log.h"
 #include "target/daemon/stats.h"
 
 namespace nvmf::daemon {
 
 using nlohmann::json;
 
+namespace {
+
+constexpr size_t kMostAuditedBytes = 512;  // of a body; of a whole config the changes are in the log
+
+std::string shortened(const std::string& text) {
+  return text.size() <= kMostAuditedBytes ? text : text.substr(0, kMostAuditedBytes) + "...";
+}
+
+// Who asked for what, and what became of it.
+void write_audit_line(const HttpAudit& audit) {
+  const std::string who = audit.peer ? fmt::format("uid {}, pid {}", audit.peer->uid, audit.peer->pid) : "unknown";
+  const std::string result = audit.status < 300 ? "done" : fmt::format("refused, status {}: ", audit.status);
+  log_always(fmt::format("audit: {}: {} {}{}{}: {}{}", who, audit.method, audit.target, audit.body.empty() ? "" : " ",
+                         shortened(audit.body), result, shortened(audit.answer)));
+}
+
+}  // namespace
+
 void AdminService::listen(boost::asio::io_context& io) {
   const config::Admin& wanted = parts_.running.config().admin;
   socket_.emplace(wanted.socket);
-  server_.emplace(admin_routes(*this))
+  server_.emplace(admin_routes(*this), HttpLimits{}, &write_audit_line)
       .serve(socket_->listen(io, {.owner = wanted.owner, .group = wanted.group, .mode = wanted.mode}));
   spdlog::info("the admin API listens on {}", wanted.socket);
 }
@@ -31,7 +50,8 @@ AdminActions::Json AdminService::status() {
     ports.push_back({{"id", port.id},
                      {"address", port.address},
                      {"service", port.service},
-                     {"state", parts_.ports.state_of(port)}});
+                     {"state", parts_.ports.state_of(port)},
+                     {"reason", parts_.ports.reason_of(port.id)}});
   json devices = json::array();
   for (const auto& rnic : parts_.transport.rnics())
     devices.push_back({{"name", rnic->name()},
@@ -43,6 +63,7 @@ AdminActions::Json AdminService::status() {
   return {{"version", NVMF_P2P_VERSION},
           {"uptime_s", std::chrono::duration_cast<std::chrono::seconds>(uptime).count()},
           {"config", parts_.running.file()},
+          {"config_version", parts_.running.version()},
           {"unsaved_changes", parts_.running.unsaved()},
           {"log_level", config::to_string(parts_.running.config().log_level)},
           {"shutting_down", parts_.changes.closed()},
@@ -82,7 +103,7 @@ ConfigChange AdminService::compare(const std::string& text, const std::string& n
   return parts_.running.compare(text, name);
 }
 
-void AdminService::set_ana(const std::string& wanted) {
+void AdminService::set_ana(const config::Json& wanted) {
   set_ana_state(parts_.target, wanted);
   parts_.transport.turn_admin();
 }

@@ -133,8 +133,8 @@ class RunningReactors {
 
 }  // namespace
 
-Daemon::Daemon(const config::Config& config, config::Json document)
-    : running_(config, std::move(document)),
+Daemon::Daemon(const config::Config& config, std::string text)
+    : running_(config, std::move(text)),
       log_limit_(&log),
       reservations_(StateDirectory(config.state_dir)),
       state_lock_(lock_state_directory(config.state_dir)),
@@ -200,6 +200,8 @@ Daemon::~Daemon() = default;
 int Daemon::run() {
   raise_descriptor_limit();
   admin_.listen(io_);
+  running_.remove_leftovers();
+  if (state_lock_) StateDirectory(running_.config().state_dir).remove_leftovers();
   await_signals();
   if (running_.config().metrics) serve_metrics();
   boost::asio::co_spawn(io_, reload_.serve(), [this](const std::exception_ptr& failure) { on_started(failure); });
@@ -214,7 +216,8 @@ int Daemon::run() {
 }
 
 void Daemon::on_started(const std::exception_ptr& failure) {
-  if (!failure) return;
+  started_ = !failure;
+  if (started_) return;
   start_failure_ = failure;
   io_.stop();
 }
@@ -237,13 +240,44 @@ std::string Daemon::status_line() const {
 }
 
 void Daemon::serve_metrics() {
-  metrics_.emplace(io_, *running_.config().metrics, [this] { return metrics_text(figures()); });
+  const auto text = [this] { return metrics_text(figures(), namespace_figures_of(storage_)); };
+  metrics_.emplace(io_, *running_.config().metrics, text, [this] { return unready(); });
+}
+
+HealthFigures Daemon::health() const {
+  HealthFigures health;
+  for (const core::Port& port : target_.ports())
+    health.ports.push_back({.id = port.id, .address = port.address, .state = ports_.state_of(port)});
+  health.missing_namespaces = reload_.missing().size();
+  health.unsaved_changes = running_.unsaved().size();
+  if (const auto& last = reload_.last()) {
+    health.reload_succeeded = last->succeeded;
+    health.reload_time_s = static_cast<uint64_t>(std::chrono::system_clock::to_time_t(last->time));
+  }
+  return health;
+}
+
+// Hosts find the target where one port listens; the others are told of, too.
+std::vector<std::string> Daemon::unready() const {
+  if (!started_) return {"the daemon starts"};
+  if (changes_.closed()) return {kShutsDown};
+  std::vector<std::string> reasons;
+  for (const core::Port& port : target_.ports()) {
+    const std::string state = ports_.state_of(port);
+    if (state == kPortStates.front()) return {};
+    const std::string why = ports_.reason_of(port.id);
+    reasons.push_back(fmt::format("port {} is {}{}{}", port.id, state, why.empty() ? "" : ": ", why));
+  }
+  if (reasons.empty()) reasons.emplace_back("the config has no ports");
+  return reasons;
 }
 
 Figures Daemon::figures() const {
   std::vector<const core::Reactor*> reactors;
   for (const auto& thread : data_threads_) reactors.push_back(&thread->reactor);
-  return figures_of(target_, transport_, storage_, peer_memories_, reactors);
+  Figures figures = figures_of(target_, transport_, storage_, peer_memories_, reactors);
+  figures.health = health();
+  return figures;
 }
 
 Daemon::Task Daemon::keep_watchdog() {
@@ -305,7 +339,7 @@ void Daemon::await_signals() {
 void Daemon::shut_down() {
   const uint32_t timeout_ms = running_.config().shutdown_timeout_ms;
   changes_.close();
-  service_manager::stopping("disconnecting hosts");
+  service_manager::stopping("disconnecting hosts", milliseconds(timeout_ms));
   spdlog::info("shutting down: waiting for {} queues to finish, at most {} ms; a second signal exits at once",
                transport_.connections(), timeout_ms);
   ports_.stop();

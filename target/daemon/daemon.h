@@ -41,9 +41,9 @@ namespace nvmf::daemon {
 
 class Daemon {
  public:
-  // `document`: the JSON of `config`. Throws std::exception with a message for the operator when the daemon cannot
-  // serve at all (no io_uring).
-  Daemon(const config::Config& config, config::Json document);
+  // `text`: the content of the file from which `config` was parsed. Throws std::exception with a message for the
+  // operator when the daemon cannot serve at all (no io_uring).
+  Daemon(const config::Config& config, std::string text);
   ~Daemon();
   Daemon(const Daemon&) = delete;
   Daemon& operator=(const Daemon&) = delete;
@@ -62,6 +62,8 @@ class Daemon {
 
   std::string status_line() const;
   Figures figures() const;
+  HealthFigures health() const;
+  std::vector<std::string> unready() const;
   void serve_metrics();
   // Once the start is over: failed, it ends the daemon.
   void on_started(const std::exception_ptr& failure);
@@ -104,6 +106,7 @@ class Daemon {
   boost::asio::steady_timer shutdown_timer_;
   boost::asio::steady_timer watchdog_timer_;
   std::exception_ptr start_failure_;
+  bool started_ = false;  // the config of the start has been applied
 };
 
 }  // namespace nvmf::daemon

@@ -65,6 +65,13 @@ std::set<unsigned> numbers_of(const std::string& ranges) {
   return numbers;
 }
 
+// Without what is mounted there the machine does not run, or does not start again.
+bool is_of_the_system(const std::string& place) {
+  constexpr std::array<std::string_view, 8> kPlaces = {"/",    "/boot", "/boot/efi", "/boot/firmware",
+                                                       "/efi", "/etc",  "/usr",      "/var"};
+  return std::ranges::find(kPlaces, place) != kPlaces.end();
+}
+
 class MachineCheck {
  public:
   MachineCheck(const config::Config& config, const p2p::Sysfs& sysfs, const std::vector<InterfaceAddress>& addresses)
@@ -311,7 +318,8 @@ class MachineCheck {
       if (sysfs_.exists((folder + "/").append(entry).append("/partition"))) names.push_back(entry);
     for (const std::string& each : names) {
       const std::string place = mount_of("/dev/" + each);
-      if (!place.empty()) return {"is mounted at " + place, place == "/" ? "serve another one" : "umount " + place};
+      if (!place.empty())
+        return {"is mounted at " + place, is_of_the_system(place) ? "serve another one" : "umount " + place};
     }
     return {};
   }

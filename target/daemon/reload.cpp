@@ -82,8 +82,10 @@ Reload::Change Reload::reload() {
     const std::string& file = running_.file();
     std::string text;
     config::Result wanted = config::load(file, &text);
-    ConfigChange change = co_await become(wanted, text);
+    const std::vector<std::string> unsaved = running_.unsaved();
+    ConfigChange change = co_await become(wanted, text, Source::File);
     const bool good = change.verdict == ConfigChange::Verdict::Good;
+    last_ = Last{.time = std::chrono::system_clock::now(), .succeeded = good};
     for (const std::string& line : change.changes) spdlog::info("reload: {}", line);
     for (const std::string& reason : change.reasons)
       spdlog::log(good ? spdlog::level::warn : spdlog::level::err, reason);
@@ -91,7 +93,8 @@ Reload::Change Reload::reload() {
       spdlog::error("reload refused, nothing has changed: {}", summary_of(change.verdict, file));
       co_return change;
     }
-    for (const std::string& lost : running_.forget_unsaved()) {
+    for (const std::string& lost : unsaved) {
+      if (change.changes.empty()) break;  // the file has them too
       change.reasons.push_back("this change was not saved, so the config file replaced it: " + lost);
       spdlog::warn("reload: {}", change.reasons.back());
     }
@@ -105,14 +108,25 @@ Reload::Change Reload::change(AdminActions::Edit edit) {
   const auto work = [this, edit = std::move(edit)]() -> Change {
     config::Json wanted = running_.document();
     edit(wanted);
-    const std::string text = config::text_of(wanted);
+    std::string text = config::text_of(wanted);
     config::Result parsed = config::parse(text, kRunningConfig);
-    ConfigChange change = co_await become(parsed, text);
+    ConfigChange change = co_await become(parsed, text, Source::Edit);
     if (change.verdict != ConfigChange::Verdict::Good) co_return change;
-    for (const std::string& line : change.changes) {
-      spdlog::info("changed through the admin API: {}", line);
-      running_.add_unsaved(line);
-    }
+    for (const std::string& line : change.changes) spdlog::info("changed through the admin API: {}", line);
+    co_return change;
+  };
+  return changes_.alone(work);
+}
+
+Reload::Change Reload::replace(std::string text, std::string name, std::optional<std::string> if_match) {
+  const auto work = [this, text = std::move(text), name = std::move(name), if_match = std::move(if_match)]() -> Change {
+    if (if_match && *if_match != running_.version())
+      throw Refused("the running config has changed meanwhile: read it again, and repeat the change");
+    std::string wanted = text;
+    config::Result parsed = config::parse(wanted, name);
+    ConfigChange change = co_await become(parsed, wanted, Source::AdminApi);
+    if (change.verdict != ConfigChange::Verdict::Good) co_return change;
+    for (const std::string& line : change.changes) spdlog::info("changed through the admin API: {}", line);
     co_return change;
   };
   return changes_.alone(work);
@@ -134,14 +148,18 @@ Reload::Change Reload::accept(std::string nqn, uint32_t nsid) {
   return changes_.alone(work);
 }
 
-Reload::Change Reload::become(config::Result& wanted, const std::string& text) {
+Reload::Change Reload::become(config::Result& wanted, std::string& text, Source source) {
   using Verdict = ConfigChange::Verdict;
   ConfigChange change;
   const auto refused = [&](Verdict verdict) {
     change.verdict = verdict;
     return change;
   };
-  for (const auto& diagnostic : wanted.diagnostics) change.reasons.push_back(to_string(diagnostic));
+  for (config::Diagnostic& diagnostic : wanted.diagnostics) {
+    // Nobody sees the text in which a change through the API would have a line.
+    if (source == Source::Edit) diagnostic.position = {};
+    change.reasons.push_back(to_string(diagnostic));
+  }
   if (!wanted.config) co_return refused(Verdict::Mistaken);
   const config::Difference difference = config::diff(running_.config(), *wanted.config);
   std::ranges::copy(difference.needs_restart, std::back_inserter(change.reasons));
@@ -156,8 +174,12 @@ Reload::Change Reload::become(config::Result& wanted, const std::string& text) {
   set_limits(wanted.config->limits);
   set_log_level(wanted.config->log_level);
   const bool other_ports = !difference.ports_added.empty() || !difference.ports_removed.empty();
-  config::Json document = config::editable(text, *wanted.config);
-  running_.replace(std::move(*wanted.config), std::move(document));
+  if (source == Source::File) {
+    running_.replace_by_file(std::move(*wanted.config), std::move(text));
+  } else {
+    config::Json document = config::editable(text, *wanted.config);
+    running_.replace(std::move(*wanted.config), std::move(document));
+  }
   if (other_ports) announce();
   watch_devices();
   co_return change;
@@ -195,7 +217,10 @@ boost::asio::awaitable<std::vector<std::string>> Reload::apply(const config::Dif
   // Last, so that hosts that connect find everything.
   std::vector<core::Port> ports;
   for (const config::Port* wanted : difference.ports_added) ports.push_back(port_of(*wanted));
-  co_await ports_.come_up(std::move(ports), Ports::Attempt::First);
+  co_await ports_.come_up(ports, Ports::Attempt::First);
+  for (const core::Port& port : ports)
+    if (const std::string reason = ports_.reason_of(port.id); !reason.empty())
+      failures.push_back("port " + std::to_string(port.id) + " waits: " + reason);
   co_return failures;
 }
 

@@ -5,6 +5,7 @@
 #include <boost/asio/awaitable.hpp>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/steady_timer.hpp>
+#include <chrono>
 #include <optional>
 #include <string>
 #include <vector>
@@ -52,17 +53,30 @@ class Reload {
   // Reads the config file again. See AdminActions.
   Change reload();
   Change change(AdminActions::Edit edit);
+  Change replace(std::string text, std::string name, std::optional<std::string> if_match);
   Change accept(std::string nqn, uint32_t nsid);
   // The same for SIGHUP: one waiting reload serves all requests that arrive before it begins.
   Task reload_on_signal();
   // Stops announcing the discovery service, because the daemon shuts down.
   void stop() { mdns_.reset(); }
 
+  // The last reload; none: there was none since the start.
+  struct Last {
+    std::chrono::system_clock::time_point time{};
+    bool succeeded = false;
+  };
+  const std::optional<Last>& last() const { return last_; }
+
   const MissingNamespaces& missing() const { return staging_.missing(); }
 
  private:
-  // `text`: the text from which `wanted` was parsed. Both must outlive the change; `wanted` is moved from.
-  Change become(config::Result& wanted, const std::string& text);
+  enum class Source : uint8_t {
+    File,      // the config file
+    AdminApi,  // a text that a client gave, to which it has the lines of messages
+    Edit,      // the running config with a change, a text that nobody has seen
+  };
+  // `text`: the text from which `wanted` was parsed. Both must outlive the change; both are moved from.
+  Change become(config::Result& wanted, std::string& text, Source source);
   // Returns what of it failed all the same, a sentence each.
   boost::asio::awaitable<std::vector<std::string>> apply(const config::Difference& difference, StagedNamespaces staged);
   void add_subsystem(const config::Subsystem& wanted);
@@ -92,6 +106,7 @@ class Reload {
   std::optional<MdnsAnnouncer> mdns_;
   boost::asio::steady_timer size_timer_;
   DeviceWatch device_watch_;
+  std::optional<Last> last_;
   bool reload_is_wanted_ = false;  // after the present change
   bool devices_changed_ = false;   // since the last look at the devices
 };

@@ -301,12 +301,13 @@ Storage::Task Storage::part(rdma::Rnic& rnic) {
 Storage::Task Storage::change_policies(core::Subsystem& subsystem, const config::Namespace& wanted,
                                        PeerMemoryChoice choice) {
   ServedNamespace& served = *find(subsystem.nqn(), wanted.nsid);
+  const bool says_more = served.p2p.verdict != choice.verdict;
   served.wanted = wanted;
   served.p2p = std::move(choice);
   set_limits(served);
   co_await replace_views(subsystem, served, make_views(served));
   subsystem.change_namespace(options_of(served, served.wanted));
-  spdlog::info("namespace {} of {}: {}", wanted.nsid, subsystem.nqn(), served.p2p.verdict);
+  if (says_more) spdlog::info("namespace {} of {}: {}", wanted.nsid, subsystem.nqn(), served.p2p.verdict);
 }
 
 bool Storage::sizes_differ() const {

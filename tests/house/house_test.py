@@ -21,7 +21,7 @@ MAY_INCLUDE = {
     "transport/verbs": set(),
     "transport/rdma": {"transport/verbs", *CORE},
     "p2p": {"transport/verbs", *CORE},
-    "target/daemon/cli": set(),
+    "target/daemon/cli": {"config"},
     "target/daemon": {"config", *CORE, "target/backend", "target/daemon/cli", "transport/verbs", "transport/rdma", "p2p"},
 }
 MUST_NOT_KNOW = {

@@ -64,7 +64,7 @@ nlohmann::ordered_json ask(const Client& client, const char* path) {
   Reply reply = client.ask("GET", path);
   if (!reply.good())
     throw ClientError("the daemon answered " + std::string(path) + " with status " + std::to_string(reply.status));
-  return std::move(reply.body);
+  return printable(reply.body);
 }
 
 void look(const Client& client, Top& top) {

@@ -121,9 +121,13 @@ std::string status_view(const Json& answer, size_t width) {
             number(device.at("max_io_queues")) + " I/O queues\n";
   text += "\n";
   Table ports({{"PORT", kRight}, {"ADDRESS"}, {"SERVICE", kRight}, {"STATE"}});
-  for (const Json& port : answer.at("ports"))
+  std::string reasons;
+  for (const Json& port : answer.at("ports")) {
     ports.add({number(port.at("id")), word(port.at("address")), number(port.at("service")), word(port.at("state"))});
-  return text + ports.text(width);
+    if (const std::string reason = word(port.at("reason")); !reason.empty())
+      reasons += paragraph("port " + number(port.at("id")) + ": ", reason, width);
+  }
+  return text + ports.text(width) + reasons;
 }
 
 std::string subsystems_view(const Json& answer, size_t width) {

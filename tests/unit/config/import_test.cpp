@@ -111,7 +111,7 @@ TEST_CASE("nvmetcli: all that could not be carried over is named with its place 
   check_lines(
       said(nvmetcli()),
       {
-          R"(nvmet.json:4:17: warning: $.hosts[0].dhchap: not carried over: in-band authentication (DH-HMAC-CHAP) is not supported; keep other hosts off the network)",
+          R"(nvmet.json:4:17: warning: $.hosts[0].dhchap: not carried over: in-band authentication (DH-HMAC-CHAP) is not carried over; the host may not connect without it)",
           R"(nvmet.json:17:5: warning: $.ports[0]: port 0 becomes port 3, because ids begin with 1)",
           R"(nvmet.json:74:17: warning: $.ports[1].addr: not carried over: secure channels are not supported; keep other hosts off the network)",
           R"(nvmet.json:86:9: warning: $.ports[1].subsystems[1]: not carried over: subsystem "testnqn" on this port; the subsystem does not exist, or was not carried over)",
@@ -176,13 +176,100 @@ TEST_CASE("SPDK: all that could not be carried over is named with its place and 
           R"(spdk.json:23:99: warning: $.subsystems[2].config[7].params.r_mbytes_per_sec: not carried over: a limit for one direction only; "max_mib_per_s" limits reads and writes together)",
           R"(spdk.json:31:46: warning: $.subsystems[3].config[3].params.max_queue_depth: 2048 becomes 1024; this is the nearest possible value)",
           R"(spdk.json:35:54: warning: $.subsystems[3].config[4].params: not carried over: transport "TCP"; only RDMA is served)",
-          R"(spdk.json:43:89: warning: $.subsystems[3].config[7].params.dhchap_key: not carried over: in-band authentication and TLS are not supported; keep other hosts off the network)",
+          R"(spdk.json:43:89: warning: $.subsystems[3].config[7].params.dhchap_key: not carried over: in-band authentication and TLS are not carried over; the host may not connect without it)",
           R"(spdk.json:51:11: warning: $.subsystems[3].config[9].params.namespace.ptpl_file: not carried over: the reservations that SPDK keeps in a file; hosts must register again; then "state_dir" keeps the reservations)",
           R"(spdk.json:55:62: warning: $.subsystems[3].config[11].params.namespace: not carried over: a namespace whose block device "lvs0/lv0" does not exist; the device was not carried over, or it combines other devices)",
           R"(spdk.json:58:62: warning: $.subsystems[3].config[12].params.namespace: not carried over: a namespace that no host may see)",
           R"(spdk.json:63:60: warning: $.subsystems[3].config[14].params.listen_address: not carried over: a listener of transport "TCP"; only RDMA is served)",
           R"(spdk.json:83:5: warning: $.subsystems[4]: not carried over: SPDK's part "iscsi" has no counterpart in this target)",
       });
+}
+
+// One port, one subsystem, one namespace, as nvmetcli writes them; `port` and `subsystem` are more members, and
+// `address` those of the port's address.
+std::string nvmet_of(const std::string& nqn, const std::string& address, const std::string& hosts = "",
+                     const std::string& allowed = "") {
+  return R"({"hosts": [)" + hosts + R"(], "ports": [{"portid": 1, "addr": {"trsvcid": "4420", )" + address +
+         R"(}, "referrals": [], "subsystems": [")" + nqn + R"("]}], "subsystems": [{"nqn": ")" + nqn +
+         R"(", "attr": {"allow_any_host": ")" + (allowed.empty() ? "1" : "0") + R"("}, "allowed_hosts": [)" + allowed +
+         R"(], "namespaces": [{"nsid": 1, "enable": 1, "device": {"path": "/srv/a.img"}}]}]})";
+}
+
+constexpr const char* kRdma = R"("trtype": "rdma", "adrfam": "ipv4", "traddr": "192.0.2.10")";
+constexpr const char* kHostWithKey = "nqn.2026-01.io.example:host";
+
+bool is_said(const ImportResult& result, const std::string& what) {
+  return std::ranges::any_of(said(result),
+                             [&](const std::string& line) { return line.find(what) != std::string::npos; });
+}
+
+TEST_CASE("nvmetcli: a subsystem keeps a name that is no NQN, because hosts ask for it by that name") {
+  const ImportResult result = import_nvmetcli(nvmet_of("testnqn", kRdma), "nvmet.json");
+  CHECK(result.left_out == 0);
+  CHECK(is_said(result, "$.subsystems[0].nqn: the name is no NQN: this does not begin with \"nqn.\""));
+  const Config config = imported(result);
+  CHECK(config.subsystems.at(0).nqn == "testnqn");
+  CHECK(config.subsystems.at(0).ports == std::vector<uint16_t>{1});
+}
+
+TEST_CASE("nvmetcli: a TCP port with TLS is named with what is lost; its subsystem is on no other port instead") {
+  const ImportResult result = import_nvmetcli(
+      nvmet_of("testnqn", R"("trtype": "tcp", "adrfam": "ipv6", "traddr": "::", "tsas": "tls1.3")"), "nvmet.json");
+  CHECK(result.left_out == 1);
+  CHECK(is_said(result, R"(not carried over: a port of transport "tcp", and its tls1.3)"));
+  const Config config = imported(result);
+  CHECK(config.ports.empty());
+  CHECK(config.subsystems.at(0).ports.empty());
+  CHECK(config.subsystems.at(0).namespaces.size() == 1);
+}
+
+TEST_CASE("nvmetcli: a host that must authenticate is not let in without, however its key is written") {
+  const std::string nqn = R"("nqn": ")" + std::string(kHostWithKey) + '"';
+  for (const char* key : {R"-("dhchap_key": "DHHC-1:00:x:", "dhchap_hash": "hmac(sha256)")-",
+                          R"("dhchap": {"key": "DHHC-1:00:x:", "dhgroup": "null"})"}) {
+    const ImportResult result =
+        import_nvmetcli(nvmet_of("nqn.2026-01.io.example:a", kRdma, "{" + nqn + ", " + key + "}",
+                                 '"' + std::string(kHostWithKey) + '"'),
+                        "nvmet.json");
+    CHECK(result.left_out == 3);  // the key, the host, and the subsystem that no other host may connect to
+    CHECK(is_said(result, "in-band authentication (DH-HMAC-CHAP) is not carried over"));
+    CHECK(imported(result).subsystems.empty());
+  }
+}
+
+// The calls of SPDK's part «nvmf», and before them those of the part «bdev».
+std::string spdk_of(const std::string& bdevs, const std::string& calls) {
+  return R"({"subsystems": [{"subsystem": "bdev", "config": [)" + bdevs +
+         R"(]}, {"subsystem": "nvmf", "config": [{"method": "nvmf_create_subsystem", "params": )"
+         R"({"nqn": "nqn.2026-01.io.example:a", "allow_any_host": true}}, )" +
+         calls + "]}]}";
+}
+
+constexpr const char* kAddNamespace = R"({"method": "nvmf_subsystem_add_ns", "params":
+  {"nqn": "nqn.2026-01.io.example:a", "namespace": {"nsid": 1, "bdev_name": "a0"}}})";
+
+TEST_CASE("SPDK: a namespace without block device is named, and so is the subsystem that is empty without it") {
+  const ImportResult result = import_spdk(spdk_of("", kAddNamespace), "spdk.json");
+  CHECK(result.left_out == 2);
+  CHECK(is_said(result, R"(a namespace whose block device "a0" does not exist)"));
+  CHECK(is_said(result, R"(all namespaces of subsystem "nqn.2026-01.io.example:a"; hosts that connect find none)"));
+  CHECK(import_spdk(spdk_of("", R"({"method": "nvmf_set_config"})"), "spdk.json").left_out == 0);
+}
+
+TEST_CASE(
+    "SPDK: what a device and a transport of another target say is carried over as far as there is a counterpart") {
+  const ImportResult result = import_spdk(
+      spdk_of(R"({"method": "bdev_aio_create", "params":
+                {"name": "a0", "filename": "/dev/nvme0n1", "block_size": 4096}})",
+              std::string(kAddNamespace) + R"(, {"method": "nvmf_create_transport", "params": {"trtype": "RDMA",
+             "max_queue_depth": 256, "max_qpairs_per_ctrlr": 128, "in_capsule_data_size": 8192, "num_cqe": 4096}})"),
+      "spdk.json");
+  CHECK(result.left_out == 0);
+  CHECK(is_said(result, R"(this target serves the device's own block size, SPDK served "4096")"));
+  const Config config = imported(result);
+  CHECK(config.rdma.max_queue_depth == 256);
+  CHECK(config.rdma.max_io_queues == 127);
+  CHECK(config.rdma.in_capsule_data_bytes == 8192);
 }
 
 TEST_CASE("what is no config of the other target is refused, with a hint when it is one of the third") {

@@ -171,7 +171,7 @@ const std::vector<Broken> kMistakesInSubsystems = {
      "$.subsystems[0]: a number where an object is expected; write a subsystem as { \"key\": value, ... }"},
     {with_subsystems("^{\"allow_any_host\": true, \"namespaces\": [{\"memory\": 512}]}"),
      "$.subsystems[0]: a subsystem without \"nqn\"; add it"},
-    {with_subsystems("{\"nqn\": ^\"disk1\", \"allow_any_host\": true, \"namespaces\": [{\"memory\": 512}]}"),
+    {with_subsystems("{\"nqn\": ^\"\", \"allow_any_host\": true, \"namespaces\": [{\"memory\": 512}]}"),
      "$.subsystems[0].nqn: this does not begin with \"nqn.\"; an NQN looks like nqn.2026-01.io.example:disk1"},
     {with_subsystems("{\"nqn\": ^\"nqn.2014-08.org.nvmexpress.discovery\", \"allow_any_host\": true, \"namespaces\": "
                      "[{\"memory\": 512}]}"),

@@ -13,6 +13,8 @@ namespace nvmf::daemon {
 
 class FakeDaemon : public AdminActions {
  public:
+  using Ports = std::optional<std::vector<uint16_t>>;
+
   static constexpr char kNqn[] = "nqn.2026-01.io.example:disks/1";
   static constexpr char kHost[] = "nqn.2014-08.org.nvmexpress:uuid:3c1e2f4a-0000-4000-8000-000000000001";
 
@@ -25,10 +27,15 @@ class FakeDaemon : public AdminActions {
             {"unsaved_changes", unsaved},
             {"log_level", "info"},
             {"shutting_down", false},
-            {"ports", {{{"id", 1}, {"address", "192.0.2.10"}, {"service", 4420}, {"state", "listening"}}}},
+            {"ports",
+             {{{"id", 1},
+               {"address", "192.0.2.10"},
+               {"service", 4420},
+               {"state", port_reason.empty() ? "listening" : "waiting"},
+               {"reason", port_reason}}}},
             {"subsystems", 1},
             {"namespaces", 2},
-            {"missing_namespaces", 1},
+            {"missing_namespaces", missing},
             {"rdma_devices", Json::array({{{"name", "rocep1s0"}, {"io_queues", 4}, {"max_io_queues", 81}}})},
             {"controllers", 1},
             {"connections", 3}};
@@ -63,7 +70,7 @@ class FakeDaemon : public AdminActions {
         {{"qid", 0}, {"depth", 32}, {"peer", "192.0.2.7:41512"}, {"rnic", "mlx5_0"}, {"path_mtu", 4096}},
         {{"qid", 1}, {"depth", 128}, {"peer", "192.0.2.7:41513"}, {"rnic", "mlx5_0"}, {"path_mtu", 4096}}};
     return {{"hosts",
-             {{{"nqn", kHost},
+             {{{"nqn", host},
                {"controllers",
                 {{{"subsystem", kNqn},
                   {"discovery", false},
@@ -115,6 +122,13 @@ class FakeDaemon : public AdminActions {
     }
     co_return changed;
   }
+  std::string version() override { return std::to_string(std::hash<std::string>{}(document_.dump())); }
+  Change replace(std::string text, std::string name, std::optional<std::string> if_match) override {
+    if (if_match && *if_match != version()) throw Refused("the running config has changed meanwhile");
+    ConfigChange changed = compare(text, name);
+    if (changed.verdict == ConfigChange::Verdict::Good) take(text);
+    co_return changed;
+  }
   Change accept(std::string nqn, uint32_t nsid) override {
     if (nqn != kNqn || nsid != 2)
       throw config::EditError(config::EditError::Kind::Absent, "no storage waits for being accepted");
@@ -136,18 +150,19 @@ class FakeDaemon : public AdminActions {
     if (!difference.needs_restart.empty()) changed.verdict = ConfigChange::Verdict::NeedsRestart;
     return changed;
   }
-  std::string save() override {
+  std::string save(bool force) override {
+    if (edited && !force) throw Refused("the file was changed; use --force");
     if (!may_save) throw std::runtime_error("cannot open /etc/nvmf-p2p/config.json.new: Read-only file system");
     unsaved.clear();
     return "/etc/nvmf-p2p/config.json";
   }
-  void set_ana(const std::string& wanted) override {
-    const Json request = Json::parse(wanted);
-    if (request.at("subsystem") != kNqn) throw std::invalid_argument("there is no such subsystem");
+  void set_ana(const config::Json& request) override {
+    if (request.at("subsystem") != kNqn)
+      throw config::EditError(config::EditError::Kind::Absent, "there is no such subsystem");
     done = "ana " + request.at("state").get<std::string>();
   }
-  bool drain(std::optional<uint16_t> port) override { return operate("drain", port); }
-  bool resume(std::optional<uint16_t> port) override { return operate("resume", port); }
+  Ports drain(std::optional<uint16_t> port) override { return operate("drain", port, true); }
+  Ports resume(std::optional<uint16_t> port) override { return operate("resume", port, false); }
   size_t disconnect(const std::string& hostnqn) override { return hostnqn == kHost ? 2 : 0; }
 
   static constexpr char kText[] = R"({
@@ -160,10 +175,14 @@ class FakeDaemon : public AdminActions {
     }]
   })";
 
+  std::string host = kHost;  // that is connected
   std::string file = kText;
+  std::string port_reason;  // why its port waits
+  int missing = 1;          // namespaces
   std::vector<std::string> unsaved;
   std::string done;  // the last operation
   bool may_save = true;
+  bool edited = false;  // the file, since it was read
 
  private:
   void take(const std::string& text) {
@@ -171,14 +190,16 @@ class FakeDaemon : public AdminActions {
     document_ = config::editable(text, *result.config);
     config_ = *std::move(result.config);
   }
-  bool operate(const char* what, std::optional<uint16_t> port) {
-    if (port && *port != 1) return false;
+  Ports operate(const char* what, std::optional<uint16_t> port, bool drains) {
+    if (port && *port != 1) return std::nullopt;
     done = std::string(what) + (port ? " 1" : " all");
-    return true;
+    if (std::exchange(drained_, drains) == drains) return std::vector<uint16_t>{};
+    return std::vector<uint16_t>{1};
   }
 
   config::Config config_;
   config::Json document_;
+  bool drained_ = false;  // its only port
 };
 
 }  // namespace nvmf::daemon
