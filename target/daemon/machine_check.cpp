@@ -95,15 +95,15 @@ class MachineCheck {
     const config::Admin& admin = config_.admin;
     if (admin.owner && getpwnam(admin.owner->c_str()) == nullptr)
       warn(admin.position, "$.admin.owner", "this machine has no user " + quote(*admin.owner),
-           "make it (useradd --system), or name another one");
+           "create it (useradd --system), or name another one");
     if (admin.group && getgrnam(admin.group->c_str()) == nullptr)
       warn(admin.position, "$.admin.group", "this machine has no group " + quote(*admin.group),
-           "make it (groupadd --system), or name another one");
+           "create it (groupadd --system), or name another one");
     check_directory(admin.position, "$.admin.socket", std::filesystem::path(admin.socket).parent_path());
     const std::string socket = sysfs_.where(admin.socket);
     std::error_code ignored;
     if (std::filesystem::exists(socket, ignored) && !std::filesystem::is_socket(socket, ignored))
-      warn(admin.position, "$.admin.socket", quote(admin.socket) + " is there, and is no socket",
+      warn(admin.position, "$.admin.socket", quote(admin.socket) + " exists and is not a socket",
            "remove it, or name another path");
   }
 
@@ -115,7 +115,7 @@ class MachineCheck {
     while (directory.has_relative_path() && !std::filesystem::exists(sysfs_.where(directory), ignored))
       directory = directory.parent_path();
     if (directory.has_relative_path() && !std::filesystem::is_directory(sysfs_.where(directory), ignored))
-      warn(position, path, quote(directory.string()) + " is no directory", "name a path below a directory");
+      warn(position, path, quote(directory.string()) + " is not a directory", "name another path");
   }
 
   void check_cores() {
@@ -305,13 +305,14 @@ class MachineCheck {
     const std::string folder = "/sys/class/block/" + name;
     std::vector<std::string> users = sysfs_.list(folder + "/holders");
     if (!users.empty())
-      return {"is a part of " + joined(users), "serve the whole instead, or remove the device from it"};
+      return {"is a part of " + joined(users),
+              "serve /dev/" + users.front() + " instead, or remove this device from it"};
     std::vector<std::string> names = {name};
     for (const std::string& entry : sysfs_.list(folder))
       if (sysfs_.exists((folder + "/").append(entry).append("/partition"))) names.push_back(entry);
     for (const std::string& each : names) {
       const std::string place = mount_of("/dev/" + each);
-      if (!place.empty()) return {"is mounted at " + place, place == "/" ? "serve another one" : "umount " + place};
+      if (!place.empty()) return {"is mounted at " + place, place == "/" ? "serve another device" : "umount " + place};
     }
     return {};
   }

@@ -111,9 +111,10 @@ void write_latencies(Exposition& out, const std::vector<NamespaceFigures>& space
   out.histogram("nvmf_device_duration_seconds",
                 "Time from the start of the command's execution, when its data has arrived, to the answer.");
   for (const auto& one : spaces) write_operations(out, one, one.counters->latency.device);
-  out.histogram("nvmf_rdma_duration_seconds",
-                "Time of transfers between host and target: RDMA READs, and answers with data during which the reactor "
-                "did not sleep.");
+  out.histogram(
+      "nvmf_rdma_duration_seconds",
+      "Time of transfers between host and target: RDMA READs, and answers with data. An answer is not counted "
+      "when the reactor slept before its completion.");
   for (const auto& one : spaces) {
     for (size_t i = 0; i < core::kRdmaDirections; ++i)
       out.sample(of(one, {{"direction", core::name_of(static_cast<core::RdmaDirection>(i))}}),
@@ -124,7 +125,8 @@ void write_latencies(Exposition& out, const std::vector<NamespaceFigures>& space
 void write_poll_groups(Exposition& out, const std::vector<PollGroupFigures>& groups) {
   gauges(out, "nvmf_queues", "Connected queues; admin queues are on the control thread.", groups,
          [](const auto& one) { return one.queues; });
-  gauges(out, "nvmf_commands_in_flight", "Commands between their capsule and the completion of their answer.", groups,
+  gauges(out, "nvmf_commands_in_flight",
+         "Commands in flight: from the capsule's arrival to the completion of the answer.", groups,
          [](const auto& one) { return one.commands_in_flight; });
   gauges(out, "nvmf_dram_pool_bytes", "DRAM for user data.", groups, [](const auto& one) { return one.dram_bytes; });
   gauges(out, "nvmf_dram_pool_used_bytes", "DRAM for user data that commands use.", groups,

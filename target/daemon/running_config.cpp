@@ -37,7 +37,7 @@ std::string RunningConfig::save() {
   replace_durably(file.string(), config::text_of(document_));
   fs::permissions(file, mode);
   unsaved_.clear();
-  spdlog::info("saved the running config to {}; the former file, with its comments, is kept as {}~", file_,
+  spdlog::info("saved the running config to {}; the previous file, with its comments, is kept as {}~", file_,
                file.string());
   return file_;
 }

@@ -298,7 +298,8 @@ void PollGroup::fail_stalled_hosts() {
   by_number_.visit([this](QueuePair& queue_pair) {
     const uint32_t posted = queue_pair.send_entries - queue_pair.send_entries_free;
     if (queue_pair.progress.has_stalled(queue_pair.send_entries_taken, posted, kStalledLooks, kSlowLooks))
-      fail(queue_pair, IBV_WC_RESP_TIMEOUT_ERR, "the host does not take answers");
+      fail(queue_pair, IBV_WC_RESP_TIMEOUT_ERR,
+           "the host does not receive its completions: the host or the network is stuck or too slow");
   });
   tell_control(stalled_hosts_, [](PollGroup& group) { group.finding_stalled_hosts_ = false; });
 }

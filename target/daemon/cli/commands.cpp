@@ -130,9 +130,9 @@ void Commands::add_config_changes(CLI::App& app) {
       ->add_option("file", file_, "The config file to compare with")
       ->type_name("FILE")
       ->required();
-  CLI::App* const accept =
-      command(app, "accept", "Serve other storage than before under a namespace's identifiers, after it was refused",
-              [this] { return change("POST", path_of_namespace() + "/accept"); });
+  CLI::App* const accept = command(
+      app, "accept", "Serve a namespace that was refused because its identifiers were served from other storage before",
+      [this] { return change("POST", path_of_namespace() + "/accept"); });
   take_nqn(*accept);
   accept->add_option("nsid", nsid_, "Namespace identifier")->required();
   add_adds(*group(app, "add", "Add to the running config; `save` makes it permanent"));
@@ -140,7 +140,7 @@ void Commands::add_config_changes(CLI::App& app) {
   add_sets(*group(app, "set", "Change keys of the running config; `save` makes it permanent"));
   command(
       app, "save",
-      "Write the running config to the config file; comments in the file are lost, the former file is kept as FILE~",
+      "Write the running config to the config file; comments in the file are lost, the previous file is kept as FILE~",
       [this] { return operate("/v1/save", "saved"); });
   command(app, "log-level", "Set the daemon's log level",
           [this] { return change("PUT", "/v1/log-level/" + percent_encoded(level_)); })

@@ -170,7 +170,7 @@ TEST_CASE("a device that is mounted, by itself or by a partition, or is a part o
   SUBCASE("the machine's own root: nobody is told to unmount that") {
     machine.file("/proc/self/mounts", "/dev/nvme0n1 / ext4 rw 0 0\n");
     CHECK(only_warning(machine, config_with("192.0.2.10", kDisk))
-              .ends_with("is mounted at /: two users of one device destroy each other's data; serve another one"));
+              .ends_with("is mounted at /: two users of one device destroy each other's data; serve another device"));
   }
   SUBCASE("a partition is mounted") {
     machine.file("/sys/class/block/nvme0n1/nvme0n1p1/partition", "1\n");
@@ -234,11 +234,11 @@ TEST_CASE("an admin socket or a state directory where something else is in the w
   build(machine);
   machine.file("/srv/image", "a disk image");
   CHECK(only_warning(machine, config_with("192.0.2.10", kMemory, R"("admin": {"socket": "/srv/image"}, )"))
-            .find("\"/srv/image\" is there, and is no socket; remove it") != std::string::npos);
+            .find("\"/srv/image\" exists and is not a socket; remove it") != std::string::npos);
   CHECK(only_warning(machine, config_with("192.0.2.10", kMemory, R"("admin": {"socket": "/srv/image/a/sock"}, )"))
-            .find("\"/srv/image\" is no directory") != std::string::npos);
+            .find("\"/srv/image\" is not a directory") != std::string::npos);
   CHECK(only_warning(machine, config_with("192.0.2.10", kMemory, R"("state_dir": "/srv/image/state", )"))
-            .find("$.state_dir: \"/srv/image\" is no directory") != std::string::npos);
+            .find("$.state_dir: \"/srv/image\" is not a directory") != std::string::npos);
   CHECK(warnings(machine, config_with("192.0.2.10", kMemory, R"("state_dir": "/srv/other/state", )")).empty());
 }
 
