@@ -237,8 +237,8 @@ class MachineCheck {
       warn(ns.backend_position, path, quote(device) + " is a zoned device, which is not supported",
            "serve a device that maps the zones to plain blocks (dm-zoned)");
     else if (const auto [use, remedy] = use_of(device); !use.empty())
-      warn(ns.backend_position, path, quote(device) + " " + use + ": two users of one device destroy each other's data",
-           remedy);
+      warn(ns.backend_position, path,
+           quote(device) + " " + use + ": two programs that write to one device destroy each other's data", remedy);
   }
 
   // The kernel numbers disks in the order in which it finds them.

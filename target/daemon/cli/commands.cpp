@@ -286,7 +286,9 @@ int Commands::print(const Reply& reply, View view) const {
 int Commands::refuse(const Reply& reply) const {
   if (json_) std::cout << reply.body.dump(2) << '\n';
   if (reply.body.contains("reasons")) std::cerr << change_view(reply.body, 0);
-  std::cerr << reply.body.value("error", "the daemon answered with status " + std::to_string(reply.status)) << '\n';
+  std::cerr << reply.body.value("error", "the daemon answered with HTTP status " + std::to_string(reply.status) +
+                                             " and no reason; its log may have one")
+            << '\n';
   return is_mistake(reply.status) ? kExitUsage : kExitFailed;
 }
 

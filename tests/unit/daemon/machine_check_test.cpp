@@ -164,19 +164,22 @@ TEST_CASE("a device that is mounted, by itself or by a partition, or is a part o
   SUBCASE("mounted, also when it is served by its character device") {
     machine.file("/proc/self/mounts", "/dev/nvme0n1 /srv ext4 rw 0 0\n");
     CHECK(only_warning(machine, config_with("192.0.2.10", kDisk))
-              .ends_with(
-                  "\"/dev/ng0n1\" is mounted at /srv: two users of one device destroy each other's data; umount /srv"));
+              .ends_with("\"/dev/ng0n1\" is mounted at /srv: two programs that write to one device destroy each "
+                         "other's data; umount /srv"));
   }
   SUBCASE("the machine's own root: nobody is told to unmount that") {
     machine.file("/proc/self/mounts", "/dev/nvme0n1 / ext4 rw 0 0\n");
     CHECK(only_warning(machine, config_with("192.0.2.10", kDisk))
-              .ends_with("is mounted at /: two users of one device destroy each other's data; serve another device"));
+              .ends_with("is mounted at /: two programs that write to one device destroy each other's data; serve "
+                         "another device"));
   }
   SUBCASE("a partition is mounted") {
     machine.file("/sys/class/block/nvme0n1/nvme0n1p1/partition", "1\n");
     machine.file("/proc/self/mounts", "/dev/nvme0n1p1 /boot ext4 rw 0 0\n");
-    CHECK(only_warning(machine, config_with("192.0.2.10", R"({"block": "/dev/nvme0n1"})"))
-              .ends_with("is mounted at /boot: two users of one device destroy each other's data; umount /boot"));
+    CHECK(
+        only_warning(machine, config_with("192.0.2.10", R"({"block": "/dev/nvme0n1"})"))
+            .ends_with(
+                "is mounted at /boot: two programs that write to one device destroy each other's data; umount /boot"));
   }
   SUBCASE("part of a volume") {
     machine.file("/sys/class/block/nvme0n1/holders/dm-0", "");
