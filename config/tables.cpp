@@ -184,8 +184,8 @@ const Table<Metrics>& metrics_table() {
 const Table<Admin>& admin_table() {
   static const Table<Admin> table = {
       "admin settings",
-      "The admin API, HTTP with JSON on a UNIX socket, which the nvmf-p2p commands use. Whoever may connect may use "
-      "every operation.",
+      "The admin API, HTTP with JSON on a UNIX socket, which the nvmf-p2p commands use. Every user who may connect may "
+      "use every operation.",
       {
           key("socket", &Admin::socket, Path{PathRole::socket}, "Path of the socket; its directory is created."),
           key("owner", &Admin::owner, Ascii{32},

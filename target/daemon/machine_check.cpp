@@ -181,10 +181,9 @@ class MachineCheck {
     for (const std::string& identifier : identifiers_of(ns)) {
       const auto [first, is_new] = shown_in_.try_emplace(identifier, subsystem.nqn);
       if (is_new || first->second == subsystem.nqn) continue;
-      return warn(
-          ns.position, path,
-          "hosts are shown the same identifiers in " + first->second + ": a host that sees both drops one of the disks",
-          "give it a \"uuid\" of its own here");
+      return warn(ns.position, path,
+                  "a namespace of " + first->second + " has the same identifiers: a host that sees both uses only one",
+                  "give it a \"uuid\" of its own here");
     }
   }
 

@@ -91,9 +91,9 @@ void write_namespaces(Exposition& out, const std::vector<NamespaceFigures>& spac
     out.sample(of(one, {{"device", one.device}, {"p2p", one.p2p}, {"provider", one.provider}}), 1);
   out.counter("nvmf_commands_total", "Commands answered, by kind and status.");
   for (const auto& one : spaces) write_commands(out, of(one), one.counters->commands);
-  out.counter("nvmf_data_bytes_total", "Data of successful commands, by direction and path.");
+  out.counter("nvmf_data_bytes_total", "Data of successful commands, by direction and data path.");
   for (const auto& one : spaces) write_paths(out, one, &core::PathCounters::bytes);
-  out.counter("nvmf_data_commands_total", "Successful commands with data, by direction and path.");
+  out.counter("nvmf_data_commands_total", "Successful commands with data, by direction and data path.");
   for (const auto& one : spaces) write_paths(out, one, &core::PathCounters::commands);
   out.counter("nvmf_p2p_fallback_commands_total", "Commands whose data fell back to DRAM, by reason.");
   for (const auto& one : spaces) write_fallbacks(out, one, &core::PathCounters::commands);
@@ -159,10 +159,11 @@ void write_traffic(Exposition& out, const char* name, const char* help, const Tr
 
 void write_host_traffic(Exposition& out, const std::vector<HostFigures>& figures) {
   const TrafficByHost hosts = by_label(figures);
-  write_traffic(out, "nvmf_host_data_bytes_total", "Data of a host's successful commands, by direction and path.",
+  write_traffic(out, "nvmf_host_data_bytes_total", "Data of a host's successful commands, by direction and data path.",
                 hosts, [](const auto& one) { return one.bytes.get(); });
-  write_traffic(out, "nvmf_host_data_commands_total", "A host's successful commands with data, by direction and path.",
-                hosts, [](const auto& one) { return one.latency.count(); });
+  write_traffic(out, "nvmf_host_data_commands_total",
+                "A host's successful commands with data, by direction and data path.", hosts,
+                [](const auto& one) { return one.latency.count(); });
 }
 
 struct HostOnSubsystem {
@@ -172,7 +173,7 @@ struct HostOnSubsystem {
 
 void write_hosts(Exposition& out, const core::Target& target) {
   std::map<std::pair<std::string, std::string>, HostOnSubsystem> hosts;
-  out.gauge("nvmf_controllers", "Controllers of a subsystem: one for each path of each host.");
+  out.gauge("nvmf_controllers", "Controllers of a subsystem: one for each path of each host (multipath).");
   for (const auto& subsystem : target.subsystems()) {
     out.sample({{"subsystem", subsystem->nqn()}}, subsystem->controllers().size());
     for (const auto& controller : subsystem->controllers()) {

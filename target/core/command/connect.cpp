@@ -130,7 +130,7 @@ class ConnectAttempt {
       reason_ = subsystem_->reached_limit(host_);
       waits_ = reason_.empty();
       if (waits_)
-        reason_ = "disks have not finished all commands of the host's previous controller; the host tries again";
+        reason_ = "the devices have not finished all commands of the host's previous controller; the host tries again";
       return kControllerBusy;
     }
     return kSuccess;

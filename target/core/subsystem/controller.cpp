@@ -167,11 +167,12 @@ void Controller::flushed(uint32_t nsid, Status status) {
 void Controller::quiesce_overdue() {
   quiesce_deadline_.reset();
   properties_.fail();
-  subsystem_.target().event(Target::Severity::Error,
-                            description() + ": " + std::to_string(limits::kQuiesceTimeoutMs / 1000) +
-                                " s after the controller's reset, shutdown or disconnect, a disk has not finished all "
-                                "of its commands: the controller reports a fatal status, and its host cannot connect "
-                                "to the subsystem again until the commands end; see the kernel log (dmesg)");
+  subsystem_.target().event(
+      Target::Severity::Error,
+      description() + ": " + std::to_string(limits::kQuiesceTimeoutMs / 1000) +
+          " s after the controller's reset, shutdown or disconnect, a device has not finished "
+          "all commands of the controller: the controller reports a fatal status, and its host cannot connect "
+          "to the subsystem again until the commands end; see the kernel log (dmesg)");
 }
 
 // Hosts take the end of any connection for the end of all.

@@ -70,7 +70,7 @@ TEST_CASE("one SSD in two subsystems: a warning where hosts are shown the same i
   machine.file("/sys/class/block/nvme0n1/nguid", "00010203-0405-0607-0809-0a0b0c0d0e0f\n");
   const std::string warning = only_warning(machine, twice("", ""));
   CHECK(
-      warning.find("$.subsystems[1].namespaces[0]: hosts are shown the same identifiers in nqn.2026-01.io.example:a") !=
+      warning.find("$.subsystems[1].namespaces[0]: a namespace of nqn.2026-01.io.example:a has the same identifiers") !=
       std::string::npos);
   CHECK(warning.find("give it a \"uuid\" of its own here") != std::string::npos);
   CHECK(warnings(machine, twice("", uuid)).empty());
