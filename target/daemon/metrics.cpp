@@ -123,7 +123,7 @@ void write_latencies(Exposition& out, const std::vector<NamespaceFigures>& space
 }
 
 void write_poll_groups(Exposition& out, const std::vector<PollGroupFigures>& groups) {
-  gauges(out, "nvmf_queues", "Connected queues; admin queues are on the control thread.", groups,
+  gauges(out, "nvmf_queues", "Connected queues of each thread; the control thread has the admin queues.", groups,
          [](const auto& one) { return one.queues; });
   gauges(out, "nvmf_commands_in_flight",
          "Commands in flight: from the capsule's arrival to the completion of the answer.", groups,
