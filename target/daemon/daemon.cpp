@@ -99,7 +99,7 @@ std::optional<FileLock> lock_state_directory(const std::string& path) {
   try {
     return FileLock(path);
   } catch (const std::system_error& error) {
-    spdlog::warn("the state directory is not locked against other daemons: {}", error.what());
+    spdlog::warn("cannot lock the state directory, so another daemon may use it, too: {}", error.what());
     return std::nullopt;
   }
 }
@@ -205,7 +205,7 @@ int Daemon::run() {
   await_signals();
   if (running_.config().metrics) serve_metrics();
   boost::asio::co_spawn(io_, reload_.serve(), [this](const std::exception_ptr& failure) { on_started(failure); });
-  spawn(io_, keep_watchdog(), "telling the service manager that the daemon answers");
+  spawn(io_, keep_watchdog(), "telling systemd that the daemon is alive");
   {
     const RunningReactors running(data_threads_);
     serve_until_stopped();

@@ -102,15 +102,15 @@ class MachineCheck {
     const config::Admin& admin = config_.admin;
     if (admin.owner && getpwnam(admin.owner->c_str()) == nullptr)
       warn(admin.position, "$.admin.owner", "this machine has no user " + quote(*admin.owner),
-           "make it (useradd --system), or name another one");
+           "create it (useradd --system), or name another one");
     if (admin.group && getgrnam(admin.group->c_str()) == nullptr)
       warn(admin.position, "$.admin.group", "this machine has no group " + quote(*admin.group),
-           "make it (groupadd --system), or name another one");
+           "create it (groupadd --system), or name another one");
     check_directory(admin.position, "$.admin.socket", std::filesystem::path(admin.socket).parent_path());
     const std::string socket = sysfs_.where(admin.socket);
     std::error_code ignored;
     if (std::filesystem::exists(socket, ignored) && !std::filesystem::is_socket(socket, ignored))
-      warn(admin.position, "$.admin.socket", quote(admin.socket) + " is there, and is no socket",
+      warn(admin.position, "$.admin.socket", quote(admin.socket) + " exists and is not a socket",
            "remove it, or name another path");
   }
 
@@ -122,7 +122,7 @@ class MachineCheck {
     while (directory.has_relative_path() && !std::filesystem::exists(sysfs_.where(directory), ignored))
       directory = directory.parent_path();
     if (directory.has_relative_path() && !std::filesystem::is_directory(sysfs_.where(directory), ignored))
-      warn(position, path, quote(directory.string()) + " is no directory", "name a path below a directory");
+      warn(position, path, quote(directory.string()) + " is not a directory", "name another path");
   }
 
   void check_cores() {
@@ -188,10 +188,9 @@ class MachineCheck {
     for (const std::string& identifier : identifiers_of(ns)) {
       const auto [first, is_new] = shown_in_.try_emplace(identifier, subsystem.nqn);
       if (is_new || first->second == subsystem.nqn) continue;
-      return warn(
-          ns.position, path,
-          "hosts are shown the same identifiers in " + first->second + ": a host that sees both drops one of the disks",
-          "give it a \"uuid\" of its own here");
+      return warn(ns.position, path,
+                  "a namespace of " + first->second + " has the same identifiers: a host that sees both uses only one",
+                  "give it a \"uuid\" of its own here");
     }
   }
 
@@ -244,8 +243,8 @@ class MachineCheck {
       warn(ns.backend_position, path, quote(device) + " is a zoned device, which is not supported",
            "serve a device that maps the zones to plain blocks (dm-zoned)");
     else if (const auto [use, remedy] = use_of(device); !use.empty())
-      warn(ns.backend_position, path, quote(device) + " " + use + ": two users of one device destroy each other's data",
-           remedy);
+      warn(ns.backend_position, path,
+           quote(device) + " " + use + ": two programs that write to one device destroy each other's data", remedy);
   }
 
   // The kernel numbers disks in the order in which it finds them.
@@ -312,14 +311,15 @@ class MachineCheck {
     const std::string folder = "/sys/class/block/" + name;
     std::vector<std::string> users = sysfs_.list(folder + "/holders");
     if (!users.empty())
-      return {"is a part of " + joined(users), "serve the whole instead, or remove the device from it"};
+      return {"is a part of " + joined(users),
+              "serve /dev/" + users.front() + " instead, or remove this device from it"};
     std::vector<std::string> names = {name};
     for (const std::string& entry : sysfs_.list(folder))
       if (sysfs_.exists((folder + "/").append(entry).append("/partition"))) names.push_back(entry);
     for (const std::string& each : names) {
       const std::string place = mount_of("/dev/" + each);
       if (!place.empty())
-        return {"is mounted at " + place, is_of_the_system(place) ? "serve another one" : "umount " + place};
+        return {"is mounted at " + place, is_of_the_system(place) ? "serve another device" : "umount " + place};
     }
     return {};
   }

@@ -66,7 +66,7 @@ Reload::Task Reload::serve() {
     watch_devices();
     co_return ConfigChange{};
   });
-  spawn(io_, watch_sizes(), "following the sizes of devices");
+  spawn(io_, watch_sizes(), "watching the sizes of devices");
 }
 
 Reload::Task Reload::reload_on_signal() {
@@ -137,7 +137,7 @@ Reload::Change Reload::accept(std::string nqn, uint32_t nsid) {
     const std::string name = "namespace " + std::to_string(nsid) + " of " + nqn;
     const bool was_refused = co_await storage_.accept(nqn, nsid);
     if (!was_refused)
-      throw config::EditError(config::EditError::Kind::Absent, "no storage of " + name + " waits for being accepted");
+      throw config::EditError(config::EditError::Kind::Absent, "no storage of " + name + " is waiting to be accepted");
     co_await serve_missing();
     ConfigChange change;
     change.changes.push_back("accept the storage of " + name);

@@ -91,7 +91,7 @@ std::string RunningConfig::save(bool force) {
   config_of_file_ = config_;
   text_of_file_ = std::move(text);
   unsaved_.clear();
-  spdlog::info("saved the running config to {}; the former file, with its comments, is kept as {}~", file_, file);
+  spdlog::info("saved the running config to {}; the previous file, with its comments, is kept as {}~", file_, file);
   if (!given)
     spdlog::warn("{} belongs to the user of the daemon now, who may not give files to the former owner or group",
                  file_);

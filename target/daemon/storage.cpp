@@ -160,8 +160,8 @@ Storage::Task Storage::keep(const ServedNamespace& staged) {
       served_storages_.keep(staged.wanted, staged.identity);
     } catch (const std::exception& error) {
       spdlog::error(
-          "namespace {} of {}: which storage it is served from could not be kept ({}): other storage in its place will "
-          "not be noticed; see that the state directory is writable and has room",
+          "namespace {} of {}: cannot save which storage it is served from ({}): the daemon will not notice when "
+          "other storage takes its place; check that the state directory is writable and has free space",
           staged.wanted.nsid, staged.subsystem, error.what());
     }
   };

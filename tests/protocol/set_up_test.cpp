@@ -4,6 +4,7 @@
 #include <cerrno>
 #include <stdexcept>
 
+#include "target/core/datapath/status_text.h"
 #include "tests/protocol/host.h"
 
 namespace nvmf::test {
@@ -80,6 +81,11 @@ TEST_CASE("errors of the system become statuses; those that may pass are not mar
   CHECK(status_from_errno(EAGAIN) == Status(NVME_SC_CMD_INTERRUPTED));
   CHECK(status_from_errno(ENODATA) == core::media_error(NVME_SC_READ_ERROR));
   CHECK(status_from_errno(EILSEQ) == core::media_error(NVME_SC_GUARD_CHECK));
+}
+
+TEST_CASE("a status in a message: type and code as the specification prints them, without Do Not Retry") {
+  CHECK(to_string(Status(NVME_SC_INVALID_NS).do_not_retry()) == "NVMe status 00bh");
+  CHECK(to_string(core::media_error(NVME_SC_READ_ERROR)) == "NVMe status 281h");
 }
 
 }  // namespace

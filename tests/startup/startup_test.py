@@ -113,7 +113,7 @@ class Startup(unittest.TestCase):
         image = place.folder / "image"
         image.write_text("a disk image")
         place.config["admin"]["socket"] = str(image)
-        self.check_one_line(place.failure(), str(image), "no socket")
+        self.check_one_line(place.failure(), str(image), "not a socket")
         self.assertEqual(image.read_text(), "a disk image")
 
     def test_a_second_daemon_on_the_same_socket(self):

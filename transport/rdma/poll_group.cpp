@@ -302,7 +302,8 @@ void PollGroup::fail_stalled_hosts() {
     const uint32_t stalled_looks = (dry ? kStalledAnswersWhenDryMs : kStalledAnswersMs) / kStallCheckMs;
     const uint32_t slow_looks = (dry ? kSlowAnswersWhenDryMs : kSlowAnswersMs) / kStallCheckMs;
     if (queue_pair.progress.has_stalled(queue_pair.send_entries_taken, posted, stalled_looks, slow_looks))
-      fail(queue_pair, IBV_WC_RESP_TIMEOUT_ERR, "the host does not take answers");
+      fail(queue_pair, IBV_WC_RESP_TIMEOUT_ERR,
+           "the host does not receive its completions: the host or the network is stuck or too slow");
   };
   for (const QueueSet* queues : polled_) queues->by_number.visit(look_at);
   tell_control(stalled_hosts_, [](PollGroup& group) { group.finding_stalled_hosts_ = false; });

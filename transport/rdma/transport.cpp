@@ -101,7 +101,7 @@ boost::asio::awaitable<Rnic*> Transport::open_device_of(core::Port port, Elsewhe
   if (opening_.context) co_await settle_remote_invalidate();
   std::unique_ptr<Rnic> made = std::move(opening_.rnic);
   if (!std::exchange(opening_.context, nullptr))
-    throw verbs::VerbsError(ENODEV, "the RDMA device was removed meanwhile");
+    throw verbs::VerbsError(ENODEV, "the RDMA device was removed while it was being opened");
   rnics_.push_back(std::move(made));
   Rnic& rnic = *rnics_.back();
   rnic.watch_events([this, &rnic](const ibv_async_event& event) { on_device_event(rnic, event); });
@@ -488,7 +488,8 @@ void Transport::on_group_broken(Rnic& rnic, PollGroup* group, const std::string&
   if (group == nullptr || group->has_left() || rnic.is_leaving()) return;
   target_.event(Severity::Warning,
                 rnic.name() + ": " + what + ": the " + std::to_string(group->queue_pairs()) +
-                    " queues that depend on it are disconnected, and it is created again; their hosts reconnect");
+                    " queues that depend on the failed queue are disconnected, and the failed queue is created again; "
+                    "the hosts reconnect");
   std::vector<Connection*> lost;
   for (const auto& [queue_pair, connection] : connections_)
     if (&connection->group() == group) lost.push_back(connection.get());
@@ -513,7 +514,8 @@ void Transport::group_rebuilt(PollGroup& group, const std::string& failure) {
   const Rnic* const rnic = find(group);
   if (rnic == nullptr || rnic->is_leaving()) return;
   if (failure.empty()) return target_.event(Severity::Info, rnic->name() + ": the failed queue was created again");
-  target_.event(Severity::Warning, "the failed queue cannot be created again, so fewer queues can connect: " + failure);
+  target_.event(Severity::Warning,
+                rnic->name() + ": the failed queue cannot be created again, so fewer queues can connect: " + failure);
 }
 
 // The end of a device ------------------------------------------------------------------------------------------------

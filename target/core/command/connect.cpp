@@ -129,7 +129,8 @@ class ConnectAttempt {
       refusal_ = ConnectRefusal::NoController;
       reason_ = subsystem_->reached_limit(host_);
       waits_ = reason_.empty();
-      if (waits_) reason_ = "commands of the host's former controller are still with their disks; the host tries again";
+      if (waits_)
+        reason_ = "the devices have not finished all commands of the host's previous controller; the host tries again";
       return kControllerBusy;
     }
     return kSuccess;
@@ -163,7 +164,7 @@ class ConnectAttempt {
     if (!controller_->ready()) return refuse_sequence("the controller is not enabled; the host must set CC.EN first");
     const Queue* const former = controller_->find_io_queue(queue_.qid);
     if (former != nullptr && former->link->is_closing())
-      return refuse_busy("the queue's former connection is still being ended; the host must try again");
+      return refuse_busy("the queue's previous connection is still closing; the host must try again");
     if (former != nullptr)
       return refuse_sequence("the controller already has this queue; the host must disconnect it first");
     if (controller_->io_queue_count() >= io_queues_for(*queue_.target, *controller_)) {

@@ -157,8 +157,8 @@ void Controller::flushed(uint32_t nsid, Status status) {
     properties_.fail();
     subsystem_.target().event(
         Target::Severity::Error,
-        description() + ": its host shuts it down, and the write cache of namespace " + std::to_string(nsid) +
-            " cannot be flushed: the controller reports a fatal status; see the kernel log (dmesg)");
+        description() + ": during its shutdown the write cache of namespace " + std::to_string(nsid) +
+            " could not be flushed: the controller reports a fatal status; see the kernel log (dmesg)");
   }
   one_ended();
 }
@@ -167,11 +167,12 @@ void Controller::flushed(uint32_t nsid, Status status) {
 void Controller::quiesce_overdue() {
   quiesce_deadline_.reset();
   properties_.fail();
-  subsystem_.target().event(Target::Severity::Error,
-                            description() + ": " + std::to_string(limits::kQuiesceTimeoutMs / 1000) +
-                                " s after the controller's reset, shutdown or disconnect a disk still has commands of "
-                                "it: the controller reports a fatal status, and its host gets no new controller of the "
-                                "subsystem until the commands end; see the kernel log (dmesg)");
+  subsystem_.target().event(
+      Target::Severity::Error,
+      description() + ": " + std::to_string(limits::kQuiesceTimeoutMs / 1000) +
+          " s after the controller's reset, shutdown or disconnect, a device has not finished "
+          "all commands of the controller: the controller reports a fatal status, and its host cannot connect "
+          "to the subsystem again until the commands end; see the kernel log (dmesg)");
 }
 
 // Hosts take the end of any connection for the end of all.

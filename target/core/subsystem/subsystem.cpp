@@ -30,11 +30,11 @@ std::string find_fault(const NamespaceOptions& options) {
     return "the NSID must be 1 to " + std::to_string(limits::kMaxNamespaces);
   }
   if (options.lba_shift != 9 && options.lba_shift != 12) return "blocks must be 512 or 4096 bytes";
-  if (options.block_count == 0) return "it has no blocks";
+  if (options.block_count == 0) return "its size is 0";
   if (options.ana_group == 0 || options.ana_group > limits::kMaxAnaGroups) {
     return "the ANA group must be 1 to " + std::to_string(limits::kMaxAnaGroups);
   }
-  if (options.block_count > UINT64_MAX >> options.lba_shift) return "it is too large to be addressed";
+  if (options.block_count > UINT64_MAX >> options.lba_shift) return "its size is 2^64 bytes or more";
   return {};
 }
 
@@ -256,8 +256,8 @@ std::optional<Subsystem::Clock::time_point> Subsystem::end_ana_transitions(Clock
                   "ANA group " + std::to_string(due.group) + " of " + nqn() + " on port " +
                       std::to_string(due.port_id) + ": it has been in the state \"change\" for " +
                       std::to_string(kAnaTransitionSeconds) +
-                      " s, longer than hosts wait; it is \"inaccessible\" now. Set the state that it has come to "
-                      "(nvmf-p2p ana)");
+                      " s, longer than hosts wait; it is \"inaccessible\" now. Set the state that it has "
+                      "reached (nvmf-p2p ana)");
     ana_transitions_.erase(ana_transitions_.begin());
     change_ana_state(due.group, due.port_id, AnaState::Inaccessible);
   }

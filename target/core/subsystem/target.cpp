@@ -64,10 +64,11 @@ void check(const SubsystemOptions& options) {
           which + "a model has at most 40 printable ASCII characters");
   require(options.max_controllers >= 1 && options.max_controllers <= limits::kMaxCntlid,
           which + "the number of controllers must be 1 to " + std::to_string(limits::kMaxCntlid));
-  require(options.max_controllers_per_host >= 1, which + "a host may have at least one controller");
+  require(options.max_controllers_per_host >= 1, which + "the number of controllers of one host must be at least 1");
   require(
       options.cntlid_min >= 1 && options.cntlid_min <= options.cntlid_max && options.cntlid_max <= limits::kMaxCntlid,
-      which + "controller identifiers are 1 to " + std::to_string(limits::kMaxCntlid) + ", the lowest first");
+      which + "controller identifiers are 1 to " + std::to_string(limits::kMaxCntlid) +
+          ", and the highest may not be below the lowest");
   require(options.cntlid_first == 0 ||
               (options.cntlid_first >= options.cntlid_min && options.cntlid_first <= options.cntlid_max),
           which + "the first controller identifier must be within the range of identifiers");

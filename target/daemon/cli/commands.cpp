@@ -143,9 +143,9 @@ void Commands::add_config_changes(CLI::App& app) {
       ->add_option("file", file_, "The config; - is standard input")
       ->type_name("FILE")
       ->required();
-  CLI::App* const accept =
-      command(app, "accept", "Serve other storage than before under a namespace's identifiers, after it was refused",
-              [this] { return change("POST", path_of_namespace() + "/accept"); });
+  CLI::App* const accept = command(
+      app, "accept", "Serve a namespace that was refused because its identifiers were served from other storage before",
+      [this] { return change("POST", path_of_namespace() + "/accept"); });
   take_nqn(*accept);
   accept->add_option("nsid", nsid_, "Namespace identifier")->required();
   add_adds(*group(app, "add", "Add to the running config; `save` makes it permanent"));
@@ -153,7 +153,7 @@ void Commands::add_config_changes(CLI::App& app) {
   add_sets(*group(app, "set", "Change keys of the running config; `save` makes it permanent"));
   command(
       app, "save",
-      "Write the running config to the config file; comments in the file are lost, the former file is kept as FILE~",
+      "Write the running config to the config file; comments in the file are lost, the previous file is kept as FILE~",
       [this] { return operate(force_ ? "/v1/save?force=true" : "/v1/save", "saved"); })
       ->add_flag("--force", force_, "Overwrite the file although it was changed after the daemon had read it");
   command(app, "log-level", "Set the daemon's log level",
@@ -336,7 +336,9 @@ int Commands::refuse(const Reply& reply) const {
   if (json_) std::cout << text_of(reply.body);
   const Json shown = printable(reply.body);
   if (shown.contains("reasons")) std::cerr << change_view(shown, 0);
-  std::cerr << shown.value("error", "the daemon answered with status " + std::to_string(reply.status)) << '\n';
+  std::cerr << shown.value("error", "the daemon answered with HTTP status " + std::to_string(reply.status) +
+                                        " and no reason; its log may have one")
+            << '\n';
   return is_mistake(reply.status) ? kExitUsage : kExitFailed;
 }
 

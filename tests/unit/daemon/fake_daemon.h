@@ -131,7 +131,7 @@ class FakeDaemon : public AdminActions {
   }
   Change accept(std::string nqn, uint32_t nsid) override {
     if (nqn != kNqn || nsid != 2)
-      throw config::EditError(config::EditError::Kind::Absent, "no storage waits for being accepted");
+      throw config::EditError(config::EditError::Kind::Absent, "no storage is waiting to be accepted");
     ConfigChange changed;
     changed.changes.emplace_back("accept the storage of namespace 2");
     co_return changed;

@@ -70,7 +70,7 @@ TEST_CASE("one SSD in two subsystems: a warning where hosts are shown the same i
   machine.file("/sys/class/block/nvme0n1/nguid", "00010203-0405-0607-0809-0a0b0c0d0e0f\n");
   const std::string warning = only_warning(machine, twice("", ""));
   CHECK(
-      warning.find("$.subsystems[1].namespaces[0]: hosts are shown the same identifiers in nqn.2026-01.io.example:a") !=
+      warning.find("$.subsystems[1].namespaces[0]: a namespace of nqn.2026-01.io.example:a has the same identifiers") !=
       std::string::npos);
   CHECK(warning.find("give it a \"uuid\" of its own here") != std::string::npos);
   CHECK(warnings(machine, twice("", uuid)).empty());
@@ -164,19 +164,22 @@ TEST_CASE("a device that is mounted, by itself or by a partition, or is a part o
   SUBCASE("mounted, also when it is served by its character device") {
     machine.file("/proc/self/mounts", "/dev/nvme0n1 /srv ext4 rw 0 0\n");
     CHECK(only_warning(machine, config_with("192.0.2.10", kDisk))
-              .ends_with(
-                  "\"/dev/ng0n1\" is mounted at /srv: two users of one device destroy each other's data; umount /srv"));
+              .ends_with("\"/dev/ng0n1\" is mounted at /srv: two programs that write to one device destroy each "
+                         "other's data; umount /srv"));
   }
   SUBCASE("the machine's own root: nobody is told to unmount that") {
     machine.file("/proc/self/mounts", "/dev/nvme0n1 / ext4 rw 0 0\n");
     CHECK(only_warning(machine, config_with("192.0.2.10", kDisk))
-              .ends_with("is mounted at /: two users of one device destroy each other's data; serve another one"));
+              .ends_with("is mounted at /: two programs that write to one device destroy each other's data; serve "
+                         "another device"));
   }
   SUBCASE("a partition is mounted") {
     machine.file("/sys/class/block/nvme0n1/nvme0n1p1/partition", "1\n");
     machine.file("/proc/self/mounts", "/dev/nvme0n1p1 /boot ext4 rw 0 0\n");
-    CHECK(only_warning(machine, config_with("192.0.2.10", R"({"block": "/dev/nvme0n1"})"))
-              .ends_with("is mounted at /boot: two users of one device destroy each other's data; umount /boot"));
+    CHECK(
+        only_warning(machine, config_with("192.0.2.10", R"({"block": "/dev/nvme0n1"})"))
+            .ends_with(
+                "is mounted at /boot: two programs that write to one device destroy each other's data; umount /boot"));
   }
   SUBCASE("part of a volume") {
     machine.file("/sys/class/block/nvme0n1/holders/dm-0", "");
@@ -234,11 +237,11 @@ TEST_CASE("an admin socket or a state directory where something else is in the w
   build(machine);
   machine.file("/srv/image", "a disk image");
   CHECK(only_warning(machine, config_with("192.0.2.10", kMemory, R"("admin": {"socket": "/srv/image"}, )"))
-            .find("\"/srv/image\" is there, and is no socket; remove it") != std::string::npos);
+            .find("\"/srv/image\" exists and is not a socket; remove it") != std::string::npos);
   CHECK(only_warning(machine, config_with("192.0.2.10", kMemory, R"("admin": {"socket": "/srv/image/a/sock"}, )"))
-            .find("\"/srv/image\" is no directory") != std::string::npos);
+            .find("\"/srv/image\" is not a directory") != std::string::npos);
   CHECK(only_warning(machine, config_with("192.0.2.10", kMemory, R"("state_dir": "/srv/image/state", )"))
-            .find("$.state_dir: \"/srv/image\" is no directory") != std::string::npos);
+            .find("$.state_dir: \"/srv/image\" is not a directory") != std::string::npos);
   CHECK(warnings(machine, config_with("192.0.2.10", kMemory, R"("state_dir": "/srv/other/state", )")).empty());
 }
 

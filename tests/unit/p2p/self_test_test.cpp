@@ -70,7 +70,7 @@ TEST_CASE("both directions displaced alike: only the SSD sees it") {
   SUBCASE("on an SSD that holds data") { ssd.fill_media(); }
   const SelfTestResult result = examine_pair(rnic, &ssd);
   CHECK_FALSE(result.usable_at(4096));
-  CHECK(mentions(result.findings, "the RNIC read other bytes from the CMB than the SSD had put there"));
+  CHECK(mentions(result.findings, "the RNIC did not read from the CMB what the SSD had written there"));
   CHECK(mentions(result.remedies, "doctor"));
 }
 
