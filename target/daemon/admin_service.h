@@ -32,8 +32,9 @@ class AdminService final : public AdminActions {
     const PeerMemories& peer_memories;
     Ports& ports;
     Reload& reload;
-    const Changes& changes;
+    Changes& changes;
     RunningConfig& running;
+    WorkerThread& files;  // writes the config file
     std::function<Figures()> figures;
   };
   explicit AdminService(Parts parts) : parts_(std::move(parts)) {}
@@ -53,7 +54,7 @@ class AdminService final : public AdminActions {
   Change change(Edit edit) override { return parts_.reload.change(std::move(edit)); }
   Change accept(std::string nqn, uint32_t nsid) override { return parts_.reload.accept(std::move(nqn), nsid); }
   ConfigChange compare(const std::string& text, const std::string& name) override;
-  std::string save() override { return parts_.running.save(); }
+  boost::asio::awaitable<std::string> save() override;
   void set_ana(const std::string& wanted) override;
   bool drain(std::optional<uint16_t> port) override { return parts_.ports.drain(port); }
   bool resume(std::optional<uint16_t> port) override { return parts_.ports.resume(port); }

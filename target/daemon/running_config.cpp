@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <filesystem>
+#include <functional>
 #include <iterator>
 
 #include "config/diff.h"
@@ -11,6 +12,20 @@
 #include "target/daemon/durable_file.h"
 
 namespace nvmf::daemon {
+namespace {
+
+// Returns the path that was written: the target of a symbolic link, so that the link itself stays.
+std::string write_config(const std::string& name, const std::string& text) {
+  namespace fs = std::filesystem;
+  const fs::path file = fs::canonical(name);
+  const fs::perms mode = fs::status(file).permissions();
+  fs::copy_file(file, file.string() + "~", fs::copy_options::overwrite_existing);
+  replace_durably(file.string(), text);
+  fs::permissions(file, mode);
+  return file.string();
+}
+
+}  // namespace
 
 ConfigChange RunningConfig::compare(const std::string& text, const std::string& name) const {
   ConfigChange change;
@@ -28,18 +43,14 @@ ConfigChange RunningConfig::compare(const std::string& text, const std::string& 
   return change;
 }
 
-std::string RunningConfig::save() {
-  namespace fs = std::filesystem;
-  // The target of a symbolic link, so that the link itself stays.
-  const fs::path file = fs::canonical(file_);
-  const fs::perms mode = fs::status(file).permissions();
-  fs::copy_file(file, file.string() + "~", fs::copy_options::overwrite_existing);
-  replace_durably(file.string(), config::text_of(document_));
-  fs::permissions(file, mode);
+boost::asio::awaitable<std::string> RunningConfig::save(WorkerThread& on) {
+  const std::string text = config::text_of(document_);
+  std::string written;
+  const std::function<void()> work = [&] { written = write_config(file_, text); };
+  co_await on.run(work);
   unsaved_.clear();
-  spdlog::info("saved the running config to {}; the former file, with its comments, is kept as {}~", file_,
-               file.string());
-  return file_;
+  spdlog::info("saved the running config to {}; the former file, with its comments, is kept as {}~", file_, written);
+  co_return file_;
 }
 
 }  // namespace nvmf::daemon

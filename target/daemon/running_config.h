@@ -1,6 +1,7 @@
 // The running config, with which changes are compared and which `save` writes to the file. Control thread.
 #pragma once
 
+#include <boost/asio/awaitable.hpp>
 #include <string>
 #include <utility>
 #include <vector>
@@ -8,6 +9,7 @@
 #include "config/config.h"
 #include "config/edit.h"
 #include "target/daemon/admin_actions.h"
+#include "target/daemon/worker_thread.h"
 
 namespace nvmf::daemon {
 
@@ -32,9 +34,9 @@ class RunningConfig {
   // Clears the list of unsaved changes, and returns it.
   std::vector<std::string> forget_unsaved() { return std::exchange(unsaved_, {}); }
 
-  // See AdminActions.
+  // See AdminActions. `on`: the thread that writes the file.
   ConfigChange compare(const std::string& text, const std::string& name) const;
-  std::string save();
+  boost::asio::awaitable<std::string> save(WorkerThread& on);
 
  private:
   const std::string file_;

@@ -160,8 +160,9 @@ void Commands::add_adds(CLI::App& parent) {
   });
   take_nqn(*subsystem);
   take_settings(*subsystem);
-  CLI::App* const space = command(parent, "namespace", "Add a namespace: NQN nvme=/dev/ng0n1 p2p=require",
-                                  [this] { return change("POST", path_of_subsystem() + "/namespaces", settings()); });
+  CLI::App* const space =
+      command(parent, "namespace", "Add a namespace: NQN nvme=/dev/ng0n1 p2p=require, or NQN nvme.serial=S4EWNX0R",
+              [this] { return change("POST", path_of_subsystem() + "/namespaces", settings()); });
   take_nqn(*space);
   take_settings(*space);
   CLI::App* const host = command(parent, "host", "Allow a host to connect to a subsystem", [this] {
@@ -225,7 +226,7 @@ void Commands::add_operations(CLI::App& app) {
   })->add_option("port", port_, "Id of the port; default: all ports");
   command(app, "disconnect", "Disconnect a host; it may connect again unless it is removed with `remove host`",
           [this] { return operate("/v1/hosts/" + percent_encoded(hostnqn_) + "/disconnect", "disconnected"); })
-      ->add_option("host", hostnqn_, "NQN of the host")
+      ->add_option("host", hostnqn_, "NQN of the host; an empty one: of all hosts that send none")
       ->type_name("HOSTNQN")
       ->required();
 }

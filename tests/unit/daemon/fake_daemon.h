@@ -130,10 +130,10 @@ class FakeDaemon : public AdminActions {
     if (!difference.needs_restart.empty()) changed.verdict = ConfigChange::Verdict::NeedsRestart;
     return changed;
   }
-  std::string save() override {
+  boost::asio::awaitable<std::string> save() override {
     if (!may_save) throw std::runtime_error("cannot open /etc/nvmf-p2p/config.json.new: Read-only file system");
     unsaved.clear();
-    return "/etc/nvmf-p2p/config.json";
+    co_return "/etc/nvmf-p2p/config.json";
   }
   void set_ana(const std::string& wanted) override {
     const Json request = Json::parse(wanted);
@@ -142,7 +142,10 @@ class FakeDaemon : public AdminActions {
   }
   bool drain(std::optional<uint16_t> port) override { return operate("drain", port); }
   bool resume(std::optional<uint16_t> port) override { return operate("resume", port); }
-  size_t disconnect(const std::string& hostnqn) override { return hostnqn == kHost ? 2 : 0; }
+  size_t disconnect(const std::string& hostnqn) override {
+    if (hostnqn.empty()) return has_host_without_nqn ? 1 : 0;
+    return hostnqn == kHost ? 2 : 0;
+  }
 
   static constexpr char kText[] = R"({
     // comments are allowed
@@ -157,6 +160,7 @@ class FakeDaemon : public AdminActions {
   std::string file = kText;
   std::vector<std::string> unsaved;
   std::string done;  // the last operation
+  bool has_host_without_nqn = false;
   bool may_save = true;
 
  private:
