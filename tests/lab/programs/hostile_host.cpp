@@ -1,5 +1,5 @@
 // A host that breaks the rules: connects to a target over RDMA, sends what no driver would, and checks the answers.
-//   hostile_host abort|commands|fused|handshake|late-write|stall|storm|use-up|return ADDRESS NQN
+//   hostile_host abort|commands|fused|handshake|late-write|nameless|stall|storm|use-up|return ADDRESS NQN
 //   hostile_host garbage ADDRESS NQN SEED COUNT
 // Exit status: 0 every answer was the expected one, 1 some was not, 2 wrong usage.
 #include <cstdlib>
@@ -21,7 +21,7 @@ const std::map<std::string, Attack> kAttacks = {
     {"commands", nvmf::lab::attack_commands},          {"fused", nvmf::lab::attack_with_fused},
     {"stall", nvmf::lab::attack_by_stalling},          {"storm", nvmf::lab::attack_by_storm},
     {"late-write", nvmf::lab::attack_with_late_write}, {"use-up", nvmf::lab::attack_by_using_up},
-    {"return", nvmf::lab::attack_by_returning},
+    {"return", nvmf::lab::attack_by_returning},        {"nameless", nvmf::lab::attack_without_nqn},
 };
 
 unsigned attack(const std::string& how, const nvmf::lab::Where& where, char** more) {
@@ -35,12 +35,13 @@ int main(int argc, char** argv) {
   const std::string how = argc > 1 ? argv[1] : "";
   const bool garbage = how == "garbage";
   if ((!garbage && !kAttacks.contains(how)) || argc != (garbage ? 6 : 4)) {
-    std::cerr << "usage: hostile_host abort|commands|fused|handshake|late-write|stall|storm|use-up|return ADDRESS NQN\n"
+    std::cerr << "usage: hostile_host abort|commands|fused|handshake|late-write|nameless|stall|storm|use-up|return "
+                 "ADDRESS NQN\n"
                  "       hostile_host garbage ADDRESS NQN SEED COUNT\n";
     return kExitUsage;
   }
   try {
-    const unsigned failed = attack(how, {{argv[2]}, argv[3]}, argv + 4);
+    const unsigned failed = attack(how, {.address = {argv[2]}, .nqn = argv[3]}, argv + 4);
     std::cout << failed << " expectations failed\n";
     return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
   } catch (const std::exception& error) {
