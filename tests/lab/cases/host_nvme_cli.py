@@ -14,19 +14,20 @@ SAME_IN_ID_NS = ("nsze", "ncap", "nuse", "flbas", "mc", "dpc", "dps", "nlbaf")
 # Subcommands that only read, of the controller (a file of /dev/nvmeX) and of the namespace. OURS: this target has what they read.
 OURS = (
     "id-ctrl {controller}", "id-ns {device}", "list-ns {controller}", "list-ctrl {controller}", "nvm-id-ctrl {controller}", "nvm-id-ns {device}",
-    "cmdset-ind-id-ns {device}", "ns-descs {device}", "id-iocs {controller}", "get-ns-id {device}", "fw-log {controller}", "changed-ns-list-log {controller}",
+    "ns-descs {device}", "id-iocs {controller}", "get-ns-id {device}", "fw-log {controller}", "changed-ns-list-log {controller}",
     "smart-log {controller}", "ana-log {controller}", "error-log {controller}", "effects-log {controller}", "resv-notif-log {controller}",
     "persistent-event-log {controller} -a 1 -l 512", "persistent-event-log {controller} -a 0 -l 512", "persistent-event-log {controller} -a 2 -l 0",
-    "supported-log-pages {controller}", "fid-support-effects-log {controller}", "mi-cmd-support-effects-log {controller}", "show-regs {controller}",
+    "supported-log-pages {controller}", "fid-support-effects-log {controller}", "mi-cmd-support-effects-log {controller}",
     "resv-report {device} --eds", "get-log {controller} -i 2 -l 512",
 )  # fmt: skip
 FEATURES = tuple(f"get-feature {{controller}} -f {fid}" for fid in (1, 2, 4, 6, 7, 0xA, 0xB, 0xF)) + tuple(
     f"get-feature {{device}} -n 1 -f {fid}" for fid in (5, 0x82, 0x83, 0x84)
 )
+# Not "list-endgrp" and "endurance-log": the kernel's target has an endurance group, this one has none.
 OTHERS = (
     "id-ns-granularity {controller}", "id-ns-lba-format {controller}", "nvm-id-ns-lba-format {controller}", "primary-ctrl-caps {controller}",
-    "list-secondary {controller}", "id-nvmset {controller}", "id-uuid {controller}", "id-domain {controller}", "list-endgrp {controller}",
-    "telemetry-log {controller} -o /tmp/telemetry", "endurance-log {controller} -g 1", "predictable-lat-log {controller} -i 1", "lba-status-log {controller}",
+    "list-secondary {controller}", "id-nvmset {controller}", "id-uuid {controller}", "id-domain {controller}", "show-regs {controller}",
+    "cmdset-ind-id-ns {device}", "telemetry-log {controller} -o /tmp/telemetry", "predictable-lat-log {controller} -i 1", "lba-status-log {controller}",
     "pred-lat-event-agg-log {controller}", "endurance-event-agg-log {controller}", "boot-part-log {controller} -f /tmp/boot", "self-test-log {controller}",
     "media-unit-stat-log {controller}", "supported-cap-config-log {controller}", "get-lba-status {device} -s 0 -m 8 -a 16", "sanitize-log {controller}",
     *(f"get-feature {{controller}} -f {fid}" for fid in (*range(8, 0xA), *range(0xC, 0xF), *range(0x10, 0x1E), 0x80, 0x81)),
