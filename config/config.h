@@ -121,9 +121,14 @@ struct Port {
   std::optional<uint8_t> dscp;
 };
 
-// NVMe passthrough: the generic character device of a namespace, /dev/ngXnY.
+// NVMe passthrough: a namespace of an SSD, named by a path or by the SSD's serial number.
 struct NvmeBackend {
-  std::string path;
+  // The generic character device, /dev/ngXnY, or a link to the disk beside it; empty with `serial`.
+  std::string path{};
+  // Of the SSD, 1 to 20 printable ASCII characters: its device is found wherever it is plugged in. Empty with `path`.
+  std::string serial{};
+  // With `serial`: the namespace on the SSD, 1..4,294,967,294. Default: 0, the only one that the SSD has.
+  uint32_t nsid = 0;
 
   friend bool operator==(const NvmeBackend&, const NvmeBackend&) = default;
 };

@@ -36,8 +36,9 @@ class NamespacesOfFile {
  private:
   struct Named {
     std::string subsystem;
-    std::string device;
+    std::string device;  // by_device_: the key that names it
   };
+  std::map<std::string, Named> by_device_;      // the first with each
   std::map<std::string, Named> by_identifier_;  // the first with each; by noun and bytes
 };
 

@@ -20,6 +20,50 @@ std::optional<std::string> get_path(const Namespace& ns) {
   return backend != nullptr ? std::optional(backend->path) : std::nullopt;
 }
 
+void set_nvme(Namespace& ns, NvmeBackend nvme, Position position) {
+  ns.backend = std::move(nvme);
+  ns.backend_position = position;
+}
+
+std::optional<NvmeBackend> get_nvme(const Namespace& ns) {
+  const auto* nvme = std::get_if<NvmeBackend>(&ns.backend);
+  return nvme != nullptr ? std::optional(*nvme) : std::nullopt;
+}
+
+const Table<NvmeBackend>& ssd_table() {
+  static const Table<NvmeBackend> table = {
+      "an SSD",
+      "An SSD by its serial number, wherever it is plugged in.",
+      {
+          required(key("serial", &NvmeBackend::serial, Ascii{kLongestSerial},
+                       "Serial number, as \"nvme list\" shows it. Exactly one SSD of the machine must have it.")),
+          without_default(key("nsid", &NvmeBackend::nsid, Integer{1, kMostSsdNamespaces},
+                              "The namespace on the SSD. Default: the only one that the SSD has.")),
+      },
+      nullptr};
+  return table;
+}
+
+// What "nvme" names: the path of a device, or an object that describes the SSD.
+struct SsdNamespace {
+  bool read(const Value& value, NvmeBackend& out, Reader& reader) const {
+    if (value.as<Object>() != nullptr) return by_serial().read(value, out, reader) && !out.serial.empty();
+    if (value.as<std::string>() != nullptr) return by_path().read(value, out.path, reader);
+    reader.wrong_type(value, "a path or an object",
+                      "write the path of a generic character device, such as \"/dev/ng0n1\", or { \"serial\": "
+                      "\"...\" }");
+    return false;
+  }
+  Json literal(const NvmeBackend& nvme) const {
+    return nvme.serial.empty() ? by_path().literal(nvme.path) : by_serial().literal(nvme);
+  }
+  Json schema() const { return {{"anyOf", {by_path().schema(), by_serial().schema()}}}; }
+
+ private:
+  static Path by_path() { return {PathRole::nvme_device}; }
+  static ObjectOf<NvmeBackend> by_serial() { return {ssd_table()}; }
+};
+
 void set_memory(Namespace& ns, uint64_t size_bytes, Position position) {
   ns.backend = MemoryBackend{size_bytes};
   ns.backend_position = position;
@@ -235,9 +279,10 @@ const Table<Namespace>& namespace_table() {
       {
           without_default(key("nsid", &Namespace::nsid, Integer{1, kMostNamespaces},
                               "Namespace identifier, unique in the subsystem. Default: the lowest free identifier.")),
-          key_through<Namespace, std::string>("nvme", Path{PathRole::nvme_device},
-                                              "NVMe passthrough: generic character device, such as /dev/ng0n1.",
-                                              set_path<NvmeBackend>(), get_path<NvmeBackend>),
+          key_through<Namespace, NvmeBackend>(
+              "nvme", SsdNamespace{},
+              "NVMe passthrough: generic character device, such as /dev/ng0n1, or the serial number of the SSD.",
+              set_nvme, get_nvme),
           key_through<Namespace, std::string>("block", Path{PathRole::block_device}, "Block device.",
                                               set_path<BlockBackend>(), get_path<BlockBackend>),
           key_through<Namespace, std::string>("file", Path{PathRole::file}, "Regular file; its length is the capacity.",

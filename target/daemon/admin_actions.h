@@ -69,10 +69,10 @@ class AdminActions {
   // What a reload would change if the config file had the content `text`; messages call the file `name`. Opens no
   // device.
   virtual ConfigChange compare(const std::string& text, const std::string& name) = 0;
-  // Writes the running config to the config file; returns the file's name. Throws Refused when the file has changed
+  // Writes the running config, as earlier changes leave it, to the config file; returns the file's name. Throws Refused when the file has changed
   // since it was last read or written, unless `force`, and std::exception with a message for the operator when it
   // cannot be written.
-  virtual std::string save(bool force) = 0;
+  virtual boost::asio::awaitable<std::string> save(bool force) = 0;
 
   // Holds until the next reload, or until a change concerns the group. Throws std::exception with a message for the
   // client.

@@ -3,6 +3,7 @@
 #include <spdlog/spdlog.h>
 
 #include <nlohmann/json.hpp>
+#include <stdexcept>
 
 #include "config/names.h"
 #include "target/core/subsystem/controller.h"
@@ -101,6 +102,17 @@ AdminActions::Json AdminService::ana() {
 
 ConfigChange AdminService::compare(const std::string& text, const std::string& name) {
   return parts_.running.compare(text, name);
+}
+
+boost::asio::awaitable<std::string> AdminService::save(bool force) {
+  std::string file;
+  const auto work = [&]() -> Change {
+    file = co_await parts_.running.save(force, parts_.files);
+    co_return ConfigChange{};
+  };
+  const ConfigChange refused = co_await parts_.changes.alone(work);
+  if (file.empty()) throw std::runtime_error(refused.reasons.front());
+  co_return file;
 }
 
 void AdminService::set_ana(const config::Json& wanted) {

@@ -34,6 +34,7 @@
 #include "target/daemon/running_config.h"
 #include "target/daemon/served_storage_files.h"
 #include "target/daemon/storage.h"
+#include "target/daemon/worker_thread.h"
 #include "target/daemon/write_protection_files.h"
 #include "transport/rdma/transport.h"
 
@@ -85,6 +86,7 @@ class Daemon {
   ReservationFiles reservations_;
   std::optional<FileLock> state_lock_;
   WriteProtectionFiles write_protection_;
+  WorkerThread state_writes_;
   IdentifierFiles identifiers_;
   ServedStorageFiles served_storages_;
   core::Target target_;

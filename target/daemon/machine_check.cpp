@@ -175,7 +175,7 @@ class MachineCheck {
   }
 
   void check_namespace(const config::Subsystem& subsystem, const config::Namespace& ns, const std::string& path) {
-    if (const auto* nvme = std::get_if<config::NvmeBackend>(&ns.backend)) check_device(ns, path + ".nvme", nvme->path);
+    if (const auto* nvme = std::get_if<config::NvmeBackend>(&ns.backend)) check_ssd(ns, path + ".nvme", *nvme);
     if (const auto* block = std::get_if<config::BlockBackend>(&ns.backend))
       check_device(ns, path + ".block", block->path);
     if (const auto* file = std::get_if<config::FileBackend>(&ns.backend)) check_file(ns, path + ".file", file->path);
@@ -205,7 +205,7 @@ class MachineCheck {
     add("eui64 ", ns.eui64);
     const auto* nvme = std::get_if<config::NvmeBackend>(&ns.backend);
     if (!all.empty() || nvme == nullptr) return all;
-    const std::string device = config::device_identity(nvme->path);
+    const std::string device = config::device_identity(device_of(*nvme));
     const std::string folder = "/sys/class/block/" + std::filesystem::path(device).filename().string();
     const auto shows = [&](const char* name) { return !sysfs_.text(folder + "/" + name).empty(); };
     if (shows("uuid") || shows("nguid") || shows("eui")) all.push_back(device);
@@ -221,6 +221,18 @@ class MachineCheck {
     if (sysfs_.size_bytes(file) < std::get<config::FileBackend>(ns.backend).block_size_bytes)
       warn(ns.backend_position, path, quote(file) + " is shorter than one block",
            "give it the size of the namespace: truncate -s SIZE " + file);
+  }
+
+  // The generic device, or the path that the config gives; empty: no SSD has the serial number.
+  std::string device_of(const config::NvmeBackend& nvme) const {
+    return nvme.serial.empty() ? nvme.path : backend::find_by_serial(nvme.serial, nvme.nsid, sysfs_.where("/")).path;
+  }
+
+  void check_ssd(const config::Namespace& ns, const std::string& path, const config::NvmeBackend& nvme) {
+    if (nvme.serial.empty()) return check_device(ns, path, nvme.path);
+    const backend::SsdSearch search = backend::find_by_serial(nvme.serial, nvme.nsid, sysfs_.where("/"));
+    if (search.path.empty()) return warn(ns.backend_position, path, search.problem, search.remedy);
+    check_device(ns, path, search.path);
   }
 
   void check_device(const config::Namespace& ns, const std::string& path, const std::string& device) {
@@ -249,7 +261,8 @@ class MachineCheck {
 
   // The kernel numbers disks in the order in which it finds them.
   void recommend_lasting_name(const config::Namespace& ns, const std::string& path, const std::string& device) {
-    if (std::filesystem::path(device).parent_path() != "/dev") return;
+    const auto* nvme = std::get_if<config::NvmeBackend>(&ns.backend);
+    if ((nvme != nullptr && !nvme->serial.empty()) || std::filesystem::path(device).parent_path() != "/dev") return;
     const auto disk = std::filesystem::path(config::device_identity(device)).filename();
     for (const std::string& name : sysfs_.list("/dev/disk/by-id")) {
       const std::string link = "/dev/disk/by-id/" + name;
@@ -336,7 +349,7 @@ class MachineCheck {
   const p2p::NvmeController* provider_of(const config::Namespace& ns) const {
     const auto* nvme = std::get_if<config::NvmeBackend>(&ns.backend);
     const auto* block = std::get_if<config::BlockBackend>(&ns.backend);
-    const std::string device = nvme != nullptr ? nvme->path : block != nullptr ? block->path : std::string();
+    const std::string device = nvme != nullptr ? device_of(*nvme) : block != nullptr ? block->path : std::string();
     const std::string bdf = ns.p2p_provider.value_or(p2p::ssd_of_device(sysfs_, real(device)));
     const auto found = std::ranges::find(report_.controllers, bdf, &p2p::NvmeController::bdf);
     return bdf.empty() || found == report_.controllers.end() ? nullptr : &*found;

@@ -301,9 +301,10 @@ Reload::Task Reload::take_out_gone_devices() {
   const config::Config& config = running_.config();
   for (const config::Subsystem& wanted : config.subsystems) {
     for (const config::Namespace& space : wanted.namespaces) {
-      if (!is_gone(space.backend) || storage_.find(wanted.nqn, space.nsid) == nullptr) continue;
+      const ServedNamespace* const served = storage_.find(wanted.nqn, space.nsid);
+      if (served == nullptr || !is_gone(*served)) continue;
       spdlog::warn("{}: {} has disappeared; the namespace is not served until it is back",
-                   place_of(config, wanted, space), path_of(space.backend));
+                   place_of(config, wanted, space), served->device->info().path);
       co_await storage_.remove_with_device(target_, *target_.find_subsystem(wanted.nqn), space.nsid);
     }
   }
@@ -318,7 +319,7 @@ void Reload::watch_devices() {
   std::vector<std::string> paths;
   for (const config::Subsystem& subsystem : running_.config().subsystems)
     for (const config::Namespace& space : subsystem.namespaces)
-      if (std::string path = path_of(space.backend); !path.empty()) paths.push_back(std::move(path));
+      if (std::string path = path_to_watch(space.backend); !path.empty()) paths.push_back(std::move(path));
   device_watch_.watch(paths);
 }
 

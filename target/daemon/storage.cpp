@@ -50,7 +50,9 @@ backend::DeviceSpec spec_of(const config::Backend& wanted) {
   using backend::DeviceKind;
   using Spec = backend::DeviceSpec;
   return std::visit(
-      Match{[](const config::NvmeBackend& nvme) { return Spec{.kind = DeviceKind::Nvme, .path = nvme.path}; },
+      Match{[](const config::NvmeBackend& nvme) {
+              return Spec{.kind = DeviceKind::Nvme, .path = nvme.path, .serial = nvme.serial, .nsid = nvme.nsid};
+            },
             [](const config::BlockBackend& block) { return Spec{.kind = DeviceKind::Block, .path = block.path}; },
             [](const config::FileBackend& file) {
               return Spec{.kind = DeviceKind::File, .path = file.path, .block_bytes = file.block_size_bytes};

@@ -119,6 +119,9 @@ class Controller {
   FeatureValues& features() { return features_; }
   void set_advanced_command_retry(bool on);
 
+  // Of log page 70h (discovery_log_end()).
+  uint64_t& discovery_log_end_bytes() { return discovery_log_end_bytes_; }
+
   // The host's context of the Persistent Event log, from its establishment to its release.
   std::optional<std::vector<std::byte>>& persistent_event_context() { return persistent_event_context_; }
 
@@ -201,6 +204,7 @@ class Controller {
   std::bitset<limits::kMaxAnaGroups + 1> untold_ana_groups_;
   ReservationNotifications reservation_notifications_;
   std::optional<std::vector<std::byte>> persistent_event_context_;
+  uint64_t discovery_log_end_bytes_ = 0;
   std::array<Denials, limits::kMaxNamespaces> denied_{};  // by NSID - 1; each I/O queue has a copy
 };
 

@@ -174,9 +174,9 @@ void Commands::add_adds(CLI::App& parent) {
   });
   take_nqn(*subsystem);
   take_settings(*subsystem);
-  CLI::App* const space = command(parent, "namespace", "Add a namespace: NQN nvme=/dev/ng0n1 p2p=require", [this] {
-    return change("POST", path_of_subsystem() + "/namespaces", settings().dump());
-  });
+  CLI::App* const space =
+      command(parent, "namespace", "Add a namespace: NQN nvme=/dev/ng0n1 p2p=require, or NQN nvme.serial=S4EWNX0R",
+              [this] { return change("POST", path_of_subsystem() + "/namespaces", settings().dump()); });
   take_nqn(*space);
   take_settings(*space);
   CLI::App* const host = command(parent, "host", "Allow a host to connect to a subsystem", [this] {
@@ -244,7 +244,7 @@ void Commands::add_operations(CLI::App& app) {
                       [this] { return operate_ports("/v1/resume", "hosts may connect again", "was not drained"); }));
   command(app, "disconnect", "Disconnect a host; it may connect again unless it is removed with `remove host`",
           [this] { return operate("/v1/hosts/" + percent_encoded(hostnqn_) + "/disconnect", "disconnected"); })
-      ->add_option("host", hostnqn_, "NQN of the host")
+      ->add_option("host", hostnqn_, "NQN of the host; an empty one: of all hosts that send none")
       ->type_name("HOSTNQN")
       ->required();
 }

@@ -1,4 +1,4 @@
-"""Host asks for connections with malformed private data, stops half-way, says nothing, overruns its queues, or sends half a capsule again and again; target rejects each with its status, closes what stalls, and serves on."""
+"""Host asks for connections with malformed private data, stops half-way, says nothing, overruns its queues, or sends half a capsule again and again; target rejects each with its status, closes what stalls, and serves on. One that sends no NQN is let in where any host may connect."""
 
 from nvmf_lab import ONE, daemon
 
@@ -12,6 +12,12 @@ def test(lab):
     hostile_host = f"{daemon.stage(lab, 'hostile_host')} {{}} {lab.target.address()} {daemon.NQN}"
     lab.host.run(hostile_host.format("handshake"))
     target.wait_for_connections(0)
+
+    for _ in range(2):
+        lab.host.run(hostile_host.format("nameless"))
+        target.wait_for_connections(0)
+    said = [line for line in target.output.splitlines() if "has sent no valid host NQN" in line]
+    lab.check(len(said) == 1, f"the log tells {len(said)} times of a host without NQN: {said}")
 
     stalling = lab.host.start(f"exec {hostile_host.format('stall')}")
     target.wait_for_connections(10)

@@ -10,6 +10,8 @@
 namespace nvmf::lab {
 
 unsigned attack_handshake(const Where& where);
+// Nothing bad: a host that sends no NQN of its own, as SPDK's spdk_nvme_perf does, reads a block of namespace 1.
+unsigned attack_without_nqn(const Where& where);
 // Namespace 2 must have a limit of one command a second.
 unsigned attack_with_abort(const Where& where);
 // Namespaces 1 and 2 must be the same blocks: 1 delays each write by 6 s, 2 does not.

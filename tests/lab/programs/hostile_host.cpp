@@ -24,7 +24,7 @@ const std::map<std::string, Attack> kAttacks = {
     {"late-write", nvmf::lab::attack_with_late_write}, {"use-up", nvmf::lab::attack_by_using_up},
     {"return", nvmf::lab::attack_by_returning},        {"overrun", nvmf::lab::attack_by_overrun},
     {"halves", nvmf::lab::attack_by_halves},           {"flood", nvmf::lab::attack_by_flood},
-    {"silence", nvmf::lab::attack_by_silence},
+    {"silence", nvmf::lab::attack_by_silence},         {"nameless", nvmf::lab::attack_without_nqn},
 };
 
 // Those that need more to know: how many arguments there are in all.
@@ -52,7 +52,7 @@ int main(int argc, char** argv) {
     return kExitUsage;
   }
   try {
-    const unsigned failed = attack(how, {{argv[2]}, argv[3]}, argv + 4);
+    const unsigned failed = attack(how, {.address = {argv[2]}, .nqn = argv[3]}, argv + 4);
     std::cout << failed << " expectations failed\n";
     return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
   } catch (const std::exception& error) {

@@ -253,6 +253,20 @@ const std::vector<Broken> kMistakesInNamespaces = {
      "device, such as \"/dev/ng0n1\""},
     {with_namespaces("{\"nvme\": ^\"/dev/nvme0n1p2\"}"),
      "$.subsystems[0].namespaces[0].nvme: a partition cannot be passed through; write \"block\": \"/dev/nvme0n1p2\""},
+    {with_namespaces("{\"nvme\": ^7}"),
+     "$.subsystems[0].namespaces[0].nvme: a number where a path or an object is expected; write the path of a "
+     "generic "
+     "character device, such as \"/dev/ng0n1\", or { \"serial\": \"...\" }"},
+    {with_namespaces("{\"nvme\": ^{}}"), "$.subsystems[0].namespaces[0].nvme: an SSD without \"serial\"; add it"},
+    {with_namespaces("{\"nvme\": {\"serial\": ^\"\"}}"),
+     "$.subsystems[0].namespaces[0].nvme.serial: 0 characters; write 1 to 20 printable ASCII characters"},
+    {with_namespaces("{\"nvme\": {\"serial\": \"S1\", \"nsid\": ^0}}"),
+     "$.subsystems[0].namespaces[0].nvme.nsid: 0 is out of range; write an integer from 1 to 4294967294"},
+    {with_namespaces("{\"nvme\": {\"serial\": \"S1\", ^\"path\": \"/dev/ng0n1\"}}"),
+     "$.subsystems[0].namespaces[0].nvme.path: not a key of an SSD; write one of \"serial\" or \"nsid\""},
+    {with_namespaces("{\"nvme\": {\"serial\": \"S1\"}},\n  {\"nvme\": ^{\"serial\": \"S1\"}}"),
+     "$.subsystems[0].namespaces[1].nvme: the same device as $.subsystems[0].namespaces[0].nvme in line 4; give each "
+     "its own"},
     {with_namespaces("{\"block\": ^\"/dev/ng0n1\"}"),
      "$.subsystems[0].namespaces[0].block: a generic character device, but \"block\" needs a block device; write "
      "\"nvme\": \"/dev/ng0n1\", or \"block\": \"/dev/nvme0n1\""},
@@ -272,6 +286,25 @@ const std::vector<Broken> kMistakesInNamespaces = {
     {with_namespaces("{\"nvme\": \"/dev/ng0n1\"},\n  {\"block\": ^\"/dev/nvme0n1\"}"),
      "$.subsystems[0].namespaces[1].block: the same device as $.subsystems[0].namespaces[0].nvme in line 4; give each "
      "its own"},
+    {with_namespaces("{\"memory\": 512, \"uuid\": \"2ec0a5a0-5b1c-4d0e-9d5c-0a4c1e3f7b21\"},\n"
+                     "  {\"memory\": 512, \"nguid\": ^\"2ec0a5a05b1c4d0e9d5c0a4c1e3f7b21\"}"),
+     "$.subsystems[0].namespaces[1].nguid: the same NGUID as $.subsystems[0].namespaces[0].uuid in line 4; give each "
+     "its own"},
+    {with_namespaces("{\"memory\": 512, \"nguid\": \"2ec0a5a05b1c4d0e9d5c0a4c1e3f7b21\"},\n"
+                     "  {\"memory\": 512, \"uuid\": ^\"2ec0a5a0-5b1c-4d0e-9d5c-0a4c1e3f7b21\"}"),
+     "$.subsystems[0].namespaces[1].uuid: the same NGUID as $.subsystems[0].namespaces[0].nguid in line 4; give each "
+     "its own"},
+    {with_namespaces("{\"memory\": 512, \"uuid\": \"2ec0a5a0-5b1c-4d0e-9d5c-0a4c1e3f7b21\"},\n"
+                     "  {\"memory\": 512, \"uuid\": ^\"2ec0a5a0-5b1c-4d0e-9d5c-0a4c1e3f7b21\"}"),
+     "$.subsystems[0].namespaces[1].uuid: the same UUID as $.subsystems[0].namespaces[0].uuid in line 4; give each "
+     "its own"},
+    {with_subsystems("{\"nqn\": \"nqn.2026-01.io.example:a\", \"allow_any_host\": true, \"namespaces\":\n"
+                     "  [{\"nvme\": \"/dev/ng0n1\"}]},\n"
+                     "  {\"nqn\": \"nqn.2026-01.io.example:b\", \"allow_any_host\": true, \"namespaces\":\n"
+                     "  [{\"block\": ^\"/dev/nvme0n1\"}]}"),
+     "$.subsystems[1].namespaces[0].block: the same device is \"nvme\" in $.subsystems[0], and can be opened in one "
+     "way "
+     "only; name it by the same key"},
     {with_subsystems("{\"nqn\": \"nqn.2026-01.io.example:a\", \"allow_any_host\": true, \"namespaces\":\n"
                      "  [{\"file\": \"/srv/a\", \"eui64\": \"0011223344556677\"}]},\n"
                      "  {\"nqn\": \"nqn.2026-01.io.example:b\", \"allow_any_host\": true, \"namespaces\":\n"

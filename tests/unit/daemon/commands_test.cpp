@@ -198,6 +198,8 @@ TEST_CASE("operator drains, resumes, disconnects, sets ANA states") {
   CHECK(world.run({"resume", "--all"}).output == "port 1: hosts may connect again\n");
   CHECK(world.daemon.done == "resume all");
   CHECK(world.run({"disconnect", FakeDaemon::kHost}).output == "disconnected\n");
+  world.daemon.has_host_without_nqn = true;
+  CHECK(world.run({"disconnect", ""}).output == "disconnected\n");
   CHECK(world.run({"ana", FakeDaemon::kNqn, "1", "1", "inaccessible"}).output == "set\n");
   CHECK(world.daemon.done == "ana inaccessible");
 }

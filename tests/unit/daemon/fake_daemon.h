@@ -150,11 +150,11 @@ class FakeDaemon : public AdminActions {
     if (!difference.needs_restart.empty()) changed.verdict = ConfigChange::Verdict::NeedsRestart;
     return changed;
   }
-  std::string save(bool force) override {
+  boost::asio::awaitable<std::string> save(bool force) override {
     if (edited && !force) throw Refused("the file was changed; use --force");
     if (!may_save) throw std::runtime_error("cannot open /etc/nvmf-p2p/config.json.new: Read-only file system");
     unsaved.clear();
-    return "/etc/nvmf-p2p/config.json";
+    co_return "/etc/nvmf-p2p/config.json";
   }
   void set_ana(const config::Json& request) override {
     if (request.at("subsystem") != kNqn)
@@ -163,7 +163,10 @@ class FakeDaemon : public AdminActions {
   }
   Ports drain(std::optional<uint16_t> port) override { return operate("drain", port, true); }
   Ports resume(std::optional<uint16_t> port) override { return operate("resume", port, false); }
-  size_t disconnect(const std::string& hostnqn) override { return hostnqn == kHost ? 2 : 0; }
+  size_t disconnect(const std::string& hostnqn) override {
+    if (hostnqn.empty()) return has_host_without_nqn ? 1 : 0;
+    return hostnqn == kHost ? 2 : 0;
+  }
 
   static constexpr char kText[] = R"({
     // comments are allowed
@@ -181,6 +184,7 @@ class FakeDaemon : public AdminActions {
   int missing = 1;          // namespaces
   std::vector<std::string> unsaved;
   std::string done;  // the last operation
+  bool has_host_without_nqn = false;
   bool may_save = true;
   bool edited = false;  // the file, since it was read
 

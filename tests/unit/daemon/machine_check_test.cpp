@@ -116,6 +116,35 @@ TEST_CASE("cores that are not there") {
         "a.json:1:14: warning: $.reactors.cores[1]: this machine has no core 4; its cores are 0-3,8");
 }
 
+TEST_CASE("an SSD that is named by its serial number is looked for, and checked as one that is named by its path") {
+  Machine machine;
+  build(machine);
+  const auto with = [](const std::string& serial) {
+    return config_with("192.0.2.10", R"({"nvme": {"serial": ")" + serial + R"("}, "p2p": "require"})");
+  };
+  machine.link("/dev/disk/by-id/nvme-eui.1", "/dev/nvme0n1");  // a serial number outlives a boot, too
+  CHECK(warnings(machine, with("S0")).empty());
+  CHECK(only_warning(machine, with("S7"))
+            .ends_with(".nvme: the SSD with serial number \"S7\" is not in this machine; plug it in, or correct the "
+                       "serial number; this machine has: \"S0\" (/dev/ng0n1)"));
+  machine.file("/proc/self/mounts", "/dev/nvme0n1 /srv ext4 rw 0 0\n");
+  CHECK(only_warning(machine, with("S0")).find("\"/dev/ng0n1\" is mounted at /srv") != std::string::npos);
+}
+
+TEST_CASE("one SSD by its path and by its serial number in two subsystems: hosts are shown the same identifiers") {
+  Machine machine;
+  build(machine);
+  machine.file("/sys/class/block/nvme0n1/nguid", "00010203-0405-0607-0809-0a0b0c0d0e0f\n");
+  const auto subsystem = [](const std::string& name, const std::string& nvme) {
+    return R"({"nqn": "nqn.2026-01.io.example:)" + name + R"(", "allow_any_host": true, "namespaces": [{"nvme": )" +
+           nvme + R"(, "p2p": "off"}]})";
+  };
+  CHECK(only_warning(machine, R"({"ports": [{"id": 1, "address": "192.0.2.10"}], "subsystems": [)" +
+                                  subsystem("a", R"("/dev/ng0n1")") + ", " + subsystem("b", R"({"serial": "S0"})") +
+                                  "]}")
+            .find("hosts are shown the same identifiers in nqn.2026-01.io.example:a") != std::string::npos);
+}
+
 TEST_CASE("devices and files that are not there") {
   Machine machine;
   build(machine);
