@@ -36,12 +36,15 @@ inline constexpr uint32_t kWriteZeroesPieceBytes = 128u << 10;  // of a Write Ze
 inline constexpr size_t kMaxRemovedSubsystems = 1024;           // whose hosts are told not to come again
 inline constexpr size_t kMaxAbsentHosts = 1024;  // hosts whose traffic is remembered after they have left: 5 KiB each
 inline constexpr uint32_t kKeepAliveGranularityMs = 100;
-inline constexpr uint32_t kConnectTimeoutMs = 5000;      // from RDMA connection request to a completed Connect command
-inline constexpr uint32_t kLastAnswersTimeoutMs = 1000;  // from the target's decision to disconnect until it does
-inline constexpr uint32_t kStalledAnswersMs = 10'000;    // a host that takes no answer for so long is disconnected
-inline constexpr uint32_t kSlowAnswersMs = 30'000;       // and one that leaves an answer for twice so long
-inline constexpr uint32_t kStallCheckMs = 1000;          // between two looks at that
-inline constexpr uint32_t kLastReceiveTimeoutMs = 200;   // of an RNIC, to say that it is done with a queue pair
+inline constexpr uint32_t kConnectTimeoutMs = 5000;  // from RDMA connection request to a completed Connect command
+inline constexpr uint32_t kAuthenticationTimeoutMs = 120'000;  // of each message of a host without Keep Alive
+inline constexpr uint32_t kMaxNegotiations = 4;                // of a queue, until it is authenticated
+inline constexpr uint32_t kMaxAuthenticationBytes = 4096;      // of a message
+inline constexpr uint32_t kLastAnswersTimeoutMs = 1000;        // from the target's decision to disconnect until it does
+inline constexpr uint32_t kStalledAnswersMs = 10'000;      // a host that takes no answer for so long is disconnected
+inline constexpr uint32_t kSlowAnswersMs = 30'000;         // and one that leaves an answer for twice so long
+inline constexpr uint32_t kStallCheckMs = 1000;            // between two looks at that
+inline constexpr uint32_t kLastReceiveTimeoutMs = 200;     // of an RNIC, to say that it is done with a queue pair
 inline constexpr uint32_t kMaxUnfinishedConnections = 64;  // without a Connect command, of one host address
 // How long a reset, a shutdown or the end of a controller waits for commands that its disks have. Hosts are told to be
 // a little more patient (CAP.TO, CRTO.CRWMT, RTD3E), so that they see the fatal status that follows.
