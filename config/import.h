@@ -12,14 +12,20 @@
 
 namespace nvmf::config {
 
-// The Linux kernel's target as nvmetcli saves it: /etc/nvmet/config.json. `file_name` is for messages only.
-Result import_nvmetcli(std::string_view text, const std::string& file_name);
+// Where an import has the config look for the keys of hosts that had them in the other target's config.
+inline constexpr char kImportedKeys[] = "/etc/nvmf-p2p/keys";
+
+// The Linux kernel's target as nvmetcli saves it: /etc/nvmet/config.json. `file_name` is for messages only. The config
+// names files in `key_directory` for the keys, which are in Result::keys.
+Result import_nvmetcli(std::string_view text, const std::string& file_name,
+                       const std::string& key_directory = kImportedKeys);
 
 // The Linux kernel's target as it runs, from configfs: "/sys/kernel/config/nvmet". Paths in messages are those that
 // nvmetcli would save it by.
-Result import_kernel(const std::string& configfs);
+Result import_kernel(const std::string& configfs, const std::string& key_directory = kImportedKeys);
 
-// SPDK's target as its RPC save_config prints it. `file_name` is for messages only.
+// SPDK's target as its RPC save_config prints it. `file_name` is for messages only. The config names the key files of
+// SPDK's keyring.
 Result import_spdk(std::string_view text, const std::string& file_name);
 
 }  // namespace nvmf::config

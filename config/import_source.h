@@ -27,7 +27,7 @@ Result refuse_import(const std::string& file, Position position, std::string pro
 Result finish_import(const Config& config, Reader reader, const std::string& file);
 
 // From the tree of a target in the kernel (import_nvmetcli.cpp).
-Result import_nvmet_tree(const Value& root, const std::string& file);
+Result import_nvmet_tree(const Value& root, const std::string& file, const std::string& key_directory);
 
 // A key of the source that this config has no key for.
 struct ForeignKey {

@@ -23,10 +23,17 @@ inline constexpr size_t kMaxDepth = 32;
 // A file with more mistakes gets this many diagnostics and one that says how many more there are.
 inline constexpr size_t kMaxDiagnostics = 200;
 
+// A key that an import has found: the text that belongs into the file that the config names.
+struct FoundKey {
+  std::string path;
+  std::string text;
+};
+
 // Either a config (perhaps with warnings) or no config and at least one error.
 struct Result {
   std::optional<Config> config;
   std::vector<Diagnostic> diagnostics;
+  std::vector<FoundKey> keys{};  // of imports: each path once
 
   explicit operator bool() const { return config.has_value(); }
 };

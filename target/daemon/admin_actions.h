@@ -48,8 +48,9 @@ class AdminActions {
   // The running config.
   virtual const config::Json& running_config() = 0;
 
-  // Each change waits until the one before has ended.
-  virtual Change reload() = 0;
+  // Each change waits until the one before has ended. `force`: hosts that have authenticated with a key that is no
+  // longer theirs are disconnected.
+  virtual Change reload(bool force) = 0;
   virtual Change change(Edit edit) = 0;
   // The storage of a namespace, which was refused because the identifiers of the config were served from another one
   // before, is the right one now: it is served. Throws config::EditError when none was refused.

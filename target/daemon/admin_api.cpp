@@ -37,6 +37,14 @@ Number number_at(const Parameters& parameters, const char* name) {
   return number;
 }
 
+// A flag of the query: "?force=true".
+bool flag_of(const HttpRequest& request, const std::string& name) {
+  const auto found = request.query.find(name);
+  if (found == request.query.end() || found->second == "false") return false;
+  if (found->second == "true") return true;
+  throw HttpError(400, "\"" + name + "\" must be true or false, but is \"" + found->second + "\"");
+}
+
 unsigned status_of(ConfigChange::Verdict verdict) {
   using enum ConfigChange::Verdict;
   switch (verdict) {
@@ -139,8 +147,8 @@ class Api {
   void add_changes() {
     edit("PATCH", "/v1/config",
          [](config::Json& document, const Parameters&, const config::Json& body) { config::set(document, body); });
-    routes_.add_waiting("POST", "/v1/reload", [&actions = actions_](HttpRequest) -> Task {
-      const ConfigChange changed = co_await actions.reload();
+    routes_.add_waiting("POST", "/v1/reload", [&actions = actions_](HttpRequest request) -> Task {
+      const ConfigChange changed = co_await actions.reload(flag_of(request, "force"));
       co_return answer(changed);
     });
     routes_.add("POST", "/v1/diff", [&actions = actions_](const HttpRequest& request) {

@@ -49,7 +49,7 @@ class AdminService final : public AdminActions {
   Json stats() override;
   Json ana() override;
   const config::Json& running_config() override { return parts_.running.document(); }
-  Change reload() override { return parts_.reload.reload(); }
+  Change reload(bool force) override { return parts_.reload.reload(force); }
   Change change(Edit edit) override { return parts_.reload.change(std::move(edit)); }
   Change accept(std::string nqn, uint32_t nsid) override { return parts_.reload.accept(std::move(nqn), nsid); }
   ConfigChange compare(const std::string& text, const std::string& name) override;

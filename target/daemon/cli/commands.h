@@ -71,6 +71,7 @@ class Commands {
   double interval_s_ = 1;
   bool once_ = false;
   bool wait_ = false;
+  bool force_ = false;
   bool batch_ = false;
 
   std::function<int()> chosen_;
