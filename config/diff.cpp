@@ -43,6 +43,13 @@ bool same_ana(const Subsystem& a, const Subsystem& b) {
   });
 }
 
+bool same_hosts(const Subsystem& a, const Subsystem& b) {
+  return std::equal(a.hosts.begin(), a.hosts.end(), b.hosts.begin(), b.hosts.end(), [](const Host& x, const Host& y) {
+    return x.nqn == y.nqn && x.key_file == y.key_file && x.controller_key_file == y.controller_key_file &&
+           x.dhchap_hash == y.dhchap_hash && x.dhchap_group == y.dhchap_group;
+  });
+}
+
 // The keys of a subsystem that differ and may change while it is served.
 std::string changed_keys(const Subsystem& before, const Subsystem& after) {
   std::string keys;
@@ -50,6 +57,7 @@ std::string changed_keys(const Subsystem& before, const Subsystem& after) {
     if (!same) keys += (keys.empty() ? "" : ", ") + std::string(key);
   };
   name(before.allow_any_host == after.allow_any_host && before.allowed_hosts == after.allowed_hosts, "allowed hosts");
+  name(same_hosts(before, after), "hosts");
   name(before.ports == after.ports, "ports");
   name(before.max_controllers == after.max_controllers, "max_controllers");
   name(before.max_controllers_per_host == after.max_controllers_per_host, "max_controllers_per_host");
@@ -61,7 +69,7 @@ std::string changed_keys(const Subsystem& before, const Subsystem& after) {
 }
 
 bool same_discovery(const Discovery& a, const Discovery& b) {
-  return a.nqn == b.nqn && a.mdns == b.mdns &&
+  return a.nqn == b.nqn && a.mdns == b.mdns && a.require_authentication == b.require_authentication &&
          std::ranges::equal(a.referrals, b.referrals, [](const Referral& x, const Referral& y) {
            return x.address == y.address && x.service == y.service && x.port_id == y.port_id;
          });

@@ -279,6 +279,28 @@ bool Path::read(const Value& value, std::string& out, Reader& reader) const {
   return true;
 }
 
+bool KeyFile::read(const Value& value, std::string& out, Reader& reader) const {
+  const std::string remedy = "write an absolute path, or the name of a credential (LoadCredential=)";
+  const auto* text = text_of(value, "a path", remedy, reader);
+  if (text == nullptr) return false;
+  if (text->starts_with("DHHC-1:")) {
+    reader.error(value.position, "a key, which must not be in the config: replace it, because others may have read it",
+                 "write the new key to a file with mode 0600, and its path here");
+    return false;
+  }
+  const bool is_credential = !text->empty() && text->find('/') == std::string::npos && *text != "." && *text != "..";
+  if (is_credential && std::ranges::all_of(*text, [](unsigned char c) { return c > 0x20 && c < 0x7F; })) {
+    out = *text;
+    return true;
+  }
+  if (auto fault = check_path(PathRole::key, *text)) {
+    reader.error(value.position, std::move(fault->problem), remedy);
+    return false;
+  }
+  out = normal_path(*text);
+  return true;
+}
+
 bool FileMode::read(const Value& value, uint16_t& out, Reader& reader) const {
   constexpr const char* kWanted = "write three octal digits, such as \"0660\"";
   const std::string* text = text_of(value, "a string of permission bits", kWanted, reader);

@@ -34,6 +34,16 @@ inline constexpr Names<AnaState, 5> kAnaStateNames = {{{"optimized", AnaState::o
                                                        {"persistent-loss", AnaState::persistent_loss},
                                                        {"change", AnaState::change}}};
 
+inline constexpr Names<DhchapHash, 3> kDhchapHashNames = {
+    {{"sha256", DhchapHash::sha256}, {"sha384", DhchapHash::sha384}, {"sha512", DhchapHash::sha512}}};
+
+inline constexpr Names<DhGroup, 6> kDhGroupNames = {{{"null", DhGroup::null},
+                                                     {"ffdhe2048", DhGroup::ffdhe2048},
+                                                     {"ffdhe3072", DhGroup::ffdhe3072},
+                                                     {"ffdhe4096", DhGroup::ffdhe4096},
+                                                     {"ffdhe6144", DhGroup::ffdhe6144},
+                                                     {"ffdhe8192", DhGroup::ffdhe8192}}};
+
 // The word for `value`; empty if it is not an enumerator.
 template <class Enum, size_t N>
 constexpr std::string_view name_of(const Names<Enum, N>& names, Enum value) {

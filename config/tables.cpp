@@ -221,6 +221,9 @@ const Table<Discovery>& discovery_table() {
           key("nqn", &Discovery::nqn, Nqn{}, "A unique NQN of the discovery subsystem, besides the well-known one."),
           key("mdns", &Discovery::mdns, Boolean{},
               "Whether the service is announced by multicast DNS (_nvme-disc._tcp), which needs the Avahi daemon."),
+          key("require_authentication", &Discovery::require_authentication, Boolean{},
+              "Whether hosts must authenticate to the discovery service, with any key that a subsystem has for them in "
+              "\"hosts\". Other hosts cannot use it."),
           key("referrals", &Discovery::referrals, ListOf<ObjectOf<Referral>>{{referral_table()}, {0, kMostReferrals}},
               "Other discovery services, which hosts are referred to."),
       },
@@ -344,6 +347,30 @@ const Table<AnaGroup>& ana_table() {
   return table;
 }
 
+const Table<Host>& host_table() {
+  static const Table<Host> table = {
+      "a host",
+      "A host that may connect after it has authenticated (DH-HMAC-CHAP). While a host is listed several times, each "
+      "of "
+      "its keys is valid.",
+      {
+          required(key("nqn", &Host::nqn, Nqn{}, "NQN of the host.")),
+          required(
+              key("key_file", &Host::key_file, KeyFile{},
+                  "File with the host's key (DHHC-1:...), which only its owner may read. A name without a slash is "
+                  "a file in $CREDENTIALS_DIRECTORY (systemd's LoadCredential=).")),
+          key("controller_key_file", &Host::controller_key_file, KeyFile{},
+              "File with the key with which the controller authenticates to the host. Default: it cannot."),
+          key("dhchap_hash", &Host::dhchap_hash, Word{kDhchapHashNames},
+              "The hash function that the host must use. Default: the strongest that the host offers."),
+          key("dhchap_group", &Host::dhchap_group, Word{kDhGroupNames},
+              "The Diffie-Hellman group that the host must use. Default: the smallest that the host offers, and "
+              "\"null\" when it offers nothing else."),
+      },
+      nullptr};
+  return table;
+}
+
 const Table<Subsystem>& subsystem_table() {
   static const Table<Subsystem> table = {
       "a subsystem",
@@ -358,7 +385,9 @@ const Table<Subsystem>& subsystem_table() {
                              "Ids of the ports that offer the subsystem. Default: all ports.")),
           key("allow_any_host", &Subsystem::allow_any_host, Boolean{}, "Whether any host may connect."),
           key("allowed_hosts", &Subsystem::allowed_hosts, ListOf<Nqn>{{}, {0, kMostHosts}, "host NQN"},
-              "NQNs of the hosts that may connect."),
+              "NQNs of the hosts that may connect without authentication. Any host can claim such an NQN."),
+          key("hosts", &Subsystem::hosts, ListOf<ObjectOf<Host>>{{host_table()}, {0, kMostHosts}},
+              "The hosts that may connect after they have authenticated with a key."),
           key("max_controllers", &Subsystem::max_controllers, Integer{1, kMostControllers},
               "Largest number of controllers (one for each connected host and path) at a time. Default: no limit."),
           key("max_controllers_per_host", &Subsystem::max_controllers_per_host, Integer{1, kMostControllers},
@@ -383,7 +412,8 @@ const Table<Subsystem>& subsystem_table() {
       check_subsystem,
       Json::parse(R"({"anyOf": [
         {"properties": {"allow_any_host": {"const": true}}, "required": ["allow_any_host"]},
-        {"properties": {"allowed_hosts": {"minItems": 1}}, "required": ["allowed_hosts"]}
+        {"properties": {"allowed_hosts": {"minItems": 1}}, "required": ["allowed_hosts"]},
+        {"properties": {"hosts": {"minItems": 1}}, "required": ["hosts"]}
       ]})")};
   return table;
 }

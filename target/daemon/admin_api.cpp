@@ -169,8 +169,8 @@ class Api {
   void add_changes() {
     edit("PATCH", "/v1/config",
          [](config::Json& document, const Parameters&, const config::Json& body) { config::set(document, body); });
-    routes_.add_waiting("POST", "/v1/reload", [&actions = actions_](HttpRequest) -> Task {
-      const ConfigChange changed = co_await actions.reload();
+    routes_.add_waiting("POST", "/v1/reload", {.query = {"force"}}, [&actions = actions_](HttpRequest request) -> Task {
+      const ConfigChange changed = co_await actions.reload(is_set(request, "force"));
       co_return answer(changed);
     });
     const HttpTakes takes{.query = {"name"}, .body = HttpTakes::Body::Text};

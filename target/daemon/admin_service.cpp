@@ -74,6 +74,7 @@ AdminActions::Json AdminService::status() {
           {"namespaces", parts_.storage.namespaces().size()},
           {"missing_namespaces", parts_.reload.missing().size()},
           {"controllers", controllers},
+          {"authentications", authentications_report(target)},
           {"connections", parts_.transport.connections()}};
 }
 

@@ -50,7 +50,7 @@ class AdminService final : public AdminActions {
   Json stats() override;
   Json ana() override;
   const config::Json& running_config() override { return parts_.running.document(); }
-  Change reload() override { return parts_.reload.reload(); }
+  Change reload(bool force) override { return parts_.reload.reload(force); }
   Change change(Edit edit) override { return parts_.reload.change(std::move(edit)); }
   std::string version() override { return parts_.running.version(); }
   Change replace(std::string text, std::string name, std::optional<std::string> if_match) override {

@@ -102,4 +102,14 @@ json refusals_report(const Figures& figures) {
           {"keep_alive_expiries", target.keep_alive_expiries}};
 }
 
+json authentications_report(const core::Target& target) {
+  json failed = json::object();
+  for (size_t reason = 0; reason < core::kAuthenticationFailures; ++reason)
+    failed[core::name_of(static_cast<core::AuthenticationFailure>(reason))] =
+        target.counters.failed_authentications[reason];
+  return {{"succeeded", target.counters.authentications},
+          {"failed", std::move(failed)},
+          {"refused_addresses", target.failed_attempts.refused(core::Target::Clock::now())}};
+}
+
 }  // namespace nvmf::daemon

@@ -146,6 +146,7 @@ Daemon::Daemon(const config::Config& config, std::string text)
       target_(target_options(config)),
       data_threads_(make_data_threads<decltype(data_threads_)>(config.reactors)),
       transport_(io_, target_, control_mailbox_, seats_of(data_threads_), group_options(config)),
+      authentication_(io_, [this] { transport_.turn_admin(); }),
       peer_memories_(transport_.rnics(), config.rdma.mdts_bytes),
       opener_(io_),
       storage_(io_, target_, control_mailbox_, refs_to(data_threads_), transport_, peer_memories_, opener_,
@@ -185,6 +186,7 @@ Daemon::Daemon(const config::Config& config, std::string text)
   target_.on_event = [this](core::Target::Severity severity, const std::string& message) { report(severity, message); };
   target_.on_earlier_deadline = [this](core::Target::Clock::time_point deadline) { await_deadline(deadline); };
   target_.reservation_store = &reservations_;
+  target_.dhchap_crypto = &authentication_;
   target_.health_source = &health_;
   transport_.set_remote_invalidate(remote_invalidate(config));
   target_.write_protection_store = &write_protection_;

@@ -20,6 +20,7 @@
 #include "target/core/reactor/reactor.h"
 #include "target/core/subsystem/target.h"
 #include "target/daemon/admin_service.h"
+#include "target/daemon/authentication_worker.h"
 #include "target/daemon/changes.h"
 #include "target/daemon/figures.h"
 #include "target/daemon/file_lock.h"
@@ -92,6 +93,7 @@ class Daemon {
   core::Target target_;
   std::vector<std::unique_ptr<DataThread>> data_threads_;
   rdma::Transport transport_;
+  AuthenticationWorker authentication_;
   PeerMemories peer_memories_;
   DeviceOpener opener_;
   Storage storage_;

@@ -21,6 +21,7 @@
 #include "config/paths.h"
 #include "config/wording.h"
 #include "p2p/doctor.h"
+#include "target/auth/key_file.h"
 #include "target/backend/generic_device.h"
 
 namespace nvmf::daemon {
@@ -49,6 +50,35 @@ std::string in_words(Type type) {
     default:
       return "neither a file nor a device";
   }
+}
+
+// Of the internet: neither private (RFC 1918, RFC 4193), nor of this machine, one link or documents.
+bool is_routable(const std::string& address) {
+  in_addr ipv4{};
+  if (inet_pton(AF_INET, address.c_str(), &ipv4) == 1) {
+    struct Range {
+      uint32_t first;
+      unsigned bits;
+    };
+    constexpr std::array<Range, 9> kOthers = {{{0x0a000000, 8},     // 10.0.0.0
+                                               {0xac100000, 12},    // 172.16.0.0
+                                               {0xc0a80000, 16},    // 192.168.0.0
+                                               {0x7f000000, 8},     // 127.0.0.0
+                                               {0xa9fe0000, 16},    // 169.254.0.0
+                                               {0x64400000, 10},    // 100.64.0.0
+                                               {0xc0000200, 24},    // 192.0.2.0
+                                               {0xc6336400, 24},    // 198.51.100.0
+                                               {0xcb007100, 24}}};  // 203.0.113.0
+    const uint32_t host = ntohl(ipv4.s_addr);
+    return std::ranges::none_of(
+        kOthers, [host](const Range& range) { return host >> (32 - range.bits) == range.first >> (32 - range.bits); });
+  }
+  in6_addr ipv6{};
+  if (inet_pton(AF_INET6, address.c_str(), &ipv6) != 1) return false;
+  const bool global = (ipv6.s6_addr[0] & 0xe0) == 0x20;  // 2000::/3
+  const bool documents =
+      ipv6.s6_addr[0] == 0x20 && ipv6.s6_addr[1] == 0x01 && ipv6.s6_addr[2] == 0x0d && ipv6.s6_addr[3] == 0xb8;
+  return global && !documents;
 }
 
 // «0-3,8» as numbers.
@@ -89,6 +119,8 @@ class MachineCheck {
       for (size_t j = 0; j < subsystem.namespaces.size(); ++j)
         check_namespace(subsystem, subsystem.namespaces[j], path + std::to_string(j) + "]");
     }
+    check_keys();
+    check_strangers();
     return std::move(warnings_);
   }
 
@@ -112,6 +144,45 @@ class MachineCheck {
     if (std::filesystem::exists(socket, ignored) && !std::filesystem::is_socket(socket, ignored))
       warn(admin.position, "$.admin.socket", quote(admin.socket) + " exists and is not a socket",
            "remove it, or name another path");
+  }
+
+  // The service manager's credentials are there for the service only.
+  void check_keys() {
+    for (size_t i = 0; i < config_.subsystems.size(); ++i)
+      for (size_t j = 0; j < config_.subsystems[i].hosts.size(); ++j) {
+        const config::Host& host = config_.subsystems[i].hosts[j];
+        const std::string path = "$.subsystems[" + std::to_string(i) + "].hosts[" + std::to_string(j) + "]";
+        check_key(host.position, path + ".key_file", host.key_file);
+        if (host.controller_key_file)
+          check_key(host.position, path + ".controller_key_file", *host.controller_key_file);
+      }
+  }
+
+  void check_key(Position position, const std::string& path, const std::string& file) {
+    if (file.find('/') == std::string::npos) return;
+    try {
+      auth::read_key_file(file);
+    } catch (const auth::KeyFileError& error) {
+      warn(position, path, error.what(), "");
+      warnings_.back().severity = config::Severity::error;
+    }
+  }
+
+  // A subsystem that strangers may reach, and use by a host's name alone.
+  void check_strangers() {
+    for (size_t i = 0; i < config_.subsystems.size(); ++i) {
+      const config::Subsystem& subsystem = config_.subsystems[i];
+      if (!subsystem.allow_any_host && subsystem.allowed_hosts.empty()) continue;
+      const auto routable = std::ranges::find_if(config_.ports, [&](const config::Port& port) {
+        const bool offers = std::ranges::find(subsystem.ports, port.id) != subsystem.ports.end();
+        return offers && is_routable(port.address);
+      });
+      if (routable == config_.ports.end()) continue;
+      warn(subsystem.position, "$.subsystems[" + std::to_string(i) + "]",
+           "whoever reaches " + routable->address + " can use the subsystem without authentication, by " +
+               (subsystem.allow_any_host ? "any host NQN" : "an NQN in \"allowed_hosts\""),
+           "list the hosts in \"hosts\", with keys (nvmf-p2p key generate)");
+    }
   }
 
   void check_state_directory() { check_directory({}, "$.state_dir", config_.state_dir); }

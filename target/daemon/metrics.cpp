@@ -241,6 +241,12 @@ void write_connections(Exposition& out, const Figures& figures) {
   out.counter("nvmf_connects_refused_total", "Connect commands refused, by reason.");
   for (size_t reason = 0; reason < core::kConnectRefusals; ++reason)
     out.sample({{"reason", core::name_of(static_cast<core::ConnectRefusal>(reason))}}, target.refused_connects[reason]);
+  out.counter("nvmf_authentications_total", "Queues whose hosts have authenticated.");
+  out.sample({}, target.authentications);
+  out.counter("nvmf_authentication_failures_total", "Authentications of queues that failed, by reason.");
+  for (size_t reason = 0; reason < target.failed_authentications.size(); ++reason)
+    out.sample({{"reason", core::name_of(static_cast<core::AuthenticationFailure>(reason))}},
+               target.failed_authentications[reason]);
   out.counter("nvmf_keep_alive_expiries_total", "Controllers that ended because their keep-alive time expired.");
   out.sample({}, target.keep_alive_expiries);
 }

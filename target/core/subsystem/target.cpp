@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <bit>
+#include <random>
 #include <stdexcept>
 #include <utility>
 
@@ -115,6 +116,7 @@ struct Target::State {
   std::vector<WaitingConnect> waiting_connects;
   bool connects_may_go_on = false;
   uint64_t generation = 1;
+  uint32_t authentication_seqnum = std::random_device{}();
   std::optional<Clock::time_point> next_deadline;  // that the caller of expire() knows
 };
 
@@ -231,6 +233,11 @@ Subsystem* Target::find_subsystem(const std::string& nqn) {
     if (subsystem->nqn() == nqn) return subsystem.get();
   }
   return nullptr;
+}
+
+uint32_t Target::next_authentication_seqnum() {
+  if (++state_->authentication_seqnum == 0) ++state_->authentication_seqnum;
+  return state_->authentication_seqnum;
 }
 
 const std::vector<Queue*>& Target::io_queues() const { return state_->io_queues; }

@@ -130,8 +130,9 @@ void Commands::add_top(CLI::App& app) {
 }
 
 void Commands::add_config_changes(CLI::App& app) {
-  command(app, "reload", "Make the daemon read its config file again and apply it",
-          [this] { return change("POST", "/v1/reload"); });
+  command(app, "reload", "Make the daemon read its config file and the hosts' keys again and apply them", [this] {
+    return change("POST", force_ ? "/v1/reload?force=true" : "/v1/reload");
+  })->add_flag("--force", force_, "Also disconnect hosts that authenticated with a key that is no longer valid");
   CLI::App* const diff = command(app, "diff", "Print what a reload would change if FILE were the config file",
                                  [this] { return compare(); });
   diff->add_option("file", file_, "The config file to compare with; - is standard input")

@@ -59,7 +59,10 @@ TEST_CASE("nvmetcli: ports, subsystems, hosts and namespaces are carried over") 
   CHECK(first.serial == "0123456789abcdef0123");
   CHECK(first.model == "Linux");
   CHECK(first.ports == std::vector<uint16_t>{3, 1});
-  CHECK(first.allowed_hosts.size() == 2);
+  CHECK(first.allowed_hosts.size() == 1);
+  REQUIRE(first.hosts.size() == 1);
+  CHECK(first.hosts[0].key_file ==
+        "/etc/nvmf-p2p/keys/nqn.2014-08.org.nvmexpress:uuid:71e5b2a4-1f5c-4a0e-a8b5-7fd3c0f0a001.key");
   REQUIRE(first.namespaces.size() == 2);
   CHECK(std::get<BlockBackend>(first.namespaces[0].backend).path == "/dev/nvme0n1");
   CHECK(!first.namespaces[0].nguid);
@@ -111,7 +114,6 @@ TEST_CASE("nvmetcli: all that could not be carried over is named with its place 
   check_lines(
       said(nvmetcli()),
       {
-          R"(nvmet.json:4:17: warning: $.hosts[0].dhchap: not carried over: in-band authentication (DH-HMAC-CHAP) is not carried over; the host may not connect without it)",
           R"(nvmet.json:17:5: warning: $.ports[0]: port 0 becomes port 3, because ids begin with 1)",
           R"(nvmet.json:74:17: warning: $.ports[1].addr: not carried over: secure channels are not supported; keep other hosts off the network)",
           R"(nvmet.json:86:9: warning: $.ports[1].subsystems[1]: not carried over: subsystem "testnqn" on this port; the subsystem does not exist, or was not carried over)",
@@ -138,7 +140,11 @@ TEST_CASE("SPDK: transport, subsystems, listeners and hosts are carried over") {
   const Subsystem& first = subsystem(config, "cnode1");
   CHECK(first.serial == "SPDK00000000000001");
   CHECK(first.ports == std::vector<uint16_t>{1});
-  CHECK(first.allowed_hosts.size() == 2);
+  CHECK(first.allowed_hosts.size() == 1);
+  REQUIRE(first.hosts.size() == 1);
+  CHECK(first.hosts[0].nqn == "nqn.2026-01.io.example:host2");
+  CHECK(first.hosts[0].key_file == "/etc/spdk/host2.key");
+  CHECK(!first.hosts[0].controller_key_file);
   CHECK(first.cntlid_max == 1000);
   REQUIRE(first.ana.size() == 1);
   CHECK((first.ana[0].state == AnaState::non_optimized));
@@ -176,7 +182,6 @@ TEST_CASE("SPDK: all that could not be carried over is named with its place and 
           R"(spdk.json:23:99: warning: $.subsystems[2].config[7].params.r_mbytes_per_sec: not carried over: a limit for one direction only; "max_mib_per_s" limits reads and writes together)",
           R"(spdk.json:31:46: warning: $.subsystems[3].config[3].params.max_queue_depth: 2048 becomes 1024; this is the nearest possible value)",
           R"(spdk.json:35:54: warning: $.subsystems[3].config[4].params: not carried over: transport "TCP"; only RDMA is served)",
-          R"(spdk.json:43:89: warning: $.subsystems[3].config[7].params.dhchap_key: not carried over: in-band authentication and TLS are not carried over; the host may not connect without it)",
           R"(spdk.json:51:11: warning: $.subsystems[3].config[9].params.namespace.ptpl_file: not carried over: the reservations that SPDK keeps in a file; hosts must register again; then "state_dir" keeps the reservations)",
           R"(spdk.json:55:62: warning: $.subsystems[3].config[11].params.namespace: not carried over: a namespace whose block device "lvs0/lv0" does not exist; the device was not carried over, or it combines other devices)",
           R"(spdk.json:58:62: warning: $.subsystems[3].config[12].params.namespace: not carried over: a namespace that no host may see)",
@@ -225,15 +230,21 @@ TEST_CASE("nvmetcli: a TCP port with TLS is named with what is lost; its subsyst
 
 TEST_CASE("nvmetcli: a host that must authenticate is not let in without, however its key is written") {
   const std::string nqn = R"("nqn": ")" + std::string(kHostWithKey) + '"';
-  for (const char* key : {R"-("dhchap_key": "DHHC-1:00:x:", "dhchap_hash": "hmac(sha256)")-",
-                          R"("dhchap": {"key": "DHHC-1:00:x:", "dhgroup": "null"})"}) {
+  for (const char* key : {R"-("dhchap_key": "DHHC-1:00:x:", "dhchap_hash": "hmac(sha384)")-",
+                          R"-("dhchap": {"key": "DHHC-1:00:x:", "hash": "hmac(sha384)", "dhgroup": "null"})-"}) {
     const ImportResult result =
         import_nvmetcli(nvmet_of("nqn.2026-01.io.example:a", kRdma, "{" + nqn + ", " + key + "}",
                                  '"' + std::string(kHostWithKey) + '"'),
-                        "nvmet.json");
-    CHECK(result.left_out == 3);  // the key, the host, and the subsystem that no other host may connect to
-    CHECK(is_said(result, "in-band authentication (DH-HMAC-CHAP) is not carried over"));
-    CHECK(imported(result).subsystems.empty());
+                        "nvmet.json", "/keys");
+    CHECK(result.left_out == 0);
+    REQUIRE(result.keys.size() == 1);
+    CHECK(result.keys[0].text == "DHHC-1:00:x:");
+    const Config config = imported(result);
+    CHECK(config.subsystems.at(0).allowed_hosts.empty());
+    REQUIRE(config.subsystems[0].hosts.size() == 1);
+    CHECK(config.subsystems[0].hosts[0].nqn == kHostWithKey);
+    CHECK(config.subsystems[0].hosts[0].key_file == result.keys[0].path);
+    CHECK((config.subsystems[0].hosts[0].dhchap_hash == DhchapHash::sha384));
   }
 }
 
@@ -270,119 +281,170 @@ TEST_CASE(
   CHECK(config.rdma.max_queue_depth == 256);
   CHECK(config.rdma.max_io_queues == 127);
   CHECK(config.rdma.in_capsule_data_bytes == 8192);
-}
+  TEST_CASE("nvmetcli: a host's keys, hash and group are carried over, and the keys are for files of their own") {
+    std::string text = sample("import_nvmetcli_fuzz/two_ports.json");
+    const auto replace = [&text](const std::string& from, const std::string& to) {
+      REQUIRE(text.find(from) != std::string::npos);
+      text.replace(text.find(from), from.size(), to);
+    };
+    replace("\"ctrl_key\": \"\"", "\"ctrl_key\": \"DHHC-1:00:other:\"");
+    replace("\"dhgroup\": \"null\"", "\"dhgroup\": \"ffdhe3072\"");
+    replace("hmac(sha256)", "hmac(sha512)");
+    const ImportResult result = import_nvmetcli(text, "nvmet.json", "/keys");
+    const Config config = imported(result);
+    const Host& host = subsystem(config, "disk1").hosts.at(0);
+    CHECK((host.dhchap_hash == DhchapHash::sha512));
+    CHECK((host.dhchap_group == DhGroup::ffdhe3072));
+    REQUIRE(result.keys.size() == 2);
+    CHECK(result.keys[0].path == host.key_file);
+    CHECK(result.keys[0].text.starts_with("DHHC-1:00:Jc/My1o0"));
+    CHECK(result.keys[1].path == host.controller_key_file);
+    CHECK(result.keys[1].text == "DHHC-1:00:other:");
+    for (const Subsystem& one : config.subsystems)
+      CHECK(std::ranges::find(one.allowed_hosts, host.nqn) == one.allowed_hosts.end());
+  }
 
-TEST_CASE("what is no config of the other target is refused, with a hint when it is one of the third") {
-  const std::string nvmet = sample("import_nvmetcli_fuzz/two_ports.json");
-  const std::string saved = sample("import_spdk_fuzz/save_config.json");
-  const auto refusal = [](const Result& result) {
-    CHECK(!result.config.has_value());
-    REQUIRE(result.diagnostics.size() == 1);
-    return to_string(result.diagnostics.front());
+  TEST_CASE("SPDK: a host whose key is no file of the keyring is not carried over") {
+    std::string text = sample("import_spdk_fuzz/save_config.json");
+    text.replace(text.find("\"name\": \"key2\""), 14, "\"name\": \"key3\"");
+    const ImportResult result = import_spdk(text, "spdk.json");
+    const Subsystem& first = subsystem(imported(result), "cnode1");
+    CHECK(first.hosts.empty());
+    CHECK(first.allowed_hosts.size() == 1);
+    const auto lines = said(result);
+    CHECK(std::ranges::any_of(lines, [](const std::string& line) {
+      return line.find("not carried over: a host whose key \"key2\" is no file of the keyring") != std::string::npos;
+    }));
+  }
+
+  TEST_CASE("what is no config of the other target is refused, with a hint when it is one of the third") {
+    const std::string nvmet = sample("import_nvmetcli_fuzz/two_ports.json");
+    const std::string saved = sample("import_spdk_fuzz/save_config.json");
+    const auto refusal = [](const Result& result) {
+      CHECK(!result.config.has_value());
+      REQUIRE(result.diagnostics.size() == 1);
+      return to_string(result.diagnostics.front());
+    };
+    CHECK(refusal(import_nvmetcli(saved, "a.json")) ==
+          "a.json:1:1: error: $: nvmetcli did not save this file: it has no \"subsystems\" or no \"ports\"; if SPDK "
+          "wrote it: "
+          "import spdk");
+    CHECK(refusal(import_spdk(nvmet, "a.json")) ==
+          "a.json:1:1: error: $: SPDK's save_config did not print this file; if nvmetcli wrote it: import nvmetcli");
+    CHECK(refusal(import_spdk("{}", "a.json")) ==
+          "a.json:1:1: error: $: SPDK's save_config did not print this file; save the target with: rpc.py "
+          "save_config");
+    CHECK(refusal(import_nvmetcli("{\"ports\": [", "a.json")) ==
+          "a.json:1:12: error: $.ports: the file ends inside the array that begins at 1:11; close it with ]");
+  }
+
+  // A folder as configfs shows a running target.
+  class Configfs {
+   public:
+    void file(const std::string& path, const std::string& text) {
+      fs::create_directories((root_ / path).parent_path());
+      std::ofstream(root_ / path) << text << '\n';
+    }
+    void link(const std::string& path, const std::string& target) {
+      fs::create_directories((root_ / path).parent_path());
+      fs::create_symlink(root_ / target, root_ / path);
+    }
+    std::string path() const { return root_.string(); }
+
+   private:
+    Scratch scratch_;
+    const fs::path root_ = scratch_.path();
   };
-  CHECK(refusal(import_nvmetcli(saved, "a.json")) ==
-        "a.json:1:1: error: $: nvmetcli did not save this file: it has no \"subsystems\" or no \"ports\"; if SPDK "
-        "wrote it: "
-        "import spdk");
-  CHECK(refusal(import_spdk(nvmet, "a.json")) ==
-        "a.json:1:1: error: $: SPDK's save_config did not print this file; if nvmetcli wrote it: import nvmetcli");
-  CHECK(refusal(import_spdk("{}", "a.json")) ==
-        "a.json:1:1: error: $: SPDK's save_config did not print this file; save the target with: rpc.py "
-        "save_config");
-  CHECK(refusal(import_nvmetcli("{\"ports\": [", "a.json")) ==
-        "a.json:1:12: error: $.ports: the file ends inside the array that begins at 1:11; close it with ]");
-}
 
-// A folder as configfs shows a running target.
-class Configfs {
- public:
-  void file(const std::string& path, const std::string& text) {
-    fs::create_directories((root_ / path).parent_path());
-    std::ofstream(root_ / path) << text << '\n';
+  constexpr const char* kHost = "nqn.2026-01.io.example:host";
+  constexpr const char* kDisk = "nqn.2026-01.io.example:disk";
+
+  void run_target(Configfs & target) {
+    const std::string subsystem = std::string("subsystems/") + kDisk;
+    target.file("discovery_nqn", "nqn.2014-08.org.nvmexpress.discovery");
+    target.file(std::string("hosts/") + kHost + "/dhchap_key", "");
+    target.file(subsystem + "/attr_allow_any_host", "0");
+    target.file(subsystem + "/attr_serial", "S1");
+    target.file(subsystem + "/attr_model", "Linux");
+    target.file(subsystem + "/passthru/enable", "0");
+    target.link(subsystem + "/allowed_hosts/" + kHost, std::string("hosts/") + kHost);
+    target.file(subsystem + "/namespaces/1/device_path", "/dev/nvme0n1");
+    target.file(subsystem + "/namespaces/1/device_uuid", "b7e3a1d2-6c9f-4f0b-9a3e-2d1c0b9a8f71");
+    target.file(subsystem + "/namespaces/1/device_nguid", "00000000-0000-0000-0000-000000000000");
+    target.file(subsystem + "/namespaces/1/enable", "1");
+    target.file(subsystem + "/namespaces/1/buffered_io", "0");
+    target.file(subsystem + "/namespaces/1/p2pmem", "0000:3b:00.0");
+    target.file(subsystem + "/namespaces/1/ana_grpid", "2");
+    target.file("ports/1/addr_trtype", "rdma");
+    target.file("ports/1/addr_traddr", "192.0.2.10");
+    target.file("ports/1/addr_trsvcid", "4420");
+    target.file("ports/1/addr_treq", "not specified");
+    target.file("ports/1/param_inline_data_size", "4096");
+    target.file("ports/1/ana_groups/1/ana_state", "optimized");
+    target.file("ports/1/ana_groups/2/ana_state", "non-optimized");
+    target.link(std::string("ports/1/subsystems/") + kDisk, subsystem);
   }
-  void link(const std::string& path, const std::string& target) {
-    fs::create_directories((root_ / path).parent_path());
-    fs::create_symlink(root_ / target, root_ / path);
+
+  TEST_CASE("kernel: a running target is read from configfs") {
+    Configfs target;
+    run_target(target);
+    const Result result = import_kernel(target.path());
+    check_lines(said(result), {});
+    const Config config = imported(result);
+    const Subsystem& disk = subsystem(config, "disk");
+    CHECK(config.ports.at(0).address == "192.0.2.10");
+    CHECK(!config.discovery.nqn);
+    CHECK(disk.serial == "S1");
+    CHECK(disk.allowed_hosts == std::vector<std::string>{kHost});
+    CHECK(disk.ana.at(0).group == 2);
+    const Namespace& ns = disk.namespaces.at(0);
+    CHECK(std::get<BlockBackend>(ns.backend).path == "/dev/nvme0n1");
+    CHECK((ns.p2p == P2pMode::prefer));
+    CHECK(ns.p2p_provider == "0000:3b:00.0");
   }
-  std::string path() const { return root_.string(); }
 
- private:
-  Scratch scratch_;
-  const fs::path root_ = scratch_.path();
-};
+  TEST_CASE("kernel: a host with a key must authenticate") {
+    Configfs target;
+    run_target(target);
+    target.file(std::string("hosts/") + kHost + "/dhchap_key", "DHHC-1:00:secret:");
+    target.file(std::string("hosts/") + kHost + "/dhchap_hash", "hmac(sha384)");
+    target.file(std::string("hosts/") + kHost + "/dhchap_dhgroup", "null");
+    const Result result = import_kernel(target.path());
+    check_lines(said(result), {});
+    const Config config = imported(result);
+    const Subsystem& disk = subsystem(config, "disk");
+    CHECK(disk.allowed_hosts.empty());
+    REQUIRE(disk.hosts.size() == 1);
+    CHECK((disk.hosts[0].dhchap_hash == DhchapHash::sha384));
+    CHECK(!disk.hosts[0].dhchap_group);
+    CHECK(result.keys.at(0).text == "DHHC-1:00:secret:");
+  }
 
-constexpr const char* kHost = "nqn.2026-01.io.example:host";
-constexpr const char* kDisk = "nqn.2026-01.io.example:disk";
+  TEST_CASE("kernel: what nvmetcli does not save is reported too") {
+    Configfs target;
+    run_target(target);
+    const std::string subsystem = std::string("subsystems/") + kDisk;
+    target.file(subsystem + "/namespaces/1/buffered_io", "1");
+    target.file(subsystem + "/passthru/enable", "1");
+    target.file("discovery_nqn", "nqn.2026-01.io.example:discovery");
+    const Result result = import_kernel(target.path());
+    check_lines(
+        said(result),
+        {target.path() + ": warning: $.subsystems[0].passthru: not carried over: a whole controller cannot be passed "
+                         "through; pass its namespaces through: {\"nvme\": \"/dev/ng0n1\"}",
+         target.path() + ": warning: $.subsystems[0].namespaces[0].buffered_io: not carried over: data never goes "
+                         "through the page cache"});
+    CHECK(imported(result).discovery.nqn == "nqn.2026-01.io.example:discovery");
+  }
 
-void run_target(Configfs& target) {
-  const std::string subsystem = std::string("subsystems/") + kDisk;
-  target.file("discovery_nqn", "nqn.2014-08.org.nvmexpress.discovery");
-  target.file(std::string("hosts/") + kHost + "/dhchap_key", "");
-  target.file(subsystem + "/attr_allow_any_host", "0");
-  target.file(subsystem + "/attr_serial", "S1");
-  target.file(subsystem + "/attr_model", "Linux");
-  target.file(subsystem + "/passthru/enable", "0");
-  target.link(subsystem + "/allowed_hosts/" + kHost, std::string("hosts/") + kHost);
-  target.file(subsystem + "/namespaces/1/device_path", "/dev/nvme0n1");
-  target.file(subsystem + "/namespaces/1/device_uuid", "b7e3a1d2-6c9f-4f0b-9a3e-2d1c0b9a8f71");
-  target.file(subsystem + "/namespaces/1/device_nguid", "00000000-0000-0000-0000-000000000000");
-  target.file(subsystem + "/namespaces/1/enable", "1");
-  target.file(subsystem + "/namespaces/1/buffered_io", "0");
-  target.file(subsystem + "/namespaces/1/p2pmem", "0000:3b:00.0");
-  target.file(subsystem + "/namespaces/1/ana_grpid", "2");
-  target.file("ports/1/addr_trtype", "rdma");
-  target.file("ports/1/addr_traddr", "192.0.2.10");
-  target.file("ports/1/addr_trsvcid", "4420");
-  target.file("ports/1/addr_treq", "not specified");
-  target.file("ports/1/param_inline_data_size", "4096");
-  target.file("ports/1/ana_groups/1/ana_state", "optimized");
-  target.file("ports/1/ana_groups/2/ana_state", "non-optimized");
-  target.link(std::string("ports/1/subsystems/") + kDisk, subsystem);
-}
-
-TEST_CASE("kernel: a running target is read from configfs") {
-  Configfs target;
-  run_target(target);
-  const Result result = import_kernel(target.path());
-  check_lines(said(result), {});
-  const Config config = imported(result);
-  const Subsystem& disk = subsystem(config, "disk");
-  CHECK(config.ports.at(0).address == "192.0.2.10");
-  CHECK(!config.discovery.nqn);
-  CHECK(disk.serial == "S1");
-  CHECK(disk.allowed_hosts == std::vector<std::string>{kHost});
-  CHECK(disk.ana.at(0).group == 2);
-  const Namespace& ns = disk.namespaces.at(0);
-  CHECK(std::get<BlockBackend>(ns.backend).path == "/dev/nvme0n1");
-  CHECK((ns.p2p == P2pMode::prefer));
-  CHECK(ns.p2p_provider == "0000:3b:00.0");
-}
-
-TEST_CASE("kernel: what nvmetcli does not save is reported too") {
-  Configfs target;
-  run_target(target);
-  const std::string subsystem = std::string("subsystems/") + kDisk;
-  target.file(subsystem + "/namespaces/1/buffered_io", "1");
-  target.file(subsystem + "/passthru/enable", "1");
-  target.file("discovery_nqn", "nqn.2026-01.io.example:discovery");
-  const Result result = import_kernel(target.path());
-  check_lines(
-      said(result),
-      {target.path() + ": warning: $.subsystems[0].passthru: not carried over: a whole controller cannot be passed "
-                       "through; pass its namespaces through: {\"nvme\": \"/dev/ng0n1\"}",
-       target.path() + ": warning: $.subsystems[0].namespaces[0].buffered_io: not carried over: data never goes "
-                       "through the page cache"});
-  CHECK(imported(result).discovery.nqn == "nqn.2026-01.io.example:discovery");
-}
-
-TEST_CASE("kernel: no target there") {
-  Configfs empty;
-  const Result result = import_kernel(empty.path());
-  CHECK(!result.config.has_value());
-  check_lines(said(result),
-              {empty.path() + ": error: $: the kernel's NVMe target is not loaded; modprobe nvmet, mount configfs "
-                              "at /sys/kernel/config, and run as root"});
-}
+  TEST_CASE("kernel: no target there") {
+    Configfs empty;
+    const Result result = import_kernel(empty.path());
+    CHECK(!result.config.has_value());
+    check_lines(said(result),
+                {empty.path() + ": error: $: the kernel's NVMe target is not loaded; modprobe nvmet, mount configfs "
+                                "at /sys/kernel/config, and run as root"});
+  }
 
 }  // namespace
 }  // namespace nvmf::config::test

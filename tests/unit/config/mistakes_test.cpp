@@ -180,17 +180,39 @@ const std::vector<Broken> kMistakesInSubsystems = {
                      "{\"nqn\": ^" + host("a") + ", \"allow_any_host\": true, \"namespaces\": [{\"memory\": 512}]}"),
      "$.subsystems[1].nqn: the same NQN as $.subsystems[0].nqn in line 3; give each its own"},
     {with_subsystems("^{\"nqn\": " + host("a") + ", \"namespaces\": [{\"memory\": 512}]}"),
-     "$.subsystems[0]: no host could connect; list hosts in \"allowed_hosts\", or write \"allow_any_host\": true"},
+     "$.subsystems[0]: no host could connect; list hosts in \"hosts\" or \"allowed_hosts\", or write "
+     "\"allow_any_host\": true"},
     {with_subsystems("^{\"nqn\": " + host("a") + ", \"allowed_hosts\": [], \"namespaces\": [{\"memory\": 512}]}"),
-     "$.subsystems[0]: no host could connect; list hosts in \"allowed_hosts\", or write \"allow_any_host\": true"},
+     "$.subsystems[0]: no host could connect; list hosts in \"hosts\" or \"allowed_hosts\", or write "
+     "\"allow_any_host\": true"},
     {with_subsystems("^{\"nqn\": " + host("a") + ", \"allow_any_host\": false, \"namespaces\": [{\"memory\": 512}]}"),
-     "$.subsystems[0]: no host could connect; list hosts in \"allowed_hosts\", or write \"allow_any_host\": true"},
+     "$.subsystems[0]: no host could connect; list hosts in \"hosts\" or \"allowed_hosts\", or write "
+     "\"allow_any_host\": true"},
     {subsystem("\"allow_any_host\": ^\"yes\""),
      "$.subsystems[0].allow_any_host: a string where a boolean is expected; write true or false without quotes"},
     {subsystem("^\"allowed_host\": [" + host("h") + "]"),
      "$.subsystems[0].allowed_host: not a key of a subsystem; did you mean \"allowed_hosts\"?"},
     {subsystem("\"allowed_hosts\": ^" + host("h")),
      "$.subsystems[0].allowed_hosts: a string where an array is expected; put it in [ ]"},
+    {subsystem("\"hosts\": [^{\"nqn\": " + host("h") + "}]"),
+     "$.subsystems[0].hosts[0]: \"key_file\" is missing in a host; add it"},
+    {subsystem("\"hosts\": [{\"nqn\": " + host("h") + ", \"key_file\": ^\"DHHC-1:00:x:\"}]"),
+     "$.subsystems[0].hosts[0].key_file: a key, which must not be in the config: replace it, because others may have "
+     "read it; write the new key to a file with mode 0600, and its path here"},
+    {subsystem("\"hosts\": [{\"nqn\": " + host("h") + ", \"key_file\": ^\"keys/h\"}]"),
+     "$.subsystems[0].hosts[0].key_file: \"keys/h\" is not absolute; write an absolute path, or the name of a "
+     "credential (LoadCredential=)"},
+    {subsystem("\"hosts\": [{\"nqn\": " + host("h") + ", \"key_file\": \"h\", \"dhchap_hash\": ^\"md5\"}]"),
+     "$.subsystems[0].hosts[0].dhchap_hash: \"md5\" is not one of the choices; write \"sha256\", \"sha384\" or "
+     "\"sha512\""},
+    {subsystem("\"allowed_hosts\": [" + host("h") + "], \"hosts\": [{\"nqn\": ^" + host("h") +
+               ", \"key_file\": \"/k\"}]"),
+     "$.subsystems[0].hosts[0].nqn: the host is in \"allowed_hosts\", too, so it need not authenticate; remove it "
+     "there"},
+    {subsystem("\"hosts\": [{\"nqn\": " + host("h") + ", \"key_file\": \"/k\"}, ^{\"nqn\": " + host("h") +
+               ", \"key_file\": \"/l\", \"dhchap_group\": \"ffdhe2048\"}]"),
+     "$.subsystems[0].hosts[1]: an earlier entry of the host has another \"dhchap_hash\" or \"dhchap_group\"; write "
+     "the same in all entries of a host"},
     {subsystem("\"allowed_hosts\": [^\"myhost\"]"),
      "$.subsystems[0].allowed_hosts[0]: this does not begin with \"nqn.\"; an NQN looks like "
      "nqn.2026-01.io.example:disk1"},

@@ -279,7 +279,7 @@ TEST_CASE("all mistakes of a file come at once, in its order") {
       std::vector<std::string>{
           R"(test.json:2:26: error: $.reactors.count: 0 is out of range; write an integer from 1 to 256)",
           R"(test.json:2:29: error: $.reactors.cuont: not a key of reactors; did you mean "count"?)",
-          R"(test.json:4:5: error: $.subsystems[0]: no host could connect; list hosts in "allowed_hosts", or write "allow_any_host": true)",
+          R"(test.json:4:5: error: $.subsystems[0]: no host could connect; list hosts in "hosts" or "allowed_hosts", or write "allow_any_host": true)",
           R"(test.json:4:14: error: $.subsystems[0].nqn: this does not begin with "nqn."; an NQN looks like nqn.2026-01.io.example:disk1)",
           R"(test.json:4:33: error: $.subsystems[0].ports[0]: there is no port 7; write 1)",
           R"(test.json:5:28: error: $.subsystems[0].namespaces[0].nvme: a block device, but "nvme" needs the generic character device; write "/dev/ng0n1", or "block": "/dev/nvme0n1")",

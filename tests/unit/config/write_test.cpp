@@ -32,13 +32,16 @@ constexpr std::string_view kEveryKey = R"({
             "dram_pool_mib": 32, "devices": [{ "name": "mlx5_0", "remote_invalidate": "off" }] },
   "limits": { "max_controllers": 9, "max_controllers_per_host": 8, "max_io_queues": 7, "max_io_queues_per_host": 6,
               "max_new_controllers_per_s": 5, "max_new_controllers_per_s_per_host": 4 },
-  "discovery": { "nqn": "nqn.2026-01.io.example:discovery", "mdns": true,
+  "discovery": { "nqn": "nqn.2026-01.io.example:discovery", "mdns": true, "require_authentication": true,
                  "referrals": [{ "address": "10.0.0.9", "service": 8009, "port_id": 3 }] },
   "metrics": { "address": "0.0.0.0", "port": 9100 },
   "ports": [{ "id": 1, "address": "10.0.0.1", "service": 4421, "dscp": 26 }, { "id": 2, "address": "fd00::1" }],
   "subsystems": [
     { "nqn": "nqn.2026-01.io.example:a", "serial": "S1", "model": "M", "ports": [2],
-      "allowed_hosts": ["nqn.2026-01.io.example:host"], "max_controllers": 5, "max_controllers_per_host": 4,
+      "allowed_hosts": ["nqn.2026-01.io.example:host"],
+      "hosts": [{ "nqn": "nqn.2026-01.io.example:keyed", "key_file": "/etc/nvmf-p2p/keyed.key",
+                  "controller_key_file": "keyed.controller", "dhchap_hash": "sha384", "dhchap_group": "null" },
+                { "nqn": "nqn.2026-01.io.example:other", "key_file": "other" }], "max_controllers": 5, "max_controllers_per_host": 4,
       "cntlid_min": 10, "cntlid_max": 20, "admin_label": "Archive", "subsystem_reset": true,
       "permanent_write_protection": true, "ana": [{ "group": 2, "port": 2, "state": "inaccessible" }],
       "namespaces": [

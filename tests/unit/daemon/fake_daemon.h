@@ -38,6 +38,7 @@ class FakeDaemon : public AdminActions {
             {"missing_namespaces", missing},
             {"rdma_devices", Json::array({{{"name", "rocep1s0"}, {"io_queues", 4}, {"max_io_queues", 81}}})},
             {"controllers", 1},
+            {"authentications", {{"succeeded", 2}, {"failed", {{"protocol", 1}}}, {"refused_addresses", 0}}},
             {"connections", 3}};
   }
   Json subsystems() override {
@@ -47,6 +48,7 @@ class FakeDaemon : public AdminActions {
              {"ports", {1}},
              {"allow_any_host", false},
              {"allowed_hosts", {kHost}},
+             {"hosts", Json::array()},
              {"controllers", 1},
              {"namespaces", 2},
              {"ana", Json::array()}}};
@@ -78,6 +80,7 @@ class FakeDaemon : public AdminActions {
                   {"port", 1},
                   {"peer", "192.0.2.7:41512"},
                   {"ready", true},
+                  {"authentication", {{"state", "done"}, {"key", "0123456789abcdef"}}},
                   {"keep_alive_ms", 5000},
                   {"queues", queues},
                   {"p2p", {{{"nsid", 1}, {"usable", false}, {"reason", "no CMB"}}}}}}}}}}};
@@ -110,7 +113,10 @@ class FakeDaemon : public AdminActions {
   }
   const config::Json& running_config() override { return document_; }
 
-  Change reload() override { co_return compare(file, "the file"); }
+  Change reload(bool force) override {
+    reload_was_forced = force;
+    co_return compare(file, "the file");
+  }
   Change change(Edit edit) override {
     config::Json wanted = document_;
     edit(wanted);
@@ -187,6 +193,7 @@ class FakeDaemon : public AdminActions {
   bool has_host_without_nqn = false;
   bool may_save = true;
   bool edited = false;  // the file, since it was read
+  bool reload_was_forced = false;
 
  private:
   void take(const std::string& text) {
