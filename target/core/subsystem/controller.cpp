@@ -356,8 +356,7 @@ void Controller::expire(KeepAlive::Clock::time_point now) {
 
 // A command since the last look restarts the timer; so does a host that waits for the target to authenticate it.
 void Controller::keep_alive_due(KeepAlive::Clock::time_point now) {
-  bool traffic = std::any_of(authentications_.begin(), authentications_.end(),
-                             [](const auto& entry) { return entry.second->is_busy(); });
+  bool traffic = std::ranges::any_of(authentications_, [](const auto& entry) { return entry.second->is_busy(); });
   for_each_queue([&](Queue& queue) { traffic |= queue.saw_command.load(std::memory_order_relaxed); });
   if (traffic) return restart_keep_alive(now);
   const std::string rule = "keep-alive timeout: no command for " + std::to_string(keep_alive_.timer_ms()) + " ms";

@@ -158,7 +158,7 @@ size_t Subsystem::disconnect_former_keys() {
     const Authentication* const authentication = controller->authentication();
     if (controller->is_closing() || authentication == nullptr || !authentication->is_done()) continue;
     const HostCredentials present = credentials_of(controller->host().nqn);
-    const bool is_former = std::none_of(present.keys.begin(), present.keys.end(), [&](const HostKeys& keys) {
+    const bool is_former = std::ranges::none_of(present.keys, [&](const HostKeys& keys) {
       return keys.host != nullptr && same(*keys.host, *authentication->keys().host);
     });
     if (!is_former) continue;
