@@ -1,6 +1,7 @@
 #include "target/backend/block_limits.h"
 
 #include <algorithm>
+#include <cstring>
 #include <numeric>
 
 #include "target/backend/block_channel.h"
