@@ -57,6 +57,7 @@ class BufferPool {
     bool free = false;
   };
 
+  Page& at(uint32_t page);
   void push_free(uint32_t page, uint8_t order);
   void unlink_free(uint32_t page);
 
