@@ -8,7 +8,7 @@ namespace {
 
 template <class Element, class Same>
 const Element* find(const std::vector<Element>& elements, Same same) {
-  const auto found = std::find_if(elements.begin(), elements.end(), same);
+  const auto found = std::ranges::find_if(elements, same);
   return found == elements.end() ? nullptr : &*found;
 }
 
@@ -34,7 +34,7 @@ auto policies(const Namespace& space) {
 }
 
 bool same_ana(const Subsystem& a, const Subsystem& b) {
-  return std::equal(a.ana.begin(), a.ana.end(), b.ana.begin(), b.ana.end(), [](const AnaGroup& x, const AnaGroup& y) {
+  return std::ranges::equal(a.ana, b.ana, [](const AnaGroup& x, const AnaGroup& y) {
     return x.group == y.group && x.port == y.port && x.state == y.state;
   });
 }
@@ -58,10 +58,9 @@ std::string changed_keys(const Subsystem& before, const Subsystem& after) {
 
 bool same_discovery(const Discovery& a, const Discovery& b) {
   return a.nqn == b.nqn && a.mdns == b.mdns &&
-         std::equal(a.referrals.begin(), a.referrals.end(), b.referrals.begin(), b.referrals.end(),
-                    [](const Referral& x, const Referral& y) {
-                      return x.address == y.address && x.service == y.service && x.port_id == y.port_id;
-                    });
+         std::ranges::equal(a.referrals, b.referrals, [](const Referral& x, const Referral& y) {
+           return x.address == y.address && x.service == y.service && x.port_id == y.port_id;
+         });
 }
 
 auto values(const Limits& limits) {

@@ -83,7 +83,7 @@ std::vector<nvme_smart_log> HealthMonitor::health(const core::Subsystem& subsyst
   for (const auto& served : namespaces_) {
     if (served->subsystem != subsystem.nqn()) continue;
     const std::string& controller = served->device->info().controller;
-    if (std::find(seen.begin(), seen.end(), controller) != seen.end()) continue;
+    if (std::ranges::find(seen, controller) != seen.end()) continue;
     devices.push_back(health_of(*served));
     if (const Ssd* ssd = find(controller); ssd && ssd->known) seen.push_back(controller);
   }
