@@ -114,6 +114,20 @@ TEST_CASE("host reads groups only: the same descriptors without namespaces") {
   CHECK(log.groups[1].nsids.empty());
 }
 
+TEST_CASE("host reads the ANA log: no namespace that is hidden from it, nor a group of such ones alone") {
+  TwoGroups world;
+  world.subsystem.add_namespace(
+      {.nsid = 4, .block_count = 8, .ana_group = 5, .visible_to = {"nqn.2024-01.org.example:somebody"}});
+  world.subsystem.add_namespace(
+      {.nsid = 6, .block_count = 8, .ana_group = 7, .visible_to = {"nqn.2024-01.org.example:somebody"}});
+  Host host(world);
+  host.bring_up();
+  const AnaLog log = parsed(read_log(host));
+  REQUIRE(log.groups.size() == 2);
+  CHECK(log.groups[1].id == 5);
+  CHECK(log.groups[1].nsids == std::vector<uint32_t>{2});
+}
+
 TEST_CASE("host reads the ANA log beyond its end, or of one namespace: Invalid Field") {
   World world;
   Host host(world);

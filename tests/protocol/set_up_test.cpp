@@ -72,13 +72,16 @@ TEST_CASE("namespaces are kept by NSID") {
 TEST_CASE("errors of the system become statuses; those that may pass are not marked Do Not Retry") {
   using core::status_from_errno;
   CHECK(status_from_errno(0).ok());
-  CHECK(status_from_errno(EIO) == Status(NVME_SC_INTERNAL));
-  CHECK(status_from_errno(12345) == Status(NVME_SC_INTERNAL));
-  CHECK(status_from_errno(ENOSPC) == Status(NVME_SC_CAP_EXCEEDED).do_not_retry());
+  for (const int error : {EIO, ETIMEDOUT, 12345}) CHECK(status_from_errno(error) == Status(NVME_SC_INTERNAL));
+  for (const int error : {ENOSPC, EDQUOT, EFBIG})
+    CHECK(status_from_errno(error) == Status(NVME_SC_CAP_EXCEEDED).do_not_retry());
   CHECK(status_from_errno(EOPNOTSUPP) == Status(NVME_SC_INVALID_OPCODE).do_not_retry());
   CHECK(status_from_errno(EROFS) == Status(NVME_SC_NS_WRITE_PROTECTED).do_not_retry());
   CHECK(status_from_errno(EBADE) == Status(NVME_SC_RESERVATION_CONFLICT).do_not_retry());
-  CHECK(status_from_errno(EAGAIN) == Status(NVME_SC_CMD_INTERRUPTED));
+  CHECK(status_from_errno(EREMOTEIO) == Status(NVME_SC_INTERNAL).do_not_retry());
+  for (const int error : {EAGAIN, EBUSY, EINTR, ENOMEM})
+    CHECK(status_from_errno(error) == Status(NVME_SC_CMD_INTERRUPTED));
+  for (const int error : {ENODEV, ENXIO}) CHECK(status_from_errno(error) == Status(NVME_SC_NS_NOT_READY));
   CHECK(status_from_errno(ENODATA) == core::media_error(NVME_SC_READ_ERROR));
   CHECK(status_from_errno(EILSEQ) == core::media_error(NVME_SC_GUARD_CHECK));
 }

@@ -97,6 +97,9 @@ class World {
   void await_deadline(core::Target::Clock::time_point deadline);
   void on_reactor(size_t reactor, std::function<void()> work);
   void pass_time(bool found_work);
+  void expect(bool good, const std::string& what);
+  void check_quiet(rdma::PollGroup& group);
+  void check_device();
 
   boost::asio::io_context io_;
   core::Mailbox control_;

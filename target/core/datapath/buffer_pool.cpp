@@ -77,7 +77,7 @@ bool BufferPool::allocate(uint32_t length_bytes, Buffer& buffer, uint16_t share)
     --order;
     push_free(page + (1u << order), order);
   }
-  pages_[page].order = wanted;
+  at(page).order = wanted;
   used_.add(uint64_t{kPage} << wanted);
   shares_[share].held_pages += 1u << wanted;
 
@@ -92,8 +92,8 @@ bool BufferPool::allocate(uint32_t length_bytes, Buffer& buffer, uint16_t share)
 void BufferPool::release(const Buffer& buffer) {
   NVMF_INVARIANT(buffer.pool == this);
   auto page = static_cast<uint32_t>(static_cast<size_t>(buffer.address - region_.address) / kPage);
-  NVMF_INVARIANT(page < pages_.size() && !pages_[page].free && pages_[page].order <= max_order_);
-  uint8_t order = pages_[page].order;
+  NVMF_INVARIANT(!at(page).free && at(page).order <= max_order_);
+  uint8_t order = at(page).order;
   used_.add(-(uint64_t{kPage} << order));
   Share& share = shares_[buffer.share];
   NVMF_INVARIANT(share.held_pages >= 1u << order);
@@ -101,7 +101,7 @@ void BufferPool::release(const Buffer& buffer) {
 
   for (; order < max_order_; ++order) {
     const uint32_t buddy = page ^ (1u << order);
-    if (buddy >= pages_.size() || !pages_[buddy].free || pages_[buddy].order != order) break;
+    if (buddy >= pages_.size() || !at(buddy).free || at(buddy).order != order) break;
     unlink_free(buddy);
     page = std::min(page, buddy);
   }
@@ -144,17 +144,22 @@ void BufferPool::drop_waiters(const Queue& queue, void (*dropped)(Request&)) {
 
 uint64_t BufferPool::held_bytes(uint16_t share) const { return uint64_t{shares_[share].held_pages} * kPage; }
 
+BufferPool::Page& BufferPool::at(uint32_t page) {
+  NVMF_INVARIANT(page < pages_.size());
+  return pages_[page];
+}
+
 void BufferPool::push_free(uint32_t page, uint8_t order) {
   uint32_t& head = free_heads_[order];
-  if (head != kNone) pages_[head].previous = page;
-  pages_[page] = {.next = head, .previous = kNone, .order = order, .free = true};
+  if (head != kNone) at(head).previous = page;
+  at(page) = {.next = head, .previous = kNone, .order = order, .free = true};
   head = page;
 }
 
 void BufferPool::unlink_free(uint32_t page) {
-  Page& block = pages_[page];
-  (block.previous == kNone ? free_heads_[block.order] : pages_[block.previous].next) = block.next;
-  if (block.next != kNone) pages_[block.next].previous = block.previous;
+  Page& block = at(page);
+  (block.previous == kNone ? free_heads_[block.order] : at(block.previous).next) = block.next;
+  if (block.next != kNone) at(block.next).previous = block.previous;
   block.free = false;
 }
 

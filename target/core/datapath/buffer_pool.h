@@ -76,6 +76,7 @@ class BufferPool {
   };
 
   bool may_hold_more(const Share& share, uint32_t length_bytes) const;
+  Page& at(uint32_t page);
   void push_free(uint32_t page, uint8_t order);
   void unlink_free(uint32_t page);
 
