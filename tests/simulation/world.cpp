@@ -185,13 +185,15 @@ void World::check_quiet() {
 }
 
 void World::check_quiet(rdma::PollGroup& group) {
-  const auto& receives = *static_cast<const rnic::SharedReceiveQueue*>(group.shared_receives());
   expect(wait([&] { return group.commands_in_flight() == 0; }), "commands were left in a poll group");
   expect(group.dram().used_bytes() == 0, "buffers were not given back");
   expect(group.queue_pairs() == 0, "the room of a queue was not given back");
-  expect(wait([&] { return receives.posted() == group.slots(); }, kSlotsNs),
-         "of " + std::to_string(group.slots()) + " receive slots " + std::to_string(receives.posted()) +
-             " were with their shared receive queue");
+  for (const auto& queues : group.queue_sets()) {
+    const auto& receives = *static_cast<const rnic::SharedReceiveQueue*>(queues->shared_receives.get());
+    expect(wait([&] { return receives.posted() == queues->slots; }, kSlotsNs),
+           "of " + std::to_string(queues->slots) + " receive slots " + std::to_string(receives.posted()) +
+               " were with their shared receive queue");
+  }
 }
 
 // The target lets go of its device: nothing that it made there may be left.

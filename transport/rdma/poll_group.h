@@ -120,8 +120,6 @@ class PollGroup final : public core::Poller {
   core::BufferPool& dram() { return *dram_; }
   uint32_t in_capsule_bytes() const { return options_.in_capsule_bytes; }
   uint32_t queue_pairs() const { return queue_pairs_; }
-  // Receive slots: all are with the shared receive queue while no capsule is under way.
-  uint32_t slots() const { return slots_; }
   // Commands from capsule to the completion of their answer.
   uint64_t commands_in_flight() const { return in_flight_.get(); }
   // Commands that concern no namespace: Fabrics and admin commands, and invalid ones.

@@ -81,7 +81,6 @@ class Commands {
   bool force_ = false;
   bool once_ = false;
   bool wait_ = false;
-  bool force_ = false;
   bool batch_ = false;
 
   std::function<int()> chosen_;

@@ -281,170 +281,172 @@ TEST_CASE(
   CHECK(config.rdma.max_queue_depth == 256);
   CHECK(config.rdma.max_io_queues == 127);
   CHECK(config.rdma.in_capsule_data_bytes == 8192);
-  TEST_CASE("nvmetcli: a host's keys, hash and group are carried over, and the keys are for files of their own") {
-    std::string text = sample("import_nvmetcli_fuzz/two_ports.json");
-    const auto replace = [&text](const std::string& from, const std::string& to) {
-      REQUIRE(text.find(from) != std::string::npos);
-      text.replace(text.find(from), from.size(), to);
-    };
-    replace("\"ctrl_key\": \"\"", "\"ctrl_key\": \"DHHC-1:00:other:\"");
-    replace("\"dhgroup\": \"null\"", "\"dhgroup\": \"ffdhe3072\"");
-    replace("hmac(sha256)", "hmac(sha512)");
-    const ImportResult result = import_nvmetcli(text, "nvmet.json", "/keys");
-    const Config config = imported(result);
-    const Host& host = subsystem(config, "disk1").hosts.at(0);
-    CHECK((host.dhchap_hash == DhchapHash::sha512));
-    CHECK((host.dhchap_group == DhGroup::ffdhe3072));
-    REQUIRE(result.keys.size() == 2);
-    CHECK(result.keys[0].path == host.key_file);
-    CHECK(result.keys[0].text.starts_with("DHHC-1:00:Jc/My1o0"));
-    CHECK(result.keys[1].path == host.controller_key_file);
-    CHECK(result.keys[1].text == "DHHC-1:00:other:");
-    for (const Subsystem& one : config.subsystems)
-      CHECK(std::ranges::find(one.allowed_hosts, host.nqn) == one.allowed_hosts.end());
-  }
+}
 
-  TEST_CASE("SPDK: a host whose key is no file of the keyring is not carried over") {
-    std::string text = sample("import_spdk_fuzz/save_config.json");
-    text.replace(text.find("\"name\": \"key2\""), 14, "\"name\": \"key3\"");
-    const ImportResult result = import_spdk(text, "spdk.json");
-    const Subsystem& first = subsystem(imported(result), "cnode1");
-    CHECK(first.hosts.empty());
-    CHECK(first.allowed_hosts.size() == 1);
-    const auto lines = said(result);
-    CHECK(std::ranges::any_of(lines, [](const std::string& line) {
-      return line.find("not carried over: a host whose key \"key2\" is no file of the keyring") != std::string::npos;
-    }));
-  }
-
-  TEST_CASE("what is no config of the other target is refused, with a hint when it is one of the third") {
-    const std::string nvmet = sample("import_nvmetcli_fuzz/two_ports.json");
-    const std::string saved = sample("import_spdk_fuzz/save_config.json");
-    const auto refusal = [](const Result& result) {
-      CHECK(!result.config.has_value());
-      REQUIRE(result.diagnostics.size() == 1);
-      return to_string(result.diagnostics.front());
-    };
-    CHECK(refusal(import_nvmetcli(saved, "a.json")) ==
-          "a.json:1:1: error: $: nvmetcli did not save this file: it has no \"subsystems\" or no \"ports\"; if SPDK "
-          "wrote it: "
-          "import spdk");
-    CHECK(refusal(import_spdk(nvmet, "a.json")) ==
-          "a.json:1:1: error: $: SPDK's save_config did not print this file; if nvmetcli wrote it: import nvmetcli");
-    CHECK(refusal(import_spdk("{}", "a.json")) ==
-          "a.json:1:1: error: $: SPDK's save_config did not print this file; save the target with: rpc.py "
-          "save_config");
-    CHECK(refusal(import_nvmetcli("{\"ports\": [", "a.json")) ==
-          "a.json:1:12: error: $.ports: the file ends inside the array that begins at 1:11; close it with ]");
-  }
-
-  // A folder as configfs shows a running target.
-  class Configfs {
-   public:
-    void file(const std::string& path, const std::string& text) {
-      fs::create_directories((root_ / path).parent_path());
-      std::ofstream(root_ / path) << text << '\n';
-    }
-    void link(const std::string& path, const std::string& target) {
-      fs::create_directories((root_ / path).parent_path());
-      fs::create_symlink(root_ / target, root_ / path);
-    }
-    std::string path() const { return root_.string(); }
-
-   private:
-    Scratch scratch_;
-    const fs::path root_ = scratch_.path();
+TEST_CASE("nvmetcli: a host's keys, hash and group are carried over, and the keys are for files of their own") {
+  std::string text = sample("import_nvmetcli_fuzz/two_ports.json");
+  const auto replace = [&text](const std::string& from, const std::string& to) {
+    REQUIRE(text.find(from) != std::string::npos);
+    text.replace(text.find(from), from.size(), to);
   };
+  replace("\"ctrl_key\": \"\"", "\"ctrl_key\": \"DHHC-1:00:other:\"");
+  replace("\"dhgroup\": \"null\"", "\"dhgroup\": \"ffdhe3072\"");
+  replace("hmac(sha256)", "hmac(sha512)");
+  const ImportResult result = import_nvmetcli(text, "nvmet.json", "/keys");
+  const Config config = imported(result);
+  const Host& host = subsystem(config, "disk1").hosts.at(0);
+  CHECK((host.dhchap_hash == DhchapHash::sha512));
+  CHECK((host.dhchap_group == DhGroup::ffdhe3072));
+  REQUIRE(result.keys.size() == 2);
+  CHECK(result.keys[0].path == host.key_file);
+  CHECK(result.keys[0].text.starts_with("DHHC-1:00:Jc/My1o0"));
+  CHECK(result.keys[1].path == host.controller_key_file);
+  CHECK(result.keys[1].text == "DHHC-1:00:other:");
+  for (const Subsystem& one : config.subsystems)
+    CHECK(std::ranges::find(one.allowed_hosts, host.nqn) == one.allowed_hosts.end());
+}
 
-  constexpr const char* kHost = "nqn.2026-01.io.example:host";
-  constexpr const char* kDisk = "nqn.2026-01.io.example:disk";
+TEST_CASE("SPDK: a host whose key is no file of the keyring is not carried over") {
+  std::string text = sample("import_spdk_fuzz/save_config.json");
+  text.replace(text.find("\"name\": \"key2\""), 14, "\"name\": \"key3\"");
+  const ImportResult result = import_spdk(text, "spdk.json");
+  const Subsystem& first = subsystem(imported(result), "cnode1");
+  CHECK(first.hosts.empty());
+  CHECK(first.allowed_hosts.size() == 1);
+  const auto lines = said(result);
+  CHECK(std::ranges::any_of(lines, [](const std::string& line) {
+    return line.find("not carried over: a host whose key \"key2\" is no file of the keyring") != std::string::npos;
+  }));
+}
 
-  void run_target(Configfs & target) {
-    const std::string subsystem = std::string("subsystems/") + kDisk;
-    target.file("discovery_nqn", "nqn.2014-08.org.nvmexpress.discovery");
-    target.file(std::string("hosts/") + kHost + "/dhchap_key", "");
-    target.file(subsystem + "/attr_allow_any_host", "0");
-    target.file(subsystem + "/attr_serial", "S1");
-    target.file(subsystem + "/attr_model", "Linux");
-    target.file(subsystem + "/passthru/enable", "0");
-    target.link(subsystem + "/allowed_hosts/" + kHost, std::string("hosts/") + kHost);
-    target.file(subsystem + "/namespaces/1/device_path", "/dev/nvme0n1");
-    target.file(subsystem + "/namespaces/1/device_uuid", "b7e3a1d2-6c9f-4f0b-9a3e-2d1c0b9a8f71");
-    target.file(subsystem + "/namespaces/1/device_nguid", "00000000-0000-0000-0000-000000000000");
-    target.file(subsystem + "/namespaces/1/enable", "1");
-    target.file(subsystem + "/namespaces/1/buffered_io", "0");
-    target.file(subsystem + "/namespaces/1/p2pmem", "0000:3b:00.0");
-    target.file(subsystem + "/namespaces/1/ana_grpid", "2");
-    target.file("ports/1/addr_trtype", "rdma");
-    target.file("ports/1/addr_traddr", "192.0.2.10");
-    target.file("ports/1/addr_trsvcid", "4420");
-    target.file("ports/1/addr_treq", "not specified");
-    target.file("ports/1/param_inline_data_size", "4096");
-    target.file("ports/1/ana_groups/1/ana_state", "optimized");
-    target.file("ports/1/ana_groups/2/ana_state", "non-optimized");
-    target.link(std::string("ports/1/subsystems/") + kDisk, subsystem);
-  }
-
-  TEST_CASE("kernel: a running target is read from configfs") {
-    Configfs target;
-    run_target(target);
-    const Result result = import_kernel(target.path());
-    check_lines(said(result), {});
-    const Config config = imported(result);
-    const Subsystem& disk = subsystem(config, "disk");
-    CHECK(config.ports.at(0).address == "192.0.2.10");
-    CHECK(!config.discovery.nqn);
-    CHECK(disk.serial == "S1");
-    CHECK(disk.allowed_hosts == std::vector<std::string>{kHost});
-    CHECK(disk.ana.at(0).group == 2);
-    const Namespace& ns = disk.namespaces.at(0);
-    CHECK(std::get<BlockBackend>(ns.backend).path == "/dev/nvme0n1");
-    CHECK((ns.p2p == P2pMode::prefer));
-    CHECK(ns.p2p_provider == "0000:3b:00.0");
-  }
-
-  TEST_CASE("kernel: a host with a key must authenticate") {
-    Configfs target;
-    run_target(target);
-    target.file(std::string("hosts/") + kHost + "/dhchap_key", "DHHC-1:00:secret:");
-    target.file(std::string("hosts/") + kHost + "/dhchap_hash", "hmac(sha384)");
-    target.file(std::string("hosts/") + kHost + "/dhchap_dhgroup", "null");
-    const Result result = import_kernel(target.path());
-    check_lines(said(result), {});
-    const Config config = imported(result);
-    const Subsystem& disk = subsystem(config, "disk");
-    CHECK(disk.allowed_hosts.empty());
-    REQUIRE(disk.hosts.size() == 1);
-    CHECK((disk.hosts[0].dhchap_hash == DhchapHash::sha384));
-    CHECK(!disk.hosts[0].dhchap_group);
-    CHECK(result.keys.at(0).text == "DHHC-1:00:secret:");
-  }
-
-  TEST_CASE("kernel: what nvmetcli does not save is reported too") {
-    Configfs target;
-    run_target(target);
-    const std::string subsystem = std::string("subsystems/") + kDisk;
-    target.file(subsystem + "/namespaces/1/buffered_io", "1");
-    target.file(subsystem + "/passthru/enable", "1");
-    target.file("discovery_nqn", "nqn.2026-01.io.example:discovery");
-    const Result result = import_kernel(target.path());
-    check_lines(
-        said(result),
-        {target.path() + ": warning: $.subsystems[0].passthru: not carried over: a whole controller cannot be passed "
-                         "through; pass its namespaces through: {\"nvme\": \"/dev/ng0n1\"}",
-         target.path() + ": warning: $.subsystems[0].namespaces[0].buffered_io: not carried over: data never goes "
-                         "through the page cache"});
-    CHECK(imported(result).discovery.nqn == "nqn.2026-01.io.example:discovery");
-  }
-
-  TEST_CASE("kernel: no target there") {
-    Configfs empty;
-    const Result result = import_kernel(empty.path());
+TEST_CASE("what is no config of the other target is refused, with a hint when it is one of the third") {
+  const std::string nvmet = sample("import_nvmetcli_fuzz/two_ports.json");
+  const std::string saved = sample("import_spdk_fuzz/save_config.json");
+  const auto refusal = [](const Result& result) {
     CHECK(!result.config.has_value());
-    check_lines(said(result),
-                {empty.path() + ": error: $: the kernel's NVMe target is not loaded; modprobe nvmet, mount configfs "
-                                "at /sys/kernel/config, and run as root"});
+    REQUIRE(result.diagnostics.size() == 1);
+    return to_string(result.diagnostics.front());
+  };
+  CHECK(refusal(import_nvmetcli(saved, "a.json")) ==
+        "a.json:1:1: error: $: nvmetcli did not save this file: it has no \"subsystems\" or no \"ports\"; if SPDK "
+        "wrote it: "
+        "import spdk");
+  CHECK(refusal(import_spdk(nvmet, "a.json")) ==
+        "a.json:1:1: error: $: SPDK's save_config did not print this file; if nvmetcli wrote it: import nvmetcli");
+  CHECK(refusal(import_spdk("{}", "a.json")) ==
+        "a.json:1:1: error: $: SPDK's save_config did not print this file; save the target with: rpc.py "
+        "save_config");
+  CHECK(refusal(import_nvmetcli("{\"ports\": [", "a.json")) ==
+        "a.json:1:12: error: $.ports: the file ends inside the array that begins at 1:11; close it with ]");
+}
+
+// A folder as configfs shows a running target.
+class Configfs {
+ public:
+  void file(const std::string& path, const std::string& text) {
+    fs::create_directories((root_ / path).parent_path());
+    std::ofstream(root_ / path) << text << '\n';
   }
+  void link(const std::string& path, const std::string& target) {
+    fs::create_directories((root_ / path).parent_path());
+    fs::create_symlink(root_ / target, root_ / path);
+  }
+  std::string path() const { return root_.string(); }
+
+ private:
+  Scratch scratch_;
+  const fs::path root_ = scratch_.path();
+};
+
+constexpr const char* kHost = "nqn.2026-01.io.example:host";
+constexpr const char* kDisk = "nqn.2026-01.io.example:disk";
+
+void run_target(Configfs& target) {
+  const std::string subsystem = std::string("subsystems/") + kDisk;
+  target.file("discovery_nqn", "nqn.2014-08.org.nvmexpress.discovery");
+  target.file(std::string("hosts/") + kHost + "/dhchap_key", "");
+  target.file(subsystem + "/attr_allow_any_host", "0");
+  target.file(subsystem + "/attr_serial", "S1");
+  target.file(subsystem + "/attr_model", "Linux");
+  target.file(subsystem + "/passthru/enable", "0");
+  target.link(subsystem + "/allowed_hosts/" + kHost, std::string("hosts/") + kHost);
+  target.file(subsystem + "/namespaces/1/device_path", "/dev/nvme0n1");
+  target.file(subsystem + "/namespaces/1/device_uuid", "b7e3a1d2-6c9f-4f0b-9a3e-2d1c0b9a8f71");
+  target.file(subsystem + "/namespaces/1/device_nguid", "00000000-0000-0000-0000-000000000000");
+  target.file(subsystem + "/namespaces/1/enable", "1");
+  target.file(subsystem + "/namespaces/1/buffered_io", "0");
+  target.file(subsystem + "/namespaces/1/p2pmem", "0000:3b:00.0");
+  target.file(subsystem + "/namespaces/1/ana_grpid", "2");
+  target.file("ports/1/addr_trtype", "rdma");
+  target.file("ports/1/addr_traddr", "192.0.2.10");
+  target.file("ports/1/addr_trsvcid", "4420");
+  target.file("ports/1/addr_treq", "not specified");
+  target.file("ports/1/param_inline_data_size", "4096");
+  target.file("ports/1/ana_groups/1/ana_state", "optimized");
+  target.file("ports/1/ana_groups/2/ana_state", "non-optimized");
+  target.link(std::string("ports/1/subsystems/") + kDisk, subsystem);
+}
+
+TEST_CASE("kernel: a running target is read from configfs") {
+  Configfs target;
+  run_target(target);
+  const ImportResult result = import_kernel(target.path());
+  check_lines(said(result), {});
+  const Config config = imported(result);
+  const Subsystem& disk = subsystem(config, "disk");
+  CHECK(config.ports.at(0).address == "192.0.2.10");
+  CHECK(!config.discovery.nqn);
+  CHECK(disk.serial == "S1");
+  CHECK(disk.allowed_hosts == std::vector<std::string>{kHost});
+  CHECK(disk.ana.at(0).group == 2);
+  const Namespace& ns = disk.namespaces.at(0);
+  CHECK(std::get<BlockBackend>(ns.backend).path == "/dev/nvme0n1");
+  CHECK((ns.p2p == P2pMode::prefer));
+  CHECK(ns.p2p_provider == "0000:3b:00.0");
+}
+
+TEST_CASE("kernel: a host with a key must authenticate") {
+  Configfs target;
+  run_target(target);
+  target.file(std::string("hosts/") + kHost + "/dhchap_key", "DHHC-1:00:secret:");
+  target.file(std::string("hosts/") + kHost + "/dhchap_hash", "hmac(sha384)");
+  target.file(std::string("hosts/") + kHost + "/dhchap_dhgroup", "null");
+  const ImportResult result = import_kernel(target.path());
+  check_lines(said(result), {});
+  const Config config = imported(result);
+  const Subsystem& disk = subsystem(config, "disk");
+  CHECK(disk.allowed_hosts.empty());
+  REQUIRE(disk.hosts.size() == 1);
+  CHECK((disk.hosts[0].dhchap_hash == DhchapHash::sha384));
+  CHECK(!disk.hosts[0].dhchap_group);
+  CHECK(result.keys.at(0).text == "DHHC-1:00:secret:");
+}
+
+TEST_CASE("kernel: what nvmetcli does not save is reported too") {
+  Configfs target;
+  run_target(target);
+  const std::string subsystem = std::string("subsystems/") + kDisk;
+  target.file(subsystem + "/namespaces/1/buffered_io", "1");
+  target.file(subsystem + "/passthru/enable", "1");
+  target.file("discovery_nqn", "nqn.2026-01.io.example:discovery");
+  const Result result = import_kernel(target.path());
+  check_lines(
+      said(result),
+      {target.path() + ": warning: $.subsystems[0].passthru: not carried over: a whole controller cannot be passed "
+                       "through; pass its namespaces through: {\"nvme\": \"/dev/ng0n1\"}",
+       target.path() + ": warning: $.subsystems[0].namespaces[0].buffered_io: not carried over: data never goes "
+                       "through the page cache"});
+  CHECK(imported(result).discovery.nqn == "nqn.2026-01.io.example:discovery");
+}
+
+TEST_CASE("kernel: no target there") {
+  Configfs empty;
+  const Result result = import_kernel(empty.path());
+  CHECK(!result.config.has_value());
+  check_lines(said(result),
+              {empty.path() + ": error: $: the kernel's NVMe target is not loaded; modprobe nvmet, mount configfs "
+                              "at /sys/kernel/config, and run as root"});
+}
 
 }  // namespace
 }  // namespace nvmf::config::test

@@ -62,10 +62,10 @@ class FakeDaemon : public AdminActions {
                    {"block_bytes", 512},
                    {"size_bytes", uint64_t{3} << 29U},
                    {"p2p", {{"mode", "prefer"}, {"provider", ""}, {"verdict", "data goes through DRAM: no CMB"}}}};
-    Json missing = {{"nsid", 2}, {"state", "missing"}, {"reason", "cannot open /dev/ng7n1"}};
+    Json absent = {{"nsid", 2}, {"state", "missing"}, {"reason", "cannot open /dev/ng7n1"}};
     served.update(limits);
-    missing.update(limits);
-    return {served, missing};
+    absent.update(limits);
+    return {served, absent};
   }
   Json connections() override {
     const Json queues = {
@@ -102,11 +102,11 @@ class FakeDaemon : public AdminActions {
             {"namespaces", Json::array()}};
   }
   Json stats() override {
-    const Json host = {{"nqn", kHost}, {"over_share", 3}};
+    const Json traffic = {{"nqn", kHost}, {"over_share", 3}};
     return {{"connections", 3},
             {"subsystems", Json::array()},
             {"namespaces", Json::array()},
-            {"hosts", Json::array({host})}};
+            {"hosts", Json::array({traffic})}};
   }
   Json ana() override {
     return {{{"subsystem", kNqn}, {"states", {{{"group", 1}, {"port", 1}, {"state", "optimized"}}}}}};
