@@ -89,7 +89,7 @@ HostQueue::Answer HostQueue::connect(std::span<const std::byte> private_data, ui
   parameters.private_data = private_data.data();
   parameters.private_data_len = static_cast<uint8_t>(private_data.size());
   parameters.responder_resources = responder_resources;
-  parameters.retry_count = 7;
+  parameters.retry_count = parameters.rnr_retry_count = 7;
   parameters.qp_num = queue_pair_->qp_num;
   expect(rdma_connect(id_.get(), &parameters) == 0, "cannot ask for a connection");
 
