@@ -35,7 +35,7 @@ class FakeDaemon : public AdminActions {
                {"reason", port_reason}}}},
             {"subsystems", 1},
             {"namespaces", 2},
-            {"missing_namespaces", missing},
+            {"missing_namespaces", missing_namespaces},
             {"rdma_devices", Json::array({{{"name", "rocep1s0"}, {"io_queues", 4}, {"max_io_queues", 81}}})},
             {"controllers", 1},
             {"connections", 3}};
@@ -172,7 +172,7 @@ class FakeDaemon : public AdminActions {
   std::string host = kHost;  // that is connected
   std::string file = kText;
   std::string port_reason;  // why its port waits
-  int missing = 1;          // namespaces
+  int missing_namespaces = 1;  // namespaces
   std::vector<std::string> unsaved;
   std::string done;  // the last operation
   bool may_save = true;
