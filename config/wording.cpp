@@ -83,7 +83,7 @@ using Json = nlohmann::ordered_json;
 constexpr size_t kMostMembersNamed = 3;
 
 std::string value_text(const Json& value) {
-  if (value.is_null()) return "none";
+  if (value.is_null()) return "its default";
   return value.is_string() ? quote(value.get_ref<const std::string&>()) : value.dump();
 }
 
@@ -130,8 +130,12 @@ std::string list_of(const std::set<uint16_t>& numbers) {
 
 std::string changes_between(const Json& before, const Json& after) {
   std::string changes;
-  for (const auto& [key, value] : after.items()) {
-    const Json& old = before.at(key);
+  Json keys = after;
+  keys.update(before);
+  for (const auto& item : keys.items()) {
+    const std::string& key = item.key();
+    const Json old = before.value(key, Json());
+    const Json value = after.value(key, Json());
     if (old == value) continue;
     changes += (changes.empty() ? "" : ", ") + key;
     if (is_list_of_scalars(old) && is_list_of_scalars(value))

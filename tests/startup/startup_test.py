@@ -227,8 +227,9 @@ class Startup(unittest.TestCase):
             client = http.client.HTTPConnection("localhost", timeout=WAIT_S)
             client.sock = socket.socket(socket.AF_UNIX)
             client.sock.connect(str(place.socket))
-            client.request("PATCH", "/v1/config", body='{"a":' * 100_000)
+            client.request("PATCH", "/v1/config", body='{"a":' * 100_000 + "1" + "}" * 100_000)
             self.assertEqual(client.getresponse().status, 400)
+            client.close()
             self.assertIsNone(running.process.poll())
 
     def test_the_journal_says_who_changed_what(self):

@@ -61,14 +61,14 @@ TEST_CASE("each kind of change has its line") {
       {"{ \"nsid\": 2, \"memory\": \"1MiB\" }",
        "{ \"nsid\": 2, \"memory\": \"1MiB\" }, { \"nsid\": 3, \"memory\": \"2MiB\" }",
        {"add namespace 3 of nqn.2026-01.io.example:a"}},
-      {"\"1MiB\"", "\"2MiB\"", {"replace namespace 2 of nqn.2026-01.io.example:a: memory from 1048576 to 2097152"}},
+      {"\"1MiB\"", "\"2MiB\"", {"replace namespace 2 of nqn.2026-01.io.example:a: memory from \"1 MiB\" to \"2 MiB\""}},
       {"\"/dev/ng0n1\"",
        "\"/dev/ng0n1\", \"p2p\": \"off\"",
-       {"change namespace 1 of nqn.2026-01.io.example:a: p2p from \"prefer\" to \"off\""}},
+       {"change namespace 1 of nqn.2026-01.io.example:a: p2p from its default to \"off\""}},
       {"\"allow_any_host\": true",
        "\"allowed_hosts\": [\"nqn.2026-01.io.example:host\"], \"max_controllers\": 3",
        {"change subsystem nqn.2026-01.io.example:a: allow_any_host from true to false, allowed_hosts with "
-        "\"nqn.2026-01.io.example:host\", max_controllers from 65519 to 3"}},
+        "\"nqn.2026-01.io.example:host\", max_controllers from its default to 3"}},
       {"\"allow_any_host\": true",
        "\"allow_any_host\": true, \"ports\": [2]",
        {"change subsystem nqn.2026-01.io.example:a: ports without 1"}},
@@ -77,7 +77,7 @@ TEST_CASE("each kind of change has its line") {
        {"change subsystem nqn.2026-01.io.example:a: subsystem_reset from false to true"}},
       {"\"allow_any_host\": true",
        "\"allow_any_host\": true, \"permanent_write_protection\": true, \"admin_label\": \"Archive\"",
-       {"change subsystem nqn.2026-01.io.example:a: admin_label from none to \"Archive\", "
+       {"change subsystem nqn.2026-01.io.example:a: admin_label from its default to \"Archive\", "
         "permanent_write_protection from false to true"}},
       {"192.0.2.2", "192.0.2.3", {"remove port 2 (192.0.2.2, service 4420)", "add port 2 (192.0.2.3, service 4420)"}},
       {"\"192.0.2.2\"", "\"192.0.2.2\", \"dscp\": 26", {"change port 2 (192.0.2.2, service 4420): dscp"}},
@@ -87,7 +87,7 @@ TEST_CASE("each kind of change has its line") {
         "add subsystem nqn.2026-01.io.example:c", "add namespace 1 of nqn.2026-01.io.example:c"}},
       {"\"ports\": [",
        "\"limits\": { \"max_controllers\": 9 }, \"ports\": [",
-       {"change limits: max_controllers from 65519 to 9"}},
+       {"change limits: max_controllers from its default to 9"}},
       {"\"ports\": [", "\"log_level\": \"debug\", \"ports\": [", {"change log_level from \"info\" to \"debug\""}},
   };
   for (const auto& row : rows) {

@@ -174,7 +174,7 @@ TEST_CASE("monitor asks: the exit status tells of a port that does not listen, a
   World world;
   CHECK(world.run({"status"}).status == 0);
   CHECK(world.run({"status", "--exit-code"}).status == 3);
-  world.daemon.missing = 0;
+  world.daemon.missing_namespaces = 0;
   CHECK(world.run({"status", "--exit-code"}).status == 0);
   world.daemon.port_reason = "no interface has the address 192.0.2.10";
   const Said waiting = world.run({"status", "--exit-code"});

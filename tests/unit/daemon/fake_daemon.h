@@ -35,7 +35,7 @@ class FakeDaemon : public AdminActions {
                {"reason", port_reason}}}},
             {"subsystems", 1},
             {"namespaces", 2},
-            {"missing_namespaces", missing},
+            {"missing_namespaces", missing_namespaces},
             {"rdma_devices", Json::array({{{"name", "rocep1s0"}, {"io_queues", 4}, {"max_io_queues", 81}}})},
             {"controllers", 1},
             {"authentications", {{"succeeded", 2}, {"failed", {{"protocol", 1}}}, {"refused_addresses", 0}}},
@@ -187,7 +187,7 @@ class FakeDaemon : public AdminActions {
   std::string host = kHost;  // that is connected
   std::string file = kText;
   std::string port_reason;  // why its port waits
-  int missing = 1;          // namespaces
+  int missing_namespaces = 1;  // namespaces
   std::vector<std::string> unsaved;
   std::string done;  // the last operation
   bool has_host_without_nqn = false;
