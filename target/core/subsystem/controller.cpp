@@ -218,13 +218,11 @@ bool Controller::is_silent(KeepAlive::Clock::time_point now) const {
   const auto saw_command = [](const Queue* queue) {
     return queue != nullptr && queue->saw_command.load(std::memory_order_relaxed);
   };
-  return keep_alive_.is_overdue(now) && !saw_command(admin_queue_) &&
-         std::none_of(io_queues_.begin(), io_queues_.end(), saw_command);
+  return keep_alive_.is_overdue(now) && !saw_command(admin_queue_) && std::ranges::none_of(io_queues_, saw_command);
 }
 
 unsigned Controller::io_queue_count() const {
-  return static_cast<unsigned>(
-      std::count_if(io_queues_.begin(), io_queues_.end(), [](const Queue* queue) { return queue != nullptr; }));
+  return static_cast<unsigned>(std::ranges::count_if(io_queues_, [](const Queue* queue) { return queue != nullptr; }));
 }
 
 Queue* Controller::find_io_queue(uint16_t qid) const {
@@ -352,7 +350,7 @@ void Controller::namespace_joined(const NamespaceOptions& ns, bool moved) {
 }
 
 void Controller::namespace_changed(uint32_t nsid) {
-  const auto place = std::lower_bound(changed_namespaces_.begin(), changed_namespaces_.end(), nsid);
+  const auto place = std::ranges::lower_bound(changed_namespaces_, nsid);
   if (place == changed_namespaces_.end() || *place != nsid) changed_namespaces_.insert(place, nsid);
   events_.post(AsyncEvent::NamespaceAttributeChanged);
 }

@@ -16,7 +16,7 @@ namespace {
 
 template <typename Identifier>
 bool is_given(const Identifier& identifier) {
-  return std::any_of(identifier.begin(), identifier.end(), [](uint8_t byte) { return byte != 0; });
+  return std::ranges::any_of(identifier, [](uint8_t byte) { return byte != 0; });
 }
 
 template <typename Identifier>
@@ -60,8 +60,7 @@ Subsystem::~Subsystem() {
 }
 
 Subsystem::NamespacePlace Subsystem::place_of(uint32_t nsid) const {
-  return std::lower_bound(namespaces_.begin(), namespaces_.end(), nsid,
-                          [](const NamespaceOptions& options, uint32_t wanted) { return options.nsid < wanted; });
+  return std::ranges::lower_bound(namespaces_, nsid, {}, &NamespaceOptions::nsid);
 }
 
 void Subsystem::check(const NamespaceOptions& options) const {
@@ -136,7 +135,7 @@ void Subsystem::members_changed(uint32_t ana_group) {
 
 void Subsystem::apply_denials(Controller& controller, const NamespaceOptions& options) const {
   const auto& seers = options.visible_to;
-  const bool visible = seers.empty() || std::find(seers.begin(), seers.end(), controller.host().nqn) != seers.end();
+  const bool visible = seers.empty() || std::ranges::find(seers, controller.host().nqn) != seers.end();
   Denials denied = visible ? 0 : kHidden;
   if (write_protection_.is_protected(options)) denied |= kWriteProtected;
   controller.deny(options.nsid, denied);
@@ -178,7 +177,7 @@ void Subsystem::disconnect_unwelcome() {
 }
 
 bool Subsystem::was_reset(const HostIdentity& host) const {
-  return was_reset_ && std::find(noted_reset_.begin(), noted_reset_.end(), host) == noted_reset_.end();
+  return was_reset_ && std::ranges::find(noted_reset_, host) == noted_reset_.end();
 }
 
 void Subsystem::reset_noted(const HostIdentity& host) {
@@ -280,11 +279,11 @@ void Subsystem::withdraw_port(uint16_t port_id, bool withdrawn) {
 
 bool Subsystem::allows(const std::string& hostnqn) const {
   const auto& hosts = options_.allowed_hosts;
-  return options_.allow_any_host || std::find(hosts.begin(), hosts.end(), hostnqn) != hosts.end();
+  return options_.allow_any_host || std::ranges::find(hosts, hostnqn) != hosts.end();
 }
 
 bool Subsystem::is_on_port(uint16_t port_id) const {
-  return is_discovery_ || std::find(options_.ports.begin(), options_.ports.end(), port_id) != options_.ports.end();
+  return is_discovery_ || std::ranges::find(options_.ports, port_id) != options_.ports.end();
 }
 
 Controller* Subsystem::find_controller(uint16_t cntlid) const {
@@ -297,8 +296,8 @@ Controller* Subsystem::find_controller(uint16_t cntlid) const {
 Controller* Subsystem::create_controller(HostIdentity host, Queue& admin_queue, uint32_t kato_ms) {
   if (!make_room(host, *admin_queue.link) || target_.has_former_controller(nqn(), host)) return nullptr;
   auto controller = std::make_unique<Controller>(*this, next_cntlid(), std::move(host), admin_queue, kato_ms);
-  const auto place = std::find_if(controllers_.begin(), controllers_.end(),
-                                  [&](const auto& other) { return other->cntlid() > controller->cntlid(); });
+  const auto place =
+      std::ranges::find_if(controllers_, [&](const auto& other) { return other->cntlid() > controller->cntlid(); });
   for (const NamespaceOptions& options : namespaces_) apply_denials(*controller, options);
   admin_queue.controller = controller.get();
   reservations_.enforce_on(*controller);
@@ -321,7 +320,7 @@ bool Subsystem::make_room(const HostIdentity& host, const QueueLink& link) {
 }
 
 bool Subsystem::has_closing_controller(const HostIdentity& host) const {
-  return std::any_of(controllers_.begin(), controllers_.end(), [&](const auto& controller) {
+  return std::ranges::any_of(controllers_, [&](const auto& controller) {
     return controller->is_closing() && !controller->is_quiet() && controller->host().nqn == host.nqn;
   });
 }
@@ -349,8 +348,7 @@ std::string Subsystem::reached_limit(const HostIdentity& host) const {
 }
 
 void Subsystem::remove_controller(const Controller& controller) {
-  const auto place = std::find_if(controllers_.begin(), controllers_.end(),
-                                  [&](const auto& other) { return other.get() == &controller; });
+  const auto place = std::ranges::find_if(controllers_, [&](const auto& other) { return other.get() == &controller; });
   controllers_.erase(place);
 }
 
@@ -358,8 +356,7 @@ void Subsystem::remove_controller(const Controller& controller) {
 // controllers than identifiers.
 uint16_t Subsystem::next_cntlid() {
   const auto is_taken = [&](uint16_t cntlid) {
-    return std::any_of(controllers_.begin(), controllers_.end(),
-                       [&](const auto& controller) { return controller->cntlid() == cntlid; });
+    return std::ranges::any_of(controllers_, [&](const auto& controller) { return controller->cntlid() == cntlid; });
   };
   do {
     const bool at_end = last_cntlid_ >= options_.cntlid_max;
