@@ -91,7 +91,8 @@ void begin_group(Table& table, const char* name, const char* count) {
 
 std::string first_lines(const std::string& text, size_t lines) {
   size_t end = 0;
-  for (size_t line = 0; line < lines && end != std::string::npos; ++line) end = text.find('\n', end + (line != 0));
+  for (size_t line = 0; line < lines && end != std::string::npos; ++line)
+    end = text.find('\n', end + (line != 0 ? 1 : 0));
   return end == std::string::npos ? text : text.substr(0, end + 1);
 }
 
