@@ -9,6 +9,7 @@
 #include "target/daemon/admin_api.h"
 #include "target/daemon/admin_views.h"
 #include "target/daemon/ana.h"
+#include "target/daemon/counter_report.h"
 #include "target/daemon/end_controllers.h"
 #include "target/daemon/stats.h"
 
