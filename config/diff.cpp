@@ -8,7 +8,7 @@ namespace {
 
 template <class Element, class Same>
 const Element* find(const std::vector<Element>& elements, Same same) {
-  const auto found = std::find_if(elements.begin(), elements.end(), same);
+  const auto found = std::ranges::find_if(elements, same);
   return found == elements.end() ? nullptr : &*found;
 }
 
@@ -34,13 +34,13 @@ auto policies(const Namespace& space) {
 }
 
 bool same_ana(const Subsystem& a, const Subsystem& b) {
-  return std::equal(a.ana.begin(), a.ana.end(), b.ana.begin(), b.ana.end(), [](const AnaGroup& x, const AnaGroup& y) {
+  return std::ranges::equal(a.ana, b.ana, [](const AnaGroup& x, const AnaGroup& y) {
     return x.group == y.group && x.port == y.port && x.state == y.state;
   });
 }
 
 bool same_hosts(const Subsystem& a, const Subsystem& b) {
-  return std::equal(a.hosts.begin(), a.hosts.end(), b.hosts.begin(), b.hosts.end(), [](const Host& x, const Host& y) {
+  return std::ranges::equal(a.hosts, b.hosts, [](const Host& x, const Host& y) {
     return x.nqn == y.nqn && x.key_file == y.key_file && x.controller_key_file == y.controller_key_file &&
            x.dhchap_hash == y.dhchap_hash && x.dhchap_group == y.dhchap_group;
   });
@@ -66,10 +66,9 @@ std::string changed_keys(const Subsystem& before, const Subsystem& after) {
 
 bool same_discovery(const Discovery& a, const Discovery& b) {
   return a.nqn == b.nqn && a.mdns == b.mdns && a.require_authentication == b.require_authentication &&
-         std::equal(a.referrals.begin(), a.referrals.end(), b.referrals.begin(), b.referrals.end(),
-                    [](const Referral& x, const Referral& y) {
-                      return x.address == y.address && x.service == y.service && x.port_id == y.port_id;
-                    });
+         std::ranges::equal(a.referrals, b.referrals, [](const Referral& x, const Referral& y) {
+           return x.address == y.address && x.service == y.service && x.port_id == y.port_id;
+         });
 }
 
 auto values(const Limits& limits) {
@@ -97,10 +96,10 @@ void compare_fixed(const Config& running, const Config& wanted, Difference& diff
   fixed(rdma(running.rdma) == rdma(wanted.rdma), "rdma");
   for (const Subsystem& after : wanted.subsystems) {
     const Subsystem* before = find_subsystem(running, after.nqn);
-    if (before && (before->cntlid_min != after.cntlid_min || before->cntlid_max != after.cntlid_max))
+    if (before != nullptr && (before->cntlid_min != after.cntlid_min || before->cntlid_max != after.cntlid_max))
       difference.needs_restart.push_back("\"cntlid_min\" and \"cntlid_max\" of subsystem " + after.nqn +
                                          " take effect only after a restart");
-    if (before && (before->serial != after.serial || before->model != after.model))
+    if (before != nullptr && (before->serial != after.serial || before->model != after.model))
       difference.needs_restart.push_back(
           "\"serial\" and \"model\" of subsystem " + after.nqn +
           " take effect only after a restart: hosts refuse a subsystem that changes them");
@@ -109,10 +108,10 @@ void compare_fixed(const Config& running, const Config& wanted, Difference& diff
 
 void compare_ports(const Config& running, const Config& wanted, Difference& difference) {
   for (const Port& port : running.ports)
-    if (!find_same_port(wanted, port)) difference.ports_removed.push_back(&port);
+    if (find_same_port(wanted, port) == nullptr) difference.ports_removed.push_back(&port);
   for (const Port& port : wanted.ports) {
     const Port* before = find_same_port(running, port);
-    if (!before)
+    if (before == nullptr)
       difference.ports_added.push_back(&port);
     else if (before->dscp != port.dscp)
       difference.ports_changed.push_back(&port);
@@ -120,14 +119,14 @@ void compare_ports(const Config& running, const Config& wanted, Difference& diff
 }
 
 void compare_namespaces(const Subsystem* before, const Subsystem* after, Difference& difference) {
-  if (before)
+  if (before != nullptr)
     for (const Namespace& space : before->namespaces)
-      if (!after || !find_namespace(*after, space.nsid))
+      if (after == nullptr || find_namespace(*after, space.nsid) == nullptr)
         difference.namespaces_removed.push_back({before, &space, nullptr, false});
-  if (!after) return;
+  if (after == nullptr) return;
   for (const Namespace& space : after->namespaces) {
-    const Namespace* old = before ? find_namespace(*before, space.nsid) : nullptr;
-    if (!old)
+    const Namespace* old = before != nullptr ? find_namespace(*before, space.nsid) : nullptr;
+    if (old == nullptr)
       difference.namespaces_added.push_back({after, nullptr, &space, false});
     else if (identity(*old) != identity(space))
       difference.namespaces_changed.push_back({after, old, &space, false});
@@ -139,12 +138,13 @@ void compare_namespaces(const Subsystem* before, const Subsystem* after, Differe
 void compare_subsystems(const Config& running, const Config& wanted, Difference& difference) {
   for (const Subsystem& before : running.subsystems) {
     const Subsystem* after = find_subsystem(wanted, before.nqn);
-    if (!after) difference.subsystems_removed.push_back(&before);
+    if (after == nullptr) difference.subsystems_removed.push_back(&before);
     compare_namespaces(&before, after, difference);
-    if (after && !changed_keys(before, *after).empty()) difference.subsystems_changed.push_back({&before, after});
+    if (after != nullptr && !changed_keys(before, *after).empty())
+      difference.subsystems_changed.push_back({&before, after});
   }
   for (const Subsystem& after : wanted.subsystems) {
-    if (find_subsystem(running, after.nqn)) continue;
+    if (find_subsystem(running, after.nqn) != nullptr) continue;
     difference.subsystems_added.push_back(&after);
     compare_namespaces(nullptr, &after, difference);
   }
@@ -155,7 +155,7 @@ std::string text_of(const Port& port) {
 }
 
 std::string text_of(const Difference::NamespaceChange& change) {
-  const Namespace& space = change.after ? *change.after : *change.before;
+  const Namespace& space = change.after != nullptr ? *change.after : *change.before;
   return "namespace " + std::to_string(space.nsid) + " of " + change.subsystem->nqn;
 }
 

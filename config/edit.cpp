@@ -22,7 +22,7 @@ Json& list_of(Json& object, const char* key) {
 
 // The element of `list` whose `key` is `value`; end() when there is none.
 Json::iterator place_of(Json& list, const char* key, const Json& value) {
-  return std::find_if(list.begin(), list.end(), [&](const Json& one) {
+  return std::ranges::find_if(list, [&](const Json& one) {
     const auto member = one.find(key);
     return member != one.end() && *member == value;
   });
@@ -129,13 +129,13 @@ void remove_namespace(Json& document, const std::string& nqn, uint64_t nsid) {
 
 void allow_host(Json& document, const std::string& nqn, const std::string& hostnqn) {
   Json& hosts = list_of(find_subsystem(document, nqn), "allowed_hosts");
-  if (std::find(hosts.begin(), hosts.end(), Json(hostnqn)) == hosts.end()) hosts.push_back(hostnqn);
+  if (std::ranges::find(hosts, Json(hostnqn)) == hosts.end()) hosts.push_back(hostnqn);
 }
 
 void deny_host(Json& document, const std::string& nqn, const std::string& hostnqn) {
   Json& subsystem = find_subsystem(document, nqn);
   Json& hosts = list_of(subsystem, "allowed_hosts");
-  const auto place = std::find(hosts.begin(), hosts.end(), Json(hostnqn));
+  const auto place = std::ranges::find(hosts, Json(hostnqn));
   const bool was_allowed = place != hosts.end();
   if (was_allowed) hosts.erase(place);
   if (!forget_authenticated(subsystem, hostnqn) && !was_allowed)

@@ -135,8 +135,7 @@ std::string why_no_dma_buf(const std::string& driver) {
 }
 
 void examine_rnic(const RdmaDevice& rnic, const KernelVersion& kernel, Diagnosis& diagnosis) {
-  if (std::find(kDriversWithOnDemandPaging.begin(), kDriversWithOnDemandPaging.end(), rnic.driver) ==
-      kDriversWithOnDemandPaging.end())
+  if (std::ranges::find(kDriversWithOnDemandPaging, rnic.driver) == kDriversWithOnDemandPaging.end())
     diagnosis.no(rnic.name + "'s driver" + (rnic.driver.empty() ? "" : " (" + rnic.driver + ")") +
                      " has no on-demand paging, which Linux needs to let an RNIC reach controller memory buffers" +
                      why_no_dma_buf(rnic.driver),
@@ -147,8 +146,7 @@ void examine_rnic(const RdmaDevice& rnic, const KernelVersion& kernel, Diagnosis
                      "paging",
                  "install Linux 6.17 or newer");
   for (const RdmaPort& port : rnic.ports) examine_path_mtu(rnic, port, diagnosis);
-  const auto active =
-      std::find_if(rnic.ports.begin(), rnic.ports.end(), [](const RdmaPort& port) { return port.active; });
+  const auto active = std::ranges::find_if(rnic.ports, [](const RdmaPort& port) { return port.active; });
   if (active != rnic.ports.end()) return;
   const std::string interface = rnic.ports.empty() ? std::string() : rnic.ports.front().netdev;
   diagnosis.no("no port of " + rnic.name + " is active",
@@ -156,8 +154,7 @@ void examine_rnic(const RdmaDevice& rnic, const KernelVersion& kernel, Diagnosis
 }
 
 const PciDevice* pci_device(const Report& report, const std::string& bdf) {
-  const auto found =
-      std::find_if(report.pci.begin(), report.pci.end(), [&](const PciDevice& device) { return device.bdf == bdf; });
+  const auto found = std::ranges::find_if(report.pci, [&](const PciDevice& device) { return device.bdf == bdf; });
   return found != report.pci.end() ? &*found : nullptr;
 }
 
@@ -204,7 +201,7 @@ std::vector<PciDevice> read_pci_devices(const Sysfs& sysfs, const Report& report
   std::vector<std::string> addresses;
   for (const NvmeController& ssd : report.controllers) addresses.push_back(ssd.bdf);
   for (const RdmaDevice& rnic : report.rnics) {
-    const bool is_new = std::find(addresses.begin(), addresses.end(), rnic.bdf) == addresses.end();
+    const bool is_new = std::ranges::find(addresses, rnic.bdf) == addresses.end();
     if (!rnic.software() && is_new) addresses.push_back(rnic.bdf);
   }
   std::vector<PciDevice> devices;

@@ -68,8 +68,7 @@ class Tree {
 
  private:
   const PciDevice* device_at(const std::string& bdf) const {
-    const auto found = std::find_if(report_.pci.begin(), report_.pci.end(),
-                                    [&](const PciDevice& device) { return device.bdf == bdf; });
+    const auto found = std::ranges::find_if(report_.pci, [&](const PciDevice& device) { return device.bdf == bdf; });
     return found != report_.pci.end() ? &*found : nullptr;
   }
 

@@ -16,7 +16,7 @@ bool is_telling(std::span<const std::byte> bytes) {
   for (size_t start = 0; start + kPieceBytes <= bytes.size(); start += kPieceBytes)
     pieces.emplace_back(reinterpret_cast<const char*>(bytes.data()) + start, kPieceBytes);
   if (pieces.empty()) return false;
-  std::sort(pieces.begin(), pieces.end());
+  std::ranges::sort(pieces);
   const auto distinct = static_cast<size_t>(std::unique(pieces.begin(), pieces.end()) - pieces.begin());
   return distinct * 10 >= pieces.size() * 9;
 }

@@ -19,8 +19,7 @@ constexpr std::array<uint16_t, 6> kAcrossHostBridges = {0x2030, 0x2031, 0x2032, 
 HostBridges look_up(const PciDevice& device) {
   if (device.host_bridge_vendor == 0) return HostBridges::Unknown;
   const auto in = [&](const auto& list) {
-    return device.host_bridge_vendor == kIntel &&
-           std::find(list.begin(), list.end(), device.host_bridge_device) != list.end();
+    return device.host_bridge_vendor == kIntel && std::ranges::find(list, device.host_bridge_device) != list.end();
   };
   if (in(kAcrossHostBridges)) return HostBridges::Listed;
   return in(kWithinOneHostBridge) ? HostBridges::WithinOne : HostBridges::NotListed;

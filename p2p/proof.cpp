@@ -66,7 +66,7 @@ std::vector<uint64_t> LoopProof::scattered_pages() const {
   for (uint64_t i = 0; i < kRoundTripPages / 2; ++i) pages.push_back(i);
   for (uint64_t i = 1; i <= kRoundTripPages / 2; ++i) pages.push_back((all - 1) * i / (kRoundTripPages / 2));
   std::erase_if(pages, [&](uint64_t page) { return page >= all; });
-  std::sort(pages.begin(), pages.end());
+  std::ranges::sort(pages);
   pages.erase(std::unique(pages.begin(), pages.end()), pages.end());
   return pages;
 }

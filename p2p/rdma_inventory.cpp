@@ -22,7 +22,7 @@ std::vector<std::string> netdevs_of_port(const Sysfs& sysfs, const std::string& 
   std::vector<std::string> names;
   for (const std::string& index : sysfs.list(ndevs)) {
     std::string name = sysfs.text(ndevs + index);
-    const bool is_new = std::find(names.begin(), names.end(), name) == names.end();
+    const bool is_new = std::ranges::find(names, name) == names.end();
     if (!name.empty() && is_new) names.push_back(std::move(name));
   }
   return names;

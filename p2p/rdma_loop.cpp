@@ -48,9 +48,8 @@ ibv_gid_entry best_gid(ibv_context* context, uint8_t port) {
   entries.resize(found > 0 ? static_cast<size_t>(found) : 0);
   std::erase_if(entries, [&](const ibv_gid_entry& entry) { return entry.port_num != port; });
   if (entries.empty()) fail(context, port, EADDRNOTAVAIL, "has no address yet; give its network interface an address");
-  return *std::max_element(entries.begin(), entries.end(), [](const ibv_gid_entry& a, const ibv_gid_entry& b) {
-    return preference(a) < preference(b);
-  });
+  return *std::ranges::max_element(
+      entries, [](const ibv_gid_entry& a, const ibv_gid_entry& b) { return preference(a) < preference(b); });
 }
 
 std::byte* allocate_pages(uint64_t bytes) {

@@ -48,18 +48,16 @@ Requirement connection_manager(const Sysfs& sysfs) {
 }
 
 Requirement verbs_files(const Sysfs& sysfs, const std::vector<RdmaDevice>& rnics) {
-  const bool loaded =
-      std::all_of(rnics.begin(), rnics.end(), [](const RdmaDevice& rnic) { return !rnic.verbs.empty(); });
+  const bool loaded = std::ranges::all_of(rnics, [](const RdmaDevice& rnic) { return !rnic.verbs.empty(); });
   if (!loaded) return {false, "RDMA devices can be used from user space", "modprobe ib_uverbs"};
-  const auto refused = std::find_if(rnics.begin(), rnics.end(), [&](const RdmaDevice& rnic) {
-    return !sysfs.may_open("/dev/infiniband/" + rnic.verbs);
-  });
+  const auto refused = std::ranges::find_if(
+      rnics, [&](const RdmaDevice& rnic) { return !sysfs.may_open("/dev/infiniband/" + rnic.verbs); });
   return {refused == rnics.end(), "this user may use the RDMA devices",
           "run as root, or give the user's group access to /dev/infiniband (udev rule)"};
 }
 
 Requirement ssd(const std::vector<NvmeController>& controllers) {
-  const bool found = std::any_of(controllers.begin(), controllers.end(), [](const NvmeController& controller) {
+  const bool found = std::ranges::any_of(controllers, [](const NvmeController& controller) {
     return !controller.bdf.empty() && !controller.other_driver;
   });
   return {found, "an NVMe SSD with the kernel's nvme driver is present",

@@ -66,7 +66,7 @@ Answer Confirmation::host_reads_at(uint64_t area, const MediaSample& sample) {
   fill_pattern(moved(), ++seed_);
   error = pages_.get(area, kAreaBytes, kAreaBytes);
   if (!error.empty()) return {SsdVerdict::Contradicts, "the RNIC failed during the test with the SSD: " + error};
-  std::copy(sample.bytes.begin(), sample.bytes.end(), known().begin() + kGuardBytes);
+  std::ranges::copy(sample.bytes, known().begin() + kGuardBytes);
   const Mismatch mismatch = compare(moved(), known());
   if (!mismatch) return {SsdVerdict::Agrees, {}};
   return {SsdVerdict::Contradicts, "the RNIC read other bytes from the CMB than the SSD had put there: " +
@@ -77,7 +77,7 @@ Answer Confirmation::host_reads_at(uint64_t area, const MediaSample& sample) {
 SsdProbe::Comparison Confirmation::write_and_compare(uint64_t area, const MediaSample& sample, size_t altered,
                                                      std::string& error) {
   fill_pattern(known(), ++seed_);
-  std::copy(sample.bytes.begin(), sample.bytes.end(), known().begin() + kGuardBytes);
+  std::ranges::copy(sample.bytes, known().begin() + kGuardBytes);
   if (altered != kUnaltered) known()[kGuardBytes + altered] ^= std::byte{0x10};
   error = pages_.put(area, 0, kAreaBytes);
   if (!error.empty()) return SsdProbe::Comparison::Failed;

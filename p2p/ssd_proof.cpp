@@ -77,7 +77,7 @@ std::string SsdProof::host_reads(const Transfer& transfer) {
   fill_pattern(dram, ++seed_);
   std::vector<std::byte> expected(dram.begin(), dram.end());
   const auto right = content(transfer);
-  std::copy(right.begin(), right.end(), expected.begin() + static_cast<ptrdiff_t>(transfer.dram_offset));
+  std::ranges::copy(right, expected.begin() + static_cast<ptrdiff_t>(transfer.dram_offset));
   std::string error = engine_.copy(transfer);
   if (!error.empty()) return error;
   const Mismatch mismatch = compare(dram, expected);
@@ -85,7 +85,7 @@ std::string SsdProof::host_reads(const Transfer& transfer) {
 }
 
 std::string SsdProof::write(const Transfer& transfer, std::span<const std::byte> source) {
-  std::copy(source.begin(), source.end(), engine_.dram().begin() + static_cast<ptrdiff_t>(transfer.dram_offset));
+  std::ranges::copy(source, engine_.dram().begin() + static_cast<ptrdiff_t>(transfer.dram_offset));
   return engine_.copy(transfer);
 }
 

@@ -102,7 +102,7 @@ std::vector<std::string> Sysfs::list(const std::string& folder) const {
   std::error_code error;
   for (fs::directory_iterator entry(where(folder), error), end; !error && entry != end; entry.increment(error))
     names.push_back(entry->path().filename().string());
-  std::sort(names.begin(), names.end(), in_order);
+  std::ranges::sort(names, in_order);
   return names;
 }
 

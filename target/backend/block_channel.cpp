@@ -98,7 +98,7 @@ void BlockChannel::write_zeroes(core::Io& io) {
 void BlockChannel::deallocate(core::Io& io) {
   if (geometry_.deallocate == Deallocate::None) return io.done(io, kNotSupported);
   uint32_t to_come = 0;
-  for (uint32_t i = 0; i < io.range_count; ++i) to_come += range_at(io, i).nlb != 0;
+  for (uint32_t i = 0; i < io.range_count; ++i) to_come += range_at(io, i).nlb != 0 ? 1 : 0;
   if (to_come == 0) return io.done(io, core::kSuccess);
   if (!engine_.make_room(to_come)) return io.done(io, UringEngine::kNoRoom);
 

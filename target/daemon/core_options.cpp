@@ -88,9 +88,8 @@ core::TargetOptions target_options(const config::Config& config) {
 void set_ana_states(core::Subsystem& subsystem, const config::Subsystem& wanted) {
   for (const uint16_t port : wanted.ports) {
     for (uint32_t group = 1; group <= core::limits::kMaxAnaGroups; ++group) {
-      const auto named = std::find_if(wanted.ana.begin(), wanted.ana.end(), [&](const config::AnaGroup& one) {
-        return one.group == group && one.port == port;
-      });
+      const auto named = std::ranges::find_if(
+          wanted.ana, [&](const config::AnaGroup& one) { return one.group == group && one.port == port; });
       subsystem.set_ana_state(group, port,
                               named == wanted.ana.end() ? core::AnaState::Optimized : ana_state_of(named->state));
     }

@@ -26,8 +26,8 @@ void append_value(std::string& text, std::string_view value) {
 }  // namespace
 
 std::string Exposition::printable(std::string text) {
-  std::replace_if(
-      text.begin(), text.end(), [](char c) { return c < 0x20 || c > 0x7e; }, '?');
+  std::ranges::replace_if(
+      text, [](char c) { return c < 0x20 || c > 0x7e; }, '?');
   return text;
 }
 

@@ -53,7 +53,7 @@ std::vector<CmbFigures> of_cmbs(const rdma::Transport& transport, const Storage&
       CmbFigures part{.ssd = ssd, .rdma_device = rnic->name()};
       for (const auto& group : rnic->io_groups()) {
         const core::BufferPool* pool = peer_memories.pool(ssd, *group);
-        if (!pool) continue;
+        if (pool == nullptr) continue;
         part.bytes += pool->size_bytes();
         part.used_bytes += pool->used_bytes();
       }

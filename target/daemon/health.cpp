@@ -83,15 +83,15 @@ std::vector<nvme_smart_log> HealthMonitor::health(const core::Subsystem& subsyst
   for (const auto& served : namespaces_) {
     if (served->subsystem != subsystem.nqn()) continue;
     const std::string& controller = served->device->info().controller;
-    if (std::find(seen.begin(), seen.end(), controller) != seen.end()) continue;
+    if (std::ranges::find(seen, controller) != seen.end()) continue;
     devices.push_back(health_of(*served));
-    if (const Ssd* ssd = find(controller); ssd && ssd->known) seen.push_back(controller);
+    if (const Ssd* ssd = find(controller); ssd != nullptr && ssd->known) seen.push_back(controller);
   }
   return devices;
 }
 
 nvme_smart_log HealthMonitor::health_of(const ServedNamespace& served) const {
-  if (const Ssd* ssd = find(served.device->info().controller); ssd && ssd->known) {
+  if (const Ssd* ssd = find(served.device->info().controller); ssd != nullptr && ssd->known) {
     nvme_smart_log smart = *ssd->known;
     if (ssd->silent) smart.critical_warning |= NVME_SMART_CRIT_DEGRADED;
     return smart;

@@ -29,13 +29,13 @@ struct Shown {
 
 Uuid bytes_of(const boost::uuids::uuid& uuid) {
   Uuid bytes;
-  std::copy(uuid.begin(), uuid.end(), bytes.begin());
+  std::ranges::copy(uuid, bytes.begin());
   return bytes;
 }
 
 std::string text_of(const Uuid& bytes) {
   boost::uuids::uuid uuid;
-  std::copy(bytes.begin(), bytes.end(), uuid.begin());
+  std::ranges::copy(bytes, uuid.begin());
   return to_string(uuid);
 }
 
@@ -59,7 +59,7 @@ std::vector<Shown> shown(const StateDirectory& directory, const std::string& nqn
 }
 
 const Shown* find(const std::vector<Shown>& all, const std::string& storage) {
-  const auto found = std::find_if(all.begin(), all.end(), [&](const Shown& one) { return one.storage == storage; });
+  const auto found = std::ranges::find_if(all, [&](const Shown& one) { return one.storage == storage; });
   return found != all.end() ? &*found : nullptr;
 }
 

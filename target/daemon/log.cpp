@@ -32,7 +32,7 @@ spdlog::level::level_enum spdlog_level(config::LogLevel level) {
 bool journal_reads_standard_error() {
   const char* const stream = std::getenv("JOURNAL_STREAM");
   struct stat error {};
-  if (!stream || fstat(STDERR_FILENO, &error) != 0) return false;
+  if (stream == nullptr || fstat(STDERR_FILENO, &error) != 0) return false;
   return stream == std::to_string(error.st_dev) + ":" + std::to_string(error.st_ino);
 }
 

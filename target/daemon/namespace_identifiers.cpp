@@ -7,7 +7,7 @@ namespace {
 
 template <class Identifier>
 bool is_set(const Identifier& identifier) {
-  return std::any_of(identifier.begin(), identifier.end(), [](uint8_t byte) { return byte != 0; });
+  return std::ranges::any_of(identifier, [](uint8_t byte) { return byte != 0; });
 }
 
 bool is_identified(const config::Namespace& wanted) { return wanted.uuid || wanted.nguid || wanted.eui64; }

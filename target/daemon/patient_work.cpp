@@ -57,10 +57,10 @@ boost::asio::awaitable<bool> PatientWork::run(std::function<void()> work, std::c
       }
       job->work = {};
       const std::lock_guard lock(gate->mutex);
-      if (!gate->io) return;
+      if (gate->io == nullptr) return;
       boost::asio::post(*gate->io, [job] {
         job->done = true;
-        if (job->waiting) job->waiting->cancel();
+        if (job->waiting != nullptr) job->waiting->cancel();
         if (job->late) job->late();
       });
     }).detach();

@@ -48,7 +48,7 @@ boost::asio::awaitable<bool> Ports::open_devices_of(std::vector<core::Port> port
   for (const core::Port& port : ports) {
     try {
       rdma::Rnic* const rnic = co_await transport_.open_device_of(port, elsewhere);
-      if (rnic) come.push_back(rnic);
+      if (rnic != nullptr) come.push_back(rnic);
     } catch (const std::exception& error) {
       ++missing;
       if (attempt == Attempt::First && transport_.has_device_for(port))

@@ -182,7 +182,7 @@ boost::asio::awaitable<std::vector<std::string>> Reload::apply(const config::Dif
                                                                StagedNamespaces staged) {
   std::vector<std::string> failures;
   const auto remove = [this](const config::Difference::NamespaceChange& change) -> Task {
-    if (storage_.find(change.subsystem->nqn, change.before->nsid))
+    if (storage_.find(change.subsystem->nqn, change.before->nsid) != nullptr)
       co_await storage_.remove(*target_.find_subsystem(change.subsystem->nqn), change.before->nsid);
   };
   for (const auto& change : difference.namespaces_removed) co_await remove(change);
@@ -324,7 +324,7 @@ Reload::Task Reload::take_out_gone_devices() {
   const config::Config& config = running_.config();
   for (const config::Subsystem& wanted : config.subsystems) {
     for (const config::Namespace& space : wanted.namespaces) {
-      if (!is_gone(space.backend) || !storage_.find(wanted.nqn, space.nsid)) continue;
+      if (!is_gone(space.backend) || storage_.find(wanted.nqn, space.nsid) == nullptr) continue;
       spdlog::warn("{}: {} has disappeared; the namespace is not served until it is back",
                    place_of(config, wanted, space), path_of(space.backend));
       co_await storage_.remove_with_device(target_, *target_.find_subsystem(wanted.nqn), space.nsid);

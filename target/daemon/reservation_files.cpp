@@ -24,14 +24,14 @@ constexpr char kPurpose[] = "reservation";
 
 std::string text_of(const core::HostId& host) {
   boost::uuids::uuid uuid;
-  std::copy(host.begin(), host.end(), uuid.begin());
+  std::ranges::copy(host, uuid.begin());
   return to_string(uuid);
 }
 
 core::HostId host_from(const std::string& text) {
   const boost::uuids::uuid uuid = boost::uuids::string_generator()(text);
   core::HostId host;
-  std::copy(uuid.begin(), uuid.end(), host.begin());
+  std::ranges::copy(uuid, host.begin());
   return host;
 }
 

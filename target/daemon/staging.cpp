@@ -17,7 +17,7 @@ namespace {
 
 // The new device of a namespace can be opened beside the old one only when they differ.
 bool is_in_use(const config::Difference::NamespaceChange& change) {
-  return change.before && change.before->backend == change.after->backend;
+  return change.before != nullptr && change.before->backend == change.after->backend;
 }
 
 constexpr char kInUse[] =
@@ -93,7 +93,7 @@ boost::asio::awaitable<std::optional<StagedNamespaces>> Staging::stage(const con
   for (const Candidate& one : candidates) {
     if (one.failure.empty()) continue;
     // No host loses anything by a new device that is not there yet: it is served when it appears, as at the start.
-    const bool awaits_device = one.is_absent && !storage_.find(one.subsystem->nqn, one.space->nsid);
+    const bool awaits_device = one.is_absent && storage_.find(one.subsystem->nqn, one.space->nsid) == nullptr;
     if (one.is_demanded && !awaits_device)
       fail(*one.subsystem, *one.space, one.failure);
     else
@@ -141,7 +141,7 @@ void Staging::add_missing_ones(const config::Config& wanted, Candidates& candida
   };
   for (const config::Subsystem& subsystem : wanted.subsystems)
     for (const config::Namespace& space : subsystem.namespaces)
-      if (!storage_.find(subsystem.nqn, space.nsid) && !is_candidate(subsystem, space))
+      if (storage_.find(subsystem.nqn, space.nsid) == nullptr && !is_candidate(subsystem, space))
         candidates.push_back({.subsystem = &subsystem, .space = &space, .is_demanded = false});
 }
 
@@ -185,7 +185,7 @@ Staging::Task Staging::change_policies(const config::Difference& difference, con
   for (const auto& change : difference.namespaces_changed) {
     if (!change.same_device) continue;
     const ServedNamespace* served = storage_.find(change.subsystem->nqn, change.after->nsid);
-    if (!served) continue;
+    if (served == nullptr) continue;
     try {
       auto p2p = co_await storage_.choose_peer_memory(*change.after, *served->device);
       staged.changed.push_back({change.subsystem, change.after, std::move(p2p)});
@@ -226,7 +226,7 @@ std::vector<Staging::Rehearsed> Staging::staying(const config::Config& wanted, c
   for (const config::Subsystem& subsystem : wanted.subsystems) {
     for (const config::Namespace& space : subsystem.namespaces) {
       const ServedNamespace* const served = storage_.find(subsystem.nqn, space.nsid);
-      if (served && !find(staged, subsystem.nqn, space.nsid))
+      if (served != nullptr && find(staged, subsystem.nqn, space.nsid) == nullptr)
         all.push_back({subsystem.nqn, options_of(*served, space)});
     }
   }

@@ -233,7 +233,7 @@ Storage::Task Storage::add(core::Subsystem& subsystem, std::unique_ptr<ServedNam
 
 Storage::Task Storage::remove(core::Subsystem& subsystem, uint32_t nsid) {
   ServedNamespace& served = *find(subsystem.nqn(), nsid);
-  if (subsystem.find_namespace(nsid)) subsystem.remove_namespace(nsid);
+  if (subsystem.find_namespace(nsid) != nullptr) subsystem.remove_namespace(nsid);
   co_await served.flushes->reached();
   co_await replace_views(subsystem, served, {});
   for (const auto& gate : served.gates) served.fused_turns->remove(*gate);
@@ -320,7 +320,7 @@ boost::asio::awaitable<std::vector<std::string>> Storage::follow_sizes(core::Tar
   std::vector<std::string> changes;
   for (const auto& served : served_) {
     core::Subsystem* subsystem = target.find_subsystem(served->subsystem);
-    if (!subsystem) continue;
+    if (subsystem == nullptr) continue;
     served->device->remeasure();
     const uint64_t now = served->device->info().block_count;
     const uint64_t before = std::exchange(served->block_count, now);
@@ -343,7 +343,7 @@ Storage::Task Storage::flush(std::string nqn, uint32_t nsid, std::function<void(
     core::Message message;
   };
   ServedNamespace* served = find(nqn, nsid);
-  if (!served) co_return done(NVME_SC_NS_NOT_READY);
+  if (served == nullptr) co_return done(NVME_SC_NS_NOT_READY);
   Countdown over(io_, 1);
   Flush flush{};
   flush.kind = core::IoKind::Flush;

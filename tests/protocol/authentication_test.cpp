@@ -90,8 +90,8 @@ Bytes negotiate(const std::vector<uint8_t>& hashes = {1, 2, 3}, const std::vecto
   offer.authid = authid;
   offer.halen = static_cast<uint8_t>(hashes.size());
   offer.dhlen = static_cast<uint8_t>(groups.size());
-  std::copy(hashes.begin(), hashes.end(), offer.hashes);
-  std::copy(groups.begin(), groups.end(), offer.groups);
+  std::ranges::copy(hashes, offer.hashes);
+  std::ranges::copy(groups, offer.groups);
   Bytes message = to_bytes(nvme::AuthNegotiate{.header = {0, 0, 0, kTid}, .sc_c = sc_c, .napd = 1});
   const Bytes descriptor = to_bytes(offer);
   message.insert(message.end(), descriptor.begin(), descriptor.end());
@@ -234,8 +234,8 @@ struct Secured {
     return world.target.counters.failed_authentications[static_cast<size_t>(failure)];
   }
   bool logged(const std::string& text) const {
-    return std::any_of(world.events.begin(), world.events.end(),
-                       [&](const std::string& line) { return line.find(text) != std::string::npos; });
+    return std::ranges::any_of(world.events,
+                               [&](const std::string& line) { return line.find(text) != std::string::npos; });
   }
 
   Key host_key = key_of('h');

@@ -196,8 +196,8 @@ TEST_CASE("host copies ranges: they lie one behind the other at the destination,
   Bytes expected = d.on_disk(0, World::kBlocks);
   const Bytes first = d.on_disk(700, 3);
   const Bytes second = d.on_disk(10, 200);  // longer than the scratch, which MDTS bounds
-  std::copy(first.begin(), first.end(), expected.begin() + ptrdiff_t{300} * 512);
-  std::copy(second.begin(), second.end(), expected.begin() + ptrdiff_t{303} * 512);
+  std::ranges::copy(first, expected.begin() + ptrdiff_t{300} * 512);
+  std::ranges::copy(second, expected.begin() + ptrdiff_t{303} * 512);
   bool held = false;
   SUBCASE("from a disk that answers at once") {}
   SUBCASE("from a disk that answers later") { held = true; }

@@ -157,7 +157,7 @@ TEST_CASE("host sends no NQN, or none that is one: it may connect where any host
   const auto told = [](const std::string& event) {
     return event.find("has sent no valid host NQN") != std::string::npos;
   };
-  CHECK(std::count_if(world.events.begin(), world.events.end(), told) == 1);
+  CHECK(std::ranges::count_if(world.events, told) == 1);
 }
 
 TEST_CASE("host sends no NQN to a subsystem that names its hosts: Connect Invalid Host, and the event tells why") {

@@ -384,7 +384,7 @@ Host::Host(World& the_world, std::string host_nqn, uint16_t port_id)
 
 nvmf_connect_data Host::connect_data(const std::string& subsystem_nqn, uint16_t controller_id) const {
   nvmf_connect_data data{};
-  std::copy(hostid.begin(), hostid.end(), data.hostid);
+  std::ranges::copy(hostid, data.hostid);
   data.cntlid = controller_id;
   set_nqn(data.subsysnqn, subsystem_nqn);
   set_nqn(data.hostnqn, nqn);

@@ -2,6 +2,8 @@
 // 5.16.1.24, 5.27.1.26, 5.27.1.27 and 8.19.1.
 #include <doctest/doctest.h>
 
+#include <algorithm>
+
 #include "tests/protocol/reservation_hosts.h"
 
 namespace nvmf::test {
@@ -15,7 +17,7 @@ constexpr uint8_t kReservationPreempted = NVME_RESV_NOTIFY_RNLPT_RESERVATION_PRE
 
 Bytes bytes(std::initializer_list<int> values, size_t size) {
   Bytes all(size);
-  std::transform(values.begin(), values.end(), all.begin(), [](int value) { return static_cast<std::byte>(value); });
+  std::ranges::transform(values, all.begin(), [](int value) { return static_cast<std::byte>(value); });
   return all;
 }
 

@@ -23,7 +23,7 @@ uint64_t Schedule::delay_ns(uint64_t typical_ns) {
 
 void Schedule::after(uint64_t delay_ns, const Life& owner, std::function<void()> happens) {
   entries_.push_back({now_ns_ + delay_ns, scheduled_++, owner.watch(), std::move(happens)});
-  std::push_heap(entries_.begin(), entries_.end(), later);
+  std::ranges::push_heap(entries_, later);
 }
 
 std::optional<uint64_t> Schedule::next_ns() const {
@@ -33,7 +33,7 @@ std::optional<uint64_t> Schedule::next_ns() const {
 
 bool Schedule::step() {
   if (entries_.empty()) return false;
-  std::pop_heap(entries_.begin(), entries_.end(), later);
+  std::ranges::pop_heap(entries_, later);
   const Entry entry = std::move(entries_.back());
   entries_.pop_back();
   now_ns_ = std::max(now_ns_, entry.at_ns);

@@ -121,7 +121,7 @@ extern "C" {
 ibv_device** ibv_get_device_list(int* count) {
   const std::vector<Device*>& devices = Fabric::living().devices();
   auto** const list = new ibv_device* [devices.size() + 1] {};
-  std::copy(devices.begin(), devices.end(), list);
+  std::ranges::copy(devices, list);
   if (count) *count = static_cast<int>(devices.size());
   return list;
 }

@@ -70,7 +70,7 @@ void PollGroup::send(QueuePair& queue_pair, std::unique_ptr<QueueAbort> abort) {
 }
 
 void PollGroup::end_abort(QueueAbort& ended) {
-  const auto place = std::find_if(aborts_.begin(), aborts_.end(), [&](const auto& one) { return one.get() == &ended; });
+  const auto place = std::ranges::find_if(aborts_, [&](const auto& one) { return one.get() == &ended; });
   const std::unique_ptr<QueueAbort> abort = std::move(*place);
   aborts_.erase(place);
   abort->done(abort->aborted);

@@ -148,8 +148,7 @@ void Transport::stop_listening(uint16_t port_id) {
 }
 
 bool Transport::is_listening(uint16_t port_id) const {
-  return std::any_of(listeners_.begin(), listeners_.end(),
-                     [port_id](const Listener& listener) { return listener.port_id == port_id; });
+  return std::ranges::any_of(listeners_, [port_id](const Listener& listener) { return listener.port_id == port_id; });
 }
 
 void Transport::visit(const std::function<void(const Connection&)>& visitor) const {
@@ -157,8 +156,7 @@ void Transport::visit(const std::function<void(const Connection&)>& visitor) con
 }
 
 bool Transport::uses(const core::IoNamespaceTable& table) const {
-  return std::any_of(connections_.begin(), connections_.end(),
-                     [&](const auto& one) { return one.second->queue().namespaces == &table; });
+  return std::ranges::any_of(connections_, [&](const auto& one) { return one.second->queue().namespaces == &table; });
 }
 
 void Transport::stop(std::function<void()> drained) {
@@ -182,8 +180,7 @@ void Transport::turn_admin() {
 }
 
 Rnic* Transport::find(ibv_context* context) {
-  const auto found =
-      std::find_if(rnics_.begin(), rnics_.end(), [context](const auto& rnic) { return rnic->context() == context; });
+  const auto found = std::ranges::find_if(rnics_, [context](const auto& rnic) { return rnic->context() == context; });
   return found == rnics_.end() ? nullptr : found->get();
 }
 
@@ -248,8 +245,8 @@ void Transport::on_connect_request(const rdma_cm_event& event) {
                                         asked.initiator_depth, limits_of(*rnic));
   if (handshake.status != RdmaCmStatus::Ok) return refuse(handshake.status, handshake.fault);
 
-  const auto listener = std::find_if(listeners_.begin(), listeners_.end(),
-                                     [&](const Listener& l) { return l.id.get() == event.listen_id; });
+  const auto listener =
+      std::ranges::find_if(listeners_, [&](const Listener& l) { return l.id.get() == event.listen_id; });
   if (listener == listeners_.end()) return refuse(RdmaCmStatus::NoResources, "the port was closed");
   if (handshake.cntlid && !target_.has_controller(*handshake.cntlid, listener->port_id))
     return refuse(RdmaCmStatus::InvalidCntlid, "this port has no controller " + std::to_string(*handshake.cntlid));

@@ -62,7 +62,7 @@ void receive_on_control(Message& message) {
   Authentication* const authentication = authentication_of(request);
   if (authentication == nullptr) return;
   const Authentication::Given given = authentication->give(request.length_bytes);
-  std::byte* const end_of_message = std::copy(given.message.begin(), given.message.end(), request.data.address);
+  std::byte* const end_of_message = std::ranges::copy(given.message, request.data.address).out;
   std::fill(end_of_message, request.data.address + request.length_bytes, std::byte{0});
   end(request, given.status);
   authentication->sent();

@@ -172,8 +172,8 @@ void execute_namespace(Request& request) {
     id.mcl = ns->copy.mcl;
     id.msrc = ns->copy.msrc_z;
     id.lbaf[0].ds = ns->lba_shift;
-    std::copy(ns->nguid.begin(), ns->nguid.end(), id.nguid);
-    std::copy(ns->eui64.begin(), ns->eui64.end(), id.eui64);
+    std::ranges::copy(ns->nguid, id.nguid);
+    std::ranges::copy(ns->eui64, id.eui64);
   }
   reply(request, id);
 }
@@ -208,7 +208,7 @@ class DescriptorList {
  public:
   template <typename Identifier>
   void add(uint8_t type, const Identifier& identifier) {
-    if (std::all_of(identifier.begin(), identifier.end(), [](uint8_t byte) { return byte == 0; })) return;
+    if (std::ranges::all_of(identifier, [](uint8_t byte) { return byte == 0; })) return;
     append(type, identifier.data(), static_cast<uint8_t>(identifier.size()));
   }
   void append(uint8_t type, const uint8_t* identifier, uint8_t size) {

@@ -79,7 +79,7 @@ void write_changed_namespaces(Request& request, LogWriter& log) {
   if (changed.size() > std::size(list.ns)) {
     list.ns[0] = NVME_NSID_ALL;
   } else {
-    std::copy(changed.begin(), changed.end(), list.ns);
+    std::ranges::copy(changed, list.ns);
   }
   if ((request.sqe->cdw10 & kRetainAsyncEvent) == 0) changed.clear();
   log.put(list);

@@ -145,7 +145,7 @@ std::vector<Registrant> registrants(const Request& request) {
 }
 
 bool has(const std::vector<Registrant>& registrants, const HostId& host) {
-  return std::any_of(registrants.begin(), registrants.end(), [&](const Registrant& one) { return one.host == host; });
+  return std::ranges::any_of(registrants, [&](const Registrant& one) { return one.host == host; });
 }
 
 // Section 8.19.7. Closing connections count: their commands may still be with the disks.
@@ -186,7 +186,7 @@ nvme_registered_ctrl_ext describe(const Reservation& reservation, const Registra
   entry.cntlid = cntlid;
   entry.rcsts = reservation.is_holder(registrant.host) ? 1 : 0;
   entry.rkey = registrant.key;
-  std::copy(registrant.host.begin(), registrant.host.end(), entry.hostid);
+  std::ranges::copy(registrant.host, entry.hostid);
   return entry;
 }
 

@@ -39,7 +39,7 @@ class LatencyHistogram {
     return steps << (kLeastBit - kBitsOfStep + octave);
   }
   static constexpr size_t bucket_of(uint64_t ns) {
-    const uint64_t below = ns - (ns != 0);
+    const uint64_t below = ns - (ns != 0 ? 1 : 0);
     if (below < uint64_t{1} << kLeastBit) return 0;
     if (below >= uint64_t{1} << kMostBit) return kBuckets - 1;
     const auto bit = static_cast<unsigned>(std::bit_width(below)) - 1;

@@ -30,9 +30,9 @@ constexpr std::array kGroupsByPreference = {DhGroup::Ffdhe2048, DhGroup::Ffdhe30
 template <class Choice>
 std::optional<Choice> first_offered(std::span<const Choice> wanted, std::span<const uint8_t> offered) {
   const auto is_offered = [&](Choice choice) {
-    return std::find(offered.begin(), offered.end(), static_cast<uint8_t>(choice)) != offered.end();
+    return std::ranges::find(offered, static_cast<uint8_t>(choice)) != offered.end();
   };
-  const auto found = std::find_if(wanted.begin(), wanted.end(), is_offered);
+  const auto found = std::ranges::find_if(wanted, is_offered);
   return found == wanted.end() ? std::nullopt : std::optional(*found);
 }
 

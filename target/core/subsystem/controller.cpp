@@ -220,13 +220,11 @@ bool Controller::is_silent(KeepAlive::Clock::time_point now) const {
   const auto saw_command = [](const Queue* queue) {
     return queue != nullptr && queue->saw_command.load(std::memory_order_relaxed);
   };
-  return keep_alive_.is_overdue(now) && !saw_command(admin_queue_) &&
-         std::none_of(io_queues_.begin(), io_queues_.end(), saw_command);
+  return keep_alive_.is_overdue(now) && !saw_command(admin_queue_) && std::ranges::none_of(io_queues_, saw_command);
 }
 
 unsigned Controller::io_queue_count() const {
-  return static_cast<unsigned>(
-      std::count_if(io_queues_.begin(), io_queues_.end(), [](const Queue* queue) { return queue != nullptr; }));
+  return static_cast<unsigned>(std::ranges::count_if(io_queues_, [](const Queue* queue) { return queue != nullptr; }));
 }
 
 Queue* Controller::find_io_queue(uint16_t qid) const {
@@ -357,8 +355,7 @@ void Controller::expire(KeepAlive::Clock::time_point now) {
 
 // A command since the last look restarts the timer; so does a host that waits for the target to authenticate it.
 void Controller::keep_alive_due(KeepAlive::Clock::time_point now) {
-  bool traffic = std::any_of(authentications_.begin(), authentications_.end(),
-                             [](const auto& entry) { return entry.second->is_busy(); });
+  bool traffic = std::ranges::any_of(authentications_, [](const auto& entry) { return entry.second->is_busy(); });
   for_each_queue([&](Queue& queue) { traffic |= queue.saw_command.load(std::memory_order_relaxed); });
   if (traffic) return restart_keep_alive(now);
   const std::string rule = "keep-alive timeout: no command for " + std::to_string(keep_alive_.timer_ms()) + " ms";
@@ -397,7 +394,7 @@ void Controller::namespace_joined(const NamespaceOptions& ns, bool moved) {
 }
 
 void Controller::namespace_changed(uint32_t nsid) {
-  const auto place = std::lower_bound(changed_namespaces_.begin(), changed_namespaces_.end(), nsid);
+  const auto place = std::ranges::lower_bound(changed_namespaces_, nsid);
   if (place == changed_namespaces_.end() || *place != nsid) changed_namespaces_.insert(place, nsid);
   events_.post(AsyncEvent::NamespaceAttributeChanged);
 }

@@ -36,13 +36,13 @@ const Exclusion& exclusion(const ReservationState& state) { return kExclusions[s
 
 const Registrant* find_registrant(const ReservationState& state, const HostId& host) {
   const auto& all = state.registrants;
-  const auto place = std::find_if(all.begin(), all.end(), [&](const Registrant& one) { return one.host == host; });
+  const auto place = std::ranges::find_if(all, [&](const Registrant& one) { return one.host == host; });
   return place != all.end() ? &*place : nullptr;
 }
 
 bool names_a_host_twice(const ReservationState& state) {
-  return std::any_of(state.registrants.begin(), state.registrants.end(),
-                     [&](const Registrant& one) { return find_registrant(state, one.host) != &one; });
+  return std::ranges::any_of(state.registrants,
+                             [&](const Registrant& one) { return find_registrant(state, one.host) != &one; });
 }
 
 }  // namespace

@@ -15,7 +15,7 @@ namespace {
 
 template <typename Identifier>
 bool is_given(const Identifier& identifier) {
-  return std::any_of(identifier.begin(), identifier.end(), [](uint8_t byte) { return byte != 0; });
+  return std::ranges::any_of(identifier, [](uint8_t byte) { return byte != 0; });
 }
 
 template <typename Identifier>
@@ -56,8 +56,7 @@ Subsystem::~Subsystem() {
 }
 
 Subsystem::NamespacePlace Subsystem::place_of(uint32_t nsid) const {
-  return std::lower_bound(namespaces_.begin(), namespaces_.end(), nsid,
-                          [](const NamespaceOptions& options, uint32_t wanted) { return options.nsid < wanted; });
+  return std::ranges::lower_bound(namespaces_, nsid, {}, &NamespaceOptions::nsid);
 }
 
 void Subsystem::check(const NamespaceOptions& options) const {
@@ -132,7 +131,7 @@ void Subsystem::members_changed(uint32_t ana_group) {
 
 void Subsystem::apply_denials(Controller& controller, const NamespaceOptions& options) const {
   const auto& seers = options.visible_to;
-  const bool visible = seers.empty() || std::find(seers.begin(), seers.end(), controller.host().nqn) != seers.end();
+  const bool visible = seers.empty() || std::ranges::find(seers, controller.host().nqn) != seers.end();
   Denials denied = visible ? 0 : kHidden;
   if (write_protection_.is_protected(options)) denied |= kWriteProtected;
   controller.deny(options.nsid, denied);
@@ -159,7 +158,7 @@ size_t Subsystem::disconnect_former_keys() {
     const Authentication* const authentication = controller->authentication();
     if (controller->is_closing() || authentication == nullptr || !authentication->is_done()) continue;
     const HostCredentials present = credentials_of(controller->host().nqn);
-    const bool is_former = std::none_of(present.keys.begin(), present.keys.end(), [&](const HostKeys& keys) {
+    const bool is_former = std::ranges::none_of(present.keys, [&](const HostKeys& keys) {
       return keys.host != nullptr && same(*keys.host, *authentication->keys().host);
     });
     if (!is_former) continue;
@@ -200,7 +199,7 @@ void Subsystem::disconnect_unwelcome() {
 }
 
 bool Subsystem::was_reset(const HostIdentity& host) const {
-  return was_reset_ && std::find(noted_reset_.begin(), noted_reset_.end(), host) == noted_reset_.end();
+  return was_reset_ && std::ranges::find(noted_reset_, host) == noted_reset_.end();
 }
 
 void Subsystem::reset_noted(const HostIdentity& host) {
@@ -303,13 +302,13 @@ void Subsystem::withdraw_port(uint16_t port_id, bool withdrawn) {
 bool Subsystem::allows(const std::string& hostnqn) const {
   if (discovery_authentication_) return !credentials_of(hostnqn).keys.empty();
   const auto& hosts = options_.allowed_hosts;
-  return options_.allow_any_host || std::find(hosts.begin(), hosts.end(), hostnqn) != hosts.end() ||
+  return options_.allow_any_host || std::ranges::find(hosts, hostnqn) != hosts.end() ||
          requires_authentication(hostnqn);
 }
 
 bool Subsystem::requires_authentication(const std::string& hostnqn) const {
-  return discovery_authentication_ || std::any_of(options_.hosts.begin(), options_.hosts.end(),
-                                                  [&](const auto& host) { return host.nqn == hostnqn; });
+  return discovery_authentication_ ||
+         std::ranges::any_of(options_.hosts, [&](const auto& host) { return host.nqn == hostnqn; });
 }
 
 HostCredentials Subsystem::credentials_of(const std::string& hostnqn) const {
@@ -331,7 +330,7 @@ HostCredentials Subsystem::credentials_of(const std::string& hostnqn) const {
 }
 
 bool Subsystem::is_on_port(uint16_t port_id) const {
-  return is_discovery_ || std::find(options_.ports.begin(), options_.ports.end(), port_id) != options_.ports.end();
+  return is_discovery_ || std::ranges::find(options_.ports, port_id) != options_.ports.end();
 }
 
 Controller* Subsystem::find_controller(uint16_t cntlid) const {
@@ -346,8 +345,8 @@ Controller* Subsystem::create_controller(HostIdentity host, Queue& admin_queue, 
   if (!make_room(host, *admin_queue.link) || target_.has_former_controller(nqn(), host)) return nullptr;
   auto controller =
       std::make_unique<Controller>(*this, next_cntlid(), std::move(host), admin_queue, kato_ms, std::move(subsysnqn));
-  const auto place = std::find_if(controllers_.begin(), controllers_.end(),
-                                  [&](const auto& other) { return other->cntlid() > controller->cntlid(); });
+  const auto place =
+      std::ranges::find_if(controllers_, [&](const auto& other) { return other->cntlid() > controller->cntlid(); });
   for (const NamespaceOptions& options : namespaces_) apply_denials(*controller, options);
   admin_queue.controller = controller.get();
   reservations_.enforce_on(*controller);
@@ -370,7 +369,7 @@ bool Subsystem::make_room(const HostIdentity& host, const QueueLink& link) {
 }
 
 bool Subsystem::has_closing_controller(const HostIdentity& host) const {
-  return std::any_of(controllers_.begin(), controllers_.end(), [&](const auto& controller) {
+  return std::ranges::any_of(controllers_, [&](const auto& controller) {
     return controller->is_closing() && !controller->is_quiet() && controller->host().nqn == host.nqn;
   });
 }
@@ -398,8 +397,7 @@ std::string Subsystem::reached_limit(const HostIdentity& host) const {
 }
 
 void Subsystem::remove_controller(const Controller& controller) {
-  const auto place = std::find_if(controllers_.begin(), controllers_.end(),
-                                  [&](const auto& other) { return other.get() == &controller; });
+  const auto place = std::ranges::find_if(controllers_, [&](const auto& other) { return other.get() == &controller; });
   controllers_.erase(place);
 }
 
@@ -407,8 +405,7 @@ void Subsystem::remove_controller(const Controller& controller) {
 // controllers than identifiers.
 uint16_t Subsystem::next_cntlid() {
   const auto is_taken = [&](uint16_t cntlid) {
-    return std::any_of(controllers_.begin(), controllers_.end(),
-                       [&](const auto& controller) { return controller->cntlid() == cntlid; });
+    return std::ranges::any_of(controllers_, [&](const auto& controller) { return controller->cntlid() == cntlid; });
   };
   do {
     const bool at_end = last_cntlid_ >= options_.cntlid_max;

@@ -18,7 +18,7 @@ void require(bool condition, const std::string& message) {
 }
 
 bool is_printable_ascii(const std::string& text) {
-  return std::all_of(text.begin(), text.end(), [](char c) { return c >= 0x20 && c <= 0x7e; });
+  return std::ranges::all_of(text, [](char c) { return c >= 0x20 && c <= 0x7e; });
 }
 
 // NQNs are UTF-8 (NVMe Base 2.1, section 4.7). U+0080 to U+009F are control characters, too.
@@ -158,7 +158,7 @@ Subsystem& Target::add_subsystem(SubsystemOptions options) {
   check(options);
   require(find_subsystem(options.nqn) == nullptr, "subsystem " + options.nqn + ": another subsystem has its NQN");
   for (const uint16_t id : options.ports) {
-    const bool known = std::any_of(ports().begin(), ports().end(), [&](const Port& port) { return port.id == id; });
+    const bool known = std::ranges::any_of(ports(), [&](const Port& port) { return port.id == id; });
     require(known, "subsystem " + options.nqn + ": there is no port " + std::to_string(id));
   }
   std::erase(state_->removed_nqns, options.nqn);
@@ -189,8 +189,8 @@ void Target::withdraw_port(uint16_t id, bool withdrawn) {
 }
 
 bool Target::have_hosts_moved(uint16_t port_id) const {
-  return std::none_of(state_->subsystems.begin(), state_->subsystems.end(), [&](const auto& subsystem) {
-    return std::any_of(subsystem->controllers().begin(), subsystem->controllers().end(), [&](const auto& controller) {
+  return std::ranges::none_of(state_->subsystems, [&](const auto& subsystem) {
+    return std::ranges::any_of(subsystem->controllers(), [&](const auto& controller) {
       return controller->port_id() == port_id && !controller->is_closing() && controller->has_read_ana_log() &&
              controller->events().is_unread(AsyncEvent::AnaChanged);
     });
@@ -206,8 +206,8 @@ size_t Target::controllers_on(uint16_t port_id) const {
 }
 
 void Target::remove_subsystem(Subsystem& subsystem) {
-  const auto place = std::find_if(state_->subsystems.begin(), state_->subsystems.end(),
-                                  [&](const auto& other) { return other.get() == &subsystem; });
+  const auto place =
+      std::ranges::find_if(state_->subsystems, [&](const auto& other) { return other.get() == &subsystem; });
   std::unique_ptr<Subsystem> removed = std::move(*place);
   state_->subsystems.erase(place);
   auto& removed_nqns = state_->removed_nqns;
@@ -220,7 +220,7 @@ void Target::remove_subsystem(Subsystem& subsystem) {
 
 bool Target::was_removed(const std::string& nqn) const {
   const auto& nqns = state_->removed_nqns;
-  return std::find(nqns.begin(), nqns.end(), nqn) != nqns.end();
+  return std::ranges::find(nqns, nqn) != nqns.end();
 }
 
 bool Target::note_odd_host() { return !std::exchange(state_->knows_odd_hosts, true); }
@@ -248,7 +248,7 @@ void Target::queue_connected(Queue& queue) {
 }
 
 bool Target::has_controller(uint16_t cntlid, uint16_t port_id) const {
-  return std::any_of(state_->subsystems.begin(), state_->subsystems.end(), [&](const auto& subsystem) {
+  return std::ranges::any_of(state_->subsystems, [&](const auto& subsystem) {
     const Controller* controller = subsystem->find_controller(cntlid);
     return controller != nullptr && controller->port_id() == port_id;
   });
@@ -353,8 +353,8 @@ void Target::deadline_set(Clock::time_point deadline) {
 void Target::event(Severity severity, const std::string& message) const {
   if (!on_event) return;
   std::string line = message;
-  std::replace_if(
-      line.begin(), line.end(), [](char c) { return c >= 0 && (c < 0x20 || c == 0x7f); }, '?');
+  std::ranges::replace_if(
+      line, [](char c) { return c >= 0 && (c < 0x20 || c == 0x7f); }, '?');
   on_event(severity, line);
 }
 

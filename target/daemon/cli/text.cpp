@@ -57,9 +57,7 @@ size_t terminal_lines() {
   return size.ws_row == 0 ? 24 : size.ws_row;
 }
 
-size_t length_of(std::string_view text) {
-  return static_cast<size_t>(std::count_if(text.begin(), text.end(), begins_character));
-}
+size_t length_of(std::string_view text) { return static_cast<size_t>(std::ranges::count_if(text, begins_character)); }
 
 std::string shortened(std::string_view text, size_t columns) {
   const size_t length = length_of(text);
@@ -97,7 +95,7 @@ std::vector<size_t> Table::widths(size_t width) const {
   }
   const auto total = [&] { return std::accumulate(widths.begin(), widths.end(), kGap.size() * (widths.size() - 1)); };
   while (width != 0 && total() > width) {
-    const auto widest = std::max_element(widths.begin(), widths.end());
+    const auto widest = std::ranges::max_element(widths);
     if (*widest <= kLeastColumn) break;
     --*widest;
   }

@@ -56,8 +56,8 @@ const Json* latency_of(const Json& space, const char* operation) {
 const Json* find_same(const Json& stats, const char* all, const Json& wanted, std::initializer_list<const char*> keys) {
   if (!stats.contains(all)) return nullptr;
   const Json& list = stats.at(all);
-  const auto found = std::find_if(list.begin(), list.end(), [&](const Json& one) {
-    return std::all_of(keys.begin(), keys.end(), [&](const char* key) { return one.at(key) == wanted.at(key); });
+  const auto found = std::ranges::find_if(list, [&](const Json& one) {
+    return std::ranges::all_of(keys, [&](const char* key) { return one.at(key) == wanted.at(key); });
   });
   return found == list.end() ? nullptr : &*found;
 }
@@ -91,7 +91,8 @@ void begin_group(Table& table, const char* name, const char* count) {
 
 std::string first_lines(const std::string& text, size_t lines) {
   size_t end = 0;
-  for (size_t line = 0; line < lines && end != std::string::npos; ++line) end = text.find('\n', end + (line != 0));
+  for (size_t line = 0; line < lines && end != std::string::npos; ++line)
+    end = text.find('\n', end + (line != 0 ? 1 : 0));
   return end == std::string::npos ? text : text.substr(0, end + 1);
 }
 

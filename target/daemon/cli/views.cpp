@@ -36,11 +36,9 @@ std::string limits_of(const Json& space) {
 std::string p2p_of(const Json& controller) {
   const Json& all = controller.at("p2p");
   if (all.empty()) return "-";
-  const auto usable =
-      std::count_if(all.begin(), all.end(), [](const Json& one) { return one.at("usable").get<bool>(); });
+  const auto usable = std::ranges::count_if(all, [](const Json& one) { return one.at("usable").get<bool>(); });
   if (usable == static_cast<std::ptrdiff_t>(all.size())) return "yes";
-  const auto first =
-      std::find_if(all.begin(), all.end(), [](const Json& one) { return !one.at("usable").get<bool>(); });
+  const auto first = std::ranges::find_if(all, [](const Json& one) { return !one.at("usable").get<bool>(); });
   const std::string why = word(first->at("reason"));
   if (usable == 0) return "no: " + why;
   return std::to_string(usable) + " of " + std::to_string(all.size()) + "; " + number(first->at("nsid")) + ": " + why;

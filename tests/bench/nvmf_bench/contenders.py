@@ -99,6 +99,7 @@ def _ours(lab: Lab, name: str, port: int, backend: dict, reactors: dict, binary:
     config = {
         "log_level": "warn",
         "admin": {"socket": _socket(name)},
+        "state_dir": f"/var/lib/nvmf-p2p-{slug}",
         "reactors": reactors,
         "ports": [{"id": 1, "address": lab.target.address(), "service": port}],
         "subsystems": [{"nqn": nqn, "allow_any_host": True, "namespaces": [backend]}],

@@ -9,7 +9,6 @@ TOPOLOGY = Two(links=2)
 ALONE = True
 TIME_LIMIT_S = 900
 
-ROUNDS = 4  # of each way to lose the host, on two paths and on one
 STRANGER = "nqn.2014-08.org.nvmexpress:uuid:00000000-0000-4000-8000-000000000001"
 # Long enough that a host that is not allowed for a moment does not ask in that moment.
 OPTIONS = "-i 2 -k 5 --reconnect-delay=3 --ctrl-loss-tmo=600"
@@ -22,7 +21,7 @@ def test(lab):
         paths = [initiator.connect_controller(lab.host, lab.target.address(link), daemon.NQN, options=OPTIONS) for link in links]
         device = initiator.wait_for_namespaces(lab.host, paths[0])[0]
         job = fio.Endless(lab.host, device)
-        for number in range(ROUNDS):
+        for number in range(lab.rounds(1, thorough=4)):  # of each way to lose the host
             for lose in (drain, disconnect, disallow, remove_port):
                 before = controller_id(lab, paths[0])
                 lose(lab, target)

@@ -104,6 +104,7 @@ def _options(options: argparse.Namespace) -> Options:
         kernel=options.kernel,
         patience=options.patience,
         keep=options.keep or bool(options.shell),
+        thorough=options.thorough,
     )
 
 
@@ -163,6 +164,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--out", metavar="DIR", default=str(REPOSITORY / "build/lab"), help="logs and results go to DIR/CASE (default: build/lab)")
     parser.add_argument("--jobs", metavar="N", type=int, default=1, help="cases at the same time (default: 1)")
     parser.add_argument("--patience", metavar="X", type=float, default=4, help="what every time limit is multiplied by (default: 4)")
+    parser.add_argument("--thorough", action="store_true", help="more rounds of what a case repeats (hosts that vanish, are cut off, ...): before a release")
     parser.add_argument("--kernel", choices=list(kernel.SOURCES), default="backports", help="the guests' kernel, unless the case names one (default: backports)")
     parser.add_argument("--refresh-kernel", action="store_true", help="look for a newer kernel than the one in the cache")
     parser.add_argument("--fetch", action="store_true", help="fetch what the cases need of the network, and run none")

@@ -114,6 +114,10 @@ class Lab:
             guest.close()
         shutil.rmtree(self._runtime, ignore_errors=True)
 
+    def rounds(self, few: int, thorough: int) -> int:
+        """How often to repeat: `thorough` times with --thorough, `few` times without."""
+        return thorough if self.options.thorough else few
+
     def check(self, condition: object, otherwise: str) -> None:
         """Fail the case, with this text, unless the condition holds."""
         if not condition:

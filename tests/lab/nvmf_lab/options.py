@@ -14,3 +14,5 @@ class Options:
     """What every time limit is multiplied by: they are those of a quiet machine."""
     keep: bool
     """Leave the guests up after the case."""
+    thorough: bool = False
+    """Repeat what a case repeats as often as its subject deserves, not only as often as every test run can pay for."""

@@ -48,7 +48,7 @@ class Garbage {
 
   std::vector<std::byte> bytes(size_t count) {
     std::vector<std::byte> made(count);
-    std::generate(made.begin(), made.end(), [this] { return static_cast<std::byte>(random_()); });
+    std::ranges::generate(made, [this] { return static_cast<std::byte>(random_()); });
     return made;
   }
 

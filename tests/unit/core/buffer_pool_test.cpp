@@ -108,7 +108,7 @@ TEST_CASE("A region may be longer than one buffer can say: 4 GiB, and more") {
     std::set<std::byte*> places;
     for (const Buffer& buffer : large) places.insert(buffer.address);
     CHECK(places.size() == large.size());
-    CHECK(offset_in(region(0), *std::max_element(large.begin(), large.end(), [](const Buffer& a, const Buffer& b) {
+    CHECK(offset_in(region(0), *std::ranges::max_element(large, [](const Buffer& a, const Buffer& b) {
                       return a.address < b.address;
                     })) >= 3 * kGiB);
     give_back(pool, large);

@@ -42,7 +42,7 @@ Said run(std::vector<std::string> arguments, const std::string& socket) {
   CLI::App app;
   const Commands commands(app);
   arguments.insert(arguments.end(), {"--socket", socket});
-  std::reverse(arguments.begin(), arguments.end());
+  std::ranges::reverse(arguments);
   app.parse(std::move(arguments));
   const Captured output(std::cout);
   const Captured errors(std::cerr);

@@ -24,7 +24,7 @@ TEST_CASE("an event is one line with its time, level and message") {
 
 TEST_CASE("whatever a message holds, the line is one JSON object") {
   const std::string line = line_of("host «nqn\"\n\\» \xff");
-  CHECK(std::count(line.begin(), line.end(), '\n') == 1);
+  CHECK(std::ranges::count(line, '\n') == 1);
   CHECK(nlohmann::json::parse(line)["message"] == "host «nqn\"\n\\» \xEF\xBF\xBD");
 }
 

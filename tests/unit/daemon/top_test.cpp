@@ -165,7 +165,7 @@ TEST_CASE("top fits the terminal, whatever it shows") {
     many.push_back(space("nqn.2026-01.io.example:a-rather-long-name", nsid, counted(0, 0), counted(0, 0)));
   for (int second = 0; second < 200; ++second) top.add(second, stats(many), kOneHost);
   const std::string text = top.text(100, 24);
-  CHECK(std::count(text.begin(), text.end(), '\n') == 24);
+  CHECK(std::ranges::count(text, '\n') == 24);
   for (size_t begin = 0; begin < text.size();) {
     const size_t end = text.find('\n', begin);
     CHECK(length_of(std::string_view(text).substr(begin, end - begin)) <= 100);

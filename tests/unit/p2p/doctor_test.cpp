@@ -13,8 +13,7 @@ constexpr const char* kSsd = "0000:04:00.0";
 constexpr const char* kRnic = "0000:05:00.0";
 
 bool mentions(const std::vector<std::string>& texts, const std::string& what) {
-  return std::any_of(texts.begin(), texts.end(),
-                     [&](const std::string& text) { return text.find(what) != std::string::npos; });
+  return std::ranges::any_of(texts, [&](const std::string& text) { return text.find(what) != std::string::npos; });
 }
 
 std::vector<std::string> missing(const Report& report) {
@@ -27,7 +26,7 @@ std::vector<std::string> missing(const Report& report) {
 // Characters of a UTF-8 text.
 size_t columns_of(const std::string& text) {
   return static_cast<size_t>(
-      std::count_if(text.begin(), text.end(), [](char c) { return (static_cast<unsigned char>(c) & 0xC0U) != 0x80U; }));
+      std::ranges::count_if(text, [](char c) { return (static_cast<unsigned char>(c) & 0xC0U) != 0x80U; }));
 }
 
 // Everything right: SSD with CMB and ConnectX below one switch.

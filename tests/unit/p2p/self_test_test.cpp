@@ -3,6 +3,8 @@
 
 #include <doctest/doctest.h>
 
+#include <algorithm>
+
 #include "fakes.h"
 #include "p2p/media_sample.h"
 
@@ -16,8 +18,7 @@ SelfTestResult examine_pair(FakeRnic& rnic, SsdProbe* ssd, uint32_t active_mtu =
 }
 
 bool mentions(const std::vector<std::string>& texts, const std::string& what) {
-  return std::any_of(texts.begin(), texts.end(),
-                     [&](const std::string& text) { return text.find(what) != std::string::npos; });
+  return std::ranges::any_of(texts, [&](const std::string& text) { return text.find(what) != std::string::npos; });
 }
 
 void drop_reads(Byte& byte) { byte.all_ones = byte.direction == Direction::HostReads; }

@@ -11,13 +11,12 @@ namespace nvmf::p2p::test {
 namespace {
 
 bool mentions(const std::vector<std::string>& texts, const std::string& what) {
-  return std::any_of(texts.begin(), texts.end(),
-                     [&](const std::string& text) { return text.find(what) != std::string::npos; });
+  return std::ranges::any_of(texts, [&](const std::string& text) { return text.find(what) != std::string::npos; });
 }
 
 const PairReport& pair_of(const Report& report, const std::string& ssd, const std::string& rnic) {
-  const auto found = std::find_if(report.pairs.begin(), report.pairs.end(),
-                                  [&](const PairReport& pair) { return pair.ssd == ssd && pair.rnic == rnic; });
+  const auto found =
+      std::ranges::find_if(report.pairs, [&](const PairReport& pair) { return pair.ssd == ssd && pair.rnic == rnic; });
   REQUIRE(found != report.pairs.end());
   return *found;
 }
