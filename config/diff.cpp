@@ -44,7 +44,7 @@ bool same_ana(const Subsystem& a, const Subsystem& b) {
 }
 
 bool same_hosts(const Subsystem& a, const Subsystem& b) {
-  return std::equal(a.hosts.begin(), a.hosts.end(), b.hosts.begin(), b.hosts.end(), [](const Host& x, const Host& y) {
+  return std::ranges::equal(a.hosts, b.hosts, [](const Host& x, const Host& y) {
     return x.nqn == y.nqn && x.key_file == y.key_file && x.controller_key_file == y.controller_key_file &&
            x.dhchap_hash == y.dhchap_hash && x.dhchap_group == y.dhchap_group;
   });

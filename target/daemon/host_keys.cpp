@@ -51,7 +51,7 @@ HostKeyFiles read_host_keys(const config::Config& config) {
 }
 
 bool same_hosts(const std::vector<core::AuthenticatedHost>& a, const std::vector<core::AuthenticatedHost>& b) {
-  return std::equal(a.begin(), a.end(), b.begin(), b.end(), same_host);
+  return std::ranges::equal(a, b, same_host);
 }
 
 }  // namespace nvmf::daemon

@@ -148,6 +148,9 @@ TEST_CASE("operator compares and reloads") {
   CHECK(mistaken.status == 2);
   CHECK(says(mistaken.errors, file + ":1:"));
   CHECK(world.run({"reload"}).output == "no difference\n");
+  CHECK_FALSE(world.daemon.reload_was_forced);
+  CHECK(world.run({"reload", "--force"}).status == 0);
+  CHECK(world.daemon.reload_was_forced);
 }
 
 TEST_CASE(

@@ -3,6 +3,8 @@
 
 #include <doctest/doctest.h>
 
+#include <algorithm>
+
 #include "config/parse.h"
 #include "tests/unit/p2p/machine.h"
 
@@ -52,6 +54,44 @@ std::string only_warning(const Machine& machine, const std::string& text) {
 
 constexpr const char* kDisk = R"({"nvme": "/dev/ng0n1", "p2p": "require"})";
 constexpr const char* kMemory = R"({"memory": 512})";
+
+TEST_CASE("strangers may reach a subsystem on the internet that does not authenticate: a warning") {
+  Machine machine;
+  build(machine);
+  const auto warns = [&](const std::string& address, const std::string& who) {
+    const auto lines = warnings(machine, R"({"ports": [{"id": 1, "address": ")" + address +
+                                             R"("}], "subsystems": [{"nqn": "nqn.2026-01.io.example:a", )" + who +
+                                             R"(, "namespaces": [{"memory": 512}]}]})");
+    return std::ranges::any_of(lines, [](const std::string& line) {
+      return line.find("can use the subsystem without authentication") != std::string::npos;
+    });
+  };
+  const std::string any = R"("allow_any_host": true)";
+  const std::string by_name = R"("allowed_hosts": ["nqn.2026-01.io.example:h"])";
+  const std::string by_key = R"("hosts": [{"nqn": "nqn.2026-01.io.example:h", "key_file": "credential"}])";
+  for (const char* const address : {"8.8.8.8", "172.32.0.1", "2001:db9::1", "2a00::1"}) {
+    CAPTURE(address);
+    CHECK(warns(address, any));
+    CHECK(warns(address, by_name));
+    CHECK(warns(address, by_name + ", " + by_key));
+    CHECK_FALSE(warns(address, by_key));
+  }
+  for (const char* const address : {"10.1.2.3", "172.31.0.1", "192.168.0.1", "192.0.2.10", "fd00::1", "2001:db8::1"}) {
+    CAPTURE(address);
+    CHECK_FALSE(warns(address, any));
+  }
+}
+
+TEST_CASE("a key file that cannot be used is an error") {
+  Machine machine;
+  build(machine);
+  const std::string line = only_warning(
+      machine, R"({"ports": [{"id": 1, "address": "192.0.2.10"}], "subsystems": [{"nqn": "nqn.2026-01.io.example:a",
+                   "hosts": [{"nqn": "nqn.2026-01.io.example:h", "key_file": "/missing/key"}], "namespaces":
+                   [{"memory": 512}]}]})");
+  CHECK(line.find(": error: $.subsystems[0].hosts[0].key_file: the key file /missing/key cannot be opened") !=
+        std::string::npos);
+}
 
 TEST_CASE("one SSD in two subsystems: a warning where hosts are shown the same identifiers in both") {
   Machine machine;
