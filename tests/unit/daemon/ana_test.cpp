@@ -29,7 +29,7 @@ struct Served {
   }
 };
 
-config::Json wanted() { return {{"subsystem", kNqn}, {"group", 2}, {"port", 1}, {"state", "persistent-loss"}}; }
+config::Json wanted() { return {{"subsystem", kNqn}, {"group", 2U}, {"port", 1U}, {"state", "persistent-loss"}}; }
 
 TEST_CASE("operator changes a state: it is shown of the groups that have namespaces") {
   Served served;

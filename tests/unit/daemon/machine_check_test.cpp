@@ -68,7 +68,7 @@ TEST_CASE("strangers may reach a subsystem on the internet that does not authent
   };
   const std::string any = R"("allow_any_host": true)";
   const std::string by_name = R"("allowed_hosts": ["nqn.2026-01.io.example:h"])";
-  const std::string by_key = R"("hosts": [{"nqn": "nqn.2026-01.io.example:h", "key_file": "credential"}])";
+  const std::string by_key = R"("hosts": [{"nqn": "nqn.2026-01.io.example:k", "key_file": "credential"}])";
   for (const char* const address : {"8.8.8.8", "172.32.0.1", "2001:db9::1", "2a00::1"}) {
     CAPTURE(address);
     CHECK(warns(address, any));
@@ -244,11 +244,11 @@ TEST_CASE("a device that is mounted, by itself or by a partition, or is a part o
   }
   SUBCASE("a partition is mounted") {
     machine.file("/sys/class/block/nvme0n1/nvme0n1p1/partition", "1\n");
-    machine.file("/proc/self/mounts", "/dev/nvme0n1p1 /boot ext4 rw 0 0\n");
+    machine.file("/proc/self/mounts", "/dev/nvme0n1p1 /home ext4 rw 0 0\n");
     CHECK(
         only_warning(machine, config_with("192.0.2.10", R"({"block": "/dev/nvme0n1"})"))
             .ends_with(
-                "is mounted at /boot: two programs that write to one device destroy each other's data; umount /boot"));
+                "is mounted at /home: two programs that write to one device destroy each other's data; umount /home"));
   }
   SUBCASE("part of a volume") {
     machine.file("/sys/class/block/nvme0n1/holders/dm-0", "");

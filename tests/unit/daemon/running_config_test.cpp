@@ -21,7 +21,7 @@ namespace {
 
 constexpr char kText[] = R"({
   // the operator's comment
-  "log_level": "info"
+  "log_level": "info", "ports": [], "subsystems": []
 })";
 constexpr uid_t kStranger = 12345;
 
@@ -39,6 +39,7 @@ struct Operator {
   RunningConfig start() const {
     std::string text;
     config::Result loaded = config::load(file, &text);
+    REQUIRE(loaded.config.has_value());
     return {*std::move(loaded.config), text};
   }
   std::string copy() const { return file + "~"; }
@@ -88,7 +89,7 @@ TEST_CASE("the file was edited by hand: save refuses until it is read or the ope
   const Operator who;
   RunningConfig running = who.start();
   change_log_level(running, "debug");
-  const std::string edited = R"({"log_level": "trace"})";
+  const std::string edited = R"({"log_level": "trace", "ports": [], "subsystems": []})";
   who.write(edited);
   CHECK_THROWS_AS(save(running, false), Refused);
   CHECK(contents(who.file) == edited);
