@@ -187,9 +187,9 @@ class NvmetImport {
     if (!read_backend(*path, "subsystem " + subsystem.nqn, ns, reader_)) return false;
     if (auto* file = std::get_if<FileBackend>(&ns.backend)) {
       file->block_size_bytes = kUsualFileBlockBytes;
-      reader_.warning(path->position,
-                      "the kernel uses the file system's block size for a file; this config assumes 4096",
-                      "compare with blockdev --getss on a host, and correct \"block_size\"");
+      reader_.warning(
+          path->position, "the kernel uses the file system's block size for a file; this config assumes 4096",
+          "run blockdev --getss on a host of that target; if it prints another size, write that as \"block_size\"");
     }
     return true;
   }

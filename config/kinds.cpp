@@ -98,19 +98,19 @@ std::string parse_pci_address(std::string_view text) {
   return shaped && in_range && digits ? address : std::string{};
 }
 
-constexpr std::string_view kNotParticular = " does not name one address";
+constexpr std::string_view kNotParticular = " means all addresses, not one";
 
 // What follows the address in a message: why it cannot be listened on; empty if it can.
 std::string_view fault_of(const in_addr& address) {
   const uint32_t host = ntohl(address.s_addr);
   if (host == INADDR_ANY) return kNotParticular;
-  return host == INADDR_BROADCAST || IN_MULTICAST(host) ? " is not the address of one machine" : "";
+  return host == INADDR_BROADCAST || IN_MULTICAST(host) ? " is a broadcast or multicast address" : "";
 }
 
 std::string_view fault_of(const in6_addr& address) {
   if (IN6_IS_ADDR_UNSPECIFIED(&address)) return kNotParticular;
   if (IN6_IS_ADDR_LINKLOCAL(&address)) return " is a link-local address, which does not say on which link";
-  return IN6_IS_ADDR_MULTICAST(&address) ? " is not the address of one machine" : "";
+  return IN6_IS_ADDR_MULTICAST(&address) ? " is a multicast address" : "";
 }
 
 // Sets `normal` to the spelling of inet_ntop(3), or returns what is wrong.

@@ -184,8 +184,8 @@ const Table<Metrics>& metrics_table() {
 const Table<Admin>& admin_table() {
   static const Table<Admin> table = {
       "admin settings",
-      "The admin API, HTTP with JSON on a UNIX socket, which the nvmf-p2p commands use. Whoever may connect may use "
-      "every operation.",
+      "The admin API, HTTP with JSON on a UNIX socket, which the nvmf-p2p commands use. Every user who may connect may "
+      "use every operation.",
       {
           key("socket", &Admin::socket, Path{PathRole::socket}, "Path of the socket; its directory is created."),
           key("owner", &Admin::owner, Ascii{32},
@@ -302,8 +302,8 @@ const Table<Subsystem>& subsystem_table() {
           key("max_controllers_per_host", &Subsystem::max_controllers_per_host, Integer{1, kMostControllers},
               "Largest number of controllers of one host (one for each of its paths) at a time. Default: no limit."),
           key("cntlid_min", &Subsystem::cntlid_min, Integer{1, kMostControllers},
-              "Lowest controller identifier. Targets that serve one subsystem together need separate ranges. Of the "
-              "default range a random one is the first."),
+              "Lowest controller identifier. Targets that serve one subsystem together need separate ranges. With "
+              "the default range, the first identifier is random."),
           key("cntlid_max", &Subsystem::cntlid_max, Integer{1, kMostControllers}, "Highest controller identifier."),
           key("admin_label", &Subsystem::admin_label, Ascii{kLongestAdminLabel},
               "What administrators call the subsystem, for hosts that ask the discovery service for labels. Default: "

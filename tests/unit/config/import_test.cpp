@@ -117,7 +117,7 @@ TEST_CASE("nvmetcli: all that could not be carried over is named with its place 
           R"(nvmet.json:86:9: warning: $.ports[1].subsystems[1]: not carried over: subsystem "testnqn" on this port; the subsystem does not exist, or was not carried over)",
           R"(nvmet.json:89:5: warning: $.ports[2]: not carried over: a port of transport "tcp"; only RDMA is served)",
           R"(nvmet.json:116:9: warning: $.subsystems[0].attr.qid_max: not carried over: the number of queues is the same for all subsystems; set "max_io_queues" of "rdma")",
-          R"(nvmet.json:141:21: warning: $.subsystems[0].namespaces[1].device.path: the kernel uses the file system's block size for a file; this config assumes 4096; compare with blockdev --getss on a host, and correct "block_size")",
+          R"(nvmet.json:141:21: warning: $.subsystems[0].namespaces[1].device.path: the kernel uses the file system's block size for a file; this config assumes 4096; run blockdev --getss on a host of that target; if it prints another size, write that as "block_size")",
           R"(nvmet.json:147:9: warning: $.subsystems[0].namespaces[2]: not carried over: a namespace that is not enabled; enable it, and import again)",
           R"(nvmet.json:186:5: warning: $.subsystems[2]: not carried over: a subsystem whose NQN is not valid)",
           R"(nvmet.json:192:14: warning: $.subsystems[2].nqn: not carried over: this does not begin with "nqn."; an NQN looks like nqn.2026-01.io.example:disk1)",
@@ -169,9 +169,9 @@ TEST_CASE("SPDK: all that could not be carried over is named with its place and 
   check_lines(
       said(spdk()),
       {
-          R"(spdk.json:10:54: warning: $.subsystems[2].config[1].params.traddr: the SSD belongs to the kernel's nvme driver from now on; once SPDK has ended: echo 0000:3b:00.0 > /sys/bus/pci/drivers_probe, and check "block")",
+          R"(spdk.json:10:54: warning: $.subsystems[2].config[1].params.traddr: this target needs the SSD to be bound to the kernel's nvme driver; when SPDK has ended: echo 0000:3b:00.0 > /sys/bus/pci/drivers_probe; then check that "block" names the right device)",
           R"(spdk.json:11:60: warning: $.subsystems[2].config[2].params: not carried over: SSDs of another machine, named "Remote0"; connect to them with nvme-cli, and serve the block devices)",
-          R"(spdk.json:18:37: warning: $.subsystems[2].config[4].params.filename: this target serves the device's own block size, SPDK served "512"; compare with blockdev --getss /dev/sdb: with another block size, all data is at other addresses)",
+          R"(spdk.json:18:37: warning: $.subsystems[2].config[4].params.filename: this target serves the device's own block size, SPDK served "512"; run blockdev --getss /dev/sdb: if it prints another size, hosts cannot use the existing data)",
           R"(spdk.json:21:7: warning: $.subsystems[2].config[6]: not carried over: "bdev_lvol_create" has no counterpart in this target)",
           R"(spdk.json:23:99: warning: $.subsystems[2].config[7].params.r_mbytes_per_sec: not carried over: a limit for one direction only; "max_mib_per_s" limits reads and writes together)",
           R"(spdk.json:31:46: warning: $.subsystems[3].config[3].params.max_queue_depth: 2048 becomes 1024; this is the nearest possible value)",

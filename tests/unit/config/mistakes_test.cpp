@@ -138,13 +138,13 @@ const std::vector<Broken> kMistakesInPorts = {
      "of "
      "this machine, such as 10.0.0.1 or fd00::1"},
     {with_port("{\"id\": 1, \"address\": ^\"0.0.0.0\"}"),
-     "$.ports[0].address: \"0.0.0.0\" does not name one address; write the address of an RDMA interface of this "
+     "$.ports[0].address: \"0.0.0.0\" means all addresses, not one; write the address of an RDMA interface of this "
      "machine, such as 10.0.0.1 or fd00::1"},
     {with_port("{\"id\": 1, \"address\": ^\"::\"}"),
-     "$.ports[0].address: \"::\" does not name one address; write the address of an RDMA interface of this machine, "
+     "$.ports[0].address: \"::\" means all addresses, not one; write the address of an RDMA interface of this machine, "
      "such as 10.0.0.1 or fd00::1"},
     {with_port("{\"id\": 1, \"address\": ^\"224.0.0.1\"}"),
-     "$.ports[0].address: \"224.0.0.1\" is not the address of one machine; write the address of an RDMA interface of "
+     "$.ports[0].address: \"224.0.0.1\" is a broadcast or multicast address; write the address of an RDMA interface of "
      "this machine, such as 10.0.0.1 or fd00::1"},
     {with_port("{\"id\": 1, \"address\": ^\"fe80::1\"}"),
      "$.ports[0].address: \"fe80::1\" is a link-local address, which does not say on which link; write the address of "
