@@ -11,6 +11,7 @@ namespace {
 // Whether the subsystem names hosts or allows any host, or a misspelled key was meant to do so.
 bool lets_somebody_in(const Value& object, const Subsystem& subsystem) {
   constexpr std::array<std::string_view, 3> keys = {"allow_any_host", "allowed_hosts", "hosts"};
+  constexpr std::array<std::string_view, 1> similar = {"ports"};
   if (subsystem.allow_any_host || !subsystem.allowed_hosts.empty() || !subsystem.hosts.empty()) return true;
   const Value* any = object.find("allow_any_host");
   if (any != nullptr && any->as<bool>() == nullptr) return true;
@@ -20,7 +21,7 @@ bool lets_somebody_in(const Value& object, const Subsystem& subsystem) {
     names_hosts |= hosts != nullptr;
     if (hosts != nullptr && (hosts->as<Array>() == nullptr || !hosts->as<Array>()->empty())) return true;
   }
-  return any == nullptr && !names_hosts && misspells_one_of(keys, object);
+  return any == nullptr && !names_hosts && misspells_one_of(keys, object, similar);
 }
 
 // What one entry of "hosts" contradicts: the list of hosts that need not authenticate, or an earlier entry of the host.
@@ -244,9 +245,11 @@ void check_discovery_authentication(const Value& object, const Config& config, R
 
 }  // namespace
 
-bool misspells_one_of(std::span<const std::string_view> keys, const Value& object) {
-  return std::ranges::any_of(*object.as<Object>(),
-                             [&](const Member& member) { return nearest(member.key, keys).has_value(); });
+bool misspells_one_of(std::span<const std::string_view> keys, const Value& object,
+                      std::span<const std::string_view> similar) {
+  return std::ranges::any_of(*object.as<Object>(), [&](const Member& member) {
+    return std::ranges::find(similar, member.key) == similar.end() && nearest(member.key, keys).has_value();
+  });
 }
 
 void check_reactors(const Value& object, Reactors& reactors, Reader& reader) {

@@ -182,7 +182,7 @@ TEST_CASE("one SSD by its path and by its serial number in two subsystems: hosts
   CHECK(only_warning(machine, R"({"ports": [{"id": 1, "address": "192.0.2.10"}], "subsystems": [)" +
                                   subsystem("a", R"("/dev/ng0n1")") + ", " + subsystem("b", R"({"serial": "S0"})") +
                                   "]}")
-            .find("hosts are shown the same identifiers in nqn.2026-01.io.example:a") != std::string::npos);
+            .find("a namespace of nqn.2026-01.io.example:a has the same identifiers") != std::string::npos);
 }
 
 TEST_CASE("devices and files that are not there") {
