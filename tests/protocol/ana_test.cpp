@@ -315,6 +315,22 @@ TEST_CASE("a group's state changes while it is empty: told when a namespace is a
   CHECK(w.next() == 0);
 }
 
+TEST_CASE(
+    "a group's state changed while it was empty, and the host has reset the controller: it knows, there is no event") {
+  TwoGroups world;
+  Waiting w(world);
+  world.subsystem.remove_namespace(2);
+  CHECK(w.next() == kNamespaceChanged);
+  world.subsystem.set_ana_state(5, 1, AnaState::Inaccessible);
+  w.host.enable(0);
+  REQUIRE(w.host.enable().ok());
+  w.host.set_feature(NVME_FEAT_FID_ASYNC_EVENT, kAnaNotices | kNamespaceNotices);
+  w.event = w.host.await_event();
+  world.subsystem.add_namespace({.nsid = 2, .block_count = 8, .ana_group = 5});
+  CHECK(w.next() == kNamespaceChanged);
+  CHECK(w.next() == 0);
+}
+
 TEST_CASE("a group stays in the change state as long as hosts wait: inaccessible from then on, and they are told") {
   std::optional<core::Target::Clock::time_point> look;  // the hosts' end sets it, too
   World world;
