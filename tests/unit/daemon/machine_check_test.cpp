@@ -176,7 +176,7 @@ TEST_CASE("a device that is mounted, by itself or by a partition, or is a part o
     machine.file("/sys/class/block/nvme0n1/nvme0n1p1/partition", "1\n");
     machine.file("/proc/self/mounts", "/dev/nvme0n1p1 /boot ext4 rw 0 0\n");
     CHECK(only_warning(machine, config_with("192.0.2.10", R"({"block": "/dev/nvme0n1"})"))
-              .ends_with("is mounted at /boot: two users of one device destroy each other's data; umount /boot"));
+              .ends_with("is mounted at /boot: two users of one device destroy each other's data; serve another one"));
   }
   SUBCASE("part of a volume") {
     machine.file("/sys/class/block/nvme0n1/holders/dm-0", "");

@@ -18,7 +18,9 @@ namespace {
 
 constexpr char kText[] = R"({
   // the operator's comment
-  "log_level": "info"
+  "log_level": "info",
+  "ports": [],
+  "subsystems": []
 })";
 constexpr uid_t kStranger = 12345;
 
@@ -77,7 +79,7 @@ TEST_CASE("the file was edited by hand: save refuses until it is read or the ope
   const Operator who;
   RunningConfig running = who.start();
   change_log_level(running, "debug");
-  const std::string edited = R"({"log_level": "trace"})";
+  const std::string edited = R"({"log_level": "trace", "ports": [], "subsystems": []})";
   who.write(edited);
   CHECK_THROWS_AS(running.save(false), Refused);
   CHECK(contents(who.file) == edited);
