@@ -43,6 +43,13 @@ bool same_ana(const Subsystem& a, const Subsystem& b) {
   });
 }
 
+bool same_hosts(const Subsystem& a, const Subsystem& b) {
+  return std::ranges::equal(a.hosts, b.hosts, [](const Host& x, const Host& y) {
+    return x.nqn == y.nqn && x.key_file == y.key_file && x.controller_key_file == y.controller_key_file &&
+           x.dhchap_hash == y.dhchap_hash && x.dhchap_group == y.dhchap_group;
+  });
+}
+
 // The keys of a subsystem that differ and may change while it is served.
 std::string changed_keys(const Subsystem& before, const Subsystem& after) {
   std::string keys;
@@ -50,6 +57,7 @@ std::string changed_keys(const Subsystem& before, const Subsystem& after) {
     if (!same) keys += (keys.empty() ? "" : ", ") + std::string(key);
   };
   name(before.allow_any_host == after.allow_any_host && before.allowed_hosts == after.allowed_hosts, "allowed hosts");
+  name(same_hosts(before, after), "hosts");
   name(before.ports == after.ports, "ports");
   name(before.max_controllers == after.max_controllers, "max_controllers");
   name(before.max_controllers_per_host == after.max_controllers_per_host, "max_controllers_per_host");
@@ -61,7 +69,7 @@ std::string changed_keys(const Subsystem& before, const Subsystem& after) {
 }
 
 bool same_discovery(const Discovery& a, const Discovery& b) {
-  return a.nqn == b.nqn && a.mdns == b.mdns &&
+  return a.nqn == b.nqn && a.mdns == b.mdns && a.require_authentication == b.require_authentication &&
          std::ranges::equal(a.referrals, b.referrals, [](const Referral& x, const Referral& y) {
            return x.address == y.address && x.service == y.service && x.port_id == y.port_id;
          });
@@ -71,6 +79,13 @@ auto values(const Limits& limits) {
   return std::tie(limits.max_controllers, limits.max_controllers_per_host, limits.max_io_queues,
                   limits.max_io_queues_per_host, limits.max_new_controllers_per_s,
                   limits.max_new_controllers_per_s_per_host);
+}
+
+bool same_devices(const Rdma& a, const Rdma& b) {
+  return std::equal(a.devices.begin(), a.devices.end(), b.devices.begin(), b.devices.end(),
+                    [](const RdmaDevice& x, const RdmaDevice& y) {
+                      return x.name == y.name && x.remote_invalidate == y.remote_invalidate;
+                    });
 }
 
 void compare_fixed(const Config& running, const Config& wanted, Difference& difference) {
@@ -89,7 +104,7 @@ void compare_fixed(const Config& running, const Config& wanted, Difference& diff
   fixed(running.metrics == wanted.metrics, "metrics");
   fixed(same_discovery(running.discovery, wanted.discovery), "discovery");
   fixed(reactors(running.reactors) == reactors(wanted.reactors), "reactors");
-  fixed(rdma(running.rdma) == rdma(wanted.rdma), "rdma");
+  fixed(rdma(running.rdma) == rdma(wanted.rdma) && same_devices(running.rdma, wanted.rdma), "rdma");
   for (const Subsystem& after : wanted.subsystems) {
     const Subsystem* before = find_subsystem(running, after.nqn);
     if (before != nullptr && (before->cntlid_min != after.cntlid_min || before->cntlid_max != after.cntlid_max))

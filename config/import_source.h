@@ -28,7 +28,7 @@ ImportResult refuse_import(const std::string& file, Position position, std::stri
 ImportResult finish_import(const Config& config, Reader reader, const std::string& file);
 
 // From the tree of a target in the kernel (import_nvmetcli.cpp).
-ImportResult import_nvmet_tree(const Value& root, const std::string& file);
+ImportResult import_nvmet_tree(const Value& root, const std::string& file, const std::string& key_directory);
 
 // A key of the source that this config has no key for.
 struct ForeignKey {

@@ -16,8 +16,7 @@
 namespace nvmf::config {
 namespace {
 
-constexpr std::string_view kNoAuthentication = "in-band authentication and TLS are not carried over";
-constexpr std::string_view kNotWithout = "the host may not connect without it";
+constexpr std::string_view kNoTls = "TLS is not supported";
 constexpr std::string_view kSeparateNetwork = "keep other hosts off the network";
 constexpr std::string_view kOnlyRdma = "only RDMA is served";
 
@@ -69,12 +68,10 @@ constexpr std::array<ForeignKey, 2> kForeignNamespaceKeys = {
 
 constexpr std::array<std::string_view, 2> kListenerKeys = {"nqn", "listen_address"};
 constexpr std::array<ForeignKey, 2> kForeignListenerKeys = {
-    {{"secure_channel", "0", kNoAuthentication, kSeparateNetwork}, {"sock_impl", kAnyValue, "", ""}}};
+    {{"secure_channel", "0", kNoTls, kSeparateNetwork}, {"sock_impl", kAnyValue, "", ""}}};
 
-constexpr std::array<std::string_view, 2> kHostKeys = {"nqn", "host"};
-constexpr std::array<ForeignKey, 3> kForeignHostKeys = {{{"psk", "", kNoAuthentication, kNotWithout},
-                                                         {"dhchap_key", "", kNoAuthentication, kNotWithout},
-                                                         {"dhchap_ctrlr_key", "", kNoAuthentication, kNotWithout}}};
+constexpr std::array<std::string_view, 4> kHostKeys = {"nqn", "host", "dhchap_key", "dhchap_ctrlr_key"};
+constexpr std::array<ForeignKey, 1> kForeignHostKeys = {{{"psk", "", kNoTls, "the host may not connect without it"}}};
 
 struct AnaChange {
   std::string nqn;
@@ -90,6 +87,7 @@ class SpdkImport {
   void run(const Value& root) {
     for_each(reader_, root, "subsystems", [this](const Value& part) {
       if (spdk_part(part) == "bdev") bdevs_.import(part);
+      if (spdk_part(part) == "keyring") import_keyring(part);
     });
     for_each(reader_, root, "subsystems", [this](const Value& part) {
       if (spdk_part(part) == "nvmf") import_nvmf(part);
@@ -107,6 +105,41 @@ class SpdkImport {
     std::string path;
     Position position;
   };
+
+  void import_keyring(const Value& part) {
+    for_each(reader_, part, "config", [this](const Value& call) {
+      const Value& params = member_or_empty(call, "params");
+      const std::string name = scalar_text(params.find("name"));
+      std::string path;
+      const auto step = reader_.into("params");
+      if (scalar_text(call.find("method")) != "keyring_file_add_key") return;
+      if (read_member(params, "path", KeyFile{}, path, reader_)) key_files_[name] = path;
+    });
+  }
+
+  // The file of the key that `params` names; none, and a report, when the keyring has no such file.
+  std::optional<std::string> key_file_of(const Value& params, std::string_view key) {
+    const std::string name = scalar_text(params.find(key));
+    const auto found = key_files_.find(name);
+    if (found != key_files_.end()) return found->second;
+    reader_.error(params.position, "a host whose key " + quote(name) + " is no file of the keyring",
+                  "write the key to a file, and add the host to \"hosts\"");
+    return std::nullopt;
+  }
+
+  // A host with keys is carried over with them, or not at all.
+  void import_authenticated_host(const Value& params, const std::string& nqn, Subsystem& subsystem) {
+    Host host;
+    host.nqn = nqn;
+    const auto key_file = key_file_of(params, "dhchap_key");
+    if (!key_file) return;
+    host.key_file = *key_file;
+    if (!scalar_text(params.find("dhchap_ctrlr_key")).empty()) {
+      host.controller_key_file = key_file_of(params, "dhchap_ctrlr_key");
+      if (!host.controller_key_file) return;
+    }
+    subsystem.hosts.push_back(std::move(host));
+  }
 
   void import_nvmf(const Value& part) {
     using Call = SpdkCall<SpdkImport>;
@@ -211,12 +244,16 @@ class SpdkImport {
     if (is_discovery(params)) return;
     Subsystem* subsystem = subsystem_of(params, "a host");
     std::string nqn;
-    if (subsystem == nullptr || !has_room(subsystem->allowed_hosts.size(), kMostHosts, params, reader_)) return;
+    if (subsystem == nullptr ||
+        !has_room(subsystem->allowed_hosts.size() + subsystem->hosts.size(), kMostHosts, params, reader_))
+      return;
     report_foreign_keys(params, kHostKeys, kForeignHostKeys, reader_);
-    const bool must_authenticate = std::ranges::any_of(
-        kForeignHostKeys, [&](const ForeignKey& key) { return !scalar_text(params.find(key.name)).empty(); });
-    if (must_authenticate || !read_member(params, "host", Nqn{}, nqn, reader_)) return;
-    if (reader_.unique("host of " + subsystem->nqn, nqn, params.position)) subsystem->allowed_hosts.push_back(nqn);
+    if (!scalar_text(params.find("psk")).empty() || !read_member(params, "host", Nqn{}, nqn, reader_)) return;
+    if (!reader_.unique("host of " + subsystem->nqn, nqn, params.position)) return;
+    if (scalar_text(params.find("dhchap_key")).empty())
+      subsystem->allowed_hosts.push_back(nqn);
+    else
+      import_authenticated_host(params, nqn, *subsystem);
   }
 
   void import_namespace(const Value& params) {
@@ -370,7 +407,7 @@ class SpdkImport {
   void drop_closed_subsystems() {
     std::erase_if(config_.subsystems, [this](Subsystem& subsystem) {
       if (subsystem.allow_any_host) subsystem.allowed_hosts.clear();
-      if (subsystem.allow_any_host || !subsystem.allowed_hosts.empty()) return false;
+      if (subsystem.allow_any_host || !subsystem.allowed_hosts.empty() || !subsystem.hosts.empty()) return false;
       const Place& place = places_[subsystem.nqn];
       reader_.error_in(place.path, place.position, "a subsystem that no host may connect to",
                        "allow a host there, and import again");
@@ -393,6 +430,7 @@ class SpdkImport {
   std::map<std::string, Place> places_;                       // of subsystems, by NQN
   std::map<std::pair<std::string, uint32_t>, Place> hidden_;  // of namespaces, by NQN and nsid
   std::vector<AnaChange> ana_changes_;
+  std::map<std::string, std::string> key_files_;  // of the keyring, by name
 };
 
 bool has_parts(const Value& root) {

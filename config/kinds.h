@@ -145,6 +145,13 @@ struct Path {
   Json schema() const { return {{"type", "string"}, {"pattern", "^/"}}; }
 };
 
+// A file with a key: an absolute path, read in its normal form, or the name of a credential of the service manager.
+struct KeyFile {
+  bool read(const Value& value, std::string& out, Reader& reader) const;
+  Json literal(const std::string& path) const { return path; }
+  Json schema() const { return {{"type", "string"}, {"pattern", "^(/.*[^/]|[^/]+)$"}}; }
+};
+
 // Permission bits of a file in octal digits: "0660".
 struct FileMode {
   bool read(const Value& value, uint16_t& out, Reader& reader) const;

@@ -13,6 +13,7 @@ inline constexpr size_t kMostReferrals = 256;
 inline constexpr size_t kMostSubsystems = 1024;
 inline constexpr size_t kMostHosts = 4096;         // of one list
 inline constexpr uint32_t kMostNamespaces = 1024;  // of one subsystem, and its greatest nsid
+inline constexpr uint32_t kMostSsdNamespaces = 0xfffffffe;
 inline constexpr uint32_t kMostAnaGroups = 128;
 inline constexpr size_t kMostAnaStates = 4096;  // of one subsystem
 inline constexpr uint16_t kMostControllers = 65519;

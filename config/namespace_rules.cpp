@@ -93,16 +93,21 @@ void check_p2p(const Value& object, Namespace& ns, Reader& reader) {
   }
 }
 
-// Calls `each(key, noun, bytes)` for every identifier that it was given.
-template <class Each>
-void for_each_identifier(const Namespace& ns, Each each) {
-  if (ns.uuid) each("uuid", "UUID", bytes_of(*ns.uuid));
-  if (ns.nguid) each("nguid", "NGUID", bytes_of(*ns.nguid));
-  if (ns.eui64) each("eui64", "EUI-64", bytes_of(*ns.eui64));
+// Calls `is_unique(key, noun, bytes)` for every identifier that hosts see: a UUID is the NGUID, too, where none was
+// given. One key is reported once.
+template <class IsUnique>
+void for_each_identifier(const Namespace& ns, IsUnique is_unique) {
+  const bool is_good = !ns.uuid || is_unique("uuid", "UUID", bytes_of(*ns.uuid));
+  if (ns.uuid && !ns.nguid && is_good) is_unique("uuid", "NGUID", bytes_of(*ns.uuid));
+  if (ns.nguid) is_unique("nguid", "NGUID", bytes_of(*ns.nguid));
+  if (ns.eui64) is_unique("eui64", "EUI-64", bytes_of(*ns.eui64));
 }
 
-// The same text for two namespaces with the same device or file; empty for memory, which no two namespaces share.
+// The same text for two namespaces with the same device or file, as far as the file tells; empty for memory, which no
+// two namespaces share.
 std::string device_of(const Namespace& ns) {
+  if (const auto* nvme = std::get_if<NvmeBackend>(&ns.backend); nvme != nullptr && !nvme->serial.empty())
+    return "serial number " + nvme->serial + " namespace " + std::to_string(nvme->nsid);
   const auto path = [](const auto& backend) -> std::string {
     if constexpr (requires { backend.path; }) return backend.path.empty() ? "" : device_identity(backend.path);
     return "";
@@ -125,18 +130,27 @@ void check_namespace_in_subsystem(const Value& object, const Namespace& ns, cons
   if (const std::string device = device_of(ns); !device.empty())
     reader.unique_at(object, kBackendKeys[ns.backend.index()], "device", scope + device);
   for_each_identifier(ns, [&](std::string_view key, std::string_view noun, const std::string& bytes) {
-    reader.unique_at(object, key, noun, scope + bytes);
+    return reader.unique_at(object, key, noun, scope + bytes);
   });
 }
 
 void NamespacesOfFile::check(const Value& object, const Namespace& ns, const std::string& subsystem, Reader& reader) {
   const std::string device = device_of(ns);
+  const std::string_view key_of_device = kBackendKeys[ns.backend.index()];
+  const Named& opened = by_device_.try_emplace(device, Named{subsystem, std::string(key_of_device)}).first->second;
+  if (!device.empty() && opened.device != key_of_device && opened.subsystem != subsystem) {
+    reader.error_at(object, key_of_device,
+                    "the same device is " + quote(opened.device) + " in " + opened.subsystem +
+                        ", and can be opened in one way only",
+                    "name it by the same key");
+  }
   for_each_identifier(ns, [&](std::string_view key, std::string_view noun, const std::string& bytes) {
     const auto [first, is_new] = by_identifier_.try_emplace(std::string(noun) + ' ' + bytes, Named{subsystem, device});
     const bool same_device = !device.empty() && first->second.device == device;
-    if (first->second.subsystem == subsystem || same_device) return;
+    if (first->second.subsystem == subsystem || same_device) return true;
     reader.error_at(object, key, "another device has the same " + std::string(noun) + " in " + first->second.subsystem,
                     "give each its own, because hosts would mistake one device for the other");
+    return false;
   });
 }
 

@@ -65,12 +65,12 @@ void Reader::warning_at(const Value& object, std::string_view key, std::string p
   warning(member->position, std::move(problem), std::move(remedy));
 }
 
-void Reader::unique_at(const Value& object, std::string_view key, std::string_view kind, std::string identity,
+bool Reader::unique_at(const Value& object, std::string_view key, std::string_view kind, std::string identity,
                        Severity severity) {
   const Value* member = object.find(key);
-  if (member == nullptr) return;
+  if (member == nullptr) return true;
   const auto step = into(key);
-  unique(kind, std::move(identity), member->position, severity);
+  return unique(kind, std::move(identity), member->position, severity);
 }
 
 void Reader::error_in(std::string path, Position position, std::string problem, std::string remedy) {

@@ -40,7 +40,8 @@ class Reader {
   // About the member `key` of `object`, which is the value of the present path. Nothing when there is no such member.
   void error_at(const Value& object, std::string_view key, std::string problem, std::string remedy);
   void warning_at(const Value& object, std::string_view key, std::string problem, std::string remedy);
-  void unique_at(const Value& object, std::string_view key, std::string_view kind, std::string identity,
+  // True where the object has no such key. See unique().
+  bool unique_at(const Value& object, std::string_view key, std::string_view kind, std::string identity,
                  Severity severity = Severity::error);
 
   // About a place whose path the caller knows.

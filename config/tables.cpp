@@ -20,6 +20,50 @@ std::optional<std::string> get_path(const Namespace& ns) {
   return backend != nullptr ? std::optional(backend->path) : std::nullopt;
 }
 
+void set_nvme(Namespace& ns, NvmeBackend nvme, Position position) {
+  ns.backend = std::move(nvme);
+  ns.backend_position = position;
+}
+
+std::optional<NvmeBackend> get_nvme(const Namespace& ns) {
+  const auto* nvme = std::get_if<NvmeBackend>(&ns.backend);
+  return nvme != nullptr ? std::optional(*nvme) : std::nullopt;
+}
+
+const Table<NvmeBackend>& ssd_table() {
+  static const Table<NvmeBackend> table = {
+      "an SSD",
+      "An SSD by its serial number, wherever it is plugged in.",
+      {
+          required(key("serial", &NvmeBackend::serial, Ascii{kLongestSerial},
+                       "Serial number, as \"nvme list\" shows it. Exactly one SSD of the machine must have it.")),
+          without_default(key("nsid", &NvmeBackend::nsid, Integer{1, kMostSsdNamespaces},
+                              "The namespace on the SSD. Default: the only one that the SSD has.")),
+      },
+      nullptr};
+  return table;
+}
+
+// What "nvme" names: the path of a device, or an object that describes the SSD.
+struct SsdNamespace {
+  bool read(const Value& value, NvmeBackend& out, Reader& reader) const {
+    if (value.as<Object>() != nullptr) return by_serial().read(value, out, reader) && !out.serial.empty();
+    if (value.as<std::string>() != nullptr) return by_path().read(value, out.path, reader);
+    reader.wrong_type(value, "a path or an object",
+                      "write the path of a generic character device, such as \"/dev/ng0n1\", or { \"serial\": "
+                      "\"...\" }");
+    return false;
+  }
+  Json literal(const NvmeBackend& nvme) const {
+    return nvme.serial.empty() ? by_path().literal(nvme.path) : by_serial().literal(nvme);
+  }
+  Json schema() const { return {{"anyOf", {by_path().schema(), by_serial().schema()}}}; }
+
+ private:
+  static Path by_path() { return {PathRole::nvme_device}; }
+  static ObjectOf<NvmeBackend> by_serial() { return {ssd_table()}; }
+};
+
 void set_memory(Namespace& ns, uint64_t size_bytes, Position position) {
   ns.backend = MemoryBackend{size_bytes};
   ns.backend_position = position;
@@ -77,6 +121,20 @@ const Table<Reactors>& reactors_table() {
   return table;
 }
 
+const Table<RdmaDevice>& rdma_device_table() {
+  static const Table<RdmaDevice> table = {
+      "an RDMA device",
+      "What is special about one RDMA device.",
+      {
+          required(key("name", &RdmaDevice::name, Ascii{63}, "Its name in /sys/class/infiniband, such as mlx5_0.")),
+          key("remote_invalidate", &RdmaDevice::remote_invalidate, Word{kRemoteInvalidateNames},
+              "Whether answers invalidate the hosts' keys (SEND with invalidate): when the device has shown at start "
+              "that it can, untried, or never."),
+      },
+      check_rdma_device};
+  return table;
+}
+
 const Table<Rdma>& rdma_table() {
   static const Table<Rdma> table = {
       "RDMA settings",
@@ -93,6 +151,8 @@ const Table<Rdma>& rdma_table() {
               "Longest data transfer of one command, in bytes."),
           key("dram_pool_mib", &Rdma::dram_pool_mib, Integer{4, 65536},
               "DRAM for user data, for each pair of reactor and RDMA device, in MiB."),
+          key("devices", &Rdma::devices, ListOf<ObjectOf<RdmaDevice>>{{rdma_device_table()}, {0, 64}},
+              "RDMA devices about which something is special."),
       },
       nullptr};
   return table;
@@ -161,6 +221,9 @@ const Table<Discovery>& discovery_table() {
           key("nqn", &Discovery::nqn, Nqn{}, "A unique NQN of the discovery subsystem, besides the well-known one."),
           key("mdns", &Discovery::mdns, Boolean{},
               "Whether the service is announced by multicast DNS (_nvme-disc._tcp), which needs the Avahi daemon."),
+          key("require_authentication", &Discovery::require_authentication, Boolean{},
+              "Whether hosts must authenticate to the discovery service, with any key that a subsystem has for them in "
+              "\"hosts\". Other hosts cannot use it."),
           key("referrals", &Discovery::referrals, ListOf<ObjectOf<Referral>>{{referral_table()}, {0, kMostReferrals}},
               "Other discovery services, which hosts are referred to."),
       },
@@ -184,8 +247,8 @@ const Table<Metrics>& metrics_table() {
 const Table<Admin>& admin_table() {
   static const Table<Admin> table = {
       "admin settings",
-      "The admin API, HTTP with JSON on a UNIX socket, which the nvmf-p2p commands use. Whoever may connect may use "
-      "every operation.",
+      "The admin API, HTTP with JSON on a UNIX socket, which the nvmf-p2p commands use. Every user who may connect may "
+      "use every operation.",
       {
           key("socket", &Admin::socket, Path{PathRole::socket}, "Path of the socket; its directory is created."),
           key("owner", &Admin::owner, Ascii{32},
@@ -219,9 +282,10 @@ const Table<Namespace>& namespace_table() {
       {
           without_default(key("nsid", &Namespace::nsid, Integer{1, kMostNamespaces},
                               "Namespace identifier, unique in the subsystem. Default: the lowest free identifier.")),
-          key_through<Namespace, std::string>("nvme", Path{PathRole::nvme_device},
-                                              "NVMe passthrough: generic character device, such as /dev/ng0n1.",
-                                              set_path<NvmeBackend>(), get_path<NvmeBackend>),
+          key_through<Namespace, NvmeBackend>(
+              "nvme", SsdNamespace{},
+              "NVMe passthrough: generic character device, such as /dev/ng0n1, or the serial number of the SSD.",
+              set_nvme, get_nvme),
           key_through<Namespace, std::string>("block", Path{PathRole::block_device}, "Block device.",
                                               set_path<BlockBackend>(), get_path<BlockBackend>),
           key_through<Namespace, std::string>("file", Path{PathRole::file}, "Regular file; its length is the capacity.",
@@ -283,6 +347,30 @@ const Table<AnaGroup>& ana_table() {
   return table;
 }
 
+const Table<Host>& host_table() {
+  static const Table<Host> table = {
+      "a host",
+      "A host that may connect after it has authenticated (DH-HMAC-CHAP). While a host is listed several times, each "
+      "of "
+      "its keys is valid.",
+      {
+          required(key("nqn", &Host::nqn, Nqn{}, "NQN of the host.")),
+          required(
+              key("key_file", &Host::key_file, KeyFile{},
+                  "File with the host's key (DHHC-1:...), which only its owner may read. A name without a slash is "
+                  "a file in $CREDENTIALS_DIRECTORY (systemd's LoadCredential=).")),
+          key("controller_key_file", &Host::controller_key_file, KeyFile{},
+              "File with the key with which the controller authenticates to the host. Default: it cannot."),
+          key("dhchap_hash", &Host::dhchap_hash, Word{kDhchapHashNames},
+              "The hash function that the host must use. Default: the strongest that the host offers."),
+          key("dhchap_group", &Host::dhchap_group, Word{kDhGroupNames},
+              "The Diffie-Hellman group that the host must use. Default: the smallest that the host offers, and "
+              "\"null\" when it offers nothing else."),
+      },
+      nullptr};
+  return table;
+}
+
 const Table<Subsystem>& subsystem_table() {
   static const Table<Subsystem> table = {
       "a subsystem",
@@ -297,14 +385,16 @@ const Table<Subsystem>& subsystem_table() {
                              "Ids of the ports that offer the subsystem. Default: all ports.")),
           key("allow_any_host", &Subsystem::allow_any_host, Boolean{}, "Whether any host may connect."),
           key("allowed_hosts", &Subsystem::allowed_hosts, ListOf<Nqn>{{}, {0, kMostHosts}, "host NQN"},
-              "NQNs of the hosts that may connect."),
+              "NQNs of the hosts that may connect without authentication. Any host can claim such an NQN."),
+          key("hosts", &Subsystem::hosts, ListOf<ObjectOf<Host>>{{host_table()}, {0, kMostHosts}},
+              "The hosts that may connect after they have authenticated with a key."),
           key("max_controllers", &Subsystem::max_controllers, Integer{1, kMostControllers},
               "Largest number of controllers (one for each connected host and path) at a time. Default: no limit."),
           key("max_controllers_per_host", &Subsystem::max_controllers_per_host, Integer{1, kMostControllers},
               "Largest number of controllers of one host (one for each of its paths) at a time. Default: no limit."),
           key("cntlid_min", &Subsystem::cntlid_min, Integer{1, kMostControllers},
-              "Lowest controller identifier. Targets that serve one subsystem together need separate ranges. Of the "
-              "default range a random one is the first."),
+              "Lowest controller identifier. Targets that serve one subsystem together need separate ranges. With "
+              "the default range, the first identifier is random."),
           key("cntlid_max", &Subsystem::cntlid_max, Integer{1, kMostControllers}, "Highest controller identifier."),
           key("admin_label", &Subsystem::admin_label, Ascii{kLongestAdminLabel},
               "What administrators call the subsystem, for hosts that ask the discovery service for labels. Default: "
@@ -322,7 +412,8 @@ const Table<Subsystem>& subsystem_table() {
       check_subsystem,
       Json::parse(R"({"anyOf": [
         {"properties": {"allow_any_host": {"const": true}}, "required": ["allow_any_host"]},
-        {"properties": {"allowed_hosts": {"minItems": 1}}, "required": ["allowed_hosts"]}
+        {"properties": {"allowed_hosts": {"minItems": 1}}, "required": ["allowed_hosts"]},
+        {"properties": {"hosts": {"minItems": 1}}, "required": ["hosts"]}
       ]})")};
   return table;
 }

@@ -26,7 +26,10 @@ enum class DeviceKind : uint8_t {
 
 struct DeviceSpec {
   DeviceKind kind = DeviceKind::Memory;
-  std::string path;            // absolute; not for Memory
+  std::string path;  // absolute; not for Memory
+  // Nvme only, instead of a path, which find_by_serial() (generic_device.h) tells: of the SSD, and its namespace.
+  std::string serial{};
+  uint32_t nsid = 0;
   uint64_t size_bytes = 0;     // Memory only: a multiple of block_bytes
   uint32_t block_bytes = 512;  // File and Memory only: 512 or 4096
 };

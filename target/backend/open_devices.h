@@ -13,6 +13,7 @@
 #include <mutex>
 #include <optional>
 #include <set>
+#include <string>
 
 #include "target/backend/device.h"
 
@@ -26,7 +27,8 @@ class OpenDevices {
   explicit OpenDevices(Open open = open_device) : open_(std::move(open)) {}
 
   // The device that is open already, when what `spec` names now is the same node or file, and is to be used in the same
-  // way; else a new one. Waits while another thread opens it. Throws as open_device().
+  // way; else a new one. Waits while another thread opens it. Throws as open_device(), and std::runtime_error when an
+  // SSD is open already in the other of its two ways, Nvme and Block.
   std::shared_ptr<Device> open(const DeviceSpec& spec);
 
  private:
@@ -42,13 +44,20 @@ class OpenDevices {
 
   // None: nothing is there, or what is there is not shared (memory).
   static std::optional<Node> node_of(const DeviceSpec& spec);
-  void opened(const Node& node, const std::shared_ptr<Device>& device);
+  void opened(const Node& node, const std::string& disk, const std::shared_ptr<Device>& device);
+  // The disk is taken. Throws when that is by a device of another kind here.
+  void explain_busy(const DeviceSpec& spec, const std::string& disk);
+
+  struct Opened {
+    std::weak_ptr<Device> device;
+    std::string disk;  // disk_of()
+  };
 
   const Open open_;
   std::mutex mutex_;
   std::condition_variable was_opened_;
   std::set<Node> opening_;
-  std::map<Node, std::weak_ptr<Device>> open_devices_;
+  std::map<Node, Opened> open_devices_;
 };
 
 }  // namespace nvmf::backend

@@ -57,8 +57,9 @@ class AdminActions {
   // A name of the running config's content: another content has another one.
   virtual std::string version() = 0;
 
-  // Each change waits until the one before has ended.
-  virtual Change reload() = 0;
+  // Each change waits until the one before has ended. `force`: hosts that have authenticated with a key that is no
+  // longer theirs are disconnected.
+  virtual Change reload(bool force) = 0;
   virtual Change change(Edit edit) = 0;
   // The same with a whole config, whose text messages call `name`; the running config becomes it. `if_match`: the
   // version() that the client knows; Refused when the running config has another one by then.
@@ -69,10 +70,10 @@ class AdminActions {
   // What a reload would change if the config file had the content `text`; messages call the file `name`. Opens no
   // device.
   virtual ConfigChange compare(const std::string& text, const std::string& name) = 0;
-  // Writes the running config to the config file; returns the file's name. Throws Refused when the file has changed
-  // since it was last read or written, unless `force`, and std::exception with a message for the operator when it
-  // cannot be written.
-  virtual std::string save(bool force) = 0;
+  // Writes the running config, as earlier changes leave it, to the config file; returns the file's name. Throws Refused
+  // when the file has changed since it was last read or written, unless `force`, and std::exception with a message for
+  // the operator when it cannot be written.
+  virtual boost::asio::awaitable<std::string> save(bool force) = 0;
 
   // Holds until the next reload, or until a change concerns the group. Throws std::exception with a message for the
   // client.

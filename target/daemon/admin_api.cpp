@@ -169,8 +169,8 @@ class Api {
   void add_changes() {
     edit("PATCH", "/v1/config",
          [](config::Json& document, const Parameters&, const config::Json& body) { config::set(document, body); });
-    routes_.add_waiting("POST", "/v1/reload", [&actions = actions_](HttpRequest) -> Task {
-      const ConfigChange changed = co_await actions.reload();
+    routes_.add_waiting("POST", "/v1/reload", {.query = {"force"}}, [&actions = actions_](HttpRequest request) -> Task {
+      const ConfigChange changed = co_await actions.reload(is_set(request, "force"));
       co_return answer(changed);
     });
     const HttpTakes takes{.query = {"name"}, .body = HttpTakes::Body::Text};
@@ -178,9 +178,10 @@ class Api {
       const auto name = request.query.find("name");
       return answer(actions.compare(request.body, name == request.query.end() ? "the config" : name->second));
     });
-    routes_.add("POST", "/v1/save", {.query = {"force"}}, [&actions = actions_](const HttpRequest& request) {
+    routes_.add_waiting("POST", "/v1/save", {.query = {"force"}}, [&actions = actions_](HttpRequest request) -> Task {
       try {
-        return answer(json{{"file", actions.save(is_set(request, "force"))}});
+        const std::string file = co_await actions.save(is_set(request, "force"));
+        co_return answer(json{{"file", file}});
       } catch (const Refused& refusal) {
         throw HttpError(409, refusal.what());
       }
@@ -269,12 +270,16 @@ class Api {
     });
     drain_or_resume("/v1/drain", &AdminActions::drain);
     drain_or_resume("/v1/resume", &AdminActions::resume);
-    routes_.add("POST", "/v1/hosts/{hostnqn}/disconnect", [&actions = actions_](const HttpRequest& request) {
-      const std::string& hostnqn = request.parameters.at("hostnqn");
-      const size_t controllers = actions.disconnect(hostnqn);
-      if (controllers == 0) throw HttpError(404, "host " + hostnqn + " is not connected");
+    const auto disconnect = [&actions = actions_](const HttpRequest& request) {
+      const auto hostnqn = request.parameters.find("hostnqn");
+      const std::string host = hostnqn != request.parameters.end() ? hostnqn->second : "";
+      const size_t controllers = actions.disconnect(host);
+      if (controllers == 0)
+        throw HttpError(404, host.empty() ? "no host without NQN is connected" : "host " + host + " is not connected");
       return answer(json{{"controllers", controllers}});
-    });
+    };
+    routes_.add("POST", "/v1/hosts/{hostnqn}/disconnect", disconnect);
+    routes_.add("POST", "/v1/hosts//disconnect", disconnect);  // hosts that send an empty NQN
   }
 
   // The port that the query names; none: all ports, which the query must say.

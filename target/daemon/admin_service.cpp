@@ -3,12 +3,14 @@
 #include <spdlog/spdlog.h>
 
 #include <nlohmann/json.hpp>
+#include <stdexcept>
 
 #include "config/names.h"
 #include "target/core/subsystem/controller.h"
 #include "target/daemon/admin_api.h"
 #include "target/daemon/admin_views.h"
 #include "target/daemon/ana.h"
+#include "target/daemon/counter_report.h"
 #include "target/daemon/end_controllers.h"
 #include "target/daemon/log.h"
 #include "target/daemon/stats.h"
@@ -74,6 +76,7 @@ AdminActions::Json AdminService::status() {
           {"namespaces", parts_.storage.namespaces().size()},
           {"missing_namespaces", parts_.reload.missing().size()},
           {"controllers", controllers},
+          {"authentications", authentications_report(target)},
           {"connections", parts_.transport.connections()}};
 }
 
@@ -102,6 +105,17 @@ AdminActions::Json AdminService::ana() {
 
 ConfigChange AdminService::compare(const std::string& text, const std::string& name) {
   return parts_.running.compare(text, name);
+}
+
+boost::asio::awaitable<std::string> AdminService::save(bool force) {
+  std::string file;
+  const auto work = [&]() -> Change {
+    file = co_await parts_.running.save(force, parts_.files);
+    co_return ConfigChange{};
+  };
+  const ConfigChange refused = co_await parts_.changes.alone(work);
+  if (file.empty()) throw std::runtime_error(refused.reasons.front());
+  co_return file;
 }
 
 void AdminService::set_ana(const config::Json& wanted) {

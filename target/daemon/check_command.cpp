@@ -43,7 +43,9 @@ void print_summary(const std::string& path, const config::Config& config) {
 int check(const Options& options) {
   config::Result result = config::load(options.path);
   if (result.config && !options.file_only) add_machine_warnings(result);
-  const bool good = result.config && (!options.strict || result.diagnostics.empty());
+  const bool has_error = std::ranges::any_of(
+      result.diagnostics, [](const config::Diagnostic& one) { return one.severity == config::Severity::error; });
+  const bool good = result.config && !has_error && (!options.strict || result.diagnostics.empty());
   if (options.json) {
     std::cout << config::to_json(result.diagnostics);
   } else {

@@ -1,12 +1,15 @@
 #include "target/daemon/daemon.h"
 
 #include <spdlog/spdlog.h>
+#include <unistd.h>
 
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/use_awaitable.hpp>
 #include <csignal>
 #include <cstdlib>
 #include <functional>
+#include <map>
+#include <string>
 #include <system_error>
 #include <utility>
 
@@ -22,12 +25,37 @@ namespace {
 
 using std::chrono::milliseconds;
 
+// Each entry of a connected queue takes memory for its capsule: hosts must not get hold of all there is.
+constexpr uint64_t kSlotMemoryOfMachine = 8;
+
+uint64_t machine_memory_bytes() {
+  return static_cast<uint64_t>(sysconf(_SC_PHYS_PAGES)) * static_cast<uint64_t>(sysconf(_SC_PAGE_SIZE));
+}
+
 rdma::PollGroupOptions group_options(const config::Config& config) {
   rdma::PollGroupOptions options;
   options.in_capsule_bytes = config.rdma.in_capsule_data_bytes;
   options.dram_pool_bytes = uint64_t{config.rdma.dram_pool_mib} << 20;
   options.max_transfer_bytes = config.rdma.mdts_bytes;
+  options.slot_memory_bytes = machine_memory_bytes() / kSlotMemoryOfMachine;
   return options;
+}
+
+std::map<std::string, rdma::RemoteInvalidate> remote_invalidate(const config::Config& config) {
+  std::map<std::string, rdma::RemoteInvalidate> by_device;
+  for (const config::RdmaDevice& device : config.rdma.devices) {
+    switch (device.remote_invalidate) {
+      case config::RemoteInvalidate::proved:
+        break;  // as without the device
+      case config::RemoteInvalidate::on:
+        by_device[device.name] = rdma::RemoteInvalidate::On;
+        break;
+      case config::RemoteInvalidate::off:
+        by_device[device.name] = rdma::RemoteInvalidate::Off;
+        break;
+    }
+  }
+  return by_device;
 }
 
 core::ReactorOptions reactor_options(const config::Reactors& reactors, unsigned index) {
@@ -71,7 +99,7 @@ std::optional<FileLock> lock_state_directory(const std::string& path) {
   try {
     return FileLock(path);
   } catch (const std::system_error& error) {
-    spdlog::warn("the state directory is not locked against other daemons: {}", error.what());
+    spdlog::warn("cannot lock the state directory, so another daemon may use it, too: {}", error.what());
     return std::nullopt;
   }
 }
@@ -108,14 +136,17 @@ class RunningReactors {
 Daemon::Daemon(const config::Config& config, std::string text)
     : running_(config, std::move(text)),
       log_limit_(&log),
-      reservations_(StateDirectory(config.state_dir)),
+      reservations_(StateDirectory(config.state_dir),
+                    write_on(state_writes_, io_, [this] { transport_.turn_admin(); })),
       state_lock_(lock_state_directory(config.state_dir)),
-      write_protection_(StateDirectory(config.state_dir)),
+      write_protection_(StateDirectory(config.state_dir),
+                        write_on(state_writes_, io_, [this] { transport_.turn_admin(); })),
       identifiers_(StateDirectory(config.state_dir)),
       served_storages_(StateDirectory(config.state_dir)),
       target_(target_options(config)),
       data_threads_(make_data_threads<decltype(data_threads_)>(config.reactors)),
       transport_(io_, target_, control_mailbox_, seats_of(data_threads_), group_options(config)),
+      authentication_(io_, [this] { transport_.turn_admin(); }),
       peer_memories_(transport_.rnics(), config.rdma.mdts_bytes),
       opener_(io_),
       storage_(io_, target_, control_mailbox_, refs_to(data_threads_), transport_, peer_memories_, opener_,
@@ -145,6 +176,7 @@ Daemon::Daemon(const config::Config& config, std::string text)
               .reload = reload_,
               .changes = changes_,
               .running = running_,
+              .files = state_writes_,
               .figures = [this] { return figures(); }}),
       signals_(io_, SIGTERM, SIGINT, SIGHUP),
       keep_alive_timer_(io_),
@@ -154,7 +186,9 @@ Daemon::Daemon(const config::Config& config, std::string text)
   target_.on_event = [this](core::Target::Severity severity, const std::string& message) { report(severity, message); };
   target_.on_earlier_deadline = [this](core::Target::Clock::time_point deadline) { await_deadline(deadline); };
   target_.reservation_store = &reservations_;
+  target_.dhchap_crypto = &authentication_;
   target_.health_source = &health_;
+  transport_.set_remote_invalidate(remote_invalidate(config));
   target_.write_protection_store = &write_protection_;
   target_.flush_namespace = [this](const core::Subsystem& subsystem, uint32_t nsid, auto done) {
     const auto answered = [this, done](core::Status status) {
@@ -176,7 +210,7 @@ int Daemon::run() {
   await_signals();
   if (running_.config().metrics) serve_metrics();
   boost::asio::co_spawn(io_, reload_.serve(), [this](const std::exception_ptr& failure) { on_started(failure); });
-  spawn(io_, keep_watchdog(), "telling the service manager that the daemon answers");
+  spawn(io_, keep_watchdog(), "telling systemd that the daemon is alive");
   {
     const RunningReactors running(data_threads_);
     serve_until_stopped();

@@ -20,6 +20,7 @@
 #include "target/core/reactor/reactor.h"
 #include "target/core/subsystem/target.h"
 #include "target/daemon/admin_service.h"
+#include "target/daemon/authentication_worker.h"
 #include "target/daemon/changes.h"
 #include "target/daemon/figures.h"
 #include "target/daemon/file_lock.h"
@@ -34,6 +35,7 @@
 #include "target/daemon/running_config.h"
 #include "target/daemon/served_storage_files.h"
 #include "target/daemon/storage.h"
+#include "target/daemon/worker_thread.h"
 #include "target/daemon/write_protection_files.h"
 #include "transport/rdma/transport.h"
 
@@ -85,11 +87,13 @@ class Daemon {
   ReservationFiles reservations_;
   std::optional<FileLock> state_lock_;
   WriteProtectionFiles write_protection_;
+  WorkerThread state_writes_;
   IdentifierFiles identifiers_;
   ServedStorageFiles served_storages_;
   core::Target target_;
   std::vector<std::unique_ptr<DataThread>> data_threads_;
   rdma::Transport transport_;
+  AuthenticationWorker authentication_;
   PeerMemories peer_memories_;
   DeviceOpener opener_;
   Storage storage_;

@@ -5,8 +5,10 @@
 #include <exception>
 #include <filesystem>
 #include <system_error>
+#include <tuple>
 #include <utility>
 
+#include "target/backend/generic_device.h"
 #include "target/daemon/served_storage_files.h"
 #include "target/daemon/spawn.h"
 
@@ -14,7 +16,32 @@ namespace nvmf::daemon {
 namespace {
 
 bool is_same(const backend::DeviceSpec& a, const backend::DeviceSpec& b) {
-  return a.kind == b.kind && a.path == b.path && a.size_bytes == b.size_bytes && a.block_bytes == b.block_bytes;
+  const auto all = [](const backend::DeviceSpec& spec) {
+    return std::tie(spec.kind, spec.path, spec.serial, spec.nsid, spec.size_bytes, spec.block_bytes);
+  };
+  return all(a) == all(b);
+}
+
+std::string name_of(const backend::DeviceSpec& spec) {
+  return spec.serial.empty() ? spec.path : "the SSD with serial number \"" + spec.serial + "\"";
+}
+
+// With the path of an SSD that is named by its serial number.
+backend::DeviceSpec located(backend::DeviceSpec spec, const std::string& root) {
+  if (spec.serial.empty()) return spec;
+  backend::SsdSearch search = backend::find_by_serial(spec.serial, spec.nsid, root);
+  const std::string message = search.problem + ": " + search.remedy;
+  if (search.is_absent) throw DeviceAbsent(message);
+  if (search.path.empty()) throw std::runtime_error(message);
+  spec.path = std::move(search.path);
+  return spec;
+}
+
+// SSDs may change places between the search and the opening.
+void require_serial(const backend::DeviceSpec& spec, const backend::DeviceInfo& device) {
+  if (!spec.serial.empty() && !backend::is_same_serial(device.serial, spec.serial))
+    throw DeviceAbsent(spec.path + " is the SSD with serial number \"" + device.serial + "\" now, not \"" +
+                       spec.serial + "\" as when it was looked for");
 }
 
 // To a broken link, too: what it names is not there.
@@ -43,12 +70,15 @@ boost::asio::awaitable<OpenedDevice> DeviceOpener::open(backend::DeviceSpec spec
   if (!opening) {
     opening = std::make_shared<Opening>();
     opening->spec = std::move(spec);
-    std::function<void()> work = [opening, open = options_.open, locks = image_locks_] {
+    std::function<void()> work = [opening, open = options_.open, root = options_.root, locks = image_locks_] {
       try {
-        require_existence(opening->spec.path);
-        if (opening->spec.kind == backend::DeviceKind::File) opening->opened.lock = locks->lock(opening->spec.path);
-        opening->opened.device = open(opening->spec);
-        opening->opened.identity = identity_of(opening->spec, opening->opened.device->info());
+        const backend::DeviceSpec wanted = located(opening->spec, root);
+        require_existence(wanted.path);
+        if (wanted.kind == backend::DeviceKind::File) opening->opened.lock = locks->lock(wanted.path);
+        std::shared_ptr<backend::Device> device = open(wanted);
+        require_serial(wanted, device->info());
+        opening->opened.identity = identity_of(wanted, device->info());
+        opening->opened.device = std::move(device);
       } catch (...) {
         opening->failure = std::current_exception();
       }
@@ -60,10 +90,10 @@ boost::asio::awaitable<OpenedDevice> DeviceOpener::open(backend::DeviceSpec spec
     co_await work_.run(std::move(work), options_.patience, std::move(late));
   }
   if (!opening->is_over) {
-    const std::string path = opening->spec.path;
+    const std::string name = name_of(opening->spec);
     late_.push_back(std::move(opening));
     throw std::runtime_error(
-        path + " does not answer: opening it takes more than " +
+        name + " does not answer: opening it takes more than " +
         std::to_string(std::chrono::duration_cast<std::chrono::seconds>(options_.patience).count()) +
         " s; it is served when it answers");
   }

@@ -18,7 +18,7 @@
 
 namespace nvmf::daemon {
 
-// There is nothing at the path.
+// There is nothing at the path, or no SSD with the serial number.
 class DeviceAbsent : public std::runtime_error {
  public:
   using std::runtime_error::runtime_error;
@@ -38,6 +38,7 @@ struct DeviceOpenerOptions {
         return devices->open(spec);
       };
   std::chrono::milliseconds patience{8000};  // with each device
+  std::string root = "/";                    // where sysfs is: SSDs are found there by their serial number
 };
 
 class DeviceOpener {

@@ -3,10 +3,12 @@
 #include <sys/inotify.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <chrono>
 #include <cstring>
+#include <string_view>
 #include <system_error>
 
 namespace nvmf::daemon {
@@ -22,6 +24,12 @@ int open_inotify() {
     throw std::system_error(errno, std::generic_category(),
                             "cannot watch for devices: raise the sysctl fs.inotify.max_user_instances");
   return descriptor;
+}
+
+bool is_watched(const std::set<std::string>& names, const std::string& name) {
+  return std::ranges::any_of(names, [&](const std::string& one) {
+    return one.ends_with('*') ? name.starts_with(std::string_view(one).substr(0, one.size() - 1)) : name == one;
+  });
 }
 
 }  // namespace
@@ -86,7 +94,7 @@ bool DeviceWatch::read_events() {
       const std::string name = event.len > 0 ? place + sizeof event : "";
       const auto found = names_by_watch_.find(event.wd);
       const bool lost = (event.mask & (IN_DELETE_SELF | IN_Q_OVERFLOW)) != 0;
-      ours |= lost || (found != names_by_watch_.end() && found->second.contains(name));
+      ours |= lost || (found != names_by_watch_.end() && is_watched(found->second, name));
       place += sizeof event + event.len;
     }
   }

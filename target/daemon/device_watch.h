@@ -21,7 +21,8 @@ class DeviceWatch {
   DeviceWatch(const DeviceWatch&) = delete;
   DeviceWatch& operator=(const DeviceWatch&) = delete;
 
-  // The paths to watch from now on, absolute. Their directories need not exist.
+  // The paths to watch from now on, absolute; a `*` at the end stands for the rest of any name. Their directories need
+  // not exist.
   void watch(const std::vector<std::string>& paths);
 
  private:

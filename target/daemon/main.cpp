@@ -16,6 +16,7 @@
 #include "target/daemon/daemon.h"
 #include "target/daemon/doctor_command.h"
 #include "target/daemon/import_command.h"
+#include "target/daemon/key_command.h"
 #include "target/daemon/log.h"
 
 namespace {
@@ -33,7 +34,8 @@ constexpr char kExitStatuses[] =
 constexpr char kDescription[] =
     "Serves SSDs, block devices and files to remote hosts by NVMe over Fabrics on RDMA networks. Where an SSD has a "
     "controller memory buffer and a self-test proves that it works, data moves between the SSD and the RDMA NIC "
-    "without touching the machine's DRAM. `run` is the daemon. `check`, `doctor` and `import` work without a daemon. "
+    "without touching the machine's DRAM. `run` is the daemon. `check`, `doctor`, `import` and `key` work without a "
+    "daemon. "
     "All other commands talk to the running daemon through its admin socket. Their changes take effect at once; `save` "
     "writes them to the config file.";
 
@@ -84,6 +86,7 @@ int execute(int argc, char** argv) {
   nvmf::daemon::add_check_command(app, chosen);
   nvmf::daemon::add_doctor_command(app, chosen);
   nvmf::daemon::add_import_command(app, chosen);
+  nvmf::daemon::add_key_command(app, chosen);
   const nvmf::cli::Commands commands(app);
   std::string document;
   auto* generate_command = app.add_subcommand("generate", "Print the manual page or a shell's completion")->group("");

@@ -106,9 +106,9 @@ constexpr std::array<NamespaceFamily, 11> kNamespaceFamilies = {{
      }},
     {&Exposition::counter, "nvmf_commands_total", "Commands answered, by kind and status.",
      [](Exposition& out, const NamespaceFigures& one) { write_commands(out, of(one), one.counters->commands); }},
-    {&Exposition::counter, "nvmf_data_bytes_total", "Data of successful commands, by direction and path.",
+    {&Exposition::counter, "nvmf_data_bytes_total", "Data of successful commands, by direction and data path.",
      [](Exposition& out, const NamespaceFigures& one) { write_paths(out, one, &core::PathCounters::bytes); }},
-    {&Exposition::counter, "nvmf_data_commands_total", "Successful commands with data, by direction and path.",
+    {&Exposition::counter, "nvmf_data_commands_total", "Successful commands with data, by direction and data path.",
      [](Exposition& out, const NamespaceFigures& one) { write_paths(out, one, &core::PathCounters::commands); }},
     {&Exposition::counter, "nvmf_p2p_fallback_commands_total", "Commands whose data fell back to DRAM, by reason.",
      [](Exposition& out, const NamespaceFigures& one) { write_fallbacks(out, one, &core::PathCounters::commands); }},
@@ -125,8 +125,8 @@ constexpr std::array<NamespaceFamily, 11> kNamespaceFamilies = {{
      "Time from the start of the command's execution, when its data has arrived, to the answer.",
      [](Exposition& out, const NamespaceFigures& one) { write_operations(out, one, one.counters->latency.device); }},
     {&Exposition::histogram, "nvmf_rdma_duration_seconds",
-     "Time of transfers between host and target: RDMA READs, and answers with data during which the reactor did not "
-     "sleep.",
+     "Time of transfers between host and target: RDMA READs, and answers with data. An answer is not counted when the "
+     "reactor slept before its completion.",
      [](Exposition& out, const NamespaceFigures& one) {
        for (size_t i = 0; i < core::kRdmaDirections; ++i)
          out.sample(of(one, {{"direction", core::name_of(static_cast<core::RdmaDirection>(i))}}),
@@ -153,9 +153,10 @@ class NamespaceText {
 };
 
 void write_poll_groups(Exposition& out, const std::vector<PollGroupFigures>& groups) {
-  gauges(out, "nvmf_queues", "Connected queues; admin queues are on the control thread.", groups,
+  gauges(out, "nvmf_queues", "Connected queues of each thread; the control thread has the admin queues.", groups,
          [](const auto& one) { return one.queues; });
-  gauges(out, "nvmf_commands_in_flight", "Commands between their capsule and the completion of their answer.", groups,
+  gauges(out, "nvmf_commands_in_flight",
+         "Commands in flight: from the capsule's arrival to the completion of the answer.", groups,
          [](const auto& one) { return one.commands_in_flight; });
   gauges(out, "nvmf_dram_pool_bytes", "DRAM for user data.", groups, [](const auto& one) { return one.dram_bytes; });
   gauges(out, "nvmf_dram_pool_used_bytes", "DRAM for user data that commands use.", groups,
@@ -188,10 +189,14 @@ void write_traffic(Exposition& out, const char* name, const char* help, const Tr
 
 void write_host_traffic(Exposition& out, const std::vector<HostFigures>& figures) {
   const TrafficByHost hosts = by_label(figures);
-  write_traffic(out, "nvmf_host_data_bytes_total", "Data of a host's successful commands, by direction and path.",
+  write_traffic(out, "nvmf_host_data_bytes_total", "Data of a host's successful commands, by direction and data path.",
                 hosts, [](const auto& one) { return one.bytes.get(); });
-  write_traffic(out, "nvmf_host_data_commands_total", "A host's successful commands with data, by direction and path.",
-                hosts, [](const auto& one) { return one.latency.count(); });
+  write_traffic(out, "nvmf_host_data_commands_total",
+                "A host's successful commands with data, by direction and data path.", hosts,
+                [](const auto& one) { return one.latency.count(); });
+  out.counter("nvmf_host_over_share_commands_total",
+              "A host's commands that found its share of a buffer pool used up, and waited or took DRAM.");
+  for (const auto& [host, traffic] : hosts) out.sample({{"host", host}}, traffic.over_share.get());
 }
 
 struct HostOnSubsystem {
@@ -201,7 +206,7 @@ struct HostOnSubsystem {
 
 void write_hosts(Exposition& out, const core::Target& target) {
   std::map<std::pair<std::string, std::string>, HostOnSubsystem> hosts;
-  out.gauge("nvmf_controllers", "Controllers of a subsystem: one for each path of each host.");
+  out.gauge("nvmf_controllers", "Controllers of a subsystem: one for each path of each host (multipath).");
   for (const auto& subsystem : target.subsystems()) {
     out.sample({{"subsystem", subsystem->nqn()}}, subsystem->controllers().size());
     for (const auto& controller : subsystem->controllers()) {
@@ -236,6 +241,12 @@ void write_connections(Exposition& out, const Figures& figures) {
   out.counter("nvmf_connects_refused_total", "Connect commands refused, by reason.");
   for (size_t reason = 0; reason < core::kConnectRefusals; ++reason)
     out.sample({{"reason", core::name_of(static_cast<core::ConnectRefusal>(reason))}}, target.refused_connects[reason]);
+  out.counter("nvmf_authentications_total", "Queues whose hosts have authenticated.");
+  out.sample({}, target.authentications);
+  out.counter("nvmf_authentication_failures_total", "Authentications of queues that failed, by reason.");
+  for (size_t reason = 0; reason < target.failed_authentications.size(); ++reason)
+    out.sample({{"reason", core::name_of(static_cast<core::AuthenticationFailure>(reason))}},
+               target.failed_authentications[reason]);
   out.counter("nvmf_keep_alive_expiries_total", "Controllers that ended because their keep-alive time expired.");
   out.sample({}, target.keep_alive_expiries);
 }

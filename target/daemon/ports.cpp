@@ -75,7 +75,7 @@ Ports::Task Ports::take_out_of_service(rdma::Rnic& rnic) {
   co_await changes_.alone([&]() -> Changes::Change {
     co_await storage_.part(rnic);
     peer_memories_.remove(rnic);
-    spdlog::info("the RDMA device {} is out of service", rnic.name());
+    spdlog::info("the RDMA device {} was removed and is out of service", rnic.name());
     transport_.close(rnic);
     co_return ConfigChange{};
   });

@@ -57,6 +57,9 @@ Reload::Task Reload::serve() {
     config::Difference difference = config::diff(nothing, wanted);
     for (const config::Referral& referral : wanted.discovery.referrals) target_.add_referral(referral_of(referral));
     set_limits(wanted.limits);
+    for (const std::string& fault : co_await read_keys(wanted))
+      spdlog::error("{}; the host cannot authenticate until the next reload", fault);
+    target_.find_subsystem(nvme::kDiscoveryNqn)->set_discovery_authentication(wanted.discovery.require_authentication);
     difference.namespaces_added.clear();
     co_await ports_.open_devices_of(ports_of(wanted), Ports::Attempt::First);
     StagedNamespaces staged = co_await staging_.stage_missing(wanted, Staging::Missing::All);
@@ -66,7 +69,7 @@ Reload::Task Reload::serve() {
     watch_devices();
     co_return ConfigChange{};
   });
-  spawn(io_, watch_sizes(), "following the sizes of devices");
+  spawn(io_, watch_sizes(), "watching the sizes of devices");
 }
 
 Reload::Task Reload::reload_on_signal() {
@@ -75,8 +78,8 @@ Reload::Task Reload::reload_on_signal() {
 }
 
 // The file replaces changes that were not saved.
-Reload::Change Reload::reload() {
-  const auto work = [this]() -> Change {
+Reload::Change Reload::reload(bool force) {
+  const auto work = [this, force]() -> Change {
     reload_is_wanted_ = false;
     service_manager::reloading();
     const std::string& file = running_.file();
@@ -84,6 +87,7 @@ Reload::Change Reload::reload() {
     config::Result wanted = config::load(file, &text);
     const std::vector<std::string> unsaved = running_.unsaved();
     ConfigChange change = co_await become(wanted, text, Source::File);
+    if (force && change.verdict == ConfigChange::Verdict::Good) disconnect_former_keys(change);
     const bool good = change.verdict == ConfigChange::Verdict::Good;
     last_ = Last{.time = std::chrono::system_clock::now(), .succeeded = good};
     for (const std::string& line : change.changes) spdlog::info("reload: {}", line);
@@ -137,7 +141,7 @@ Reload::Change Reload::accept(std::string nqn, uint32_t nsid) {
     const std::string name = "namespace " + std::to_string(nsid) + " of " + nqn;
     const bool was_refused = co_await storage_.accept(nqn, nsid);
     if (!was_refused)
-      throw config::EditError(config::EditError::Kind::Absent, "no storage of " + name + " waits for being accepted");
+      throw config::EditError(config::EditError::Kind::Absent, "no storage of " + name + " is waiting to be accepted");
     co_await serve_missing();
     ConfigChange change;
     change.changes.push_back("accept the storage of " + name);
@@ -164,12 +168,23 @@ Reload::Change Reload::become(config::Result& wanted, std::string& text, Source 
   const config::Difference difference = config::diff(running_.config(), *wanted.config);
   std::ranges::copy(difference.needs_restart, std::back_inserter(change.reasons));
   if (!difference.needs_restart.empty()) co_return refused(Verdict::NeedsRestart);
+  const HostKeyFiles former = keys_;
+  const std::vector<std::string> faults = co_await read_keys(*wanted.config);
+  std::ranges::copy(faults, std::back_inserter(change.reasons));
+  if (!faults.empty()) {
+    keys_ = former;
+    co_return refused(Verdict::Unavailable);
+  }
   std::optional<StagedNamespaces> staged = co_await staging_.stage(*wanted.config, difference, change.reasons);
-  if (!staged) co_return refused(Verdict::Unavailable);
+  if (!staged) {
+    keys_ = former;
+    co_return refused(Verdict::Unavailable);
+  }
 
   change.changes = config::describe(difference);
   const std::vector<std::string> failures = co_await apply(difference, std::move(*staged));
   std::ranges::copy(failures, std::back_inserter(change.reasons));
+  std::ranges::move(take_over_keys(*wanted.config), std::back_inserter(change.changes));
   std::ranges::move(co_await storage_.follow_sizes(target_), std::back_inserter(change.changes));
   set_limits(wanted.config->limits);
   set_log_level(wanted.config->log_level);
@@ -231,7 +246,9 @@ void Reload::remove_subsystem(const config::Subsystem& gone) {
 }
 
 void Reload::add_subsystem(const config::Subsystem& wanted) {
-  core::Subsystem& subsystem = target_.add_subsystem(options_of(wanted));
+  core::SubsystemOptions options = options_of(wanted);
+  options.hosts = keys_.hosts[wanted.nqn];
+  core::Subsystem& subsystem = target_.add_subsystem(std::move(options));
   storage_.open_subsystem(subsystem);
   set_ana_states(subsystem, wanted);
 }
@@ -243,9 +260,40 @@ void Reload::change_subsystem(const config::Subsystem& wanted) {
   subsystem.set_subsystem_reset(options.subsystem_reset);
   subsystem.set_permanent_write_protection(options.permanent_write_protection);
   subsystem.set_max_controllers(options.max_controllers, options.max_controllers_per_host);
-  subsystem.set_allowed_hosts(options.allow_any_host, options.allowed_hosts);
+  subsystem.set_allowed_hosts(options.allow_any_host, options.allowed_hosts, keys_.hosts[wanted.nqn]);
   subsystem.set_ports(options.ports);
   set_ana_states(subsystem, wanted);
+}
+
+// Keys ----------------------------------------------------------------------------------------------------------------
+
+boost::asio::awaitable<std::vector<std::string>> Reload::read_keys(const config::Config& wanted) {
+  HostKeyFiles read;
+  co_await key_reader_.run([&] { read = read_host_keys(wanted); });
+  keys_ = std::move(read);
+  co_return keys_.faults;
+}
+
+std::vector<std::string> Reload::take_over_keys(const config::Config& wanted) {
+  std::vector<std::string> changes;
+  for (const config::Subsystem& one : wanted.subsystems) {
+    core::Subsystem& subsystem = *target_.find_subsystem(one.nqn);
+    if (same_hosts(subsystem.options().hosts, keys_.hosts[one.nqn])) continue;
+    subsystem.set_allowed_hosts(one.allow_any_host, one.allowed_hosts, keys_.hosts[one.nqn]);
+    changes.push_back("change subsystem " + one.nqn + ": keys of hosts");
+  }
+  return changes;
+}
+
+void Reload::disconnect_former_keys(ConfigChange& change) {
+  const auto disconnect = [&](core::Subsystem& subsystem) {
+    const size_t count = subsystem.disconnect_former_keys();
+    if (count != 0)
+      change.changes.push_back("disconnect " + std::to_string(count) + " controllers of " + subsystem.nqn() +
+                               ", whose hosts had authenticated with keys that are no longer valid");
+  };
+  for (const auto& subsystem : target_.subsystems()) disconnect(*subsystem);
+  disconnect(*target_.find_subsystem(nvme::kDiscoveryNqn));
 }
 
 void Reload::set_limits(const config::Limits& wanted) {
@@ -301,9 +349,10 @@ Reload::Task Reload::take_out_gone_devices() {
   const config::Config& config = running_.config();
   for (const config::Subsystem& wanted : config.subsystems) {
     for (const config::Namespace& space : wanted.namespaces) {
-      if (!is_gone(space.backend) || storage_.find(wanted.nqn, space.nsid) == nullptr) continue;
+      const ServedNamespace* const served = storage_.find(wanted.nqn, space.nsid);
+      if (served == nullptr || !is_gone(*served)) continue;
       spdlog::warn("{}: {} has disappeared; the namespace is not served until it is back",
-                   place_of(config, wanted, space), path_of(space.backend));
+                   place_of(config, wanted, space), served->device->info().path);
       co_await storage_.remove_with_device(target_, *target_.find_subsystem(wanted.nqn), space.nsid);
     }
   }
@@ -318,7 +367,7 @@ void Reload::watch_devices() {
   std::vector<std::string> paths;
   for (const config::Subsystem& subsystem : running_.config().subsystems)
     for (const config::Namespace& space : subsystem.namespaces)
-      if (std::string path = path_of(space.backend); !path.empty()) paths.push_back(std::move(path));
+      if (std::string path = path_to_watch(space.backend); !path.empty()) paths.push_back(std::move(path));
   device_watch_.watch(paths);
 }
 

@@ -19,6 +19,7 @@
 #include "target/daemon/device_opener.h"
 #include "target/daemon/device_watch.h"
 #include "target/daemon/health.h"
+#include "target/daemon/host_keys.h"
 #include "target/daemon/mdns.h"
 #include "target/daemon/ports.h"
 #include "target/daemon/running_config.h"
@@ -51,7 +52,7 @@ class Reload {
   // served.
   Task serve();
   // Reads the config file again. See AdminActions.
-  Change reload();
+  Change reload(bool force = false);
   Change change(AdminActions::Edit edit);
   Change replace(std::string text, std::string name, std::optional<std::string> if_match);
   Change accept(std::string nqn, uint32_t nsid);
@@ -77,6 +78,11 @@ class Reload {
   };
   // `text`: the text from which `wanted` was parsed. Both must outlive the change; both are moved from.
   Change become(config::Result& wanted, std::string& text, Source source);
+  // Reads the hosts' keys of `wanted` into keys_, and returns what is wrong with them.
+  boost::asio::awaitable<std::vector<std::string>> read_keys(const config::Config& wanted);
+  // Lines for the subsystems of the config whose key files have other keys than before; the hosts get them.
+  std::vector<std::string> take_over_keys(const config::Config& wanted);
+  void disconnect_former_keys(ConfigChange& change);
   // Returns what of it failed all the same, a sentence each.
   boost::asio::awaitable<std::vector<std::string>> apply(const config::Difference& difference, StagedNamespaces staged);
   void add_subsystem(const config::Subsystem& wanted);
@@ -103,6 +109,8 @@ class Reload {
   Changes& changes_;
   RunningConfig& running_;
   Staging staging_;
+  WorkerThread key_reader_;
+  HostKeyFiles keys_;  // of the config that is applied, or was last
   std::optional<MdnsAnnouncer> mdns_;
   boost::asio::steady_timer size_timer_;
   DeviceWatch device_watch_;

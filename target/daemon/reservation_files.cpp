@@ -83,7 +83,8 @@ core::ReservationState from_json(const Json& json) {
 
 }  // namespace
 
-ReservationFiles::ReservationFiles(StateDirectory directory) : directory_(std::move(directory)) {
+ReservationFiles::ReservationFiles(StateDirectory directory, StateWriter writer)
+    : directory_(std::move(directory)), writer_(std::move(writer)) {
   try {
     directory_.make();
   } catch (const std::exception& error) {
@@ -105,9 +106,14 @@ core::ReservationState ReservationFiles::load(const std::string& nqn, const core
   }
 }
 
+void ReservationFiles::save(const std::string& nqn, const core::NamespaceOptions& ns,
+                            const core::ReservationState& state, std::function<void(bool)> saved) {
+  writer_([this, nqn, ns, state] { return write(nqn, ns, state); }, std::move(saved));
+}
+
 // State that was saved by namespace now belongs to the storage: other storage in its place must not get it.
-bool ReservationFiles::save(const std::string& nqn, const core::NamespaceOptions& ns,
-                            const core::ReservationState& state) {
+bool ReservationFiles::write(const std::string& nqn, const core::NamespaceOptions& ns,
+                             const core::ReservationState& state) const {
   const StateOwner by_namespace{.nqn = nqn, .nsid = ns.nsid};
   try {
     directory_.replace(kPurpose, owner_of(nqn, ns), kFormat, to_json(state));

@@ -9,6 +9,7 @@
 #include <cerrno>
 #include <filesystem>
 #include <fstream>
+#include <functional>
 #include <iterator>
 #include <sstream>
 #include <system_error>
@@ -74,28 +75,32 @@ ConfigChange RunningConfig::compare(const std::string& text, const std::string& 
   return change;
 }
 
-std::string RunningConfig::save(bool force) {
-  namespace fs = std::filesystem;
-  // The target of a symbolic link, so that the link itself stays.
-  const std::string file = fs::canonical(file_).string();
-  const std::string former = content_of(file);
-  if (former != text_of_file_ && !force)
-    throw Refused(file_ +
-                  " was changed after the daemon had read it, and saving would undo that change. Compare with " +
-                  "`nvmf-p2p diff " + file_ + "`; then apply the file with `nvmf-p2p reload`, or overwrite it with " +
-                  "`nvmf-p2p save --force`");
-  const FileAccess access = access_of(file);
+boost::asio::awaitable<std::string> RunningConfig::save(bool force, WorkerThread& on) {
   std::string text = config::text_of(document_);
-  replace_durably(file + "~", former, access);
-  const bool given = replace_durably(file, text, access);
+  std::string file;
+  bool given = true;
+  const std::function<void()> work = [&] {
+    // The target of a symbolic link, so that the link itself stays.
+    file = std::filesystem::canonical(file_).string();
+    const std::string former = content_of(file);
+    if (former != text_of_file_ && !force)
+      throw Refused(file_ +
+                    " was changed after the daemon had read it, and saving would undo that change. Compare with " +
+                    "`nvmf-p2p diff " + file_ + "`; then apply the file with `nvmf-p2p reload`, or overwrite it with " +
+                    "`nvmf-p2p save --force`");
+    const FileAccess access = access_of(file);
+    replace_durably(file + "~", former, access);
+    given = replace_durably(file, text, access);
+  };
+  co_await on.run(work);
   config_of_file_ = config_;
   text_of_file_ = std::move(text);
   unsaved_.clear();
-  spdlog::info("saved the running config to {}; the former file, with its comments, is kept as {}~", file_, file);
+  spdlog::info("saved the running config to {}; the previous file, with its comments, is kept as {}~", file_, file);
   if (!given)
     spdlog::warn("{} belongs to the user of the daemon now, who may not give files to the former owner or group",
                  file_);
-  return file_;
+  co_return file_;
 }
 
 void RunningConfig::remove_leftovers() const {

@@ -1,12 +1,14 @@
 // The running config, with which changes are compared and which `save` writes to the file. Control thread.
 #pragma once
 
+#include <boost/asio/awaitable.hpp>
 #include <string>
 #include <vector>
 
 #include "config/config.h"
 #include "config/edit.h"
 #include "target/daemon/admin_actions.h"
+#include "target/daemon/worker_thread.h"
 
 namespace nvmf::daemon {
 
@@ -30,9 +32,9 @@ class RunningConfig {
   // The file was read, and is what runs now.
   void replace_by_file(config::Config config, std::string text);
 
-  // See AdminActions.
+  // See AdminActions. `on`: the thread that writes the file.
   ConfigChange compare(const std::string& text, const std::string& name) const;
-  std::string save(bool force);
+  boost::asio::awaitable<std::string> save(bool force, WorkerThread& on);
   // Removes what a daemon left that was killed while it saved.
   void remove_leftovers() const;
 

@@ -43,7 +43,9 @@ std::string place_of(const config::Config& config, const config::Subsystem& subs
          subsystem.nqn;
 }
 
-std::string path_of(const config::Backend& backend) {
+std::string path_to_watch(const config::Backend& backend) {
+  if (const auto* nvme = std::get_if<config::NvmeBackend>(&backend); nvme != nullptr && !nvme->serial.empty())
+    return "/dev/ng*";
   return std::visit(
       [](const auto& one) -> std::string {
         if constexpr (requires { one.path; })
@@ -54,11 +56,13 @@ std::string path_of(const config::Backend& backend) {
       backend);
 }
 
-bool is_gone(const config::Backend& backend) {
-  if (std::holds_alternative<config::FileBackend>(backend)) return false;
-  std::error_code error;
-  const std::string path = path_of(backend);
-  return !path.empty() && !std::filesystem::exists(path, error);
+bool is_gone(const ServedNamespace& served) {
+  if (std::holds_alternative<config::FileBackend>(served.wanted.backend)) return false;
+  const auto is_missing = [](const std::string& path) {
+    std::error_code error;
+    return !path.empty() && !std::filesystem::exists(path, error);
+  };
+  return is_missing(spec_of(served.wanted.backend).path) || is_missing(served.device->info().path);
 }
 
 boost::asio::awaitable<std::optional<StagedNamespaces>> Staging::stage(const config::Config& wanted,

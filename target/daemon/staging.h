@@ -100,9 +100,10 @@ class Staging {
 
 // The beginning of messages: where the config names a namespace's device, and which namespace that is.
 std::string place_of(const config::Config& config, const config::Subsystem& subsystem, const config::Namespace& space);
-// The path of the device or file; empty: the namespace needs none.
-std::string path_of(const config::Backend& backend);
-// When a device node disappears, its device has gone, too; a file that loses its name can still be served.
-bool is_gone(const config::Backend& backend);
+// Where the device or file appears (device_watch.h); empty: the namespace needs none.
+std::string path_to_watch(const config::Backend& backend);
+// When a device node disappears, its device has gone, too, even if the same SSD has come back with another node; a file
+// that loses its name can still be served.
+bool is_gone(const ServedNamespace& served);
 
 }  // namespace nvmf::daemon

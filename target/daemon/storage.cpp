@@ -50,7 +50,9 @@ backend::DeviceSpec spec_of(const config::Backend& wanted) {
   using backend::DeviceKind;
   using Spec = backend::DeviceSpec;
   return std::visit(
-      Match{[](const config::NvmeBackend& nvme) { return Spec{.kind = DeviceKind::Nvme, .path = nvme.path}; },
+      Match{[](const config::NvmeBackend& nvme) {
+              return Spec{.kind = DeviceKind::Nvme, .path = nvme.path, .serial = nvme.serial, .nsid = nvme.nsid};
+            },
             [](const config::BlockBackend& block) { return Spec{.kind = DeviceKind::Block, .path = block.path}; },
             [](const config::FileBackend& file) {
               return Spec{.kind = DeviceKind::File, .path = file.path, .block_bytes = file.block_size_bytes};
@@ -160,8 +162,8 @@ Storage::Task Storage::keep(const ServedNamespace& staged) {
       served_storages_.keep(staged.wanted, staged.identity);
     } catch (const std::exception& error) {
       spdlog::error(
-          "namespace {} of {}: which storage it is served from could not be kept ({}): other storage in its place will "
-          "not be noticed; see that the state directory is writable and has room",
+          "namespace {} of {}: cannot save which storage it is served from ({}): the daemon will not notice when "
+          "other storage takes its place; check that the state directory is writable and has free space",
           staged.wanted.nsid, staged.subsystem, error.what());
     }
   };

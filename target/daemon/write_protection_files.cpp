@@ -39,7 +39,7 @@ std::string identity_of(const core::NamespaceOptions& ns, const StateOwner& owne
 WriteProtection state_from(const std::string& text) {
   if (text == kProtected) return WriteProtection::Protected;
   if (text == kPermanent) return WriteProtection::Permanent;
-  throw std::runtime_error("\"" + text + "\" is not a state that outlasts a power cycle");
+  throw std::runtime_error("\"" + text + "\" is neither \"" + kProtected + "\" nor \"" + kPermanent + "\"");
 }
 
 States read(const StateDirectory& directory, const StateOwner& owner) {
@@ -73,7 +73,13 @@ WriteProtection WriteProtectionFiles::load(const std::string& nqn, const core::N
   }
 }
 
-bool WriteProtectionFiles::save(const std::string& nqn, const core::NamespaceOptions& ns, WriteProtection state) {
+void WriteProtectionFiles::save(const std::string& nqn, const core::NamespaceOptions& ns, WriteProtection state,
+                                std::function<void(bool)> saved) {
+  writer_([this, nqn, ns, state] { return write(nqn, ns, state); }, std::move(saved));
+}
+
+bool WriteProtectionFiles::write(const std::string& nqn, const core::NamespaceOptions& ns,
+                                 WriteProtection state) const {
   const StateOwner kept_as = owner_of(nqn, ns);
   try {
     States states = read(directory_, kept_as);

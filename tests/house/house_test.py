@@ -17,22 +17,24 @@ MAY_INCLUDE = {
     "config": set(),
     "target/nvme": set(),
     **{floor: {*FLOORS[:i], "target/nvme"} for i, floor in enumerate(FLOORS)},
+    "target/auth": {*CORE},
     "target/backend": {*CORE},
     "transport/verbs": set(),
     "transport/rdma": {"transport/verbs", *CORE},
     "p2p": {"transport/verbs", *CORE},
     "target/daemon/cli": {"config"},
-    "target/daemon": {"config", *CORE, "target/backend", "target/daemon/cli", "transport/verbs", "transport/rdma", "p2p"},
+    "target/daemon": {"config", *CORE, "target/auth", "target/backend", "target/daemon/cli", "transport/verbs", "transport/rdma", "p2p"},
 }
 MUST_NOT_KNOW = {
-    "config": r"infiniband|rdma/|boost|spdlog|liburing",
-    "target/nvme": r"infiniband|rdma/|boost|nlohmann|spdlog|liburing",
-    **{floor: r"infiniband|rdma/|boost|nlohmann|spdlog|liburing" for floor in FLOORS},
-    "target/backend": r"infiniband|rdma/|boost|nlohmann|spdlog",
-    "transport/verbs": r"boost|nlohmann|spdlog|liburing",
-    "transport/rdma": r"nlohmann|spdlog|liburing",
-    "p2p": r"boost|spdlog|liburing",
-    "target/daemon/cli": r"infiniband|rdma/|spdlog|liburing",
+    "config": r"infiniband|rdma/|boost|spdlog|liburing|openssl",
+    "target/nvme": r"infiniband|rdma/|boost|nlohmann|spdlog|liburing|openssl",
+    **{floor: r"infiniband|rdma/|boost|nlohmann|spdlog|liburing|openssl" for floor in FLOORS},
+    "target/auth": r"infiniband|rdma/|boost|nlohmann|spdlog|liburing",
+    "target/backend": r"infiniband|rdma/|boost|nlohmann|spdlog|openssl",
+    "transport/verbs": r"boost|nlohmann|spdlog|liburing|openssl",
+    "transport/rdma": r"nlohmann|spdlog|liburing|openssl",
+    "p2p": r"boost|spdlog|liburing|openssl",
+    "target/daemon/cli": r"infiniband|rdma/|spdlog|liburing|openssl",
 }
 
 # What runs for every command or every turn: marked at its head with HOT_PATH_MARK, and named in the README. Set-up and

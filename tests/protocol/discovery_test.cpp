@@ -87,6 +87,22 @@ TEST_CASE("host reads the discovery log in pieces: the same bytes, one generatio
   CHECK(host.log_page(NVME_LOG_LID_DISCOVER, 1024, 6 * kEntryBytes + 4).status == NVME_SC_INVALID_FIELD);
 }
 
+TEST_CASE("the discovery log becomes shorter while a host reads it in pieces: zeroes behind it, another generation") {
+  World world;
+  Host host(world);
+  host.bring_up(0, nvme::kDiscoveryNqn);
+  const uint64_t before = generation_of(host.log_page(NVME_LOG_LID_DISCOVER, 1024, 0, true));
+  world.target.remove_subsystem(world.subsystem);
+  const Answer piece = host.log_page(NVME_LOG_LID_DISCOVER, 1024, 6 * kEntryBytes, true);
+  CHECK(piece.ok());
+  CHECK(piece.data == Bytes(1024));
+  CHECK(generation_of(host.log_page(NVME_LOG_LID_DISCOVER, 1024)) != before);
+  CHECK(host.log_page(NVME_LOG_LID_DISCOVER, 1024, 6 * kEntryBytes + 4).status == NVME_SC_INVALID_FIELD);
+  Host later(world, World::kHostNqn, 2);
+  later.bring_up(0, nvme::kDiscoveryNqn);
+  CHECK(later.log_page(NVME_LOG_LID_DISCOVER, 1024, 6 * kEntryBytes).status == NVME_SC_INVALID_FIELD);
+}
+
 TEST_CASE("what discovery shows changes: a new generation") {
   World world;
   Host host(world);

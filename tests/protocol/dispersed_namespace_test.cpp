@@ -143,9 +143,10 @@ TEST_CASE("what was saved of a place that comes later counts where nothing else 
 class Store : public core::WriteProtectionStore {
  public:
   WriteProtection load(const std::string&, const core::NamespaceOptions& ns) override { return saved[ns.storage]; }
-  bool save(const std::string&, const core::NamespaceOptions& ns, WriteProtection state) override {
+  void save(const std::string&, const core::NamespaceOptions& ns, WriteProtection state,
+            std::function<void(bool)> done) override {
     saved[ns.storage] = state;
-    return true;
+    done(true);
   }
   std::map<std::string, WriteProtection> saved;
 };

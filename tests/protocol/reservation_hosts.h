@@ -1,10 +1,12 @@
 // Hosts that share a namespace by reservations: NVMe Base 2.0, sections 7.2 to 7.5.
 #pragma once
 
+#include <functional>
 #include <map>
 #include <optional>
 #include <stdexcept>
 #include <utility>
+#include <vector>
 
 #include "target/core/subsystem/reservation_store.h"
 #include "tests/protocol/host.h"
@@ -21,23 +23,34 @@ inline constexpr uint8_t kExclusiveAccessRegistrants = NVME_RESERVATION_RTYPE_EA
 inline constexpr uint8_t kWriteExclusiveAll = NVME_RESERVATION_RTYPE_WEAR;
 inline constexpr uint8_t kExclusiveAccessAll = NVME_RESERVATION_RTYPE_EAAR;
 
-// What a power loss leaves, and a disk that can be full.
+// What a power loss leaves, and a disk that can be full, or slow: it then writes nothing until write_all().
 class Memory : public core::ReservationStore {
  public:
   core::ReservationState load(const std::string& nqn, const core::NamespaceOptions& ns) override {
     if (broken) throw std::runtime_error("the file is broken");
     return saved[{nqn, ns.nsid}];
   }
-  bool save(const std::string& nqn, const core::NamespaceOptions& ns, const core::ReservationState& state) override {
+  void save(const std::string& nqn, const core::NamespaceOptions& ns, const core::ReservationState& state,
+            std::function<void(bool)> done) override {
     ++saves;
-    if (full) return false;
-    saved[{nqn, ns.nsid}] = state;
-    return true;
+    writes_.push_back([this, key = std::pair(nqn, ns.nsid), state, done = std::move(done)] {
+      if (!full) saved[key] = state;
+      done(!full);
+    });
+    if (!slow) write_all();
+  }
+  // What has been asked for until now.
+  void write_all() {
+    for (const auto& write : std::exchange(writes_, {})) write();
   }
   std::map<std::pair<std::string, uint32_t>, core::ReservationState> saved;
   int saves = 0;
   bool full = false;
+  bool slow = false;
   bool broken = false;
+
+ private:
+  std::vector<std::function<void()>> writes_;
 };
 
 // A host with one I/O queue, on namespace 1 unless stated otherwise.
@@ -71,6 +84,10 @@ class Sharer : public Host {
   }
   Answer reserve(uint8_t opcode, uint32_t cdw10, uint64_t key, uint64_t other_key, uint32_t of_nsid) {
     return io(1).send(command(opcode, of_nsid, cdw10), to_bytes(std::pair{key, other_key}));
+  }
+  // The same without waiting for the answer.
+  size_t post_reserve(uint8_t opcode, uint32_t cdw10, uint64_t key, uint64_t other_key) {
+    return io(1).post(command(opcode, nsid, cdw10), to_bytes(std::pair{key, other_key}));
   }
   Answer report(uint32_t bytes = 4096, uint32_t eds = 1) { return report(bytes, eds, nsid); }
   Answer report(uint32_t bytes, uint32_t eds, uint32_t of_nsid) {

@@ -1,9 +1,12 @@
 // Namespace Write Protection: NVMe Base 2.0, sections 5.27.1.28 and 8.12.
 #include <doctest/doctest.h>
 
+#include <functional>
 #include <map>
 #include <optional>
 #include <stdexcept>
+#include <utility>
+#include <vector>
 
 #include "tests/protocol/host.h"
 
@@ -24,15 +27,27 @@ class Store : public core::WriteProtectionStore {
     if (broken) throw std::runtime_error("the file is broken");
     return saved[ns.nsid];
   }
-  bool save(const std::string&, const core::NamespaceOptions& ns, WriteProtection state) override {
+  void save(const std::string&, const core::NamespaceOptions& ns, WriteProtection state,
+            std::function<void(bool)> done) override {
     ++saves;
-    if (!full) saved[ns.nsid] = state;
-    return !full;
+    writes_.push_back([this, nsid = ns.nsid, state, done = std::move(done)] {
+      if (!full) saved[nsid] = state;
+      done(!full);
+    });
+    if (!slow) write_all();
+  }
+  // What has been asked for until now; for a store that is slow.
+  void write_all() {
+    for (const auto& write : std::exchange(writes_, {})) write();
   }
   std::map<uint32_t, WriteProtection> saved;
   int saves = 0;
   bool full = false;
+  bool slow = false;
   bool broken = false;
+
+ private:
+  std::vector<std::function<void()>> writes_;
 };
 
 struct Protectors {
@@ -61,6 +76,41 @@ struct Protectors {
     world.subsystem.add_namespace(options);
   }
 };
+
+TEST_CASE("the disk under the state directory is slow: the answer waits for it, other commands do not") {
+  Protectors hosts;
+  hosts.store.slow = true;
+  const Sqe set = command(nvme_admin_set_features, 1, kFid, kProtected);
+  const size_t number = hosts.a.admin.post(set);
+  CHECK(hosts.store.saves == 1);
+  CHECK_FALSE(hosts.a.admin.answered(number));
+  CHECK(hosts.a.admin.send(command(nvme_admin_keep_alive)).ok());
+  CHECK(hosts.get().result == kNone);
+  CHECK(Protectors::write(hosts.b) == 0);
+  SUBCASE("saved") {
+    hosts.store.write_all();
+    CHECK(hosts.a.admin.take(number).ok());
+    CHECK(hosts.get().result == kProtected);
+    CHECK(Protectors::write(hosts.b) == NVME_SC_NS_WRITE_PROTECTED);
+  }
+  SUBCASE("not saved: nobody knows what a restart will find, so that the next state is saved in any case") {
+    hosts.store.full = true;
+    hosts.store.write_all();
+    CHECK(hosts.a.admin.take(number).status == NVME_SC_INTERNAL);
+    CHECK(Protectors::write(hosts.b) == 0);
+    hosts.store.full = hosts.store.slow = false;
+    CHECK(hosts.set(kNone).ok());
+    CHECK(hosts.store.saves == 2);
+    CHECK(hosts.set(kNone).ok());
+    CHECK(hosts.store.saves == 2);
+  }
+  SUBCASE("the namespace goes meanwhile") {
+    hosts.world.subsystem.remove_namespace(1);
+    hosts.store.write_all();
+    CHECK(hosts.a.admin.take(number).ok());
+    CHECK(hosts.store.saved[1] == WriteProtection::Protected);
+  }
+}
 
 TEST_CASE("host protects a namespace: nobody writes to it any more, all may read, and Identify tells") {
   Protectors hosts;
@@ -202,8 +252,11 @@ TEST_CASE("the state cannot be saved: Internal Error, and nothing has changed") 
   for (const uint32_t state : {kProtected, kPermanent}) CHECK(hosts.set(state).status == NVME_SC_INTERNAL);
   CHECK(hosts.get().result == kNone);
   CHECK(Protectors::write(hosts.b) == 0);
+  CHECK(hosts.set(kUntilPowerCycle).status == NVME_SC_INTERNAL);  // nobody knows what is saved
+  hosts.store.full = false;
   CHECK(hosts.set(kUntilPowerCycle).ok());
-  CHECK(hosts.store.saves == 2);
+  CHECK(hosts.store.saves == 4);
+  CHECK(hosts.store.saved[1] == WriteProtection::None);
 }
 
 TEST_CASE("what was saved cannot be read: the namespace is not added") {

@@ -113,7 +113,7 @@ class Startup(unittest.TestCase):
         image = place.folder / "image"
         image.write_text("a disk image")
         place.config["admin"]["socket"] = str(image)
-        self.check_one_line(place.failure(), str(image), "no socket")
+        self.check_one_line(place.failure(), str(image), "not a socket")
         self.assertEqual(image.read_text(), "a disk image")
 
     def test_a_second_daemon_on_the_same_socket(self):
@@ -183,6 +183,45 @@ class Startup(unittest.TestCase):
             self.assertNotEqual(place.ask("accept", NQN, "1").returncode, 0)
         with Running(place):
             self.assertEqual(place.namespaces()[0]["state"], "served")
+
+    def test_keys_are_read_again_by_a_reload_and_shown_to_nobody(self):
+        place = self.place()
+        first, second = place.folder / "first.key", place.folder / "second.key"
+        for key in (first, second):
+            subprocess.run([PROGRAM, "key", "generate", "--transform", "sha256", "--output", str(key)], check=True)
+        fingerprint = subprocess.run([PROGRAM, "key", "show-fingerprint", str(first)], capture_output=True, text=True, check=True).stdout
+        self.assertRegex(fingerprint, r"^[0-9a-f]{16}\n$")
+        host = {"nqn": "nqn.2026-01.io.example:h", "key_file": str(first)}
+        del place.config["subsystems"][0]["allow_any_host"]
+        place.config["subsystems"][0]["hosts"] = [host]
+        with Running(place) as running:
+            self.assertEqual(json.loads(place.ask("reload").stdout)["changes"], [])
+            first.chmod(0o640)
+            refused = place.ask("reload")
+            self.assertEqual(refused.returncode, 1)
+            self.assertIn(f"chmod 600 {first}", refused.stdout)
+            first.chmod(0o600)
+            secret = first.read_text().strip()
+            first.write_text(second.read_text())
+            self.assertEqual(json.loads(place.ask("reload").stdout)["changes"], [f"change subsystem {NQN}: keys of hosts"])
+            self.assertEqual(json.loads(place.ask("reload", "--force").stdout)["changes"], [])
+            self.assertEqual(json.loads(place.ask("subsystems").stdout)[0]["hosts"], [host["nqn"]])
+            shown = "".join(place.ask(word).stdout for word in ("status", "subsystems", "connections", "stats"))
+            self.assertEqual(place.ask("save").returncode, 0)
+            shown += (place.folder / "config.json").read_text()
+            running.process.send_signal(signal.SIGTERM)
+            shown += running.process.communicate(timeout=WAIT_S)[1]
+            for text in (secret, second.read_text().strip()):
+                self.assertNotIn(text[10:40], shown)
+
+    def test_a_key_that_is_missing_keeps_only_its_host_out(self):
+        place = self.place()
+        place.config["subsystems"][0]["hosts"] = [{"nqn": "nqn.2026-01.io.example:h", "key_file": str(place.folder / "no.key")}]
+        with Running(place) as running:
+            self.assertEqual(place.namespaces()[0]["state"], "served")
+            running.process.send_signal(signal.SIGTERM)
+            said = running.process.communicate(timeout=WAIT_S)[1]
+        self.assertRegex(said, "no.key cannot be opened: No such file or directory; the host cannot authenticate until the next reload")
 
     def test_a_name_that_check_accepts_is_served(self):
         place = self.place()

@@ -132,6 +132,12 @@ void put_extended_part(const Request& request, const Way& way, LogWriter& log) {
   log.put(value.data(), value.size());
 }
 
+uint64_t discovery_log_size(const Request& request) {
+  uint64_t size = sizeof(Header);
+  for_each_entry(request, [&](const Way& way) { size += entry_bytes(request, way); });
+  return size;
+}
+
 Header make_header(const Request& request) {
   Header header{};
   header.genctr = request.queue->target->generation();
@@ -152,10 +158,10 @@ Status check_discovery_log(Request& request) {
   return invalid_field(request, offsetof(nvme::Sqe, cdw10) + 1, kAllSubsystemsBit);
 }
 
-uint64_t discovery_log_size(const Request& request) {
-  uint64_t size = sizeof(Header);
-  for_each_entry(request, [&](const Way& way) { size += entry_bytes(request, way); });
-  return size;
+uint64_t discovery_log_end(const Request& request) {
+  uint64_t& end_bytes = controller_of(request).discovery_log_end_bytes();
+  end_bytes = std::max(end_bytes, discovery_log_size(request));
+  return end_bytes;
 }
 
 void write_discovery_log(Request& request, LogWriter& log) {

@@ -148,7 +148,8 @@ constexpr Feature kFeatures[] = {
     {NVME_FEAT_FID_HOST_ID, kIoController, false, false, get_zero, get_zero, set_host_identifier,
      parse_get_host_identifier},
     {NVME_FEAT_FID_RESV_MASK, kIoController, true, true, get_notification_mask, get_zero, set_notification_mask},
-    {NVME_FEAT_FID_RESV_PERSIST, kIoController, true, true, get_persistence, get_zero, set_persistence},
+    {NVME_FEAT_FID_RESV_PERSIST, kIoController, true, true, get_persistence, get_zero, nullptr, nullptr,
+     parse_set_persistence},
     {NVME_FEAT_FID_WRITE_PROTECT, kIoController, true, true, get_write_protection, get_zero, nullptr, nullptr,
      parse_set_write_protection},
 };

@@ -132,7 +132,7 @@ constexpr LogPage kLogPages[] = {
      write_mi_effects},
     {NVME_LOG_LID_RESERVATION, kIoController, sizeof(nvme_resv_notification_log), check_controller_scope,
      write_reservation_notification},
-    {NVME_LOG_LID_DISCOVER, kDiscoveryController, 0, check_discovery_log, write_discovery_log, discovery_log_size,
+    {NVME_LOG_LID_DISCOVER, kDiscoveryController, 0, check_discovery_log, write_discovery_log, discovery_log_end,
      NVMF_LOG_DISC_LID_PLEOS | NVMF_LOG_DISC_LID_EXTDLPES},
 };
 

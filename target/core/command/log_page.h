@@ -49,7 +49,9 @@ void write_persistent_event_log(Request& request, LogWriter& log);
 
 // Discovery log page: section 5.16.1.23. discovery.cpp.
 Status check_discovery_log(Request& request);
-uint64_t discovery_log_size(const Request& request);
+// Bytes: the longest that the log has been since the host first read it. It reads as zero behind its present end, so
+// that a host that reads a log in pieces, which becomes shorter meanwhile, finds that by the generation counter.
+uint64_t discovery_log_end(const Request& request);
 void write_discovery_log(Request& request, LogWriter& log);
 
 }  // namespace nvmf::core

@@ -1,13 +1,16 @@
 // Reservation Register, Acquire, Release and Report: NVMe Base 2.0, sections 7.2 to 7.5. They are parsed on the I/O
-// queue's thread and executed on the control thread, which alone changes reservations.
+// queue's thread and executed on the control thread, which alone changes reservations. What persists through power loss
+// is answered when it has been saved.
 //
 // Preempt and Abort (section 8.19.7) aborts the commands of the preempted hosts on the namespace like the Abort command
 // (abort.h), and is answered when all others have ended: after that answer no command of theirs changes the namespace.
 #include <algorithm>
 #include <cstring>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <span>
+#include <utility>
 #include <vector>
 
 #include "target/core/command/command.h"
@@ -71,30 +74,46 @@ void finish_on_queue(Message& message) {
   finish(request, Status(request.cqe.status));
 }
 
-using Step = Status (*)(Request&, Controller&);
-
-// On the control thread: controller or namespace may have been removed meanwhile.
-Status run(Request& request, Step step) {
-  Controller* controller = request.queue->controller;
-  if (controller == nullptr || is_dropped(*request.queue)) return NVME_SC_ABORT_QUEUE;
-  const NamespaceOptions* ns = controller->subsystem().find_namespace(request.sqe->nsid, *controller);
-  if (ns == nullptr) return invalid_namespace(request);
-  return step(request, *controller);
-}
-
-template <Step step>
-void run_on_control(Message& message) {
-  Request& request = request_of(message);
-  request.cqe.status = run(request, step).value();
+void answer(Request& request, Status status) {
+  request.cqe.status = status.value();
   hop_back(request, finish_on_queue);
 }
-template <Step step>
+
+// On the control thread: controller or namespace may have been removed meanwhile.
+Status check_on_control(Request& request) {
+  const Controller* controller = request.queue->controller;
+  if (controller == nullptr || is_dropped(*request.queue)) return NVME_SC_ABORT_QUEUE;
+  const NamespaceOptions* ns = controller->subsystem().find_namespace(request.sqe->nsid, *controller);
+  return ns != nullptr ? kSuccess : invalid_namespace(request);
+}
+
+using Action = Status (*)(Request&, const HostId&, Reservation&);
+
+// Changes the reservation in its turn, and calls `done` when that is saved.
+void change(Request& request, std::function<Status(Reservation&)> action, std::function<void(Status)> done) {
+  if (const Status status = check_on_control(request); !status.ok()) return done(status);
+  const auto in_turn = [&request, action = std::move(action)](Reservation& reservation) {
+    const Status status = check_on_control(request);
+    return status.ok() ? action(reservation) : status;
+  };
+  subsystem_of(request).reservations().change(request.sqe->nsid, in_turn, std::move(done));
+}
+
+template <Action act>
+void change_on_control(Message& message) {
+  Request& request = request_of(message);
+  const auto action = [&request](Reservation& reservation) {
+    return act(request, controller_of(request).host().id, reservation);
+  };
+  change(request, action, [&request](Status status) { answer(request, status); });
+}
+template <Action act>
 void execute(Request& request) {
-  hop_to_control(request, run_on_control<step>);
+  hop_to_control(request, change_on_control<act>);
 }
 
 // Section 7.3
-Status act(Request& request, const HostId& host, Reservation& reservation) {
+Status act_on_registration(Request& request, const HostId& host, Reservation& reservation) {
   const auto data = data_of<RegisterData>(request);
   const auto crkey = iekey_of(request) ? std::nullopt : std::optional<uint64_t>(data.crkey);
   switch (action_of(request)) {
@@ -107,28 +126,21 @@ Status act(Request& request, const HostId& host, Reservation& reservation) {
   }
 }
 
-Status register_on_control(Request& request, Controller& controller) {
+Status register_host(Request& request, const HostId& host, Reservation& reservation) {
   const unsigned cptpl = cptpl_of(request);
-  SubsystemReservations& reservations = controller.subsystem().reservations();
-  if (cptpl == NVME_RESERVATION_CPTPL_PERSIST && !reservations.can_persist()) {
+  if (cptpl == NVME_RESERVATION_CPTPL_PERSIST && !subsystem_of(request).reservations().can_persist())
     return invalid_field(request, kCdw10 + kCptplBit / 8, kCptplBit % 8);
-  }
-  return reservations.change(request.sqe->nsid, [&](Reservation& reservation) {
-    const Status status = act(request, controller.host().id, reservation);
-    if (cptpl != NVME_RESERVATION_CPTPL_NO_CHANGE) reservation.set_ptpl(cptpl == NVME_RESERVATION_CPTPL_PERSIST);
-    return status;
-  });
+  const Status status = act_on_registration(request, host, reservation);
+  if (cptpl != NVME_RESERVATION_CPTPL_NO_CHANGE) reservation.set_ptpl(cptpl == NVME_RESERVATION_CPTPL_PERSIST);
+  return status;
 }
 
 // Section 7.2
-Status acquire_on_control(Request& request, Controller& controller) {
+Status acquire(Request& request, const HostId& host, Reservation& reservation) {
   const auto data = data_of<AcquireData>(request);
-  const HostId& host = controller.host().id;
   const uint8_t rtype = rtype_of(request);
-  return controller.subsystem().reservations().change(request.sqe->nsid, [&](Reservation& reservation) {
-    if (action_of(request) == NVME_RESERVATION_RACQA_ACQUIRE) return reservation.acquire(host, data.crkey, rtype);
-    return reservation.preempt(host, data.crkey, data.prkey, rtype);
-  });
+  if (action_of(request) == NVME_RESERVATION_RACQA_ACQUIRE) return reservation.acquire(host, data.crkey, rtype);
+  return reservation.preempt(host, data.crkey, data.prkey, rtype);
 }
 
 // On the control thread, while controller and namespace exist.
@@ -136,47 +148,47 @@ const DispersedNamespace& dispersed_namespace(const Request& request) {
   return subsystem_of(request).dispersed_namespace(request.sqe->nsid);
 }
 
-// None when the controller or the namespace was removed.
-std::vector<Registrant> registrants(const Request& request) {
-  const Controller* controller = request.queue->controller;
-  const uint32_t nsid = request.sqe->nsid;
-  if (controller == nullptr || controller->subsystem().find_namespace(nsid) == nullptr) return {};
-  return controller->subsystem().reservations().of(nsid).state().registrants;
-}
-
 bool has(const std::vector<Registrant>& registrants, const HostId& host) {
   return std::ranges::any_of(registrants, [&](const Registrant& one) { return one.host == host; });
 }
 
-// Section 8.19.7. Closing connections count: their commands may still be with the disks.
-void preempt_and_abort_on_control(Message& message) {
-  Request& request = request_of(message);
-  const std::vector<Registrant> before = registrants(request);
-  const Status status = run(request, acquire_on_control);
-  request.cqe.status = status.value();
-  // Returns to the control thread when the last queue below has finished.
+// Section 8.19.7. Closing connections count: their commands may still be with the disks. The namespace may have been
+// removed while the change was saved: then its commands have ended.
+void abort_preempted(Request& request, const std::vector<Registrant>& before) {
+  // Returns to the queue's thread when the last queue below has finished.
   const std::shared_ptr<Request> answer(&request, [](Request* ended) { hop_back(*ended, finish_on_queue); });
-  if (!status.ok()) return;
-  const std::vector<Registrant> after = registrants(request);
+  if (subsystem_of(request).find_namespace(request.sqe->nsid) == nullptr) return;
+  const DispersedNamespace& ns = dispersed_namespace(request);
+  const std::vector<Registrant>& after = ns.reservation.state().registrants;
   for (Queue* queue : request.queue->target->io_queues()) {
     if (!has(before, queue->hostid) || has(after, queue->hostid)) continue;
-    for (const auto& place : dispersed_namespace(request).places) {
+    for (const auto& place : ns.places) {
       if (queue->subsystem == place.subsystem) queue->link->abort_all(place.nsid, [answer] {});
     }
   }
 }
 
+void preempt_and_abort_on_control(Message& message) {
+  Request& request = request_of(message);
+  const auto before = std::make_shared<std::vector<Registrant>>();
+  const auto action = [&request, before](Reservation& reservation) {
+    *before = reservation.state().registrants;
+    return acquire(request, controller_of(request).host().id, reservation);
+  };
+  change(request, action, [&request, before](Status status) {
+    if (!status.ok()) return answer(request, status);
+    request.cqe.status = status.value();
+    abort_preempted(request, *before);
+  });
+}
+
 void execute_preempt_and_abort(Request& request) { hop_to_control(request, preempt_and_abort_on_control); }
 
 // Section 7.4
-Status release_on_control(Request& request, Controller& controller) {
+Status release(Request& request, const HostId& host, Reservation& reservation) {
   const auto data = data_of<ReleaseData>(request);
-  const HostId& host = controller.host().id;
-  const auto action = [&](Reservation& reservation) {
-    if (action_of(request) == NVME_RESERVATION_RRELA_CLEAR) return reservation.clear(host, data.crkey);
-    return reservation.release(host, data.crkey, rtype_of(request));
-  };
-  const Status status = controller.subsystem().reservations().change(request.sqe->nsid, action);
+  if (action_of(request) == NVME_RESERVATION_RRELA_CLEAR) return reservation.clear(host, data.crkey);
+  const Status status = reservation.release(host, data.crkey, rtype_of(request));
   const bool wrong_type = status == Status(NVME_SC_INVALID_FIELD).do_not_retry();
   return wrong_type ? invalid_field(request, kCdw10 + 1) : status;
 }
@@ -224,7 +236,7 @@ void put_registered_controllers(const Subsystem& asked, const DispersedNamespace
 }
 
 // Section 7.5. Entries beyond the host's buffer are cut off, but REGCTL counts them.
-Status report_on_control(Request& request, Controller& controller) {
+Status report(Request& request, const Controller& controller) {
   const DispersedNamespace& ns = dispersed_namespace(request);
   const Reservation& reservation = ns.reservation;
   nvme_resv_status head{};
@@ -242,11 +254,17 @@ Status report_on_control(Request& request, Controller& controller) {
   return kSuccess;
 }
 
+void report_on_control(Message& message) {
+  Request& request = request_of(message);
+  const Status status = check_on_control(request);
+  answer(request, status.ok() ? report(request, controller_of(request)) : status);
+}
+
 // However much a host asks for, the control thread writes only what there is: the zeroes behind it are the reactor's
 // work.
 void execute_report(Request& request) {
   std::memset(request.data.address, 0, request.length_bytes);
-  hop_to_control(request, run_on_control<report_on_control>);
+  hop_to_control(request, report_on_control);
 }
 
 }  // namespace
@@ -256,7 +274,7 @@ Status parse_reservation_register(Request& request) {
   if (const Status status = check_namespace(request); !status.ok()) return status;
   if (action_of(request) > NVME_RESERVATION_RREGA_REPLACE_KEY) return invalid_field(request, kCdw10);
   if (cptpl_of(request) == kReservedCptpl) return invalid_field(request, kCdw10 + kCptplBit / 8, kCptplBit % 8);
-  return ready_to_receive(request, sizeof(RegisterData), execute<register_on_control>);
+  return ready_to_receive(request, sizeof(RegisterData), execute<register_host>);
 }
 
 // Only Register has IEKEY: RESCAP says that it is used as in revision 1.3 and later.
@@ -266,15 +284,14 @@ Status parse_reservation_acquire(Request& request) {
   if (iekey_of(request)) return invalid_field(request, kCdw10, kIekeyBit);
   if (!is_reservation_type(rtype_of(request))) return invalid_field(request, kCdw10 + 1);
   const bool aborts = action_of(request) == NVME_RESERVATION_RACQA_PREEMPT_AND_ABORT;
-  return ready_to_receive(request, sizeof(AcquireData),
-                          aborts ? execute_preempt_and_abort : execute<acquire_on_control>);
+  return ready_to_receive(request, sizeof(AcquireData), aborts ? execute_preempt_and_abort : execute<acquire>);
 }
 
 Status parse_reservation_release(Request& request) {
   if (const Status status = check_namespace(request); !status.ok()) return status;
   if (action_of(request) > NVME_RESERVATION_RRELA_CLEAR) return invalid_field(request, kCdw10);
   if (iekey_of(request)) return invalid_field(request, kCdw10, kIekeyBit);
-  return ready_to_receive(request, sizeof(ReleaseData), execute<release_on_control>);
+  return ready_to_receive(request, sizeof(ReleaseData), execute<release>);
 }
 
 // Hosts have 128-bit identifiers here, for which only the extended data structure (EDS) has room.

@@ -1,5 +1,6 @@
 #include "target/core/command/reservation_feature.h"
 
+#include <memory>
 #include <vector>
 
 #include "target/core/command/command.h"
@@ -23,6 +24,34 @@ std::vector<uint32_t> namespaces_of(const Request& request) {
   return all;
 }
 
+// The change of one namespace or of all of them.
+struct PersistenceChange {
+  size_t left;  // namespaces
+  Status failure = kSuccess;
+};
+
+void end_set_persistence(Request& request, Status status) {
+  if (status.ok()) subsystem_of(request).persistent_events().feature_set(controller_of(request), *request.sqe);
+  finish(request, status);
+}
+
+// Each namespace in its turn. The first failure is the answer.
+void execute_set_persistence(Request& request) {
+  const auto set_ptpl = [ptpl = (request.sqe->cdw11 & kPtpl) != 0](Reservation& reservation) {
+    reservation.set_ptpl(ptpl);
+    return kSuccess;
+  };
+  const std::vector<uint32_t> nsids = namespaces_of(request);
+  if (nsids.empty()) return end_set_persistence(request, kSuccess);
+  const auto change = std::make_shared<PersistenceChange>(PersistenceChange{.left = nsids.size()});
+  for (const uint32_t nsid : nsids) {
+    subsystem_of(request).reservations().change(nsid, set_ptpl, [&request, change](Status status) {
+      if (change->failure.ok()) change->failure = status;
+      if (--change->left == 0) end_set_persistence(request, change->failure);
+    });
+  }
+}
+
 }  // namespace
 
 uint32_t get_notification_mask(const Request& request) {
@@ -43,20 +72,12 @@ uint32_t get_persistence(const Request& request) {
   return subsystem_of(request).reservations().of(request.sqe->nsid).state().ptpl ? kPtpl : 0;
 }
 
-Status set_persistence(Request& request) {
-  const bool ptpl = (request.sqe->cdw11 & kPtpl) != 0;
-  SubsystemReservations& reservations = subsystem_of(request).reservations();
+Status parse_set_persistence(Request& request) {
   if (request.sqe->nsid == 0) return invalid_namespace(request);
   if ((request.sqe->cdw11 & ~kPtpl) != 0) return invalid_field(request, kCdw11);
-  if (ptpl && !reservations.can_persist()) return invalid_field(request, kCdw11);
-  const auto set_ptpl = [ptpl](Reservation& reservation) {
-    reservation.set_ptpl(ptpl);
-    return kSuccess;
-  };
-  for (const uint32_t nsid : namespaces_of(request)) {
-    if (const Status status = reservations.change(nsid, set_ptpl); !status.ok()) return status;
-  }
-  return kSuccess;
+  const bool ptpl = (request.sqe->cdw11 & kPtpl) != 0;
+  if (ptpl && !subsystem_of(request).reservations().can_persist()) return invalid_field(request, kCdw11);
+  return ready_to_execute(request, execute_set_persistence);
 }
 
 }  // namespace nvmf::core

@@ -11,6 +11,6 @@ Status set_notification_mask(Request& request);
 
 // 83h Reservation Persistence: section 5.27.1.27. PTPL, which hosts share.
 uint32_t get_persistence(const Request& request);
-Status set_persistence(Request& request);
+Status parse_set_persistence(Request& request);
 
 }  // namespace nvmf::core

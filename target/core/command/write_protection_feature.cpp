@@ -13,15 +13,20 @@ const NamespaceOptions* find_namespace(const Request& request) {
   return subsystem_of(request).find_namespace(request.sqe->nsid, controller_of(request));
 }
 
-void execute_set(Request& request) {
-  const auto wanted = static_cast<WriteProtection>(request.sqe->cdw11);
-  Subsystem& subsystem = subsystem_of(request);
-  const Status status = subsystem.write_protection().change(*find_namespace(request), wanted);
+void end_set(Request& request, Status status) {
   if (!status.ok()) return finish(request, status);
+  Subsystem& subsystem = subsystem_of(request);
   subsystem.persistent_events().feature_set(controller_of(request), *request.sqe);
   const auto& flush = request.queue->target->flush_namespace;
-  if (wanted == WriteProtection::None || !flush) return finish(request, kSuccess);
+  if (static_cast<WriteProtection>(request.sqe->cdw11) == WriteProtection::None || !flush)
+    return finish(request, kSuccess);
   flush(subsystem, request.sqe->nsid, [&request](Status flushed) { finish(request, flushed); });
+}
+
+void execute_set(Request& request) {
+  const auto wanted = static_cast<WriteProtection>(request.sqe->cdw11);
+  subsystem_of(request).write_protection().change(request.sqe->nsid, wanted,
+                                                  [&request](Status status) { end_set(request, status); });
 }
 
 }  // namespace

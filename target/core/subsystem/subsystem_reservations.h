@@ -30,11 +30,13 @@ class SubsystemReservations {
   // Whether PTPL can be set.
   bool can_persist() const;
 
-  // Runs `action` on the namespace's reservation. A failure, also of saving it (Internal Error), changes nothing.
-  Status change(uint32_t nsid, const std::function<Status(Reservation&)>& action);
+  // Runs `action` on the namespace's reservation in its turn (DispersedNamespaces), saves the change, enforces it and
+  // notifies hosts; then calls `done`, perhaps at once. A failure, also of saving it (Internal Error), changes nothing
+  // as long as the daemon runs; Invalid Namespace: it has been removed meanwhile. The subsystem lives until then.
+  void change(uint32_t nsid, std::function<Status(Reservation&)> action, std::function<void(Status)> done);
 
  private:
-  bool save(uint32_t nsid, const ReservationState& before, const ReservationState& after) const;
+  void save(const NamespaceOptions& ns, const Reservation& next, const std::function<void(Status)>& done);
 
   Subsystem& subsystem_;
 };

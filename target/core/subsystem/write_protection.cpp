@@ -32,21 +32,39 @@ WriteProtection SubsystemWriteProtection::state(const NamespaceOptions& ns) cons
   return ns.write_protected ? WriteProtection::Protected : WriteProtection::None;
 }
 
-Status SubsystemWriteProtection::change(const NamespaceOptions& ns, WriteProtection wanted) {
-  const WriteProtection before = state(ns);
-  if (wanted == before) return kSuccess;
-  if (ns.write_protected || !may_change(before)) {
-    return command_specific(NVME_SC_FEATURE_NOT_CHANGEABLE).do_not_retry();
-  }
+void SubsystemWriteProtection::change(uint32_t nsid, WriteProtection wanted, std::function<void(Status)> done) {
+  const auto change = [this, wanted](const NamespaceOptions& ns, const DispersedNamespaces::End& end) {
+    const WriteProtection before = state(ns);
+    const bool is_saved = !subsystem_.dispersed_namespace(ns.nsid).saved_protection_is_unknown;
+    if (wanted == before && (is_saved || ns.write_protected)) return end(kSuccess);
+    if (ns.write_protected || !may_change(before))
+      return end(command_specific(NVME_SC_FEATURE_NOT_CHANGEABLE).do_not_retry());
+    save(ns, wanted, end);
+  };
+  subsystem_.target().dispersed_namespaces().change_in_turn(subsystem_, nsid, change, std::move(done));
+}
+
+// The namespace, and the subsystem that it was changed in, may be gone when the state is saved.
+void SubsystemWriteProtection::save(const NamespaceOptions& ns, WriteProtection wanted,
+                                    const std::function<void(Status)>& done) {
+  DispersedNamespaces& all = subsystem_.target().dispersed_namespaces();
+  const auto hold = [&all, storage = DispersedNamespaces::storage_of(subsystem_, ns), wanted, done](bool saved) {
+    DispersedNamespace* const everywhere = all.find(storage);
+    if (everywhere != nullptr) everywhere->saved_protection_is_unknown = !saved;
+    if (!saved) return done(NVME_SC_INTERNAL);
+    if (everywhere != nullptr) {
+      everywhere->write_protection = wanted;
+      for (const auto& place : everywhere->places) {
+        place.subsystem->enforce_write_protection(place.nsid);
+        place.subsystem->namespace_changed(place.nsid);
+      }
+    }
+    done(kSuccess);
+  };
+  const DispersedNamespace& now = subsystem_.dispersed_namespace(ns.nsid);
   const WriteProtection kept = after_power_cycle(wanted);
-  if (kept != before && !subsystem_.target().write_protection_store->save(subsystem_.nqn(), ns, kept)) {
-    return NVME_SC_INTERNAL;
-  }
-  DispersedNamespace& everywhere = subsystem_.dispersed_namespace(ns.nsid);
-  everywhere.write_protection = wanted;
-  enforce(ns.nsid);
-  for (const auto& place : everywhere.places) place.subsystem->namespace_changed(place.nsid);
-  return kSuccess;
+  if (kept == after_power_cycle(now.write_protection) && !now.saved_protection_is_unknown) return hold(true);
+  subsystem_.target().write_protection_store->save(subsystem_.nqn(), ns, kept, hold);
 }
 
 }  // namespace nvmf::core

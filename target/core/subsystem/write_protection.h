@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <string>
 
 #include "target/core/datapath/status.h"
@@ -20,18 +21,18 @@ enum class WriteProtection : uint8_t {
   Permanent = NVME_FEAT_NS_WRITE_PROTECT_PERMANENT,
 };
 
-// The store of states that outlast a power cycle: the daemon implements it and the core calls it. Both calls may block
-// for the time of a few writes to a disk. The state that is saved for one namespace is loaded for every other on the
-// same storage (NamespaceOptions); without one, a namespace with other identifiers is another one.
+// The store of states that outlast a power cycle: the daemon implements it and the core calls it. The state that is
+// saved for one namespace is loaded for every other on the same storage (NamespaceOptions); without one, a namespace
+// with other identifiers is another one.
 class WriteProtectionStore {
  public:
   virtual ~WriteProtectionStore() = default;
   // The last saved state; None when nothing was saved. Throws std::runtime_error with a remedy when it cannot be read:
-  // the namespace must not be served.
+  // the namespace must not be served. Threads as ReservationStore::load().
   virtual WriteProtection load(const std::string& nqn, const NamespaceOptions& ns) = 0;
-  // True: from now on load() gives `state`, even after a crash or power loss. False: it may not; the implementation has
-  // logged why.
-  virtual bool save(const std::string& nqn, const NamespaceOptions& ns, WriteProtection state) = 0;
+  // As ReservationStore::save().
+  virtual void save(const std::string& nqn, const NamespaceOptions& ns, WriteProtection state,
+                    std::function<void(bool)> saved) = 0;
 };
 
 class SubsystemWriteProtection {
@@ -48,11 +49,15 @@ class SubsystemWriteProtection {
   // The state for Get Features: a namespace that the operator protects is at least in the Write Protect state.
   WriteProtection state(const NamespaceOptions& ns) const;
   bool is_protected(const NamespaceOptions& ns) const { return state(ns) != WriteProtection::None; }
-  // A host's Set Features: saved, then enforced, then notified to the hosts of all those subsystems. A failure changes
-  // nothing.
-  Status change(const NamespaceOptions& ns, WriteProtection wanted);
+  // A host's Set Features: in its turn (DispersedNamespaces) saved, then enforced, then notified to the hosts of all
+  // those subsystems; then calls `done`, perhaps at once. A failure, also of saving it (Internal Error), changes
+  // nothing as long as the daemon runs; Invalid Namespace: it has been removed meanwhile. The subsystem lives until
+  // then.
+  void change(uint32_t nsid, WriteProtection wanted, std::function<void(Status)> done);
 
  private:
+  void save(const NamespaceOptions& ns, WriteProtection wanted, const std::function<void(Status)>& done);
+
   Subsystem& subsystem_;
 };
 

@@ -130,8 +130,9 @@ void Commands::add_top(CLI::App& app) {
 }
 
 void Commands::add_config_changes(CLI::App& app) {
-  command(app, "reload", "Make the daemon read its config file again and apply it",
-          [this] { return change("POST", "/v1/reload"); });
+  command(app, "reload", "Make the daemon read its config file and the hosts' keys again and apply them", [this] {
+    return change("POST", force_ ? "/v1/reload?force=true" : "/v1/reload");
+  })->add_flag("--force", force_, "Also disconnect hosts that authenticated with a key that is no longer valid");
   CLI::App* const diff = command(app, "diff", "Print what a reload would change if FILE were the config file",
                                  [this] { return compare(); });
   diff->add_option("file", file_, "The config file to compare with; - is standard input")
@@ -143,9 +144,9 @@ void Commands::add_config_changes(CLI::App& app) {
       ->add_option("file", file_, "The config; - is standard input")
       ->type_name("FILE")
       ->required();
-  CLI::App* const accept =
-      command(app, "accept", "Serve other storage than before under a namespace's identifiers, after it was refused",
-              [this] { return change("POST", path_of_namespace() + "/accept"); });
+  CLI::App* const accept = command(
+      app, "accept", "Serve a namespace that was refused because its identifiers were served from other storage before",
+      [this] { return change("POST", path_of_namespace() + "/accept"); });
   take_nqn(*accept);
   accept->add_option("nsid", nsid_, "Namespace identifier")->required();
   add_adds(*group(app, "add", "Add to the running config; `save` makes it permanent"));
@@ -153,7 +154,7 @@ void Commands::add_config_changes(CLI::App& app) {
   add_sets(*group(app, "set", "Change keys of the running config; `save` makes it permanent"));
   command(
       app, "save",
-      "Write the running config to the config file; comments in the file are lost, the former file is kept as FILE~",
+      "Write the running config to the config file; comments in the file are lost, the previous file is kept as FILE~",
       [this] { return operate(force_ ? "/v1/save?force=true" : "/v1/save", "saved"); })
       ->add_flag("--force", force_, "Overwrite the file although it was changed after the daemon had read it");
   command(app, "log-level", "Set the daemon's log level",
@@ -174,9 +175,9 @@ void Commands::add_adds(CLI::App& parent) {
   });
   take_nqn(*subsystem);
   take_settings(*subsystem);
-  CLI::App* const space = command(parent, "namespace", "Add a namespace: NQN nvme=/dev/ng0n1 p2p=require", [this] {
-    return change("POST", path_of_subsystem() + "/namespaces", settings().dump());
-  });
+  CLI::App* const space =
+      command(parent, "namespace", "Add a namespace: NQN nvme=/dev/ng0n1 p2p=require, or NQN nvme.serial=S4EWNX0R",
+              [this] { return change("POST", path_of_subsystem() + "/namespaces", settings().dump()); });
   take_nqn(*space);
   take_settings(*space);
   CLI::App* const host = command(parent, "host", "Allow a host to connect to a subsystem", [this] {
@@ -244,7 +245,7 @@ void Commands::add_operations(CLI::App& app) {
                       [this] { return operate_ports("/v1/resume", "hosts may connect again", "was not drained"); }));
   command(app, "disconnect", "Disconnect a host; it may connect again unless it is removed with `remove host`",
           [this] { return operate("/v1/hosts/" + percent_encoded(hostnqn_) + "/disconnect", "disconnected"); })
-      ->add_option("host", hostnqn_, "NQN of the host")
+      ->add_option("host", hostnqn_, "NQN of the host; an empty one: of all hosts that send none")
       ->type_name("HOSTNQN")
       ->required();
 }
@@ -336,7 +337,9 @@ int Commands::refuse(const Reply& reply) const {
   if (json_) std::cout << text_of(reply.body);
   const Json shown = printable(reply.body);
   if (shown.contains("reasons")) std::cerr << change_view(shown, 0);
-  std::cerr << shown.value("error", "the daemon answered with status " + std::to_string(reply.status)) << '\n';
+  std::cerr << shown.value("error", "the daemon answered with HTTP status " + std::to_string(reply.status) +
+                                        " and no reason; its log may have one")
+            << '\n';
   return is_mistake(reply.status) ? kExitUsage : kExitFailed;
 }
 

@@ -212,7 +212,12 @@ std::string stats_view(const Json& answer, size_t width) {
     table.add({word(one.at("subsystem")), number(one.at("nsid")), path_cell(one, "cmb"), path_cell(one, "dram"),
                path_cell(one, "in_capsule"), number(one.at("other_commands")), number(one.at("errors")),
                number(one.at("waits")), number(one.at("throttled")), fallbacks_of(one)});
-  return table.text(width);
+  std::string text = table.text(width);
+  for (const Json& host : answer.value("hosts", Json::array()))
+    if (const Json& over = host.at("over_share"); over != 0)
+      text +=
+          word(host.at("nqn")) + ": " + number(over) + " commands found the host's share of a buffer pool used up\n";
+  return text;
 }
 
 std::string ana_view(const Json& answer, size_t width) {

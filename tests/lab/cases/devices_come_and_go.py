@@ -1,16 +1,18 @@
-"""Operator plugs and unplugs an SSD, adds namespaces whose files come later, by a reload too, while a host is connected: each is served when its device is there; the others never stop."""
+"""Operator plugs and unplugs SSDs, adds namespaces whose files come later, by a reload too, while a host is connected: each is served when its device is there; the others never stop. SSDs that change places are not mistaken for each other."""
 
+import json
 import time
 
 from nvmf_lab import One, Ssd, daemon, fio, initiator
 
-# The SSD sits on a port from which it can be pulled.
-PORT = ("-device", "pcie-root-port,id=port0,chassis=1,slot=1")
-TOPOLOGY = One(ssds=[Ssd(cmb_mib=64, bus="port0")], qemu_args=PORT)
-TIME_LIMIT_S = 200
+# The SSDs sit on ports from which they can be pulled.
+PORTS = [word for i in range(3) for word in ("-device", f"pcie-root-port,id=port{i},chassis={i + 1},slot={i + 1}")]
+TOPOLOGY = One(ssds=[Ssd(cmb_mib=64, bus="port0"), Ssd(bus="port1"), Ssd(bus="port2")], qemu_args=PORTS)
+TIME_LIMIT_S = 260
 
 FILE = "/srv/late/disk"
 LATER = "/srv/later/disk"
+UUID = "2ec0a5a0-5b1c-4d0e-9d5c-0a4c1e3f7b21"
 
 
 def test(lab):
@@ -35,9 +37,43 @@ def test(lab):
     verdict = target.namespace(2)["p2p"]["verdict"]
     lab.check("after a restart" in verdict, f"the daemon does not say why the SSD's CMB is not used: {verdict}")
 
+    change_places(lab, target, controller)
     lab.check(load.running(), "I/O of the namespace that stayed failed meanwhile")
     load.finish()
     initiator.disconnect(lab.host, daemon.NQN)
+
+
+def change_places(lab, target, controller):
+    """One SSD is named by its serial number, one by a path and with a UUID; then the kernel finds them in another order."""
+    path = lab.target.generic(1)
+    moved = {"nvme": path, "uuid": UUID, "p2p": "off"}
+    namespaces = [{"memory": "32MiB"}, {"nvme": {"serial": "ssd0"}, "p2p": "off"}, {"file": FILE}, {"file": LATER}, moved]
+    target.reload(daemon.config(lab, namespaces))
+    seen(lab, controller, 5, "the SSD by its path")
+    for number in range(3):
+        lab.target.device_del(f"ssd{number}")
+    lab.target.until("! ls /dev/ng* 2>/dev/null")
+    seen(lab, controller, 3, "that the SSDs are gone")
+
+    # The kernel numbers them as they come: ssd2 gets the path that ssd1 had.
+    order = [1, 0]
+    order.insert(int(path.removeprefix("/dev/ng").split("n")[0]), 2)
+    for port, number in enumerate(order):
+        lab.target.device_add("nvme", id=f"ssd{number}", drive=f"ssd{number}-disk", serial=f"ssd{number}", bus=f"port{port}")
+        lab.target.until(f"[ $(ls /dev/ng* | wc -l) = {port + 1} ]")
+    lab.check(lab.target.generic(2) == path, f"ssd2 is {lab.target.generic(2)}, not {path}")
+    target.wait_until_said(f"namespace 5 of {daemon.NQN} is not served: the identifiers in the config were served from")
+    seen(lab, controller, 4, "the SSD that is found by its serial number")
+    lab.check("serial ssd0," in namespace(lab, 2)["device"], f"namespace 2 is not the SSD with serial number ssd0: {namespace(lab, 2)}")
+    lab.check(f"run: nvmf-p2p accept {daemon.NQN} 5" in namespace(lab, 5)["reason"], f"it is not said what to do about the wrong SSD: {namespace(lab, 5)}")
+    said = daemon.command(lab, f"accept {daemon.NQN} 5").stdout
+    lab.check("accept the storage of namespace 5" in said, f"the wrong SSD is not accepted:\n{said}")
+    seen(lab, controller, 5, "the SSD that the operator accepted")
+    lab.check("serial ssd2," in namespace(lab, 5)["device"], f"namespace 5 is not the SSD that was accepted: {namespace(lab, 5)}")
+
+
+def namespace(lab, nsid):
+    return next(one for one in json.loads(lab.target.ask(daemon.ADMIN_SOCKET, "/v1/namespaces")) if one["nsid"] == nsid)
 
 
 def make(lab, file):

@@ -1,4 +1,4 @@
-"""Host runs each command of nvme-cli against the kernel's target and against ours; both behave alike."""
+"""Host runs each command of nvme-cli against the kernel's target and against ours; both behave alike. What only reads works here wherever it works there."""
 
 import json
 
@@ -11,6 +11,27 @@ KERNEL_PORT, OUR_PORT = 4421, 4420
 SAME_IN_DISCOVERY = ("trtype", "adrfam", "subtype", "trsvcid", "traddr", "rdma_prtype", "rdma_qptype", "rdma_cms")
 SAME_IN_ID_CTRL = ("sqes", "cqes", "icdoff", "iorcsz", "cntrltype")
 SAME_IN_ID_NS = ("nsze", "ncap", "nuse", "flbas", "mc", "dpc", "dps", "nlbaf")
+# Subcommands that only read, of the controller (a file of /dev/nvmeX) and of the namespace. OURS: this target has what they read.
+OURS = (
+    "id-ctrl {controller}", "id-ns {device}", "list-ns {controller}", "list-ctrl {controller}", "nvm-id-ctrl {controller}", "nvm-id-ns {device}",
+    "ns-descs {device}", "id-iocs {controller}", "get-ns-id {device}", "fw-log {controller}", "changed-ns-list-log {controller}",
+    "smart-log {controller}", "ana-log {controller}", "error-log {controller}", "effects-log {controller}", "resv-notif-log {controller}",
+    "persistent-event-log {controller} -a 1 -l 512", "persistent-event-log {controller} -a 0 -l 512", "persistent-event-log {controller} -a 2 -l 0",
+    "supported-log-pages {controller}", "fid-support-effects-log {controller}", "mi-cmd-support-effects-log {controller}",
+    "resv-report {device} --eds", "get-log {controller} -i 2 -l 512",
+)  # fmt: skip
+FEATURES = tuple(f"get-feature {{controller}} -f {fid}" for fid in (1, 2, 4, 6, 7, 0xA, 0xB, 0xF)) + tuple(
+    f"get-feature {{device}} -n 1 -f {fid}" for fid in (5, 0x82, 0x83, 0x84)
+)
+# Not "list-endgrp" and "endurance-log": the kernel's target has an endurance group, this one has none.
+OTHERS = (
+    "id-ns-granularity {controller}", "id-ns-lba-format {controller}", "nvm-id-ns-lba-format {controller}", "primary-ctrl-caps {controller}",
+    "list-secondary {controller}", "id-nvmset {controller}", "id-uuid {controller}", "id-domain {controller}", "show-regs {controller}",
+    "cmdset-ind-id-ns {device}", "telemetry-log {controller} -o /tmp/telemetry", "predictable-lat-log {controller} -i 1", "lba-status-log {controller}",
+    "pred-lat-event-agg-log {controller}", "endurance-event-agg-log {controller}", "boot-part-log {controller} -f /tmp/boot", "self-test-log {controller}",
+    "media-unit-stat-log {controller}", "supported-cap-config-log {controller}", "get-lba-status {device} -s 0 -m 8 -a 16", "sanitize-log {controller}",
+    *(f"get-feature {{controller}} -f {fid}" for fid in (*range(8, 0xA), *range(0xC, 0xF), *range(0x10, 0x1E), 0x80, 0x81)),
+)  # fmt: skip
 SGLS_KEYED_AND_IN_CAPSULE_OFFSET = 1 << 2 | 1 << 20
 
 
@@ -24,6 +45,24 @@ def test(lab):
     for step in (discover, connect, listed, list_subsys, id_ctrl, id_ns, disconnect, connect_all, disconnect):
         wanted, got = step(theirs), step(ours)
         lab.check(got == wanted, f"{step.__name__}: the kernel's target gives\n  {wanted}\nours gives\n  {got}")
+        if step is id_ns:
+            reading(lab, theirs, ours)
+
+
+def reading(lab, theirs, ours):
+    """Each subcommand against both targets, in two runs of a shell."""
+    there, here = exit_codes(theirs), exit_codes(ours)
+    failed = [words for words, code in here.items() if code != 0 and (there[words] == 0 or words not in OTHERS)]
+    told = [f"nvme {words}: {here[words]}, the kernel's target: {there[words]}" for words in failed]
+    lab.check(not failed, "subcommands that should work do not:\n  " + "\n  ".join(told))
+    print(f"of {len(here)} reading subcommands {list(there.values()).count(0)} work with the kernel's target, {list(here.values()).count(0)} with ours")
+
+
+def exit_codes(subject):
+    places = {"controller": f"/dev/{subject.controller}", "device": subject.block_device}
+    commands = [*OURS, *FEATURES, *OTHERS]
+    shell = "".join(f"nvme {words.format(**places)} >/dev/null 2>&1; echo $?\n" for words in commands)
+    return dict(zip(commands, map(int, subject.host.run(shell, timeout_s=180).stdout.split())))
 
 
 class Subject:

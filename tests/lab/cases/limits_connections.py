@@ -1,5 +1,7 @@
 """Hosts ask for more controllers, queues and connections than limits allow; target grants what is left, refuses the rest, ends what is dead, and serves on."""
 
+import json
+
 from nvmf_lab import ONE, daemon, fio, initiator
 
 TOPOLOGY = ONE
@@ -7,15 +9,18 @@ TIME_LIMIT_S = 200
 
 GUESTS_SUBSYSTEM = "nqn.2026-01.io.example:lab-other"
 THIRD_SUBSYSTEM = "nqn.2026-01.io.example:lab-third"
+ROOMS = [f"nqn.2026-01.io.example:lab-room-{number}" for number in range(12)]  # more than an RNIC has room for, two queues each
 
 
 def test(lab):
     config = daemon.config(lab, [{"memory": "16MiB"}], rdma={"max_queue_depth": 1024})
     config["subsystems"][0]["max_controllers_per_host"] = 1
-    for nqn in (GUESTS_SUBSYSTEM, THIRD_SUBSYSTEM):
+    for nqn in (GUESTS_SUBSYSTEM, THIRD_SUBSYSTEM, *ROOMS):
         config["subsystems"].append({"nqn": nqn, "allow_any_host": True, "namespaces": [{"memory": "32MiB"}]})
     target = daemon.start(lab, {**config, "limits": {"max_io_queues": 3}})
     io_queues(lab, target)
+    target.reload(config)
+    queue_room(lab, target)
     target.reload({**config, "limits": {"max_new_controllers_per_s_per_host": 1}})
 
     hostile_host = f"{daemon.stage(lab, 'hostile_host')} {{}} {lab.target.address()} {{}}"
@@ -48,4 +53,21 @@ def io_queues(lab, target):
     lab.check(initiator.discover(lab.host, lab.target.address()), "a full target cannot be discovered")
     for nqn in (GUESTS_SUBSYSTEM, daemon.NQN):
         initiator.disconnect(lab.host, nqn)
+    target.wait_for_connections(0)
+
+
+def queue_room(lab, target):
+    """One controller after the other, until the RNIC has no room for queues: each keeps what it was granted, the last is refused."""
+    [room] = [one["max_io_queues"] for one in json.loads(lab.target.ask(daemon.ADMIN_SOCKET, "/v1/status"))["rdma_devices"]]
+    granted = []
+    for nqn in ROOMS:
+        said = lab.host.run(f"nvme connect -t rdma -a {lab.target.address()} -s 4420 -n {nqn} -i 2 -Q 1024 -o json", check=False)
+        if said.exit_code != 0:
+            break
+        granted.append(int(lab.host.read(f"/sys/class/nvme/{json.loads(said.stdout)['device']}/queue_count")) - 1)
+    lab.check(sum(granted) == room, f"there is room for {room} I/O queues, and the controllers have {granted}")
+    target.wait_until_said("has no room for one more I/O queue")
+    states = [state for nqn in ROOMS for state in initiator.controllers(lab.host, nqn).values()]
+    lab.check(states == ["live"] * len(granted), f"the host did not keep its {len(granted)} controllers: {states}")
+    lab.host.run("nvme disconnect-all")
     target.wait_for_connections(0)

@@ -45,6 +45,8 @@ def test(lab):
     set_state(lab, 2, "optimized")
     wait_for_states(lab, ways, "optimized", "optimized")
 
+    moved_to_another_group(lab, target, subsystem, ports, ways)
+
     lab.host.set_link(up=False, link=0)
     lab.host.until(f"! grep -q live /sys/class/nvme/{ways[0]}/state")
     moves(lab, target, "the first link is down")
@@ -55,6 +57,21 @@ def test(lab):
     refused = lab.target.run(f"""{SET_ANA} '{{"subsystem": "{daemon.NQN}", "group": 1, "port": 9, "state": "change"}}'""", check=False)
     lab.check(refused.exit_code == 22, "a state of a port that is not there was taken")
     job.finish()
+
+
+def moved_to_another_group(lab, target, subsystem, ports, ways):
+    """A group gets a state while it has no member; then the namespace moves there, and back."""
+    states = [{"group": GROUP + 1, "port": 1, "state": "non-optimized"}, {"group": GROUP + 1, "port": 2, "state": "inaccessible"}]
+    states += [{"group": GROUP, "port": port["id"], "state": "optimized"} for port in ports]
+    wanted = daemon.config(lab, [], ports=ports, subsystems=[{**subsystem, "ana": states}])
+    target.reload(wanted)
+    wait_for_states(lab, ways, "optimized", "optimized")
+    elsewhere = {**subsystem, "ana": states, "namespaces": [{**subsystem["namespaces"][0], "ana_group": GROUP + 1}]}
+    target.reload({**wanted, "subsystems": [elsewhere]})
+    wait_for_states(lab, ways, "non-optimized", "inaccessible")
+    moves(lab, target, "the namespace is in another group")
+    target.reload(wanted)
+    wait_for_states(lab, ways, "optimized", "optimized")
 
 
 def set_state(lab, port, state):

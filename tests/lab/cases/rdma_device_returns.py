@@ -1,4 +1,6 @@
-"""Operator starts the daemon before its RDMA devices are there, and deletes and adds them under load; the ports come up, hosts reconnect by themselves, data verifies and goes through the CMBs each time."""
+"""Operator starts the daemon before its RDMA devices are there, and deletes and adds them under load; the ports come up, hosts reconnect by themselves, data verifies and goes through the CMBs each time; also when an address moves from one device to the other."""
+
+import time
 
 from nvmf_lab import Ssd, Two, daemon, fio, initiator
 
@@ -21,6 +23,10 @@ def test(lab):
 
     add(lab, ["rxe1"])
     target.wait_until_listening(1)
+    for pause_s in (0.2, 0.6, 1.2):  # it goes again while it is opened and proved
+        add(lab, ["rxe0"])
+        lab.target.run(f"sleep {pause_s}")
+        delete(lab, ["rxe0"])
     add(lab, ["rxe0"])
     target.wait_until_listening(2)
     options = f"-i 2 -k {KATO_S} --reconnect-delay=1"
@@ -47,11 +53,28 @@ def test(lab):
         held.append(target.footprint())
         before, seen = seen, cmb_bytes(target)
         lab.check(all(now > was for was, now in zip(before, seen)), f"the device that is back moves nothing through the CMBs: {before}, then {seen}")
-    lab.check(load.running(), "I/O failed while the device was away")
+    for gone, there in (("eth0", "eth1"), ("eth1", "eth0")):
+        move_address(lab, target, gone, there)
+    lab.check(load.running(), "I/O failed while the device was away, or the address moved")
     load.finish()
     grown = held[-1].leaked_since(held[0], tolerance_kib=2048)
     lab.check(not grown, f"devices that go and come back leave something behind: {grown}")
     initiator.disconnect(lab.host, daemon.NQN)
+
+
+def move_address(lab, target, gone, there):
+    """As a bond or a restart of the network does."""
+    address = lab.target.address()
+    listening = f"port 1: listening on {address}"
+    before = target.output.count(listening)
+    lab.target.run(f"ip address del {address}/24 dev {gone}; ip address add {address}/24 dev {there}")
+    begin = time.monotonic()
+    lab.host.run(f"ip route {'add' if there == 'eth1' else 'del'} {address}/32 dev eth1")
+    while target.output.count(listening) == before:
+        lab.check(time.monotonic() - begin < 30 * lab.target.patience, f"the target does not listen again after its address has moved to {there}")
+        time.sleep(0.05)
+    print(f"the target listened again {time.monotonic() - begin:.1f} s after its address had moved to {there}")
+    await_state(lab, live=True)
 
 
 def delete(lab, devices):

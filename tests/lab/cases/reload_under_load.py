@@ -9,6 +9,7 @@ ALONE = True  # beside other guests Soft-RoCE may be kept waiting until its conn
 TIME_LIMIT_S = 240
 
 OTHER_NQN = "nqn.2026-01.io.example:other"
+HOLD_DISKS = 'import os, time; held = [os.open(f"/dev/ram{i}", os.O_RDWR | os.O_EXCL) for i in range(64)]; open("/tmp/held", "w"); time.sleep(600)'
 STRANGER = "nqn.2014-08.org.nvmexpress:uuid:00000000-0000-4000-8000-000000000001"
 
 
@@ -47,7 +48,11 @@ def namespaces_come_change_and_go(lab, target, controller, alone, both):
 
     said = told(lab, "the new namespace", f"[ -b {device} ]", lambda: target.reload(both))
     lab.check(f"reload: add namespace 2 of {daemon.NQN}" in said, f"the daemon does not say what it adds:\n{said}")
-    lab.host.run(f"dd if=/dev/zero of={device} bs=64k count=16 oflag=direct status=none")
+    # When the host connected, nothing of the subsystem had a cache to flush.
+    cache = lab.host.read(f"/sys/class/block/{device.removeprefix('/dev/')}/queue/write_cache").strip()
+    lab.check(cache == "write back", f"the host takes the new disk's cache for {cache!r}")
+    lab.host.run(f"dd if=/dev/zero of={device} bs=64k count=16 oflag=direct conv=fsync status=none")
+    lab.check(flushes(target) > 0, "the host's fsync makes no Flush arrive")
 
     lab.target.run("truncate -s 48M /tmp/disk")
     said = told(lab, "the new size", f"[ $(<{size}) = 98304 ]", lambda: target.reload(both))
@@ -55,6 +60,10 @@ def namespaces_come_change_and_go(lab, target, controller, alone, both):
     lab.host.run(f"dd if={device} of=/dev/null bs=64k count=1 skip=700 iflag=direct status=none")
 
     told(lab, "that it has gone", f"! [ -e {device} ]", lambda: target.reload(alone))
+
+
+def flushes(target):
+    return target.namespace(2)["commands"].get("flush", {"answered": 0})["answered"]
 
 
 def subsystems_come_and_go(lab, target, config):
@@ -81,7 +90,14 @@ def mistakes_change_nothing(lab, target, controller, config):
     [served, *others] = config["subsystems"][0]["namespaces"]
     gone = {"nsid": served["nsid"], "file": "/tmp/missing"}
     replaced = {**config, "subsystems": [{**config["subsystems"][0], "namespaces": [gone, *others]}]}
+    # As busy as disks that other programs have taken: each takes a while to say so, and the host has a keep-alive of 5 s.
+    lab.target.run("modprobe brd rd_nr=64 rd_size=4096; rm -f /tmp/held")
+    holder = lab.target.start(f"exec python3 -c '{HOLD_DISKS}'")
+    busy = [*config["subsystems"][0]["namespaces"], *({"nsid": 100 + i, "block": f"/dev/ram{i}"} for i in range(64))]
+    lab.target.until("[ -e /tmp/held ]")
+    crowded = {**config, "subsystems": [{**config["subsystems"][0], "namespaces": busy}]}
     for wrong, reason in (
+        (crowded, "another program uses it"),
         ("{ not json", "has mistakes"),
         ({**config, "reactors": {"count": 2}}, '"reactors" takes effect only after a restart'),
         (no_disk, "/dev/null"),
@@ -89,6 +105,8 @@ def mistakes_change_nothing(lab, target, controller, config):
     ):
         said = target.reload(wrong)
         lab.check("reload refused, nothing has changed" in said and reason in said, f"the daemon does not refuse with {reason!r}:\n{said}")
+    holder.stop()
+    lab.target.run("modprobe -r brd")
     after = target.stats()["namespaces"]
     lab.check([one["nsid"] for one in after] == [one["nsid"] for one in before], f"a refused reload changed what is served: {after}")
     lab.check(len(initiator.block_devices(lab.host, controller)) == 2, "a refused reload changed what the host sees")

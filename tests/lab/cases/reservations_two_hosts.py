@@ -1,4 +1,4 @@
-"""Two hosts share a namespace by reservations: the second is kept from writing, also after the daemon was killed, until it preempts; a broken file is not served."""
+"""Two hosts share a namespace by reservations: the second is kept from writing, also after the daemon was killed, until it preempts; a broken file is not served. While the disk with the state does not answer, only changes of reservations wait."""
 
 import json
 import time
@@ -17,11 +17,12 @@ RECONNECT_WAIT_S = 30
 
 def test(lab):
     config = daemon.config(lab, [{"block": lab.target.ssd(1)}])
+    lab.target.run(f"modprobe -a loop ext4; mkdir -p /srv {STATE}; truncate -s 64M /srv/state; mkfs.ext4 -q /srv/state; mount -o loop /srv/state {STATE}")
     first = daemon.start(lab, config)
     alice, bob = Sharer(lab, lab.target, "a11ce"), Sharer(lab, lab.host, "b0b")
 
     alice.nvme(f"resv-register --nrkey=0x{alice.key} --rrega={REGISTER} --cptpl={PERSIST}")
-    bob.nvme(f"resv-register --nrkey=0x{bob.key} --rrega={REGISTER}")
+    registers_on_a_slow_disk(lab, alice, bob)
     alice.nvme(f"resv-acquire --crkey=0x{alice.key} --rtype={WRITE_EXCLUSIVE} --racqa={ACQUIRE}")
     check_held(lab, alice, bob)
 
@@ -48,6 +49,21 @@ def test(lab):
     broken = daemon.start(lab, config, name="broken")
     broken.wait_until_said(f"the file with its reservation, {STATE}/reservation-")
     lab.check(broken.stats()["namespaces"] == [], f"a namespace is served whose reservation nobody knows: {broken.stats()['namespaces']}")
+    broken.stop()
+    lab.target.run(f"umount {STATE}")
+
+
+def registers_on_a_slow_disk(lab, alice, bob):
+    lab.target.run(f"fsfreeze --freeze {STATE}")
+    registering = bob.guest.start(f"exec nvme resv-register {bob.device} --nrkey=0x{bob.key} --rrega={REGISTER}")
+    for _ in range(5):
+        said = daemon.command(lab, "status").stdout
+        lab.check("namespaces   1" in said, f"the daemon does not say what it serves:\n{said}")
+        lab.check(alice.write() == "" and len(alice.report()["regctlext"]) == 1, f"alice cannot go on: {alice.report()}")
+    lab.check(registering.running(), f"bob is answered before his registration is on disk: {registering.stdout}{registering.stderr}")
+    lab.target.run(f"fsfreeze --unfreeze {STATE}")
+    registering.wait()
+    lab.check(len(bob.report()["regctlext"]) == 2, f"bob is not registered: {bob.report()}")
 
 
 def check_held(lab, alice, bob):

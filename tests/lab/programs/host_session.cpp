@@ -9,7 +9,6 @@
 namespace nvmf::lab {
 namespace {
 
-constexpr char kHostNqn[] = "nqn.2014-08.org.nvmexpress:uuid:6f1a7b0e-52c2-4d4a-8b5e-0a9d0c5e7f11";
 constexpr uint8_t kHostId[16] = {0x6f, 0x1a, 0x7b, 0x0e, 0x52, 0xc2, 0x4d, 0x4a,
                                  0x8b, 0x5e, 0x0a, 0x9d, 0x0c, 0x5e, 0x7f, 0x11};
 constexpr uint8_t kSglFlag = static_cast<uint8_t>(nvme::Psdt::SglMptrContiguous) << 6;
@@ -65,7 +64,7 @@ nvme::ConnectCommand connect_command(HostQueue& queue, const Where& where, uint1
   std::copy(std::begin(kHostId), std::end(kHostId), data.hostid);
   data.cntlid = cntlid;
   where.nqn.copy(data.subsysnqn, sizeof data.subsysnqn - 1);
-  std::copy(std::begin(kHostNqn), std::end(kHostNqn), data.hostnqn);
+  where.hostnqn.copy(data.hostnqn, sizeof data.hostnqn - 1);
   std::memcpy(queue.data().data(), &data, sizeof data);
 
   nvme::ConnectCommand made{};

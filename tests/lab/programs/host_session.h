@@ -16,6 +16,7 @@ inline constexpr uint16_t kQueueEntries = 32;
 struct Where {
   Address address;
   std::string nqn;
+  std::string hostnqn = "nqn.2014-08.org.nvmexpress:uuid:6f1a7b0e-52c2-4d4a-8b5e-0a9d0c5e7f11";
 };
 
 nvme::RdmaCmRequest cm_request(uint16_t qid);

@@ -70,4 +70,16 @@ unsigned attack_handshake(const Where& where) {
   return expectations.failed();
 }
 
+unsigned attack_without_nqn(const Where& where) {
+  Expectations expectations;
+  Where nameless = where;
+  nameless.hostnqn.clear();
+  Session session = connect_all(nameless);
+  nvme::Sqe read = command(nvme_cmd_read, 1);
+  read.sgl1 = keyed(*session.io, 512);
+  const auto cqe = ask(*session.io, read);
+  expectations.check(cqe && cqe->status == 0, "a host without NQN reads a block");
+  return expectations.failed();
+}
+
 }  // namespace nvmf::lab

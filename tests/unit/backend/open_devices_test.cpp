@@ -3,12 +3,16 @@
 #include <sys/stat.h>
 
 #include <atomic>
+#include <cerrno>
 #include <filesystem>
+#include <fstream>
 #include <latch>
 #include <stdexcept>
+#include <system_error>
 #include <thread>
 
 #include "tests/unit/backend/support.h"
+#include "tests/unit/scratch.h"
 
 using namespace nvmf::backend;
 using namespace nvmf::backend::test;
@@ -90,6 +94,26 @@ TEST_CASE("What cannot be opened keeps nobody else from trying") {
   CHECK(counted.opened == 2);
   std::filesystem::remove(broken);
   CHECK_THROWS(counted.devices.open(file("/nowhere/at-all/broken")));
+}
+
+TEST_CASE("An SSD that is open in one way is busy in the other: the message says why") {
+  const nvmf::Scratch scratch;
+  const std::string generic = scratch.path() + "/ng0n1", block = scratch.path() + "/nvme0n1";
+  for (const std::string& path : {generic, block}) std::ofstream(path) << "x";
+  bool is_busy = false;
+  OpenDevices devices([&](const DeviceSpec& spec) -> std::unique_ptr<Device> {
+    if (is_busy) throw std::system_error(EBUSY, std::generic_category(), spec.path);
+    return std::make_unique<NoDevice>();
+  });
+  const DeviceSpec nvme{.kind = DeviceKind::Nvme, .path = generic};
+  const DeviceSpec disk{.kind = DeviceKind::Block, .path = block};
+  auto open = devices.open(nvme);
+  is_busy = true;
+  CHECK_THROWS_WITH(devices.open(disk), (block + ": another namespace is served from " + block +
+                                         " by the key \"nvme\": name this SSD by that key in all namespaces")
+                                            .c_str());
+  open.reset();
+  CHECK_THROWS_AS(devices.open(disk), std::system_error);  // by somebody else
 }
 
 TEST_CASE("Two threads that open a device at once get the same one") {

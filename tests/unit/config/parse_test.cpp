@@ -186,6 +186,15 @@ TEST_CASE("p2p is preferred for NVMe passthrough, and off elsewhere") {
   CHECK((good_namespace(R"({"nvme": "/dev/ng0n1", "p2p": "require", "p2p_min_bytes": 0})").p2p == P2pMode::require));
 }
 
+TEST_CASE("an SSD can be named by its serial number, and the namespace on it by its identifier") {
+  const Namespace ns = good_namespace(R"({"nvme": {"serial": "S4EWNX0R"}})");
+  CHECK((std::get<NvmeBackend>(ns.backend) == NvmeBackend{{}, "S4EWNX0R", 0}));
+  CHECK((ns.p2p == P2pMode::prefer));
+  const Namespace second = good_namespace(R"({"nvme": {"nsid": 2, "serial": "S4EWNX0R"}})");
+  CHECK((std::get<NvmeBackend>(second.backend) == NvmeBackend{{}, "S4EWNX0R", 2}));
+  CHECK_FALSE((ns.backend == second.backend));
+}
+
 TEST_CASE("each backend has its own options") {
   CHECK(std::get<BlockBackend>(good_namespace(R"({"block": "/dev/mapper/a"})").backend).path == "/dev/mapper/a");
   const auto file = std::get<FileBackend>(good_namespace(R"({"block_size": 4096, "file": "/dev/shm/a"})").backend);
@@ -237,7 +246,7 @@ TEST_CASE("a device may be in several subsystems, with the same identifiers") {
   };
   const Config config = good(with_subsystems(
       subsystem("a", R"({"nvme": "/dev/ng0n1", "eui64": "0011223344556677"}, {"file": "/srv/a"}, {"memory": 512})") +
-      ", " + subsystem("b", R"({"block": "/dev/nvme0n1", "eui64": "0011223344556677"}, {"memory": 512})")));
+      ", " + subsystem("b", R"({"nvme": "/dev/ng0n1", "eui64": "0011223344556677"}, {"memory": 512})")));
   CHECK(config.subsystems[0].namespaces[0].eui64 == config.subsystems[1].namespaces[0].eui64);
 }
 
@@ -270,7 +279,7 @@ TEST_CASE("all mistakes of a file come at once, in its order") {
       std::vector<std::string>{
           R"(test.json:2:26: error: $.reactors.count: 0 is out of range; write an integer from 1 to 256)",
           R"(test.json:2:29: error: $.reactors.cuont: not a key of reactors; did you mean "count"?)",
-          R"(test.json:4:5: error: $.subsystems[0]: no host could connect; list hosts in "allowed_hosts", or write "allow_any_host": true)",
+          R"(test.json:4:5: error: $.subsystems[0]: no host could connect; list hosts in "hosts" or "allowed_hosts", or write "allow_any_host": true)",
           R"(test.json:4:14: warning: $.subsystems[0].nqn: the name is no NQN: this does not begin with "nqn."; Linux hosts can connect to it all the same, others may refuse it; an NQN looks like nqn.2026-01.io.example:disk1)",
           R"(test.json:4:33: error: $.subsystems[0].ports[0]: there is no port 7; write 1)",
           R"(test.json:5:28: error: $.subsystems[0].namespaces[0].nvme: a block device, but "nvme" needs the generic character device; write "/dev/ng0n1", or "block": "/dev/nvme0n1")",

@@ -29,16 +29,19 @@ constexpr std::string_view kEveryKey = R"({
   "state_dir": "/srv/state", "shutdown_timeout_ms": 1,
   "reactors": { "count": 2, "poll_us": 7 },
   "rdma": { "in_capsule_data_bytes": 8192, "max_queue_depth": 64, "max_io_queues": 8, "mdts_bytes": 131072,
-            "dram_pool_mib": 32 },
+            "dram_pool_mib": 32, "devices": [{ "name": "mlx5_0", "remote_invalidate": "off" }] },
   "limits": { "max_controllers": 9, "max_controllers_per_host": 8, "max_io_queues": 7, "max_io_queues_per_host": 6,
               "max_new_controllers_per_s": 5, "max_new_controllers_per_s_per_host": 4 },
-  "discovery": { "nqn": "nqn.2026-01.io.example:discovery", "mdns": true,
+  "discovery": { "nqn": "nqn.2026-01.io.example:discovery", "mdns": true, "require_authentication": true,
                  "referrals": [{ "address": "10.0.0.9", "service": 8009, "port_id": 3 }] },
   "metrics": { "address": "0.0.0.0", "port": 9100 },
   "ports": [{ "id": 1, "address": "10.0.0.1", "service": 4421, "dscp": 26 }, { "id": 2, "address": "fd00::1" }],
   "subsystems": [
     { "nqn": "nqn.2026-01.io.example:a", "serial": "S1", "model": "M", "ports": [2],
-      "allowed_hosts": ["nqn.2026-01.io.example:host"], "max_controllers": 5, "max_controllers_per_host": 4,
+      "allowed_hosts": ["nqn.2026-01.io.example:host"],
+      "hosts": [{ "nqn": "nqn.2026-01.io.example:keyed", "key_file": "/etc/nvmf-p2p/keyed.key",
+                  "controller_key_file": "keyed.controller", "dhchap_hash": "sha384", "dhchap_group": "null" },
+                { "nqn": "nqn.2026-01.io.example:other", "key_file": "other" }], "max_controllers": 5, "max_controllers_per_host": 4,
       "cntlid_min": 10, "cntlid_max": 20, "admin_label": "Archive", "subsystem_reset": true,
       "permanent_write_protection": true, "ana": [{ "group": 2, "port": 2, "state": "inaccessible" }],
       "namespaces": [
@@ -49,7 +52,8 @@ constexpr std::string_view kEveryKey = R"({
           "p2p_min_bytes": 4096, "max_iops": 1000, "max_mib_per_s": 10 },
         { "nsid": 3, "block": "/dev/sdb", "p2p": "require", "p2p_when_dry": "wait" },
         { "nsid": 4, "file": "/srv/a.img", "block_size": 4096 },
-        { "nsid": 5, "memory": "64 MiB" }, { "nsid": 6, "memory": 512 }
+        { "nsid": 5, "memory": "64 MiB" }, { "nsid": 6, "memory": 512 },
+        { "nsid": 7, "nvme": { "serial": "S4EWNX0R" } }, { "nsid": 8, "nvme": { "serial": "S4EWNX0S", "nsid": 2 } }
       ] },
     { "nqn": "nqn.2026-01.io.example:b", "serial": "S2", "ports": [], "allow_any_host": true }
   ]

@@ -211,6 +211,9 @@ TEST_CASE("client operates: ports, hosts and ANA states that there are") {
   CHECK(world.ask("POST", "/v1/hosts/" + percent_encoded(FakeDaemon::kHost) + "/disconnect").body.at("controllers") ==
         2);
   CHECK(world.ask("POST", "/v1/hosts/nobody/disconnect").status == 404);
+  CHECK(world.ask("POST", "/v1/hosts//disconnect").body.at("error") == "no host without NQN is connected");
+  world.daemon.has_host_without_nqn = true;
+  CHECK(world.ask("POST", "/v1/hosts//disconnect").body.at("controllers") == 1);
   const nlohmann::json wanted = {{"subsystem", FakeDaemon::kNqn}, {"group", 1}, {"port", 1}, {"state", "inaccessible"}};
   CHECK(world.ask("POST", "/v1/ana", wanted.dump()).status == 204);
   CHECK(world.daemon.done == "ana inaccessible");

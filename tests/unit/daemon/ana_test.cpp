@@ -29,7 +29,6 @@ struct Served {
   }
 };
 
-// As it is read from a request: numbers that are not negative are unsigned.
 config::Json wanted() { return {{"subsystem", kNqn}, {"group", 2U}, {"port", 1U}, {"state", "persistent-loss"}}; }
 
 TEST_CASE("operator changes a state: it is shown of the groups that have namespaces") {
@@ -45,12 +44,12 @@ TEST_CASE("operator asks for what cannot be: refused, and nothing changes") {
     nlohmann::json value;
   } mistakes[] = {{"subsystem", "nqn.2024-01.org.example:none"},
                   {"subsystem", "nqn.2014-08.org.nvmexpress.discovery"},
-                  {"group", 0U},
-                  {"group", 129U},
+                  {"group", 0},
+                  {"group", 129},
                   {"group", -1},
                   {"group", uint64_t{1} << 32U | 2U},
-                  {"port", 2U},
-                  {"port", 65537U},
+                  {"port", 2},
+                  {"port", 65537},
                   {"port", "1"},
                   {"state", "optimised"},
                   {"state", 3}};

@@ -81,7 +81,7 @@ TEST_CASE("operator looks: tables for people, JSON for scripts") {
   CHECK(says(p2p, "whole pages from MTU 4096"));
   CHECK(says(p2p, "256 KiB of 1 MiB"));
   CHECK(says(p2p, "mlx5_0: whole pages come through\n"));
-  CHECK(world.run({"stats"}).status == 0);
+  CHECK(says(world.run({"stats"}).output, "3 commands found the host's share of a buffer pool used up"));
   CHECK(says(world.run({"ana"}).output, "1     1  optimized\n"));
 }
 
@@ -148,6 +148,9 @@ TEST_CASE("operator compares and reloads") {
   CHECK(mistaken.status == 2);
   CHECK(says(mistaken.errors, file + ":1:"));
   CHECK(world.run({"reload"}).output == "no difference\n");
+  CHECK_FALSE(world.daemon.reload_was_forced);
+  CHECK(world.run({"reload", "--force"}).status == 0);
+  CHECK(world.daemon.reload_was_forced);
 }
 
 TEST_CASE(
@@ -198,6 +201,8 @@ TEST_CASE("operator drains, resumes, disconnects, sets ANA states") {
   CHECK(world.run({"resume", "--all"}).output == "port 1: hosts may connect again\n");
   CHECK(world.daemon.done == "resume all");
   CHECK(world.run({"disconnect", FakeDaemon::kHost}).output == "disconnected\n");
+  world.daemon.has_host_without_nqn = true;
+  CHECK(world.run({"disconnect", ""}).output == "disconnected\n");
   CHECK(world.run({"ana", FakeDaemon::kNqn, "1", "1", "inaccessible"}).output == "set\n");
   CHECK(world.daemon.done == "ana inaccessible");
 }

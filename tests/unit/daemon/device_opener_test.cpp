@@ -15,6 +15,8 @@
 #include <utility>
 #include <vector>
 
+#include "tests/unit/backend/fake_sysfs.h"
+
 namespace nvmf::daemon {
 namespace {
 
@@ -27,8 +29,9 @@ class SlowDisks : public std::enable_shared_from_this<SlowDisks> {
  public:
   class Disk : public backend::Device {
    public:
-    Disk(std::shared_ptr<SlowDisks> disks, std::string path) : disks_(std::move(disks)) {
-      info_.storage = std::move(path);
+    Disk(std::shared_ptr<SlowDisks> disks, const backend::DeviceSpec& spec) : disks_(std::move(disks)) {
+      info_.storage = spec.path;
+      info_.serial = "S0";
     }
     ~Disk() override { disks_->count(disks_->closed_); }
     std::unique_ptr<core::IoChannel> open_channel(backend::UringEngine&) override { return nullptr; }
@@ -40,7 +43,7 @@ class SlowDisks : public std::enable_shared_from_this<SlowDisks> {
   std::unique_ptr<backend::Device> open(const backend::DeviceSpec& spec) {
     wait_for_answer();
     if (spec.path == "/dev/zero") throw std::runtime_error("broken");
-    return std::make_unique<Disk>(shared_from_this(), spec.path);
+    return std::make_unique<Disk>(shared_from_this(), spec);
   }
   void answer() {
     const std::lock_guard lock(mutex_);
@@ -77,13 +80,25 @@ class SlowDisks : public std::enable_shared_from_this<SlowDisks> {
 
 struct Openings {
   explicit Openings(milliseconds patience)
-      : opener(io, {.open = [disks = disks](const auto& spec) { return disks->open(spec); }, .patience = patience}) {}
+      : opener(io, {.open = [disks = disks](const auto& spec) { return disks->open(spec); },
+                    .patience = patience,
+                    .root = sysfs.root()}) {}
 
   // /dev/null and its like are there, which is all that is asked of the path.
   void open(const std::string& path) { boost::asio::co_spawn(io, open_device(path), boost::asio::detached); }
-  Task open_device(std::string path) {
+  void open_serial(const std::string& serial) {
+    boost::asio::co_spawn(io, open_device({}, serial), boost::asio::detached);
+  }
+  // An SSD with this serial number, whose generic device is /dev/null.
+  void add_ssd(const std::string& serial) {
+    sysfs.file("sys/devices/nvme0/serial", serial);
+    sysfs.file("sys/devices/nvme0/null/dev", "242:0");
+    sysfs.file("sys/devices/nvme0/nvmell/nsid", "1");
+    sysfs.link("sys/class/nvme-generic/null", "sys/devices/nvme0/null");
+  }
+  Task open_device(std::string path, std::string serial = {}) {
     try {
-      const backend::DeviceSpec spec{.kind = backend::DeviceKind::Nvme, .path = path};
+      const backend::DeviceSpec spec{.kind = backend::DeviceKind::Nvme, .path = path, .serial = serial};
       const OpenedDevice opened = co_await opener.open(spec);
       outcomes.push_back("opened " + opened.device->info().storage);
     } catch (const DeviceAbsent& error) {
@@ -97,6 +112,7 @@ struct Openings {
     io.run();
   }
 
+  backend::test::FakeSysfs sysfs;
   std::shared_ptr<SlowDisks> disks = std::make_shared<SlowDisks>();  // threads may outlive the test
   boost::asio::io_context io;
   DeviceOpener opener;
@@ -173,6 +189,40 @@ TEST_CASE("what opening a device throws is the answer; a path that leads nowhere
   test.open("/dev/zero");
   test.run();
   CHECK(test.outcomes == std::vector<std::string>{"absent: /dev/no-such-device does not exist", "broken"});
+}
+
+TEST_CASE("an SSD is opened by its serial number where sysfs has it, and is absent where not") {
+  Openings test(hours(1));
+  test.disks->answer();
+  test.open_serial("S0");
+  test.run();
+  CHECK(test.outcomes.back() ==
+        "absent: the SSD with serial number \"S0\" is not in this machine: plug it in, or correct the serial number");
+  test.add_ssd("S0");
+  test.open_serial("S0");
+  test.run();
+  CHECK(test.outcomes.back() == "opened /dev/null");
+}
+
+TEST_CASE("an SSD that took the place of the one that was looked for is not served as that") {
+  Openings test(hours(1));
+  test.disks->answer();
+  test.add_ssd("S1");
+  test.open_serial("S1");  // which the device, when it is opened, does not have
+  test.run();
+  CHECK(test.outcomes.back() ==
+        "absent: /dev/null is the SSD with serial number \"S0\" now, not \"S1\" as when it was looked for");
+}
+
+TEST_CASE("an SSD that does not answer is named by its serial number") {
+  Openings test(milliseconds(0));
+  test.add_ssd("S0");
+  test.open_serial("S0");
+  test.run();
+  CHECK(test.outcomes.back() ==
+        "the SSD with serial number \"S0\" does not answer: opening it takes more than 0 s; it is served when it "
+        "answers");
+  test.disks->answer();
 }
 
 TEST_CASE("the opener goes while a device still does not answer") {

@@ -59,6 +59,14 @@ TEST_CASE("what a link names comes and goes") {
   CHECK(watched.hears([&] { std::filesystem::remove(watched.folder / "disk"); }));
 }
 
+TEST_CASE("any name with a beginning") {
+  Watched watched;
+  watched.watch.watch({watched.folder / "ng*"});
+  CHECK(watched.hears([&] { watched.make("ng0n1"); }));
+  CHECK(watched.hears([&] { watched.make("ng17n1"); }));
+  CHECK_FALSE(watched.hears([&] { watched.make("nvme0n1"); }, std::chrono::seconds(1)));
+}
+
 TEST_CASE("other files are none of its business, nor is what was watched before") {
   Watched watched;
   watched.watch.watch({watched.folder / "disk"});

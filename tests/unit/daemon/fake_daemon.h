@@ -38,6 +38,7 @@ class FakeDaemon : public AdminActions {
             {"missing_namespaces", missing_namespaces},
             {"rdma_devices", Json::array({{{"name", "rocep1s0"}, {"io_queues", 4}, {"max_io_queues", 81}}})},
             {"controllers", 1},
+            {"authentications", {{"succeeded", 2}, {"failed", {{"protocol", 1}}}, {"refused_addresses", 0}}},
             {"connections", 3}};
   }
   Json subsystems() override {
@@ -47,6 +48,7 @@ class FakeDaemon : public AdminActions {
              {"ports", {1}},
              {"allow_any_host", false},
              {"allowed_hosts", {kHost}},
+             {"hosts", Json::array()},
              {"controllers", 1},
              {"namespaces", 2},
              {"ana", Json::array()}}};
@@ -60,10 +62,10 @@ class FakeDaemon : public AdminActions {
                    {"block_bytes", 512},
                    {"size_bytes", uint64_t{3} << 29U},
                    {"p2p", {{"mode", "prefer"}, {"provider", ""}, {"verdict", "data goes through DRAM: no CMB"}}}};
-    Json missing = {{"nsid", 2}, {"state", "missing"}, {"reason", "cannot open /dev/ng7n1"}};
+    Json absent = {{"nsid", 2}, {"state", "missing"}, {"reason", "cannot open /dev/ng7n1"}};
     served.update(limits);
-    missing.update(limits);
-    return {served, missing};
+    absent.update(limits);
+    return {served, absent};
   }
   Json connections() override {
     const Json queues = {
@@ -78,6 +80,7 @@ class FakeDaemon : public AdminActions {
                   {"port", 1},
                   {"peer", "192.0.2.7:41512"},
                   {"ready", true},
+                  {"authentication", {{"state", "done"}, {"key", "0123456789abcdef"}}},
                   {"keep_alive_ms", 5000},
                   {"queues", queues},
                   {"p2p", {{{"nsid", 1}, {"usable", false}, {"reason", "no CMB"}}}}}}}}}}};
@@ -98,13 +101,22 @@ class FakeDaemon : public AdminActions {
                   {"pools", {{{"size_bytes", 1U << 20U}, {"used_bytes", 1U << 18U}}}}}}}}}},
             {"namespaces", Json::array()}};
   }
-  Json stats() override { return {{"connections", 3}, {"subsystems", Json::array()}, {"namespaces", Json::array()}}; }
+  Json stats() override {
+    const Json traffic = {{"nqn", kHost}, {"over_share", 3}};
+    return {{"connections", 3},
+            {"subsystems", Json::array()},
+            {"namespaces", Json::array()},
+            {"hosts", Json::array({traffic})}};
+  }
   Json ana() override {
     return {{{"subsystem", kNqn}, {"states", {{{"group", 1}, {"port", 1}, {"state", "optimized"}}}}}};
   }
   const config::Json& running_config() override { return document_; }
 
-  Change reload() override { co_return compare(file, "the file"); }
+  Change reload(bool force) override {
+    reload_was_forced = force;
+    co_return compare(file, "the file");
+  }
   Change change(Edit edit) override {
     config::Json wanted = document_;
     edit(wanted);
@@ -125,7 +137,7 @@ class FakeDaemon : public AdminActions {
   }
   Change accept(std::string nqn, uint32_t nsid) override {
     if (nqn != kNqn || nsid != 2)
-      throw config::EditError(config::EditError::Kind::Absent, "no storage waits for being accepted");
+      throw config::EditError(config::EditError::Kind::Absent, "no storage is waiting to be accepted");
     ConfigChange changed;
     changed.changes.emplace_back("accept the storage of namespace 2");
     co_return changed;
@@ -144,11 +156,11 @@ class FakeDaemon : public AdminActions {
     if (!difference.needs_restart.empty()) changed.verdict = ConfigChange::Verdict::NeedsRestart;
     return changed;
   }
-  std::string save(bool force) override {
+  boost::asio::awaitable<std::string> save(bool force) override {
     if (edited && !force) throw Refused("the file was changed; use --force");
     if (!may_save) throw std::runtime_error("cannot open /etc/nvmf-p2p/config.json.new: Read-only file system");
     unsaved.clear();
-    return "/etc/nvmf-p2p/config.json";
+    co_return "/etc/nvmf-p2p/config.json";
   }
   void set_ana(const config::Json& request) override {
     if (request.at("subsystem") != kNqn)
@@ -157,7 +169,10 @@ class FakeDaemon : public AdminActions {
   }
   Ports drain(std::optional<uint16_t> port) override { return operate("drain", port, true); }
   Ports resume(std::optional<uint16_t> port) override { return operate("resume", port, false); }
-  size_t disconnect(const std::string& hostnqn) override { return hostnqn == kHost ? 2 : 0; }
+  size_t disconnect(const std::string& hostnqn) override {
+    if (hostnqn.empty()) return has_host_without_nqn ? 1 : 0;
+    return hostnqn == kHost ? 2 : 0;
+  }
 
   static constexpr char kText[] = R"({
     // comments are allowed
@@ -175,8 +190,10 @@ class FakeDaemon : public AdminActions {
   int missing_namespaces = 1;  // namespaces
   std::vector<std::string> unsaved;
   std::string done;  // the last operation
+  bool has_host_without_nqn = false;
   bool may_save = true;
   bool edited = false;  // the file, since it was read
+  bool reload_was_forced = false;
 
  private:
   void take(const std::string& text) {

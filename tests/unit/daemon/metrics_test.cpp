@@ -119,6 +119,7 @@ TEST_CASE("What was counted is there, with its labels") {
       R"(nvmf_host_data_bytes_total{host="nqn.host:1",direction="read",path="cmb"} 4096)",
       R"(nvmf_host_data_commands_total{host="nqn.host:1",direction="read",path="cmb"} 1)",
       R"(nvmf_host_data_commands_total{host="nqn.host:1",direction="write",path="dram"} 0)",
+      R"(nvmf_host_over_share_commands_total{host="nqn.host:1"} 0)",
       R"(nvmf_host_data_bytes_total{host="nqn.host:?",direction="read",path="cmb"} 8192)",
       R"(nvmf_other_commands_total{rdma_device="mlx5_0",thread="0",command="get_log_page",status="success"} 1)",
       R"(nvmf_other_commands_total{rdma_device="mlx5_0",thread="0",command="connect",status="invalid_field"} 1)",

@@ -56,37 +56,37 @@ TEST_CASE("what was saved is loaded by the next daemon, each namespace its own")
                                  .ptpl = true};
   {
     ReservationFiles files(scratch.state());
-    CHECK(files.save(kNqn, ns(1), crowded(1)));
-    CHECK(files.save(kNqn, ns(2), extreme));
+    CHECK(files.write(kNqn, ns(1), crowded(1)));
+    CHECK(files.write(kNqn, ns(2), extreme));
   }
   ReservationFiles files(scratch.state());
   CHECK(files.load(kNqn, ns(1)) == crowded(1));
   CHECK(files.load(kNqn, ns(2)) == extreme);
   CHECK(files.load(kNqn, ns(3)) == core::ReservationState{});
   CHECK(files.load("nqn.2026-01.io.example:other", ns(1)) == core::ReservationState{});
-  CHECK(files.save(kNqn, ns(1), {}));
+  CHECK(files.write(kNqn, ns(1), {}));
   CHECK(files.load(kNqn, ns(1)) == core::ReservationState{});
 }
 
 TEST_CASE("a storage has one reservation, wherever it is served; other storage there has its own") {
   StateScratch scratch;
-  REQUIRE(ReservationFiles(scratch.state()).save(kNqn, ns(1, "eui.01"), crowded(1)));
+  REQUIRE(ReservationFiles(scratch.state()).write(kNqn, ns(1, "eui.01"), crowded(1)));
   ReservationFiles files(scratch.state());
   CHECK(files.load(kNqn, ns(1, "eui.01")) == crowded(1));
   CHECK(files.load(kOtherNqn, ns(7, "eui.01")) == crowded(1));
   CHECK(files.load(kNqn, ns(1, "eui.02")) == core::ReservationState{});
   CHECK(files.load(kNqn, ns(1)) == core::ReservationState{});
-  CHECK(files.save(kOtherNqn, ns(7, "eui.01"), crowded(2)));
+  CHECK(files.write(kOtherNqn, ns(7, "eui.01"), crowded(2)));
   CHECK(files.load(kNqn, ns(1, "eui.01")) == crowded(2));
 }
 
 TEST_CASE("a former version saved by namespace: it is the storage's, until that has its own, and no other's then") {
   StateScratch scratch;
   ReservationFiles files(scratch.state());
-  REQUIRE(files.save(kNqn, ns(1), crowded(1)));
+  REQUIRE(files.write(kNqn, ns(1), crowded(1)));
   CHECK(files.load(kNqn, ns(1, "eui.01")) == crowded(1));
   CHECK(files.load(kOtherNqn, ns(1, "eui.01")) == core::ReservationState{});
-  CHECK(files.save(kNqn, ns(1, "eui.01"), {}));
+  CHECK(files.write(kNqn, ns(1, "eui.01"), {}));
   CHECK(files.load(kNqn, ns(1, "eui.01")) == core::ReservationState{});
   CHECK(files.load(kNqn, ns(1, "eui.02")) == core::ReservationState{});
 }
@@ -95,7 +95,7 @@ TEST_CASE("a file is replaced by the steps that make it durable, in their order"
   StateScratch scratch;
   std::vector<DurableStep> steps;
   ReservationFiles files(scratch.state([&](DurableStep step) { steps.push_back(step); }));
-  CHECK(files.save(kNqn, ns(1), {}));
+  CHECK(files.write(kNqn, ns(1), {}));
   using enum DurableStep;
   CHECK((steps == std::vector{Create, Write, SyncFile, Rename, SyncDirectory}));
 }
@@ -106,11 +106,11 @@ TEST_CASE("the daemon is killed before each step of saving: the old state is loa
   SUBCASE("there was nothing") {}
   SUBCASE("there was a state") {
     before = crowded(1);
-    REQUIRE(ReservationFiles(scratch.state()).save(kNqn, ns(1), before));
+    REQUIRE(ReservationFiles(scratch.state()).write(kNqn, ns(1), before));
   }
   bool renamed = false;
   const int steps = kill_before_each_step(
-      [&](const DurableHook& dies) { ReservationFiles(scratch.state(dies)).save(kNqn, ns(1), crowded(2)); },
+      [&](const DurableHook& dies) { ReservationFiles(scratch.state(dies)).write(kNqn, ns(1), crowded(2)); },
       [&](int, bool came_through) {
         const core::ReservationState loaded = ReservationFiles(scratch.state()).load(kNqn, ns(1));
         const bool is_new = loaded == crowded(2);
@@ -131,7 +131,7 @@ TEST_CASE("the daemon is killed at any moment of saving: a state that was saved,
     REQUIRE(child >= 0);
     if (child == 0) {
       ReservationFiles files(scratch.state());
-      for (uint32_t generation = 1;; ++generation) files.save(kNqn, ns(1), crowded(generation % 100));
+      for (uint32_t generation = 1;; ++generation) files.write(kNqn, ns(1), crowded(generation % 100));
     }
     std::this_thread::sleep_for(std::chrono::microseconds(500 + random() % 5000));
     kill(child, SIGKILL);
@@ -145,9 +145,9 @@ TEST_CASE("a step of saving fails: so does saving, and until the rename the old 
   StateScratch scratch;
   std::vector<DurableStep> steps;
   REQUIRE(
-      ReservationFiles(scratch.state([&](DurableStep step) { steps.push_back(step); })).save(kNqn, ns(1), crowded(1)));
+      ReservationFiles(scratch.state([&](DurableStep step) { steps.push_back(step); })).write(kNqn, ns(1), crowded(1)));
   const int tried = fail_each_step(
-      [&](const DurableHook& fails) { return ReservationFiles(scratch.state(fails)).save(kNqn, ns(1), crowded(2)); },
+      [&](const DurableHook& fails) { return ReservationFiles(scratch.state(fails)).write(kNqn, ns(1), crowded(2)); },
       [&](int step, bool succeeded) {
         const bool renamed = succeeded || steps[static_cast<size_t>(step)] == DurableStep::SyncDirectory;
         CHECK((ReservationFiles(scratch.state()).load(kNqn, ns(1)) == crowded(renamed ? 2 : 1)));
@@ -158,23 +158,23 @@ TEST_CASE("a step of saving fails: so does saving, and until the rename the old 
 TEST_CASE("a power loss leaves half of a new file beside the old one: that is loaded, and saving goes on") {
   StateScratch scratch;
   ReservationFiles files(scratch.state());
-  REQUIRE(files.save(kNqn, ns(1), crowded(1)));
+  REQUIRE(files.write(kNqn, ns(1), crowded(1)));
   std::ofstream(files.path_of(kNqn, ns(1)) + ".new") << std::string(100000, '\0');
   CHECK(ReservationFiles(scratch.state()).load(kNqn, ns(1)) == crowded(1));
-  CHECK(files.save(kNqn, ns(1), crowded(2)));
+  CHECK(files.write(kNqn, ns(1), crowded(2)));
   CHECK(ReservationFiles(scratch.state()).load(kNqn, ns(1)) == crowded(2));
 }
 
 TEST_CASE("the directory cannot be made: nothing is reserved, and nothing can be saved") {
   ReservationFiles files(StateDirectory("/proc/nvmf-p2p/state"));
   CHECK(files.load(kNqn, ns(1)) == core::ReservationState{});
-  CHECK_FALSE(files.save(kNqn, ns(1), crowded(1)));
+  CHECK_FALSE(files.write(kNqn, ns(1), crowded(1)));
 }
 
 TEST_CASE("a file is broken: it is named, with what to do, and no state is made up") {
   StateScratch scratch;
   ReservationFiles files(scratch.state());
-  REQUIRE(files.save(kNqn, ns(1), crowded(1)));
+  REQUIRE(files.write(kNqn, ns(1), crowded(1)));
   const std::string path = files.path_of(kNqn, ns(1));
   SUBCASE("empty") { std::ofstream{path}; }
   SUBCASE("cut off") { std::filesystem::resize_file(path, std::filesystem::file_size(path) / 2); }

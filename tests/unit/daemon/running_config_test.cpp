@@ -5,6 +5,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/use_future.hpp>
 #include <filesystem>
 #include <fstream>
 #include <iterator>
@@ -18,9 +21,7 @@ namespace {
 
 constexpr char kText[] = R"({
   // the operator's comment
-  "log_level": "info",
-  "ports": [],
-  "subsystems": []
+  "log_level": "info", "ports": [], "subsystems": []
 })";
 constexpr uid_t kStranger = 12345;
 
@@ -38,10 +39,19 @@ struct Operator {
   RunningConfig start() const {
     std::string text;
     config::Result loaded = config::load(file, &text);
+    REQUIRE(loaded.config.has_value());
     return {*std::move(loaded.config), text};
   }
   std::string copy() const { return file + "~"; }
 };
+
+std::string save(RunningConfig& running, bool force) {
+  boost::asio::io_context io;
+  WorkerThread files;
+  auto saved = boost::asio::co_spawn(io, running.save(force, files), boost::asio::use_future);
+  io.run();
+  return saved.get();
+}
 
 void change_log_level(RunningConfig& running, const std::string& level) {
   config::Json document = running.document();
@@ -54,12 +64,12 @@ TEST_CASE("operator saves: the file has the change, the copy has what the file w
   RunningConfig running = who.start();
   change_log_level(running, "debug");
   CHECK(running.unsaved() == std::vector<std::string>{"change log_level from \"info\" to \"debug\""});
-  CHECK(running.save(false) == who.file);
+  CHECK(save(running, false) == who.file);
   CHECK(running.unsaved().empty());
   CHECK(contents(who.copy()) == kText);
   CHECK(config::load(who.file).config->log_level == config::LogLevel::debug);
   change_log_level(running, "warn");
-  running.save(false);
+  save(running, false);
   CHECK(config::load(who.file).config->log_level == config::LogLevel::warn);
 }
 
@@ -81,16 +91,16 @@ TEST_CASE("the file was edited by hand: save refuses until it is read or the ope
   change_log_level(running, "debug");
   const std::string edited = R"({"log_level": "trace", "ports": [], "subsystems": []})";
   who.write(edited);
-  CHECK_THROWS_AS(running.save(false), Refused);
+  CHECK_THROWS_AS(save(running, false), Refused);
   CHECK(contents(who.file) == edited);
   CHECK_FALSE(std::filesystem::exists(who.copy()));
   CHECK(running.unsaved().size() == 1);
-  running.save(true);
+  save(running, true);
   CHECK(contents(who.copy()) == edited);
   CHECK(config::load(who.file).config->log_level == config::LogLevel::debug);
   who.write(edited);
   running.replace_by_file(*config::load(who.file).config, edited);
-  CHECK(running.save(false) == who.file);
+  CHECK(save(running, false) == who.file);
 }
 
 TEST_CASE("owner, group and mode of the file stay, and the copy has them too") {
@@ -98,7 +108,7 @@ TEST_CASE("owner, group and mode of the file stay, and the copy has them too") {
   REQUIRE(chmod(who.file.c_str(), 0640) == 0);
   const bool is_root = chown(who.file.c_str(), kStranger, kStranger) == 0;
   RunningConfig running = who.start();
-  running.save(false);
+  save(running, false);
   for (const std::string& file : {who.file, who.copy()}) {
     struct stat status {};
     REQUIRE(stat(file.c_str(), &status) == 0);
@@ -114,7 +124,7 @@ TEST_CASE("what a killed daemon left, and links that somebody made there, are re
   std::filesystem::create_symlink(precious, who.file + ".new");
   std::filesystem::create_symlink(precious, who.copy());
   RunningConfig running = who.start();
-  running.save(false);
+  save(running, false);
   CHECK(contents(precious) == "data");
   CHECK(contents(who.copy()) == kText);
   std::ofstream(who.file + ".new") << "half";

@@ -37,8 +37,8 @@ TEST_CASE("what was saved is loaded by the next daemon, of each namespace and of
   StateScratch scratch;
   {
     WriteProtectionFiles files(scratch.state());
-    CHECK(files.save(kNqn, ns(1), WriteProtection::Protected));
-    CHECK(files.save(kNqn, ns(2), WriteProtection::Permanent));
+    CHECK(files.write(kNqn, ns(1), WriteProtection::Protected));
+    CHECK(files.write(kNqn, ns(2), WriteProtection::Permanent));
   }
   WriteProtectionFiles files(scratch.state());
   CHECK(files.load(kNqn, ns(1)) == WriteProtection::Protected);
@@ -46,14 +46,14 @@ TEST_CASE("what was saved is loaded by the next daemon, of each namespace and of
   CHECK(files.load(kNqn, ns(3)) == WriteProtection::None);
   CHECK(files.load(kNqn, ns(1, 2)) == WriteProtection::None);
   CHECK(files.load("nqn.2026-01.io.example:other", ns(1)) == WriteProtection::None);
-  CHECK(files.save(kNqn, ns(1), WriteProtection::None));
+  CHECK(files.write(kNqn, ns(1), WriteProtection::None));
   CHECK(files.load(kNqn, ns(1)) == WriteProtection::None);
   CHECK(files.load(kNqn, ns(2)) == WriteProtection::Permanent);
 }
 
 TEST_CASE("a storage is protected wherever it is served, by whatever identifiers; other storage there is not") {
   StateScratch scratch;
-  REQUIRE(WriteProtectionFiles(scratch.state()).save(kNqn, ns(1, 1, "eui.01"), WriteProtection::Permanent));
+  REQUIRE(WriteProtectionFiles(scratch.state()).write(kNqn, ns(1, 1, "eui.01"), WriteProtection::Permanent));
   WriteProtectionFiles files(scratch.state());
   CHECK(files.load(kOtherNqn, ns(2, 7, "eui.01")) == WriteProtection::Permanent);
   CHECK(files.load(kNqn, ns(1, 1, "eui.02")) == WriteProtection::None);
@@ -63,20 +63,20 @@ TEST_CASE("a storage is protected wherever it is served, by whatever identifiers
 TEST_CASE("a former version saved by namespace: it is the storage's, until that has its own") {
   StateScratch scratch;
   WriteProtectionFiles files(scratch.state());
-  REQUIRE(files.save(kNqn, ns(1), WriteProtection::Protected));
+  REQUIRE(files.write(kNqn, ns(1), WriteProtection::Protected));
   CHECK(files.load(kNqn, ns(1, 1, "eui.01")) == WriteProtection::Protected);
   CHECK(files.load(kNqn, ns(2, 1, "eui.01")) == WriteProtection::None);
-  CHECK(files.save(kNqn, ns(1, 1, "eui.01"), WriteProtection::None));
+  CHECK(files.write(kNqn, ns(1, 1, "eui.01"), WriteProtection::None));
   CHECK(files.load(kNqn, ns(1, 1, "eui.01")) == WriteProtection::None);
 }
 
 TEST_CASE("the daemon is killed before each step of saving: the old state is loaded until the rename, then the new") {
   StateScratch scratch;
-  REQUIRE(WriteProtectionFiles(scratch.state()).save(kNqn, ns(2), WriteProtection::Permanent));
+  REQUIRE(WriteProtectionFiles(scratch.state()).write(kNqn, ns(2), WriteProtection::Permanent));
   bool renamed = false;
   kill_before_each_step(
       [&](const DurableHook& dies) {
-        WriteProtectionFiles(scratch.state(dies)).save(kNqn, ns(1), WriteProtection::Protected);
+        WriteProtectionFiles(scratch.state(dies)).write(kNqn, ns(1), WriteProtection::Protected);
       },
       [&](int, bool came_through) {
         WriteProtectionFiles files(scratch.state());
@@ -92,7 +92,7 @@ TEST_CASE("a step of saving fails: so does saving") {
   StateScratch scratch;
   const int steps = fail_each_step(
       [&](const DurableHook& fails) {
-        return WriteProtectionFiles(scratch.state(fails)).save(kNqn, ns(1), WriteProtection::Protected);
+        return WriteProtectionFiles(scratch.state(fails)).write(kNqn, ns(1), WriteProtection::Protected);
       },
       [](int, bool) {});
   CHECK(steps == 5);
@@ -102,13 +102,13 @@ TEST_CASE("a step of saving fails: so does saving") {
 TEST_CASE("the directory cannot be made: nothing can be protected for good") {
   WriteProtectionFiles files(StateDirectory("/proc/nvmf-p2p/state"));
   CHECK(files.load(kNqn, ns(1)) == WriteProtection::None);
-  CHECK_FALSE(files.save(kNqn, ns(1), WriteProtection::Protected));
+  CHECK_FALSE(files.write(kNqn, ns(1), WriteProtection::Protected));
 }
 
 TEST_CASE("a file is broken: it is named, with what to do") {
   StateScratch scratch;
   WriteProtectionFiles files(scratch.state());
-  REQUIRE(files.save(kNqn, ns(1), WriteProtection::Protected));
+  REQUIRE(files.write(kNqn, ns(1), WriteProtection::Protected));
   const std::string path = files.path_of(kNqn, ns(1));
   SUBCASE("cut off") { std::filesystem::resize_file(path, std::filesystem::file_size(path) / 2); }
   SUBCASE("no such state") { replace_in(path, "\"write protect\"", "\"write protected\""); }
@@ -122,7 +122,7 @@ TEST_CASE("a file is broken: it is named, with what to do") {
   }
   CHECK(said.find(path) != std::string::npos);
   CHECK(said.find("remove the file") != std::string::npos);
-  CHECK_FALSE(files.save(kNqn, ns(2), WriteProtection::Protected));
+  CHECK_FALSE(files.write(kNqn, ns(2), WriteProtection::Protected));
 }
 
 }  // namespace
