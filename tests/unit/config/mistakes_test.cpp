@@ -192,7 +192,7 @@ const std::vector<Broken> kMistakesInSubsystems = {
     {subsystem("\"allowed_hosts\": ^" + host("h")),
      "$.subsystems[0].allowed_hosts: a string where an array is expected; put it in [ ]"},
     {subsystem("\"hosts\": [^{\"nqn\": " + host("h") + "}]"),
-     "$.subsystems[0].hosts[0]: \"key_file\" is missing in a host; add it"},
+     "$.subsystems[0].hosts[0]: a host without \"key_file\"; add it"},
     {subsystem("\"hosts\": [{\"nqn\": " + host("h") + ", \"key_file\": ^\"DHHC-1:00:x:\"}]"),
      "$.subsystems[0].hosts[0].key_file: a key, which must not be in the config: replace it, because others may have "
      "read it; write the new key to a file with mode 0600, and its path here"},

@@ -67,7 +67,7 @@ TEST_CASE("a host whose key cannot be read is there without a key, and the place
   CHECK(hosts[2].keys.host != nullptr);
   REQUIRE(read.faults.size() == 2);
   CHECK(read.faults[0] ==
-        "a.json:1:78: host nqn.2026-01.io.example:h of subsystem nqn.2026-01.io.example:a: the key file /missing/key "
+        "a.json:1:76: host nqn.2026-01.io.example:h of subsystem nqn.2026-01.io.example:a: the key file /missing/key "
         "cannot be opened: No such file or directory");
 }
 

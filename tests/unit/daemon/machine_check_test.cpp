@@ -68,7 +68,7 @@ TEST_CASE("strangers may reach a subsystem on the internet that does not authent
   };
   const std::string any = R"("allow_any_host": true)";
   const std::string by_name = R"("allowed_hosts": ["nqn.2026-01.io.example:h"])";
-  const std::string by_key = R"("hosts": [{"nqn": "nqn.2026-01.io.example:h", "key_file": "credential"}])";
+  const std::string by_key = R"("hosts": [{"nqn": "nqn.2026-01.io.example:k", "key_file": "credential"}])";
   for (const char* const address : {"8.8.8.8", "172.32.0.1", "2001:db9::1", "2a00::1"}) {
     CAPTURE(address);
     CHECK(warns(address, any));
