@@ -1,18 +1,11 @@
 #include "config/parse.h"
 
-#include <fcntl.h>
-#include <sys/stat.h>
-#include <unistd.h>
-
 #include <algorithm>
-#include <array>
 #include <cerrno>
-#include <cstdio>
-#include <memory>
-#include <system_error>
 #include <utility>
 
 #include "config/document.h"
+#include "config/file_content.h"
 #include "config/reader.h"
 #include "config/tables.h"
 
@@ -41,41 +34,15 @@ Result refuse_long(const std::string& file) {
 std::string remedy_for(int error) {
   if (error == ENOENT) return "check the name of the config file";
   if (error == EISDIR) return "name a file in that directory";
-  if (error == ENXIO) return "name a regular file, or - for standard input";
+  if (error == ENXIO) return "name a regular file";
   if (error == EACCES) return "give the user who runs this command the right to read the file";
   return "give a file that can be read";
 }
 
-struct CloseFile {
-  void operator()(std::FILE* file) const { std::fclose(file); }
-};
-
-// Standard input, or a file. A FIFO whose writer never comes is no file to wait for.
-std::FILE* open_file(const std::string& path) {
-  const bool is_standard_input = path == "-";
-  const int descriptor =
-      is_standard_input ? dup(STDIN_FILENO) : open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
-  if (descriptor < 0) return nullptr;
-  struct stat status {};
-  if (!is_standard_input && fstat(descriptor, &status) == 0 && !S_ISREG(status.st_mode)) {
-    close(descriptor);
-    errno = S_ISDIR(status.st_mode) ? EISDIR : ENXIO;
-    return nullptr;
-  }
-  return fdopen(descriptor, "rb");
-}
-
-// Appends the file to `text`, until it ends or is too long. Returns an errno, or 0.
-int read_file(const std::string& path, std::string& text) {
-  const std::unique_ptr<std::FILE, CloseFile> file(open_file(path));
-  if (!file) return errno;
-  std::array<char, 65536> block{};
-  while (text.size() <= kMaxFileBytes) {
-    const size_t length = std::fread(block.data(), 1, block.size(), file.get());
-    if (length == 0) return std::ferror(file.get()) != 0 ? errno : 0;
-    text.append(block.data(), length);
-  }
-  return 0;
+// `error`: of the reading of `text`.
+Result parse_read(const std::string& path, const std::string& text, int error) {
+  if (error == EFBIG) return refuse_long(path);
+  return error == 0 ? parse(text, path) : refuse(path, reading_error(error), remedy_for(error));
 }
 
 }  // namespace
@@ -96,13 +63,15 @@ Result parse(std::string_view text, std::string file_name) {
 Result load(const std::string& path, std::string* content) {
   std::string text;
   const int error = read_file(path, text);
-  if (error != 0) {
-    std::string problem = error == ENXIO ? "this is no regular file" : std::generic_category().message(error);
-    return refuse(path, std::move(problem), remedy_for(error));
-  }
-  Result result = parse(text, path);
+  Result result = parse_read(path, text, error);
   if (content != nullptr) *content = std::move(text);
   return result;
+}
+
+Result load_input(const std::string& path) {
+  std::string text;
+  const int error = read_input(path, text);
+  return parse_read(path, text, error);
 }
 
 }  // namespace nvmf::config

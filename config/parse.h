@@ -34,8 +34,10 @@ struct Result {
 // Parses `text`; `file_name` is for messages only.
 Result parse(std::string_view text, std::string file_name);
 
-// Reads the file at `path`, or standard input for "-", and parses it. What is no regular file is not waited for. A file
-// that cannot be read is a diagnostic too. `content`, unless null, gets the content of the file.
+// Reads the file at `path` and parses it. What is no regular file is not waited for. A file that cannot be read is a
+// diagnostic too. `content`, unless null, gets the content of the file.
 Result load(const std::string& path, std::string* content = nullptr);
+// The same, but "-" is standard input: for commands that read a config once.
+Result load_input(const std::string& path);
 
 }  // namespace nvmf::config

@@ -3,7 +3,6 @@
 #include <spdlog/spdlog.h>
 
 #include <nlohmann/json.hpp>
-#include <stdexcept>
 
 #include "config/names.h"
 #include "target/core/subsystem/controller.h"
@@ -114,7 +113,7 @@ boost::asio::awaitable<std::string> AdminService::save(bool force) {
     co_return ConfigChange{};
   };
   const ConfigChange refused = co_await parts_.changes.alone(work);
-  if (file.empty()) throw std::runtime_error(refused.reasons.front());
+  if (file.empty()) throw Refused(refused.reasons.front());
   co_return file;
 }
 

@@ -34,7 +34,7 @@ class AdminService final : public AdminActions {
     Reload& reload;
     Changes& changes;
     RunningConfig& running;
-    WorkerThread& files;  // writes the config file
+    WorkerThread& files;  // reads and writes the config file
     std::function<Figures()> figures;
   };
   explicit AdminService(Parts parts) : parts_(std::move(parts)) {}

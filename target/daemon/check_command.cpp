@@ -41,7 +41,7 @@ void print_summary(const std::string& path, const config::Config& config) {
 }
 
 int check(const Options& options) {
-  config::Result result = config::load(options.path);
+  config::Result result = config::load_input(options.path);
   if (result.config && !options.file_only) add_machine_warnings(result);
   const bool has_error = std::ranges::any_of(
       result.diagnostics, [](const config::Diagnostic& one) { return one.severity == config::Severity::error; });

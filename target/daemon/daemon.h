@@ -88,6 +88,7 @@ class Daemon {
   std::optional<FileLock> state_lock_;
   WriteProtectionFiles write_protection_;
   WorkerThread state_writes_;
+  WorkerThread config_files_;
   IdentifierFiles identifiers_;
   ServedStorageFiles served_storages_;
   core::Target target_;

@@ -1,6 +1,7 @@
 #include "target/daemon/durable_file.h"
 
 #include <fcntl.h>
+#include <spdlog/spdlog.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -15,6 +16,8 @@ namespace nvmf::daemon {
 namespace {
 
 constexpr size_t kWriteBytes = 4096;  // at a time
+constexpr char kFreshPrefix[] = ".";
+constexpr char kFreshSuffix[] = ".nvmf-p2p-save";
 
 [[noreturn]] void fail(const std::string& what, const std::string& path) {
   throw std::system_error(errno, std::generic_category(), what + " " + path);
@@ -51,13 +54,11 @@ class Descriptor {
   int fd_;
 };
 
-std::string fresh_name(const std::string& path) { return path + ".new"; }
-
 class Replacement {
  public:
   Replacement(const std::string& path, const DurableHook& before) : path_(path), before_(before) {}
   ~Replacement() {
-    if (!renamed_) remove_leftover(path_);
+    if (!renamed_) unlink(fresh_.c_str());
   }
   Replacement(const Replacement&) = delete;
   Replacement& operator=(const Replacement&) = delete;
@@ -77,10 +78,10 @@ class Replacement {
     if (before_) before_(step);
   }
 
-  // What has the name already is a leftover, or another's: never written to.
+  // What has the name already is a leftover: never written to.
   bool write(const std::string& content, const FileAccess* access) const {
     about_to(DurableStep::Create);
-    remove_leftover(path_);
+    unlink(fresh_.c_str());
     const Descriptor file(fresh_, O_WRONLY | O_CREAT | O_EXCL);
     for (std::string_view rest = content; !rest.empty();) {
       about_to(DurableStep::Write);
@@ -112,7 +113,23 @@ FileAccess access_of(const std::string& path) {
   return {.owner = status.st_uid, .group = status.st_gid, .mode = status.st_mode & 07777U};
 }
 
-void remove_leftover(const std::string& path) { unlink(fresh_name(path).c_str()); }
+std::string fresh_name(const std::string& path) {
+  const std::filesystem::path file(path);
+  return (file.parent_path() / (kFreshPrefix + file.filename().string() + kFreshSuffix)).string();
+}
+
+std::string replaced_by(const std::string& fresh) {
+  const std::filesystem::path file(fresh);
+  const std::string name = file.filename().string();
+  if (!name.starts_with(kFreshPrefix) || !name.ends_with(kFreshSuffix)) return {};
+  const std::string stem = file.stem().string();
+  return (file.parent_path() / stem.substr(sizeof kFreshPrefix - 1)).string();
+}
+
+void remove_leftover(const std::string& path) {
+  const std::string fresh = fresh_name(path);
+  if (unlink(fresh.c_str()) == 0) spdlog::info("removed {}, which a daemon that was killed had not finished", fresh);
+}
 
 void replace_durably(const std::string& path, const std::string& content, const DurableHook& before) {
   Replacement(path, before).make(content, nullptr);

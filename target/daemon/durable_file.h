@@ -23,9 +23,9 @@ struct FileAccess {
 // Of the file at `path`. Throws std::system_error.
 FileAccess access_of(const std::string& path);
 
-// Writes beside `path` (PATH.new), and renames over it. Throws std::system_error that names the failed call; the file
-// then has the old or the new content, and nothing is left beside it. One writer at a time. A file of mode 0600 of this
-// process's user; `before` is for tests.
+// Writes beside `path` (see fresh_name()), and renames over it. Throws std::system_error that names the failed call;
+// the file then has the old or the new content, and nothing is left beside it. One writer at a time. A file of mode
+// 0600 of this process's user; `before` is for tests.
 void replace_durably(const std::string& path, const std::string& content, const DurableHook& before = {});
 
 // The same with the given access, from the moment that the content is there. False: this process may not give files to
@@ -33,7 +33,12 @@ void replace_durably(const std::string& path, const std::string& content, const 
 bool replace_durably(const std::string& path, const std::string& content, const FileAccess& access,
                      const DurableHook& before = {});
 
-// Removes what a process that died within replace_durably(path) left. Never throws.
+// The file that replace_durably(path) writes and renames: a hidden one, of a name that nobody else gives a file.
+std::string fresh_name(const std::string& path);
+// The `path` of which `fresh` is the fresh_name(); empty: of none.
+std::string replaced_by(const std::string& fresh);
+
+// Removes what a process that died within replace_durably(path) left, and logs it. Never throws.
 void remove_leftover(const std::string& path);
 
 // Makes the entries of a directory durable. Throws std::system_error.

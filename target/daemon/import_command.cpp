@@ -1,14 +1,12 @@
 #include "target/daemon/import_command.h"
 
-#include <cerrno>
 #include <filesystem>
-#include <fstream>
 #include <iostream>
-#include <iterator>
 #include <memory>
 #include <string>
 #include <system_error>
 
+#include "config/file_content.h"
 #include "config/import.h"
 #include "config/printable.h"
 #include "config/write.h"
@@ -98,10 +96,9 @@ void add_keys(CLI::App& command, ImportOptions& options) {
 using Import = std::function<config::ImportResult(std::string_view text, const std::string& file_name)>;
 
 int import_file(const Import& import, const std::string& path, const ImportOptions& options) {
-  std::ifstream file(path, std::ios::binary);
-  const std::string text{std::istreambuf_iterator<char>(file), {}};
-  if (!file) {
-    std::cerr << path << ": error: cannot be read: " << std::generic_category().message(errno) << '\n';
+  std::string text;
+  if (const int error = config::read_input(path, text); error != 0) {
+    std::cerr << config::printable(path) << ": error: cannot be read: " << config::reading_error(error) << '\n';
     return kNothingImported;
   }
   return print(path, import(text, path), options);
@@ -110,7 +107,7 @@ int import_file(const Import& import, const std::string& path, const ImportOptio
 void add_nvmetcli_command(CLI::App& group, std::function<int()>& chosen) {
   auto path = std::make_shared<std::string>();
   CLI::App* command = group.add_subcommand("nvmetcli", "Import the kernel's target from a file that nvmetcli saved");
-  command->add_option("file", *path, "The saved JSON file")->required();
+  command->add_option("file", *path, "The saved JSON file; - is standard input")->required();
   const Options options = add_strict(*command);
   add_keys(*command, *options);
   const Import import = [options](std::string_view text, const std::string& file_name) {
@@ -123,7 +120,7 @@ void add_nvmetcli_command(CLI::App& group, std::function<int()>& chosen) {
 void add_spdk_command(CLI::App& group, std::function<int()>& chosen) {
   auto path = std::make_shared<std::string>();
   CLI::App* command = group.add_subcommand("spdk", "Import SPDK's target from the output of its save_config");
-  command->add_option("file", *path, "The saved JSON file")->required();
+  command->add_option("file", *path, "The saved JSON file; - is standard input")->required();
   const Options options = add_strict(*command);
   command->callback([=, &chosen] { chosen = [=] { return import_file(config::import_spdk, *path, *options); }; });
 }

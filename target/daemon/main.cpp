@@ -29,14 +29,13 @@ constexpr char kName[] = "nvmf-p2p";
 constexpr char kExitStatuses[] =
     "0: done, or stopped as asked. 1: failed, or the daemon cannot be reached or refuses; the message says what to do. "
     "2: wrong usage, or a config with mistakes; nothing was started or changed. 3: done, but `import` left something "
-    "out, "
-    "or --exit-code asked for a difference (`diff`) or a fault (`status`) and there is one.";
+    "out, or --exit-code asked for a difference (`diff`) or a fault (`status`) and there is one.";
 constexpr char kDescription[] =
     "Serves SSDs, block devices and files to remote hosts by NVMe over Fabrics on RDMA networks. Where an SSD has a "
     "controller memory buffer and a self-test proves that it works, data moves between the SSD and the RDMA NIC "
     "without touching the machine's DRAM. `run` is the daemon. `check`, `doctor`, `import` and `key` work without a "
-    "daemon. "
-    "All other commands talk to the running daemon through its admin socket. Their changes take effect at once; `save` "
+    "daemon. All other commands talk to the running daemon through its admin socket. Their changes take effect at "
+    "once; `save` "
     "writes them to the config file.";
 
 // Prints all mistakes; empty when the file cannot be used.
@@ -47,6 +46,11 @@ std::optional<Config> load(const std::string& path, std::string* content = nullp
 }
 
 int run(const std::string& path) {
+  if (path == "-") {
+    std::cerr
+        << "run: the config must be a file, because reloads read it again and `save` writes it: give --config FILE\n";
+    return kExitUsage;
+  }
   std::string content;
   const auto config = load(path, &content);
   if (!config) return kExitUsage;

@@ -43,6 +43,7 @@ Reload::Reload(const Parts& parts)
       ports_(parts.ports),
       changes_(parts.changes),
       running_(parts.running),
+      files_(parts.files),
       staging_(parts.io, parts.target, parts.storage, parts.opener, parts.changes),
       size_timer_(parts.io),
       device_watch_(parts.io, [this] { devices_may_have_changed(); }) {
@@ -84,8 +85,10 @@ Reload::Change Reload::reload(bool force) {
     service_manager::reloading();
     const std::string& file = running_.file();
     std::string text;
-    config::Result wanted = config::load(file, &text);
-    const std::vector<std::string> unsaved = running_.unsaved();
+    config::Result wanted;
+    co_await files_.run([&] { wanted = config::load(file, &text); });
+    std::vector<std::string> unsaved;
+    if (wanted.config) unsaved = running_.lost_by(*wanted.config);
     ConfigChange change = co_await become(wanted, text, Source::File);
     if (force && change.verdict == ConfigChange::Verdict::Good) disconnect_former_keys(change);
     const bool good = change.verdict == ConfigChange::Verdict::Good;
@@ -98,7 +101,6 @@ Reload::Change Reload::reload(bool force) {
       co_return change;
     }
     for (const std::string& lost : unsaved) {
-      if (change.changes.empty()) break;  // the file has them too
       change.reasons.push_back("this change was not saved, so the config file replaced it: " + lost);
       spdlog::warn("reload: {}", change.reasons.back());
     }
@@ -153,6 +155,21 @@ Reload::Change Reload::accept(std::string nqn, uint32_t nsid) {
 }
 
 Reload::Change Reload::become(config::Result& wanted, std::string& text, Source source) {
+  const HostKeyFiles former = keys_;
+  ConfigChange failed;
+  bool applies = false;
+  try {
+    co_return co_await try_to_become(wanted, text, source, applies);
+  } catch (const std::exception& error) {
+    failed.reasons.emplace_back(error.what());
+  }
+  keys_ = former;
+  failed.verdict = ConfigChange::Verdict::Unavailable;
+  if (applies) failed.reasons.emplace_back("a part of the change has been made: remove the cause, and repeat it");
+  co_return failed;
+}
+
+Reload::Change Reload::try_to_become(config::Result& wanted, std::string& text, Source source, bool& applies) {
   using Verdict = ConfigChange::Verdict;
   ConfigChange change;
   const auto refused = [&](Verdict verdict) {
@@ -182,6 +199,7 @@ Reload::Change Reload::become(config::Result& wanted, std::string& text, Source 
   }
 
   change.changes = config::describe(difference);
+  applies = true;
   const std::vector<std::string> failures = co_await apply(difference, std::move(*staged));
   std::ranges::copy(failures, std::back_inserter(change.reasons));
   std::ranges::move(take_over_keys(*wanted.config), std::back_inserter(change.changes));

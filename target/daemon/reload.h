@@ -45,13 +45,14 @@ class Reload {
     Ports& ports;
     Changes& changes;
     RunningConfig& running;
+    WorkerThread& files;  // reads and writes the config file
   };
   explicit Reload(const Parts& parts);
 
   // At the start: applies the whole config. A namespace that cannot be served does not prevent others from being
   // served.
   Task serve();
-  // Reads the config file again. See AdminActions.
+  // Reads the config file again. What fails in a way that nobody has thought of is Unavailable, too. See AdminActions.
   Change reload(bool force = false);
   Change change(AdminActions::Edit edit);
   Change replace(std::string text, std::string name, std::optional<std::string> if_match);
@@ -78,6 +79,8 @@ class Reload {
   };
   // `text`: the text from which `wanted` was parsed. Both must outlive the change; both are moved from.
   Change become(config::Result& wanted, std::string& text, Source source);
+  // The same, for become(): may throw with keys_ of `wanted`. `applies` is set when hosts begin to see the change.
+  Change try_to_become(config::Result& wanted, std::string& text, Source source, bool& applies);
   // Reads the hosts' keys of `wanted` into keys_, and returns what is wrong with them.
   boost::asio::awaitable<std::vector<std::string>> read_keys(const config::Config& wanted);
   // Lines for the subsystems of the config whose key files have other keys than before; the hosts get them.
@@ -108,6 +111,7 @@ class Reload {
   Ports& ports_;
   Changes& changes_;
   RunningConfig& running_;
+  WorkerThread& files_;
   Staging staging_;
   WorkerThread key_reader_;
   HostKeyFiles keys_;  // of the config that is applied, or was last

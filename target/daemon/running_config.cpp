@@ -8,25 +8,38 @@
 #include <boost/uuid/uuid_io.hpp>
 #include <cerrno>
 #include <filesystem>
-#include <fstream>
 #include <functional>
 #include <iterator>
-#include <sstream>
+#include <optional>
+#include <stdexcept>
 #include <system_error>
 #include <utility>
 
 #include "config/diff.h"
+#include "config/file_content.h"
 #include "config/parse.h"
 #include "target/daemon/durable_file.h"
 
 namespace nvmf::daemon {
 namespace {
 
-std::string content_of(const std::string& path) {
-  std::ifstream file(path, std::ios::binary);
-  std::ostringstream text;
-  if (!file || !(text << file.rdbuf())) throw std::system_error(errno, std::generic_category(), "cannot read " + path);
-  return text.str();
+// The target of a symbolic link, so that the link itself stays when the file is replaced. The file may be missing.
+std::string target_of(const std::string& path) {
+  std::filesystem::path target = path;
+  if (std::filesystem::is_symlink(target)) target = target.parent_path() / std::filesystem::read_symlink(target);
+  return std::filesystem::weakly_canonical(std::filesystem::absolute(target)).string();
+}
+
+// What a line of config::describe() changes, without the values: "change log_level".
+std::string subject_of(const std::string& line) { return line.substr(0, line.find(" from ")); }
+
+// None: there is no such file.
+std::optional<std::string> content_if_any(const std::string& path) {
+  std::string text;
+  const int error = config::read_file(path, text);
+  if (error == ENOENT) return std::nullopt;
+  if (error != 0) throw std::runtime_error("cannot read " + path + ": " + config::reading_error(error));
+  return text;
 }
 
 std::string version_of(const config::Json& document) {
@@ -59,6 +72,16 @@ void RunningConfig::replace_by_file(config::Config config, std::string text) {
   unsaved_.clear();
 }
 
+std::vector<std::string> RunningConfig::lost_by(const config::Config& file) const {
+  const std::vector<std::string> undone = config::describe(config::diff(file, config_));
+  std::vector<std::string> lost;
+  std::ranges::copy_if(unsaved_, std::back_inserter(lost), [&](const std::string& line) {
+    const auto is_same = [&](const std::string& other) { return subject_of(other) == subject_of(line); };
+    return std::ranges::any_of(undone, is_same);
+  });
+  return lost;
+}
+
 ConfigChange RunningConfig::compare(const std::string& text, const std::string& name) const {
   ConfigChange change;
   const config::Result wanted = config::parse(text, name);
@@ -75,28 +98,42 @@ ConfigChange RunningConfig::compare(const std::string& text, const std::string& 
   return change;
 }
 
+// An edited file that was applied with `apply` is what runs.
+bool RunningConfig::is_running(const std::string& text) const {
+  const config::Result edited = config::parse(text, file_);
+  if (!edited.config) return false;
+  const config::Difference difference = config::diff(config_, *edited.config);
+  return difference.needs_restart.empty() && config::describe(difference).empty();
+}
+
 boost::asio::awaitable<std::string> RunningConfig::save(bool force, WorkerThread& on) {
   std::string text = config::text_of(document_);
   std::string file;
   bool given = true;
+  bool copied = false;
   const std::function<void()> work = [&] {
-    // The target of a symbolic link, so that the link itself stays.
-    file = std::filesystem::canonical(file_).string();
-    const std::string former = content_of(file);
-    if (former != text_of_file_ && !force)
+    file = target_of(file_);
+    const std::optional<std::string> former = content_if_any(file);
+    if (!former && !force)
+      throw Refused("there is no " + file_ + " any more: bring it back, or write it anew with `nvmf-p2p save --force`");
+    if (!former) return replace_durably(file, text);
+    if (*former != text_of_file_ && !force && !is_running(*former))
       throw Refused(file_ +
                     " was changed after the daemon had read it, and saving would undo that change. Compare with " +
                     "`nvmf-p2p diff " + file_ + "`; then apply the file with `nvmf-p2p reload`, or overwrite it with " +
                     "`nvmf-p2p save --force`");
     const FileAccess access = access_of(file);
-    replace_durably(file + "~", former, access);
+    replace_durably(file + "~", *former, access);
+    copied = true;
     given = replace_durably(file, text, access);
   };
   co_await on.run(work);
   config_of_file_ = config_;
   text_of_file_ = std::move(text);
   unsaved_.clear();
-  spdlog::info("saved the running config to {}; the previous file, with its comments, is kept as {}~", file_, file);
+  spdlog::info(
+      "saved the running config to {}; {}", file_,
+      copied ? "the previous file, with its comments, is kept as " + file + "~" : "there was no previous file");
   if (!given)
     spdlog::warn("{} belongs to the user of the daemon now, who may not give files to the former owner or group",
                  file_);

@@ -27,6 +27,9 @@ class RunningConfig {
   // running config, a line for each.
   const std::vector<std::string>& unsaved() const { return unsaved_; }
 
+  // Those of unsaved() that the running config loses when a reload makes it `file`.
+  std::vector<std::string> lost_by(const config::Config& file) const;
+
   // A change through the admin API.
   void replace(config::Config config, config::Json document);
   // The file was read, and is what runs now.
@@ -39,6 +42,8 @@ class RunningConfig {
   void remove_leftovers() const;
 
  private:
+  bool is_running(const std::string& text) const;
+
   const std::string file_;
   config::Config config_;
   config::Json document_;

@@ -111,8 +111,8 @@ boost::asio::awaitable<std::optional<StagedNamespaces>> Staging::stage(const con
   for (const Candidate& one : candidates)
     if (!one.failure.empty())
       reasons.push_back(place_of(wanted, *one.subsystem, *one.space) + " is not served: " + one.failure);
-  missing_ = std::move(missing);
   for (const auto& added : staged.added) co_await storage_.keep(*added.space);
+  missing_ = std::move(missing);
   co_return staged;
 }
 

@@ -7,13 +7,12 @@
 #include <boost/uuid/uuid_io.hpp>
 #include <cerrno>
 #include <filesystem>
-#include <fstream>
 #include <nlohmann/json.hpp>
-#include <sstream>
 #include <stdexcept>
 #include <system_error>
 #include <vector>
 
+#include "config/file_content.h"
 #include "config/json_text.h"
 #include "target/core/subsystem/subsystem.h"
 
@@ -27,13 +26,6 @@ bool is_there(const std::string& path) {
   const bool there = std::filesystem::exists(path, error);
   if (error) throw std::system_error(error);
   return there;
-}
-
-std::string contents(const std::string& path) {
-  std::ifstream file(path, std::ios::binary);
-  std::ostringstream text;
-  if (!file || !(text << file.rdbuf())) throw std::runtime_error("it cannot be read");
-  return text.str();
 }
 
 Json to_json(const StateOwner& owner) {
@@ -55,10 +47,10 @@ void StateDirectory::make() const {
 
 void StateDirectory::remove_leftovers() const {
   std::error_code error;
-  std::vector<std::string> leftovers;
+  std::vector<std::string> files;
   for (std::filesystem::directory_iterator entry(path_, error), end; !error && entry != end; entry.increment(error))
-    if (entry->path().extension() == ".new") leftovers.push_back(path_ + "/" + entry->path().stem().string());
-  for (const std::string& file : leftovers) remove_leftover(file);
+    if (const std::string file = replaced_by(entry->path().string()); !file.empty()) files.push_back(file);
+  for (const std::string& file : files) remove_leftover(file);
 }
 
 // NQNs and names of storages may be longer than file names and have any character: the file name is derived from them,
@@ -79,7 +71,7 @@ StateOwner StateDirectory::keeper(const std::string& purpose, const StateOwner& 
 std::optional<Json> StateDirectory::read(const std::string& purpose, const StateOwner& owner, int format) const {
   const std::string path = file(purpose, owner);
   if (!is_there(path)) return std::nullopt;
-  Json json = config::json_from(contents(path));
+  Json json = config::json_from(config::content_of(path));
   if (json.at("format") != format) throw std::runtime_error("another version of the daemon wrote it");
   const Json expected = to_json(owner);
   for (const auto& [key, value] : expected.items())

@@ -317,15 +317,82 @@ class Startup(unittest.TestCase):
             self.assertEqual(place.ask("drain", "--all").returncode, 0)
             self.assertEqual(json.loads(place.ask("status").stdout)["ports"][0]["state"], "drained")
 
-    def test_what_a_killed_daemon_left_is_removed(self):
+    def test_what_a_killed_daemon_left_is_removed_and_no_file_of_the_operator(self):
         place = self.place()
         state = place.folder / "state"
         state.mkdir()
-        leftovers = [state / "identifiers-x.json.new", pathlib.Path(f"{place.config_path}.new")]
-        for leftover in leftovers:
-            leftover.write_text("half")
-        with Running(place):
+        leftovers = [state / ".identifiers-x.json.nvmf-p2p-save", place.folder / ".config.json.nvmf-p2p-save"]
+        others = [state / "identifiers-x.json.new", place.folder / "config.json.new", place.folder / "config.json~.new"]
+        for file in leftovers + others:
+            file.write_text("half")
+        with Running(place) as running:
             self.assertEqual([leftover for leftover in leftovers if leftover.exists()], [])
+            self.assertEqual([other for other in others if not other.exists()], [])
+            running.process.send_signal(signal.SIGTERM)
+            log = running.process.communicate(timeout=WAIT_S)[1]
+        for leftover in leftovers:
+            self.assertIn(f"removed {leftover}", log)
+
+    def test_the_config_of_a_daemon_is_a_file(self):
+        place = self.place()
+        done = subprocess.run([PROGRAM, "run", "-c", "-"], input=json.dumps(place.config), capture_output=True, text=True,
+                              timeout=WAIT_S)
+        self.assertEqual(done.returncode, 2)
+        self.assertIn("the config must be a file", done.stderr)
+        checked = subprocess.run([PROGRAM, "check", "-", "--file-only"], input=json.dumps(place.config), text=True,
+                                 capture_output=True, timeout=WAIT_S)
+        self.assertEqual(checked.returncode, 0, checked.stderr)
+
+    def test_a_config_file_that_is_emptied_or_deleted_is_written_anew(self):
+        place = self.place()
+        with Running(place):
+            for spoil in (lambda: place.config_path.write_text(""), place.config_path.unlink):
+                spoil()
+                refused = place.ask("save")
+                self.assertEqual(refused.returncode, 1)
+                self.assertIn("--force", refused.stderr)
+                saved = place.ask("save", "--force")
+                self.assertEqual(saved.returncode, 0, saved.stderr)
+                self.assertEqual(json.loads(place.config_path.read_text()), place.config)
+
+    def test_a_file_that_cannot_be_read_is_named_with_the_reason(self):
+        place = self.place()
+        fifo = place.folder / "fifo"
+        os.mkfifo(fifo)
+        with Running(place):
+            for file, reason in (("nosuch", "No such file"), (str(place.folder), "directory"), (str(fifo), "no regular file")):
+                for words in (["apply", file], ["diff", file]):
+                    refused = place.ask(*words)
+                    self.assertEqual(refused.returncode, 2, words)
+                    self.assertIn(f"cannot read {file}: ", refused.stderr)
+                    self.assertIn(reason, refused.stderr)
+            empty = subprocess.run([PROGRAM, "apply", "-", "--socket", str(place.socket)], stdin=subprocess.DEVNULL,
+                                   capture_output=True, text=True, timeout=WAIT_S)
+            self.assertEqual(empty.returncode, 2)
+            self.assertNotIn("cannot read", empty.stderr)
+        refused = subprocess.run([PROGRAM, "import", "nvmetcli", str(place.folder)], capture_output=True, text=True,
+                                 timeout=WAIT_S)
+        self.assertEqual(refused.returncode, 2)
+        self.assertIn("Is a directory", refused.stderr)
+
+    def test_a_reload_tells_only_of_changes_that_it_loses(self):
+        place = self.place()
+        with Running(place):
+            self.assertEqual(place.ask("log-level", "debug").returncode, 0)
+            self.assertEqual(place.ask("set", "config", "shutdown_timeout_ms=4000").returncode, 0)
+            place.config_path.write_text(json.dumps({**place.config, "log_level": "debug"}))
+            told = json.loads(place.ask("reload").stdout)["reasons"]
+            self.assertEqual([line for line in told if "log_level" in line], [])
+            self.assertEqual(len([line for line in told if "shutdown_timeout_ms" in line]), 1)
+
+    def test_an_edited_file_that_was_applied_can_be_saved(self):
+        place = self.place()
+        with Running(place):
+            place.config_path.write_text(json.dumps({**place.config, "shutdown_timeout_ms": 4000}))
+            self.assertEqual(place.ask("apply", str(place.config_path)).returncode, 0)
+            saved = place.ask("save")
+            self.assertEqual(saved.returncode, 0, saved.stderr)
+            self.assertEqual(json.loads(place.ask("status").stdout)["unsaved_changes"], [])
 
 
 if __name__ == "__main__":

@@ -2,13 +2,14 @@
 
 #include <algorithm>
 #include <chrono>
-#include <fstream>
 #include <iostream>
 #include <sstream>
 #include <stdexcept>
 #include <thread>
 #include <utility>
 
+#include "config/file_content.h"
+#include "config/printable.h"
 #include "target/daemon/cli/text.h"
 #include "target/daemon/cli/top_screen.h"
 
@@ -19,12 +20,10 @@ constexpr std::chrono::milliseconds kStatusPoll{200};
 
 // "-" is standard input.
 std::string content_of(const std::string& path) {
-  std::ostringstream input;
-  if (path == "-" && input << std::cin.rdbuf()) return input.str();
-  std::ifstream file(path, std::ios::binary);
-  std::ostringstream text;
-  if (!file || !(text << file.rdbuf())) throw std::invalid_argument("cannot read " + path);
-  return text.str();
+  std::string text;
+  const int error = config::read_input(path, text);
+  if (error == 0) return text;
+  throw std::invalid_argument("cannot read " + config::printable(path) + ": " + config::reading_error(error));
 }
 
 // The place in `object` that the dots of `key` lead to.
@@ -347,8 +346,7 @@ Json Commands::settings() const {
   if (settings_.empty())
     throw std::invalid_argument(
         "give at least one key of the config file as KEY=VALUE: address=192.0.2.11 for a port, allow_any_host=true for "
-        "a "
-        "subsystem, nvme=/dev/ng0n1 for a namespace");
+        "a subsystem, nvme=/dev/ng0n1 for a namespace");
   return object_from(settings_);
 }
 

@@ -159,7 +159,7 @@ TEST_CASE("a power loss leaves half of a new file beside the old one: that is lo
   StateScratch scratch;
   ReservationFiles files(scratch.state());
   REQUIRE(files.write(kNqn, ns(1), crowded(1)));
-  std::ofstream(files.path_of(kNqn, ns(1)) + ".new") << std::string(100000, '\0');
+  std::ofstream(fresh_name(files.path_of(kNqn, ns(1)))) << std::string(100000, '\0');
   CHECK(ReservationFiles(scratch.state()).load(kNqn, ns(1)) == crowded(1));
   CHECK(files.write(kNqn, ns(1), crowded(2)));
   CHECK(ReservationFiles(scratch.state()).load(kNqn, ns(1)) == crowded(2));

@@ -103,6 +103,54 @@ TEST_CASE("the file was edited by hand: save refuses until it is read or the ope
   CHECK(save(running, false) == who.file);
 }
 
+TEST_CASE("the file is gone: saved anew only when the operator insists; the target of a link that is gone, too") {
+  const Operator who;
+  RunningConfig running = who.start();
+  change_log_level(running, "debug");
+  const std::string target = who.scratch.path() + "/target.json";
+  std::filesystem::remove(who.file);
+  CHECK_THROWS_AS(save(running, false), Refused);
+  save(running, true);
+  CHECK(config::load(who.file).config->log_level == config::LogLevel::debug);
+  std::filesystem::remove(who.file);
+  std::filesystem::create_symlink("target.json", who.file);
+  save(running, true);
+  CHECK(std::filesystem::is_symlink(who.file));
+  CHECK(config::load(target).config->log_level == config::LogLevel::debug);
+  CHECK_FALSE(std::filesystem::exists(who.copy()));
+}
+
+TEST_CASE("the file was emptied: saved anew when the operator insists") {
+  const Operator who;
+  RunningConfig running = who.start();
+  who.write("");
+  CHECK_THROWS_AS(save(running, false), Refused);
+  save(running, true);
+  CHECK(config::load(who.file).config.has_value());
+}
+
+TEST_CASE("the file is edited to what runs: saving it undoes nothing") {
+  const Operator who;
+  RunningConfig running = who.start();
+  change_log_level(running, "debug");
+  const std::string edited = R"({"log_level": "debug", "ports": [], "subsystems": []})";
+  who.write(edited);
+  CHECK(save(running, false) == who.file);
+  CHECK(running.unsaved().empty());
+  CHECK(contents(who.copy()) == edited);
+}
+
+TEST_CASE("a reload loses the unsaved changes that its file undoes or replaces, and no other") {
+  const Operator who;
+  RunningConfig running = who.start();
+  change_log_level(running, "debug");
+  const auto lost_by = [&](const std::string& text) { return running.lost_by(*config::parse(text, "file").config); };
+  const std::vector<std::string> change = {"change log_level from \"info\" to \"debug\""};
+  CHECK(lost_by(kText) == change);
+  CHECK(lost_by(R"({"log_level": "warn", "ports": [], "subsystems": []})") == change);
+  CHECK(lost_by(R"({"log_level": "debug", "shutdown_timeout_ms": 4000, "ports": [], "subsystems": []})").empty());
+}
+
 TEST_CASE("owner, group and mode of the file stay, and the copy has them too") {
   const Operator who;
   REQUIRE(chmod(who.file.c_str(), 0640) == 0);
@@ -121,17 +169,17 @@ TEST_CASE("what a killed daemon left, and links that somebody made there, are re
   const Operator who;
   const std::string precious = who.scratch.path() + "/precious";
   std::ofstream(precious) << "data";
-  std::filesystem::create_symlink(precious, who.file + ".new");
+  std::filesystem::create_symlink(precious, fresh_name(who.file));
   std::filesystem::create_symlink(precious, who.copy());
   RunningConfig running = who.start();
   save(running, false);
   CHECK(contents(precious) == "data");
   CHECK(contents(who.copy()) == kText);
-  std::ofstream(who.file + ".new") << "half";
-  std::ofstream(who.copy() + ".new") << "half";
+  std::ofstream(fresh_name(who.file)) << "half";
+  std::ofstream(fresh_name(who.copy())) << "half";
   running.remove_leftovers();
-  CHECK_FALSE(std::filesystem::exists(who.file + ".new"));
-  CHECK_FALSE(std::filesystem::exists(who.copy() + ".new"));
+  CHECK_FALSE(std::filesystem::exists(fresh_name(who.file)));
+  CHECK_FALSE(std::filesystem::exists(fresh_name(who.copy())));
 }
 
 TEST_CASE("the disk is full at any step: the file has its old content and nothing is left beside it") {
@@ -144,7 +192,7 @@ TEST_CASE("the disk is full at any step: the file has its old content and nothin
     };
     CHECK_THROWS(replace_durably(who.file, "new", access, fail));
     CHECK(contents(who.file) == kText);
-    CHECK_FALSE(std::filesystem::exists(who.file + ".new"));
+    CHECK_FALSE(std::filesystem::exists(fresh_name(who.file)));
   }
 }
 

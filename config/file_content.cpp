@@ -1,0 +1,72 @@
+#include "config/file_content.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <array>
+#include <cerrno>
+#include <cstdio>
+#include <memory>
+#include <system_error>
+
+#include "config/parse.h"
+
+namespace nvmf::config {
+namespace {
+
+struct CloseFile {
+  void operator()(std::FILE* file) const { std::fclose(file); }
+};
+
+std::FILE* open_regular(const std::string& path) {
+  const int descriptor = open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+  if (descriptor < 0) return nullptr;
+  struct stat status {};
+  if (fstat(descriptor, &status) == 0 && !S_ISREG(status.st_mode)) {
+    close(descriptor);
+    errno = S_ISDIR(status.st_mode) ? EISDIR : ENXIO;
+    return nullptr;
+  }
+  return fdopen(descriptor, "rb");
+}
+
+std::FILE* open_standard_input() {
+  const int descriptor = dup(STDIN_FILENO);
+  return descriptor < 0 ? nullptr : fdopen(descriptor, "rb");
+}
+
+int read_all(std::FILE* opened, std::string& text) {
+  const std::unique_ptr<std::FILE, CloseFile> file(opened);
+  if (!file) return errno;
+  std::array<char, 65536> block{};
+  while (text.size() <= kMaxFileBytes) {
+    const size_t length = std::fread(block.data(), 1, block.size(), file.get());
+    if (length == 0) return std::ferror(file.get()) != 0 ? errno : 0;
+    text.append(block.data(), length);
+  }
+  return EFBIG;
+}
+
+}  // namespace
+
+int read_file(const std::string& path, std::string& text) { return read_all(open_regular(path), text); }
+
+int read_input(const std::string& path, std::string& text) {
+  return path == "-" ? read_all(open_standard_input(), text) : read_file(path, text);
+}
+
+std::string reading_error(int error) {
+  if (error == ENXIO) return "this is no regular file";
+  if (error == EFBIG) return "the file is longer than " + std::to_string(kMaxFileBytes >> 20U) + " MiB";
+  return std::generic_category().message(error);
+}
+
+std::string content_of(const std::string& path) {
+  std::string text;
+  const int error = read_file(path, text);
+  if (error == 0) return text;
+  throw std::system_error(error, std::generic_category(), "cannot read " + path);
+}
+
+}  // namespace nvmf::config
