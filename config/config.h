@@ -42,6 +42,22 @@ enum class P2pWhenDry : uint8_t {
   spill,  // Its data goes through DRAM.
 };
 
+// Whether answers of an RDMA device invalidate the hosts' keys (SEND with invalidate).
+enum class RemoteInvalidate : uint8_t {
+  proved,  // When the device shows that it can.
+  on,      // Untried.
+  off,
+};
+
+// What is special about one RDMA device.
+struct RdmaDevice {
+  Position position;
+  // As in /sys/class/infiniband, 1..63 characters; only one element has it.
+  std::string name;
+  // Default: proved.
+  RemoteInvalidate remote_invalidate = RemoteInvalidate::proved;
+};
+
 // The threads that run I/O queues.
 struct Reactors {
   Position position;
@@ -67,6 +83,8 @@ struct Rdma {
   uint32_t mdts_bytes = 1U << 20;
   // DRAM for user data, for each pair of reactor and RDMA device: MiB, 4..65536, default 64.
   uint32_t dram_pool_mib = 64;
+  // At most 64.
+  std::vector<RdmaDevice> devices;
 };
 
 // Limits for all hosts together and for each host.
@@ -150,6 +168,29 @@ using Eui64 = std::array<uint8_t, 8>;
 // State of the path through a port to the namespaces of an ANA group (Asymmetric Namespace Access).
 enum class AnaState : uint8_t { optimized, non_optimized, inaccessible, persistent_loss, change };
 
+// The hash functions of DH-HMAC-CHAP; the values are those of NVMe (HashID).
+enum class DhchapHash : uint8_t { sha256 = 1, sha384 = 2, sha512 = 3 };
+
+// The Diffie-Hellman groups of DH-HMAC-CHAP; the values are those of NVMe (DHgID).
+enum class DhGroup : uint8_t { null = 0, ffdhe2048 = 1, ffdhe3072 = 2, ffdhe4096 = 3, ffdhe6144 = 4, ffdhe8192 = 5 };
+
+// A host that may connect after it has authenticated (DH-HMAC-CHAP). A host that is listed several times may use any of
+// its keys.
+struct Host {
+  Position position;
+  // Always given. Not in Subsystem::allowed_hosts.
+  std::string nqn;
+  // The file with the host's key: an absolute path, or a name without slash, which is a file in the service manager's
+  // $CREDENTIALS_DIRECTORY. Always given, and different for each entry of a host.
+  std::string key_file;
+  // The file with the key with which the controller authenticates to the host. Default: it does not.
+  std::optional<std::string> controller_key_file;
+  // The only hash function and the only group that the host may use. Default: the strongest hash function that the host
+  // offers, and the smallest group, null last. The same for each entry of a host.
+  std::optional<DhchapHash> dhchap_hash;
+  std::optional<DhGroup> dhchap_group;
+};
+
 // The state of one ANA group of a subsystem on one port.
 struct AnaGroup {
   Position position;
@@ -205,10 +246,12 @@ struct Subsystem {
   std::string model = "nvmf-p2p";
   // Ids of the ports that offer the subsystem, each in Config::ports; default: all ports. Always resolved.
   std::vector<uint16_t> ports;
-  // Whether any host may connect, default false. If not, allowed_hosts is not empty.
+  // Whether any host may connect, default false. If not, allowed_hosts or hosts is not empty.
   bool allow_any_host = false;
-  // NQNs of the hosts that may connect, default none.
+  // NQNs of the hosts that may connect without authentication, default none.
   std::vector<std::string> allowed_hosts;
+  // The hosts that may connect after they have authenticated, default none.
+  std::vector<Host> hosts;
   // Controllers at a time, 1..65519 (NVMe allows identifiers up to FFEFh); default: no other limit.
   std::optional<uint16_t> max_controllers;
   // Controllers of one host at a time, 1..65519; default: no limit but the one above.
@@ -250,6 +293,9 @@ struct Discovery {
   std::optional<std::string> nqn;
   // Whether the service is announced by multicast DNS, default false.
   bool mdns = false;
+  // Whether hosts must authenticate to the discovery service, with any key that a subsystem has for them; others cannot
+  // use it. Default false.
+  bool require_authentication = false;
   std::vector<Referral> referrals;
 };
 

@@ -2,6 +2,8 @@
 
 #include <nlohmann/json.hpp>
 
+#include "config/printable.h"
+
 namespace nvmf::config {
 
 std::string location(const std::string& file, Position position) {
@@ -15,7 +17,7 @@ std::string to_string(const Diagnostic& diagnostic) {
   if (!diagnostic.path.empty()) line += diagnostic.path + ": ";
   line += diagnostic.problem;
   if (!diagnostic.remedy.empty()) line += "; " + diagnostic.remedy;
-  return line;
+  return printable(line);
 }
 
 std::string to_json(const std::vector<Diagnostic>& diagnostics) {
@@ -30,7 +32,7 @@ std::string to_json(const std::vector<Diagnostic>& diagnostics) {
                      {"problem", one.problem},
                      {"remedy", one.remedy}});
   }
-  return array.dump(2, ' ', false, Json::error_handler_t::replace) + '\n';
+  return array.dump(2, ' ', true, Json::error_handler_t::replace) + '\n';
 }
 
 }  // namespace nvmf::config

@@ -26,11 +26,11 @@ struct Diagnostic {
 // «config.json:14:19», or «config.json» for a position that is not in the file.
 std::string location(const std::string& file, Position position);
 
-// One line: «config.json:14:19: error: $.ports[0].id: PROBLEM; REMEDY».
+// One line that is safe to print: «config.json:14:19: error: $.ports[0].id: PROBLEM; REMEDY».
 std::string to_string(const Diagnostic& diagnostic);
 
 // A JSON array with an object for each: "file", "line", "column", "path", "severity" ("error" or "warning"), "problem",
-// "remedy". Without a position, line and column are 0; a missing text is empty.
+// "remedy". Without a position, line and column are 0; a missing text is empty. In ASCII, which is safe to print.
 std::string to_json(const std::vector<Diagnostic>& diagnostics);
 
 }  // namespace nvmf::config

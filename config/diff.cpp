@@ -1,7 +1,11 @@
 #include "config/diff.h"
 
 #include <algorithm>
+#include <nlohmann/json.hpp>
 #include <tuple>
+
+#include "config/tables.h"
+#include "config/wording.h"
 
 namespace nvmf::config {
 namespace {
@@ -39,6 +43,13 @@ bool same_ana(const Subsystem& a, const Subsystem& b) {
   });
 }
 
+bool same_hosts(const Subsystem& a, const Subsystem& b) {
+  return std::ranges::equal(a.hosts, b.hosts, [](const Host& x, const Host& y) {
+    return x.nqn == y.nqn && x.key_file == y.key_file && x.controller_key_file == y.controller_key_file &&
+           x.dhchap_hash == y.dhchap_hash && x.dhchap_group == y.dhchap_group;
+  });
+}
+
 // The keys of a subsystem that differ and may change while it is served.
 std::string changed_keys(const Subsystem& before, const Subsystem& after) {
   std::string keys;
@@ -46,6 +57,7 @@ std::string changed_keys(const Subsystem& before, const Subsystem& after) {
     if (!same) keys += (keys.empty() ? "" : ", ") + std::string(key);
   };
   name(before.allow_any_host == after.allow_any_host && before.allowed_hosts == after.allowed_hosts, "allowed hosts");
+  name(same_hosts(before, after), "hosts");
   name(before.ports == after.ports, "ports");
   name(before.max_controllers == after.max_controllers, "max_controllers");
   name(before.max_controllers_per_host == after.max_controllers_per_host, "max_controllers_per_host");
@@ -57,7 +69,7 @@ std::string changed_keys(const Subsystem& before, const Subsystem& after) {
 }
 
 bool same_discovery(const Discovery& a, const Discovery& b) {
-  return a.nqn == b.nqn && a.mdns == b.mdns &&
+  return a.nqn == b.nqn && a.mdns == b.mdns && a.require_authentication == b.require_authentication &&
          std::ranges::equal(a.referrals, b.referrals, [](const Referral& x, const Referral& y) {
            return x.address == y.address && x.service == y.service && x.port_id == y.port_id;
          });
@@ -67,6 +79,13 @@ auto values(const Limits& limits) {
   return std::tie(limits.max_controllers, limits.max_controllers_per_host, limits.max_io_queues,
                   limits.max_io_queues_per_host, limits.max_new_controllers_per_s,
                   limits.max_new_controllers_per_s_per_host);
+}
+
+bool same_devices(const Rdma& a, const Rdma& b) {
+  return std::equal(a.devices.begin(), a.devices.end(), b.devices.begin(), b.devices.end(),
+                    [](const RdmaDevice& x, const RdmaDevice& y) {
+                      return x.name == y.name && x.remote_invalidate == y.remote_invalidate;
+                    });
 }
 
 void compare_fixed(const Config& running, const Config& wanted, Difference& difference) {
@@ -85,7 +104,7 @@ void compare_fixed(const Config& running, const Config& wanted, Difference& diff
   fixed(running.metrics == wanted.metrics, "metrics");
   fixed(same_discovery(running.discovery, wanted.discovery), "discovery");
   fixed(reactors(running.reactors) == reactors(wanted.reactors), "reactors");
-  fixed(rdma(running.rdma) == rdma(wanted.rdma), "rdma");
+  fixed(rdma(running.rdma) == rdma(wanted.rdma) && same_devices(running.rdma, wanted.rdma), "rdma");
   for (const Subsystem& after : wanted.subsystems) {
     const Subsystem* before = find_subsystem(running, after.nqn);
     if (before != nullptr && (before->cntlid_min != after.cntlid_min || before->cntlid_max != after.cntlid_max))
@@ -151,14 +170,41 @@ std::string text_of(const Difference::NamespaceChange& change) {
   return "namespace " + std::to_string(space.nsid) + " of " + change.subsystem->nqn;
 }
 
+// «change namespace 1 of NQN: max_iops from 0 to 10»; values that are the same and keys that other lines name do not
+// count.
+template <class T>
+std::string with_values(std::string line, const T& before, const T& after) {
+  const std::string values = changes_between(values_of(before), values_of(after));
+  return values.empty() ? line : line + ": " + values;
+}
+
 std::string text_of(const Difference::SubsystemChange& change) {
-  return "subsystem " + change.after->nqn + ": " + changed_keys(*change.before, *change.after);
+  return with_values("subsystem " + change.after->nqn, *change.before, *change.after);
+}
+
+// A line for each key of the config that changed, without the keys of ports and subsystems.
+void describe_config(const Difference& difference, std::vector<std::string>& lines) {
+  const Json before = values_of(*difference.before);
+  const Json after = values_of(*difference.after);
+  const auto add = [&](bool changed, const char* key) {
+    if (!changed) return;
+    const bool is_object = after.at(key).is_object();
+    const std::string values =
+        is_object ? changes_between(before.at(key), after.at(key))
+                  : changes_between(Json::object({{key, before.at(key)}}), Json::object({{key, after.at(key)}}));
+    lines.push_back("change " + (is_object ? key + (": " + values) : values));
+  };
+  add(difference.limits_changed, "limits");
+  add(difference.log_level_changed, "log_level");
+  add(difference.shutdown_timeout_changed, "shutdown_timeout_ms");
 }
 
 }  // namespace
 
 Difference diff(const Config& running, const Config& wanted) {
   Difference difference;
+  difference.before = &running;
+  difference.after = &wanted;
   compare_fixed(running, wanted, difference);
   compare_ports(running, wanted, difference);
   compare_subsystems(running, wanted, difference);
@@ -179,11 +225,10 @@ std::vector<std::string> describe(const Difference& difference) {
   for (const Subsystem* subsystem : difference.subsystems_added) lines.push_back("add subsystem " + subsystem->nqn);
   for (const auto& change : difference.subsystems_changed) lines.push_back("change " + text_of(change));
   for (const auto& change : difference.namespaces_changed)
-    lines.push_back((change.same_device ? "change " : "replace ") + text_of(change));
+    lines.push_back(
+        with_values((change.same_device ? "change " : "replace ") + text_of(change), *change.before, *change.after));
   for (const auto& change : difference.namespaces_added) lines.push_back("add " + text_of(change));
-  if (difference.limits_changed) lines.push_back("change limits");
-  if (difference.log_level_changed) lines.push_back("change log_level");
-  if (difference.shutdown_timeout_changed) lines.push_back("change shutdown_timeout_ms");
+  describe_config(difference, lines);
   return lines;
 }
 

@@ -22,6 +22,9 @@ struct Difference {
     bool same_device = false;              // device and identifiers stay, only policies change
   };
 
+  const Config* before = nullptr;  // null, and nothing below, in a Difference that diff() has not made
+  const Config* after = nullptr;
+
   // Changes that need a restart, a sentence each. When there is any, no change may be applied.
   std::vector<std::string> needs_restart;
 
@@ -42,7 +45,7 @@ struct Difference {
 
 Difference diff(const Config& running, const Config& wanted);
 
-// A line for each change, in the order in which the changes are applied.
+// A line for each change, in the order in which the changes are applied, with the values that change.
 std::vector<std::string> describe(const Difference& difference);
 
 }  // namespace nvmf::config

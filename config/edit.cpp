@@ -61,6 +61,21 @@ uint64_t free_nsid(const Json& namespaces) {
   return nsid;
 }
 
+// Removes every entry of the host in "hosts"; false: there is none.
+bool forget_authenticated(Json& subsystem, const std::string& hostnqn) {
+  const auto hosts = subsystem.find("hosts");
+  if (hosts == subsystem.end() || !hosts->is_array()) return false;
+  Json kept = Json::array();
+  for (Json& host : *hosts)
+    if (host.value("nqn", "") != hostnqn) kept.push_back(std::move(host));
+  const bool found = kept.size() != hosts->size();
+  if (kept.empty())
+    subsystem.erase("hosts");
+  else
+    *hosts = std::move(kept);
+  return found;
+}
+
 }  // namespace
 
 Json editable(std::string_view text, const Config& config) {
@@ -118,11 +133,13 @@ void allow_host(Json& document, const std::string& nqn, const std::string& hostn
 }
 
 void deny_host(Json& document, const std::string& nqn, const std::string& hostnqn) {
-  Json& hosts = list_of(find_subsystem(document, nqn), "allowed_hosts");
+  Json& subsystem = find_subsystem(document, nqn);
+  Json& hosts = list_of(subsystem, "allowed_hosts");
   const auto place = std::ranges::find(hosts, Json(hostnqn));
-  if (place == hosts.end())
-    throw EditError(Kind::Absent, "host " + hostnqn + " is not in \"allowed_hosts\" of subsystem " + nqn);
-  hosts.erase(place);
+  const bool was_allowed = place != hosts.end();
+  if (was_allowed) hosts.erase(place);
+  if (!forget_authenticated(subsystem, hostnqn) && !was_allowed)
+    throw EditError(Kind::Absent, "host " + hostnqn + " is not in \"hosts\" or \"allowed_hosts\" of subsystem " + nqn);
 }
 
 void set(Json& object, const Json& patch) {

@@ -134,7 +134,7 @@ Object read_port(const fs::path& folder, const std::string& name) {
 
 }  // namespace
 
-Result import_kernel(const std::string& configfs) {
+ImportResult import_kernel(const std::string& configfs, const std::string& key_directory) {
   constexpr std::array<std::string_view, 1> kAttributes = {"discovery_nqn"};
   const fs::path root(configfs);
   std::error_code ignored;
@@ -147,7 +147,7 @@ Result import_kernel(const std::string& configfs) {
   add(tree, "hosts", folders(root / "hosts", read_host));
   add(tree, "subsystems", folders(root / "subsystems", read_subsystem));
   add(tree, "ports", folders(root / "ports", read_port));
-  return import_nvmet_tree(Value{{}, std::move(tree)}, configfs);
+  return import_nvmet_tree(Value{{}, std::move(tree)}, configfs, key_directory);
 }
 
 }  // namespace nvmf::config

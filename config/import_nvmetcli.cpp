@@ -17,14 +17,16 @@ namespace {
 
 constexpr uint32_t kUsualFileBlockBytes = 4096;
 
-constexpr std::string_view kNoAuthentication = "in-band authentication (DH-HMAC-CHAP) is not supported";
 constexpr std::string_view kNoProtection = "protection information (T10 PI) is not supported";
 constexpr std::string_view kSeparateNetwork = "keep other hosts off the network";
 
 constexpr std::array<std::string_view, 4> kRootKeys = {"hosts", "ports", "subsystems", "discovery_nqn"};
-constexpr std::array<std::string_view, 1> kHostKeys = {"nqn"};
-constexpr std::array<ForeignKey, 1> kForeignHostKeys = {
-    {{"dhchap", kAnyValue, "", ""}}};  // reported by its key, see import_host()
+constexpr std::array<std::string_view, 6> kHostKeys = {"nqn",         "dhchap",        "dhchap_key", "dhchap_ctrl_key",
+                                                       "dhchap_hash", "dhchap_dhgroup"};
+constexpr std::array<std::string_view, 4> kDhchapAttributes = {"key", "ctrl_key", "hash", "dhgroup"};
+// What the kernel says when nothing was chosen.
+constexpr std::string_view kUsualHash = "hmac(sha256)";
+constexpr std::string_view kUsualGroup = "null";
 
 constexpr std::array<std::string_view, 4> kSubsystemKeys = {"nqn", "attr", "allowed_hosts", "namespaces"};
 constexpr std::array<ForeignKey, 1> kForeignSubsystemKeys = {
@@ -79,7 +81,10 @@ void read_identifier_of(const Value& device, std::string_view key, const Identif
 
 class NvmetImport {
  public:
-  NvmetImport(Config& config, Reader& reader) : config_(config), reader_(reader) {}
+  NvmetImport(Config& config, Reader& reader, std::string key_directory)
+      : config_(config), reader_(reader), key_directory_(std::move(key_directory)) {}
+
+  std::vector<FoundKey> take_keys() { return std::move(keys_); }
 
   void run(const Value& root) {
     report_foreign_keys(root, kRootKeys, {}, reader_);
@@ -107,27 +112,66 @@ class NvmetImport {
   }
 
   void import_host(const Value& host) {
-    report_foreign_keys(host, kHostKeys, kForeignHostKeys, reader_);
+    report_foreign_keys(host, kHostKeys, {}, reader_);
+    report_group(host, "dhchap", kDhchapAttributes, {});
+    const std::string nqn = scalar_text(host.find("nqn"));
+    if (nqn.empty()) return;
+    import_keys(nqn, host, "dhchap_");
     const auto step = reader_.into("dhchap");
-    const Value& keys = member_or_empty(host, "dhchap");
-    if (scalar_text(keys.find("key")).empty()) return;
-    reader_.error(keys.position, std::string(kNoAuthentication), std::string(kSeparateNetwork));
+    import_keys(nqn, member_or_empty(host, "dhchap"), "");
+  }
+
+  // Versions of nvmetcli write the attributes of "dhchap" there, or beside the NQN with a prefix.
+  void import_keys(const std::string& nqn, const Value& dhchap, const std::string& prefix) {
+    const std::string key = scalar_text(dhchap.find(prefix + "key"));
+    if (key.empty() || authenticated_.contains(nqn)) return;
+    Host found;
+    found.nqn = nqn;
+    found.key_file = keep_key(nqn, "", key);
+    const std::string controller_key = scalar_text(dhchap.find(prefix + "ctrl_key"));
+    if (!controller_key.empty()) found.controller_key_file = keep_key(nqn, ".controller", controller_key);
+    read_choice(dhchap, prefix + "hash", kUsualHash, kDhchapHashNames, found.dhchap_hash);
+    read_choice(dhchap, prefix + "dhgroup", kUsualGroup, kDhGroupNames, found.dhchap_group);
+    authenticated_[nqn] = std::move(found);
+  }
+
+  // The file that is to have the key.
+  std::string keep_key(std::string name, const std::string& suffix, const std::string& text) {
+    std::ranges::replace(name, '/', '_');
+    std::string path = key_directory_ + "/" + name + suffix + ".key";
+    keys_.push_back({path, text});
+    return path;
+  }
+
+  // "hmac(sha384)" is sha384.
+  template <class Enum, size_t N>
+  void read_choice(const Value& dhchap, std::string_view key, std::string_view usual, const Names<Enum, N>& names,
+                   std::optional<Enum>& out) {
+    std::string text = scalar_text(dhchap.find(key));
+    if (text.empty() || text == usual) return;
+    if (text.starts_with("hmac(") && text.ends_with(")")) text = text.substr(5, text.size() - 6);
+    const auto found = std::ranges::find(names, text, [](const auto& entry) { return entry.first; });
+    if (found != names.end())
+      out = found->second;
+    else
+      reader_.error_at(dhchap, key, "this target does not know " + quote(text), "the default is used");
   }
 
   void import_subsystem(const Value& value) {
     Subsystem subsystem;
-    const bool named = read_member(value, "nqn", Nqn{}, subsystem.nqn, reader_) &&
+    const bool named = read_member(value, "nqn", SubsystemName{}, subsystem.nqn, reader_) &&
                        reader_.unique("NQN", subsystem.nqn, value.find("nqn")->position);
-    if (!named) return reader_.error(value.position, "a subsystem whose NQN is not valid", "");
+    if (!named) return reader_.error(value.position, "a subsystem whose name is not valid", "");
     if (!has_room(config_.subsystems.size(), kMostSubsystems, value, reader_)) return;
     report_foreign_keys(value, kSubsystemKeys, kForeignSubsystemKeys, reader_);
     import_attributes(value, subsystem);
     for_each(reader_, value, "allowed_hosts", [&](const Value& host) { import_allowed_host(host, subsystem); });
     for_each(reader_, value, "namespaces", [&](const Value& space) { import_namespace(space, subsystem); });
-    if (!subsystem.allow_any_host && subsystem.allowed_hosts.empty()) {
+    if (!subsystem.allow_any_host && subsystem.allowed_hosts.empty() && subsystem.hosts.empty()) {
       return reader_.error(value.position, "a subsystem that no host may connect to",
                            "allow a host there, and import again");
     }
+    report_empty(subsystem, elements(value, "namespaces").size(), reader_.path(), value.position, reader_);
     config_.subsystems.push_back(std::move(subsystem));
   }
 
@@ -151,10 +195,14 @@ class NvmetImport {
     if (subsystem.allow_any_host) {
       return reader_.error(host.position, "a host in addition to \"allow_any_host\"", "any host may connect already");
     }
-    if (!has_room(subsystem.allowed_hosts.size(), kMostHosts, host, reader_)) return;
+    if (!has_room(subsystem.allowed_hosts.size() + subsystem.hosts.size(), kMostHosts, host, reader_)) return;
     if (!Nqn{}.read(host, nqn, reader_)) return;
-    const bool is_new = reader_.unique("host of " + subsystem.nqn, nqn, host.position, Severity::error, "");
-    if (is_new) subsystem.allowed_hosts.push_back(nqn);
+    if (!reader_.unique("host of " + subsystem.nqn, nqn, host.position, Severity::error, "")) return;
+    const auto authenticated = authenticated_.find(nqn);
+    if (authenticated != authenticated_.end())
+      subsystem.hosts.push_back(authenticated->second);
+    else
+      subsystem.allowed_hosts.push_back(nqn);
   }
 
   void import_namespace(const Value& value, Subsystem& subsystem) {
@@ -187,9 +235,9 @@ class NvmetImport {
     if (!read_backend(*path, "subsystem " + subsystem.nqn, ns, reader_)) return false;
     if (auto* file = std::get_if<FileBackend>(&ns.backend)) {
       file->block_size_bytes = kUsualFileBlockBytes;
-      reader_.warning(path->position,
-                      "the kernel uses the file system's block size for a file; this config assumes 4096",
-                      "compare with blockdev --getss on a host, and correct \"block_size\"");
+      reader_.warning(
+          path->position, "the kernel uses the file system's block size for a file; this config assumes 4096",
+          "run blockdev --getss on a host of that target; if it prints another size, write that as \"block_size\"");
     }
     return true;
   }
@@ -227,9 +275,7 @@ class NvmetImport {
   void import_port(const Value& value) {
     const Value& address = member_or_empty(value, "addr");
     const std::string transport = scalar_text(address.find("trtype"));
-    if (transport != "rdma") {
-      return reader_.error(value.position, "a port of transport " + quote(transport), "only RDMA is served");
-    }
+    if (transport != "rdma") return report_foreign_port(value.position, transport, address);
     if (!has_room(config_.ports.size(), kMostPorts, value, reader_)) return;
     Port port;
     if (!import_port_id(value, port)) return reader_.error(value.position, "a port whose id is not valid", "");
@@ -240,6 +286,15 @@ class NvmetImport {
     const std::vector<Subsystem*> subsystems = offer_subsystems(value, port.id);
     for_each(reader_, value, "ana_groups", [&](const Value& group) { import_ana_group(group, port.id, subsystems); });
     config_.ports.push_back(std::move(port));
+  }
+
+  void report_foreign_port(Position position, const std::string& transport, const Value& address) {
+    std::string security = scalar_text(address.find("tsas"));
+    if (security == "none") security.clear();
+    reader_.error(
+        position, "a port of transport " + quote(transport) + (security.empty() ? "" : ", and its " + security),
+        security.empty() ? "only RDMA is served"
+                         : "only RDMA is served, where data is not encrypted: " + std::string(kSeparateNetwork));
   }
 
   // The kernel takes 0 too.
@@ -346,6 +401,9 @@ class NvmetImport {
 
   Config& config_;
   Reader& reader_;
+  std::string key_directory_;
+  std::map<std::string, Host> authenticated_;  // hosts with keys, by NQN
+  std::vector<FoundKey> keys_;
   std::set<std::string> port_ids_;
   std::set<std::string> referrals_;
   std::map<uint32_t, Position> in_capsule_sizes_;
@@ -353,7 +411,7 @@ class NvmetImport {
 
 }  // namespace
 
-Result import_nvmet_tree(const Value& root, const std::string& file) {
+ImportResult import_nvmet_tree(const Value& root, const std::string& file, const std::string& key_directory) {
   if (root.find("subsystems") == nullptr || root.find("ports") == nullptr) {
     const bool is_spdk = !elements(root, "subsystems").empty();
     return refuse_import(file, root.position,
@@ -362,13 +420,16 @@ Result import_nvmet_tree(const Value& root, const std::string& file) {
   }
   Config config;
   Reader reader(file);
-  NvmetImport(config, reader).run(root);
-  return finish_import(config, std::move(reader), file);
+  NvmetImport import(config, reader, key_directory);
+  import.run(root);
+  ImportResult result = finish_import(config, std::move(reader), file);
+  result.keys = import.take_keys();
+  return result;
 }
 
-Result import_nvmetcli(std::string_view text, const std::string& file_name) {
+ImportResult import_nvmetcli(std::string_view text, const std::string& file_name, const std::string& key_directory) {
   const ImportSource source = read_import_source(text, file_name);
-  return source.root ? import_nvmet_tree(*source.root, file_name) : source.refusal;
+  return source.root ? import_nvmet_tree(*source.root, file_name, key_directory) : ImportResult{source.refusal};
 }
 
 }  // namespace nvmf::config

@@ -43,17 +43,20 @@ ImportSource read_import_source(std::string_view text, const std::string& file) 
   return source;
 }
 
-Result refuse_import(const std::string& file, Position position, std::string problem, std::string remedy) {
-  Result result;
+ImportResult refuse_import(const std::string& file, Position position, std::string problem, std::string remedy) {
+  ImportResult result;
   result.diagnostics.push_back({Severity::error, file, position, "$", std::move(problem), std::move(remedy)});
   return result;
 }
 
-Result finish_import(const Config& config, Reader reader, const std::string& file) {
-  Result result = parse(write(config), file + " as imported");
+ImportResult finish_import(const Config& config, Reader reader, const std::string& file) {
+  ImportResult result{parse(write(config), file + " as imported")};
   std::erase_if(result.diagnostics, [](const Diagnostic& one) { return one.severity == Severity::warning; });
   for (Diagnostic& diagnostic : reader.take_diagnostics(kMaxDiagnostics)) {
-    if (diagnostic.severity == Severity::error) diagnostic.problem = "not carried over: " + diagnostic.problem;
+    if (diagnostic.severity == Severity::error) {
+      diagnostic.problem = "not carried over: " + diagnostic.problem;
+      ++result.left_out;
+    }
     diagnostic.severity = Severity::warning;
     result.diagnostics.push_back(std::move(diagnostic));
   }
@@ -100,6 +103,13 @@ const Value& member_or_empty(const Value& object, std::string_view key) {
   static const Value empty{{}, Object{}};
   const Value* member = object.find(key);
   return member != nullptr ? *member : empty;
+}
+
+void report_empty(const Subsystem& subsystem, size_t namespaces_in_source, std::string path, Position position,
+                  Reader& reader) {
+  if (!subsystem.namespaces.empty() || namespaces_in_source == 0) return;
+  reader.error_in(std::move(path), position, "all namespaces of subsystem " + quote(subsystem.nqn),
+                  "hosts that connect find none; add them, or remove the subsystem");
 }
 
 bool has_room(size_t size, size_t most, const Value& element, Reader& reader) {

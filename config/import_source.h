@@ -8,6 +8,7 @@
 #include <string_view>
 
 #include "config/document.h"
+#include "config/import.h"
 #include "config/kinds.h"
 #include "config/parse.h"
 #include "config/reader.h"
@@ -21,13 +22,13 @@ struct ImportSource {
 };
 ImportSource read_import_source(std::string_view text, const std::string& file);
 
-Result refuse_import(const std::string& file, Position position, std::string problem, std::string remedy);
+ImportResult refuse_import(const std::string& file, Position position, std::string problem, std::string remedy);
 
 // `config` with the diagnostics of `reader`. An error when parse() does not accept `config`: then the import has a bug.
-Result finish_import(const Config& config, Reader reader, const std::string& file);
+ImportResult finish_import(const Config& config, Reader reader, const std::string& file);
 
 // From the tree of a target in the kernel (import_nvmetcli.cpp).
-Result import_nvmet_tree(const Value& root, const std::string& file);
+ImportResult import_nvmet_tree(const Value& root, const std::string& file, const std::string& key_directory);
 
 // A key of the source that this config has no key for.
 struct ForeignKey {
@@ -80,6 +81,10 @@ void for_each(Reader& reader, const Value& object, std::string_view key, Act act
     act(array[i]);
   }
 }
+
+// Reports a subsystem of which no namespace was carried over, although the source had some: it would be served empty.
+void report_empty(const Subsystem& subsystem, size_t namespaces_in_source, std::string path, Position position,
+                  Reader& reader);
 
 // Whether a list may grow; reports it if not.
 bool has_room(size_t size, size_t most, const Value& element, Reader& reader);

@@ -16,7 +16,7 @@
 namespace nvmf::config {
 namespace {
 
-constexpr std::string_view kNoAuthentication = "in-band authentication and TLS are not supported";
+constexpr std::string_view kNoTls = "TLS is not supported";
 constexpr std::string_view kSeparateNetwork = "keep other hosts off the network";
 constexpr std::string_view kOnlyRdma = "only RDMA is served";
 
@@ -33,8 +33,9 @@ constexpr std::array<std::string_view, 8> kTransportKeys = {"trtype",
                                                             "io_unit_size",
                                                             "num_shared_buffers"};
 // Calls that tune SPDK; they have no meaning for this target.
-constexpr std::array<ForeignKey, 14> kForeignTransportKeys = {
+constexpr std::array<ForeignKey, 15> kForeignTransportKeys = {
     {{"max_aq_depth", kAnyValue, "", ""},
+     {"num_cqe", kAnyValue, "", ""},
      {"buf_cache_size", kAnyValue, "", ""},
      {"zcopy", kAnyValue, "", ""},
      {"max_srq_depth", kAnyValue, "", ""},
@@ -67,13 +68,10 @@ constexpr std::array<ForeignKey, 2> kForeignNamespaceKeys = {
 
 constexpr std::array<std::string_view, 2> kListenerKeys = {"nqn", "listen_address"};
 constexpr std::array<ForeignKey, 2> kForeignListenerKeys = {
-    {{"secure_channel", "0", kNoAuthentication, kSeparateNetwork}, {"sock_impl", kAnyValue, "", ""}}};
+    {{"secure_channel", "0", kNoTls, kSeparateNetwork}, {"sock_impl", kAnyValue, "", ""}}};
 
-constexpr std::array<std::string_view, 2> kHostKeys = {"nqn", "host"};
-constexpr std::array<ForeignKey, 3> kForeignHostKeys = {
-    {{"psk", "", kNoAuthentication, kSeparateNetwork},
-     {"dhchap_key", "", kNoAuthentication, kSeparateNetwork},
-     {"dhchap_ctrlr_key", "", kNoAuthentication, kSeparateNetwork}}};
+constexpr std::array<std::string_view, 4> kHostKeys = {"nqn", "host", "dhchap_key", "dhchap_ctrlr_key"};
+constexpr std::array<ForeignKey, 1> kForeignHostKeys = {{{"psk", "", kNoTls, "the host may not connect without it"}}};
 
 struct AnaChange {
   std::string nqn;
@@ -89,6 +87,7 @@ class SpdkImport {
   void run(const Value& root) {
     for_each(reader_, root, "subsystems", [this](const Value& part) {
       if (spdk_part(part) == "bdev") bdevs_.import(part);
+      if (spdk_part(part) == "keyring") import_keyring(part);
     });
     for_each(reader_, root, "subsystems", [this](const Value& part) {
       if (spdk_part(part) == "nvmf") import_nvmf(part);
@@ -97,6 +96,7 @@ class SpdkImport {
     apply_ana_changes();
     hide_namespaces();
     drop_closed_subsystems();
+    report_empty_subsystems();
   }
 
  private:
@@ -105,6 +105,41 @@ class SpdkImport {
     std::string path;
     Position position;
   };
+
+  void import_keyring(const Value& part) {
+    for_each(reader_, part, "config", [this](const Value& call) {
+      const Value& params = member_or_empty(call, "params");
+      const std::string name = scalar_text(params.find("name"));
+      std::string path;
+      const auto step = reader_.into("params");
+      if (scalar_text(call.find("method")) != "keyring_file_add_key") return;
+      if (read_member(params, "path", KeyFile{}, path, reader_)) key_files_[name] = path;
+    });
+  }
+
+  // The file of the key that `params` names; none, and a report, when the keyring has no such file.
+  std::optional<std::string> key_file_of(const Value& params, std::string_view key) {
+    const std::string name = scalar_text(params.find(key));
+    const auto found = key_files_.find(name);
+    if (found != key_files_.end()) return found->second;
+    reader_.error(params.position, "a host whose key " + quote(name) + " is no file of the keyring",
+                  "write the key to a file, and add the host to \"hosts\"");
+    return std::nullopt;
+  }
+
+  // A host with keys is carried over with them, or not at all.
+  void import_authenticated_host(const Value& params, const std::string& nqn, Subsystem& subsystem) {
+    Host host;
+    host.nqn = nqn;
+    const auto key_file = key_file_of(params, "dhchap_key");
+    if (!key_file) return;
+    host.key_file = *key_file;
+    if (!scalar_text(params.find("dhchap_ctrlr_key")).empty()) {
+      host.controller_key_file = key_file_of(params, "dhchap_ctrlr_key");
+      if (!host.controller_key_file) return;
+    }
+    subsystem.hosts.push_back(std::move(host));
+  }
 
   void import_nvmf(const Value& part) {
     using Call = SpdkCall<SpdkImport>;
@@ -170,9 +205,9 @@ class SpdkImport {
   void import_subsystem(const Value& params) {
     if (is_discovery(params)) return;
     Subsystem subsystem;
-    const bool named = read_member(params, "nqn", Nqn{}, subsystem.nqn, reader_) &&
+    const bool named = read_member(params, "nqn", SubsystemName{}, subsystem.nqn, reader_) &&
                        reader_.unique("NQN", subsystem.nqn, params.find("nqn")->position);
-    if (!named) return reader_.error(params.position, "a subsystem whose NQN is not valid", "");
+    if (!named) return reader_.error(params.position, "a subsystem whose name is not valid", "");
     if (!has_room(config_.subsystems.size(), kMostSubsystems, params, reader_)) return;
     report_foreign_keys(params, kSubsystemKeys, kForeignSubsystemKeys, reader_);
     subsystem.allow_any_host = is_on(params.find("allow_any_host"));
@@ -209,15 +244,22 @@ class SpdkImport {
     if (is_discovery(params)) return;
     Subsystem* subsystem = subsystem_of(params, "a host");
     std::string nqn;
-    if (subsystem == nullptr || !has_room(subsystem->allowed_hosts.size(), kMostHosts, params, reader_)) return;
+    if (subsystem == nullptr ||
+        !has_room(subsystem->allowed_hosts.size() + subsystem->hosts.size(), kMostHosts, params, reader_))
+      return;
     report_foreign_keys(params, kHostKeys, kForeignHostKeys, reader_);
-    if (!read_member(params, "host", Nqn{}, nqn, reader_)) return;
-    if (reader_.unique("host of " + subsystem->nqn, nqn, params.position)) subsystem->allowed_hosts.push_back(nqn);
+    if (!scalar_text(params.find("psk")).empty() || !read_member(params, "host", Nqn{}, nqn, reader_)) return;
+    if (!reader_.unique("host of " + subsystem->nqn, nqn, params.position)) return;
+    if (scalar_text(params.find("dhchap_key")).empty())
+      subsystem->allowed_hosts.push_back(nqn);
+    else
+      import_authenticated_host(params, nqn, *subsystem);
   }
 
   void import_namespace(const Value& params) {
     Subsystem* subsystem = subsystem_of(params, "a namespace");
     if (subsystem == nullptr || !has_room(subsystem->namespaces.size(), kMostNamespaces, params, reader_)) return;
+    ++namespaces_[subsystem->nqn];
     const auto step = reader_.into("namespace");
     const Value& value = member_or_empty(params, "namespace");
     report_foreign_keys(value, kNamespaceKeys, kForeignNamespaceKeys, reader_);
@@ -365,7 +407,7 @@ class SpdkImport {
   void drop_closed_subsystems() {
     std::erase_if(config_.subsystems, [this](Subsystem& subsystem) {
       if (subsystem.allow_any_host) subsystem.allowed_hosts.clear();
-      if (subsystem.allow_any_host || !subsystem.allowed_hosts.empty()) return false;
+      if (subsystem.allow_any_host || !subsystem.allowed_hosts.empty() || !subsystem.hosts.empty()) return false;
       const Place& place = places_[subsystem.nqn];
       reader_.error_in(place.path, place.position, "a subsystem that no host may connect to",
                        "allow a host there, and import again");
@@ -373,12 +415,22 @@ class SpdkImport {
     });
   }
 
+  void report_empty_subsystems() {
+    for (const Subsystem& subsystem : config_.subsystems) {
+      const auto found = namespaces_.find(subsystem.nqn);
+      const Place& place = places_[subsystem.nqn];
+      if (found != namespaces_.end()) report_empty(subsystem, found->second, place.path, place.position, reader_);
+    }
+  }
+
   Config& config_;
   Reader& reader_;
   SpdkBdevs bdevs_;
+  std::map<std::string, size_t> namespaces_;                  // of the source, by NQN
   std::map<std::string, Place> places_;                       // of subsystems, by NQN
   std::map<std::pair<std::string, uint32_t>, Place> hidden_;  // of namespaces, by NQN and nsid
   std::vector<AnaChange> ana_changes_;
+  std::map<std::string, std::string> key_files_;  // of the keyring, by name
 };
 
 bool has_parts(const Value& root) {
@@ -388,9 +440,9 @@ bool has_parts(const Value& root) {
 
 }  // namespace
 
-Result import_spdk(std::string_view text, const std::string& file_name) {
+ImportResult import_spdk(std::string_view text, const std::string& file_name) {
   const ImportSource source = read_import_source(text, file_name);
-  if (!source.root) return source.refusal;
+  if (!source.root) return {source.refusal};
   if (!has_parts(*source.root)) {
     const bool is_nvmet = source.root->find("ports") != nullptr;
     return refuse_import(

@@ -68,7 +68,7 @@ bool SpdkBdevs::read_block_size(const Value& params, uint32_t& block_size_bytes)
 
 void SpdkBdevs::import_file(const Value& params) {
   const Value* path = params.find("filename");
-  if (path == nullptr) return reader_.error(params.position, "a block device without file", "");
+  if (path == nullptr) return reader_.error(params.position, "a block device without \"filename\"", "");
   Namespace ns;
   const auto step = reader_.into("filename");
   if (!read_backend(*path, "this SPDK target", ns, reader_)) return;
@@ -77,8 +77,8 @@ void SpdkBdevs::import_file(const Value& params) {
     if (!read_block_size(params, file->block_size_bytes)) return;
   } else if (const std::string size = scalar_text(params.find("block_size")); !size.empty()) {
     reader_.warning(path->position, "this target serves the device's own block size, SPDK served " + quote(size),
-                    "compare with blockdev --getss " + scalar_text(path) +
-                        ": with another block size, all data is at other addresses");
+                    "run blockdev --getss " + scalar_text(path) +
+                        ": if it prints another size, hosts cannot use the existing data");
   }
   add(params, std::move(bdev));
 }
@@ -98,8 +98,9 @@ void SpdkBdevs::import_controller(const Value& params) {
   if (!PciAddress{}.read(address, bdf, reader_)) return;
   if (!reader_.unique("controller", name, params.position)) return;
   controllers_[name] = bdf;
-  reader_.warning(address.position, "the SSD belongs to the kernel's nvme driver from now on",
-                  "once SPDK has ended: echo " + bdf + " > /sys/bus/pci/drivers_probe, and check \"block\"");
+  reader_.warning(address.position, "this target needs the SSD to be bound to the kernel's nvme driver",
+                  "when SPDK has ended: echo " + bdf +
+                      " > /sys/bus/pci/drivers_probe; then check that \"block\" names the right device");
 }
 
 void SpdkBdevs::import_limits(const Value& params) {

@@ -98,19 +98,19 @@ std::string parse_pci_address(std::string_view text) {
   return shaped && in_range && digits ? address : std::string{};
 }
 
-constexpr std::string_view kNotParticular = " does not name one address";
+constexpr std::string_view kNotParticular = " means all addresses, not one";
 
 // What follows the address in a message: why it cannot be listened on; empty if it can.
 std::string_view fault_of(const in_addr& address) {
   const uint32_t host = ntohl(address.s_addr);
   if (host == INADDR_ANY) return kNotParticular;
-  return host == INADDR_BROADCAST || IN_MULTICAST(host) ? " is not the address of one machine" : "";
+  return host == INADDR_BROADCAST || IN_MULTICAST(host) ? " is a broadcast or multicast address" : "";
 }
 
 std::string_view fault_of(const in6_addr& address) {
   if (IN6_IS_ADDR_UNSPECIFIED(&address)) return kNotParticular;
   if (IN6_IS_ADDR_LINKLOCAL(&address)) return " is a link-local address, which does not say on which link";
-  return IN6_IS_ADDR_MULTICAST(&address) ? " is not the address of one machine" : "";
+  return IN6_IS_ADDR_MULTICAST(&address) ? " is a multicast address" : "";
 }
 
 // Sets `normal` to the spelling of inet_ntop(3), or returns what is wrong.
@@ -245,6 +245,19 @@ Json Nqn::schema() const {
   return {{"type", "string"}, {"maxLength", kMaxNqnBytes}, {"pattern", "^nqn\\.[0-9]{4}-[0-9]{2}\\.[^:]+:."}};
 }
 
+bool SubsystemName::read(const Value& value, std::string& out, Reader& reader) const {
+  const auto* text = value.as<std::string>();
+  if (text == nullptr || !can_be_served_as(*text)) return Nqn{}.read(value, out, reader);
+  if (const auto fault = check_nqn(*text)) {
+    reader.warning(value.position, "the name is no NQN: " + fault->problem,
+                   "Linux hosts can connect to it all the same, others may refuse it; " + fault->remedy);
+  }
+  out = *text;
+  return true;
+}
+
+Json SubsystemName::schema() const { return {{"type", "string"}, {"minLength", 1}, {"maxLength", kMaxNqnBytes}}; }
+
 bool Address::read(const Value& value, std::string& out, Reader& reader) const {
   const auto* text = text_of(value, "an IP address", "write a string like \"10.0.0.1\"", reader);
   if (text == nullptr) return false;
@@ -260,6 +273,28 @@ bool Path::read(const Value& value, std::string& out, Reader& reader) const {
   if (text == nullptr) return false;
   if (auto fault = check_path(role, *text)) {
     reader.error(value.position, std::move(fault->problem), std::move(fault->remedy));
+    return false;
+  }
+  out = normal_path(*text);
+  return true;
+}
+
+bool KeyFile::read(const Value& value, std::string& out, Reader& reader) const {
+  const std::string remedy = "write an absolute path, or the name of a credential (LoadCredential=)";
+  const auto* text = text_of(value, "a path", remedy, reader);
+  if (text == nullptr) return false;
+  if (text->starts_with("DHHC-1:")) {
+    reader.error(value.position, "a key, which must not be in the config: replace it, because others may have read it",
+                 "write the new key to a file with mode 0600, and its path here");
+    return false;
+  }
+  const bool is_credential = !text->empty() && text->find('/') == std::string::npos && *text != "." && *text != "..";
+  if (is_credential && std::ranges::all_of(*text, [](unsigned char c) { return c > 0x20 && c < 0x7F; })) {
+    out = *text;
+    return true;
+  }
+  if (auto fault = check_path(PathRole::key, *text)) {
+    reader.error(value.position, std::move(fault->problem), remedy);
     return false;
   }
   out = normal_path(*text);

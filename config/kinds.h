@@ -112,6 +112,13 @@ struct Nqn {
   Json schema() const;
 };
 
+// The name of a subsystem: an NQN, or with a warning another name that hosts can connect to.
+struct SubsystemName {
+  bool read(const Value& value, std::string& out, Reader& reader) const;
+  Json literal(const std::string& name) const { return name; }
+  Json schema() const;
+};
+
 inline constexpr std::string_view kOurAddress =
     "write the address of an RDMA interface of this machine, such as 10.0.0.1 or fd00::1";
 inline constexpr std::string_view kTheirAddress = "write the address of the other machine, such as 10.0.0.1 or fd00::1";
@@ -136,6 +143,13 @@ struct Path {
   bool read(const Value& value, std::string& out, Reader& reader) const;
   Json literal(const std::string& path) const { return path; }
   Json schema() const { return {{"type", "string"}, {"pattern", "^/"}}; }
+};
+
+// A file with a key: an absolute path, read in its normal form, or the name of a credential of the service manager.
+struct KeyFile {
+  bool read(const Value& value, std::string& out, Reader& reader) const;
+  Json literal(const std::string& path) const { return path; }
+  Json schema() const { return {{"type", "string"}, {"pattern", "^(/.*[^/]|[^/]+)$"}}; }
 };
 
 // Permission bits of a file in octal digits: "0660".

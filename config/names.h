@@ -25,11 +25,24 @@ inline constexpr Names<P2pMode, 3> kP2pModeNames = {
 
 inline constexpr Names<P2pWhenDry, 2> kP2pWhenDryNames = {{{"wait", P2pWhenDry::wait}, {"spill", P2pWhenDry::spill}}};
 
+inline constexpr Names<RemoteInvalidate, 3> kRemoteInvalidateNames = {
+    {{"proved", RemoteInvalidate::proved}, {"on", RemoteInvalidate::on}, {"off", RemoteInvalidate::off}}};
+
 inline constexpr Names<AnaState, 5> kAnaStateNames = {{{"optimized", AnaState::optimized},
                                                        {"non-optimized", AnaState::non_optimized},
                                                        {"inaccessible", AnaState::inaccessible},
                                                        {"persistent-loss", AnaState::persistent_loss},
                                                        {"change", AnaState::change}}};
+
+inline constexpr Names<DhchapHash, 3> kDhchapHashNames = {
+    {{"sha256", DhchapHash::sha256}, {"sha384", DhchapHash::sha384}, {"sha512", DhchapHash::sha512}}};
+
+inline constexpr Names<DhGroup, 6> kDhGroupNames = {{{"null", DhGroup::null},
+                                                     {"ffdhe2048", DhGroup::ffdhe2048},
+                                                     {"ffdhe3072", DhGroup::ffdhe3072},
+                                                     {"ffdhe4096", DhGroup::ffdhe4096},
+                                                     {"ffdhe6144", DhGroup::ffdhe6144},
+                                                     {"ffdhe8192", DhGroup::ffdhe8192}}};
 
 // The word for `value`; empty if it is not an enumerator.
 template <class Enum, size_t N>

@@ -79,6 +79,10 @@ bool is_uuid(std::string_view text) {
   return true;
 }
 
+bool can_be_served_as(std::string_view name) {
+  return !name.empty() && name.size() <= kMaxNqnBytes && name != kDiscoveryNqn && is_printable(name);
+}
+
 std::optional<NqnFault> check_nqn(std::string_view nqn) {
   if (nqn.size() > kMaxNqnBytes) {
     return fault("an NQN of " + std::to_string(nqn.size()) + " bytes", "write at most " + std::to_string(kMaxNqnBytes));

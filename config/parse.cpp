@@ -1,5 +1,9 @@
 #include "config/parse.h"
 
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
 #include <algorithm>
 #include <array>
 #include <cerrno>
@@ -36,6 +40,8 @@ Result refuse_long(const std::string& file) {
 
 std::string remedy_for(int error) {
   if (error == ENOENT) return "check the name of the config file";
+  if (error == EISDIR) return "name a file in that directory";
+  if (error == ENXIO) return "name a regular file, or - for standard input";
   if (error == EACCES) return "give the user who runs this command the right to read the file";
   return "give a file that can be read";
 }
@@ -44,9 +50,24 @@ struct CloseFile {
   void operator()(std::FILE* file) const { std::fclose(file); }
 };
 
+// Standard input, or a file. A FIFO whose writer never comes is no file to wait for.
+std::FILE* open_file(const std::string& path) {
+  const bool is_standard_input = path == "-";
+  const int descriptor =
+      is_standard_input ? dup(STDIN_FILENO) : open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+  if (descriptor < 0) return nullptr;
+  struct stat status {};
+  if (!is_standard_input && fstat(descriptor, &status) == 0 && !S_ISREG(status.st_mode)) {
+    close(descriptor);
+    errno = S_ISDIR(status.st_mode) ? EISDIR : ENXIO;
+    return nullptr;
+  }
+  return fdopen(descriptor, "rb");
+}
+
 // Appends the file to `text`, until it ends or is too long. Returns an errno, or 0.
 int read_file(const std::string& path, std::string& text) {
-  const std::unique_ptr<std::FILE, CloseFile> file(std::fopen(path.c_str(), "rbe"));
+  const std::unique_ptr<std::FILE, CloseFile> file(open_file(path));
   if (!file) return errno;
   std::array<char, 65536> block{};
   while (text.size() <= kMaxFileBytes) {
@@ -75,7 +96,10 @@ Result parse(std::string_view text, std::string file_name) {
 Result load(const std::string& path, std::string* content) {
   std::string text;
   const int error = read_file(path, text);
-  if (error != 0) return refuse(path, std::generic_category().message(error), remedy_for(error));
+  if (error != 0) {
+    std::string problem = error == ENXIO ? "this is no regular file" : std::generic_category().message(error);
+    return refuse(path, std::move(problem), remedy_for(error));
+  }
   Result result = parse(text, path);
   if (content != nullptr) *content = std::move(text);
   return result;

@@ -34,8 +34,8 @@ struct Result {
 // Parses `text`; `file_name` is for messages only.
 Result parse(std::string_view text, std::string file_name);
 
-// Reads the file at `path` and parses it. A file that cannot be read is a diagnostic too. `content`, unless null, gets
-// the content of the file.
+// Reads the file at `path`, or standard input for "-", and parses it. What is no regular file is not waited for. A file
+// that cannot be read is a diagnostic too. `content`, unless null, gets the content of the file.
 Result load(const std::string& path, std::string* content = nullptr);
 
 }  // namespace nvmf::config

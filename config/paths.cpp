@@ -126,6 +126,8 @@ std::optional<PathFault> check_path(PathRole role, std::string_view path) {
       return check_file(normal);
     case PathRole::directory:
       return check_directory(normal);
+    case PathRole::key:
+      return std::nullopt;
     case PathRole::socket:
       break;
   }

@@ -11,6 +11,7 @@ enum class PathRole {
   nvme_device,  // Generic character device of an NVMe namespace.
   block_device,
   file,
+  key,        // File with a key for authentication.
   socket,     // UNIX socket that the daemon creates.
   directory,  // Directory of the daemon's files, which it creates when it is missing.
 };

@@ -10,13 +10,47 @@ namespace {
 
 // Whether the subsystem names hosts or allows any host, or a misspelled key was meant to do so.
 bool lets_somebody_in(const Value& object, const Subsystem& subsystem) {
-  constexpr std::array<std::string_view, 2> keys = {"allow_any_host", "allowed_hosts"};
-  if (subsystem.allow_any_host || !subsystem.allowed_hosts.empty()) return true;
+  constexpr std::array<std::string_view, 3> keys = {"allow_any_host", "allowed_hosts", "hosts"};
+  constexpr std::array<std::string_view, 1> similar = {"ports"};
+  if (subsystem.allow_any_host || !subsystem.allowed_hosts.empty() || !subsystem.hosts.empty()) return true;
   const Value* any = object.find("allow_any_host");
-  const Value* hosts = object.find("allowed_hosts");
   if (any != nullptr && any->as<bool>() == nullptr) return true;
-  if (hosts != nullptr && (hosts->as<Array>() == nullptr || !hosts->as<Array>()->empty())) return true;
-  return any == nullptr && hosts == nullptr && misspells_one_of(keys, object);
+  bool names_hosts = false;
+  for (const char* const key : {"allowed_hosts", "hosts"}) {
+    const Value* hosts = object.find(key);
+    names_hosts |= hosts != nullptr;
+    if (hosts != nullptr && (hosts->as<Array>() == nullptr || !hosts->as<Array>()->empty())) return true;
+  }
+  return any == nullptr && !names_hosts && misspells_one_of(keys, object, similar);
+}
+
+// What one entry of "hosts" contradicts: the list of hosts that need not authenticate, or an earlier entry of the host.
+void check_authenticated_host(const Value& object, const Subsystem& subsystem, size_t index, const std::string& scope,
+                              Reader& reader) {
+  const Host& host = subsystem.hosts[index];
+  if (host.nqn.empty() || host.key_file.empty()) return;
+  if (std::ranges::find(subsystem.allowed_hosts, host.nqn) != subsystem.allowed_hosts.end())
+    reader.error_at(object, "nqn", "the host is in \"allowed_hosts\", too, so it need not authenticate",
+                    "remove it there");
+  reader.unique_at(object, "key_file", "host with the same key file", scope + host.nqn + ' ' + host.key_file);
+  const auto earlier = std::ranges::find(subsystem.hosts, host.nqn, &Host::nqn);
+  const bool agrees = earlier->dhchap_hash == host.dhchap_hash && earlier->dhchap_group == host.dhchap_group;
+  if (!agrees)
+    reader.error(object.position, "an earlier entry of the host has another \"dhchap_hash\" or \"dhchap_group\"",
+                 "write the same in all entries of a host");
+}
+
+void check_authenticated_hosts(const Value& object, const Subsystem& subsystem, Reader& reader) {
+  if (subsystem.allow_any_host && !subsystem.hosts.empty())
+    reader.warning_at(object, "hosts",
+                      "with \"allow_any_host\": true these hosts, too, can connect without a key, by another NQN",
+                      "remove \"allow_any_host\"");
+  const std::string scope = reader.path() + ' ';
+  const auto in_list = reader.into("hosts");
+  for (size_t i = 0; i < subsystem.hosts.size(); ++i) {
+    const auto in_element = reader.into(i);
+    check_authenticated_host(elements(object, "hosts")[i], subsystem, i, scope, reader);
+  }
 }
 
 void check_hosts(const Value& object, const Subsystem& subsystem, Reader& reader) {
@@ -26,7 +60,7 @@ void check_hosts(const Value& object, const Subsystem& subsystem, Reader& reader
   }
   if (lets_somebody_in(object, subsystem)) return;
   reader.error(object.position, "no host could connect",
-               "list hosts in \"allowed_hosts\", or write \"allow_any_host\": true");
+               "list hosts in \"hosts\" or \"allowed_hosts\", or write \"allow_any_host\": true");
 }
 
 // 16 hexadecimal digits, the FNV-1a hash of the NQN: the same after every start, and almost certainly different for
@@ -114,8 +148,10 @@ void check_ana_groups(const Value& object, const Subsystem& subsystem, Reader& r
 
 // Warns of hosts in "visible_to" that may not connect: probably not intended.
 void check_visibility(const Value& object, const Subsystem& subsystem, Reader& reader) {
-  if (subsystem.allow_any_host || subsystem.allowed_hosts.empty()) return;
-  const std::set<std::string_view> allowed(subsystem.allowed_hosts.begin(), subsystem.allowed_hosts.end());
+  std::vector<std::string> names = subsystem.allowed_hosts;
+  for (const Host& host : subsystem.hosts) names.push_back(host.nqn);
+  if (subsystem.allow_any_host || names.empty()) return;
+  const std::set<std::string_view> allowed(names.begin(), names.end());
   const auto in_list = reader.into("namespaces");
   for (size_t i = 0; i < subsystem.namespaces.size(); ++i) {
     const Namespace& ns = subsystem.namespaces[i];
@@ -126,7 +162,7 @@ void check_visibility(const Value& object, const Subsystem& subsystem, Reader& r
       const std::string& host = ns.visible_to[j];
       if (host.empty() || allowed.contains(host)) continue;
       const auto in_element = reader.into(j);
-      const auto meant = nearest_name(host, subsystem.allowed_hosts);
+      const auto meant = nearest_name(host, names);
       reader.warning(hosts[j].position, "this host may not connect to the subsystem",
                      meant ? "did you mean \"" + std::string(*meant) + "\"?" : "add it to \"allowed_hosts\"");
     }
@@ -197,17 +233,33 @@ void warn_if_empty(const Value& object, std::string_view key, const std::string&
   reader.warning_at(object, key, "an empty list: " + consequence, "");
 }
 
+void check_discovery_authentication(const Value& object, const Config& config, Reader& reader) {
+  const bool has_keys = std::ranges::any_of(config.subsystems, [](const Subsystem& one) { return !one.hosts.empty(); });
+  if (!config.discovery.require_authentication || has_keys) return;
+  const auto in_discovery = reader.into("discovery");
+  const Value* discovery = object.find("discovery");
+  if (discovery != nullptr)
+    reader.warning_at(*discovery, "require_authentication", "no subsystem has \"hosts\", so no host can use discovery",
+                      "give hosts keys");
+}
+
 }  // namespace
 
-bool misspells_one_of(std::span<const std::string_view> keys, const Value& object) {
-  return std::ranges::any_of(*object.as<Object>(),
-                             [&](const Member& member) { return nearest(member.key, keys).has_value(); });
+bool misspells_one_of(std::span<const std::string_view> keys, const Value& object,
+                      std::span<const std::string_view> similar) {
+  return std::ranges::any_of(*object.as<Object>(), [&](const Member& member) {
+    return std::ranges::find(similar, member.key) == similar.end() && nearest(member.key, keys).has_value();
+  });
 }
 
 void check_reactors(const Value& object, Reactors& reactors, Reader& reader) {
   if (object.find("cores") == nullptr) return;
   reader.error_at(object, "count", "a count in addition to a list of cores", "keep one of them");
   reactors.count = static_cast<uint16_t>(reactors.cores.size());
+}
+
+void check_rdma_device(const Value& object, RdmaDevice& device, Reader& reader) {
+  if (!device.name.empty()) reader.unique_at(object, "name", "name of an RDMA device", device.name);
 }
 
 void check_port(const Value& object, Port& port, Reader& reader) {
@@ -232,6 +284,7 @@ void check_subsystem(const Value& object, Subsystem& subsystem, Reader& reader) 
   if (!subsystem.nqn.empty()) reader.unique_at(object, "nqn", "NQN", subsystem.nqn);
   check_serial(object, subsystem, reader);
   check_hosts(object, subsystem, reader);
+  check_authenticated_hosts(object, subsystem, reader);
   check_namespaces(object, subsystem, reader);
   assign_nsids(subsystem.namespaces);
   check_cntlids(object, subsystem, reader);
@@ -248,6 +301,7 @@ void check_subsystem(const Value& object, Subsystem& subsystem, Reader& reader) 
 void check_config(const Value& object, Config& config, Reader& reader) {
   warn_if_empty(object, "ports", "no host can connect", reader);
   warn_if_empty(object, "subsystems", "hosts find no subsystem", reader);
+  check_discovery_authentication(object, config, reader);
   resolve_ports(object, config, reader);
   check_namespaces_of_file(object, config, reader);
 }

@@ -13,9 +13,12 @@
 
 namespace nvmf::config {
 
-// Whether a key of `object` is a misspelling of one of `keys`: that has been reported, so no key is missing.
-bool misspells_one_of(std::span<const std::string_view> keys, const Value& object);
+// Whether a key of `object` is a misspelling of one of `keys`: that has been reported, so no key is missing. `similar`:
+// keys of the object that look like a misspelling and are none.
+bool misspells_one_of(std::span<const std::string_view> keys, const Value& object,
+                      std::span<const std::string_view> similar = {});
 
+void check_rdma_device(const Value& object, RdmaDevice& device, Reader& reader);
 void check_reactors(const Value& object, Reactors& reactors, Reader& reader);
 void check_port(const Value& object, Port& port, Reader& reader);
 void check_referral(const Value& object, Referral& referral, Reader& reader);

@@ -121,6 +121,20 @@ const Table<Reactors>& reactors_table() {
   return table;
 }
 
+const Table<RdmaDevice>& rdma_device_table() {
+  static const Table<RdmaDevice> table = {
+      "an RDMA device",
+      "What is special about one RDMA device.",
+      {
+          required(key("name", &RdmaDevice::name, Ascii{63}, "Its name in /sys/class/infiniband, such as mlx5_0.")),
+          key("remote_invalidate", &RdmaDevice::remote_invalidate, Word{kRemoteInvalidateNames},
+              "Whether answers invalidate the hosts' keys (SEND with invalidate): when the device has shown at start "
+              "that it can, untried, or never."),
+      },
+      check_rdma_device};
+  return table;
+}
+
 const Table<Rdma>& rdma_table() {
   static const Table<Rdma> table = {
       "RDMA settings",
@@ -137,6 +151,8 @@ const Table<Rdma>& rdma_table() {
               "Longest data transfer of one command, in bytes."),
           key("dram_pool_mib", &Rdma::dram_pool_mib, Integer{4, 65536},
               "DRAM for user data, for each pair of reactor and RDMA device, in MiB."),
+          key("devices", &Rdma::devices, ListOf<ObjectOf<RdmaDevice>>{{rdma_device_table()}, {0, 64}},
+              "RDMA devices about which something is special."),
       },
       nullptr};
   return table;
@@ -205,6 +221,9 @@ const Table<Discovery>& discovery_table() {
           key("nqn", &Discovery::nqn, Nqn{}, "A unique NQN of the discovery subsystem, besides the well-known one."),
           key("mdns", &Discovery::mdns, Boolean{},
               "Whether the service is announced by multicast DNS (_nvme-disc._tcp), which needs the Avahi daemon."),
+          key("require_authentication", &Discovery::require_authentication, Boolean{},
+              "Whether hosts must authenticate to the discovery service, with any key that a subsystem has for them in "
+              "\"hosts\". Other hosts cannot use it."),
           key("referrals", &Discovery::referrals, ListOf<ObjectOf<Referral>>{{referral_table()}, {0, kMostReferrals}},
               "Other discovery services, which hosts are referred to."),
       },
@@ -228,8 +247,8 @@ const Table<Metrics>& metrics_table() {
 const Table<Admin>& admin_table() {
   static const Table<Admin> table = {
       "admin settings",
-      "The admin API, HTTP with JSON on a UNIX socket, which the nvmf-p2p commands use. Whoever may connect may use "
-      "every operation.",
+      "The admin API, HTTP with JSON on a UNIX socket, which the nvmf-p2p commands use. Every user who may connect may "
+      "use every operation.",
       {
           key("socket", &Admin::socket, Path{PathRole::socket}, "Path of the socket; its directory is created."),
           key("owner", &Admin::owner, Ascii{32},
@@ -328,12 +347,37 @@ const Table<AnaGroup>& ana_table() {
   return table;
 }
 
+const Table<Host>& host_table() {
+  static const Table<Host> table = {
+      "a host",
+      "A host that may connect after it has authenticated (DH-HMAC-CHAP). While a host is listed several times, each "
+      "of "
+      "its keys is valid.",
+      {
+          required(key("nqn", &Host::nqn, Nqn{}, "NQN of the host.")),
+          required(
+              key("key_file", &Host::key_file, KeyFile{},
+                  "File with the host's key (DHHC-1:...), which only its owner may read. A name without a slash is "
+                  "a file in $CREDENTIALS_DIRECTORY (systemd's LoadCredential=).")),
+          key("controller_key_file", &Host::controller_key_file, KeyFile{},
+              "File with the key with which the controller authenticates to the host. Default: it cannot."),
+          key("dhchap_hash", &Host::dhchap_hash, Word{kDhchapHashNames},
+              "The hash function that the host must use. Default: the strongest that the host offers."),
+          key("dhchap_group", &Host::dhchap_group, Word{kDhGroupNames},
+              "The Diffie-Hellman group that the host must use. Default: the smallest that the host offers, and "
+              "\"null\" when it offers nothing else."),
+      },
+      nullptr};
+  return table;
+}
+
 const Table<Subsystem>& subsystem_table() {
   static const Table<Subsystem> table = {
       "a subsystem",
       "An NVM subsystem: what a host connects to.",
       {
-          required(key("nqn", &Subsystem::nqn, Nqn{}, "NVMe Qualified Name, such as nqn.2026-01.io.example:disk1.")),
+          required(key("nqn", &Subsystem::nqn, SubsystemName{},
+                       "NVMe Qualified Name, such as nqn.2026-01.io.example:disk1.")),
           without_default(key("serial", &Subsystem::serial, Ascii{kLongestSerial},
                               "Serial number that hosts see. Default: derived from the NQN.")),
           key("model", &Subsystem::model, Ascii{kLongestModel}, "Model number that hosts see."),
@@ -341,14 +385,16 @@ const Table<Subsystem>& subsystem_table() {
                              "Ids of the ports that offer the subsystem. Default: all ports.")),
           key("allow_any_host", &Subsystem::allow_any_host, Boolean{}, "Whether any host may connect."),
           key("allowed_hosts", &Subsystem::allowed_hosts, ListOf<Nqn>{{}, {0, kMostHosts}, "host NQN"},
-              "NQNs of the hosts that may connect."),
+              "NQNs of the hosts that may connect without authentication. Any host can claim such an NQN."),
+          key("hosts", &Subsystem::hosts, ListOf<ObjectOf<Host>>{{host_table()}, {0, kMostHosts}},
+              "The hosts that may connect after they have authenticated with a key."),
           key("max_controllers", &Subsystem::max_controllers, Integer{1, kMostControllers},
               "Largest number of controllers (one for each connected host and path) at a time. Default: no limit."),
           key("max_controllers_per_host", &Subsystem::max_controllers_per_host, Integer{1, kMostControllers},
               "Largest number of controllers of one host (one for each of its paths) at a time. Default: no limit."),
           key("cntlid_min", &Subsystem::cntlid_min, Integer{1, kMostControllers},
-              "Lowest controller identifier. Targets that serve one subsystem together need separate ranges. Of the "
-              "default range a random one is the first."),
+              "Lowest controller identifier. Targets that serve one subsystem together need separate ranges. With "
+              "the default range, the first identifier is random."),
           key("cntlid_max", &Subsystem::cntlid_max, Integer{1, kMostControllers}, "Highest controller identifier."),
           key("admin_label", &Subsystem::admin_label, Ascii{kLongestAdminLabel},
               "What administrators call the subsystem, for hosts that ask the discovery service for labels. Default: "
@@ -366,9 +412,17 @@ const Table<Subsystem>& subsystem_table() {
       check_subsystem,
       Json::parse(R"({"anyOf": [
         {"properties": {"allow_any_host": {"const": true}}, "required": ["allow_any_host"]},
-        {"properties": {"allowed_hosts": {"minItems": 1}}, "required": ["allowed_hosts"]}
+        {"properties": {"allowed_hosts": {"minItems": 1}}, "required": ["allowed_hosts"]},
+        {"properties": {"hosts": {"minItems": 1}}, "required": ["hosts"]}
       ]})")};
   return table;
+}
+
+template <class T>
+Json values(const Table<T>& table, const T& in) {
+  Json object = Json::object();
+  for (const Key<T>& key : table.keys) object[key.name] = key.write(in);
+  return object;
 }
 
 }  // namespace
@@ -403,6 +457,21 @@ const Table<Config>& config_table() {
       },
       check_config};
   return table;
+}
+
+Json values_of(const Namespace& space) { return values(namespace_table(), space); }
+
+Json values_of(const Subsystem& subsystem) {
+  Json all = values(subsystem_table(), subsystem);
+  all.erase("namespaces");
+  return all;
+}
+
+Json values_of(const Config& config) {
+  Json all = values(config_table(), config);
+  all.erase("ports");
+  all.erase("subsystems");
+  return all;
 }
 
 }  // namespace nvmf::config

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <cctype>
+#include <nlohmann/json.hpp>
 #include <vector>
 
 namespace nvmf::config {
@@ -77,6 +78,32 @@ std::string joined(const Words& words, Spell spell) {
   return out;
 }
 
+using Json = nlohmann::ordered_json;
+
+constexpr size_t kMostMembersNamed = 3;
+
+std::string value_text(const Json& value) {
+  if (value.is_null()) return "its default";
+  return value.is_string() ? quote(value.get_ref<const std::string&>()) : value.dump();
+}
+
+bool is_list_of_scalars(const Json& value) {
+  return value.is_array() && std::ranges::none_of(value, [](const Json& one) { return one.is_structured(); });
+}
+
+// « with "a", "b"»: the members of `list` that `other` does not have. Nothing when there are none.
+std::string members_missing(const Json& list, const Json& other, const std::string& word) {
+  std::vector<std::string> names;
+  for (const Json& one : list)
+    if (std::ranges::find(other, one) == other.end()) names.push_back(value_text(one));
+  if (names.empty()) return {};
+  const size_t more = names.size() > kMostMembersNamed ? names.size() - kMostMembersNamed : 0;
+  names.resize(names.size() - more);
+  std::string text = word;
+  for (size_t i = 0; i < names.size(); ++i) text += (i == 0 ? "" : ", ") + names[i];
+  return more == 0 ? text : text + " and " + std::to_string(more) + " more";
+}
+
 }  // namespace
 
 std::string quote(std::string_view text) {
@@ -99,6 +126,24 @@ std::string list_of(const std::set<uint16_t>& numbers) {
     words.emplace_back("another");
   }
   return joined(words, [](const std::string& word) { return word; });
+}
+
+std::string changes_between(const Json& before, const Json& after) {
+  std::string changes;
+  Json keys = after;
+  keys.update(before);
+  for (const auto& item : keys.items()) {
+    const std::string& key = item.key();
+    const Json old = before.value(key, Json());
+    const Json value = after.value(key, Json());
+    if (old == value) continue;
+    changes += (changes.empty() ? "" : ", ") + key;
+    if (is_list_of_scalars(old) && is_list_of_scalars(value))
+      changes += members_missing(value, old, " with ") + members_missing(old, value, " without ");
+    else if (!old.is_structured() && !value.is_structured())
+      changes += " from " + value_text(old) + " to " + value_text(value);
+  }
+  return changes;
 }
 
 std::optional<std::string_view> nearest(std::string_view word, std::span<const std::string_view> candidates) {

@@ -53,7 +53,7 @@ std::string on_ssd(const std::string& bdf, const std::string& what) {
                                         "no memory is free: another target or the SSD's submission queues use all of "
                                         "it; stop the other target, or load the nvme module with use_cmb_sqes=0"));
   std::string what = "cannot map " + std::to_string(length_bytes) + " bytes";
-  if (error == ENOMEM) what += "; others use the memory (another target, the kernel's nvmet): stop them, or use less";
+  if (error == ENOMEM) what += "; another program, or the kernel's nvmet, uses part of the memory: stop it";
   throw PeerMemoryError(error, on_ssd(bdf, what));
 }
 

@@ -62,14 +62,16 @@ void examine_other_driver(const NvmeController& ssd, Diagnosis& diagnosis) {
                            (driver.empty() ? "" : "echo " + ssd.bdf + " > " + device + "/driver/unbind; ") + "echo " +
                            ssd.bdf + " > /sys/bus/pci/drivers_probe";
   if (driver.empty())
-    return diagnosis.no(ssd.name + " has no driver: this target serves SSDs that the kernel's nvme driver has", bind);
-  diagnosis.no(ssd.name + " is bound to " + driver +
-                   ": this target serves SSDs that the kernel's nvme driver has, because only their controller memory "
-                   "buffers can be given to a process" +
-                   (driver == "vfio-pci"
-                        ? "; vfio-pci offers controller memory buffers only as dma-bufs, which this target does not use"
-                        : ""),
-               "stop the program that uses it (a virtual machine, another target), then " + bind);
+    return diagnosis.no(
+        ssd.name + " has no driver: this target serves only SSDs that are bound to the kernel's nvme driver", bind);
+  diagnosis.no(
+      ssd.name + " is bound to " + driver +
+          ": this target serves only SSDs that are bound to the kernel's nvme driver, because the kernel gives a "
+          "process only their controller memory buffers" +
+          (driver == "vfio-pci"
+               ? "; vfio-pci offers controller memory buffers only as dma-bufs, which this target does not use"
+               : ""),
+      "stop the program that uses it (a virtual machine, another target), then " + bind);
 }
 
 // The kernel offers no peer memory of this SSD.

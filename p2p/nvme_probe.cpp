@@ -8,10 +8,10 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <cstdio>
 #include <cstring>
 
 #include "target/core/datapath/limits.h"
+#include "target/core/datapath/status_text.h"
 
 namespace nvmf::p2p {
 namespace {
@@ -22,12 +22,7 @@ constexpr uint32_t kTimeoutMs = 2000;
 constexpr int kStatusMask = 0x7ff;  // SCT and SC
 constexpr int kCompareFailed = NVME_SCT_MEDIA << 8 | NVME_SC_COMPARE_FAILED;
 
-std::string why(int result) {
-  if (result < 0) return std::strerror(-result);
-  char status[16];
-  std::snprintf(status, sizeof status, "%03xh", static_cast<unsigned>(result & kStatusMask));
-  return std::string("NVMe status ") + status;
-}
+std::string why(int result) { return result < 0 ? std::strerror(-result) : to_string(core::Status(result)); }
 
 }  // namespace
 

@@ -39,13 +39,13 @@ Mismatch compare(std::span<const std::byte> found, std::span<const std::byte> ex
 }
 
 std::string to_string(const Mismatch& mismatch, size_t start, size_t length) {
-  std::string text = std::to_string(mismatch.wrong_bytes) + " bytes are wrong, the first ";
+  std::string text = std::to_string(mismatch.wrong_bytes) + " bytes are wrong, the first one ";
   if (mismatch.first < start)
-    text += "before it";
+    text += "before the data";
   else if (mismatch.first >= start + length)
-    text += "after it";
+    text += "after the data";
   else
-    text += "at byte " + std::to_string(mismatch.first - start) + " of it";
+    text += "at byte " + std::to_string(mismatch.first - start) + " of the data";
   if (mismatch.all_ones && mismatch.wrong_bytes >= sizeof(uint64_t))
     text += " (all of them FFh: no device answered these PCIe reads)";
   return text;

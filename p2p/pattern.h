@@ -21,7 +21,8 @@ struct Mismatch {
 };
 // Both must be of one length.
 Mismatch compare(std::span<const std::byte> found, std::span<const std::byte> expected);
-// "512 bytes are wrong, the first at byte 64 of it", where "it" is [start, start + length) of the compared bytes; or
+// "512 bytes are wrong, the first one at byte 64 of the data", where "the data" is [start, start + length) of the
+// compared bytes; or
 // "..., the first before it", or "after it".
 std::string to_string(const Mismatch& mismatch, size_t start, size_t length);
 

@@ -180,7 +180,7 @@ std::vector<std::string> remedies(const PciPath& path, const Platform& platform)
     return {"run nvmf-p2p doctor as root to see the ACS state"};
   if (path.kind != PathKind::RootComplex) return {};
   std::vector<std::string> advice = {"move SSD and RNIC below one PCIe switch"};
-  if (path.across_sockets) advice.emplace_back("or at least put both into slots of the same processor socket");
+  if (path.across_sockets) advice.emplace_back("or at least put both into PCIe slots of the same processor socket");
   if (platform.root_complex != Platform::RootComplex::Allowed)
     advice.emplace_back("the kernel log has the refusals: dmesg | grep -i p2pdma");
   return advice;

@@ -116,7 +116,7 @@ std::string LoopProof::all_right(const Cases& cases, Direction direction, uint32
 std::string LoopProof::host_reads(const Transfer& transfer, uint64_t neighbourhood, uint32_t length, PageCopy& pages) {
   fill(known().first(length));
   std::string error = pages.put(neighbourhood, 0, length);
-  if (!error.empty()) return "writing the pattern into the CMB: " + error;
+  if (!error.empty()) return "cannot write the pattern into the CMB: " + error;
   fill(moved());
   std::vector<std::byte> expected(moved().begin(), moved().end());
   std::copy_n(known().begin() + static_cast<ptrdiff_t>(transfer.cmb_offset - neighbourhood), transfer.length,
@@ -130,7 +130,7 @@ std::string LoopProof::host_reads(const Transfer& transfer, uint64_t neighbourho
 std::string LoopProof::host_writes(const Transfer& transfer, uint64_t neighbourhood, uint32_t length, PageCopy& pages) {
   fill(known().first(length));
   std::string error = pages.put(neighbourhood, 0, length);
-  if (!error.empty()) return "writing the background into the CMB: " + error;
+  if (!error.empty()) return "cannot write the surrounding bytes into the CMB: " + error;
   fill(moved());
   std::copy_n(moved().begin() + static_cast<ptrdiff_t>(transfer.dram_offset - half_bytes_), transfer.length,
               known().begin() + static_cast<ptrdiff_t>(transfer.cmb_offset - neighbourhood));
@@ -138,7 +138,7 @@ std::string LoopProof::host_writes(const Transfer& transfer, uint64_t neighbourh
   if (!error.empty()) return error;
   fill(moved());
   error = pages.get(neighbourhood, half_bytes_, length);
-  if (!error.empty()) return "reading the written bytes back: " + error;
+  if (!error.empty()) return "cannot read the written bytes back: " + error;
   return verdict(moved().first(length), known().first(length), transfer.cmb_offset - neighbourhood, transfer.length);
 }
 
@@ -147,7 +147,7 @@ uint32_t find_page_copy(LoopProof& proof, std::span<const uint32_t> path_mtus, s
     const std::string wrong = proof.round_trip(path_mtu, kPageBytes);
     if (wrong.empty()) return path_mtu;
     if (why_none.empty())
-      why_none = "pages sent into the CMB and back at path MTU " + std::to_string(path_mtu) + ": " + wrong;
+      why_none = "pages copied into the CMB and back at path MTU " + std::to_string(path_mtu) + ": " + wrong;
   }
   return 0;
 }

@@ -13,7 +13,7 @@
 
 #include "p2p/cmb.h"
 #include "p2p/copy_engine.h"
-#include "transport/verbs/verbs.h"
+#include "transport/verbs/loop.h"
 
 namespace nvmf::p2p {
 
@@ -22,10 +22,6 @@ struct CmbRange {
   uint64_t offset_bytes = 0;
   uint64_t length_bytes = 0;
 };
-
-// The address with which a queue pair of this port reaches the same port. Throws PeerMemoryError when it cannot (no
-// address, port down, iWARP, whose queue pairs only the connection manager can connect).
-ibv_ah_attr address_of_port(ibv_context* context, uint8_t port);
 
 class RdmaLoop final : public CopyEngine {
  public:

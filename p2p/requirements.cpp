@@ -61,7 +61,8 @@ Requirement ssd(const std::vector<NvmeController>& controllers) {
     return !controller.bdf.empty() && !controller.other_driver;
   });
   return {found, "an NVMe SSD with the kernel's nvme driver is present",
-          "modprobe nvme; SSDs that another driver has are listed below, with the commands that bind them to nvme"};
+          "modprobe nvme; SSDs that are bound to another driver are listed below, with the commands that bind them to "
+          "nvme"};
 }
 
 Requirement namespace_files(const Sysfs& sysfs, const std::vector<NvmeController>& controllers) {

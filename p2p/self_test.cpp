@@ -24,7 +24,7 @@ std::vector<uint32_t> path_mtus_up_to(uint32_t active_mtu) {
 std::string trusted(const core::ProvenTransfers& proven) {
   using core::ProvenTransfers;
   const auto from = [](uint32_t mtu) { return " at path MTU " + std::to_string(mtu) + " or more"; };
-  if (proven.page_start_from_mtu == ProvenTransfers::kNever) return "refused";
+  if (proven.page_start_from_mtu == ProvenTransfers::kNever) return "none";
   if (proven.any_offset_from_mtu == ProvenTransfers::kNever)
     return "only transfers that start on a page boundary" + from(proven.page_start_from_mtu);
   std::string text = "all transfers" + from(proven.any_offset_from_mtu);
@@ -68,7 +68,8 @@ void advise_larger_mtu(const SelfTestSubject& subject, std::vector<std::string>&
 void advise_another_path(const SelfTestSubject& subject, std::vector<std::string>& remedies) {
   remedies.push_back(
       "check the PCIe path between " + subject.ssd + " and " + subject.rnic +
-      " with nvmf-p2p doctor: the path that works everywhere has both below one switch without ACS redirection");
+      " with nvmf-p2p doctor: peer-to-peer works on every platform when both are below one PCIe switch without ACS "
+      "redirection");
 }
 
 bool contradicted(const SsdEvidence& ssd_evidence) {
@@ -82,9 +83,9 @@ void advise(const SelfTestSubject& subject, const Evidence& loop, bool ssd_contr
   if (reads && writes) return;
   if (loop.short_packets_right && subject.active_mtu < 4096) {
     result.findings.push_back(
-        "transfers of a single packet are right: this driver mistakes the offset in a page in longer ones, which a "
-        "path MTU of 4096 avoids (now " +
-        std::to_string(subject.active_mtu) + ")");
+        "only transfers of a single packet are correct: in longer ones this driver uses a wrong offset in the page; a "
+        "path MTU of 4096 avoids this (it is " +
+        std::to_string(subject.active_mtu) + " now)");
     return advise_larger_mtu(subject, result.remedies);
   }
   if (ssd_contradicts) result.remedies.push_back("set \"p2p\": \"off\" for the namespaces of " + subject.ssd);
@@ -153,7 +154,7 @@ SelfTestResult self_test(ibv_context* context, uint8_t port, const CmbMapping& m
   if (max_transfer_bytes == 0) return not_run("the CMB is too small");
   try {
     RdmaLoop loop(context, port, mapping, range, proof_dram_bytes(max_transfer_bytes), options.timeout);
-    subject.netdev = netdev_of(context, address_of_port(context, port));
+    subject.netdev = netdev_of(context, verbs::address_of_port(context, port));
     subject.active_mtu = verbs::mtu_bytes(verbs::query_port(context, port).active_mtu);
     return examine(loop, subject, new_seed(), max_transfer_bytes, ssd);
   } catch (const std::exception& failure) {

@@ -69,7 +69,7 @@ Answer Confirmation::host_reads_at(uint64_t area, const MediaSample& sample) {
   std::ranges::copy(sample.bytes, known().begin() + kGuardBytes);
   const Mismatch mismatch = compare(moved(), known());
   if (!mismatch) return {SsdVerdict::Agrees, {}};
-  return {SsdVerdict::Contradicts, "the RNIC read other bytes from the CMB than the SSD had put there: " +
+  return {SsdVerdict::Contradicts, "the RNIC did not read from the CMB what the SSD had written there: " +
                                        to_string(mismatch, kGuardBytes, kSampleBytes)};
 }
 
@@ -92,12 +92,13 @@ Answer Confirmation::host_writes_at(uint64_t area, const MediaSample& sample) {
     return {SsdVerdict::Silent,
             "the SSD cannot compare from its CMB (" + error + "), so only the RNIC's loop has tested host writes"};
   if (equal == Comparison::Different)
-    return {SsdVerdict::Contradicts, "the SSD finds other bytes in its CMB than the RNIC wrote there"};
+    return {SsdVerdict::Contradicts, "the SSD did not find in its CMB what the RNIC had written there"};
   const size_t altered = (seed_ * 0x9e3779b97f4a7c15u >> 33) % kSampleBytes;
   const Comparison different = write_and_compare(area, sample, altered, error);
   if (different == Comparison::Different) return {SsdVerdict::Agrees, {}};
-  return {SsdVerdict::Contradicts, "the SSD did not notice that the RNIC altered byte " + std::to_string(altered) +
-                                       " of the data that it compared" + (error.empty() ? "" : ": " + error)};
+  if (!error.empty()) return {SsdVerdict::Contradicts, "the SSD cannot compare from its CMB: " + error};
+  return {SsdVerdict::Contradicts, "the SSD's Compare found no difference, although the RNIC had changed byte " +
+                                       std::to_string(altered) + " of the data in the CMB"};
 }
 
 // Repeats the test while others change the media during it.
@@ -109,7 +110,8 @@ Answer ask_on_still_media(SsdProbe& ssd, MediaSample& sample, Ask&& ask) {
     const std::string error = ssd.read(sample.slba, sample.bytes);
     if (!error.empty()) return {SsdVerdict::Silent, "the SSD could not be read: " + error};
   }
-  return {SsdVerdict::Silent, "others write to the namespace, so the SSD could not take part in the self-test"};
+  return {SsdVerdict::Silent,
+          "other programs or hosts write to the namespace, so the SSD could not take part in the self-test"};
 }
 
 }  // namespace

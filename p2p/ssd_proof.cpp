@@ -94,8 +94,9 @@ std::string SsdProof::expect(SsdProbe::Comparison expected, uint64_t offset, uin
   const auto found = ssd_.compare_from_cmb(sample_.slba + offset / ssd_.block_bytes(), place_ + offset, length, error);
   if (found == expected) return {};
   if (found == SsdProbe::Comparison::Failed) return "the SSD cannot compare from its CMB: " + error;
-  return found == SsdProbe::Comparison::Equal ? "the SSD does not see the bytes that the RNIC wrote"
-                                              : "the SSD finds other bytes than the RNIC wrote";
+  return found == SsdProbe::Comparison::Equal
+             ? "the SSD's Compare found no difference, although the RNIC had changed the data in the CMB"
+             : "the SSD did not find in its CMB what the RNIC had written there";
 }
 
 std::string SsdProof::write_altered(const Transfer& transfer, uint32_t piece) {
@@ -150,7 +151,7 @@ Evidence prove_with_ssd(SsdProbe& ssd, CopyEngine& engine, std::span<const uint3
                            : unproven("the SSD has no Compare command, which the check of the RNIC's writes needs")});
   if (unchanged(ssd, *sample)) return evidence;
   evidence.by_mtu.clear();
-  evidence.no_page_copy = "others wrote to the namespace during the test with the SSD";
+  evidence.no_page_copy = "other programs or hosts wrote to the namespace during the test with the SSD";
   return evidence;
 }
 

@@ -111,7 +111,7 @@ void BlockDevice::take_limits(const std::string& path, const BlockLimits& limits
   } else if (limits.discards) {
     info_.notes.push_back(path +
                           ": Deallocate has no effect: the device cannot unmap by writing zeroes, and this kernel has "
-                          "no other way (Linux 6.12 and newer do)");
+                          "no other way (Linux 6.12 or newer has one)");
   }
   info_.supports_deallocate = geometry_.deallocate != Deallocate::None;
 }

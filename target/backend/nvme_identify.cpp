@@ -9,6 +9,7 @@
 
 #include "target/backend/descriptor.h"
 #include "target/core/datapath/limits.h"
+#include "target/core/datapath/status_text.h"
 
 namespace nvmf::backend {
 namespace {
@@ -42,8 +43,7 @@ void must_identify(int fd, uint32_t nsid, uint32_t cns, Data& data, const std::s
   const int result = identify(fd, nsid, cns, data);
   if (result < 0) throw_errno(-result, path, std::string("cannot identify the ") + what);
   if (result > 0)
-    refuse(path,
-           std::string("the SSD refused to identify the ") + what + " (NVMe status " + std::to_string(result) + ")");
+    refuse(path, std::string("the SSD refused to identify the ") + what + " (" + to_string(core::Status(result)) + ")");
 }
 
 unsigned format_index(const nvme_id_ns& space) {

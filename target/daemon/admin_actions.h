@@ -8,6 +8,7 @@
 #include <functional>
 #include <nlohmann/json.hpp>
 #include <optional>
+#include <stdexcept>
 #include <string>
 #include <vector>
 
@@ -26,6 +27,12 @@ struct ConfigChange {
   Verdict verdict = Verdict::Good;
   std::vector<std::string> changes{};  // a line for each, in the order in which the changes are made
   std::vector<std::string> reasons{};  // why the change was refused; warnings when it was not
+};
+
+// An operation that is not done as things are; the message says why, and what the client can do.
+class Refused : public std::runtime_error {
+ public:
+  using std::runtime_error::runtime_error;
 };
 
 class AdminActions {
@@ -47,28 +54,35 @@ class AdminActions {
   virtual Json ana() = 0;
   // The running config.
   virtual const config::Json& running_config() = 0;
+  // A name of the running config's content: another content has another one.
+  virtual std::string version() = 0;
 
-  // Each change waits until the one before has ended.
-  virtual Change reload() = 0;
+  // Each change waits until the one before has ended. `force`: hosts that have authenticated with a key that is no
+  // longer theirs are disconnected.
+  virtual Change reload(bool force) = 0;
   virtual Change change(Edit edit) = 0;
+  // The same with a whole config, whose text messages call `name`; the running config becomes it. `if_match`: the
+  // version() that the client knows; Refused when the running config has another one by then.
+  virtual Change replace(std::string text, std::string name, std::optional<std::string> if_match) = 0;
   // The storage of a namespace, which was refused because the identifiers of the config were served from another one
   // before, is the right one now: it is served. Throws config::EditError when none was refused.
   virtual Change accept(std::string nqn, uint32_t nsid) = 0;
   // What a reload would change if the config file had the content `text`; messages call the file `name`. Opens no
   // device.
   virtual ConfigChange compare(const std::string& text, const std::string& name) = 0;
-  // Writes the running config, as earlier changes leave it, to the config file; returns the file's name. Throws
-  // std::exception with a message for the operator.
-  virtual boost::asio::awaitable<std::string> save() = 0;
+  // Writes the running config, as earlier changes leave it, to the config file; returns the file's name. Throws Refused
+  // when the file has changed since it was last read or written, unless `force`, and std::exception with a message for
+  // the operator when it cannot be written.
+  virtual boost::asio::awaitable<std::string> save(bool force) = 0;
 
   // Holds until the next reload, or until a change concerns the group. Throws std::exception with a message for the
   // client.
-  virtual void set_ana(const std::string& wanted) = 0;
+  virtual void set_ana(const config::Json& wanted) = 0;
   // Disconnects every host that is connected through the port (none: any port), those that use ANA when they have been
   // told of it, and accepts no connection on it, until resume(). Returns at once: status() tells when it is done.
-  // False: there is no such port.
-  virtual bool drain(std::optional<uint16_t> port) = 0;
-  virtual bool resume(std::optional<uint16_t> port) = 0;
+  // The ports that were not drained before, or were until now; none: there is no such port.
+  virtual std::optional<std::vector<uint16_t>> drain(std::optional<uint16_t> port) = 0;
+  virtual std::optional<std::vector<uint16_t>> resume(std::optional<uint16_t> port) = 0;
   // Returns the number of controllers that the host had. The host may connect again, if it is allowed to.
   virtual size_t disconnect(const std::string& hostnqn) = 0;
 };

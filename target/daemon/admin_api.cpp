@@ -18,15 +18,6 @@ HttpResponse answer(const AnyJson& body, unsigned status = 200) {
   return {.status = status, .body = body.dump(2, ' ', false, json::error_handler_t::replace) + "\n"};
 }
 
-template <class AnyJson = config::Json>
-AnyJson body_of(const HttpRequest& request) {
-  try {
-    return AnyJson::parse(request.body);
-  } catch (const std::exception& error) {
-    throw HttpError(400, std::string("the body is not JSON: ") + error.what());
-  }
-}
-
 template <class Number>
 Number number_at(const Parameters& parameters, const char* name) {
   const std::string& text = parameters.at(name);
@@ -35,6 +26,15 @@ Number number_at(const Parameters& parameters, const char* name) {
   if (fault != std::errc{} || end != text.data() + text.size() || number == 0)
     throw HttpError(400, std::string("\"") + name + "\" must be a positive integer, but is \"" + text + "\"");
   return number;
+}
+
+// Whether the query has "NAME=true". It has nothing else for the name.
+bool is_set(const HttpRequest& request, const char* name) {
+  const auto found = request.query.find(name);
+  if (found == request.query.end()) return false;
+  if (found->second != "true")
+    throw HttpError(400, std::string("\"") + name + "\" must be \"true\", but is \"" + found->second + "\"");
+  return true;
 }
 
 unsigned status_of(ConfigChange::Verdict verdict) {
@@ -94,6 +94,7 @@ class Api {
 
   HttpRoutes routes() {
     add_views();
+    add_replacement();
     add_changes();
     add_port_changes();
     add_subsystem_changes();
@@ -105,16 +106,24 @@ class Api {
   }
 
  private:
+  static std::string etag_of(AdminActions& actions) { return '"' + actions.version() + '"'; }
+
+  static std::string unquoted(const std::string& etag) {
+    const bool is_quoted = etag.size() >= 2 && etag.front() == '"' && etag.back() == '"';
+    return is_quoted ? etag.substr(1, etag.size() - 2) : etag;
+  }
+
   void view(const std::string& path, View what) {
     routes_.add("GET", path, [&actions = actions_, what](const HttpRequest&) { return answer((actions.*what)()); });
   }
 
-  // `takes_body`: the request's body is JSON for `edit`.
   void edit(const std::string& method, const std::string& path, EditOf edit_of) {
     const bool takes_body = method == "POST" || method == "PATCH";
-    routes_.add_waiting(method, path, [&actions = actions_, edit_of, takes_body](HttpRequest request) -> Task {
-      const config::Json body = takes_body ? body_of(request) : config::Json();
-      const AdminActions::Edit change = [&](config::Json& document) { edit_of(document, request.parameters, body); };
+    HttpTakes takes{.body = takes_body ? HttpTakes::Body::Object : HttpTakes::Body::Nothing};
+    routes_.add_waiting(method, path, std::move(takes), [&actions = actions_, edit_of](HttpRequest request) -> Task {
+      const AdminActions::Edit change = [&](config::Json& document) {
+        edit_of(document, request.parameters, request.json);
+      };
       try {
         const ConfigChange changed = co_await actions.change(change);
         co_return answer(changed);
@@ -132,24 +141,50 @@ class Api {
     view("/v1/p2p", &AdminActions::p2p);
     view("/v1/stats", &AdminActions::stats);
     view("/v1/ana", &AdminActions::ana);
-    routes_.add("GET", "/v1/config",
-                [&actions = actions_](const HttpRequest&) { return answer(actions.running_config()); });
+    routes_.add("GET", "/v1/config", [&actions = actions_](const HttpRequest&) {
+      HttpResponse config = answer(actions.running_config());
+      config.etag = etag_of(actions);
+      return config;
+    });
+  }
+
+  void add_replacement() {
+    const HttpTakes takes{.query = {"name"}, .body = HttpTakes::Body::Text};
+    routes_.add_waiting("PUT", "/v1/config", takes, [&actions = actions_](HttpRequest request) -> Task {
+      std::optional<std::string> version;
+      if (request.if_match && *request.if_match != "*") version = unquoted(*request.if_match);
+      const auto name = request.query.find("name");
+      const std::string called = name == request.query.end() ? "the config" : name->second;
+      try {
+        const ConfigChange changed = co_await actions.replace(request.body, called, version);
+        HttpResponse response = answer(changed);
+        response.etag = etag_of(actions);
+        co_return response;
+      } catch (const Refused& refusal) {
+        throw HttpError(412, refusal.what());
+      }
+    });
   }
 
   void add_changes() {
     edit("PATCH", "/v1/config",
          [](config::Json& document, const Parameters&, const config::Json& body) { config::set(document, body); });
-    routes_.add_waiting("POST", "/v1/reload", [&actions = actions_](HttpRequest) -> Task {
-      const ConfigChange changed = co_await actions.reload();
+    routes_.add_waiting("POST", "/v1/reload", {.query = {"force"}}, [&actions = actions_](HttpRequest request) -> Task {
+      const ConfigChange changed = co_await actions.reload(is_set(request, "force"));
       co_return answer(changed);
     });
-    routes_.add("POST", "/v1/diff", [&actions = actions_](const HttpRequest& request) {
+    const HttpTakes takes{.query = {"name"}, .body = HttpTakes::Body::Text};
+    routes_.add("POST", "/v1/diff", takes, [&actions = actions_](const HttpRequest& request) {
       const auto name = request.query.find("name");
       return answer(actions.compare(request.body, name == request.query.end() ? "the config" : name->second));
     });
-    routes_.add_waiting("POST", "/v1/save", [&actions = actions_](HttpRequest) -> Task {
-      const std::string file = co_await actions.save();
-      co_return answer(json{{"file", file}});
+    routes_.add_waiting("POST", "/v1/save", {.query = {"force"}}, [&actions = actions_](HttpRequest request) -> Task {
+      try {
+        const std::string file = co_await actions.save(is_set(request, "force"));
+        co_return answer(json{{"file", file}});
+      } catch (const Refused& refusal) {
+        throw HttpError(409, refusal.what());
+      }
     });
     edit("PUT", "/v1/log-level/{level}", [](config::Json& document, const Parameters& parameters, const config::Json&) {
       document["log_level"] = parameters.at("level");
@@ -222,9 +257,12 @@ class Api {
   }
 
   void add_operations() {
-    routes_.add("POST", "/v1/ana", [&actions = actions_](const HttpRequest& request) {
+    const HttpTakes takes{.body = HttpTakes::Body::Object, .keys = {"subsystem", "group", "port", "state"}};
+    routes_.add("POST", "/v1/ana", takes, [&actions = actions_](const HttpRequest& request) {
       try {
-        actions.set_ana(request.body);
+        actions.set_ana(request.json);
+      } catch (const config::EditError& error) {
+        throw HttpError(status_of(error.kind()), error.what());
       } catch (const std::exception& error) {
         throw HttpError(400, error.what());
       }
@@ -244,13 +282,23 @@ class Api {
     routes_.add("POST", "/v1/hosts//disconnect", disconnect);  // hosts that send an empty NQN
   }
 
-  // For the port that the query names, or for all ports.
-  void drain_or_resume(const std::string& path, bool (AdminActions::*action)(std::optional<uint16_t>)) {
-    routes_.add("POST", path, [&actions = actions_, action](const HttpRequest& request) {
-      std::optional<uint16_t> port;
-      if (request.query.contains("port")) port = number_at<uint16_t>(request.query, "port");
-      if (!(actions.*action)(port)) throw HttpError(404, "there is no port " + request.query.at("port"));
-      return HttpResponse{.status = 204};
+  // The port that the query names; none: all ports, which the query must say.
+  static std::optional<uint16_t> ports_of(const HttpRequest& request) {
+    const bool names_port = request.query.contains("port");
+    if (names_port == is_set(request, "all"))
+      throw HttpError(400, R"(give either "port" with the id of a port, or "all=true" for all ports)");
+    if (!names_port) return std::nullopt;
+    return number_at<uint16_t>(request.query, "port");
+  }
+
+  void drain_or_resume(const std::string& path,
+                       std::optional<std::vector<uint16_t>> (AdminActions::*action)(std::optional<uint16_t>)) {
+    const HttpTakes takes{.query = {"port", "all"}};
+    routes_.add("POST", path, takes, [&actions = actions_, action](const HttpRequest& request) {
+      const std::optional<uint16_t> port = ports_of(request);
+      const auto changed = (actions.*action)(port);
+      if (!changed) throw HttpError(404, "there is no port " + std::to_string(port.value_or(0)));
+      return answer(json{{"ports", *changed}});
     });
   }
 

@@ -10,17 +10,38 @@
 #include "target/daemon/admin_api.h"
 #include "target/daemon/admin_views.h"
 #include "target/daemon/ana.h"
+#include "target/daemon/counter_report.h"
 #include "target/daemon/end_controllers.h"
+#include "target/daemon/log.h"
 #include "target/daemon/stats.h"
 
 namespace nvmf::daemon {
 
 using nlohmann::json;
 
+namespace {
+
+constexpr size_t kMostAuditedBytes = 512;  // of a body; of a whole config the changes are in the log
+
+std::string shortened(const std::string& text) {
+  return text.size() <= kMostAuditedBytes ? text : text.substr(0, kMostAuditedBytes) + "...";
+}
+
+// Who asked for what, and what became of it.
+void write_audit_line(const HttpAudit& audit) {
+  if (audit.target.starts_with("/v1/diff")) return;  // changes nothing
+  const std::string who = audit.peer ? fmt::format("uid {}, pid {}", audit.peer->uid, audit.peer->pid) : "unknown";
+  const std::string result = audit.status < 300 ? "done" : fmt::format("refused, status {}: ", audit.status);
+  log_always(fmt::format("audit: {}: {} {}{}{}: {}{}", who, audit.method, audit.target, audit.body.empty() ? "" : " ",
+                         shortened(audit.body), result, shortened(audit.answer)));
+}
+
+}  // namespace
+
 void AdminService::listen(boost::asio::io_context& io) {
   const config::Admin& wanted = parts_.running.config().admin;
   socket_.emplace(wanted.socket);
-  server_.emplace(admin_routes(*this))
+  server_.emplace(admin_routes(*this), HttpLimits{}, &write_audit_line)
       .serve(socket_->listen(io, {.owner = wanted.owner, .group = wanted.group, .mode = wanted.mode}));
   spdlog::info("the admin API listens on {}", wanted.socket);
 }
@@ -32,7 +53,8 @@ AdminActions::Json AdminService::status() {
     ports.push_back({{"id", port.id},
                      {"address", port.address},
                      {"service", port.service},
-                     {"state", parts_.ports.state_of(port)}});
+                     {"state", parts_.ports.state_of(port)},
+                     {"reason", parts_.ports.reason_of(port.id)}});
   json devices = json::array();
   for (const auto& rnic : parts_.transport.rnics())
     devices.push_back({{"name", rnic->name()},
@@ -44,6 +66,7 @@ AdminActions::Json AdminService::status() {
   return {{"version", NVMF_P2P_VERSION},
           {"uptime_s", std::chrono::duration_cast<std::chrono::seconds>(uptime).count()},
           {"config", parts_.running.file()},
+          {"config_version", parts_.running.version()},
           {"unsaved_changes", parts_.running.unsaved()},
           {"log_level", config::to_string(parts_.running.config().log_level)},
           {"shutting_down", parts_.changes.closed()},
@@ -53,6 +76,7 @@ AdminActions::Json AdminService::status() {
           {"namespaces", parts_.storage.namespaces().size()},
           {"missing_namespaces", parts_.reload.missing().size()},
           {"controllers", controllers},
+          {"authentications", authentications_report(target)},
           {"connections", parts_.transport.connections()}};
 }
 
@@ -83,10 +107,10 @@ ConfigChange AdminService::compare(const std::string& text, const std::string& n
   return parts_.running.compare(text, name);
 }
 
-boost::asio::awaitable<std::string> AdminService::save() {
+boost::asio::awaitable<std::string> AdminService::save(bool force) {
   std::string file;
   const auto work = [&]() -> Change {
-    file = co_await parts_.running.save(parts_.files);
+    file = co_await parts_.running.save(force, parts_.files);
     co_return ConfigChange{};
   };
   const ConfigChange refused = co_await parts_.changes.alone(work);
@@ -94,7 +118,7 @@ boost::asio::awaitable<std::string> AdminService::save() {
   co_return file;
 }
 
-void AdminService::set_ana(const std::string& wanted) {
+void AdminService::set_ana(const config::Json& wanted) {
   set_ana_state(parts_.target, wanted);
   parts_.transport.turn_admin();
 }

@@ -50,14 +50,20 @@ class AdminService final : public AdminActions {
   Json stats() override;
   Json ana() override;
   const config::Json& running_config() override { return parts_.running.document(); }
-  Change reload() override { return parts_.reload.reload(); }
+  Change reload(bool force) override { return parts_.reload.reload(force); }
   Change change(Edit edit) override { return parts_.reload.change(std::move(edit)); }
+  std::string version() override { return parts_.running.version(); }
+  Change replace(std::string text, std::string name, std::optional<std::string> if_match) override {
+    return parts_.reload.replace(std::move(text), std::move(name), std::move(if_match));
+  }
   Change accept(std::string nqn, uint32_t nsid) override { return parts_.reload.accept(std::move(nqn), nsid); }
   ConfigChange compare(const std::string& text, const std::string& name) override;
-  boost::asio::awaitable<std::string> save() override;
-  void set_ana(const std::string& wanted) override;
-  bool drain(std::optional<uint16_t> port) override { return parts_.ports.drain(port); }
-  bool resume(std::optional<uint16_t> port) override { return parts_.ports.resume(port); }
+  boost::asio::awaitable<std::string> save(bool force) override;
+  void set_ana(const config::Json& wanted) override;
+  std::optional<std::vector<uint16_t>> drain(std::optional<uint16_t> port) override { return parts_.ports.drain(port); }
+  std::optional<std::vector<uint16_t>> resume(std::optional<uint16_t> port) override {
+    return parts_.ports.resume(port);
+  }
   size_t disconnect(const std::string& hostnqn) override;
 
  private:

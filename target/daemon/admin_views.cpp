@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <nlohmann/json.hpp>
+#include <set>
 
 #include "config/names.h"
 #include "target/core/subsystem/controller.h"
@@ -70,6 +71,21 @@ std::vector<const rdma::Connection*> queues_of(const core::Controller& controlle
   return queues;
 }
 
+// Which key the host has shown that it has.
+json authentication_of(const core::Controller& controller) {
+  const core::Authentication* const authentication = controller.authentication();
+  if (authentication == nullptr) return {{"state", "not_required"}, {"key", ""}};
+  if (!authentication->is_done()) return {{"state", "pending"}, {"key", ""}};
+  return {{"state", "done"}, {"key", authentication->keys().host->fingerprint()}};
+}
+
+// The NQNs of the hosts that must authenticate, each once.
+json authenticated_hosts(const core::SubsystemOptions& options) {
+  std::set<std::string> names;
+  for (const core::AuthenticatedHost& host : options.hosts) names.insert(host.nqn);
+  return names;
+}
+
 json controller_of(const core::Controller& controller, const std::vector<const rdma::Connection*>& queues,
                    const Storage& storage, const PeerMemories& peer_memories) {
   json list = json::array();
@@ -85,6 +101,7 @@ json controller_of(const core::Controller& controller, const std::vector<const r
           {"port", controller.port_id()},
           {"peer", controller.peer()},
           {"ready", controller.ready()},
+          {"authentication", authentication_of(controller)},
           {"keep_alive_ms", controller.keep_alive().timer_ms()},
           {"queues", std::move(list)},
           {"p2p", std::move(p2p)}};
@@ -115,6 +132,7 @@ json subsystems_view(const core::Target& target) {
                     {"ports", options.ports},
                     {"allow_any_host", options.allow_any_host},
                     {"allowed_hosts", options.allowed_hosts},
+                    {"hosts", authenticated_hosts(options)},
                     {"controllers", subsystem->controllers().size()},
                     {"namespaces", subsystem->namespaces().size()},
                     {"ana", ana_states(*subsystem)}});

@@ -12,7 +12,7 @@
 
 namespace nvmf::daemon {
 
-// [{"nqn", "serial", "model", "ports", "allow_any_host", "allowed_hosts", "controllers", "namespaces", "ana"}]
+// [{"nqn", "serial", "model", "ports", "allow_any_host", "allowed_hosts", "hosts", "controllers", "namespaces", "ana"}]
 nlohmann::json subsystems_view(const core::Target& target);
 
 // [{"subsystem", "nsid", "device", "state": "served"|"missing", ...}]

@@ -3,7 +3,6 @@
 #include <spdlog/spdlog.h>
 
 #include <limits>
-#include <nlohmann/json.hpp>
 #include <set>
 #include <stdexcept>
 
@@ -31,8 +30,8 @@ core::AnaState state_from(const std::string& word) {
 
 // nlohmann's own conversion would truncate a number that is too large.
 template <class Number>
-Number number_at(const json& request, const char* key) {
-  const json& value = request.at(key);
+Number number_at(const config::Json& request, const char* key) {
+  const config::Json& value = request.at(key);
   if (value.is_number_unsigned() && value.get<uint64_t>() <= std::numeric_limits<Number>::max())
     return value.get<Number>();
   throw std::invalid_argument(std::string("\"") + key + "\" must be a positive integer");
@@ -67,14 +66,14 @@ json ana_states(const core::Subsystem& subsystem) {
   return states;
 }
 
-void set_ana_state(core::Target& target, const std::string& wanted) {
-  const json request = json::parse(wanted);
+void set_ana_state(core::Target& target, const config::Json& request) {
   const auto nqn = request.at("subsystem").get<std::string>();
   const auto group = number_at<uint32_t>(request, "group");
   const auto port = number_at<uint16_t>(request, "port");
   const auto word = request.at("state").get<std::string>();
   core::Subsystem* subsystem = target.find_subsystem(nqn);
-  if (subsystem == nullptr || subsystem->is_discovery()) throw std::invalid_argument("there is no subsystem " + nqn);
+  if (subsystem == nullptr || subsystem->is_discovery())
+    throw config::EditError(config::EditError::Kind::Absent, "there is no subsystem " + nqn);
   subsystem->set_ana_state(group, port, state_from(word));
   spdlog::info("subsystem {}: ANA group {} is {} on port {}", nqn, group, word, port);
 }

@@ -2,10 +2,9 @@
 // thread.
 #pragma once
 
-#include <nlohmann/json_fwd.hpp>
-#include <string>
+#include <nlohmann/json.hpp>
 
-#include "config/config.h"
+#include "config/edit.h"
 #include "target/core/subsystem/target.h"
 
 namespace nvmf::daemon {
@@ -17,6 +16,6 @@ nlohmann::json ana_states(const core::Subsystem& subsystem);
 
 // {"subsystem": NQN, "group": 1 to 128, "port": id, "state": a word of the config}: hosts on the port are notified.
 // Throws std::exception with a message for the client.
-void set_ana_state(core::Target& target, const std::string& wanted);
+void set_ana_state(core::Target& target, const config::Json& request);
 
 }  // namespace nvmf::daemon

@@ -8,6 +8,7 @@
 
 #include "config/parse.h"
 #include "target/daemon/machine_check.h"
+#include "target/daemon/resource_check.h"
 
 namespace nvmf::daemon {
 namespace {
@@ -23,8 +24,10 @@ struct Options {
 
 void add_machine_warnings(config::Result& result) {
   const p2p::Sysfs sysfs;
-  auto warnings = check_machine(*result.config, sysfs, read_interface_addresses());
-  result.diagnostics.insert(result.diagnostics.end(), warnings.begin(), warnings.end());
+  const auto addresses = read_interface_addresses();
+  for (const auto& warnings :
+       {check_machine(*result.config, sysfs, addresses), check_resources(*result.config, sysfs, addresses)})
+    result.diagnostics.insert(result.diagnostics.end(), warnings.begin(), warnings.end());
   std::ranges::stable_sort(result.diagnostics, [](const config::Diagnostic& a, const config::Diagnostic& b) {
     return std::tie(a.position.line, a.position.column) < std::tie(b.position.line, b.position.column);
   });
@@ -40,7 +43,9 @@ void print_summary(const std::string& path, const config::Config& config) {
 int check(const Options& options) {
   config::Result result = config::load(options.path);
   if (result.config && !options.file_only) add_machine_warnings(result);
-  const bool good = result.config && (!options.strict || result.diagnostics.empty());
+  const bool has_error = std::ranges::any_of(
+      result.diagnostics, [](const config::Diagnostic& one) { return one.severity == config::Severity::error; });
+  const bool good = result.config && !has_error && (!options.strict || result.diagnostics.empty());
   if (options.json) {
     std::cout << config::to_json(result.diagnostics);
   } else {
@@ -56,7 +61,7 @@ void add_check_command(CLI::App& app, std::function<int()>& chosen) {
   auto options = std::make_shared<Options>();
   CLI::App* command = app.add_subcommand(
       "check", "Report the mistakes of a config file, and what cannot work on this machine; starts nothing");
-  command->add_option("file", options->path, "The JSON config file")->required();
+  command->add_option("file", options->path, "The JSON config file; - is standard input")->required();
   command->add_flag("--json", options->json, "Print a JSON array of objects with file, line, column, path, ...");
   command->add_flag("--strict", options->strict, "Exit with status 2 for warnings, too");
   command->add_flag("--file-only", options->file_only,

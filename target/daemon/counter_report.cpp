@@ -70,8 +70,10 @@ json latency_report(const core::LatencyCounters& counters) {
 json hosts_report(const std::vector<HostFigures>& hosts) {
   json all = json::array();
   for (const HostFigures& host : hosts)
-    all.push_back(
-        {{"nqn", host.nqn}, {"reads", by_path(host.traffic->reads)}, {"writes", by_path(host.traffic->writes)}});
+    all.push_back({{"nqn", host.nqn},
+                   {"reads", by_path(host.traffic->reads)},
+                   {"writes", by_path(host.traffic->writes)},
+                   {"over_share", host.traffic->over_share.get()}});
   return all;
 }
 
@@ -98,6 +100,16 @@ json refusals_report(const Figures& figures) {
           {"rdma_cm", std::move(rdma_cm)},
           {"failed_connections", figures.transport.failed},
           {"keep_alive_expiries", target.keep_alive_expiries}};
+}
+
+json authentications_report(const core::Target& target) {
+  json failed = json::object();
+  for (size_t reason = 0; reason < core::kAuthenticationFailures; ++reason)
+    failed[core::name_of(static_cast<core::AuthenticationFailure>(reason))] =
+        target.counters.failed_authentications[reason];
+  return {{"succeeded", target.counters.authentications},
+          {"failed", std::move(failed)},
+          {"refused_addresses", target.failed_attempts.refused(core::Target::Clock::now())}};
 }
 
 }  // namespace nvmf::daemon

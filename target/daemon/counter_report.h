@@ -22,5 +22,7 @@ nlohmann::json hosts_report(const std::vector<HostFigures>& hosts);
 nlohmann::json reactors_report(const std::vector<ReactorFigures>& reactors);
 // {"connects": {reason: n}, "rdma_cm": {status: n}, "failed_connections": n, "keep_alive_expiries": n}
 nlohmann::json refusals_report(const Figures& figures);
+// Of queues: {"succeeded": n, "failed": {reason: n}, "refused_addresses": n now}
+nlohmann::json authentications_report(const core::Target& target);
 
 }  // namespace nvmf::daemon

@@ -1,12 +1,15 @@
 #include "target/daemon/daemon.h"
 
 #include <spdlog/spdlog.h>
+#include <unistd.h>
 
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/use_awaitable.hpp>
 #include <csignal>
 #include <cstdlib>
 #include <functional>
+#include <map>
+#include <string>
 #include <system_error>
 #include <utility>
 
@@ -22,12 +25,37 @@ namespace {
 
 using std::chrono::milliseconds;
 
+// Each entry of a connected queue takes memory for its capsule: hosts must not get hold of all there is.
+constexpr uint64_t kSlotMemoryOfMachine = 8;
+
+uint64_t machine_memory_bytes() {
+  return static_cast<uint64_t>(sysconf(_SC_PHYS_PAGES)) * static_cast<uint64_t>(sysconf(_SC_PAGE_SIZE));
+}
+
 rdma::PollGroupOptions group_options(const config::Config& config) {
   rdma::PollGroupOptions options;
   options.in_capsule_bytes = config.rdma.in_capsule_data_bytes;
   options.dram_pool_bytes = uint64_t{config.rdma.dram_pool_mib} << 20;
   options.max_transfer_bytes = config.rdma.mdts_bytes;
+  options.slot_memory_bytes = machine_memory_bytes() / kSlotMemoryOfMachine;
   return options;
+}
+
+std::map<std::string, rdma::RemoteInvalidate> remote_invalidate(const config::Config& config) {
+  std::map<std::string, rdma::RemoteInvalidate> by_device;
+  for (const config::RdmaDevice& device : config.rdma.devices) {
+    switch (device.remote_invalidate) {
+      case config::RemoteInvalidate::proved:
+        break;  // as without the device
+      case config::RemoteInvalidate::on:
+        by_device[device.name] = rdma::RemoteInvalidate::On;
+        break;
+      case config::RemoteInvalidate::off:
+        by_device[device.name] = rdma::RemoteInvalidate::Off;
+        break;
+    }
+  }
+  return by_device;
 }
 
 core::ReactorOptions reactor_options(const config::Reactors& reactors, unsigned index) {
@@ -71,7 +99,7 @@ std::optional<FileLock> lock_state_directory(const std::string& path) {
   try {
     return FileLock(path);
   } catch (const std::system_error& error) {
-    spdlog::warn("the state directory is not locked against other daemons: {}", error.what());
+    spdlog::warn("cannot lock the state directory, so another daemon may use it, too: {}", error.what());
     return std::nullopt;
   }
 }
@@ -105,8 +133,8 @@ class RunningReactors {
 
 }  // namespace
 
-Daemon::Daemon(const config::Config& config, config::Json document)
-    : running_(config, std::move(document)),
+Daemon::Daemon(const config::Config& config, std::string text)
+    : running_(config, std::move(text)),
       log_limit_(&log),
       reservations_(StateDirectory(config.state_dir),
                     write_on(state_writes_, io_, [this] { transport_.turn_admin(); })),
@@ -118,6 +146,7 @@ Daemon::Daemon(const config::Config& config, config::Json document)
       target_(target_options(config)),
       data_threads_(make_data_threads<decltype(data_threads_)>(config.reactors)),
       transport_(io_, target_, control_mailbox_, seats_of(data_threads_), group_options(config)),
+      authentication_(io_, [this] { transport_.turn_admin(); }),
       peer_memories_(transport_.rnics(), config.rdma.mdts_bytes),
       opener_(io_),
       storage_(io_, target_, control_mailbox_, refs_to(data_threads_), transport_, peer_memories_, opener_,
@@ -157,7 +186,9 @@ Daemon::Daemon(const config::Config& config, config::Json document)
   target_.on_event = [this](core::Target::Severity severity, const std::string& message) { report(severity, message); };
   target_.on_earlier_deadline = [this](core::Target::Clock::time_point deadline) { await_deadline(deadline); };
   target_.reservation_store = &reservations_;
+  target_.dhchap_crypto = &authentication_;
   target_.health_source = &health_;
+  transport_.set_remote_invalidate(remote_invalidate(config));
   target_.write_protection_store = &write_protection_;
   target_.flush_namespace = [this](const core::Subsystem& subsystem, uint32_t nsid, auto done) {
     const auto answered = [this, done](core::Status status) {
@@ -174,10 +205,12 @@ Daemon::~Daemon() = default;
 int Daemon::run() {
   raise_descriptor_limit();
   admin_.listen(io_);
+  running_.remove_leftovers();
+  if (state_lock_) StateDirectory(running_.config().state_dir).remove_leftovers();
   await_signals();
   if (running_.config().metrics) serve_metrics();
   boost::asio::co_spawn(io_, reload_.serve(), [this](const std::exception_ptr& failure) { on_started(failure); });
-  spawn(io_, keep_watchdog(), "telling the service manager that the daemon answers");
+  spawn(io_, keep_watchdog(), "telling systemd that the daemon is alive");
   {
     const RunningReactors running(data_threads_);
     serve_until_stopped();
@@ -188,7 +221,8 @@ int Daemon::run() {
 }
 
 void Daemon::on_started(const std::exception_ptr& failure) {
-  if (!failure) return;
+  started_ = !failure;
+  if (started_) return;
   start_failure_ = failure;
   io_.stop();
 }
@@ -211,13 +245,44 @@ std::string Daemon::status_line() const {
 }
 
 void Daemon::serve_metrics() {
-  metrics_.emplace(io_, *running_.config().metrics, [this] { return metrics_text(figures()); });
+  const auto text = [this] { return metrics_text(figures(), namespace_figures_of(storage_)); };
+  metrics_.emplace(io_, *running_.config().metrics, text, [this] { return unready(); });
+}
+
+HealthFigures Daemon::health() const {
+  HealthFigures health;
+  for (const core::Port& port : target_.ports())
+    health.ports.push_back({.id = port.id, .address = port.address, .state = ports_.state_of(port)});
+  health.missing_namespaces = reload_.missing().size();
+  health.unsaved_changes = running_.unsaved().size();
+  if (const auto& last = reload_.last()) {
+    health.reload_succeeded = last->succeeded;
+    health.reload_time_s = static_cast<uint64_t>(std::chrono::system_clock::to_time_t(last->time));
+  }
+  return health;
+}
+
+// Hosts find the target where one port listens; the others are told of, too.
+std::vector<std::string> Daemon::unready() const {
+  if (!started_) return {"the daemon starts"};
+  if (changes_.closed()) return {kShutsDown};
+  std::vector<std::string> reasons;
+  for (const core::Port& port : target_.ports()) {
+    const std::string state = ports_.state_of(port);
+    if (state == kPortStates.front()) return {};
+    const std::string why = ports_.reason_of(port.id);
+    reasons.push_back(fmt::format("port {} is {}{}{}", port.id, state, why.empty() ? "" : ": ", why));
+  }
+  if (reasons.empty()) reasons.emplace_back("the config has no ports");
+  return reasons;
 }
 
 Figures Daemon::figures() const {
   std::vector<const core::Reactor*> reactors;
   for (const auto& thread : data_threads_) reactors.push_back(&thread->reactor);
-  return figures_of(target_, transport_, storage_, peer_memories_, reactors);
+  Figures figures = figures_of(target_, transport_, storage_, peer_memories_, reactors);
+  figures.health = health();
+  return figures;
 }
 
 Daemon::Task Daemon::keep_watchdog() {
@@ -279,7 +344,7 @@ void Daemon::await_signals() {
 void Daemon::shut_down() {
   const uint32_t timeout_ms = running_.config().shutdown_timeout_ms;
   changes_.close();
-  service_manager::stopping("disconnecting hosts");
+  service_manager::stopping("disconnecting hosts", milliseconds(timeout_ms));
   spdlog::info("shutting down: waiting for {} queues to finish, at most {} ms; a second signal exits at once",
                transport_.connections(), timeout_ms);
   ports_.stop();

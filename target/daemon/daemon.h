@@ -20,6 +20,7 @@
 #include "target/core/reactor/reactor.h"
 #include "target/core/subsystem/target.h"
 #include "target/daemon/admin_service.h"
+#include "target/daemon/authentication_worker.h"
 #include "target/daemon/changes.h"
 #include "target/daemon/figures.h"
 #include "target/daemon/file_lock.h"
@@ -42,9 +43,9 @@ namespace nvmf::daemon {
 
 class Daemon {
  public:
-  // `document`: the JSON of `config`. Throws std::exception with a message for the operator when the daemon cannot
-  // serve at all (no io_uring).
-  Daemon(const config::Config& config, config::Json document);
+  // `text`: the content of the file from which `config` was parsed. Throws std::exception with a message for the
+  // operator when the daemon cannot serve at all (no io_uring).
+  Daemon(const config::Config& config, std::string text);
   ~Daemon();
   Daemon(const Daemon&) = delete;
   Daemon& operator=(const Daemon&) = delete;
@@ -63,6 +64,8 @@ class Daemon {
 
   std::string status_line() const;
   Figures figures() const;
+  HealthFigures health() const;
+  std::vector<std::string> unready() const;
   void serve_metrics();
   // Once the start is over: failed, it ends the daemon.
   void on_started(const std::exception_ptr& failure);
@@ -90,6 +93,7 @@ class Daemon {
   core::Target target_;
   std::vector<std::unique_ptr<DataThread>> data_threads_;
   rdma::Transport transport_;
+  AuthenticationWorker authentication_;
   PeerMemories peer_memories_;
   DeviceOpener opener_;
   Storage storage_;
@@ -106,6 +110,7 @@ class Daemon {
   boost::asio::steady_timer shutdown_timer_;
   boost::asio::steady_timer watchdog_timer_;
   std::exception_ptr start_failure_;
+  bool started_ = false;  // the config of the start has been applied
 };
 
 }  // namespace nvmf::daemon

@@ -6,6 +6,7 @@
 #include <iostream>
 #include <memory>
 
+#include "config/printable.h"
 #include "p2p/doctor.h"
 
 namespace nvmf::daemon {
@@ -26,7 +27,7 @@ int diagnose(const Options& options) {
   const p2p::Sysfs sysfs;
   p2p::Report report = p2p::diagnose(sysfs);
   if (options.self_test) p2p::run_self_tests(sysfs, report);
-  std::cout << (options.json ? p2p::to_json(report) : p2p::render(report, terminal_width()));
+  std::cout << (options.json ? p2p::to_json(report) : config::printable_lines(p2p::render(report, terminal_width())));
   return 0;
 }
 

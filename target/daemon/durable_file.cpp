@@ -1,6 +1,7 @@
 #include "target/daemon/durable_file.h"
 
 #include <fcntl.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -33,6 +34,14 @@ class Descriptor {
     if (written < 0 && errno != EINTR) fail("cannot write", path_);
     return written < 0 ? 0 : static_cast<size_t>(written);
   }
+  // Who may use the file is decided before anybody else can open it. False: see replace_durably().
+  bool give(const FileAccess& access) const {
+    const bool given = fchown(fd_, access.owner, access.group) == 0;
+    if (!given && fchown(fd_, static_cast<uid_t>(-1), access.group) != 0 && errno != EPERM)
+      fail("cannot change the group of", path_);
+    if (fchmod(fd_, access.mode) != 0) fail("cannot change the mode of", path_);
+    return given;
+  }
   void sync() const {
     if (fsync(fd_) != 0) fail("cannot sync", path_);
   }
@@ -42,29 +51,76 @@ class Descriptor {
   int fd_;
 };
 
-}  // namespace
+std::string fresh_name(const std::string& path) { return path + ".new"; }
 
-void sync_directory(const std::string& path) { Descriptor(path, O_RDONLY | O_DIRECTORY).sync(); }
+class Replacement {
+ public:
+  Replacement(const std::string& path, const DurableHook& before) : path_(path), before_(before) {}
+  ~Replacement() {
+    if (!renamed_) remove_leftover(path_);
+  }
+  Replacement(const Replacement&) = delete;
+  Replacement& operator=(const Replacement&) = delete;
 
-void replace_durably(const std::string& path, const std::string& content, const DurableHook& before) {
-  const auto about_to = [&](DurableStep step) {
-    if (before) before(step);
-  };
-  const std::string fresh = path + ".new";
-  {
+  bool make(const std::string& content, const FileAccess* access) {
+    const bool given = write(content, access);
+    about_to(DurableStep::Rename);
+    if (std::rename(fresh_.c_str(), path_.c_str()) != 0) fail("cannot replace", path_);
+    renamed_ = true;
+    about_to(DurableStep::SyncDirectory);
+    sync_directory(std::filesystem::path(path_).parent_path());
+    return given;
+  }
+
+ private:
+  void about_to(DurableStep step) const {
+    if (before_) before_(step);
+  }
+
+  // What has the name already is a leftover, or another's: never written to.
+  bool write(const std::string& content, const FileAccess* access) const {
     about_to(DurableStep::Create);
-    const Descriptor file(fresh, O_WRONLY | O_CREAT | O_TRUNC);
+    remove_leftover(path_);
+    const Descriptor file(fresh_, O_WRONLY | O_CREAT | O_EXCL);
     for (std::string_view rest = content; !rest.empty();) {
       about_to(DurableStep::Write);
       rest.remove_prefix(file.write(rest.substr(0, kWriteBytes)));
     }
+    bool given = true;
+    if (access != nullptr) {
+      about_to(DurableStep::SetAccess);
+      given = file.give(*access);
+    }
     about_to(DurableStep::SyncFile);
     file.sync();
+    return given;
   }
-  about_to(DurableStep::Rename);
-  if (std::rename(fresh.c_str(), path.c_str()) != 0) fail("cannot replace", path);
-  about_to(DurableStep::SyncDirectory);
-  sync_directory(std::filesystem::path(path).parent_path());
+
+  const std::string& path_;
+  const std::string fresh_ = fresh_name(path_);
+  const DurableHook& before_;
+  bool renamed_ = false;
+};
+
+}  // namespace
+
+void sync_directory(const std::string& path) { Descriptor(path, O_RDONLY | O_DIRECTORY).sync(); }
+
+FileAccess access_of(const std::string& path) {
+  struct stat status {};
+  if (stat(path.c_str(), &status) != 0) fail("cannot examine", path);
+  return {.owner = status.st_uid, .group = status.st_gid, .mode = status.st_mode & 07777U};
+}
+
+void remove_leftover(const std::string& path) { unlink(fresh_name(path).c_str()); }
+
+void replace_durably(const std::string& path, const std::string& content, const DurableHook& before) {
+  Replacement(path, before).make(content, nullptr);
+}
+
+bool replace_durably(const std::string& path, const std::string& content, const FileAccess& access,
+                     const DurableHook& before) {
+  return Replacement(path, before).make(content, &access);
 }
 
 }  // namespace nvmf::daemon

@@ -38,6 +38,7 @@ void Exposition::seconds(const Labels& labels, uint64_t ns) { line("", labels, s
 // Adds up the histogram's own buckets, four for each power of two.
 void Exposition::sample(const Labels& labels, const core::LatencyHistogram& latency) {
   using core::LatencyHistogram;
+  if (latency.count() == 0) return;
   constexpr size_t kStep = 1u << LatencyHistogram::kBitsOfStep;
   constexpr size_t kFirst = (kLeastBit - LatencyHistogram::kLeastBit) * kStep;
   constexpr size_t kLast = (kMostBit - LatencyHistogram::kLeastBit) * kStep;

@@ -31,7 +31,8 @@ class Exposition {
 
   void sample(const Labels& labels, uint64_t value);
   void seconds(const Labels& labels, uint64_t ns);
-  // In seconds, with a bucket for each power of two from 4 us to 1 s.
+  // In seconds, with a bucket for each power of two from 4 us to 1 s. Nothing for an empty histogram: most are, and
+  // together they would be most of the text.
   void sample(const Labels& labels, const core::LatencyHistogram& latency);
 
   const std::string& text() const { return text_; }

@@ -63,6 +63,13 @@ std::vector<CmbFigures> of_cmbs(const rdma::Transport& transport, const Storage&
   return all;
 }
 
+// `place`: where the namespace was a moment ago. Looking there first keeps the search of all of them short.
+const ServedNamespace* find(const Storage& storage, const std::string& nqn, uint32_t nsid, size_t place) {
+  const auto& all = storage.namespaces();
+  const bool is_there = place < all.size() && all[place]->subsystem == nqn && all[place]->wanted.nsid == nsid;
+  return is_there ? all[place].get() : storage.find(nqn, nsid);
+}
+
 }  // namespace
 
 Figures figures_of(const core::Target& target, const rdma::Transport& transport, const Storage& storage,
@@ -71,7 +78,6 @@ Figures figures_of(const core::Target& target, const rdma::Transport& transport,
   figures.target = &target;
   figures.connections = transport.connections();
   figures.transport = transport.counters();
-  for (const auto& served : storage.namespaces()) figures.namespaces.push_back(of_namespace(*served));
   figures.hosts = of_hosts(target.host_traffic());
   for (const auto& rnic : transport.rnics()) add_groups(*rnic, figures.poll_groups);
   figures.cmbs = of_cmbs(transport, storage, peer_memories);
@@ -82,6 +88,19 @@ Figures figures_of(const core::Target& target, const rdma::Transport& transport,
                                 .turns = reactor->turns(),
                                 .sleeps = reactor->sleeps()});
   return figures;
+}
+
+std::vector<NamespaceSource> namespace_figures_of(const Storage& storage) {
+  std::vector<NamespaceSource> sources;
+  sources.reserve(storage.namespaces().size());
+  for (const auto& served : storage.namespaces()) {
+    const size_t place = sources.size();
+    sources.emplace_back([&storage, nqn = served->subsystem, nsid = served->wanted.nsid, place] {
+      const ServedNamespace* const now = find(storage, nqn, nsid, place);
+      return now == nullptr ? std::nullopt : std::optional(of_namespace(*now));
+    });
+  }
+  return sources;
 }
 
 std::unique_ptr<core::IoCounters> counters_of(const ServedNamespace& served) {

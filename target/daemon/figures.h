@@ -16,6 +16,9 @@ namespace nvmf::daemon {
 Figures figures_of(const core::Target& target, const rdma::Transport& transport, const Storage& storage,
                    const PeerMemories& peer_memories, const std::vector<const core::Reactor*>& reactors);
 
+// One for each namespace that is served now. `storage` must outlive them.
+std::vector<NamespaceSource> namespace_figures_of(const Storage& storage);
+
 // Sums over all poll groups, past ones included.
 std::unique_ptr<core::IoCounters> counters_of(const ServedNamespace& served);
 

@@ -7,6 +7,7 @@
 #include <cstring>
 #include <system_error>
 
+#include "target/core/datapath/status_text.h"
 #include "target/daemon/figures.h"
 
 namespace nvmf::daemon {
@@ -152,7 +153,7 @@ void HealthMonitor::answered(Ssd& ssd, int result) {
   ssd.known.reset();
   ssd.file = backend::Descriptor();  // the path may lead to another device when it is back
   if (std::exchange(ssd.refused, true)) return;
-  const std::string why = result < 0 ? std::strerror(-result) : "NVMe status " + std::to_string(result);
+  const std::string why = result < 0 ? std::strerror(-result) : to_string(core::Status(result));
   spdlog::warn("{}: cannot read its health (SMART log page): {}; hosts see the target's own counts instead",
                ssd.controller, why);
 }

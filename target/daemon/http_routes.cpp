@@ -1,7 +1,10 @@
 #include "target/daemon/http_routes.h"
 
+#include <algorithm>
 #include <charconv>
 #include <utility>
+
+#include "config/json_text.h"
 
 namespace nvmf::daemon {
 namespace {
@@ -49,17 +52,53 @@ std::optional<std::map<std::string, std::string>> match(const std::vector<std::s
   return parameters;
 }
 
+std::string name_of(const HttpRoutes::Route& route) { return route.method + " " + route.pattern; }
+
+std::string quoted(const std::string& text) { return '"' + text + '"'; }
+
+// "a", "b" and "c"; or what there is instead of names.
+std::string list_of(const std::vector<std::string>& names, const std::string& none) {
+  if (names.empty()) return none;
+  std::string list = quoted(names.front());
+  for (size_t i = 1; i < names.size(); ++i) list += (i + 1 < names.size() ? ", " : " and ") + quoted(names[i]);
+  return list;
+}
+
+bool has(const std::vector<std::string>& names, const std::string& name) {
+  return std::ranges::find(names, name) != names.end();
+}
+
+nlohmann::ordered_json object_from(const std::string& body) {
+  try {
+    nlohmann::ordered_json object = config::json_from(body);
+    if (!object.is_object()) throw HttpError(400, "the body must be a JSON object");
+    return object;
+  } catch (const config::JsonError& error) {
+    throw HttpError(400, std::string("the body ") + error.what());
+  }
+}
+
+void check_keys(const HttpRoutes::Route& route, const nlohmann::ordered_json& object) {
+  const std::vector<std::string>& keys = route.takes.keys;
+  if (keys.empty()) return;
+  for (const auto& [key, value] : object.items())
+    if (!has(keys, key))
+      throw HttpError(400, name_of(route) + " takes no key " + quoted(key) + "; it takes " + list_of(keys, ""));
+  for (const std::string& key : keys)
+    if (!object.contains(key)) throw HttpError(400, "the body has no key " + quoted(key));
+}
+
 }  // namespace
 
-void HttpRoutes::add(const std::string& method, const std::string& pattern, Answer answer) {
-  add_waiting(method, pattern,
+void HttpRoutes::add(const std::string& method, const std::string& pattern, HttpTakes takes, Answer answer) {
+  add_waiting(method, pattern, std::move(takes),
               [answer = std::move(answer)](HttpRequest request) -> boost::asio::awaitable<HttpResponse> {
                 co_return answer(request);
               });
 }
 
-void HttpRoutes::add_waiting(const std::string& method, const std::string& pattern, Handler handler) {
-  routes_.push_back({method, pattern, split(pattern, '/'), std::move(handler)});
+void HttpRoutes::add_waiting(const std::string& method, const std::string& pattern, HttpTakes takes, Handler handler) {
+  routes_.push_back({method, pattern, split(pattern, '/'), std::move(takes), std::move(handler)});
 }
 
 HttpRoutes::Found HttpRoutes::find(std::string_view method, std::string_view path) const {
@@ -76,14 +115,33 @@ HttpRoutes::Found HttpRoutes::find(std::string_view method, std::string_view pat
   return found;
 }
 
-std::map<std::string, std::string> parse_query(std::string_view query) {
-  std::map<std::string, std::string> parsed;
-  if (query.empty()) return parsed;
+void take_query(const HttpRoutes::Route& route, std::string_view query, HttpRequest& request) {
+  if (query.empty()) return;
   for (const std::string& part : split(query, '&')) {
     const size_t equals = std::min(part.find('='), part.size());
-    parsed[decode(part.substr(0, equals))] = equals < part.size() ? decode(part.substr(equals + 1)) : "";
+    const std::string name = decode(part.substr(0, equals));
+    if (!has(route.takes.query, name))
+      throw HttpError(400, name_of(route) + " takes no parameter " + quoted(name) + "; it takes " +
+                               list_of(route.takes.query, "none"));
+    if (!request.query.try_emplace(name, decode(std::string_view(part).substr(std::min(equals + 1, part.size()))))
+             .second)
+      throw HttpError(400, "the parameter " + quoted(name) + " is there twice");
   }
-  return parsed;
+}
+
+void take_body(const HttpRoutes::Route& route, std::string body, HttpRequest& request) {
+  switch (route.takes.body) {
+    case HttpTakes::Body::Nothing:
+      if (!body.empty()) throw HttpError(400, name_of(route) + " takes no body");
+      return;
+    case HttpTakes::Body::Text:
+      request.body = std::move(body);
+      return;
+    case HttpTakes::Body::Object:
+      request.json = object_from(body);
+      check_keys(route, request.json);
+      return;
+  }
 }
 
 }  // namespace nvmf::daemon

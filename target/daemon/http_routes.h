@@ -4,24 +4,35 @@
 #include <boost/asio/awaitable.hpp>
 #include <functional>
 #include <map>
+#include <nlohmann/json.hpp>
 #include <optional>
 #include <stdexcept>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 namespace nvmf::daemon {
+
+// Who is at the other end of a UNIX socket.
+struct HttpPeer {
+  uint32_t uid = 0;
+  int32_t pid = 0;
+};
 
 struct HttpRequest {
   std::string method;
   std::map<std::string, std::string> parameters;  // parameters of the route's pattern, by name, decoded
   std::map<std::string, std::string> query;       // the part after "?", decoded
-  std::string body;
+  std::string body;                               // of a route that takes text
+  nlohmann::ordered_json json{};                  // of a route that takes an object
+  std::optional<std::string> if_match{};          // the header If-Match (RFC 9110 section 13.1.1)
 };
 
 struct HttpResponse {
   unsigned status = 200;
   std::string content_type = "application/json";
+  std::string etag{};  // the header ETag, quotes included; empty: none
   std::string body{};
 };
 
@@ -35,6 +46,21 @@ class HttpError : public std::runtime_error {
   unsigned status_;
 };
 
+// What a route takes besides the parameters of its path. A request with anything else is refused before the handler
+// runs: a slip of the client must never look like a request for more than was meant.
+struct HttpTakes {
+  enum class Body : uint8_t {
+    Nothing,
+    Text,    // any bytes
+    Object,  // a JSON object; required
+  };
+  std::vector<std::string> query{};  // names of query parameters
+  Body body = Body::Nothing;
+  // The keys of the object, all of them required; empty: the handler checks the keys (config objects have rules of
+  // their own).
+  std::vector<std::string> keys{};
+};
+
 class HttpRoutes {
  public:
   using Answer = std::function<HttpResponse(const HttpRequest&)>;
@@ -44,6 +70,7 @@ class HttpRoutes {
     std::string method;
     std::string pattern;
     std::vector<std::string> segments;
+    HttpTakes takes;
     Handler handler;
   };
   struct Found {
@@ -54,9 +81,15 @@ class HttpRoutes {
 
   // `pattern`: "/v1/hosts/{hostnqn}"; a name in braces takes one segment, not empty, decoded. Of several matching
   // patterns, the first one added is used.
-  void add(const std::string& method, const std::string& pattern, Answer answer);
+  void add(const std::string& method, const std::string& pattern, HttpTakes takes, Answer answer);
+  void add(const std::string& method, const std::string& pattern, Answer answer) {
+    add(method, pattern, {}, std::move(answer));
+  }
   // A handler that may wait for other events than its client's.
-  void add_waiting(const std::string& method, const std::string& pattern, Handler handler);
+  void add_waiting(const std::string& method, const std::string& pattern, HttpTakes takes, Handler handler);
+  void add_waiting(const std::string& method, const std::string& pattern, Handler handler) {
+    add_waiting(method, pattern, {}, std::move(handler));
+  }
 
   const std::vector<Route>& routes() const { return routes_; }
 
@@ -67,7 +100,10 @@ class HttpRoutes {
   std::vector<Route> routes_;
 };
 
-// The values in the query of a request target ("a=1&b=%2F"), by name.
-std::map<std::string, std::string> parse_query(std::string_view query);
+// Gives `request` what it brings for `route`: the values in the query of its target ("a=1&b=%2F") by name. Throws
+// HttpError 400 when the route does not take one of them, or one is there twice.
+void take_query(const HttpRoutes::Route& route, std::string_view query, HttpRequest& request);
+// The same for the body. Throws HttpError 400 when it is not what the route takes.
+void take_body(const HttpRoutes::Route& route, std::string body, HttpRequest& request);
 
 }  // namespace nvmf::daemon

@@ -1,5 +1,9 @@
 #include "target/daemon/http_server.h"
 
+#include <sys/socket.h>
+
+#include <algorithm>
+#include <array>
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/detached.hpp>
 #include <boost/asio/redirect_error.hpp>
@@ -7,16 +11,32 @@
 #include <boost/asio/use_awaitable.hpp>
 #include <boost/beast/core.hpp>
 #include <boost/beast/http.hpp>
+#include <list>
 #include <nlohmann/json.hpp>
+#include <optional>
+#include <string>
 #include <utility>
 #include <vector>
 
 namespace nvmf::daemon {
 
+// A connection that is served.
+struct HttpSession {
+  using Clock = std::chrono::steady_clock;
+
+  std::string address;                               // of the client; empty on a UNIX socket
+  std::optional<HttpPeer> peer{};                    // on a UNIX socket
+  std::optional<Clock::time_point> waiting_since{};  // none: its request is being answered
+  bool closing = false;
+  std::function<void()> close{};
+};
+
 struct HttpServer::Service {
   HttpRoutes routes;
   HttpLimits limits;
-  uint32_t connections = 0;
+  Audit audit;
+  std::list<HttpSession> sessions{};
+  uint32_t refused = 0;  // connections that are being told that the server is full
   bool closed = false;
   std::vector<std::function<void()>> close_acceptors{};
 };
@@ -31,11 +51,16 @@ using Response = http::response<http::string_body>;
 
 // The process has no descriptor left, for instance: retry later.
 constexpr std::chrono::milliseconds kAcceptRetry{100};
+// What a client still sends after it was refused is read for this long, and so much of it: a connection that is closed
+// over unread data is reset, and the client loses the answer.
+constexpr std::chrono::milliseconds kLinger{1'000};
+constexpr size_t kLingerBytes = 1U << 20U;
 
 Response response_of(HttpResponse answer) {
   Response response;
   response.result(answer.status);
   if (!answer.body.empty()) response.set(http::field::content_type, answer.content_type);
+  if (!answer.etag.empty()) response.set(http::field::etag, answer.etag);
   response.body() = std::move(answer.body);
   return response;
 }
@@ -64,18 +89,49 @@ std::optional<Response> refusal_of(const beast::error_code& error, const HttpLim
   return refusal(400, "this is not an HTTP request: " + error.message());
 }
 
-asio::awaitable<Response> answer(const HttpRoutes& routes, http::request<http::string_body> request) {
+struct Target {
+  std::string method;
+  std::string path;
+  std::string query;
+};
+
+template <class Request>
+Target target_of(const Request& request) {
   const std::string target(request.target());
   const size_t question = std::min(target.find('?'), target.size());
-  const std::string path = target.substr(0, question);
-  HttpRoutes::Found found = routes.find(request.method_string(), path);
-  if (found.route == nullptr) co_return refusal_of(found, std::string(request.method_string()), path);
-  HttpRequest asked{.method = std::string(request.method_string()),
-                    .parameters = std::move(found.parameters),
-                    .query = parse_query(std::string_view(target).substr(std::min(question + 1, target.size()))),
-                    .body = std::move(request.body())};
+  return {std::string(request.method_string()), target.substr(0, question),
+          target.substr(std::min(question + 1, target.size()))};
+}
+
+// A request whose header has arrived: either it has a route, or it is refused already.
+struct Asked {
+  const HttpRoutes::Route* route = nullptr;
+  HttpRequest request{};
+  std::optional<Response> refusal{};
+};
+
+// `has_body`: more than the header is coming. Nothing of it is read for a route that takes none.
+Asked ask(const HttpRoutes& routes, const Target& target, bool has_body) {
+  HttpRoutes::Found found = routes.find(target.method, target.path);
+  Asked asked{.route = found.route};
+  if (found.route == nullptr) {
+    asked.refusal = refusal_of(found, target.method, target.path);
+    return asked;
+  }
+  asked.request = {.method = target.method, .parameters = std::move(found.parameters), .query = {}, .body = {}};
   try {
-    co_return response_of(co_await found.route->handler(std::move(asked)));
+    take_query(*found.route, target.query, asked.request);
+    if (has_body && found.route->takes.body == HttpTakes::Body::Nothing) take_body(*found.route, "body", asked.request);
+  } catch (const HttpError& error) {
+    asked.refusal = refusal(error.status(), error.what());
+  }
+  return asked;
+}
+
+asio::awaitable<Response> answer(Asked asked, std::string body) {
+  try {
+    take_body(*asked.route, std::move(body), asked.request);
+    co_return response_of(co_await asked.route->handler(std::move(asked.request)));
   } catch (const HttpError& error) {
     co_return refusal(error.status(), error.what());
   } catch (const std::exception& error) {
@@ -91,44 +147,151 @@ Task send(Stream& stream, Response response, const HttpLimits& limits, beast::er
   co_await http::async_write(stream, response, asio::redirect_error(asio::use_awaitable, error));
 }
 
-// The requests of one connection, one after the other. `is_full`: the limit of connections is reached.
+// The last answer of a connection whose client may still be sending.
+template <class Stream>
+Task send_last(Stream& stream, Response response, const HttpLimits& limits) {
+  response.keep_alive(false);
+  beast::error_code error;
+  co_await send(stream, std::move(response), limits, error);
+  if (error) co_return;
+  stream.socket().shutdown(asio::socket_base::shutdown_send, error);
+  stream.expires_after(kLinger);
+  std::array<char, 4096> rest{};
+  for (size_t bytes = 0; !error && bytes < kLingerBytes;)
+    bytes += co_await stream.async_read_some(asio::buffer(rest), asio::redirect_error(asio::use_awaitable, error));
+}
+
+template <class Service>
+void tell(const Service& service, HttpAudit audit, const Response& response) {
+  if (!service.audit || audit.method == "GET") return;
+  audit.status = response.result_int();
+  if (audit.status >= 300) audit.answer = response.body();
+  service.audit(audit);
+}
+
+// The requests of one connection, one after the other.
 template <class Stream, class Service>
-Task converse(Stream& stream, const Service& service, bool is_full) {
+Task converse(Stream& stream, const Service& service, HttpSession& session) {
   const HttpLimits& limits = service.limits;
   beast::error_code error;
-  if (is_full) co_return co_await send(stream, refusal(503, "too many connections; try again"), limits, error);
   beast::flat_buffer buffer;
   for (bool keep_alive = true; keep_alive;) {
+    session.waiting_since = HttpSession::Clock::now();
     http::request_parser<http::string_body> parser;
     parser.body_limit(limits.body_bytes);
     stream.expires_after(limits.timeout);
-    co_await http::async_read(stream, buffer, parser, asio::redirect_error(asio::use_awaitable, error));
+    co_await http::async_read_header(stream, buffer, parser, asio::redirect_error(asio::use_awaitable, error));
+    Asked asked;
+    HttpAudit audit{.peer = session.peer};
+    if (!error) {
+      const bool has_body = parser.content_length().value_or(0) != 0 || parser.chunked();
+      audit.method = std::string(parser.get().method_string());
+      audit.target = std::string(parser.get().target());
+      asked = ask(service.routes, target_of(parser.get()), has_body);
+      const auto if_match = parser.get().find(http::field::if_match);
+      if (if_match != parser.get().end()) asked.request.if_match = std::string(if_match->value());
+      if (asked.refusal && has_body) {
+        tell(service, std::move(audit), *asked.refusal);
+        co_return co_await send_last(stream, *std::move(asked.refusal), limits);
+      }
+      if (!parser.is_done())
+        co_await http::async_read(stream, buffer, parser, asio::redirect_error(asio::use_awaitable, error));
+    }
     if (error) {
       std::optional<Response> refused = refusal_of(error, limits);
-      if (refused) co_await send(stream, std::move(*refused), limits, error);
+      if (refused) co_await send_last(stream, *std::move(refused), limits);
       co_return;
     }
     stream.expires_never();
+    session.waiting_since.reset();
     const unsigned version = parser.get().version();
     keep_alive = parser.get().keep_alive();
-    Response response = co_await answer(service.routes, parser.release());
+    audit.body = std::move(parser.release().body());
+    std::optional<Response> refused = std::move(asked.refusal);
+    if (!refused) refused = co_await answer(std::move(asked), audit.body);
+    Response response = *std::move(refused);
+    tell(service, std::move(audit), response);
     keep_alive = keep_alive && !service.closed;
     response.version(version);
     response.keep_alive(keep_alive);
+    session.waiting_since = HttpSession::Clock::now();
     co_await send(stream, std::move(response), limits, error);
     if (error) co_return;
   }
 }
 
+std::string address_of(const asio::ip::tcp::socket& socket) {
+  beast::error_code gone;
+  const auto peer = socket.remote_endpoint(gone);
+  return gone ? "" : peer.address().to_string();
+}
+
+std::string address_of(const asio::local::stream_protocol::socket& /*socket*/) { return {}; }
+
+std::optional<HttpPeer> peer_of(const asio::ip::tcp::socket& /*socket*/) { return std::nullopt; }
+
+std::optional<HttpPeer> peer_of(asio::local::stream_protocol::socket& socket) {
+  ucred who{};
+  socklen_t length = sizeof who;
+  if (getsockopt(socket.native_handle(), SOL_SOCKET, SO_PEERCRED, &who, &length) != 0) return std::nullopt;
+  return HttpPeer{.uid = who.uid, .pid = who.pid};
+}
+
+// True when one more connection from `address` may be served. That may cost the connection which has kept the server
+// waiting longest.
+template <class Service>
+bool make_room(Service& service, const std::string& address) {
+  const auto is_open = [](const HttpSession& one) { return !one.closing; };
+  const auto is_of = [&](const HttpSession& one) { return is_open(one) && !address.empty() && one.address == address; };
+  const bool address_is_full = std::ranges::count_if(service.sessions, is_of) >= service.limits.connections_of_address;
+  if (!address_is_full && std::ranges::count_if(service.sessions, is_open) < service.limits.connections) return true;
+  HttpSession* slowest = nullptr;
+  for (HttpSession& one : service.sessions) {
+    if (!one.waiting_since || !is_open(one) || (address_is_full && !is_of(one))) continue;
+    if (slowest == nullptr || *one.waiting_since < *slowest->waiting_since) slowest = &one;
+  }
+  if (slowest == nullptr || HttpSession::Clock::now() - *slowest->waiting_since < service.limits.patience) return false;
+  slowest->closing = true;
+  slowest->close();
+  return true;
+}
+
 template <class Socket, class Service>
-Task session(Socket socket, std::shared_ptr<Service> service) {
-  const bool is_full = service->connections >= service->limits.connections;
-  ++service->connections;
+Task refuse(Socket socket, std::shared_ptr<Service> service) {
+  if (service->refused >= service->limits.connections) co_return;
+  ++service->refused;
   beast::basic_stream<typename Socket::protocol_type> stream(std::move(socket));
-  co_await converse(stream, *service, is_full);
+  co_await send_last(stream, refusal(503, "too many connections; try again"), service->limits);
+  --service->refused;
+}
+
+// A session in the list of the service, as long as this object lives.
+template <class Service>
+class Registered {
+ public:
+  Registered(Service& service, HttpSession session)
+      : sessions_(service.sessions), session_(sessions_.insert(sessions_.end(), std::move(session))) {}
+  ~Registered() { sessions_.erase(session_); }
+  Registered(const Registered&) = delete;
+  Registered& operator=(const Registered&) = delete;
+  HttpSession& get() const { return *session_; }
+
+ private:
+  std::list<HttpSession>& sessions_;
+  std::list<HttpSession>::iterator session_;
+};
+
+template <class Socket, class Service>
+Task serve_session(Socket socket, std::shared_ptr<Service> service) {
+  const std::string address = address_of(socket);
+  if (!make_room(*service, address)) co_return co_await refuse(std::move(socket), service);
+  beast::basic_stream<typename Socket::protocol_type> stream(std::move(socket));
+  const std::optional<HttpPeer> peer = peer_of(stream.socket());
+  const Registered<Service> session(*service,
+                                    {.address = address, .peer = peer, .close = [&stream] { stream.close(); }});
+  co_await converse(stream, *service, session.get());
   beast::error_code ignored;
   stream.socket().shutdown(Socket::shutdown_send, ignored);
-  --service->connections;
 }
 
 template <class Acceptor, class Service>
@@ -139,7 +302,7 @@ Task accept(std::shared_ptr<Acceptor> acceptor, std::shared_ptr<Service> service
     auto socket = co_await acceptor->async_accept(asio::redirect_error(asio::use_awaitable, error));
     if (service->closed) co_return;
     if (!error) {
-      asio::co_spawn(acceptor->get_executor(), session(std::move(socket), service), asio::detached);
+      asio::co_spawn(acceptor->get_executor(), serve_session(std::move(socket), service), asio::detached);
       continue;
     }
     pause.expires_after(kAcceptRetry);
@@ -149,8 +312,9 @@ Task accept(std::shared_ptr<Acceptor> acceptor, std::shared_ptr<Service> service
 
 }  // namespace
 
-HttpServer::HttpServer(HttpRoutes routes, HttpLimits limits)
-    : service_(std::make_shared<Service>(Service{.routes = std::move(routes), .limits = limits})) {}
+HttpServer::HttpServer(HttpRoutes routes, HttpLimits limits, Audit audit)
+    : service_(std::make_shared<Service>(
+          Service{.routes = std::move(routes), .limits = limits, .audit = std::move(audit)})) {}
 
 HttpServer::~HttpServer() {
   service_->closed = true;

@@ -1,6 +1,7 @@
 #include "target/daemon/import_command.h"
 
 #include <cerrno>
+#include <filesystem>
 #include <fstream>
 #include <iostream>
 #include <iterator>
@@ -9,38 +10,122 @@
 #include <system_error>
 
 #include "config/import.h"
+#include "config/printable.h"
 #include "config/write.h"
+#include "target/auth/key_file.h"
 
 namespace nvmf::daemon {
 namespace {
 
+constexpr int kFailed = 1;
 constexpr int kNothingImported = 2;
+constexpr int kLeftOut = 3;
+constexpr char kKeysOption[] = "--keys";
 
-int print(const config::Result& result) {
-  for (const auto& diagnostic : result.diagnostics) std::cerr << to_string(diagnostic) << '\n';
-  if (!result.config) return kNothingImported;
-  std::cout << config::write(*result.config);
-  return 0;
+struct ImportOptions {
+  bool strict = false;
+  std::string keys;  // directory; empty: keys are not written
+
+  // The directory for messages and the config.
+  std::string key_directory() const { return keys.empty() ? config::kImportedKeys : keys; }
+};
+using Options = std::shared_ptr<ImportOptions>;
+
+std::string count_of(size_t count, const char* noun) {
+  return std::to_string(count) + ' ' + noun + (count == 1 ? "" : "s");
 }
 
-using Import = config::Result (*)(std::string_view text, const std::string& file_name);
+std::string summary_of(const config::Config& config, size_t left_out) {
+  size_t namespaces = 0;
+  for (const auto& subsystem : config.subsystems) namespaces += subsystem.namespaces.size();
+  return "imported " + count_of(config.ports.size(), "port") + ", " + count_of(config.subsystems.size(), "subsystem") +
+         " and " + count_of(namespaces, "namespace") + "; " +
+         (left_out == 0 ? "nothing was" : count_of(left_out, "thing") + (left_out == 1 ? " was" : " were")) +
+         " left out";
+}
 
-int import_file(Import import, const std::string& path) {
+// False when a key cannot be written; then the config is not printed: hosts could not authenticate with it.
+bool write_keys(const std::vector<config::FoundKey>& keys, const std::string& directory) {
+  if (keys.empty()) return true;
+  if (directory.empty()) {
+    std::cerr << count_of(keys.size(), "key") << " not written: import again with " << kKeysOption
+              << " DIRECTORY, or write the keys to the files that \"hosts\" names\n";
+    return true;
+  }
+  std::error_code ignored;
+  std::filesystem::create_directories(directory, ignored);
+  bool good = true;
+  for (const config::FoundKey& key : keys) {
+    try {
+      auth::write_key_file(key.path, *auth::DhchapKey::parse(key.text));
+    } catch (const auth::BadKey& bad) {
+      std::cerr << config::printable(key.path) << ": not written: " << bad.what() << '\n';
+      good = false;
+    } catch (const auth::KeyFileError& error) {
+      std::cerr << error.what() << '\n';
+      good = false;
+    }
+  }
+  return good;
+}
+
+int print(const std::string& source, const config::ImportResult& result, const ImportOptions& options) {
+  for (const auto& diagnostic : result.diagnostics) std::cerr << to_string(diagnostic) << '\n';
+  if (!result.config) return kNothingImported;
+  const bool refused = options.strict && result.left_out != 0;
+  std::cerr << config::printable(source) << ": " << summary_of(*result.config, result.left_out)
+            << (refused ? ", so with --strict nothing is printed" : "") << '\n';
+  if (refused) return kNothingImported;
+  if (!write_keys(result.keys, options.keys)) return kFailed;
+  std::cout << config::write(*result.config);
+  return result.left_out == 0 ? 0 : kLeftOut;
+}
+
+Options add_strict(CLI::App& command) {
+  auto options = std::make_shared<ImportOptions>();
+  command.add_flag("--strict", options->strict,
+                   "Print nothing and exit with status 2 when something would be left out");
+  return options;
+}
+
+void add_keys(CLI::App& command, ImportOptions& options) {
+  command
+      .add_option(kKeysOption, options.keys,
+                  "Write the hosts' keys to new files in this directory, which only their owner may read")
+      ->type_name("DIRECTORY");
+}
+
+using Import = std::function<config::ImportResult(std::string_view text, const std::string& file_name)>;
+
+int import_file(const Import& import, const std::string& path, const ImportOptions& options) {
   std::ifstream file(path, std::ios::binary);
   const std::string text{std::istreambuf_iterator<char>(file), {}};
   if (!file) {
     std::cerr << path << ": error: cannot be read: " << std::generic_category().message(errno) << '\n';
     return kNothingImported;
   }
-  return print(import(text, path));
+  return print(path, import(text, path), options);
 }
 
-void add_file_command(CLI::App& group, const char* name, const char* description, Import import,
-                      std::function<int()>& chosen) {
+void add_nvmetcli_command(CLI::App& group, std::function<int()>& chosen) {
   auto path = std::make_shared<std::string>();
-  CLI::App* command = group.add_subcommand(name, description);
+  CLI::App* command = group.add_subcommand("nvmetcli", "Import the kernel's target from a file that nvmetcli saved");
   command->add_option("file", *path, "The saved JSON file")->required();
-  command->callback([=, &chosen] { chosen = [=] { return import_file(import, *path); }; });
+  const Options options = add_strict(*command);
+  add_keys(*command, *options);
+  const Import import = [options](std::string_view text, const std::string& file_name) {
+    return config::import_nvmetcli(text, file_name, options->key_directory());
+  };
+  command->callback([=, &chosen] { chosen = [=] { return import_file(import, *path, *options); }; });
+}
+
+// SPDK's config names the files of its keys.
+void add_spdk_command(CLI::App& group, std::function<int()>& chosen) {
+  auto path = std::make_shared<std::string>();
+  CLI::App* command = group.add_subcommand("spdk", "Import SPDK's target from the output of its save_config");
+  command->add_option("file", *path, "The saved JSON file")->required();
+  const Options options = add_strict(*command);
+  command->callback([=, &chosen] { chosen = [=] { return import_file(config::import_spdk, *path, *options); }; });
 }
 
 }  // namespace
@@ -48,17 +133,20 @@ void add_file_command(CLI::App& group, const char* name, const char* description
 void add_import_command(CLI::App& app, std::function<int()>& chosen) {
   CLI::App* group = app.add_subcommand(
       "import",
-      "Print the config of another target as a config of nvmf-p2p; standard error lists what cannot be carried over");
+      "Print the config of another target as a config of nvmf-p2p; standard error lists what cannot be carried over, "
+      "and the exit status is then 3");
   group->require_subcommand(1);
-  add_file_command(*group, "nvmetcli", "Import the kernel's target from a file that nvmetcli saved",
-                   config::import_nvmetcli, chosen);
-  add_file_command(*group, "spdk", "Import SPDK's target from the output of its save_config", config::import_spdk,
-                   chosen);
+  add_nvmetcli_command(*group, chosen);
+  add_spdk_command(*group, chosen);
 
   auto root = std::make_shared<std::string>("/sys/kernel/config/nvmet");
   CLI::App* kernel = group->add_subcommand("kernel", "Import the kernel's target that runs on this machine");
   kernel->add_option("--configfs", *root, "Directory of the target's configfs")->capture_default_str();
-  kernel->callback([=, &chosen] { chosen = [=] { return print(config::import_kernel(*root)); }; });
+  const Options options = add_strict(*kernel);
+  add_keys(*kernel, *options);
+  kernel->callback([=, &chosen] {
+    chosen = [=] { return print(*root, config::import_kernel(*root, options->key_directory()), *options); };
+  });
 }
 
 }  // namespace nvmf::daemon

@@ -7,7 +7,8 @@
 namespace nvmf::daemon {
 
 // Adds the command to `app`. When the command line has the command, `chosen` becomes the function that runs it and
-// returns the exit status: 0, or 2 when nothing could be imported.
+// returns the exit status: 0, 3 when something was left out, or 2 when nothing could be imported, or with --strict
+// something was left out.
 void add_import_command(CLI::App& app, std::function<int()>& chosen);
 
 }  // namespace nvmf::daemon

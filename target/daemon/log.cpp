@@ -9,6 +9,8 @@
 #include <cstdlib>
 #include <nlohmann/json.hpp>
 
+#include "config/printable.h"
+
 namespace nvmf::daemon {
 namespace {
 
@@ -27,6 +29,20 @@ spdlog::level::level_enum spdlog_level(config::LogLevel level) {
   }
   return spdlog::level::info;
 }
+
+// Each message becomes one line without control characters, whatever names of hosts and devices it has in it.
+class PrintableLog final : public spdlog::logger {
+ public:
+  using spdlog::logger::logger;
+
+ protected:
+  void sink_it_(const spdlog::details::log_msg& message) override {
+    const std::string text = config::printable({message.payload.data(), message.payload.size()});
+    spdlog::details::log_msg shown = message;
+    shown.payload = text;
+    spdlog::logger::sink_it_(shown);
+  }
+};
 
 // Whether standard error is connected to journald: systemd.exec(5), JOURNAL_STREAM.
 bool journal_reads_standard_error() {
@@ -61,7 +77,7 @@ void start_log(config::LogLevel level, config::LogFormat format) {
     sink = std::make_shared<spdlog::sinks::systemd_sink_mt>("nvmf-p2p");
   else
     sink = std::make_shared<spdlog::sinks::stderr_sink_mt>();
-  auto logger = std::make_shared<spdlog::logger>("nvmf-p2p", std::move(sink));
+  auto logger = std::make_shared<PrintableLog>("nvmf-p2p", std::move(sink));
   logger->set_level(spdlog_level(level));
   logger->flush_on(spdlog::level::trace);
   if (format == config::LogFormat::json)
@@ -72,6 +88,15 @@ void start_log(config::LogLevel level, config::LogFormat format) {
 }
 
 void set_log_level(config::LogLevel level) { spdlog::set_level(spdlog_level(level)); }
+
+void log_always(const std::string& message) {
+  const spdlog::logger& logger = *spdlog::default_logger_raw();
+  const std::string text = config::printable(message);
+  for (const spdlog::sink_ptr& sink : logger.sinks()) {
+    sink->log({logger.name(), spdlog::level::info, text});
+    sink->flush();
+  }
+}
 
 void log(core::Target::Severity severity, const std::string& message) {
   switch (severity) {

@@ -24,6 +24,9 @@ void start_log(config::LogLevel level, config::LogFormat format);
 
 void set_log_level(config::LogLevel level);
 
+// Of severity info, but written whatever the log level is: for the trail of who changed what.
+void log_always(const std::string& message);
+
 void log(core::Target::Severity severity, const std::string& message);
 
 }  // namespace nvmf::daemon

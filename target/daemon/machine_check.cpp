@@ -21,6 +21,7 @@
 #include "config/paths.h"
 #include "config/wording.h"
 #include "p2p/doctor.h"
+#include "target/auth/key_file.h"
 #include "target/backend/generic_device.h"
 
 namespace nvmf::daemon {
@@ -51,6 +52,35 @@ std::string in_words(Type type) {
   }
 }
 
+// Of the internet: neither private (RFC 1918, RFC 4193), nor of this machine, one link or documents.
+bool is_routable(const std::string& address) {
+  in_addr ipv4{};
+  if (inet_pton(AF_INET, address.c_str(), &ipv4) == 1) {
+    struct Range {
+      uint32_t first;
+      unsigned bits;
+    };
+    constexpr std::array<Range, 9> kOthers = {{{0x0a000000, 8},     // 10.0.0.0
+                                               {0xac100000, 12},    // 172.16.0.0
+                                               {0xc0a80000, 16},    // 192.168.0.0
+                                               {0x7f000000, 8},     // 127.0.0.0
+                                               {0xa9fe0000, 16},    // 169.254.0.0
+                                               {0x64400000, 10},    // 100.64.0.0
+                                               {0xc0000200, 24},    // 192.0.2.0
+                                               {0xc6336400, 24},    // 198.51.100.0
+                                               {0xcb007100, 24}}};  // 203.0.113.0
+    const uint32_t host = ntohl(ipv4.s_addr);
+    return std::ranges::none_of(
+        kOthers, [host](const Range& range) { return host >> (32 - range.bits) == range.first >> (32 - range.bits); });
+  }
+  in6_addr ipv6{};
+  if (inet_pton(AF_INET6, address.c_str(), &ipv6) != 1) return false;
+  const bool global = (ipv6.s6_addr[0] & 0xe0) == 0x20;  // 2000::/3
+  const bool documents =
+      ipv6.s6_addr[0] == 0x20 && ipv6.s6_addr[1] == 0x01 && ipv6.s6_addr[2] == 0x0d && ipv6.s6_addr[3] == 0xb8;
+  return global && !documents;
+}
+
 // «0-3,8» as numbers.
 std::set<unsigned> numbers_of(const std::string& ranges) {
   std::set<unsigned> numbers;
@@ -63,6 +93,13 @@ std::set<unsigned> numbers_of(const std::string& ranges) {
     for (unsigned number = first; read > 0 && number <= last; ++number) numbers.insert(number);
   }
   return numbers;
+}
+
+// Without what is mounted there the machine does not run, or does not start again.
+bool is_of_the_system(const std::string& place) {
+  constexpr std::array<std::string_view, 8> kPlaces = {"/",    "/boot", "/boot/efi", "/boot/firmware",
+                                                       "/efi", "/etc",  "/usr",      "/var"};
+  return std::ranges::find(kPlaces, place) != kPlaces.end();
 }
 
 class MachineCheck {
@@ -82,6 +119,8 @@ class MachineCheck {
       for (size_t j = 0; j < subsystem.namespaces.size(); ++j)
         check_namespace(subsystem, subsystem.namespaces[j], path + std::to_string(j) + "]");
     }
+    check_keys();
+    check_strangers();
     return std::move(warnings_);
   }
 
@@ -95,16 +134,55 @@ class MachineCheck {
     const config::Admin& admin = config_.admin;
     if (admin.owner && getpwnam(admin.owner->c_str()) == nullptr)
       warn(admin.position, "$.admin.owner", "this machine has no user " + quote(*admin.owner),
-           "make it (useradd --system), or name another one");
+           "create it (useradd --system), or name another one");
     if (admin.group && getgrnam(admin.group->c_str()) == nullptr)
       warn(admin.position, "$.admin.group", "this machine has no group " + quote(*admin.group),
-           "make it (groupadd --system), or name another one");
+           "create it (groupadd --system), or name another one");
     check_directory(admin.position, "$.admin.socket", std::filesystem::path(admin.socket).parent_path());
     const std::string socket = sysfs_.where(admin.socket);
     std::error_code ignored;
     if (std::filesystem::exists(socket, ignored) && !std::filesystem::is_socket(socket, ignored))
-      warn(admin.position, "$.admin.socket", quote(admin.socket) + " is there, and is no socket",
+      warn(admin.position, "$.admin.socket", quote(admin.socket) + " exists and is not a socket",
            "remove it, or name another path");
+  }
+
+  // The service manager's credentials are there for the service only.
+  void check_keys() {
+    for (size_t i = 0; i < config_.subsystems.size(); ++i)
+      for (size_t j = 0; j < config_.subsystems[i].hosts.size(); ++j) {
+        const config::Host& host = config_.subsystems[i].hosts[j];
+        const std::string path = "$.subsystems[" + std::to_string(i) + "].hosts[" + std::to_string(j) + "]";
+        check_key(host.position, path + ".key_file", host.key_file);
+        if (host.controller_key_file)
+          check_key(host.position, path + ".controller_key_file", *host.controller_key_file);
+      }
+  }
+
+  void check_key(Position position, const std::string& path, const std::string& file) {
+    if (file.find('/') == std::string::npos) return;
+    try {
+      auth::read_key_file(file);
+    } catch (const auth::KeyFileError& error) {
+      warn(position, path, error.what(), "");
+      warnings_.back().severity = config::Severity::error;
+    }
+  }
+
+  // A subsystem that strangers may reach, and use by a host's name alone.
+  void check_strangers() {
+    for (size_t i = 0; i < config_.subsystems.size(); ++i) {
+      const config::Subsystem& subsystem = config_.subsystems[i];
+      if (!subsystem.allow_any_host && subsystem.allowed_hosts.empty()) continue;
+      const auto routable = std::ranges::find_if(config_.ports, [&](const config::Port& port) {
+        const bool offers = std::ranges::find(subsystem.ports, port.id) != subsystem.ports.end();
+        return offers && is_routable(port.address);
+      });
+      if (routable == config_.ports.end()) continue;
+      warn(subsystem.position, "$.subsystems[" + std::to_string(i) + "]",
+           "whoever reaches " + routable->address + " can use the subsystem without authentication, by " +
+               (subsystem.allow_any_host ? "any host NQN" : "an NQN in \"allowed_hosts\""),
+           "list the hosts in \"hosts\", with keys (nvmf-p2p key generate)");
+    }
   }
 
   void check_state_directory() { check_directory({}, "$.state_dir", config_.state_dir); }
@@ -115,7 +193,7 @@ class MachineCheck {
     while (directory.has_relative_path() && !std::filesystem::exists(sysfs_.where(directory), ignored))
       directory = directory.parent_path();
     if (directory.has_relative_path() && !std::filesystem::is_directory(sysfs_.where(directory), ignored))
-      warn(position, path, quote(directory.string()) + " is no directory", "name a path below a directory");
+      warn(position, path, quote(directory.string()) + " is not a directory", "name another path");
   }
 
   void check_cores() {
@@ -181,10 +259,9 @@ class MachineCheck {
     for (const std::string& identifier : identifiers_of(ns)) {
       const auto [first, is_new] = shown_in_.try_emplace(identifier, subsystem.nqn);
       if (is_new || first->second == subsystem.nqn) continue;
-      return warn(
-          ns.position, path,
-          "hosts are shown the same identifiers in " + first->second + ": a host that sees both drops one of the disks",
-          "give it a \"uuid\" of its own here");
+      return warn(ns.position, path,
+                  "a namespace of " + first->second + " has the same identifiers: a host that sees both uses only one",
+                  "give it a \"uuid\" of its own here");
     }
   }
 
@@ -249,8 +326,8 @@ class MachineCheck {
       warn(ns.backend_position, path, quote(device) + " is a zoned device, which is not supported",
            "serve a device that maps the zones to plain blocks (dm-zoned)");
     else if (const auto [use, remedy] = use_of(device); !use.empty())
-      warn(ns.backend_position, path, quote(device) + " " + use + ": two users of one device destroy each other's data",
-           remedy);
+      warn(ns.backend_position, path,
+           quote(device) + " " + use + ": two programs that write to one device destroy each other's data", remedy);
   }
 
   // The kernel numbers disks in the order in which it finds them.
@@ -318,13 +395,15 @@ class MachineCheck {
     const std::string folder = "/sys/class/block/" + name;
     std::vector<std::string> users = sysfs_.list(folder + "/holders");
     if (!users.empty())
-      return {"is a part of " + joined(users), "serve the whole instead, or remove the device from it"};
+      return {"is a part of " + joined(users),
+              "serve /dev/" + users.front() + " instead, or remove this device from it"};
     std::vector<std::string> names = {name};
     for (const std::string& entry : sysfs_.list(folder))
       if (sysfs_.exists((folder + "/").append(entry).append("/partition"))) names.push_back(entry);
     for (const std::string& each : names) {
       const std::string place = mount_of("/dev/" + each);
-      if (!place.empty()) return {"is mounted at " + place, place == "/" ? "serve another one" : "umount " + place};
+      if (!place.empty())
+        return {"is mounted at " + place, is_of_the_system(place) ? "serve another device" : "umount " + place};
     }
     return {};
   }

@@ -18,7 +18,8 @@ struct InterfaceAddress {
 std::vector<InterfaceAddress> read_interface_addresses();
 
 // Warnings, in the order of the file: addresses that no interface has, or one without RDMA device; devices and files
-// that are missing or in use; cores, users and groups that do not exist; peer-to-peer that cannot work.
+// that are missing or in use; cores, users and groups that do not exist; peer-to-peer that cannot work; subsystems that
+// strangers may use. And errors: key files that cannot be used.
 std::vector<config::Diagnostic> check_machine(const config::Config& config, const p2p::Sysfs& sysfs,
                                               const std::vector<InterfaceAddress>& addresses);
 

@@ -7,8 +7,8 @@
 #include <functional>
 #include <iostream>
 #include <string>
+#include <utility>
 
-#include "config/edit.h"
 #include "config/parse.h"
 #include "target/daemon/check_command.h"
 #include "target/daemon/cli/commands.h"
@@ -16,6 +16,7 @@
 #include "target/daemon/daemon.h"
 #include "target/daemon/doctor_command.h"
 #include "target/daemon/import_command.h"
+#include "target/daemon/key_command.h"
 #include "target/daemon/log.h"
 
 namespace {
@@ -27,11 +28,14 @@ using nvmf::cli::kExitUsage;
 constexpr char kName[] = "nvmf-p2p";
 constexpr char kExitStatuses[] =
     "0: done, or stopped as asked. 1: failed, or the daemon cannot be reached or refuses; the message says what to do. "
-    "2: wrong usage, or a config with mistakes; nothing was started or changed.";
+    "2: wrong usage, or a config with mistakes; nothing was started or changed. 3: done, but `import` left something "
+    "out, "
+    "or --exit-code asked for a difference (`diff`) or a fault (`status`) and there is one.";
 constexpr char kDescription[] =
     "Serves SSDs, block devices and files to remote hosts by NVMe over Fabrics on RDMA networks. Where an SSD has a "
     "controller memory buffer and a self-test proves that it works, data moves between the SSD and the RDMA NIC "
-    "without touching the machine's DRAM. `run` is the daemon. `check`, `doctor` and `import` work without a daemon. "
+    "without touching the machine's DRAM. `run` is the daemon. `check`, `doctor`, `import` and `key` work without a "
+    "daemon. "
     "All other commands talk to the running daemon through its admin socket. Their changes take effect at once; `save` "
     "writes them to the config file.";
 
@@ -49,7 +53,7 @@ int run(const std::string& path) {
   nvmf::daemon::start_log(config->log_level, config->log_format);
   try {
     spdlog::info("nvmf-p2p {} with {}", NVMF_P2P_VERSION, path);
-    nvmf::daemon::Daemon daemon(*config, nvmf::config::editable(content, *config));
+    nvmf::daemon::Daemon daemon(*config, std::move(content));
     return daemon.run();
   } catch (const std::exception& error) {
     spdlog::error("{}", error.what());
@@ -82,6 +86,7 @@ int execute(int argc, char** argv) {
   nvmf::daemon::add_check_command(app, chosen);
   nvmf::daemon::add_doctor_command(app, chosen);
   nvmf::daemon::add_import_command(app, chosen);
+  nvmf::daemon::add_key_command(app, chosen);
   const nvmf::cli::Commands commands(app);
   std::string document;
   auto* generate_command = app.add_subcommand("generate", "Print the manual page or a shell's completion")->group("");
@@ -97,11 +102,18 @@ int execute(int argc, char** argv) {
   return commands.run();
 }
 
+// A script must not take half of an answer for all of it.
+int with_output_written(int status) {
+  if (std::cout.flush() && std::fflush(stdout) == 0) return status;
+  std::fputs("cannot write to standard output: the output is not complete\n", stderr);
+  return status == EXIT_SUCCESS ? EXIT_FAILURE : status;
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
   try {
-    return execute(argc, argv);
+    return with_output_written(execute(argc, argv));
   } catch (const std::exception& error) {
     std::fputs(error.what(), stderr);
     std::fputc('\n', stderr);

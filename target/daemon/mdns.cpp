@@ -89,7 +89,7 @@ std::vector<MdnsService> mdns_services(const std::vector<core::Port>& ports, con
 }
 
 MdnsAnnouncer::MdnsAnnouncer(boost::asio::io_context& io, std::vector<MdnsService> services)
-    : services_(std::move(services)), bus_events_(io), retry_timer_(io) {
+    : services_(std::move(services)), bus_events_(io), timeout_timer_(io), retry_timer_(io) {
   connect();
 }
 
@@ -187,6 +187,8 @@ void MdnsAnnouncer::process() {
   do result = sd_bus_process(bus_.get(), nullptr);
   while (result > 0);
   if (result < 0) return lose_bus(-result);
+  await_timeout();
+  bus_events_.cancel();  // of the wait before, when the timer or a call came first
   const bool has_more_to_say = (sd_bus_get_events(bus_.get()) & POLLOUT) != 0;
   bus_events_.async_wait(has_more_to_say ? Descriptor::wait_write : Descriptor::wait_read,
                          [this](const boost::system::error_code& error) {
@@ -194,7 +196,21 @@ void MdnsAnnouncer::process() {
                          });
 }
 
+// The bus gives up a call without answer, and tells its handler, only when it is asked to process at that time.
+void MdnsAnnouncer::await_timeout() {
+  uint64_t until_us = 0;
+  if (sd_bus_get_timeout(bus_.get(), &until_us) < 0 || until_us == UINT64_MAX) {
+    timeout_timer_.cancel();
+    return;
+  }
+  timeout_timer_.expires_at(std::chrono::steady_clock::time_point(std::chrono::microseconds(until_us)));
+  timeout_timer_.async_wait([this](const boost::system::error_code& error) {
+    if (!error) process();
+  });
+}
+
 void MdnsAnnouncer::lose_bus(int error) {
+  timeout_timer_.cancel();
   complain("no D-Bus system bus (" + std::generic_category().message(error) + ")");
   if (bus_events_.is_open()) bus_events_.release();
   bus_.reset();

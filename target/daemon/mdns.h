@@ -54,12 +54,14 @@ class MdnsAnnouncer {
   int fill_group(const char* group);
   int add_service(const char* group, const MdnsService& service);
   void process();
+  void await_timeout();
   void lose_bus(int error);
   void complain(const std::string& problem);
 
   std::vector<MdnsService> services_;
   std::unique_ptr<sd_bus, CloseBus> bus_;
   boost::asio::posix::stream_descriptor bus_events_;  // the descriptor belongs to the bus
+  boost::asio::steady_timer timeout_timer_;           // the next time that the bus must process without being called
   boost::asio::steady_timer retry_timer_;
   bool complained_ = false;
 };

@@ -1,8 +1,12 @@
 #include "target/daemon/metrics.h"
 
 #include <algorithm>
+#include <array>
+#include <boost/asio/post.hpp>
+#include <boost/asio/use_awaitable.hpp>
 #include <initializer_list>
 #include <map>
+#include <utility>
 
 #include "target/core/subsystem/controller.h"
 #include "target/daemon/exposition.h"
@@ -84,47 +88,75 @@ void write_operations(Exposition& out, const NamespaceFigures& space, const Hist
     out.sample(of(space, {{"operation", core::name_of(static_cast<core::Operation>(i))}}), histograms[i]);
 }
 
-void write_namespaces(Exposition& out, const std::vector<NamespaceFigures>& spaces) {
-  out.gauge("nvmf_namespace_info",
-            "Always 1: a namespace in service, with its device, its p2p mode, and the SSD whose CMB it uses.");
-  for (const auto& one : spaces)
-    out.sample(of(one, {{"device", one.device}, {"p2p", one.p2p}, {"provider", one.provider}}), 1);
-  out.counter("nvmf_commands_total", "Commands answered, by kind and status.");
-  for (const auto& one : spaces) write_commands(out, of(one), one.counters->commands);
-  out.counter("nvmf_data_bytes_total", "Data of successful commands, by direction and path.");
-  for (const auto& one : spaces) write_paths(out, one, &core::PathCounters::bytes);
-  out.counter("nvmf_data_commands_total", "Successful commands with data, by direction and path.");
-  for (const auto& one : spaces) write_paths(out, one, &core::PathCounters::commands);
-  out.counter("nvmf_p2p_fallback_commands_total", "Commands whose data fell back to DRAM, by reason.");
-  for (const auto& one : spaces) write_fallbacks(out, one, &core::PathCounters::commands);
-  out.counter("nvmf_p2p_fallback_bytes_total", "Data that fell back to DRAM, by reason.");
-  for (const auto& one : spaces) write_fallbacks(out, one, &core::PathCounters::bytes);
-  counters(out, "nvmf_buffer_waits_total", "Commands that waited for a buffer.", spaces,
-           [](const auto& one) { return one.counters->waits.get(); });
-  counters(out, "nvmf_throttled_commands_total", "Commands that waited because their namespace reached its limit.",
-           spaces, [](const auto& one) { return one.counters->throttled.get(); });
-}
+using WriteNamespace = void (*)(Exposition& out, const NamespaceFigures& space);
 
-void write_latencies(Exposition& out, const std::vector<NamespaceFigures>& spaces) {
-  out.histogram("nvmf_command_duration_seconds", "Time from the capsule's arrival to the answer.");
-  for (const auto& one : spaces) write_operations(out, one, one.counters->latency.target);
-  out.histogram("nvmf_device_duration_seconds",
-                "Time from the start of the command's execution, when its data has arrived, to the answer.");
-  for (const auto& one : spaces) write_operations(out, one, one.counters->latency.device);
-  out.histogram("nvmf_rdma_duration_seconds",
-                "Time of transfers between host and target: RDMA READs, and answers with data during which the reactor "
-                "did not sleep.");
-  for (const auto& one : spaces) {
-    for (size_t i = 0; i < core::kRdmaDirections; ++i)
-      out.sample(of(one, {{"direction", core::name_of(static_cast<core::RdmaDirection>(i))}}),
-                 one.counters->latency.rdma[i]);
+// The families with a sample, or some, for each namespace.
+struct NamespaceFamily {
+  void (Exposition::*begin)(std::string_view name, std::string_view help);
+  const char* name;
+  const char* help;
+  WriteNamespace write;
+};
+
+constexpr std::array<NamespaceFamily, 11> kNamespaceFamilies = {{
+    {&Exposition::gauge, "nvmf_namespace_info",
+     "Always 1: a namespace in service, with its device, its p2p mode, and the SSD whose CMB it uses.",
+     [](Exposition& out, const NamespaceFigures& one) {
+       out.sample(of(one, {{"device", one.device}, {"p2p", one.p2p}, {"provider", one.provider}}), 1);
+     }},
+    {&Exposition::counter, "nvmf_commands_total", "Commands answered, by kind and status.",
+     [](Exposition& out, const NamespaceFigures& one) { write_commands(out, of(one), one.counters->commands); }},
+    {&Exposition::counter, "nvmf_data_bytes_total", "Data of successful commands, by direction and data path.",
+     [](Exposition& out, const NamespaceFigures& one) { write_paths(out, one, &core::PathCounters::bytes); }},
+    {&Exposition::counter, "nvmf_data_commands_total", "Successful commands with data, by direction and data path.",
+     [](Exposition& out, const NamespaceFigures& one) { write_paths(out, one, &core::PathCounters::commands); }},
+    {&Exposition::counter, "nvmf_p2p_fallback_commands_total", "Commands whose data fell back to DRAM, by reason.",
+     [](Exposition& out, const NamespaceFigures& one) { write_fallbacks(out, one, &core::PathCounters::commands); }},
+    {&Exposition::counter, "nvmf_p2p_fallback_bytes_total", "Data that fell back to DRAM, by reason.",
+     [](Exposition& out, const NamespaceFigures& one) { write_fallbacks(out, one, &core::PathCounters::bytes); }},
+    {&Exposition::counter, "nvmf_buffer_waits_total", "Commands that waited for a buffer.",
+     [](Exposition& out, const NamespaceFigures& one) { out.sample(of(one), one.counters->waits.get()); }},
+    {&Exposition::counter, "nvmf_throttled_commands_total",
+     "Commands that waited because their namespace reached its limit.",
+     [](Exposition& out, const NamespaceFigures& one) { out.sample(of(one), one.counters->throttled.get()); }},
+    {&Exposition::histogram, "nvmf_command_duration_seconds", "Time from the capsule's arrival to the answer.",
+     [](Exposition& out, const NamespaceFigures& one) { write_operations(out, one, one.counters->latency.target); }},
+    {&Exposition::histogram, "nvmf_device_duration_seconds",
+     "Time from the start of the command's execution, when its data has arrived, to the answer.",
+     [](Exposition& out, const NamespaceFigures& one) { write_operations(out, one, one.counters->latency.device); }},
+    {&Exposition::histogram, "nvmf_rdma_duration_seconds",
+     "Time of transfers between host and target: RDMA READs, and answers with data. An answer is not counted when the "
+     "reactor slept before its completion.",
+     [](Exposition& out, const NamespaceFigures& one) {
+       for (size_t i = 0; i < core::kRdmaDirections; ++i)
+         out.sample(of(one, {{"direction", core::name_of(static_cast<core::RdmaDirection>(i))}}),
+                    one.counters->latency.rdma[i]);
+     }},
+}};
+
+// The families grow side by side, because the samples of each must stand together in the text.
+class NamespaceText {
+ public:
+  NamespaceText() {
+    for (size_t i = 0; i < kNamespaceFamilies.size(); ++i)
+      (families_[i].*kNamespaceFamilies[i].begin)(kNamespaceFamilies[i].name, kNamespaceFamilies[i].help);
   }
-}
+  void add(const NamespaceFigures& space) {
+    for (size_t i = 0; i < kNamespaceFamilies.size(); ++i) kNamespaceFamilies[i].write(families_[i], space);
+  }
+  void append_to(std::string& text) const {
+    for (const Exposition& family : families_) text += family.text();
+  }
+
+ private:
+  std::array<Exposition, kNamespaceFamilies.size()> families_;
+};
 
 void write_poll_groups(Exposition& out, const std::vector<PollGroupFigures>& groups) {
-  gauges(out, "nvmf_queues", "Connected queues; admin queues are on the control thread.", groups,
+  gauges(out, "nvmf_queues", "Connected queues of each thread; the control thread has the admin queues.", groups,
          [](const auto& one) { return one.queues; });
-  gauges(out, "nvmf_commands_in_flight", "Commands between their capsule and the completion of their answer.", groups,
+  gauges(out, "nvmf_commands_in_flight",
+         "Commands in flight: from the capsule's arrival to the completion of the answer.", groups,
          [](const auto& one) { return one.commands_in_flight; });
   gauges(out, "nvmf_dram_pool_bytes", "DRAM for user data.", groups, [](const auto& one) { return one.dram_bytes; });
   gauges(out, "nvmf_dram_pool_used_bytes", "DRAM for user data that commands use.", groups,
@@ -157,10 +189,14 @@ void write_traffic(Exposition& out, const char* name, const char* help, const Tr
 
 void write_host_traffic(Exposition& out, const std::vector<HostFigures>& figures) {
   const TrafficByHost hosts = by_label(figures);
-  write_traffic(out, "nvmf_host_data_bytes_total", "Data of a host's successful commands, by direction and path.",
+  write_traffic(out, "nvmf_host_data_bytes_total", "Data of a host's successful commands, by direction and data path.",
                 hosts, [](const auto& one) { return one.bytes.get(); });
-  write_traffic(out, "nvmf_host_data_commands_total", "A host's successful commands with data, by direction and path.",
-                hosts, [](const auto& one) { return one.latency.count(); });
+  write_traffic(out, "nvmf_host_data_commands_total",
+                "A host's successful commands with data, by direction and data path.", hosts,
+                [](const auto& one) { return one.latency.count(); });
+  out.counter("nvmf_host_over_share_commands_total",
+              "A host's commands that found its share of a buffer pool used up, and waited or took DRAM.");
+  for (const auto& [host, traffic] : hosts) out.sample({{"host", host}}, traffic.over_share.get());
 }
 
 struct HostOnSubsystem {
@@ -170,7 +206,7 @@ struct HostOnSubsystem {
 
 void write_hosts(Exposition& out, const core::Target& target) {
   std::map<std::pair<std::string, std::string>, HostOnSubsystem> hosts;
-  out.gauge("nvmf_controllers", "Controllers of a subsystem: one for each path of each host.");
+  out.gauge("nvmf_controllers", "Controllers of a subsystem: one for each path of each host (multipath).");
   for (const auto& subsystem : target.subsystems()) {
     out.sample({{"subsystem", subsystem->nqn()}}, subsystem->controllers().size());
     for (const auto& controller : subsystem->controllers()) {
@@ -205,8 +241,30 @@ void write_connections(Exposition& out, const Figures& figures) {
   out.counter("nvmf_connects_refused_total", "Connect commands refused, by reason.");
   for (size_t reason = 0; reason < core::kConnectRefusals; ++reason)
     out.sample({{"reason", core::name_of(static_cast<core::ConnectRefusal>(reason))}}, target.refused_connects[reason]);
+  out.counter("nvmf_authentications_total", "Queues whose hosts have authenticated.");
+  out.sample({}, target.authentications);
+  out.counter("nvmf_authentication_failures_total", "Authentications of queues that failed, by reason.");
+  for (size_t reason = 0; reason < target.failed_authentications.size(); ++reason)
+    out.sample({{"reason", core::name_of(static_cast<core::AuthenticationFailure>(reason))}},
+               target.failed_authentications[reason]);
   out.counter("nvmf_keep_alive_expiries_total", "Controllers that ended because their keep-alive time expired.");
   out.sample({}, target.keep_alive_expiries);
+}
+
+void write_health(Exposition& out, const HealthFigures& health) {
+  out.gauge("nvmf_port_state", "1 for the state that a port has, 0 for the others.");
+  for (const PortFigures& port : health.ports)
+    for (const char* const state : kPortStates)
+      out.sample({{"port", std::to_string(port.id)}, {"address", port.address}, {"state", state}},
+                 port.state == state ? 1 : 0);
+  out.gauge("nvmf_missing_namespaces", "Namespaces of the config that are not served.");
+  out.sample({}, health.missing_namespaces);
+  out.gauge("nvmf_unsaved_changes", "Changes of the running config that the config file does not have.");
+  out.sample({}, health.unsaved_changes);
+  out.gauge("nvmf_last_reload_success", "Whether the last reload was applied (1) or refused (0).");
+  if (health.reload_succeeded) out.sample({}, *health.reload_succeeded ? 1 : 0);
+  out.gauge("nvmf_last_reload_timestamp_seconds", "When the last reload ended.");
+  if (health.reload_succeeded) out.sample({}, health.reload_time_s);
 }
 
 void write_reactors(Exposition& out, const std::vector<ReactorFigures>& reactors) {
@@ -220,24 +278,35 @@ void write_reactors(Exposition& out, const std::vector<ReactorFigures>& reactors
            [](const auto& one) { return one.sleeps; });
 }
 
-}  // namespace
-
-std::string metrics_text(const Figures& figures) {
+// All but the namespaces.
+std::string text_of(const Figures& figures) {
   Exposition out;
   out.gauge("nvmf_build_info", "Always 1: the daemon's version.");
   out.sample({{"version", NVMF_P2P_VERSION}}, 1);
   write_connections(out, figures);
   write_hosts(out, *figures.target);
   write_host_traffic(out, figures.hosts);
-  write_namespaces(out, figures.namespaces);
-  write_latencies(out, figures.namespaces);
   write_poll_groups(out, figures.poll_groups);
   gauges(out, "nvmf_cmb_bytes", "Size of a CMB's part for user data.", figures.cmbs,
          [](const auto& one) { return one.bytes; });
   gauges(out, "nvmf_cmb_used_bytes", "Memory of a CMB that commands use.", figures.cmbs,
          [](const auto& one) { return one.used_bytes; });
   write_reactors(out, figures.reactors);
+  write_health(out, figures.health);
   return out.text();
+}
+
+}  // namespace
+
+boost::asio::awaitable<std::string> metrics_text(Figures figures, std::vector<NamespaceSource> namespaces) {
+  std::string text = text_of(figures);
+  NamespaceText spaces;
+  for (size_t i = 0; i < namespaces.size(); ++i) {
+    if (const auto space = namespaces[i]()) spaces.add(*space);
+    if ((i + 1) % kNamespacesPerTurn == 0) co_await boost::asio::post(boost::asio::use_awaitable);
+  }
+  spaces.append_to(text);
+  co_return text;
 }
 
 }  // namespace nvmf::daemon

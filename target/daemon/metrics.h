@@ -1,8 +1,13 @@
 // The metrics for Prometheus: the daemon's counters as plain numbers, and their text.
 #pragma once
 
+#include <array>
+#include <boost/asio/awaitable.hpp>
+#include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -54,18 +59,40 @@ struct ReactorFigures {
   uint64_t sleeps = 0;
 };
 
+struct PortFigures {
+  uint16_t id = 0;
+  std::string address;
+  std::string state;  // one of kPortStates
+};
+inline constexpr std::array<const char*, 4> kPortStates = {"listening", "waiting", "draining", "drained"};
+
+// What an operator must know of before hosts do.
+struct HealthFigures {
+  std::vector<PortFigures> ports;
+  uint64_t missing_namespaces = 0;
+  uint64_t unsaved_changes = 0;
+  std::optional<bool> reload_succeeded{};  // the last one; none: the config file was read once only
+  uint64_t reload_time_s = 0;              // of it, since 1970
+};
+
 struct Figures {
   const core::Target* target = nullptr;
   uint64_t connections = 0;
   rdma::TransportCounters transport;
-  std::vector<NamespaceFigures> namespaces;
   std::vector<HostFigures> hosts;
   std::vector<PollGroupFigures> poll_groups;
   std::vector<CmbFigures> cmbs;
   std::vector<ReactorFigures> reactors;
+  HealthFigures health;
 };
 
+// A namespace whose figures are collected when its turn comes; none: it is not served any more.
+using NamespaceSource = std::function<std::optional<NamespaceFigures>()>;
+
 // In Prometheus' text format. Control thread. The number of labels is bounded by the config and the connected hosts.
-std::string metrics_text(const Figures& figures);
+// Thousands of namespaces take long: after every kNamespacesPerTurn of them, other work of the thread has its turn.
+// What `figures` points to is read before that.
+inline constexpr size_t kNamespacesPerTurn = 32;
+boost::asio::awaitable<std::string> metrics_text(Figures figures, std::vector<NamespaceSource> namespaces);
 
 }  // namespace nvmf::daemon

@@ -13,10 +13,25 @@ using boost::asio::ip::tcp;
 
 constexpr std::chrono::seconds kRetry{1};
 
-HttpRoutes routes(std::function<std::string()> text) {
+// Whoever reaches the address may ask: one address must not have all connections, nor all of them wait for long.
+constexpr HttpLimits kLimits{
+    .connections = 32, .connections_of_address = 8, .timeout = std::chrono::milliseconds(5'000)};
+
+HttpResponse as_text(unsigned status, std::string body) {
+  return {.status = status, .content_type = "text/plain; charset=utf-8", .body = std::move(body)};
+}
+
+HttpRoutes routes(MetricsServer::Text text, MetricsServer::Unready unready) {
   HttpRoutes routes;
-  routes.add("GET", "/metrics", [text = std::move(text)](const HttpRequest&) {
-    return HttpResponse{.content_type = Exposition::kContentType, .body = text()};
+  routes.add("GET", "/healthz", [](const HttpRequest&) { return as_text(200, "the daemon answers\n"); });
+  routes.add("GET", "/readyz", [unready = std::move(unready)](const HttpRequest&) {
+    std::string reasons;
+    for (const std::string& reason : unready()) reasons += reason + '\n';
+    return reasons.empty() ? as_text(200, "hosts can connect\n") : as_text(503, std::move(reasons));
+  });
+  routes.add_waiting("GET", "/metrics", [text = std::move(text)](HttpRequest) -> boost::asio::awaitable<HttpResponse> {
+    std::string body = co_await text();
+    co_return HttpResponse{.content_type = Exposition::kContentType, .body = std::move(body)};
   });
   return routes;
 }
@@ -28,11 +43,10 @@ std::string spell(const tcp::endpoint& endpoint) {
 
 }  // namespace
 
-MetricsServer::MetricsServer(boost::asio::io_context& io, const config::Metrics& where,
-                             std::function<std::string()> text)
+MetricsServer::MetricsServer(boost::asio::io_context& io, const config::Metrics& where, Text text, Unready unready)
     : io_(io),
       endpoint_(boost::asio::ip::make_address(where.address), where.port),
-      server_(routes(std::move(text))),
+      server_(routes(std::move(text), std::move(unready)), kLimits),
       retry_(io) {
   listen();
 }

@@ -1,11 +1,14 @@
-// Serves GET /metrics on a TCP address. Control thread.
+// Serves GET /metrics on a TCP address, and for those who watch over the daemon GET /healthz (its control thread
+// answers) and GET /readyz (hosts can connect). Control thread.
 #pragma once
 
+#include <boost/asio/awaitable.hpp>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/ip/tcp.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <functional>
 #include <string>
+#include <vector>
 
 #include "config/config.h"
 #include "target/daemon/http_server.h"
@@ -16,7 +19,10 @@ class MetricsServer {
  public:
   // `text`: called for each request. An address that cannot be bound is logged, and tried again until it can be bound:
   // at boot, interfaces come up late.
-  MetricsServer(boost::asio::io_context& io, const config::Metrics& where, std::function<std::string()> text);
+  using Text = std::function<boost::asio::awaitable<std::string>()>;
+  // `unready`: why the daemon does not serve yet, or no longer, a sentence each; none: it is ready.
+  using Unready = std::function<std::vector<std::string>()>;
+  MetricsServer(boost::asio::io_context& io, const config::Metrics& where, Text text, Unready unready);
   // Accepts no more connections. Current requests are still answered, so everything that `text` uses must live as long
   // as the io_context.
   ~MetricsServer() = default;

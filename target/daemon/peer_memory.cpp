@@ -150,8 +150,9 @@ boost::asio::awaitable<void> PeerMemories::add(std::vector<rdma::Rnic*> rnics) {
 boost::asio::awaitable<void> PeerMemories::add(Ssd& ssd, const rdma::Rnic& rnic) {
   const auto free = std::ranges::find(ssd.shares, nullptr);
   if (free == ssd.shares.end()) {
-    ssd.on_rnic[&rnic].proof.findings = {"the CMB is divided among the RDMA devices that were there before " +
-                                         rnic.name() + ", which gets a share after a restart"};
+    ssd.on_rnic[&rnic].proof.findings = {rnic.name() +
+                                         " can use the CMB only after a restart of the daemon: the RDMA devices that "
+                                         "were present before have divided the CMB among them"};
     co_return report(ssd.mapping->bdf(), rnic.name(), ssd.on_rnic[&rnic].proof);
   }
   const auto index = static_cast<size_t>(free - ssd.shares.begin());

@@ -75,7 +75,7 @@ Ports::Task Ports::take_out_of_service(rdma::Rnic& rnic) {
   co_await changes_.alone([&]() -> Changes::Change {
     co_await storage_.part(rnic);
     peer_memories_.remove(rnic);
-    spdlog::info("the RDMA device {} is out of service", rnic.name());
+    spdlog::info("the RDMA device {} was removed and is out of service", rnic.name());
     transport_.close(rnic);
     co_return ConfigChange{};
   });
@@ -95,16 +95,19 @@ Ports::Task Ports::come_up(std::vector<core::Port> ports, Attempt attempt) {
 void Ports::listen(const core::Port& port, Attempt attempt) {
   try {
     transport_.listen(port);
+    reasons_.erase(port.id);
     spdlog::info("port {}: listening on {}, service {}", port.id, port.address, port.service);
   } catch (const std::exception& error) {
     if (attempt == Attempt::First)
       spdlog::warn("port {}: {}; trying again every {} s", port.id, error.what(), kInterval.count());
     unheard_.push_back(port);
+    reasons_[port.id] = error.what();
   }
 }
 
 void Ports::stop_listening(uint16_t port_id) {
   std::erase_if(unheard_, [&](const core::Port& port) { return port.id == port_id; });
+  reasons_.erase(port_id);
   transport_.stop_listening(port_id);
 }
 
@@ -118,6 +121,7 @@ void Ports::remove(uint16_t port_id) {
 void Ports::on_port_lost(uint16_t port_id) {
   for (const core::Port& port : target_.ports())
     if (port.id == port_id) unheard_.push_back(port);
+  reasons_[port_id] = "its RDMA device is gone, or its address is elsewhere";
 }
 
 void Ports::look_again() {
@@ -149,12 +153,19 @@ const char* Ports::state_of(const core::Port& port) const {
   return transport_.is_listening(port.id) ? "listening" : "waiting";
 }
 
-bool Ports::drain(std::optional<uint16_t> port) {
-  bool found = false;
+std::string Ports::reason_of(uint16_t port_id) const {
+  const auto found = reasons_.find(port_id);
+  return found == reasons_.end() ? "" : found->second;
+}
+
+std::optional<std::vector<uint16_t>> Ports::drain(std::optional<uint16_t> port) {
+  std::vector<uint16_t> changed;
+  bool found = !port;
   for (const core::Port& one : target_.ports()) {
     if (port && *port != one.id) continue;
     found = true;
     if (!drained_.insert(one.id).second) continue;
+    changed.push_back(one.id);
     stop_listening(one.id);
     spdlog::info("port {} drains: hosts are asked to use other ports, and none may connect until the port is resumed",
                  one.id);
@@ -162,7 +173,8 @@ bool Ports::drain(std::optional<uint16_t> port) {
     spawn(io_, disconnect_hosts(one.id), "draining a port");
   }
   transport_.turn_admin();
-  return found || !port;
+  if (!found) return std::nullopt;
+  return changed;
 }
 
 Ports::Task Ports::disconnect_hosts(uint16_t port_id) {
@@ -179,17 +191,21 @@ Ports::Task Ports::disconnect_hosts(uint16_t port_id) {
   transport_.turn_admin();
 }
 
-bool Ports::resume(std::optional<uint16_t> port) {
-  bool found = false;
+std::optional<std::vector<uint16_t>> Ports::resume(std::optional<uint16_t> port) {
+  std::vector<uint16_t> changed;
+  bool found = !port;
   for (const core::Port& one : target_.ports()) {
     if (port && *port != one.id) continue;
     found = true;
     if (drained_.erase(one.id) == 0) continue;
+    changed.push_back(one.id);
+    spdlog::info("port {} is resumed: hosts may connect again", one.id);
     target_.withdraw_port(one.id, false);
     if (!changes_.closed()) listen(one, Attempt::First);
   }
   transport_.turn_admin();
-  return found || !port;
+  if (!found) return std::nullopt;
+  return changed;
 }
 
 }  // namespace nvmf::daemon

@@ -7,8 +7,10 @@
 #include <boost/asio/steady_timer.hpp>
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <optional>
 #include <set>
+#include <string>
 #include <vector>
 
 #include "target/core/subsystem/target.h"
@@ -41,10 +43,12 @@ class Ports {
 
   // "listening", "waiting", "draining" (it has controllers still) or "drained".
   const char* state_of(const core::Port& port) const;
+  // Why a port waits, as the log said it; empty for any other state.
+  std::string reason_of(uint16_t port_id) const;
   // See AdminActions. Hosts that use ANA are first told that the port is no way to their namespaces, and have
   // kMoveTimeout to use another; then they are disconnected.
-  bool drain(std::optional<uint16_t> port);
-  bool resume(std::optional<uint16_t> port);
+  std::optional<std::vector<uint16_t>> drain(std::optional<uint16_t> port);
+  std::optional<std::vector<uint16_t>> resume(std::optional<uint16_t> port);
 
   // Stops looking at ports, because the daemon shuts down.
   void stop() { next_look_.cancel(); }
@@ -68,7 +72,8 @@ class Ports {
   Changes& changes_;
   WorkerThread worker_;  // registers memory with RDMA devices
   boost::asio::steady_timer next_look_;
-  std::vector<core::Port> unheard_;  // ports whose address or RDMA device is missing
+  std::vector<core::Port> unheard_;          // ports whose address or RDMA device is missing
+  std::map<uint16_t, std::string> reasons_;  // why each of them waits
   std::set<uint16_t> drained_;
   bool coming_up_ = false;  // a change is under way, or waits, that brings up ports
 };

@@ -57,6 +57,9 @@ Reload::Task Reload::serve() {
     config::Difference difference = config::diff(nothing, wanted);
     for (const config::Referral& referral : wanted.discovery.referrals) target_.add_referral(referral_of(referral));
     set_limits(wanted.limits);
+    for (const std::string& fault : co_await read_keys(wanted))
+      spdlog::error("{}; the host cannot authenticate until the next reload", fault);
+    target_.find_subsystem(nvme::kDiscoveryNqn)->set_discovery_authentication(wanted.discovery.require_authentication);
     difference.namespaces_added.clear();
     co_await ports_.open_devices_of(ports_of(wanted), Ports::Attempt::First);
     StagedNamespaces staged = co_await staging_.stage_missing(wanted, Staging::Missing::All);
@@ -66,7 +69,7 @@ Reload::Task Reload::serve() {
     watch_devices();
     co_return ConfigChange{};
   });
-  spawn(io_, watch_sizes(), "following the sizes of devices");
+  spawn(io_, watch_sizes(), "watching the sizes of devices");
 }
 
 Reload::Task Reload::reload_on_signal() {
@@ -75,15 +78,18 @@ Reload::Task Reload::reload_on_signal() {
 }
 
 // The file replaces changes that were not saved.
-Reload::Change Reload::reload() {
-  const auto work = [this]() -> Change {
+Reload::Change Reload::reload(bool force) {
+  const auto work = [this, force]() -> Change {
     reload_is_wanted_ = false;
     service_manager::reloading();
     const std::string& file = running_.file();
     std::string text;
     config::Result wanted = config::load(file, &text);
-    ConfigChange change = co_await become(wanted, text);
+    const std::vector<std::string> unsaved = running_.unsaved();
+    ConfigChange change = co_await become(wanted, text, Source::File);
+    if (force && change.verdict == ConfigChange::Verdict::Good) disconnect_former_keys(change);
     const bool good = change.verdict == ConfigChange::Verdict::Good;
+    last_ = Last{.time = std::chrono::system_clock::now(), .succeeded = good};
     for (const std::string& line : change.changes) spdlog::info("reload: {}", line);
     for (const std::string& reason : change.reasons)
       spdlog::log(good ? spdlog::level::warn : spdlog::level::err, reason);
@@ -91,7 +97,8 @@ Reload::Change Reload::reload() {
       spdlog::error("reload refused, nothing has changed: {}", summary_of(change.verdict, file));
       co_return change;
     }
-    for (const std::string& lost : running_.forget_unsaved()) {
+    for (const std::string& lost : unsaved) {
+      if (change.changes.empty()) break;  // the file has them too
       change.reasons.push_back("this change was not saved, so the config file replaced it: " + lost);
       spdlog::warn("reload: {}", change.reasons.back());
     }
@@ -105,14 +112,25 @@ Reload::Change Reload::change(AdminActions::Edit edit) {
   const auto work = [this, edit = std::move(edit)]() -> Change {
     config::Json wanted = running_.document();
     edit(wanted);
-    const std::string text = config::text_of(wanted);
+    std::string text = config::text_of(wanted);
     config::Result parsed = config::parse(text, kRunningConfig);
-    ConfigChange change = co_await become(parsed, text);
+    ConfigChange change = co_await become(parsed, text, Source::Edit);
     if (change.verdict != ConfigChange::Verdict::Good) co_return change;
-    for (const std::string& line : change.changes) {
-      spdlog::info("changed through the admin API: {}", line);
-      running_.add_unsaved(line);
-    }
+    for (const std::string& line : change.changes) spdlog::info("changed through the admin API: {}", line);
+    co_return change;
+  };
+  return changes_.alone(work);
+}
+
+Reload::Change Reload::replace(std::string text, std::string name, std::optional<std::string> if_match) {
+  const auto work = [this, text = std::move(text), name = std::move(name), if_match = std::move(if_match)]() -> Change {
+    if (if_match && *if_match != running_.version())
+      throw Refused("the running config has changed meanwhile: read it again, and repeat the change");
+    std::string wanted = text;
+    config::Result parsed = config::parse(wanted, name);
+    ConfigChange change = co_await become(parsed, wanted, Source::AdminApi);
+    if (change.verdict != ConfigChange::Verdict::Good) co_return change;
+    for (const std::string& line : change.changes) spdlog::info("changed through the admin API: {}", line);
     co_return change;
   };
   return changes_.alone(work);
@@ -123,7 +141,7 @@ Reload::Change Reload::accept(std::string nqn, uint32_t nsid) {
     const std::string name = "namespace " + std::to_string(nsid) + " of " + nqn;
     const bool was_refused = co_await storage_.accept(nqn, nsid);
     if (!was_refused)
-      throw config::EditError(config::EditError::Kind::Absent, "no storage of " + name + " waits for being accepted");
+      throw config::EditError(config::EditError::Kind::Absent, "no storage of " + name + " is waiting to be accepted");
     co_await serve_missing();
     ConfigChange change;
     change.changes.push_back("accept the storage of " + name);
@@ -134,30 +152,49 @@ Reload::Change Reload::accept(std::string nqn, uint32_t nsid) {
   return changes_.alone(work);
 }
 
-Reload::Change Reload::become(config::Result& wanted, const std::string& text) {
+Reload::Change Reload::become(config::Result& wanted, std::string& text, Source source) {
   using Verdict = ConfigChange::Verdict;
   ConfigChange change;
   const auto refused = [&](Verdict verdict) {
     change.verdict = verdict;
     return change;
   };
-  for (const auto& diagnostic : wanted.diagnostics) change.reasons.push_back(to_string(diagnostic));
+  for (config::Diagnostic& diagnostic : wanted.diagnostics) {
+    // Nobody sees the text in which a change through the API would have a line.
+    if (source == Source::Edit) diagnostic.position = {};
+    change.reasons.push_back(to_string(diagnostic));
+  }
   if (!wanted.config) co_return refused(Verdict::Mistaken);
   const config::Difference difference = config::diff(running_.config(), *wanted.config);
   std::ranges::copy(difference.needs_restart, std::back_inserter(change.reasons));
   if (!difference.needs_restart.empty()) co_return refused(Verdict::NeedsRestart);
+  const HostKeyFiles former = keys_;
+  const std::vector<std::string> faults = co_await read_keys(*wanted.config);
+  std::ranges::copy(faults, std::back_inserter(change.reasons));
+  if (!faults.empty()) {
+    keys_ = former;
+    co_return refused(Verdict::Unavailable);
+  }
   std::optional<StagedNamespaces> staged = co_await staging_.stage(*wanted.config, difference, change.reasons);
-  if (!staged) co_return refused(Verdict::Unavailable);
+  if (!staged) {
+    keys_ = former;
+    co_return refused(Verdict::Unavailable);
+  }
 
   change.changes = config::describe(difference);
   const std::vector<std::string> failures = co_await apply(difference, std::move(*staged));
   std::ranges::copy(failures, std::back_inserter(change.reasons));
+  std::ranges::move(take_over_keys(*wanted.config), std::back_inserter(change.changes));
   std::ranges::move(co_await storage_.follow_sizes(target_), std::back_inserter(change.changes));
   set_limits(wanted.config->limits);
   set_log_level(wanted.config->log_level);
   const bool other_ports = !difference.ports_added.empty() || !difference.ports_removed.empty();
-  config::Json document = config::editable(text, *wanted.config);
-  running_.replace(std::move(*wanted.config), std::move(document));
+  if (source == Source::File) {
+    running_.replace_by_file(std::move(*wanted.config), std::move(text));
+  } else {
+    config::Json document = config::editable(text, *wanted.config);
+    running_.replace(std::move(*wanted.config), std::move(document));
+  }
   if (other_ports) announce();
   watch_devices();
   co_return change;
@@ -195,7 +232,10 @@ boost::asio::awaitable<std::vector<std::string>> Reload::apply(const config::Dif
   // Last, so that hosts that connect find everything.
   std::vector<core::Port> ports;
   for (const config::Port* wanted : difference.ports_added) ports.push_back(port_of(*wanted));
-  co_await ports_.come_up(std::move(ports), Ports::Attempt::First);
+  co_await ports_.come_up(ports, Ports::Attempt::First);
+  for (const core::Port& port : ports)
+    if (const std::string reason = ports_.reason_of(port.id); !reason.empty())
+      failures.push_back("port " + std::to_string(port.id) + " waits: " + reason);
   co_return failures;
 }
 
@@ -206,7 +246,9 @@ void Reload::remove_subsystem(const config::Subsystem& gone) {
 }
 
 void Reload::add_subsystem(const config::Subsystem& wanted) {
-  core::Subsystem& subsystem = target_.add_subsystem(options_of(wanted));
+  core::SubsystemOptions options = options_of(wanted);
+  options.hosts = keys_.hosts[wanted.nqn];
+  core::Subsystem& subsystem = target_.add_subsystem(std::move(options));
   storage_.open_subsystem(subsystem);
   set_ana_states(subsystem, wanted);
 }
@@ -218,9 +260,40 @@ void Reload::change_subsystem(const config::Subsystem& wanted) {
   subsystem.set_subsystem_reset(options.subsystem_reset);
   subsystem.set_permanent_write_protection(options.permanent_write_protection);
   subsystem.set_max_controllers(options.max_controllers, options.max_controllers_per_host);
-  subsystem.set_allowed_hosts(options.allow_any_host, options.allowed_hosts);
+  subsystem.set_allowed_hosts(options.allow_any_host, options.allowed_hosts, keys_.hosts[wanted.nqn]);
   subsystem.set_ports(options.ports);
   set_ana_states(subsystem, wanted);
+}
+
+// Keys ----------------------------------------------------------------------------------------------------------------
+
+boost::asio::awaitable<std::vector<std::string>> Reload::read_keys(const config::Config& wanted) {
+  HostKeyFiles read;
+  co_await key_reader_.run([&] { read = read_host_keys(wanted); });
+  keys_ = std::move(read);
+  co_return keys_.faults;
+}
+
+std::vector<std::string> Reload::take_over_keys(const config::Config& wanted) {
+  std::vector<std::string> changes;
+  for (const config::Subsystem& one : wanted.subsystems) {
+    core::Subsystem& subsystem = *target_.find_subsystem(one.nqn);
+    if (same_hosts(subsystem.options().hosts, keys_.hosts[one.nqn])) continue;
+    subsystem.set_allowed_hosts(one.allow_any_host, one.allowed_hosts, keys_.hosts[one.nqn]);
+    changes.push_back("change subsystem " + one.nqn + ": keys of hosts");
+  }
+  return changes;
+}
+
+void Reload::disconnect_former_keys(ConfigChange& change) {
+  const auto disconnect = [&](core::Subsystem& subsystem) {
+    const size_t count = subsystem.disconnect_former_keys();
+    if (count != 0)
+      change.changes.push_back("disconnect " + std::to_string(count) + " controllers of " + subsystem.nqn() +
+                               ", whose hosts had authenticated with keys that are no longer valid");
+  };
+  for (const auto& subsystem : target_.subsystems()) disconnect(*subsystem);
+  disconnect(*target_.find_subsystem(nvme::kDiscoveryNqn));
 }
 
 void Reload::set_limits(const config::Limits& wanted) {

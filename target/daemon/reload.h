@@ -5,6 +5,7 @@
 #include <boost/asio/awaitable.hpp>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/steady_timer.hpp>
+#include <chrono>
 #include <optional>
 #include <string>
 #include <vector>
@@ -18,6 +19,7 @@
 #include "target/daemon/device_opener.h"
 #include "target/daemon/device_watch.h"
 #include "target/daemon/health.h"
+#include "target/daemon/host_keys.h"
 #include "target/daemon/mdns.h"
 #include "target/daemon/ports.h"
 #include "target/daemon/running_config.h"
@@ -50,19 +52,37 @@ class Reload {
   // served.
   Task serve();
   // Reads the config file again. See AdminActions.
-  Change reload();
+  Change reload(bool force = false);
   Change change(AdminActions::Edit edit);
+  Change replace(std::string text, std::string name, std::optional<std::string> if_match);
   Change accept(std::string nqn, uint32_t nsid);
   // The same for SIGHUP: one waiting reload serves all requests that arrive before it begins.
   Task reload_on_signal();
   // Stops announcing the discovery service, because the daemon shuts down.
   void stop() { mdns_.reset(); }
 
+  // The last reload; none: there was none since the start.
+  struct Last {
+    std::chrono::system_clock::time_point time{};
+    bool succeeded = false;
+  };
+  const std::optional<Last>& last() const { return last_; }
+
   const MissingNamespaces& missing() const { return staging_.missing(); }
 
  private:
-  // `text`: the text from which `wanted` was parsed. Both must outlive the change; `wanted` is moved from.
-  Change become(config::Result& wanted, const std::string& text);
+  enum class Source : uint8_t {
+    File,      // the config file
+    AdminApi,  // a text that a client gave, to which it has the lines of messages
+    Edit,      // the running config with a change, a text that nobody has seen
+  };
+  // `text`: the text from which `wanted` was parsed. Both must outlive the change; both are moved from.
+  Change become(config::Result& wanted, std::string& text, Source source);
+  // Reads the hosts' keys of `wanted` into keys_, and returns what is wrong with them.
+  boost::asio::awaitable<std::vector<std::string>> read_keys(const config::Config& wanted);
+  // Lines for the subsystems of the config whose key files have other keys than before; the hosts get them.
+  std::vector<std::string> take_over_keys(const config::Config& wanted);
+  void disconnect_former_keys(ConfigChange& change);
   // Returns what of it failed all the same, a sentence each.
   boost::asio::awaitable<std::vector<std::string>> apply(const config::Difference& difference, StagedNamespaces staged);
   void add_subsystem(const config::Subsystem& wanted);
@@ -89,9 +109,12 @@ class Reload {
   Changes& changes_;
   RunningConfig& running_;
   Staging staging_;
+  WorkerThread key_reader_;
+  HostKeyFiles keys_;  // of the config that is applied, or was last
   std::optional<MdnsAnnouncer> mdns_;
   boost::asio::steady_timer size_timer_;
   DeviceWatch device_watch_;
+  std::optional<Last> last_;
   bool reload_is_wanted_ = false;  // after the present change
   bool devices_changed_ = false;   // since the last look at the devices
 };

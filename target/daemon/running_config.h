@@ -3,7 +3,6 @@
 
 #include <boost/asio/awaitable.hpp>
 #include <string>
-#include <utility>
 #include <vector>
 
 #include "config/config.h"
@@ -15,34 +14,39 @@ namespace nvmf::daemon {
 
 class RunningConfig {
  public:
-  // `document`: the JSON of `config`.
-  RunningConfig(config::Config config, config::Json document)
-      : file_(config.file), config_(std::move(config)), document_(std::move(document)) {}
+  // `text`: the content of the config file, which was parsed as `config`.
+  RunningConfig(config::Config config, std::string text);
 
   // The name of the config file with which the daemon was started.
   const std::string& file() const { return file_; }
   const config::Config& config() const { return config_; }
   const config::Json& document() const { return document_; }
-  // A line for each change since the file was read or written.
+  // See AdminActions.
+  const std::string& version() const { return version_; }
+  // What a reload of the file, as it was last read or written, would undo: the changes that lead from the file to the
+  // running config, a line for each.
   const std::vector<std::string>& unsaved() const { return unsaved_; }
 
-  void replace(config::Config config, config::Json document) {
-    config_ = std::move(config);
-    document_ = std::move(document);
-  }
-  void add_unsaved(const std::string& line) { unsaved_.push_back(line); }
-  // Clears the list of unsaved changes, and returns it.
-  std::vector<std::string> forget_unsaved() { return std::exchange(unsaved_, {}); }
+  // A change through the admin API.
+  void replace(config::Config config, config::Json document);
+  // The file was read, and is what runs now.
+  void replace_by_file(config::Config config, std::string text);
 
   // See AdminActions. `on`: the thread that writes the file.
   ConfigChange compare(const std::string& text, const std::string& name) const;
-  boost::asio::awaitable<std::string> save(WorkerThread& on);
+  boost::asio::awaitable<std::string> save(bool force, WorkerThread& on);
+  // Removes what a daemon left that was killed while it saved.
+  void remove_leftovers() const;
 
  private:
   const std::string file_;
   config::Config config_;
   config::Json document_;
+  // The file as it was last read or written.
+  config::Config config_of_file_;
+  std::string text_of_file_;
   std::vector<std::string> unsaved_;
+  std::string version_;
 };
 
 }  // namespace nvmf::daemon

@@ -8,6 +8,9 @@
 namespace nvmf::daemon::service_manager {
 namespace {
 
+// For the end of the process, after its last host is gone.
+constexpr std::chrono::seconds kStoppingMargin{5};
+
 // A lost notification is no reason to stop serving.
 void send(const std::string& state) { sd_notify(0, state.c_str()); }
 
@@ -24,7 +27,10 @@ void ready(const std::string& status) { send("READY=1\nSTATUS=" + status); }
 
 void reloading() { send("RELOADING=1\nMONOTONIC_USEC=" + std::to_string(monotonic_us()) + "\nSTATUS=reloading"); }
 
-void stopping(const std::string& status) { send("STOPPING=1\nSTATUS=" + status); }
+void stopping(const std::string& status, std::chrono::milliseconds timeout) {
+  const auto extended = std::chrono::duration_cast<std::chrono::microseconds>(timeout + kStoppingMargin);
+  send("STOPPING=1\nSTATUS=" + status + "\nEXTEND_TIMEOUT_USEC=" + std::to_string(extended.count()));
+}
 
 std::optional<std::chrono::microseconds> watchdog_timeout() {
   uint64_t timeout_us = 0;

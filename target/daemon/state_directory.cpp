@@ -12,7 +12,9 @@
 #include <sstream>
 #include <stdexcept>
 #include <system_error>
+#include <vector>
 
+#include "config/json_text.h"
 #include "target/core/subsystem/subsystem.h"
 
 namespace nvmf::daemon {
@@ -51,6 +53,14 @@ void StateDirectory::make() const {
     throw std::system_error(errno, std::generic_category(), "cannot write to " + path_);
 }
 
+void StateDirectory::remove_leftovers() const {
+  std::error_code error;
+  std::vector<std::string> leftovers;
+  for (std::filesystem::directory_iterator entry(path_, error), end; !error && entry != end; entry.increment(error))
+    if (entry->path().extension() == ".new") leftovers.push_back(path_ + "/" + entry->path().stem().string());
+  for (const std::string& file : leftovers) remove_leftover(file);
+}
+
 // NQNs and names of storages may be longer than file names and have any character: the file name is derived from them,
 // and the file contains its owner.
 std::string StateDirectory::file(const std::string& purpose, const StateOwner& owner) const {
@@ -69,7 +79,7 @@ StateOwner StateDirectory::keeper(const std::string& purpose, const StateOwner& 
 std::optional<Json> StateDirectory::read(const std::string& purpose, const StateOwner& owner, int format) const {
   const std::string path = file(purpose, owner);
   if (!is_there(path)) return std::nullopt;
-  Json json = Json::parse(contents(path));
+  Json json = config::json_from(contents(path));
   if (json.at("format") != format) throw std::runtime_error("another version of the daemon wrote it");
   const Json expected = to_json(owner);
   for (const auto& [key, value] : expected.items())

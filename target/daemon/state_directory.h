@@ -33,6 +33,8 @@ class StateDirectory {
   const std::string& path() const { return path_; }
   // Creates the directory when it is missing. Throws std::system_error when it cannot be created or written to.
   void make() const;
+  // Removes what a daemon left that was killed while it wrote. Only for the daemon that has the directory to itself.
+  void remove_leftovers() const;
 
   // The owner whose file has this owner's state: itself, or, when its storage has no file, its namespace, as a former
   // version kept it. Throws std::system_error when the files cannot be examined.

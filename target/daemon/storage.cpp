@@ -162,8 +162,8 @@ Storage::Task Storage::keep(const ServedNamespace& staged) {
       served_storages_.keep(staged.wanted, staged.identity);
     } catch (const std::exception& error) {
       spdlog::error(
-          "namespace {} of {}: which storage it is served from could not be kept ({}): other storage in its place will "
-          "not be noticed; see that the state directory is writable and has room",
+          "namespace {} of {}: cannot save which storage it is served from ({}): the daemon will not notice when "
+          "other storage takes its place; check that the state directory is writable and has free space",
           staged.wanted.nsid, staged.subsystem, error.what());
     }
   };
@@ -303,12 +303,13 @@ Storage::Task Storage::part(rdma::Rnic& rnic) {
 Storage::Task Storage::change_policies(core::Subsystem& subsystem, const config::Namespace& wanted,
                                        PeerMemoryChoice choice) {
   ServedNamespace& served = *find(subsystem.nqn(), wanted.nsid);
+  const bool says_more = served.p2p.verdict != choice.verdict;
   served.wanted = wanted;
   served.p2p = std::move(choice);
   set_limits(served);
   co_await replace_views(subsystem, served, make_views(served));
   subsystem.change_namespace(options_of(served, served.wanted));
-  spdlog::info("namespace {} of {}: {}", wanted.nsid, subsystem.nqn(), served.p2p.verdict);
+  if (says_more) spdlog::info("namespace {} of {}: {}", wanted.nsid, subsystem.nqn(), served.p2p.verdict);
 }
 
 bool Storage::sizes_differ() const {

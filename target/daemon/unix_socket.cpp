@@ -37,7 +37,7 @@ void remove_dead_socket(boost::asio::io_context& io, const std::string& path) {
   const auto status = status_of(path);
   if (!status) return;
   if (!S_ISSOCK(status->st_mode))
-    fail(EEXIST, "cannot serve on " + path + ": the file there is no socket; remove it, or name another path");
+    fail(EEXIST, "cannot serve on " + path + ": the file is not a socket; remove it, or name another path");
   Protocol::socket probe(io);
   probe.open();
   probe.non_blocking(true);

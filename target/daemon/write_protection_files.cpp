@@ -39,7 +39,7 @@ std::string identity_of(const core::NamespaceOptions& ns, const StateOwner& owne
 WriteProtection state_from(const std::string& text) {
   if (text == kProtected) return WriteProtection::Protected;
   if (text == kPermanent) return WriteProtection::Permanent;
-  throw std::runtime_error("\"" + text + "\" is not a state that outlasts a power cycle");
+  throw std::runtime_error("\"" + text + "\" is neither \"" + kProtected + "\" nor \"" + kPermanent + "\"");
 }
 
 States read(const StateDirectory& directory, const StateOwner& owner) {

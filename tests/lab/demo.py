@@ -37,7 +37,7 @@ def test(lab):
         fio.verify(lab.host, device, bs=size, iodepth=8, size_mib=16)
         story.tell(f"fio: 16 MiB in blocks of {size}: written at random, read back, crc32c right")
 
-    story.title("what moved by which path, as the target counts it")
+    story.title("what moved by which data path, as the target counts it")
     story.tell(paths(target.namespace()))
     story.title("and what an observer outside the machine saw: QEMU's trace of the emulated SSD")
     counts = lab.target.trace.counts()

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""The Grafana dashboard asks only for metrics and labels that the daemon has. Argument: the unit tests of the daemon."""
+"""The Grafana dashboard and the alert rules ask only for metrics and labels that the daemon has. Argument: the unit tests of the daemon."""
 
 import json
 import pathlib
@@ -11,6 +11,7 @@ sys.dont_write_bytecode = True
 import metrics_text  # noqa: E402
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
+ALERTS = (ROOT / "docker/prometheus-alerts.yaml").read_text()
 DASHBOARD = json.loads((ROOT / "docker/grafana-dashboard.json").read_text())
 METRICS = metrics_text.written_by(sys.argv.pop(1))
 
@@ -40,6 +41,14 @@ class Dashboard(unittest.TestCase):
             named = re.findall(r"\bnvmf_\w+", expression)
             self.assertTrue(named, expression)
             self.assertLessEqual(set(named), known, expression)
+
+    def test_every_metric_and_label_in_the_alert_rules_exists(self):
+        rules = re.findall(r"^ +expr: (.*)$", ALERTS, re.MULTILINE)
+        self.assertGreater(len(rules), 5)
+        for rule in rules:
+            for metric, filters in re.findall(r"\b(nvmf_\w+)(?:{([^}]*)})?", rule):
+                self.assertIn(metric, families(), rule)
+                self.assertLessEqual(set(re.findall(r'(\w+)="', filters)), labels_of(metric), rule)
 
     def test_every_label_in_a_legend_or_a_filter_exists(self):
         empty = set(families()) - sampled()

@@ -3,6 +3,7 @@
 
 #include <thread>
 
+#include "target/core/command/abort.h"
 #include "tests/protocol/host.h"
 
 namespace nvmf::test {
@@ -184,7 +185,21 @@ TEST_CASE("host aborts five commands at once: the fifth exceeds the limit") {
   for (const size_t abort : aborts) CHECK(a.host.admin.take(abort).result == kAborted);
   const size_t again = a.post_abort(6);
   a.deliver();
+  CHECK(a.host.admin.take(again).ok());
   CHECK(a.host.admin.take(again).result == kAborted);
+}
+
+TEST_CASE("what is on its way from the host when it is aborted ends with the status of what aborts it") {
+  for (const core::Status status : {core::kAbortRequested, core::kPreempted}) {
+    Aborting a;
+    const Sqe sqe = command(nvme_cmd_write, 1);
+    core::Request request;
+    request.queue = &a.q().queue;
+    request.sqe = &sqe;
+    request.respond = [](core::Request&) {};
+    core::abort_instead(status)(request);
+    CHECK(code(Status(request.cqe.status >> 1)) == code(status));
+  }
 }
 
 TEST_CASE("a command ends while its Abort is on its way: answered once, not aborted") {
@@ -219,18 +234,22 @@ TEST_CASE("the controller goes while an Abort is on its way: it is answered all 
 TEST_CASE("two threads: aborts do not race with the commands that they look for") {
   AbortingOnReactor a;
   std::atomic<bool> stop{false};
+  std::atomic<int> aborts{0};
+  // Reads come as fast as aborts do: some wait when they are looked for, some are gone, some are not there yet.
   std::thread reactor([&] {
-    while (!stop) {
+    for (int reads = 0; !stop;) {
       a.q().hold();
-      for (int i = 0; i < 8; ++i) a.read();
+      for (; reads < aborts + 2; ++reads) a.read();
       a.reactor.receive();
       a.q().release();
+      std::this_thread::yield();
     }
     a.reactor.receive();
   });
   for (uint16_t cid = 2; cid < 400; ++cid) {
     const size_t abort = a.post_abort(cid);
-    while (!a.host.admin.answered(abort)) a.control.receive();
+    for (; !a.host.admin.answered(abort); std::this_thread::yield()) a.control.receive();
+    ++aborts;
   }
   stop = true;
   reactor.join();

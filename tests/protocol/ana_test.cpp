@@ -114,6 +114,20 @@ TEST_CASE("host reads groups only: the same descriptors without namespaces") {
   CHECK(log.groups[1].nsids.empty());
 }
 
+TEST_CASE("host reads the ANA log: no namespace that is hidden from it, nor a group of such ones alone") {
+  TwoGroups world;
+  world.subsystem.add_namespace(
+      {.nsid = 4, .block_count = 8, .ana_group = 5, .visible_to = {"nqn.2024-01.org.example:somebody"}});
+  world.subsystem.add_namespace(
+      {.nsid = 6, .block_count = 8, .ana_group = 7, .visible_to = {"nqn.2024-01.org.example:somebody"}});
+  Host host(world);
+  host.bring_up();
+  const AnaLog log = parsed(read_log(host));
+  REQUIRE(log.groups.size() == 2);
+  CHECK(log.groups[1].id == 5);
+  CHECK(log.groups[1].nsids == std::vector<uint32_t>{2});
+}
+
 TEST_CASE("host reads the ANA log beyond its end, or of one namespace: Invalid Field") {
   World world;
   Host host(world);
@@ -297,6 +311,22 @@ TEST_CASE("a group's state changes while it is empty: told when a namespace is a
   CHECK(w.next() == kNamespaceChanged);
   CHECK(w.next() == kAnaChanged);
   world.subsystem.add_namespace({.nsid = 4, .block_count = 8, .ana_group = 5});
+  CHECK(w.next() == kNamespaceChanged);
+  CHECK(w.next() == 0);
+}
+
+TEST_CASE(
+    "a group's state changed while it was empty, and the host has reset the controller: it knows, there is no event") {
+  TwoGroups world;
+  Waiting w(world);
+  world.subsystem.remove_namespace(2);
+  CHECK(w.next() == kNamespaceChanged);
+  world.subsystem.set_ana_state(5, 1, AnaState::Inaccessible);
+  w.host.enable(0);
+  REQUIRE(w.host.enable().ok());
+  w.host.set_feature(NVME_FEAT_FID_ASYNC_EVENT, kAnaNotices | kNamespaceNotices);
+  w.event = w.host.await_event();
+  world.subsystem.add_namespace({.nsid = 2, .block_count = 8, .ana_group = 5});
   CHECK(w.next() == kNamespaceChanged);
   CHECK(w.next() == 0);
 }

@@ -130,6 +130,45 @@ TEST_CASE("host resets the controller: awaited events come back aborted") {
   CHECK(host.admin.take(awaited).status == NVME_SC_ABORT_QUEUE);
 }
 
+TEST_CASE(
+    "host resets the controller with an event reported and unread, and one to come: the new life begins without") {
+  World world;
+  Host host(world);
+  host.bring_up();
+  host.set_feature(NVME_FEAT_FID_ASYNC_EVENT, kNamespaces);
+  const size_t unread = host.await_event();
+  world.subsystem.namespace_changed(1);
+  REQUIRE(host.admin.answered(unread));
+  SUBCASE("reported alone") {}
+  SUBCASE("the same has come again") { world.subsystem.namespace_changed(3); }
+  SUBCASE("read, and the next one has come") {
+    host.log_page(NVME_LOG_LID_CHANGED_NS, 4096);
+    world.subsystem.namespace_changed(3);
+  }
+  host.enable(0);
+  REQUIRE(host.enable().ok());
+  CHECK(host.get_feature(NVME_FEAT_FID_ASYNC_EVENT).result == 0);
+  host.set_feature(NVME_FEAT_FID_ASYNC_EVENT, kNamespaces);
+  const size_t awaited = host.await_event();
+  CHECK_FALSE(host.admin.answered(awaited));
+  world.subsystem.namespace_changed(1);
+  REQUIRE(host.admin.answered(awaited));
+  CHECK(host.admin.take(awaited).result == kNamespaceChanged);
+}
+
+TEST_CASE("host aborts one of several requests for events: that one, and the next event takes the oldest") {
+  World world;
+  Host host(world);
+  host.bring_up();
+  host.set_feature(NVME_FEAT_FID_ASYNC_EVENT, kNamespaces);
+  const size_t awaited[] = {host.await_event(), host.await_event(), host.await_event()};
+  CHECK(abort(host, 0, host.admin.cid_of(awaited[1])).result == 0);
+  CHECK(host.admin.take(awaited[1]).status == NVME_SC_ABORT_REQ);
+  world.subsystem.namespace_changed(1);
+  CHECK(host.admin.take(awaited[0]).result == kNamespaceChanged);
+  CHECK_FALSE(host.admin.answered(awaited[2]));
+}
+
 TEST_CASE("the connection ends: awaited events come back, and so do those that arrive late") {
   World world;
   Host host(world);

@@ -313,6 +313,7 @@ TEST_CASE("a reservation or write protection decides by what the command does") 
   d.host.controller().permit(1, core::kWriteProtected);
   d.host.controller().deny(1, core::kReservedFromReads);
   CHECK(d.send(d.on_range(nvme_cmd_compare, 0, 1), d.on_disk(0, 1)).status == NVME_SC_RESERVATION_CONFLICT);
+  CHECK(d.send(d.on_range(nvme_cmd_verify, 0, 1)).status == NVME_SC_RESERVATION_CONFLICT);
   CHECK(d.copy(300, {range(0, 0)}).status == NVME_SC_RESERVATION_CONFLICT);
 }
 

@@ -22,6 +22,8 @@ TEST_CASE("host asks for queues: target grants what it has") {
   CHECK(host.get_feature(NVME_FEAT_FID_NUM_QUEUES, kDefault).result == 0x00030003);
   CHECK(host.set_feature(NVME_FEAT_FID_NUM_QUEUES, 0x003f003f).result == 0x00030003);
   CHECK(host.set_feature(NVME_FEAT_FID_NUM_QUEUES, 0x003f0000).result == 0);
+  CHECK(host.set_feature(NVME_FEAT_FID_NUM_QUEUES, 0x0000003f).result == 0);
+  CHECK(host.set_feature(NVME_FEAT_FID_NUM_QUEUES, 0x00010002).result == 0x00010001);
 }
 
 TEST_CASE("host asks for 65,536 queues: Invalid Field") {

@@ -248,6 +248,57 @@ TEST_CASE("a pair waits for the changes that the disk already has") {
   CHECK(p.on_disk(5) == block(7));
 }
 
+TEST_CASE("changes that have ended, well or not, hold no pair") {
+  Pairs p;
+  Wire& other = p.host.io(2);
+  nvme_copy_range source{};
+  source.slba = 100;
+  const struct {
+    Sqe sqe;
+    Bytes data;
+  } changes[] = {{command(nvme_cmd_write, 1, 7), block(7)},
+                 {command(nvme_cmd_write_zeroes, 1, 7), {}},
+                 {command(nvme_cmd_copy, 1, 300), to_bytes(source)},
+                 {command(nvme_cmd_dsm, 1, 0, NVME_DSMGMT_AD), to_bytes(nvme_dsm_range{0, 1, 50})}};
+  for (const bool fails : {false, true}) {
+    for (const bool own : {true, false}) {
+      for (const auto& change : changes) {
+        CAPTURE(int{change.sqe.opcode});
+        p.world.io_namespace(1).supports_write_zeroes = own;
+        p.world.io_namespace(1).own_commands = own ? core::kOwnCopy : 0;
+        p.world.disk_1.answer = fails ? Status(NVME_SC_INTERNAL) : Status();
+        other.send(change.sqe, change.data);
+        p.world.disk_1.answer = Status();
+        p.world.io_namespace(1).own_commands = 0;
+        const auto statuses = p.pair(p.compare(5), p.on_disk(5), p.write(5), p.on_disk(5));
+        CHECK(statuses.first == 0);
+        CHECK(statuses.second == 0);
+      }
+    }
+  }
+}
+
+TEST_CASE("a namespace's gate is removed while it waits for its turn: it gets none, and the next one does") {
+  core::FusedTurns turns(nullptr);
+  core::WriteGate removed, next;
+  turns.add(removed, nullptr);
+  turns.add(next, nullptr);
+  const auto runs = [](core::Request& pair) { ++pair.blocks; };
+  core::Request write, aborted, late, waiting;
+  aborted.execute = late.execute = waiting.execute = runs;
+  REQUIRE(next.enter(write));  // all turns wait for its end
+  removed.enter_pair(aborted);
+  next.enter_pair(waiting);
+  REQUIRE(removed.withdraw_pair(aborted));
+  turns.remove(removed);
+  removed.enter_pair(late);  // nobody looks at it any more
+  next.leave();
+  CHECK(late.blocks == 0);
+  CHECK(waiting.blocks == 1);
+  next.leave_pair();
+  CHECK(next.enter(write));
+}
+
 TEST_CASE("pairs of several queues run one after the other, writes between them") {
   Pairs p;
   p.world.disk_1.hold = true;

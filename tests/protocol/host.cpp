@@ -129,8 +129,34 @@ Wire::Wire(World& world, uint16_t qid, uint16_t port_id) : world_(world), port_i
 
 Wire::~Wire() { close(); }
 
+namespace {
+
+// What commands leave behind in a transport's request object, which serves one after the other.
+void leave_traces(core::Request& request) {
+  request.execute = [](core::Request&) { FAIL("the executor of another command"); };
+  request.transfer = core::Transfer::HostToController;
+  request.processor_needs_data = request.awaits_event = true;
+  request.length_bytes = request.scratch_bytes = 0x4321;
+  request.error_location = 0x321;
+  request.cqe.result = 0x4321'4321'4321;
+  request.kind = core::IoKind::WriteUncorrectable;
+  request.fua = request.deallocate = true;
+  request.slba = 0x4321'4321'4321;
+  request.blocks = request.range_count = 0x4321;
+  request.done = [](core::Io&, Status) { FAIL("the end of another command"); };
+  request.step.fua = request.step.deallocate = true;
+  request.step.range = request.step.blocks_done = 0x4321;
+  request.step.destination = 0x4321;
+  request.step.status = Status(NVME_SC_INTERNAL);
+  request.fused_has_data = true;
+  request.fused_status = Status(NVME_SC_INTERNAL);
+}
+
+}  // namespace
+
 size_t Wire::post(Sqe sqe, Bytes memory, Bytes in_capsule) {
   auto exchange = std::make_unique<Exchange>();
+  leave_traces(*exchange);
   exchange->capsule = sqe;
   exchange->capsule.cid = next_cid_++;
   if (sqe.sgl1.identifier == 0) {

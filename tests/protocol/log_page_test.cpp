@@ -212,6 +212,18 @@ TEST_CASE("host asks for more than MDTS of a log page: Invalid Field at NUMD") {
   CHECK(host.controller().errors().entry(0).parm_error_location == 42);
 }
 
+TEST_CASE(
+    "host gives a log specific identifier, which these logs do not have, beside the length: it is no part of it") {
+  World world;
+  Host host(world);
+  host.bring_up();
+  Sqe sqe = get_log_page(NVME_LOG_LID_CMD_EFFECTS, 4096);
+  sqe.cdw11 |= 0x1234u << 16;
+  const Answer answer = host.admin.send(sqe, Bytes(4096));
+  REQUIRE(answer.ok());
+  CHECK(answer.data == host.log_page(NVME_LOG_LID_CMD_EFFECTS, 4096).data);
+}
+
 TEST_CASE("host gives an index where an offset is expected: Invalid Field") {
   World world;
   Host host(world);

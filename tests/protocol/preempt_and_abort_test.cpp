@@ -55,6 +55,23 @@ TEST_CASE("the preempted host has commands that wait: aborted, and the answer do
   CHECK(p.alice.io(1).take(elsewhere).ok());
 }
 
+TEST_CASE("another host's command waits meanwhile: it runs, whether the host is registered or not") {
+  Preempting p;
+  Sharer carol(p.world, 3);
+  SUBCASE("it is registered") { REQUIRE(carol.register_key(0xca401).ok()); }
+  SUBCASE("it is not") {}
+  carol.io(1).hold();
+  p.alice.io(1).hold();
+  const size_t write = p.post_write();
+  const size_t read = carol.io(1).post(command(nvme_cmd_read, 1), Bytes(512));
+  CHECK(p.bob.io(1).take(p.post_preempt()).ok());
+  CHECK(p.alice.io(1).take(write).status == NVME_SC_CMD_ABORTED_PREMEPT);
+  REQUIRE_FALSE(carol.io(1).answered(read));
+  carol.io(1).release();
+  p.world.disk_1.complete_all();
+  CHECK(carol.io(1).take(read).ok());
+}
+
 TEST_CASE("what the preempted host sends later is not waited for, nor what others have") {
   Preempting p;
   const size_t write = p.post_write();

@@ -4,6 +4,7 @@
 #include <cerrno>
 #include <stdexcept>
 
+#include "target/core/datapath/status_text.h"
 #include "tests/protocol/host.h"
 
 namespace nvmf::test {
@@ -26,7 +27,7 @@ TEST_CASE("a subsystem's options are checked") {
   World world;
   core::SubsystemOptions options;
   options.nqn = "nqn.2024-01.org.example:third";
-  SUBCASE("no NQN") { options.nqn = "third"; }
+  SUBCASE("no name") { options.nqn = ""; }
   SUBCASE("an NQN of 224 characters") { options.nqn = "nqn." + std::string(220, 'x'); }
   SUBCASE("an NQN that is taken") { options.nqn = World::kNqn; }
   SUBCASE("discovery's NQN") { options.nqn = nvme::kDiscoveryNqn; }
@@ -71,15 +72,23 @@ TEST_CASE("namespaces are kept by NSID") {
 TEST_CASE("errors of the system become statuses; those that may pass are not marked Do Not Retry") {
   using core::status_from_errno;
   CHECK(status_from_errno(0).ok());
-  CHECK(status_from_errno(EIO) == Status(NVME_SC_INTERNAL));
-  CHECK(status_from_errno(12345) == Status(NVME_SC_INTERNAL));
-  CHECK(status_from_errno(ENOSPC) == Status(NVME_SC_CAP_EXCEEDED).do_not_retry());
+  for (const int error : {EIO, ETIMEDOUT, 12345}) CHECK(status_from_errno(error) == Status(NVME_SC_INTERNAL));
+  for (const int error : {ENOSPC, EDQUOT, EFBIG})
+    CHECK(status_from_errno(error) == Status(NVME_SC_CAP_EXCEEDED).do_not_retry());
   CHECK(status_from_errno(EOPNOTSUPP) == Status(NVME_SC_INVALID_OPCODE).do_not_retry());
   CHECK(status_from_errno(EROFS) == Status(NVME_SC_NS_WRITE_PROTECTED).do_not_retry());
   CHECK(status_from_errno(EBADE) == Status(NVME_SC_RESERVATION_CONFLICT).do_not_retry());
-  CHECK(status_from_errno(EAGAIN) == Status(NVME_SC_CMD_INTERRUPTED));
+  CHECK(status_from_errno(EREMOTEIO) == Status(NVME_SC_INTERNAL).do_not_retry());
+  for (const int error : {EAGAIN, EBUSY, EINTR, ENOMEM})
+    CHECK(status_from_errno(error) == Status(NVME_SC_CMD_INTERRUPTED));
+  for (const int error : {ENODEV, ENXIO}) CHECK(status_from_errno(error) == Status(NVME_SC_NS_NOT_READY));
   CHECK(status_from_errno(ENODATA) == core::media_error(NVME_SC_READ_ERROR));
   CHECK(status_from_errno(EILSEQ) == core::media_error(NVME_SC_GUARD_CHECK));
+}
+
+TEST_CASE("a status in a message: type and code as the specification prints them, without Do Not Retry") {
+  CHECK(to_string(Status(NVME_SC_INVALID_NS).do_not_retry()) == "NVMe status 00bh");
+  CHECK(to_string(core::media_error(NVME_SC_READ_ERROR)) == "NVMe status 281h");
 }
 
 }  // namespace

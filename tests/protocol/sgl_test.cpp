@@ -152,6 +152,25 @@ TEST_CASE("pieces that split a page are told of; what the cut leaves out does no
   CHECK(out.segment_count == 1);
 }
 
+TEST_CASE("one of several pieces splits a page, whichever it is but the last") {
+  for (size_t odd = 0; odd < 4; ++odd) {
+    CAPTURE(odd);
+    std::vector<SglDescriptor> pieces(4, keyed(0, 4096, 1));
+    pieces[odd] = keyed(0, 512, 1);
+    DataPointer out;
+    CHECK(Capsule::with_segment(pieces).parse(3 * 4096 + 512, kToHost, out) == 0);
+    CHECK(out.page_aligned == (odd == 3));
+  }
+}
+
+TEST_CASE("host asks for several keys to be invalidated: the first, for one is all that an answer can") {
+  DataPointer out;
+  const auto capsule = Capsule::with_segment({keyed(0, 512, 1), keyed(0, 512, 2, true), keyed(0, 512, 3, true)});
+  CHECK(capsule.parse(3 * 512, kToHost, out) == 0);
+  CHECK(out.invalidate);
+  CHECK(out.invalidate_key == 2);
+}
+
 TEST_CASE("empty pieces are skipped") {
   DataPointer out;
   const auto capsule = Capsule::with_segment({keyed(0, 0, 1), keyed(0, 4096, 2), keyed(0, 0, 3), keyed(0, 4096, 4)});

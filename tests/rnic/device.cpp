@@ -137,6 +137,7 @@ ibv_device_attr Device::attributes() const {
   std::strcpy(attributes.fw_ver, "model");
   attributes.max_mr_size = UINT64_MAX;
   attributes.page_size_cap = 0xfffff000;
+  attributes.vendor_id = profile_.vendor_id;
   attributes.max_qp = profile_.max_qp;
   attributes.max_qp_wr = profile_.max_qp_wr;
   attributes.device_cap_flags = IBV_DEVICE_MEM_MGT_EXTENSIONS | IBV_DEVICE_RC_RNR_NAK_GEN;

@@ -7,6 +7,7 @@ namespace nvmf::rnic {
 Profile connectx() {
   Profile profile;
   profile.name = "ConnectX";
+  profile.vendor_id = 0x02c9;
   // mlx5_arm_cq() rings with arm_sn, which only mlx5_cq_event() advances; the doorbell carries the consumer index, so
   // that completions beyond it are not missed. mlx4_arm_cq() and mlx4_cq_event() are the same.
   profile.arming = Arming::SequenceNumber;
@@ -27,6 +28,7 @@ Profile connectx() {
 Profile irdma() {
   Profile profile;
   profile.name = "irdma";
+  profile.vendor_id = 0x8086;
   // irdma_uarm_cq() only sets skip_arm while is_armed; irdma_cq_event() arms then, or resets is_armed.
   profile.arming = Arming::UntilEvent;
   profile.arming_sees_waiting_completions = false;
@@ -59,6 +61,7 @@ Profile irdma_iwarp() {
 Profile bnxt_re() {
   Profile profile;
   profile.name = "bnxt_re";
+  profile.vendor_id = 0x14e4;
   // bnxt_re_arm_cq() rings each time; there is no cq_event in bnxt_re's verbs_context_ops.
   profile.arming = Arming::Flag;
   profile.arming_sees_waiting_completions = true;
@@ -79,6 +82,7 @@ Profile bnxt_re() {
 Profile vmw_pvrdma() {
   Profile profile;
   profile.name = "vmw_pvrdma";
+  profile.vendor_id = 0x15ad;
   // pvrdma_req_notify_cq() rings each time, without a consumer index.
   profile.arming = Arming::Flag;
   profile.arming_sees_waiting_completions = false;
@@ -97,6 +101,7 @@ Profile vmw_pvrdma() {
 Profile efa_like() {
   Profile profile;
   profile.name = "efa-like";
+  profile.vendor_id = 0x1d0f;
   // efa_arm_cq() rings with cmd_sn, which only efa_cq_event() advances.
   profile.arming = Arming::SequenceNumber;
   profile.arming_sees_waiting_completions = true;
@@ -116,6 +121,7 @@ Profile efa_like() {
 Profile soft_roce() {
   Profile profile;
   profile.name = "Soft-RoCE";
+  profile.vendor_id = 0xffffff;
   // The kernel's rxe_req_notify_cq() sets cq->notify; rxe_cq_post() takes it away with the event.
   profile.arming = Arming::Flag;
   profile.arming_sees_waiting_completions = false;

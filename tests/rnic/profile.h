@@ -27,6 +27,7 @@ enum class RemoteInvalidate : uint8_t {
 struct Profile {
   std::string name;
   ibv_transport_type transport = IBV_TRANSPORT_IB;
+  uint32_t vendor_id = 0;
 
   Arming arming = Arming::Flag;
   bool arming_sees_waiting_completions = true;  // an event at once when the queue is not empty

@@ -42,9 +42,11 @@ std::unique_ptr<HostQueue> Host::open(uint16_t qid, uint16_t depth) {
   HostQueueOptions options;
   options.qid = qid;
   options.depth = depth;
-  options.receives = depth;
+  options.reposts = qid == 0 || options_.takes_answers;
+  options.receives = options.reposts ? depth : uint16_t{1};
   options.cntlid = cntlid_;
   options.invalidates = options_.invalidates;
+  options.address = options_.address;
   auto queue = std::make_unique<HostQueue>(world_, options);
   world_.wait([&] {
     queue->turn();

@@ -18,6 +18,8 @@ struct HostOptions {
   uint16_t depth = 16;
   uint32_t keep_alive_ms = 0;
   bool invalidates = true;
+  bool takes_answers = true;  // false: on I/O queues only the first, to Connect
+  const char* address = World::kHostAddress;
 };
 
 struct Answer {

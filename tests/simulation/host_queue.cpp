@@ -15,11 +15,11 @@ namespace {
 constexpr uint64_t kSent = uint64_t{1} << 32;
 constexpr int kRemote = IBV_ACCESS_LOCAL_WRITE | IBV_ACCESS_REMOTE_READ | IBV_ACCESS_REMOTE_WRITE;
 
-sockaddr_in ipv4(in_addr address, uint16_t service) {
+sockaddr_in ipv4(const char* address, uint16_t service) {
   sockaddr_in in{};
   in.sin_family = AF_INET;
   in.sin_port = htons(service);
-  in.sin_addr = address;
+  inet_pton(AF_INET, address, &in.sin_addr);
   return in;
 }
 
@@ -34,10 +34,11 @@ void describe(nvme::SglDescriptor& sgl, uint64_t address, size_t length, uint32_
       static_cast<uint8_t>(static_cast<unsigned>(nvme::SglType::KeyedDataBlock) << 4 | static_cast<unsigned>(subtype));
 }
 
-void describe_in_capsule(nvme::SglDescriptor& sgl, size_t length) {
+void describe_in_capsule(nvme::SglDescriptor& sgl, nvme::SglType type, size_t length) {
   sgl = {};
   for (unsigned i = 0; i < 4; ++i) sgl.specific[i] = static_cast<uint8_t>(length >> 8 * i);
-  sgl.identifier = static_cast<uint8_t>(nvme::SglSubtype::Offset);
+  sgl.identifier =
+      static_cast<uint8_t>(static_cast<unsigned>(type) << 4 | static_cast<unsigned>(nvme::SglSubtype::Offset));
 }
 
 }  // namespace
@@ -47,10 +48,8 @@ HostQueue::HostQueue(World& world, const HostQueueOptions& options)
   rdma_cm_id* id = nullptr;
   rdma_create_id(channel_.get(), &id, nullptr, RDMA_PS_TCP);
   id_.reset(id);
-  sockaddr_in from = ipv4(world.host_device.address(), 0);
-  in_addr target{};
-  inet_pton(AF_INET, World::kAddress, &target);
-  sockaddr_in to = ipv4(target, World::kService);
+  sockaddr_in from = ipv4(options.address, 0);
+  sockaddr_in to = ipv4(World::kAddress, World::kService);
   if (rdma_resolve_addr(id, raw(from), raw(to), 1000) != 0) state_ = State::Ended;
 }
 
@@ -154,7 +153,7 @@ bool HostQueue::has_room() const {
   return state_ == State::Connected && used + 1 < options_.depth;
 }
 
-uint16_t HostQueue::send(nvme::Sqe sqe, Direction direction, Bytes data, bool in_capsule) {
+uint16_t HostQueue::send(nvme::Sqe sqe, Direction direction, Bytes data, bool in_capsule, unsigned descriptors) {
   const auto place = std::ranges::find_if(commands_, [](const Command& one) { return !one.live && !one.answered; });
   Command& command = *place;
   sqe.cid = static_cast<uint16_t>(place - commands_.begin());
@@ -162,34 +161,35 @@ uint16_t HostQueue::send(nvme::Sqe sqe, Direction direction, Bytes data, bool in
   command.direction = direction;
   command.in_capsule = in_capsule;
   command.data_bytes = data.size();
+  if (command.capsule.empty()) {
+    command.capsule.resize(sizeof sqe + options_.in_capsule_bytes);
+    command.capsule_region = verbs::register_memory(domain_.get(), command.capsule.data(), command.capsule.size(), 0);
+  }
+  size_t behind_bytes = 0;
   if (in_capsule) {
-    describe_in_capsule(sqe.sgl1, data.size());
+    describe_in_capsule(sqe.sgl1, nvme::SglType::DataBlock, data.size());
+    std::ranges::copy(data, command.capsule.begin() + sizeof sqe);
+    behind_bytes = data.size();
   } else {
     if (command.data.size() < data.size()) {
       command.data_region.reset();
       command.data.resize(data.size());
     }
     std::ranges::copy(data, command.data.begin());
-    prepare_data(command, sqe);
-  }
-  if (command.capsule.empty()) {
-    command.capsule.resize(sizeof sqe + options_.in_capsule_bytes);
-    command.capsule_region = verbs::register_memory(domain_.get(), command.capsule.data(), command.capsule.size(), 0);
+    behind_bytes = describe_data(command, sqe, descriptors);
   }
   std::memcpy(command.capsule.data(), &sqe, sizeof sqe);
-  if (in_capsule) std::ranges::copy(data, command.capsule.begin() + sizeof sqe);
   command.live = true;
   command.answered = false;
   ++outstanding_;
-  const auto length = static_cast<uint32_t>(sizeof sqe + (in_capsule ? data.size() : 0));
-  const ibv_sge piece{reinterpret_cast<uintptr_t>(command.capsule.data()), length, command.capsule_region->lkey};
+  const ibv_sge piece{reinterpret_cast<uintptr_t>(command.capsule.data()),
+                      static_cast<uint32_t>(sizeof sqe + behind_bytes), command.capsule_region->lkey};
   post(&piece, 1);
   return sqe.cid;
 }
 
 // A fresh key for each command, which the target may invalidate.
-void HostQueue::prepare_data(Command& command, nvme::Sqe& sqe) {
-  if (command.data_bytes == 0) return describe(sqe.sgl1, 0, 0, 0, false);
+void HostQueue::prepare_data(Command& command) {
   if (!command.data_region) {
     command.data_region = verbs::register_memory(domain_.get(), command.data.data(), command.data.size(), kRemote);
     auto& region = *static_cast<rnic::MemoryRegion*>(command.data_region.get());
@@ -198,8 +198,28 @@ void HostQueue::prepare_data(Command& command, nvme::Sqe& sqe) {
   } else {
     static_cast<rnic::MemoryRegion*>(command.data_region.get())->renew_key();
   }
-  describe(sqe.sgl1, reinterpret_cast<uintptr_t>(command.data.data()), command.data_bytes, command.data_region->rkey,
-           options_.invalidates);
+}
+
+// The first descriptor asks for the key to be invalidated, which is that of all.
+size_t HostQueue::describe_data(Command& command, nvme::Sqe& sqe, unsigned descriptors) {
+  if (command.data_bytes == 0) return describe(sqe.sgl1, 0, 0, 0, false), 0;
+  prepare_data(command);
+  const uint32_t key = command.data_region->rkey;
+  auto address = reinterpret_cast<uintptr_t>(command.data.data());
+  if (descriptors == 1) return describe(sqe.sgl1, address, command.data_bytes, key, options_.invalidates), 0;
+  std::vector<nvme::SglDescriptor> list(descriptors);
+  size_t left = command.data_bytes;
+  for (unsigned i = 0; i < descriptors; ++i) {
+    const unsigned to_come = descriptors - i - 1;
+    const size_t length = to_come == 0 ? left : 1 + world_.fabric.schedule().random().below(left - to_come);
+    describe(list[i], address, length, key, i == 0 && options_.invalidates);
+    address += length;
+    left -= length;
+  }
+  const size_t bytes = list.size() * sizeof list.front();
+  describe_in_capsule(sqe.sgl1, nvme::SglType::LastSegment, bytes);
+  std::memcpy(command.capsule.data() + sizeof sqe, list.data(), bytes);
+  return bytes;
 }
 
 void HostQueue::on_access(const Command& command, const rnic::RemoteAccess& access) {

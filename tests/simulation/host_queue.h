@@ -27,6 +27,7 @@ struct HostQueueOptions {
   bool reposts = true;      // a receive for each answer that has come
   bool invalidates = true;  // asks for its keys to be invalidated with the answers
   uint32_t in_capsule_bytes = 4096;
+  const char* address = World::kHostAddress;
 };
 
 enum class Direction : uint8_t { None, ToHost, ToController };
@@ -49,8 +50,8 @@ class HostQueue {
   // Whether one more command may be sent.
   bool has_room() const;
   // Sends a command; returns its CID. `data`: what the target is to read, or room for what it writes. It goes in the
-  // capsule where `in_capsule` says so.
-  uint16_t send(nvme::Sqe sqe, Direction direction, Bytes data, bool in_capsule = false);
+  // capsule where `in_capsule` says so; otherwise so many descriptors of odd lengths describe it.
+  uint16_t send(nvme::Sqe sqe, Direction direction, Bytes data, bool in_capsule = false, unsigned descriptors = 1);
   // None: not yet.
   std::optional<nvme::Cqe> answer(uint16_t cid) const;
   // What has been written to it, once it is answered. The command is over then, and its CID may be used again.
@@ -86,7 +87,9 @@ class HostQueue {
   void ask();
   void post_receive(size_t slot);
   void on_answer(const ibv_wc& completion);
-  void prepare_data(Command& command, nvme::Sqe& sqe);
+  void prepare_data(Command& command);
+  // Returns the bytes behind the SQE.
+  size_t describe_data(Command& command, nvme::Sqe& sqe, unsigned descriptors);
   void on_access(const Command& command, const rnic::RemoteAccess& access);
   bool post(const ibv_sge* pieces, int count);
   void fault(const std::string& what) { world_.fabric.fault("queue " + std::to_string(options_.qid) + ": " + what); }

@@ -84,17 +84,11 @@ void send_wrong_keys(World& world, HostQueue& queue) {
 }
 
 void take_no_answers(World& world, uint32_t number) {
-  Host host(world, options_of(number));
-  if (!host.connect_admin()) return;
-  HostQueueOptions options;
-  options.qid = 1;
-  options.depth = 8;
-  options.receives = 1;  // for the answer to Connect
-  options.cntlid = host.cntlid();
-  options.reposts = false;
-  HostQueue queue(world, options);
-  if (!comes_in(world, queue)) return;
-  if (!host.connect_command(queue, 1, 8).ok()) return;
+  HostOptions options = options_of(number);
+  options.takes_answers = false;
+  Host host(world, options);
+  if (!host.bring_up()) return;
+  HostQueue& queue = host.io(1);
   while (queue.has_room())
     queue.send(transfer_command(nvme_cmd_read, 0, 128), Direction::ToHost, Bytes(World::kMaxTransferBytes));
   linger(world, queue);

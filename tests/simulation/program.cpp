@@ -27,6 +27,7 @@ struct Arguments {
   std::optional<uint64_t> count;
   std::optional<unsigned> seconds;
   bool verbose = false;
+  bool stop = false;  // at the first seed that fails
   bool good = true;
 };
 
@@ -35,8 +36,8 @@ Arguments parse(int argc, char** argv) {
   for (int i = 1; i < argc; ++i) {
     const std::string word = argv[i];
     const char* const value = i + 1 < argc ? argv[i + 1] : nullptr;
-    if (word == "--verbose") {
-      arguments.verbose = true;
+    if (word == "--verbose" || word == "--stop") {
+      (word == "--stop" ? arguments.stop : arguments.verbose) = true;
       continue;
     }
     if (value == nullptr) return arguments.good = false, arguments;
@@ -107,7 +108,7 @@ bool run(uint64_t seed, bool verbose, Totals& totals) {
 int main(int argc, char** argv) {
   const Arguments arguments = parse(argc, argv);
   if (!arguments.good) {
-    std::fputs("usage: simulate [--seed N | --first N] [--seeds COUNT] [--seconds N] [--verbose]\n", stderr);
+    std::fputs("usage: simulate [--seed N | --first N] [--seeds COUNT] [--seconds N] [--stop] [--verbose]\n", stderr);
     return EXIT_FAILURE;
   }
   const auto start = std::chrono::system_clock::now();  // the steady one is the simulation's
@@ -118,7 +119,10 @@ int main(int argc, char** argv) {
   uint64_t done = 0;
   uint64_t failed = 0;
   const uint64_t most = arguments.count.value_or(arguments.seconds ? UINT64_MAX : 1);
-  for (; done < most && (!arguments.seconds || seconds() < *arguments.seconds); ++done)
+  const auto goes_on = [&] {
+    return done < most && (!arguments.seconds || seconds() < *arguments.seconds) && !(arguments.stop && failed != 0);
+  };
+  for (; goes_on(); ++done)
     if (!run(arguments.first + done, arguments.verbose, totals)) ++failed;
   std::printf("%lu seeds, %lu connections, %lu commands in %ld s; %lu failed\n", static_cast<unsigned long>(done),
               static_cast<unsigned long>(totals.connections), static_cast<unsigned long>(totals.commands),

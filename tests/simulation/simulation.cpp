@@ -89,8 +89,8 @@ Outcome simulate(uint64_t seed) {
   world.disk.errors_percent = plan.disk_errors_percent;
 
   std::vector<std::unique_ptr<Workload>> workloads;
-  const uint64_t blocks_each = World::kBlocks / plan.honest;
-  for (unsigned i = 0; i < plan.honest; ++i) {
+  const uint64_t blocks_each = World::kBlocks / (plan.honest + 1);
+  const auto start_honest = [&](unsigned i) {
     WorkloadOptions options;
     options.number = i + 1;
     options.host.nqn = "nqn.2024-01.org.example:host-" + std::to_string(i + 1);
@@ -100,7 +100,8 @@ Outcome simulate(uint64_t seed) {
     options.bound_ns = plan.disk_hangs ? 0 : options.bound_ns;
     workloads.push_back(std::make_unique<Workload>(world, options, i * blocks_each, blocks_each));
     world.start_host([&workload = *workloads.back()] { workload.run(); });
-  }
+  };
+  for (unsigned i = 0; i < plan.honest; ++i) start_honest(i);
   for (size_t i = 0; i < plan.hostile.size(); ++i)
     world.start_host(
         [&world, how = plan.hostile[i], number = static_cast<uint32_t>(100 + i)] { be_hostile(world, how, number); });
@@ -108,6 +109,9 @@ Outcome simulate(uint64_t seed) {
 
   const auto over = [&] { return world.hosts_are_done() || !world.fabric.faults().empty(); };
   if (!world.wait(over, kMostNs)) world.fabric.fault("the hosts do not come to an end");
+  // Whatever the others did, there is room for one more; and what they took with them is found when it ends.
+  if (world.fabric.faults().empty()) start_honest(plan.honest);
+  if (!world.wait(over, kMostNs)) world.fabric.fault("the last host does not come to an end");
   if (world.fabric.faults().empty()) world.check_quiet();
   outcome.faults = world.fabric.faults();
   if (!outcome.faults.empty()) outcome.story = world.fabric.story();

@@ -2,10 +2,13 @@
 
 #include <algorithm>
 
+#include "target/core/datapath/limits.h"
+
 namespace nvmf::simulation {
 namespace {
 
 constexpr uint32_t kMostBlocks = 64;
+constexpr unsigned kMostDescriptors = core::limits::kMaxSglDescriptors;
 constexpr uint64_t kPauseNs = 2'000'000;
 constexpr unsigned kSetUps = 200;
 constexpr uint64_t kMissedNs = 2'000'000'000;
@@ -100,13 +103,15 @@ void Workload::send(Lane& lane) {
   const uint64_t slba = history_.first() + random.below(history_.count() - blocks + 1);
   Transfer transfer{0, ++numbers_, world_.fabric.now_ns(), random.chance(50), {}};
   Bytes data(size_t{blocks} << World::kLbaShift);
+  const auto descriptors = static_cast<unsigned>(random.chance(30) ? 2 + random.below(kMostDescriptors - 1) : 1);
   if (transfer.writes) {
     transfer.write = history_.begin_write(slba, blocks, data);
     transfer.cid = lane.queue->send(transfer_command(nvme_cmd_write, slba, blocks), Direction::ToController, data,
-                                    data.size() <= 4096 && random.chance(50));
+                                    data.size() <= 4096 && random.chance(50), descriptors);
   } else {
     history_.begin_read(transfer.number, slba, blocks);
-    transfer.cid = lane.queue->send(transfer_command(nvme_cmd_read, slba, blocks), Direction::ToHost, data);
+    transfer.cid =
+        lane.queue->send(transfer_command(nvme_cmd_read, slba, blocks), Direction::ToHost, data, false, descriptors);
   }
   world_.fabric.note(transfer.writes ? "host %llu writes, command %llu" : "host %llu reads, command %llu",
                      options_.number, transfer.cid);

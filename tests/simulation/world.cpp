@@ -4,6 +4,7 @@
 #include <stdexcept>
 #include <utility>
 
+#include "tests/rnic/shared_receive_queue.h"
 #include "tests/transport/open_device.h"
 
 namespace nvmf::simulation {
@@ -12,6 +13,9 @@ namespace {
 constexpr uint64_t kStepNs = 300;
 // The world leaps over time in which nobody has anything to do, so far at once: Asio's timers are not in the schedule.
 constexpr uint64_t kLeapNs = 2'000'000;
+// Slots that a queue pair took with it are found when the next one ends.
+constexpr uint64_t kSlotsNs = 2'000'000'000;
+constexpr uint32_t kDepth = 16;  // to ask for the room for queues
 
 core::Port port() { return {.id = World::kPort, .address = World::kAddress, .service = World::kService}; }
 
@@ -37,7 +41,7 @@ World::World(const WorldOptions& options)
               .in_capsule_bytes = 4096}),
       disk(fabric, kBlocks, kLbaShift),
       device(&fabric.add_device("rnic0", kAddress, options.profile)),
-      host_device(fabric.add_device("host0", "192.0.2.101", rnic::connectx())),
+      host_device(fabric.add_device("host0", kHostAddress, rnic::connectx())),
       subsystem_(with_port(target).add_subsystem({.nqn = kNqn,
                                                   .serial = "SN-0001",
                                                   .model = "Model disks",
@@ -162,20 +166,48 @@ bool World::shut_down() {
   return wait([&] { return drained; });
 }
 
+void World::expect(bool good, const std::string& what) {
+  if (!good) fabric.fault("when all hosts had gone, " + what);
+}
+
 void World::check_quiet() {
-  const auto expect = [this](bool good, const std::string& what) {
-    if (!good) fabric.fault("when all hosts had gone, " + what);
-  };
   expect(wait([this] { return transport_->connections() == 0; }), "connections were left");
   expect(wait([this] { return disk.in_flight() == 0; }), "commands were left in the disk");
   for (const auto& rnic : transport_->rnics()) {
-    for (const auto& group : rnic->io_groups()) {
-      expect(group->commands_in_flight() == 0, "commands were left in a poll group");
-      expect(group->dram().used_bytes() == 0, "buffers were not given back");
-    }
-    expect(rnic->admin_group().commands_in_flight() == 0, "admin commands were left");
+    rnic->visit([this](rdma::PollGroup& group) { check_quiet(group); });
+    const uint32_t capacity = rnic->io_queue_capacity(kDepth);
+    const uint32_t room = rnic->reserve_io_queues(capacity, kDepth);
+    rnic->release_io_queues(room);
+    expect(room == capacity, std::to_string(capacity - room) + " I/O queues were still granted");
   }
   expect(shut_down(), "the target did not shut down");
+  if (device != nullptr) check_device();
+}
+
+void World::check_quiet(rdma::PollGroup& group) {
+  expect(wait([&] { return group.commands_in_flight() == 0; }), "commands were left in a poll group");
+  expect(group.dram().used_bytes() == 0, "buffers were not given back");
+  expect(group.queue_pairs() == 0, "the room of a queue was not given back");
+  for (const auto& queues : group.queue_sets()) {
+    const auto& receives = *static_cast<const rnic::SharedReceiveQueue*>(queues->shared_receives.get());
+    expect(wait([&] { return receives.posted() == queues->slots; }, kSlotsNs),
+           "of " + std::to_string(queues->slots) + " receive slots " + std::to_string(receives.posted()) +
+               " were with their shared receive queue");
+  }
+}
+
+// The target lets go of its device: nothing that it made there may be left.
+void World::check_device() {
+  while (!transport_->rnics().empty()) {
+    rdma::Rnic& rnic = *transport_->rnics().front();
+    size_t left = reactors_.size();
+    for (size_t i = 0; i < reactors_.size(); ++i) on_reactor(i, [&rnic, i, &left] { rnic.part(i), --left; });
+    if (!wait([&] { return left == 0; })) return fabric.fault("a reactor did not part from its device");
+    transport_->close(rnic);
+  }
+  const int objects = device->objects();
+  if (objects != 0)
+    fabric.fault("when the device was closed, " + std::to_string(objects) + " verbs objects of it were left");
 }
 
 void World::start_host(std::function<void()> body) { hosts_.push_back(std::make_unique<Fiber>(std::move(body))); }

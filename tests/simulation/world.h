@@ -35,6 +35,7 @@ struct WorldOptions {
 class World {
  public:
   static constexpr char kAddress[] = "192.0.2.1";
+  static constexpr char kHostAddress[] = "192.0.2.101";
   static constexpr uint16_t kService = 4420;
   static constexpr uint16_t kPort = 1;
   static constexpr char kNqn[] = "nqn.2024-01.org.example:disks";
@@ -96,6 +97,9 @@ class World {
   void await_deadline(core::Target::Clock::time_point deadline);
   void on_reactor(size_t reactor, std::function<void()> work);
   void pass_time(bool found_work);
+  void expect(bool good, const std::string& what);
+  void check_quiet(rdma::PollGroup& group);
+  void check_device();
 
   boost::asio::io_context io_;
   core::Mailbox control_;

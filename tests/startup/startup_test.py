@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """The daemon on a machine without RDMA device: a start that fails is one line and exit status 1, and does no harm."""
 
+import http.client
 import json
 import os
 import pathlib
@@ -31,10 +32,11 @@ class Place:
             "subsystems": [{"nqn": NQN, "allow_any_host": True, "namespaces": [{"memory": "1MiB"}]}],
         }
 
+        self.config_path = self.folder / "config.json"
+
     def command(self):
-        path = self.folder / "config.json"
-        path.write_text(json.dumps(self.config))
-        return [PROGRAM, "run", "--config", str(path)]
+        self.config_path.write_text(json.dumps(self.config))
+        return [PROGRAM, "run", "--config", str(self.config_path)]
 
     def failure(self):
         """The lines of a start that must fail."""
@@ -111,7 +113,7 @@ class Startup(unittest.TestCase):
         image = place.folder / "image"
         image.write_text("a disk image")
         place.config["admin"]["socket"] = str(image)
-        self.check_one_line(place.failure(), str(image), "no socket")
+        self.check_one_line(place.failure(), str(image), "not a socket")
         self.assertEqual(image.read_text(), "a disk image")
 
     def test_a_second_daemon_on_the_same_socket(self):
@@ -182,11 +184,148 @@ class Startup(unittest.TestCase):
         with Running(place):
             self.assertEqual(place.namespaces()[0]["state"], "served")
 
+    def test_keys_are_read_again_by_a_reload_and_shown_to_nobody(self):
+        place = self.place()
+        first, second = place.folder / "first.key", place.folder / "second.key"
+        for key in (first, second):
+            subprocess.run([PROGRAM, "key", "generate", "--transform", "sha256", "--output", str(key)], check=True)
+        fingerprint = subprocess.run([PROGRAM, "key", "show-fingerprint", str(first)], capture_output=True, text=True, check=True).stdout
+        self.assertRegex(fingerprint, r"^[0-9a-f]{16}\n$")
+        host = {"nqn": "nqn.2026-01.io.example:h", "key_file": str(first)}
+        del place.config["subsystems"][0]["allow_any_host"]
+        place.config["subsystems"][0]["hosts"] = [host]
+        with Running(place) as running:
+            self.assertEqual(json.loads(place.ask("reload").stdout)["changes"], [])
+            first.chmod(0o640)
+            refused = place.ask("reload")
+            self.assertEqual(refused.returncode, 1)
+            self.assertIn(f"chmod 600 {first}", refused.stdout)
+            first.chmod(0o600)
+            secret = first.read_text().strip()
+            first.write_text(second.read_text())
+            self.assertEqual(json.loads(place.ask("reload").stdout)["changes"], [f"change subsystem {NQN}: keys of hosts"])
+            self.assertEqual(json.loads(place.ask("reload", "--force").stdout)["changes"], [])
+            self.assertEqual(json.loads(place.ask("subsystems").stdout)[0]["hosts"], [host["nqn"]])
+            shown = "".join(place.ask(word).stdout for word in ("status", "subsystems", "connections", "stats"))
+            self.assertEqual(place.ask("save").returncode, 0)
+            shown += (place.folder / "config.json").read_text()
+            running.process.send_signal(signal.SIGTERM)
+            shown += running.process.communicate(timeout=WAIT_S)[1]
+            for text in (secret, second.read_text().strip()):
+                self.assertNotIn(text[10:40], shown)
+
+    def test_a_key_that_is_missing_keeps_only_its_host_out(self):
+        place = self.place()
+        place.config["subsystems"][0]["hosts"] = [{"nqn": "nqn.2026-01.io.example:h", "key_file": str(place.folder / "no.key")}]
+        with Running(place) as running:
+            self.assertEqual(place.namespaces()[0]["state"], "served")
+            running.process.send_signal(signal.SIGTERM)
+            said = running.process.communicate(timeout=WAIT_S)[1]
+        self.assertRegex(said, "no.key cannot be opened: No such file or directory; the host cannot authenticate until the next reload")
+
     def test_a_name_that_check_accepts_is_served(self):
         place = self.place()
         place.config["subsystems"][0]["nqn"] = "nqn.2026-01.io.example:größe"
         with Running(place):
             self.assertEqual(place.namespaces()[0]["state"], "served")
+
+
+    def test_a_name_cannot_control_the_terminal_through_the_log(self):
+        place = self.place()
+        place.config_path = place.folder / "a\x1b[31m\u009b\nb.json"
+        place.config["admin"]["group"] = "no-such-group"
+        done = subprocess.run(place.command(), capture_output=True, text=True, timeout=WAIT_S)
+        self.assertIn("a\\x1b[31m\\u009b\\x0ab.json", done.stderr)
+        self.assertNotIn("\x1b", done.stderr)
+        self.assertNotIn("\u009b", done.stderr)
+
+    def test_an_edit_by_hand_is_not_overwritten(self):
+        place = self.place()
+        with Running(place):
+            self.assertEqual(place.ask("log-level", "debug").returncode, 0)
+            edited = json.dumps({**place.config, "shutdown_timeout_ms": 4000})
+            place.config_path.write_text(edited)
+            refused = place.ask("save")
+            self.assertEqual(refused.returncode, 1)
+            self.assertIn("--force", refused.stderr)
+            self.assertEqual(place.config_path.read_text(), edited)
+            self.assertEqual(json.loads(place.ask("status").stdout)["unsaved_changes"], ['change log_level from "info" to "debug"'])
+            self.assertEqual(place.ask("save", "--force").returncode, 0)
+            self.assertEqual(pathlib.Path(f"{place.config_path}~").read_text(), edited)
+
+    def test_changes_that_cancel_out_are_not_unsaved(self):
+        place = self.place()
+        with Running(place):
+            for level in ("debug", "warn", "debug", "info"):
+                self.assertEqual(place.ask("log-level", level).returncode, 0)
+            self.assertEqual(json.loads(place.ask("status").stdout)["unsaved_changes"], [])
+
+    def test_a_body_nested_too_deep_does_no_harm(self):
+        place = self.place()
+        with Running(place) as running:
+            client = http.client.HTTPConnection("localhost", timeout=WAIT_S)
+            client.sock = socket.socket(socket.AF_UNIX)
+            client.sock.connect(str(place.socket))
+            client.request("PATCH", "/v1/config", body='{"a":' * 100_000 + "1" + "}" * 100_000)
+            self.assertEqual(client.getresponse().status, 400)
+            client.close()
+            self.assertIsNone(running.process.poll())
+
+    def test_the_journal_says_who_changed_what(self):
+        place = self.place()
+        with Running(place) as running:
+            changing = subprocess.Popen([PROGRAM, "log-level", "warn", "--socket", str(place.socket)])
+            self.assertEqual(changing.wait(WAIT_S), 0)
+            self.assertEqual(place.ask("drain", "9").returncode, 1)
+            running.process.send_signal(signal.SIGTERM)
+            log = running.process.communicate(timeout=WAIT_S)[1]
+        self.assertIn(f"audit: uid {os.getuid()}, pid {changing.pid}: PUT /v1/log-level/warn: done", log)
+
+    def test_apply_and_diff(self):
+        place = self.place()
+        with Running(place):
+            wanted = place.folder / "wanted.json"
+            wanted.write_text(json.dumps({**place.config, "shutdown_timeout_ms": 4000}))
+            self.assertEqual(place.ask("diff", str(wanted), "--exit-code").returncode, 3)
+            self.assertEqual(place.ask("apply", str(wanted)).returncode, 0)
+            again = place.ask("apply", str(wanted))
+            self.assertEqual((again.returncode, json.loads(again.stdout)["changes"]), (0, []))
+            self.assertEqual(place.ask("diff", str(wanted), "--exit-code").returncode, 0)
+            self.assertEqual(place.ask("status", "--exit-code").returncode, 3)
+
+    def test_a_port_that_waits_says_why(self):
+        place = self.place()
+        with Running(place):
+            added = place.ask("add", "port", "id=2", "address=192.0.2.2")
+            self.assertIn("port 2 waits: ", added.stdout)
+            self.assertTrue(json.loads(place.ask("status").stdout)["ports"][1]["reason"])
+
+    def test_output_that_cannot_be_written_fails_the_command(self):
+        place = self.place()
+        with Running(place), open("/dev/full", "w") as full:
+            done = subprocess.run([PROGRAM, "status", "--socket", str(place.socket)], stdout=full, stderr=subprocess.PIPE,
+                                  text=True, timeout=WAIT_S)
+            self.assertEqual(done.returncode, 1)
+            self.assertIn("standard output", done.stderr)
+
+    def test_a_slip_drains_no_port(self):
+        place = self.place()
+        with Running(place):
+            for words in (["drain"], ["drain", "0"], ["resume"], ["drain", "1", "--all"]):
+                self.assertEqual(place.ask(*words).returncode, 2, words)
+            self.assertEqual(json.loads(place.ask("status").stdout)["ports"][0]["state"], "waiting")
+            self.assertEqual(place.ask("drain", "--all").returncode, 0)
+            self.assertEqual(json.loads(place.ask("status").stdout)["ports"][0]["state"], "drained")
+
+    def test_what_a_killed_daemon_left_is_removed(self):
+        place = self.place()
+        state = place.folder / "state"
+        state.mkdir()
+        leftovers = [state / "identifiers-x.json.new", pathlib.Path(f"{place.config_path}.new")]
+        for leftover in leftovers:
+            leftover.write_text("half")
+        with Running(place):
+            self.assertEqual([leftover for leftover in leftovers if leftover.exists()], [])
 
 
 if __name__ == "__main__":

@@ -12,8 +12,8 @@ TEST_CASE("a failed shared receive queue, or completion queue, ends its hosts an
     if (srq)
       Network::receives(network.group()).fail();
     else
-      static_cast<rnic::CompletionQueue*>(network.group().receive_queue())->fail();
-    CHECK(network.run_until([&] { return network.said("created again; their hosts reconnect"); }));
+      static_cast<rnic::CompletionQueue*>(network.group().queue_sets().front()->receive_cq.get())->fail();
+    CHECK(network.run_until([&] { return network.said("created again; the hosts reconnect"); }));
     CHECK(network.run_until([&] { return network.transport->connections() == 0; }));
     CHECK(network.run_until([&] { return network.said("the failed queue was created again"); }));
 
@@ -27,34 +27,19 @@ TEST_CASE("a failed shared receive queue, or completion queue, ends its hosts an
   }
 }
 
-TEST_CASE("a device that advertises SEND with invalidate and fails it costs one connection, and is not asked again") {
-  for (const rnic::Profile& profile : {rnic::bnxt_re(), rnic::vmw_pvrdma()}) {
+// irdma: only what is posted before is flushed by the device itself.
+TEST_CASE("an answer that is posted to a queue pair that the device has failed comes home, with each provider") {
+  for (const rnic::Profile& profile : rnic::all_profiles()) {
     CAPTURE(profile.name);
     Network network(profile);
-    {
-      ModelHost first(network);
-      REQUIRE(first.connect());
-      first.take_answers(1);
-      first.send_connect();
-      CHECK(network.run_until([&] { return network.said("failed to SEND with invalidate"); }));
-      CHECK(network.run_until([&] { return network.transport->connections() == 0; }));
-    }
-    ModelHost second(network);
-    REQUIRE(second.connect());
-    second.take_answers(1);
-    second.send_connect();
-    CHECK(network.run_until([&] { return second.is_answered(1); }));
-    CHECK_FALSE(second.is_disconnected());
+    ModelHost host(network);
+    REQUIRE(host.connect());
+    host.send_command();
+    host.send_too_long_a_message();
+    for (int i = 0; i < 40; ++i) network.fabric.schedule().step();  // the target has not looked yet
+    CHECK(network.run_until([&] { return network.transport->connections() == 0; }));
+    CHECK(network.group().commands_in_flight() == 0);
   }
-}
-
-TEST_CASE("an iWARP device reads a host's data: the memory that it reads into may be written remotely") {
-  Network network(rnic::irdma_iwarp());
-  ModelHost host(network);
-  REQUIRE(host.connect());
-  host.take_answers(1);
-  host.send_connect();
-  CHECK(network.run_until([&] { return host.is_answered(1); }));
 }
 
 }  // namespace nvmf::test

@@ -131,7 +131,7 @@ TEST_CASE("a host that takes no answers is disconnected in the end, one that tak
   REQUIRE(late.connect());
   stalled.send_command();
   for (uint32_t ms = 0; ms <= core::limits::kStalledAnswersMs; ms += core::limits::kStallCheckMs) {
-    CHECK_FALSE(network.said("does not take answers"));
+    CHECK_FALSE(network.said("does not receive its completions"));
     late.send_command();
     network.settle();
     network.group().find_stalled_hosts();  // as the transport does in real time
@@ -139,7 +139,7 @@ TEST_CASE("a host that takes no answers is disconnected in the end, one that tak
     late.take_answers(1);
     network.settle();
   }
-  CHECK(network.run_until([&] { return network.said("does not take answers"); }));
+  CHECK(network.run_until([&] { return network.said("does not receive its completions"); }));
   CHECK(network.run_until([&] { return network.transport->connections() == 1; }));
   CHECK_FALSE(late.is_disconnected());
 }

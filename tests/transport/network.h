@@ -8,6 +8,7 @@
 #include <boost/asio/io_context.hpp>
 #include <cstring>
 #include <functional>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -48,23 +49,31 @@ struct NoEngine final : core::IoEngine {
   void sleep(std::optional<uint32_t>) override {}
 };
 
+struct NetworkOptions {
+  uint64_t seed = 1;
+  std::map<std::string, rdma::RemoteInvalidate> remote_invalidate{};  // by device
+  rdma::PollGroupOptions groups{};
+};
+
 struct Network {
   static constexpr char kTarget[] = "192.0.2.1";
   static constexpr char kHost[] = "192.0.2.101";
   static constexpr uint32_t kNever = 3'600'000;  // ms: no test depends on how fast its machine is
   static constexpr char kNqn[] = "nqn.2024-01.org.example:disks";
 
-  explicit Network(const rnic::Profile& profile, uint64_t seed = 1)
-      : fabric(seed), device(fabric.add_device("rnic0", kTarget, profile)) {
+  explicit Network(const rnic::Profile& profile, uint64_t seed = 1) : Network(profile, NetworkOptions{.seed = seed}) {}
+  Network(const rnic::Profile& profile, const NetworkOptions& wanted)
+      : fabric(wanted.seed), device(fabric.add_device("rnic0", kTarget, profile)) {
     fabric.add_device("host0", kHost, rnic::connectx());
     target.on_event = [this](core::Target::Severity, const std::string& line) { events.push_back(line); };
     const core::Port port{.id = 1, .address = kTarget, .service = 4420};
     target.add_port(port);
     target.add_subsystem(
         {.nqn = kNqn, .serial = "SN", .model = "Model", .ports = {1}, .allow_any_host = true, .allowed_hosts = {}});
-    rdma::PollGroupOptions options;
+    rdma::PollGroupOptions options = wanted.groups;
     options.connect_timeout_ms = options.stall_check_ms = kNever;
     transport.emplace(io, target, control, std::vector<rdma::ReactorSeat>{{&reactor, {}}}, options);
+    transport->set_remote_invalidate(wanted.remote_invalidate);
     transport->on_port_lost = [](uint16_t) {};
     transport->on_device_drained = [](rdma::Rnic&) {};
     mailbox.emplace(io, control, [this] { transport->turn_admin(); });
@@ -85,7 +94,7 @@ struct Network {
   rdma::PollGroup& group() { return transport->rnics().front()->admin_group(); }
   rdma::PollGroup& io_group() { return *transport->rnics().front()->io_groups().front(); }
   static rnic::SharedReceiveQueue& receives(const rdma::PollGroup& group) {
-    return *static_cast<rnic::SharedReceiveQueue*>(group.shared_receives());
+    return *static_cast<rnic::SharedReceiveQueue*>(group.queue_sets().front()->shared_receives.get());
   }
 
   void step() {
@@ -217,11 +226,21 @@ class ModelHost {
     ibv_sge pieces[2] = {{address_of(0), 1024, region_->lkey}, {address_of(0), 1024, 0xbad}};
     post(pieces, 2);
   }
+  // A message that is longer than any slot: the target's RNIC moves its queue pair to the error state.
+  void send_too_long_a_message() {
+    ibv_sge piece{address_of(0), kAnswers, region_->lkey};
+    post(&piece, 1);
+  }
   bool is_answered(unsigned count) {
     for (ibv_wc completion; ibv_poll_cq(answers_.get(), 1, &completion) == 1;)
-      if (completion.status == IBV_WC_SUCCESS) ++answered_;
+      if (completion.status == IBV_WC_SUCCESS) {
+        ++answered_;
+        if ((completion.wc_flags & IBV_WC_WITH_INV) != 0) ++invalidated_;
+      }
     return answered_ >= count;
   }
+  // Answers that have invalidated a key.
+  unsigned invalidated() const { return invalidated_; }
   bool is_disconnected() {
     while (const auto event = poll_event()) disconnected_ |= *event == RDMA_CM_EVENT_DISCONNECTED;
     return disconnected_;
@@ -268,6 +287,7 @@ class ModelHost {
   verbs::CompletionQueue sends_, answers_;
   verbs::CmId id_;
   unsigned answered_ = 0;
+  unsigned invalidated_ = 0;
   bool disconnected_ = false;
 };
 

@@ -1,4 +1,4 @@
-// Opens the RDMA device of a port as the daemon does, but on the test's own thread.
+// Opens the RDMA device of a port as the daemon does, but on the test's own thread, while the model goes on.
 #pragma once
 
 #include <boost/asio/co_spawn.hpp>
@@ -7,6 +7,7 @@
 #include <functional>
 #include <utility>
 
+#include "tests/rnic/fabric.h"
 #include "transport/rdma/transport.h"
 
 namespace nvmf::test {
@@ -28,6 +29,8 @@ inline rdma::Rnic* open_device(boost::asio::io_context& io, rdma::Transport& tra
   while (!over) {
     io.restart();
     io.poll();
+    rnic::Schedule& schedule = rnic::Fabric::living().schedule();
+    if (!schedule.step()) schedule.advance(1000);
   }
   if (failure) std::rethrow_exception(failure);
   return opened;

@@ -13,6 +13,7 @@ Connection::Connection(verbs::CmId& id, const Handshake& handshake, const Connec
     : id_(std::move(id)),
       rnic_(options.rnic),
       group_(handshake.qid == 0 ? rnic_.admin_group() : rnic_.io_group_for(handshake.depth)),
+      shares_(options.shares),
       port_id_(options.port_id),
       peer_(verbs::to_string(rdma_get_peer_addr(id_.get()))),
       address_(verbs::host_of(rdma_get_peer_addr(id_.get()))),
@@ -38,33 +39,38 @@ Connection::Connection(verbs::CmId& id, const Handshake& handshake, const Connec
     id = std::move(id_);
     throw;
   }
+  queue_.share = shares_.take(address_);
 }
 
 Connection::~Connection() {
+  shares_.give_back(address_);
   rnic_.release_io_queues(reserved_io_queues_);
   rdma_destroy_qp(id_.get());
-  group_.unreserve(queue_.depth, queue_pair_.send_entries);
-  group_.find_lost_slots();
+  group_.unreserve(*queue_pair_.queues, queue_.depth, queue_pair_.send_entries);
+  group_.find_lost_slots(*queue_pair_.queues);
 }
 
 void Connection::make_room() {
   const bool is_io = queue_.qid != 0;
-  if ((is_io && !rnic_.has_room_beside_admin_queues()) || !group_.reserve(queue_.depth, queue_pair_.send_entries))
+  if (!is_io || rnic_.has_room_beside_admin_queues())
+    queue_pair_.queues = group_.reserve(queue_.depth, queue_pair_.send_entries);
+  if (queue_pair_.queues == nullptr)
     throw NoRoom(rnic_.name() + " has no resources for one more " + (is_io ? "I/O" : "admin") + " queue of " +
                  std::to_string(queue_.depth) + " entries");
   try {
     create_queue_pair();
   } catch (...) {
-    group_.unreserve(queue_.depth, queue_pair_.send_entries);
+    group_.unreserve(*queue_pair_.queues, queue_.depth, queue_pair_.send_entries);
     throw;
   }
 }
 
 void Connection::create_queue_pair() {
   ibv_qp_init_attr attributes{};
-  attributes.send_cq = group_.send_queue();
-  attributes.recv_cq = group_.receive_queue();
-  attributes.srq = group_.shared_receives();
+  attributes.qp_context = this;
+  attributes.send_cq = queue_pair_.queues->send_cq.get();
+  attributes.recv_cq = queue_pair_.queues->receive_cq.get();
+  attributes.srq = queue_pair_.queues->shared_receives.get();
   attributes.cap.max_send_wr = queue_pair_.send_entries;
   attributes.cap.max_send_sge = 1;
   attributes.cap.max_inline_data = core::limits::kCqeBytes;

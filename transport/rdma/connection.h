@@ -10,6 +10,7 @@
 #include "target/core/datapath/queue.h"
 #include "transport/rdma/deadline.h"
 #include "transport/rdma/handshake.h"
+#include "transport/rdma/host_shares.h"
 #include "transport/rdma/poll_group.h"
 #include "transport/rdma/rnic.h"
 #include "transport/verbs/cm.h"
@@ -24,6 +25,7 @@ struct ConnectionOptions {
   core::Target& target;
   core::Mailbox& control;
   Rnic& rnic;
+  HostShares& shares;
   uint16_t port_id;
   // What ends the connection, said once.
   std::function<void(Connection&, const std::string& reason)> on_closing;
@@ -92,6 +94,7 @@ class Connection final : public core::QueueLink {
   verbs::CmId id_;
   Rnic& rnic_;
   PollGroup& group_;
+  HostShares& shares_;
   uint16_t port_id_;
   std::string peer_;
   std::string address_;

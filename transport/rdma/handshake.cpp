@@ -29,18 +29,19 @@ Handshake negotiate(std::span<const std::byte> private_data, uint8_t remote_read
   nvme::RdmaCmRequest request;
   if (private_data.size() < sizeof request)
     return refuse(RdmaCmStatus::InvalidPrivateDataLength,
-                  "private data has " + std::to_string(private_data.size()) + " bytes, 32 are needed");
+                  "the host's private data has " + std::to_string(private_data.size()) + " bytes, 32 are needed");
   std::memcpy(&request, private_data.data(), sizeof request);
 
   if (request.recfmt != 0)
-    return refuse(RdmaCmStatus::InvalidRecfmt,
-                  "private data format " + std::to_string(request.recfmt) + " is unknown, only 0 is supported");
+    return refuse(RdmaCmStatus::InvalidRecfmt, "the host's private data format " + std::to_string(request.recfmt) +
+                                                   " is unknown, only 0 is supported");
   if (request.qid > limits.max_io_queues)
     return refuse(RdmaCmStatus::InvalidQid,
                   above("queue id", request.qid, limits.max_io_queues,
                         "raise \"rdma\".\"max_io_queues\", or connect the host with fewer (nvme connect -i)"));
   const uint16_t max_depth = request.qid == 0 ? limits.admin_queue_depth : limits.max_queue_depth;
-  if (request.hsqsize_z == 0) return refuse(RdmaCmStatus::InvalidHsqsize, "the send queue has only one entry");
+  if (request.hsqsize_z == 0)
+    return refuse(RdmaCmStatus::InvalidHsqsize, "the host's send queue has only one entry; it needs at least 2");
   if (request.hsqsize_z >= max_depth)
     return refuse(
         RdmaCmStatus::InvalidHsqsize,

@@ -1,13 +1,12 @@
 // The queue pairs of one RNIC on one thread: they share a receive queue, a receive completion queue that the thread can
 // sleep on, and a send completion queue that is mostly only polled, so that an answer's own completion does not wake
-// the thread.
+// the thread; several sets of these when one is not enough (queue_set.h).
 //
 // The data path is poll_group_datapath.cpp and poll_group_answer_datapath.cpp. Set-up, slabs and queue pairs arriving
 // and leaving: poll_group.cpp.
 #pragma once
 
 #include <array>
-#include <atomic>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -25,9 +24,8 @@
 #include "transport/rdma/namespace_tables.h"
 #include "transport/rdma/queue_abort.h"
 #include "transport/rdma/queue_pair.h"
-#include "transport/rdma/queue_pair_table.h"
+#include "transport/rdma/queue_set.h"
 #include "transport/rdma/receive_slab.h"
-#include "transport/rdma/slot_ledger.h"
 #include "transport/rdma/waiting_capsules.h"
 #include "transport/verbs/verbs.h"
 
@@ -45,7 +43,10 @@ struct PollGroupOptions {
   uint64_t dram_pool_bytes = 64u << 20;
   uint32_t max_transfer_bytes = 1u << 20;
   uint32_t initial_slots = 128;  // capsules; grows with the queues
-  uint32_t max_queue_pairs = 512;
+  uint32_t max_queue_pairs = 65536;
+  uint32_t max_queue_sets = 128;
+  // For receive slots and request objects, of all groups of an RNIC together; one set each there is always.
+  uint64_t slot_memory_bytes = UINT64_MAX;
   uint32_t connect_timeout_ms = core::limits::kConnectTimeoutMs;
   uint32_t stall_check_ms = core::limits::kStallCheckMs;  // between two looks for hosts that take no answers
   bool wake_on_responses = false;                         // for a thread that does not poll anyway (the control thread)
@@ -77,10 +78,11 @@ class PollGroup final : public core::Poller {
   // whether there is for one more.
   uint32_t capacity(uint32_t depth, uint32_t send_entries) const;
   bool has_room(uint32_t depth, uint32_t send_entries) const;
-  // Makes room for a queue of `depth` entries that posts at most `send_entries`: false when the RNIC's limits are
-  // reached. May map and register memory. Given back by unreserve().
-  bool reserve(uint32_t depth, uint32_t send_entries);
-  void unreserve(uint32_t depth, uint32_t send_entries);
+  // Makes room for a queue of `depth` entries that posts at most `send_entries`: null when the RNIC's limits are
+  // reached. May make a set of queues, and map and register memory: throws VerbsError, std::system_error. Given back by
+  // unreserve().
+  QueueSet* reserve(uint32_t depth, uint32_t send_entries);
+  void unreserve(QueueSet& queues, uint32_t depth, uint32_t send_entries);
   // Before the connection is accepted. The thread drives the queue pair from then on.
   void adopt(QueuePair& queue_pair);
   // Takes no more capsules, drops those that wait and answers those that a disk has; `owner` hears that it is drained
@@ -89,8 +91,8 @@ class PollGroup final : public core::Poller {
   // When it is drained, in its error state, and the RNIC takes no more receive slots for it: `owner` hears that it is
   // dismissed when no completion of it is left to be found, and owns the queue pair again.
   void dismiss(QueuePair& queue_pair);
-  // After a queue pair of this group was destroyed: slots that it took with it are posted anew.
-  void find_lost_slots();
+  // After a queue pair was destroyed: slots that it took with it are posted anew.
+  void find_lost_slots(QueueSet& queues);
   // Once in a while: queue pairs whose hosts take no answers fail.
   void find_stalled_hosts();
   // After retire(): no host waits for the answers any more. Only waits for what disks and RNIC still have.
@@ -111,9 +113,9 @@ class PollGroup final : public core::Poller {
 
   ibv_context* context() const { return context_; }
   ibv_pd* domain() const { return domain_; }
-  ibv_cq* send_queue() const { return send_cq_.get(); }
-  ibv_cq* receive_queue() const { return receive_cq_.get(); }
-  ibv_srq* shared_receives() const { return shared_receives_.get(); }
+  const std::vector<std::unique_ptr<QueueSet>>& queue_sets() const { return sets_; }
+  bool owns(const ibv_cq* queue) const;
+  bool owns(const ibv_srq* queue) const;
   core::Mailbox& mailbox() const { return thread_mailbox_; }
   core::BufferPool& dram() { return *dram_; }
   uint32_t in_capsule_bytes() const { return options_.in_capsule_bytes; }
@@ -148,10 +150,12 @@ class PollGroup final : public core::Poller {
 
  private:
   // Set-up and change (poll_group.cpp).
-  uint32_t slots_needed_with(uint32_t depth) const;  // one more queue of that depth
-  ReceiveSlab& add_slab(uint32_t slots);
+  QueueSet* find_room(uint32_t depth, uint32_t send_entries) const;
+  QueueSet& add_queue_set();
+  void send(QueueSet& queues);
   void send(ReceiveSlab& slab);
   int add_fixed(std::span<std::byte> memory);
+  void install(QueueSet& queues);
   void install(ReceiveSlab& slab);
   void install(QueuePair& queue_pair);
   void begin_retire(QueuePair& queue_pair);
@@ -159,11 +163,10 @@ class PollGroup final : public core::Poller {
   void begin_leave();
   void begin_dismiss(QueuePair& queue_pair);
   void report_dismissed();
-  void post_lost_slots();
+  void post_lost_slots(QueueSet& queues);
   void fail_stalled_hosts();
+  bool others_wait_for_buffers_of(const QueuePair& queue_pair) const;
   std::string make_queues_anew();
-  void create_queues();
-  void acknowledge_events();
   void end_what_rnic_has();
   void report_drained();
   // Has call(*this) made on the control thread: at once where this is it.
@@ -177,8 +180,8 @@ class PollGroup final : public core::Poller {
 
   // The data path (poll_group_datapath.cpp, poll_group_answer_datapath.cpp), in the order of a command's life.
   static constexpr int kCompletionsAtOnce = 32;
-  unsigned poll_receives();
-  void on_capsule(ReceiveSlot& slot, const ibv_wc& completion);
+  unsigned poll_receives(QueueSet& queues);
+  void on_capsule(QueueSet& queues, const ibv_wc& completion);
   RdmaRequest& take_request(ReceiveSlot& slot);
   void drop_waiting_capsules(QueuePair& queue_pair);
   void start_waiting_capsules();
@@ -205,14 +208,14 @@ class PollGroup final : public core::Poller {
   ibv_send_wr* link_segments(RdmaRequest& request, uint32_t first, uint32_t count, ibv_wr_opcode opcode);
   void link(QueuePair& queue_pair, ibv_send_wr& work);
   static void give_back_entries(QueuePair& queue_pair, uint32_t count);
-  void repost(ReceiveSlot& slot);
-  unsigned poll_sends();
-  void on_sent(const ibv_wc& completion);
-  void on_send_failed(const ibv_wc& completion);
+  static void repost(ReceiveSlot& slot);
+  unsigned poll_sends(QueueSet& queues);
+  void on_sent(const QueueSet& queues, const ibv_wc& completion);
+  void on_send_failed(const QueueSet& queues, const ibv_wc& completion);
   void resume_waiting(QueuePair& queue_pair);
   void end(RdmaRequest& request);
   void release_buffer(RdmaRequest& request);
-  void serve_waiters(core::BufferPool& pool);
+  unsigned serve_waiters();
   void fail(QueuePair& queue_pair, ibv_wc_status status, const char* reason = nullptr);
   static std::string reason_of(const QueuePair& failed);
   void drop_waiting_posts(RequestList& waiting);
@@ -253,11 +256,7 @@ class PollGroup final : public core::Poller {
   QueuePairOwner* owner_ = nullptr;
 
   verbs::CompletionChannel channel_;
-  verbs::CompletionQueue receive_cq_;
-  verbs::CompletionQueue send_cq_;
-  verbs::SharedReceiveQueue shared_receives_;
-  uint32_t max_slots_;
-  uint32_t max_send_completions_;
+  const QueueSetLimits set_limits_;
   Pages dram_pages_;
   verbs::MemoryRegion dram_region_;
   std::unique_ptr<core::BufferPool> dram_;
@@ -265,34 +264,23 @@ class PollGroup final : public core::Poller {
   NamespaceTables tables_;
 
   // Control thread.
-  std::vector<std::unique_ptr<ReceiveSlab>> slabs_;
-  uint32_t slots_ = 0;
-  uint32_t slots_reserved_ = 0;
-  uint32_t send_completions_reserved_ = 0;
+  std::vector<std::unique_ptr<QueueSet>> sets_;
   uint32_t queue_pairs_ = 0;
   std::vector<std::unique_ptr<QueueAbort>> aborts_;
   bool left_ = false;
   core::Message leave_;  // this and those below come back
   core::Message rebuild_;
-  core::Message lost_slots_;
   core::Message stalled_hosts_;
-  bool finding_lost_slots_ = false;
   bool finding_stalled_hosts_ = false;
   bool rebuilding_ = false;
-  std::string rebuild_failure_;         // travels with rebuild_
-  std::atomic<uint32_t> destroyed_{0};  // queue pairs, in all; also read by the group's thread
+  std::string rebuild_failure_;  // travels with rebuild_
 
   // The group's thread.
   int completions_at_once_ = kCompletionsAtOnce;  // that are asked for; 0 when the RNIC is gone
   int dram_fixed_index_ = -1;
-  uint32_t throttled_ = 0;  // requests that wait for their namespace's limit
-  QueuePairTable by_number_;
-  RequestList free_requests_;
+  uint32_t throttled_ = 0;         // requests that wait for their namespace's limit
+  std::vector<QueueSet*> polled_;  // the sets that have been installed
   WaitingCapsules waiting_capsules_;
-  core::IntrusiveList<ibv_recv_wr, &ibv_recv_wr::next> receives_;  // to be posted by flush()
-  SlotLedger ledger_;                                              // with those
-  uint32_t dismissed_ = 0;                                         // queue pairs, in all
-  uint32_t dry_polls_ = 0;                                         // that have found the receive completion queue's end
   core::IntrusiveList<QueuePair, &QueuePair::next_dirty> dirty_;
   struct ExtraSegment {
     ibv_sge piece;
@@ -303,19 +291,14 @@ class PollGroup final : public core::Poller {
   uint32_t reads_in_flight_ = 0;
   core::IntrusiveList<QueuePair, &QueuePair::next_retiring> retiring_;
   core::IntrusiveList<QueuePair, &QueuePair::next_retiring> dismissing_;
-  core::Counter slots_missing_;  // that may be lost, but not for certain; the control thread reads it
   core::IntrusiveList<QueueAbort, &QueueAbort::next_waiting> aborting_;  // that wait for answers to leave
-  std::vector<const ReceiveSlab*> installed_slabs_;                      // all requests there are
-  uint32_t waiting_posts_ = 0;  // requests that wait for send queue entries or read depth
-  uint32_t waiting_buffers_ = 0;
-  uint64_t now_ns_ = 0;  // when the present events were found; 0: the clock has not been read
-  uint32_t naps_ = 0;    // times that its thread may have slept
+  uint32_t waiting_posts_ = 0;      // requests that wait for send queue entries or read depth
+  uint32_t waiting_buffers_ = 0;    // requests that wait for a buffer
+  bool buffers_came_free_ = false;  // since waiting requests were served
+  uint64_t now_ns_ = 0;             // when the present events were found; 0: the clock has not been read
+  uint32_t naps_ = 0;               // times that its thread may have slept
   core::Counter in_flight_;
   core::CommandCounters other_commands_;
-  bool receive_armed_ = false;
-  bool send_armed_ = false;
-  uint32_t receive_events_ = 0;  // to be acknowledged before the completion queues go
-  uint32_t send_events_ = 0;
 };
 
 }  // namespace nvmf::rdma

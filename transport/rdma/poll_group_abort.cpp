@@ -81,14 +81,13 @@ void PollGroup::end_abort(QueueAbort& ended) {
 
 void PollGroup::begin_abort(QueueAbort& abort) {
   if (abort.nsid == 0) abort_waiting_capsule(abort);
-  for (const ReceiveSlab* slab : installed_slabs_)
-    for (RdmaRequest& request : slab->requests()) {
-      const ReceiveSlot* slot = request.slot;
-      if (!slot || request.queue_pair != abort.queue_pair || !names(abort, request)) continue;
-      const bool aborted = abort_waiting(request, status_of(abort));
-      abort.aborted |= aborted;
-      if (aborted || abort.nsid != 0) await(abort, *slot);
-    }
+  abort.queue_pair->queues->visit_requests([&](RdmaRequest& request) {
+    const ReceiveSlot* slot = request.slot;
+    if (!slot || request.queue_pair != abort.queue_pair || !names(abort, request)) return;
+    const bool aborted = abort_waiting(request, status_of(abort));
+    abort.aborted |= aborted;
+    if (aborted || abort.nsid != 0) await(abort, *slot);
+  });
   aborting_.push(abort);
 }
 
@@ -97,11 +96,10 @@ void PollGroup::begin_abort(QueueAbort& abort) {
 void PollGroup::begin_quiesce(QueueAbort& quiesce) {
   QueuePair& queue_pair = *quiesce.queue_pair;
   drop_waiting(queue_pair);
-  for (const ReceiveSlab* slab : installed_slabs_)
-    for (RdmaRequest& request : slab->requests()) {
-      if (request.slot == nullptr || request.queue_pair != &queue_pair || request.is_reading()) continue;
-      if (request.sqe->opcode != nvme_admin_fabrics) await(quiesce, *request.slot);
-    }
+  queue_pair.queues->visit_requests([&](const RdmaRequest& request) {
+    if (request.slot == nullptr || request.queue_pair != &queue_pair || request.is_reading()) return;
+    if (request.sqe->opcode != nvme_admin_fabrics) await(quiesce, *request.slot);
+  });
   aborting_.push(quiesce);
 }
 
@@ -145,7 +143,7 @@ bool PollGroup::withdraw(RdmaRequest& request) {
   for (core::BufferPool* pool : tables_.pools()) {
     if (!pool->remove_waiter(request)) continue;
     count_down(waiting_buffers_);
-    serve_waiters(*pool);
+    buffers_came_free_ = waiting_buffers_ != 0;
     return true;
   }
   return false;

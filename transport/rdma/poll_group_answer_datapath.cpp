@@ -69,19 +69,18 @@ void PollGroup::link_answer(RdmaRequest& request) {
 
 // Its end ------------------------------------------------------------------------------------------------------------
 
-unsigned PollGroup::poll_sends() {
+unsigned PollGroup::poll_sends(QueueSet& queues) {
   ibv_wc completions[kCompletionsAtOnce];
-  const int count = completions_at_once_ == 0 ? 0 : ibv_poll_cq(send_cq_.get(), completions_at_once_, completions);
-  for (int i = 0; i < count; ++i) on_sent(completions[i]);
-  if (!waiting_capsules_.empty()) [[unlikely]]
-    start_waiting_capsules();
+  const int count =
+      completions_at_once_ == 0 ? 0 : ibv_poll_cq(queues.send_cq.get(), completions_at_once_, completions);
+  for (int i = 0; i < count; ++i) on_sent(queues, completions[i]);
   return count > 0 ? static_cast<unsigned>(count) : 0;
 }
 
-void PollGroup::on_sent(const ibv_wc& completion) {
+void PollGroup::on_sent(const QueueSet& queues, const ibv_wc& completion) {
   const bool good = completion.status == IBV_WC_SUCCESS;
   if (!good) [[unlikely]]
-    on_send_failed(completion);
+    on_send_failed(queues, completion);
   // What comes with it may have ended its command already: it is not looked at.
   if (completion_of(completion.wr_id) == Completion::Unsignalled) return;
   RdmaRequest& request = request_of(completion.wr_id);
@@ -102,8 +101,8 @@ void PollGroup::on_sent(const ibv_wc& completion) {
 }
 
 // By the number, for the command may be over: what is posted with the answer completes too.
-void PollGroup::on_send_failed(const ibv_wc& completion) {
-  QueuePair* const queue_pair = by_number_.find(completion.qp_num);
+void PollGroup::on_send_failed(const QueueSet& queues, const ibv_wc& completion) {
+  QueuePair* const queue_pair = queues.by_number.find(completion.qp_num);
   if (queue_pair == nullptr) return;
   if (completion.status == IBV_WC_LOC_QP_OP_ERR && completion_of(completion.wr_id) == Completion::Response)
     queue_pair->invalidate_failed = request_of(completion.wr_id).response.opcode == IBV_WR_SEND_WITH_INV;
@@ -135,7 +134,7 @@ void PollGroup::end(RdmaRequest& request) {
   count_down(queue_pair.requests_held);
   waiting_capsules_.request_came_free(queue_pair);
   in_flight_.add(-uint64_t{1});
-  free_requests_.push_front(request);  // the next command finds it in the cache
+  queue_pair.queues->free_requests.push_front(request);  // the next command finds it in the cache
 }
 
 void PollGroup::release_buffer(RdmaRequest& request) {
@@ -143,16 +142,23 @@ void PollGroup::release_buffer(RdmaRequest& request) {
   if (!pool) return;
   pool->release(request.data);
   request.data.pool = nullptr;
-  if (waiting_buffers_) serve_waiters(*pool);
+  buffers_came_free_ = waiting_buffers_ != 0;
 }
 
-void PollGroup::serve_waiters(core::BufferPool& pool) {
-  while (core::Request* waiter = pool.first_waiter()) {
-    if (!pool.allocate(core::buffer_bytes(*waiter), waiter->data)) return;
-    pool.take_waiter();
-    count_down(waiting_buffers_);
-    proceed_with_buffer(static_cast<RdmaRequest&>(*waiter));
+// Once a turn, and not where a buffer comes free: that may be in the middle of anything.
+unsigned PollGroup::serve_waiters() {
+  buffers_came_free_ = false;
+  unsigned served = 0;
+  for (core::BufferPool* pool : tables_.pools()) {
+    while (pool->has_waiters()) {
+      core::Request* const request = pool->serve_next();
+      if (request == nullptr) break;
+      count_down(waiting_buffers_);
+      ++served;
+      proceed_with_buffer(static_cast<RdmaRequest&>(*request));
+    }
   }
+  return served;
 }
 
 // Counters -----------------------------------------------------------------------------------------------------------

@@ -23,11 +23,16 @@ using core::Transfer;
 // Sends first: they free what new capsules need.
 unsigned PollGroup::poll() {
   now_ns_ = 0;
-  const unsigned sent = poll_sends();
-  const unsigned received = poll_receives();
+  unsigned sent = 0;
+  unsigned received = 0;
+  for (QueueSet* queues : polled_) sent += poll_sends(*queues);
+  if (!waiting_capsules_.empty()) [[unlikely]]
+    start_waiting_capsules();
+  for (QueueSet* queues : polled_) received += poll_receives(*queues);
   const unsigned resumed = throttled_ == 0 ? 0 : resume_throttled();
+  const unsigned served = buffers_came_free_ ? serve_waiters() : 0;
   now_ns_ = 0;  // next come the disks' completions, after a system call
-  return sent + received + resumed;
+  return sent + received + resumed + served;
 }
 
 void PollGroup::flush() {
@@ -37,10 +42,11 @@ void PollGroup::flush() {
     if (ibv_post_send(queue_pair->qp, queue_pair->batch.take_all(), &bad) != 0) on_post_failed(*queue_pair, bad);
   }
   extra_used_ = 0;
-  if (!receives_.empty() && completions_at_once_ != 0) {
+  for (QueueSet* queues : polled_) {
+    if (queues->receives.empty() || completions_at_once_ == 0) continue;
     ibv_recv_wr* bad = nullptr;
     // Cannot fail: there are no more slots than the shared receive queue has entries.
-    ibv_post_srq_recv(shared_receives_.get(), receives_.take_all(), &bad);
+    ibv_post_srq_recv(queues->shared_receives.get(), queues->receives.take_all(), &bad);
   }
   if (!aborting_.empty()) report_aborted();
   if (!retiring_.empty()) report_drained();
@@ -51,8 +57,11 @@ void PollGroup::flush() {
 bool PollGroup::arm() {
   if (!dismissing_.empty()) return false;
   if (completions_at_once_ == 0) return true;
-  if (!receive_armed_) receive_armed_ = ibv_req_notify_cq(receive_cq_.get(), 0) == 0;
-  if (!send_armed_ && send_events_wanted()) send_armed_ = ibv_req_notify_cq(send_cq_.get(), 0) == 0;
+  const bool arms_sends = send_events_wanted();
+  for (QueueSet* queues : polled_) {
+    if (!queues->receive_armed) queues->receive_armed = ibv_req_notify_cq(queues->receive_cq.get(), 0) == 0;
+    if (!queues->send_armed && arms_sends) queues->send_armed = ibv_req_notify_cq(queues->send_cq.get(), 0) == 0;
+  }
   if (poll() != 0) return false;
   ++naps_;
   return true;
@@ -68,34 +77,39 @@ bool PollGroup::send_events_wanted() const {
 // One event each time: where there is another, the descriptor stays readable.
 bool PollGroup::on_wake() {
   const ibv_cq* const queue = verbs::next_completion_event(channel_.get());
-  if (queue == receive_cq_.get()) {
-    receive_armed_ = false;
-    ++receive_events_;
-  } else if (queue == send_cq_.get()) {
-    send_armed_ = false;
-    ++send_events_;
+  for (QueueSet* queues : polled_) {
+    if (queue == nullptr) break;
+    if (queue == queues->receive_cq.get()) {
+      queues->receive_armed = false;
+      ++queues->receive_events;
+    } else if (queue == queues->send_cq.get()) {
+      queues->send_armed = false;
+      ++queues->send_events;
+    }
   }
   return queue != nullptr || errno == EAGAIN || errno == EINTR;
 }
 
 // The capsule --------------------------------------------------------------------------------------------------------
 
-unsigned PollGroup::poll_receives() {
+unsigned PollGroup::poll_receives(QueueSet& queues) {
   ibv_wc completions[kCompletionsAtOnce];
-  const int count = completions_at_once_ == 0 ? 0 : ibv_poll_cq(receive_cq_.get(), completions_at_once_, completions);
-  for (int i = 0; i < count; ++i) on_capsule(*std::bit_cast<ReceiveSlot*>(completions[i].wr_id), completions[i]);
-  if (count < kCompletionsAtOnce) ++dry_polls_;
+  const int count =
+      completions_at_once_ == 0 ? 0 : ibv_poll_cq(queues.receive_cq.get(), completions_at_once_, completions);
+  for (int i = 0; i < count; ++i) on_capsule(queues, completions[i]);
+  if (count < kCompletionsAtOnce) ++queues.dry_polls;
   return count > 0 ? static_cast<unsigned>(count) : 0;
 }
 
-void PollGroup::on_capsule(ReceiveSlot& slot, const ibv_wc& completion) {
+void PollGroup::on_capsule(QueueSet& queues, const ibv_wc& completion) {
+  ReceiveSlot& slot = *std::bit_cast<ReceiveSlot*>(completion.wr_id);
   NVMF_INVARIANT(slot.queue_pair == nullptr);
-  const uint64_t sequence = ledger_.report(slot);
+  const uint64_t sequence = queues.ledger.report(slot);
   if (completion.status != IBV_WC_SUCCESS) return repost(slot);
-  QueuePair* queue_pair = by_number_.find(completion.qp_num);
+  QueuePair* queue_pair = queues.by_number.find(completion.qp_num);
   if (queue_pair == nullptr) {  // its adoption was sent before the connection was accepted: it is in the mailbox
     thread_mailbox_.receive();
-    queue_pair = by_number_.find(completion.qp_num);
+    queue_pair = queues.by_number.find(completion.qp_num);
   }
   if (queue_pair == nullptr) return repost(slot);
   queue_pair->newest_slot = sequence;
@@ -131,8 +145,9 @@ void PollGroup::start_waiting_capsules() {
 }
 
 RdmaRequest& PollGroup::take_request(ReceiveSlot& slot) {
-  NVMF_INVARIANT(!free_requests_.empty());  // each queue keeps to its share
-  RdmaRequest& request = *free_requests_.pop();
+  auto& free_requests = slot.queues->free_requests;
+  NVMF_INVARIANT(!free_requests.empty());  // each queue keeps to its share
+  RdmaRequest& request = *free_requests.pop();
   ++slot.queue_pair->requests_held;
   request.slot = &slot;
   request.queue_pair = slot.queue_pair;
@@ -232,13 +247,11 @@ void PollGroup::take_buffer(RdmaRequest& request) {
     if (choice.fallback != core::Fallback::None) count_fallback(request, choice.fallback);
     if (choice.pool) pool = choice.pool;
   }
-  if (!pool->first_waiter() && pool->allocate(core::buffer_bytes(request), request.data))
-    return proceed_with_buffer(request);
+  if (pool->take(request)) return proceed_with_buffer(request);
   if (pool != dram_.get() && request.ns->p2p.when_dry == core::P2pWhenDry::Spill) {
     count_fallback(request, core::Fallback::PoolDry);
     pool = dram_.get();
-    if (!pool->first_waiter() && pool->allocate(core::buffer_bytes(request), request.data))
-      return proceed_with_buffer(request);
+    if (pool->take(request)) return proceed_with_buffer(request);
   }
   if (request.ns) request.ns->counters.waits.add(1);
   ++waiting_buffers_;
@@ -347,9 +360,10 @@ void PollGroup::give_back_entries(QueuePair& queue_pair, uint32_t count) {
 void PollGroup::repost(ReceiveSlot& slot) {
   if (QueuePair* const holder = std::exchange(slot.queue_pair, nullptr); holder != nullptr)
     count_down(holder->slots_held);
-  NVMF_INVARIANT(ledger_.posted() < max_slots_);
-  ledger_.post(slot);
-  receives_.push(slot.receive);
+  QueueSet& queues = *slot.queues;
+  NVMF_INVARIANT(queues.ledger.posted() < queues.limits.slots);
+  queues.ledger.post(slot);
+  queues.receives.push(slot.receive);
 }
 
 // Failure ------------------------------------------------------------------------------------------------------------
@@ -385,6 +399,7 @@ void PollGroup::drop_waiting(QueuePair& queue_pair) {
       count_down(group.waiting_buffers_);
       group.end(dropped);
     });
+  buffers_came_free_ = waiting_buffers_ != 0;  // those behind them may have their turn
 }
 
 void PollGroup::drop_waiting_posts(RequestList& waiting) {

@@ -14,6 +14,7 @@
 namespace nvmf::rdma {
 
 class PollGroup;
+struct QueueSet;
 
 using RequestList = core::IntrusiveList<RdmaRequest, &RdmaRequest::next>;
 using SlotList = core::IntrusiveList<ReceiveSlot, &ReceiveSlot::next>;
@@ -24,6 +25,7 @@ struct QueuePair {
   ibv_qp* qp = nullptr;
   core::Queue* queue = nullptr;
   PollGroup* group = nullptr;
+  QueueSet* queues = nullptr;
   uint32_t send_entries = 0;       // of the send queue
   uint8_t read_depth = 1;          // RDMA READs that may be outstanding
   unsigned inline_flag = 0;        // IBV_SEND_INLINE when a completion entry may go into the work request itself
@@ -63,7 +65,7 @@ struct QueuePair {
   core::Message retire;       // comes back when nothing is outstanding
   core::Message abandon;      // comes back at once
   core::Message dismiss;      // comes back when nothing of it is in the receive completion queue
-  uint32_t dismissed_at = 0;  // PollGroup's dry polls by then
+  uint32_t dismissed_at = 0;  // the dry polls of its QueueSet by then
   core::Message failure;
   ibv_wc_status failure_status = IBV_WC_SUCCESS;  // why, with `failure`
   const char* failure_reason = nullptr;           // null: the status says it

@@ -14,8 +14,6 @@
 
 namespace nvmf::rdma {
 
-class PollGroup;
-
 // Anonymous pages, unmapped at the end. Throws std::system_error.
 class Pages {
  public:
@@ -47,7 +45,7 @@ class ReceiveSlab {
   std::span<std::byte> in_capsule_data() const { return in_capsule_; }
 
   int fixed_index = -1;  // io_uring registered buffer of in_capsule_data()
-  PollGroup* group = nullptr;
+  QueueSet* queues = nullptr;
   core::Message adopt;  // carries the slab to the group's thread
 
  private:

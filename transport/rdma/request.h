@@ -12,6 +12,7 @@
 namespace nvmf::rdma {
 
 struct QueuePair;
+struct QueueSet;
 
 // Where a command capsule arrives: 64 bytes for the SQE, and page-aligned room for in-capsule data, so that a disk can
 // write straight from it.
@@ -20,6 +21,7 @@ struct ReceiveSlot {
   std::byte* in_capsule = nullptr;
   ibv_sge pieces[2];
   ibv_recv_wr receive;
+  QueueSet* queues = nullptr;       // to whose shared receive queue it is posted
   uint64_t sequence = 0;            // while it is with the shared receive queue: SlotLedger
   QueuePair* queue_pair = nullptr;  // of the capsule in the slot, until the capsule is answered
   uint32_t capsule_bytes = 0;

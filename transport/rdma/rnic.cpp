@@ -12,7 +12,17 @@ namespace nvmf::rdma {
 namespace {
 
 // Queue pairs that I/O queues leave to admin queues; on a device with few queue pairs, a quarter.
-constexpr uint32_t kMaxAdminQueues = 512;
+constexpr uint32_t kMaxAdminQueues = 4096;
+
+// Groups share the device's completion queues and shared receive queues, of which they leave half alone, and the
+// memory.
+PollGroupOptions bounded(PollGroupOptions options, ibv_context* context, const ibv_device_attr& device, size_t groups) {
+  const auto queues = static_cast<uint64_t>(std::max(std::min(device.max_cq / 2, device.max_srq), 0));
+  const uint64_t set_bytes = QueueSetLimits::of(context).memory_bytes(options.in_capsule_bytes);
+  const uint64_t share = std::min(queues / 2, options.slot_memory_bytes / set_bytes) / groups;
+  options.max_queue_sets = static_cast<uint32_t>(std::clamp<uint64_t>(share, 1, options.max_queue_sets));
+  return options;
+}
 
 PollGroupOptions admin_options(const PollGroupOptions& io) {
   PollGroupOptions options = io;
@@ -34,15 +44,18 @@ Rnic::Rnic(boost::asio::io_context& io, verbs::CmId device, core::Mailbox& contr
       name_(ibv_get_device_name(context()->device)),
       device_(verbs::query_device(context())),
       domain_(verbs::allocate_protection_domain(context())),
-      events_(io, context()->async_fd),
-      has_remote_invalidate_((device_.device_cap_flags & IBV_DEVICE_MEM_MGT_EXTENSIONS) != 0) {
-  admin_group_ = std::make_unique<PollGroup>(context(), domain_.get(), control, control, admin_options(io_options),
-                                             FixedBuffers{});
+      events_(io, context()->async_fd) {
+  const auto bounded_here = [&](const PollGroupOptions& wanted) {
+    return bounded(wanted, context(), device_, reactors.size() + 1);
+  };
+  const PollGroupOptions options = bounded_here(io_options);
+  admin_group_ = std::make_unique<PollGroup>(context(), domain_.get(), control, control,
+                                             bounded_here(admin_options(io_options)), FixedBuffers{});
   admin_group_->set_owner(owner);
   admin_group_->open();
   for (const ReactorSeat& seat : reactors) {
     io_groups_.push_back(std::make_unique<PollGroup>(context(), domain_.get(), seat.reactor->mailbox(), control,
-                                                     io_options, seat.fixed_buffers));
+                                                     options, seat.fixed_buffers));
     io_groups_.back()->set_owner(owner);
   }
 }
@@ -55,7 +68,7 @@ void Rnic::visit(const std::function<void(PollGroup&)>& visitor) {
 PollGroup* Rnic::group_of(const ibv_cq* queue) {
   PollGroup* found = nullptr;
   visit([&](PollGroup& group) {
-    if (group.send_queue() == queue || group.receive_queue() == queue) found = &group;
+    if (group.owns(queue)) found = &group;
   });
   return found;
 }
@@ -63,7 +76,7 @@ PollGroup* Rnic::group_of(const ibv_cq* queue) {
 PollGroup* Rnic::group_of(const ibv_srq* queue) {
   PollGroup* found = nullptr;
   visit([&](PollGroup& group) {
-    if (group.shared_receives() == queue) found = &group;
+    if (group.owns(queue)) found = &group;
   });
   return found;
 }

@@ -34,10 +34,14 @@ class Rnic {
 
   const std::string& name() const { return name_; }
   ibv_context* context() const { return cm_device_->verbs; }
+  uint8_t port() const { return cm_device_->port_num; }  // of the address for which the device was opened
   ibv_pd* domain() const { return domain_.get(); }
   const ibv_device_attr& device() const { return device_; }
-  // The device can SEND with invalidate, as far as is known: it says so, and has not failed to yet.
+  // The device can SEND with invalidate: Transport has tried it, or the operator says so, and it has not failed since.
   bool has_remote_invalidate() const { return has_remote_invalidate_; }
+  void set_remote_invalidate(bool can) { has_remote_invalidate_ = can; }
+  // It says so itself.
+  bool claims_remote_invalidate() const { return (device_.device_cap_flags & IBV_DEVICE_MEM_MGT_EXTENSIONS) != 0; }
   // It has failed to. Connections from now on do without; false when that was known.
   bool distrust_remote_invalidate() { return std::exchange(has_remote_invalidate_, false); }
   PollGroup& admin_group() { return *admin_group_; }
@@ -93,7 +97,7 @@ class Rnic {
   std::function<void(const ibv_async_event&)> on_event_;
   uint32_t reserved_io_queues_ = 0;
   bool leaving_ = false;
-  bool has_remote_invalidate_;
+  bool has_remote_invalidate_ = false;
 };
 
 }  // namespace nvmf::rdma

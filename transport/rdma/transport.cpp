@@ -5,6 +5,8 @@
 
 #include <algorithm>
 #include <boost/asio/post.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <boost/asio/use_awaitable.hpp>
 #include <cerrno>
 #include <cstring>
 #include <stdexcept>
@@ -20,7 +22,8 @@ namespace {
 using nvme::RdmaCmStatus;
 using Severity = core::Target::Severity;
 
-constexpr int kListenBacklog = 256;
+constexpr int kListenBacklog = 1024;  // the most that the kernel takes
+constexpr unsigned kCmEventsPerTurn = 16;
 
 sockaddr_storage socket_address(const core::Port& port) {
   sockaddr_storage storage{};
@@ -62,6 +65,7 @@ Transport::Transport(boost::asio::io_context& io, core::Target& target, core::Ma
       control_(control),
       reactors_(std::move(reactors)),
       options_(options),
+      more_cm_events_(io),
       stalled_hosts_(io) {
   verbs::let_go_of_gone_devices();
 }
@@ -94,13 +98,52 @@ boost::asio::awaitable<Rnic*> Transport::open_device_of(core::Port port, Elsewhe
     opening_.rnic = std::make_unique<Rnic>(io_, std::move(opening_.device), control_, reactors_, options_, owner);
   };
   co_await elsewhere(std::move(make));
+  if (opening_.context) co_await settle_remote_invalidate();
   std::unique_ptr<Rnic> made = std::move(opening_.rnic);
   if (!std::exchange(opening_.context, nullptr))
-    throw verbs::VerbsError(ENODEV, "the RDMA device was removed meanwhile");
+    throw verbs::VerbsError(ENODEV, "the RDMA device was removed while it was being opened");
   rnics_.push_back(std::move(made));
   Rnic& rnic = *rnics_.back();
   rnic.watch_events([this, &rnic](const ibv_async_event& event) { on_device_event(rnic, event); });
   co_return &rnic;
+}
+
+// One line where it is not used although the device claims it: hosts are slower then.
+boost::asio::awaitable<void> Transport::settle_remote_invalidate() {
+  Rnic& rnic = *opening_.rnic;
+  const auto said = remote_invalidate_.find(rnic.name());
+  const RemoteInvalidate wanted = said == remote_invalidate_.end() ? RemoteInvalidate::Proved : said->second;
+  if (wanted == RemoteInvalidate::On) rnic.set_remote_invalidate(true);
+  if (wanted != RemoteInvalidate::Proved || !rnic.claims_remote_invalidate()) co_return;
+  std::string failure = known_liar(rnic.device());
+  if (failure.empty()) failure = co_await try_remote_invalidate();
+  if (failure.empty()) co_return rnic.set_remote_invalidate(true);
+  target_.event(Severity::Warning,
+                rnic.name() +
+                    ": SEND with invalidate is not used, so hosts invalidate their keys themselves: " + failure +
+                    "; \"rdma\".\"devices\" in the config can say \"remote_invalidate\": \"on\", or \"off\", which "
+                    "ends this message");
+}
+
+// Empty, or why it is not used.
+boost::asio::awaitable<std::string> Transport::try_remote_invalidate() {
+  constexpr uint32_t kPauseMs = 1;
+  const Rnic& rnic = *opening_.rnic;
+  try {
+    opening_.trial = std::make_unique<RemoteInvalidateTrial>(rnic.domain(), rnic.port());
+  } catch (const std::exception& error) {
+    co_return std::string("it could not be tried: ") + error.what();
+  }
+  std::optional<std::string> verdict = opening_.trial->look();
+  boost::asio::steady_timer pause(io_);
+  for (uint32_t waited_ms = 0; !verdict && opening_.context && waited_ms < RemoteInvalidateTrial::kTimeoutMs;
+       waited_ms += kPauseMs) {
+    pause.expires_after(std::chrono::milliseconds(kPauseMs));
+    co_await pause.async_wait(boost::asio::use_awaitable);
+    verdict = opening_.trial->look();
+  }
+  opening_.trial.reset();
+  co_return verdict.value_or("a trial did not end within " + std::to_string(RemoteInvalidateTrial::kTimeoutMs) + " ms");
 }
 
 bool Transport::has_device_for(const core::Port& port) {
@@ -195,11 +238,21 @@ HandshakeLimits Transport::limits_of(const Rnic& rnic) const {
 // Connection manager events ------------------------------------------------------------------------------------------
 
 void Transport::wait_for_cm_event() {
-  cm_events_->when_readable([this] {
-    while (const verbs::CmEvent event = verbs::next_event(channel_.get())) on_cm_event(*event);
-    turn_admin();
-    wait_for_cm_event();
-  });
+  cm_events_->when_readable([this] { take_cm_events(); });
+}
+
+// A bounded number each time: however many hosts come, timers and the API have their turns in between.
+void Transport::take_cm_events() {
+  for (unsigned taken = 0; taken < kCmEventsPerTurn; ++taken) {
+    const verbs::CmEvent event = verbs::next_event(channel_.get());
+    if (!event) {
+      turn_admin();
+      return wait_for_cm_event();
+    }
+    on_cm_event(*event);
+  }
+  turn_admin();
+  more_cm_events_.post([this] { take_cm_events(); });
 }
 
 void Transport::on_cm_event(const rdma_cm_event& event) {
@@ -260,6 +313,7 @@ void Transport::on_connect_request(const rdma_cm_event& event) {
         .target = target_,
         .control = control_,
         .rnic = *rnic,
+        .shares = shares_,
         .port_id = listener->port_id,
         .on_closing = [this](Connection& closing, const std::string& reason) { on_closing(closing, reason); }};
     connection = std::make_unique<Connection>(id, handshake, options);
@@ -398,11 +452,8 @@ void Transport::await_stalled_hosts() {
   });
 }
 
-Connection* Transport::connection_with(const ibv_qp* qp) const {
-  for (const auto& [queue_pair, connection] : connections_)
-    if (queue_pair->qp == qp) return connection.get();
-  return nullptr;
-}
+// It is told of no queue pair that has been destroyed.
+Connection* Transport::connection_with(const ibv_qp* qp) { return static_cast<Connection*>(qp->qp_context); }
 
 void Transport::on_device_event(Rnic& rnic, const ibv_async_event& event) {
   const std::string what = ibv_event_type_str(event.event_type);
@@ -437,7 +488,8 @@ void Transport::on_group_broken(Rnic& rnic, PollGroup* group, const std::string&
   if (group == nullptr || group->has_left() || rnic.is_leaving()) return;
   target_.event(Severity::Warning,
                 rnic.name() + ": " + what + ": the " + std::to_string(group->queue_pairs()) +
-                    " queues that depend on it are disconnected, and it is created again; their hosts reconnect");
+                    " queues that depend on the failed queue are disconnected, and the failed queue is created again; "
+                    "the hosts reconnect");
   std::vector<Connection*> lost;
   for (const auto& [queue_pair, connection] : connections_)
     if (&connection->group() == group) lost.push_back(connection.get());
@@ -462,7 +514,8 @@ void Transport::group_rebuilt(PollGroup& group, const std::string& failure) {
   const Rnic* const rnic = find(group);
   if (rnic == nullptr || rnic->is_leaving()) return;
   if (failure.empty()) return target_.event(Severity::Info, rnic->name() + ": the failed queue was created again");
-  target_.event(Severity::Warning, "the failed queue cannot be created again, so fewer queues can connect: " + failure);
+  target_.event(Severity::Warning,
+                rnic->name() + ": the failed queue cannot be created again, so fewer queues can connect: " + failure);
 }
 
 // The end of a device ------------------------------------------------------------------------------------------------
@@ -498,9 +551,12 @@ void Transport::lose_listeners(const std::function<bool(const Listener&)>& is_lo
 }
 
 void Transport::report_if_drained(Rnic& rnic) {
+  if (stopping_ || !draining_.contains(&rnic)) return;
   const bool has_connection =
       std::ranges::any_of(connections_, [&](const auto& one) { return &one.second->rnic() == &rnic; });
-  if (!has_connection && !stopping_ && draining_.erase(&rnic) != 0) on_device_drained(rnic);
+  if (has_connection) return;
+  draining_.erase(&rnic);
+  on_device_drained(rnic);
 }
 
 bool Transport::is_any_leaving() const {

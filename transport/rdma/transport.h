@@ -9,6 +9,7 @@
 #include <boost/asio/io_context.hpp>
 #include <deque>
 #include <functional>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -21,6 +22,8 @@
 #include "transport/rdma/connection.h"
 #include "transport/rdma/deadline.h"
 #include "transport/rdma/handshake.h"
+#include "transport/rdma/host_shares.h"
+#include "transport/rdma/remote_invalidate.h"
 #include "transport/rdma/rnic.h"
 #include "transport/rdma/transport_counters.h"
 #include "transport/verbs/cm.h"
@@ -40,8 +43,14 @@ class Transport final : private QueuePairOwner {
   const std::vector<std::unique_ptr<Rnic>>& rnics() const { return rnics_; }
   // Runs what blocks on another thread; over on this one when that is done, throws what it throws.
   using Elsewhere = std::function<boost::asio::awaitable<void>(std::function<void()>)>;
-  // Opens the device that the port's address belongs to, and registers memory with it elsewhere; null when it is open
-  // already. One at a time. Throws VerbsError: there is no such device, or it cannot be used.
+  // What the operator says of devices, by name; the others' remote invalidate is to be proved. For devices that are
+  // opened from now on.
+  void set_remote_invalidate(std::map<std::string, RemoteInvalidate> by_device) {
+    remote_invalidate_ = std::move(by_device);
+  }
+  // Opens the device that the port's address belongs to, registers memory with it elsewhere, and tries its remote
+  // invalidate; null when it is open already. One at a time. Throws VerbsError: there is no such device, or it cannot
+  // be used.
   boost::asio::awaitable<Rnic*> open_device_of(core::Port port, Elsewhere elsewhere);
   // Whether a device can be opened, or is open, for the port.
   bool has_device_for(const core::Port& port);
@@ -90,12 +99,16 @@ class Transport final : private QueuePairOwner {
   struct Opening {
     verbs::CmId device{};
     std::unique_ptr<Rnic> rnic{};
+    std::unique_ptr<RemoteInvalidateTrial> trial{};
     ibv_context* context = nullptr;  // null: the device is gone again
   };
 
   rdma_event_channel* channel();
   verbs::CmId device_of(const core::Port& port);
+  boost::asio::awaitable<void> settle_remote_invalidate();
+  boost::asio::awaitable<std::string> try_remote_invalidate();
   void wait_for_cm_event();
+  void take_cm_events();
   void on_cm_event(const rdma_cm_event& event);
   void on_connect_request(const rdma_cm_event& event);
   std::optional<uint8_t> traffic_class_of(uint16_t port_id) const;
@@ -108,7 +121,7 @@ class Transport final : private QueuePairOwner {
   void on_closing(Connection& connection, const std::string& reason);
   void on_failed(Connection& connection, const std::string& reason);
   void on_device_event(Rnic& rnic, const ibv_async_event& event);
-  Connection* connection_with(const ibv_qp* qp) const;
+  static Connection* connection_with(const ibv_qp* qp);
   void on_group_broken(Rnic& rnic, PollGroup* group, const std::string& what);
   void rebuild_if_empty(Rnic& rnic, PollGroup& group);
   void await_stalled_hosts();
@@ -132,12 +145,15 @@ class Transport final : private QueuePairOwner {
   const PollGroupOptions options_;
   verbs::CmChannel channel_;  // null until there has been a device
   std::optional<WatchedDescriptor> cm_events_;
+  Continuation more_cm_events_;
   std::vector<std::unique_ptr<Rnic>> rnics_;
   std::unordered_set<const Rnic*> in_service_;
   std::unordered_set<Rnic*> draining_;  // devices that are gone; their listeners are closed
   Opening opening_;
+  std::map<std::string, RemoteInvalidate> remote_invalidate_;  // by the name of the device
   std::vector<Listener> listeners_;
   ConnectRate rate_;
+  HostShares shares_;
   std::unordered_map<QueuePair*, std::unique_ptr<Connection>> connections_;
   // By host address, the oldest first: those that may have no Connect command yet.
   std::unordered_map<std::string, std::deque<Connection*>> unfinished_;

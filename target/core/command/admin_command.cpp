@@ -26,6 +26,7 @@ constinit const CommandTable kAdminCommands = make_table();
 
 Status parse_admin(Request& request) {
   if (is_dropped(*request.queue)) return kNoAnswer;
+  if (is_unauthenticated(*request.queue)) return authentication_required();
   const Controller& controller = controller_of(request);
   if (!controller.ready()) return controller.is_closing() ? kNoAnswer : command_sequence_error();
   if (const Status status = check_flags(request); !status.ok()) return status;

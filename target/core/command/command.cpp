@@ -41,11 +41,16 @@ void reset(Request& request) {
   request.range_count = 0;
 }
 
+[[gnu::cold]] Status refused(Admission admission) {
+  if (admission == Admission::Unauthenticated) return authentication_required();
+  return admission == Admission::Dropped ? kNoAnswer : command_sequence_error();
+}
+
 Status parse_io(Request& request) {
   const Queue& queue = *request.queue;
   const Admission admission = queue.admission.load(std::memory_order_relaxed);
   if (admission != Admission::Admitted) [[unlikely]]
-    return admission == Admission::Dropped ? kNoAnswer : command_sequence_error();
+    return refused(admission);
   const bool fused = request.sqe->fuse() != nvme::Fuse::Normal || queue.fused_phase != FusedPhase::None;
   if (fused) [[unlikely]]
     return parse_fused(request);

@@ -44,6 +44,7 @@ Status parse_reservation_report(Request& request);    // reservation_command.cpp
 Status check_flags(Request& request);
 
 inline Status command_sequence_error() { return Status(NVME_SC_CMD_SEQ_ERROR).do_not_retry(); }
+inline Status authentication_required() { return command_specific(NVME_SC_AUTH_REQUIRED).do_not_retry(); }
 inline Status invalid_opcode() { return Status(NVME_SC_INVALID_OPCODE).do_not_retry(); }
 inline Status invalid_namespace(Request& request) {
   request.error_location = offsetof(nvme::Sqe, nsid);

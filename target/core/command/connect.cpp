@@ -10,6 +10,7 @@
 #include "target/core/subsystem/controller.h"
 #include "target/core/subsystem/subsystem.h"
 #include "target/core/subsystem/target.h"
+#include "target/nvme/authentication.h"
 #include "target/nvme/fabrics.h"
 
 namespace nvmf::core {
@@ -49,10 +50,11 @@ bool looks_like_nqn(const std::string& nqn) { return nqn.starts_with("nqn.") && 
 }  // namespace
 
 const char* name_of(ConnectRefusal reason) {
-  static constexpr std::array<const char*, kConnectRefusals> kNames = {"invalid_parameter",  "unknown_subsystem",
-                                                                       "host_not_allowed",   "unknown_controller",
-                                                                       "no_controller_free", "sequence"};
-  static_assert(kConnectRefusals == static_cast<size_t>(ConnectRefusal::Sequence) + 1 && kNames.back() != nullptr);
+  static constexpr std::array<const char*, kConnectRefusals> kNames = {
+      "invalid_parameter",  "unknown_subsystem", "host_not_allowed", "unknown_controller",
+      "no_controller_free", "sequence",          "failed_attempts"};
+  static_assert(kConnectRefusals == static_cast<size_t>(ConnectRefusal::FailedAttempts) + 1 &&
+                kNames.back() != nullptr);
   return kNames[static_cast<size_t>(reason)];
 }
 
@@ -106,7 +108,18 @@ class ConnectAttempt {
                 "host SUBSYSTEM HOST)";
       return command_specific(NVME_SC_CONNECT_INVALID_HOST).do_not_retry();
     }
-    return kSuccess;
+    return subsystem_->requires_authentication(host_.nqn) ? check_authentication() : kSuccess;
+  }
+
+  // Before it is known whether the host is who it says that it is.
+  Status check_authentication() {
+    requires_authentication_ = true;
+    if (queue_.target->dhchap_crypto == nullptr) return refuse_busy("the target cannot authenticate hosts yet");
+    const std::string address = address_of(queue_.link->peer());
+    if (!queue_.target->failed_attempts.is_refused(address, Target::Clock::now())) return kSuccess;
+    refusal_ = ConnectRefusal::FailedAttempts;
+    return refuse_busy("hosts of the address " + address +
+                       " have failed to authenticate too often; it may try again in a few seconds");
   }
 
   Status connect_admin() {
@@ -124,14 +137,16 @@ class ConnectAttempt {
       return refuse_busy(
           "the RDMA device has no room for one more I/O queue; lower \"limits\".\"max_io_queues_per_host\" or "
           "\"rdma\".\"max_queue_depth\", add reactors, or disconnect a host");
-    controller_ = subsystem_->create_controller(host_, queue_, connect_command(request_).kato_ms);
+    controller_ = subsystem_->create_controller(host_, queue_, connect_command(request_).kato_ms, subsystem_nqn_);
     if (controller_ == nullptr) {
       refusal_ = ConnectRefusal::NoController;
       reason_ = subsystem_->reached_limit(host_);
       waits_ = reason_.empty();
-      if (waits_) reason_ = "commands of the host's former controller are still with their disks; the host tries again";
+      if (waits_)
+        reason_ = "the devices have not finished all commands of the host's previous controller; the host tries again";
       return kControllerBusy;
     }
+    if (requires_authentication_) controller_->require_authentication(queue_);
     return kSuccess;
   }
 
@@ -163,7 +178,7 @@ class ConnectAttempt {
     if (!controller_->ready()) return refuse_sequence("the controller is not enabled; the host must set CC.EN first");
     const Queue* const former = controller_->find_io_queue(queue_.qid);
     if (former != nullptr && former->link->is_closing())
-      return refuse_busy("the queue's former connection is still being ended; the host must try again");
+      return refuse_busy("the queue's previous connection is still closing; the host must try again");
     if (former != nullptr)
       return refuse_sequence("the controller already has this queue; the host must disconnect it first");
     if (controller_->io_queue_count() >= io_queues_for(*queue_.target, *controller_)) {
@@ -173,6 +188,7 @@ class ConnectAttempt {
     }
     queue_.namespaces = queue_.link->io_namespaces(*subsystem_);
     controller_->add_io_queue(queue_);
+    if (requires_authentication_) controller_->require_authentication(queue_);
     queue_.target->queue_connected(queue_);
     return kSuccess;
   }
@@ -198,7 +214,7 @@ class ConnectAttempt {
   }
 
   void report(Status status) {
-    if (status.ok()) request_.cqe.result = controller_->cntlid();
+    if (status.ok()) request_.cqe.result = controller_->cntlid() | (requires_authentication_ ? nvme::kAuthreqAtr : 0);
     if (!status.ok()) {
       ++queue_.target->counters.refused_connects[static_cast<size_t>(refusal_)];
       queue_.target->event(Target::Severity::Warning, "refused Connect of queue " + std::to_string(queue_.qid) +
@@ -231,6 +247,7 @@ class ConnectAttempt {
   Controller* controller_ = nullptr;
   std::string reason_;
   bool waits_ = false;
+  bool requires_authentication_ = false;
   ConnectRefusal refusal_ = ConnectRefusal::InvalidParameter;
 };
 

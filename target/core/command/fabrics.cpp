@@ -6,6 +6,7 @@
 #include "target/core/subsystem/controller.h"
 #include "target/core/subsystem/subsystem.h"
 #include "target/core/subsystem/target.h"
+#include "target/nvme/authentication.h"
 #include "target/nvme/fabrics.h"
 
 namespace nvmf::core {
@@ -113,19 +114,23 @@ Status parse_disconnect(Request& request) {
   return ready_to_execute(request, execute_disconnect);
 }
 
-enum QueueTypes : uint8_t { kAdminQueue = 1, kIoQueue = 2 };
+enum QueueTypes : uint8_t { kAdminQueue = 1, kIoQueue = 2, kUnauthenticated = 4 };
 
 struct FabricsCommand {
   const char* name;
   uint8_t fctype;
-  uint8_t queues;  // QueueTypes
+  uint8_t queues;  // QueueTypes; kUnauthenticated: also while the queue is not authenticated
   Status (*parse)(Request&);
 };
 
 constexpr FabricsCommand kFabricsCommands[] = {
     {"Property Set", nvme_fabrics_type_property_set, kAdminQueue, parse_property_set},
-    {"Connect", nvme_fabrics_type_connect, kAdminQueue | kIoQueue, parse_connect},
+    {"Connect", nvme_fabrics_type_connect, kAdminQueue | kIoQueue | kUnauthenticated, parse_connect},
     {"Property Get", nvme_fabrics_type_property_get, kAdminQueue, parse_property_get},
+    {"Authentication Send", nvme::kFctypeAuthenticationSend, kAdminQueue | kIoQueue | kUnauthenticated,
+     parse_authentication_send},
+    {"Authentication Receive", nvme::kFctypeAuthenticationReceive, kAdminQueue | kIoQueue | kUnauthenticated,
+     parse_authentication_receive},
     {"Disconnect", nvme_fabrics_type_disconnect, kIoQueue, parse_disconnect},
 };
 
@@ -142,6 +147,7 @@ Status parse_fabrics(Request& request) {
     if ((command.queues & (queue.qid == 0 ? kAdminQueue : kIoQueue)) == 0) {
       return command_specific(NVME_SC_DISCONNECT_INVALID_QTYPE).do_not_retry();
     }
+    if (is_unauthenticated(queue) && (command.queues & kUnauthenticated) == 0) return authentication_required();
     return command.parse(request);
   }
   request.error_location = offsetof(PropertyCommand, fctype);

@@ -1,11 +1,13 @@
-// Fabrics commands by type: NVMe Base 2.0, section 6. The table is in fabrics.cpp, Connect in connect.cpp.
+// Fabrics commands by type: NVMe Base 2.0, section 6. The table is in fabrics.cpp.
 #pragma once
 
 #include "target/core/datapath/request.h"
 
 namespace nvmf::core {
 
-Status parse_connect(Request& request);
+Status parse_connect(Request& request);                 // connect.cpp
+Status parse_authentication_send(Request& request);     // authentication_command.cpp
+Status parse_authentication_receive(Request& request);  // authentication_command.cpp
 
 // Runs `step` on the control thread, then `back` on the queue's thread: at once when they are the same thread. For
 // commands of I/O queues that change controllers.

@@ -5,6 +5,9 @@
 #include <bit>
 
 #include "target/core/datapath/limits.h"
+#include "target/core/datapath/queue.h"
+#include "target/core/datapath/request.h"
+#include "target/core/datapath/scratch.h"
 #include "target/core/reactor/invariant.h"
 
 namespace nvmf::core {
@@ -29,7 +32,8 @@ BufferPool::BufferPool(const Buffer& region, uint64_t region_bytes, uint32_t max
       max_buffer_bytes_(largest_buffer(region_bytes, max_buffer_bytes)),
       max_order_(max_buffer_bytes_ == 0 ? uint8_t{0} : order_for(max_buffer_bytes_ / kPage)),
       pages_(size_bytes_ / kPage),
-      free_heads_(max_order_ + 1u, kNone) {
+      free_heads_(max_order_ + 1u, kNone),
+      shares_(limits::kBufferShares) {
   NVMF_INVARIANT(reinterpret_cast<uintptr_t>(region.address) % kPage == 0);
   if (max_buffer_bytes_ == 0) return;
   // From the end of the region, so that blocks at its start are handed out first. A block of 2^k pages starts at a
@@ -42,7 +46,25 @@ BufferPool::BufferPool(const Buffer& region, uint64_t region_bytes, uint32_t max
   }
 }
 
-bool BufferPool::allocate(uint32_t length_bytes, Buffer& buffer) {
+bool BufferPool::take(Request& request) {
+  Queue& queue = *request.queue;
+  const Share& share = shares_[queue.share];
+  const uint32_t length_bytes = buffer_bytes(request);
+  if (!may_hold_more(share, length_bytes)) [[unlikely]] {
+    queue.traffic.over_share.add(1);
+    return false;
+  }
+  return share.waiting == 0 && !dry_ && allocate(length_bytes, request.data, queue.share);
+}
+
+bool BufferPool::may_hold_more(const Share& share, uint32_t length_bytes) const {
+  if (share.held_pages == 0) return true;
+  const uint64_t wanted = uint64_t{1} << order_for(pages_for(length_bytes));
+  const uint64_t free = pages_.size() - used_.get() / kPage;
+  return share.held_pages + wanted <= limits::kShareOfFree * free;
+}
+
+bool BufferPool::allocate(uint32_t length_bytes, Buffer& buffer, uint16_t share) {
   if (length_bytes > max_buffer_bytes_ || max_buffer_bytes_ == 0) return false;
   const uint8_t wanted = order_for(pages_for(length_bytes));
   uint8_t order = wanted;
@@ -55,12 +77,14 @@ bool BufferPool::allocate(uint32_t length_bytes, Buffer& buffer) {
     --order;
     push_free(page + (1u << order), order);
   }
-  pages_[page].order = wanted;
+  at(page).order = wanted;
   used_.add(uint64_t{kPage} << wanted);
+  shares_[share].held_pages += 1u << wanted;
 
   buffer = region_;
   buffer.address = region_.address + size_t{page} * kPage;
   buffer.length_bytes = length_bytes;
+  buffer.share = share;
   buffer.pool = this;
   return true;
 }
@@ -68,30 +92,74 @@ bool BufferPool::allocate(uint32_t length_bytes, Buffer& buffer) {
 void BufferPool::release(const Buffer& buffer) {
   NVMF_INVARIANT(buffer.pool == this);
   auto page = static_cast<uint32_t>(static_cast<size_t>(buffer.address - region_.address) / kPage);
-  NVMF_INVARIANT(page < pages_.size() && !pages_[page].free && pages_[page].order <= max_order_);
-  uint8_t order = pages_[page].order;
+  NVMF_INVARIANT(!at(page).free && at(page).order <= max_order_);
+  uint8_t order = at(page).order;
   used_.add(-(uint64_t{kPage} << order));
+  Share& share = shares_[buffer.share];
+  NVMF_INVARIANT(share.held_pages >= 1u << order);
+  share.held_pages -= 1u << order;
 
   for (; order < max_order_; ++order) {
     const uint32_t buddy = page ^ (1u << order);
-    if (buddy >= pages_.size() || !pages_[buddy].free || pages_[buddy].order != order) break;
+    if (buddy >= pages_.size() || !at(buddy).free || at(buddy).order != order) break;
     unlink_free(buddy);
     page = std::min(page, buddy);
   }
   push_free(page, order);
 }
 
+// The first of its host may be the first that lacks memory: then the pool is dry.
+void BufferPool::wait(Request& request) {
+  Share& share = shares_[request.queue->share];
+  if (share.waiting == 0 && may_hold_more(share, buffer_bytes(request))) dry_ = true;
+  ++share.waiting;
+  waiting_.add(request);
+}
+
+Request* BufferPool::serve_next() {
+  dry_ = false;
+  for (Request* waiter = waiting_.first(); waiter != nullptr; waiter = WaitingRequests::next_turn(*waiter)) {
+    Share& share = shares_[waiter->queue->share];
+    if (!may_hold_more(share, buffer_bytes(*waiter))) continue;
+    if (!allocate(buffer_bytes(*waiter), waiter->data, waiter->queue->share)) {
+      dry_ = true;
+      return nullptr;
+    }
+    waiting_.take(*waiter);
+    --share.waiting;
+    return waiter;
+  }
+  return nullptr;
+}
+
+bool BufferPool::remove_waiter(Request& request) {
+  if (!waiting_.remove(request)) return false;
+  --shares_[request.queue->share].waiting;
+  return true;
+}
+
+void BufferPool::drop_waiters(const Queue& queue, void (*dropped)(Request&)) {
+  shares_[queue.share].waiting -= waiting_.drop(queue, dropped);
+}
+
+uint64_t BufferPool::held_bytes(uint16_t share) const { return uint64_t{shares_[share].held_pages} * kPage; }
+
+BufferPool::Page& BufferPool::at(uint32_t page) {
+  NVMF_INVARIANT(page < pages_.size());
+  return pages_[page];
+}
+
 void BufferPool::push_free(uint32_t page, uint8_t order) {
   uint32_t& head = free_heads_[order];
-  if (head != kNone) pages_[head].previous = page;
-  pages_[page] = {.next = head, .previous = kNone, .order = order, .free = true};
+  if (head != kNone) at(head).previous = page;
+  at(page) = {.next = head, .previous = kNone, .order = order, .free = true};
   head = page;
 }
 
 void BufferPool::unlink_free(uint32_t page) {
-  Page& block = pages_[page];
-  (block.previous == kNone ? free_heads_[block.order] : pages_[block.previous].next) = block.next;
-  if (block.next != kNone) pages_[block.next].previous = block.previous;
+  Page& block = at(page);
+  (block.previous == kNone ? free_heads_[block.order] : at(block.previous).next) = block.next;
+  if (block.next != kNone) at(block.next).previous = block.previous;
   block.free = false;
 }
 

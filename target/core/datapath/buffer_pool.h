@@ -1,5 +1,11 @@
 // A pool of buffers carved from one registered region: a buddy allocator, so that the size classes (powers of two from
 // 4 KiB to the whole region) adapt to the load. Single-threaded; never allocates from the heap after construction.
+//
+// Hosts share it. A host (Queue::share) that holds memory of the pool gets more only while it does not hold more than
+// limits::kShareOfFree times what is free then: hosts that take no answers, and so give nothing back, always leave
+// something to the next one, and a host alone can use three quarters. Commands of a host that has used up its share
+// wait without keeping others waiting. Commands that may have memory when there is none wait in turn, before all that
+// come later.
 #pragma once
 
 #include <cstddef>
@@ -27,10 +33,12 @@ class BufferPool {
   // The region is an io_uring registered buffer from now on. Before the first allocate().
   void set_fixed_index(int32_t index) { region_.fixed_index = index; }
 
-  // False when no block is free: the caller waits or takes another pool. `length_bytes` must not exceed
-  // max_buffer_bytes(). On success the buffer's length is `length_bytes`, its address is a page boundary.
-  bool allocate(uint32_t length_bytes, Buffer& buffer);
-  // Takes back what allocate() gave.
+  // A buffer of buffer_bytes(request) for the command, as its data. False: it has to wait, or to take another pool.
+  bool take(Request& request);
+  // False when no block is free. `length_bytes` must not exceed max_buffer_bytes(). On success the buffer's length is
+  // `length_bytes`, its address is a page boundary. Counts as the share's, but is not bounded by it.
+  bool allocate(uint32_t length_bytes, Buffer& buffer, uint16_t share = 0);
+  // Takes back what take() or allocate() gave. serve_next() may find somebody to serve then.
   void release(const Buffer& buffer);
 
   uint32_t max_buffer_bytes() const { return max_buffer_bytes_; }
@@ -38,14 +46,18 @@ class BufferPool {
   uint64_t used_bytes() const { return used_.get(); }  // any thread
   MemoryKind kind() const { return region_.kind; }
 
-  // Requests that wait for a buffer of this pool.
-  void wait(Request& request) { waiting_.add(request); }
-  // The next request to try, null when none waits. It stays first until take_waiter().
-  Request* first_waiter() const { return waiting_.first(); }
-  void take_waiter() { waiting_.take_first(); }
-  // Lets the next request in turn try again: a buffer may be free now.
-  bool remove_waiter(Request& request) { return waiting_.remove(request); }
-  void drop_waiters(const Queue& queue, void (*dropped)(Request&)) { waiting_.drop(queue, dropped); }
+  // Requests that wait for a buffer of this pool, after take() was false.
+  void wait(Request& request);
+  bool has_waiters() const { return waiting_.first() != nullptr; }
+  // The next waiting request that gets a buffer, as its data, and waits no more; null when there is none. To be called
+  // until then after release(), remove_waiter() and drop_waiters().
+  Request* serve_next();
+  bool remove_waiter(Request& request);
+  void drop_waiters(const Queue& queue, void (*dropped)(Request&));
+
+  // A request waits although its host's share is not used up: what others hold is missing.
+  bool is_dry() const { return dry_; }
+  uint64_t held_bytes(uint16_t share) const;
 
  private:
   static constexpr uint32_t kNone = UINT32_MAX;
@@ -57,6 +69,14 @@ class BufferPool {
     bool free = false;
   };
 
+  // What the requests of one host have of the pool.
+  struct Share {
+    uint32_t held_pages = 0;
+    uint32_t waiting = 0;  // requests
+  };
+
+  bool may_hold_more(const Share& share, uint32_t length_bytes) const;
+  Page& at(uint32_t page);
   void push_free(uint32_t page, uint8_t order);
   void unlink_free(uint32_t page);
 
@@ -66,8 +86,10 @@ class BufferPool {
   uint8_t max_order_;
   std::vector<Page> pages_;
   std::vector<uint32_t> free_heads_;  // by order
+  std::vector<Share> shares_;         // by Queue::share
   Counter used_;
   WaitingRequests waiting_;
+  bool dry_ = false;
 };
 
 }  // namespace nvmf::core

@@ -204,6 +204,7 @@ void add(TrafficCounters& total, const TrafficCounters& part) {
     add(total.reads[path], part.reads[path]);
     add(total.writes[path], part.writes[path]);
   }
+  total.over_share.add(part.over_share.get());
 }
 
 }  // namespace nvmf::core

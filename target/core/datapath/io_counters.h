@@ -134,6 +134,7 @@ struct TransferCounters {
 struct TrafficCounters {
   std::array<TransferCounters, kDataPaths> reads;
   std::array<TransferCounters, kDataPaths> writes;
+  Counter over_share;  // commands that found the host's share of a pool used up: buffer_pool.h
 };
 
 // Adds the counts of `part`, which is being replaced. On the thread that writes `total`.

@@ -36,13 +36,22 @@ inline constexpr uint32_t kWriteZeroesPieceBytes = 128u << 10;  // of a Write Ze
 inline constexpr size_t kMaxRemovedSubsystems = 1024;           // whose hosts are told not to come again
 inline constexpr size_t kMaxAbsentHosts = 1024;  // hosts whose traffic is remembered after they have left: 5 KiB each
 inline constexpr uint32_t kKeepAliveGranularityMs = 100;
-inline constexpr uint32_t kConnectTimeoutMs = 5000;      // from RDMA connection request to a completed Connect command
-inline constexpr uint32_t kLastAnswersTimeoutMs = 1000;  // from the target's decision to disconnect until it does
-inline constexpr uint32_t kStalledAnswersMs = 10'000;    // a host that takes no answer for so long is disconnected
-inline constexpr uint32_t kSlowAnswersMs = 30'000;       // and one that leaves an answer for twice so long
-inline constexpr uint32_t kStallCheckMs = 1000;          // between two looks at that
-inline constexpr uint32_t kLastReceiveTimeoutMs = 200;   // of an RNIC, to say that it is done with a queue pair
-inline constexpr uint32_t kMaxUnfinishedConnections = 64;  // without a Connect command, of one host address
+inline constexpr uint32_t kConnectTimeoutMs = 5000;  // from RDMA connection request to a completed Connect command
+inline constexpr uint32_t kAuthenticationTimeoutMs = 120'000;  // of each message of a host without Keep Alive
+inline constexpr uint32_t kMaxNegotiations = 4;                // of a queue, until it is authenticated
+inline constexpr uint32_t kMaxAuthenticationBytes = 4096;      // of a message
+inline constexpr uint32_t kLastAnswersTimeoutMs = 1000;        // from the target's decision to disconnect until it does
+inline constexpr uint32_t kStalledAnswersMs = 10'000;       // a host that takes no answer for so long is disconnected
+inline constexpr uint32_t kSlowAnswersMs = 30'000;          // and one that leaves an answer for twice so long
+inline constexpr uint32_t kStallCheckMs = 1000;             // between two looks at that
+inline constexpr uint32_t kLastReceiveTimeoutMs = 200;      // of an RNIC, to say that it is done with a queue pair
+inline constexpr uint32_t kMaxUnfinishedConnections = 64;   // without a Connect command, of one host address
+inline constexpr uint32_t kStalledAnswersWhenDryMs = 3000;  // the same while others wait for the host's buffers
+inline constexpr uint32_t kSlowAnswersWhenDryMs = 6000;
+// A host address may hold at most so many times the memory of a pool that it leaves free. Further addresses than there
+// are shares use theirs together with others.
+inline constexpr uint32_t kShareOfFree = 3;
+inline constexpr uint32_t kBufferShares = 2048;
 // How long a reset, a shutdown or the end of a controller waits for commands that its disks have. Hosts are told to be
 // a little more patient (CAP.TO, CRTO.CRWMT, RTD3E), so that they see the fatal status that follows.
 inline constexpr uint32_t kQuiesceTimeoutMs = 29'000;
@@ -53,6 +62,8 @@ inline constexpr uint32_t kConnectWaitMs = 3000;  // of a Connect, for the comma
 static_assert(kMaxSglDescriptors * 16 <= 4096);
 static_assert(kMaxTransferBytes % kPageBytes == 0);
 static_assert(kStallCheckMs < kStalledAnswersMs && kStalledAnswersMs < kSlowAnswersMs);
+static_assert(kStallCheckMs < kStalledAnswersWhenDryMs && kStalledAnswersWhenDryMs < kSlowAnswersWhenDryMs);
+static_assert(kSlowAnswersWhenDryMs < kStalledAnswersMs && kBufferShares <= UINT16_MAX);
 static_assert(kQuiesceTimeoutMs < kReadyTimeoutMs && kReadyTimeoutMs <= 255 * 500);  // CAP.TO: 8 bits of 500 ms
 static_assert(kConnectWaitMs < kConnectTimeoutMs);
 

@@ -21,6 +21,7 @@ struct Buffer {
   uint32_t lkey = 0;         // of the RNIC that the pool is registered with
   int32_t fixed_index = -1;  // io_uring registered buffer that contains it, -1 when there is none
   MemoryKind kind = MemoryKind::Dram;
+  uint16_t share = 0;          // of the pool, that it counts to: Queue::share
   BufferPool* pool = nullptr;  // the pool it returns to; null: not from a pool (in-capsule data, no data)
 };
 
@@ -34,7 +35,7 @@ enum class Fallback : uint8_t {
   Refused,         // the self-test of this (SSD, RNIC) pair proved no transfer in this direction
   PathMtu,         // proved only for a larger path MTU than this connection's
   Alignment,       // the host's descriptors split a page, and only transfers that start on a page were proved
-  PoolDry,         // no CMB buffer was free and the policy is to spill
+  PoolDry,         // no CMB buffer was free, or the host's share was used up, and the policy is to spill
   TooLarge,        // longer than the largest CMB buffer
   BelowThreshold,  // shorter than the namespace's p2p_min_bytes
   ProcessorNeeds,  // the target's CPU must read or write the data (Dataset Management ranges, for instance)

@@ -58,11 +58,13 @@ class QueueLink {
   virtual const std::string& peer() const = 0;
 };
 
-// What becomes of the I/O commands that arrive on a queue; of an admin queue only Dropped counts.
+// What becomes of the commands that arrive on a queue, Connect and Authentication Send and Receive excepted; of an
+// admin queue only Unauthenticated and Dropped count.
 enum class Admission : uint8_t {
-  Refused,   // Command Sequence Error: the queue has no controller
-  Admitted,  // they run
-  Dropped,   // without an answer, for good: the queue is being ended (kNoAnswer)
+  Refused,          // Command Sequence Error: the queue has no controller
+  Admitted,         // they run
+  Unauthenticated,  // Authentication Required
+  Dropped,          // without an answer, for good: the queue is being ended (kNoAnswer)
 };
 
 // The state of a queue's fused commands (fused.h).
@@ -78,6 +80,7 @@ struct Queue {
   Mailbox* control = nullptr;     // the control thread's; null for a queue that lives there
   Mailbox* reactor = nullptr;     // the reactor's; null for a queue on the control thread
   uint32_t path_mtu = 0;          // bytes, of the connection
+  uint16_t share = 0;  // of each pool (buffer_pool.h): its host address's number, below limits::kBufferShares
 
   // The queue's thread.
   uint16_t sqhd = 0;               // entries whose commands have been answered, modulo `size`
@@ -109,6 +112,10 @@ struct Queue {
   const Subsystem* subsystem = nullptr;
   std::array<uint8_t, 16> hostid{};
 };
+
+inline bool is_unauthenticated(const Queue& queue) {
+  return queue.admission.load(std::memory_order_relaxed) == Admission::Unauthenticated;
+}
 
 inline bool is_dropped(const Queue& queue) {
   return queue.admission.load(std::memory_order_relaxed) == Admission::Dropped;

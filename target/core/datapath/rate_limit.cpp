@@ -52,7 +52,7 @@ bool Throttle::admit(Request& request, uint64_t now_ns) {
 Request* Throttle::take_due(uint64_t now_ns) {
   Request* const due = waiting_.first();
   if (due == nullptr || due_ns_ > now_ns) return nullptr;
-  waiting_.take_first();
+  waiting_.take(*due);
   if (const Request* const next = waiting_.first()) due_ns_ = book(*next, now_ns);
   return due;
 }

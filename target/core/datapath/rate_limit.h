@@ -5,7 +5,7 @@
 // set forward: commands may catch up that much after a pause, and no reactor loses by waking late. No lock: one
 // compare-and-swap.
 //
-// Throttle belongs to one view (IoNamespace), on the view's thread. Commands that may not start yet wait, queues in
+// Throttle belongs to one view (IoNamespace), on the view's thread. Commands that may not start yet wait, hosts in
 // turn; the first one is booked and has its time. Reactors compete by booking one command at a time each. A command
 // waits before it takes a buffer, and the reactor sleeps until the first command is due.
 #pragma once

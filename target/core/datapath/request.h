@@ -70,8 +70,8 @@ struct Request : Io {
 
   // Hop between a reactor and the control thread (commands of I/O queues that change controllers).
   Message hop;
-  // WaitingRequests' lists: the next waiting request of the same queue and, in a queue's first one, the queue's last,
-  // the first ones of the queues whose turns are before and after, and of the next queue with the same hash.
+  // WaitingRequests' lists: the next waiting request of the same host and, in a host's first one, the host's last, the
+  // first ones of the hosts whose turns are before and after, and of the next host in the same bucket.
   Request* next_waiter = nullptr;
   Request* last_waiter = nullptr;
   Request* previous_turn = nullptr;

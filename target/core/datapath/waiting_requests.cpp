@@ -1,25 +1,23 @@
 // HOT PATH: of commands that find no buffer, or come faster than their namespace's limit.
 #include "target/core/datapath/waiting_requests.h"
 
-#include <cstdint>
-
+#include "target/core/datapath/queue.h"
 #include "target/core/datapath/request.h"
 #include "target/core/reactor/invariant.h"
 
 namespace nvmf::core {
 
-// What points to the queue's first request; to null when none waits.
-Request** WaitingRequests::place_of(const Queue& queue) {
-  const uint64_t hash = reinterpret_cast<uintptr_t>(&queue) * 0x9e3779b97f4a7c15;
-  Request** place = &buckets_[hash >> (64 - kBucketBits)];
-  while (*place != nullptr && (*place)->queue != &queue) place = &(*place)->next_in_bucket;
+// What points to the host's first request; to null when none waits.
+Request** WaitingRequests::place_of(uint16_t share) {
+  Request** place = &buckets_[share % kBuckets];
+  while (*place != nullptr && (*place)->queue->share != share) place = &(*place)->next_in_bucket;
   return place;
 }
 
 void WaitingRequests::add(Request& request) {
   request.next_waiter = nullptr;
   request.last_waiter = &request;
-  Request** const place = place_of(*request.queue);
+  Request** const place = place_of(request.queue->share);
   if (Request* const first = *place; first != nullptr) {
     first->last_waiter->next_waiter = &request;
     first->last_waiter = &request;
@@ -30,12 +28,14 @@ void WaitingRequests::add(Request& request) {
   append_turn(request);
 }
 
-void WaitingRequests::take_first() {
-  Request* const taken = turn_first_;
-  NVMF_INVARIANT(taken != nullptr);
-  unlink_turn(*taken);
-  Request* const next = taken->next_waiter;
-  follow_in_bucket(place_of(*taken->queue), next);
+Request* WaitingRequests::next_turn(const Request& request) { return request.next_turn; }
+
+void WaitingRequests::take(Request& request) {
+  Request** const place = place_of(request.queue->share);
+  NVMF_INVARIANT(*place == &request);
+  unlink_turn(request);
+  Request* const next = request.next_waiter;
+  follow_in_bucket(place, next);
   if (next != nullptr) append_turn(*next);
 }
 
@@ -51,7 +51,7 @@ void WaitingRequests::unlink_turn(Request& request) {
   (request.next_turn == nullptr ? turn_last_ : request.next_turn->previous_turn) = request.previous_turn;
 }
 
-// `next` is the queue's first request now; null: none is left.
+// `next` is the host's first request now; null: none is left.
 void WaitingRequests::follow_in_bucket(Request** place, Request* next) {
   const Request& gone = **place;
   if (next != nullptr) {
@@ -68,39 +68,56 @@ void WaitingRequests::follow_in_turn(const Request& gone, Request& next) {
   (next.next_turn == nullptr ? turn_last_ : next.next_turn->previous_turn) = &next;
 }
 
-// The queue keeps its place while more of its requests wait.
-bool WaitingRequests::remove(Request& request) {
-  Request** const place = place_of(*request.queue);
-  Request* const first = *place;
-  if (first == nullptr) return false;
-  if (first == &request) {
-    if (request.next_waiter != nullptr)
-      follow_in_turn(request, *request.next_waiter);
-    else
-      unlink_turn(request);
-    follow_in_bucket(place, request.next_waiter);
-    return true;
+// The host keeps its turn while more of its requests wait. `previous`: null when the request is the host's first.
+void WaitingRequests::unlink(Request** place, Request* previous, Request& request) {
+  if (previous != nullptr) {
+    previous->next_waiter = request.next_waiter;
+    if ((*place)->last_waiter == &request) (*place)->last_waiter = previous;
+    return;
   }
-  for (Request* waiter = first; waiter->next_waiter != nullptr; waiter = waiter->next_waiter) {
-    if (waiter->next_waiter != &request) continue;
-    waiter->next_waiter = request.next_waiter;
-    if (first->last_waiter == &request) first->last_waiter = waiter;
+  if (request.next_waiter != nullptr)
+    follow_in_turn(request, *request.next_waiter);
+  else
+    unlink_turn(request);
+  follow_in_bucket(place, request.next_waiter);
+}
+
+bool WaitingRequests::remove(Request& request) {
+  Request** const place = place_of(request.queue->share);
+  Request* previous = nullptr;
+  for (Request* waiter = *place; waiter != nullptr; previous = waiter, waiter = waiter->next_waiter) {
+    if (waiter != &request) continue;
+    unlink(place, previous, request);
     return true;
   }
   return false;
 }
 
-void WaitingRequests::drop(const Queue& queue, void (*dropped)(Request&)) {
-  Request** const place = place_of(queue);
-  Request* waiter = *place;
-  if (waiter == nullptr) return;
-  unlink_turn(*waiter);
-  *place = waiter->next_in_bucket;
-  while (waiter != nullptr) {
-    Request* const next = waiter->next_waiter;  // dropping may reuse the request
-    dropped(*waiter);
+uint32_t WaitingRequests::drop(const Queue& queue, void (*dropped)(Request&)) {
+  Request** const place = place_of(queue.share);
+  Request* gone = nullptr;
+  Request** gone_end = &gone;
+  Request* previous = nullptr;
+  for (Request* waiter = *place; waiter != nullptr;) {
+    Request* const next = waiter->next_waiter;
+    if (waiter->queue == &queue) {
+      unlink(place, previous, *waiter);
+      waiter->next_waiter = nullptr;
+      *gone_end = waiter;
+      gone_end = &waiter->next_waiter;
+    } else {
+      previous = waiter;
+    }
     waiter = next;
   }
+  uint32_t count = 0;
+  while (gone != nullptr) {
+    Request* const next = gone->next_waiter;  // dropping may reuse the request
+    dropped(*gone);
+    gone = next;
+    ++count;
+  }
+  return count;
 }
 
 }  // namespace nvmf::core

@@ -1,10 +1,12 @@
-// Requests that wait for the same thing. Queues take turns, and each queue's requests stay in order, so that one busy
-// host cannot starve another. A queue may wait in several places at once, so nothing of this lies in Queue: the
-// requests themselves are linked, and a queue's first one is found by a hash of the queue. One thread.
+// Requests that wait for the same thing. Hosts (Queue::share) take turns, however many queues they have, and each
+// host's requests stay in order, so that one busy host cannot starve another. A queue may wait in several places at
+// once, so nothing of this lies in Queue: the requests themselves are linked, and a host's first one is found by a
+// table. One thread.
 #pragma once
 
 #include <array>
 #include <cstddef>
+#include <cstdint>
 
 namespace nvmf::core {
 
@@ -14,26 +16,30 @@ struct Request;
 class WaitingRequests {
  public:
   void add(Request& request);
-  // The request whose turn it is, null when none waits. It stays first until take_first().
+  // The request whose turn it is, null when none waits. It stays first until take().
   Request* first() const { return turn_first_; }
-  void take_first();
+  // The first request of the host whose turn is next; null when there is none. `request` is the first of its host.
+  static Request* next_turn(const Request& request);
+  // Removes the first request of a host, which has its next turn after all others.
+  void take(Request& request);
   // Removes the request, if it waits.
   bool remove(Request& request);
-  // Removes every request of `queue` (its connection is gone) and calls `dropped` for each.
-  void drop(const Queue& queue, void (*dropped)(Request&));
+  // Removes every request of `queue` (its connection is gone) and calls `dropped` for each. Returns how many.
+  uint32_t drop(const Queue& queue, void (*dropped)(Request&));
 
  private:
-  static constexpr unsigned kBucketBits = 6;
+  static constexpr size_t kBuckets = 64;
 
-  Request** place_of(const Queue& queue);
+  Request** place_of(uint16_t share);
   void append_turn(Request& request);
   void unlink_turn(Request& request);
+  void unlink(Request** place, Request* previous, Request& request);
   static void follow_in_bucket(Request** place, Request* next);
   void follow_in_turn(const Request& gone, Request& next);
 
-  Request* turn_first_ = nullptr;  // the first waiting request of each queue, in turn
+  Request* turn_first_ = nullptr;  // the first waiting request of each host, in turn
   Request* turn_last_ = nullptr;
-  std::array<Request*, size_t{1} << kBucketBits> buckets_{};  // the same requests, by their queue
+  std::array<Request*, kBuckets> buckets_{};  // the same requests, by their host
 };
 
 }  // namespace nvmf::core

@@ -26,11 +26,13 @@ uint32_t events_of(ControllerTypes type) { return type == kIoController ? kIoEve
 
 }  // namespace
 
-Controller::Controller(Subsystem& subsystem, uint16_t cntlid, HostIdentity host, Queue& admin_queue, uint32_t kato_ms)
+Controller::Controller(Subsystem& subsystem, uint16_t cntlid, HostIdentity host, Queue& admin_queue, uint32_t kato_ms,
+                       std::string subsysnqn)
     : subsystem_(subsystem),
       type_(subsystem.is_discovery() ? kDiscoveryController : kIoController),
       cntlid_(cntlid),
       host_(std::move(host)),
+      subsysnqn_(std::move(subsysnqn)),
       port_id_(admin_queue.link->port_id()),
       peer_(admin_queue.link->peer()),
       properties_(subsystem.target().options().max_queue_depth, type_ == kIoController, reset_of(subsystem, host_)),
@@ -157,8 +159,8 @@ void Controller::flushed(uint32_t nsid, Status status) {
     properties_.fail();
     subsystem_.target().event(
         Target::Severity::Error,
-        description() + ": its host shuts it down, and the write cache of namespace " + std::to_string(nsid) +
-            " cannot be flushed: the controller reports a fatal status; see the kernel log (dmesg)");
+        description() + ": during its shutdown the write cache of namespace " + std::to_string(nsid) +
+            " could not be flushed: the controller reports a fatal status; see the kernel log (dmesg)");
   }
   one_ended();
 }
@@ -167,11 +169,12 @@ void Controller::flushed(uint32_t nsid, Status status) {
 void Controller::quiesce_overdue() {
   quiesce_deadline_.reset();
   properties_.fail();
-  subsystem_.target().event(Target::Severity::Error,
-                            description() + ": " + std::to_string(limits::kQuiesceTimeoutMs / 1000) +
-                                " s after the controller's reset, shutdown or disconnect a disk still has commands of "
-                                "it: the controller reports a fatal status, and its host gets no new controller of the "
-                                "subsystem until the commands end; see the kernel log (dmesg)");
+  subsystem_.target().event(
+      Target::Severity::Error,
+      description() + ": " + std::to_string(limits::kQuiesceTimeoutMs / 1000) +
+          " s after the controller's reset, shutdown or disconnect, a device has not finished "
+          "all commands of the controller: the controller reports a fatal status, and its host cannot connect "
+          "to the subsystem again until the commands end; see the kernel log (dmesg)");
 }
 
 // Hosts take the end of any connection for the end of all.
@@ -202,6 +205,7 @@ void Controller::release_io_queue(Queue& queue, const std::string& reason) {
 
 void Controller::queue_closed(Queue& queue) {
   queue.controller = nullptr;
+  authentications_.erase(&queue);
   if (&queue == admin_queue_) {
     admin_queue_ = nullptr;
     keep_alive_.stop();
@@ -237,6 +241,42 @@ void Controller::add_io_queue(Queue& queue) {
   queue.hostid = host_.id;
   queue.admission.store(Admission::Admitted, std::memory_order_relaxed);
   queue.advanced_command_retry.store(features_.advanced_command_retry, std::memory_order_relaxed);
+}
+
+// Authentication ------------------------------------------------------------------------------------------------------
+
+void Controller::require_authentication(Queue& queue) {
+  queue.admission.store(Admission::Unauthenticated, std::memory_order_relaxed);
+  authentications_[&queue] = std::make_unique<Authentication>(*this, queue);
+}
+
+Authentication* Controller::authentication(const Queue& queue) {
+  const auto found = authentications_.find(&queue);
+  return found == authentications_.end() ? nullptr : found->second.get();
+}
+
+const Authentication* Controller::authentication() const {
+  const auto found = authentications_.find(admin_queue_);
+  return found == authentications_.end() ? nullptr : found->second.get();
+}
+
+void Controller::authenticated(Queue& queue) {
+  ++subsystem_.target().counters.authentications;
+  if (is_unauthenticated(queue)) queue.admission.store(Admission::Admitted, std::memory_order_relaxed);
+  if (&queue != admin_queue_) return;
+  subsystem_.target().event(Target::Severity::Info, "authenticated " + description() + ", with the key " +
+                                                        authentication(queue)->keys().host->fingerprint());
+}
+
+std::chrono::milliseconds Controller::authentication_failed(const Queue& queue, AuthenticationFailure failure,
+                                                            const std::string& rule) {
+  Target& target = subsystem_.target();
+  ++target.counters.failed_authentications[static_cast<size_t>(failure)];
+  target.event(Target::Severity::Warning,
+               "authentication of queue " + std::to_string(queue.qid) + " of " + description() + " failed: " + rule);
+  const bool is_attempt = failure == AuthenticationFailure::WrongResponse || failure == AuthenticationFailure::Protocol;
+  return is_attempt ? target.failed_attempts.add(address_of(peer_), KeepAlive::Clock::now())
+                    : std::chrono::milliseconds(0);
 }
 
 bool Controller::begin_abort() {
@@ -299,18 +339,24 @@ void Controller::restart_keep_alive(KeepAlive::Clock::time_point now) {
 
 std::optional<KeepAlive::Clock::time_point> Controller::deadline() const {
   const auto keep_alive = keep_alive_.deadline();
-  if (!quiesce_deadline_ || (keep_alive && *keep_alive < *quiesce_deadline_)) return keep_alive;
-  return quiesce_deadline_;
+  auto next = keep_alive;
+  const auto take = [&next](const std::optional<KeepAlive::Clock::time_point>& other) {
+    if (other && (!next || *other < *next)) next = other;
+  };
+  take(quiesce_deadline_);
+  for (const auto& [queue, authentication] : authentications_) take(authentication->deadline());
+  return next;
 }
 
 void Controller::expire(KeepAlive::Clock::time_point now) {
   if (quiesce_deadline_ && *quiesce_deadline_ <= now) quiesce_overdue();
   if (const auto deadline = keep_alive_.deadline(); deadline && *deadline <= now) keep_alive_due(now);
+  for (const auto& [queue, authentication] : authentications_) authentication->expire(now);
 }
 
-// A command since the last look restarts the timer.
+// A command since the last look restarts the timer; so does a host that waits for the target to authenticate it.
 void Controller::keep_alive_due(KeepAlive::Clock::time_point now) {
-  bool traffic = false;
+  bool traffic = std::ranges::any_of(authentications_, [](const auto& entry) { return entry.second->is_busy(); });
   for_each_queue([&](Queue& queue) { traffic |= queue.saw_command.load(std::memory_order_relaxed); });
   if (traffic) return restart_keep_alive(now);
   const std::string rule = "keep-alive timeout: no command for " + std::to_string(keep_alive_.timer_ms()) + " ms";

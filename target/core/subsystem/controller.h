@@ -18,8 +18,10 @@
 #include <cstddef>
 #include <cstdint>
 #include <functional>
+#include <memory>
 #include <optional>
 #include <string>
+#include <unordered_map>
 #include <vector>
 
 #include "target/core/datapath/denial.h"
@@ -28,6 +30,7 @@
 #include "target/core/datapath/status.h"
 #include "target/core/reactor/invariant.h"
 #include "target/core/subsystem/async_event.h"
+#include "target/core/subsystem/authentication.h"
 #include "target/core/subsystem/controller_types.h"
 #include "target/core/subsystem/feature_values.h"
 #include "target/core/subsystem/health.h"
@@ -45,8 +48,9 @@ struct Queue;
 
 class Controller {
  public:
-  // `kato_ms` as in Connect.
-  Controller(Subsystem& subsystem, uint16_t cntlid, HostIdentity host, Queue& admin_queue, uint32_t kato_ms);
+  // `kato_ms` and `subsysnqn` as in Connect; the discovery subsystem has two names.
+  Controller(Subsystem& subsystem, uint16_t cntlid, HostIdentity host, Queue& admin_queue, uint32_t kato_ms,
+             std::string subsysnqn);
   Controller(const Controller&) = delete;
   Controller& operator=(const Controller&) = delete;
 
@@ -54,6 +58,7 @@ class Controller {
   ControllerTypes type() const { return type_; }
   uint16_t cntlid() const { return cntlid_; }
   const HostIdentity& host() const { return host_; }
+  const std::string& subsysnqn() const { return subsysnqn_; }
   uint16_t port_id() const { return port_id_; }
   const std::string& peer() const { return peer_; }
   // For messages: «host NQN (address), subsystem NQN, controller 3».
@@ -105,6 +110,19 @@ class Controller {
     NVMF_INVARIANT(aborts_ != 0);
     --aborts_;
   }
+
+  // From now on the queue, which is the admin queue or an I/O queue of the controller, executes nothing but
+  // authentication commands until its host is authenticated.
+  void require_authentication(Queue& queue);
+  // Null: the queue's host need not authenticate.
+  Authentication* authentication(const Queue& queue);
+  // The same of the admin queue; null also when the queue has closed.
+  const Authentication* authentication() const;
+  // For Authentication: the queue's host is who it says that it is, or has failed to show that. Returns for how long
+  // the answer to the failure is to be delayed.
+  void authenticated(Queue& queue);
+  std::chrono::milliseconds authentication_failed(const Queue& queue, AuthenticationFailure failure,
+                                                  const std::string& rule);
 
   AsyncEvents& events() { return events_; }
   ErrorLog& errors() { return errors_; }
@@ -178,6 +196,7 @@ class Controller {
   ControllerTypes type_;
   uint16_t cntlid_;
   HostIdentity host_;
+  std::string subsysnqn_;
   uint16_t port_id_;
   std::string peer_;
   Properties properties_;
@@ -192,6 +211,7 @@ class Controller {
   uint16_t granted_io_queues_;
   bool offers_permanent_write_protection_;
   uint32_t aborts_ = 0;
+  std::unordered_map<const Queue*, std::unique_ptr<Authentication>> authentications_;
   bool asked_for_io_queues_ = false;
   AsyncEvents events_;
   ErrorLog errors_;

@@ -13,4 +13,7 @@ struct HostIdentity {
   friend bool operator==(const HostIdentity&, const HostIdentity&) = default;
 };
 
+// The address of a QueueLink's peer: "192.0.2.7:41512" without the port.
+inline std::string address_of(const std::string& peer) { return peer.substr(0, peer.rfind(':')); }
+
 }  // namespace nvmf::core

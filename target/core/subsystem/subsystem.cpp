@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <set>
 #include <stdexcept>
-#include <string_view>
 
 #include "target/core/datapath/limits.h"
 #include "target/core/datapath/queue.h"
@@ -30,11 +29,11 @@ std::string find_fault(const NamespaceOptions& options) {
     return "the NSID must be 1 to " + std::to_string(limits::kMaxNamespaces);
   }
   if (options.lba_shift != 9 && options.lba_shift != 12) return "blocks must be 512 or 4096 bytes";
-  if (options.block_count == 0) return "it has no blocks";
+  if (options.block_count == 0) return "its size is 0";
   if (options.ana_group == 0 || options.ana_group > limits::kMaxAnaGroups) {
     return "the ANA group must be 1 to " + std::to_string(limits::kMaxAnaGroups);
   }
-  if (options.block_count > UINT64_MAX >> options.lba_shift) return "it is too large to be addressed";
+  if (options.block_count > UINT64_MAX >> options.lba_shift) return "its size is 2^64 bytes or more";
   return {};
 }
 
@@ -44,9 +43,6 @@ std::string find_conflict(const NamespaceOptions& a, const NamespaceOptions& b) 
   if (is_same(a.eui64, b.eui64)) return "another namespace has its EUI-64";
   return {};
 }
-
-// Without the port: "192.0.2.7:41512" is 192.0.2.7.
-std::string_view address_of(std::string_view peer) { return peer.substr(0, peer.rfind(':')); }
 
 }  // namespace
 
@@ -148,9 +144,33 @@ const NamespaceOptions* Subsystem::find_namespace(uint32_t nsid) const {
   return place != namespaces_.end() && place->nsid == nsid ? &*place : nullptr;
 }
 
-void Subsystem::set_allowed_hosts(bool allow_any_host, std::vector<std::string> allowed_hosts) {
+void Subsystem::set_allowed_hosts(bool allow_any_host, std::vector<std::string> allowed_hosts,
+                                  std::vector<AuthenticatedHost> hosts) {
   options_.allow_any_host = allow_any_host;
   options_.allowed_hosts = std::move(allowed_hosts);
+  options_.hosts = std::move(hosts);
+  disconnect_unwelcome();
+}
+
+size_t Subsystem::disconnect_former_keys() {
+  size_t count = 0;
+  for (const auto& controller : controllers_) {
+    const Authentication* const authentication = controller->authentication();
+    if (controller->is_closing() || authentication == nullptr || !authentication->is_done()) continue;
+    const HostCredentials present = credentials_of(controller->host().nqn);
+    const bool is_former = std::ranges::none_of(present.keys, [&](const HostKeys& keys) {
+      return keys.host != nullptr && same(*keys.host, *authentication->keys().host);
+    });
+    if (!is_former) continue;
+    ++count;
+    controller->fail("the key with which the host has authenticated is no longer valid");
+  }
+  return count;
+}
+
+void Subsystem::set_discovery_authentication(bool required) {
+  NVMF_INVARIANT(is_discovery_);
+  discovery_authentication_ = required;
   disconnect_unwelcome();
 }
 
@@ -169,6 +189,8 @@ void Subsystem::disconnect_unwelcome() {
   for (const auto& controller : controllers_) {
     if (!allows(controller->host().nqn)) {
       controller->fail("the host may not connect to subsystem " + nqn() + " any more");
+    } else if (requires_authentication(controller->host().nqn) && controller->authentication() == nullptr) {
+      controller->fail("the host must authenticate from now on to use subsystem " + nqn());
     } else if (!is_on_port(controller->port_id())) {
       controller->fail("subsystem " + nqn() + " is not offered on this port any more");
     }
@@ -256,8 +278,8 @@ std::optional<Subsystem::Clock::time_point> Subsystem::end_ana_transitions(Clock
                   "ANA group " + std::to_string(due.group) + " of " + nqn() + " on port " +
                       std::to_string(due.port_id) + ": it has been in the state \"change\" for " +
                       std::to_string(kAnaTransitionSeconds) +
-                      " s, longer than hosts wait; it is \"inaccessible\" now. Set the state that it has come to "
-                      "(nvmf-p2p ana)");
+                      " s, longer than hosts wait; it is \"inaccessible\" now. Set the state that it has "
+                      "reached (nvmf-p2p ana)");
     ana_transitions_.erase(ana_transitions_.begin());
     change_ana_state(due.group, due.port_id, AnaState::Inaccessible);
   }
@@ -278,8 +300,33 @@ void Subsystem::withdraw_port(uint16_t port_id, bool withdrawn) {
 }
 
 bool Subsystem::allows(const std::string& hostnqn) const {
+  if (discovery_authentication_) return !credentials_of(hostnqn).keys.empty();
   const auto& hosts = options_.allowed_hosts;
-  return options_.allow_any_host || std::ranges::find(hosts, hostnqn) != hosts.end();
+  return options_.allow_any_host || std::ranges::find(hosts, hostnqn) != hosts.end() ||
+         requires_authentication(hostnqn);
+}
+
+bool Subsystem::requires_authentication(const std::string& hostnqn) const {
+  return discovery_authentication_ ||
+         std::ranges::any_of(options_.hosts, [&](const auto& host) { return host.nqn == hostnqn; });
+}
+
+HostCredentials Subsystem::credentials_of(const std::string& hostnqn) const {
+  HostCredentials credentials;
+  const auto add_from = [&](const Subsystem& subsystem) {
+    for (const AuthenticatedHost& host : subsystem.options_.hosts) {
+      if (host.nqn != hostnqn) continue;
+      credentials.keys.push_back(host.keys);
+      if (!credentials.hash) credentials.hash = host.hash;
+      if (!credentials.group) credentials.group = host.group;
+    }
+  };
+  if (!is_discovery_) {
+    add_from(*this);
+  } else {
+    for (const auto& subsystem : target_.subsystems()) add_from(*subsystem);
+  }
+  return credentials;
 }
 
 bool Subsystem::is_on_port(uint16_t port_id) const {
@@ -293,9 +340,11 @@ Controller* Subsystem::find_controller(uint16_t cntlid) const {
   return nullptr;
 }
 
-Controller* Subsystem::create_controller(HostIdentity host, Queue& admin_queue, uint32_t kato_ms) {
+Controller* Subsystem::create_controller(HostIdentity host, Queue& admin_queue, uint32_t kato_ms,
+                                         std::string subsysnqn) {
   if (!make_room(host, *admin_queue.link) || target_.has_former_controller(nqn(), host)) return nullptr;
-  auto controller = std::make_unique<Controller>(*this, next_cntlid(), std::move(host), admin_queue, kato_ms);
+  auto controller =
+      std::make_unique<Controller>(*this, next_cntlid(), std::move(host), admin_queue, kato_ms, std::move(subsysnqn));
   const auto place =
       std::ranges::find_if(controllers_, [&](const auto& other) { return other->cntlid() > controller->cntlid(); });
   for (const NamespaceOptions& options : namespaces_) apply_denials(*controller, options);

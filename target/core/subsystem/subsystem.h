@@ -13,6 +13,7 @@
 #include "target/core/datapath/io.h"
 #include "target/core/datapath/io_hints.h"
 #include "target/core/subsystem/ana.h"
+#include "target/core/subsystem/dhchap.h"
 #include "target/core/subsystem/dispersed_namespace.h"
 #include "target/core/subsystem/host_identity.h"
 #include "target/core/subsystem/persistent_event.h"
@@ -44,6 +45,14 @@ struct NamespaceOptions {
   std::vector<std::string> visible_to{};  // NQNs of the hosts that see it; empty: all
 };
 
+// A host that must authenticate. One NQN may be there several times, with other keys each: any of them lets it in.
+struct AuthenticatedHost {
+  std::string nqn;
+  HostKeys keys;  // no host key: nothing lets it in
+  std::optional<nvme::DhchapHash> hash{};
+  std::optional<nvme::DhGroup> group{};
+};
+
 struct SubsystemOptions {
   std::string nqn;
   std::string serial;  // at most 20 ASCII characters
@@ -51,6 +60,7 @@ struct SubsystemOptions {
   std::vector<uint16_t> ports;
   bool allow_any_host = false;
   std::vector<std::string> allowed_hosts;
+  std::vector<AuthenticatedHost> hosts{};  // they are allowed, too
   uint16_t max_controllers = 0xffef;
   uint16_t max_controllers_per_host = 0xffef;
   // The range of its controllers' identifiers: targets that serve one subsystem together must not share any.
@@ -98,8 +108,13 @@ class Subsystem {
   // namespace was removed.
   void device_failed(uint32_t nsid, DeviceError error);
 
-  // Hosts that may not connect any more, and controllers on ports that it is no longer on, are disconnected.
-  void set_allowed_hosts(bool allow_any_host, std::vector<std::string> allowed_hosts);
+  // Hosts that may not connect any more, hosts that must authenticate from now on, and controllers on ports that it is
+  // no longer on, are disconnected. Hosts that have authenticated with a key that has gone stay:
+  // disconnect_former_keys().
+  void set_allowed_hosts(bool allow_any_host, std::vector<std::string> allowed_hosts,
+                         std::vector<AuthenticatedHost> hosts = {});
+  // Returns how many controllers it disconnects, whose hosts have authenticated with keys that are no longer theirs.
+  size_t disconnect_former_keys();
   void set_ports(std::vector<uint16_t> ports);
   // Present controllers stay.
   void set_max_controllers(uint16_t all, uint16_t per_host) {
@@ -146,6 +161,11 @@ class Subsystem {
   void withdraw_port(uint16_t port_id, bool withdrawn);
 
   bool allows(const std::string& hostnqn) const;
+  bool requires_authentication(const std::string& hostnqn) const;
+  // Of the discovery subsystem: all keys that NVM subsystems have for the host.
+  HostCredentials credentials_of(const std::string& hostnqn) const;
+  // Of the discovery subsystem: whether all its hosts must authenticate; hosts that have not are disconnected.
+  void set_discovery_authentication(bool required);
   bool is_on_port(uint16_t port_id) const;
 
   // By ascending CNTLID.
@@ -157,7 +177,8 @@ class Subsystem {
   // refuses a host, a controller of it that is evidently dead is removed: one of the same host (NQN and identifier),
   // from the same address, on the same port, which is silent (Controller::is_silent()). So hosts may have several on
   // purpose, as long as they keep them alive.
-  Controller* create_controller(HostIdentity host, Queue& admin_queue, uint32_t kato_ms);
+  // `subsysnqn`: how the host named the subsystem.
+  Controller* create_controller(HostIdentity host, Queue& admin_queue, uint32_t kato_ms, std::string subsysnqn);
   // One of the host's controllers is closing, and its commands may still change the medium.
   bool has_closing_controller(const HostIdentity& host) const;
   // A text about the limit that does not allow this host one more controller; empty: none. Controllers whose connection
@@ -188,6 +209,7 @@ class Subsystem {
   Target& target_;
   SubsystemOptions options_;
   bool is_discovery_;
+  bool discovery_authentication_ = false;
   std::vector<NamespaceOptions> namespaces_;
   SubsystemReservations reservations_{*this};
   SubsystemWriteProtection write_protection_{*this};

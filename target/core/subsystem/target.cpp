@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <bit>
+#include <random>
 #include <stdexcept>
 #include <utility>
 
@@ -30,9 +31,10 @@ bool has_control_character(const std::string& text) {
   return false;
 }
 
+// Hosts ask for a subsystem by whatever name they were given, so it need not begin with «nqn.».
 void check_nqn(const std::string& nqn, const std::string& which) {
-  require(nqn.starts_with("nqn.") && nqn.size() <= limits::kMaxNqnLength && !has_control_character(nqn),
-          which + "an NQN starts with «nqn.» and has at most 223 bytes, none of them a control character");
+  require(!nqn.empty() && nqn.size() <= limits::kMaxNqnLength && !has_control_character(nqn),
+          which + "a name has 1 to 223 bytes, none of them a control character");
 }
 
 void check(const Port& port, const std::string& which) {
@@ -63,10 +65,11 @@ void check(const SubsystemOptions& options) {
           which + "a model has at most 40 printable ASCII characters");
   require(options.max_controllers >= 1 && options.max_controllers <= limits::kMaxCntlid,
           which + "the number of controllers must be 1 to " + std::to_string(limits::kMaxCntlid));
-  require(options.max_controllers_per_host >= 1, which + "a host may have at least one controller");
+  require(options.max_controllers_per_host >= 1, which + "the number of controllers of one host must be at least 1");
   require(
       options.cntlid_min >= 1 && options.cntlid_min <= options.cntlid_max && options.cntlid_max <= limits::kMaxCntlid,
-      which + "controller identifiers are 1 to " + std::to_string(limits::kMaxCntlid) + ", the lowest first");
+      which + "controller identifiers are 1 to " + std::to_string(limits::kMaxCntlid) +
+          ", and the highest may not be below the lowest");
   require(options.cntlid_first == 0 ||
               (options.cntlid_first >= options.cntlid_min && options.cntlid_first <= options.cntlid_max),
           which + "the first controller identifier must be within the range of identifiers");
@@ -113,6 +116,7 @@ struct Target::State {
   std::vector<WaitingConnect> waiting_connects;
   bool connects_may_go_on = false;
   uint64_t generation = 1;
+  uint32_t authentication_seqnum = std::random_device{}();
   std::optional<Clock::time_point> next_deadline;  // that the caller of expire() knows
 };
 
@@ -229,6 +233,11 @@ Subsystem* Target::find_subsystem(const std::string& nqn) {
     if (subsystem->nqn() == nqn) return subsystem.get();
   }
   return nullptr;
+}
+
+uint32_t Target::next_authentication_seqnum() {
+  if (++state_->authentication_seqnum == 0) ++state_->authentication_seqnum;
+  return state_->authentication_seqnum;
 }
 
 const std::vector<Queue*>& Target::io_queues() const { return state_->io_queues; }

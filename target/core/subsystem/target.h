@@ -11,6 +11,8 @@
 #include <vector>
 
 #include "target/core/datapath/queue.h"
+#include "target/core/subsystem/dhchap.h"
+#include "target/core/subsystem/failed_attempts.h"
 #include "target/core/subsystem/host_traffic.h"
 #include "target/core/subsystem/subsystem.h"
 #include "target/core/subsystem/target_counters.h"
@@ -132,6 +134,12 @@ class Target {
   // Flushes a namespace's data to stable media, then calls `done` on the control thread. Null: no device has a volatile
   // cache.
   std::function<void(const Subsystem&, uint32_t nsid, std::function<void(Status)> done)> flush_namespace;
+
+  // What authentication needs; null: hosts that must authenticate cannot connect.
+  DhchapCrypto* dhchap_crypto = nullptr;
+  FailedAttempts failed_attempts;
+  // For the core only: SEQNUM of the next challenge, never 0.
+  uint32_t next_authentication_seqnum();
 
   // The source of the devices' health; null: there is none.
   const HealthSource* health_source = nullptr;

@@ -45,12 +45,14 @@ Reply Client::ask(const std::string& method, const std::string& target, const st
   request.set(http::field::host, "localhost");
   request.keep_alive(false);
   request.prepare_payload();
-  http::write(socket, request, error);
-  check(socket_, error);
+  boost::system::error_code unsent;
+  http::write(socket, request, unsent);
   boost::beast::flat_buffer buffer;
   http::response_parser<http::string_body> parser;
   parser.body_limit(std::numeric_limits<uint64_t>::max());
+  // A daemon that refuses a request may close before it has read all of it: its answer says why.
   http::read(socket, buffer, parser, error);
+  if (error && unsent) fail(socket_, unsent);
   check(socket_, error);
   Reply reply{.status = parser.get().result_int(), .body = {}};
   if (!parser.get().body().empty()) reply.body = nlohmann::ordered_json::parse(parser.get().body(), nullptr, false);

@@ -17,7 +17,10 @@ namespace {
 
 constexpr std::chrono::milliseconds kStatusPoll{200};
 
+// "-" is standard input.
 std::string content_of(const std::string& path) {
+  std::ostringstream input;
+  if (path == "-" && input << std::cin.rdbuf()) return input.str();
   std::ifstream file(path, std::ios::binary);
   std::ostringstream text;
   if (!file || !(text << file.rdbuf())) throw std::invalid_argument("cannot read " + path);
@@ -31,6 +34,9 @@ Json& place_of(Json& object, const std::string& key) {
   for (std::string step; std::getline(steps, step, '.');) place = &(*place)[step];
   return *place;
 }
+
+// In ASCII, so that no name in it controls the terminal.
+std::string text_of(const Json& answer) { return answer.dump(2, ' ', true, Json::error_handler_t::replace) + "\n"; }
 
 bool is_mistake(unsigned status) { return status == 400 || status == 422; }
 
@@ -93,15 +99,16 @@ void Commands::take_settings(CLI::App& command) {
       .add_option("settings", settings_,
                   "Keys of the config file. A value that is valid JSON is used as such, any other value as a string; "
                   "null removes the key")
-      ->type_name("KEY=VALUE")
-      ->required();
+      ->type_name("KEY=VALUE");
 }
 
 void Commands::add_views(CLI::App& app) {
   const auto add = [&](const char* name, const char* what, View view) {
     command(app, name, what, [this, name, view] { return show(std::string("/v1/") + name, view); });
   };
-  add("status", "Print the daemon's version, uptime, unsaved changes and ports", status_view);
+  command(app, "status", "Print the daemon's version, uptime, unsaved changes and ports", [this] {
+    return show_status();
+  })->add_flag("--exit-code", exit_code_, "Exit with status 3 when a port does not listen or a namespace is missing");
   add("subsystems", "List the subsystems in service", subsystems_view);
   add("namespaces", "List the namespaces; for a missing one, print why", namespaces_view);
   add("connections", "List the connected hosts and whether their data may go through a CMB", connections_view);
@@ -123,16 +130,23 @@ void Commands::add_top(CLI::App& app) {
 }
 
 void Commands::add_config_changes(CLI::App& app) {
-  command(app, "reload", "Make the daemon read its config file again and apply it",
-          [this] { return change("POST", "/v1/reload"); });
-  command(app, "diff", "Print what a reload would change if FILE were the config file",
-          [this] { return change("POST", "/v1/diff?name=" + percent_encoded(file_), content_of(file_)); })
-      ->add_option("file", file_, "The config file to compare with")
+  command(app, "reload", "Make the daemon read its config file and the hosts' keys again and apply them", [this] {
+    return change("POST", force_ ? "/v1/reload?force=true" : "/v1/reload");
+  })->add_flag("--force", force_, "Also disconnect hosts that authenticated with a key that is no longer valid");
+  CLI::App* const diff = command(app, "diff", "Print what a reload would change if FILE were the config file",
+                                 [this] { return compare(); });
+  diff->add_option("file", file_, "The config file to compare with; - is standard input")
       ->type_name("FILE")
       ->required();
-  CLI::App* const accept =
-      command(app, "accept", "Serve other storage than before under a namespace's identifiers, after it was refused",
-              [this] { return change("POST", path_of_namespace() + "/accept"); });
+  diff->add_flag("--exit-code", exit_code_, "Exit with status 3 when there is a difference");
+  command(app, "apply", "Make FILE the running config; `save` makes it permanent. A repetition changes nothing",
+          [this] { return change("PUT", "/v1/config?name=" + percent_encoded(file_), content_of(file_)); })
+      ->add_option("file", file_, "The config; - is standard input")
+      ->type_name("FILE")
+      ->required();
+  CLI::App* const accept = command(
+      app, "accept", "Serve a namespace that was refused because its identifiers were served from other storage before",
+      [this] { return change("POST", path_of_namespace() + "/accept"); });
   take_nqn(*accept);
   accept->add_option("nsid", nsid_, "Namespace identifier")->required();
   add_adds(*group(app, "add", "Add to the running config; `save` makes it permanent"));
@@ -140,8 +154,9 @@ void Commands::add_config_changes(CLI::App& app) {
   add_sets(*group(app, "set", "Change keys of the running config; `save` makes it permanent"));
   command(
       app, "save",
-      "Write the running config to the config file; comments in the file are lost, the former file is kept as FILE~",
-      [this] { return operate("/v1/save", "saved"); });
+      "Write the running config to the config file; comments in the file are lost, the previous file is kept as FILE~",
+      [this] { return operate(force_ ? "/v1/save?force=true" : "/v1/save", "saved"); })
+      ->add_flag("--force", force_, "Overwrite the file although it was changed after the daemon had read it");
   command(app, "log-level", "Set the daemon's log level",
           [this] { return change("PUT", "/v1/log-level/" + percent_encoded(level_)); })
       ->add_option("level", level_, "trace, debug, info, warn or error")
@@ -152,17 +167,17 @@ void Commands::add_config_changes(CLI::App& app) {
 
 void Commands::add_adds(CLI::App& parent) {
   take_settings(*command(parent, "port", "Add a port: id=2 address=192.0.2.11",
-                         [this] { return change("POST", "/v1/ports", settings()); }));
+                         [this] { return change("POST", "/v1/ports", settings().dump()); }));
   CLI::App* const subsystem = command(parent, "subsystem", "Add a subsystem: NQN allow_any_host=true", [this] {
     Json wanted = {{"nqn", nqn_}};
-    wanted.update(object_from(settings_));
+    wanted.update(settings());
     return change("POST", "/v1/subsystems", wanted.dump());
   });
   take_nqn(*subsystem);
   take_settings(*subsystem);
   CLI::App* const space =
       command(parent, "namespace", "Add a namespace: NQN nvme=/dev/ng0n1 p2p=require, or NQN nvme.serial=S4EWNX0R",
-              [this] { return change("POST", path_of_subsystem() + "/namespaces", settings()); });
+              [this] { return change("POST", path_of_subsystem() + "/namespaces", settings().dump()); });
   take_nqn(*space);
   take_settings(*space);
   CLI::App* const host = command(parent, "host", "Allow a host to connect to a subsystem", [this] {
@@ -192,38 +207,42 @@ void Commands::add_removes(CLI::App& parent) {
 
 void Commands::add_sets(CLI::App& parent) {
   take_settings(*command(parent, "config", "Change top-level keys of the config: shutdown_timeout_ms=10000",
-                         [this] { return change("PATCH", "/v1/config", settings()); }));
-  CLI::App* const port = command(parent, "port", "Change keys of a port",
-                                 [this] { return change("PATCH", "/v1/ports/" + std::to_string(port_), settings()); });
+                         [this] { return change("PATCH", "/v1/config", settings().dump()); }));
+  CLI::App* const port = command(parent, "port", "Change keys of a port", [this] {
+    return change("PATCH", "/v1/ports/" + std::to_string(port_), settings().dump());
+  });
   port->add_option("id", port_, "Id of the port")->required();
   take_settings(*port);
   CLI::App* const subsystem = command(parent, "subsystem", "Change keys of a subsystem: NQN max_controllers=8",
-                                      [this] { return change("PATCH", path_of_subsystem(), settings()); });
+                                      [this] { return change("PATCH", path_of_subsystem(), settings().dump()); });
   take_nqn(*subsystem);
   take_settings(*subsystem);
   CLI::App* const space = command(parent, "namespace", "Change keys of a namespace: NQN NSID max_iops=10000",
-                                  [this] { return change("PATCH", path_of_namespace(), settings()); });
+                                  [this] { return change("PATCH", path_of_namespace(), settings().dump()); });
   take_nqn(*space);
   space->add_option("nsid", nsid_, "Namespace identifier")->required();
   take_settings(*space);
 }
 
+void Commands::take_ports(CLI::App& command) {
+  CLI::Option* const port = command.add_option("port", port_, "Id of the port")->check(CLI::Range(1, 65535));
+  command.add_flag("--all", all_, "All ports")->excludes(port);
+}
+
 void Commands::add_operations(CLI::App& app) {
-  const auto port_query = [this] { return port_ == 0 ? "" : "?port=" + std::to_string(port_); };
   CLI::App* const drain =
       command(app, "drain",
               "Disconnect the hosts of a port, or of all ports, and let none connect until `resume`; a restart of the "
               "daemon ends the drain, too. Hosts that use ANA are first notified, so that they use other ports",
-              [this, port_query] {
-                const int status =
-                    operate("/v1/drain" + port_query(), "draining: hosts are being disconnected, and none may connect");
+              [this] {
+                const int status = operate_ports(
+                    "/v1/drain", "draining: hosts are being disconnected, and none may connect", "is drained already");
                 return status == 0 && wait_ ? wait_until_drained() : status;
               });
-  drain->add_option("port", port_, "Id of the port; default: all ports");
+  take_ports(*drain);
   drain->add_flag("--wait", wait_, "Return when the last host is disconnected, and its last command has ended");
-  command(app, "resume", "Let hosts connect again after `drain`", [this, port_query] {
-    return operate("/v1/resume" + port_query(), "hosts may connect again");
-  })->add_option("port", port_, "Id of the port; default: all ports");
+  take_ports(*command(app, "resume", "Let hosts connect again after `drain`",
+                      [this] { return operate_ports("/v1/resume", "hosts may connect again", "was not drained"); }));
   command(app, "disconnect", "Disconnect a host; it may connect again unless it is removed with `remove host`",
           [this] { return operate("/v1/hosts/" + percent_encoded(hostnqn_) + "/disconnect", "disconnected"); })
       ->add_option("host", hostnqn_, "NQN of the host; an empty one: of all hosts that send none")
@@ -251,6 +270,23 @@ int Commands::show(const std::string& path, View view) const {
   return reply.good() ? print(reply, view) : refuse(reply);
 }
 
+int Commands::show_status() const {
+  const Reply reply = Client(socket_).ask("GET", "/v1/status");
+  if (!reply.good()) return refuse(reply);
+  const bool listens =
+      std::ranges::all_of(reply.body.at("ports"), [](const Json& port) { return port.at("state") == "listening"; });
+  const bool is_whole = listens && !reply.body.at("ports").empty() && reply.body.at("missing_namespaces") == 0;
+  print(reply, status_view);
+  return exit_code_ && !is_whole ? kExitFound : EXIT_SUCCESS;
+}
+
+int Commands::compare() const {
+  const Reply reply = Client(socket_).ask("POST", "/v1/diff?name=" + percent_encoded(file_), content_of(file_));
+  if (!reply.good()) return refuse(reply);
+  print(reply, change_view);
+  return exit_code_ && !reply.body.at("changes").empty() ? kExitFound : EXIT_SUCCESS;
+}
+
 int Commands::change(const std::string& method, const std::string& path, const std::string& body) const {
   const Reply reply = Client(socket_).ask(method, path, body);
   return reply.good() ? print(reply, change_view) : refuse(reply);
@@ -260,9 +296,22 @@ int Commands::operate(const std::string& path, const std::string& done, const st
   const Reply reply = Client(socket_).ask("POST", path, body);
   if (!reply.good()) return refuse(reply);
   if (json_)
-    std::cout << (reply.body.is_null() ? Json::object() : reply.body).dump(2) << '\n';
+    std::cout << text_of(reply.body.is_null() ? Json::object() : reply.body);
   else
     std::cout << done << '\n';
+  return EXIT_SUCCESS;
+}
+
+int Commands::operate_ports(const std::string& path, const std::string& done, const std::string& unchanged) const {
+  if (!all_ && port_ == 0) throw std::invalid_argument("name a port by its id, or say --all for all ports");
+  const std::string which = all_ ? "all=true" : "port=" + std::to_string(port_);
+  const Reply reply = Client(socket_).ask("POST", path + '?' + which);
+  if (!reply.good()) return refuse(reply);
+  if (json_) return print(reply, nullptr);
+  for (const Json& port : reply.body.at("ports")) std::cout << "port " << port << ": " << done << '\n';
+  if (reply.body.at("ports").empty())
+    std::cout << (all_ ? "every port " : "port " + std::to_string(port_) + ' ') << unchanged
+              << "; nothing has changed\n";
   return EXIT_SUCCESS;
 }
 
@@ -280,15 +329,27 @@ int Commands::wait_until_drained() const {
 }
 
 int Commands::print(const Reply& reply, View view) const {
-  std::cout << (json_ ? reply.body.dump(2) + "\n" : view(reply.body, terminal_columns()));
+  std::cout << (json_ ? text_of(reply.body) : view(printable(reply.body), terminal_columns()));
   return EXIT_SUCCESS;
 }
 
 int Commands::refuse(const Reply& reply) const {
-  if (json_) std::cout << reply.body.dump(2) << '\n';
-  if (reply.body.contains("reasons")) std::cerr << change_view(reply.body, 0);
-  std::cerr << reply.body.value("error", "the daemon answered with status " + std::to_string(reply.status)) << '\n';
+  if (json_) std::cout << text_of(reply.body);
+  const Json shown = printable(reply.body);
+  if (shown.contains("reasons")) std::cerr << change_view(shown, 0);
+  std::cerr << shown.value("error", "the daemon answered with HTTP status " + std::to_string(reply.status) +
+                                        " and no reason; its log may have one")
+            << '\n';
   return is_mistake(reply.status) ? kExitUsage : kExitFailed;
+}
+
+Json Commands::settings() const {
+  if (settings_.empty())
+    throw std::invalid_argument(
+        "give at least one key of the config file as KEY=VALUE: address=192.0.2.11 for a port, allow_any_host=true for "
+        "a "
+        "subsystem, nvme=/dev/ng0n1 for a namespace");
+  return object_from(settings_);
 }
 
 std::string Commands::path_of_subsystem() const { return "/v1/subsystems/" + percent_encoded(nqn_); }

@@ -14,6 +14,7 @@ namespace nvmf::cli {
 // Exit statuses, beside 0.
 inline constexpr int kExitFailed = 1;  // the daemon cannot be reached, or cannot do it
 inline constexpr int kExitUsage = 2;   // wrong usage, or the requested change has mistakes
+inline constexpr int kExitFound = 3;   // done, and --exit-code asked whether there is what there is
 
 // The JSON object that `KEY=VALUE` arguments describe. A value that is valid JSON is used as such, any other value as a
 // string; the dots of a key separate nested objects. Throws std::invalid_argument.
@@ -43,18 +44,24 @@ class Commands {
   void add_top(CLI::App& app);
   CLI::Option* take_nqn(CLI::App& command);
   void take_settings(CLI::App& command);
+  void take_ports(CLI::App& command);
 
   int show(const std::string& path, View view) const;
   // Sends a request that the daemon answers with a list of changes, and prints them.
   int change(const std::string& method, const std::string& path, const std::string& body = "") const;
   // Sends a request whose answer has no list of changes, and prints `done`.
   int operate(const std::string& path, const std::string& done, const std::string& body = "") const;
+  // The same for a port or all of them: prints `done` for each that changed, `unchanged` when none did.
+  int show_status() const;
+  int compare() const;
+  int operate_ports(const std::string& path, const std::string& done, const std::string& unchanged) const;
   int wait_until_drained() const;
   int refuse(const Reply& reply) const;
   int print(const Reply& reply, View view) const;
   std::string path_of_subsystem() const;
   std::string path_of_namespace() const;
-  std::string settings() const { return object_from(settings_).dump(); }
+  // Throws std::invalid_argument when there is none, or one is not of its form.
+  Json settings() const;
 
   std::string socket_ = kDefaultSocket;
   bool json_ = false;
@@ -69,6 +76,9 @@ class Commands {
   uint16_t port_ = 0;
   std::vector<std::string> settings_;
   double interval_s_ = 1;
+  bool all_ = false;
+  bool exit_code_ = false;
+  bool force_ = false;
   bool once_ = false;
   bool wait_ = false;
   bool batch_ = false;

@@ -1,5 +1,6 @@
 #include "target/daemon/cli/text.h"
 
+#include <locale.h>
 #include <sys/ioctl.h>
 #include <unistd.h>
 
@@ -8,8 +9,11 @@
 #include <cmath>
 #include <cstdio>
 #include <cstdlib>
+#include <cwchar>
 #include <numeric>
 #include <sstream>
+
+#include "config/printable.h"
 
 namespace nvmf::cli {
 namespace {
@@ -17,14 +21,40 @@ namespace {
 constexpr std::string_view kGap = "  ";
 constexpr size_t kLeastColumn = 8;  // the least width of a column when the terminal is too narrow
 
-bool begins_character(char byte) { return (static_cast<unsigned char>(byte) & 0xC0U) != 0x80U; }
+// wcwidth() knows characters beyond ASCII only in a locale of UTF-8.
+class Utf8Locale {
+ public:
+  Utf8Locale() : before_(uselocale(utf8())) {}
+  ~Utf8Locale() { uselocale(before_); }
+  Utf8Locale(const Utf8Locale&) = delete;
+  Utf8Locale& operator=(const Utf8Locale&) = delete;
 
-// Bytes of the first `count` characters.
-size_t bytes_of(std::string_view text, size_t count) {
-  size_t at = 0;
-  for (size_t characters = 0; at < text.size(); ++at)
-    if (begins_character(text[at]) && characters++ == count) break;
-  return at;
+ private:
+  static locale_t utf8() {
+    static const locale_t locale = newlocale(LC_CTYPE_MASK, "C.UTF-8", nullptr);
+    return locale;
+  }
+  locale_t before_;
+};
+
+// Columns of a character on a terminal; 1 of one that is not known.
+size_t columns_of(const config::Character& character) {
+  if (character.code < 0x80) return 1;
+  const int columns = wcwidth(static_cast<wchar_t>(character.code));
+  return columns < 0 ? 1 : static_cast<size_t>(columns);
+}
+
+// The first characters of `text`, as many as fit into `columns`.
+std::string_view head_of(std::string_view text, size_t columns) {
+  const Utf8Locale locale;
+  size_t end = 0;
+  for (size_t used = 0; end < text.size();) {
+    const config::Character character = config::first_character(text.substr(end));
+    used += columns_of(character);
+    if (used > columns) break;
+    end += character.bytes.size();
+  }
+  return text.substr(0, end);
 }
 
 winsize terminal_size() {
@@ -57,16 +87,40 @@ size_t terminal_lines() {
   return size.ws_row == 0 ? 24 : size.ws_row;
 }
 
-size_t length_of(std::string_view text) { return static_cast<size_t>(std::ranges::count_if(text, begins_character)); }
+size_t length_of(std::string_view text) {
+  const Utf8Locale locale;
+  size_t columns = 0;
+  while (!text.empty()) {
+    const config::Character character = config::first_character(text);
+    columns += columns_of(character);
+    text.remove_prefix(character.bytes.size());
+  }
+  return columns;
+}
 
 std::string shortened(std::string_view text, size_t columns) {
   const size_t length = length_of(text);
   if (length <= columns) return std::string(text);
   if (columns <= 1) return columns == 0 ? "" : "…";
-  const size_t tail = (columns - 1) / 2;
-  const size_t head = columns - 1 - tail;
-  return std::string(text.substr(0, bytes_of(text, head))) + "…" +
-         std::string(text.substr(bytes_of(text, length - tail)));
+  const size_t tail_columns = (columns - 1) / 2;
+  const std::string_view head = head_of(text, columns - 1 - tail_columns);
+  std::string_view tail = text;
+  while (length_of(tail) > tail_columns) tail.remove_prefix(config::first_character(tail).bytes.size());
+  return std::string(head) + "…" + std::string(tail);
+}
+
+nlohmann::ordered_json printable(const nlohmann::ordered_json& answer) {
+  using Json = nlohmann::ordered_json;
+  if (answer.is_string()) return config::printable(answer.get<std::string>());
+  if (!answer.is_structured()) return answer;
+  Json shown = answer.is_object() ? Json::object() : Json::array();
+  for (const auto& [key, value] : answer.items()) {
+    if (answer.is_object())
+      shown[config::printable(key)] = printable(value);
+    else
+      shown.push_back(printable(value));
+  }
+  return shown;
 }
 
 std::string paragraph(std::string_view lead, std::string_view text, size_t columns) {

@@ -3,6 +3,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <nlohmann/json.hpp>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -14,9 +15,12 @@ namespace nvmf::cli {
 size_t terminal_columns();
 size_t terminal_lines();
 
-// Characters of an UTF-8 text.
+// An answer of the daemon with all its texts as people may see them: config::printable().
+nlohmann::ordered_json printable(const nlohmann::ordered_json& answer);
+
+// Columns that a UTF-8 text takes on a terminal: a CJK character takes two, a combining one none.
 size_t length_of(std::string_view text);
-// At most `columns` characters: a longer text loses its middle, because NQNs differ at their end.
+// At most `columns` columns: a longer text loses its middle, because NQNs differ at their end.
 std::string shortened(std::string_view text, size_t columns);
 
 // `text` broken at blanks into lines of at most `columns` characters (0: one line), the first behind `lead`, the others

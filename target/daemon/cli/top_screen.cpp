@@ -63,8 +63,8 @@ double now_s() { return std::chrono::duration<double>(std::chrono::steady_clock:
 nlohmann::ordered_json ask(const Client& client, const char* path) {
   Reply reply = client.ask("GET", path);
   if (!reply.good())
-    throw ClientError("the daemon answered " + std::string(path) + " with status " + std::to_string(reply.status));
-  return std::move(reply.body);
+    throw ClientError("the daemon answered " + std::string(path) + " with HTTP status " + std::to_string(reply.status));
+  return printable(reply.body);
 }
 
 void look(const Client& client, Top& top) {

@@ -121,9 +121,13 @@ std::string status_view(const Json& answer, size_t width) {
             number(device.at("max_io_queues")) + " I/O queues\n";
   text += "\n";
   Table ports({{"PORT", kRight}, {"ADDRESS"}, {"SERVICE", kRight}, {"STATE"}});
-  for (const Json& port : answer.at("ports"))
+  std::string reasons;
+  for (const Json& port : answer.at("ports")) {
     ports.add({number(port.at("id")), word(port.at("address")), number(port.at("service")), word(port.at("state"))});
-  return text + ports.text(width);
+    if (const std::string reason = word(port.at("reason")); !reason.empty())
+      reasons += paragraph("port " + number(port.at("id")) + ": ", reason, width);
+  }
+  return text + ports.text(width) + reasons;
 }
 
 std::string subsystems_view(const Json& answer, size_t width) {
@@ -208,7 +212,12 @@ std::string stats_view(const Json& answer, size_t width) {
     table.add({word(one.at("subsystem")), number(one.at("nsid")), path_cell(one, "cmb"), path_cell(one, "dram"),
                path_cell(one, "in_capsule"), number(one.at("other_commands")), number(one.at("errors")),
                number(one.at("waits")), number(one.at("throttled")), fallbacks_of(one)});
-  return table.text(width);
+  std::string text = table.text(width);
+  for (const Json& host : answer.value("hosts", Json::array()))
+    if (const Json& over = host.at("over_share"); over != 0)
+      text +=
+          word(host.at("nqn")) + ": " + number(over) + " commands found the host's share of a buffer pool used up\n";
+  return text;
 }
 
 std::string ana_view(const Json& answer, size_t width) {

@@ -23,6 +23,10 @@ def test(lab):
 
     add(lab, ["rxe1"])
     target.wait_until_listening(1)
+    for pause_s in (0.2, 0.6, 1.2):  # it goes again while it is opened and proved
+        add(lab, ["rxe0"])
+        lab.target.run(f"sleep {pause_s}")
+        delete(lab, ["rxe0"])
     add(lab, ["rxe0"])
     target.wait_until_listening(2)
     options = f"-i 2 -k {KATO_S} --reconnect-delay=1"

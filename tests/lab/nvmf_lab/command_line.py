@@ -84,6 +84,9 @@ def _prepare(options: argparse.Namespace) -> None:
     """Fail early and plainly: programs, then the kernel, before any case starts."""
     for name in ("qemu-system-x86_64", "busybox", "cpio", "modprobe", "depmod", "setpriv", "rdma", "nvme", "fio", "curl", "mkfs.ext4", "mkfs.xfs"):
         programs.find(name)
+    binary = pathlib.Path(options.binary)
+    if not options.shell and not os.access(binary, os.X_OK):
+        raise LabError(f"there is no program {binary}: build it (cmake --preset release && cmake --build --preset release), or name another with --binary")
     if os.getuid() != 0:
         print("lab: not root: guests cannot read files that only root may read, and files they make belong to you", file=sys.stderr)
     kernel.get(options.kernel, options.refresh_kernel)

@@ -83,7 +83,8 @@ class Runner:
 
     def shell(self, topology: str, limit_s: float) -> Verdict:
         """Boot a topology and leave it up."""
-        out = fresh_folder(self._out / topology)
+        # Of a file only its name: its path, absolute or with "..", leads out of this folder.
+        out = fresh_folder(self._out / f"shell-{pathlib.PurePath(topology).stem}")
         run = self._start(topology, out, ["--shell", topology, "--out", str(out)], limit_s)
         while run.verdict is None:
             self._turn()

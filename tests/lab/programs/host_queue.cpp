@@ -25,8 +25,8 @@ void expect(bool good, const char* what) {
 
 }  // namespace
 
-HostQueue::HostQueue(const Address& address)
-    : data_(kDataBytes), capsule_(kCapsuleBytes), channel_(verbs::create_cm_channel()) {
+HostQueue::HostQueue(const Address& address, const HostQueueOptions& options)
+    : options_(options), data_(kDataBytes), capsule_(kCapsuleBytes), channel_(verbs::create_cm_channel()) {
   resolve(address);
   make_queue_pair();
 }
@@ -40,7 +40,12 @@ void HostQueue::resolve(const Address& address) {
   to.sin_port = htons(address.service);
   expect(inet_pton(AF_INET, address.host.c_str(), &to.sin_addr) == 1, "not an IPv4 address");
   const int timeout_ms = static_cast<int>(kSetUpTimeout.count());
-  expect(rdma_resolve_addr(raw, nullptr, reinterpret_cast<sockaddr*>(&to), timeout_ms) == 0,
+  sockaddr_in from{};
+  from.sin_family = AF_INET;
+  if (!options_.from.empty())
+    expect(inet_pton(AF_INET, options_.from.c_str(), &from.sin_addr) == 1, "not an IPv4 address");
+  auto* const source = options_.from.empty() ? nullptr : reinterpret_cast<sockaddr*>(&from);
+  expect(rdma_resolve_addr(raw, source, reinterpret_cast<sockaddr*>(&to), timeout_ms) == 0,
          "cannot resolve the address");
   const auto resolved = await_event(kSetUpTimeout);
   if (!resolved || resolved->event != RDMA_CM_EVENT_ADDR_RESOLVED)
@@ -64,7 +69,7 @@ void HostQueue::make_queue_pair() {
   ibv_qp_init_attr attributes{};
   attributes.send_cq = attributes.recv_cq = completions_.get();
   attributes.cap = {
-      .max_send_wr = 2, .max_recv_wr = kReceives, .max_send_sge = 1, .max_recv_sge = 1, .max_inline_data = 0};
+      .max_send_wr = 2, .max_recv_wr = kReceives, .max_send_sge = 2, .max_recv_sge = 1, .max_inline_data = 0};
   attributes.qp_type = IBV_QPT_RC;
   queue_pair_.reset(ibv_create_qp(domain_.get(), &attributes));
   expect(queue_pair_ != nullptr, "cannot create a queue pair");
@@ -75,7 +80,7 @@ void HostQueue::make_queue_pair() {
   expect(rdma_init_qp_attr(id_.get(), &init, &mask) == 0, "cannot ask for the INIT attributes");
   init.qp_access_flags |= kRemote;
   expect(ibv_modify_qp(queue_pair_.get(), &init, mask) == 0, "cannot move the queue pair to INIT");
-  for (size_t slot = 0; slot < kReceives; ++slot) post_receive(slot);
+  for (size_t slot = 0; slot < options_.receives; ++slot) post_receive(slot);
 }
 
 HostQueue::Answer HostQueue::connect(std::span<const std::byte> private_data, uint8_t responder_resources,
@@ -84,7 +89,7 @@ HostQueue::Answer HostQueue::connect(std::span<const std::byte> private_data, ui
   parameters.private_data = private_data.data();
   parameters.private_data_len = static_cast<uint8_t>(private_data.size());
   parameters.responder_resources = responder_resources;
-  parameters.retry_count = 7;
+  parameters.retry_count = parameters.rnr_retry_count = 7;
   parameters.qp_num = queue_pair_->qp_num;
   expect(rdma_connect(id_.get(), &parameters) == 0, "cannot ask for a connection");
 
@@ -120,10 +125,20 @@ bool HostQueue::send(std::span<const std::byte> capsule) {
   if (!capsule.empty()) std::memcpy(capsule_.data(), capsule.data(), capsule.size());
   ibv_sge piece{reinterpret_cast<uintptr_t>(capsule_.data()), static_cast<uint32_t>(capsule.size()),
                 capsule_region_->lkey};
+  return post({&piece, capsule.empty() ? size_t{0} : size_t{1}});
+}
+
+bool HostQueue::send_half(uint32_t packet_bytes) {
+  const auto start = reinterpret_cast<uintptr_t>(capsule_.data());
+  ibv_sge pieces[] = {{start, packet_bytes, capsule_region_->lkey}, {start, 64, 0}};
+  return post(pieces);
+}
+
+bool HostQueue::post(std::span<ibv_sge> pieces) {
   ibv_send_wr work{};
   work.wr_id = kSendId;
-  work.sg_list = &piece;
-  work.num_sge = capsule.empty() ? 0 : 1;
+  work.sg_list = pieces.data();
+  work.num_sge = static_cast<int>(pieces.size());
   work.opcode = IBV_WR_SEND;
   work.send_flags = IBV_SEND_SIGNALED;
   ibv_send_wr* bad = nullptr;
@@ -138,7 +153,7 @@ std::optional<nvme::Cqe> HostQueue::response(milliseconds timeout) {
   const size_t slot = arrived_.front();
   arrived_.erase(arrived_.begin());
   const nvme::Cqe response = responses_[slot];
-  post_receive(slot);
+  if (options_.reposts) post_receive(slot);
   return response;
 }
 

@@ -25,6 +25,12 @@ struct Address {
   uint16_t service = 4420;
 };
 
+struct HostQueueOptions {
+  uint16_t receives = 64;  // posted for responses, at most 64
+  bool reposts = true;     // one for each response that was taken
+  std::string from;        // IPv4 literal of this machine; empty: what the route says
+};
+
 class HostQueue {
  public:
   // How the target answered a connection request.
@@ -40,12 +46,15 @@ class HostQueue {
   static constexpr size_t kCapsuleBytes = 64 + 16384 + 64;  // one byte more than any target takes, and then some
 
   // Resolves the address and makes a queue pair. Throws std::exception when this machine cannot.
-  explicit HostQueue(const Address& address);
+  explicit HostQueue(const Address& address, const HostQueueOptions& options = {});
 
   Answer connect(std::span<const std::byte> private_data, uint8_t responder_resources = 16,
                  Handshake handshake = Handshake::Whole);
   // Sends bytes as they are. False when the connection does not take them any more.
   bool send(std::span<const std::byte> capsule);
+  // Sends the first packet of a capsule of more than one, and breaks off: its own RNIC cannot read the rest.
+  // `packet_bytes`: the path MTU. The connection is of no use then.
+  bool send_half(uint32_t packet_bytes);
   // The next response; none when the connection ends, or nothing comes in time.
   std::optional<nvme::Cqe> response(milliseconds timeout);
   // True once the target (or an error) has ended the connection.
@@ -60,12 +69,14 @@ class HostQueue {
   static constexpr size_t kReceives = 64;
 
   verbs::CmEvent await_event(milliseconds timeout);
+  bool post(std::span<ibv_sge> pieces);
   void resolve(const Address& address);
   void make_queue_pair();
   void post_receive(size_t slot);
   // Looks at completions and events without waiting.
   void turn();
 
+  HostQueueOptions options_;
   std::vector<std::byte> data_;
   std::vector<std::byte> capsule_;
   std::array<nvme::Cqe, kReceives> responses_{};

@@ -26,6 +26,16 @@ unsigned attack_by_stalling(const Where& where);
 unsigned attack_by_storm(const Where& where);
 // Connects I/O queues until there is no room for one more.
 unsigned attack_by_using_up(const Where& where);
+// Sends more capsules than its queues have entries, before Connect and after.
+unsigned attack_by_overrun(const Where& where);
+// Sends halves of capsules, each on a connection of its own.
+unsigned attack_by_halves(const Where& where);
+// Keeps the control thread busy for some seconds, with admin commands and Reservation Reports of the largest size.
+unsigned attack_by_flood(const Where& where);
+// Connects again and again, and says nothing.
+unsigned attack_by_silence(const Where& where);
+// Reads from an address of its own (IPv4 literal), and takes no answer. Namespace 1 must have 256 KiB.
+unsigned attack_by_taking_no_answers(const Where& where, const std::string& from);
 // Comes back while its old controller is still there (the case allows one controller per host).
 unsigned attack_by_returning(const Where& where);
 

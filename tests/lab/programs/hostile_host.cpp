@@ -1,6 +1,7 @@
 // A host that breaks the rules: connects to a target over RDMA, sends what no driver would, and checks the answers.
-//   hostile_host abort|commands|fused|handshake|late-write|nameless|stall|storm|use-up|return ADDRESS NQN
+//   hostile_host ATTACK ADDRESS NQN
 //   hostile_host garbage ADDRESS NQN SEED COUNT
+//   hostile_host no-answers ADDRESS NQN FROM
 // Exit status: 0 every answer was the expected one, 1 some was not, 2 wrong usage.
 #include <cstdlib>
 #include <exception>
@@ -21,11 +22,17 @@ const std::map<std::string, Attack> kAttacks = {
     {"commands", nvmf::lab::attack_commands},          {"fused", nvmf::lab::attack_with_fused},
     {"stall", nvmf::lab::attack_by_stalling},          {"storm", nvmf::lab::attack_by_storm},
     {"late-write", nvmf::lab::attack_with_late_write}, {"use-up", nvmf::lab::attack_by_using_up},
-    {"return", nvmf::lab::attack_by_returning},        {"nameless", nvmf::lab::attack_without_nqn},
+    {"return", nvmf::lab::attack_by_returning},        {"overrun", nvmf::lab::attack_by_overrun},
+    {"halves", nvmf::lab::attack_by_halves},           {"flood", nvmf::lab::attack_by_flood},
+    {"silence", nvmf::lab::attack_by_silence},         {"nameless", nvmf::lab::attack_without_nqn},
 };
+
+// Those that need more to know: how many arguments there are in all.
+const std::map<std::string, int> kArguments = {{"garbage", 6}, {"no-answers", 5}};
 
 unsigned attack(const std::string& how, const nvmf::lab::Where& where, char** more) {
   if (const auto found = kAttacks.find(how); found != kAttacks.end()) return found->second(where);
+  if (how == "no-answers") return nvmf::lab::attack_by_taking_no_answers(where, more[0]);
   return nvmf::lab::attack_garbage(where, std::stoull(more[0]), static_cast<unsigned>(std::stoul(more[1])));
 }
 
@@ -33,11 +40,15 @@ unsigned attack(const std::string& how, const nvmf::lab::Where& where, char** mo
 
 int main(int argc, char** argv) {
   const std::string how = argc > 1 ? argv[1] : "";
-  const bool garbage = how == "garbage";
-  if ((!garbage && !kAttacks.contains(how)) || argc != (garbage ? 6 : 4)) {
-    std::cerr << "usage: hostile_host abort|commands|fused|handshake|late-write|nameless|stall|storm|use-up|return "
-                 "ADDRESS NQN\n"
-                 "       hostile_host garbage ADDRESS NQN SEED COUNT\n";
+  const auto special = kArguments.find(how);
+  if ((special == kArguments.end() && !kAttacks.contains(how)) ||
+      argc != (special == kArguments.end() ? 4 : special->second)) {
+    std::cerr << "usage: hostile_host ATTACK ADDRESS NQN\n"
+                 "       hostile_host garbage ADDRESS NQN SEED COUNT\n"
+                 "       hostile_host no-answers ADDRESS NQN FROM\n"
+                 "attacks:";
+    for (const auto& [name, function] : kAttacks) std::cerr << ' ' << name;
+    std::cerr << '\n';
     return kExitUsage;
   }
   try {

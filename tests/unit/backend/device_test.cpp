@@ -212,14 +212,14 @@ TEST_CASE("What cannot be opened is refused with its path, the reason and a reme
     CHECK(message.find(part) != std::string::npos);
   };
   TemporaryFile empty(0);
-  check_contains(message_of({DeviceKind::File, "/nowhere/at-all", 0, 512}), "/nowhere/at-all: cannot open");
-  check_contains(message_of({DeviceKind::File, "/nowhere/at-all", 0, 512}), "check the path");
-  check_contains(message_of({DeviceKind::File, empty.path(), 0, 512}), "truncate");
-  check_contains(message_of({DeviceKind::File, "/dev/null", 0, 512}), "not a regular file");
-  check_contains(message_of({DeviceKind::Block, empty.path(), 0, 512}), "not a block device");
-  check_contains(message_of({DeviceKind::Nvme, empty.path(), 0, 512}), "/dev/ngXnY");
-  check_contains(message_of({DeviceKind::Nvme, "/dev/null", 0, 512}), "not an NVMe namespace");
-  check_contains(message_of({DeviceKind::Nvme, "/dev/ng7n7", 0, 512}), "/dev/ng7n7: cannot open");
-  check_contains(message_of({DeviceKind::Memory, "", 1000, 512}), "multiple of the block size");
-  check_contains(message_of({DeviceKind::Memory, "", 1024, 1024}), "512 or 4096");
+  check_contains(message_of({.kind = DeviceKind::File, .path = "/nowhere/at-all"}), "/nowhere/at-all: cannot open");
+  check_contains(message_of({.kind = DeviceKind::File, .path = "/nowhere/at-all"}), "check the path");
+  check_contains(message_of({.kind = DeviceKind::File, .path = empty.path()}), "truncate");
+  check_contains(message_of({.kind = DeviceKind::File, .path = "/dev/null"}), "not a regular file");
+  check_contains(message_of({.kind = DeviceKind::Block, .path = empty.path()}), "not a block device");
+  check_contains(message_of({.kind = DeviceKind::Nvme, .path = empty.path()}), "/dev/ngXnY");
+  check_contains(message_of({.kind = DeviceKind::Nvme, .path = "/dev/null"}), "not an NVMe namespace");
+  check_contains(message_of({.kind = DeviceKind::Nvme, .path = "/dev/ng7n7"}), "/dev/ng7n7: cannot open");
+  check_contains(message_of({.path = "", .size_bytes = 1000, .block_bytes = 512}), "multiple of the block size");
+  check_contains(message_of({.path = "", .size_bytes = 1024, .block_bytes = 1024}), "512 or 4096");
 }

@@ -15,21 +15,23 @@ using Pointer = Json::json_pointer;
 
 // Everything that a key may need besides itself is present: devices and memory, policies, two of what is referred to.
 constexpr const char* kBase = R"({
-  "admin": {}, "rdma": {}, "limits": {}, "metrics": {},
+  "admin": {}, "rdma": { "devices": [ { "name": "mlx5_0" } ] }, "limits": {}, "metrics": {},
   "reactors": { "poll_us": 7 },
   "discovery": { "referrals": [ { "address": "192.0.2.9" } ] },
   "ports": [ { "id": 11, "address": "192.0.2.1" }, { "id": 12, "address": "192.0.2.2" },
              { "id": 13, "address": "192.0.2.3" } ],
   "subsystems": [
     { "nqn": "nqn.2026-01.io.example:a", "allowed_hosts": [ "nqn.2026-01.io.example:h", "nqn.2026-01.io.example:other" ],
+      "hosts": [ { "nqn": "nqn.2026-01.io.example:k", "key_file": "/keys/k" } ],
       "ports": [ 11, 12 ], "ana": [ { "group": 1, "port": 12, "state": "inaccessible" } ],
       "namespaces": [
         { "nsid": 7, "nvme": "/dev/ng0n1", "p2p": "prefer", "p2p_when_dry": "wait" },
         { "nsid": 8, "memory": "1MiB", "block_size": 4096, "p2p": "off", "p2p_when_dry": "wait" } ] } ] })";
 
 // One of these is good for any key.
-const Json kCandidates = Json::parse(R"([ true, 1, 2, 3, 11, 32, 512, 4096, 65536, "other", "debug", "json", "0640",
-  "nqn.2026-01.io.example:other", "192.0.2.77", "/somewhere/else", "0000:05:00.0", "8MiB", "off", "spill", "change",
+const Json kCandidates =
+    Json::parse(R"([ true, 1, 2, 3, 11, 32, 512, 4096, 65536, "other", "debug", "sha384", "ffdhe3072", "json", "0640",
+  "nqn.2026-01.io.example:other", "nqn.2026-01.io.example:third", "192.0.2.77", "/somewhere/else", "0000:05:00.0", "8MiB", "off", "spill", "change",
   "11112222-3333-4444-8555-666677778888", "11112222333344445555666677778888", "1111222233334444",
   [1], [12], ["nqn.2026-01.io.example:other"] ])");
 

@@ -72,6 +72,12 @@ TEST_CASE("a host is allowed once, however often it is asked for") {
   CHECK(edited.at("subsystems").at(0).at("allowed_hosts") == Json{"nqn.host"});
   deny_host(edited, kNqn, "nqn.host");
   CHECK(edited.at("subsystems").at(0).at("allowed_hosts").empty());
+  edited.at("subsystems").at(0)["hosts"] = Json::parse(
+      R"([{"nqn": "nqn.a", "key_file": "/1"}, {"nqn": "nqn.b", "key_file": "/2"}, {"nqn": "nqn.a", "key_file": "/3"}])");
+  deny_host(edited, kNqn, "nqn.a");
+  CHECK(edited.at("subsystems").at(0).at("hosts").size() == 1);
+  deny_host(edited, kNqn, "nqn.b");
+  CHECK_FALSE(edited.at("subsystems").at(0).contains("hosts"));
 }
 
 TEST_CASE("what is not there, is there already, or is no object: refused, and nothing changes") {

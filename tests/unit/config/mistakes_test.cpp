@@ -113,6 +113,9 @@ const std::vector<Broken> kMistakesInReactorsAndRdma = {
      "$.limits.max_controler: not a key of limits; did you mean \"max_controllers\"?"},
     {with_top("\"rdma\": {\"dram_pool_mib\": ^3}"),
      "$.rdma.dram_pool_mib: 3 is out of range; write an integer from 4 to 65536"},
+    {with_top("\"rdma\": {\"devices\": [^{}]}"), "$.rdma.devices[0]: an RDMA device without \"name\"; add it"},
+    {with_top("\"rdma\": {\"devices\": [{\"name\": \"mlx5_0\", \"remote_invalidate\": ^\"never\"}]}"),
+     "$.rdma.devices[0].remote_invalidate: \"never\" is not one of the choices; write \"proved\", \"on\" or \"off\""},
 };
 
 const std::vector<Broken> kMistakesInPorts = {
@@ -138,13 +141,13 @@ const std::vector<Broken> kMistakesInPorts = {
      "of "
      "this machine, such as 10.0.0.1 or fd00::1"},
     {with_port("{\"id\": 1, \"address\": ^\"0.0.0.0\"}"),
-     "$.ports[0].address: \"0.0.0.0\" does not name one address; write the address of an RDMA interface of this "
+     "$.ports[0].address: \"0.0.0.0\" means all addresses, not one; write the address of an RDMA interface of this "
      "machine, such as 10.0.0.1 or fd00::1"},
     {with_port("{\"id\": 1, \"address\": ^\"::\"}"),
-     "$.ports[0].address: \"::\" does not name one address; write the address of an RDMA interface of this machine, "
+     "$.ports[0].address: \"::\" means all addresses, not one; write the address of an RDMA interface of this machine, "
      "such as 10.0.0.1 or fd00::1"},
     {with_port("{\"id\": 1, \"address\": ^\"224.0.0.1\"}"),
-     "$.ports[0].address: \"224.0.0.1\" is not the address of one machine; write the address of an RDMA interface of "
+     "$.ports[0].address: \"224.0.0.1\" is a broadcast or multicast address; write the address of an RDMA interface of "
      "this machine, such as 10.0.0.1 or fd00::1"},
     {with_port("{\"id\": 1, \"address\": ^\"fe80::1\"}"),
      "$.ports[0].address: \"fe80::1\" is a link-local address, which does not say on which link; write the address of "
@@ -168,7 +171,7 @@ const std::vector<Broken> kMistakesInSubsystems = {
      "$.subsystems[0]: a number where an object is expected; write a subsystem as { \"key\": value, ... }"},
     {with_subsystems("^{\"allow_any_host\": true, \"namespaces\": [{\"memory\": 512}]}"),
      "$.subsystems[0]: a subsystem without \"nqn\"; add it"},
-    {with_subsystems("{\"nqn\": ^\"disk1\", \"allow_any_host\": true, \"namespaces\": [{\"memory\": 512}]}"),
+    {with_subsystems("{\"nqn\": ^\"\", \"allow_any_host\": true, \"namespaces\": [{\"memory\": 512}]}"),
      "$.subsystems[0].nqn: this does not begin with \"nqn.\"; an NQN looks like nqn.2026-01.io.example:disk1"},
     {with_subsystems("{\"nqn\": ^\"nqn.2014-08.org.nvmexpress.discovery\", \"allow_any_host\": true, \"namespaces\": "
                      "[{\"memory\": 512}]}"),
@@ -177,17 +180,39 @@ const std::vector<Broken> kMistakesInSubsystems = {
                      "{\"nqn\": ^" + host("a") + ", \"allow_any_host\": true, \"namespaces\": [{\"memory\": 512}]}"),
      "$.subsystems[1].nqn: the same NQN as $.subsystems[0].nqn in line 3; give each its own"},
     {with_subsystems("^{\"nqn\": " + host("a") + ", \"namespaces\": [{\"memory\": 512}]}"),
-     "$.subsystems[0]: no host could connect; list hosts in \"allowed_hosts\", or write \"allow_any_host\": true"},
+     "$.subsystems[0]: no host could connect; list hosts in \"hosts\" or \"allowed_hosts\", or write "
+     "\"allow_any_host\": true"},
     {with_subsystems("^{\"nqn\": " + host("a") + ", \"allowed_hosts\": [], \"namespaces\": [{\"memory\": 512}]}"),
-     "$.subsystems[0]: no host could connect; list hosts in \"allowed_hosts\", or write \"allow_any_host\": true"},
+     "$.subsystems[0]: no host could connect; list hosts in \"hosts\" or \"allowed_hosts\", or write "
+     "\"allow_any_host\": true"},
     {with_subsystems("^{\"nqn\": " + host("a") + ", \"allow_any_host\": false, \"namespaces\": [{\"memory\": 512}]}"),
-     "$.subsystems[0]: no host could connect; list hosts in \"allowed_hosts\", or write \"allow_any_host\": true"},
+     "$.subsystems[0]: no host could connect; list hosts in \"hosts\" or \"allowed_hosts\", or write "
+     "\"allow_any_host\": true"},
     {subsystem("\"allow_any_host\": ^\"yes\""),
      "$.subsystems[0].allow_any_host: a string where a boolean is expected; write true or false without quotes"},
     {subsystem("^\"allowed_host\": [" + host("h") + "]"),
      "$.subsystems[0].allowed_host: not a key of a subsystem; did you mean \"allowed_hosts\"?"},
     {subsystem("\"allowed_hosts\": ^" + host("h")),
      "$.subsystems[0].allowed_hosts: a string where an array is expected; put it in [ ]"},
+    {subsystem("\"hosts\": [^{\"nqn\": " + host("h") + "}]"),
+     "$.subsystems[0].hosts[0]: a host without \"key_file\"; add it"},
+    {subsystem("\"hosts\": [{\"nqn\": " + host("h") + ", \"key_file\": ^\"DHHC-1:00:x:\"}]"),
+     "$.subsystems[0].hosts[0].key_file: a key, which must not be in the config: replace it, because others may have "
+     "read it; write the new key to a file with mode 0600, and its path here"},
+    {subsystem("\"hosts\": [{\"nqn\": " + host("h") + ", \"key_file\": ^\"keys/h\"}]"),
+     "$.subsystems[0].hosts[0].key_file: \"keys/h\" is not absolute; write an absolute path, or the name of a "
+     "credential (LoadCredential=)"},
+    {subsystem("\"hosts\": [{\"nqn\": " + host("h") + ", \"key_file\": \"h\", \"dhchap_hash\": ^\"md5\"}]"),
+     "$.subsystems[0].hosts[0].dhchap_hash: \"md5\" is not one of the choices; write \"sha256\", \"sha384\" or "
+     "\"sha512\""},
+    {subsystem("\"allowed_hosts\": [" + host("h") + "], \"hosts\": [{\"nqn\": ^" + host("h") +
+               ", \"key_file\": \"/k\"}]"),
+     "$.subsystems[0].hosts[0].nqn: the host is in \"allowed_hosts\", too, so it need not authenticate; remove it "
+     "there"},
+    {subsystem("\"hosts\": [{\"nqn\": " + host("h") + ", \"key_file\": \"/k\"}, ^{\"nqn\": " + host("h") +
+               ", \"key_file\": \"/l\", \"dhchap_group\": \"ffdhe2048\"}]"),
+     "$.subsystems[0].hosts[1]: an earlier entry of the host has another \"dhchap_hash\" or \"dhchap_group\"; write "
+     "the same in all entries of a host"},
     {subsystem("\"allowed_hosts\": [^\"myhost\"]"),
      "$.subsystems[0].allowed_hosts[0]: this does not begin with \"nqn.\"; an NQN looks like "
      "nqn.2026-01.io.example:disk1"},

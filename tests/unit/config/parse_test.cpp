@@ -279,8 +279,8 @@ TEST_CASE("all mistakes of a file come at once, in its order") {
       std::vector<std::string>{
           R"(test.json:2:26: error: $.reactors.count: 0 is out of range; write an integer from 1 to 256)",
           R"(test.json:2:29: error: $.reactors.cuont: not a key of reactors; did you mean "count"?)",
-          R"(test.json:4:5: error: $.subsystems[0]: no host could connect; list hosts in "allowed_hosts", or write "allow_any_host": true)",
-          R"(test.json:4:14: error: $.subsystems[0].nqn: this does not begin with "nqn."; an NQN looks like nqn.2026-01.io.example:disk1)",
+          R"(test.json:4:5: error: $.subsystems[0]: no host could connect; list hosts in "hosts" or "allowed_hosts", or write "allow_any_host": true)",
+          R"(test.json:4:14: warning: $.subsystems[0].nqn: the name is no NQN: this does not begin with "nqn."; Linux hosts can connect to it all the same, others may refuse it; an NQN looks like nqn.2026-01.io.example:disk1)",
           R"(test.json:4:33: error: $.subsystems[0].ports[0]: there is no port 7; write 1)",
           R"(test.json:5:28: error: $.subsystems[0].namespaces[0].nvme: a block device, but "nvme" needs the generic character device; write "/dev/ng0n1", or "block": "/dev/nvme0n1")",
           R"(test.json:5:43: error: $.subsystems[0].namespaces[0]: no comma before this; write a comma between this and the value before it)",
@@ -328,7 +328,7 @@ TEST_CASE("files that cannot be read say why") {
   const std::string directory = std::filesystem::temp_directory_path().string();
   const Result is_directory = load(directory);
   REQUIRE(is_directory.diagnostics.size() == 1);
-  CHECK(to_string(is_directory.diagnostics[0]) == directory + ": error: Is a directory; give a file that can be read");
+  CHECK(to_string(is_directory.diagnostics[0]) == directory + ": error: Is a directory; name a file in that directory");
   const std::string nowhere = directory + "/nvmf-p2p-no-such-file.json";
   const Result missing = load(nowhere);
   REQUIRE(missing.diagnostics.size() == 1);

@@ -57,7 +57,7 @@ TEST_CASE("editors see the mistakes that a schema can tell") {
   CHECK_FALSE(test::satisfies(with("/rdma", {{"mdts_bytes", 4097}}), schema));
   CHECK_FALSE(test::satisfies(with("/reactors", {{"cores", {1}}, {"count", 1}}), schema));
   CHECK_FALSE(test::satisfies(with("/reactors", {{"cores", {1, 1}}}), schema));
-  CHECK_FALSE(test::satisfies(with("/subsystems/0/nqn", "disk1"), schema));
+  CHECK_FALSE(test::satisfies(with("/subsystems/0/nqn", ""), schema));
   CHECK_FALSE(test::satisfies(with("/subsystems/0/allowed_hosts", test::Json::array()), schema));
   CHECK_FALSE(test::satisfies(with("/subsystems/0/namespaces/0/memory", 512), schema));
   CHECK_FALSE(test::satisfies(with("/subsystems/0/namespaces/0/block_size", 512), schema));

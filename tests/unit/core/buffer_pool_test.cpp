@@ -163,17 +163,32 @@ namespace {
 
 std::vector<Request*> dropped_requests;
 
+// A pool of one page, whose last owner gives it back.
+struct SmallPool : BufferPool {
+  SmallPool() : BufferPool(region(kPage), kPage) { take_page(); }
+  ~SmallPool() { release(page); }
+  void take_page() { REQUIRE(allocate(kPage, page, kNobody)); }
+
+  static constexpr uint16_t kNobody = 99;
+  Buffer page;
+};
+
 // Serves waiting requests one by one and names them by their cid.
-std::vector<int> served(BufferPool& pool) {
+std::vector<int> served(SmallPool& pool, size_t most = 100) {
   std::vector<int> order;
-  while (Request* request = pool.first_waiter()) {
-    order.push_back(request->cqe.cid);
-    pool.take_waiter();
+  while (order.size() < most) {
+    pool.release(pool.page);
+    Request* const request = pool.serve_next();
+    if (request != nullptr) order.push_back(request->cqe.cid), pool.release(request->data);
+    pool.take_page();
+    if (request == nullptr) break;
   }
   return order;
 }
 
 struct Waiters {
+  Waiters() { a.share = 1, b.share = 2, c.share = 1 + 64; }  // a and c are in one bucket of the list
+
   Queue a, b, c;
   std::vector<Request> requests = std::vector<Request>(16);
   unsigned used = 0;
@@ -182,6 +197,7 @@ struct Waiters {
     Request& request = requests[used++];
     request.queue = &queue;
     request.cqe.cid = static_cast<uint16_t>(name);
+    request.length_bytes = kPage;
     pool.wait(request);
     return request;
   }
@@ -189,31 +205,39 @@ struct Waiters {
 
 }  // namespace
 
-TEST_CASE("Queues that wait for a buffer take turns, and each queue's requests stay in order") {
-  BufferPool pool(region(kPage), kPage);
+TEST_CASE("Hosts that wait for a buffer take turns, and each host's requests stay in order") {
+  SmallPool pool;
   Waiters w;
-  CHECK(pool.first_waiter() == nullptr);
+  CHECK_FALSE(pool.has_waiters());
   for (const int name : {11, 12, 13, 14}) w.wait(pool, w.a, name);
   for (const int name : {21, 22}) w.wait(pool, w.b, name);
   w.wait(pool, w.c, 31);
   CHECK(served(pool) == std::vector<int>{11, 21, 31, 12, 22, 13, 14});
 }
 
-TEST_CASE("A queue that waits again after its turn comes after those that wait already") {
-  BufferPool pool(region(kPage), kPage);
+TEST_CASE("Two queues of one host have one turn") {
+  SmallPool pool;
+  Waiters w;
+  w.c.share = w.a.share;
+  for (const int name : {11, 12}) w.wait(pool, w.a, name);
+  w.wait(pool, w.c, 31);
+  for (const int name : {21, 22}) w.wait(pool, w.b, name);
+  CHECK(served(pool) == std::vector<int>{11, 21, 12, 22, 31});
+}
+
+TEST_CASE("A host that waits again after its turn comes after those that wait already") {
+  SmallPool pool;
   Waiters w;
   for (const int name : {11, 12}) w.wait(pool, w.a, name);
   w.wait(pool, w.b, 21);
-  CHECK(pool.first_waiter()->cqe.cid == 11);
-  pool.take_waiter();
-  pool.take_waiter();  // 21
+  CHECK(served(pool, 2) == std::vector<int>{11, 21});
   w.wait(pool, w.b, 22);
   w.wait(pool, w.a, 13);
   CHECK(served(pool) == std::vector<int>{12, 22, 13});
 }
 
 TEST_CASE("A queue waits for two pools at once") {
-  BufferPool one(region(kPage), kPage), two(region(kPage), kPage);
+  SmallPool one, two;
   Waiters w;
   w.wait(one, w.a, 11);
   w.wait(two, w.a, 12);
@@ -223,9 +247,25 @@ TEST_CASE("A queue waits for two pools at once") {
   CHECK(served(two) == std::vector<int>{12, 21});
 }
 
+TEST_CASE("A queue that goes away leaves the waiting requests of its host's other queues") {
+  SmallPool pool;
+  Waiters w;
+  w.c.share = w.a.share;
+  for (const int name : {11, 12}) w.wait(pool, w.a, name);
+  w.wait(pool, w.c, 31);
+  w.wait(pool, w.b, 21);
+  w.wait(pool, w.a, 13);
+  w.wait(pool, w.c, 32);
+  dropped_requests.clear();
+  pool.drop_waiters(w.a, [](Request& request) { dropped_requests.push_back(&request); });
+  CHECK(dropped_requests.size() == 3);
+  w.wait(pool, w.c, 33);
+  CHECK(served(pool) == std::vector<int>{31, 21, 32, 33});
+}
+
 TEST_CASE("A queue that goes away takes its waiting requests with it, wherever its turn is") {
   for (int gone = 0; gone < 3; ++gone) {
-    BufferPool pool(region(kPage), kPage);
+    SmallPool pool;
     Waiters w;
     Queue* queues[] = {&w.a, &w.b, &w.c};
     for (int round = 1; round <= 2; ++round)
@@ -251,7 +291,7 @@ TEST_CASE("A request that is removed leaves the others in their order, wherever 
   const std::vector<int> order{11, 21, 31, 12, 22, 13};
   for (const int gone : order) {
     CAPTURE(gone);
-    BufferPool pool(region(kPage), kPage);
+    SmallPool pool;
     Waiters w;
     Request* removed = nullptr;
     const auto wait = [&](Queue& queue, int name) {
@@ -275,6 +315,129 @@ TEST_CASE("A request that is removed leaves the others in their order, wherever 
       last_of_queue[name / 10] = name;
     }
     CHECK(std::multiset<int>(names.begin(), names.end()) == left);
-    CHECK(pool.first_waiter() == nullptr);
+    CHECK_FALSE(pool.has_waiters());
   }
+}
+
+// Shares --------------------------------------------------------------------------------------------------------------
+
+namespace {
+
+struct Hosts {
+  Hosts() {
+    for (unsigned i = 0; i < queues.size(); ++i) queues[i].share = static_cast<uint16_t>(i);
+  }
+
+  // Null: it was not served, and waits.
+  Request* ask(unsigned host, uint32_t pages) {
+    Request& request = requests[used++];
+    request.queue = &queues[host];
+    request.length_bytes = pages * kPage;
+    if (pool.take(request)) return &request;
+    pool.wait(request);
+    return nullptr;
+  }
+  // As many as it gets.
+  std::vector<Request*> take_all(unsigned host, uint32_t pages) {
+    std::vector<Request*> taken;
+    while (Request* const request = ask(host, pages)) taken.push_back(request);
+    pool.drop_waiters(queues[host], [](Request&) {});
+    return taken;
+  }
+  void give_back(Request* request) { pool.release(request->data); }
+
+  BufferPool pool{region(256 * kPage), 64 * kPage};
+  std::vector<Queue> queues = std::vector<Queue>(8);
+  std::vector<Request> requests = std::vector<Request>(2000);
+  unsigned used = 0;
+};
+
+uint64_t over_share(const Queue& queue) { return queue.traffic.over_share.get(); }
+
+}  // namespace
+
+TEST_CASE("A host alone can use three quarters of a pool, and each further one leaves as much of the rest") {
+  Hosts hosts;
+  CHECK(hosts.take_all(0, 1).size() == 192);
+  CHECK(hosts.pool.held_bytes(0) == 192 * kPage);
+  CHECK(hosts.take_all(1, 1).size() == 48);
+  CHECK(hosts.take_all(2, 1).size() == 12);
+  CHECK(hosts.take_all(3, 1).size() == 3);
+  CHECK(hosts.take_all(4, 1).size() == 1);
+  CHECK(hosts.take_all(5, 1).empty());  // now there is nothing left at all
+  CHECK(over_share(hosts.queues[0]) == 1);
+  CHECK(over_share(hosts.queues[5]) == 0);
+}
+
+TEST_CASE("A host that holds nothing gets the largest buffer, if there is one") {
+  Hosts hosts;
+  CHECK(hosts.take_all(0, 64).size() == 3);
+  CHECK(hosts.ask(1, 64) != nullptr);
+  CHECK(hosts.pool.used_bytes() == hosts.pool.size_bytes());
+}
+
+TEST_CASE("A host that has used up its share waits, and keeps nobody waiting") {
+  Hosts hosts;
+  Request* held = nullptr;
+  while (Request* const request = hosts.ask(0, 1)) held = request;
+  CHECK(hosts.ask(0, 1) == nullptr);
+  CHECK_FALSE(hosts.pool.is_dry());
+  for (int i = 0; i < 20; ++i) {
+    Request* const other = hosts.ask(1, 2);
+    REQUIRE(other != nullptr);
+    hosts.give_back(other);
+    CHECK(hosts.pool.serve_next() == nullptr);
+  }
+  hosts.give_back(held);
+  CHECK(hosts.pool.serve_next() != nullptr);
+  CHECK(hosts.pool.serve_next() == nullptr);
+}
+
+TEST_CASE("Who may have memory when there is none comes before all that come later, but not behind those over theirs") {
+  Hosts hosts;
+  Request* const first = hosts.ask(0, 64);
+  REQUIRE(first != nullptr);
+  hosts.take_all(0, 16);
+  CHECK(hosts.ask(1, 16) != nullptr);
+  CHECK(hosts.ask(2, 64) == nullptr);  // 48 pages are free
+  CHECK(hosts.pool.is_dry());
+  CHECK(hosts.ask(0, 64) == nullptr);
+  CHECK(hosts.ask(3, 1) == nullptr);
+  CHECK(hosts.pool.serve_next() == nullptr);
+  hosts.give_back(first);
+  const Request* const served = hosts.pool.serve_next();
+  REQUIRE(served != nullptr);
+  CHECK(served->queue == &hosts.queues[2]);
+  REQUIRE(hosts.pool.serve_next() != nullptr);  // host 3: host 0 is over its share again
+  CHECK(hosts.pool.serve_next() == nullptr);
+  CHECK_FALSE(hosts.pool.is_dry());
+}
+
+TEST_CASE("When the request that the pool was too dry for goes away, those behind it are served") {
+  Hosts hosts;
+  while (hosts.ask(0, 16) != nullptr) continue;
+  CHECK(hosts.ask(1, 16) != nullptr);
+  CHECK(hosts.ask(2, 64) == nullptr);
+  CHECK(hosts.ask(3, 1) == nullptr);
+  hosts.pool.drop_waiters(hosts.queues[2], [](Request&) {});
+  const Request* const served = hosts.pool.serve_next();
+  REQUIRE(served != nullptr);
+  CHECK(served->queue == &hosts.queues[3]);
+}
+
+TEST_CASE("A small command does not overtake a large one of its own host for ever") {
+  Hosts hosts;
+  std::vector<Request*> held = hosts.take_all(0, 1);
+  CHECK(hosts.ask(0, 32) == nullptr);
+  // 192 pages held and 64 free: 8 pages on, 32 more are within the share.
+  for (int i = 0; i < 7; ++i) {
+    hosts.give_back(held.back());
+    held.pop_back();
+    CHECK(hosts.pool.serve_next() == nullptr);
+    CHECK(hosts.ask(0, 1) == nullptr);
+  }
+  hosts.give_back(held.back());
+  const Request* const served = hosts.pool.serve_next();
+  REQUIRE(served != nullptr);
+  CHECK(served->length_bytes == 32 * kPage);
 }

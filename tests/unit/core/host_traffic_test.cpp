@@ -51,6 +51,20 @@ TEST_CASE("A host's traffic is that of its queues, those that have ended include
   CHECK((bytes_read(traffic) == Bytes{{"nqn.host:a", 4609}, {"nqn.host:b", 0}}));
 }
 
+TEST_CASE("What a host had over its share is counted in all") {
+  HostTraffic traffic;
+  TrafficCounters past;
+  TrafficCounters present;
+  traffic.begin("nqn.host:a", past);
+  past.over_share.add(3);
+  traffic.end(past);
+  traffic.begin("nqn.host:a", present);
+  present.over_share.add(4);
+  uint64_t over_share = 0;
+  traffic.visit([&](const std::string&, const TrafficCounters& total) { over_share = total.over_share.get(); });
+  CHECK(over_share == 7);
+}
+
 TEST_CASE("A queue that never began to count may end") {
   HostTraffic traffic;
   const TrafficCounters admin_queue;

@@ -54,6 +54,16 @@ TEST_CASE("Work starts the budget anew") {
   for (int turn = 0; turn < 40; ++turn, ++now_us) CHECK_FALSE(budget.used_up());
 }
 
+TEST_CASE("After each sleep it may poll as long again, however long it polled before") {
+  PollBudget budget(50, look_at_clock);
+  sleep_for(budget, 40);
+  for (int i = 0; i < 3; ++i) {
+    CHECK(polls_in_vain(budget) >= 50);
+    sleep_for(budget, 0);
+    REQUIRE(budget.budget_us() == 50);
+  }
+}
+
 TEST_CASE("Polling in vain makes it sleep at once again") {
   PollBudget budget(50, look_at_clock);
   sleep_for(budget, 30);

@@ -16,6 +16,8 @@ constexpr uint64_t kStart = 1'000'000'000'000;  // nanoseconds
 constexpr uint64_t kSecond = 1'000'000'000;
 
 struct Commands {
+  Commands() { queues[1].share = 1; }
+
   IoNamespace ns;
   Queue queues[2];
   std::vector<Request> requests = std::vector<Request>(64);
@@ -76,7 +78,7 @@ TEST_CASE("Several reactors share one limit: together they get what it says") {
   CHECK(limit.book(1, 0, kStart) == kStart - RateLimit::kBurstNs + uint64_t{40'000} * 1000);
 }
 
-TEST_CASE("Commands over the limit wait and are due one after the other, queues in turn") {
+TEST_CASE("Commands over the limit wait and are due one after the other, hosts in turn") {
   Commands c;
   RateLimit limit(100, 0);
   Throttle throttle(limit);

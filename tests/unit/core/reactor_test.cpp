@@ -16,6 +16,8 @@
 #include <utility>
 #include <vector>
 
+#include "target/core/reactor/clock.h"
+
 using namespace nvmf::core;
 
 namespace {
@@ -46,7 +48,8 @@ class FakeEngine final : public IoEngine {
   void unwatch(int fd) override {
     std::erase_if(watches_, [fd](const Watch& w) { return w.fd == fd; });
   }
-  void sleep(std::optional<uint32_t>) override {
+  void sleep(std::optional<uint32_t> timeout_us) override {
+    longest_us = timeout_us.value_or(UINT32_MAX);
     std::vector<pollfd> entries;
     for (const Watch& w : watches_) entries.push_back({w.fd, POLLIN, 0});
     ::poll(entries.data(), entries.size(), -1);
@@ -63,6 +66,7 @@ class FakeEngine final : public IoEngine {
   bool fail_start = false;
   std::promise<pthread_t> thread;
   std::atomic<unsigned> polls{0};
+  std::atomic<uint32_t> longest_us{0};  // of its last sleep
 
  private:
   struct Watch {
@@ -89,11 +93,13 @@ class FakePoller final : public Poller {
   }
   void flush() override { flushed_at = handled.load(); }
   bool arm() override {
+    waiting_ += arrives_at_arming.exchange(0);
     armed_ = true;
     arms++;
     return waiting_ == 0;
   }
   int wake_fd() const override { return fd_; }
+  uint64_t due_ns() const override { return due; }
   bool on_wake() override {
     eventfd_t events;
     if (eventfd_read(fd_, &events) == 0) wakes++;
@@ -106,12 +112,32 @@ class FakePoller final : public Poller {
   }
 
   std::atomic<unsigned> handled{0}, flushed_at{0}, wakes{0}, arms{0};
+  std::atomic<unsigned> arrives_at_arming{0};  // after the last poll, and too early for the next event
+  std::atomic<uint64_t> due{kNever};
 
  private:
   int fd_;
   std::atomic<unsigned> waiting_{0};
   std::atomic<bool> armed_{false};
 };
+
+// Runs `work` on the reactor's thread, and waits for it.
+void on_thread_of(Reactor& reactor, std::function<void()> work) {
+  struct Errand {
+    Message message;
+    std::function<void()> work;
+    std::promise<void> done;
+  } errand;
+  errand.work = std::move(work);
+  errand.message.context = &errand;
+  errand.message.deliver = [](Message& message) {
+    auto& there = *static_cast<Errand*>(message.context);
+    there.work();
+    there.done.set_value();
+  };
+  reactor.mailbox().send(errand.message);
+  errand.done.get_future().wait();
+}
 
 void wait_until(const std::function<bool()>& happened) {
   for (int i = 0; i < 10000 && !happened(); ++i) usleep(1000);
@@ -160,6 +186,34 @@ TEST_CASE("Completions that race with falling asleep are never left lying") {
     }
     wait_until([&] { return f.poller.flushed_at == 20000; });
   }
+}
+
+TEST_CASE("Completions that arming finds are handled before it sleeps") {
+  Fixture f;
+  for (unsigned i = 1; i <= 50; ++i) {
+    wait_until([&] { return f.reactor.sleeps() >= i; });
+    f.poller.arrives_at_arming = 1;
+    f.engine.complete_something();
+    wait_until([&] { return f.poller.flushed_at == i; });
+  }
+}
+
+TEST_CASE("It sleeps until the first of its pollers is due") {
+  Fixture f;
+  FakePoller later;
+  on_thread_of(f.reactor, [&] { f.reactor.add(later); });
+  const auto falls_asleep = [&] {
+    const uint64_t sleeps = f.reactor.sleeps();
+    f.engine.complete_something();
+    wait_until([&] { return f.reactor.sleeps() > sleeps; });
+  };
+  falls_asleep();
+  wait_until([&] { return f.engine.longest_us == UINT32_MAX; });
+  f.poller.due = steady_ns() + 500'000'000;
+  later.due = steady_ns() + 60'000'000'000;
+  falls_asleep();
+  wait_until([&] { return f.engine.longest_us <= 500'000; });
+  on_thread_of(f.reactor, [&] { f.reactor.remove(later); });
 }
 
 TEST_CASE("A disk's completion wakes it") {
@@ -224,24 +278,6 @@ TEST_CASE("Messages sent before stop() are delivered") {
 }
 
 namespace {
-
-// Runs `work` on the reactor's thread, and waits for it.
-void on_thread_of(Reactor& reactor, std::function<void()> work) {
-  struct Errand {
-    Message message;
-    std::function<void()> work;
-    std::promise<void> done;
-  } errand;
-  errand.work = std::move(work);
-  errand.message.context = &errand;
-  errand.message.deliver = [](Message& message) {
-    auto& there = *static_cast<Errand*>(message.context);
-    there.work();
-    there.done.set_value();
-  };
-  reactor.mailbox().send(errand.message);
-  errand.done.get_future().wait();
-}
 
 // Delivers the reactor's messages while it looks for work, as a poll group that waits for one does.
 class DeliveringPoller final : public Poller {

@@ -37,7 +37,21 @@ std::vector<std::string> changes(const Reply& reply) {
 
 using Lines = std::vector<std::string>;
 
-// Each "GET /v1/status", the names of parameters included.
+// "GET /v1/status", with the names of what the operation takes.
+std::string signature(const std::string& operation, const std::vector<std::string>& query, bool has_body) {
+  std::string text = operation;
+  for (const std::string& name : query) text += " ?" + name;
+  return text + (has_body ? " +body" : "");
+}
+
+std::vector<std::string> query_of(const nlohmann::json& operation) {
+  std::vector<std::string> names;
+  if (!operation.contains("parameters")) return names;
+  for (const auto& parameter : operation.at("parameters"))
+    if (parameter.at("in") == "query") names.push_back(parameter.at("name"));
+  return names;
+}
+
 std::set<std::string> described() {
   const auto document = nlohmann::json::parse(std::ifstream(OPENAPI_FILE));
   std::set<std::string> operations;
@@ -45,17 +59,20 @@ std::set<std::string> described() {
     for (const auto& [method, operation] : methods.items()) {
       std::string upper = method;
       std::ranges::transform(upper, upper.begin(), [](unsigned char c) { return static_cast<char>(std::toupper(c)); });
-      operations.insert(upper.append(" ").append(path));
+      operations.insert(
+          signature(upper.append(" ").append(path), query_of(operation), operation.contains("requestBody")));
     }
   }
   return operations;
 }
 
-TEST_CASE("openapi.json has every path and method that is served, and no other") {
+TEST_CASE("openapi.json has every operation that is served with what it takes, and no other") {
   FakeDaemon daemon;
   const HttpRoutes routes = admin_routes(daemon);
   std::set<std::string> served;
-  for (const HttpRoutes::Route& route : routes.routes()) served.insert(route.method + " " + route.pattern);
+  for (const HttpRoutes::Route& route : routes.routes())
+    served.insert(
+        signature(route.method + " " + route.pattern, route.takes.query, route.takes.body != HttpTakes::Body::Nothing));
   CHECK((served == described()));
 }
 
@@ -73,21 +90,22 @@ TEST_CASE("client looks: each view answers with JSON") {
 
 TEST_CASE("client changes the config: each change is what a reload of an edited file would do") {
   const World world;
-  CHECK((changes(world.ask("POST", "/v1/ports", R"({"id": 2, "address": "192.0.2.11"})")) ==
-         Lines{"add port 2 (192.0.2.11, service 4420)", "change subsystem nqn.2026-01.io.example:disks/1: ports"}));
+  CHECK((
+      changes(world.ask("POST", "/v1/ports", R"({"id": 2, "address": "192.0.2.11"})")) ==
+      Lines{"add port 2 (192.0.2.11, service 4420)", "change subsystem nqn.2026-01.io.example:disks/1: ports with 2"}));
   CHECK((changes(world.ask("PATCH", "/v1/ports/2", R"({"service": 4421})")) ==
          Lines{"remove port 2 (192.0.2.11, service 4420)", "add port 2 (192.0.2.11, service 4421)"}));
   CHECK((changes(world.ask("POST", kSubsystem + "/namespaces", R"({"memory": 4096})")) ==
          Lines{"add namespace 3 of nqn.2026-01.io.example:disks/1"}));
   CHECK((changes(world.ask("PATCH", kSubsystem + "/namespaces/3", R"({"max_iops": 10})")) ==
-         Lines{"change namespace 3 of nqn.2026-01.io.example:disks/1"}));
+         Lines{"change namespace 3 of nqn.2026-01.io.example:disks/1: max_iops from 0 to 10"}));
   CHECK((changes(world.ask("PUT", kSubsystem + "/hosts/nqn.2026-01.io.example%3Ahost")) ==
-         Lines{"change subsystem nqn.2026-01.io.example:disks/1: allowed hosts"}));
+         Lines{"change subsystem nqn.2026-01.io.example:disks/1: allowed_hosts with \"nqn.2026-01.io.example:host\""}));
   CHECK((changes(world.ask("PATCH", kSubsystem, R"({"max_controllers": 8})")) ==
-         Lines{"change subsystem nqn.2026-01.io.example:disks/1: max_controllers"}));
+         Lines{"change subsystem nqn.2026-01.io.example:disks/1: max_controllers from its default to 8"}));
   CHECK((changes(world.ask("PATCH", kSubsystem, R"({"max_controllers": null})")) ==
-         Lines{"change subsystem nqn.2026-01.io.example:disks/1: max_controllers"}));
-  CHECK((changes(world.ask("PUT", "/v1/log-level/debug")) == Lines{"change log_level"}));
+         Lines{"change subsystem nqn.2026-01.io.example:disks/1: max_controllers from 8 to its default"}));
+  CHECK((changes(world.ask("PUT", "/v1/log-level/debug")) == Lines{"change log_level from \"info\" to \"debug\""}));
   CHECK(changes(world.ask("PUT", "/v1/log-level/debug")).empty());
   CHECK((changes(world.ask("DELETE", kSubsystem + "/hosts/nqn.2026-01.io.example%3Ahost")).size() == 1));
   CHECK((changes(world.ask("DELETE", "/v1/ports/2")).size() == 2));
@@ -150,11 +168,31 @@ TEST_CASE("client compares a config: what a reload would do is told, and nothing
   CHECK((world.daemon.running_config() == before));
 }
 
+TEST_CASE("client replaces the whole config, only from the version that it has read") {
+  const World world;
+  std::string text = FakeDaemon::kText;
+  text.replace(text.find("2MiB"), 4, "3MiB");
+  CHECK(world.ask("PUT", "/v1/config?name=new.json", "{")
+            .body.at("reasons")
+            .at(0)
+            .get<std::string>()
+            .starts_with("new.json:1:"));
+  const std::string wanted =
+      "replace namespace 2 of nqn.2026-01.io.example:disks/1: memory from \"2 MiB\" to \"3 MiB\"";
+  CHECK((changes(world.ask("PUT", "/v1/config", text)) == Lines{wanted}));
+  CHECK(changes(world.ask("PUT", "/v1/config", text)).empty());
+}
+
 TEST_CASE("client saves: the name of the file is told, or why it could not be written") {
   World world;
   changes(world.ask("PUT", "/v1/log-level/debug"));
   CHECK(world.ask("POST", "/v1/save").body.at("file") == "/etc/nvmf-p2p/config.json");
   CHECK(world.daemon.unsaved.empty());
+  world.daemon.edited = true;
+  CHECK(world.ask("POST", "/v1/save").status == 409);
+  CHECK(world.ask("POST", "/v1/save?force=false").status == 400);
+  CHECK(world.ask("POST", "/v1/save?force=true").status == 200);
+  world.daemon.edited = false;
   world.daemon.may_save = false;
   const Reply refused = world.ask("POST", "/v1/save");
   CHECK(refused.status == 500);
@@ -163,9 +201,10 @@ TEST_CASE("client saves: the name of the file is told, or why it could not be wr
 
 TEST_CASE("client operates: ports, hosts and ANA states that there are") {
   World world;
-  CHECK(world.ask("POST", "/v1/drain?port=1").status == 204);
+  CHECK(world.ask("POST", "/v1/drain?port=1").body.at("ports").dump() == "[1]");
   CHECK(world.daemon.done == "drain 1");
-  CHECK(world.ask("POST", "/v1/resume").status == 204);
+  CHECK(world.ask("POST", "/v1/drain?port=1").body.at("ports").empty());
+  CHECK(world.ask("POST", "/v1/resume?all=true").body.at("ports").dump() == "[1]");
   CHECK(world.daemon.done == "resume all");
   CHECK(world.ask("POST", "/v1/drain?port=2").status == 404);
   CHECK(world.ask("POST", "/v1/drain?port=65537").status == 400);
@@ -179,6 +218,43 @@ TEST_CASE("client operates: ports, hosts and ANA states that there are") {
   CHECK(world.ask("POST", "/v1/ana", wanted.dump()).status == 204);
   CHECK(world.daemon.done == "ana inaccessible");
   CHECK(world.ask("POST", "/v1/ana", "{}").status == 400);
+  nlohmann::json elsewhere = wanted;
+  elsewhere["subsystem"] = "nqn.none";
+  CHECK(world.ask("POST", "/v1/ana", elsewhere.dump()).status == 404);
+}
+
+TEST_CASE("client's slip never means everything: what a request does not take is refused, and nothing is done") {
+  World world;
+  for (const char* operation : {"/v1/drain", "/v1/resume"}) {
+    for (const char* query : {"", "?", "?port=0", "?prot=1", "?port=", "?port=1&prot=2", "?port=1&port=1", "?all=false",
+                              "?all", "?port=1&all=true", "?all=true&port=1", "?port=1x", "?port=-1"}) {
+      CAPTURE(query);
+      CHECK(world.ask("POST", std::string(operation) + query).status == 400);
+    }
+    CHECK(world.ask("POST", operation, R"({"port": 1})").status == 400);
+  }
+  CHECK(world.ask("POST", "/v1/drain?prot=1").body.at("error") ==
+        R"(POST /v1/drain takes no parameter "prot"; it takes "port" and "all")");
+  CHECK(world.ask("POST", "/v1/drain?all=true", "{}").body.at("error") == "POST /v1/drain takes no body");
+  CHECK(world.ask("GET", "/v1/status?verbose=1").body.at("error") ==
+        R"(GET /v1/status takes no parameter "verbose"; it takes none)");
+  CHECK(world.ask("DELETE", kSubsystem, "{}").status == 400);
+  CHECK(world.ask("POST", "/v1/reload", FakeDaemon::kText).status == 400);
+  const std::string ana = R"({"subsystem": "nqn.2026-01.io.example:disks/1", "group": 1, "state": "change", )";
+  CHECK(world.ask("POST", "/v1/ana", ana + R"("port": 1, "prot": 1})").body.at("error") ==
+        R"(POST /v1/ana takes no key "prot"; it takes "subsystem", "group", "port" and "state")");
+  CHECK(world.ask("POST", "/v1/ana", ana + R"("group": 2, "port": 1})").status == 400);
+  CHECK(world.daemon.done.empty());
+}
+
+TEST_CASE("client sends JSON that is nested too deep: refused before it is built") {
+  const World world;
+  std::string deep;
+  for (int level = 0; level < 100'000; ++level) deep += "{\"a\":";
+  deep += "1" + std::string(100'000, '}');
+  const Reply refused = world.ask("PATCH", "/v1/config", deep);
+  CHECK(refused.status == 400);
+  CHECK(refused.body.at("error") == "the body is nested deeper than 32 objects and arrays");
 }
 
 TEST_CASE("operator accepts the storage of a namespace that was refused, and of no other") {

@@ -29,12 +29,12 @@ struct Served {
   }
 };
 
-nlohmann::json wanted() { return {{"subsystem", kNqn}, {"group", 2}, {"port", 1}, {"state", "persistent-loss"}}; }
+config::Json wanted() { return {{"subsystem", kNqn}, {"group", 2U}, {"port", 1U}, {"state", "persistent-loss"}}; }
 
 TEST_CASE("operator changes a state: it is shown of the groups that have namespaces") {
   Served served;
   CHECK(ana_states(served.subsystem) == nlohmann::json{{{"group", 2}, {"port", 1}, {"state", "optimized"}}});
-  set_ana_state(served.target, wanted().dump());
+  set_ana_state(served.target, wanted());
   CHECK(ana_states(served.subsystem) == nlohmann::json{{{"group", 2}, {"port", 1}, {"state", "persistent-loss"}}});
 }
 
@@ -56,9 +56,9 @@ TEST_CASE("operator asks for what cannot be: refused, and nothing changes") {
   Served served;
   for (const auto& mistake : mistakes) {
     CAPTURE(mistake.value.dump());
-    nlohmann::json request = wanted();
+    config::Json request = wanted();
     request[mistake.key] = mistake.value;
-    CHECK_THROWS(set_ana_state(served.target, request.dump()));
+    CHECK_THROWS(set_ana_state(served.target, request));
   }
   CHECK_THROWS(set_ana_state(served.target, "{}"));
   CHECK_THROWS(set_ana_state(served.target, "not JSON"));

@@ -81,14 +81,23 @@ TEST_CASE("operator looks: tables for people, JSON for scripts") {
   CHECK(says(p2p, "whole pages from MTU 4096"));
   CHECK(says(p2p, "256 KiB of 1 MiB"));
   CHECK(says(p2p, "mlx5_0: whole pages come through\n"));
-  CHECK(world.run({"stats"}).status == 0);
+  CHECK(says(world.run({"stats"}).output, "3 commands found the host's share of a buffer pool used up"));
   CHECK(says(world.run({"ana"}).output, "1     1  optimized\n"));
+}
+
+TEST_CASE("a host's name cannot control the terminal, in tables or in JSON") {
+  World world;
+  world.daemon.host = "nqn.a\x1b]0;title\x07\xc2\x9b\nb";
+  const std::string table = world.run({"connections"}).output;
+  CHECK(says(table, R"(nqn.a\x1b]0;title\x07\u009b\x0ab)"));
+  for (const std::string& output : {table, world.run({"connections", "--json"}).output})
+    for (const char* control : {"\x1b", "\x07", "\xc2\x9b"}) CHECK_FALSE(says(output, control));
 }
 
 TEST_CASE("operator changes what runs: the changes are told; save keeps them") {
   World world;
   CHECK(world.run({"add", "port", "id=2", "address=192.0.2.11"}).output ==
-        "add port 2 (192.0.2.11, service 4420)\nchange subsystem nqn.2026-01.io.example:disks/1: ports\n");
+        "add port 2 (192.0.2.11, service 4420)\nchange subsystem nqn.2026-01.io.example:disks/1: ports with 2\n");
   CHECK(world.run({"add", "namespace", FakeDaemon::kNqn, "memory=4097"}).status == 2);
   CHECK(world.run({"add", "namespace", FakeDaemon::kNqn, "memory=4096"}).output ==
         "add namespace 3 of nqn.2026-01.io.example:disks/1\n");
@@ -96,16 +105,19 @@ TEST_CASE("operator changes what runs: the changes are told; save keeps them") {
   CHECK(world.run({"add", "host", FakeDaemon::kNqn, "nqn.2026-01.io.example:host"}).status == 0);
   CHECK(world.run({"remove", "host", FakeDaemon::kNqn, "nqn.2026-01.io.example:host"}).status == 0);
   CHECK(world.run({"set", "subsystem", FakeDaemon::kNqn, "max_controllers=8"}).status == 0);
-  CHECK(world.run({"set", "config", "shutdown_timeout_ms=7"}).output == "change shutdown_timeout_ms\n");
+  CHECK(world.run({"set", "config", "shutdown_timeout_ms=7"}).output == "change shutdown_timeout_ms from 5000 to 7\n");
   CHECK(world.run({"set", "port", "2", "service=4421"}).status == 0);
   CHECK(world.run({"remove", "port", "2"}).status == 0);
   CHECK(world.run({"remove", "namespace", FakeDaemon::kNqn, "3"}).status == 0);
-  CHECK(world.run({"log-level", "debug"}).output == "change log_level\n");
+  CHECK(world.run({"log-level", "debug"}).output == "change log_level from \"info\" to \"debug\"\n");
   CHECK(world.run({"add", "subsystem", "nqn.2026-01.io.example:new", "allow_any_host=true"}).status == 0);
   CHECK(world.run({"remove", "subsystem", "nqn.2026-01.io.example:new"}).status == 0);
   CHECK(world.daemon.running_config().at("shutdown_timeout_ms") == 7);
   CHECK(world.run({"save"}).output == "saved\n");
   CHECK(world.daemon.unsaved.empty());
+  world.daemon.edited = true;
+  CHECK(world.run({"save"}).status == 1);
+  CHECK(world.run({"save", "--force"}).status == 0);
 }
 
 TEST_CASE("operator asks for what cannot be: the reason is on standard error, the status says of which kind it is") {
@@ -136,19 +148,74 @@ TEST_CASE("operator compares and reloads") {
   CHECK(mistaken.status == 2);
   CHECK(says(mistaken.errors, file + ":1:"));
   CHECK(world.run({"reload"}).output == "no difference\n");
+  CHECK_FALSE(world.daemon.reload_was_forced);
+  CHECK(world.run({"reload", "--force"}).status == 0);
+  CHECK(world.daemon.reload_was_forced);
+}
+
+TEST_CASE(
+    "script compares and applies: the exit status tells whether there is a difference, a repetition changes none") {
+  World world;
+  const Scratch scratch;
+  const std::string file = scratch.path() + "/new.json";
+  std::ofstream(file) << FakeDaemon::kText;
+  CHECK(world.run({"diff", file, "--exit-code"}).status == 0);
+  CHECK(world.run({"apply", file}).output == "no difference\n");
+  std::string text = FakeDaemon::kText;
+  text.replace(text.find("2MiB"), 4, "3MiB");
+  std::ofstream(file, std::ios::trunc) << text;
+  CHECK(world.run({"diff", file, "--exit-code"}).status == 3);
+  CHECK(world.run({"diff", file}).status == 0);
+  CHECK(says(world.run({"apply", file}).output, "replace namespace 2 of "));
+  CHECK(world.run({"diff", file, "--exit-code"}).status == 0);
+  CHECK(world.run({"apply", file}).output == "no difference\n");
+  std::ofstream(file, std::ios::trunc) << "{";
+  CHECK(world.run({"apply", file}).status == 2);
+}
+
+TEST_CASE("monitor asks: the exit status tells of a port that does not listen, and of a namespace that is missing") {
+  World world;
+  CHECK(world.run({"status"}).status == 0);
+  CHECK(world.run({"status", "--exit-code"}).status == 3);
+  world.daemon.missing_namespaces = 0;
+  CHECK(world.run({"status", "--exit-code"}).status == 0);
+  world.daemon.port_reason = "no interface has the address 192.0.2.10";
+  const Said waiting = world.run({"status", "--exit-code"});
+  CHECK(waiting.status == 3);
+  CHECK(says(waiting.output, "port 1: no interface has the address 192.0.2.10\n"));
+}
+
+TEST_CASE("operator adds without a key: told what keys there are") {
+  const World world;
+  const Said said = world.run({"add", "namespace", FakeDaemon::kNqn});
+  CHECK(said.status == 2);
+  CHECK(says(said.errors, "give at least one key of the config file as KEY=VALUE"));
 }
 
 TEST_CASE("operator drains, resumes, disconnects, sets ANA states") {
   World world;
-  CHECK(world.run({"drain", "1"}).status == 0);
+  CHECK(world.run({"resume", "1"}).output == "port 1 was not drained; nothing has changed\n");
+  CHECK(world.run({"drain", "1"}).output == "port 1: draining: hosts are being disconnected, and none may connect\n");
   CHECK(world.daemon.done == "drain 1");
-  CHECK(world.run({"resume"}).output == "hosts may connect again\n");
+  CHECK(world.run({"drain", "--all"}).output == "every port is drained already; nothing has changed\n");
+  CHECK(world.run({"resume", "--all"}).output == "port 1: hosts may connect again\n");
   CHECK(world.daemon.done == "resume all");
   CHECK(world.run({"disconnect", FakeDaemon::kHost}).output == "disconnected\n");
   world.daemon.has_host_without_nqn = true;
   CHECK(world.run({"disconnect", ""}).output == "disconnected\n");
   CHECK(world.run({"ana", FakeDaemon::kNqn, "1", "1", "inaccessible"}).output == "set\n");
   CHECK(world.daemon.done == "ana inaccessible");
+}
+
+TEST_CASE("operator names no port, or none that can be: wrong usage, and every port stays as it is") {
+  World world;
+  for (const char* command : {"drain", "resume"}) {
+    CHECK(world.run({command}).status == 2);
+    CHECK_THROWS_AS(world.run({command, "0"}), CLI::ParseError);
+    CHECK_THROWS_AS(world.run({command, "65536"}), CLI::ParseError);
+    CHECK_THROWS_AS(world.run({command, "1", "--all"}), CLI::ParseError);
+  }
+  CHECK(world.daemon.done.empty());
 }
 
 TEST_CASE("operator accepts the storage of a namespace") {

@@ -13,6 +13,8 @@ namespace nvmf::daemon {
 
 class FakeDaemon : public AdminActions {
  public:
+  using Ports = std::optional<std::vector<uint16_t>>;
+
   static constexpr char kNqn[] = "nqn.2026-01.io.example:disks/1";
   static constexpr char kHost[] = "nqn.2014-08.org.nvmexpress:uuid:3c1e2f4a-0000-4000-8000-000000000001";
 
@@ -25,12 +27,18 @@ class FakeDaemon : public AdminActions {
             {"unsaved_changes", unsaved},
             {"log_level", "info"},
             {"shutting_down", false},
-            {"ports", {{{"id", 1}, {"address", "192.0.2.10"}, {"service", 4420}, {"state", "listening"}}}},
+            {"ports",
+             {{{"id", 1},
+               {"address", "192.0.2.10"},
+               {"service", 4420},
+               {"state", port_reason.empty() ? "listening" : "waiting"},
+               {"reason", port_reason}}}},
             {"subsystems", 1},
             {"namespaces", 2},
-            {"missing_namespaces", 1},
+            {"missing_namespaces", missing_namespaces},
             {"rdma_devices", Json::array({{{"name", "rocep1s0"}, {"io_queues", 4}, {"max_io_queues", 81}}})},
             {"controllers", 1},
+            {"authentications", {{"succeeded", 2}, {"failed", {{"protocol", 1}}}, {"refused_addresses", 0}}},
             {"connections", 3}};
   }
   Json subsystems() override {
@@ -40,6 +48,7 @@ class FakeDaemon : public AdminActions {
              {"ports", {1}},
              {"allow_any_host", false},
              {"allowed_hosts", {kHost}},
+             {"hosts", Json::array()},
              {"controllers", 1},
              {"namespaces", 2},
              {"ana", Json::array()}}};
@@ -53,17 +62,17 @@ class FakeDaemon : public AdminActions {
                    {"block_bytes", 512},
                    {"size_bytes", uint64_t{3} << 29U},
                    {"p2p", {{"mode", "prefer"}, {"provider", ""}, {"verdict", "data goes through DRAM: no CMB"}}}};
-    Json missing = {{"nsid", 2}, {"state", "missing"}, {"reason", "cannot open /dev/ng7n1"}};
+    Json absent = {{"nsid", 2}, {"state", "missing"}, {"reason", "cannot open /dev/ng7n1"}};
     served.update(limits);
-    missing.update(limits);
-    return {served, missing};
+    absent.update(limits);
+    return {served, absent};
   }
   Json connections() override {
     const Json queues = {
         {{"qid", 0}, {"depth", 32}, {"peer", "192.0.2.7:41512"}, {"rnic", "mlx5_0"}, {"path_mtu", 4096}},
         {{"qid", 1}, {"depth", 128}, {"peer", "192.0.2.7:41513"}, {"rnic", "mlx5_0"}, {"path_mtu", 4096}}};
     return {{"hosts",
-             {{{"nqn", kHost},
+             {{{"nqn", host},
                {"controllers",
                 {{{"subsystem", kNqn},
                   {"discovery", false},
@@ -71,6 +80,7 @@ class FakeDaemon : public AdminActions {
                   {"port", 1},
                   {"peer", "192.0.2.7:41512"},
                   {"ready", true},
+                  {"authentication", {{"state", "done"}, {"key", "0123456789abcdef"}}},
                   {"keep_alive_ms", 5000},
                   {"queues", queues},
                   {"p2p", {{{"nsid", 1}, {"usable", false}, {"reason", "no CMB"}}}}}}}}}}};
@@ -91,13 +101,22 @@ class FakeDaemon : public AdminActions {
                   {"pools", {{{"size_bytes", 1U << 20U}, {"used_bytes", 1U << 18U}}}}}}}}}},
             {"namespaces", Json::array()}};
   }
-  Json stats() override { return {{"connections", 3}, {"subsystems", Json::array()}, {"namespaces", Json::array()}}; }
+  Json stats() override {
+    const Json traffic = {{"nqn", kHost}, {"over_share", 3}};
+    return {{"connections", 3},
+            {"subsystems", Json::array()},
+            {"namespaces", Json::array()},
+            {"hosts", Json::array({traffic})}};
+  }
   Json ana() override {
     return {{{"subsystem", kNqn}, {"states", {{{"group", 1}, {"port", 1}, {"state", "optimized"}}}}}};
   }
   const config::Json& running_config() override { return document_; }
 
-  Change reload() override { co_return compare(file, "the file"); }
+  Change reload(bool force) override {
+    reload_was_forced = force;
+    co_return compare(file, "the file");
+  }
   Change change(Edit edit) override {
     config::Json wanted = document_;
     edit(wanted);
@@ -109,9 +128,16 @@ class FakeDaemon : public AdminActions {
     }
     co_return changed;
   }
+  std::string version() override { return std::to_string(std::hash<std::string>{}(document_.dump())); }
+  Change replace(std::string text, std::string name, std::optional<std::string> if_match) override {
+    if (if_match && *if_match != version()) throw Refused("the running config has changed meanwhile");
+    ConfigChange changed = compare(text, name);
+    if (changed.verdict == ConfigChange::Verdict::Good) take(text);
+    co_return changed;
+  }
   Change accept(std::string nqn, uint32_t nsid) override {
     if (nqn != kNqn || nsid != 2)
-      throw config::EditError(config::EditError::Kind::Absent, "no storage waits for being accepted");
+      throw config::EditError(config::EditError::Kind::Absent, "no storage is waiting to be accepted");
     ConfigChange changed;
     changed.changes.emplace_back("accept the storage of namespace 2");
     co_return changed;
@@ -130,18 +156,19 @@ class FakeDaemon : public AdminActions {
     if (!difference.needs_restart.empty()) changed.verdict = ConfigChange::Verdict::NeedsRestart;
     return changed;
   }
-  boost::asio::awaitable<std::string> save() override {
+  boost::asio::awaitable<std::string> save(bool force) override {
+    if (edited && !force) throw Refused("the file was changed; use --force");
     if (!may_save) throw std::runtime_error("cannot open /etc/nvmf-p2p/config.json.new: Read-only file system");
     unsaved.clear();
     co_return "/etc/nvmf-p2p/config.json";
   }
-  void set_ana(const std::string& wanted) override {
-    const Json request = Json::parse(wanted);
-    if (request.at("subsystem") != kNqn) throw std::invalid_argument("there is no such subsystem");
+  void set_ana(const config::Json& request) override {
+    if (request.at("subsystem") != kNqn)
+      throw config::EditError(config::EditError::Kind::Absent, "there is no such subsystem");
     done = "ana " + request.at("state").get<std::string>();
   }
-  bool drain(std::optional<uint16_t> port) override { return operate("drain", port); }
-  bool resume(std::optional<uint16_t> port) override { return operate("resume", port); }
+  Ports drain(std::optional<uint16_t> port) override { return operate("drain", port, true); }
+  Ports resume(std::optional<uint16_t> port) override { return operate("resume", port, false); }
   size_t disconnect(const std::string& hostnqn) override {
     if (hostnqn.empty()) return has_host_without_nqn ? 1 : 0;
     return hostnqn == kHost ? 2 : 0;
@@ -157,11 +184,16 @@ class FakeDaemon : public AdminActions {
     }]
   })";
 
+  std::string host = kHost;  // that is connected
   std::string file = kText;
+  std::string port_reason;  // why its port waits
+  int missing_namespaces = 1;  // namespaces
   std::vector<std::string> unsaved;
   std::string done;  // the last operation
   bool has_host_without_nqn = false;
   bool may_save = true;
+  bool edited = false;  // the file, since it was read
+  bool reload_was_forced = false;
 
  private:
   void take(const std::string& text) {
@@ -169,14 +201,16 @@ class FakeDaemon : public AdminActions {
     document_ = config::editable(text, *result.config);
     config_ = *std::move(result.config);
   }
-  bool operate(const char* what, std::optional<uint16_t> port) {
-    if (port && *port != 1) return false;
+  Ports operate(const char* what, std::optional<uint16_t> port, bool drains) {
+    if (port && *port != 1) return std::nullopt;
     done = std::string(what) + (port ? " 1" : " all");
-    return true;
+    if (std::exchange(drained_, drains) == drains) return std::vector<uint16_t>{};
+    return std::vector<uint16_t>{1};
   }
 
   config::Config config_;
   config::Json document_;
+  bool drained_ = false;  // its only port
 };
 
 }  // namespace nvmf::daemon

@@ -17,7 +17,8 @@ namespace nvmf::daemon {
 
 class Served {
  public:
-  explicit Served(HttpRoutes routes, HttpLimits limits = {}) : server_(std::in_place, std::move(routes), limits) {
+  explicit Served(HttpRoutes routes, HttpLimits limits = {}, HttpServer::Audit audit = {})
+      : server_(std::in_place, std::move(routes), limits, std::move(audit)) {
     server_->serve(file_->listen(io_, {}));
     boost::asio::ip::tcp::acceptor acceptor(io_, {boost::asio::ip::address_v4::loopback(), 0});
     endpoint_ = acceptor.local_endpoint();

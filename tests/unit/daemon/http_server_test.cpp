@@ -3,6 +3,7 @@
 
 #include <doctest/doctest.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/read.hpp>
@@ -11,8 +12,10 @@
 #include <boost/asio/this_coro.hpp>
 #include <boost/asio/use_awaitable.hpp>
 #include <boost/asio/write.hpp>
+#include <mutex>
 #include <system_error>
 #include <thread>
+#include <vector>
 
 #include "tests/unit/daemon/http_fixture.h"
 
@@ -25,7 +28,7 @@ using asio::ip::tcp;
 
 HttpRoutes routes() {
   HttpRoutes routes;
-  routes.add("GET", "/v1/status", [](const HttpRequest& request) {
+  routes.add("GET", "/v1/status", {.query = {"verbose", "other"}}, [](const HttpRequest& request) {
     const auto verbose = request.query.find("verbose");
     return HttpResponse{.body = verbose == request.query.end() ? "short" : "long " + verbose->second};
   });
@@ -35,7 +38,8 @@ HttpRoutes routes() {
   routes.add("GET", "/v1/hosts/{nqn}",
              [](const HttpRequest& request) { return HttpResponse{.body = request.parameters.at("nqn")}; });
   routes.add("DELETE", "/v1/hosts/{nqn}", [](const HttpRequest&) { return HttpResponse{.status = 204}; });
-  routes.add("POST", "/v1/echo", [](const HttpRequest& request) { return HttpResponse{.body = request.body}; });
+  routes.add("POST", "/v1/echo", {.body = HttpTakes::Body::Text},
+             [](const HttpRequest& request) { return HttpResponse{.body = request.body}; });
   routes.add("POST", "/v1/refused", [](const HttpRequest&) -> HttpResponse { throw HttpError(409, "not \xff now"); });
   routes.add("POST", "/v1/broken", [](const HttpRequest&) -> HttpResponse { throw std::runtime_error("lost"); });
   routes.add_waiting("POST", "/v1/reload", [](HttpRequest) -> asio::awaitable<HttpResponse> {
@@ -152,7 +156,7 @@ TEST_CASE("client that says nothing is let go after the time-out; so is one that
 }
 
 TEST_CASE("more clients than the limit: refused with 503 until one goes") {
-  const Served served(routes(), {.connections = 1});
+  const Served served(routes(), {.connections = 1, .patience = std::chrono::hours(1)});
   {
     Client<Local> first{Local::endpoint(served.path())};
     first.send("GET /v1/status HTTP/1.1\r\nHost: a\r\n\r\n");
@@ -161,6 +165,75 @@ TEST_CASE("more clients than the limit: refused with 503 until one goes") {
   }
   std::string answer;
   while (!answer.starts_with("HTTP/1.1 200 ")) answer = ask(served, "GET /v1/status");
+}
+
+TEST_CASE("server is full of clients that say nothing: the slowest goes for one that asks") {
+  const Served served(routes(), {.connections = 2, .patience = std::chrono::milliseconds(0)});
+  Client<tcp> silent(served.endpoint());
+  Client<tcp> slow(served.endpoint());
+  slow.send("GET /v1/st");
+  CHECK(body_of(Client<tcp>(served.endpoint()).ask("GET /v1/status HTTP/1.0\r\n\r\n")) == "short");
+  CHECK(silent.receive().empty());
+}
+
+TEST_CASE("one address has its bound of connections: more are refused, clients from elsewhere are not") {
+  const Served served(routes(), {.connections_of_address = 1, .patience = std::chrono::hours(1)});
+  Client<tcp> first(served.endpoint());
+  first.send("GET /v1/status HTTP/1.1\r\nHost: a\r\n\r\n");
+  first.receive_until("short");
+  CHECK(Client<tcp>(served.endpoint()).receive().starts_with("HTTP/1.1 503 "));
+  CHECK(body_of(ask(served, "GET /v1/status")) == "short");
+}
+
+TEST_CASE("client sends a body where none is taken: refused before the body has come") {
+  const Served served(routes());
+  Client<tcp> client(served.endpoint());
+  client.send("GET /metrics HTTP/1.1\r\nHost: a\r\nContent-Length: 1000000\r\n\r\n");
+  client.receive_until("GET /metrics takes no body");
+  Client<Local> chunked{Local::endpoint(served.path())};
+  chunked.send("GET /metrics HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n");
+  chunked.receive_until("GET /metrics takes no body");
+}
+
+TEST_CASE("a version of what is read: If-Match arrives, ETag is answered") {
+  HttpRoutes versions;
+  versions.add("PUT", "/v1/thing", [](const HttpRequest& request) {
+    return HttpResponse{.etag = "\"2\"", .body = request.if_match.value_or("none")};
+  });
+  const Served served(std::move(versions));
+  CHECK(body_of(ask(served, "PUT /v1/thing")) == "none");
+  Client<Local> client{Local::endpoint(served.path())};
+  const std::string answer =
+      client.ask("PUT /v1/thing HTTP/1.1\r\nHost: a\r\nConnection: close\r\nIf-Match: \"1\"\r\n\r\n");
+  CHECK(says(answer, "ETag: \"2\"\r\n"));
+  CHECK(body_of(answer) == "\"1\"");
+}
+
+TEST_CASE("every request that may change something is told to the audit, with who sent it and what became of it") {
+  std::vector<HttpAudit> told;
+  std::mutex mutex;
+  const auto audit = [&](const HttpAudit& one) {
+    const std::lock_guard lock(mutex);
+    told.push_back(one);
+  };
+  const Served served(routes(), {}, audit);
+  ask(served, "GET /v1/status");
+  ask(served, "POST /v1/echo", "text");
+  ask(served, "POST /v1/echo?all=1", "text");
+  Client<tcp>(served.endpoint()).ask("POST /v1/refused HTTP/1.0\r\n\r\n");
+  const std::lock_guard lock(mutex);
+  REQUIRE(told.size() == 3);
+  CHECK(told[0].method == "POST");
+  CHECK(told[0].target == "/v1/echo");
+  CHECK(told[0].body == "text");
+  CHECK(told[0].status == 200);
+  REQUIRE(told[0].peer.has_value());
+  CHECK(told[0].peer->uid == getuid());
+  CHECK(told[0].peer->pid == getpid());
+  CHECK(told[1].status == 400);
+  CHECK(says(told[1].answer, "takes no parameter"));
+  CHECK_FALSE(told[2].peer.has_value());
+  CHECK(told[2].status == 409);
 }
 
 TEST_CASE("server is closed: no one connects any more, and the socket's file is gone") {
@@ -193,7 +266,9 @@ TEST_CASE("a socket that a dead daemon left is replaced, one that is served is n
   {
     UnixSocketFile second(path);
     CHECK_THROWS_WITH_AS(second.listen(io, {}),
-                         ("cannot serve on " + path + ": another process serves there; stop it, or name another path: Address already in use").c_str(),
+                         ("cannot serve on " + path +
+                          ": another process serves there; stop it, or name another path: Address already in use")
+                             .c_str(),
                          std::system_error);
   }
   CHECK(std::filesystem::exists(path));

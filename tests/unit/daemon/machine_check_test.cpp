@@ -3,6 +3,8 @@
 
 #include <doctest/doctest.h>
 
+#include <algorithm>
+
 #include "config/parse.h"
 #include "tests/unit/p2p/machine.h"
 
@@ -53,6 +55,44 @@ std::string only_warning(const Machine& machine, const std::string& text) {
 constexpr const char* kDisk = R"({"nvme": "/dev/ng0n1", "p2p": "require"})";
 constexpr const char* kMemory = R"({"memory": 512})";
 
+TEST_CASE("strangers may reach a subsystem on the internet that does not authenticate: a warning") {
+  Machine machine;
+  build(machine);
+  const auto warns = [&](const std::string& address, const std::string& who) {
+    const auto lines = warnings(machine, R"({"ports": [{"id": 1, "address": ")" + address +
+                                             R"("}], "subsystems": [{"nqn": "nqn.2026-01.io.example:a", )" + who +
+                                             R"(, "namespaces": [{"memory": 512}]}]})");
+    return std::ranges::any_of(lines, [](const std::string& line) {
+      return line.find("can use the subsystem without authentication") != std::string::npos;
+    });
+  };
+  const std::string any = R"("allow_any_host": true)";
+  const std::string by_name = R"("allowed_hosts": ["nqn.2026-01.io.example:h"])";
+  const std::string by_key = R"("hosts": [{"nqn": "nqn.2026-01.io.example:k", "key_file": "credential"}])";
+  for (const char* const address : {"8.8.8.8", "172.32.0.1", "2001:db9::1", "2a00::1"}) {
+    CAPTURE(address);
+    CHECK(warns(address, any));
+    CHECK(warns(address, by_name));
+    CHECK(warns(address, by_name + ", " + by_key));
+    CHECK_FALSE(warns(address, by_key));
+  }
+  for (const char* const address : {"10.1.2.3", "172.31.0.1", "192.168.0.1", "192.0.2.10", "fd00::1", "2001:db8::1"}) {
+    CAPTURE(address);
+    CHECK_FALSE(warns(address, any));
+  }
+}
+
+TEST_CASE("a key file that cannot be used is an error") {
+  Machine machine;
+  build(machine);
+  const std::string line = only_warning(
+      machine, R"({"ports": [{"id": 1, "address": "192.0.2.10"}], "subsystems": [{"nqn": "nqn.2026-01.io.example:a",
+                   "hosts": [{"nqn": "nqn.2026-01.io.example:h", "key_file": "/missing/key"}], "namespaces":
+                   [{"memory": 512}]}]})");
+  CHECK(line.find(": error: $.subsystems[0].hosts[0].key_file: the key file /missing/key cannot be opened") !=
+        std::string::npos);
+}
+
 TEST_CASE("one SSD in two subsystems: a warning where hosts are shown the same identifiers in both") {
   Machine machine;
   build(machine);
@@ -70,7 +110,7 @@ TEST_CASE("one SSD in two subsystems: a warning where hosts are shown the same i
   machine.file("/sys/class/block/nvme0n1/nguid", "00010203-0405-0607-0809-0a0b0c0d0e0f\n");
   const std::string warning = only_warning(machine, twice("", ""));
   CHECK(
-      warning.find("$.subsystems[1].namespaces[0]: hosts are shown the same identifiers in nqn.2026-01.io.example:a") !=
+      warning.find("$.subsystems[1].namespaces[0]: a namespace of nqn.2026-01.io.example:a has the same identifiers") !=
       std::string::npos);
   CHECK(warning.find("give it a \"uuid\" of its own here") != std::string::npos);
   CHECK(warnings(machine, twice("", uuid)).empty());
@@ -142,7 +182,7 @@ TEST_CASE("one SSD by its path and by its serial number in two subsystems: hosts
   CHECK(only_warning(machine, R"({"ports": [{"id": 1, "address": "192.0.2.10"}], "subsystems": [)" +
                                   subsystem("a", R"("/dev/ng0n1")") + ", " + subsystem("b", R"({"serial": "S0"})") +
                                   "]}")
-            .find("hosts are shown the same identifiers in nqn.2026-01.io.example:a") != std::string::npos);
+            .find("a namespace of nqn.2026-01.io.example:a has the same identifiers") != std::string::npos);
 }
 
 TEST_CASE("devices and files that are not there") {
@@ -193,19 +233,22 @@ TEST_CASE("a device that is mounted, by itself or by a partition, or is a part o
   SUBCASE("mounted, also when it is served by its character device") {
     machine.file("/proc/self/mounts", "/dev/nvme0n1 /srv ext4 rw 0 0\n");
     CHECK(only_warning(machine, config_with("192.0.2.10", kDisk))
-              .ends_with(
-                  "\"/dev/ng0n1\" is mounted at /srv: two users of one device destroy each other's data; umount /srv"));
+              .ends_with("\"/dev/ng0n1\" is mounted at /srv: two programs that write to one device destroy each "
+                         "other's data; umount /srv"));
   }
   SUBCASE("the machine's own root: nobody is told to unmount that") {
     machine.file("/proc/self/mounts", "/dev/nvme0n1 / ext4 rw 0 0\n");
     CHECK(only_warning(machine, config_with("192.0.2.10", kDisk))
-              .ends_with("is mounted at /: two users of one device destroy each other's data; serve another one"));
+              .ends_with("is mounted at /: two programs that write to one device destroy each other's data; serve "
+                         "another device"));
   }
   SUBCASE("a partition is mounted") {
     machine.file("/sys/class/block/nvme0n1/nvme0n1p1/partition", "1\n");
-    machine.file("/proc/self/mounts", "/dev/nvme0n1p1 /boot ext4 rw 0 0\n");
-    CHECK(only_warning(machine, config_with("192.0.2.10", R"({"block": "/dev/nvme0n1"})"))
-              .ends_with("is mounted at /boot: two users of one device destroy each other's data; umount /boot"));
+    machine.file("/proc/self/mounts", "/dev/nvme0n1p1 /home ext4 rw 0 0\n");
+    CHECK(
+        only_warning(machine, config_with("192.0.2.10", R"({"block": "/dev/nvme0n1"})"))
+            .ends_with(
+                "is mounted at /home: two programs that write to one device destroy each other's data; umount /home"));
   }
   SUBCASE("part of a volume") {
     machine.file("/sys/class/block/nvme0n1/holders/dm-0", "");
@@ -263,11 +306,11 @@ TEST_CASE("an admin socket or a state directory where something else is in the w
   build(machine);
   machine.file("/srv/image", "a disk image");
   CHECK(only_warning(machine, config_with("192.0.2.10", kMemory, R"("admin": {"socket": "/srv/image"}, )"))
-            .find("\"/srv/image\" is there, and is no socket; remove it") != std::string::npos);
+            .find("\"/srv/image\" exists and is not a socket; remove it") != std::string::npos);
   CHECK(only_warning(machine, config_with("192.0.2.10", kMemory, R"("admin": {"socket": "/srv/image/a/sock"}, )"))
-            .find("\"/srv/image\" is no directory") != std::string::npos);
+            .find("\"/srv/image\" is not a directory") != std::string::npos);
   CHECK(only_warning(machine, config_with("192.0.2.10", kMemory, R"("state_dir": "/srv/image/state", )"))
-            .find("$.state_dir: \"/srv/image\" is no directory") != std::string::npos);
+            .find("$.state_dir: \"/srv/image\" is not a directory") != std::string::npos);
   CHECK(warnings(machine, config_with("192.0.2.10", kMemory, R"("state_dir": "/srv/other/state", )")).empty());
 }
 

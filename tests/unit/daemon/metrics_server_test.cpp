@@ -3,6 +3,7 @@
 
 #include <doctest/doctest.h>
 
+#include <boost/asio/awaitable.hpp>
 #include <boost/asio/read.hpp>
 #include <boost/asio/write.hpp>
 #include <optional>
@@ -51,7 +52,10 @@ TEST_CASE("Prometheus asks for /metrics: the text of now, in its format; for any
     return tcp::acceptor(io, {asio::ip::address_v4::loopback(), 0}).local_endpoint();
   }();
   int asked = 0;
-  const MetricsServer server(io, at(endpoint), [&] { return "up " + std::to_string(++asked) + "\n"; });
+  std::vector<std::string> unready = {"port 1 is waiting: no device"};
+  const MetricsServer server(
+      io, at(endpoint), [&]() -> asio::awaitable<std::string> { co_return "up " + std::to_string(++asked) + "\n"; },
+      [&] { return unready; });
   REQUIRE(server.listening());
   const std::string first = answer_of(io, endpoint, "/metrics");
   CHECK(first.starts_with("HTTP/1.1 200"));
@@ -59,13 +63,21 @@ TEST_CASE("Prometheus asks for /metrics: the text of now, in its format; for any
   CHECK(first.ends_with("\r\n\r\nup 1\n"));
   CHECK(answer_of(io, endpoint, "/metrics").ends_with("up 2\n"));
   CHECK(answer_of(io, endpoint, "/").starts_with("HTTP/1.1 404"));
+  CHECK(answer_of(io, endpoint, "/healthz").starts_with("HTTP/1.1 200"));
+  const std::string not_ready = answer_of(io, endpoint, "/readyz");
+  CHECK(not_ready.starts_with("HTTP/1.1 503"));
+  CHECK(not_ready.ends_with("\r\n\r\nport 1 is waiting: no device\n"));
+  unready.clear();
+  CHECK(answer_of(io, endpoint, "/readyz").starts_with("HTTP/1.1 200"));
 }
 
 TEST_CASE("An address that is taken at the start is served once it is free") {
   asio::io_context io;
   std::optional<tcp::acceptor> other(std::in_place, io, tcp::endpoint(asio::ip::address_v4::loopback(), 0));
   const tcp::endpoint endpoint = other->local_endpoint();
-  const MetricsServer server(io, at(endpoint), [] { return std::string("up 1\n"); });
+  const MetricsServer server(
+      io, at(endpoint), []() -> asio::awaitable<std::string> { co_return "up 1\n"; },
+      [] { return std::vector<std::string>{}; });
   CHECK_FALSE(server.listening());
   other.reset();
   while (!server.listening()) io.run_one();

@@ -3,6 +3,9 @@
 
 #include <doctest/doctest.h>
 
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/use_future.hpp>
 #include <cstdlib>
 #include <fstream>
 #include <nlohmann/json.hpp>
@@ -13,6 +16,8 @@
 
 namespace nvmf::daemon {
 namespace {
+
+namespace asio = boost::asio;
 
 constexpr char kNqn[] = "nqn.2024-01.org.example:disks";
 
@@ -29,14 +34,7 @@ class Counted {
     figures.target = &target_;
     figures.connections = 5;
     figures.transport.rejected[2] = 4;
-    for (const uint32_t nsid : {1u, 2u})
-      figures.namespaces.push_back({.subsystem = kNqn,
-                                    .nsid = nsid,
-                                    .device = "/dev/ng0n1",
-                                    .p2p = "prefer",
-                                    .provider = "0000:01:00.0",
-                                    .counters = std::make_unique<core::IoCounters>()});
-    fill(*figures.namespaces[0].counters);
+    fill(counters);
     for (const char* const nqn : {"nqn.host:1", "nqn.host:\x01", "nqn.host:\x02"}) {
       figures.hosts.push_back({.nqn = nqn, .traffic = std::make_unique<core::TrafficCounters>()});
       core::TransferCounters& reads = figures.hosts.back().traffic->reads[static_cast<size_t>(core::DataPath::Cmb)];
@@ -53,13 +51,45 @@ class Counted {
                                    .dram_used_bytes = 4096,
                                    .other_commands = &other_commands_});
     figures.cmbs.push_back({.ssd = "0000:01:00.0", .rdma_device = "mlx5_0", .bytes = 1 << 26, .used_bytes = 8192});
+    figures.health = {.ports = {{.id = 1, .address = "192.0.2.1", .state = "waiting"}},
+                      .missing_namespaces = 2,
+                      .unsaved_changes = 7,
+                      .reload_succeeded = false,
+                      .reload_time_s = 1'800'000'000};
     figures.reactors.push_back(
         {.index = 0, .cpu_ns = 2'500'000'000, .polled_in_vain_us = 250'000, .turns = 11, .sleeps = 6});
   }
 
+  // Can be asked once. `spaces`: how many namespaces there are; only the first one has been used.
+  std::string text(uint32_t spaces = 2) {
+    asio::io_context io;
+    auto answer = asio::co_spawn(io, metrics_text(std::move(figures), sources(spaces)), asio::use_future);
+    turns = io.run();
+    return answer.get();
+  }
+
   Figures figures;
+  core::IoCounters counters;
+  size_t turns = 0;  // of the control thread that text() took
 
  private:
+  std::vector<NamespaceSource> sources(uint32_t spaces) {
+    std::vector<NamespaceSource> sources;
+    for (uint32_t nsid = 1; nsid <= spaces; ++nsid)
+      sources.emplace_back([this, nsid] {
+        NamespaceFigures space{.subsystem = kNqn,
+                               .nsid = nsid,
+                               .device = "/dev/ng0n1",
+                               .p2p = "prefer",
+                               .provider = "0000:01:00.0",
+                               .counters = std::make_unique<core::IoCounters>()};
+        if (nsid == 1) core::add(*space.counters, counters);
+        return std::optional(std::move(space));
+      });
+    sources.emplace_back([] { return std::nullopt; });  // has gone meanwhile
+    return sources;
+  }
+
   static void fill(core::IoCounters& counters) {
     using core::CommandKind;
     for (int i = 0; i < 3; ++i) counters.commands.count(CommandKind::Read, core::kSuccess);
@@ -68,6 +98,8 @@ class Counted {
     counters.fallbacks[static_cast<size_t>(core::Fallback::PoolDry)].commands.add(8);
     for (uint64_t us = 10; us < 14; ++us)
       counters.latency.target[static_cast<size_t>(core::Operation::Read)].add(us * 1000);
+    counters.latency.device[static_cast<size_t>(core::Operation::Read)].add(9'000);
+    for (core::LatencyHistogram& direction : counters.latency.rdma) direction.add(2'000);
   }
 
   core::Target target_{core::TargetOptions{}};
@@ -75,8 +107,8 @@ class Counted {
 };
 
 TEST_CASE("What was counted is there, with its labels") {
-  const Counted counted;
-  const std::string text = metrics_text(counted.figures);
+  Counted counted;
+  const std::string text = counted.text();
   const std::string disk = R"(subsystem="nqn.2024-01.org.example:disks",nsid="1")";
   const std::string lines[] = {
       "nvmf_commands_total{" + disk + R"(,command="read",status="success"} 3)",
@@ -87,6 +119,7 @@ TEST_CASE("What was counted is there, with its labels") {
       R"(nvmf_host_data_bytes_total{host="nqn.host:1",direction="read",path="cmb"} 4096)",
       R"(nvmf_host_data_commands_total{host="nqn.host:1",direction="read",path="cmb"} 1)",
       R"(nvmf_host_data_commands_total{host="nqn.host:1",direction="write",path="dram"} 0)",
+      R"(nvmf_host_over_share_commands_total{host="nqn.host:1"} 0)",
       R"(nvmf_host_data_bytes_total{host="nqn.host:?",direction="read",path="cmb"} 8192)",
       R"(nvmf_other_commands_total{rdma_device="mlx5_0",thread="0",command="get_log_page",status="success"} 1)",
       R"(nvmf_other_commands_total{rdma_device="mlx5_0",thread="0",command="connect",status="invalid_field"} 1)",
@@ -96,6 +129,12 @@ TEST_CASE("What was counted is there, with its labels") {
       "nvmf_keep_alive_expiries_total 3",
       R"(nvmf_controllers{subsystem="nqn.2024-01.org.example:disks"} 0)",
       R"(nvmf_reactor_cpu_seconds_total{reactor="0"} 2.5)",
+      R"(nvmf_port_state{port="1",address="192.0.2.1",state="waiting"} 1)",
+      R"(nvmf_port_state{port="1",address="192.0.2.1",state="listening"} 0)",
+      "nvmf_missing_namespaces 2",
+      "nvmf_unsaved_changes 7",
+      "nvmf_last_reload_success 0",
+      "nvmf_last_reload_timestamp_seconds 1800000000",
       R"(nvmf_reactor_idle_poll_seconds_total{reactor="0"} 0.25)",
   };
   for (const std::string& line : lines) {
@@ -105,8 +144,8 @@ TEST_CASE("What was counted is there, with its labels") {
 }
 
 TEST_CASE("A sample stands once, in its family, which stands once") {
-  const Counted counted;
-  std::istringstream text(metrics_text(counted.figures));
+  Counted counted;
+  std::istringstream text(counted.text());
   std::set<std::string> families;
   std::set<std::string> samples;
   std::string family;
@@ -123,16 +162,33 @@ TEST_CASE("A sample stands once, in its family, which stands once") {
   CHECK(families.size() > 30);
 }
 
+TEST_CASE("Histograms without a command have no sample, so that idle namespaces cost little") {
+  const std::string text = Counted().text();
+  CHECK(
+      text.find("nvmf_command_duration_seconds_count{subsystem=\"nqn.2024-01.org.example:disks\",nsid=\"1\",operation="
+                "\"write\"}") == std::string::npos);
+  CHECK(text.find("duration_seconds_bucket{subsystem=\"nqn.2024-01.org.example:disks\",nsid=\"2\"") ==
+        std::string::npos);
+}
+
+TEST_CASE("The most namespaces that a config may have: other work of the control thread has its turn meanwhile") {
+  Counted counted;
+  const std::string text = counted.text(4096);
+  CHECK(text.size() < 16U << 20U);
+  CHECK(counted.turns >= 4096 / kNamespacesPerTurn);
+  CHECK(text.find("nsid=\"4096\"") != std::string::npos);
+}
+
 TEST_CASE("Prometheus' checker may read them") {
   const char* const path = std::getenv("NVMF_WRITE_METRICS");
   if (path == nullptr) return;
-  const Counted counted;
-  std::ofstream(path) << metrics_text(counted.figures);
+  Counted counted;
+  std::ofstream(path) << counted.text();
 }
 
 TEST_CASE("The same counters as the stats show them") {
   const Counted counted;
-  const core::IoCounters& counters = *counted.figures.namespaces[0].counters;
+  const core::IoCounters& counters = counted.counters;
   CHECK(commands_report(counters.commands) == nlohmann::json{{"read", {{"answered", 4}, {"failed", {{"media", 1}}}}}});
   const nlohmann::json latency = latency_report(counters.latency);
   const nlohmann::json& reads = latency["target"]["read"];

@@ -68,6 +68,9 @@ TEST_CASE("a table fits: the widest columns lose the middle of what they say") {
 TEST_CASE("text is counted and cut by characters, not by bytes") {
   CHECK(length_of("«ab»") == 4);
   CHECK(shortened("«abcdef»", 5) == "«a…f»");
+  CHECK(length_of("語e\xcc\x81") == 3);
+  CHECK(shortened("語語語語", 5) == "語…語");
+  CHECK(shortened("語語語語", 4) == "語…");
   CHECK(shortened("ab", 1) == "…");
   CHECK(shortened("ab", 0).empty());
 }

@@ -36,7 +36,7 @@ TEST_CASE("a file that is no socket stays, and is named") {
   Place place;
   fs::create_directory(place.directory.path() + "/run");
   std::ofstream(place.path) << "a disk image";
-  CHECK(place.failure_of_listening().find(place.path + ": the file there is no socket") != std::string::npos);
+  CHECK(place.failure_of_listening().find(place.path + ": the file is not a socket") != std::string::npos);
   CHECK(fs::file_size(place.path) == 12);
 }
 

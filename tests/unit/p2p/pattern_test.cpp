@@ -34,9 +34,9 @@ TEST_CASE("what is wrong is counted and placed") {
   CHECK(mismatch.wrong_bytes == 2);
   CHECK(mismatch.first == 10);
   CHECK_FALSE(mismatch.all_ones);
-  CHECK(to_string(mismatch, 8, 8) == "2 bytes are wrong, the first at byte 2 of it");
-  CHECK(to_string(mismatch, 16, 8) == "2 bytes are wrong, the first before it");
-  CHECK(to_string(mismatch, 0, 8) == "2 bytes are wrong, the first after it");
+  CHECK(to_string(mismatch, 8, 8) == "2 bytes are wrong, the first one at byte 2 of the data");
+  CHECK(to_string(mismatch, 16, 8) == "2 bytes are wrong, the first one before the data");
+  CHECK(to_string(mismatch, 0, 8) == "2 bytes are wrong, the first one after the data");
 }
 
 TEST_CASE("bytes that were all read as FFh are called so") {

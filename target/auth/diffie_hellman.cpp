@@ -1,0 +1,92 @@
+#include "target/auth/diffie_hellman.h"
+
+#include <openssl/core_names.h>
+#include <openssl/dh.h>
+#include <openssl/evp.h>
+#include <openssl/param_build.h>
+
+#include <array>
+#include <stdexcept>
+
+namespace nvmf::auth {
+namespace {
+
+struct Free {
+  void operator()(EVP_PKEY* key) const { EVP_PKEY_free(key); }
+  void operator()(EVP_PKEY_CTX* context) const { EVP_PKEY_CTX_free(context); }
+};
+using Key = std::unique_ptr<EVP_PKEY, Free>;
+using Context = std::unique_ptr<EVP_PKEY_CTX, Free>;
+
+const char* name_of(nvme::DhGroup group) {
+  static constexpr std::array<const char*, nvme::kDhGroups> kNames = {"",          "ffdhe2048", "ffdhe3072",
+                                                                      "ffdhe4096", "ffdhe6144", "ffdhe8192"};
+  return kNames[static_cast<size_t>(group)];
+}
+
+OSSL_PARAM group_parameter(nvme::DhGroup group) {
+  return OSSL_PARAM_construct_utf8_string(OSSL_PKEY_PARAM_GROUP_NAME, const_cast<char*>(name_of(group)),
+                                          0);  // NOLINT: it is only read
+}
+
+EVP_PKEY* generate(nvme::DhGroup group) {
+  const Context context(EVP_PKEY_CTX_new_from_name(nullptr, "DH", nullptr));
+  const std::array parameters = {group_parameter(group), OSSL_PARAM_construct_end()};
+  EVP_PKEY* key = nullptr;
+  if (context == nullptr || EVP_PKEY_keygen_init(context.get()) != 1 ||
+      EVP_PKEY_CTX_set_params(context.get(), parameters.data()) != 1 || EVP_PKEY_generate(context.get(), &key) != 1)
+    throw std::runtime_error(std::string("OpenSSL cannot make a DH value of the group ") + name_of(group));
+  return key;
+}
+
+// Null when OpenSSL does not take it.
+Key public_key(nvme::DhGroup group, std::span<const uint8_t> value) {
+  const std::unique_ptr<BIGNUM, decltype(&BN_free)> number(
+      BN_bin2bn(value.data(), static_cast<int>(value.size()), nullptr), BN_free);
+  const std::unique_ptr<OSSL_PARAM_BLD, decltype(&OSSL_PARAM_BLD_free)> builder(OSSL_PARAM_BLD_new(),
+                                                                                OSSL_PARAM_BLD_free);
+  if (number == nullptr || builder == nullptr ||
+      OSSL_PARAM_BLD_push_utf8_string(builder.get(), OSSL_PKEY_PARAM_GROUP_NAME, name_of(group), 0) != 1 ||
+      OSSL_PARAM_BLD_push_BN(builder.get(), OSSL_PKEY_PARAM_PUB_KEY, number.get()) != 1)
+    return nullptr;
+  const std::unique_ptr<OSSL_PARAM, decltype(&OSSL_PARAM_free)> parameters(OSSL_PARAM_BLD_to_param(builder.get()),
+                                                                           OSSL_PARAM_free);
+  const Context context(EVP_PKEY_CTX_new_from_name(nullptr, "DH", nullptr));
+  EVP_PKEY* key = nullptr;
+  if (parameters == nullptr || context == nullptr || EVP_PKEY_fromdata_init(context.get()) != 1 ||
+      EVP_PKEY_fromdata(context.get(), &key, EVP_PKEY_PUBLIC_KEY, parameters.get()) != 1)
+    return nullptr;
+  return Key(key);
+}
+
+}  // namespace
+
+DhExponent::DhExponent(nvme::DhGroup group) : group_(group), key_(generate(group)) {}
+
+DhExponent::~DhExponent() { EVP_PKEY_free(key_); }
+
+std::vector<uint8_t> DhExponent::value() const {
+  std::vector<uint8_t> value(nvme::dh_value_length_bytes(group_));
+  size_t written = 0;
+  if (EVP_PKEY_get_octet_string_param(key_, OSSL_PKEY_PARAM_ENCODED_PUBLIC_KEY, value.data(), value.size(), &written) !=
+          1 ||
+      written != value.size())
+    throw std::runtime_error("OpenSSL cannot give a DH value");
+  return value;
+}
+
+std::optional<Secret> DhExponent::shared_with(std::span<const uint8_t> other) const {
+  if (other.size() != nvme::dh_value_length_bytes(group_)) return std::nullopt;
+  const Key peer = public_key(group_, other);
+  const Context context(EVP_PKEY_CTX_new_from_pkey(nullptr, key_, nullptr));
+  if (peer == nullptr || context == nullptr || EVP_PKEY_derive_init(context.get()) != 1 ||
+      EVP_PKEY_CTX_set_dh_pad(context.get(), 1) != 1 || EVP_PKEY_derive_set_peer_ex(context.get(), peer.get(), 1) != 1)
+    return std::nullopt;
+  Secret shared(other.size());
+  size_t length_bytes = shared.size();
+  if (EVP_PKEY_derive(context.get(), shared.bytes().data(), &length_bytes) != 1 || length_bytes != shared.size())
+    return std::nullopt;
+  return shared;
+}
+
+}  // namespace nvmf::auth

@@ -1,0 +1,366 @@
+#include "target/core/subsystem/authentication.h"
+
+#include <algorithm>
+#include <array>
+#include <cstring>
+#include <utility>
+
+#include "target/core/datapath/limits.h"
+#include "target/core/datapath/queue.h"
+#include "target/core/reactor/invariant.h"
+#include "target/core/subsystem/controller.h"
+#include "target/core/subsystem/subsystem.h"
+#include "target/core/subsystem/target.h"
+
+namespace nvmf::core {
+namespace {
+
+using nvme::AuthExplanation;
+using nvme::AuthId;
+using nvme::AuthType;
+using nvme::DhchapHash;
+using nvme::DhGroup;
+
+constexpr std::array kHashesByStrength = {DhchapHash::Sha512, DhchapHash::Sha384, DhchapHash::Sha256};
+// Where the operator asks for none: the smallest is strong enough, and NULL is for hosts that have nothing else.
+constexpr std::array kGroupsByPreference = {DhGroup::Ffdhe2048, DhGroup::Ffdhe3072, DhGroup::Ffdhe4096,
+                                            DhGroup::Ffdhe6144, DhGroup::Ffdhe8192, DhGroup::Null};
+
+// The first of `wanted` that the host offers.
+template <class Choice>
+std::optional<Choice> first_offered(std::span<const Choice> wanted, std::span<const uint8_t> offered) {
+  const auto is_offered = [&](Choice choice) {
+    return std::ranges::find(offered, static_cast<uint8_t>(choice)) != offered.end();
+  };
+  const auto found = std::ranges::find_if(wanted, is_offered);
+  return found == wanted.end() ? std::nullopt : std::optional(*found);
+}
+
+template <class Choice, size_t count>
+std::optional<Choice> choose_from(const std::optional<Choice>& configured, const std::array<Choice, count>& otherwise,
+                                  std::span<const uint8_t> offered) {
+  return configured ? first_offered<Choice>({&*configured, 1}, offered) : first_offered<Choice>(otherwise, offered);
+}
+
+template <class Structure>
+Structure read(std::span<const std::byte> message) {
+  Structure structure;
+  std::memcpy(&structure, message.data(), sizeof structure);
+  return structure;
+}
+
+template <class Structure>
+void append(std::vector<std::byte>& message, const Structure& structure) {
+  const auto* const begin = reinterpret_cast<const std::byte*>(&structure);
+  message.insert(message.end(), begin, begin + sizeof structure);
+}
+
+void append(std::vector<std::byte>& message, const std::vector<uint8_t>& bytes) {
+  const auto* const begin = reinterpret_cast<const std::byte*>(bytes.data());
+  message.insert(message.end(), begin, begin + bytes.size());
+}
+
+std::vector<uint8_t> copy_of(std::span<const std::byte> bytes) {
+  std::vector<uint8_t> copy(bytes.size());
+  if (!bytes.empty()) std::memcpy(copy.data(), bytes.data(), bytes.size());
+  return copy;
+}
+
+nvme::AuthHeader header(AuthType type, AuthId id, uint16_t t_id) {
+  return {.auth_type = static_cast<uint8_t>(type), .auth_id = static_cast<uint8_t>(id), .reserved2 = 0, .t_id = t_id};
+}
+
+bool is(const nvme::AuthHeader& found, AuthType type, AuthId id) {
+  return found.auth_type == static_cast<uint8_t>(type) && found.auth_id == static_cast<uint8_t>(id);
+}
+
+// For each message of the host: KATO, or two minutes.
+std::chrono::milliseconds step_timeout(const Controller& controller) {
+  const uint32_t kato_ms = controller.keep_alive().timeout_ms();
+  return std::chrono::milliseconds(kato_ms != 0 ? std::min(kato_ms, limits::kAuthenticationTimeoutMs)
+                                                : limits::kAuthenticationTimeoutMs);
+}
+
+}  // namespace
+
+const char* name_of(AuthenticationFailure failure) {
+  static constexpr std::array<const char*, kAuthenticationFailures> kNames = {"wrong_response", "no_key",  "protocol",
+                                                                              "host_rejected",  "timeout", "internal"};
+  static_assert(kAuthenticationFailures == static_cast<size_t>(AuthenticationFailure::Internal) + 1);
+  return kNames[static_cast<size_t>(failure)];
+}
+
+Authentication::Authentication(Controller& controller, Queue& queue) : controller_(controller), queue_(queue) {
+  transaction_.hostnqn = controller.host().nqn;
+  transaction_.subsysnqn = controller.subsysnqn();
+  go_to(State::Idle);
+}
+
+// The host has its time for what comes next; nobody waits for a host that is authenticated and has begun nothing, nor
+// while a worker has the transaction.
+void Authentication::go_to(State state) {
+  state_ = state;
+  const bool waits = !is_busy() && state != State::Over && !(state == State::Idle && done_once_);
+  deadline_.reset();
+  if (!waits) return;
+  deadline_ = Clock::now() + step_timeout(controller_);
+  controller_.subsystem().target().deadline_set(*deadline_);
+}
+
+// Authentication Send ------------------------------------------------------------------------------------------------
+
+void Authentication::take(std::span<const std::byte> message, Done done) {
+  const bool has_failed = state_ == State::DelaysFailure1 || state_ == State::HasFailure1 || state_ == State::Over;
+  if (is_busy() || has_failed) return done(Status(NVME_SC_CMD_SEQ_ERROR).do_not_retry());
+  send_done_ = std::move(done);
+  if (message.size() < sizeof(nvme::AuthHeader)) {
+    fail_protocol(AuthExplanation::IncorrectPayload, "its message is too short");
+    return end_send();
+  }
+  const auto head = read<nvme::AuthHeader>(message);
+  if (is(head, AuthType::Common, AuthId::Negotiate)) return take_negotiate(message);
+  const bool has_transaction = state_ != State::Idle;
+  if (has_transaction && head.t_id != transaction_.t_id) {
+    fail_protocol(AuthExplanation::IncorrectPayload, "its message belongs to another transaction (T_ID)");
+  } else if (has_transaction && is(head, AuthType::Common, AuthId::Failure2)) {
+    take_failure2(message);
+  } else if (state_ == State::AwaitsReply && is(head, AuthType::DhHmacChap, AuthId::Reply)) {
+    return take_reply(message);
+  } else if (state_ == State::AwaitsSuccess2 && is(head, AuthType::DhHmacChap, AuthId::Success2)) {
+    take_success2();
+  } else {
+    fail_protocol(AuthExplanation::IncorrectMessage, "its message is not the one that is due");
+  }
+  end_send();
+}
+
+// What a message leads to comes after the command that brought it, so that the host reads the command's answer.
+void Authentication::end_send() {
+  if (state_ == State::DelaysFailure1) return;
+  if (Done done = std::exchange(send_done_, nullptr)) done(kSuccess);
+  if (state_ == State::Over && !end_reason_.empty()) controller_.fail(std::exchange(end_reason_, {}));
+}
+
+void Authentication::take_negotiate(std::span<const std::byte> message) {
+  transaction_.t_id = message.size() < sizeof(nvme::AuthNegotiate) ? 0 : read<nvme::AuthHeader>(message).t_id;
+  if (!done_once_ && ++negotiations_ > limits::kMaxNegotiations) {
+    fail_protocol(AuthExplanation::IncorrectMessage, "it begins again and again, and never ends a transaction");
+    return end_send();
+  }
+  const size_t descriptors_bytes = message.size() < sizeof(nvme::AuthNegotiate)
+                                       ? 0
+                                       : read<nvme::AuthNegotiate>(message).napd * sizeof(nvme::DhchapDescriptor);
+  if (descriptors_bytes == 0 || message.size() < sizeof(nvme::AuthNegotiate) + descriptors_bytes) {
+    fail_protocol(AuthExplanation::IncorrectPayload, "its AUTH_Negotiate message is too short");
+    return end_send();
+  }
+  if (read<nvme::AuthNegotiate>(message).sc_c != 0) {
+    fail_protocol(AuthExplanation::SecureChannelMismatch, "it asks for a secure channel, which RDMA does not have");
+    return end_send();
+  }
+  std::optional<nvme::DhchapDescriptor> offered;
+  for (size_t at = 0; at < descriptors_bytes && !offered; at += sizeof(nvme::DhchapDescriptor)) {
+    const auto one = read<nvme::DhchapDescriptor>(message.subspan(sizeof(nvme::AuthNegotiate) + at));
+    if (one.authid == nvme::kDhchapAuthid) offered = one;
+  }
+  if (!offered) {
+    fail_protocol(AuthExplanation::ProtocolNotUsable, "it does not offer DH-HMAC-CHAP");
+    return end_send();
+  }
+  if (!choose(*offered)) return end_send();
+  go_to(State::MakesChallenge);
+  transaction_.s1 = controller_.subsystem().target().next_authentication_seqnum();
+  transaction_.c1.clear();
+  transaction_.controller_dh_value.clear();
+  controller_.subsystem().target().dhchap_crypto->make_challenge(transaction_, [this] {
+    if (transaction_.c1.empty())
+      fail(AuthenticationFailure::Internal, AuthExplanation::AuthenticationFailed, "OpenSSL cannot make a challenge");
+    else
+      go_to(State::HasChallenge);
+    end_send();
+  });
+}
+
+bool Authentication::choose(const nvme::DhchapDescriptor& offered) {
+  if (offered.halen > sizeof offered.hashes || offered.dhlen > sizeof offered.groups) {
+    fail_protocol(AuthExplanation::IncorrectPayload, "its AUTH_Negotiate message has lists that are too long");
+    return false;
+  }
+  const HostCredentials credentials = controller_.subsystem().credentials_of(transaction_.hostnqn);
+  const auto hash = choose_from(credentials.hash, kHashesByStrength, {offered.hashes, offered.halen});
+  const auto group = choose_from(credentials.group, kGroupsByPreference, {offered.groups, offered.dhlen});
+  if (!hash) {
+    fail_protocol(AuthExplanation::HashNotUsable, "it does not offer the hash function (\"dhchap_hash\")");
+    return false;
+  }
+  if (!group) {
+    fail_protocol(AuthExplanation::DhGroupNotUsable, "it does not offer the group (\"dhchap_group\")");
+    return false;
+  }
+  transaction_.hash = *hash;
+  transaction_.group = *group;
+  return true;
+}
+
+void Authentication::take_reply(std::span<const std::byte> message) {
+  const size_t hl = nvme::hash_length_bytes(transaction_.hash);
+  const size_t dhvlen = nvme::dh_value_length_bytes(transaction_.group);
+  if (message.size() < sizeof(nvme::DhchapReply) + 2 * hl + dhvlen) {
+    fail_protocol(AuthExplanation::IncorrectPayload, "its DH-HMAC-CHAP_Reply message is too short");
+    return end_send();
+  }
+  const auto reply = read<nvme::DhchapReply>(message);
+  const bool asks_for_r2 = reply.cvalid == 1;
+  if (reply.hl != hl || reply.dhvlen != dhvlen || reply.cvalid > 1 || (asks_for_r2 && reply.seqnum == 0)) {
+    fail_protocol(AuthExplanation::IncorrectPayload, "its DH-HMAC-CHAP_Reply message has a wrong field");
+    return end_send();
+  }
+  message = message.subspan(sizeof(nvme::DhchapReply));
+  transaction_.r1 = copy_of(message.first(hl));
+  transaction_.c2 = asks_for_r2 ? copy_of(message.subspan(hl, hl)) : std::vector<uint8_t>();
+  transaction_.host_dh_value = copy_of(message.subspan(2 * hl, dhvlen));
+  transaction_.s2 = reply.seqnum;
+  const bool own_dh_value = dhvlen != 0 && transaction_.host_dh_value == transaction_.controller_dh_value;
+  if (transaction_.c2 == transaction_.c1 || own_dh_value) {
+    fail(AuthenticationFailure::WrongResponse, AuthExplanation::AuthenticationFailed,
+         "it returns the target's own challenge or DH value");
+    return end_send();
+  }
+  transaction_.keys = controller_.subsystem().credentials_of(transaction_.hostnqn).keys;
+  go_to(State::ChecksReply);
+  controller_.subsystem().target().dhchap_crypto->check_reply(transaction_, [this] {
+    reply_checked();
+    end_send();
+  });
+}
+
+void Authentication::reply_checked() {
+  using Verdict = DhchapTransaction::Verdict;
+  switch (transaction_.verdict) {
+    case Verdict::Right:
+      matched_ = transaction_.matched;
+      return go_to(State::HasSuccess1);
+    case Verdict::WrongResponse:
+      return fail(AuthenticationFailure::WrongResponse, AuthExplanation::AuthenticationFailed,
+                  "it has another key than \"key_file\"");
+    case Verdict::InvalidDhValue:
+      return fail_protocol(AuthExplanation::IncorrectPayload, "its DH value is none of the group");
+    case Verdict::NoControllerKey:
+      return fail(AuthenticationFailure::NoKey, AuthExplanation::AuthenticationFailed,
+                  "it wants the controller to authenticate, too, and it has no \"controller_key_file\"");
+    case Verdict::Failed:
+      return fail(AuthenticationFailure::Internal, AuthExplanation::AuthenticationFailed,
+                  "OpenSSL cannot check its response");
+  }
+}
+
+void Authentication::take_success2() { authenticated(); }
+
+// The host has not accepted the controller's response, or gives up.
+void Authentication::take_failure2(std::span<const std::byte> message) {
+  const int explanation = message.size() < sizeof(nvme::AuthFailure) ? 0 : read<nvme::AuthFailure>(message).explanation;
+  const std::string rule =
+      "the host ended the authentication with AUTH_Failure2, reason code explanation " + std::to_string(explanation) +
+      (state_ == State::AwaitsSuccess2 ? ": it has another controller key than \"controller_key_file\"" : "");
+  controller_.authentication_failed(queue_, AuthenticationFailure::HostRejected, rule);
+  end_reason_ = "authentication failed";
+  go_to(State::Over);
+}
+
+// Authentication Receive ---------------------------------------------------------------------------------------------
+
+Authentication::Given Authentication::give(size_t room_bytes) {
+  std::vector<std::byte> message;
+  if (state_ == State::HasChallenge) message = challenge();
+  if (state_ == State::HasSuccess1) message = success1();
+  if (state_ == State::HasFailure1) message = failure1();
+  if (message.empty()) return {.status = Status(NVME_SC_CMD_SEQ_ERROR).do_not_retry(), .message = {}};
+  if (message.size() > room_bytes) return {.status = Status(NVME_SC_INVALID_FIELD).do_not_retry(), .message = {}};
+  if (state_ == State::HasChallenge) {
+    go_to(State::AwaitsReply);
+  } else if (state_ == State::HasFailure1) {
+    end_reason_ = "authentication failed";
+    go_to(State::Over);
+  } else if (transaction_.c2.empty()) {
+    authenticated();
+  } else {
+    go_to(State::AwaitsSuccess2);
+  }
+  return {.status = kSuccess, .message = std::move(message)};
+}
+
+void Authentication::sent() {
+  if (state_ == State::Over && !end_reason_.empty()) controller_.fail(std::exchange(end_reason_, {}));
+}
+
+std::vector<std::byte> Authentication::challenge() const {
+  std::vector<std::byte> message;
+  append(message, nvme::DhchapChallenge{
+                      .header = header(AuthType::DhHmacChap, AuthId::Challenge, transaction_.t_id),
+                      .hl = static_cast<uint8_t>(transaction_.c1.size()),
+                      .reserved7 = 0,
+                      .hashid = static_cast<uint8_t>(transaction_.hash),
+                      .dhgid = static_cast<uint8_t>(transaction_.group),
+                      .dhvlen = static_cast<uint16_t>(transaction_.controller_dh_value.size()),
+                      .seqnum = transaction_.s1,
+                  });
+  append(message, transaction_.c1);
+  append(message, transaction_.controller_dh_value);
+  return message;
+}
+
+std::vector<std::byte> Authentication::success1() const {
+  std::vector<std::byte> message;
+  append(message, nvme::DhchapSuccess1{
+                      .header = header(AuthType::DhHmacChap, AuthId::Success1, transaction_.t_id),
+                      .hl = static_cast<uint8_t>(nvme::hash_length_bytes(transaction_.hash)),
+                      .reserved7 = 0,
+                      .rvalid = static_cast<uint8_t>(transaction_.c2.empty() ? 0 : 1),
+                      .reserved9 = {},
+                  });
+  append(message, transaction_.r2);
+  return message;
+}
+
+std::vector<std::byte> Authentication::failure1() const {
+  std::vector<std::byte> message;
+  append(message, nvme::AuthFailure{.header = header(AuthType::Common, AuthId::Failure1, transaction_.t_id),
+                                    .reason = nvme::kAuthenticationFailure,
+                                    .explanation = static_cast<uint8_t>(explanation_)});
+  return message;
+}
+
+// The ends ------------------------------------------------------------------------------------------------------------
+
+void Authentication::authenticated() {
+  done_once_ = true;
+  transaction_.r2.clear();
+  go_to(State::Idle);
+  controller_.authenticated(queue_);
+}
+
+// The rule is for the operator; the host is told no more than the explanation.
+void Authentication::fail(AuthenticationFailure failure, AuthExplanation explanation, const std::string& rule) {
+  explanation_ = explanation;
+  const auto delay = controller_.authentication_failed(queue_, failure, rule);
+  if (delay.count() == 0 || !send_done_) return go_to(State::HasFailure1);
+  go_to(State::DelaysFailure1);
+  deadline_ = Clock::now() + delay;
+  controller_.subsystem().target().deadline_set(*deadline_);
+}
+
+void Authentication::expire(Clock::time_point now) {
+  if (!deadline_ || *deadline_ > now) return;
+  if (state_ == State::DelaysFailure1) {
+    go_to(State::HasFailure1);
+    return end_send();
+  }
+  const std::string seconds = std::to_string(step_timeout(controller_).count() / 1000);
+  controller_.authentication_failed(queue_, AuthenticationFailure::TimedOut,
+                                    "it has sent no message of the authentication for " + seconds + " s");
+  if (done_once_ && state_ != State::HasFailure1) return go_to(State::Idle);
+  go_to(State::Over);
+  controller_.fail("the host has not authenticated in time");
+}
+
+}  // namespace nvmf::core

@@ -1,0 +1,139 @@
+"""The kernel's host authenticates (DH-HMAC-CHAP): every hash and group, one-way and mutual; wrong keys are refused; it authenticates again by itself after a lost connection, and when it is told to; keys are changed under I/O without an error."""
+
+import json
+import re
+import time
+
+from nvmf_lab import TWO, daemon, fio, initiator
+from nvmf_lab.errors import CaseFailed
+
+TOPOLOGY = TWO
+TIME_LIMIT_S = 300
+
+HOST = "nqn.2014-08.org.nvmexpress:uuid:11111111-2222-4333-8444-555555555555"
+KEYS = "/tmp/keys"
+# Each hash, then each group; mutual where it is True.
+CHOICES = [("sha256", "null", True), ("sha384", "null", False), ("sha512", "ffdhe2048", True)] + [
+    ("sha256", f"ffdhe{bits}", bits == 8192) for bits in (3072, 4096, 6144, 8192)
+]
+
+
+def test(lab):
+    lab.host.modprobe("nvme_rdma")
+    keys = {name: make_key(lab, name, hmac) for hmac, name in enumerate(("first", "second", "controller", "stranger"))}
+    target = daemon.start(lab, config(lab, host("first")))
+
+    hashes_and_groups(lab, target, keys)
+    wrong_keys(lab, target, keys)
+    controller = again_by_itself(lab, target, keys)
+    new_key_under_load(lab, target, keys, controller)
+    initiator.disconnect(lab.host, daemon.NQN)
+    told = target.output + lab.target.ask(daemon.ADMIN_SOCKET, "/v1/config") + lab.target.ask(daemon.ADMIN_SOCKET, "/v1/connections")
+    lab.check(not any(secret[11:40] in told for secret in keys.values()), "the daemon has told a key")
+
+
+def hashes_and_groups(lab, target, keys):
+    for hash_name, group, mutual in CHOICES:
+        reload(lab, target, host("first", dhchap_hash=hash_name, dhchap_group=group, controller_key_file=f"{KEYS}/controller"))
+        lab.host.run("dmesg -C")
+        controller = connect(lab, keys["first"], keys["controller"] if mutual else "")
+        said = lab.host.run("dmesg").stdout
+        lab.check(f"authenticated with hash hmac({hash_name}) dhgroup {group}" in said, f"with {hash_name} and {group} the host says:\n{said}")
+        lab.check(("controller authenticated" in said) == mutual, f"with {hash_name} and {group} the controller did (not) authenticate:\n{said}")
+        initiator.wait_for_namespaces(lab.host, controller)
+        initiator.disconnect(lab.host, daemon.NQN)
+
+
+def wrong_keys(lab, target, keys):
+    reload(lab, target, host("first", controller_key_file=f"{KEYS}/controller", dhchap_group="null"))
+    for secret, controller_secret, rule in (
+        (keys["stranger"], "", 'it has another key than "key_file"'),
+        (keys["first"], keys["stranger"], "the host ended the authentication with AUTH_Failure2"),
+    ):
+        refused = lab.host.run(connect_command(lab, secret, controller_secret), check=False)
+        lab.check(refused.exit_code != 0, f"the host was let in, although {rule}")
+        target.wait_until_said(rule)
+    # Without a key the host does not try to authenticate: it meets Authentication Required.
+    refused = lab.host.run(connect_command(lab, "", ""), check=False)
+    lab.check(refused.exit_code != 0, "the host was let in without a key")
+    target.wait_for_connections(0)
+    failed = status(lab)["authentications"]["failed"]
+    lab.check(failed["wrong_response"] == 1 and failed["host_rejected"] == 1, f"the failures are not counted: {failed}")
+
+
+def again_by_itself(lab, target, keys):
+    reload(lab, target, host("first"))
+    controller = connect(lab, keys["first"], options="--reconnect-delay=1")
+    initiator.wait_for_namespaces(lab.host, controller)
+    done = authenticated(lab)
+    daemon.command(lab, f"disconnect {HOST}")
+    wait_for(lab, "the host to come back", lambda: authenticated(lab) >= done + 2 and initiator.controllers(lab.host, daemon.NQN) == {controller: "live"})
+    return controller
+
+
+def new_key_under_load(lab, target, keys, controller):
+    device = initiator.wait_for_namespaces(lab.host, controller)[0]
+    load = fio.Endless(lab.host, device)
+    reload(lab, target, host("first"), host("second"))
+    done = authenticated(lab)
+    lab.host.run(f"echo -n '{keys['second']}' >/sys/class/nvme/{controller}/dhchap_secret")
+    wait_for(lab, "both queues to authenticate again", lambda: authenticated(lab) >= done + 2)
+    reload(lab, target, host("second"))
+    said = daemon.command(lab, "reload --force").stdout
+    lab.check("disconnect" not in said, f"the host with the new key was disconnected: {said}")
+    lab.check(load.running(), "a command of the load failed")
+    load.finish()
+    lab.check(initiator.controllers(lab.host, daemon.NQN) == {controller: "live"}, "the host has lost its controller")
+    reload(lab, target, host("first"))
+    said = daemon.command(lab, "reload --force").stdout
+    lab.check(re.search("disconnect 1 controllers", said), f"the host with the former key was not disconnected: {said}")
+
+
+def make_key(lab, name, hmac):
+    """A key as nvme-cli makes it, in a file that only its owner may read."""
+    secret = lab.host.run(f"nvme gen-dhchap-key --hmac={hmac} --nqn={HOST}").stdout.strip()
+    lab.target.run(f"umask 077; mkdir -p {KEYS}; echo '{secret}' >{KEYS}/{name}")
+    return secret
+
+
+def host(key, **more):
+    return {"nqn": HOST, "key_file": f"{KEYS}/{key}", **more}
+
+
+def config(lab, *hosts):
+    return daemon.config(lab, [], subsystems=[{"nqn": daemon.NQN, "hosts": list(hosts), "namespaces": [{"memory": "16MiB"}]}])
+
+
+def reload(lab, target, *hosts):
+    said = target.reload(config(lab, *hosts))
+    lab.check("reload refused" not in said, f"the reload was refused:\n{said}")
+
+
+def connect_command(lab, secret, controller_secret, options=""):
+    secrets = [f"--dhchap-secret='{secret}'"] * bool(secret) + [f"--dhchap-ctrl-secret='{controller_secret}'"] * bool(controller_secret)
+    return (
+        f"nvme connect -t rdma -a {lab.target.address()} -s 4420 -n {daemon.NQN} -i 1 -o json "
+        f"--hostnqn={HOST} --hostid={HOST.split(':')[-1]} {options} {' '.join(secrets)}"
+    )
+
+
+def connect(lab, secret, controller_secret="", options=""):
+    said = lab.host.run(connect_command(lab, secret, controller_secret, options)).stdout
+    return re.search(r'"device"\s*:\s*"(nvme[0-9]+)"', said)[1]
+
+
+def status(lab):
+    return json.loads(lab.target.ask(daemon.ADMIN_SOCKET, "/v1/status"))
+
+
+def authenticated(lab):
+    """How many queues have authenticated since the daemon's start."""
+    return status(lab)["authentications"]["succeeded"]
+
+
+def wait_for(lab, what, holds, timeout_s=30):
+    deadline = time.monotonic() + timeout_s * lab.host.patience
+    while not holds():
+        if time.monotonic() > deadline:
+            raise CaseFailed(f"waited in vain for {what}")
+        time.sleep(0.5)

@@ -1,0 +1,87 @@
+// Hosts that take no answers, and one that does: what memory they leave to it.
+#include <doctest/doctest.h>
+
+#include "target/core/datapath/limits.h"
+#include "tests/simulation/host.h"
+
+namespace nvmf::simulation {
+namespace {
+
+constexpr const char* kHostile[] = {"192.0.2.111", "192.0.2.112", "192.0.2.113", "192.0.2.114"};
+constexpr uint32_t kBlocks = World::kMaxTransferBytes >> World::kLbaShift;
+
+WorldOptions with_small_pool() {
+  WorldOptions options;
+  options.dram_pool_bytes = 16 * World::kMaxTransferBytes;
+  return options;
+}
+
+// Sends Reads of the largest size, and posts no receive for any of their answers.
+class StalledHost {
+ public:
+  StalledHost(World& world, uint8_t number, const char* address) : host_(world, of(number, address)) {
+    REQUIRE_MESSAGE(host_.bring_up(), host_.failure);
+    while (host_.io(1).has_room())
+      host_.io(1).send(transfer_command(nvme_cmd_read, 0, kBlocks), Direction::ToHost, Bytes(World::kMaxTransferBytes));
+    world.wait([&] { return false; }, 50'000'000);
+  }
+  bool is_connected() {
+    host_.io(1).turn();
+    return host_.io(1).state() == HostQueue::State::Connected;
+  }
+
+ private:
+  static HostOptions of(uint8_t number, const char* address) {
+    HostOptions options;
+    options.nqn = "nqn.2024-01.org.example:hostile-" + std::to_string(number);
+    options.hostid = number;
+    options.depth = 32;
+    options.takes_answers = false;
+    options.address = address;
+    return options;
+  }
+
+  Host host_;
+};
+
+uint64_t over_share(World& world) {
+  uint64_t sum = 0;
+  world.target.host_traffic().visit(
+      [&](const std::string&, const core::TrafficCounters& total) { sum += total.over_share.get(); });
+  return sum;
+}
+
+TEST_CASE("a host that takes no answers leaves buffers to the others: their commands do not wait") {
+  World world(with_small_pool());
+  world.host_device.add_address(kHostile[0]);
+  Host honest(world, {});
+  REQUIRE_MESSAGE(honest.bring_up(), honest.failure);
+  StalledHost stalled(world, 1, kHostile[0]);
+  const uint64_t begin = world.fabric.now_ns();
+  for (int i = 0; i < 50; ++i) REQUIRE(honest.read(1, 0, kBlocks).ok());
+  CHECK(stalled.is_connected());  // it was not over before
+  CHECK(world.fabric.now_ns() - begin < 1'000'000'000);
+  CHECK(over_share(world) != 0);
+  honest.leave();
+  CHECK(world.fabric.faults() == std::vector<std::string>{});
+}
+
+TEST_CASE("many hosts that take no answers are disconnected as soon as others wait for their buffers") {
+  World world(with_small_pool());
+  Host honest(world, {});
+  REQUIRE_MESSAGE(honest.bring_up(), honest.failure);
+  std::vector<std::unique_ptr<StalledHost>> stalled;
+  for (const char* address : kHostile) {
+    world.host_device.add_address(address);
+    stalled.push_back(std::make_unique<StalledHost>(world, static_cast<uint8_t>(stalled.size() + 1), address));
+  }
+  const uint64_t begin = world.fabric.now_ns();
+  REQUIRE(honest.read(1, 0, kBlocks).ok());
+  const uint64_t waited_ms = (world.fabric.now_ns() - begin) / 1'000'000;
+  CHECK(waited_ms < core::limits::kStalledAnswersWhenDryMs + 2 * core::limits::kStallCheckMs);
+  honest.leave();
+  CHECK(world.fabric.faults() == std::vector<std::string>{});
+}
+
+}  // namespace
+}  // namespace nvmf::simulation

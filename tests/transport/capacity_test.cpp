@@ -1,0 +1,248 @@
+// How many queues one RNIC serves, and how many hosts may come at once. The numbers here are those that a debug build
+// takes in a few seconds; NVMF_CAPACITY=full in the environment takes those that the target is designed for.
+#include <cstdlib>
+#include <memory>
+#include <string>
+
+#include "tests/rnic/connection_manager.h"
+#include "tests/transport/network.h"
+
+namespace nvmf::test {
+namespace {
+
+bool is_full() {
+  const char* const wanted = std::getenv("NVMF_CAPACITY");
+  return wanted != nullptr && std::string(wanted) == "full";
+}
+
+size_t full_or(size_t full, size_t small) { return is_full() ? full : small; }
+
+struct CrowdOptions {
+  size_t queues = 0;
+  uint16_t qid = 0;
+  uint16_t depth = 0;
+  size_t of_one_address = 1;
+};
+
+// Many connections of one machine, all asked for at once: they share what a host has.
+class Crowd {
+ public:
+  Crowd(Network& network, const CrowdOptions& options)
+      : network_(network), options_(options), channel_(verbs::create_cm_channel()), queues_(options.queues) {
+    rnic::Device& device = *network.fabric.devices().back();
+    keeps_open_ = verbs::open_device(channel_.get(), ipv4(Network::kHost, 0));
+    domain_ = verbs::allocate_protection_domain(keeps_open_->verbs);
+    region_ = verbs::register_memory(domain_.get(), memory_.data(), memory_.size(), IBV_ACCESS_LOCAL_WRITE);
+    completions_ = verbs::create_completion_queue(keeps_open_->verbs, 1 << 20, nullptr);
+    for (size_t i = 0; i < queues_.size(); ++i) {
+      const std::string address = address_of(i / options.of_one_address);
+      if (i % options.of_one_address == 0) device.add_address(address);
+      rdma_cm_id* id = nullptr;
+      REQUIRE(rdma_create_id(channel_.get(), &id, nullptr, RDMA_PS_TCP) == 0);
+      queues_[i].reset(id);
+      auto from = ipv4(address.c_str(), 0);
+      auto to = ipv4(Network::kTarget, 4420);
+      REQUIRE(rdma_resolve_addr(id, reinterpret_cast<sockaddr*>(&from), reinterpret_cast<sockaddr*>(&to), 1000) == 0);
+    }
+  }
+  ~Crowd() {
+    for (const verbs::CmId& id : queues_)
+      if (id->qp != nullptr) rdma_destroy_qp(id.get());
+    while (verbs::next_event(channel_.get())) continue;
+    queues_.clear();
+  }
+
+  // Until each has its answer: accepted, or refused.
+  bool is_through() {
+    while (const verbs::CmEvent event = verbs::next_event(channel_.get())) on_event(*event);
+    return accepted_ + refused_ == queues_.size();
+  }
+  size_t accepted() const { return accepted_; }
+  size_t refused() const { return refused_; }
+
+  // Property Get before Connect, on each queue; answered with an error.
+  void send_commands() {
+    auto* sqe = reinterpret_cast<nvme::Sqe*>(memory_.data());
+    *sqe = {};
+    sqe->opcode = 0x7f;
+    sqe->flags = 0x40;
+    for (const verbs::CmId& id : queues_) {
+      ibv_sge answer{reinterpret_cast<uintptr_t>(memory_.data()) + 64, sizeof(nvme::Cqe), region_->lkey};
+      ibv_recv_wr receive{.wr_id = kAnswer, .next = nullptr, .sg_list = &answer, .num_sge = 1};
+      ibv_recv_wr* not_received = nullptr;
+      REQUIRE(ibv_post_recv(id->qp, &receive, &not_received) == 0);
+      ibv_sge capsule{reinterpret_cast<uintptr_t>(memory_.data()), 64, region_->lkey};
+      ibv_send_wr work{};
+      work.sg_list = &capsule;
+      work.num_sge = 1;
+      work.opcode = IBV_WR_SEND;
+      ibv_send_wr* bad = nullptr;
+      REQUIRE(ibv_post_send(id->qp, &work, &bad) == 0);
+    }
+  }
+  // So many answers have come since the crowd came.
+  bool is_answered(size_t count) {
+    ibv_wc found[64];
+    for (int taken; (taken = ibv_poll_cq(completions_.get(), 64, found)) > 0;)
+      for (int i = 0; i < taken; ++i)
+        if (found[i].wr_id == kAnswer && found[i].status == IBV_WC_SUCCESS) ++answered_;
+    return answered_ >= count;
+  }
+
+ private:
+  static constexpr uint64_t kAnswer = 7;
+
+  static std::string address_of(size_t host) {
+    return "198.18." + std::to_string(host / 250) + "." + std::to_string(host % 250 + 1);
+  }
+
+  void on_event(const rdma_cm_event& event) {
+    switch (event.event) {
+      case RDMA_CM_EVENT_ADDR_RESOLVED:
+        REQUIRE(rdma_resolve_route(event.id, 1000) == 0);
+        return;
+      case RDMA_CM_EVENT_ROUTE_RESOLVED:
+        return ask(event.id);
+      case RDMA_CM_EVENT_ESTABLISHED:
+        ++accepted_;
+        return;
+      case RDMA_CM_EVENT_REJECTED:
+        ++refused_;
+        return;
+      default:
+        FAIL("an event that nobody expects: " << rdma_event_str(event.event));
+    }
+  }
+
+  void ask(rdma_cm_id* id) {
+    ibv_qp_init_attr attributes{};
+    attributes.send_cq = attributes.recv_cq = completions_.get();
+    attributes.qp_type = IBV_QPT_RC;
+    attributes.cap = {4, 4, 1, 1, 0};
+    REQUIRE(rdma_create_qp(id, domain_.get(), &attributes) == 0);
+    nvme::RdmaCmRequest asked{};
+    asked.qid = options_.qid;
+    asked.hrqsize = options_.depth;
+    asked.hsqsize_z = static_cast<uint16_t>(options_.depth - 1);
+    rdma_conn_param parameters{};
+    parameters.private_data = &asked;
+    parameters.private_data_len = sizeof asked;
+    parameters.responder_resources = parameters.initiator_depth = 4;
+    parameters.retry_count = parameters.rnr_retry_count = 7;
+    REQUIRE(rdma_connect(id, &parameters) == 0);
+  }
+
+  Network& network_;
+  const CrowdOptions options_;
+  verbs::CmChannel channel_;
+  verbs::CmId keeps_open_;
+  verbs::ProtectionDomain domain_;
+  std::vector<std::byte> memory_ = std::vector<std::byte>(4096);
+  verbs::MemoryRegion region_;
+  verbs::CompletionQueue completions_;
+  std::vector<verbs::CmId> queues_;
+  size_t accepted_ = 0;
+  size_t refused_ = 0;
+  size_t answered_ = 0;
+};
+
+NetworkOptions with_small_capsules() {
+  NetworkOptions options;
+  options.groups.in_capsule_bytes = 0;
+  options.groups.dram_pool_bytes = 4U << 20U;
+  return options;
+}
+
+// Long enough for any crowd, and no time is asserted.
+bool lasts_until(Network& network, const std::function<bool()>& happened) {
+  for (int i = 0; i < 500; ++i)
+    if (network.run_until(happened)) return true;
+  return false;
+}
+
+void serve_two_commands_each(Network& network, Crowd& crowd, size_t queues) {
+  for (size_t round = 1; round <= 2; ++round) {
+    crowd.send_commands();
+    REQUIRE(lasts_until(network, [&] { return crowd.is_answered(round * queues); }));
+  }
+}
+
+}  // namespace
+
+TEST_CASE("thousands of I/O queues of one RNIC are connected and served, with as many completion queues as it takes") {
+  const size_t queues = full_or(10'000, 1500);
+  Network network(rnic::connectx(), with_small_capsules());
+  {
+    Crowd crowd(network, {.queues = queues, .qid = 1, .depth = 8, .of_one_address = 50});
+    REQUIRE(lasts_until(network, [&] { return crowd.is_through(); }));
+    CHECK(crowd.refused() == 0);
+    CHECK(network.io_group().queue_pairs() == queues);
+    CHECK(network.io_group().queue_sets().size() > 1);
+    serve_two_commands_each(network, crowd, queues);
+  }
+  CHECK(lasts_until(network, [&] { return network.transport->connections() == 0; }));
+  CHECK(network.io_group().commands_in_flight() == 0);
+}
+
+TEST_CASE("the room for admin queues is not bound by one completion queue") {
+  const size_t queues = full_or(1000, 700);
+  NetworkOptions options;
+  options.groups.slot_memory_bytes = 128U << 20U;  // one set of I/O queues; those of admin queues take less
+  Network network(rnic::connectx(), options);
+  {
+    Crowd crowd(network, {.queues = queues, .qid = 0, .depth = 32, .of_one_address = 50});
+    REQUIRE(lasts_until(network, [&] { return crowd.is_through(); }));
+    CHECK(crowd.refused() == 0);
+    CHECK(network.group().queue_pairs() == queues);
+    CHECK(network.group().queue_sets().size() > 1);
+    serve_two_commands_each(network, crowd, queues);
+  }
+  CHECK(lasts_until(network, [&] { return network.transport->connections() == 0; }));
+}
+
+TEST_CASE("a storm of hosts that all come at once: none is refused, and each is answered") {
+  const size_t hosts = full_or(2000, 400);
+  Network network(rnic::connectx());
+  {
+    Crowd storm(network, {.queues = hosts, .qid = 0, .depth = 32, .of_one_address = 1});
+    REQUIRE(lasts_until(network, [&] { return storm.is_through(); }));
+    CHECK(storm.refused() == 0);
+    serve_two_commands_each(network, storm, hosts);
+  }
+  CHECK(lasts_until(network, [&] { return network.transport->connections() == 0; }));
+}
+
+TEST_CASE("a device whose queues are short gets more of them, each full of slots that come home") {
+  rnic::Profile profile = rnic::irdma();
+  profile.max_srq_wr = 256;
+  Network network(profile, with_small_capsules());
+  const size_t queues = 60;
+  for (int round = 0; round < 2; ++round) {
+    {
+      Crowd crowd(network, {.queues = queues, .qid = 1, .depth = 32, .of_one_address = 50});
+      REQUIRE(lasts_until(network, [&] { return crowd.is_through(); }));
+      CHECK(crowd.refused() == 0);
+      CHECK(network.io_group().queue_sets().size() == 8);
+      serve_two_commands_each(network, crowd, queues);
+    }
+    CHECK(lasts_until(network, [&] { return network.transport->connections() == 0; }));
+    network.settle();
+    for (const auto& queues_of : network.io_group().queue_sets())
+      CHECK(static_cast<rnic::SharedReceiveQueue*>(queues_of->shared_receives.get())->posted() == queues_of->slots);
+  }
+}
+
+TEST_CASE("an RNIC without room for one more set of queues refuses the host, and says what is missing") {
+  rnic::Profile profile = rnic::irdma();
+  profile.max_srq_wr = 64;
+  NetworkOptions options = with_small_capsules();
+  options.groups.max_queue_sets = 2;
+  Network network(profile, options);
+  Crowd crowd(network, {.queues = 5, .qid = 1, .depth = 32, .of_one_address = 50});
+  REQUIRE(lasts_until(network, [&] { return crowd.is_through(); }));
+  CHECK(crowd.accepted() == 4);
+  CHECK(crowd.refused() == 1);
+  CHECK(network.said("no resources for one more I/O queue of 32 entries"));
+}
+
+}  // namespace nvmf::test
