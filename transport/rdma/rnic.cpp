@@ -45,9 +45,12 @@ Rnic::Rnic(boost::asio::io_context& io, verbs::CmId device, core::Mailbox& contr
       device_(verbs::query_device(context())),
       domain_(verbs::allocate_protection_domain(context())),
       events_(io, context()->async_fd) {
-  const PollGroupOptions options = bounded(io_options, context(), device_, reactors.size() + 1);
-  admin_group_ =
-      std::make_unique<PollGroup>(context(), domain_.get(), control, control, admin_options(options), FixedBuffers{});
+  const auto bounded_here = [&](const PollGroupOptions& wanted) {
+    return bounded(wanted, context(), device_, reactors.size() + 1);
+  };
+  const PollGroupOptions options = bounded_here(io_options);
+  admin_group_ = std::make_unique<PollGroup>(context(), domain_.get(), control, control,
+                                             bounded_here(admin_options(io_options)), FixedBuffers{});
   admin_group_->set_owner(owner);
   admin_group_->open();
   for (const ReactorSeat& seat : reactors) {

@@ -73,7 +73,7 @@ def again_by_itself(lab, target, keys):
 
 def new_key_under_load(lab, target, keys, controller):
     device = initiator.wait_for_namespaces(lab.host, controller)[0]
-    load = fio.Load(lab.host, device)
+    load = fio.Endless(lab.host, device)
     reload(lab, target, host("first"), host("second"))
     done = authenticated(lab)
     lab.host.run(f"echo -n '{keys['second']}' >/sys/class/nvme/{controller}/dhchap_secret")
@@ -81,8 +81,8 @@ def new_key_under_load(lab, target, keys, controller):
     reload(lab, target, host("second"))
     said = daemon.command(lab, "reload --force").stdout
     lab.check("disconnect" not in said, f"the host with the new key was disconnected: {said}")
-    lab.check(load.running(), f"the load ended: {load.story()}")
-    load.stop()
+    lab.check(load.running(), "a command of the load failed")
+    load.finish()
     lab.check(initiator.controllers(lab.host, daemon.NQN) == {controller: "live"}, "the host has lost its controller")
     reload(lab, target, host("first"))
     said = daemon.command(lab, "reload --force").stdout
