@@ -62,11 +62,4 @@ std::string reading_error(int error) {
   return std::generic_category().message(error);
 }
 
-std::string content_of(const std::string& path) {
-  std::string text;
-  const int error = read_file(path, text);
-  if (error == 0) return text;
-  throw std::system_error(error, std::generic_category(), "cannot read " + path);
-}
-
 }  // namespace nvmf::config

@@ -14,7 +14,4 @@ int read_input(const std::string& path, std::string& text);
 // What an errno of these functions means.
 std::string reading_error(int error);
 
-// What read_file() reads. Throws std::system_error, which names the path.
-std::string content_of(const std::string& path);
-
 }  // namespace nvmf::config

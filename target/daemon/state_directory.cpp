@@ -28,6 +28,21 @@ bool is_there(const std::string& path) {
   return there;
 }
 
+std::string contents(const std::string& path) {
+  std::string text;
+  const int error = config::read_file(path, text);
+  if (error != 0) throw std::runtime_error("it cannot be read: " + config::reading_error(error));
+  return text;
+}
+
+Json parsed(const std::string& text) {
+  try {
+    return config::json_from(text);
+  } catch (const config::JsonError& error) {
+    throw std::runtime_error(std::string("it ") + error.what());
+  }
+}
+
 Json to_json(const StateOwner& owner) {
   if (!owner.storage.empty()) return {{"storage", owner.storage}};
   return {{"nqn", owner.nqn}, {"nsid", owner.nsid}};
@@ -71,7 +86,7 @@ StateOwner StateDirectory::keeper(const std::string& purpose, const StateOwner& 
 std::optional<Json> StateDirectory::read(const std::string& purpose, const StateOwner& owner, int format) const {
   const std::string path = file(purpose, owner);
   if (!is_there(path)) return std::nullopt;
-  Json json = config::json_from(config::content_of(path));
+  Json json = parsed(contents(path));
   if (json.at("format") != format) throw std::runtime_error("another version of the daemon wrote it");
   const Json expected = to_json(owner);
   for (const auto& [key, value] : expected.items())
