@@ -60,9 +60,9 @@ class AdminActions {
   // Each change waits until the one before has ended. `force`: hosts that have authenticated with a key that is no
   // longer theirs are disconnected.
   virtual Change reload(bool force) = 0;
-  virtual Change change(Edit edit) = 0;
-  // The same with a whole config, whose text messages call `name`; the running config becomes it. `if_match`: the
-  // version() that the client knows; Refused when the running config has another one by then.
+  // `if_match`: the version() that the client knows; throws Refused when the running config has another one by then.
+  virtual Change change(Edit edit, std::optional<std::string> if_match) = 0;
+  // The same with a whole config, whose text messages call `name`; the running config becomes it.
   virtual Change replace(std::string text, std::string name, std::optional<std::string> if_match) = 0;
   // The storage of a namespace, which was refused because the identifiers of the config were served from another one
   // before, is the right one now: it is served. Throws config::EditError when none was refused.

@@ -113,22 +113,32 @@ class Api {
     return is_quoted ? etag.substr(1, etag.size() - 2) : etag;
   }
 
+  // The only version of the running config that the request may change; none: any.
+  static std::optional<std::string> version_in(const HttpRequest& request) {
+    if (!request.if_match || *request.if_match == "*") return std::nullopt;
+    return unquoted(*request.if_match);
+  }
+
   void view(const std::string& path, View what) {
     routes_.add("GET", path, [&actions = actions_, what](const HttpRequest&) { return answer((actions.*what)()); });
   }
 
   void edit(const std::string& method, const std::string& path, EditOf edit_of) {
     const bool takes_body = method == "POST" || method == "PATCH";
-    HttpTakes takes{.body = takes_body ? HttpTakes::Body::Object : HttpTakes::Body::Nothing};
+    HttpTakes takes{.body = takes_body ? HttpTakes::Body::Object : HttpTakes::Body::Nothing, .if_match = true};
     routes_.add_waiting(method, path, std::move(takes), [&actions = actions_, edit_of](HttpRequest request) -> Task {
       const AdminActions::Edit change = [&](config::Json& document) {
         edit_of(document, request.parameters, request.json);
       };
       try {
-        const ConfigChange changed = co_await actions.change(change);
-        co_return answer(changed);
+        const ConfigChange changed = co_await actions.change(change, version_in(request));
+        HttpResponse response = answer(changed);
+        response.etag = etag_of(actions);
+        co_return response;
       } catch (const config::EditError& error) {
         throw HttpError(status_of(error.kind()), error.what());
+      } catch (const Refused& refusal) {
+        throw HttpError(412, refusal.what());
       }
     });
   }
@@ -149,14 +159,12 @@ class Api {
   }
 
   void add_replacement() {
-    const HttpTakes takes{.query = {"name"}, .body = HttpTakes::Body::Text};
+    const HttpTakes takes{.query = {"name"}, .body = HttpTakes::Body::Text, .if_match = true};
     routes_.add_waiting("PUT", "/v1/config", takes, [&actions = actions_](HttpRequest request) -> Task {
-      std::optional<std::string> version;
-      if (request.if_match && *request.if_match != "*") version = unquoted(*request.if_match);
       const auto name = request.query.find("name");
       const std::string called = name == request.query.end() ? "the config" : name->second;
       try {
-        const ConfigChange changed = co_await actions.replace(request.body, called, version);
+        const ConfigChange changed = co_await actions.replace(request.body, called, version_in(request));
         HttpResponse response = answer(changed);
         response.etag = etag_of(actions);
         co_return response;

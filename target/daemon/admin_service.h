@@ -51,7 +51,9 @@ class AdminService final : public AdminActions {
   Json ana() override;
   const config::Json& running_config() override { return parts_.running.document(); }
   Change reload(bool force) override { return parts_.reload.reload(force); }
-  Change change(Edit edit) override { return parts_.reload.change(std::move(edit)); }
+  Change change(Edit edit, std::optional<std::string> if_match) override {
+    return parts_.reload.change(std::move(edit), std::move(if_match));
+  }
   std::string version() override { return parts_.running.version(); }
   Change replace(std::string text, std::string name, std::optional<std::string> if_match) override {
     return parts_.reload.replace(std::move(text), std::move(name), std::move(if_match));

@@ -59,6 +59,8 @@ struct HttpTakes {
   // The keys of the object, all of them required; empty: the handler checks the keys (config objects have rules of
   // their own).
   std::vector<std::string> keys{};
+  // Whether a request that may change something can have the header If-Match.
+  bool if_match = false;
 };
 
 class HttpRoutes {

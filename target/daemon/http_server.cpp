@@ -128,6 +128,14 @@ Asked ask(const HttpRoutes& routes, const Target& target, bool has_body) {
   return asked;
 }
 
+void take_if_match(std::string version, Asked& asked) {
+  if (asked.refusal) return;
+  const HttpRoutes::Route& route = *asked.route;
+  asked.request.if_match = std::move(version);
+  if (!route.takes.if_match && route.method != "GET")
+    asked.refusal = refusal(400, route.method + " " + route.pattern + " takes no If-Match");
+}
+
 asio::awaitable<Response> answer(Asked asked, std::string body) {
   try {
     take_body(*asked.route, std::move(body), asked.request);
@@ -189,7 +197,7 @@ Task converse(Stream& stream, const Service& service, HttpSession& session) {
       audit.target = std::string(parser.get().target());
       asked = ask(service.routes, target_of(parser.get()), has_body);
       const auto if_match = parser.get().find(http::field::if_match);
-      if (if_match != parser.get().end()) asked.request.if_match = std::string(if_match->value());
+      if (if_match != parser.get().end()) take_if_match(std::string(if_match->value()), asked);
       if (asked.refusal && has_body) {
         tell(service, std::move(audit), *asked.refusal);
         co_return co_await send_last(stream, *std::move(asked.refusal), limits);
@@ -199,6 +207,9 @@ Task converse(Stream& stream, const Service& service, HttpSession& session) {
     }
     if (error) {
       std::optional<Response> refused = refusal_of(error, limits);
+      audit.method = std::string(parser.get().method_string());  // of a header that was read, perhaps not to its end
+      audit.target = std::string(parser.get().target());
+      if (refused && !audit.method.empty()) tell(service, std::move(audit), *refused);
       if (refused) co_await send_last(stream, *std::move(refused), limits);
       co_return;
     }

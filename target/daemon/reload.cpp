@@ -110,8 +110,14 @@ Reload::Change Reload::reload(bool force) {
   return changes_.alone(work);
 }
 
-Reload::Change Reload::change(AdminActions::Edit edit) {
-  const auto work = [this, edit = std::move(edit)]() -> Change {
+void Reload::demand(const std::optional<std::string>& version) const {
+  if (version && *version != running_.version())
+    throw Refused("the running config has changed meanwhile: read it again, and repeat the change");
+}
+
+Reload::Change Reload::change(AdminActions::Edit edit, std::optional<std::string> if_match) {
+  const auto work = [this, edit = std::move(edit), if_match = std::move(if_match)]() -> Change {
+    demand(if_match);
     config::Json wanted = running_.document();
     edit(wanted);
     std::string text = config::text_of(wanted);
@@ -126,8 +132,7 @@ Reload::Change Reload::change(AdminActions::Edit edit) {
 
 Reload::Change Reload::replace(std::string text, std::string name, std::optional<std::string> if_match) {
   const auto work = [this, text = std::move(text), name = std::move(name), if_match = std::move(if_match)]() -> Change {
-    if (if_match && *if_match != running_.version())
-      throw Refused("the running config has changed meanwhile: read it again, and repeat the change");
+    demand(if_match);
     std::string wanted = text;
     config::Result parsed = config::parse(wanted, name);
     ConfigChange change = co_await become(parsed, wanted, Source::AdminApi);

@@ -54,7 +54,7 @@ class Reload {
   Task serve();
   // Reads the config file again. What fails in a way that nobody has thought of is Unavailable, too. See AdminActions.
   Change reload(bool force = false);
-  Change change(AdminActions::Edit edit);
+  Change change(AdminActions::Edit edit, std::optional<std::string> if_match);
   Change replace(std::string text, std::string name, std::optional<std::string> if_match);
   Change accept(std::string nqn, uint32_t nsid);
   // The same for SIGHUP: one waiting reload serves all requests that arrive before it begins.
@@ -72,6 +72,9 @@ class Reload {
   const MissingNamespaces& missing() const { return staging_.missing(); }
 
  private:
+  // Throws Refused when the running config has another version.
+  void demand(const std::optional<std::string>& version) const;
+
   enum class Source : uint8_t {
     File,      // the config file
     AdminApi,  // a text that a client gave, to which it has the lines of messages

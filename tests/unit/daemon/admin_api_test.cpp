@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <cctype>
 #include <fstream>
+#include <iterator>
 #include <set>
 
 #include "target/daemon/cli/client.h"
@@ -183,6 +184,24 @@ TEST_CASE("client replaces the whole config, only from the version that it has r
   CHECK(changes(world.ask("PUT", "/v1/config", text)).empty());
 }
 
+TEST_CASE("client changes one thing of the version that it has read: another version is refused, and stays") {
+  World world;
+  const auto ask = [&](const std::string& what, const std::string& version) {
+    using Local = boost::asio::local::stream_protocol;
+    Local::iostream client(Local::endpoint(world.served.path()));
+    client << what << " HTTP/1.0\r\nIf-Match: " << version << "\r\n\r\n" << std::flush;
+    return std::string(std::istreambuf_iterator<char>(client), {});
+  };
+  const std::string read = '"' + world.daemon.version() + '"';
+  const std::string changed = ask("PUT /v1/log-level/debug", read);
+  CHECK(changed.find(" 200 ") != std::string::npos);
+  CHECK(changed.find("ETag: \"" + world.daemon.version() + '"') != std::string::npos);
+  CHECK(ask("PUT /v1/log-level/warn", read).find(" 412 ") != std::string::npos);
+  CHECK(world.daemon.running_config().at("log_level") == "debug");
+  CHECK(ask("POST /v1/save", read).find(" 400 ") != std::string::npos);
+  CHECK(ask("PUT /v1/log-level/warn", "*").find(" 200 ") != std::string::npos);
+}
+
 TEST_CASE("client saves: the name of the file is told, or why it could not be written") {
   World world;
   changes(world.ask("PUT", "/v1/log-level/debug"));
@@ -196,7 +215,7 @@ TEST_CASE("client saves: the name of the file is told, or why it could not be wr
   world.daemon.may_save = false;
   const Reply refused = world.ask("POST", "/v1/save");
   CHECK(refused.status == 500);
-  CHECK(refused.body.at("error") == "cannot open /etc/nvmf-p2p/config.json.new: Read-only file system");
+  CHECK(refused.body.at("error") == "cannot open /etc/nvmf-p2p/config.json: Read-only file system");
 }
 
 TEST_CASE("client operates: ports, hosts and ANA states that there are") {

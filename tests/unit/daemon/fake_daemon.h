@@ -117,7 +117,8 @@ class FakeDaemon : public AdminActions {
     reload_was_forced = force;
     co_return compare(file, "the file");
   }
-  Change change(Edit edit) override {
+  Change change(Edit edit, std::optional<std::string> if_match) override {
+    if (if_match && *if_match != version()) throw Refused("the running config has changed meanwhile");
     config::Json wanted = document_;
     edit(wanted);
     const std::string text = config::text_of(wanted);
@@ -158,7 +159,7 @@ class FakeDaemon : public AdminActions {
   }
   boost::asio::awaitable<std::string> save(bool force) override {
     if (edited && !force) throw Refused("the file was changed; use --force");
-    if (!may_save) throw std::runtime_error("cannot open /etc/nvmf-p2p/config.json.new: Read-only file system");
+    if (!may_save) throw std::runtime_error("cannot open /etc/nvmf-p2p/config.json: Read-only file system");
     unsaved.clear();
     co_return "/etc/nvmf-p2p/config.json";
   }
@@ -186,7 +187,7 @@ class FakeDaemon : public AdminActions {
 
   std::string host = kHost;  // that is connected
   std::string file = kText;
-  std::string port_reason;  // why its port waits
+  std::string port_reason;     // why its port waits
   int missing_namespaces = 1;  // namespaces
   std::vector<std::string> unsaved;
   std::string done;  // the last operation

@@ -197,7 +197,7 @@ TEST_CASE("client sends a body where none is taken: refused before the body has 
 
 TEST_CASE("a version of what is read: If-Match arrives, ETag is answered") {
   HttpRoutes versions;
-  versions.add("PUT", "/v1/thing", [](const HttpRequest& request) {
+  versions.add("PUT", "/v1/thing", {.if_match = true}, [](const HttpRequest& request) {
     return HttpResponse{.etag = "\"2\"", .body = request.if_match.value_or("none")};
   });
   const Served served(std::move(versions));
@@ -207,6 +207,13 @@ TEST_CASE("a version of what is read: If-Match arrives, ETag is answered") {
       client.ask("PUT /v1/thing HTTP/1.1\r\nHost: a\r\nConnection: close\r\nIf-Match: \"1\"\r\n\r\n");
   CHECK(says(answer, "ETag: \"2\"\r\n"));
   CHECK(body_of(answer) == "\"1\"");
+}
+
+TEST_CASE("client makes a change depend on a version where that is not possible: refused, not done all the same") {
+  const Served served(routes());
+  Client<Local> client{Local::endpoint(served.path())};
+  CHECK(says(client.ask("POST /v1/echo HTTP/1.0\r\nIf-Match: \"1\"\r\nContent-Length: 4\r\n\r\ntext"),
+             "POST /v1/echo takes no If-Match"));
 }
 
 TEST_CASE("every request that may change something is told to the audit, with who sent it and what became of it") {
@@ -234,6 +241,19 @@ TEST_CASE("every request that may change something is told to the audit, with wh
   CHECK(says(told[1].answer, "takes no parameter"));
   CHECK_FALSE(told[2].peer.has_value());
   CHECK(told[2].status == 409);
+}
+
+TEST_CASE("a change whose body is too long is told to the audit") {
+  std::vector<unsigned> told;
+  std::mutex mutex;
+  const auto audit = [&](const HttpAudit& one) {
+    const std::lock_guard lock(mutex);
+    told.push_back(one.status);
+  };
+  const Served served(routes(), {}, audit);
+  Client<tcp>(served.endpoint()).ask("POST /v1/echo HTTP/1.0\r\nContent-Length: 100000000\r\n\r\n");
+  const std::lock_guard lock(mutex);
+  CHECK((told == std::vector<unsigned>{413}));
 }
 
 TEST_CASE("server is closed: no one connects any more, and the socket's file is gone") {
