@@ -25,7 +25,7 @@ struct FoundKey {
 
 struct ImportResult : Result {
   size_t left_out = 0;  // warnings of things that were not carried over; the others are of things that had to change
-  std::vector<FoundKey> keys{};  // each path once
+  std::vector<FoundKey> keys{};  // of hosts that the config has; each path once
 };
 
 // The Linux kernel's target as nvmetcli saves it: /etc/nvmet/config.json. `file_name` is for messages only. The config

@@ -409,6 +409,12 @@ class NvmetImport {
   std::map<uint32_t, Position> in_capsule_sizes_;
 };
 
+bool names_key(const Config& config, const std::string& path) {
+  const auto is_of = [&](const Host& host) { return host.key_file == path || host.controller_key_file == path; };
+  return std::ranges::any_of(config.subsystems,
+                             [&](const Subsystem& one) { return std::ranges::any_of(one.hosts, is_of); });
+}
+
 }  // namespace
 
 ImportResult import_nvmet_tree(const Value& root, const std::string& file, const std::string& key_directory) {
@@ -424,6 +430,8 @@ ImportResult import_nvmet_tree(const Value& root, const std::string& file, const
   import.run(root);
   ImportResult result = finish_import(config, std::move(reader), file);
   result.keys = import.take_keys();
+  // No subsystem lists the host: the config names no file for its key.
+  std::erase_if(result.keys, [&](const FoundKey& key) { return !names_key(config, key.path); });
   return result;
 }
 

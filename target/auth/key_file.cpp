@@ -99,9 +99,14 @@ void write_key_file(const std::string& path, const DhchapKey& key) {
   const Descriptor file(open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600));
   if (file.get() < 0) fail(path, "cannot be created: " + error_text());
   const Secret text = key.text();
-  write_all(file.get(), path, {reinterpret_cast<const char*>(text.bytes().data()), text.size()});
-  write_all(file.get(), path, "\n");
-  if (fsync(file.get()) != 0) fail(path, "cannot be written: " + error_text());
+  try {
+    write_all(file.get(), path, {reinterpret_cast<const char*>(text.bytes().data()), text.size()});
+    write_all(file.get(), path, "\n");
+    if (fsync(file.get()) != 0) fail(path, "cannot be written: " + error_text());
+  } catch (const KeyFileError&) {
+    unlink(path.c_str());
+    throw;
+  }
 }
 
 }  // namespace nvmf::auth

@@ -22,7 +22,8 @@ std::string path_of_key(const std::string& name);
 // `name` as in path_of_key(). Throws KeyFileError.
 std::shared_ptr<const DhchapKey> read_key_file(const std::string& name);
 
-// Writes a new file, which only its owner may read. Throws KeyFileError, also when the file exists.
+// Writes a new file, which only its owner may read. Throws KeyFileError, also when the file exists; half a key is not
+// left behind.
 void write_key_file(const std::string& path, const DhchapKey& key);
 
 }  // namespace nvmf::auth

@@ -1,10 +1,12 @@
 #include "target/daemon/import_command.h"
 
+#include <algorithm>
 #include <filesystem>
 #include <iostream>
 #include <memory>
 #include <string>
 #include <system_error>
+#include <vector>
 
 #include "config/file_content.h"
 #include "config/import.h"
@@ -25,7 +27,9 @@ struct ImportOptions {
   std::string keys;  // directory; empty: keys are not written
 
   // The directory for messages and the config.
-  std::string key_directory() const { return keys.empty() ? config::kImportedKeys : keys; }
+  std::string key_directory() const {
+    return keys.empty() ? config::kImportedKeys : std::filesystem::absolute(keys).string();
+  }
 };
 using Options = std::shared_ptr<ImportOptions>;
 
@@ -42,7 +46,32 @@ std::string summary_of(const config::Config& config, size_t left_out) {
          " left out";
 }
 
-// False when a key cannot be written; then the config is not printed: hosts could not authenticate with it.
+bool has_key(const std::string& path, const auth::DhchapKey& key) {
+  try {
+    return core::same(*auth::read_key_file(path), key);
+  } catch (const auth::KeyFileError&) {
+    return false;
+  }
+}
+
+// A file that has the key already, as an earlier import wrote it, stays.
+bool write_key(const config::FoundKey& found, std::vector<std::string>& written) {
+  try {
+    const auto key = auth::DhchapKey::parse(found.text);
+    if (has_key(found.path, *key)) return true;
+    auth::write_key_file(found.path, *key);
+    written.push_back(found.path);
+    return true;
+  } catch (const auth::BadKey& bad) {
+    std::cerr << config::printable(found.path) << ": not written: " << config::printable(bad.what()) << '\n';
+  } catch (const auth::KeyFileError& error) {
+    std::cerr << config::printable(error.what()) << '\n';
+  }
+  return false;
+}
+
+// False when a key cannot be written, and none is then; the config is not printed: hosts could not authenticate with
+// it.
 bool write_keys(const std::vector<config::FoundKey>& keys, const std::string& directory) {
   if (keys.empty()) return true;
   if (directory.empty()) {
@@ -52,19 +81,11 @@ bool write_keys(const std::vector<config::FoundKey>& keys, const std::string& di
   }
   std::error_code ignored;
   std::filesystem::create_directories(directory, ignored);
-  bool good = true;
-  for (const config::FoundKey& key : keys) {
-    try {
-      auth::write_key_file(key.path, *auth::DhchapKey::parse(key.text));
-    } catch (const auth::BadKey& bad) {
-      std::cerr << config::printable(key.path) << ": not written: " << bad.what() << '\n';
-      good = false;
-    } catch (const auth::KeyFileError& error) {
-      std::cerr << error.what() << '\n';
-      good = false;
-    }
-  }
-  return good;
+  std::vector<std::string> written;
+  const bool good = std::ranges::all_of(keys, [&](const config::FoundKey& key) { return write_key(key, written); });
+  if (good) return true;
+  for (const std::string& path : written) std::filesystem::remove(path, ignored);
+  return false;
 }
 
 int print(const std::string& source, const config::ImportResult& result, const ImportOptions& options) {

@@ -5,6 +5,7 @@ import http.client
 import json
 import os
 import pathlib
+import resource
 import signal
 import socket
 import subprocess
@@ -374,6 +375,41 @@ class Startup(unittest.TestCase):
                                  timeout=WAIT_S)
         self.assertEqual(refused.returncode, 2)
         self.assertIn("Is a directory", refused.stderr)
+
+    def test_keys_are_imported_again_and_none_is_left_by_an_import_that_failed(self):
+        def key():
+            return subprocess.run([PROGRAM, "key", "generate"], capture_output=True, text=True, check=True).stdout.strip()
+
+        folder = pathlib.Path(self.scratch.name)
+        names = [f"nqn.2014-08.org.nvmexpress:host{number}" for number in range(3)]
+        hosts = [{"nqn": name, "dhchap_key": key()} for name in names]
+        saved = {"hosts": hosts, "ports": [], "subsystems": [
+            {"nqn": NQN, "attr": {"allow_any_host": "0"}, "allowed_hosts": names[:2], "namespaces": []}]}
+
+        def imported():
+            (folder / "saved.json").write_text(json.dumps(saved))
+            return subprocess.run([PROGRAM, "import", "nvmetcli", "saved.json", "--keys", "keys"], cwd=folder,
+                                  capture_output=True, text=True, timeout=WAIT_S)
+
+        self.assertEqual(imported().returncode, 0)
+        files = sorted((folder / "keys").iterdir())
+        self.assertEqual(len(files), 2, "the third host is in no subsystem")
+        again = imported()
+        self.assertEqual(again.returncode, 0, again.stderr)
+        self.assertIn(f'"{files[0]}"', again.stdout)
+        files[0].unlink()
+        hosts[1]["dhchap_key"] = key()
+        self.assertEqual(imported().returncode, 1)
+        self.assertEqual(sorted((folder / "keys").iterdir()), files[1:])
+
+    def test_half_a_key_is_not_left(self):
+        path = pathlib.Path(self.scratch.name) / "key"
+        limit = lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (10, 10))
+        done = subprocess.run([PROGRAM, "key", "generate", "--output", str(path)], preexec_fn=limit, restore_signals=False,
+                              capture_output=True, text=True, timeout=WAIT_S)
+        self.assertEqual(done.returncode, 1)
+        self.assertIn("cannot be written", done.stderr)
+        self.assertFalse(path.exists())
 
     def test_a_reload_tells_only_of_changes_that_it_loses(self):
         place = self.place()
