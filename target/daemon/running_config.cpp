@@ -23,6 +23,8 @@
 namespace nvmf::daemon {
 namespace {
 
+constexpr char kFrom[] = " from ";
+
 // The target of a symbolic link, so that the link itself stays when the file is replaced. The file may be missing.
 std::string target_of(const std::string& path) {
   std::filesystem::path target = path;
@@ -30,8 +32,23 @@ std::string target_of(const std::string& path) {
   return std::filesystem::weakly_canonical(std::filesystem::absolute(target)).string();
 }
 
-// What a line of config::describe() changes, without the values: "change log_level".
-std::string subject_of(const std::string& line) { return line.substr(0, line.find(" from ")); }
+// What a line of config::describe() changes, without the verb, keys and values: "namespace 1 of NQN".
+std::string subject_of(const std::string& line) {
+  const size_t begin = line.find(' ') + 1;
+  return line.substr(begin, std::min(line.find(": "), line.find(kFrom)) - begin);
+}
+
+// Whether two such lines are of one subject, and have a key in common when both have keys.
+bool concern_the_same(const std::string& line, const std::string& other) {
+  if (subject_of(line) != subject_of(other)) return false;
+  size_t from = line.find(kFrom);
+  if (from == std::string::npos || other.find(kFrom) == std::string::npos) return true;
+  for (; from != std::string::npos; from = line.find(kFrom, from + 1)) {
+    const size_t key = line.rfind(' ', from - 1) + 1;
+    if (other.find(' ' + line.substr(key, from - key) + kFrom) != std::string::npos) return true;
+  }
+  return false;
+}
 
 // None: there is no such file.
 std::optional<std::string> content_if_any(const std::string& path) {
@@ -76,8 +93,7 @@ std::vector<std::string> RunningConfig::lost_by(const config::Config& file) cons
   const std::vector<std::string> undone = config::describe(config::diff(file, config_));
   std::vector<std::string> lost;
   std::ranges::copy_if(unsaved_, std::back_inserter(lost), [&](const std::string& line) {
-    const auto is_same = [&](const std::string& other) { return subject_of(other) == subject_of(line); };
-    return std::ranges::any_of(undone, is_same);
+    return std::ranges::any_of(undone, [&](const std::string& other) { return concern_the_same(line, other); });
   });
   return lost;
 }

@@ -149,6 +149,11 @@ TEST_CASE("a reload loses the unsaved changes that its file undoes or replaces, 
   CHECK(lost_by(kText) == change);
   CHECK(lost_by(R"({"log_level": "warn", "ports": [], "subsystems": []})") == change);
   CHECK(lost_by(R"({"log_level": "debug", "shutdown_timeout_ms": 4000, "ports": [], "subsystems": []})").empty());
+  const std::string rest = R"(}, "log_level": "debug", "ports": [], "subsystems": []})";
+  const std::string limits = R"({"limits": {"max_controllers": 100, "max_new_controllers_per_s": 400)";
+  running.replace(*config::parse(limits + rest, "file").config, config::Json::parse(limits + rest));
+  CHECK(lost_by(R"({"limits": {"max_controllers": 100)" + rest).size() == 1);
+  CHECK(lost_by(limits + R"(, "max_new_controllers_per_s_per_host": 50)" + rest).empty());
 }
 
 TEST_CASE("owner, group and mode of the file stay, and the copy has them too") {
