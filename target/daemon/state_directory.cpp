@@ -36,6 +36,14 @@ std::string contents(const std::string& path) {
   return text.str();
 }
 
+Json parsed(const std::string& text) {
+  try {
+    return config::json_from(text);
+  } catch (const config::JsonError& error) {
+    throw std::runtime_error(std::string("it ") + error.what());
+  }
+}
+
 Json to_json(const StateOwner& owner) {
   if (!owner.storage.empty()) return {{"storage", owner.storage}};
   return {{"nqn", owner.nqn}, {"nsid", owner.nsid}};
@@ -79,7 +87,7 @@ StateOwner StateDirectory::keeper(const std::string& purpose, const StateOwner& 
 std::optional<Json> StateDirectory::read(const std::string& purpose, const StateOwner& owner, int format) const {
   const std::string path = file(purpose, owner);
   if (!is_there(path)) return std::nullopt;
-  Json json = config::json_from(contents(path));
+  Json json = parsed(contents(path));
   if (json.at("format") != format) throw std::runtime_error("another version of the daemon wrote it");
   const Json expected = to_json(owner);
   for (const auto& [key, value] : expected.items())

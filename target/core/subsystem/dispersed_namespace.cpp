@@ -17,18 +17,18 @@ DispersedNamespace* DispersedNamespaces::find(const std::string& storage) {
 }
 
 void DispersedNamespaces::change_in_turn(const Subsystem& subsystem, uint32_t nsid, Change change, End done) {
-  constexpr Status kRemoved = Status(NVME_SC_INVALID_NS).do_not_retry();
+  const Status removed = Status(NVME_SC_INVALID_NS).do_not_retry();
   const NamespaceOptions* const present = subsystem.find_namespace(nsid);
-  if (present == nullptr) return done(kRemoved);
+  if (present == nullptr) return done(removed);
   const std::string storage = storage_of(subsystem, *present);
-  auto make = [this, &subsystem, nsid, storage, change = std::move(change), done = std::move(done)] {
+  auto make = [this, &subsystem, nsid, storage, removed, change = std::move(change), done = std::move(done)] {
     const auto end = [this, storage, done](Status status) {
       done(status);
       changes_.at(storage).under_way = false;
       next_change(storage);
     };
     const NamespaceOptions* const ns = subsystem.find_namespace(nsid);
-    if (ns == nullptr || storage_of(subsystem, *ns) != storage) return end(kRemoved);
+    if (ns == nullptr || storage_of(subsystem, *ns) != storage) return end(removed);
     change(*ns, end);
   };
   changes_[storage].waiting.emplace_back(std::move(make));

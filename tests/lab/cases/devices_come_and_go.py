@@ -12,12 +12,13 @@ TIME_LIMIT_S = 260
 
 FILE = "/srv/late/disk"
 LATER = "/srv/later/disk"
+NODES = "/dev/ng[012]n1"  # of the SSDs; the host, which is in the same guest, has /dev/ng3n1
 UUID = "2ec0a5a0-5b1c-4d0e-9d5c-0a4c1e3f7b21"
 
 
 def test(lab):
     generic = lab.target.generic()
-    namespaces = [{"memory": "32MiB"}, {"nvme": generic, "p2p": "prefer"}, {"file": FILE}]
+    namespaces = [{"memory": "32MiB"}, {"nvme": {"serial": "ssd0"}, "p2p": "prefer"}, {"file": FILE}]
     target = daemon.start(lab, daemon.config(lab, namespaces))
     lab.check(f"namespace 3 of {daemon.NQN} is not served" in target.output, "the daemon does not name the namespace without a device")
     controller = initiator.connect_controller(lab.host, lab.target.address(), daemon.NQN, options="-i 2")
@@ -37,30 +38,30 @@ def test(lab):
     verdict = target.namespace(2)["p2p"]["verdict"]
     lab.check("after a restart" in verdict, f"the daemon does not say why the SSD's CMB is not used: {verdict}")
 
-    change_places(lab, target, controller)
+    change_places(lab, target, controller, namespaces)
     lab.check(load.running(), "I/O of the namespace that stayed failed meanwhile")
     load.finish()
     initiator.disconnect(lab.host, daemon.NQN)
 
 
-def change_places(lab, target, controller):
+def change_places(lab, target, controller, namespaces):
     """One SSD is named by its serial number, one by a path and with a UUID; then the kernel finds them in another order."""
     path = lab.target.generic(1)
     moved = {"nvme": path, "uuid": UUID, "p2p": "off"}
-    namespaces = [{"memory": "32MiB"}, {"nvme": {"serial": "ssd0"}, "p2p": "off"}, {"file": FILE}, {"file": LATER}, moved]
-    target.reload(daemon.config(lab, namespaces))
+    target.reload(daemon.config(lab, [*namespaces, {"file": LATER}, moved]))
     seen(lab, controller, 5, "the SSD by its path")
     for number in range(3):
         lab.target.device_del(f"ssd{number}")
-    lab.target.until("! ls /dev/ng* 2>/dev/null")
+    lab.target.until(f"! ls {NODES} 2>/dev/null")
     seen(lab, controller, 3, "that the SSDs are gone")
+    lab.target.until(f"! ls -l /proc/{target.pid}/fd | grep -qE '/dev/(ng|nvme)'")
 
     # The kernel numbers them as they come: ssd2 gets the path that ssd1 had.
     order = [1, 0]
     order.insert(int(path.removeprefix("/dev/ng").split("n")[0]), 2)
     for port, number in enumerate(order):
         lab.target.device_add("nvme", id=f"ssd{number}", drive=f"ssd{number}-disk", serial=f"ssd{number}", bus=f"port{port}")
-        lab.target.until(f"[ $(ls /dev/ng* | wc -l) = {port + 1} ]")
+        lab.target.until(f"[ $(ls {NODES} | wc -l) = {port + 1} ]")
     lab.check(lab.target.generic(2) == path, f"ssd2 is {lab.target.generic(2)}, not {path}")
     target.wait_until_said(f"namespace 5 of {daemon.NQN} is not served: the identifiers in the config were served from")
     seen(lab, controller, 4, "the SSD that is found by its serial number")

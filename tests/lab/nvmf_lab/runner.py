@@ -23,8 +23,11 @@ from .options import Options
 from .verdict import FAIL, Verdict
 
 END_GRACE_S = 20
-# What a guest's kernel says when QEMU's translation race hit it (see qemu.KERNEL_ARGS): the fault of the emulator, so the case runs again.
-EMULATOR_RACE = "Oops: int3"
+# What a guest's kernel says when the emulation is to blame, and what happened then: the case runs again.
+EMULATION_FAULTS = {
+    "Oops: int3": "QEMU's translation race broke a guest's kernel",  # see qemu.KERNEL_ARGS
+    "rxe_destroy_qp: cleanup failed": "Soft-RoCE kept a packet of a queue pair, and blocked the daemon for 50 s when it destroyed that",
+}
 MAX_ATTEMPTS = 3
 
 
@@ -178,21 +181,22 @@ class Runner:
         return True
 
     def _end(self, run: Run) -> None:
-        """This was the worker's last case: report it, or run it again elsewhere when the emulator is to blame."""
+        """This was the worker's last case: report it, or run it again elsewhere when the emulation is to blame."""
         self._selector.unregister(run.process.stdout)
         run.process.stdin.close()
         if not self._options.keep or run.expired:
             run.process.wait(END_GRACE_S)
-        if run.case and run.attempt < MAX_ATTEMPTS and run.verdict.word == FAIL and not self._options.keep and _met_emulator_race(run.out):
-            self._run_again(run)
+        may_repeat = run.case and run.attempt < MAX_ATTEMPTS and run.verdict.word == FAIL and not self._options.keep
+        if may_repeat and (fault := _emulation_fault(run.out)):
+            self._run_again(run, fault)
         else:
             self._report(run.name, run.verdict, run.out)
 
-    def _run_again(self, run: Run) -> None:
+    def _run_again(self, run: Run, fault: str) -> None:
         kept = run.out.with_name(f"{run.name}.attempt{run.attempt}")
         shutil.rmtree(kept, ignore_errors=True)
         run.out.rename(kept)
-        print(f"{run.name}: QEMU's translation race broke a guest's kernel ({EMULATOR_RACE}, {kept}); the case runs again", flush=True)
+        print(f"{run.name}: {EMULATION_FAULTS[fault]} ({fault}, {kept}); the case runs again", flush=True)
         self._start_case(run.case, run.attempt + 1)
 
     def _silent(self, run: Run) -> str:
@@ -202,8 +206,9 @@ class Runner:
         return "\n".join([f"its worker process {how} without a verdict; log: {run.out / 'runner.log'}", *said])
 
 
-def _met_emulator_race(out: pathlib.Path) -> bool:
-    return any(EMULATOR_RACE in console.read_text(errors="replace") for console in out.glob("*.console.log"))
+def _emulation_fault(out: pathlib.Path) -> str | None:
+    consoles = [console.read_text(errors="replace") for console in out.glob("*.console.log")]
+    return next((fault for fault in EMULATION_FAULTS if any(fault in text for text in consoles)), None)
 
 
 def fresh_folder(out: pathlib.Path) -> pathlib.Path:
