@@ -54,6 +54,27 @@ class SlowCrypto final : public core::DhchapCrypto {
   std::function<void()> waiting_;
 };
 
+// Sees what a transaction has at the begin of its challenge.
+class SeeingCrypto final : public core::DhchapCrypto {
+ public:
+  void make_challenge(core::DhchapTransaction& transaction, std::function<void()> done) override {
+    seen = &transaction;
+    was_fresh = transaction.exponent == nullptr && transaction.r1.empty() && transaction.c2.empty() &&
+                transaction.s2 == 0 && transaction.host_dh_value.empty() && transaction.keys.empty() &&
+                transaction.matched.host == nullptr && transaction.r2.empty();
+    auth::make_challenge(transaction);
+    done();
+  }
+  void check_reply(core::DhchapTransaction& transaction, std::function<void()> done) override {
+    ++replies;
+    auth::check_reply(transaction);
+    done();
+  }
+  core::DhchapTransaction* seen = nullptr;
+  bool was_fresh = false;
+  unsigned replies = 0;
+};
+
 Sqe authentication_command(uint8_t fctype, uint32_t length_bytes) {
   nvme::AuthenticationCommand fields{};
   fields.opcode = nvme_admin_fabrics;
@@ -422,6 +443,9 @@ TEST_CASE("host whose key could not be read by the target: Authentication Failed
   prover.begin();
   REQUIRE(prover.send(prover.reply(w.host_key)).ok());
   prover.expect_failure(AuthExplanation::AuthenticationFailed);
+  CHECK(w.failures(AuthenticationFailure::NoKey) == 1);
+  CHECK(w.failures(AuthenticationFailure::WrongResponse) == 0);
+  CHECK(w.logged("the target could not read any \"key_file\" of the host"));
 }
 
 TEST_CASE("a reply that was right in another transaction is wrong") {
@@ -506,6 +530,31 @@ TEST_CASE("a host that must authenticate from now on is disconnected") {
   CHECK(w.host.admin.disconnected());
 }
 
+TEST_CASE("an I/O queue that never authenticated is disconnected when its host must authenticate again") {
+  Secured w;
+  w.bring_up_admin();
+  w.world.subsystem.set_allowed_hosts(false, {World::kHostNqn}, {});
+  REQUIRE(w.host.connect_io(1).ok());
+  CHECK(w.host.io(1).send(command(nvme_cmd_read, 1), Bytes(512)).ok());
+  w.world.subsystem.set_allowed_hosts(false, {}, {{.nqn = World::kHostNqn, .keys = {w.host_key, nullptr}}});
+  CHECK(w.host.io(1).disconnected());
+  CHECK(w.host.admin.disconnected());
+}
+
+TEST_CASE("an I/O queue that has authenticated with a former key ends its controller, whatever the admin queue's key") {
+  Secured w;
+  const Key next_key = key_of('h');
+  core::AuthenticatedHost present{.nqn = World::kHostNqn, .keys = {w.host_key, nullptr}};
+  core::AuthenticatedHost next{.nqn = World::kHostNqn, .keys = {next_key, nullptr}};
+  w.world.subsystem.set_allowed_hosts(false, {}, {present, next});
+  w.bring_up_admin();
+  REQUIRE(w.host.connect_io(1).ok());
+  w.prover(w.host.io(1)).authenticate(next_key);
+  w.world.subsystem.set_allowed_hosts(false, {}, {present});
+  CHECK(w.world.subsystem.disconnect_former_keys() == 1);
+  CHECK(w.host.io(1).disconnected());
+}
+
 TEST_CASE("authentication again on a live queue: commands go on meanwhile, a failure ends the controller") {
   Secured w;
   w.bring_up_admin();
@@ -527,6 +576,106 @@ TEST_CASE("authentication again on a live queue: commands go on meanwhile, a fai
   REQUIRE(wrong.send(wrong.reply(key_of('h'))).ok());
   wrong.expect_failure(AuthExplanation::AuthenticationFailed);
   CHECK(w.host.admin.disconnected());
+}
+
+TEST_CASE("a key that goes while its transaction is under way lets nobody in") {
+  Secured w;
+  const core::AuthenticatedHost next{.nqn = World::kHostNqn, .keys = {key_of('h'), w.controller_key}};
+  REQUIRE(w.connect().ok());
+  Prover prover = w.admin();
+  prover.begin();
+  SUBCASE("before Success1") {
+    REQUIRE(prover.send(prover.reply(w.host_key)).ok());
+    w.world.subsystem.set_allowed_hosts(false, {}, {next});
+  }
+  SUBCASE("before Success2") {
+    REQUIRE(prover.send(prover.reply(w.host_key, std::vector<uint8_t>(64, 1))).ok());
+    CHECK(prover.receive_as<nvme::DhchapSuccess1>().header.auth_id == static_cast<uint8_t>(AuthId::Success1));
+    w.world.subsystem.set_allowed_hosts(false, {}, {next});
+    nvme::DhchapSuccess2 accepted{};
+    accepted.header = {1, static_cast<uint8_t>(AuthId::Success2), 0, kTid};
+    CHECK(prover.send(to_bytes(accepted)).ok());
+  }
+  CHECK(w.host.enable().status == specific(NVME_SC_AUTH_REQUIRED));
+  prover.expect_failure(AuthExplanation::AuthenticationFailed);
+  CHECK(w.failures(AuthenticationFailure::WrongResponse) == 1);
+  CHECK(w.world.target.counters.authentications == 0);
+}
+
+TEST_CASE("the key of a transaction that has not ended is not yet the one with which the host came") {
+  Secured w;
+  const Key next_key = key_of('h');
+  w.world.subsystem.set_allowed_hosts(
+      false, {},
+      {{.nqn = World::kHostNqn, .keys = {w.host_key, nullptr}}, {.nqn = World::kHostNqn, .keys = {next_key, nullptr}}});
+  w.bring_up_admin();
+  Prover again = w.admin();
+  again.begin();
+  REQUIRE(again.send(again.reply(next_key)).ok());
+  CHECK(core::same(*w.host.controller().authentication()->keys().host, *w.host_key));
+  again.receive();
+  CHECK(core::same(*w.host.controller().authentication()->keys().host, *next_key));
+}
+
+TEST_CASE("a queue whose host fails to authenticate again executes nothing more, before its host hears of that, too") {
+  Secured w;
+  w.bring_up_admin();
+  REQUIRE(w.host.connect_io(1).ok());
+  w.prover(w.host.io(1)).authenticate(w.host_key);
+  const auto fail_on = [&](Wire& wire) {
+    Prover wrong = w.prover(wire);
+    wrong.begin();
+    REQUIRE(wrong.send(wrong.reply(key_of('h'))).ok());
+  };
+  SUBCASE("I/O queue") {
+    fail_on(w.host.io(1));
+    CHECK(w.host.io(1).send(command(nvme_cmd_read, 1), Bytes(512)).status == specific(NVME_SC_AUTH_REQUIRED));
+    CHECK(w.world.disk_1.seen.empty());
+  }
+  SUBCASE("admin queue") {
+    fail_on(w.host.admin);
+    CHECK(w.host.identify(NVME_IDENTIFY_CNS_CTRL).status == specific(NVME_SC_AUTH_REQUIRED));
+  }
+  SUBCASE("a queue that is being ended stays so") {
+    SlowCrypto slow;
+    Wire& io = w.host.io(1);
+    Prover wrong = w.prover(io);
+    wrong.begin({1}, {0});
+    w.world.target.dhchap_crypto = &slow;
+    const Bytes reply = wrong.reply(key_of('h'));
+    io.post(send_command(reply.size()), reply);
+    io.queue.admission = core::Admission::Dropped;
+    slow.work();
+    CHECK(io.drops(command(nvme_cmd_read, 1), Bytes(512)));
+  }
+}
+
+TEST_CASE("a transaction begins without anything of the one before") {
+  Secured w;
+  SeeingCrypto crypto;
+  w.world.target.dhchap_crypto = &crypto;
+  REQUIRE(w.connect().ok());
+  Prover first = w.admin();
+  first.begin({1}, {1});
+  w.admin().begin({1}, {1});
+  CHECK(crypto.was_fresh);
+  Prover mutual = w.admin();
+  mutual.begin({1}, {1});
+  REQUIRE(mutual.send(mutual.reply(w.host_key, std::vector<uint8_t>(32, 0x5c))).ok());
+  mutual.receive();
+  Prover one_way = w.admin();
+  one_way.begin({1}, {0});
+  CHECK(crypto.was_fresh);
+  REQUIRE(one_way.send(one_way.reply(w.host_key)).ok());
+  const Bytes success = one_way.receive();
+  CHECK(slice(success, sizeof(nvme::DhchapSuccess1), 32) == std::vector<uint8_t>(32));
+
+  // A transaction that its host leaves: its secrets go.
+  w.admin().begin({1}, {1});
+  CHECK(crypto.seen->exponent != nullptr);
+  w.world.target.expire(core::Target::Clock::now() + std::chrono::seconds(130));
+  CHECK(!w.host.admin.disconnected());
+  CHECK(crypto.seen->exponent == nullptr);
 }
 
 TEST_CASE("messages that break a rule: AUTH_Failure1 with its explanation") {
@@ -719,6 +868,7 @@ TEST_CASE("a queue that is authenticated stays when its host leaves a new transa
   w.world.target.expire(core::Target::Clock::now() + std::chrono::seconds(130));
   CHECK(!w.host.admin.disconnected());
   CHECK(w.host.identify(NVME_IDENTIFY_CNS_CTRL).ok());
+  CHECK(w.failures(AuthenticationFailure::TimedOut) == 0);
 }
 
 TEST_CASE("a host that begins again and again is disconnected") {

@@ -74,6 +74,21 @@ bool is(const nvme::AuthHeader& found, AuthType type, AuthId id) {
   return found.auth_type == static_cast<uint8_t>(type) && found.auth_id == static_cast<uint8_t>(id);
 }
 
+// A transaction of the same host and subsystem, without any value of the former one.
+DhchapTransaction next_after(const DhchapTransaction& former) {
+  DhchapTransaction next;
+  next.hostnqn = former.hostnqn;
+  next.subsysnqn = former.subsysnqn;
+  return next;
+}
+
+// The operator may have taken the key off the list while the transaction went on.
+bool is_still_right(const Controller& controller, const DhchapTransaction& transaction) {
+  return controller.subsystem().credentials_of(transaction.hostnqn).has(*transaction.matched.host);
+}
+
+constexpr const char* kKeyHasGone = "its key was taken off the host's keys while it authenticated";
+
 // For each message of the host: KATO, or two minutes.
 std::chrono::milliseconds step_timeout(const Controller& controller) {
   const uint32_t kato_ms = controller.keep_alive().timeout_ms();
@@ -100,6 +115,7 @@ Authentication::Authentication(Controller& controller, Queue& queue) : controlle
 // while a worker has the transaction.
 void Authentication::go_to(State state) {
   state_ = state;
+  if (state == State::Idle) transaction_ = next_after(transaction_);
   const bool waits = !is_busy() && state != State::Over && !(state == State::Idle && done_once_);
   deadline_.reset();
   if (!waits) return;
@@ -142,6 +158,7 @@ void Authentication::end_send() {
 }
 
 void Authentication::take_negotiate(std::span<const std::byte> message) {
+  transaction_ = next_after(transaction_);
   transaction_.t_id = message.size() < sizeof(nvme::AuthNegotiate) ? 0 : read<nvme::AuthHeader>(message).t_id;
   if (!done_once_ && ++negotiations_ > limits::kMaxNegotiations) {
     fail_protocol(AuthExplanation::IncorrectMessage, "it begins again and again, and never ends a transaction");
@@ -170,8 +187,6 @@ void Authentication::take_negotiate(std::span<const std::byte> message) {
   if (!choose(*offered)) return end_send();
   go_to(State::MakesChallenge);
   transaction_.s1 = controller_.subsystem().target().next_authentication_seqnum();
-  transaction_.c1.clear();
-  transaction_.controller_dh_value.clear();
   controller_.subsystem().target().dhchap_crypto->make_challenge(transaction_, [this] {
     if (transaction_.c1.empty())
       fail(AuthenticationFailure::Internal, AuthExplanation::AuthenticationFailed, "OpenSSL cannot make a challenge");
@@ -227,6 +242,11 @@ void Authentication::take_reply(std::span<const std::byte> message) {
     return end_send();
   }
   transaction_.keys = controller_.subsystem().credentials_of(transaction_.hostnqn).keys;
+  if (std::ranges::none_of(transaction_.keys, [](const HostKeys& keys) { return keys.host != nullptr; })) {
+    fail(AuthenticationFailure::NoKey, AuthExplanation::AuthenticationFailed,
+         "the target could not read any \"key_file\" of the host; see the messages of the start or of the last reload");
+    return end_send();
+  }
   go_to(State::ChecksReply);
   controller_.subsystem().target().dhchap_crypto->check_reply(transaction_, [this] {
     reply_checked();
@@ -238,7 +258,6 @@ void Authentication::reply_checked() {
   using Verdict = DhchapTransaction::Verdict;
   switch (transaction_.verdict) {
     case Verdict::Right:
-      matched_ = transaction_.matched;
       return go_to(State::HasSuccess1);
     case Verdict::WrongResponse:
       return fail(AuthenticationFailure::WrongResponse, AuthExplanation::AuthenticationFailed,
@@ -254,7 +273,10 @@ void Authentication::reply_checked() {
   }
 }
 
-void Authentication::take_success2() { authenticated(); }
+void Authentication::take_success2() {
+  if (is_still_right(controller_, transaction_)) return authenticated();
+  fail(AuthenticationFailure::WrongResponse, AuthExplanation::AuthenticationFailed, kKeyHasGone);
+}
 
 // The host has not accepted the controller's response, or gives up.
 void Authentication::take_failure2(std::span<const std::byte> message) {
@@ -270,6 +292,8 @@ void Authentication::take_failure2(std::span<const std::byte> message) {
 // Authentication Receive ---------------------------------------------------------------------------------------------
 
 Authentication::Given Authentication::give(size_t room_bytes) {
+  if (state_ == State::HasSuccess1 && !is_still_right(controller_, transaction_))
+    fail(AuthenticationFailure::WrongResponse, AuthExplanation::AuthenticationFailed, kKeyHasGone);
   std::vector<std::byte> message;
   if (state_ == State::HasChallenge) message = challenge();
   if (state_ == State::HasSuccess1) message = success1();
@@ -334,14 +358,16 @@ std::vector<std::byte> Authentication::failure1() const {
 
 void Authentication::authenticated() {
   done_once_ = true;
-  transaction_.r2.clear();
+  matched_ = transaction_.matched;
   go_to(State::Idle);
   controller_.authenticated(queue_);
 }
 
-// The rule is for the operator; the host is told no more than the explanation.
+// The rule is for the operator; the host is told no more than the explanation. A queue that was authenticated executes
+// nothing more, whether or not its host fetches AUTH_Failure1.
 void Authentication::fail(AuthenticationFailure failure, AuthExplanation explanation, const std::string& rule) {
   explanation_ = explanation;
+  if (done_once_ && !is_dropped(queue_)) queue_.admission.store(Admission::Unauthenticated, std::memory_order_relaxed);
   const auto delay = controller_.authentication_failed(queue_, failure, rule);
   if (delay.count() == 0 || !send_done_) return go_to(State::HasFailure1);
   go_to(State::DelaysFailure1);
@@ -355,10 +381,10 @@ void Authentication::expire(Clock::time_point now) {
     go_to(State::HasFailure1);
     return end_send();
   }
+  if (done_once_ && state_ != State::HasFailure1) return go_to(State::Idle);
   const std::string seconds = std::to_string(step_timeout(controller_).count() / 1000);
   controller_.authentication_failed(queue_, AuthenticationFailure::TimedOut,
                                     "it has sent no message of the authentication for " + seconds + " s");
-  if (done_once_ && state_ != State::HasFailure1) return go_to(State::Idle);
   go_to(State::Over);
   controller_.fail("the host has not authenticated in time");
 }

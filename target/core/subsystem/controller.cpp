@@ -260,6 +260,19 @@ const Authentication* Controller::authentication() const {
   return found == authentications_.end() ? nullptr : found->second.get();
 }
 
+bool Controller::has_queue_without_authentication() const {
+  bool found = false;
+  for_each_queue([&](const Queue& queue) { found |= !authentications_.contains(&queue); });
+  return found;
+}
+
+bool Controller::has_queue_of_former_key(const HostCredentials& present) const {
+  return std::ranges::any_of(authentications_, [&](const auto& entry) {
+    const Authentication& authentication = *entry.second;
+    return authentication.is_done() && !present.has(*authentication.keys().host);
+  });
+}
+
 void Controller::authenticated(Queue& queue) {
   ++subsystem_.target().counters.authentications;
   if (is_unauthenticated(queue)) queue.admission.store(Admission::Admitted, std::memory_order_relaxed);
@@ -405,7 +418,7 @@ void Controller::notify_of_reservation(uint32_t nsid, nvme_resv_notify_rnlpt typ
 }
 
 template <typename Action>
-void Controller::for_each_queue(Action action) {
+void Controller::for_each_queue(Action action) const {
   if (admin_queue_ != nullptr) action(*admin_queue_);
   for (Queue* queue : io_queues_) {
     if (queue != nullptr) action(*queue);

@@ -118,6 +118,10 @@ class Controller {
   Authentication* authentication(const Queue& queue);
   // The same of the admin queue; null also when the queue has closed.
   const Authentication* authentication() const;
+  // One of its queues was connected while its host need not authenticate.
+  bool has_queue_without_authentication() const;
+  // On one of its queues the host has authenticated with a key that is none of `present`.
+  bool has_queue_of_former_key(const HostCredentials& present) const;
   // For Authentication: the queue's host is who it says that it is, or has failed to show that. Returns for how long
   // the answer to the failure is to be delayed.
   void authenticated(Queue& queue);
@@ -173,7 +177,7 @@ class Controller {
 
  private:
   template <typename Action>
-  void for_each_queue(Action action);
+  void for_each_queue(Action action) const;
   void act(Properties::Action action);
   void reset();
   void shut_down();

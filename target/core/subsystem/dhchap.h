@@ -2,6 +2,7 @@
 // target/auth implements this.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -34,6 +35,11 @@ struct HostCredentials {
   std::vector<HostKeys> keys;
   std::optional<nvme::DhchapHash> hash;  // none: the strongest that the host offers
   std::optional<nvme::DhGroup> group;    // none: the smallest that the host offers, NULL last
+
+  bool has(const DhchapKey& host_key) const {
+    return std::ranges::any_of(
+        keys, [&](const HostKeys& pair) { return pair.host != nullptr && same(*pair.host, host_key); });
+  }
 };
 
 // One authentication transaction: who takes part, and the values of its messages, in their order.

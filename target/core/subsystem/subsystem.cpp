@@ -155,13 +155,8 @@ void Subsystem::set_allowed_hosts(bool allow_any_host, std::vector<std::string> 
 size_t Subsystem::disconnect_former_keys() {
   size_t count = 0;
   for (const auto& controller : controllers_) {
-    const Authentication* const authentication = controller->authentication();
-    if (controller->is_closing() || authentication == nullptr || !authentication->is_done()) continue;
-    const HostCredentials present = credentials_of(controller->host().nqn);
-    const bool is_former = std::ranges::none_of(present.keys, [&](const HostKeys& keys) {
-      return keys.host != nullptr && same(*keys.host, *authentication->keys().host);
-    });
-    if (!is_former) continue;
+    if (controller->is_closing()) continue;
+    if (!controller->has_queue_of_former_key(credentials_of(controller->host().nqn))) continue;
     ++count;
     controller->fail("the key with which the host has authenticated is no longer valid");
   }
@@ -189,7 +184,7 @@ void Subsystem::disconnect_unwelcome() {
   for (const auto& controller : controllers_) {
     if (!allows(controller->host().nqn)) {
       controller->fail("the host may not connect to subsystem " + nqn() + " any more");
-    } else if (requires_authentication(controller->host().nqn) && controller->authentication() == nullptr) {
+    } else if (requires_authentication(controller->host().nqn) && controller->has_queue_without_authentication()) {
       controller->fail("the host must authenticate from now on to use subsystem " + nqn());
     } else if (!is_on_port(controller->port_id())) {
       controller->fail("subsystem " + nqn() + " is not offered on this port any more");

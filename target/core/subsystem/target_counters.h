@@ -23,7 +23,7 @@ const char* name_of(ConnectRefusal reason);
 // Why a host, or the controller to a host, was not authenticated.
 enum class AuthenticationFailure : uint8_t {
   WrongResponse,  // made with another key
-  NoKey,          // the host asks for the controller's response, and the controller has no key
+  NoKey,          // the host has no key that the target could read, or asks for a response and there is no key for it
   Protocol,       // a message breaks a rule, or offers nothing that can be used
   HostRejected,   // the host has ended it
   TimedOut,
