@@ -131,7 +131,7 @@ TEST_CASE("operator asks for what cannot be: the reason is on standard error, th
   CHECK(says(restart.errors, "\"reactors\" takes effect only after a restart\n"));
   CHECK(world.run({"disconnect", "nobody"}).status == 1);
   CHECK(world.run({"set", "config", "novalue"}).status == 2);
-  CHECK(world.run({"diff", "/nonexistent"}).errors == "cannot read /nonexistent\n");
+  CHECK(world.run({"diff", "/nonexistent"}).errors == "cannot read /nonexistent: No such file or directory\n");
   const Said refused = world.run({"drain", "9", "--json"});
   CHECK(refused.status == 1);
   CHECK(nlohmann::json::parse(refused.output).at("error") == "there is no port 9");
