@@ -18,10 +18,19 @@ namespace fs = std::filesystem;
 // The kernel's attributes have at most a page.
 constexpr size_t kMostAttributeBytes = 4096;
 
+// A target is not imported in part: who does not see a host's key would let it in without.
+struct Unreadable {
+  std::string path;
+};
+
+// Empty when there is no such attribute.
 std::string attribute(const fs::path& file) {
+  std::error_code ignored;
+  if (!fs::exists(file, ignored)) return {};
   std::ifstream stream(file, std::ios::binary);
   std::string text(kMostAttributeBytes, '\0');
   stream.read(text.data(), static_cast<std::streamsize>(text.size()));
+  if (!stream.is_open() || stream.bad()) throw Unreadable{file.string()};
   text.resize(static_cast<size_t>(stream.gcount()));
   while (!text.empty() && std::isspace(static_cast<unsigned char>(text.back())) != 0) text.pop_back();
   return text;
@@ -143,10 +152,14 @@ ImportResult import_kernel(const std::string& configfs, const std::string& key_d
                          "modprobe nvmet, mount configfs at /sys/kernel/config, and run as root");
   }
   Object tree;
-  add_attributes(root, kAttributes, tree);
-  add(tree, "hosts", folders(root / "hosts", read_host));
-  add(tree, "subsystems", folders(root / "subsystems", read_subsystem));
-  add(tree, "ports", folders(root / "ports", read_port));
+  try {
+    add_attributes(root, kAttributes, tree);
+    add(tree, "hosts", folders(root / "hosts", read_host));
+    add(tree, "subsystems", folders(root / "subsystems", read_subsystem));
+    add(tree, "ports", folders(root / "ports", read_port));
+  } catch (const Unreadable& unreadable) {
+    return refuse_import(configfs, {}, unreadable.path + " cannot be read", "run the import as root");
+  }
   return import_nvmet_tree(Value{{}, std::move(tree)}, configfs, key_directory);
 }
 

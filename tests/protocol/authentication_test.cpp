@@ -101,7 +101,7 @@ Bytes operator+(Bytes a, const std::vector<uint8_t>& b) {
 
 std::vector<uint8_t> slice(const Bytes& message, size_t from, size_t count) {
   std::vector<uint8_t> bytes(count);
-  std::memcpy(bytes.data(), message.data() + from, count);
+  if (count != 0) std::memcpy(bytes.data(), message.data() + from, count);
   return bytes;
 }
 

@@ -28,7 +28,7 @@ struct CrowdOptions {
 class Crowd {
  public:
   Crowd(Network& network, const CrowdOptions& options)
-      : network_(network), options_(options), channel_(verbs::create_cm_channel()), queues_(options.queues) {
+      : options_(options), channel_(verbs::create_cm_channel()), queues_(options.queues) {
     rnic::Device& device = *network.fabric.devices().back();
     keeps_open_ = verbs::open_device(channel_.get(), ipv4(Network::kHost, 0));
     domain_ = verbs::allocate_protection_domain(keeps_open_->verbs);
@@ -132,7 +132,6 @@ class Crowd {
     REQUIRE(rdma_connect(id, &parameters) == 0);
   }
 
-  Network& network_;
   const CrowdOptions options_;
   verbs::CmChannel channel_;
   verbs::CmId keeps_open_;

@@ -309,7 +309,8 @@ TEST_CASE("SPDK: a host whose key is no file of the keyring is not carried over"
   std::string text = sample("import_spdk_fuzz/save_config.json");
   text.replace(text.find("\"name\": \"key2\""), 14, "\"name\": \"key3\"");
   const ImportResult result = import_spdk(text, "spdk.json");
-  const Subsystem& first = subsystem(imported(result), "cnode1");
+  const Config config = imported(result);
+  const Subsystem& first = subsystem(config, "cnode1");
   CHECK(first.hosts.empty());
   CHECK(first.allowed_hosts.size() == 1);
   const auto lines = said(result);
@@ -419,6 +420,16 @@ TEST_CASE("kernel: a host with a key must authenticate") {
   CHECK((disk.hosts[0].dhchap_hash == DhchapHash::sha384));
   CHECK(!disk.hosts[0].dhchap_group);
   CHECK(result.keys.at(0).text == "DHHC-1:00:secret:");
+}
+
+// Root may read every file, but no directory as a file.
+TEST_CASE("kernel: a host whose key cannot be read is not imported as one without a key") {
+  Configfs target;
+  run_target(target);
+  target.file(std::string("hosts/") + kHost + "/dhchap_ctrl_key/is-a-directory", "");
+  const ImportResult result = import_kernel(target.path());
+  CHECK_FALSE(result.config.has_value());
+  CHECK(is_said(result, "dhchap_ctrl_key cannot be read; run the import as root"));
 }
 
 TEST_CASE("kernel: what nvmetcli does not save is reported too") {
