@@ -114,7 +114,8 @@ class Explanation {
     }
     SyntaxFault fault{at, "no comma before this", "write a comma between this and the value before it",
                       Subject::container};
-    if (at > from_ && std::isspace(static_cast<unsigned char>(text_[from_])) != 0) fault.correction = Correction{from_, ','};
+    if (at > from_ && std::isspace(static_cast<unsigned char>(text_[from_])) != 0)
+      fault.correction = Correction{from_, ','};
     return fault;
   }
 

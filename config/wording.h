@@ -19,8 +19,8 @@ std::string list_of(std::span<const std::string_view> words);
 // «1, 2 or 3», cut after some 20.
 std::string list_of(const std::set<uint16_t>& numbers);
 
-// How two objects of the config differ: «max_iops from 0 to 10, visible_to without "nqn.a"»; a key that only one of them
-// has is at its default in the other. A long list is cut, a structured value that changed is named only.
+// How two objects of the config differ: «max_iops from 0 to 10, visible_to without "nqn.a"»; a key that only one of
+// them has is at its default in the other. A long list is cut, a structured value that changed is named only.
 std::string changes_between(const nlohmann::ordered_json& before, const nlohmann::ordered_json& after);
 
 // The candidate of which `word` is a likely misspelling.
