@@ -31,21 +31,10 @@ Status check(Request& request, uint32_t most_bytes) {
   return kSuccess;
 }
 
-// Back on the queue's thread.
-void finish_authentication(Message& message) {
-  Request& request = request_of(message);
-  finish(request, Status(request.cqe.status));
-}
-
-void end(Request& request, Status status) {
-  request.cqe.status = status.value();
-  hop_back(request, finish_authentication);
-}
-
 // Null: the command has been ended, because the queue has nothing to authenticate.
 Authentication* authentication_of(Request& request) {
   Authentication* const authentication = controller_of(request).authentication(*request.queue);
-  if (authentication == nullptr) end(request, command_sequence_error());
+  if (authentication == nullptr) end_from_control(request, command_sequence_error());
   return authentication;
 }
 
@@ -53,7 +42,7 @@ void send_on_control(Message& message) {
   Request& request = request_of(message);
   if (Authentication* const authentication = authentication_of(request); authentication != nullptr)
     authentication->take({request.data.address, request.length_bytes},
-                         [&request](Status status) { end(request, status); });
+                         [&request](Status status) { end_from_control(request, status); });
 }
 
 // The message is in the command's memory before its queue's thread, which sends it, hears of it.
@@ -64,7 +53,7 @@ void receive_on_control(Message& message) {
   const Authentication::Given given = authentication->give(request.length_bytes);
   std::byte* const end_of_message = std::ranges::copy(given.message, request.data.address).out;
   std::fill(end_of_message, request.data.address + request.length_bytes, std::byte{0});
-  end(request, given.status);
+  end_from_control(request, given.status);
   authentication->sent();
 }
 

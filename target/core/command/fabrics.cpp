@@ -166,4 +166,13 @@ void hop_back(Request& request, void (*step)(Message&)) {
   request.queue->reactor->send(request.hop);
 }
 
+// The completion entry, which finish() completes, carries the status.
+void end_from_control(Request& request, Status status) {
+  request.cqe.status = status.value();
+  hop_back(request, [](Message& message) {
+    Request& back = request_of(message);
+    finish(back, Status(back.cqe.status));
+  });
+}
+
 }  // namespace nvmf::core

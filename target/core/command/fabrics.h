@@ -13,6 +13,8 @@ Status parse_authentication_receive(Request& request);  // authentication_comman
 // commands of I/O queues that change controllers.
 void hop_to_control(Request& request, void (*step)(Message&));
 void hop_back(Request& request, void (*step)(Message&));
+// Ends the command with `status` on the queue's thread, after hop_to_control().
+void end_from_control(Request& request, Status status);
 
 inline Request& request_of(Message& message) { return *static_cast<Request*>(message.context); }
 

@@ -68,17 +68,6 @@ Status check_namespace(Request& request) {
   return denied == 0 ? kSuccess : denial_status(denied);
 }
 
-// Back on the queue's thread. The completion entry, which finish() completes, carries the status.
-void finish_on_queue(Message& message) {
-  Request& request = request_of(message);
-  finish(request, Status(request.cqe.status));
-}
-
-void answer(Request& request, Status status) {
-  request.cqe.status = status.value();
-  hop_back(request, finish_on_queue);
-}
-
 // On the control thread: controller or namespace may have been removed meanwhile.
 Status check_on_control(Request& request) {
   const Controller* controller = request.queue->controller;
@@ -105,7 +94,7 @@ void change_on_control(Message& message) {
   const auto action = [&request](Reservation& reservation) {
     return act(request, controller_of(request).host().id, reservation);
   };
-  change(request, action, [&request](Status status) { answer(request, status); });
+  change(request, action, [&request](Status status) { end_from_control(request, status); });
 }
 template <Action act>
 void execute(Request& request) {
@@ -156,7 +145,8 @@ bool has(const std::vector<Registrant>& registrants, const HostId& host) {
 // removed while the change was saved: then its commands have ended.
 void abort_preempted(Request& request, const std::vector<Registrant>& before) {
   // Returns to the queue's thread when the last queue below has finished.
-  const std::shared_ptr<Request> answer(&request, [](Request* ended) { hop_back(*ended, finish_on_queue); });
+  const std::shared_ptr<Request> answer(&request,
+                                        [](Request* ended) { end_from_control(*ended, Status(ended->cqe.status)); });
   if (subsystem_of(request).find_namespace(request.sqe->nsid) == nullptr) return;
   const DispersedNamespace& ns = dispersed_namespace(request);
   const std::vector<Registrant>& after = ns.reservation.state().registrants;
@@ -176,7 +166,7 @@ void preempt_and_abort_on_control(Message& message) {
     return acquire(request, controller_of(request).host().id, reservation);
   };
   change(request, action, [&request, before](Status status) {
-    if (!status.ok()) return answer(request, status);
+    if (!status.ok()) return end_from_control(request, status);
     request.cqe.status = status.value();
     abort_preempted(request, *before);
   });
@@ -257,7 +247,7 @@ Status report(Request& request, const Controller& controller) {
 void report_on_control(Message& message) {
   Request& request = request_of(message);
   const Status status = check_on_control(request);
-  answer(request, status.ok() ? report(request, controller_of(request)) : status);
+  end_from_control(request, status.ok() ? report(request, controller_of(request)) : status);
 }
 
 // However much a host asks for, the control thread writes only what there is: the zeroes behind it are the reactor's
