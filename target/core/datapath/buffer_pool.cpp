@@ -18,6 +18,7 @@ constexpr uint32_t kPage = limits::kPageBytes;
 uint32_t pages_for(uint32_t length_bytes) { return length_bytes == 0 ? 1 : (length_bytes - 1) / kPage + 1; }
 
 uint8_t order_for(uint32_t pages) { return static_cast<uint8_t>(std::bit_width(pages - 1)); }
+uint8_t order_of(const Request& request) { return order_for(pages_for(buffer_bytes(request))); }
 
 uint32_t largest_buffer(uint64_t region_bytes, uint32_t max_buffer_bytes) {
   const auto pages = static_cast<uint32_t>(std::min<uint64_t>(region_bytes, max_buffer_bytes) / kPage);
@@ -50,23 +51,26 @@ bool BufferPool::take(Request& request) {
   Queue& queue = *request.queue;
   const Share& share = shares_[queue.share];
   const uint32_t length_bytes = buffer_bytes(request);
-  if (!may_hold_more(share, length_bytes)) [[unlikely]] {
+  const uint8_t order = order_for(pages_for(length_bytes));
+  if (!may_hold_more(share, order)) [[unlikely]] {
     queue.traffic.over_share.add(1);
     return false;
   }
-  return share.waiting == 0 && !dry_ && allocate(length_bytes, request.data, queue.share);
+  return share.waiting == 0 && !dry_ && carve(order, length_bytes, request.data, queue.share);
 }
 
-bool BufferPool::may_hold_more(const Share& share, uint32_t length_bytes) const {
+bool BufferPool::may_hold_more(const Share& share, uint8_t order) const {
   if (share.held_pages == 0) return true;
-  const uint64_t wanted = uint64_t{1} << order_for(pages_for(length_bytes));
   const uint64_t free = pages_.size() - used_.get() / kPage;
-  return share.held_pages + wanted <= limits::kShareOfFree * free;
+  return share.held_pages + (uint64_t{1} << order) <= limits::kShareOfFree * free;
 }
 
 bool BufferPool::allocate(uint32_t length_bytes, Buffer& buffer, uint16_t share) {
-  if (length_bytes > max_buffer_bytes_ || max_buffer_bytes_ == 0) return false;
-  const uint8_t wanted = order_for(pages_for(length_bytes));
+  return carve(order_for(pages_for(length_bytes)), length_bytes, buffer, share);
+}
+
+// `wanted`: of `length_bytes`. A pool that is too small for it has no free block of that size.
+bool BufferPool::carve(uint8_t wanted, uint32_t length_bytes, Buffer& buffer, uint16_t share) {
   uint8_t order = wanted;
   while (order <= max_order_ && free_heads_[order] == kNone) ++order;
   if (order > max_order_) return false;
@@ -111,7 +115,7 @@ void BufferPool::release(const Buffer& buffer) {
 // The first of its host may be the first that lacks memory: then the pool is dry.
 void BufferPool::wait(Request& request) {
   Share& share = shares_[request.queue->share];
-  if (share.waiting == 0 && may_hold_more(share, buffer_bytes(request))) dry_ = true;
+  if (share.waiting == 0 && may_hold_more(share, order_of(request))) dry_ = true;
   ++share.waiting;
   waiting_.add(request);
 }
@@ -120,8 +124,9 @@ Request* BufferPool::serve_next() {
   dry_ = false;
   for (Request* waiter = waiting_.first(); waiter != nullptr; waiter = WaitingRequests::next_turn(*waiter)) {
     Share& share = shares_[waiter->queue->share];
-    if (!may_hold_more(share, buffer_bytes(*waiter))) continue;
-    if (!allocate(buffer_bytes(*waiter), waiter->data, waiter->queue->share)) {
+    const uint8_t order = order_of(*waiter);
+    if (!may_hold_more(share, order)) continue;
+    if (!carve(order, buffer_bytes(*waiter), waiter->data, waiter->queue->share)) {
       dry_ = true;
       return nullptr;
     }

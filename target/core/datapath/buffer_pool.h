@@ -75,7 +75,8 @@ class BufferPool {
     uint32_t waiting = 0;  // requests
   };
 
-  bool may_hold_more(const Share& share, uint32_t length_bytes) const;
+  bool may_hold_more(const Share& share, uint8_t order) const;
+  bool carve(uint8_t wanted, uint32_t length_bytes, Buffer& buffer, uint16_t share);
   Page& at(uint32_t page);
   void push_free(uint32_t page, uint8_t order);
   void unlink_free(uint32_t page);
