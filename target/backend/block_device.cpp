@@ -74,6 +74,7 @@ BlockDevice::BlockDevice(const DeviceSpec& spec) {
   info_.memory_alignment_bytes = block_bytes;
   info_.volatile_write_cache = true;
   info_.path = spec.path;
+  info_.node = status.st_rdev;
   info_.description = "block device " + spec.path;
 
   const unsigned major_number = major(status.st_rdev);

@@ -4,6 +4,8 @@
 // DeviceInfo, fixed at opening.
 #pragma once
 
+#include <sys/types.h>
+
 #include <array>
 #include <cstdint>
 #include <memory>
@@ -52,6 +54,7 @@ struct DeviceInfo {
   // the data is new at each opening.
   std::string storage;
   std::string path;    // that was opened: of the generic device, where a link to the disk led to it
+  dev_t node = 0;      // the number of the device node that was opened; no other device has it meanwhile. 0: no node
   std::string serial;  // of the SSD, where it is known
   std::string model;
   std::optional<std::string> pci_address;  // of the SSD, as sysfs spells it: "0000:3b:00.0"

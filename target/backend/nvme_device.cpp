@@ -28,11 +28,12 @@ uint32_t namespace_id(int fd, const std::string& path) {
   return static_cast<uint32_t>(nsid);
 }
 
-void check_is_generic_device(const std::string& path) {
+dev_t generic_node(const std::string& path) {
   struct stat status {};
   if (stat(path.c_str(), &status) != 0) throw_errno(errno, path, "cannot open");
   if (!S_ISCHR(status.st_mode))
     refuse(path, "is not a character device: NVMe passthrough needs the generic device, /dev/ngXnY");
+  return status.st_rdev;
 }
 
 }  // namespace
@@ -40,7 +41,7 @@ void check_is_generic_device(const std::string& path) {
 NvmeDevice::NvmeDevice(const DeviceSpec& spec) {
   const std::string path = generic_device_of(spec.path);
   info_.path = path;
-  check_is_generic_device(path);
+  info_.node = generic_node(path);
   file_ = open_file(path, O_RDWR);
   geometry_.nsid = namespace_id(file_.get(), path);
 

@@ -92,10 +92,9 @@ boost::asio::awaitable<OpenedDevice> DeviceOpener::open(backend::DeviceSpec spec
   if (!opening->is_over) {
     const std::string name = name_of(opening->spec);
     late_.push_back(std::move(opening));
-    throw std::runtime_error(
-        name + " does not answer: opening it takes more than " +
-        std::to_string(std::chrono::duration_cast<std::chrono::seconds>(options_.patience).count()) +
-        " s; it is served when it answers");
+    throw DeviceSilent(name + " does not answer: opening it takes more than " +
+                       std::to_string(std::chrono::duration_cast<std::chrono::seconds>(options_.patience).count()) +
+                       " s");
   }
   if (opening->failure) std::rethrow_exception(opening->failure);
   co_return std::move(opening->opened);

@@ -24,6 +24,12 @@ class DeviceAbsent : public std::runtime_error {
   using std::runtime_error::runtime_error;
 };
 
+// Opening it takes longer than the patience with each device.
+class DeviceSilent : public std::runtime_error {
+ public:
+  using std::runtime_error::runtime_error;
+};
+
 // A device, and for a file the lock that keeps other daemons from it.
 struct OpenedDevice {
   std::shared_ptr<backend::Device> device;
@@ -48,8 +54,8 @@ class DeviceOpener {
   // A device that was given up has answered after all, or has failed: the next open() of it does not wait.
   std::function<void()> on_late;
 
-  // Throws std::exception with a message for the operator: DeviceAbsent, what opening throws, or that the device does
-  // not answer. In the last case the opening goes on, and a later call takes what comes of it.
+  // Throws std::exception with a message for the operator: DeviceAbsent, DeviceSilent, or what opening throws. After
+  // DeviceSilent the opening goes on, and a later call takes what comes of it.
   boost::asio::awaitable<OpenedDevice> open(backend::DeviceSpec spec);
   // Closes on another thread what has come late and was not asked for again.
   void close_unwanted();

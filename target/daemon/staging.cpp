@@ -1,11 +1,11 @@
 #include "target/daemon/staging.h"
 
 #include <spdlog/spdlog.h>
+#include <sys/stat.h>
 
 #include <algorithm>
-#include <filesystem>
+#include <optional>
 #include <stdexcept>
-#include <system_error>
 
 #include "config/parse.h"
 #include "target/daemon/core_options.h"
@@ -58,11 +58,13 @@ std::string path_to_watch(const config::Backend& backend) {
 
 bool is_gone(const ServedNamespace& served) {
   if (std::holds_alternative<config::FileBackend>(served.wanted.backend)) return false;
-  const auto is_missing = [](const std::string& path) {
-    std::error_code error;
-    return !path.empty() && !std::filesystem::exists(path, error);
+  const backend::DeviceInfo& info = served.device->info();
+  const auto node_at = [](const std::string& path) -> std::optional<dev_t> {
+    struct stat found {};
+    return stat(path.c_str(), &found) == 0 ? std::optional(found.st_rdev) : std::nullopt;
   };
-  return is_missing(spec_of(served.wanted.backend).path) || is_missing(served.device->info().path);
+  const std::string named = spec_of(served.wanted.backend).path;
+  return (!named.empty() && !node_at(named)) || (!info.path.empty() && node_at(info.path) != info.node);
 }
 
 boost::asio::awaitable<std::optional<StagedNamespaces>> Staging::stage(const config::Config& wanted,
@@ -101,7 +103,7 @@ boost::asio::awaitable<std::optional<StagedNamespaces>> Staging::stage(const con
     if (one.is_demanded && !awaits_device)
       fail(*one.subsystem, *one.space, one.failure);
     else
-      missing[{one.subsystem->nqn, one.space->nsid}] = one.failure;
+      missing[{one.subsystem->nqn, one.space->nsid}] = why_missing(one);
   }
   if (changes_.closed()) reasons.emplace_back(kShutsDown);
   if (reasons.size() != reasons_before) {
@@ -110,7 +112,7 @@ boost::asio::awaitable<std::optional<StagedNamespaces>> Staging::stage(const con
   }
   for (const Candidate& one : candidates)
     if (!one.failure.empty())
-      reasons.push_back(place_of(wanted, *one.subsystem, *one.space) + " is not served: " + one.failure);
+      reasons.push_back(place_of(wanted, *one.subsystem, *one.space) + " is not served: " + why_missing(one));
   for (const auto& added : staged.added) co_await storage_.keep(*added.space);
   missing_ = std::move(missing);
   co_return staged;
@@ -128,11 +130,17 @@ boost::asio::awaitable<StagedNamespaces> Staging::stage_missing(const config::Co
     const std::pair key{one.subsystem->nqn, one.space->nsid};
     if (one.failure.empty()) missing_.erase(key);
     if (one.failure.empty() || (one.is_absent && which == Missing::ThatHaveTheirDevice)) continue;
-    spdlog::error("{} is not served: {}", place_of(wanted, *one.subsystem, *one.space), one.failure);
-    missing_[key] = one.failure;
+    const std::string why = why_missing(one);
+    spdlog::error("{} is not served: {}", place_of(wanted, *one.subsystem, *one.space), why);
+    missing_[key] = why;
   }
   for (const auto& added : staged.added) co_await storage_.keep(*added.space);
   co_return staged;
+}
+
+std::string Staging::why_missing(const Candidate& candidate) {
+  const std::string later = candidate.served_when.empty() ? "" : "; the namespace is served when " + candidate.served_when;
+  return candidate.failure + later;
 }
 
 // Namespaces that are neither served nor candidates already.
@@ -164,8 +172,12 @@ Staging::Task Staging::open(Candidate& candidate) {
   try {
     candidate.opened = co_await opener_.open(spec_of(candidate.space->backend));
   } catch (const DeviceAbsent& error) {
-    candidate.failure = std::string(error.what()) + "; the namespace is served when it appears";
+    candidate.failure = error.what();
     candidate.is_absent = true;
+    candidate.served_when = "it appears";
+  } catch (const DeviceSilent& error) {
+    candidate.failure = error.what();
+    candidate.served_when = "it answers";
   } catch (const std::exception& error) {
     candidate.failure = error.what();
   }

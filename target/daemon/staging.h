@@ -69,7 +69,9 @@ class Staging {
     OpenedDevice opened{};
     std::string failure{};
     bool is_absent = false;
+    std::string served_when{};  // where the failure may pass by itself
   };
+  static std::string why_missing(const Candidate& candidate);
   using Candidates = std::vector<Candidate>;
 
   void add_missing_ones(const config::Config& wanted, Candidates& candidates) const;
@@ -102,8 +104,8 @@ class Staging {
 std::string place_of(const config::Config& config, const config::Subsystem& subsystem, const config::Namespace& space);
 // Where the device or file appears (device_watch.h); empty: the namespace needs none.
 std::string path_to_watch(const config::Backend& backend);
-// When a device node disappears, its device has gone, too, even if the same SSD has come back with another node; a file
-// that loses its name can still be served.
+// When a device node disappears, its device has gone, too, even if the same SSD has come back with another node, to
+// which a link in /dev/disk leads now; a file that loses its name can still be served.
 bool is_gone(const ServedNamespace& served);
 
 }  // namespace nvmf::daemon

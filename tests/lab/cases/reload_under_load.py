@@ -9,6 +9,7 @@ ALONE = True  # beside other guests Soft-RoCE may be kept waiting until its conn
 TIME_LIMIT_S = 240
 
 OTHER_NQN = "nqn.2026-01.io.example:other"
+FROZEN = "/srv/frozen"
 HOLD_DISKS = 'import os, time; held = [os.open(f"/dev/ram{i}", os.O_RDWR | os.O_EXCL) for i in range(64)]; open("/tmp/held", "w"); time.sleep(600)'
 STRANGER = "nqn.2014-08.org.nvmexpress:uuid:00000000-0000-4000-8000-000000000001"
 
@@ -93,11 +94,16 @@ def mistakes_change_nothing(lab, target, controller, config):
     # As busy as disks that other programs have taken: each takes a while to say so, and the host has a keep-alive of 5 s.
     lab.target.run("modprobe brd rd_nr=64 rd_size=4096; rm -f /tmp/held")
     holder = lab.target.start(f"exec python3 -c '{HOLD_DISKS}'")
-    busy = [*config["subsystems"][0]["namespaces"], *({"nsid": 100 + i, "block": f"/dev/ram{i}"} for i in range(64))]
+    busy = [{"nsid": 100 + i, "block": f"/dev/ram{i}"} for i in range(64)]
     lab.target.until("[ -e /tmp/held ]")
-    crowded = {**config, "subsystems": [{**config["subsystems"][0], "namespaces": busy}]}
+    # Opening a file probes what its file system can do, which a frozen one does not answer.
+    lab.target.run(f"modprobe -a loop ext4; mkdir -p {FROZEN}; truncate -s 64M /tmp/frozen; mkfs.ext4 -q /tmp/frozen; mount -o loop /tmp/frozen {FROZEN}")
+    lab.target.run(f"for i in $(seq 8); do truncate -s 4M {FROZEN}/$i; done; fsfreeze --freeze {FROZEN}")
+    hung = [{"nsid": 200 + i, "file": f"{FROZEN}/{i}"} for i in range(1, 9)]
+    crowded = {**config, "subsystems": [{**config["subsystems"][0], "namespaces": [*config["subsystems"][0]["namespaces"], *busy, *hung]}]}
     for wrong, reason in (
         (crowded, "another program uses it"),
+        (crowded, f"{FROZEN}/8 does not answer"),
         ("{ not json", "has mistakes"),
         ({**config, "reactors": {"count": 2}}, '"reactors" takes effect only after a restart'),
         (no_disk, "/dev/null"),
@@ -106,7 +112,8 @@ def mistakes_change_nothing(lab, target, controller, config):
         said = target.reload(wrong)
         lab.check("reload refused, nothing has changed" in said and reason in said, f"the daemon does not refuse with {reason!r}:\n{said}")
     holder.stop()
-    lab.target.run("modprobe -r brd")
+    lab.target.run(f"modprobe -r brd; fsfreeze --unfreeze {FROZEN}")
+    lab.target.until(f"umount {FROZEN}")  # the daemon closes the files that have answered after all
     after = target.stats()["namespaces"]
     lab.check([one["nsid"] for one in after] == [one["nsid"] for one in before], f"a refused reload changed what is served: {after}")
     lab.check(len(initiator.block_devices(lab.host, controller)) == 2, "a refused reload changed what the host sees")
