@@ -3,6 +3,7 @@
 #include "target/core/command/controller_of.h"
 #include "target/core/datapath/queue.h"
 #include "target/core/subsystem/controller.h"
+#include "target/nvme/cross_controller_reset.h"
 
 namespace nvmf::core {
 namespace {
@@ -17,6 +18,8 @@ constexpr CommandTable make_table() {
   table[nvme_admin_get_features] = {"Get Features", parse_get_features, kSupported, kAnyController};
   table[nvme_admin_async_event] = {"Asynchronous Event Request", parse_async_event_request, kSupported, kAnyController};
   table[nvme_admin_keep_alive] = {"Keep Alive", parse_keep_alive, kSupported, kAnyController};
+  table[nvme::kAdminCrossControllerReset] = {"Cross-Controller Reset", parse_cross_controller_reset, kSupported,
+                                             kIoController};
   return table;
 }
 

@@ -26,19 +26,20 @@ extern const CommandTable kIoCommands;     // io_command.cpp
 Status parse(Request& request);
 
 // Parsers by chapter. Each is called on the queue's thread once opcode, controller state, FUSE and PSDT are right.
-Status parse_fabrics(Request& request);               // fabrics.cpp: admin and I/O queues, connected or not
-Status parse_admin(Request& request);                 // admin_command.cpp
-Status parse_identify(Request& request);              // identify.cpp
-Status parse_get_log_page(Request& request);          // log_page.cpp
-Status parse_get_features(Request& request);          // features.cpp
-Status parse_set_features(Request& request);          // features.cpp
-Status parse_async_event_request(Request& request);   // async_event_request.cpp
-Status parse_keep_alive(Request& request);            // keep_alive_command.cpp
-Status parse_abort(Request& request);                 // abort.cpp
-Status parse_reservation_register(Request& request);  // reservation_command.cpp
-Status parse_reservation_acquire(Request& request);   // reservation_command.cpp
-Status parse_reservation_release(Request& request);   // reservation_command.cpp
-Status parse_reservation_report(Request& request);    // reservation_command.cpp
+Status parse_fabrics(Request& request);                 // fabrics.cpp: admin and I/O queues, connected or not
+Status parse_admin(Request& request);                   // admin_command.cpp
+Status parse_identify(Request& request);                // identify.cpp
+Status parse_get_log_page(Request& request);            // log_page.cpp
+Status parse_get_features(Request& request);            // features.cpp
+Status parse_set_features(Request& request);            // features.cpp
+Status parse_async_event_request(Request& request);     // async_event_request.cpp
+Status parse_keep_alive(Request& request);              // keep_alive_command.cpp
+Status parse_abort(Request& request);                   // abort.cpp
+Status parse_cross_controller_reset(Request& request);  // cross_controller_reset.cpp
+Status parse_reservation_register(Request& request);    // reservation_command.cpp
+Status parse_reservation_acquire(Request& request);     // reservation_command.cpp
+Status parse_reservation_release(Request& request);     // reservation_command.cpp
+Status parse_reservation_report(Request& request);      // reservation_command.cpp
 
 // FUSE and PSDT, command dword 0: neither fused commands nor PRPs.
 Status check_flags(Request& request);

@@ -14,6 +14,7 @@
 #include "target/core/subsystem/ascii.h"
 #include "target/core/subsystem/subsystem.h"
 #include "target/core/subsystem/target.h"
+#include "target/nvme/cross_controller_reset.h"
 
 namespace nvmf::core {
 namespace {
@@ -92,6 +93,11 @@ void fill_common(const Request& request, nvme_id_ctrl& id) {
   id.msdbd = limits::kMaxSglDescriptors;
 }
 
+template <typename Field>
+void put(nvme_id_ctrl& id, size_t offset, Field field) {
+  std::memcpy(reinterpret_cast<std::byte*>(&id) + offset, &field, sizeof(field));
+}
+
 // Hosts read it once, when they enable the controller: nothing here depends on the namespaces and ports of the moment.
 // A namespace that lacks an optional command answers for itself.
 void fill_io_controller(const Request& request, nvme_id_ctrl& id) {
@@ -99,7 +105,7 @@ void fill_io_controller(const Request& request, nvme_id_ctrl& id) {
   id.cntrltype = NVME_CTRL_CNTRLTYPE_IO;
   id.cmic = NVME_CTRL_CMIC_MULTI_PORT | NVME_CTRL_CMIC_MULTI_CTRL | NVME_CTRL_CMIC_MULTI_ANA_REPORTING;
   id.rtd3e = limits::kReadyTimeoutMs * 1000;  // microseconds that a shutdown takes at most
-  id.oaes = NVME_CTRL_OAES_NA | NVME_CTRL_OAES_ANA;
+  id.oaes = NVME_CTRL_OAES_NA | NVME_CTRL_OAES_ANA | nvme::kCrossControllerResetNotices;
   id.acl = limits::kMaxAborts - 1;
   id.frmw = NVME_CTRL_FRMW_1ST_RO | 1 << 1;  // one slot, read only
   id.lpa = NVME_CTRL_LPA_CMD_EFFECTS | NVME_CTRL_LPA_EXTENDED | NVME_CTRL_LPA_PERSETENT_EVENT |
@@ -123,6 +129,11 @@ void fill_io_controller(const Request& request, nvme_id_ctrl& id) {
   id.vwc = NVME_CTRL_VWC_FLUSH | NVME_CTRL_VWC_PRESENT;
   id.ofcs = NVME_CTRL_OFCS_DISCONNECT;
   if (subsystem.write_protection().is_offered()) id.nwpc = write_protection_states(controller_of(request));
+  const ControllerInstance& instance = controller_of(request).instance();
+  put(id, nvme::kIdentifyCiu, instance.uniquifier);
+  put(id, nvme::kIdentifyCirn, instance.random_number);
+  put(id, nvme::kIdentifyCqt, static_cast<uint16_t>(limits::kReadyTimeoutMs));
+  put(id, nvme::kIdentifyCcrl, static_cast<uint8_t>(limits::kMaxCrossControllerResets));
 }
 
 void fill_discovery_controller(nvme_id_ctrl& id) {

@@ -130,6 +130,8 @@ constexpr LogPage kLogPages[] = {
      write_feature_effects},
     {NVME_LOG_LID_MI_CMD_SUPPORTED_EFFECTS, kIoController, sizeof(nvme_mi_cmd_supported_effects_log), check_nothing,
      write_mi_effects},
+    {nvme::kLogCrossControllerReset, kIoController, kLargestCrossControllerResetLogBytes, check_controller_scope,
+     write_cross_controller_resets},
     {NVME_LOG_LID_RESERVATION, kIoController, sizeof(nvme_resv_notification_log), check_controller_scope,
      write_reservation_notification},
     {NVME_LOG_LID_DISCOVER, kDiscoveryController, 0, check_discovery_log, write_discovery_log, discovery_log_end,

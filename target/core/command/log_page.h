@@ -6,6 +6,7 @@
 
 #include "target/core/datapath/limits.h"
 #include "target/core/datapath/request.h"
+#include "target/nvme/cross_controller_reset.h"
 
 namespace nvmf::core {
 
@@ -46,6 +47,12 @@ inline constexpr uint32_t kPersistentEventLogUnits = 1;  // PELS: 64 KiB each
 inline constexpr uint32_t kLargestPersistentEventLogBytes = kPersistentEventLogUnits << 16;
 Status check_persistent_event_log(Request& request);
 void write_persistent_event_log(Request& request, LogWriter& log);
+
+// Cross-Controller Reset log page: NVMe Base 2.3, section 5.2.12.3.1. cross_controller_reset.cpp.
+inline constexpr uint32_t kLargestCrossControllerResetLogBytes =
+    sizeof(nvme::CrossControllerResetLogHeader) +
+    nvme::kMaxCrossControllerResetEntries * sizeof(nvme::CrossControllerResetLogEntry);
+void write_cross_controller_resets(Request& request, LogWriter& log);
 
 // Discovery log page: section 5.16.1.23. discovery.cpp.
 Status check_discovery_log(Request& request);

@@ -22,9 +22,10 @@ inline constexpr uint32_t kMaxAnaGroups = 128;           // ANAGRPIDs of a subsy
 inline constexpr uint16_t kMaxCntlid = 0xffef;           // FFF0h and up are reserved
 inline constexpr size_t kMaxNqnLength = 223;             // without the terminating zero
 inline constexpr size_t kMaxAdminLabelLength = 256;
-inline constexpr uint32_t kMaxSglDescriptors = 16;  // data descriptors of one command (MSDBD)
-inline constexpr uint32_t kMaxAsyncEvents = 4;      // outstanding requests, AERL + 1
-inline constexpr uint32_t kMaxAborts = 4;           // outstanding Abort commands, ACL + 1
+inline constexpr uint32_t kMaxSglDescriptors = 16;        // data descriptors of one command (MSDBD)
+inline constexpr uint32_t kMaxAsyncEvents = 4;            // outstanding requests, AERL + 1
+inline constexpr uint32_t kMaxAborts = 4;                 // outstanding Abort commands, ACL + 1
+inline constexpr uint32_t kMaxCrossControllerResets = 4;  // in progress, asked of one controller (CCRL)
 inline constexpr uint32_t kMaxDsmRanges = 256;
 inline constexpr uint32_t kMaxRegistrants = 1024;             // of one namespace
 inline constexpr uint32_t kMaxReservationNotifications = 64;  // unread, of one controller
@@ -53,7 +54,7 @@ inline constexpr uint32_t kSlowAnswersWhenDryMs = 6000;
 inline constexpr uint32_t kShareOfFree = 3;
 inline constexpr uint32_t kBufferShares = 2048;
 // How long a reset, a shutdown or the end of a controller waits for commands that its disks have. Hosts are told to be
-// a little more patient (CAP.TO, CRTO.CRWMT, RTD3E), so that they see the fatal status that follows.
+// a little more patient (CAP.TO, CRTO.CRWMT, RTD3E, CQT), so that they see the fatal status that follows.
 inline constexpr uint32_t kQuiesceTimeoutMs = 29'000;
 inline constexpr uint32_t kReadyTimeoutMs = 30'000;
 inline constexpr uint32_t kConnectWaitMs = 3000;  // of a Connect, for the commands of its host's former controller
@@ -65,6 +66,7 @@ static_assert(kStallCheckMs < kStalledAnswersMs && kStalledAnswersMs < kSlowAnsw
 static_assert(kStallCheckMs < kStalledAnswersWhenDryMs && kStalledAnswersWhenDryMs < kSlowAnswersWhenDryMs);
 static_assert(kSlowAnswersWhenDryMs < kStalledAnswersMs && kBufferShares <= UINT16_MAX);
 static_assert(kQuiesceTimeoutMs < kReadyTimeoutMs && kReadyTimeoutMs <= 255 * 500);  // CAP.TO: 8 bits of 500 ms
+static_assert(kReadyTimeoutMs <= UINT16_MAX);                                        // CQT
 static_assert(kConnectWaitMs < kConnectTimeoutMs);
 
 }  // namespace nvmf::core::limits

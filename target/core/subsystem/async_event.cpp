@@ -7,6 +7,7 @@
 #include "target/core/reactor/invariant.h"
 #include "target/core/subsystem/controller.h"
 #include "target/core/subsystem/target.h"
+#include "target/nvme/cross_controller_reset.h"
 
 namespace nvmf::core {
 namespace {
@@ -34,6 +35,8 @@ constexpr EventType kEvents[] = {
      NVME_SMART_CRIT_DEGRADED | NVME_SMART_CRIT_MEDIA | NVME_SMART_CRIT_VOLATILE_MEMORY},
     {NVME_AER_ERROR, NVME_AER_ERROR_PERSISTENT_INTERNAL_ERROR, NVME_LOG_LID_ERROR, 0},
     {NVME_AER_ERROR, NVME_AER_ERROR_TRANSIENT_INTERNAL_ERROR, NVME_LOG_LID_ERROR, 0},
+    {NVME_AER_NOTICE, nvme::kNoticeCrossControllerResetCompleted, nvme::kLogCrossControllerReset,
+     nvme::kCrossControllerResetNotices},
 };
 static_assert(uint32_t{NVME_SMART_CRIT_SPARE} == NVME_FEATURE_AENCFG_SMART_CRIT_SPARE &&
               uint32_t{NVME_SMART_CRIT_VOLATILE_MEMORY} == NVME_FEATURE_AENCFG_SMART_CRIT_VOLATILE_BACKUP);

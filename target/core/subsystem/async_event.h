@@ -22,6 +22,7 @@ enum class AsyncEvent : uint8_t {
   SubsystemReliability,
   PersistentInternalError,
   TransientInternalError,
+  CrossControllerResetCompleted,
 };
 
 class AsyncEvents {

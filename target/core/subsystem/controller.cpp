@@ -7,6 +7,7 @@
 #include "target/core/datapath/queue.h"
 #include "target/core/subsystem/subsystem.h"
 #include "target/core/subsystem/target.h"
+#include "target/nvme/cross_controller_reset.h"
 
 namespace nvmf::core {
 namespace {
@@ -14,7 +15,8 @@ namespace {
 constexpr uint32_t kIoEvents = NVME_FEATURE_AENCFG_SMART_CRIT_SPARE | NVME_FEATURE_AENCFG_SMART_CRIT_TEMPERATURE |
                                NVME_FEATURE_AENCFG_SMART_CRIT_DEGRADED | NVME_FEATURE_AENCFG_SMART_CRIT_READ_ONLY |
                                NVME_FEATURE_AENCFG_SMART_CRIT_VOLATILE_BACKUP |
-                               NVME_FEATURE_AENCFG_NOTICE_NAMESPACE_ATTRIBUTES | NVME_FEATURE_AENCFG_NOTICE_ANA_CHANGE;
+                               NVME_FEATURE_AENCFG_NOTICE_NAMESPACE_ATTRIBUTES | NVME_FEATURE_AENCFG_NOTICE_ANA_CHANGE |
+                               nvme::kCrossControllerResetNotices;
 constexpr uint32_t kDiscoveryEvents = static_cast<uint32_t>(NVME_FEATURE_AENCFG_NOTICE_DISCOVERY_CHANGE);
 
 Properties::SubsystemReset reset_of(const Subsystem& subsystem, const HostIdentity& host) {
@@ -42,6 +44,7 @@ Controller::Controller(Subsystem& subsystem, uint16_t cntlid, HostIdentity host,
       offers_permanent_write_protection_(subsystem.options().permanent_write_protection),
       events_(events_of(type_)),
       keep_alive_(type_ == kDiscoveryController ? KeepAlive::kDiscoveryActivityTimeoutMs : 0) {
+  instance_.renew();
   set_keep_alive(kato_ms, KeepAlive::Clock::now());
 }
 
@@ -57,6 +60,7 @@ void Controller::act(Properties::Action action) {
     case Properties::Action::None:
       return;
     case Properties::Action::Start:
+      instance_.renew();
       restart_keep_alive(KeepAlive::Clock::now());
       if (type_ == kIoController) subsystem_.persistent_events().enabled(*this);
       return;
@@ -135,6 +139,7 @@ void Controller::one_ended() {
 void Controller::on_quiet() {
   if (closing_) {
     disconnect_queues();
+    for (const auto& other : subsystem_.controllers()) other->other_is_quiet(*this);
     return subsystem_.target().controller_is_quiet(*this);
   }
   if (std::exchange(flush_due_, false)) return flush();
@@ -292,6 +297,11 @@ std::chrono::milliseconds Controller::authentication_failed(const Queue& queue, 
                     : std::chrono::milliseconds(0);
 }
 
+void Controller::other_is_quiet(const Controller& other) {
+  if (cross_controller_resets_.complete(other.cntlid_, other.instance_))
+    events_.post(AsyncEvent::CrossControllerResetCompleted);
+}
+
 bool Controller::begin_abort() {
   if (aborts_ == limits::kMaxAborts) return false;
   ++aborts_;
@@ -436,6 +446,7 @@ void Controller::reset() {
   reported_warnings_ = 0;
   reservation_notifications_ = {};
   untold_ana_groups_.reset();
+  cross_controller_resets_ = {};
   persistent_event_context_.reset();
   if (admin_queue_ != nullptr) admin_queue_->link->reserve_io_queues(1);
   granted_io_queues_ = static_cast<uint16_t>(io_queues_.size());

@@ -32,6 +32,7 @@
 #include "target/core/subsystem/async_event.h"
 #include "target/core/subsystem/authentication.h"
 #include "target/core/subsystem/controller_types.h"
+#include "target/core/subsystem/cross_controller_reset.h"
 #include "target/core/subsystem/feature_values.h"
 #include "target/core/subsystem/health.h"
 #include "target/core/subsystem/host_identity.h"
@@ -57,6 +58,7 @@ class Controller {
   Subsystem& subsystem() const { return subsystem_; }
   ControllerTypes type() const { return type_; }
   uint16_t cntlid() const { return cntlid_; }
+  const ControllerInstance& instance() const { return instance_; }
   const HostIdentity& host() const { return host_; }
   const std::string& subsysnqn() const { return subsysnqn_; }
   uint16_t port_id() const { return port_id_; }
@@ -127,6 +129,10 @@ class Controller {
   void authenticated(Queue& queue);
   std::chrono::milliseconds authentication_failed(const Queue& queue, AuthenticationFailure failure,
                                                   const std::string& rule);
+
+  CrossControllerResets& cross_controller_resets() { return cross_controller_resets_; }
+  // Another controller of the subsystem is closing, and is quiet now: its host may have asked this one for that.
+  void other_is_quiet(const Controller& other);
 
   AsyncEvents& events() { return events_; }
   ErrorLog& errors() { return errors_; }
@@ -199,6 +205,7 @@ class Controller {
   Subsystem& subsystem_;
   ControllerTypes type_;
   uint16_t cntlid_;
+  ControllerInstance instance_;
   HostIdentity host_;
   std::string subsysnqn_;
   uint16_t port_id_;
@@ -217,6 +224,7 @@ class Controller {
   uint32_t aborts_ = 0;
   std::unordered_map<const Queue*, std::unique_ptr<Authentication>> authentications_;
   bool asked_for_io_queues_ = false;
+  CrossControllerResets cross_controller_resets_;
   AsyncEvents events_;
   ErrorLog errors_;
   uint8_t reported_warnings_ = 0;  // Critical Warning bits whose events have been reported since they appeared

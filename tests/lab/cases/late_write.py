@@ -1,4 +1,4 @@
-"""Host's write sits at a slow disk while its controller is reset, shut down, disconnected or times out; the host is told of the end when the write has ended, so that its next write by another path stays."""
+"""Host's write sits at a slow disk while its controller is reset, shut down, disconnected, times out, or is reset by another controller of the host; the host is told of the end when the write has ended, so that its next write by another path stays."""
 
 from nvmf_lab import One, Ssd, daemon
 

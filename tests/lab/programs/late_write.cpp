@@ -5,6 +5,7 @@
 #include <map>
 #include <thread>
 
+#include "target/nvme/cross_controller_reset.h"
 #include "target/nvme/types.h"
 #include "tests/lab/programs/hostile.h"
 
@@ -51,17 +52,17 @@ bool wait_for_csts(HostQueue& admin, uint32_t mask, uint32_t value) {
 }
 
 // Each ends the controller, or its queue, and returns when the host is told that it has ended.
-bool reset(Session& session) {
+bool reset(Session& session, const Where&) {
   set_cc(*session.admin, 0);
   return wait_for_csts(*session.admin, NVME_CSTS_RDY_MASK << NVME_CSTS_RDY_SHIFT, 0);
 }
-bool shut_down(Session& session) {
+bool shut_down(Session& session, const Where&) {
   constexpr uint32_t kEnabled = 1 | 6u << NVME_CC_IOSQES_SHIFT | 4u << NVME_CC_IOCQES_SHIFT;
   set_cc(*session.admin, kEnabled | uint32_t{NVME_CC_SHN_NORMAL} << NVME_CC_SHN_SHIFT);
   return wait_for_csts(*session.admin, NVME_CSTS_SHST_MASK << NVME_CSTS_SHST_SHIFT,
                        uint32_t{NVME_CSTS_SHST_CMPLT} << NVME_CSTS_SHST_SHIFT);
 }
-bool disconnect(Session& session) {
+bool disconnect(Session& session, const Where&) {
   nvme::DisconnectCommand sqe{};
   sqe.opcode = nvme_admin_fabrics;
   sqe.flags = command(0).flags;
@@ -74,10 +75,53 @@ bool disconnect(Session& session) {
     if (cqe->cid == sqe.cid) return cqe->status == 0;
   }
 }
-bool fall_silent(Session& session) { return session.io->closed(kPatience) || session.admin->closed(kPatience); }
+bool fall_silent(Session& session, const Where&) {
+  return session.io->closed(kPatience) || session.admin->closed(kPatience);
+}
 
-const std::map<std::string, bool (*)(Session&)> kEnds = {
-    {"reset", reset}, {"shutdown", shut_down}, {"Disconnect", disconnect}, {"keep-alive time-out", fall_silent}};
+// Identify Controller, of which CIU and CIRN name the controller beside its identifier.
+bool name_in(nvme::Sqe& sqe, Session& session) {
+  nvme::Sqe identify = command(nvme_admin_identify);
+  identify.cdw10 = NVME_IDENTIFY_CNS_CTRL;
+  identify.sgl1 = keyed(*session.admin, NVME_IDENTIFY_DATA_SIZE);
+  const auto cqe = ask(*session.admin, identify);
+  if (!cqe || cqe->status != 0) return false;
+  const std::byte* const data = session.admin->data().data();
+  sqe.cdw10 = session.cntlid | std::to_integer<uint32_t>(data[nvme::kIdentifyCiu]) << 16;
+  std::memcpy(&sqe.cdw12, data + nvme::kIdentifyCirn, 4);
+  std::memcpy(&sqe.cdw13, data + nvme::kIdentifyCirn + 4, 4);
+  return true;
+}
+
+// The host's other controller is asked for it; then its event is awaited, and its log page is read.
+bool reset_by_another(Session& session, const Where& where) {
+  Session other = connect_all(where);
+  nvme::Sqe reset = command(nvme::kAdminCrossControllerReset);
+  nvme::Sqe enable_event = command(nvme_admin_set_features);
+  enable_event.cdw10 = NVME_FEAT_FID_ASYNC_EVENT;
+  enable_event.cdw11 = nvme::kCrossControllerResetNotices;
+  if (!name_in(reset, session) || !ask(*other.admin, enable_event)) return false;
+  other.admin->send(bytes_of(command(nvme_admin_async_event)));
+  const auto asked = ask(*other.admin, reset);
+  if (!asked || asked->status != 0 || asked->result != 0) return false;
+  const auto event = other.admin->response(kPatience);
+  if (!event || (event->result >> 8 & 0xff) != nvme::kNoticeCrossControllerResetCompleted) return false;
+
+  nvme::Sqe log = command(nvme_admin_get_log_page, NVME_NSID_ALL);
+  log.cdw10 = nvme::kLogCrossControllerReset | 3u << 16;
+  log.sgl1 = keyed(*other.admin, 16);
+  const auto read = ask(*other.admin, log);
+  nvme::CrossControllerResetLogEntry entry{};
+  std::memcpy(&entry, other.admin->data().data() + sizeof(nvme::CrossControllerResetLogHeader), sizeof(entry));
+  return read && read->status == 0 && entry.impacted == session.cntlid &&
+         entry.status == nvme::CrossControllerResetStatus::Successful;
+}
+
+const std::map<std::string, bool (*)(Session&, const Where&)> kEnds = {{"reset", reset},
+                                                                       {"shutdown", shut_down},
+                                                                       {"Disconnect", disconnect},
+                                                                       {"keep-alive time-out", fall_silent},
+                                                                       {"Cross-Controller Reset", reset_by_another}};
 
 void set_keep_alive(Session& session) {
   nvme::Sqe sqe = command(nvme_admin_set_features);
@@ -103,7 +147,7 @@ void end_with_late_write(Expectations& expectations, const Where& where, const s
   old.io->send(bytes_of(write));
   std::this_thread::sleep_for(milliseconds(500));  // it reaches the disk
 
-  expectations.check(kEnds.at(how)(old), how + ": the host is told that it has ended");
+  expectations.check(kEnds.at(how)(old, where), how + ": the host is told that it has ended");
   const auto told = std::chrono::duration_cast<milliseconds>(Clock::now() - begin);
   std::cout << "     after " << told.count() << " ms" << std::endl;
 

@@ -1,0 +1,74 @@
+// Cross-Controller Reset: NVMe Base 2.3, section 5.4.3, and its log page, section 5.2.12.3.1.
+#include "target/core/subsystem/cross_controller_reset.h"
+
+#include "target/core/command/command.h"
+#include "target/core/command/controller_of.h"
+#include "target/core/command/log_page.h"
+#include "target/core/datapath/queue.h"
+#include "target/core/subsystem/subsystem.h"
+#include "target/nvme/cross_controller_reset.h"
+
+namespace nvmf::core {
+namespace {
+
+using nvme::CrossControllerResetLogEntry;
+using nvme::CrossControllerResetLogHeader;
+
+ControllerInstance instance_of(const nvme::Sqe& sqe) {
+  return {.uniquifier = nvme::impacted_uniquifier(sqe.cdw10), .random_number = uint64_t{sqe.cdw13} << 32 | sqe.cdw12};
+}
+
+// A host may end its own controllers only; another host's is for it one that has gone.
+bool is_named(const Controller& controller, const ControllerInstance& instance, const HostIdentity& host) {
+  return controller.instance() == instance && controller.host() == host;
+}
+
+// A controller with the identifier may be there, but in a later life: what was sent to the former one has ended.
+void execute_cross_controller_reset(Request& request) {
+  Controller& asked = controller_of(request);
+  const uint16_t cntlid = nvme::impacted_controller(request.sqe->cdw10);
+  const ControllerInstance instance = instance_of(*request.sqe);
+  if (cntlid == asked.cntlid()) return finish(request, invalid_field(request, offsetof(nvme::Sqe, cdw10)));
+  Controller* const impacted = asked.subsystem().find_controller(cntlid);
+  if (impacted == nullptr || !is_named(*impacted, instance, asked.host()) || impacted->is_quiet())
+    return finish(request, kSuccess, nvme::kImmediateResetSuccessful);
+  CrossControllerResets& resets = asked.cross_controller_resets();
+  if (const Status status = resets.check(cntlid, instance); !status.ok()) return finish(request, status);
+  impacted->fail("its host asked controller " + std::to_string(asked.cntlid()) + " for its reset");
+  if (impacted->is_quiet()) return finish(request, kSuccess, nvme::kImmediateResetSuccessful);
+  resets.begin(cntlid, instance);
+  finish(request, kSuccess);
+}
+
+}  // namespace
+
+Status parse_cross_controller_reset(Request& request) {
+  return ready_to_execute(request, execute_cross_controller_reset);
+}
+
+// 1Eh
+void write_cross_controller_resets(Request& request, LogWriter& log) {
+  Controller& controller = controller_of(request);
+  CrossControllerResets& resets = controller.cross_controller_resets();
+  const auto count = static_cast<uint16_t>(resets.entries().size());
+  log.put(CrossControllerResetLogHeader{.entries = count, .reserved2 = {}});
+  for (const CrossControllerResets::Entry& entry : resets.entries()) {
+    using Progress = nvme::CrossControllerResetStatus;
+    log.put(CrossControllerResetLogEntry{.impacted = entry.cntlid,
+                                         .uniquifier = entry.instance.uniquifier,
+                                         .reserved3 = 0,
+                                         .associated = controller.cntlid(),
+                                         .status = entry.is_completed ? Progress::Successful : Progress::InProgress,
+                                         .flags = nvme::kResetValidated | nvme::kResetInitiated});
+  }
+  if ((log_specific_field(*request.sqe) & nvme::kRemoveCompleted) == 0) return;
+  // Those of which the host gets every byte.
+  constexpr uint64_t kHeader = sizeof(CrossControllerResetLogHeader);
+  constexpr uint64_t kEntry = sizeof(CrossControllerResetLogEntry);
+  const uint64_t begin = log_page_offset(*request.sqe);
+  const uint64_t end = begin + request.length_bytes;
+  const uint64_t first = begin <= kHeader ? 0 : (begin - kHeader + kEntry - 1) / kEntry;
+  resets.remove_completed(first, end < kHeader ? 0 : (end - kHeader) / kEntry);
+}
+
+}  // namespace nvmf::core
