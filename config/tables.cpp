@@ -234,7 +234,8 @@ const Table<Discovery>& discovery_table() {
 const Table<Metrics>& metrics_table() {
   static const Table<Metrics> table = {
       "metrics settings",
-      "A TCP address that serves Prometheus at /metrics, without authentication. Default: none.",
+      "A TCP address that serves Prometheus at /metrics, and at / a page to look at, without authentication. Default: "
+      "none.",
       {
           key("address", &Metrics::address, Address{kOurTcpAddress, true},
               "IPv4 or IPv6 address; 0.0.0.0 or :: for all addresses of the machine."),

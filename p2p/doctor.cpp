@@ -97,7 +97,7 @@ void examine_hidden_cmb(const NvmeController& ssd, Diagnosis& diagnosis) {
                "use a kernel with CONFIG_PCI_P2PDMA; the kernel log has the reason: dmesg | grep -i -e p2p -e cmb");
 }
 
-void examine_ssd(const NvmeController& ssd, Diagnosis& diagnosis) {
+void examine_ssd(const NvmeController& ssd, const std::string& user, Diagnosis& diagnosis) {
   if (!ssd.peer_memory) return examine_hidden_cmb(ssd, diagnosis);
   if (!ssd.peer_memory->published)
     return diagnosis.no(ssd.name +
@@ -108,7 +108,7 @@ void examine_ssd(const NvmeController& ssd, Diagnosis& diagnosis) {
                         "install Linux 6.17 or newer");
   if (!ssd.peer_memory->permitted)
     diagnosis.no(
-        "this user may not use " + ssd.name + "'s controller memory buffer",
+        user + " may not use " + ssd.name + "'s controller memory buffer",
         "run as root, or give the user's group access to /sys/bus/pci/devices/" + ssd.bdf + "/p2pmem/allocate");
   if (ssd.peer_memory->available_bytes == 0)
     diagnosis.no(
@@ -190,7 +190,7 @@ PairReport examine_pair(const NvmeController& ssd, const RdmaDevice& rnic, const
   pair.ssd = ssd.name;
   pair.rnic = rnic.name;
   Diagnosis diagnosis(pair);
-  examine_ssd(ssd, diagnosis);
+  examine_ssd(ssd, report.user, diagnosis);
   // Without a CMB the RNIC and the path do not matter.
   if (!ssd.peer_memory) return pair;
   examine_rnic(rnic, report.kernel, diagnosis);
@@ -231,7 +231,9 @@ const char* name_of(PairVerdict verdict) {
 Report diagnose(const Sysfs& sysfs) {
   Report report;
   report.kernel = read_kernel_version(sysfs);
+  report.user = user_of(sysfs);
   report.platform = read_platform(sysfs);
+  report.iommus = sysfs.list("/sys/class/iommu");
   report.controllers = read_nvme_controllers(sysfs);
   std::erase_if(report.controllers, [](const NvmeController& controller) { return controller.bdf.empty(); });
   std::ranges::move(read_other_nvme_controllers(sysfs), std::back_inserter(report.controllers));

@@ -39,6 +39,8 @@ struct PairReport {
 struct Report {
   KernelVersion kernel;
   Platform platform;
+  std::string user = "this user";   // whose rights are judged: user_of()
+  std::vector<std::string> iommus;  // that translate the devices' addresses, "dmar0"; empty: none is on
   std::vector<Requirement> requirements;
   std::vector<NvmeController> controllers;  // local SSDs only
   std::vector<RdmaDevice> rnics;

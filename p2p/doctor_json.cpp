@@ -1,6 +1,7 @@
 // to_json(): doctor's report for machines.
 #include <nlohmann/json.hpp>
 
+#include "p2p/acs.h"
 #include "p2p/doctor.h"
 
 namespace nvmf::p2p {
@@ -98,6 +99,16 @@ Json json_of(const Requirement& requirement) {
   return {{"met", requirement.met}, {"what", requirement.what}, {"remedy", requirement.met ? "" : requirement.remedy}};
 }
 
+// What turns redirection off in all functions that redirect data of a pair.
+Json acs_of(const Report& report) {
+  const std::vector<std::string> functions = redirecting_functions(report);
+  Json commands = Json::array();
+  for (const std::string& function : functions) commands.push_back(acs_command(function));
+  return {{"redirecting", functions},
+          {"boot_parameter", functions.empty() ? "" : acs_boot_parameter(functions)},
+          {"commands", commands}};
+}
+
 template <class Element>
 Json json_of(const std::vector<Element>& elements) {
   Json array = Json::array();
@@ -110,11 +121,13 @@ Json json_of(const std::vector<Element>& elements) {
 std::string to_json(const Report& report) {
   const Json json = {{"kernel", report.kernel.release},
                      {"processor", report.platform.processor},
+                     {"iommus", report.iommus},
                      {"requirements", json_of(report.requirements)},
                      {"rnics", json_of(report.rnics)},
                      {"ssds", json_of(report.controllers)},
                      {"pci", json_of(report.pci)},
-                     {"pairs", json_of(report.pairs)}};
+                     {"pairs", json_of(report.pairs)},
+                     {"acs", acs_of(report)}};
   return json.dump(2, ' ', false, Json::error_handler_t::replace) + '\n';
 }
 

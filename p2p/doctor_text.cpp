@@ -3,6 +3,7 @@
 #include <array>
 #include <sstream>
 
+#include "p2p/acs.h"
 #include "p2p/doctor.h"
 
 namespace nvmf::p2p {
@@ -33,6 +34,9 @@ class Page {
     }
     out_ << line << "\n";
   }
+
+  // To be copied, so never broken.
+  void line(const std::string& text) { out_ << text << "\n"; }
 
   // Lines that already fit the width.
   void picture(const std::string& caption, const std::string& lines) {
@@ -114,18 +118,30 @@ void print_pairs(const Report& report, Page& page) {
   if (report.pairs.empty()) page.paragraph("  ", "there is no pair: peer-to-peer needs an NVMe SSD and an RDMA device");
 }
 
+void print_acs(const Report& report, Page& page) {
+  const std::vector<std::string> functions = redirecting_functions(report);
+  if (functions.empty()) return;
+  page.heading("What turns ACS redirection off for all pairs");
+  page.paragraph("  - ", "at each boot, a kernel parameter (nvmf-p2p doctor --grub-drop-in FILE writes it for GRUB):");
+  page.line("    " + acs_boot_parameter(functions));
+  page.paragraph("  - ", "until the next boot, as root:");
+  for (const std::string& function : functions) page.line("    " + acs_command(function));
+}
+
 }  // namespace
 
 std::string render(const Report& report, size_t width) {
   Page page(width);
   page.paragraph("", "Linux " + (report.kernel.release.empty() ? "(unknown)" : report.kernel.release) +
-                         (report.platform.processor.empty() ? "" : " on " + report.platform.processor));
+                         (report.platform.processor.empty() ? "" : " on " + report.platform.processor) +
+                         (report.iommus.empty() ? ", IOMMU off" : ", IOMMU on"));
   print_requirements(report, page);
   print_devices("RDMA devices", report.rnics, page);
   print_devices("NVMe SSDs", report.controllers, page);
   const std::string tree = render_tree(report, width);
   if (!tree.empty()) page.picture("PCI tree (═ is the path between an SSD's CMB and an RNIC)", tree);
   print_pairs(report, page);
+  print_acs(report, page);
   return page.text();
 }
 

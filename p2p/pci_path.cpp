@@ -6,6 +6,8 @@
 #include <cstdlib>
 #include <sstream>
 
+#include "p2p/acs.h"
+
 namespace nvmf::p2p {
 namespace {
 
@@ -60,6 +62,12 @@ std::pair<size_t, size_t> meeting(const std::vector<PciFunction>& a, const std::
     for (size_t j = 0; j < b.size(); ++j)
       if (a[i].bdf == b[j].bdf) return {i, j};
   return {a.size(), b.size()};
+}
+
+std::string acs_commands(const std::vector<std::string>& functions) {
+  std::vector<std::string> commands;
+  for (const std::string& function : functions) commands.push_back(acs_command(function));
+  return joined(commands, "; ");
 }
 
 std::string through_root_complex(const PciPath& path) {
@@ -173,9 +181,9 @@ std::string explain(const PciPath& path, const Platform& platform) {
 
 std::vector<std::string> remedies(const PciPath& path, const Platform& platform) {
   if (path.kind == PathKind::Redirected)
-    return {"boot with the kernel parameter pci=disable_acs_redir=" + joined(path.redirecting, ";") +
+    return {"boot with the kernel parameter " + acs_boot_parameter(path.redirecting) +
                 " (these devices then reach each other without the IOMMU)",
-            "or turn ACS off in the firmware setup"};
+            "or until the next boot: " + acs_commands(path.redirecting), "or turn ACS off in the firmware setup"};
   if (path.kind == PathKind::SharedBridge && !path.unknown_acs.empty())
     return {"run nvmf-p2p doctor as root to see the ACS state"};
   if (path.kind != PathKind::RootComplex) return {};

@@ -4,10 +4,10 @@
 #include <cstdlib>
 #include <sstream>
 
+#include "p2p/user.h"
+
 namespace nvmf::p2p {
 namespace {
-
-constexpr uint64_t kMayLockMemory = uint64_t{1} << 14;  // CAP_IPC_LOCK
 
 const std::string kConnectionManager = "/dev/infiniband/rdma_cm";
 
@@ -22,9 +22,21 @@ std::string value_of(const Sysfs& sysfs, const std::string& path, const std::str
   return {};
 }
 
-bool may_lock_memory(const Sysfs& sysfs) {
-  const std::string capabilities = value_of(sysfs, "/proc/self/status", "CapEff:");
-  return (std::strtoull(capabilities.c_str(), nullptr, 16) & kMayLockMemory) != 0;
+// Of the user of Sysfs::judge_as(), else of this process.
+uint64_t capabilities_of(const Sysfs& sysfs) {
+  if (sysfs.who()) return sysfs.who()->capabilities;
+  return std::strtoull(value_of(sysfs, "/proc/self/status", "CapEff:").c_str(), nullptr, 16);
+}
+
+// How the user comes to open the file: by the file's group, where that may.
+std::string remedy_to_open(const Sysfs& sysfs, const std::string& path, const std::string& otherwise) {
+  constexpr uint32_t kGroupReadsAndWrites = 060;
+  const auto rights = sysfs.rights(path);
+  if (!sysfs.who() || !rights || (rights->mode & kGroupReadsAndWrites) != kGroupReadsAndWrites)
+    return "run as root, or give the user's group access to " + otherwise + " (udev rule)";
+  const std::string group = name_of_group(rights->gid);
+  return "usermod -aG " + group + " " + sysfs.who()->name + " (" + path + " belongs to the group " + group +
+         (group == "disk" ? ", whose members can read and write every disk" : "") + ")";
 }
 
 Requirement kernel_requirement(const KernelVersion& kernel, unsigned major, unsigned minor, const std::string& what) {
@@ -43,8 +55,8 @@ Requirement connection_manager(const Sysfs& sysfs) {
   if (!sysfs.exists(kConnectionManager))
     return {false, "the RDMA connection manager is loaded (" + kConnectionManager + ")", "modprobe rdma_ucm"};
   return {sysfs.may_open(kConnectionManager),
-          "this user may use the RDMA connection manager (" + kConnectionManager + ")",
-          "run as root, or give the user's group access to /dev/infiniband (udev rule)"};
+          user_of(sysfs) + " may use the RDMA connection manager (" + kConnectionManager + ")",
+          remedy_to_open(sysfs, kConnectionManager, "/dev/infiniband")};
 }
 
 Requirement verbs_files(const Sysfs& sysfs, const std::vector<RdmaDevice>& rnics) {
@@ -52,8 +64,9 @@ Requirement verbs_files(const Sysfs& sysfs, const std::vector<RdmaDevice>& rnics
   if (!loaded) return {false, "RDMA devices can be used from user space", "modprobe ib_uverbs"};
   const auto refused = std::ranges::find_if(
       rnics, [&](const RdmaDevice& rnic) { return !sysfs.may_open("/dev/infiniband/" + rnic.verbs); });
-  return {refused == rnics.end(), "this user may use the RDMA devices",
-          "run as root, or give the user's group access to /dev/infiniband (udev rule)"};
+  const std::string file = refused == rnics.end() ? std::string() : "/dev/infiniband/" + refused->verbs;
+  return {refused == rnics.end(), user_of(sysfs) + " may use the RDMA devices",
+          remedy_to_open(sysfs, file, "/dev/infiniband")};
 }
 
 Requirement ssd(const std::vector<NvmeController>& controllers) {
@@ -69,19 +82,42 @@ Requirement namespace_files(const Sysfs& sysfs, const std::vector<NvmeController
   for (const NvmeController& controller : controllers)
     for (const NvmeNamespace& one : controller.namespaces)
       if (!controller.bdf.empty() && !one.generic.empty() && !sysfs.may_open("/dev/" + one.generic))
-        return {false, "this user may use the SSDs' namespaces",
-                "run as root, or give the user's group access to /dev/" + one.generic + " (udev rule)"};
-  return {true, "this user may use the SSDs' namespaces", {}};
+        return {false, user_of(sysfs) + " may use the SSDs' namespaces",
+                remedy_to_open(sysfs, "/dev/" + one.generic, "/dev/" + one.generic)};
+  return {true, user_of(sysfs) + " may use the SSDs' namespaces", {}};
+}
+
+// Until Linux 6.1 nvme_uring_cmd_io() refuses everybody else; since then whoever may open the namespace's device may
+// read and write it.
+Requirement passthrough(const Sysfs& sysfs, const KernelVersion& kernel) {
+  return {kernel.at_least(6, 2) || (capabilities_of(sysfs) & kMayAdminister) != 0,
+          user_of(sysfs) + " may send commands to SSDs (NVMe passthrough)",
+          "install Linux 6.2 or newer; Linux " + kernel.release +
+              " allows NVMe passthrough only with CAP_SYS_ADMIN (in a systemd unit AmbientCapabilities=CAP_SYS_ADMIN "
+              "and CapabilityBoundingSet=CAP_SYS_ADMIN)"};
+}
+
+bool has_no_memory_limit(const Sysfs& sysfs) {
+  if (sysfs.who()) return sysfs.who()->locks_without_limit;
+  return value_of(sysfs, "/proc/self/limits", "Max locked memory") == "unlimited";
 }
 
 Requirement locked_memory(const Sysfs& sysfs) {
-  const bool enough =
-      value_of(sysfs, "/proc/self/limits", "Max locked memory") == "unlimited" || may_lock_memory(sysfs);
-  return {enough, "this process may lock memory without limit",
-          "ulimit -l unlimited, or LimitMEMLOCK=infinity in the systemd unit"};
+  const bool enough = has_no_memory_limit(sysfs) || (capabilities_of(sysfs) & kMayLockMemory) != 0;
+  if (!sysfs.who())
+    return {enough, "this process may lock memory without limit",
+            "ulimit -l unlimited, or LimitMEMLOCK=infinity in the systemd unit"};
+  if (!sysfs.who()->limit_from.empty())
+    return {enough, user_of(sysfs) + " may lock memory without limit in the service",
+            "LimitMEMLOCK=infinity in a drop-in of " + sysfs.who()->limit_from};
+  return {enough, user_of(sysfs) + " may lock memory without limit",
+          "no nvmf-p2p.service runs as " + sysfs.who()->name + ", so the limit is unknown: su " + sysfs.who()->name +
+              " -s /bin/sh -c 'ulimit -l' shows that of a login; LimitMEMLOCK=infinity in a systemd unit"};
 }
 
 }  // namespace
+
+std::string user_of(const Sysfs& sysfs) { return sysfs.who() ? "user " + sysfs.who()->name : "this user"; }
 
 std::vector<Requirement> check_requirements(const Sysfs& sysfs, const KernelVersion& kernel,
                                             const std::vector<NvmeController>& controllers,
@@ -92,7 +128,10 @@ std::vector<Requirement> check_requirements(const Sysfs& sysfs, const KernelVers
       rdma_device(rnics), connection_manager(sysfs)};
   if (!rnics.empty()) requirements.push_back(verbs_files(sysfs, rnics));
   requirements.push_back(ssd(controllers));
-  if (requirements.back().met) requirements.push_back(namespace_files(sysfs, controllers));
+  if (requirements.back().met) {
+    requirements.push_back(namespace_files(sysfs, controllers));
+    requirements.push_back(passthrough(sysfs, kernel));
+  }
   requirements.push_back(locked_memory(sysfs));
   return requirements;
 }

@@ -16,6 +16,9 @@ struct Requirement {
   std::string remedy;  // what to do when it is not met
 };
 
+// Whose rights are judged, for sentences: "this user", or "user NAME" (Sysfs::judge_as()).
+std::string user_of(const Sysfs& sysfs);
+
 // The requirements of this process on this machine, in the order in which to meet them.
 std::vector<Requirement> check_requirements(const Sysfs& sysfs, const KernelVersion& kernel,
                                             const std::vector<NvmeController>& controllers,

@@ -1,5 +1,6 @@
 #include "p2p/sysfs.h"
 
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -8,6 +9,7 @@
 #include <cstdio>
 #include <fstream>
 #include <iterator>
+#include <sstream>
 #include <string_view>
 #include <utility>
 
@@ -40,6 +42,20 @@ bool in_order(std::string_view a, std::string_view b) {
   return a.size() < b.size();
 }
 
+std::shared_ptr<const std::map<std::string, FileRights>> read_rights(const fs::path& path) {
+  auto rights = std::make_shared<std::map<std::string, FileRights>>();
+  std::ifstream file(path);
+  for (std::string line; std::getline(file, line);) {
+    std::istringstream words(line);
+    FileRights one;
+    std::string of;
+    if (words >> std::oct >> one.mode >> std::dec >> one.uid >> one.gid >> one.may_open && words.get() == ' ' &&
+        std::getline(words, of))
+      (*rights)[of] = one;
+  }
+  return rights;
+}
+
 std::string trimmed(std::string_view text) {
   const auto first = text.find_first_not_of(" \t\r\n");
   if (first == std::string_view::npos) return {};
@@ -52,29 +68,58 @@ Sysfs::Sysfs(fs::path root) {
   std::error_code ignored;
   root_ = fs::canonical(root, ignored);
   if (ignored) root_ = std::move(root);
+  if (root_ != "/" && fs::is_regular_file(root_ / kRightsFile, ignored))
+    saved_rights_ = read_rights(root_ / kRightsFile);
+}
+
+void Sysfs::note(const std::string& path, bool content) const {
+  if (asked_ == nullptr) return;
+  const auto known = asked_->try_emplace(path, content).first;
+  if (content) known->second = true;
 }
 
 std::string Sysfs::where(const std::string& path) const { return (root_ / fs::path(path).relative_path()).string(); }
 
 bool Sysfs::exists(const std::string& path) const {
+  note(path);
   std::error_code ignored;
   return fs::exists(where(path), ignored);
 }
 
 fs::file_type Sysfs::type(const std::string& path) const {
+  note(path);
   std::error_code ignored;
   return fs::status(where(path), ignored).type();
 }
 
 uint64_t Sysfs::size_bytes(const std::string& path) const {
+  note(path);
   std::error_code error;
   const uintmax_t size = fs::file_size(where(path), error);
   return error ? 0 : size;
 }
 
-bool Sysfs::may_open(const std::string& path) const { return access(where(path).c_str(), R_OK | W_OK) == 0; }
+bool Sysfs::may_open(const std::string& path) const {
+  const std::optional<FileRights> file = rights(path);
+  return file && (who_ ? p2p::may_open(*who_, *file) : file->may_open);
+}
+
+std::optional<FileRights> Sysfs::rights(const std::string& path) const {
+  note(path);
+  if (saved_rights_) {
+    const auto found = saved_rights_->find(resolve(path));
+    return found == saved_rights_->end() ? std::nullopt : std::optional(found->second);
+  }
+  struct stat file {};
+  if (stat(where(path).c_str(), &file) != 0) return std::nullopt;
+  return FileRights{.mode = file.st_mode & 0777U,
+                    .uid = file.st_uid,
+                    .gid = file.st_gid,
+                    .may_open = access(where(path).c_str(), R_OK | W_OK) == 0};
+}
 
 std::string Sysfs::text(const std::string& path) const {
+  note(path, true);
   std::ifstream file(where(path));
   std::string line;
   std::getline(file, line);
@@ -82,6 +127,7 @@ std::string Sysfs::text(const std::string& path) const {
 }
 
 std::string Sysfs::content(const std::string& path) const {
+  note(path, true);
   std::ifstream file(where(path), std::ios::binary);
   return {std::istreambuf_iterator<char>(file), {}};
 }
@@ -98,15 +144,19 @@ std::optional<uint64_t> Sysfs::number(const std::string& path) const {
 }
 
 std::vector<std::string> Sysfs::list(const std::string& folder) const {
+  note(folder);
   std::vector<std::string> names;
   std::error_code error;
-  for (fs::directory_iterator entry(where(folder), error), end; !error && entry != end; entry.increment(error))
+  for (fs::directory_iterator entry(where(folder), error), end; !error && entry != end; entry.increment(error)) {
     names.push_back(entry->path().filename().string());
+    note((fs::path(folder) / names.back()).string());
+  }
   std::ranges::sort(names, in_order);
   return names;
 }
 
 std::string Sysfs::resolve(const std::string& path) const {
+  note(path);
   std::error_code error;
   const fs::path real = fs::canonical(where(path), error);
   if (error) return {};

@@ -6,15 +6,32 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <map>
+#include <memory>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
+#include "p2p/file_rights.h"
+
 namespace nvmf::p2p {
+
+// The paths that were asked for, and whether for what is in the file.
+using AskedPaths = std::map<std::string, bool>;
+// The file of a saved tree (saved_tree.h) that has the rights of the others, a line each: mode (octal), uid, gid, 1
+// when the process that saved them could open the file, else 0, and the path.
+inline constexpr char kRightsFile[] = "rights";
 
 class Sysfs {
  public:
   explicit Sysfs(std::filesystem::path root = "/");
+
+  // From now on: judges whether this user may open files, instead of this process.
+  void judge_as(Identity who) { who_ = std::move(who); }
+  const std::optional<Identity>& who() const { return who_; }
+  // From now on: notes in `asked`, which must live as long as this object and its copies, what is asked for.
+  void note_in(AskedPaths& asked) { asked_ = &asked; }
 
   // Where `path` ("/sys/...") is found on this machine.
   std::string where(const std::string& path) const;
@@ -23,8 +40,10 @@ class Sysfs {
   std::filesystem::file_type type(const std::string& path) const;
   // The length of a regular file; 0 of everything else.
   uint64_t size_bytes(const std::string& path) const;
-  // Whether this process may open the file for reading and writing.
+  // Whether this process, or the user of judge_as(), may open the file for reading and writing.
   bool may_open(const std::string& path) const;
+  // Of the file itself, or of the file that was saved; none: there is no such file.
+  std::optional<FileRights> rights(const std::string& path) const;
   // The first line without the blanks around it.
   std::string text(const std::string& path) const;
   // The whole file.
@@ -37,7 +56,12 @@ class Sysfs {
   std::string resolve(const std::string& path) const;
 
  private:
+  void note(const std::string& path, bool content = false) const;
+
   std::filesystem::path root_;
+  std::shared_ptr<const std::map<std::string, FileRights>> saved_rights_;  // null: this is no saved tree
+  std::optional<Identity> who_;
+  AskedPaths* asked_ = nullptr;
 };
 
 struct KernelVersion {

@@ -17,6 +17,9 @@
 #include "target/daemon/descriptor_limit.h"
 #include "target/daemon/log.h"
 #include "target/daemon/on_reactors.h"
+#include "target/daemon/page_report.h"
+#include "target/daemon/picture.h"
+#include "target/daemon/problems.h"
 #include "target/daemon/service_manager.h"
 #include "target/daemon/spawn.h"
 
@@ -183,7 +186,8 @@ Daemon::Daemon(const config::Config& config, std::string text)
       keep_alive_timer_(io_),
       log_timer_(io_),
       shutdown_timer_(io_),
-      watchdog_timer_(io_) {
+      watchdog_timer_(io_),
+      history_timer_(io_) {
   target_.on_event = [this](core::Target::Severity severity, const std::string& message) { report(severity, message); };
   target_.on_earlier_deadline = [this](core::Target::Clock::time_point deadline) { await_deadline(deadline); };
   target_.reservation_store = &reservations_;
@@ -247,13 +251,40 @@ std::string Daemon::status_line() const {
 
 void Daemon::serve_metrics() {
   const auto text = [this] { return metrics_text(figures(), namespace_figures_of(storage_)); };
-  metrics_.emplace(io_, *running_.config().metrics, text, [this] { return unready(); });
+  metrics_.emplace(
+      io_, *running_.config().metrics, text, [this] { return unready(); }, [this] { return page(); });
+  spawn(io_, keep_history(), "keeping the history of latency and throughput");
+}
+
+std::string Daemon::page() const {
+  const auto now = std::chrono::steady_clock::now();
+  HealthFigures figures = health();
+  std::vector<PortFigures> ports = figures.ports;
+  const Conditions conditions{
+      .health = std::move(figures), .missing = reload_.missing(), .cmbs = cmb_conditions_of(peer_memories_)};
+  return page_report({.now = now,
+                      .uptime = std::chrono::duration_cast<std::chrono::seconds>(now - made_),
+                      .unready = unready(),
+                      .ports = std::move(ports),
+                      .problems = problems_in(conditions),
+                      .picture = picture_of(transport_, storage_, peer_memories_),
+                      .history = &history_});
+}
+
+Daemon::Task Daemon::keep_history() {
+  for (;;) {
+    auto totals = co_await totals_of(namespace_figures_of(storage_));
+    history_.add(std::chrono::steady_clock::now(), std::move(totals));
+    history_timer_.expires_after(History::kInterval);
+    co_await history_timer_.async_wait(boost::asio::use_awaitable);
+  }
 }
 
 HealthFigures Daemon::health() const {
   HealthFigures health;
   for (const core::Port& port : target_.ports())
-    health.ports.push_back({.id = port.id, .address = port.address, .state = ports_.state_of(port)});
+    health.ports.push_back(
+        {.id = port.id, .address = port.address, .state = ports_.state_of(port), .reason = ports_.reason_of(port.id)});
   health.missing_namespaces = reload_.missing().size();
   health.unsaved_changes = running_.unsaved().size();
   if (const auto& last = reload_.last()) {

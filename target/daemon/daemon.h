@@ -7,6 +7,7 @@
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/signal_set.hpp>
 #include <boost/asio/steady_timer.hpp>
+#include <chrono>
 #include <exception>
 #include <memory>
 #include <optional>
@@ -25,6 +26,7 @@
 #include "target/daemon/figures.h"
 #include "target/daemon/file_lock.h"
 #include "target/daemon/health.h"
+#include "target/daemon/history.h"
 #include "target/daemon/identifier_files.h"
 #include "target/daemon/log_limit.h"
 #include "target/daemon/metrics_server.h"
@@ -67,6 +69,8 @@ class Daemon {
   HealthFigures health() const;
   std::vector<std::string> unready() const;
   void serve_metrics();
+  std::string page() const;
+  Task keep_history();
   // Once the start is over: failed, it ends the daemon.
   void on_started(const std::exception_ptr& failure);
   void serve_until_stopped();
@@ -104,12 +108,15 @@ class Daemon {
   Ports ports_;
   Reload reload_;
   AdminService admin_;
+  History history_;
   std::optional<MetricsServer> metrics_;
   boost::asio::signal_set signals_;
   boost::asio::steady_timer keep_alive_timer_;
   boost::asio::steady_timer log_timer_;
   boost::asio::steady_timer shutdown_timer_;
   boost::asio::steady_timer watchdog_timer_;
+  boost::asio::steady_timer history_timer_;
+  const std::chrono::steady_clock::time_point made_ = std::chrono::steady_clock::now();
   std::exception_ptr start_failure_;
   bool started_ = false;  // the config of the start has been applied
 };

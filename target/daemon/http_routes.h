@@ -32,7 +32,8 @@ struct HttpRequest {
 struct HttpResponse {
   unsigned status = 200;
   std::string content_type = "application/json";
-  std::string etag{};  // the header ETag, quotes included; empty: none
+  std::string etag{};                                          // the header ETag, quotes included; empty: none
+  std::vector<std::pair<std::string, std::string>> headers{};  // more of them
   std::string body{};
 };
 

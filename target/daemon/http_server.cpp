@@ -61,6 +61,7 @@ Response response_of(HttpResponse answer) {
   response.result(answer.status);
   if (!answer.body.empty()) response.set(http::field::content_type, answer.content_type);
   if (!answer.etag.empty()) response.set(http::field::etag, answer.etag);
+  for (const auto& [name, value] : answer.headers) response.set(name, value);
   response.body() = std::move(answer.body);
   return response;
 }

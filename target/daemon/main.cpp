@@ -10,8 +10,10 @@
 #include <utility>
 
 #include "config/parse.h"
+#include "config/schema.h"
 #include "target/daemon/check_command.h"
 #include "target/daemon/cli/commands.h"
+#include "target/daemon/cli/config_manual.h"
 #include "target/daemon/cli/documents.h"
 #include "target/daemon/daemon.h"
 #include "target/daemon/doctor_command.h"
@@ -68,6 +70,8 @@ int run(const std::string& path) {
 // For the build: prints the documents that are installed with the program.
 int generate(const CLI::App& app, const std::string& what) {
   using namespace nvmf::cli;
+  if (what == "man-config")
+    std::cout << config_manual(nvmf::config::schema_text(), std::string(kName) + " " + NVMF_P2P_VERSION);
   if (what == "man") std::cout << manual_page(app, {kName, NVMF_P2P_VERSION, kDescription});
   if (what == "bash") std::cout << bash_completion(app, kName);
   if (what == "zsh") std::cout << zsh_completion(app, kName);
@@ -93,8 +97,10 @@ int execute(int argc, char** argv) {
   nvmf::daemon::add_key_command(app, chosen);
   const nvmf::cli::Commands commands(app);
   std::string document;
-  auto* generate_command = app.add_subcommand("generate", "Print the manual page or a shell's completion")->group("");
-  generate_command->add_option("what", document)->required()->check(CLI::IsMember({"man", "bash", "zsh", "fish"}));
+  auto* generate_command = app.add_subcommand("generate", "Print a manual page or a shell's completion")->group("");
+  generate_command->add_option("what", document)
+      ->required()
+      ->check(CLI::IsMember({"man", "man-config", "bash", "zsh", "fish"}));
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {

@@ -62,7 +62,8 @@ struct ReactorFigures {
 struct PortFigures {
   uint16_t id = 0;
   std::string address;
-  std::string state;  // one of kPortStates
+  std::string state;     // one of kPortStates
+  std::string reason{};  // why it waits
 };
 inline constexpr std::array<const char*, 4> kPortStates = {"listening", "waiting", "draining", "drained"};
 

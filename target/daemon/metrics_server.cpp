@@ -2,9 +2,12 @@
 
 #include <spdlog/spdlog.h>
 
+#include <memory>
 #include <utility>
 
 #include "target/daemon/exposition.h"
+#include "target/daemon/page.h"
+#include "target/daemon/page_report.h"
 
 namespace nvmf::daemon {
 namespace {
@@ -21,8 +24,28 @@ HttpResponse as_text(unsigned status, std::string body) {
   return {.status = status, .content_type = "text/plain; charset=utf-8", .body = std::move(body)};
 }
 
-HttpRoutes routes(MetricsServer::Text text, MetricsServer::Unready unready) {
+// Browsers take each answer for what it says it is, and keep none: a page of a former version would not understand the
+// answers of this one.
+HttpResponse for_browsers(std::string content_type, std::string body) {
+  return {.content_type = std::move(content_type),
+          .headers = {{"X-Content-Type-Options", "nosniff"},
+                      {"Cache-Control", "no-store"},
+                      {"Referrer-Policy", "no-referrer"},
+                      {"Content-Security-Policy", std::string(kPagePolicy)}},
+          .body = std::move(body)};
+}
+
+void add_page(HttpRoutes& routes, MetricsServer::Report report) {
+  routes.add("GET", "/",
+             [](const HttpRequest&) { return for_browsers("text/html; charset=utf-8", std::string(kPage)); });
+  routes.add("GET", "/page.json", [fresh = std::make_shared<FreshReport>(std::move(report))](const HttpRequest&) {
+    return for_browsers("application/json", fresh->at(FreshReport::Clock::now()));
+  });
+}
+
+HttpRoutes routes(MetricsServer::Text text, MetricsServer::Unready unready, MetricsServer::Report report) {
   HttpRoutes routes;
+  add_page(routes, std::move(report));
   routes.add("GET", "/healthz", [](const HttpRequest&) { return as_text(200, "the daemon answers\n"); });
   routes.add("GET", "/readyz", [unready = std::move(unready)](const HttpRequest&) {
     std::string reasons;
@@ -43,10 +66,11 @@ std::string spell(const tcp::endpoint& endpoint) {
 
 }  // namespace
 
-MetricsServer::MetricsServer(boost::asio::io_context& io, const config::Metrics& where, Text text, Unready unready)
+MetricsServer::MetricsServer(boost::asio::io_context& io, const config::Metrics& where, Text text, Unready unready,
+                             Report report)
     : io_(io),
       endpoint_(boost::asio::ip::make_address(where.address), where.port),
-      server_(routes(std::move(text), std::move(unready)), kLimits),
+      server_(routes(std::move(text), std::move(unready), std::move(report)), kLimits),
       retry_(io) {
   listen();
 }
@@ -55,7 +79,7 @@ void MetricsServer::listen() {
   try {
     server_.serve(tcp::acceptor(io_, endpoint_));
     listening_ = true;
-    spdlog::info("metrics: http://{}/metrics", spell(endpoint_));
+    spdlog::info("metrics: http://{0}/metrics; the page to look at: http://{0}/", spell(endpoint_));
   } catch (const boost::system::system_error& error) {
     try_again(error.code().message());
   }

@@ -1,5 +1,6 @@
-// Serves GET /metrics on a TCP address, and for those who watch over the daemon GET /healthz (its control thread
-// answers) and GET /readyz (hosts can connect). Control thread.
+// Serves GET /metrics on a TCP address; for those who watch over the daemon GET /healthz (its control thread answers)
+// and GET /readyz (hosts can connect); and for people GET /, a page to look at, with its content as GET /page.json.
+// Control thread.
 #pragma once
 
 #include <boost/asio/awaitable.hpp>
@@ -22,9 +23,11 @@ class MetricsServer {
   using Text = std::function<boost::asio::awaitable<std::string>()>;
   // `unready`: why the daemon does not serve yet, or no longer, a sentence each; none: it is ready.
   using Unready = std::function<std::vector<std::string>()>;
-  MetricsServer(boost::asio::io_context& io, const config::Metrics& where, Text text, Unready unready);
-  // Accepts no more connections. Current requests are still answered, so everything that `text` uses must live as long
-  // as the io_context.
+  // `report`: page_report.h.
+  using Report = std::function<std::string()>;
+  MetricsServer(boost::asio::io_context& io, const config::Metrics& where, Text text, Unready unready, Report report);
+  // Accepts no more connections. Current requests are still answered, so everything that `text` and `report` use must
+  // live as long as the io_context.
   ~MetricsServer() = default;
   MetricsServer(const MetricsServer&) = delete;
   MetricsServer& operator=(const MetricsServer&) = delete;

@@ -18,10 +18,21 @@ using Protocol = boost::asio::local::stream_protocol;
   throw std::system_error(error, std::generic_category(), what);
 }
 
+std::string remedy(int error) {
+  if (error != EPERM) return {};
+  return " (the daemon's user must be in the group, and its systemd unit must allow chown: a drop-in with "
+         "SupplementaryGroups=GROUP and SystemCallFilter=@chown)";
+}
+
 void set_access(const std::string& path, const SocketAccess& access) {
   const uid_t owner = access.owner ? user_of(*access.owner, path) : static_cast<uid_t>(-1);
   const gid_t group = access.group ? group_of(*access.group, path) : static_cast<gid_t>(-1);
-  if (chown(path.c_str(), owner, group) != 0) fail(errno, "cannot change the owner of " + path);
+  // The systemd unit allows no chown.
+  const bool is_given = access.owner || access.group;
+  if (is_given && chown(path.c_str(), owner, group) != 0) {
+    const int error = errno;
+    fail(error, "cannot change the owner of " + path + remedy(error));
+  }
   if (chmod(path.c_str(), access.mode) != 0) fail(errno, "cannot change the mode of " + path);
 }
 

@@ -1,12 +1,15 @@
 #!/usr/bin/env python3
 """The manual page and the shells' completions say what the program takes: documents_test.py PROGRAM."""
 
+import json
+import pathlib
 import re
 import shutil
 import subprocess
 import sys
 import unittest
 
+ROOT = pathlib.Path(__file__).resolve().parents[2]
 PROGRAM = sys.argv.pop() if len(sys.argv) > 1 else ""
 
 
@@ -51,13 +54,35 @@ class Documents(unittest.TestCase):
             self.assertEqual(found, options(said), f"options of {path}")
         self.assertEqual(sections, {})
 
-    def test_the_manual_page_is_well_formed(self):
-        page = run(PROGRAM, "generate", "man")
-        said = subprocess.run(["groff", "-man", "-Tutf8", "-ww", "-z"], input=page, capture_output=True, text=True, check=True)
-        self.assertEqual(said.stderr, "")
-        if shutil.which("mandoc"):
-            said = subprocess.run(["mandoc", "-Tlint", "-Wwarning"], input=page, capture_output=True, text=True, check=False)
-            self.assertEqual(said.stdout + said.stderr, "")
+    def test_the_manual_pages_are_well_formed(self):
+        for what in ("man", "man-config"):
+            page = run(PROGRAM, "generate", what)
+            said = subprocess.run(["groff", "-man", "-Tutf8", "-ww", "-z"], input=page, capture_output=True, text=True, check=True)
+            self.assertEqual(said.stderr, "", what)
+            if shutil.which("mandoc"):
+                said = subprocess.run(["mandoc", "-Tlint", "-Wwarning"], input=page, capture_output=True, text=True, check=False)
+                self.assertEqual(said.stdout + said.stderr, "", what)
+
+    def test_the_manual_page_of_the_config_has_every_key_of_the_schema(self):
+        page = run(PROGRAM, "generate", "man-config").replace("\\-", "-")
+        sections = dict(re.findall(r"^\.S[SH] (.*)\n((?:(?!\.SS|\.SH).*\n)*)", page, re.MULTILINE))
+
+        def check(path, schema):
+            if "properties" in schema:
+                section = sections[path or "KEYS OF THE FILE"]
+                self.assertEqual(re.findall(r"^\\fB(.*?)\\fR \(", section, re.MULTILINE), list(schema["properties"]), path)
+                for key, value in schema["properties"].items():
+                    if "description" in value:
+                        self.assertIn(value["description"], section)
+                    if "default" in value:
+                        self.assertIn(f"default: {json.dumps(value['default'])}", section)
+                    check(f"{path}.{key}".lstrip(".") + ("[]" if "items" in value else ""), value)
+                return  # what else it has are conditions
+            for inner in schema.get("anyOf", []) + [schema[key] for key in ("items",) if key in schema]:
+                check(path, inner)
+
+        self.assertNotRegex(page, r"fR \(\)|: [;)]|list of at most \d+: object")
+        check("", json.loads((ROOT / "config/schema.json").read_text()))
 
     def test_bash_offers_every_command_and_option(self):
         script = run(PROGRAM, "generate", "bash")

@@ -1,15 +1,13 @@
 #include "target/daemon/cli/documents.h"
 
 #include <algorithm>
-#include <cctype>
 #include <iterator>
 #include <vector>
 
+#include "target/daemon/cli/roff.h"
+
 namespace nvmf::cli {
 namespace {
-
-// The day on which the page's text besides the commands last changed.
-constexpr char kDate[] = "2026-11-28";
 
 // A command as the user types it.
 struct Word {
@@ -70,20 +68,6 @@ std::vector<std::string> completions_of(const CLI::App& app) {
 }
 
 // roff ---------------------------------------------------------------------------------------------------------------
-
-std::string roff(const std::string& text) {
-  std::string escaped;
-  for (const char c : text) {
-    if (c == '\\')
-      escaped += "\\e";
-    else if (c == '-')
-      escaped += "\\-";
-    else
-      escaped += c;
-  }
-  const bool is_request = escaped.starts_with('.') || escaped.starts_with('\'');
-  return is_request ? "\\&" + escaped : escaped;
-}
 
 std::string argument_of(const CLI::Option& option) {
   const std::string name = roff(option.get_name(true));
@@ -173,9 +157,7 @@ std::string find_command(const CLI::App& app, const std::string& loop) {
 }  // namespace
 
 std::string manual_page(const CLI::App& app, const Manual& manual) {
-  std::string upper = manual.name;
-  std::ranges::transform(upper, upper.begin(), [](unsigned char c) { return static_cast<char>(std::toupper(c)); });
-  std::string text = ".TH " + roff(upper) + " 1 " + kDate + " \"" + manual.name + " " + manual.version + "\"\n";
+  std::string text = title_line(manual.name, 1, manual.name + " " + manual.version);
   text += ".SH NAME\n" + roff(manual.name) + " \\- " + roff(app.get_description()) + "\n";
   text += ".SH SYNOPSIS\n\\fB" + roff(manual.name) + "\\fR \\fIcommand\\fR [\\fIoptions\\fR] [\\fIarguments\\fR]\n";
   text += ".SH DESCRIPTION\n" + roff(manual.description) + "\n";
@@ -185,6 +167,7 @@ std::string manual_page(const CLI::App& app, const Manual& manual) {
     if (!word.path.empty() && children_of(*word.app).empty()) text += section_of(word, manual.name);
   text += ".SH EXIT STATUS\n";
   text += roff(app.get_footer()) + "\n";
+  text += ".SH SEE ALSO\n.BR " + roff(manual.name) + ".json (5)\n";
   return text;
 }
 

@@ -1,4 +1,4 @@
-"""Operator asks the doctor on a machine with a PCIe switch: it draws root ports, switch and SSDs where the kernel has them, also as JSON."""
+"""Operator asks the doctor on a machine with a PCIe switch: it draws root ports, switch and SSDs where the kernel has them, also as JSON, and the same from the files that it saved."""
 
 import json
 
@@ -25,6 +25,9 @@ def test(lab):
     devices = {device["pci_address"]: [function["pci_address"] for function in device["upward"]] for device in report["pci"]}
     lab.check(devices[on_switch][2:] == devices[beside_it][2:], f"the two SSDs do not share the switch: {devices}")
     lab.check(not set(devices[on_switch]) & set(devices[alone]), f"the SSD on a root port of its own shares a bridge: {devices}")
+    daemon.command(lab, "doctor --save /tmp/saved")
+    elsewhere = json.loads(daemon.command(lab, "doctor --from /tmp/saved --json").stdout)
+    lab.check(elsewhere == report, f"the saved machine is judged in another way: {elsewhere}, not {report}")
     lab.check(report["pairs"][0]["rnic"] == "rxe0", f"no pair with rxe0: {report['pairs']}")
 
 

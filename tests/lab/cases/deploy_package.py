@@ -36,7 +36,7 @@ def deb(lab):
 def install(lab, package):
     lab.target.run(f"{DPKG} -i {package}", timeout_s=120)
     wait_until_active(lab)
-    lab.target.run("systemctl is-enabled nvmf-p2p && man -w nvmf-p2p")
+    lab.target.run("systemctl is-enabled nvmf-p2p && man -w nvmf-p2p && man -w nvmf-p2p.json")
     lab.target.run(f"nvmf-p2p check {CONFIG}")
 
 
@@ -48,6 +48,9 @@ def serves_as_a_user_of_its_own(lab):
     lab.check(status == "serving 1 namespaces of 1 subsystems on 1 ports", f"its status is {status!r}, the journal says:\n{journal(lab)}")
     user, capabilities = lab.target.run(f"ps -o user= -p {main_pid(lab)}; grep CapEff /proc/{main_pid(lab)}/status").stdout.split(maxsplit=1)
     lab.check(user == "nvmf-p2p" and int(capabilities.split()[-1], 16) == 0, f"it runs as {user} with {capabilities}")
+
+    said = lab.target.run("nvmf-p2p doctor --user nvmf-p2p").stdout
+    lab.check("MISSING" not in said and "user nvmf-p2p may lock memory without limit in the service" in said, f"with the rights of its user something is missing:\n{said}")
 
     device = initiator.connect(lab.host, lab.target.address(), daemon.NQN)
     fio.verify(lab.host, device, bs="64k")

@@ -1,5 +1,6 @@
-"""Host moves what fio says; Prometheus' text says the same by namespace and by host, also when the host has left; its checker has nothing against it, and admin commands and a refused host are in it."""
+"""Host moves what fio says; Prometheus' text says the same by namespace and by host, also when the host has left; its checker has nothing against it, and admin commands and a refused host are in it. The page's report has the same by SSD, RDMA device and host."""
 
+import json
 import re
 import shutil
 import subprocess
@@ -36,8 +37,25 @@ def test(lab):
     for command in ("identify", "set_features", "connect", "property_get"):
         lab.check(value(text, "nvmf_other_commands_total", thread="control", command=command, status="success") > 0, f"no {command} was counted")
     accepted_by_prometheus(lab, text)
+    is_on_the_page(lab)
     outlives_the_connection(lab)
     target.check_alive()
+
+
+def is_on_the_page(lab):
+    """The way of the data: from the SSD's CMB and from memory through DRAM to the RDMA device, and on to the host."""
+    lab.host.run(f"curl -sSf http://{lab.target.address()}:{PORT}/ | grep -q '</html>'")
+    page = json.loads(lab.host.run(f"curl -sSf http://{lab.target.address()}:{PORT}/page.json").stdout)
+    storages = {one["name"]: one for one in page["storages"]}
+    ssd, memory = storages[lab.target.pci_address(0)], storages["memory"]
+    lab.check(ssd["provider"] == ssd["name"] and ssd["cmb_bytes"] >= 32 * MIB, f"the SSD has no CMB on the page: {ssd}")
+    by_cmb, by_dram, hosts = ssd["on_rnics"][0], memory["on_rnics"][0], page["hosts"]
+    lab.check(by_cmb["rdma_device"] == "rxe0" and min(by_cmb["cmb"][:2]) >= 4 * MIB and by_cmb["dram"] == [0, 0, 0], f"the SSD's data on the page: {ssd}")
+    lab.check(by_dram["cmb"] == [0, 0, 0] and min(by_dram["dram"][:2]) >= 4 * MIB, f"the data of memory on the page: {memory}")
+    lab.check([one["nqn"] for one in hosts] == [lab.host.read("/etc/nvme/hostnqn").strip()], f"the hosts on the page: {hosts}")
+    of_host = hosts[0]["on_rnics"][0]
+    lab.check(min(of_host["cmb"][:2]) >= 4 * MIB and min(of_host["dram"][:2]) >= 4 * MIB, f"the host's data on the page: {hosts}")
+    lab.check(page["unready"] == [] and not [one for one in page["problems"] if one["weight"] == "fault"], f"the page shows faults: {page['problems']}")
 
 
 def outlives_the_connection(lab):

@@ -55,14 +55,14 @@ TEST_CASE("Prometheus asks for /metrics: the text of now, in its format; for any
   std::vector<std::string> unready = {"port 1 is waiting: no device"};
   const MetricsServer server(
       io, at(endpoint), [&]() -> asio::awaitable<std::string> { co_return "up " + std::to_string(++asked) + "\n"; },
-      [&] { return unready; });
+      [&] { return unready; }, [] { return std::string("{}"); });
   REQUIRE(server.listening());
   const std::string first = answer_of(io, endpoint, "/metrics");
   CHECK(first.starts_with("HTTP/1.1 200"));
   CHECK(first.find("text/plain; version=0.0.4") != std::string::npos);
   CHECK(first.ends_with("\r\n\r\nup 1\n"));
   CHECK(answer_of(io, endpoint, "/metrics").ends_with("up 2\n"));
-  CHECK(answer_of(io, endpoint, "/").starts_with("HTTP/1.1 404"));
+  CHECK(answer_of(io, endpoint, "/favicon.ico").starts_with("HTTP/1.1 404"));
   CHECK(answer_of(io, endpoint, "/healthz").starts_with("HTTP/1.1 200"));
   const std::string not_ready = answer_of(io, endpoint, "/readyz");
   CHECK(not_ready.starts_with("HTTP/1.1 503"));
@@ -71,13 +71,47 @@ TEST_CASE("Prometheus asks for /metrics: the text of now, in its format; for any
   CHECK(answer_of(io, endpoint, "/readyz").starts_with("HTTP/1.1 200"));
 }
 
+// The header's value.
+std::string header(const std::string& answer, const std::string& name) {
+  const size_t begin = answer.find("\r\n" + name + ": ");
+  if (begin == std::string::npos) return {};
+  const size_t value = begin + name.size() + 4;
+  return answer.substr(value, answer.find("\r\n", value) - value);
+}
+
+TEST_CASE("A browser asks for the page and its content: it may run what is in the page and ask this server, no more") {
+  asio::io_context io;
+  const tcp::endpoint endpoint = [&] {
+    return tcp::acceptor(io, {asio::ip::address_v4::loopback(), 0}).local_endpoint();
+  }();
+  const MetricsServer server(
+      io, at(endpoint), []() -> asio::awaitable<std::string> { co_return ""; },
+      [] { return std::vector<std::string>{}; }, [] { return std::string(R"({"version": "1"})"); });
+  const std::string page = answer_of(io, endpoint, "/");
+  CHECK(page.starts_with("HTTP/1.1 200"));
+  CHECK(header(page, "Content-Type") == "text/html; charset=utf-8");
+  CHECK(page.find("</html>") != std::string::npos);
+  const std::string content = answer_of(io, endpoint, "/page.json");
+  CHECK(header(content, "Content-Type") == "application/json");
+  CHECK(content.ends_with(R"({"version": "1"})"));
+  for (const std::string& answer : {page, content}) {
+    const std::string policy = header(answer, "Content-Security-Policy");
+    CHECK(policy.starts_with("default-src 'none'; script-src 'sha256-"));
+    CHECK(policy.find("unsafe") == std::string::npos);
+    CHECK(policy.find("frame-ancestors 'none'") != std::string::npos);
+    CHECK(header(answer, "X-Content-Type-Options") == "nosniff");
+    CHECK(header(answer, "Set-Cookie").empty());
+  }
+  CHECK(answer_of(io, endpoint, "/?x=1").starts_with("HTTP/1.1 400"));
+}
+
 TEST_CASE("An address that is taken at the start is served once it is free") {
   asio::io_context io;
   std::optional<tcp::acceptor> other(std::in_place, io, tcp::endpoint(asio::ip::address_v4::loopback(), 0));
   const tcp::endpoint endpoint = other->local_endpoint();
   const MetricsServer server(
       io, at(endpoint), []() -> asio::awaitable<std::string> { co_return "up 1\n"; },
-      [] { return std::vector<std::string>{}; });
+      [] { return std::vector<std::string>{}; }, [] { return std::string("{}"); });
   CHECK_FALSE(server.listening());
   other.reset();
   while (!server.listening()) io.run_one();

@@ -1,0 +1,86 @@
+#include "target/daemon/problems.h"
+
+#include <spdlog/fmt/fmt.h>
+
+#include <algorithm>
+
+namespace nvmf::daemon {
+namespace {
+
+using Problems = std::vector<Problem>;
+
+void add_ports(const HealthFigures& health, Problems& problems) {
+  for (const PortFigures& port : health.ports) {
+    if (port.state == kPortStates.front()) continue;
+    const bool waits = port.state == "waiting";
+    problems.push_back(
+        {.weight = waits ? Problem::Weight::Fault : Problem::Weight::Note,
+         .what = fmt::format("Port {} ({}) is {}{}", port.id, port.address, port.state,
+                             port.reason.empty() ? "." : ": " + port.reason),
+         .remedy = waits ? "Give the address to a network interface with an RDMA device, or correct the address of the "
+                           "port in the config. The port listens as soon as both are there."
+                         : fmt::format("nvmf-p2p resume {} lets hosts connect again.", port.id)});
+  }
+  if (health.ports.empty())
+    problems.push_back({.what = "The config has no ports, so no host can connect.",
+                        .remedy = "Add a port: nvmf-p2p add port id=1 address=ADDRESS, then nvmf-p2p save."});
+}
+
+void add_missing(const MissingNamespaces& missing, Problems& problems) {
+  for (const auto& [name, why] : missing)
+    problems.push_back(
+        {.what =
+             fmt::format("Namespace {} of {} is not served{}", name.second, name.first, why.empty() ? "." : ": " + why),
+         .remedy = "Connect the device or correct the config. The namespace is served as soon as its device is there; "
+                   "nvmf-p2p namespaces shows its state."});
+}
+
+std::string joined(const std::vector<std::string>& sentences) {
+  std::string text;
+  for (const std::string& sentence : sentences) text += (text.empty() ? "" : "; ") + sentence;
+  return text;
+}
+
+void add_cmbs(const std::vector<CmbCondition>& cmbs, Problems& problems) {
+  for (const CmbCondition& cmb : cmbs) {
+    if (!cmb.failure.empty())
+      problems.push_back({.weight = Problem::Weight::Note,
+                          .what = fmt::format("The CMB of {} is not used: {}", cmb.ssd, cmb.failure),
+                          .remedy = "nvmf-p2p doctor names what to change. Until then the data goes through DRAM."});
+    for (const CmbCondition::Pair& pair : cmb.pairs) {
+      if (pair.is_proved) continue;
+      const std::string why = joined(pair.findings);
+      const std::string remedy = joined(pair.remedies);
+      problems.push_back({.weight = Problem::Weight::Note,
+                          .what = fmt::format("Data between {} and {} goes through DRAM: {}", cmb.ssd, pair.rdma_device,
+                                              why.empty() ? "no transfer was proved" : why),
+                          .remedy = remedy.empty() ? "nvmf-p2p doctor --self-test says more." : remedy});
+    }
+  }
+}
+
+void add_config(const HealthFigures& health, Problems& problems) {
+  if (health.reload_succeeded == false)
+    problems.push_back(
+        {.what = "The last reload was refused: what runs is not what the config file says.",
+         .remedy = "nvmf-p2p check FILE reports the mistakes of the config file; then nvmf-p2p reload."});
+  if (health.unsaved_changes != 0)
+    problems.push_back(
+        {.weight = Problem::Weight::Note,
+         .what = fmt::format("{} changes of the running config are not in the config file.", health.unsaved_changes),
+         .remedy = "nvmf-p2p status lists them; nvmf-p2p save writes them to the file."});
+}
+
+}  // namespace
+
+Problems problems_in(const Conditions& conditions) {
+  Problems problems;
+  add_ports(conditions.health, problems);
+  add_missing(conditions.missing, problems);
+  add_config(conditions.health, problems);
+  add_cmbs(conditions.cmbs, problems);
+  std::ranges::stable_sort(problems, {}, &Problem::weight);
+  return problems;
+}
+
+}  // namespace nvmf::daemon
