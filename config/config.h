@@ -310,7 +310,8 @@ struct Metrics {
   friend bool operator==(const Metrics& a, const Metrics& b) { return a.address == b.address && a.port == b.port; }
 };
 
-// The UNIX socket of the admin API: whoever may connect to it may use every operation.
+// The UNIX sockets of the admin API: whoever may connect to `socket` may use every operation, and whoever may connect
+// to `read_only_socket` may ask and change nothing.
 struct Admin {
   Position position;
   // Absolute path, at most 107 bytes. Two daemons must not share it.
@@ -320,6 +321,11 @@ struct Admin {
   std::optional<std::string> group;
   // Permission bits of the socket, 0..0777, default 0600: to connect, a user needs the right to write.
   uint16_t mode = 0600;
+  // Like `socket`, of which it is not the path; default: there is none.
+  std::optional<std::string> read_only_socket;
+  // The same of this socket, whose owner is `owner`. Given only with `read_only_socket`; default 0660.
+  std::optional<std::string> read_only_group;
+  uint16_t read_only_mode = 0660;
 };
 
 // A whole config file.

@@ -98,7 +98,10 @@ void compare_fixed(const Config& running, const Config& wanted, Difference& diff
                     one.dram_pool_mib);
   };
   fixed(running.log_format == wanted.log_format, "log_format");
-  const auto admin = [](const Admin& one) { return std::tie(one.socket, one.owner, one.group, one.mode); };
+  const auto admin = [](const Admin& one) {
+    return std::tie(one.socket, one.owner, one.group, one.mode, one.read_only_socket, one.read_only_group,
+                    one.read_only_mode);
+  };
   fixed(admin(running.admin) == admin(wanted.admin), "admin");
   fixed(running.state_dir == wanted.state_dir, "state_dir");
   fixed(running.metrics == wanted.metrics, "metrics");

@@ -276,6 +276,16 @@ void check_referral(const Value& object, Referral& referral, Reader& reader) {
                    referral.address + ' ' + std::to_string(referral.service));
 }
 
+void check_admin(const Value& object, Admin& admin, Reader& reader) {
+  for (const char* const name : {"read_only_group", "read_only_mode"}) {
+    if (object.find(name) != nullptr && object.find("read_only_socket") == nullptr)
+      reader.error_at(object, name, "there is no \"read_only_socket\" to which this applies",
+                      "write \"read_only_socket\" with a path, or remove this key");
+  }
+  if (admin.read_only_socket == admin.socket)
+    reader.error_at(object, "read_only_socket", "it is the path of \"socket\", too", "write another path");
+}
+
 void check_discovery(const Value& object, Discovery& discovery, Reader& reader) {
   if (discovery.nqn) reader.unique_at(object, "nqn", "NQN", *discovery.nqn);
 }

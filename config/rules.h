@@ -22,6 +22,7 @@ void check_rdma_device(const Value& object, RdmaDevice& device, Reader& reader);
 void check_reactors(const Value& object, Reactors& reactors, Reader& reader);
 void check_port(const Value& object, Port& port, Reader& reader);
 void check_referral(const Value& object, Referral& referral, Reader& reader);
+void check_admin(const Value& object, Admin& admin, Reader& reader);
 void check_discovery(const Value& object, Discovery& discovery, Reader& reader);
 void check_namespace(const Value& object, Namespace& ns, Reader& reader);
 // Checks that no two namespaces of a subsystem share what must be unique. The subsystem is known by its path in the

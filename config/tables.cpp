@@ -249,7 +249,7 @@ const Table<Admin>& admin_table() {
   static const Table<Admin> table = {
       "admin settings",
       "The admin API, HTTP with JSON on a UNIX socket, which the nvmf-p2p commands use. Every user who may connect may "
-      "use every operation.",
+      "use every operation, but for those of the read-only socket.",
       {
           key("socket", &Admin::socket, Path{PathRole::socket}, "Path of the socket; its directory is created."),
           key("owner", &Admin::owner, Ascii{32},
@@ -257,8 +257,13 @@ const Table<Admin>& admin_table() {
           key("group", &Admin::group, Ascii{32}, "Group that owns the socket. Default: the daemon's group."),
           key("mode", &Admin::mode, FileMode{},
               "Permission bits of the socket, octal; to connect, a user needs the right to write."),
+          key("read_only_socket", &Admin::read_only_socket, Path{PathRole::socket},
+              "Path of a second socket, where clients may ask (GET) and change nothing. Default: none."),
+          key("read_only_group", &Admin::read_only_group, Ascii{32},
+              "Group that owns the read-only socket. Default: the daemon's group."),
+          key("read_only_mode", &Admin::read_only_mode, FileMode{}, "Permission bits of the read-only socket, octal."),
       },
-      nullptr};
+      check_admin};
   return table;
 }
 

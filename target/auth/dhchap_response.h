@@ -39,13 +39,15 @@ void check_reply(core::DhchapTransaction& transaction) noexcept;
 // Does the work at once, on the caller's thread: for tests.
 class ImmediateCrypto final : public core::DhchapCrypto {
  public:
-  void make_challenge(core::DhchapTransaction& transaction, std::function<void()> done) override {
+  bool make_challenge(core::DhchapTransaction& transaction, std::function<void()> done) override {
     auth::make_challenge(transaction);
     done();
+    return true;
   }
-  void check_reply(core::DhchapTransaction& transaction, std::function<void()> done) override {
+  bool check_reply(core::DhchapTransaction& transaction, std::function<void()> done) override {
     auth::check_reply(transaction);
     done();
+    return true;
   }
 };
 

@@ -59,6 +59,18 @@ Key public_key(nvme::DhGroup group, std::span<const uint8_t> value) {
   return Key(key);
 }
 
+// 1 < value < p - 1. More is not needed: p = 2q + 1, so no other value is in a small subgroup. (OpenSSL's own check
+// raises the value to the power of q, which takes 20 times as long as all the rest: a stranger could ask for it.)
+bool is_in_range(EVP_PKEY* key, std::span<const uint8_t> value) {
+  using Number = std::unique_ptr<BIGNUM, decltype(&BN_free)>;
+  BIGNUM* prime = nullptr;
+  if (EVP_PKEY_get_bn_param(key, OSSL_PKEY_PARAM_FFC_P, &prime) != 1) return false;
+  const Number last(prime, BN_free);
+  const Number number(BN_bin2bn(value.data(), static_cast<int>(value.size()), nullptr), BN_free);
+  if (number == nullptr || BN_sub_word(last.get(), 1) != 1) return false;
+  return BN_cmp(number.get(), BN_value_one()) > 0 && BN_cmp(number.get(), last.get()) < 0;
+}
+
 }  // namespace
 
 DhExponent::DhExponent(nvme::DhGroup group) : group_(group), key_(generate(group)) {}
@@ -76,11 +88,11 @@ std::vector<uint8_t> DhExponent::value() const {
 }
 
 std::optional<Secret> DhExponent::shared_with(std::span<const uint8_t> other) const {
-  if (other.size() != nvme::dh_value_length_bytes(group_)) return std::nullopt;
+  if (other.size() != nvme::dh_value_length_bytes(group_) || !is_in_range(key_, other)) return std::nullopt;
   const Key peer = public_key(group_, other);
   const Context context(EVP_PKEY_CTX_new_from_pkey(nullptr, key_, nullptr));
   if (peer == nullptr || context == nullptr || EVP_PKEY_derive_init(context.get()) != 1 ||
-      EVP_PKEY_CTX_set_dh_pad(context.get(), 1) != 1 || EVP_PKEY_derive_set_peer_ex(context.get(), peer.get(), 1) != 1)
+      EVP_PKEY_CTX_set_dh_pad(context.get(), 1) != 1 || EVP_PKEY_derive_set_peer_ex(context.get(), peer.get(), 0) != 1)
     return std::nullopt;
   Secret shared(other.size());
   size_t length_bytes = shared.size();

@@ -9,14 +9,15 @@
 
 namespace nvmf::auth {
 
-// The file cannot be read, others than its owner may read it, or it has no key. The message names the file and the
-// remedy, and quotes nothing of the file.
+// The file cannot be read, somebody else than the process' user and root may read or own it, or it has no key. The
+// message names the file and the remedy, and quotes nothing of the file.
 struct KeyFileError : std::runtime_error {
   using std::runtime_error::runtime_error;
 };
 
 // The path of a key file. A name without a slash is a credential of the service manager: a file of that name in
-// $CREDENTIALS_DIRECTORY (systemd.exec(5), LoadCredential=). Throws KeyFileError when there is no such directory.
+// $CREDENTIALS_DIRECTORY (systemd.exec(5), LoadCredential=), where the group may read it, too: systemd's modes are 0400
+// and, with an access control list, 0440. Throws KeyFileError when there is no such directory.
 std::string path_of_key(const std::string& name);
 
 // `name` as in path_of_key(). Throws KeyFileError.

@@ -43,6 +43,15 @@ void AdminService::listen(boost::asio::io_context& io) {
   server_.emplace(admin_routes(*this), HttpLimits{}, &write_audit_line)
       .serve(socket_->listen(io, {.owner = wanted.owner, .group = wanted.group, .mode = wanted.mode}));
   spdlog::info("the admin API listens on {}", wanted.socket);
+  if (!wanted.read_only_socket) return;
+  // What is asked for there is no change, so it is no line of the log.
+  const HttpLimits limits{
+      .read_only = "this socket is read-only: it takes GET and no other method; changes go through " + wanted.socket};
+  read_only_socket_.emplace(*wanted.read_only_socket);
+  read_only_server_.emplace(admin_routes(*this), limits)
+      .serve(read_only_socket_->listen(
+          io, {.owner = wanted.owner, .group = wanted.read_only_group, .mode = wanted.read_only_mode}));
+  spdlog::info("the admin API listens on {} for requests that change nothing", *wanted.read_only_socket);
 }
 
 AdminActions::Json AdminService::status() {

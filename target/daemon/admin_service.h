@@ -39,7 +39,7 @@ class AdminService final : public AdminActions {
   };
   explicit AdminService(Parts parts) : parts_(std::move(parts)) {}
 
-  // Listens on the socket of the config. Throws std::system_error with the failed operation and its path.
+  // Listens on the sockets of the config. Throws std::system_error with the failed operation and its path.
   void listen(boost::asio::io_context& io);
 
   Json status() override;
@@ -73,6 +73,8 @@ class AdminService final : public AdminActions {
   const std::chrono::steady_clock::time_point started_ = std::chrono::steady_clock::now();
   std::optional<UnixSocketFile> socket_;
   std::optional<HttpServer> server_;
+  std::optional<UnixSocketFile> read_only_socket_;
+  std::optional<HttpServer> read_only_server_;
 };
 
 }  // namespace nvmf::daemon

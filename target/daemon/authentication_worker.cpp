@@ -25,22 +25,44 @@ boost::asio::awaitable<void> work_on(WorkerThread& worker, std::function<void()>
 
 }  // namespace
 
-void AuthenticationWorker::make_challenge(core::DhchapTransaction& transaction, std::function<void()> done) {
-  begin(auth::make_challenge, transaction, std::move(done));
+bool AuthenticationWorker::make_challenge(core::DhchapTransaction& transaction, std::function<void()> done) {
+  return begin({auth::make_challenge, &transaction, std::move(done)});
 }
 
-void AuthenticationWorker::check_reply(core::DhchapTransaction& transaction, std::function<void()> done) {
-  begin(auth::check_reply, transaction, std::move(done));
+bool AuthenticationWorker::check_reply(core::DhchapTransaction& transaction, std::function<void()> done) {
+  return begin({auth::check_reply, &transaction, std::move(done)});
 }
 
-void AuthenticationWorker::begin(Work work, core::DhchapTransaction& transaction, std::function<void()> done) {
-  const auto on_worker = [work, &transaction] {
+bool AuthenticationWorker::begin(Job job) {
+  const std::string& address = job.transaction->address;
+  std::deque<Job>& jobs = waiting_[address];
+  if (jobs.size() >= kMostWaiting) return false;
+  if (jobs.empty()) turns_.push_back(address);
+  jobs.push_back(std::move(job));
+  if (!working_) work_on_next();
+  return true;
+}
+
+void AuthenticationWorker::work_on_next() {
+  working_ = !turns_.empty();
+  if (!working_) return;
+  const auto place = waiting_.find(turns_.front());
+  turns_.pop_front();
+  std::deque<Job>& jobs = place->second;
+  Job job = std::move(jobs.front());
+  jobs.pop_front();
+  if (jobs.empty())
+    waiting_.erase(place);
+  else
+    turns_.push_back(place->first);
+  const auto on_worker = [work = job.work, transaction = job.transaction] {
     give_way();
-    work(transaction);
+    work(*transaction);
   };
-  const auto on_control = [this, done = std::move(done)] {
+  const auto on_control = [this, done = std::move(job.done)] {
     done();
     answered_();
+    work_on_next();
   };
   spawn(io_, work_on(worker_, on_worker, on_control), "authenticating a host");
 }

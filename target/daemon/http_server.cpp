@@ -112,7 +112,8 @@ struct Asked {
 };
 
 // `has_body`: more than the header is coming. Nothing of it is read for a route that takes none.
-Asked ask(const HttpRoutes& routes, const Target& target, bool has_body) {
+Asked ask(const HttpRoutes& routes, const Target& target, bool has_body, const HttpLimits& limits) {
+  if (!limits.read_only.empty() && target.method != "GET") return {.refusal = refusal(403, limits.read_only)};
   HttpRoutes::Found found = routes.find(target.method, target.path);
   Asked asked{.route = found.route};
   if (found.route == nullptr) {
@@ -196,7 +197,7 @@ Task converse(Stream& stream, const Service& service, HttpSession& session) {
       const bool has_body = parser.content_length().value_or(0) != 0 || parser.chunked();
       audit.method = std::string(parser.get().method_string());
       audit.target = std::string(parser.get().target());
-      asked = ask(service.routes, target_of(parser.get()), has_body);
+      asked = ask(service.routes, target_of(parser.get()), has_body, limits);
       const auto if_match = parser.get().find(http::field::if_match);
       if (if_match != parser.get().end()) take_if_match(std::string(if_match->value()), asked);
       if (asked.refusal && has_body) {

@@ -24,6 +24,8 @@ struct HttpLimits {
   uint64_t body_bytes = config::kMaxFileBytes;  // of a request; longer ones are answered 413
   // For a request to arrive, counted from the connection or the previous answer; and for an answer to be sent.
   std::chrono::milliseconds timeout{10'000};
+  // Not empty: every method but GET is answered 403 with this message, and what it brings is not looked at.
+  std::string read_only{};
 };
 
 // A request that could have changed something, when it has been answered or refused.

@@ -30,11 +30,28 @@ std::optional<DhchapHash> transform_of(int digit) {
   return digit == 0 ? std::nullopt : std::optional(static_cast<DhchapHash>(digit));
 }
 
+const char* name_of(std::optional<DhchapHash> transform) {
+  static constexpr const char* kNames[] = {"none", "SHA-256", "SHA-384", "SHA-512"};
+  return kNames[transform ? static_cast<size_t>(*transform) : 0];
+}
+
 size_t length_of(const NewKey& wanted) {
   constexpr size_t kUsual = 32;
   if (wanted.length_bytes != 0) return wanted.length_bytes;
   const auto transform = transform_of(wanted.transform);
   return transform ? nvme::hash_length_bytes(*transform) : kUsual;
+}
+
+// As nvme-cli has it (nvme gen-dhchap-key): a hash transforms keys of its own length.
+void check_length(const NewKey& wanted) {
+  const auto transform = transform_of(wanted.transform);
+  if (!transform || wanted.length_bytes == 0) return;
+  const std::string bytes = std::to_string(nvme::hash_length_bytes(*transform));
+  if (std::to_string(wanted.length_bytes) == bytes) return;
+  throw CLI::ValidationError("--length", "is " + std::to_string(wanted.length_bytes) + ", but a key that " +
+                                             name_of(transform) + " transforms has " + bytes +
+                                             " bytes: give --length " + bytes +
+                                             ", or leave --length out; keys of other lengths go with --transform none");
 }
 
 int generate(const NewKey& wanted) {
@@ -55,9 +72,8 @@ int generate(const NewKey& wanted) {
 }
 
 std::string description_of(const DhchapKey& key) {
-  static constexpr const char* kNames[] = {"none", "SHA-256", "SHA-384", "SHA-512"};
-  return std::to_string(key.length_bytes()) + " bytes, transform " +
-         kNames[key.transform() ? static_cast<size_t>(*key.transform()) : 0] + ", fingerprint " + key.fingerprint();
+  return std::to_string(key.length_bytes()) + " bytes, transform " + name_of(key.transform()) + ", fingerprint " +
+         key.fingerprint();
 }
 
 int show(const std::string& path, bool only_fingerprint) {
@@ -79,12 +95,17 @@ void add_generate(CLI::App& group, std::function<int()>& chosen) {
       ->type_name("HASH")
       ->transform(CLI::CheckedTransformer(kTransforms).description(""))
       ->default_str("none");
-  command->add_option("--length", wanted->length_bytes, "Bytes: 32, 48 or 64; default: the length of the hash, or 32")
+  command
+      ->add_option("--length", wanted->length_bytes,
+                   "Bytes: 32, 48 or 64; with a hash its length, which is the default; otherwise 32")
       ->type_name("BYTES")
       ->check(CLI::IsMember({32, 48, 64}).description(""));
   command->add_option("--output", wanted->path, "Write the key to this new file; default: standard output")
       ->type_name("FILE");
-  command->callback([=, &chosen] { chosen = [=] { return generate(*wanted); }; });
+  command->callback([=, &chosen] {
+    check_length(*wanted);
+    chosen = [=] { return generate(*wanted); };
+  });
 }
 
 void add_reader(CLI::App& group, const char* name, const char* what, bool only_fingerprint,

@@ -13,16 +13,39 @@ bool is_address(std::string_view word) {
          word.find_first_of(".[") != std::string_view::npos;
 }
 
-// The message without the port numbers of addresses, which differ at each attempt.
+// Each run of digits as one «#»: numbers of queues, controllers, reason codes.
+std::string without_numbers(std::string_view word) {
+  std::string rest;
+  for (const char c : word) {
+    if (c < '0' || c > '9')
+      rest += c;
+    else if (!rest.ends_with('#'))
+      rest += '#';
+  }
+  return rest;
+}
+
+// The message without what a host can choose: its port, its NQN and the subsystem that it asks for (each is one word,
+// core::shown()), numbers. Other messages, which have no peer's address, are kinds of their own.
 std::string kind_of(std::string_view message) {
   std::string kind;
-  while (!message.empty()) {
-    const size_t length = std::max<size_t>(1, std::min(message.find_first_of(" (),"), message.size()));
-    const std::string_view word = message.substr(0, length);
-    kind += is_address(word) ? word.substr(0, word.rfind(':')) : word;
-    message.remove_prefix(length);
+  std::string_view before;
+  bool is_of_host = false;
+  for (std::string_view rest = message; !rest.empty();) {
+    const size_t length = std::max<size_t>(1, std::min(rest.find_first_of(" (),"), rest.size()));
+    const std::string_view word = rest.substr(0, length);
+    rest.remove_prefix(length);
+    if (is_address(word)) {
+      is_of_host = true;
+      kind += word.substr(0, word.rfind(':'));
+    } else if (before == "host" || before == "subsystem") {
+      kind += '*';
+    } else {
+      kind += without_numbers(word);
+    }
+    if (word.find_first_of(" (),") == std::string_view::npos) before = word;
   }
-  return kind;
+  return is_of_host ? kind : std::string(message);
 }
 
 }  // namespace

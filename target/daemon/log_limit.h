@@ -24,8 +24,9 @@ class LogLimit {
 
   explicit LogLimit(Write write) : write_(std::move(write)) {}
 
-  // Warnings that differ only in the port number of a peer's address are one kind of event. Other messages are written
-  // at once: no host alone can cause many of them.
+  // Warnings about a peer that differ only in what hosts choose (the port, NQNs) and in numbers are one kind of event:
+  // a host has as many kinds as there are rules to break. Other messages are written at once: no host alone can cause
+  // many of them.
   void add(Severity severity, const std::string& message, Clock::time_point now);
   // Writes the held-back lines that are due; returns when to call again, none when no line is held back.
   std::optional<Clock::time_point> flush(Clock::time_point now);

@@ -138,12 +138,19 @@ class MachineCheck {
     if (admin.group && getgrnam(admin.group->c_str()) == nullptr)
       warn(admin.position, "$.admin.group", "this machine has no group " + quote(*admin.group),
            "create it (groupadd --system), or name another one");
-    check_directory(admin.position, "$.admin.socket", std::filesystem::path(admin.socket).parent_path());
-    const std::string socket = sysfs_.where(admin.socket);
+    if (admin.read_only_group && getgrnam(admin.read_only_group->c_str()) == nullptr)
+      warn(admin.position, "$.admin.read_only_group", "this machine has no group " + quote(*admin.read_only_group),
+           "create it (groupadd --system), or name another one");
+    check_socket(admin.position, "$.admin.socket", admin.socket);
+    if (admin.read_only_socket) check_socket(admin.position, "$.admin.read_only_socket", *admin.read_only_socket);
+  }
+
+  void check_socket(Position position, const std::string& key, const std::string& path) {
+    check_directory(position, key, std::filesystem::path(path).parent_path());
+    const std::string socket = sysfs_.where(path);
     std::error_code ignored;
     if (std::filesystem::exists(socket, ignored) && !std::filesystem::is_socket(socket, ignored))
-      warn(admin.position, "$.admin.socket", quote(admin.socket) + " exists and is not a socket",
-           "remove it, or name another path");
+      warn(position, key, quote(path) + " exists and is not a socket", "remove it, or name another path");
   }
 
   // The service manager's credentials are there for the service only.

@@ -38,16 +38,16 @@ constexpr uint8_t kRight = 0xa5;
 
 class Crypto final : public core::DhchapCrypto {
  public:
-  void make_challenge(core::DhchapTransaction& transaction, std::function<void()> done) override {
-    begin(
+  bool make_challenge(core::DhchapTransaction& transaction, std::function<void()> done) override {
+    return begin(
         [&transaction] {
           transaction.c1.assign(nvme::hash_length_bytes(transaction.hash), 0x11);
           transaction.controller_dh_value.assign(nvme::dh_value_length_bytes(transaction.group), 0x22);
         },
         std::move(done));
   }
-  void check_reply(core::DhchapTransaction& transaction, std::function<void()> done) override {
-    begin(
+  bool check_reply(core::DhchapTransaction& transaction, std::function<void()> done) override {
+    return begin(
         [this, &transaction] {
           using Verdict = core::DhchapTransaction::Verdict;
           require(transaction.r1.size() == nvme::hash_length_bytes(transaction.hash));
@@ -68,13 +68,14 @@ class Crypto final : public core::DhchapCrypto {
   bool was_right = false;
 
  private:
-  void begin(std::function<void()> work, std::function<void()> done) {
+  bool begin(std::function<void()> work, std::function<void()> done) {
     require(waiting_ == nullptr);
     waiting_ = [work = std::move(work), done = std::move(done)] {
       work();
       done();
     };
     if (!waits) this->work();
+    return true;
   }
   std::function<void()> waiting_;
 };
@@ -116,7 +117,7 @@ struct World {
     queue.target = &target;
     queue.link = &link;
     queue.depth = 32;
-    controller = subsystem.create_controller({.nqn = kHostNqn, .id = {1}}, queue, 5000, options.nqn);
+    controller = subsystem.create_controller({.nqn = kHostNqn, .id = {1}}, queue, 5000, options.nqn, true);
     require(controller != nullptr);
     controller->require_authentication(queue);
   }

@@ -11,6 +11,7 @@
 #include <memory>
 #include <span>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "target/core/datapath/queue.h"
@@ -142,6 +143,8 @@ class Wire : public core::QueueLink {
   void hold() { holding_ = true; }
   void release();
 
+  // Before its Connect: the host's address and port.
+  void come_from(std::string peer) { peer_ = std::move(peer); }
   bool disconnected() const { return !reason_.empty(); }
   bool quiesced() const { return quiesced_; }
   const std::string& reason() const { return reason_; }

@@ -80,7 +80,7 @@ bool Host::connect_admin() {
   const Answer connected = connect_command(*admin_, 0, kAdminDepth);
   if (!connected.ok()) return fail("Connect", connected);
   cntlid_ = static_cast<uint16_t>(connected.result);
-  return true;
+  return is_authenticated(*admin_);
 }
 
 bool Host::connect_io(uint16_t qid) {
@@ -89,7 +89,13 @@ bool Host::connect_io(uint16_t qid) {
   const Answer connected = connect_command(*queue, qid, options_.depth);
   if (!connected.ok()) return fail("Connect of queue " + std::to_string(qid), connected);
   io_.push_back(std::move(queue));
-  return true;
+  return is_authenticated(*io_.back());
+}
+
+bool Host::is_authenticated(HostQueue& queue) {
+  if (!options_.authenticate || options_.authenticate(*this, queue)) return true;
+  failure = "the authentication has come to nothing";
+  return false;
 }
 
 bool Host::bring_up() {

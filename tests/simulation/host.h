@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -10,6 +11,8 @@
 #include "tests/simulation/host_queue.h"
 
 namespace nvmf::simulation {
+
+class Host;
 
 struct HostOptions {
   std::string nqn = "nqn.2014-08.org.nvmexpress:uuid:11111111-2222-3333-4444-555555555555";
@@ -20,6 +23,8 @@ struct HostOptions {
   bool invalidates = true;
   bool takes_answers = true;  // false: on I/O queues only the first, to Connect
   const char* address = World::kHostAddress;
+  // After each queue's Connect (authenticating.h). False: the host is not let in.
+  std::function<bool(Host& host, HostQueue& queue)> authenticate{};
 };
 
 struct Answer {
@@ -58,6 +63,7 @@ class Host {
   std::string failure;
 
  private:
+  bool is_authenticated(HostQueue& queue);
   bool fail(const std::string& step, const Answer& answer);
   std::unique_ptr<HostQueue> open(uint16_t qid, uint16_t depth);
 

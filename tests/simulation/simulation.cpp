@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <memory>
 
+#include "tests/simulation/authenticating.h"
 #include "tests/simulation/hostile.h"
 #include "tests/simulation/workload.h"
 
@@ -20,6 +21,8 @@ struct Plan {
   unsigned disk_errors_percent;
   bool disk_hangs;
   bool device_goes;
+  unsigned authenticating;  // of the honest hosts, the first ones
+  std::vector<Imposture> impostors;
   std::string words;
 };
 
@@ -44,8 +47,13 @@ Plan plan_of(uint64_t seed) {
   plan.disk_errors_percent = random.chance(15) ? 5 : 0;
   plan.disk_hangs = random.chance(10);
   plan.device_goes = random.chance(15);
+  plan.authenticating = random.chance(50) ? static_cast<unsigned>(1 + random.below(plan.honest)) : 0;
+  for (uint64_t left = plan.authenticating != 0 ? random.below(3) : 0; left != 0; --left)
+    plan.impostors.push_back(static_cast<Imposture>(random.below(kImpostures)));
   plan.words = plan.world.profile.name + ", " + std::to_string(plan.world.reactors) + " reactors, " +
                std::to_string(plan.honest) + " honest and " + std::to_string(plan.hostile.size()) + " hostile hosts" +
+               (plan.authenticating ? ", " + std::to_string(plan.authenticating) + " of them authenticate" : "") +
+               (plan.impostors.empty() ? "" : ", " + std::to_string(plan.impostors.size()) + " impostors") +
                (plan.disk_errors_percent ? ", disk errors" : "") + (plan.disk_hangs ? ", a hung disk" : "") +
                (plan.device_goes ? ", the device goes" : "");
   return plan;
@@ -84,7 +92,12 @@ Outcome simulate(uint64_t seed) {
   const Plan plan = plan_of(seed);
   Outcome outcome;
   outcome.what = plan.words;
+  Authenticators authenticators;
   World world(plan.world);
+  const auto nqn_of = [](unsigned i) { return "nqn.2024-01.org.example:host-" + std::to_string(i + 1); };
+  std::vector<std::string> with_keys;
+  for (unsigned i = 0; i < plan.authenticating; ++i) with_keys.push_back(nqn_of(i));
+  if (!with_keys.empty()) authenticators.attach(world, with_keys);
   world.disk.typical_ns = plan.disk_ns;
   world.disk.errors_percent = plan.disk_errors_percent;
 
@@ -93,7 +106,8 @@ Outcome simulate(uint64_t seed) {
   const auto start_honest = [&](unsigned i) {
     WorkloadOptions options;
     options.number = i + 1;
-    options.host.nqn = "nqn.2024-01.org.example:host-" + std::to_string(i + 1);
+    options.host.nqn = nqn_of(i);
+    if (i < plan.authenticating) options.host.authenticate = authenticators.honest(options.host.nqn);
     options.host.hostid = static_cast<uint8_t>(i + 1);
     options.host.io_queues = static_cast<uint16_t>(1 + (seed + i) % 2);
     options.host.invalidates = plan.world.profile.remote_invalidate == rnic::RemoteInvalidate::Works;
@@ -105,6 +119,10 @@ Outcome simulate(uint64_t seed) {
   for (size_t i = 0; i < plan.hostile.size(); ++i)
     world.start_host(
         [&world, how = plan.hostile[i], number = static_cast<uint32_t>(100 + i)] { be_hostile(world, how, number); });
+  for (const Imposture how : plan.impostors)
+    world.start_host([&authenticators, how, victim = HostOptions{.nqn = nqn_of(0), .hostid = 1}] {
+      authenticators.be_impostor(how, victim);
+    });
   if (plan.disk_hangs || plan.device_goes) world.start_host([&world, &plan] { disturb(world, plan); });
 
   const auto over = [&] { return world.hosts_are_done() || !world.fabric.faults().empty(); };

@@ -8,6 +8,7 @@ import pathlib
 import resource
 import signal
 import socket
+import stat
 import subprocess
 import sys
 import tempfile
@@ -215,6 +216,16 @@ class Startup(unittest.TestCase):
             for text in (secret, second.read_text().strip()):
                 self.assertNotIn(text[10:40], shown)
 
+    def test_a_key_is_as_long_as_the_hash_that_transforms_it(self):
+        for transform, lengths in (("none", {32, 48, 64}), ("sha256", {32}), ("sha384", {48}), ("sha512", {64})):
+            for length in (32, 48, 64):
+                done = subprocess.run([PROGRAM, "key", "generate", "--transform", transform, "--length", str(length)],
+                                      capture_output=True, text=True)
+                self.assertEqual(done.returncode, 0 if length in lengths else 2, done.stderr)
+                if done.returncode != 0:
+                    self.assertIn(f"has {max(lengths)} bytes: give --length {max(lengths)}, or leave --length out", done.stderr)
+                    self.assertEqual(done.stdout, "")
+
     def test_a_key_that_is_missing_keeps_only_its_host_out(self):
         place = self.place()
         place.config["subsystems"][0]["hosts"] = [{"nqn": "nqn.2026-01.io.example:h", "key_file": str(place.folder / "no.key")}]
@@ -223,6 +234,28 @@ class Startup(unittest.TestCase):
             running.process.send_signal(signal.SIGTERM)
             said = running.process.communicate(timeout=WAIT_S)[1]
         self.assertRegex(said, "no.key cannot be opened: No such file or directory; the host cannot authenticate until the next reload")
+
+    def test_the_read_only_socket_answers_and_changes_nothing(self):
+        place = self.place()
+        watch = place.folder / "run" / "watch.sock"
+        place.config["admin"].update({"read_only_socket": str(watch), "read_only_mode": "0666"})
+        with Running(place) as running:
+            self.assertEqual(stat.S_IMODE(watch.stat().st_mode), 0o666)
+            self.assertEqual(stat.S_IMODE(place.socket.stat().st_mode), 0o600)
+
+            def asked(*words):
+                return subprocess.run([PROGRAM, *words, "--socket", str(watch)], capture_output=True, text=True, timeout=WAIT_S)
+
+            for words in (["status", "--json"], ["subsystems"], ["stats"]):
+                self.assertEqual(asked(*words).returncode, 0, words)
+            for words in (["reload"], ["log-level", "debug"], ["save"], ["disconnect", "nqn.a"], ["drain", "1"]):
+                refused = asked(*words)
+                self.assertEqual(refused.returncode, 1, words)
+                self.assertIn(f"this socket is read-only: it takes GET and no other method; changes go through {place.socket}", refused.stderr)
+            self.assertEqual(json.loads(place.ask("status").stdout)["log_level"], "info")
+            running.process.send_signal(signal.SIGTERM)
+            self.assertNotIn("audit", running.process.communicate(timeout=WAIT_S)[1])
+        self.assertFalse(watch.exists())
 
     def test_a_name_that_check_accepts_is_served(self):
         place = self.place()

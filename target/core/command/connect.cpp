@@ -115,11 +115,22 @@ class ConnectAttempt {
   Status check_authentication() {
     requires_authentication_ = true;
     if (queue_.target->dhchap_crypto == nullptr) return refuse_busy("the target cannot authenticate hosts yet");
+    return kSuccess;
+  }
+
+  // What hosts of its address that have not authenticated have done, and how many there are.
+  Status check_address() {
     const std::string address = address_of(queue_.link->peer());
-    if (!queue_.target->failed_attempts.is_refused(address, Target::Clock::now())) return kSuccess;
-    refusal_ = ConnectRefusal::FailedAttempts;
-    return refuse_busy("hosts of the address " + address +
-                       " have failed to authenticate too often; it may try again in a few seconds");
+    if (queue_.target->failed_attempts.is_refused(address, Target::Clock::now())) {
+      refusal_ = ConnectRefusal::FailedAttempts;
+      return refuse_busy("hosts of the address " + address +
+                         " have failed to authenticate too often; it may try again in a few seconds");
+    }
+    if (queue_.target->unauthenticated_controllers(address) < limits::kMaxUnauthenticatedControllers) return kSuccess;
+    refusal_ = ConnectRefusal::NoController;
+    return refuse_busy(std::to_string(limits::kMaxUnauthenticatedControllers) +
+                       " controllers of hosts of the address " + address +
+                       " have not authenticated yet; the host may try again when they have");
   }
 
   Status connect_admin() {
@@ -133,11 +144,15 @@ class ConnectAttempt {
       return refuse_data(offsetof(nvmf_connect_data, hostid),
                          "the host identifier is zero; set it on the host, in /etc/nvme/hostid");
     }
-    if (!subsystem_->is_discovery() && queue_.link->reserve_io_queues(1) == 0)
-      return refuse_busy(
-          "the RDMA device has no room for one more I/O queue; lower \"limits\".\"max_io_queues_per_host\" or "
-          "\"rdma\".\"max_queue_depth\", add reactors, or disconnect a host");
-    controller_ = subsystem_->create_controller(host_, queue_, connect_command(request_).kato_ms, subsystem_nqn_);
+    if (const auto owner = subsystem_->other_owner_of_id(host_))
+      return refuse_data(offsetof(nvmf_connect_data, hostid), id_is_of(*owner));
+    if (requires_authentication_) {
+      if (const Status status = check_address(); !status.ok()) return status;
+    } else if (!subsystem_->is_discovery() && queue_.link->reserve_io_queues(1) == 0) {
+      return refuse_busy(kNoRoomForIoQueues);
+    }
+    controller_ = subsystem_->create_controller(host_, queue_, connect_command(request_).kato_ms, subsystem_nqn_,
+                                                requires_authentication_);
     if (controller_ == nullptr) {
       refusal_ = ConnectRefusal::NoController;
       reason_ = subsystem_->reached_limit(host_);
@@ -167,6 +182,11 @@ class ConnectAttempt {
       return refuse_data(offsetof(nvmf_connect_data, hostid),
                          "the controller was created with another host identifier; the host must use the same one "
                          "(/etc/nvme/hostid) for all queues");
+    }
+    if (requires_authentication_ && address_of(queue_.link->peer()) != address_of(controller_->peer())) {
+      return refuse_data(offsetof(nvmf_connect_data, cntlid),
+                         "the controller was connected from the address " + address_of(controller_->peer()) +
+                             "; a host that must authenticate must use one address for all queues of a controller");
     }
     if (queue_.qid > controller_->granted_io_queues()) {
       return refuse_command(
@@ -218,12 +238,13 @@ class ConnectAttempt {
     if (!status.ok()) {
       ++queue_.target->counters.refused_connects[static_cast<size_t>(refusal_)];
       queue_.target->event(Target::Severity::Warning, "refused Connect of queue " + std::to_string(queue_.qid) +
-                                                          ", host " + host_.nqn + " (" + queue_.link->peer() +
-                                                          "), subsystem " + subsystem_nqn_ + ", port " +
+                                                          ", host " + shown(host_.nqn) + " (" + queue_.link->peer() +
+                                                          "), subsystem " + shown(subsystem_nqn_) + ", port " +
                                                           std::to_string(queue_.link->port_id()) + ": " + reason_);
     } else if (queue_.qid == 0) {
       ++queue_.target->counters.controllers_made;
-      queue_.target->event(Target::Severity::Info, "connected " + controller_->description());
+      if (!requires_authentication_)
+        queue_.target->event(Target::Severity::Info, "connected " + controller_->description());
       if (!looks_like_nqn(host_.nqn)) report_odd_host();
     }
   }
@@ -232,7 +253,7 @@ class ConnectAttempt {
   void report_odd_host() const {
     if (!queue_.target->note_odd_host()) return;
     queue_.target->event(Target::Severity::Warning,
-                         "host «" + host_.nqn + "» (" + queue_.link->peer() +
+                         "host «" + shown(host_.nqn) + "» (" + queue_.link->peer() +
                              ") has sent no valid host NQN. It may connect to subsystems that allow any host; all "
                              "hosts without a valid NQN share the limits of one host. This is logged once");
   }

@@ -38,10 +38,16 @@ inline constexpr size_t kMaxRemovedSubsystems = 1024;           // whose hosts a
 inline constexpr size_t kMaxAbsentHosts = 1024;  // hosts whose traffic is remembered after they have left: 5 KiB each
 inline constexpr uint32_t kKeepAliveGranularityMs = 100;
 inline constexpr uint32_t kConnectTimeoutMs = 5000;  // from RDMA connection request to a completed Connect command
-inline constexpr uint32_t kAuthenticationTimeoutMs = 120'000;  // of each message of a host without Keep Alive
-inline constexpr uint32_t kMaxNegotiations = 4;                // of a queue, until it is authenticated
-inline constexpr uint32_t kMaxAuthenticationBytes = 4096;      // of a message
-inline constexpr uint32_t kLastAnswersTimeoutMs = 1000;        // from the target's decision to disconnect until it does
+// Of a queue's first authentication, from Connect on, and of each later one: all its messages, without the time that
+// the target takes itself.
+inline constexpr uint32_t kAuthenticationTimeoutMs = 30'000;
+inline constexpr uint32_t kMaxNegotiations = 4;  // of a queue, until it is authenticated
+// Then: so many at once, and one more each so many milliseconds.
+inline constexpr uint32_t kRenegotiationBurst = 4;
+inline constexpr uint32_t kRenegotiationMs = 10'000;
+inline constexpr uint32_t kMaxUnauthenticatedControllers = 64;  // of one host address
+inline constexpr uint32_t kMaxAuthenticationBytes = 4096;       // of a message
+inline constexpr uint32_t kLastAnswersTimeoutMs = 1000;     // from the target's decision to disconnect until it does
 inline constexpr uint32_t kStalledAnswersMs = 10'000;       // a host that takes no answer for so long is disconnected
 inline constexpr uint32_t kSlowAnswersMs = 30'000;          // and one that leaves an answer for twice so long
 inline constexpr uint32_t kStallCheckMs = 1000;             // between two looks at that

@@ -79,6 +79,7 @@ DhchapTransaction next_after(const DhchapTransaction& former) {
   DhchapTransaction next;
   next.hostnqn = former.hostnqn;
   next.subsysnqn = former.subsysnqn;
+  next.address = former.address;
   return next;
 }
 
@@ -89,45 +90,114 @@ bool is_still_right(const Controller& controller, const DhchapTransaction& trans
 
 constexpr const char* kKeyHasGone = "its key was taken off the host's keys while it authenticated";
 
-// For each message of the host: KATO, or two minutes.
-std::chrono::milliseconds step_timeout(const Controller& controller) {
-  const uint32_t kato_ms = controller.keep_alive().timeout_ms();
-  return std::chrono::milliseconds(kato_ms != 0 ? std::min(kato_ms, limits::kAuthenticationTimeoutMs)
-                                                : limits::kAuthenticationTimeoutMs);
-}
+constexpr const char* kTooMuchWaits =
+    "too many authentications of hosts of its address wait already; the host may try again";
+
+constexpr std::chrono::milliseconds kTimeout(limits::kAuthenticationTimeoutMs);
 
 }  // namespace
 
 const char* name_of(AuthenticationFailure failure) {
-  static constexpr std::array<const char*, kAuthenticationFailures> kNames = {"wrong_response", "no_key",  "protocol",
-                                                                              "host_rejected",  "timeout", "internal"};
-  static_assert(kAuthenticationFailures == static_cast<size_t>(AuthenticationFailure::Internal) + 1);
+  static constexpr std::array<const char*, kAuthenticationFailures> kNames = {
+      "wrong_response", "no_key", "protocol", "host_rejected", "timeout", "internal", "abandoned"};
+  static_assert(kAuthenticationFailures == static_cast<size_t>(AuthenticationFailure::Abandoned) + 1);
   return kNames[static_cast<size_t>(failure)];
 }
 
 Authentication::Authentication(Controller& controller, Queue& queue) : controller_(controller), queue_(queue) {
   transaction_.hostnqn = controller.host().nqn;
   transaction_.subsysnqn = controller.subsysnqn();
-  go_to(State::Idle);
+  transaction_.address = address_of(controller.peer());
+  start_timer();
 }
 
-// The host has its time for what comes next; nobody waits for a host that is authenticated and has begun nothing, nor
-// while a worker has the transaction.
+bool Authentication::has_failed() const {
+  return state_ == State::DelaysFailure1 || state_ == State::HasFailure1 || state_ == State::Over;
+}
+
+// The host's time ---------------------------------------------------------------------------------------------------
+
+void Authentication::start_timer() {
+  due_ = Clock::now() + kTimeout;
+  controller_.subsystem().target().deadline_set(*due_);
+}
+
+// Nobody waits for a host that is authenticated and has begun nothing. What the target takes itself is no time of the
+// host's.
 void Authentication::go_to(State state) {
+  const bool was_targets_turn = is_targets_turn();
   state_ = state;
   if (state == State::Idle) transaction_ = next_after(transaction_);
-  const bool waits = !is_busy() && state != State::Over && !(state == State::Idle && done_once_);
-  deadline_.reset();
-  if (!waits) return;
-  deadline_ = Clock::now() + step_timeout(controller_);
-  controller_.subsystem().target().deadline_set(*deadline_);
+  if (state == State::Over || (state == State::Idle && done_once_)) due_.reset();
+  if (is_targets_turn() == was_targets_turn) return;
+  if (!was_targets_turn) {
+    targets_turn_since_ = Clock::now();
+  } else if (due_) {
+    *due_ += Clock::now() - targets_turn_since_;
+    controller_.subsystem().target().deadline_set(*due_);
+  }
+}
+
+std::optional<Authentication::Clock::time_point> Authentication::deadline() const {
+  if (state_ == State::DelaysFailure1) return delay_end_;
+  return is_busy() ? std::nullopt : due_;
+}
+
+void Authentication::expire(Clock::time_point now) {
+  if (const auto next = deadline(); !next || *next > now) return;
+  if (state_ == State::DelaysFailure1) {
+    go_to(State::HasFailure1);
+    return end_send();
+  }
+  if (done_once_ && state_ != State::HasFailure1) return go_to(State::Idle);
+  const bool is_told = state_ == State::HasFailure1;
+  if (!is_told)
+    controller_.authentication_failed(
+        queue_, AuthenticationFailure::TimedOut,
+        "it has not authenticated within " + std::to_string(kTimeout / std::chrono::seconds(1)) + " s");
+  go_to(State::Over);
+  controller_.fail(is_told ? "authentication failed" : "the host has not authenticated in time");
+}
+
+void Authentication::abandoned() {
+  if (done_once_ || has_failed()) return;
+  go_to(State::Over);
+  controller_.authentication_failed(queue_, AuthenticationFailure::Abandoned,
+                                    "the host has given up, or its connection was lost, before the authentication was "
+                                    "done. A host without a key gives up: see nvme connect --dhchap-secret");
+}
+
+// What the target does for a host, and when ---------------------------------------------------------------------------
+
+// Only while it is not known whether the host is who it says that it is: no stranger of the same address may keep a
+// host from what it has. An I/O queue is that of a host whose admin queue is authenticated.
+std::string Authentication::obstacle() const {
+  if (done_once_ || queue_.qid != 0) return {};
+  const Target& target = controller_.subsystem().target();
+  if (!target.failed_attempts.is_refused(transaction_.address, Clock::now())) return {};
+  return "hosts of the address have failed to authenticate too often";
+}
+
+bool Authentication::may_begin_again() {
+  constexpr std::chrono::milliseconds kEach(limits::kRenegotiationMs);
+  const auto now = Clock::now();
+  const auto until = std::max(renegotiated_until_, now) + kEach;
+  if (until > now + limits::kRenegotiationBurst * kEach) return false;
+  renegotiated_until_ = until;
+  return true;
+}
+
+void Authentication::put_off(const std::string& rule) {
+  controller_.subsystem().target().event(Target::Severity::Warning, "put off the authentication of queue " +
+                                                                        std::to_string(queue_.qid) + " of " +
+                                                                        controller_.description() + ": " + rule);
+  if (Done done = std::exchange(send_done_, nullptr)) done(NVME_SC_INTERNAL);
 }
 
 // Authentication Send ------------------------------------------------------------------------------------------------
 
 void Authentication::take(std::span<const std::byte> message, Done done) {
-  const bool has_failed = state_ == State::DelaysFailure1 || state_ == State::HasFailure1 || state_ == State::Over;
-  if (is_busy() || has_failed) return done(Status(NVME_SC_CMD_SEQ_ERROR).do_not_retry());
+  if (is_busy() || has_failed()) return done(Status(NVME_SC_CMD_SEQ_ERROR).do_not_retry());
   send_done_ = std::move(done);
   if (message.size() < sizeof(nvme::AuthHeader)) {
     fail_protocol(AuthExplanation::IncorrectPayload, "its message is too short");
@@ -158,6 +228,9 @@ void Authentication::end_send() {
 }
 
 void Authentication::take_negotiate(std::span<const std::byte> message) {
+  if (done_once_ && !may_begin_again())
+    return put_off_negotiation("the queue authenticates again and again; the host may try again in " +
+                               std::to_string(limits::kRenegotiationMs / 1000) + " s");
   transaction_ = next_after(transaction_);
   transaction_.t_id = message.size() < sizeof(nvme::AuthNegotiate) ? 0 : read<nvme::AuthHeader>(message).t_id;
   if (!done_once_ && ++negotiations_ > limits::kMaxNegotiations) {
@@ -184,16 +257,34 @@ void Authentication::take_negotiate(std::span<const std::byte> message) {
     fail_protocol(AuthExplanation::ProtocolNotUsable, "it does not offer DH-HMAC-CHAP");
     return end_send();
   }
-  if (!choose(*offered)) return end_send();
+  if (!choose(*offered) || !has_key()) return end_send();
+  if (const std::string rule = obstacle(); !rule.empty()) return put_off_negotiation(rule);
+  if (done_once_) start_timer();
   go_to(State::MakesChallenge);
   transaction_.s1 = controller_.subsystem().target().next_authentication_seqnum();
-  controller_.subsystem().target().dhchap_crypto->make_challenge(transaction_, [this] {
+  const bool begun = controller_.subsystem().target().dhchap_crypto->make_challenge(transaction_, [this] {
     if (transaction_.c1.empty())
       fail(AuthenticationFailure::Internal, AuthExplanation::AuthenticationFailed, "OpenSSL cannot make a challenge");
     else
       go_to(State::HasChallenge);
     end_send();
   });
+  if (!begun) put_off_negotiation(kTooMuchWaits);
+}
+
+// Hosts repeat it: it is none of those that are too many.
+void Authentication::put_off_negotiation(const std::string& rule) {
+  if (!done_once_) --negotiations_;
+  go_to(State::Idle);
+  put_off(rule);
+}
+
+bool Authentication::has_key() {
+  const std::vector<HostKeys> keys = controller_.subsystem().credentials_of(transaction_.hostnqn).keys;
+  if (std::ranges::any_of(keys, [](const HostKeys& pair) { return pair.host != nullptr; })) return true;
+  fail(AuthenticationFailure::NoKey, AuthExplanation::AuthenticationFailed,
+       "the target could not read any \"key_file\" of the host; see the messages of the start or of the last reload");
+  return false;
 }
 
 bool Authentication::choose(const nvme::DhchapDescriptor& offered) {
@@ -241,17 +332,17 @@ void Authentication::take_reply(std::span<const std::byte> message) {
          "it returns the target's own challenge or DH value");
     return end_send();
   }
+  if (!has_key()) return end_send();
+  if (const std::string rule = obstacle(); !rule.empty()) return put_off(rule);
   transaction_.keys = controller_.subsystem().credentials_of(transaction_.hostnqn).keys;
-  if (std::ranges::none_of(transaction_.keys, [](const HostKeys& keys) { return keys.host != nullptr; })) {
-    fail(AuthenticationFailure::NoKey, AuthExplanation::AuthenticationFailed,
-         "the target could not read any \"key_file\" of the host; see the messages of the start or of the last reload");
-    return end_send();
-  }
   go_to(State::ChecksReply);
-  controller_.subsystem().target().dhchap_crypto->check_reply(transaction_, [this] {
+  const bool begun = controller_.subsystem().target().dhchap_crypto->check_reply(transaction_, [this] {
     reply_checked();
     end_send();
   });
+  if (begun) return;
+  go_to(State::AwaitsReply);
+  put_off(kTooMuchWaits);
 }
 
 void Authentication::reply_checked() {
@@ -356,11 +447,13 @@ std::vector<std::byte> Authentication::failure1() const {
 
 // The ends ------------------------------------------------------------------------------------------------------------
 
+// A limit may keep a host out that is who it says that it is.
 void Authentication::authenticated() {
-  done_once_ = true;
   matched_ = transaction_.matched;
+  end_reason_ = controller_.authenticated(queue_);
+  if (!end_reason_.empty()) return go_to(State::Over);
+  done_once_ = true;
   go_to(State::Idle);
-  controller_.authenticated(queue_);
 }
 
 // The rule is for the operator; the host is told no more than the explanation. A queue that was authenticated executes
@@ -368,25 +461,12 @@ void Authentication::authenticated() {
 void Authentication::fail(AuthenticationFailure failure, AuthExplanation explanation, const std::string& rule) {
   explanation_ = explanation;
   if (done_once_ && !is_dropped(queue_)) queue_.admission.store(Admission::Unauthenticated, std::memory_order_relaxed);
+  if (!due_) start_timer();
   const auto delay = controller_.authentication_failed(queue_, failure, rule);
   if (delay.count() == 0 || !send_done_) return go_to(State::HasFailure1);
   go_to(State::DelaysFailure1);
-  deadline_ = Clock::now() + delay;
-  controller_.subsystem().target().deadline_set(*deadline_);
-}
-
-void Authentication::expire(Clock::time_point now) {
-  if (!deadline_ || *deadline_ > now) return;
-  if (state_ == State::DelaysFailure1) {
-    go_to(State::HasFailure1);
-    return end_send();
-  }
-  if (done_once_ && state_ != State::HasFailure1) return go_to(State::Idle);
-  const std::string seconds = std::to_string(step_timeout(controller_).count() / 1000);
-  controller_.authentication_failed(queue_, AuthenticationFailure::TimedOut,
-                                    "it has sent no message of the authentication for " + seconds + " s");
-  go_to(State::Over);
-  controller_.fail("the host has not authenticated in time");
+  delay_end_ = Clock::now() + delay;
+  controller_.subsystem().target().deadline_set(delay_end_);
 }
 
 }  // namespace nvmf::core

@@ -14,6 +14,10 @@
 // command of a message is completed when the message has been dealt with, so the queue stays while a worker has the
 // transaction. A new AUTH_Negotiate begins a new transaction, also on a queue that is authenticated: that goes on
 // executing commands unless the transaction fails.
+//
+// What the target will not do for the host now (its address has failed too often, too much of the address waits for the
+// worker, the queue authenticates again too often) ends the Authentication Send with Internal Error: the host may
+// repeat it, and nothing else has changed.
 #pragma once
 
 #include <cstddef>
@@ -39,7 +43,7 @@ class Authentication {
   using Clock = KeepAlive::Clock;
   using Done = std::function<void(Status)>;
 
-  // The host has its time from now on. `controller` and `queue` outlive it.
+  // The host has limits::kAuthenticationTimeoutMs from now on. `controller` and `queue` outlive it.
   Authentication(Controller& controller, Queue& queue);
   Authentication(const Authentication&) = delete;
   Authentication& operator=(const Authentication&) = delete;
@@ -60,11 +64,13 @@ class Authentication {
   bool is_done() const { return done_once_; }
   // A worker has the transaction.
   bool is_busy() const { return state_ == State::MakesChallenge || state_ == State::ChecksReply; }
+  // The connection has ended, or its host is silent: where the queue was not authenticated, that was an attempt.
+  void abandoned();
   // The keys with which the host was authenticated last.
   const HostKeys& keys() const { return matched_; }
 
   // When to call expire() next; none: nothing is awaited.
-  std::optional<Clock::time_point> deadline() const { return deadline_; }
+  std::optional<Clock::time_point> deadline() const;
   void expire(Clock::time_point now);
 
  private:
@@ -92,6 +98,17 @@ class Authentication {
     fail(AuthenticationFailure::Protocol, explanation, rule);
   }
   bool choose(const nvme::DhchapDescriptor& offered);
+  // Whether there is a key with which a reply could be right.
+  bool has_key();
+  // Why the target will not work for the host now; empty: it will.
+  std::string obstacle() const;
+  bool may_begin_again();
+  void put_off(const std::string& rule);
+  void put_off_negotiation(const std::string& rule);
+  bool has_failed() const;
+  // The target takes its time, not the host.
+  bool is_targets_turn() const { return is_busy() || state_ == State::DelaysFailure1; }
+  void start_timer();
   void go_to(State state);
   void end_send();
   std::vector<std::byte> challenge() const;
@@ -107,8 +124,11 @@ class Authentication {
   bool done_once_ = false;
   uint32_t negotiations_ = 0;  // while done_once_ is false
   nvme::AuthExplanation explanation_ = nvme::AuthExplanation::AuthenticationFailed;
-  std::string end_reason_;  // of the controller, when its end is due
-  std::optional<Clock::time_point> deadline_;
+  std::string end_reason_;                // of the controller, when its end is due
+  std::optional<Clock::time_point> due_;  // none: nothing is awaited of the host
+  Clock::time_point targets_turn_since_;
+  Clock::time_point delay_end_;           // of DelaysFailure1
+  Clock::time_point renegotiated_until_;  // each renegotiation moves it by limits::kRenegotiationMs
 };
 
 }  // namespace nvmf::core

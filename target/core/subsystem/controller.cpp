@@ -49,7 +49,7 @@ Controller::Controller(Subsystem& subsystem, uint16_t cntlid, HostIdentity host,
 }
 
 std::string Controller::description() const {
-  return "host " + host_.nqn + " (" + peer_ + "), subsystem " + subsystem_.nqn() + ", controller " +
+  return "host " + shown(host_.nqn) + " (" + peer_ + "), subsystem " + subsystem_.nqn() + ", controller " +
          std::to_string(cntlid_);
 }
 
@@ -209,6 +209,8 @@ void Controller::release_io_queue(Queue& queue, const std::string& reason) {
 }
 
 void Controller::queue_closed(Queue& queue) {
+  if (Authentication* const unfinished = authentication(queue); unfinished != nullptr && !closing_)
+    unfinished->abandoned();
   queue.controller = nullptr;
   authentications_.erase(&queue);
   if (&queue == admin_queue_) {
@@ -265,6 +267,11 @@ const Authentication* Controller::authentication() const {
   return found == authentications_.end() ? nullptr : found->second.get();
 }
 
+bool Controller::is_admitted() const {
+  const Authentication* const own = authentication();
+  return own == nullptr || own->is_done();
+}
+
 bool Controller::has_queue_without_authentication() const {
   bool found = false;
   for_each_queue([&](const Queue& queue) { found |= !authentications_.contains(&queue); });
@@ -278,12 +285,26 @@ bool Controller::has_queue_of_former_key(const HostCredentials& present) const {
   });
 }
 
-void Controller::authenticated(Queue& queue) {
+std::string Controller::authenticated(Queue& queue) {
   ++subsystem_.target().counters.authentications;
+  if (&queue == admin_queue_ && !is_admitted()) {
+    if (std::string refusal = admit(); !refusal.empty()) return refusal;
+  }
   if (is_unauthenticated(queue)) queue.admission.store(Admission::Admitted, std::memory_order_relaxed);
-  if (&queue != admin_queue_) return;
+  if (&queue != admin_queue_) return {};
   subsystem_.target().event(Target::Severity::Info, "authenticated " + description() + ", with the key " +
                                                         authentication(queue)->keys().host->fingerprint());
+  return {};
+}
+
+// What Connect asks of a host that need not authenticate: nobody takes a place by a host's name alone.
+std::string Controller::admit() {
+  Target& target = subsystem_.target();
+  std::string refusal = subsystem_.admit(*this, *admin_queue_->link);
+  if (refusal.empty()) return refusal;
+  ++target.counters.refused_connects[static_cast<size_t>(ConnectRefusal::NoController)];
+  target.event(Target::Severity::Warning, "refused " + description() + ", which has authenticated: " + refusal);
+  return refusal;
 }
 
 std::chrono::milliseconds Controller::authentication_failed(const Queue& queue, AuthenticationFailure failure,
@@ -292,9 +313,21 @@ std::chrono::milliseconds Controller::authentication_failed(const Queue& queue, 
   ++target.counters.failed_authentications[static_cast<size_t>(failure)];
   target.event(Target::Severity::Warning,
                "authentication of queue " + std::to_string(queue.qid) + " of " + description() + " failed: " + rule);
-  const bool is_attempt = failure == AuthenticationFailure::WrongResponse || failure == AuthenticationFailure::Protocol;
-  return is_attempt ? target.failed_attempts.add(address_of(peer_), KeepAlive::Clock::now())
-                    : std::chrono::milliseconds(0);
+  const std::string address = address_of(peer_);
+  const auto now = KeepAlive::Clock::now();
+  switch (failure) {
+    case AuthenticationFailure::WrongResponse:
+    case AuthenticationFailure::Protocol:
+      return target.failed_attempts.add(address, now);
+    case AuthenticationFailure::NoKey:
+    case AuthenticationFailure::HostRejected:
+    case AuthenticationFailure::TimedOut:
+    case AuthenticationFailure::Abandoned:
+      return target.failed_attempts.add_quarter(address, now);
+    case AuthenticationFailure::Internal:
+      break;
+  }
+  return std::chrono::milliseconds(0);
 }
 
 void Controller::other_is_quiet(const Controller& other) {
@@ -382,6 +415,7 @@ void Controller::keep_alive_due(KeepAlive::Clock::time_point now) {
   bool traffic = std::ranges::any_of(authentications_, [](const auto& entry) { return entry.second->is_busy(); });
   for_each_queue([&](Queue& queue) { traffic |= queue.saw_command.load(std::memory_order_relaxed); });
   if (traffic) return restart_keep_alive(now);
+  for (const auto& [queue, authentication] : authentications_) authentication->abandoned();
   const std::string rule = "keep-alive timeout: no command for " + std::to_string(keep_alive_.timer_ms()) + " ms";
   keep_alive_.stop();
   properties_.fail();

@@ -120,13 +120,17 @@ class Controller {
   Authentication* authentication(const Queue& queue);
   // The same of the admin queue; null also when the queue has closed.
   const Authentication* authentication() const;
+  // Its host need not authenticate, or has done so on the admin queue. Until then it counts against no limit.
+  bool is_admitted() const;
   // One of its queues was connected while its host need not authenticate.
   bool has_queue_without_authentication() const;
   // On one of its queues the host has authenticated with a key that is none of `present`.
   bool has_queue_of_former_key(const HostCredentials& present) const;
-  // For Authentication: the queue's host is who it says that it is, or has failed to show that. Returns for how long
-  // the answer to the failure is to be delayed.
-  void authenticated(Queue& queue);
+  // For Authentication: the queue's host is who it says that it is. Returns why it may not come in, all the same;
+  // empty: it may.
+  std::string authenticated(Queue& queue);
+  // For Authentication: the host has failed to show that. Returns for how long the answer to the failure is to be
+  // delayed.
   std::chrono::milliseconds authentication_failed(const Queue& queue, AuthenticationFailure failure,
                                                   const std::string& rule);
 
@@ -189,6 +193,7 @@ class Controller {
   void shut_down();
   void keep_alive_due(KeepAlive::Clock::time_point now);
   void quiesce_overdue();
+  std::string admit();
   void change_denials(uint32_t nsid, Denials denials, bool on);
 
   // The end of its commands: awaited_ is counted up for each thing that must end, and on_quiet() is called at 0.

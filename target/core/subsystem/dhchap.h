@@ -59,6 +59,7 @@ struct DhchapTransaction {
 
   std::string hostnqn;
   std::string subsysnqn;  // as the host named the subsystem in Connect
+  std::string address;    // the host's, without a port: the work of each address has its turn
   uint16_t t_id = 0;
   nvme::DhchapHash hash = nvme::DhchapHash::Sha256;
   nvme::DhGroup group = nvme::DhGroup::Null;
@@ -83,14 +84,15 @@ struct DhchapTransaction {
 };
 
 // Does the work on another thread. `transaction` belongs to it from the call until `done`, which is called once, on the
-// control thread, now or later.
+// control thread, now or later. False: too much work of the transaction's address waits already; nothing is done, and
+// `done` is not called.
 class DhchapCrypto {
  public:
   virtual ~DhchapCrypto() = default;
   // Sets c1, controller_dh_value and exponent; c1 stays empty when it cannot.
-  virtual void make_challenge(DhchapTransaction& transaction, std::function<void()> done) = 0;
+  [[nodiscard]] virtual bool make_challenge(DhchapTransaction& transaction, std::function<void()> done) = 0;
   // Sets verdict, and where that is Right, matched and r2. Forgets `exponent` and `keys`.
-  virtual void check_reply(DhchapTransaction& transaction, std::function<void()> done) = 0;
+  [[nodiscard]] virtual bool check_reply(DhchapTransaction& transaction, std::function<void()> done) = 0;
 };
 
 }  // namespace nvmf::core

@@ -14,11 +14,12 @@ unsigned failures_until(FailedAttempts::Clock::time_point forgotten_at, FailedAt
 
 }  // namespace
 
-std::chrono::milliseconds FailedAttempts::add(const std::string& address, Clock::time_point now) {
+std::chrono::milliseconds FailedAttempts::add(const std::string& address, Clock::time_point now,
+                                              std::chrono::milliseconds remembered) {
   const unsigned before = count(address, now);
   if (before == 0) make_room(now);
   auto& forgotten_at = forgotten_at_[address];
-  forgotten_at = std::min(std::max(forgotten_at, now) + kForgetAfter, now + kMost * kForgetAfter);
+  forgotten_at = std::min(std::max(forgotten_at, now) + remembered, now + kMost * kForgetAfter);
   if (before == 0) return std::chrono::milliseconds(0);
   return std::min(kFirstDelay * (1u << std::min(before - 1, 10u)), kLongestDelay);
 }

@@ -4,6 +4,7 @@
 #include <array>
 #include <cstdint>
 #include <string>
+#include <string_view>
 
 namespace nvmf::core {
 
@@ -15,5 +16,10 @@ struct HostIdentity {
 
 // The address of a QueueLink's peer: "192.0.2.7:41512" without the port.
 inline std::string address_of(const std::string& peer) { return peer.substr(0, peer.rfind(':')); }
+
+// What a host has sent, for messages: one word, so that it cannot be taken for another part of the message. Control
+// characters of ASCII and the characters between words of messages become «\x20»; the log does the same with those that
+// are harmful beyond ASCII (config/printable.h).
+std::string shown(std::string_view text);
 
 }  // namespace nvmf::core

@@ -46,6 +46,11 @@ std::string find_conflict(const NamespaceOptions& a, const NamespaceOptions& b) 
 
 }  // namespace
 
+std::string id_is_of(const std::string& owner) {
+  return "the host identifier is that of host " + shown(owner) +
+         ", which has authenticated with it; give each host its own, in /etc/nvme/hostid";
+}
+
 Subsystem::Subsystem(Target& target, SubsystemOptions options, bool is_discovery)
     : target_(target), options_(std::move(options)), is_discovery_(is_discovery), last_cntlid_(options_.cntlid_max) {
   if (options_.cntlid_first > options_.cntlid_min) last_cntlid_ = static_cast<uint16_t>(options_.cntlid_first - 1);
@@ -207,7 +212,7 @@ void Subsystem::reset(const Controller& by) {
   was_reset_ = true;
   noted_reset_.clear();
   target_.event(Target::Severity::Warning, "NVM Subsystem Reset of " + nqn() + " by " + by.description());
-  disconnect_all("NVM Subsystem Reset by host " + by.host().nqn);
+  disconnect_all("NVM Subsystem Reset by host " + shown(by.host().nqn));
 }
 
 void Subsystem::disconnect_all(const std::string& reason) {
@@ -335,9 +340,15 @@ Controller* Subsystem::find_controller(uint16_t cntlid) const {
   return nullptr;
 }
 
-Controller* Subsystem::create_controller(HostIdentity host, Queue& admin_queue, uint32_t kato_ms,
-                                         std::string subsysnqn) {
-  if (!make_room(host, *admin_queue.link) || target_.has_former_controller(nqn(), host)) return nullptr;
+Controller* Subsystem::create_controller(HostIdentity host, Queue& admin_queue, uint32_t kato_ms, std::string subsysnqn,
+                                         bool must_authenticate) {
+  const auto would_make_room = [&] {
+    return std::ranges::any_of(controllers_, [&](const auto& old) { return is_dead(*old, host, *admin_queue.link); });
+  };
+  if (!must_authenticate) make_room(host, *admin_queue.link);
+  const bool has_room =
+      reached_limit(host).empty() || (must_authenticate && has_free_identifier() && would_make_room());
+  if (!has_room || target_.has_former_controller(nqn(), host)) return nullptr;
   auto controller =
       std::make_unique<Controller>(*this, next_cntlid(), std::move(host), admin_queue, kato_ms, std::move(subsysnqn));
   const auto place =
@@ -348,19 +359,38 @@ Controller* Subsystem::create_controller(HostIdentity host, Queue& admin_queue, 
   return controllers_.insert(place, std::move(controller))->get();
 }
 
-bool Subsystem::make_room(const HostIdentity& host, const QueueLink& link) {
-  const auto now = KeepAlive::Clock::now();
+std::string Subsystem::admit(const Controller& controller, QueueLink& link) {
+  if (const auto owner = other_owner_of_id(controller.host())) return id_is_of(*owner);
+  make_room(controller.host(), link);
+  if (std::string rule = reached_count(controller.host()); !rule.empty()) return rule;
+  if (target_.has_former_controller(nqn(), controller.host()))
+    return "the devices have not finished all commands of the host's previous controller; the host must connect again";
+  if (is_discovery_) return {};
+  if (link.reserve_io_queues(1) == 0) return kNoRoomForIoQueues;
+  target_.id_authenticated(controller.host());
+  return {};
+}
+
+// Discovery has nothing that depends on it.
+std::optional<std::string> Subsystem::other_owner_of_id(const HostIdentity& host) const {
+  return is_discovery_ ? std::nullopt : target_.other_owner_of_id(host);
+}
+
+bool Subsystem::is_dead(const Controller& old, const HostIdentity& host, const QueueLink& link) const {
+  return !old.is_closing() && old.is_admitted() && old.host() == host && old.port_id() == link.port_id() &&
+         address_of(old.peer()) == address_of(link.peer()) && old.is_silent(KeepAlive::Clock::now());
+}
+
+void Subsystem::make_room(const HostIdentity& host, const QueueLink& link) {
   for (const auto& old : controllers_) {
-    if (reached_limit(host).empty()) return true;
-    if (old->is_closing() || !(old->host() == host) || old->port_id() != link.port_id()) continue;
-    if (address_of(old->peer()) != address_of(link.peer()) || !old->is_silent(now)) continue;
+    if (reached_limit(host).empty()) return;
+    if (!is_dead(*old, host, link)) continue;
     target_.event(
         Target::Severity::Warning,
         old->description() +
             ": no longer answers, and its host connects again while a limit is reached; disconnected to make room");
     old->fail("the host has connected again");
   }
-  return reached_limit(host).empty();
 }
 
 bool Subsystem::has_closing_controller(const HostIdentity& host) const {
@@ -370,14 +400,21 @@ bool Subsystem::has_closing_controller(const HostIdentity& host) const {
 }
 
 std::string Subsystem::reached_limit(const HostIdentity& host) const {
-  const size_t cntlids = size_t{options_.cntlid_max} - options_.cntlid_min + 1;
-  if (controllers_.size() >= cntlids)
+  if (!has_free_identifier())
     return "subsystem " + nqn() +
            " has no free controller identifier between its \"cntlid_min\" and \"cntlid_max\"; make that range larger";
+  return reached_count(host);
+}
+
+bool Subsystem::has_free_identifier() const {
+  return controllers_.size() < size_t{options_.cntlid_max} - options_.cntlid_min + 1;
+}
+
+std::string Subsystem::reached_count(const HostIdentity& host) const {
   size_t all = 0;
   size_t of_host = 0;
   for (const auto& controller : controllers_) {
-    if (controller->is_closing()) continue;
+    if (controller->is_closing() || !controller->is_admitted()) continue;
     ++all;
     if (controller->host().nqn == host.nqn) ++of_host;
   }

@@ -22,6 +22,14 @@
 
 namespace nvmf::core {
 
+// Why a controller cannot come whose RNIC has no room for an I/O queue.
+inline constexpr char kNoRoomForIoQueues[] =
+    "the RDMA device has no room for one more I/O queue; lower \"limits\".\"max_io_queues_per_host\" or "
+    "\"rdma\".\"max_queue_depth\", add reactors, or disconnect a host";
+
+// Why a host cannot come whose identifier is another's.
+std::string id_is_of(const std::string& owner);
+
 class Controller;
 class QueueLink;
 class Target;
@@ -177,12 +185,19 @@ class Subsystem {
   // refuses a host, a controller of it that is evidently dead is removed: one of the same host (NQN and identifier),
   // from the same address, on the same port, which is silent (Controller::is_silent()). So hosts may have several on
   // purpose, as long as they keep them alive.
-  // `subsysnqn`: how the host named the subsystem.
-  Controller* create_controller(HostIdentity host, Queue& admin_queue, uint32_t kato_ms, std::string subsysnqn);
+  // `subsysnqn`: how the host named the subsystem. `must_authenticate`: it counts against limits, and other controllers
+  // make room for it, when its host has authenticated (admit()); it is created where that may be.
+  Controller* create_controller(HostIdentity host, Queue& admin_queue, uint32_t kato_ms, std::string subsysnqn,
+                                bool must_authenticate);
+  // The host of a controller, which has come by `link`, has authenticated. Returns why it may not come in, all the
+  // same; empty: it may.
+  std::string admit(const Controller& controller, QueueLink& link);
   // One of the host's controllers is closing, and its commands may still change the medium.
   bool has_closing_controller(const HostIdentity& host) const;
+  // Another host whose identifier it is (Target::other_owner_of_id()), where that matters.
+  std::optional<std::string> other_owner_of_id(const HostIdentity& host) const;
   // A text about the limit that does not allow this host one more controller; empty: none. Controllers whose connection
-  // is closing count for identifiers only.
+  // is closing, and those whose host must authenticate and has not, count for identifiers only.
   std::string reached_limit(const HostIdentity& host) const;
   void remove_controller(const Controller& controller);
 
@@ -203,7 +218,10 @@ class Subsystem {
   void apply_denials(Controller& controller, const NamespaceOptions& options) const;
   void members_changed(uint32_t ana_group);
   void change_ana_state(uint32_t group, uint16_t port_id, AnaState state);
-  bool make_room(const HostIdentity& host, const QueueLink& link);
+  std::string reached_count(const HostIdentity& host) const;
+  bool has_free_identifier() const;
+  bool is_dead(const Controller& old, const HostIdentity& host, const QueueLink& link) const;
+  void make_room(const HostIdentity& host, const QueueLink& link);
   uint16_t next_cntlid();
 
   Target& target_;

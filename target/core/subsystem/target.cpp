@@ -8,6 +8,7 @@
 
 #include "target/core/datapath/limits.h"
 #include "target/core/subsystem/controller.h"
+#include "target/core/subsystem/host_id_owners.h"
 #include "target/nvme/fabrics.h"
 
 namespace nvmf::core {
@@ -113,6 +114,7 @@ struct Target::State {
   Subsystem discovery;
   std::vector<Queue*> io_queues;
   HostTraffic host_traffic;
+  HostIdOwners host_id_owners;
   std::vector<WaitingConnect> waiting_connects;
   bool connects_may_go_on = false;
   uint64_t generation = 1;
@@ -256,6 +258,36 @@ bool Target::has_controller(uint16_t cntlid, uint16_t port_id) const {
   });
 }
 
+size_t Target::unauthenticated_controllers(const std::string& address) const {
+  size_t count = 0;
+  for_each_subsystem([&](const Subsystem& subsystem) {
+    for (const auto& controller : subsystem.controllers())
+      count += !controller->is_closing() && !controller->is_admitted() && address_of(controller->peer()) == address;
+  });
+  return count;
+}
+
+std::optional<std::string> Target::other_owner_of_id(const HostIdentity& host) const {
+  return state_->host_id_owners.other_owner(host, [this](const std::string& nqn) { return has_keys(nqn); });
+}
+
+void Target::id_authenticated(const HostIdentity& host) {
+  state_->host_id_owners.authenticated(host, [this](const std::string& nqn) { return has_keys(nqn); });
+  for (const auto& subsystem : state_->subsystems) {
+    for (const auto& controller : subsystem->controllers()) {
+      if (controller->host().id != host.id || controller->host().nqn == host.nqn || controller->is_closing()) continue;
+      event(Severity::Warning, controller->description() + ": disconnected, because host " + shown(host.nqn) +
+                                   " has authenticated with the same host identifier; give each host its own "
+                                   "(/etc/nvme/hostid)");
+      controller->fail("another host has authenticated with the host identifier");
+    }
+  }
+}
+
+bool Target::has_keys(const std::string& hostnqn) const {
+  return !state_->discovery.credentials_of(hostnqn).keys.empty();
+}
+
 bool Target::has_former_controller(const std::string& nqn, const HostIdentity& host) const {
   bool found = false;
   for_each_subsystem(
@@ -351,13 +383,8 @@ void Target::deadline_set(Clock::time_point deadline) {
   if (on_earlier_deadline) on_earlier_deadline(deadline);
 }
 
-// Messages contain text from hosts (their NQN), which must not control the terminal that shows them.
 void Target::event(Severity severity, const std::string& message) const {
-  if (!on_event) return;
-  std::string line = message;
-  std::ranges::replace_if(
-      line, [](char c) { return c >= 0 && (c < 0x20 || c == 0x7f); }, '?');
-  on_event(severity, line);
+  if (on_event) on_event(severity, message);
 }
 
 void Target::discovery_changed() {

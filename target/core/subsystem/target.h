@@ -87,6 +87,14 @@ class Target {
   Subsystem* find_subsystem(const std::string& nqn);
   // Whether a subsystem has a controller of that identifier on that port.
   bool has_controller(uint16_t cntlid, uint16_t port_id) const;
+  // Controllers of hosts of that address (host_identity.h) that must authenticate and have not.
+  size_t unauthenticated_controllers(const std::string& address) const;
+  // Another host that has authenticated with the host's identifier, which is that host's (host_id_owners.h); none:
+  // nobody.
+  std::optional<std::string> other_owner_of_id(const HostIdentity& host) const;
+  // For the core only: a host has authenticated on an NVM subsystem. Hosts that need not authenticate and use its
+  // identifier are disconnected.
+  void id_authenticated(const HostIdentity& host);
   // A controller of the host on the subsystem of that name, also one that has been removed since, is closing, and its
   // commands may still change the medium.
   bool has_former_controller(const std::string& nqn, const HostIdentity& host) const;
@@ -144,8 +152,8 @@ class Target {
   // The source of the devices' health; null: there is none.
   const HealthSource* health_source = nullptr;
 
-  // For the core only: reports to on_event (control characters replaced), and to on_earlier_deadline if the deadline is
-  // earlier.
+  // For the core only: reports to on_event (what hosts have sent: as shown() makes it), and to on_earlier_deadline if
+  // the deadline is earlier.
   void event(Severity severity, const std::string& message) const;
   void deadline_set(Clock::time_point deadline);
   // A controller that is closing has become quiet: Connects may have waited for it, and it may be over.
@@ -165,6 +173,7 @@ class Target {
 
   // The removed ones that still have controllers included.
   void for_each_subsystem(const std::function<void(Subsystem&)>& action) const;
+  bool has_keys(const std::string& hostnqn) const;
   void remove_if_over(const Controller& controller);
   void attempt_connects(Clock::time_point now);
 

@@ -28,8 +28,9 @@ enum class AuthenticationFailure : uint8_t {
   HostRejected,   // the host has ended it
   TimedOut,
   Internal,
+  Abandoned,  // the queue's connection has ended before the authentication was done
 };
-inline constexpr size_t kAuthenticationFailures = 6;
+inline constexpr size_t kAuthenticationFailures = 7;
 const char* name_of(AuthenticationFailure failure);
 
 struct TargetCounters {

@@ -19,7 +19,7 @@ Taken taken(const Target& target, const std::string* hostnqn, const Controller* 
   Taken sum;
   for (const auto& subsystem : target.subsystems()) {
     for (const auto& controller : subsystem->controllers()) {
-      if (controller.get() == except || controller->is_closing()) continue;
+      if (controller.get() == except || controller->is_closing() || !controller->is_admitted()) continue;
       if (hostnqn != nullptr && controller->host().nqn != *hostnqn) continue;
       ++sum.controllers;
       sum.io_queues += controller->claimed_io_queues();

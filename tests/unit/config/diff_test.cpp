@@ -102,6 +102,7 @@ TEST_CASE("what cannot change while the target runs is said") {
                         "\"rdma\": { \"max_io_queues\": 3 }",
                         "\"admin\": { \"socket\": \"/run/other.sock\" }",
                         "\"admin\": { \"mode\": \"0660\" }",
+                        "\"admin\": { \"read_only_socket\": \"/run/watch.sock\" }",
                         "\"log_format\": \"json\"",
                         "\"metrics\": { \"port\": 9100 }"};
   for (const char* key : keys) {

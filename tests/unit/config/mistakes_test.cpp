@@ -49,6 +49,12 @@ const std::vector<Broken> kMistakesOfTheWhole = {
     {with_top("\"admin\": {\"socket\": ^\"\"}"), "$.admin.socket: an empty path; write an absolute path"},
     {with_top("\"admin\": {\"socket\": ^\"/run/a\\u0000b\"}"),
      "$.admin.socket: a control character in the path; remove it"},
+    {with_top("\"admin\": {\"read_only_mode\": ^\"0666\"}"),
+     "$.admin.read_only_mode: there is no \"read_only_socket\" to which this applies; write \"read_only_socket\" with "
+     "a "
+     "path, or remove this key"},
+    {with_top("\"admin\": {\"socket\": \"/run/a\", \"read_only_socket\": ^\"/run//a\"}"),
+     "$.admin.read_only_socket: it is the path of \"socket\", too; write another path"},
     {with_top("\"admin\": {\"mode\": ^\"rw\"}"),
      "$.admin.mode: \"rw\" is not a file mode; write three octal digits, such as \"0660\""},
     {with_top("\"admin\": {\"mode\": ^\"1777\"}"),

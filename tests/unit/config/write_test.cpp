@@ -25,7 +25,8 @@ Config good(const std::string& text) {
 // Every key of the schema but "$schema", each with another value than its default, in the order of the tables.
 constexpr std::string_view kEveryKey = R"({
   "log_level": "warn", "log_format": "json",
-  "admin": { "socket": "/run/admin.sock", "owner": "root", "group": "storage", "mode": "0660" },
+  "admin": { "socket": "/run/admin.sock", "owner": "root", "group": "storage", "mode": "0660",
+             "read_only_socket": "/run/watch.sock", "read_only_group": "watchers", "read_only_mode": "0666" },
   "state_dir": "/srv/state", "shutdown_timeout_ms": 1,
   "reactors": { "count": 2, "poll_us": 7 },
   "rdma": { "in_capsule_data_bytes": 8192, "max_queue_depth": 64, "max_io_queues": 8, "mdts_bytes": 131072,

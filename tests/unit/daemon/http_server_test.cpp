@@ -247,6 +247,20 @@ TEST_CASE("every request that may change something is told to the audit, with wh
   CHECK(told[2].status == 409);
 }
 
+TEST_CASE("a read-only server answers GET, and 403 to every other method, whatever it asks for and brings") {
+  const Served served(routes(), {.read_only = "only GET here"});
+  CHECK(body_of(ask(served, "GET /v1/status")) == "short");
+  for (const char* const head :
+       {"POST /v1/echo", "DELETE /v1/hosts/a", "PUT /v1/hosts/a", "POST /v2", "BREW /v1/echo"}) {
+    const std::string answer = ask(served, head, "text");
+    CHECK_MESSAGE(answer.starts_with("HTTP/1.1 403 "), head);
+    CHECK(body_of(answer) == "{\"error\":\"only GET here\"}\n");
+  }
+  CHECK(ask(served, "POST /v1/reload").starts_with("HTTP/1.1 403 "));
+  Client<Local> conditional{Local::endpoint(served.path())};
+  CHECK(conditional.ask("PUT /v1/hosts/a HTTP/1.0\r\nIf-Match: \"1\"\r\n\r\n").starts_with("HTTP/1.0 403 "));
+}
+
 TEST_CASE("a change whose body is too long is told to the audit") {
   std::vector<unsigned> told;
   std::mutex mutex;

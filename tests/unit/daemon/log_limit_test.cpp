@@ -16,9 +16,9 @@ struct Log {
   LogLimit limit{[this](Severity, const std::string& line) { lines.push_back(line); }};
   LogLimit::Clock::time_point now{};
 
-  void refuse(int port, const std::string& host = "nqn.example:host") {
-    limit.add(Severity::Warning, "refused host " + host + " (192.0.2.7:" + std::to_string(port) + "): not allowed",
-              now);
+  void refuse(int port, const std::string& host = "nqn.example:host", const std::string& address = "192.0.2.7") {
+    limit.add(Severity::Warning,
+              "refused host " + host + " (" + address + ":" + std::to_string(port) + "): not allowed", now);
   }
 };
 
@@ -49,14 +49,36 @@ TEST_CASE("the storm ends: nothing more is told or awaited, and the next one beg
 TEST_CASE("other hosts, and what is no warning, are events of their own") {
   Log log;
   log.refuse(1);
-  log.refuse(2, "nqn.example:other");
+  log.refuse(2, "nqn.example:host", "192.0.2.8");
   for (int i = 0; i < 3; ++i) log.limit.add(Severity::Info, "connected", log.now);
   CHECK(log.lines.size() == 5);
 }
 
+TEST_CASE("a host makes no kinds of its own by what it chooses, nor by how often it comes") {
+  Log log;
+  const auto refused = [&](int i) {
+    return "authentication of queue " + std::to_string(i % 7) + " of host nqn.example:" + std::to_string(i * 31) +
+           "-\\x20x (192.0.2.7:" + std::to_string(40000 + i) + "), subsystem any-" + std::to_string(i) +
+           ", controller " + std::to_string(i) + " failed: explanation " + std::to_string(i % 256) + ": port 5: no";
+  };
+  for (int i = 0; i < 2000; ++i) log.limit.add(Severity::Warning, refused(i), log.now);
+  CHECK(log.lines.size() == 1);
+  log.refuse(1);
+  CHECK(log.lines.size() == 2);
+}
+
+TEST_CASE("warnings that name no peer are told apart by their numbers, too") {
+  Log log;
+  for (int nsid = 1; nsid <= 3; ++nsid)
+    log.limit.add(Severity::Warning, "namespace " + std::to_string(nsid) + " of subsystem a: its device is hot",
+                  log.now);
+  CHECK(log.lines.size() == 3);
+}
+
 TEST_CASE("kinds beyond those that are told apart share a line") {
   Log log;
-  for (size_t i = 0; i < LogLimit::kMaxKinds + 20; ++i) log.refuse(1, "nqn.example:host-" + std::to_string(i));
+  for (size_t i = 0; i < LogLimit::kMaxKinds + 20; ++i)
+    log.refuse(1, "nqn.example:host", "192.0.2." + std::to_string(i));
   CHECK(log.lines.size() == LogLimit::kMaxKinds + 1);
 }
 

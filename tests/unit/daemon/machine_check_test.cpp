@@ -299,6 +299,8 @@ TEST_CASE("a user or a group that this machine has not") {
             .find("$.admin.owner: this machine has no user \"no-such-user\"") != std::string::npos);
   CHECK(only_warning(machine, with_admin(R"("group": "no-such-group")"))
             .find("$.admin.group: this machine has no group \"no-such-group\"") != std::string::npos);
+  CHECK(only_warning(machine, with_admin(R"("read_only_socket": "/run/w", "read_only_group": "no-such-group")"))
+            .find("$.admin.read_only_group: this machine has no group \"no-such-group\"") != std::string::npos);
 }
 
 TEST_CASE("an admin socket or a state directory where something else is in the way") {
@@ -307,6 +309,8 @@ TEST_CASE("an admin socket or a state directory where something else is in the w
   machine.file("/srv/image", "a disk image");
   CHECK(only_warning(machine, config_with("192.0.2.10", kMemory, R"("admin": {"socket": "/srv/image"}, )"))
             .find("\"/srv/image\" exists and is not a socket; remove it") != std::string::npos);
+  CHECK(only_warning(machine, config_with("192.0.2.10", kMemory, R"("admin": {"read_only_socket": "/srv/image"}, )"))
+            .find("$.admin.read_only_socket: \"/srv/image\" exists and is not a socket") != std::string::npos);
   CHECK(only_warning(machine, config_with("192.0.2.10", kMemory, R"("admin": {"socket": "/srv/image/a/sock"}, )"))
             .find("\"/srv/image\" is not a directory") != std::string::npos);
   CHECK(only_warning(machine, config_with("192.0.2.10", kMemory, R"("state_dir": "/srv/image/state", )"))

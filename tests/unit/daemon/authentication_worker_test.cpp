@@ -1,0 +1,59 @@
+#include "target/daemon/authentication_worker.h"
+
+#include <doctest/doctest.h>
+
+#include <list>
+#include <string>
+#include <vector>
+
+namespace nvmf::daemon {
+namespace {
+
+struct Hosts {
+  // False: refused.
+  bool ask(const std::string& address, nvme::DhGroup group = nvme::DhGroup::Null) {
+    core::DhchapTransaction& transaction = transactions.emplace_back();
+    transaction.address = address;
+    transaction.group = group;
+    return worker.make_challenge(transaction, [this, &transaction, address] {
+      served.push_back(address);
+      CHECK(!transaction.c1.empty());
+    });
+  }
+
+  boost::asio::io_context io;
+  std::list<core::DhchapTransaction> transactions;
+  std::vector<std::string> served;
+  unsigned answers = 0;
+  AuthenticationWorker worker{io, [this] { ++answers; }};
+};
+
+TEST_CASE("a host waits for one piece of work of each other address, however many these ask for") {
+  Hosts hosts;
+  for (int i = 0; i < 20; ++i) REQUIRE(hosts.ask("192.0.2.66", nvme::DhGroup::Ffdhe2048));
+  for (int i = 0; i < 20; ++i) REQUIRE(hosts.ask("192.0.2.67"));
+  REQUIRE(hosts.ask("192.0.2.7"));
+  REQUIRE(hosts.ask("192.0.2.7"));
+  hosts.io.run();
+  REQUIRE(hosts.served.size() == 42);
+  CHECK(hosts.answers == 42);
+  const std::vector<std::string> first(hosts.served.begin(), hosts.served.begin() + 7);
+  CHECK(first == std::vector<std::string>{"192.0.2.66", "192.0.2.66", "192.0.2.67", "192.0.2.7", "192.0.2.66",
+                                          "192.0.2.67", "192.0.2.7"});
+}
+
+TEST_CASE("an address that asks for too much is refused, and nobody else") {
+  Hosts hosts;
+  for (size_t i = 0; i <= AuthenticationWorker::kMostWaiting; ++i) REQUIRE(hosts.ask("192.0.2.66"));
+  CHECK(!hosts.ask("192.0.2.66"));
+  CHECK(hosts.ask("192.0.2.7"));
+  hosts.io.run();
+  CHECK(hosts.served.size() == AuthenticationWorker::kMostWaiting + 2);
+  CHECK(hosts.ask("192.0.2.66"));
+  hosts.io.restart();
+  hosts.io.run();
+  CHECK(hosts.served.back() == "192.0.2.66");
+}
+
+}  // namespace
+}  // namespace nvmf::daemon
