@@ -95,6 +95,7 @@ void Authenticators::be_impostor(Imposture how, const HostOptions& victim) {
   HostOptions options = victim;
   options.address = kImpostorAddress;
   options.authenticate = nullptr;
+  options.keep_alive_ms = 500;  // how the target misses one that dies
   for (int i = 0; i < 8; ++i) {
     const uint64_t until = world_->fabric.now_ns() + world_->fabric.schedule().random().below(5'000'000);
     world_->wait([&] { return world_->fabric.now_ns() >= until; });

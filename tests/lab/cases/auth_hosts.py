@@ -1,4 +1,4 @@
-"""The kernel's host authenticates (DH-HMAC-CHAP): every hash and group, one-way and mutual; wrong keys are refused; it authenticates again by itself after a lost connection, and when it is told to; keys are changed under I/O without an error."""
+"""The kernel's host authenticates (DH-HMAC-CHAP): every hash and group, one-way and mutual; wrong keys are refused; it authenticates again by itself after a lost connection, and when it is told to; keys are changed under I/O without an error; a storm of hosts that authenticate delays no other host's keep-alive."""
 
 import json
 import re
@@ -8,10 +8,13 @@ from nvmf_lab import TWO, daemon, fio, initiator
 from nvmf_lab.errors import CaseFailed
 
 TOPOLOGY = TWO
-TIME_LIMIT_S = 300
+TIME_LIMIT_S = 360
 
 HOST = "nqn.2014-08.org.nvmexpress:uuid:11111111-2222-4333-8444-555555555555"
 KEYS = "/tmp/keys"
+STORM = "nqn.2026-01.io.example:storm"
+STORM_S = 30
+STORM_PROCESSES = 4
 # Each hash, then each group; mutual where it is True.
 CHOICES = [("sha256", "null", True), ("sha384", "null", False), ("sha512", "ffdhe2048", True)] + [
     ("sha256", f"ffdhe{bits}", bits == 8192) for bits in (3072, 4096, 6144, 8192)
@@ -28,6 +31,7 @@ def test(lab):
     controller = again_by_itself(lab, target, keys)
     new_key_under_load(lab, target, keys, controller)
     initiator.disconnect(lab.host, daemon.NQN)
+    storm(lab, target, keys)
     told = target.output + lab.target.ask(daemon.ADMIN_SOCKET, "/v1/config") + lab.target.ask(daemon.ADMIN_SOCKET, "/v1/connections")
     lab.check(not any(secret[11:40] in told for secret in keys.values()), "the daemon has told a key")
 
@@ -89,6 +93,24 @@ def new_key_under_load(lab, target, keys, controller):
     lab.check(re.search("disconnect 1 controllers", said), f"the host with the former key was not disconnected: {said}")
 
 
+def storm(lab, target, keys):
+    """As many hosts as these machines can play authenticate with FFDHE-2048, while another does fio: no keep-alive is late, no command fails."""
+    reload(lab, target, host("first"), {"nqn": STORM, "key_file": f"{KEYS}/second"})
+    lab.host.run(f"umask 077; echo '{keys['second']}' >/tmp/storm.key")
+    controller = connect(lab, keys["first"], options="--keep-alive-tmo=5")
+    load = fio.Endless(lab.host, initiator.wait_for_namespaces(lab.host, controller)[0])
+    done = authenticated(lab)
+    one = f"{daemon.stage(lab, 'hostile_host')} authenticate {lab.target.address()} {daemon.NQN} {STORM} /tmp/storm.key {STORM_S}"
+    said = lab.host.run(f"for i in $(seq {STORM_PROCESSES}); do {one} & done; wait", timeout_s=STORM_S + 60).stdout
+    print(f"storm: {authenticated(lab) - done} hosts have authenticated in {STORM_S} s\n{said}")
+    lab.check(authenticated(lab) > done + STORM_S, "the storm was none")
+    lab.check(load.running(), "a command of the load failed")
+    load.finish()
+    lab.check(initiator.controllers(lab.host, daemon.NQN) == {controller: "live"}, "the host has lost its controller")
+    lab.check("keep-alive timeout" not in target.output, "a keep-alive was lost")
+    initiator.disconnect(lab.host, daemon.NQN)
+
+
 def make_key(lab, name, hmac):
     """A key as nvme-cli makes it, in a file that only its owner may read."""
     secret = lab.host.run(f"nvme gen-dhchap-key --hmac={hmac} --nqn={HOST}").stdout.strip()
@@ -101,7 +123,8 @@ def host(key, **more):
 
 
 def config(lab, *hosts):
-    return daemon.config(lab, [], subsystems=[{"nqn": daemon.NQN, "hosts": list(hosts), "namespaces": [{"memory": "16MiB"}]}])
+    limits = {"max_new_controllers_per_s": 0, "max_new_controllers_per_s_per_host": 0}
+    return daemon.config(lab, [], limits=limits, subsystems=[{"nqn": daemon.NQN, "hosts": list(hosts), "namespaces": [{"memory": "16MiB"}]}])
 
 
 def reload(lab, target, *hosts):

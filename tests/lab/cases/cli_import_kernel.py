@@ -1,4 +1,4 @@
-"""Operator moves from the kernel's target: import kernel reads the running nvmet, the daemon serves the result, the host finds the same disk with the same data."""
+"""Operator moves from the kernel's target: import kernel reads the running nvmet, the daemon serves the result, the host finds the same disk with the same data. So with keys of hosts: the same commands of the host are refused, and let in, by both targets."""
 
 import json
 
@@ -6,6 +6,8 @@ from nvmf_lab import ONE, daemon, initiator, nvmet
 
 TOPOLOGY = ONE
 NQN = "nqn.2026-01.io.example:moved"
+KEYED = "nqn.2026-01.io.example:keyed"
+HOST = "nqn.2014-08.org.nvmexpress:uuid:11111111-2222-4333-8444-555555555555"
 SERIAL = "MOVED1"
 CHECKSUM = "dd if={} bs=1M count=16 iflag=direct status=none | sha256sum"
 
@@ -25,9 +27,55 @@ def test(lab):
     lab.check(namespace["block"] == disk and namespace["nsid"] == 1, f"another namespace than the kernel's:\n{imported.stdout}")
     kernel.stop()
 
-    daemon.start(lab, config)
+    target = daemon.start(lab, config)
     moved = initiator.connect(lab.host, lab.target.address(), NQN)
     lab.check(lab.host.run(CHECKSUM.format(moved)).stdout == data, "the host reads other data than the kernel's target served")
     serial = lab.host.run(f"cat /sys/block/{moved.removeprefix('/dev/')}/device/serial").stdout.strip()
     lab.check(serial == SERIAL, f"the host sees the serial number {serial}, not the kernel target's {SERIAL}")
     initiator.disconnect(lab.host, NQN)
+    target.stop()
+    with_keys(lab, disk, data)
+
+
+def with_keys(lab, disk, data):
+    """What the kernel's target does with each command is the reference for the daemon that serves the imported config."""
+    host_key, controller_key, stranger = (
+        lab.host.run(f"nvme gen-dhchap-key --hmac={hmac} --nqn={HOST}").stdout.strip() for hmac in (1, 3, 0)
+    )
+    mutual = f"--dhchap-secret='{host_key}' --dhchap-ctrl-secret='{controller_key}'"
+    commands = {
+        "no key": ("", False),
+        "a wrong key": (f"--dhchap-secret='{stranger}'", False),
+        "a wrong controller key": (f"--dhchap-secret='{host_key}' --dhchap-ctrl-secret='{stranger}'", False),
+        "its key": (f"--dhchap-secret='{host_key}'", True),
+        "both keys": (mutual, True),
+    }
+    attributes = {"dhchap_key": host_key, "dhchap_ctrl_key": controller_key, "dhchap_hash": "hmac(sha384)", "dhchap_dhgroup": "ffdhe2048"}
+    kernel = nvmet.start(lab.target, disk, nqn=KEYED, hosts={HOST: attributes})
+    reference = {name: is_let_in(lab, secrets, data) for name, (secrets, _) in commands.items()}
+    lab.check(reference == {name: good for name, (_, good) in commands.items()}, f"the kernel's target does otherwise: {reference}")
+    lab.target.run("rm -rf /tmp/imported; mkdir -m 700 /tmp/imported")
+    imported = daemon.command(lab, "import kernel --keys /tmp/imported", check=False)
+    print(imported.stdout, imported.stderr)
+    lab.check(imported.exit_code in (0, 3), f"import fails:\n{imported.stderr}")
+    config = json.loads(imported.stdout)
+    host = config["subsystems"][0]["hosts"][0]
+    lab.check(host["nqn"] == HOST and (host["dhchap_hash"], host["dhchap_group"]) == ("sha384", "ffdhe2048"), f"another host than the kernel's:\n{imported.stdout}")
+    lab.check(host_key not in imported.stdout and lab.target.run(f"cat {host['key_file']}").stdout.strip() == host_key, "the key is not where the config says")
+    kernel.stop()
+
+    daemon.start(lab, config, name="nvmf-p2p-keys")
+    for name, (secrets, _) in commands.items():
+        lab.check(is_let_in(lab, secrets, data) == reference[name], f"a host with {name} meets another answer than at the kernel's target")
+
+
+def is_let_in(lab, secrets, data):
+    """Whether `nvme connect` with these secrets succeeds, and the disk has the right data."""
+    options = f"--hostnqn={HOST} --hostid={HOST.split(':')[-1]} -i 1 {secrets}"
+    done = lab.host.run(f"nvme connect -t rdma -a {lab.target.address()} -s 4420 -n {KEYED} -o json {options}", check=False)
+    if done.exit_code != 0:
+        return False
+    device = initiator.wait_for_namespaces(lab.host, next(iter(initiator.controllers(lab.host, KEYED))))[0]
+    lab.check(lab.host.run(CHECKSUM.format(device)).stdout == data, "the host reads other data than the disk has")
+    initiator.disconnect(lab.host, KEYED)
+    return True

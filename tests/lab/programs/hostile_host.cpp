@@ -2,6 +2,7 @@
 //   hostile_host ATTACK ADDRESS NQN
 //   hostile_host garbage ADDRESS NQN SEED COUNT
 //   hostile_host no-answers ADDRESS NQN FROM
+//   hostile_host authenticate ADDRESS NQN HOSTNQN KEY_FILE SECONDS
 // Exit status: 0 every answer was the expected one, 1 some was not, 2 wrong usage.
 #include <cstdlib>
 #include <exception>
@@ -28,11 +29,14 @@ const std::map<std::string, Attack> kAttacks = {
 };
 
 // Those that need more to know: how many arguments there are in all.
-const std::map<std::string, int> kArguments = {{"garbage", 6}, {"no-answers", 5}};
+const std::map<std::string, int> kArguments = {{"garbage", 6}, {"no-answers", 5}, {"authenticate", 7}};
 
 unsigned attack(const std::string& how, const nvmf::lab::Where& where, char** more) {
   if (const auto found = kAttacks.find(how); found != kAttacks.end()) return found->second(where);
   if (how == "no-answers") return nvmf::lab::attack_by_taking_no_answers(where, more[0]);
+  if (how == "authenticate")
+    return nvmf::lab::attack_by_authenticating({where.address, where.nqn, more[0]}, more[1],
+                                               static_cast<unsigned>(std::stoul(more[2])));
   return nvmf::lab::attack_garbage(where, std::stoull(more[0]), static_cast<unsigned>(std::stoul(more[1])));
 }
 
@@ -46,6 +50,7 @@ int main(int argc, char** argv) {
     std::cerr << "usage: hostile_host ATTACK ADDRESS NQN\n"
                  "       hostile_host garbage ADDRESS NQN SEED COUNT\n"
                  "       hostile_host no-answers ADDRESS NQN FROM\n"
+                 "       hostile_host authenticate ADDRESS NQN HOSTNQN KEY_FILE SECONDS\n"
                  "attacks:";
     for (const auto& [name, function] : kAttacks) std::cerr << ' ' << name;
     std::cerr << '\n';
