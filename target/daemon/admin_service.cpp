@@ -51,6 +51,7 @@ AdminActions::Json AdminService::status() {
   for (const core::Port& port : target.ports())
     ports.push_back({{"id", port.id},
                      {"address", port.address},
+                     {"addresses", parts_.ports.addresses_of(port.id)},
                      {"service", port.service},
                      {"state", parts_.ports.state_of(port)},
                      {"reason", parts_.ports.reason_of(port.id)}});

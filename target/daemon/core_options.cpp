@@ -18,6 +18,7 @@ core::Port address_of(uint16_t id, const Wanted& wanted) {
   port.address = wanted.address;
   port.service = wanted.service;
   port.ipv6 = wanted.family == config::AddressFamily::ipv6;
+  port.wildcard = config::is_wildcard(wanted.address);
   return port;
 }
 

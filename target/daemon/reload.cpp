@@ -49,6 +49,9 @@ Reload::Reload(const Parts& parts)
       device_watch_(parts.io, [this] { devices_may_have_changed(); }) {
   opener_.on_late = [this] { devices_may_have_changed(); };
   ports_.on_devices_came = [this] { return serve_missing(); };
+  ports_.on_addresses_changed = [this] {
+    if (!changes_.closed()) announce();
+  };
 }
 
 Reload::Task Reload::serve() {

@@ -64,10 +64,9 @@ class ResourceCheck {
   }
 
   void check_metrics(const config::Metrics& metrics) {
-    const bool is_all = metrics.address == "0.0.0.0" || metrics.address == "::";
     const bool is_there =
         std::ranges::find(addresses_, metrics.address, &InterfaceAddress::address) != addresses_.end();
-    if (is_all || is_there) return;
+    if (config::is_wildcard(metrics.address) || is_there) return;
     warn(metrics.position, "$.metrics.address", "no interface of this machine has the address " + metrics.address,
          "write one that it has, or 0.0.0.0 or :: for all; until then nothing listens for Prometheus");
   }

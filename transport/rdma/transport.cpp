@@ -168,7 +168,7 @@ void Transport::listen(const core::Port& port) {
   const Rnic* const rnic = find(id->verbs);
   if (!rnic || !in_service_.contains(rnic))
     throw verbs::VerbsError(ENODEV, name_of_device(id->verbs) + " is not in service yet");
-  listeners_.push_back({port.id, std::move(id)});
+  listeners_.push_back({port.id, port.address, std::move(id)});
 }
 
 // librdmacm tells the device of an address by binding to it.
@@ -190,8 +190,15 @@ void Transport::stop_listening(uint16_t port_id) {
   std::erase_if(listeners_, [port_id](const Listener& listener) { return listener.port_id == port_id; });
 }
 
-bool Transport::is_listening(uint16_t port_id) const {
-  return std::ranges::any_of(listeners_, [port_id](const Listener& listener) { return listener.port_id == port_id; });
+void Transport::stop_listening(uint16_t port_id, const std::string& address) {
+  std::erase_if(listeners_, [&](const Listener& one) { return one.port_id == port_id && one.address == address; });
+}
+
+std::vector<std::string> Transport::addresses_of(uint16_t port_id) const {
+  std::vector<std::string> addresses;
+  for (const Listener& listener : listeners_)
+    if (listener.port_id == port_id) addresses.push_back(listener.address);
+  return addresses;
 }
 
 void Transport::visit(const std::function<void(const Connection&)>& visitor) const {

@@ -61,6 +61,8 @@ class Controller {
   const std::string& subsysnqn() const { return subsysnqn_; }
   uint16_t port_id() const { return port_id_; }
   const std::string& peer() const { return peer_; }
+  // The target's address by which the host came.
+  const std::string& local_address() const { return local_address_; }
   // For messages: «host NQN (address), subsystem NQN, controller 3».
   std::string description() const;
 
@@ -203,6 +205,7 @@ class Controller {
   std::string subsysnqn_;
   uint16_t port_id_;
   std::string peer_;
+  std::string local_address_;
   Properties properties_;
   Queue* admin_queue_;             // null when it has closed
   std::vector<Queue*> io_queues_;  // by QID - 1, null when there is none; has room for all queues that can be granted

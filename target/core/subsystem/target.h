@@ -26,10 +26,12 @@ class ReservationStore;
 // An address that hosts connect to, as in the discovery log.
 struct Port {
   uint16_t id = 0;
-  std::string address;   // TRADDR
+  std::string address;   // TRADDR, or of a wildcard 0.0.0.0 or ::
   uint16_t service = 0;  // TRSVCID
   bool ipv6 = false;
-  std::optional<uint8_t> dscp{};  // of packets to hosts (RFC 2474); none: the one that the host asks for
+  std::optional<uint8_t> dscp{};     // of packets to hosts (RFC 2474); none: the one that the host asks for
+  bool wildcard = false;             // hosts reach it by every address of its family that an RDMA device has
+  std::vector<std::string> heard{};  // of a wildcard: these addresses, now
 };
 
 // Another discovery service, which hosts are referred to.
@@ -68,6 +70,8 @@ class Target {
 
   // For connections from now on.
   void set_dscp(uint16_t port_id, std::optional<uint8_t> dscp);
+  // By which addresses hosts reach a wildcard from now on; discovery shows them. False: they are the same as before.
+  bool set_heard(uint16_t id, std::vector<std::string> addresses);
   // Hosts that are connected through it are disconnected.
   void remove_port(uint16_t id);
   // Before the hosts of a port are disconnected: subsystems withdraw it (Subsystem::withdraw_port()), or do so no more.

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "config/config.h"
 #include "target/daemon/cli/text.h"
 
 namespace nvmf::cli {
@@ -125,6 +126,9 @@ std::string status_view(const Json& answer, size_t width) {
   for (const Json& port : answer.at("ports")) {
     ports.add({number(port.at("id")), word(port.at("address")), number(port.at("service")), word(port.at("state"))});
     if (const std::string reason = word(port.at("reason")); !reason.empty())
+    const Json& addresses = port.at("addresses");
+    if (config::is_wildcard(word(port.at("address"))) && !addresses.empty())
+      reasons += paragraph("port " + number(port.at("id")) + ": ", "listening on " + joined(addresses, ""), width);
       reasons += paragraph("port " + number(port.at("id")) + ": ", reason, width);
   }
   return text + ports.text(width) + reasons;

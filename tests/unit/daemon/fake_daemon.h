@@ -29,7 +29,8 @@ class FakeDaemon : public AdminActions {
             {"shutting_down", false},
             {"ports",
              {{{"id", 1},
-               {"address", "192.0.2.10"},
+               {"address", port_address},
+               {"addresses", port_reason.empty() ? Json{"192.0.2.10", "192.0.2.11"} : Json::array()},
                {"service", 4420},
                {"state", port_reason.empty() ? "listening" : "waiting"},
                {"reason", port_reason}}}},
@@ -215,3 +216,4 @@ class FakeDaemon : public AdminActions {
 };
 
 }  // namespace nvmf::daemon
+  std::string port_address = "192.0.2.10";
