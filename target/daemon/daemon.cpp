@@ -158,6 +158,7 @@ Daemon::Daemon(const config::Config& config, std::string text)
                  transport_.turn_admin();  // what hosts are told of the change
                  if (!changes_.closed()) service_manager::ready(status_line());
                }),
+      states_(io_, target_, changes_),
       ports_(io_, target_, transport_, storage_, peer_memories_, changes_),
       reload_({.io = io_,
                .target = target_,
@@ -176,6 +177,7 @@ Daemon::Daemon(const config::Config& config, std::string text)
               .ports = ports_,
               .reload = reload_,
               .changes = changes_,
+              .states = states_,
               .running = running_,
               .files = config_files_,
               .figures = [this] { return figures(); }}),

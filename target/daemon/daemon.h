@@ -28,6 +28,7 @@
 #include "target/daemon/identifier_files.h"
 #include "target/daemon/log_limit.h"
 #include "target/daemon/metrics_server.h"
+#include "target/daemon/namespace_states.h"
 #include "target/daemon/peer_memory.h"
 #include "target/daemon/ports.h"
 #include "target/daemon/reload.h"
@@ -101,6 +102,7 @@ class Daemon {
   HealthMonitor health_;
   rdma::AsioMailbox mailbox_;
   Changes changes_;
+  NamespaceStates states_;
   Ports ports_;
   Reload reload_;
   AdminService admin_;

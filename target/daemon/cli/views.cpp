@@ -125,10 +125,10 @@ std::string status_view(const Json& answer, size_t width) {
   std::string reasons;
   for (const Json& port : answer.at("ports")) {
     ports.add({number(port.at("id")), word(port.at("address")), number(port.at("service")), word(port.at("state"))});
-    if (const std::string reason = word(port.at("reason")); !reason.empty())
     const Json& addresses = port.at("addresses");
     if (config::is_wildcard(word(port.at("address"))) && !addresses.empty())
       reasons += paragraph("port " + number(port.at("id")) + ": ", "listening on " + joined(addresses, ""), width);
+    if (const std::string reason = word(port.at("reason")); !reason.empty())
       reasons += paragraph("port " + number(port.at("id")) + ": ", reason, width);
   }
   return text + ports.text(width) + reasons;
@@ -222,6 +222,28 @@ std::string stats_view(const Json& answer, size_t width) {
       text +=
           word(host.at("nqn")) + ": " + number(over) + " commands found the host's share of a buffer pool used up\n";
   return text;
+}
+
+std::string reservations_view(const Json& answer, size_t width) {
+  if (answer.empty()) return "no host is registered on a namespace\n";
+  Table table({{"SUBSYSTEM"}, {"NSID", kRight}, {"RESERVATION"}, {"PERSISTS"}, {"HOLDER"}, {"KEY", kRight}, {"HOST"}});
+  for (const Json& ns : answer)
+    for (const Json& one : ns.at("registrants")) {
+      const std::string gone = one.at("controllers") == 0 ? " (not connected)" : "";
+      table.add({word(ns.at("subsystem")), number(ns.at("nsid")), word(ns.at("type")),
+                 ns.at("persists").get<bool>() ? "yes" : "no", one.at("holder").get<bool>() ? "yes" : "no",
+                 word(one.at("key")), joined(one.at("hosts"), word(one.at("host_id"))) + gone});
+    }
+  return table.text(width);
+}
+
+std::string write_protection_view(const Json& answer, size_t width) {
+  if (answer.empty()) return "no namespace is protected from writes\n";
+  Table table({{"SUBSYSTEM"}, {"NSID", kRight}, {"BY HOSTS"}, {"BY THE CONFIG"}});
+  for (const Json& one : answer)
+    table.add({word(one.at("subsystem")), number(one.at("nsid")), word(one.at("state")),
+               one.at("read_only").get<bool>() ? "read_only" : "no"});
+  return table.text(width);
 }
 
 std::string ana_view(const Json& answer, size_t width) {

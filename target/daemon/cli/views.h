@@ -15,6 +15,8 @@ std::string namespaces_view(const Json& answer, size_t width);
 std::string connections_view(const Json& answer, size_t width);
 std::string p2p_view(const Json& answer, size_t width);
 std::string stats_view(const Json& answer, size_t width);
+std::string reservations_view(const Json& answer, size_t width);
+std::string write_protection_view(const Json& answer, size_t width);
 std::string ana_view(const Json& answer, size_t width);
 // The answer to a change: a line for each change, then warnings or reasons.
 std::string change_view(const Json& answer, size_t width);

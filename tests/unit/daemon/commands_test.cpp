@@ -185,6 +185,38 @@ TEST_CASE("monitor asks: the exit status tells of a port that does not listen, a
   CHECK(says(waiting.output, "port 1: no interface has the address 192.0.2.10\n"));
 }
 
+TEST_CASE("operator looks at a port on all addresses: told on which it listens") {
+  World world;
+  CHECK_FALSE(says(world.run({"status"}).output, "listening on"));
+  world.daemon.port_address = "0.0.0.0";
+  CHECK(says(world.run({"status"}).output, "port 1: listening on 192.0.2.10, 192.0.2.11\n"));
+}
+
+TEST_CASE("operator looks at reservations and write protection, and ends what a dead host left behind") {
+  World world;
+  const Said listed = world.run({"reservations"});
+  CHECK(says(listed.output, "write-exclusive"));
+  CHECK(says(listed.output, "0xa11ce"));
+  CHECK(says(listed.output, std::string(FakeDaemon::kHost) + " (not connected)"));
+  CHECK(world.run({"reservations", FakeDaemon::kNqn, "2"}).output == "no host is registered on a namespace\n");
+  CHECK(nlohmann::json::parse(world.run({"reservations", FakeDaemon::kNqn, "1", "--json"}).output).size() == 1);
+
+  const Said unforced = world.run({"reservations", "clear", FakeDaemon::kNqn, "1"});
+  CHECK(unforced.status == 1);
+  CHECK(says(unforced.errors, "repeat with force=true (nvmf-p2p: --force)"));
+  CHECK(world.daemon.is_reserved);
+  CHECK(world.run({"reservations", "clear", FakeDaemon::kNqn, "1", "--force"}).output ==
+        "clear the reservation on namespace 1\n");
+  CHECK(world.run({"reservations", "clear", FakeDaemon::kNqn, "1", "--force"}).status == 1);
+
+  const Said protection = world.run({"write-protection"});
+  CHECK(says(protection.output, "protected  no\n"));
+  CHECK(says(protection.output, "none       read_only\n"));
+  CHECK(world.run({"write-protection", "clear", FakeDaemon::kNqn, "1"}).output ==
+        "clear the write protection of namespace 1\n");
+  CHECK(world.run({"write-protection", "clear", FakeDaemon::kNqn, "2"}).status == 1);
+}
+
 TEST_CASE("operator adds without a key: told what keys there are") {
   const World world;
   const Said said = world.run({"add", "namespace", FakeDaemon::kNqn});

@@ -112,6 +112,37 @@ class FakeDaemon : public AdminActions {
   Json ana() override {
     return {{{"subsystem", kNqn}, {"states", {{{"group", 1}, {"port", 1}, {"state", "optimized"}}}}}};
   }
+  Json reservations() override {
+    if (!is_reserved) return Json::array();
+    const Json dead = {{"host_id", "3c1e2f4a-0000-4000-8000-000000000001"},
+                       {"hosts", {kHost}},
+                       {"controllers", 0},
+                       {"key", "0xa11ce"},
+                       {"holder", true}};
+    return {{{"subsystem", kNqn},
+             {"nsid", 1},
+             {"type", "write-exclusive"},
+             {"generation", 2},
+             {"persists", true},
+             {"registrants", Json::array({dead})}}};
+  }
+  Json write_protection() override {
+    return {{{"subsystem", kNqn}, {"nsid", 1}, {"state", "protected"}, {"read_only", false}},
+            {{"subsystem", kNqn}, {"nsid", 2}, {"state", "none"}, {"read_only", true}}};
+  }
+  Change clear_reservation(std::string nqn, uint32_t nsid) override {
+    if (nqn != kNqn || nsid != 1 || !std::exchange(is_reserved, false))
+      throw config::EditError(config::EditError::Kind::Absent, "no host is registered");
+    ConfigChange changed;
+    changed.changes.emplace_back("clear the reservation on namespace 1");
+    co_return changed;
+  }
+  Change clear_write_protection(std::string nqn, uint32_t nsid) override {
+    if (nqn != kNqn || nsid != 1) throw Refused("nobody can end that");
+    ConfigChange changed;
+    changed.changes.emplace_back("clear the write protection of namespace 1");
+    co_return changed;
+  }
   const config::Json& running_config() override { return document_; }
 
   Change reload(bool force) override {
@@ -188,10 +219,12 @@ class FakeDaemon : public AdminActions {
 
   std::string host = kHost;  // that is connected
   std::string file = kText;
+  std::string port_address = "192.0.2.10";
   std::string port_reason;     // why its port waits
   int missing_namespaces = 1;  // namespaces
   std::vector<std::string> unsaved;
-  std::string done;  // the last operation
+  std::string done;         // the last operation
+  bool is_reserved = true;  // its namespace 1
   bool has_host_without_nqn = false;
   bool may_save = true;
   bool edited = false;  // the file, since it was read
@@ -216,4 +249,3 @@ class FakeDaemon : public AdminActions {
 };
 
 }  // namespace nvmf::daemon
-  std::string port_address = "192.0.2.10";
