@@ -10,6 +10,7 @@
 #include <utility>
 
 #include "config/parse.h"
+#include "target/daemon/backup_command.h"
 #include "target/daemon/check_command.h"
 #include "target/daemon/cli/commands.h"
 #include "target/daemon/cli/documents.h"
@@ -33,8 +34,9 @@ constexpr char kExitStatuses[] =
 constexpr char kDescription[] =
     "Serves SSDs, block devices and files to remote hosts by NVMe over Fabrics on RDMA networks. Where an SSD has a "
     "controller memory buffer and a self-test proves that it works, data moves between the SSD and the RDMA NIC "
-    "without touching the machine's DRAM. `run` is the daemon. `check`, `doctor`, `import` and `key` work without a "
-    "daemon. All other commands talk to the running daemon through its admin socket. Their changes take effect at "
+    "without touching the machine's DRAM. `run` is the daemon. `check`, `doctor`, `import`, `key`, `backup` and "
+    "`restore` work without a daemon. All other commands talk to the running daemon through its admin socket. Their "
+    "changes take effect at "
     "once; `save` "
     "writes them to the config file.";
 
@@ -91,6 +93,7 @@ int execute(int argc, char** argv) {
   nvmf::daemon::add_doctor_command(app, chosen);
   nvmf::daemon::add_import_command(app, chosen);
   nvmf::daemon::add_key_command(app, chosen);
+  nvmf::daemon::add_backup_commands(app, chosen);
   const nvmf::cli::Commands commands(app);
   std::string document;
   auto* generate_command = app.add_subcommand("generate", "Print the manual page or a shell's completion")->group("");
