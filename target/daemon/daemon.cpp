@@ -25,22 +25,6 @@ namespace {
 
 using std::chrono::milliseconds;
 
-// Each entry of a connected queue takes memory for its capsule: hosts must not get hold of all there is.
-constexpr uint64_t kSlotMemoryOfMachine = 8;
-
-uint64_t machine_memory_bytes() {
-  return static_cast<uint64_t>(sysconf(_SC_PHYS_PAGES)) * static_cast<uint64_t>(sysconf(_SC_PAGE_SIZE));
-}
-
-rdma::PollGroupOptions group_options(const config::Config& config) {
-  rdma::PollGroupOptions options;
-  options.in_capsule_bytes = config.rdma.in_capsule_data_bytes;
-  options.dram_pool_bytes = uint64_t{config.rdma.dram_pool_mib} << 20;
-  options.max_transfer_bytes = config.rdma.mdts_bytes;
-  options.slot_memory_bytes = machine_memory_bytes() / kSlotMemoryOfMachine;
-  return options;
-}
-
 std::map<std::string, rdma::RemoteInvalidate> remote_invalidate(const config::Config& config) {
   std::map<std::string, rdma::RemoteInvalidate> by_device;
   for (const config::RdmaDevice& device : config.rdma.devices) {
