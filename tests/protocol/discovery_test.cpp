@@ -78,7 +78,8 @@ TEST_CASE("a port on all addresses: host is shown the one by which it came, or a
   World world;
   world.target.add_port({.id = 7, .address = "0.0.0.0", .service = 4422, .wildcard = true});
   Host host(world);
-  host.bring_up(0, nvme::kDiscoveryNqn);
+  host.bring_up(0, nvme::kDiscoveryNqn, 10000);
+  host.set_feature(NVME_FEAT_FID_ASYNC_EVENT, 1u << 31);
   const auto shown = [&] { return addresses_in(host.log_page(NVME_LOG_LID_DISCOVER, 16 * kEntryBytes)); };
   const Addresses others = {"1 192.0.2.1", "2 2001:db8::1", "1 192.0.2.1", "2 2001:db8::1", "2 2001:db8::1"};
   CHECK(shown() == others);  // the port is not heard anywhere

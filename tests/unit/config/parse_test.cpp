@@ -313,7 +313,7 @@ TEST_CASE("a port on all addresses, and the warning where another port has one o
   CHECK(overlap.config.has_value());
   CHECK(
       to_string(overlap.diagnostics[0]) ==
-      "test.json:1:32: warning: $.ports[0].address: port 2 has 192.0.2.1 for itself with service 4420, so port 1 does "
+      "test.json:1:33: warning: $.ports[0].address: port 2 has 192.0.2.1 for itself with service 4420, so port 1 does "
       "not listen on it; where that is not meant, remove port 2 or give it another \"service\"");
   CHECK_FALSE(with(R"({"id": 1, "address": "0.0.0.0"}, {"id": 2, "address": "0.0.0.0"})").config.has_value());
 }
