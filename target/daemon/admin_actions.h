@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "config/edit.h"
+#include "target/daemon/event_stream.h"
 
 namespace nvmf::daemon {
 
@@ -50,10 +51,13 @@ class AdminActions {
   virtual Json namespaces() = 0;
   virtual Json connections() = 0;
   virtual Json p2p() = 0;
-  virtual Json stats() = 0;
+  // Over after a while: thousands of namespaces are read in slices.
+  virtual boost::asio::awaitable<Json> stats() = 0;
   virtual Json ana() = 0;
   virtual Json reservations() = 0;
   virtual Json write_protection() = 0;
+  // The events that clients follow.
+  virtual EventStream& events() = 0;
   // The running config.
   virtual const config::Json& running_config() = 0;
   // A name of the running config's content: another content has another one.

@@ -2,6 +2,7 @@
 
 #include <charconv>
 #include <limits>
+#include <memory>
 #include <utility>
 
 namespace nvmf::daemon {
@@ -95,6 +96,7 @@ class Api {
 
   HttpRoutes routes() {
     add_views();
+    add_events();
     add_replacement();
     add_changes();
     add_port_changes();
@@ -150,7 +152,10 @@ class Api {
     view("/v1/namespaces", &AdminActions::namespaces);
     view("/v1/connections", &AdminActions::connections);
     view("/v1/p2p", &AdminActions::p2p);
-    view("/v1/stats", &AdminActions::stats);
+    routes_.add_waiting("GET", "/v1/stats", [&actions = actions_](HttpRequest) -> Task {
+      const json stats = co_await actions.stats();
+      co_return answer(stats);
+    });
     view("/v1/ana", &AdminActions::ana);
     view("/v1/reservations", &AdminActions::reservations);
     view("/v1/write-protection", &AdminActions::write_protection);
@@ -158,6 +163,16 @@ class Api {
       HttpResponse config = answer(actions.running_config());
       config.etag = etag_of(actions);
       return config;
+    });
+  }
+
+  void add_events() {
+    routes_.add("GET", "/v1/events", {.query = {"past"}}, [&stream = actions_.events()](const HttpRequest& request) {
+      const auto reader =
+          std::make_shared<EventStream::Reader>(stream.reader(request.last_event_id, is_set(request, "past")));
+      return HttpResponse{.content_type = "text/event-stream",
+                          .body = ": events of nvmf-p2p\n\n",
+                          .more = [&stream, reader] { return stream.next(*reader); }};
     });
   }
 

@@ -75,6 +75,7 @@ AdminActions::Json AdminService::status() {
           {"subsystems", target.subsystems().size()},
           {"namespaces", parts_.storage.namespaces().size()},
           {"missing_namespaces", parts_.reload.missing().size()},
+          {"unsaved_identifiers", parts_.storage.unkept()},
           {"controllers", controllers},
           {"authentications", authentications_report(target)},
           {"connections", parts_.transport.connections()}};
@@ -92,7 +93,7 @@ AdminActions::Json AdminService::connections() {
 
 AdminActions::Json AdminService::p2p() { return p2p_view(parts_.peer_memories, parts_.storage); }
 
-AdminActions::Json AdminService::stats() {
+boost::asio::awaitable<AdminActions::Json> AdminService::stats() {
   return daemon::stats(parts_.target, parts_.transport, parts_.storage, parts_.figures());
 }
 

@@ -35,6 +35,7 @@ class AdminService final : public AdminActions {
     Reload& reload;
     Changes& changes;
     NamespaceStates& states;
+    EventStream& events;
     RunningConfig& running;
     WorkerThread& files;  // reads and writes the config file
     std::function<Figures()> figures;
@@ -49,10 +50,11 @@ class AdminService final : public AdminActions {
   Json namespaces() override;
   Json connections() override;
   Json p2p() override;
-  Json stats() override;
+  boost::asio::awaitable<Json> stats() override;
   Json ana() override;
   Json reservations() override { return reservations_view(parts_.target); }
   Json write_protection() override { return write_protection_view(parts_.target); }
+  EventStream& events() override { return parts_.events; }
   const config::Json& running_config() override { return parts_.running.document(); }
   Change reload(bool force) override { return parts_.reload.reload(force); }
   Change change(Edit edit, std::optional<std::string> if_match) override {

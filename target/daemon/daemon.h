@@ -22,11 +22,12 @@
 #include "target/daemon/admin_service.h"
 #include "target/daemon/authentication_worker.h"
 #include "target/daemon/changes.h"
+#include "target/daemon/events.h"
+#include "target/daemon/fallback_watch.h"
 #include "target/daemon/figures.h"
 #include "target/daemon/file_lock.h"
 #include "target/daemon/health.h"
 #include "target/daemon/identifier_files.h"
-#include "target/daemon/log_limit.h"
 #include "target/daemon/metrics_server.h"
 #include "target/daemon/namespace_states.h"
 #include "target/daemon/peer_memory.h"
@@ -73,8 +74,6 @@ class Daemon {
   void serve_until_stopped();
   // When the service manager has a watchdog: reports that this thread and every reactor answer.
   Task keep_watchdog();
-  void report(core::Target::Severity severity, const std::string& message);
-  void flush_log();
   void watch_keep_alive();
   void await_deadline(core::Target::Clock::time_point deadline);
   void await_signals();
@@ -82,8 +81,8 @@ class Daemon {
   [[noreturn]] void give_up();
 
   RunningConfig running_;
-  LogLimit log_limit_;
   boost::asio::io_context io_;
+  Events events_;
   core::Mailbox control_mailbox_;
   ReservationFiles reservations_;
   std::optional<FileLock> state_lock_;
@@ -105,11 +104,11 @@ class Daemon {
   NamespaceStates states_;
   Ports ports_;
   Reload reload_;
+  FallbackWatch fallbacks_;
   AdminService admin_;
   std::optional<MetricsServer> metrics_;
   boost::asio::signal_set signals_;
   boost::asio::steady_timer keep_alive_timer_;
-  boost::asio::steady_timer log_timer_;
   boost::asio::steady_timer shutdown_timer_;
   boost::asio::steady_timer watchdog_timer_;
   std::exception_ptr start_failure_;

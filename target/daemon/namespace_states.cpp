@@ -1,14 +1,16 @@
 #include "target/daemon/namespace_states.h"
 
-#include <spdlog/spdlog.h>
+#include <fmt/format.h>
 
 #include <algorithm>
 #include <array>
 #include <boost/uuid/uuid.hpp>
 #include <boost/uuid/uuid_io.hpp>
+#include <memory>
 #include <nlohmann/json.hpp>
 #include <set>
 #include <stdexcept>
+#include <utility>
 
 #include "config/edit.h"
 #include "target/core/subsystem/controller.h"
@@ -17,6 +19,7 @@
 namespace nvmf::daemon {
 namespace {
 
+using core::EventKind;
 using nlohmann::json;
 
 // By RTYPE.
@@ -100,7 +103,7 @@ std::string place_of(const std::string& nqn, uint32_t nsid) {
   return "namespace " + std::to_string(nsid) + " of " + nqn;
 }
 
-// «write-exclusive, held by NQN; 2 hosts were registered»
+// «write-exclusive, held by NQN; registered hosts: 2»
 std::string in_words(const core::DispersedNamespace& ns) {
   const core::ReservationState& state = ns.reservation.state();
   std::string holders;
@@ -112,7 +115,7 @@ std::string in_words(const core::DispersedNamespace& ns) {
   }
   const std::string what =
       state.rtype == 0 ? "no reservation was held" : fmt::format("{}, held by {}", kTypes[state.rtype], holders);
-  return fmt::format("{}; {} hosts were registered", what, state.registrants.size());
+  return fmt::format("{}; registered hosts: {}", what, state.registrants.size());
 }
 
 config::EditError absent(const std::string& what) { return {config::EditError::Kind::Absent, what}; }
@@ -189,7 +192,8 @@ NamespaceStates::Change NamespaceStates::clear_reservation(std::string nqn, uint
     require_saved(status, "the reservation on " + place_of(nqn, nsid));
     ConfigChange change;
     change.changes.push_back("clear the reservation on " + place_of(nqn, nsid) + ": " + former);
-    spdlog::warn("the operator has cleared the reservation on {}: {}", place_of(nqn, nsid), former);
+    events_.warn(EventKind::Namespace,
+                 fmt::format("the operator has cleared the reservation on {}: {}", place_of(nqn, nsid), former), nqn);
     co_return change;
   };
   return changes_.alone(work);
@@ -218,7 +222,8 @@ NamespaceStates::Change NamespaceStates::clear_write_protection(std::string nqn,
     change.changes.push_back("clear the write protection of " + place_of(nqn, nsid));
     if (subsystem.find_namespace(nsid)->write_protected)
       change.reasons.push_back(place_of(nqn, nsid) + R"( stays protected: the config says "read_only": true)");
-    spdlog::warn("the operator has cleared the write protection of {}", place_of(nqn, nsid));
+    events_.warn(EventKind::Namespace,
+                 fmt::format("the operator has cleared the write protection of {}", place_of(nqn, nsid)), nqn);
     co_return change;
   };
   return changes_.alone(work);

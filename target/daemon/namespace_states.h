@@ -7,6 +7,7 @@
 
 #include "target/core/subsystem/target.h"
 #include "target/daemon/changes.h"
+#include "target/daemon/events.h"
 
 namespace nvmf::daemon {
 
@@ -21,8 +22,8 @@ class NamespaceStates {
  public:
   using Change = Changes::Change;
 
-  NamespaceStates(boost::asio::io_context& io, core::Target& target, Changes& changes)
-      : io_(io), target_(target), changes_(changes) {}
+  NamespaceStates(boost::asio::io_context& io, core::Target& target, Changes& changes, Events& events)
+      : io_(io), target_(target), changes_(changes), events_(events) {}
 
   // Ends the reservation on a namespace and all registrations, in all subsystems that it is in; the hosts are told.
   // Throws config::EditError when there is none, and std::runtime_error when the change could not be saved.
@@ -36,6 +37,7 @@ class NamespaceStates {
   boost::asio::io_context& io_;
   core::Target& target_;
   Changes& changes_;
+  Events& events_;
 };
 
 }  // namespace nvmf::daemon

@@ -1,6 +1,6 @@
 #include "target/daemon/ports.h"
 
-#include <spdlog/spdlog.h>
+#include <fmt/format.h>
 
 #include <algorithm>
 #include <chrono>
@@ -21,16 +21,19 @@ constexpr std::chrono::seconds kInterval{1};
 constexpr std::chrono::seconds kMoveTimeout{5};
 constexpr std::chrono::milliseconds kMovePoll{50};
 
+using core::EventKind;
+
 }  // namespace
 
 Ports::Ports(boost::asio::io_context& io, core::Target& target, rdma::Transport& transport, Storage& storage,
-             PeerMemories& peer_memories, Changes& changes)
+             PeerMemories& peer_memories, Changes& changes, Events& events)
     : io_(io),
       target_(target),
       transport_(transport),
       storage_(storage),
       peer_memories_(peer_memories),
       changes_(changes),
+      events_(events),
       next_look_(io) {
   transport_.on_port_lost = [this](uint16_t port_id) { on_port_lost(port_id); };
   transport_.on_device_drained = [this](rdma::Rnic& rnic) {
@@ -63,7 +66,7 @@ boost::asio::awaitable<bool> Ports::open_devices_of(std::vector<core::Port> port
       } catch (const std::exception& error) {
         ++missing;
         if (attempt == Attempt::First && transport_.has_device_for(one))
-          spdlog::error("port {}: {}", port.id, error.what());
+          events_.error(EventKind::Port, fmt::format("port {}: {}", port.id, error.what()));
       }
     }
   }
@@ -78,7 +81,7 @@ Ports::Task Ports::put_in_service(const std::vector<rdma::Rnic*>& rnics) {
   for (rdma::Rnic* rnic : rnics) {
     co_await storage_.serve_on(*rnic);
     transport_.put_in_service(*rnic);
-    spdlog::info("the RDMA device {} is in service", rnic->name());
+    events_.tell(EventKind::Device, fmt::format("the RDMA device {} is in service", rnic->name()));
   }
 }
 
@@ -87,7 +90,7 @@ Ports::Task Ports::take_out_of_service(rdma::Rnic& rnic) {
   co_await changes_.alone([&]() -> Changes::Change {
     co_await storage_.part(rnic);
     peer_memories_.remove(rnic);
-    spdlog::info("the RDMA device {} was removed and is out of service", rnic.name());
+    events_.tell(EventKind::Device, fmt::format("the RDMA device {} was removed and is out of service", rnic.name()));
     transport_.close(rnic);
     co_return ConfigChange{};
   });
@@ -110,10 +113,12 @@ void Ports::listen(const core::Port& port, Attempt attempt) {
   try {
     transport_.listen(port);
     reasons_.erase(port.id);
-    spdlog::info("port {}: listening on {}, service {}", port.id, port.address, port.service);
+    events_.tell(EventKind::Port,
+                 fmt::format("port {}: listening on {}, service {}", port.id, port.address, port.service));
   } catch (const std::exception& error) {
     if (attempt == Attempt::First)
-      spdlog::warn("port {}: {}; trying again every {} s", port.id, error.what(), kInterval.count());
+      events_.warn(EventKind::Port,
+                   fmt::format("port {}: {}; trying again every {} s", port.id, error.what(), kInterval.count()));
     unheard_.push_back(port);
     reasons_[port.id] = error.what();
   }
@@ -128,11 +133,13 @@ void Ports::listen_everywhere(const core::Port& port, Attempt attempt) {
     try {
       transport_.listen(one);
       deaf_.erase({one.id, one.address});
-      spdlog::info("port {}: listening on {}, service {}", one.id, one.address, one.service);
+      events_.tell(EventKind::Port,
+                   fmt::format("port {}: listening on {}, service {}", one.id, one.address, one.service));
     } catch (const std::exception& error) {
       reason = one.address + ": " + error.what();
       if (deaf_.insert({one.id, one.address}).second)
-        spdlog::warn("port {}: {}; trying again every {} s", one.id, reason, kInterval.count());
+        events_.warn(EventKind::Port,
+                     fmt::format("port {}: {}; trying again every {} s", one.id, reason, kInterval.count()));
     }
   }
   tell_addresses(port);
@@ -141,7 +148,8 @@ void Ports::listen_everywhere(const core::Port& port, Attempt attempt) {
     return;
   }
   if (attempt == Attempt::First)
-    spdlog::warn("port {}: {}; trying again every {} s", port.id, reason, kInterval.count());
+    events_.warn(EventKind::Port,
+                 fmt::format("port {}: {}; trying again every {} s", port.id, reason, kInterval.count()));
   reasons_[port.id] = reason;
 }
 
@@ -158,8 +166,11 @@ void Ports::let_go_of_addresses() {
     for (const std::string& heard : transport_.addresses_of(port.id)) {
       if (std::ranges::find(meant, heard, &core::Port::address) != meant.end()) continue;
       transport_.stop_listening(port.id, heard);
-      spdlog::info("port {}: no longer listening on {}, which the machine does not have any more or another port has",
-                   port.id, heard);
+      events_.tell(
+          EventKind::Port,
+          fmt::format(
+              "port {}: no longer listening on {}, which the machine does not have any more or another port has",
+              port.id, heard));
     }
     std::erase_if(deaf_, [&](const auto& one) {
       return one.first == port.id && std::ranges::find(meant, one.second, &core::Port::address) == meant.end();
@@ -177,6 +188,8 @@ void Ports::stop_listening(uint16_t port_id) {
   std::erase_if(unheard_, [&](const core::Port& port) { return port.id == port_id; });
   reasons_.erase(port_id);
   transport_.stop_listening(port_id);
+  for (const core::Port& port : target_.ports())
+    if (port.id == port_id) tell_addresses(port);
 }
 
 void Ports::remove(uint16_t port_id) {
@@ -246,8 +259,11 @@ std::optional<std::vector<uint16_t>> Ports::drain(std::optional<uint16_t> port) 
     if (!drained_.insert(one.id).second) continue;
     changed.push_back(one.id);
     stop_listening(one.id);
-    spdlog::info("port {} drains: hosts are asked to use other ports, and none may connect until the port is resumed",
-                 one.id);
+    events_.tell(
+        EventKind::Port,
+        fmt::format(
+            "port {} drains: hosts are asked to use other ports, and none may connect until the port is resumed",
+            one.id));
     target_.withdraw_port(one.id, true);
     spawn(io_, disconnect_hosts(one.id), "draining a port");
   }
@@ -266,7 +282,7 @@ Ports::Task Ports::disconnect_hosts(uint16_t port_id) {
   }
   const size_t count = end_controllers(target_, "the operator drains port " + std::to_string(port_id),
                                        [&](const core::Controller& it) { return it.port_id() == port_id; });
-  spdlog::info("port {} drains: {} controllers are disconnected", port_id, count);
+  events_.tell(EventKind::Port, fmt::format("port {} drains: {} controllers are disconnected", port_id, count));
   transport_.turn_admin();
 }
 
@@ -278,7 +294,7 @@ std::optional<std::vector<uint16_t>> Ports::resume(std::optional<uint16_t> port)
     found = true;
     if (drained_.erase(one.id) == 0) continue;
     changed.push_back(one.id);
-    spdlog::info("port {} is resumed: hosts may connect again", one.id);
+    events_.tell(EventKind::Port, fmt::format("port {} is resumed: hosts may connect again", one.id));
     target_.withdraw_port(one.id, false);
     if (!changes_.closed()) listen(one, Attempt::First);
   }

@@ -16,6 +16,7 @@
 
 #include "target/core/subsystem/target.h"
 #include "target/daemon/changes.h"
+#include "target/daemon/events.h"
 #include "target/daemon/peer_memory.h"
 #include "target/daemon/storage.h"
 #include "target/daemon/worker_thread.h"
@@ -30,7 +31,7 @@ class Ports {
   enum class Attempt : uint8_t { First, Later };
 
   Ports(boost::asio::io_context& io, core::Target& target, rdma::Transport& transport, Storage& storage,
-        PeerMemories& peer_memories, Changes& changes);
+        PeerMemories& peer_memories, Changes& changes, Events& events);
 
   // RDMA devices have come into service, so more namespaces may be servable. Part of a change.
   std::function<Task()> on_devices_came;
@@ -83,6 +84,7 @@ class Ports {
   Storage& storage_;
   PeerMemories& peer_memories_;
   Changes& changes_;
+  Events& events_;
   WorkerThread worker_;  // registers memory with RDMA devices
   boost::asio::steady_timer next_look_;
   std::vector<core::Port> unheard_;                  // ports whose address or RDMA device is missing

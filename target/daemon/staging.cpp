@@ -1,6 +1,6 @@
 #include "target/daemon/staging.h"
 
-#include <spdlog/spdlog.h>
+#include <fmt/format.h>
 
 #include <algorithm>
 #include <filesystem>
@@ -128,7 +128,9 @@ boost::asio::awaitable<StagedNamespaces> Staging::stage_missing(const config::Co
     const std::pair key{one.subsystem->nqn, one.space->nsid};
     if (one.failure.empty()) missing_.erase(key);
     if (one.failure.empty() || (one.is_absent && which == Missing::ThatHaveTheirDevice)) continue;
-    spdlog::error("{} is not served: {}", place_of(wanted, *one.subsystem, *one.space), one.failure);
+    events_.error(core::EventKind::Namespace,
+                  fmt::format("{} is not served: {}", place_of(wanted, *one.subsystem, *one.space), one.failure),
+                  one.subsystem->nqn);
     missing_[key] = one.failure;
   }
   for (const auto& added : staged.added) co_await storage_.keep(*added.space);

@@ -217,13 +217,16 @@ class ConnectAttempt {
     if (status.ok()) request_.cqe.result = controller_->cntlid() | (requires_authentication_ ? nvme::kAuthreqAtr : 0);
     if (!status.ok()) {
       ++queue_.target->counters.refused_connects[static_cast<size_t>(refusal_)];
-      queue_.target->event(Target::Severity::Warning, "refused Connect of queue " + std::to_string(queue_.qid) +
-                                                          ", host " + host_.nqn + " (" + queue_.link->peer() +
-                                                          "), subsystem " + subsystem_nqn_ + ", port " +
-                                                          std::to_string(queue_.link->port_id()) + ": " + reason_);
+      queue_.target->event({.severity = Severity::Warning,
+                            .kind = EventKind::Refusal,
+                            .message = "refused Connect of queue " + std::to_string(queue_.qid) + ", host " +
+                                       host_.nqn + " (" + queue_.link->peer() + "), subsystem " + subsystem_nqn_ +
+                                       ", port " + std::to_string(queue_.link->port_id()) + ": " + reason_,
+                            .subsystem = subsystem_nqn_,
+                            .host = host_.nqn});
     } else if (queue_.qid == 0) {
       ++queue_.target->counters.controllers_made;
-      queue_.target->event(Target::Severity::Info, "connected " + controller_->description());
+      controller_->tell(Severity::Info, EventKind::Connect, "connected " + controller_->description());
       if (!looks_like_nqn(host_.nqn)) report_odd_host();
     }
   }
@@ -231,10 +234,10 @@ class ConnectAttempt {
   // Tools for tests and measurements send none, or what they like. Once: such hosts may come often.
   void report_odd_host() const {
     if (!queue_.target->note_odd_host()) return;
-    queue_.target->event(Target::Severity::Warning,
-                         "host «" + host_.nqn + "» (" + queue_.link->peer() +
-                             ") has sent no valid host NQN. It may connect to subsystems that allow any host; all "
-                             "hosts without a valid NQN share the limits of one host. This is logged once");
+    controller_->tell(Severity::Warning, EventKind::Connect,
+                      "host «" + host_.nqn + "» (" + queue_.link->peer() +
+                          ") has sent no valid host NQN. It may connect to subsystems that allow any host; all "
+                          "hosts without a valid NQN share the limits of one host. This is logged once");
   }
 
   Request& request_;

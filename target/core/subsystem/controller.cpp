@@ -51,6 +51,14 @@ std::string Controller::description() const {
          std::to_string(cntlid_);
 }
 
+void Controller::tell(Severity severity, EventKind kind, std::string message) const {
+  subsystem_.target().event({.severity = severity,
+                             .kind = kind,
+                             .message = std::move(message),
+                             .subsystem = subsystem_.nqn(),
+                             .host = host_.nqn});
+}
+
 void Controller::write_cc(uint32_t cc) { act(properties_.write_cc(cc)); }
 
 void Controller::act(Properties::Action action) {
@@ -69,9 +77,8 @@ void Controller::act(Properties::Action action) {
     case Properties::Action::Reset:
       return reset();
     case Properties::Action::Fail:
-      subsystem_.target().event(
-          Target::Severity::Warning,
-          description() + ": the host enabled it with a CC value that CAP does not allow; the host must reset it");
+      tell(Severity::Warning, EventKind::Other,
+           description() + ": the host enabled it with a CC value that CAP does not allow; the host must reset it");
       return;
   }
 }
@@ -158,10 +165,9 @@ void Controller::flush() {
 void Controller::flushed(uint32_t nsid, Status status) {
   if (!status.ok()) {
     properties_.fail();
-    subsystem_.target().event(
-        Target::Severity::Error,
-        description() + ": during its shutdown the write cache of namespace " + std::to_string(nsid) +
-            " could not be flushed: the controller reports a fatal status; see the kernel log (dmesg)");
+    tell(Severity::Error, EventKind::Device,
+         description() + ": during its shutdown the write cache of namespace " + std::to_string(nsid) +
+             " could not be flushed: the controller reports a fatal status; see the kernel log (dmesg)");
   }
   one_ended();
 }
@@ -170,12 +176,11 @@ void Controller::flushed(uint32_t nsid, Status status) {
 void Controller::quiesce_overdue() {
   quiesce_deadline_.reset();
   properties_.fail();
-  subsystem_.target().event(
-      Target::Severity::Error,
-      description() + ": " + std::to_string(limits::kQuiesceTimeoutMs / 1000) +
-          " s after the controller's reset, shutdown or disconnect, a device has not finished "
-          "all commands of the controller: the controller reports a fatal status, and its host cannot connect "
-          "to the subsystem again until the commands end; see the kernel log (dmesg)");
+  tell(Severity::Error, EventKind::Device,
+       description() + ": " + std::to_string(limits::kQuiesceTimeoutMs / 1000) +
+           " s after the controller's reset, shutdown or disconnect, a device has not finished "
+           "all commands of the controller: the controller reports a fatal status, and its host cannot connect "
+           "to the subsystem again until the commands end; see the kernel log (dmesg)");
 }
 
 // Hosts take the end of any connection for the end of all.
@@ -278,16 +283,16 @@ void Controller::authenticated(Queue& queue) {
   ++subsystem_.target().counters.authentications;
   if (is_unauthenticated(queue)) queue.admission.store(Admission::Admitted, std::memory_order_relaxed);
   if (&queue != admin_queue_) return;
-  subsystem_.target().event(Target::Severity::Info, "authenticated " + description() + ", with the key " +
-                                                        authentication(queue)->keys().host->fingerprint());
+  tell(Severity::Info, EventKind::Authentication,
+       "authenticated " + description() + ", with the key " + authentication(queue)->keys().host->fingerprint());
 }
 
 std::chrono::milliseconds Controller::authentication_failed(const Queue& queue, AuthenticationFailure failure,
                                                             const std::string& rule) {
   Target& target = subsystem_.target();
   ++target.counters.failed_authentications[static_cast<size_t>(failure)];
-  target.event(Target::Severity::Warning,
-               "authentication of queue " + std::to_string(queue.qid) + " of " + description() + " failed: " + rule);
+  tell(Severity::Warning, EventKind::Authentication,
+       "authentication of queue " + std::to_string(queue.qid) + " of " + description() + " failed: " + rule);
   const bool is_attempt = failure == AuthenticationFailure::WrongResponse || failure == AuthenticationFailure::Protocol;
   return is_attempt ? target.failed_attempts.add(address_of(peer_), KeepAlive::Clock::now())
                     : std::chrono::milliseconds(0);
@@ -377,9 +382,8 @@ void Controller::keep_alive_due(KeepAlive::Clock::time_point now) {
   keep_alive_.stop();
   properties_.fail();
   ++subsystem_.target().counters.keep_alive_expiries;
-  subsystem_.target().event(
-      Target::Severity::Warning,
-      description() + ": " + rule + "; disconnected. Check whether the host and the network work");
+  tell(Severity::Warning, EventKind::Disconnect,
+       description() + ": " + rule + "; disconnected. Check whether the host and the network work");
   fail(rule);
 }
 

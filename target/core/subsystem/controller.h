@@ -32,6 +32,7 @@
 #include "target/core/subsystem/async_event.h"
 #include "target/core/subsystem/authentication.h"
 #include "target/core/subsystem/controller_types.h"
+#include "target/core/subsystem/event.h"
 #include "target/core/subsystem/feature_values.h"
 #include "target/core/subsystem/health.h"
 #include "target/core/subsystem/host_identity.h"
@@ -65,6 +66,8 @@ class Controller {
   const std::string& local_address() const { return local_address_; }
   // For messages: «host NQN (address), subsystem NQN, controller 3».
   std::string description() const;
+  // Tells the operator of what happened to it or its host.
+  void tell(Severity severity, EventKind kind, std::string message) const;
 
   // Its host may protect namespaces for ever, as it has been told (NWPC).
   bool offers_permanent_write_protection() const { return offers_permanent_write_protection_; }

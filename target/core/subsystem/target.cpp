@@ -360,12 +360,12 @@ void Target::deadline_set(Clock::time_point deadline) {
 }
 
 // Messages contain text from hosts (their NQN), which must not control the terminal that shows them.
-void Target::event(Severity severity, const std::string& message) const {
+void Target::event(Event event) const {
   if (!on_event) return;
-  std::string line = message;
-  std::ranges::replace_if(
-      line, [](char c) { return c >= 0 && (c < 0x20 || c == 0x7f); }, '?');
-  on_event(severity, line);
+  for (std::string* const text : {&event.message, &event.subsystem, &event.host})
+    std::ranges::replace_if(
+        *text, [](char c) { return c >= 0 && (c < 0x20 || c == 0x7f); }, '?');
+  on_event(event);
 }
 
 void Target::discovery_changed() {

@@ -12,6 +12,7 @@
 
 #include "target/core/datapath/queue.h"
 #include "target/core/subsystem/dhchap.h"
+#include "target/core/subsystem/event.h"
 #include "target/core/subsystem/failed_attempts.h"
 #include "target/core/subsystem/host_traffic.h"
 #include "target/core/subsystem/subsystem.h"
@@ -121,9 +122,9 @@ class Target {
   // Called when a deadline appears that is earlier than what expire() returned last.
   std::function<void(Clock::time_point)> on_earlier_deadline;
 
-  // One line per event worth an operator's attention: who, where, which rule, what to do.
-  enum class Severity : uint8_t { Info, Warning, Error };
-  std::function<void(Severity, const std::string&)> on_event;
+  // What is worth an operator's attention.
+  using Severity = core::Severity;
+  std::function<void(const Event&)> on_event;
 
   // Since the start.
   TargetCounters counters;
@@ -150,7 +151,7 @@ class Target {
 
   // For the core only: reports to on_event (control characters replaced), and to on_earlier_deadline if the deadline is
   // earlier.
-  void event(Severity severity, const std::string& message) const;
+  void event(Event event) const;
   void deadline_set(Clock::time_point deadline);
   // A controller that is closing has become quiet: Connects may have waited for it, and it may be over.
   void controller_is_quiet(const Controller& controller);

@@ -5,6 +5,7 @@
 #include <iostream>
 #include <sstream>
 #include <stdexcept>
+#include <string_view>
 #include <thread>
 #include <utility>
 
@@ -61,6 +62,7 @@ Commands::Commands(CLI::App& app) {
   add_operations(app);
   add_ana(app);
   add_namespace_states(app);
+  add_events(app);
 }
 
 int Commands::run() const {
@@ -292,6 +294,29 @@ void Commands::add_namespace_states(CLI::App& app) {
       add("write-protection", "List the namespaces to which hosts cannot write, and why", write_protection_view);
   add_clear(*protection, "End the write protection that a host has given to a namespace",
             [this] { return change("DELETE", path_of_namespace() + "/write-protection"); });
+}
+
+void Commands::add_events(CLI::App& app) {
+  CLI::App* const events =
+      command(app, "events", "Print events as they happen: hosts that come and go, reloads, ports, devices, fallbacks",
+              [this] { return follow_events(); });
+  events->add_flag("--past", past_, "First print the events that the daemon remembers, 1,024 at most");
+}
+
+// Until the daemon ends the stream.
+int Commands::follow_events() const {
+  constexpr std::string_view kData = "data: ";
+  const auto take = [&](const std::string& line) {
+    if (!line.starts_with(kData)) return true;
+    const Json event = Json::parse(line.substr(kData.size()), nullptr, false);
+    if (!event.is_object()) return true;
+    std::cout << (json_ ? event.dump(-1, ' ', true) + "\n" : event_view(printable(event), terminal_columns()));
+    return static_cast<bool>(std::cout.flush());
+  };
+  const Reply reply = Client(socket_).follow(past_ ? "/v1/events?past=true" : "/v1/events", take);
+  if (!reply.good()) return refuse(reply);
+  if (reply.status != 0) std::cerr << "the daemon has ended the stream of events\n";
+  return kExitFailed;
 }
 
 int Commands::show_named(const std::string& path, View view) const {

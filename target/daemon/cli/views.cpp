@@ -115,6 +115,7 @@ std::string status_view(const Json& answer, size_t width) {
   const auto missing = answer.at("missing_namespaces").get<uint64_t>();
   text += "namespaces   " + number(answer.at("namespaces")) +
           (missing == 0 ? "" : ", and " + std::to_string(missing) + " missing: see nvmf-p2p namespaces") + "\n";
+  for (const Json& line : answer.at("unsaved_identifiers")) text += paragraph("not saved    ", word(line), width);
   text += "controllers  " + number(answer.at("controllers")) + "\n";
   text += "connections  " + number(answer.at("connections")) + "\n";
   for (const Json& device : answer.at("rdma_devices"))
@@ -253,6 +254,12 @@ std::string ana_view(const Json& answer, size_t width) {
       table.add(
           {word(subsystem.at("subsystem")), number(one.at("group")), number(one.at("port")), word(one.at("state"))});
   return table.text(width);
+}
+
+std::string event_view(const Json& event, size_t width) {
+  const std::string lead = time_of_day_text(event.at("time_ms").get<int64_t>()) + "  " + word(event.at("kind")) + "  ";
+  const std::string severity = event.at("severity") == "info" ? "" : word(event.at("severity")) + ": ";
+  return paragraph(lead, severity + word(event.at("message")), width);
 }
 
 std::string change_view(const Json& answer, size_t /*width*/) {

@@ -37,6 +37,7 @@ class FakeDaemon : public AdminActions {
             {"subsystems", 1},
             {"namespaces", 2},
             {"missing_namespaces", missing_namespaces},
+            {"unsaved_identifiers", unsaved_identifiers},
             {"rdma_devices", Json::array({{{"name", "rocep1s0"}, {"io_queues", 4}, {"max_io_queues", 81}}})},
             {"controllers", 1},
             {"authentications", {{"succeeded", 2}, {"failed", {{"protocol", 1}}}, {"refused_addresses", 0}}},
@@ -102,13 +103,7 @@ class FakeDaemon : public AdminActions {
                   {"pools", {{{"size_bytes", 1U << 20U}, {"used_bytes", 1U << 18U}}}}}}}}}},
             {"namespaces", Json::array()}};
   }
-  Json stats() override {
-    const Json traffic = {{"nqn", kHost}, {"over_share", 3}};
-    return {{"connections", 3},
-            {"subsystems", Json::array()},
-            {"namespaces", Json::array()},
-            {"hosts", Json::array({traffic})}};
-  }
+  boost::asio::awaitable<Json> stats() override { co_return stats_now(); }
   Json ana() override {
     return {{{"subsystem", kNqn}, {"states", {{{"group", 1}, {"port", 1}, {"state", "optimized"}}}}}};
   }
@@ -143,6 +138,7 @@ class FakeDaemon : public AdminActions {
     changed.changes.emplace_back("clear the write protection of namespace 1");
     co_return changed;
   }
+  EventStream& events() override { return stream; }
   const config::Json& running_config() override { return document_; }
 
   Change reload(bool force) override {
@@ -204,6 +200,8 @@ class FakeDaemon : public AdminActions {
   Ports resume(std::optional<uint16_t> port) override { return operate("resume", port, false); }
   size_t disconnect(const std::string& hostnqn) override {
     if (hostnqn.empty()) return has_host_without_nqn ? 1 : 0;
+    for (size_t i = 0; i <= EventStream::kRing / 2; ++i)
+      stream.add({.kind = core::EventKind::Disconnect, .message = "a host has left"});
     return hostnqn == kHost ? 2 : 0;
   }
 
@@ -217,12 +215,14 @@ class FakeDaemon : public AdminActions {
     }]
   })";
 
+  EventStream stream{"run"};
   std::string host = kHost;  // that is connected
   std::string file = kText;
   std::string port_address = "192.0.2.10";
   std::string port_reason;     // why its port waits
   int missing_namespaces = 1;  // namespaces
   std::vector<std::string> unsaved;
+  std::vector<std::string> unsaved_identifiers;
   std::string done;         // the last operation
   bool is_reserved = true;  // its namespace 1
   bool has_host_without_nqn = false;
@@ -231,6 +231,13 @@ class FakeDaemon : public AdminActions {
   bool reload_was_forced = false;
 
  private:
+  static Json stats_now() {
+    const Json traffic = {{"nqn", kHost}, {"over_share", 3}};
+    return {{"connections", 3},
+            {"subsystems", Json::array()},
+            {"namespaces", Json::array()},
+            {"hosts", Json::array({traffic})}};
+  }
   void take(const std::string& text) {
     config::Result result = config::parse(text, "the config");
     document_ = config::editable(text, *result.config);
@@ -239,6 +246,7 @@ class FakeDaemon : public AdminActions {
   Ports operate(const char* what, std::optional<uint16_t> port, bool drains) {
     if (port && *port != 1) return std::nullopt;
     done = std::string(what) + (port ? " 1" : " all");
+    stream.add({.kind = core::EventKind::Port, .message = done});
     if (std::exchange(drained_, drains) == drains) return std::vector<uint16_t>{};
     return std::vector<uint16_t>{1};
   }

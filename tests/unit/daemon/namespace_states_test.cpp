@@ -46,8 +46,8 @@ struct World {
   World() {
     target.reservation_store = &reservations;
     target.write_protection_store = &protections;
-    core::Subsystem& subsystem =
-        target.add_subsystem({.nqn = kNqn, .serial = "S", .model = "M", .allowed_hosts = {kHost}});
+    core::Subsystem& subsystem = target.add_subsystem(
+        {.nqn = kNqn, .serial = "S", .model = "M", .ports = {}, .allow_any_host = false, .allowed_hosts = {kHost}});
     for (const uint32_t nsid : {1U, 2U}) {
       core::NamespaceOptions options{.nsid = nsid, .block_count = 8};
       options.uuid[15] = static_cast<uint8_t>(nsid);
@@ -73,7 +73,8 @@ struct World {
   Protections protections;
   core::Target target{core::TargetOptions{}};
   Changes changes{io, [] {}};
-  NamespaceStates states{io, target, changes};
+  Events events{io};
+  NamespaceStates states{io, target, changes, events};
 };
 
 TEST_CASE("operator sees the reservation of a host that is not connected, and ends it") {
@@ -95,7 +96,7 @@ TEST_CASE("operator sees the reservation of a host that is not connected, and en
   CHECK(change.changes ==
         std::vector<std::string>{"clear the reservation on namespace 1 of nqn.2024-01.org.example:disks: "
                                  "write-exclusive, held by " +
-                                 std::string(kHost) + "; 1 hosts were registered"});
+                                 std::string(kHost) + "; registered hosts: 1"});
   CHECK(reservations_view(world.target).size() == 1);
   CHECK_THROWS_AS(world.result_of(world.states.clear_reservation(kNqn, 1)), config::EditError);
   CHECK_THROWS_AS(world.result_of(world.states.clear_reservation(kNqn, 3)), config::EditError);
