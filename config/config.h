@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <variant>
 #include <vector>
 
@@ -28,6 +29,9 @@ enum class LogFormat : uint8_t {
 };
 
 enum class AddressFamily : uint8_t { ipv4, ipv6 };
+
+// All addresses of a family, in the spelling of inet_ntop(3).
+inline bool is_wildcard(std::string_view address) { return address == "0.0.0.0" || address == "::"; }
 
 // Whether user data of a namespace moves through a Controller Memory Buffer (CMB).
 enum class P2pMode : uint8_t {
@@ -110,7 +114,8 @@ struct Port {
   Position position;
   // Port identifier of the discovery log page (PORTID), 1..65535, always given.
   uint16_t id = 0;
-  // IPv4 or IPv6 literal that inet_pton(3) takes; neither unspecified, multicast nor link-local IPv6. Always given.
+  // IPv4 or IPv6 literal that inet_pton(3) takes; neither multicast nor link-local IPv6. Always given. A wildcard:
+  // every address of the family that an RDMA device of the machine has, now and later.
   std::string address;
   // The family of `address`.
   AddressFamily family = AddressFamily::ipv4;

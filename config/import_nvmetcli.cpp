@@ -314,7 +314,7 @@ class NvmetImport {
     report_group(value, "addr", kAddressAttributes, kForeignAddressAttributes);
     const auto step = reader_.into("addr");
     const Value& address = member_or_empty(value, "addr");
-    if (!read_member(address, "traddr", Address{}, port.address, reader_)) return false;
+    if (!read_member(address, "traddr", Address{kOurAddress, true}, port.address, reader_)) return false;
     const bool has_service = !scalar_text(address.find("trsvcid")).empty();
     if (has_service && !read_number(address, "trsvcid", Integer{1, kMostService}, port.service, reader_)) return false;
     const Value* requirements = address.find("treq");

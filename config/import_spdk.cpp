@@ -317,7 +317,7 @@ class SpdkImport {
       return std::nullopt;
     }
     Port port;
-    if (!read_member(address, "traddr", Address{}, port.address, reader_)) return std::nullopt;
+    if (!read_member(address, "traddr", Address{kOurAddress, true}, port.address, reader_)) return std::nullopt;
     const bool has_service = !scalar_text(address.find("trsvcid")).empty();
     if (has_service && !read_number(address, "trsvcid", Integer{1, kMostService}, port.service, reader_))
       return std::nullopt;

@@ -120,7 +120,7 @@ struct SubsystemName {
 };
 
 inline constexpr std::string_view kOurAddress =
-    "write the address of an RDMA interface of this machine, such as 10.0.0.1 or fd00::1";
+    "write the address of an RDMA interface of this machine, such as 10.0.0.1 or fd00::1, or 0.0.0.0 or :: for all";
 inline constexpr std::string_view kTheirAddress = "write the address of the other machine, such as 10.0.0.1 or fd00::1";
 
 inline constexpr std::string_view kOurTcpAddress =

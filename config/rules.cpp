@@ -223,6 +223,26 @@ void check_namespaces_of_file(const Value& object, Config& config, Reader& reade
   }
 }
 
+// A wildcard and a port on one address, with the same service: the other port has the address.
+void check_wildcards(const Value& object, const Config& config, Reader& reader) {
+  const auto in_list = reader.into("ports");
+  for (size_t i = 0; i < config.ports.size(); ++i) {
+    const Port& port = config.ports[i];
+    if (!is_wildcard(port.address)) continue;
+    const auto in_element = reader.into(i);
+    for (const Port& other : config.ports) {
+      const bool overlaps = other.family == port.family && other.service == port.service && !other.address.empty() &&
+                            !is_wildcard(other.address);
+      if (!overlaps) continue;
+      reader.warning_at(
+          elements(object, "ports")[i], "address",
+          "port " + std::to_string(other.id) + " has " + other.address + " for itself with service " +
+              std::to_string(port.service) + ", so port " + std::to_string(port.id) + " does not listen on it",
+          "where that is not meant, remove port " + std::to_string(other.id) + " or give it another \"service\"");
+    }
+  }
+}
+
 AddressFamily family_of(const std::string& address) {
   return address.find(':') != std::string::npos ? AddressFamily::ipv6 : AddressFamily::ipv4;
 }
@@ -312,6 +332,7 @@ void check_config(const Value& object, Config& config, Reader& reader) {
   warn_if_empty(object, "ports", "no host can connect", reader);
   warn_if_empty(object, "subsystems", "hosts find no subsystem", reader);
   check_discovery_authentication(object, config, reader);
+  check_wildcards(object, config, reader);
   resolve_ports(object, config, reader);
   check_namespaces_of_file(object, config, reader);
 }

@@ -189,7 +189,10 @@ const Table<Port>& port_table() {
       "An address that hosts connect to.",
       {
           required(key("id", &Port::id, Integer{1, kMostPortId}, "Identifier of the port; subsystems refer to it.")),
-          required(key("address", &Port::address, Address{}, "IPv4 or IPv6 address of an RDMA interface.")),
+          required(
+              key("address", &Port::address, Address{kOurAddress, true},
+                  "IPv4 or IPv6 address of an RDMA interface; 0.0.0.0 or :: for every IPv4 or IPv6 address that an "
+                  "RDMA device of the machine has, now and later.")),
           key("service", &Port::service, Integer{1, kMostService}, "RDMA-CM port number."),
           key("dscp", &Port::dscp, Integer{0, 63},
               "Differentiated Services Code Point (DSCP) of the packets to hosts. Default: the one that the host asks "

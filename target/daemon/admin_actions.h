@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "config/edit.h"
+#include "target/daemon/event_stream.h"
 
 namespace nvmf::daemon {
 
@@ -50,8 +51,13 @@ class AdminActions {
   virtual Json namespaces() = 0;
   virtual Json connections() = 0;
   virtual Json p2p() = 0;
-  virtual Json stats() = 0;
+  // Over after a while: thousands of namespaces are read in slices.
+  virtual boost::asio::awaitable<Json> stats() = 0;
   virtual Json ana() = 0;
+  virtual Json reservations() = 0;
+  virtual Json write_protection() = 0;
+  // The events that clients follow.
+  virtual EventStream& events() = 0;
   // The running config.
   virtual const config::Json& running_config() = 0;
   // A name of the running config's content: another content has another one.
@@ -67,6 +73,10 @@ class AdminActions {
   // The storage of a namespace, which was refused because the identifiers of the config were served from another one
   // before, is the right one now: it is served. Throws config::EditError when none was refused.
   virtual Change accept(std::string nqn, uint32_t nsid) = 0;
+  // End what hosts have set on a namespace: its reservation with all registrations, or its write protection. Throw
+  // config::EditError when there is none, and Refused when nobody can end it.
+  virtual Change clear_reservation(std::string nqn, uint32_t nsid) = 0;
+  virtual Change clear_write_protection(std::string nqn, uint32_t nsid) = 0;
   // What a reload would change if the config file had the content `text`; messages call the file `name`. Opens no
   // device.
   virtual ConfigChange compare(const std::string& text, const std::string& name) = 0;

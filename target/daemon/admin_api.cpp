@@ -2,6 +2,7 @@
 
 #include <charconv>
 #include <limits>
+#include <memory>
 #include <utility>
 
 namespace nvmf::daemon {
@@ -10,6 +11,7 @@ namespace {
 using nlohmann::json;
 using Task = boost::asio::awaitable<HttpResponse>;
 using View = json (AdminActions::*)();
+using Change = AdminActions::Change;
 using Parameters = std::map<std::string, std::string>;
 
 template <class AnyJson>
@@ -94,6 +96,7 @@ class Api {
 
   HttpRoutes routes() {
     add_views();
+    add_events();
     add_replacement();
     add_changes();
     add_port_changes();
@@ -149,12 +152,27 @@ class Api {
     view("/v1/namespaces", &AdminActions::namespaces);
     view("/v1/connections", &AdminActions::connections);
     view("/v1/p2p", &AdminActions::p2p);
-    view("/v1/stats", &AdminActions::stats);
+    routes_.add_waiting("GET", "/v1/stats", [&actions = actions_](HttpRequest) -> Task {
+      const json stats = co_await actions.stats();
+      co_return answer(stats);
+    });
     view("/v1/ana", &AdminActions::ana);
+    view("/v1/reservations", &AdminActions::reservations);
+    view("/v1/write-protection", &AdminActions::write_protection);
     routes_.add("GET", "/v1/config", [&actions = actions_](const HttpRequest&) {
       HttpResponse config = answer(actions.running_config());
       config.etag = etag_of(actions);
       return config;
+    });
+  }
+
+  void add_events() {
+    routes_.add("GET", "/v1/events", {.query = {"past"}}, [&stream = actions_.events()](const HttpRequest& request) {
+      const auto reader =
+          std::make_shared<EventStream::Reader>(stream.reader(request.last_event_id, is_set(request, "past")));
+      return HttpResponse{.content_type = "text/event-stream",
+                          .body = ": events of nvmf-p2p\n\n",
+                          .more = [&stream, reader] { return stream.next(*reader); }};
     });
   }
 
@@ -240,17 +258,36 @@ class Api {
          });
   }
 
-  void add_storage_changes() {
-    routes_.add_waiting("POST", "/v1/subsystems/{nqn}/namespaces/{nsid}/accept",
-                        [&actions = actions_](HttpRequest request) -> Task {
+  // A change of a namespace that the config does not know.
+  void on_namespace(const std::string& method, const std::string& what, HttpTakes takes,
+                    Change (AdminActions::*action)(std::string nqn, uint32_t nsid), void (*check)(const HttpRequest&)) {
+    routes_.add_waiting(method, "/v1/subsystems/{nqn}/namespaces/{nsid}/" + what, std::move(takes),
+                        [&actions = actions_, action, check](HttpRequest request) -> Task {
                           const auto nsid = number_at<uint32_t>(request.parameters, "nsid");
+                          if (check != nullptr) check(request);
                           try {
-                            const ConfigChange changed = co_await actions.accept(request.parameters.at("nqn"), nsid);
+                            const ConfigChange changed = co_await (actions.*action)(request.parameters.at("nqn"), nsid);
                             co_return answer(changed);
                           } catch (const config::EditError& error) {
                             throw HttpError(status_of(error.kind()), error.what());
+                          } catch (const Refused& refusal) {
+                            throw HttpError(409, refusal.what());
                           }
                         });
+  }
+
+  // Hosts of a cluster rely on a reservation for the integrity of their data.
+  static void require_force(const HttpRequest& request) {
+    if (!is_set(request, "force"))
+      throw HttpError(409,
+                      "hosts that rely on the reservation may damage their data without it: make sure that none does, "
+                      "and repeat with force=true (nvmf-p2p: --force)");
+  }
+
+  void add_storage_changes() {
+    on_namespace("POST", "accept", {}, &AdminActions::accept, nullptr);
+    on_namespace("DELETE", "reservation", {.query = {"force"}}, &AdminActions::clear_reservation, &require_force);
+    on_namespace("DELETE", "write-protection", {}, &AdminActions::clear_write_protection, nullptr);
   }
 
   void add_host_changes() {

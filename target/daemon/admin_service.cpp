@@ -60,6 +60,7 @@ AdminActions::Json AdminService::status() {
   for (const core::Port& port : target.ports())
     ports.push_back({{"id", port.id},
                      {"address", port.address},
+                     {"addresses", parts_.ports.addresses_of(port.id)},
                      {"service", port.service},
                      {"state", parts_.ports.state_of(port)},
                      {"reason", parts_.ports.reason_of(port.id)}});
@@ -83,6 +84,7 @@ AdminActions::Json AdminService::status() {
           {"subsystems", target.subsystems().size()},
           {"namespaces", parts_.storage.namespaces().size()},
           {"missing_namespaces", parts_.reload.missing().size()},
+          {"unsaved_identifiers", parts_.storage.unkept()},
           {"controllers", controllers},
           {"authentications", authentications_report(target)},
           {"connections", parts_.transport.connections()}};
@@ -100,7 +102,7 @@ AdminActions::Json AdminService::connections() {
 
 AdminActions::Json AdminService::p2p() { return p2p_view(parts_.peer_memories, parts_.storage); }
 
-AdminActions::Json AdminService::stats() {
+boost::asio::awaitable<AdminActions::Json> AdminService::stats() {
   return daemon::stats(parts_.target, parts_.transport, parts_.storage, parts_.figures());
 }
 

@@ -12,6 +12,7 @@
 #include "target/daemon/changes.h"
 #include "target/daemon/figures.h"
 #include "target/daemon/http_server.h"
+#include "target/daemon/namespace_states.h"
 #include "target/daemon/peer_memory.h"
 #include "target/daemon/ports.h"
 #include "target/daemon/reload.h"
@@ -33,6 +34,8 @@ class AdminService final : public AdminActions {
     Ports& ports;
     Reload& reload;
     Changes& changes;
+    NamespaceStates& states;
+    EventStream& events;
     RunningConfig& running;
     WorkerThread& files;  // reads and writes the config file
     std::function<Figures()> figures;
@@ -47,8 +50,11 @@ class AdminService final : public AdminActions {
   Json namespaces() override;
   Json connections() override;
   Json p2p() override;
-  Json stats() override;
+  boost::asio::awaitable<Json> stats() override;
   Json ana() override;
+  Json reservations() override { return reservations_view(parts_.target); }
+  Json write_protection() override { return write_protection_view(parts_.target); }
+  EventStream& events() override { return parts_.events; }
   const config::Json& running_config() override { return parts_.running.document(); }
   Change reload(bool force) override { return parts_.reload.reload(force); }
   Change change(Edit edit, std::optional<std::string> if_match) override {
@@ -59,6 +65,12 @@ class AdminService final : public AdminActions {
     return parts_.reload.replace(std::move(text), std::move(name), std::move(if_match));
   }
   Change accept(std::string nqn, uint32_t nsid) override { return parts_.reload.accept(std::move(nqn), nsid); }
+  Change clear_reservation(std::string nqn, uint32_t nsid) override {
+    return parts_.states.clear_reservation(std::move(nqn), nsid);
+  }
+  Change clear_write_protection(std::string nqn, uint32_t nsid) override {
+    return parts_.states.clear_write_protection(std::move(nqn), nsid);
+  }
   ConfigChange compare(const std::string& text, const std::string& name) override;
   boost::asio::awaitable<std::string> save(bool force) override;
   void set_ana(const config::Json& wanted) override;

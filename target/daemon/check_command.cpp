@@ -25,8 +25,8 @@ struct Options {
 void add_machine_warnings(config::Result& result) {
   const p2p::Sysfs sysfs;
   const auto addresses = read_interface_addresses();
-  for (const auto& warnings :
-       {check_machine(*result.config, sysfs, addresses), check_resources(*result.config, sysfs, addresses)})
+  for (const auto& warnings : {check_machine(*result.config, sysfs, addresses),
+                               check_resources(*result.config, sysfs, addresses, read_rdma_device_limits())})
     result.diagnostics.insert(result.diagnostics.end(), warnings.begin(), warnings.end());
   std::ranges::stable_sort(result.diagnostics, [](const config::Diagnostic& a, const config::Diagnostic& b) {
     return std::tie(a.position.line, a.position.column) < std::tie(b.position.line, b.position.column);

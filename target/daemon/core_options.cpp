@@ -1,5 +1,7 @@
 #include "target/daemon/core_options.h"
 
+#include <unistd.h>
+
 #include <algorithm>
 #include <random>
 
@@ -18,6 +20,7 @@ core::Port address_of(uint16_t id, const Wanted& wanted) {
   port.address = wanted.address;
   port.service = wanted.service;
   port.ipv6 = wanted.family == config::AddressFamily::ipv6;
+  port.wildcard = config::is_wildcard(wanted.address);
   return port;
 }
 
@@ -30,7 +33,25 @@ uint16_t first_cntlid(const config::Subsystem& wanted) {
   return std::uniform_int_distribution<uint16_t>(wanted.cntlid_min, wanted.cntlid_max)(entropy);
 }
 
+uint64_t machine_memory_bytes() {
+  return static_cast<uint64_t>(sysconf(_SC_PHYS_PAGES)) * static_cast<uint64_t>(sysconf(_SC_PAGE_SIZE));
+}
+
 }  // namespace
+
+uint64_t slot_memory_bytes(uint64_t machine_bytes) {
+  constexpr uint64_t kPartOfMachine = 8;
+  return machine_bytes / kPartOfMachine;
+}
+
+rdma::PollGroupOptions group_options(const config::Config& config) {
+  rdma::PollGroupOptions options;
+  options.in_capsule_bytes = config.rdma.in_capsule_data_bytes;
+  options.dram_pool_bytes = uint64_t{config.rdma.dram_pool_mib} << 20;
+  options.max_transfer_bytes = config.rdma.mdts_bytes;
+  options.slot_memory_bytes = slot_memory_bytes(machine_memory_bytes());
+  return options;
+}
 
 core::Port port_of(const config::Port& wanted) {
   core::Port port = address_of(wanted.id, wanted);

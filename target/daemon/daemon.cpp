@@ -28,22 +28,6 @@ namespace {
 
 using std::chrono::milliseconds;
 
-// Each entry of a connected queue takes memory for its capsule: hosts must not get hold of all there is.
-constexpr uint64_t kSlotMemoryOfMachine = 8;
-
-uint64_t machine_memory_bytes() {
-  return static_cast<uint64_t>(sysconf(_SC_PHYS_PAGES)) * static_cast<uint64_t>(sysconf(_SC_PAGE_SIZE));
-}
-
-rdma::PollGroupOptions group_options(const config::Config& config) {
-  rdma::PollGroupOptions options;
-  options.in_capsule_bytes = config.rdma.in_capsule_data_bytes;
-  options.dram_pool_bytes = uint64_t{config.rdma.dram_pool_mib} << 20;
-  options.max_transfer_bytes = config.rdma.mdts_bytes;
-  options.slot_memory_bytes = machine_memory_bytes() / kSlotMemoryOfMachine;
-  return options;
-}
-
 std::map<std::string, rdma::RemoteInvalidate> remote_invalidate(const config::Config& config) {
   std::map<std::string, rdma::RemoteInvalidate> by_device;
   for (const config::RdmaDevice& device : config.rdma.devices) {
@@ -138,7 +122,7 @@ class RunningReactors {
 
 Daemon::Daemon(const config::Config& config, std::string text)
     : running_(config, std::move(text)),
-      log_limit_(&log),
+      events_(io_),
       reservations_(StateDirectory(config.state_dir),
                     write_on(state_writes_, io_, [this] { transport_.turn_admin(); })),
       state_lock_(lock_state_directory(config.state_dir)),
@@ -153,7 +137,7 @@ Daemon::Daemon(const config::Config& config, std::string text)
       peer_memories_(transport_.rnics(), config.rdma.mdts_bytes),
       opener_(io_),
       storage_(io_, target_, control_mailbox_, refs_to(data_threads_), transport_, peer_memories_, opener_,
-               identifiers_, served_storages_),
+               identifiers_, served_storages_, events_),
       health_(io_, target_, storage_.namespaces(), open_nvme_admin(), [this] { transport_.turn_admin(); }),
       mailbox_(io_, control_mailbox_, [this] { transport_.turn_admin(); }),
       changes_(io_,
@@ -161,7 +145,8 @@ Daemon::Daemon(const config::Config& config, std::string text)
                  transport_.turn_admin();  // what hosts are told of the change
                  if (!changes_.closed()) service_manager::ready(status_line());
                }),
-      ports_(io_, target_, transport_, storage_, peer_memories_, changes_),
+      states_(io_, target_, changes_, events_),
+      ports_(io_, target_, transport_, storage_, peer_memories_, changes_, events_),
       reload_({.io = io_,
                .target = target_,
                .transport = transport_,
@@ -171,7 +156,9 @@ Daemon::Daemon(const config::Config& config, std::string text)
                .ports = ports_,
                .changes = changes_,
                .running = running_,
-               .files = config_files_}),
+               .files = config_files_,
+               .events = events_}),
+      fallbacks_(io_, storage_, events_),
       admin_({.target = target_,
               .transport = transport_,
               .storage = storage_,
@@ -179,16 +166,17 @@ Daemon::Daemon(const config::Config& config, std::string text)
               .ports = ports_,
               .reload = reload_,
               .changes = changes_,
+              .states = states_,
+              .events = events_.stream(),
               .running = running_,
               .files = config_files_,
               .figures = [this] { return figures(); }}),
       signals_(io_, SIGTERM, SIGINT, SIGHUP),
       keep_alive_timer_(io_),
-      log_timer_(io_),
       shutdown_timer_(io_),
       watchdog_timer_(io_),
       history_timer_(io_) {
-  target_.on_event = [this](core::Target::Severity severity, const std::string& message) { report(severity, message); };
+  target_.on_event = [this](const core::Event& event) { events_.tell_at_most(event); };
   target_.on_earlier_deadline = [this](core::Target::Clock::time_point deadline) { await_deadline(deadline); };
   target_.reservation_store = &reservations_;
   target_.dhchap_crypto = &authentication_;
@@ -215,6 +203,7 @@ int Daemon::run() {
   await_signals();
   if (running_.config().metrics) serve_metrics();
   boost::asio::co_spawn(io_, reload_.serve(), [this](const std::exception_ptr& failure) { on_started(failure); });
+  spawn(io_, fallbacks_.run(), "watching for data that goes through DRAM");
   spawn(io_, keep_watchdog(), "telling systemd that the daemon is alive");
   {
     const RunningReactors running(data_threads_);
@@ -328,21 +317,6 @@ Daemon::Task Daemon::keep_watchdog() {
     watchdog_timer_.expires_after(*timeout / 2);
     co_await watchdog_timer_.async_wait(boost::asio::use_awaitable);
   }
-}
-
-// A timer runs only after a recent warning.
-void Daemon::report(core::Target::Severity severity, const std::string& message) {
-  log_limit_.add(severity, message, LogLimit::Clock::now());
-  if (severity == core::Target::Severity::Warning && log_timer_.expiry() <= LogLimit::Clock::now()) flush_log();
-}
-
-void Daemon::flush_log() {
-  const auto next = log_limit_.flush(LogLimit::Clock::now());
-  if (!next) return;
-  log_timer_.expires_at(*next);
-  log_timer_.async_wait([this](const boost::system::error_code& error) {
-    if (!error) flush_log();
-  });
 }
 
 // Armed before the turn, which may set an earlier deadline.

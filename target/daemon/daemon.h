@@ -23,13 +23,15 @@
 #include "target/daemon/admin_service.h"
 #include "target/daemon/authentication_worker.h"
 #include "target/daemon/changes.h"
+#include "target/daemon/events.h"
+#include "target/daemon/fallback_watch.h"
 #include "target/daemon/figures.h"
 #include "target/daemon/file_lock.h"
 #include "target/daemon/health.h"
 #include "target/daemon/history.h"
 #include "target/daemon/identifier_files.h"
-#include "target/daemon/log_limit.h"
 #include "target/daemon/metrics_server.h"
+#include "target/daemon/namespace_states.h"
 #include "target/daemon/peer_memory.h"
 #include "target/daemon/ports.h"
 #include "target/daemon/reload.h"
@@ -76,8 +78,6 @@ class Daemon {
   void serve_until_stopped();
   // When the service manager has a watchdog: reports that this thread and every reactor answer.
   Task keep_watchdog();
-  void report(core::Target::Severity severity, const std::string& message);
-  void flush_log();
   void watch_keep_alive();
   void await_deadline(core::Target::Clock::time_point deadline);
   void await_signals();
@@ -85,8 +85,8 @@ class Daemon {
   [[noreturn]] void give_up();
 
   RunningConfig running_;
-  LogLimit log_limit_;
   boost::asio::io_context io_;
+  Events events_;
   core::Mailbox control_mailbox_;
   ReservationFiles reservations_;
   std::optional<FileLock> state_lock_;
@@ -105,14 +105,15 @@ class Daemon {
   HealthMonitor health_;
   rdma::AsioMailbox mailbox_;
   Changes changes_;
+  NamespaceStates states_;
   Ports ports_;
   Reload reload_;
+  FallbackWatch fallbacks_;
   AdminService admin_;
   History history_;
   std::optional<MetricsServer> metrics_;
   boost::asio::signal_set signals_;
   boost::asio::steady_timer keep_alive_timer_;
-  boost::asio::steady_timer log_timer_;
   boost::asio::steady_timer shutdown_timer_;
   boost::asio::steady_timer watchdog_timer_;
   boost::asio::steady_timer history_timer_;

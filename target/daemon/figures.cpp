@@ -90,16 +90,25 @@ Figures figures_of(const core::Target& target, const rdma::Transport& transport,
   return figures;
 }
 
-std::vector<NamespaceSource> namespace_figures_of(const Storage& storage) {
-  std::vector<NamespaceSource> sources;
+std::vector<ServedSource> served_namespaces_of(const Storage& storage) {
+  std::vector<ServedSource> sources;
   sources.reserve(storage.namespaces().size());
   for (const auto& served : storage.namespaces()) {
     const size_t place = sources.size();
     sources.emplace_back([&storage, nqn = served->subsystem, nsid = served->wanted.nsid, place] {
-      const ServedNamespace* const now = find(storage, nqn, nsid, place);
-      return now == nullptr ? std::nullopt : std::optional(of_namespace(*now));
+      return find(storage, nqn, nsid, place);
     });
   }
+  return sources;
+}
+
+std::vector<NamespaceSource> namespace_figures_of(const Storage& storage) {
+  std::vector<NamespaceSource> sources;
+  for (ServedSource& served : served_namespaces_of(storage))
+    sources.emplace_back([served = std::move(served)] {
+      const ServedNamespace* const now = served();
+      return now == nullptr ? std::nullopt : std::optional(of_namespace(*now));
+    });
   return sources;
 }
 

@@ -27,6 +27,7 @@ struct HttpRequest {
   std::string body;                               // of a route that takes text
   nlohmann::ordered_json json{};                  // of a route that takes an object
   std::optional<std::string> if_match{};          // the header If-Match (RFC 9110 section 13.1.1)
+  std::optional<std::string> last_event_id{};     // the header Last-Event-ID (HTML standard, section 9.2.4)
 };
 
 struct HttpResponse {
@@ -35,6 +36,9 @@ struct HttpResponse {
   std::string etag{};                                          // the header ETag, quotes included; empty: none
   std::vector<std::pair<std::string, std::string>> headers{};  // more of them
   std::string body{};
+  // What follows the body, a part at a time, until one is empty: an answer that goes on for as long as the client
+  // stays.
+  std::function<boost::asio::awaitable<std::string>()> more{};
 };
 
 // A handler throws this to refuse a request: the client gets {"error": what()} with the status.

@@ -36,6 +36,7 @@ struct HttpServer::Service {
   HttpLimits limits;
   Audit audit;
   std::list<HttpSession> sessions{};
+  uint32_t streams = 0;  // answers that go on
   uint32_t refused = 0;  // connections that are being told that the server is full
   bool closed = false;
   std::vector<std::function<void()>> close_acceptors{};
@@ -138,14 +139,22 @@ void take_if_match(std::string version, Asked& asked) {
     asked.refusal = refusal(400, route.method + " " + route.pattern + " takes no If-Match");
 }
 
-asio::awaitable<Response> answer(Asked asked, std::string body) {
+// A response, and what follows it.
+struct Answer {
+  Response response;
+  std::function<asio::awaitable<std::string>()> more{};
+};
+
+asio::awaitable<Answer> answer(Asked asked, std::string body) {
   try {
     take_body(*asked.route, std::move(body), asked.request);
-    co_return response_of(co_await asked.route->handler(std::move(asked.request)));
+    HttpResponse made = co_await asked.route->handler(std::move(asked.request));
+    auto more = std::move(made.more);
+    co_return Answer{.response = response_of(std::move(made)), .more = std::move(more)};
   } catch (const HttpError& error) {
-    co_return refusal(error.status(), error.what());
+    co_return Answer{.response = refusal(error.status(), error.what())};
   } catch (const std::exception& error) {
-    co_return refusal(500, error.what());
+    co_return Answer{.response = refusal(500, error.what())};
   }
 }
 
@@ -171,6 +180,33 @@ Task send_last(Stream& stream, Response response, const HttpLimits& limits) {
     bytes += co_await stream.async_read_some(asio::buffer(rest), asio::redirect_error(asio::use_awaitable, error));
 }
 
+// Sends an answer that goes on, in chunks, and ends the connection. A part that the client does not take within the
+// time limit ends it, too.
+template <class Stream>
+Task send_stream(Stream& stream, Answer answer, const HttpLimits& limits) {
+  Response& response = answer.response;
+  response.set(http::field::server, "nvmf-p2p");
+  response.set(http::field::cache_control, "no-store");
+  response.keep_alive(false);
+  response.chunked(true);
+  std::string part = std::exchange(response.body(), {});
+  http::response_serializer<http::string_body> head(response);
+  beast::error_code error;
+  stream.expires_after(limits.timeout);
+  co_await http::async_write_header(stream, head, asio::redirect_error(asio::use_awaitable, error));
+  if (part.empty() && !error) part = co_await answer.more();
+  while (!error && !part.empty()) {
+    stream.expires_after(limits.timeout);
+    const auto chunk = http::make_chunk(asio::buffer(part));
+    co_await asio::async_write(stream, chunk, asio::redirect_error(asio::use_awaitable, error));
+    stream.expires_never();
+    if (!error) part = co_await answer.more();
+  }
+  stream.expires_after(limits.timeout);
+  if (!error)
+    co_await asio::async_write(stream, http::make_chunk_last(), asio::redirect_error(asio::use_awaitable, error));
+}
+
 template <class Service>
 void tell(const Service& service, HttpAudit audit, const Response& response) {
   if (!service.audit || audit.method == "GET") return;
@@ -179,9 +215,28 @@ void tell(const Service& service, HttpAudit audit, const Response& response) {
   service.audit(audit);
 }
 
+// The answer that goes on, if there is room for one more.
+template <class Stream, class Service>
+Task stream_or_refuse(Stream& stream, Service& service, Answer answer) {
+  if (service.streams >= service.limits.streams)
+    co_return co_await send_last(stream, refusal(503, "too many clients follow events; try again later"),
+                                 service.limits);
+  struct Counted {
+    explicit Counted(uint32_t& streams) : streams_(streams) { ++streams_; }
+    ~Counted() { --streams_; }
+    Counted(const Counted&) = delete;
+    Counted& operator=(const Counted&) = delete;
+
+   private:
+    uint32_t& streams_;
+  };
+  const Counted counted(service.streams);
+  co_await send_stream(stream, std::move(answer), service.limits);
+}
+
 // The requests of one connection, one after the other.
 template <class Stream, class Service>
-Task converse(Stream& stream, const Service& service, HttpSession& session) {
+Task converse(Stream& stream, Service& service, HttpSession& session) {
   const HttpLimits& limits = service.limits;
   beast::error_code error;
   beast::flat_buffer buffer;
@@ -200,6 +255,8 @@ Task converse(Stream& stream, const Service& service, HttpSession& session) {
       asked = ask(service.routes, target_of(parser.get()), has_body, limits);
       const auto if_match = parser.get().find(http::field::if_match);
       if (if_match != parser.get().end()) take_if_match(std::string(if_match->value()), asked);
+      const auto last_event_id = parser.get().find("Last-Event-ID");
+      if (last_event_id != parser.get().end()) asked.request.last_event_id = std::string(last_event_id->value());
       if (asked.refusal && has_body) {
         tell(service, std::move(audit), *asked.refusal);
         co_return co_await send_last(stream, *std::move(asked.refusal), limits);
@@ -220,10 +277,14 @@ Task converse(Stream& stream, const Service& service, HttpSession& session) {
     const unsigned version = parser.get().version();
     keep_alive = parser.get().keep_alive();
     audit.body = std::move(parser.release().body());
-    std::optional<Response> refused = std::move(asked.refusal);
-    if (!refused) refused = co_await answer(std::move(asked), audit.body);
-    Response response = *std::move(refused);
+    Answer answered;
+    if (asked.refusal)
+      answered.response = *std::move(asked.refusal);
+    else
+      answered = co_await answer(std::move(asked), audit.body);
+    Response& response = answered.response;
     tell(service, std::move(audit), response);
+    if (answered.more) co_return co_await stream_or_refuse(stream, service, std::move(answered));
     keep_alive = keep_alive && !service.closed;
     response.version(version);
     response.keep_alive(keep_alive);

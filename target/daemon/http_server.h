@@ -21,6 +21,7 @@ struct HttpLimits {
   uint32_t connections = 64;
   uint32_t connections_of_address = 64;  // of one IP address, likewise
   std::chrono::milliseconds patience{1'000};
+  uint32_t streams = 16;  // answers that go on (HttpResponse::more), at a time; one more is refused with 503
   uint64_t body_bytes = config::kMaxFileBytes;  // of a request; longer ones are answered 413
   // For a request to arrive, counted from the connection or the previous answer; and for an answer to be sent.
   std::chrono::milliseconds timeout{10'000};

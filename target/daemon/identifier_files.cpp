@@ -1,7 +1,5 @@
 #include "target/daemon/identifier_files.h"
 
-#include <spdlog/spdlog.h>
-
 #include <algorithm>
 #include <boost/uuid/name_generator_sha1.hpp>
 #include <boost/uuid/random_generator.hpp>
@@ -86,19 +84,11 @@ Uuid IdentifierFiles::uuid_of(const std::string& nqn, uint32_t nsid, const std::
 
 void IdentifierFiles::keep(const std::string& nqn, uint32_t nsid, const std::string& storage, const Uuid& uuid) const {
   if (storage.empty()) return;
-  try {
-    std::vector<Shown> all = shown(directory_, nqn, nsid);
-    if (find(all, storage) != nullptr) return;
-    all.push_back({storage, uuid});
-    directory_.make();
-    directory_.replace(kPurpose, {.nqn = nqn, .nsid = nsid}, kFormat, to_json(all));
-  } catch (const std::exception& error) {
-    spdlog::error(
-        "namespace {} of {}: its UUID {} could not be saved: {}; after a restart hosts may see other storage under "
-        "this UUID, or this storage under another UUID: check that {} is writable and has free space, or give the "
-        "namespace a \"uuid\"",
-        nsid, nqn, text_of(uuid), error.what(), directory_.path());
-  }
+  std::vector<Shown> all = shown(directory_, nqn, nsid);
+  if (find(all, storage) != nullptr) return;
+  all.push_back({storage, uuid});
+  directory_.make();
+  directory_.replace(kPurpose, {.nqn = nqn, .nsid = nsid}, kFormat, to_json(all));
 }
 
 std::string IdentifierFiles::path_of(const std::string& nqn, uint32_t nsid) const {

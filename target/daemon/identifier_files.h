@@ -21,7 +21,8 @@ class IdentifierFiles {
   // hosts do not mistake its data for the first one's. Empty `storage`: random each time. Throws std::runtime_error
   // with a remedy when the file cannot be read.
   Uuid uuid_of(const std::string& nqn, uint32_t nsid, const std::string& storage) const;
-  // Called before hosts see the UUID. A failure is logged: the namespace can be served, but the UUID is not remembered.
+  // Called before hosts see the UUID. Throws std::exception when it cannot be written: the namespace can be served all
+  // the same.
   void keep(const std::string& nqn, uint32_t nsid, const std::string& storage, const Uuid& uuid) const;
 
   // The file of one namespace, whether it exists or not.

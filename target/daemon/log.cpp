@@ -1,12 +1,17 @@
 #include "target/daemon/log.h"
 
+#include <spdlog/sinks/base_sink.h>
 #include <spdlog/sinks/stdout_sinks.h>
-#include <spdlog/sinks/systemd_sink.h>
 #include <spdlog/spdlog.h>
 #include <sys/stat.h>
+#include <sys/syslog.h>
+#include <sys/uio.h>
+#include <systemd/sd-journal.h>
 #include <unistd.h>
 
+#include <array>
 #include <cstdlib>
+#include <mutex>
 #include <nlohmann/json.hpp>
 
 #include "config/printable.h"
@@ -29,6 +34,37 @@ spdlog::level::level_enum spdlog_level(config::LogLevel level) {
   }
   return spdlog::level::info;
 }
+
+// The event whose line this thread writes at the moment; a line of spdlog has no place for it.
+thread_local const core::Event* event_of_line = nullptr;
+
+int syslog_priority(spdlog::level::level_enum level) {
+  switch (level) {
+    case spdlog::level::critical:
+      return LOG_CRIT;
+    case spdlog::level::err:
+      return LOG_ERR;
+    case spdlog::level::warn:
+      return LOG_WARNING;
+    case spdlog::level::info:
+      return LOG_INFO;
+    default:
+      return LOG_DEBUG;
+  }
+}
+
+class JournalSink final : public spdlog::sinks::base_sink<std::mutex> {
+ protected:
+  void sink_it_(const spdlog::details::log_msg& message) override {
+    const std::string_view text{message.payload.data(), message.payload.size()};
+    const std::vector<std::string> fields = journal_fields(message.level, text, event_of_line);
+    std::vector<iovec> pieces;
+    pieces.reserve(fields.size());
+    for (const std::string& field : fields) pieces.push_back({const_cast<char*>(field.data()), field.size()});
+    sd_journal_sendv(pieces.data(), static_cast<int>(pieces.size()));
+  }
+  void flush_() override {}
+};
 
 // Each message becomes one line without control characters, whatever names of hosts and devices it has in it.
 class PrintableLog final : public spdlog::logger {
@@ -58,11 +94,16 @@ void JsonLines::format(const spdlog::details::log_msg& message, spdlog::memory_b
   using std::chrono::milliseconds;
   const auto since_epoch = std::chrono::duration_cast<milliseconds>(message.time.time_since_epoch());
   const auto level = spdlog::level::to_string_view(message.level);
-  const nlohmann::ordered_json fields = {
+  nlohmann::ordered_json fields = {
       {"time_ms", since_epoch.count()},
       {"level", std::string_view(level.data(), level.size())},
       {"message", std::string_view(message.payload.data(), message.payload.size())},
   };
+  if (event_of_line != nullptr) {
+    fields["event"] = core::name_of(event_of_line->kind);
+    if (!event_of_line->subsystem.empty()) fields["subsystem"] = event_of_line->subsystem;
+    if (!event_of_line->host.empty()) fields["host"] = event_of_line->host;
+  }
   // The message may contain a host's name, which need not be UTF-8.
   const std::string text = fields.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace) + "\n";
   line.append(text.data(), text.data() + text.size());
@@ -74,7 +115,7 @@ void start_log(config::LogLevel level, config::LogFormat format) {
   const bool to_journal = format == config::LogFormat::text && journal_reads_standard_error();
   spdlog::sink_ptr sink;
   if (to_journal)
-    sink = std::make_shared<spdlog::sinks::systemd_sink_mt>("nvmf-p2p");
+    sink = std::make_shared<JournalSink>();
   else
     sink = std::make_shared<spdlog::sinks::stderr_sink_mt>();
   auto logger = std::make_shared<PrintableLog>("nvmf-p2p", std::move(sink));
@@ -98,15 +139,34 @@ void log_always(const std::string& message) {
   }
 }
 
-void log(core::Target::Severity severity, const std::string& message) {
-  switch (severity) {
-    case core::Target::Severity::Info:
-      return spdlog::info("{}", message);
-    case core::Target::Severity::Warning:
-      return spdlog::warn("{}", message);
-    case core::Target::Severity::Error:
-      return spdlog::error("{}", message);
-  }
+void log(const core::Event& event) {
+  constexpr std::array<spdlog::level::level_enum, 3> kLevels = {spdlog::level::info, spdlog::level::warn,
+                                                                spdlog::level::err};
+  event_of_line = &event;
+  spdlog::log(kLevels[static_cast<size_t>(event.severity)], "{}", event.message);
+  event_of_line = nullptr;
+}
+
+std::vector<std::string> journal_fields(spdlog::level::level_enum level, std::string_view message,
+                                        const core::Event* event) {
+  std::vector<std::string> fields = {"MESSAGE=" + std::string(message),
+                                     "PRIORITY=" + std::to_string(syslog_priority(level)),
+                                     "SYSLOG_IDENTIFIER=nvmf-p2p"};
+  if (event == nullptr) return fields;
+  fields.push_back(std::string("MESSAGE_ID=") + message_id_of(event->kind));
+  fields.push_back(std::string("EVENT=") + core::name_of(event->kind));
+  if (!event->subsystem.empty()) fields.push_back("NQN=" + config::printable(event->subsystem));
+  if (!event->host.empty()) fields.push_back("HOST=" + config::printable(event->host));
+  return fields;
+}
+
+const char* message_id_of(core::EventKind kind) {
+  constexpr std::array<const char*, core::kEventKinds> kIds = {
+      "36ad12e71e774a5393b00c5819791d6a", "c399ef8dca2a46f88ea71393b12bbccb", "ebb74dcee7294adda9943cb8bb0fe167",
+      "054324c1510f46ccb2a0388215f6bf6f", "bb107fc472a94e35bf66a89db7a6bcc4", "45b20e2292a84ac5bde4e398c5dbc5eb",
+      "0c2fb24f7bca4b5cacb845eee39e549d", "c340e80840ae4e84bd9fc7cfbe84a8ff", "fb49d7ba6e66449fad6d8b1353b6b1eb",
+      "866a38def93945d3b5df515a54349b2c"};
+  return kIds[static_cast<size_t>(kind)];
 }
 
 }  // namespace nvmf::daemon

@@ -50,17 +50,17 @@ std::string kind_of(std::string_view message) {
 
 }  // namespace
 
-void LogLimit::add(Severity severity, const std::string& message, Clock::time_point now) {
-  if (severity != Severity::Warning) return write_(severity, message);
-  std::string name = kind_of(message);
+void LogLimit::add(const core::Event& event, Clock::time_point now) {
+  if (event.severity != core::Severity::Warning) return write_(event);
+  std::string name = kind_of(event.message);
   if (kinds_.size() >= kMaxKinds && !kinds_.contains(name)) name.clear();
   const auto [place, fresh] = kinds_.try_emplace(std::move(name));
   Kind& kind = place->second;
   if (fresh) {
     kind.due = now + kPeriod;
-    return write_(severity, message);
+    return write_(event);
   }
-  kind.last = message;
+  kind.last = event;
   ++kind.held_back;
 }
 
@@ -74,7 +74,8 @@ std::optional<LogLimit::Clock::time_point> LogLimit::flush(Clock::time_point now
     }
     if (kind.due <= now) {
       const std::string count = " (and " + std::to_string(kind.held_back - 1) + " more like this)";
-      write_(Severity::Warning, kind.last + (kind.held_back > 1 ? count : ""));
+      if (kind.held_back > 1) kind.last.message += count;
+      write_(kind.last);
       kind.held_back = 0;
       kind.due = now + kPeriod;
     }

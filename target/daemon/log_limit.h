@@ -8,15 +8,14 @@
 #include <optional>
 #include <string>
 
-#include "target/core/subsystem/target.h"
+#include "target/core/subsystem/event.h"
 
 namespace nvmf::daemon {
 
 class LogLimit {
  public:
   using Clock = std::chrono::steady_clock;
-  using Severity = core::Target::Severity;
-  using Write = std::function<void(Severity, const std::string&)>;
+  using Write = std::function<void(const core::Event&)>;
 
   static constexpr std::chrono::seconds kPeriod{10};
   // The number of kinds that are counted separately; all further kinds share one counter.
@@ -27,14 +26,14 @@ class LogLimit {
   // Warnings about a peer that differ only in what hosts choose (the port, NQNs) and in numbers are one kind of event:
   // a host has as many kinds as there are rules to break. Other messages are written at once: no host alone can cause
   // many of them.
-  void add(Severity severity, const std::string& message, Clock::time_point now);
+  void add(const core::Event& event, Clock::time_point now);
   // Writes the held-back lines that are due; returns when to call again, none when no line is held back.
   std::optional<Clock::time_point> flush(Clock::time_point now);
 
  private:
   struct Kind {
     Clock::time_point due;
-    std::string last;  // message
+    core::Event last{};
     uint64_t held_back = 0;
   };
 

@@ -2,7 +2,6 @@
 
 #include <arpa/inet.h>
 #include <grp.h>
-#include <ifaddrs.h>
 #include <netinet/in.h>
 #include <pwd.h>
 
@@ -11,7 +10,6 @@
 #include <cstdio>
 #include <filesystem>
 #include <map>
-#include <memory>
 #include <set>
 #include <sstream>
 #include <system_error>
@@ -182,11 +180,11 @@ class MachineCheck {
       if (!subsystem.allow_any_host && subsystem.allowed_hosts.empty()) continue;
       const auto routable = std::ranges::find_if(config_.ports, [&](const config::Port& port) {
         const bool offers = std::ranges::find(subsystem.ports, port.id) != subsystem.ports.end();
-        return offers && is_routable(port.address);
+        return offers && can_be_reached_from_afar(port);
       });
       if (routable == config_.ports.end()) continue;
       warn(subsystem.position, "$.subsystems[" + std::to_string(i) + "]",
-           "whoever reaches " + routable->address + " can use the subsystem without authentication, by " +
+           "whoever reaches " + address_of(*routable) + " can use the subsystem without authentication, by " +
                (subsystem.allow_any_host ? "any host NQN" : "an NQN in \"allowed_hosts\""),
            "list the hosts in \"hosts\", with keys (nvmf-p2p key generate)");
     }
@@ -214,9 +212,31 @@ class MachineCheck {
     }
   }
 
-  const InterfaceAddress* interface_of(const config::Port& port) const {
-    const auto found = std::ranges::find(addresses_, port.address, &InterfaceAddress::address);
-    return found != addresses_.end() ? &*found : nullptr;
+  // The address of a port, with its interface; of a wildcard all on which the target would listen; none: no interface
+  // has it.
+  std::vector<InterfaceAddress> interfaces_of(const config::Port& port) const {
+    std::vector<InterfaceAddress> interfaces;
+    for (const InterfaceAddress& one : addresses_) {
+      const bool is_ipv6 = one.address.find(':') != std::string::npos;
+      const bool is_meant = config::is_wildcard(port.address) && is_for_hosts(one.address) &&
+                            is_ipv6 == (port.family == config::AddressFamily::ipv6) &&
+                            rnic_of(one.interface) != nullptr;
+      if (is_meant || one.address == port.address) interfaces.push_back(one);
+    }
+    return interfaces;
+  }
+
+  bool can_be_reached_from_afar(const config::Port& port) const {
+    if (!config::is_wildcard(port.address)) return is_routable(port.address);
+    return std::ranges::any_of(interfaces_of(port),
+                               [](const InterfaceAddress& one) { return is_routable(one.address); });
+  }
+
+  // Of a port that can be reached from afar: the address.
+  std::string address_of(const config::Port& port) const {
+    for (const InterfaceAddress& one : interfaces_of(port))
+      if (is_routable(one.address)) return one.address;
+    return port.address;
   }
 
   // The RDMA device that serves a network interface; null: none.
@@ -239,16 +259,21 @@ class MachineCheck {
   }
 
   void check_port(const config::Port& port, const std::string& path) {
-    const InterfaceAddress* interface = interface_of(port);
+    const std::vector<InterfaceAddress> interfaces = interfaces_of(port);
     const std::string usable = usable_addresses();
     const std::string choose = usable.empty() ? "" : "write one of: " + usable;
-    if (interface == nullptr) {
+    if (interfaces.empty() && config::is_wildcard(port.address)) {
+      const std::string family = port.family == config::AddressFamily::ipv6 ? "IPv6" : "IPv4";
+      warn(port.position, path + ".address",
+           "no RDMA device of this machine has an " + family + " address, so no host can connect to the port yet",
+           "add an address to the interface of an RDMA device with: ip address add");
+    } else if (interfaces.empty()) {
       warn(port.position, path + ".address", "no interface of this machine has the address " + port.address,
            choose.empty() ? "add it to the interface of an RDMA device with: ip address add" : choose);
-    } else if (rnic_of(interface->interface) == nullptr) {
+    } else if (const std::string& interface = interfaces.front().interface; rnic_of(interface) == nullptr) {
       warn(port.position, path + ".address",
-           interface->interface + ", which has the address " + port.address + ", has no RDMA device",
-           choose.empty() ? "to try things out: rdma link add rxe0 type rxe netdev " + interface->interface : choose);
+           interface + ", which has the address " + port.address + ", has no RDMA device",
+           choose.empty() ? "to try things out: rdma link add rxe0 type rxe netdev " + interface : choose);
     }
   }
 
@@ -449,15 +474,19 @@ class MachineCheck {
     std::set<std::string> said;
     for (const config::Port& port : config_.ports) {
       if (std::ranges::find(subsystem.ports, port.id) == subsystem.ports.end()) continue;
-      const InterfaceAddress* interface = interface_of(port);
-      const p2p::RdmaDevice* rnic = interface != nullptr ? rnic_of(interface->interface) : nullptr;
-      if (rnic == nullptr) continue;
-      const auto pair = std::ranges::find_if(report_.pairs, [&](const p2p::PairReport& one) {
-        return one.ssd == provider.name && one.rnic == rnic->name;
-      });
-      if (pair == report_.pairs.end() || pair->verdict != p2p::PairVerdict::No || pair->reasons.empty()) continue;
-      if (said.insert(pair->reasons.front()).second) warn_of_pair(ns, path, *pair);
+      for (const InterfaceAddress& one : interfaces_of(port)) {
+        const p2p::RdmaDevice* const rnic = rnic_of(one.interface);
+        const p2p::PairReport* const pair = rnic != nullptr ? pair_of(provider, *rnic) : nullptr;
+        if (pair == nullptr || pair->verdict != p2p::PairVerdict::No || pair->reasons.empty()) continue;
+        if (said.insert(pair->reasons.front()).second) warn_of_pair(ns, path, *pair);
+      }
     }
+  }
+
+  const p2p::PairReport* pair_of(const p2p::NvmeController& provider, const p2p::RdmaDevice& rnic) const {
+    const auto found = std::ranges::find_if(
+        report_.pairs, [&](const p2p::PairReport& one) { return one.ssd == provider.name && one.rnic == rnic.name; });
+    return found != report_.pairs.end() ? &*found : nullptr;
   }
 
   void warn_of_pair(const config::Namespace& ns, const std::string& path, const p2p::PairReport& pair) {
@@ -477,23 +506,6 @@ class MachineCheck {
 };
 
 }  // namespace
-
-std::vector<InterfaceAddress> read_interface_addresses() {
-  std::vector<InterfaceAddress> addresses;
-  ifaddrs* list = nullptr;
-  if (getifaddrs(&list) != 0) return addresses;
-  const std::unique_ptr<ifaddrs, decltype(&freeifaddrs)> owner(list, freeifaddrs);
-  for (const ifaddrs* one = list; one != nullptr; one = one->ifa_next) {
-    std::array<char, INET6_ADDRSTRLEN> text{};
-    if (one->ifa_addr == nullptr) continue;
-    if (one->ifa_addr->sa_family == AF_INET)
-      inet_ntop(AF_INET, &reinterpret_cast<const sockaddr_in*>(one->ifa_addr)->sin_addr, text.data(), text.size());
-    if (one->ifa_addr->sa_family == AF_INET6)
-      inet_ntop(AF_INET6, &reinterpret_cast<const sockaddr_in6*>(one->ifa_addr)->sin6_addr, text.data(), text.size());
-    if (text[0] != '\0') addresses.push_back({text.data(), one->ifa_name});
-  }
-  return addresses;
-}
 
 std::vector<config::Diagnostic> check_machine(const config::Config& config, const p2p::Sysfs& sysfs,
                                               const std::vector<InterfaceAddress>& addresses) {

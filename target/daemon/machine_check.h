@@ -7,15 +7,9 @@
 #include "config/config.h"
 #include "config/diagnostics.h"
 #include "p2p/sysfs.h"
+#include "target/daemon/interface_addresses.h"
 
 namespace nvmf::daemon {
-
-// An IP address that an interface of this machine has, as inet_ntop(3) spells it.
-struct InterfaceAddress {
-  std::string address;
-  std::string interface;
-};
-std::vector<InterfaceAddress> read_interface_addresses();
 
 // Warnings, in the order of the file: addresses that no interface has, or one without RDMA device; devices and files
 // that are missing or in use; cores, users and groups that do not exist; peer-to-peer that cannot work; subsystems that

@@ -11,6 +11,7 @@
 
 #include "config/parse.h"
 #include "config/schema.h"
+#include "target/daemon/backup_command.h"
 #include "target/daemon/check_command.h"
 #include "target/daemon/cli/commands.h"
 #include "target/daemon/cli/config_manual.h"
@@ -35,8 +36,9 @@ constexpr char kExitStatuses[] =
 constexpr char kDescription[] =
     "Serves SSDs, block devices and files to remote hosts by NVMe over Fabrics on RDMA networks. Where an SSD has a "
     "controller memory buffer and a self-test proves that it works, data moves between the SSD and the RDMA NIC "
-    "without touching the machine's DRAM. `run` is the daemon. `check`, `doctor`, `import` and `key` work without a "
-    "daemon. All other commands talk to the running daemon through its admin socket. Their changes take effect at "
+    "without touching the machine's DRAM. `run` is the daemon. `check`, `doctor`, `import`, `key`, `backup` and "
+    "`restore` work without a daemon. All other commands talk to the running daemon through its admin socket. Their "
+    "changes take effect at "
     "once; `save` "
     "writes them to the config file.";
 
@@ -95,6 +97,7 @@ int execute(int argc, char** argv) {
   nvmf::daemon::add_doctor_command(app, chosen);
   nvmf::daemon::add_import_command(app, chosen);
   nvmf::daemon::add_key_command(app, chosen);
+  nvmf::daemon::add_backup_commands(app, chosen);
   const nvmf::cli::Commands commands(app);
   std::string document;
   auto* generate_command = app.add_subcommand("generate", "Print a manual page or a shell's completion")->group("");

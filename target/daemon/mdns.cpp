@@ -76,14 +76,18 @@ std::string words_of(const sd_bus_error& error) { return error.message != nullpt
 std::vector<MdnsService> mdns_services(const std::vector<core::Port>& ports, const std::string& discovery_nqn,
                                        const std::string& host_name) {
   std::vector<MdnsService> services;
-  for (const core::Port& port : ports) {
-    const std::string suffix = " port " + std::to_string(port.id);
+  const auto add = [&](const core::Port& port, const std::string& address) {
+    const std::string suffix = " port " + std::to_string(port.id) + (port.wildcard ? ' ' + address : "");
     const std::string prefix = "NVMe discovery " + host_name;
     services.push_back({.name = prefix.substr(0, kMaxNameBytes - suffix.size()) + suffix,
-                        .address = port.address,
+                        .address = address,
                         .ipv6 = port.ipv6,
                         .service = port.service,
                         .text = {"p=rdma", "NQN=" + discovery_nqn}});
+  };
+  for (const core::Port& port : ports) {
+    if (!port.wildcard) add(port, port.address);
+    for (const std::string& address : port.heard) add(port, address);
   }
   return services;
 }

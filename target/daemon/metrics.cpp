@@ -2,14 +2,13 @@
 
 #include <algorithm>
 #include <array>
-#include <boost/asio/post.hpp>
-#include <boost/asio/use_awaitable.hpp>
 #include <initializer_list>
 #include <map>
 #include <utility>
 
 #include "target/core/subsystem/controller.h"
 #include "target/daemon/exposition.h"
+#include "target/daemon/slices.h"
 
 namespace nvmf::daemon {
 namespace {
@@ -301,10 +300,9 @@ std::string text_of(const Figures& figures) {
 boost::asio::awaitable<std::string> metrics_text(Figures figures, std::vector<NamespaceSource> namespaces) {
   std::string text = text_of(figures);
   NamespaceText spaces;
-  for (size_t i = 0; i < namespaces.size(); ++i) {
+  co_await in_slices(namespaces.size(), [&](size_t i) {
     if (const auto space = namespaces[i]()) spaces.add(*space);
-    if ((i + 1) % kNamespacesPerTurn == 0) co_await boost::asio::post(boost::asio::use_awaitable);
-  }
+  });
   spaces.append_to(text);
   co_return text;
 }

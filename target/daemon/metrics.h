@@ -91,9 +91,7 @@ struct Figures {
 using NamespaceSource = std::function<std::optional<NamespaceFigures>()>;
 
 // In Prometheus' text format. Control thread. The number of labels is bounded by the config and the connected hosts.
-// Thousands of namespaces take long: after every kNamespacesPerTurn of them, other work of the thread has its turn.
-// What `figures` points to is read before that.
-inline constexpr size_t kNamespacesPerTurn = 32;
+// The namespaces are read in slices (slices.h), what `figures` points to before.
 boost::asio::awaitable<std::string> metrics_text(Figures figures, std::vector<NamespaceSource> namespaces);
 
 }  // namespace nvmf::daemon

@@ -1,6 +1,6 @@
 #include "target/daemon/ports.h"
 
-#include <spdlog/spdlog.h>
+#include <fmt/format.h>
 
 #include <algorithm>
 #include <chrono>
@@ -10,6 +10,7 @@
 #include "target/core/subsystem/controller.h"
 #include "target/daemon/end_controllers.h"
 #include "target/daemon/spawn.h"
+#include "target/daemon/wildcard_ports.h"
 
 namespace nvmf::daemon {
 namespace {
@@ -20,22 +21,32 @@ constexpr std::chrono::seconds kInterval{1};
 constexpr std::chrono::seconds kMoveTimeout{5};
 constexpr std::chrono::milliseconds kMovePoll{50};
 
+using core::EventKind;
+
 }  // namespace
 
 Ports::Ports(boost::asio::io_context& io, core::Target& target, rdma::Transport& transport, Storage& storage,
-             PeerMemories& peer_memories, Changes& changes)
+             PeerMemories& peer_memories, Changes& changes, Events& events)
     : io_(io),
       target_(target),
       transport_(transport),
       storage_(storage),
       peer_memories_(peer_memories),
       changes_(changes),
+      events_(events),
       next_look_(io) {
   transport_.on_port_lost = [this](uint16_t port_id) { on_port_lost(port_id); };
   transport_.on_device_drained = [this](rdma::Rnic& rnic) {
     spawn(io_, take_out_of_service(rnic), "taking the RDMA device " + rnic.name() + " out of service");
   };
   look_again();
+}
+
+std::vector<core::Port> Ports::with_device(const core::Port& port) {
+  if (!port.wildcard) return {port};
+  std::vector<core::Port> meant = ports_meant(port, target_.ports(), read_interface_addresses());
+  std::erase_if(meant, [this](const core::Port& one) { return !transport_.has_device_for(one); });
+  return meant;
 }
 
 // listen() reports a port without device.
@@ -46,13 +57,17 @@ boost::asio::awaitable<bool> Ports::open_devices_of(std::vector<core::Port> port
     return worker_.run(std::move(work));
   };
   for (const core::Port& port : ports) {
-    try {
-      rdma::Rnic* const rnic = co_await transport_.open_device_of(port, elsewhere);
-      if (rnic != nullptr) come.push_back(rnic);
-    } catch (const std::exception& error) {
-      ++missing;
-      if (attempt == Attempt::First && transport_.has_device_for(port))
-        spdlog::error("port {}: {}", port.id, error.what());
+    const std::vector<core::Port> listeners = with_device(port);
+    if (listeners.empty()) ++missing;
+    for (const core::Port& one : listeners) {
+      try {
+        rdma::Rnic* const rnic = co_await transport_.open_device_of(one, elsewhere);
+        if (rnic != nullptr) come.push_back(rnic);
+      } catch (const std::exception& error) {
+        ++missing;
+        if (attempt == Attempt::First && transport_.has_device_for(one))
+          events_.error(EventKind::Port, fmt::format("port {}: {}", port.id, error.what()));
+      }
     }
   }
   peer_memories_.expect_rnics(missing);
@@ -66,7 +81,7 @@ Ports::Task Ports::put_in_service(const std::vector<rdma::Rnic*>& rnics) {
   for (rdma::Rnic* rnic : rnics) {
     co_await storage_.serve_on(*rnic);
     transport_.put_in_service(*rnic);
-    spdlog::info("the RDMA device {} is in service", rnic->name());
+    events_.tell(EventKind::Device, fmt::format("the RDMA device {} is in service", rnic->name()));
   }
 }
 
@@ -75,7 +90,7 @@ Ports::Task Ports::take_out_of_service(rdma::Rnic& rnic) {
   co_await changes_.alone([&]() -> Changes::Change {
     co_await storage_.part(rnic);
     peer_memories_.remove(rnic);
-    spdlog::info("the RDMA device {} was removed and is out of service", rnic.name());
+    events_.tell(EventKind::Device, fmt::format("the RDMA device {} was removed and is out of service", rnic.name()));
     transport_.close(rnic);
     co_return ConfigChange{};
   });
@@ -88,27 +103,93 @@ Ports::Task Ports::come_up(std::vector<core::Port> ports, Attempt attempt) {
     co_await storage_.choose_again();
     co_await on_devices_came();
   }
+  let_go_of_addresses();
   for (const core::Port& port : ports)
     if (!drained_.contains(port.id)) listen(port, attempt);
 }
 
 void Ports::listen(const core::Port& port, Attempt attempt) {
+  if (port.wildcard) return listen_everywhere(port, attempt);
   try {
     transport_.listen(port);
     reasons_.erase(port.id);
-    spdlog::info("port {}: listening on {}, service {}", port.id, port.address, port.service);
+    events_.tell(EventKind::Port,
+                 fmt::format("port {}: listening on {}, service {}", port.id, port.address, port.service));
   } catch (const std::exception& error) {
     if (attempt == Attempt::First)
-      spdlog::warn("port {}: {}; trying again every {} s", port.id, error.what(), kInterval.count());
+      events_.warn(EventKind::Port,
+                   fmt::format("port {}: {}; trying again every {} s", port.id, error.what(), kInterval.count()));
     unheard_.push_back(port);
     reasons_[port.id] = error.what();
   }
+}
+
+void Ports::listen_everywhere(const core::Port& port, Attempt attempt) {
+  const std::vector<std::string> heard = transport_.addresses_of(port.id);
+  std::string reason = fmt::format("no RDMA device of this machine has an {} address that no other port listens on",
+                                   port.ipv6 ? "IPv6" : "IPv4");
+  for (const core::Port& one : with_device(port)) {
+    if (std::ranges::find(heard, one.address) != heard.end()) continue;
+    try {
+      transport_.listen(one);
+      deaf_.erase({one.id, one.address});
+      events_.tell(EventKind::Port,
+                   fmt::format("port {}: listening on {}, service {}", one.id, one.address, one.service));
+    } catch (const std::exception& error) {
+      reason = one.address + ": " + error.what();
+      if (deaf_.insert({one.id, one.address}).second)
+        events_.warn(EventKind::Port,
+                     fmt::format("port {}: {}; trying again every {} s", one.id, reason, kInterval.count()));
+    }
+  }
+  tell_addresses(port);
+  if (transport_.is_listening(port.id)) {
+    reasons_.erase(port.id);
+    return;
+  }
+  if (attempt == Attempt::First)
+    events_.warn(EventKind::Port,
+                 fmt::format("port {}: {}; trying again every {} s", port.id, reason, kInterval.count()));
+  reasons_[port.id] = reason;
+}
+
+bool Ports::is_heard_everywhere(const core::Port& port) {
+  const std::vector<std::string> heard = transport_.addresses_of(port.id);
+  return std::ranges::all_of(
+      with_device(port), [&](const core::Port& one) { return std::ranges::find(heard, one.address) != heard.end(); });
+}
+
+void Ports::let_go_of_addresses() {
+  for (const core::Port& port : target_.ports()) {
+    if (!port.wildcard) continue;
+    const auto meant = ports_meant(port, target_.ports(), read_interface_addresses());
+    for (const std::string& heard : transport_.addresses_of(port.id)) {
+      if (std::ranges::find(meant, heard, &core::Port::address) != meant.end()) continue;
+      transport_.stop_listening(port.id, heard);
+      events_.tell(
+          EventKind::Port,
+          fmt::format(
+              "port {}: no longer listening on {}, which the machine does not have any more or another port has",
+              port.id, heard));
+    }
+    std::erase_if(deaf_, [&](const auto& one) {
+      return one.first == port.id && std::ranges::find(meant, one.second, &core::Port::address) == meant.end();
+    });
+    if (port.heard != transport_.addresses_of(port.id)) on_port_lost(port.id);
+  }
+}
+
+void Ports::tell_addresses(const core::Port& port) {
+  const bool changed = port.wildcard && target_.set_heard(port.id, transport_.addresses_of(port.id));
+  if (changed) on_addresses_changed();
 }
 
 void Ports::stop_listening(uint16_t port_id) {
   std::erase_if(unheard_, [&](const core::Port& port) { return port.id == port_id; });
   reasons_.erase(port_id);
   transport_.stop_listening(port_id);
+  for (const core::Port& port : target_.ports())
+    if (port.id == port_id) tell_addresses(port);
 }
 
 void Ports::remove(uint16_t port_id) {
@@ -119,9 +200,14 @@ void Ports::remove(uint16_t port_id) {
 }
 
 void Ports::on_port_lost(uint16_t port_id) {
-  for (const core::Port& port : target_.ports())
-    if (port.id == port_id) unheard_.push_back(port);
-  reasons_[port_id] = "its RDMA device is gone, or its address is elsewhere";
+  for (const core::Port& port : target_.ports()) {
+    if (port.id != port_id) continue;
+    if (port.wildcard)
+      tell_addresses(port);
+    else
+      unheard_.push_back(port);
+  }
+  if (!transport_.is_listening(port_id)) reasons_[port_id] = "its RDMA device is gone, or its address is elsewhere";
 }
 
 void Ports::look_again() {
@@ -129,8 +215,13 @@ void Ports::look_again() {
   next_look_.async_wait([this](const boost::system::error_code& error) {
     if (error || changes_.closed()) return;
     transport_.close_moved_listeners();
+    let_go_of_addresses();
     const auto is_ready = [this](const core::Port& port) { return transport_.has_device_for(port); };
-    if (!coming_up_ && std::ranges::any_of(unheard_, is_ready)) {
+    const auto is_partly_heard = [this](const core::Port& port) {
+      return port.wildcard && !drained_.contains(port.id) && !is_heard_everywhere(port);
+    };
+    if (!coming_up_ &&
+        (std::ranges::any_of(unheard_, is_ready) || std::ranges::any_of(target_.ports(), is_partly_heard))) {
       coming_up_ = true;
       spawn(io_, on_ports_ready(), "bringing up ports");
     }
@@ -142,6 +233,7 @@ Ports::Task Ports::on_ports_ready() {
   const auto work = [this]() -> Changes::Change {
     coming_up_ = false;
     std::vector<core::Port> ready = std::exchange(unheard_, {});
+    std::ranges::copy_if(target_.ports(), std::back_inserter(ready), &core::Port::wildcard);
     co_await come_up(std::move(ready), Attempt::Later);
     co_return ConfigChange{};
   };
@@ -167,8 +259,11 @@ std::optional<std::vector<uint16_t>> Ports::drain(std::optional<uint16_t> port) 
     if (!drained_.insert(one.id).second) continue;
     changed.push_back(one.id);
     stop_listening(one.id);
-    spdlog::info("port {} drains: hosts are asked to use other ports, and none may connect until the port is resumed",
-                 one.id);
+    events_.tell(
+        EventKind::Port,
+        fmt::format(
+            "port {} drains: hosts are asked to use other ports, and none may connect until the port is resumed",
+            one.id));
     target_.withdraw_port(one.id, true);
     spawn(io_, disconnect_hosts(one.id), "draining a port");
   }
@@ -187,7 +282,7 @@ Ports::Task Ports::disconnect_hosts(uint16_t port_id) {
   }
   const size_t count = end_controllers(target_, "the operator drains port " + std::to_string(port_id),
                                        [&](const core::Controller& it) { return it.port_id() == port_id; });
-  spdlog::info("port {} drains: {} controllers are disconnected", port_id, count);
+  events_.tell(EventKind::Port, fmt::format("port {} drains: {} controllers are disconnected", port_id, count));
   transport_.turn_admin();
 }
 
@@ -199,7 +294,7 @@ std::optional<std::vector<uint16_t>> Ports::resume(std::optional<uint16_t> port)
     found = true;
     if (drained_.erase(one.id) == 0) continue;
     changed.push_back(one.id);
-    spdlog::info("port {} is resumed: hosts may connect again", one.id);
+    events_.tell(EventKind::Port, fmt::format("port {} is resumed: hosts may connect again", one.id));
     target_.withdraw_port(one.id, false);
     if (!changes_.closed()) listen(one, Attempt::First);
   }

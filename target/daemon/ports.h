@@ -11,10 +11,12 @@
 #include <optional>
 #include <set>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "target/core/subsystem/target.h"
 #include "target/daemon/changes.h"
+#include "target/daemon/events.h"
 #include "target/daemon/peer_memory.h"
 #include "target/daemon/storage.h"
 #include "target/daemon/worker_thread.h"
@@ -29,10 +31,13 @@ class Ports {
   enum class Attempt : uint8_t { First, Later };
 
   Ports(boost::asio::io_context& io, core::Target& target, rdma::Transport& transport, Storage& storage,
-        PeerMemories& peer_memories, Changes& changes);
+        PeerMemories& peer_memories, Changes& changes, Events& events);
 
   // RDMA devices have come into service, so more namespaces may be servable. Part of a change.
   std::function<Task()> on_devices_came;
+
+  // The addresses by which hosts reach a wildcard port have changed.
+  std::function<void()> on_addresses_changed;
 
   // Opens the RDMA devices of the ports and puts them in service; true when there was a new one. Part of a change.
   boost::asio::awaitable<bool> open_devices_of(std::vector<core::Port> ports, Attempt attempt);
@@ -45,6 +50,8 @@ class Ports {
   const char* state_of(const core::Port& port) const;
   // Why a port waits, as the log said it; empty for any other state.
   std::string reason_of(uint16_t port_id) const;
+  // The addresses on which a port listens.
+  std::vector<std::string> addresses_of(uint16_t port_id) const { return transport_.addresses_of(port_id); }
   // See AdminActions. Hosts that use ANA are first told that the port is no way to their namespaces, and have
   // kMoveTimeout to use another; then they are disconnected.
   std::optional<std::vector<uint16_t>> drain(std::optional<uint16_t> port);
@@ -56,7 +63,14 @@ class Ports {
  private:
   Task put_in_service(const std::vector<rdma::Rnic*>& rnics);
   Task take_out_of_service(rdma::Rnic& rnic);
+  // The port, or those that a wildcard stands for and that have an RDMA device.
+  std::vector<core::Port> with_device(const core::Port& port);
   void listen(const core::Port& port, Attempt attempt);
+  void listen_everywhere(const core::Port& port, Attempt attempt);
+  bool is_heard_everywhere(const core::Port& port);
+  // Wildcards stop listening on addresses that the machine has no more, or that another port has for itself.
+  void let_go_of_addresses();
+  void tell_addresses(const core::Port& port);  // to target_
   void stop_listening(uint16_t port_id);
   Task disconnect_hosts(uint16_t port_id);
   void on_port_lost(uint16_t port_id);
@@ -70,10 +84,12 @@ class Ports {
   Storage& storage_;
   PeerMemories& peer_memories_;
   Changes& changes_;
+  Events& events_;
   WorkerThread worker_;  // registers memory with RDMA devices
   boost::asio::steady_timer next_look_;
-  std::vector<core::Port> unheard_;          // ports whose address or RDMA device is missing
-  std::map<uint16_t, std::string> reasons_;  // why each of them waits
+  std::vector<core::Port> unheard_;                  // ports whose address or RDMA device is missing
+  std::map<uint16_t, std::string> reasons_;          // why each of them waits
+  std::set<std::pair<uint16_t, std::string>> deaf_;  // addresses on which a wildcard failed to listen, which was logged
   std::set<uint16_t> drained_;
   bool coming_up_ = false;  // a change is under way, or waits, that brings up ports
 };

@@ -1,6 +1,6 @@
 #include "target/daemon/reload.h"
 
-#include <spdlog/spdlog.h>
+#include <fmt/format.h>
 
 #include <algorithm>
 #include <boost/asio/ip/host_name.hpp>
@@ -22,7 +22,9 @@ namespace {
 // The name in messages of a config that came through the admin API.
 constexpr char kRunningConfig[] = "the changed config";
 
-// Until a device that was resized has its new size for hosts.
+using core::EventKind;
+
+// Until a device that was resized has its new size for hosts, and between attempts to save what could not be saved.
 constexpr std::chrono::seconds kSizesInterval{5};
 
 std::string summary_of(ConfigChange::Verdict verdict, const std::string& file) {
@@ -44,11 +46,15 @@ Reload::Reload(const Parts& parts)
       changes_(parts.changes),
       running_(parts.running),
       files_(parts.files),
-      staging_(parts.io, parts.target, parts.storage, parts.opener, parts.changes),
+      events_(parts.events),
+      staging_(parts.io, parts.target, parts.storage, parts.opener, parts.changes, parts.events),
       size_timer_(parts.io),
       device_watch_(parts.io, [this] { devices_may_have_changed(); }) {
   opener_.on_late = [this] { devices_may_have_changed(); };
   ports_.on_devices_came = [this] { return serve_missing(); };
+  ports_.on_addresses_changed = [this] {
+    if (!changes_.closed()) announce();
+  };
 }
 
 Reload::Task Reload::serve() {
@@ -59,7 +65,8 @@ Reload::Task Reload::serve() {
     for (const config::Referral& referral : wanted.discovery.referrals) target_.add_referral(referral_of(referral));
     set_limits(wanted.limits);
     for (const std::string& fault : co_await read_keys(wanted))
-      spdlog::error("{}; the host cannot authenticate until the next reload", fault);
+      events_.error(EventKind::Authentication,
+                    fmt::format("{}; the host cannot authenticate until the next reload", fault));
     target_.find_subsystem(nvme::kDiscoveryNqn)->set_discovery_authentication(wanted.discovery.require_authentication);
     difference.namespaces_added.clear();
     co_await ports_.open_devices_of(ports_of(wanted), Ports::Attempt::First);
@@ -70,7 +77,7 @@ Reload::Task Reload::serve() {
     watch_devices();
     co_return ConfigChange{};
   });
-  spawn(io_, watch_sizes(), "watching the sizes of devices");
+  spawn(io_, look_every_few_seconds(), "watching the sizes of devices, and saving what could not be saved");
 }
 
 Reload::Task Reload::reload_on_signal() {
@@ -93,18 +100,19 @@ Reload::Change Reload::reload(bool force) {
     if (force && change.verdict == ConfigChange::Verdict::Good) disconnect_former_keys(change);
     const bool good = change.verdict == ConfigChange::Verdict::Good;
     last_ = Last{.time = std::chrono::system_clock::now(), .succeeded = good};
-    for (const std::string& line : change.changes) spdlog::info("reload: {}", line);
+    for (const std::string& line : change.changes) events_.tell(EventKind::Config, fmt::format("reload: {}", line));
     for (const std::string& reason : change.reasons)
-      spdlog::log(good ? spdlog::level::warn : spdlog::level::err, reason);
+      events_.tell({good ? core::Severity::Warning : core::Severity::Error, EventKind::Config, reason});
     if (!good) {
-      spdlog::error("reload refused, nothing has changed: {}", summary_of(change.verdict, file));
+      events_.error(EventKind::Config,
+                    fmt::format("reload refused, nothing has changed: {}", summary_of(change.verdict, file)));
       co_return change;
     }
     for (const std::string& lost : unsaved) {
       change.reasons.push_back("this change was not saved, so the config file replaced it: " + lost);
-      spdlog::warn("reload: {}", change.reasons.back());
+      events_.warn(EventKind::Config, fmt::format("reload: {}", change.reasons.back()));
     }
-    spdlog::info("reloaded {}: {} changes", file, change.changes.size());
+    events_.tell(EventKind::Config, fmt::format("reloaded {}: {} changes", file, change.changes.size()));
     co_return change;
   };
   return changes_.alone(work);
@@ -124,7 +132,8 @@ Reload::Change Reload::change(AdminActions::Edit edit, std::optional<std::string
     config::Result parsed = config::parse(text, kRunningConfig);
     ConfigChange change = co_await become(parsed, text, Source::Edit);
     if (change.verdict != ConfigChange::Verdict::Good) co_return change;
-    for (const std::string& line : change.changes) spdlog::info("changed through the admin API: {}", line);
+    for (const std::string& line : change.changes)
+      events_.tell(EventKind::Config, fmt::format("changed through the admin API: {}", line));
     co_return change;
   };
   return changes_.alone(work);
@@ -137,7 +146,8 @@ Reload::Change Reload::replace(std::string text, std::string name, std::optional
     config::Result parsed = config::parse(wanted, name);
     ConfigChange change = co_await become(parsed, wanted, Source::AdminApi);
     if (change.verdict != ConfigChange::Verdict::Good) co_return change;
-    for (const std::string& line : change.changes) spdlog::info("changed through the admin API: {}", line);
+    for (const std::string& line : change.changes)
+      events_.tell(EventKind::Config, fmt::format("changed through the admin API: {}", line));
     co_return change;
   };
   return changes_.alone(work);
@@ -246,7 +256,7 @@ boost::asio::awaitable<std::vector<std::string>> Reload::apply(const config::Dif
     try {
       co_await storage_.add(*target_.find_subsystem(one.subsystem->nqn), std::move(one.space));
     } catch (const std::exception& error) {
-      spdlog::error("{}", error.what());
+      events_.error(EventKind::Namespace, error.what());
       failures.emplace_back(error.what());
       staging_.add_missing(one.subsystem->nqn, nsid, error.what());
     }
@@ -349,13 +359,14 @@ Reload::Task Reload::on_devices_changed() {
 }
 
 // The kernel tells nobody of a file that grew, and of a device that grew only those who listen to its events.
-Reload::Task Reload::watch_sizes() {
+Reload::Task Reload::look_every_few_seconds() {
   while (!changes_.closed()) {
     size_timer_.expires_after(kSizesInterval);
     co_await size_timer_.async_wait(boost::asio::use_awaitable);
-    if (!storage_.sizes_differ()) continue;
+    if (!storage_.sizes_differ() && storage_.unkept().empty()) continue;
     co_await changes_.alone([this]() -> Change {
-      for (const std::string& change : co_await storage_.follow_sizes(target_)) spdlog::info(change);
+      co_await storage_.keep_again();
+      for (const std::string& change : co_await storage_.follow_sizes(target_)) events_.tell(EventKind::Device, change);
       co_return ConfigChange{};
     });
   }
@@ -374,8 +385,9 @@ Reload::Task Reload::take_out_gone_devices() {
     for (const config::Namespace& space : wanted.namespaces) {
       const ServedNamespace* const served = storage_.find(wanted.nqn, space.nsid);
       if (served == nullptr || !is_gone(*served)) continue;
-      spdlog::warn("{}: {} has disappeared; the namespace is not served until it is back",
-                   place_of(config, wanted, space), served->device->info().path);
+      events_.warn(EventKind::Device,
+                   fmt::format("{}: {} has disappeared; the namespace is not served until it is back",
+                               place_of(config, wanted, space), served->device->info().path));
       co_await storage_.remove_with_device(target_, *target_.find_subsystem(wanted.nqn), space.nsid);
     }
   }

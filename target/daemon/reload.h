@@ -18,6 +18,7 @@
 #include "target/daemon/changes.h"
 #include "target/daemon/device_opener.h"
 #include "target/daemon/device_watch.h"
+#include "target/daemon/events.h"
 #include "target/daemon/health.h"
 #include "target/daemon/host_keys.h"
 #include "target/daemon/mdns.h"
@@ -46,6 +47,7 @@ class Reload {
     Changes& changes;
     RunningConfig& running;
     WorkerThread& files;  // reads and writes the config file
+    Events& events;
   };
   explicit Reload(const Parts& parts);
 
@@ -103,7 +105,7 @@ class Reload {
   Task take_out_gone_devices();
   Task serve_missing();
   void watch_devices();
-  Task watch_sizes();
+  Task look_every_few_seconds();
 
   boost::asio::io_context& io_;
   core::Target& target_;
@@ -115,6 +117,7 @@ class Reload {
   Changes& changes_;
   RunningConfig& running_;
   WorkerThread& files_;
+  Events& events_;
   Staging staging_;
   WorkerThread key_reader_;
   HostKeyFiles keys_;  // of the config that is applied, or was last

@@ -1,8 +1,13 @@
 #include "target/daemon/resource_check.h"
 
 #include <algorithm>
+#include <set>
 #include <sstream>
 #include <string>
+
+#include "target/daemon/core_options.h"
+#include "transport/rdma/queue_capacity.h"
+#include "transport/verbs/verbs.h"
 
 namespace nvmf::daemon {
 namespace {
@@ -31,11 +36,13 @@ uint64_t in_namespaces_bytes(const config::Config& config) {
 
 class ResourceCheck {
  public:
-  ResourceCheck(const config::Config& config, const p2p::Sysfs& sysfs, const std::vector<InterfaceAddress>& addresses)
-      : config_(config), sysfs_(sysfs), addresses_(addresses) {}
+  ResourceCheck(const config::Config& config, const p2p::Sysfs& sysfs, const std::vector<InterfaceAddress>& addresses,
+                const std::vector<RdmaDeviceLimits>& devices)
+      : config_(config), sysfs_(sysfs), addresses_(addresses), devices_(devices) {}
 
   std::vector<config::Diagnostic> run() {
     check_memory();
+    check_queues();
     if (config_.metrics) check_metrics(*config_.metrics);
     return std::move(warnings_);
   }
@@ -63,11 +70,56 @@ class ResourceCheck {
            "lower \"dram_pool_mib\" or the number of reactors");
   }
 
+  // Hosts ask for as many I/O queues as they have processors, and get "max_io_queues" at most.
+  void check_queues() {
+    if (devices_.empty()) return;
+    rdma::PollGroupOptions options = group_options(config_);
+    if (const uint64_t has_mib = memory_of_machine_mib(sysfs_); has_mib != 0)
+      options.slot_memory_bytes = slot_memory_bytes(has_mib << kMibShift);
+    uint64_t all = 0;
+    std::string room;
+    for (const RdmaDeviceLimits& device : devices_) {
+      const uint32_t queues =
+          rdma::io_queue_capacity(device.attributes, options, config_.reactors.count, config_.rdma.max_queue_depth);
+      all += queues;
+      room += (room.empty() ? "" : ", ") + device.name + " has room for " + std::to_string(queues);
+      if (queues < config_.rdma.max_io_queues)
+        warn(config_.rdma.position, "$.rdma.max_io_queues",
+             device.name + " has room for " + std::to_string(queues) + " I/O queues of " +
+                 std::to_string(config_.rdma.max_queue_depth) +
+                 " entries, fewer than one controller may have: " + std::to_string(config_.rdma.max_io_queues),
+             "lower \"max_queue_depth\" or \"max_io_queues\"");
+    }
+    if (config_.limits.max_io_queues.value_or(0) > all)
+      warn(config_.limits.position, "$.limits.max_io_queues",
+           "the RDMA devices have room for fewer I/O queues than " + std::to_string(*config_.limits.max_io_queues) +
+               ": " + room,
+           "lower it, or \"rdma\".\"max_queue_depth\"");
+    check_hosts(all, room);
+  }
+
+  // The hosts that the config names, each with one path to each of its subsystems.
+  void check_hosts(uint64_t all, const std::string& room) {
+    uint64_t controllers = 0;
+    for (const config::Subsystem& subsystem : config_.subsystems) {
+      std::set<std::string> hosts(subsystem.allowed_hosts.begin(), subsystem.allowed_hosts.end());
+      for (const config::Host& host : subsystem.hosts) hosts.insert(host.nqn);
+      controllers += hosts.size();
+    }
+    const uint64_t wanted = controllers * config_.rdma.max_io_queues;
+    const uint64_t most = config_.limits.max_io_queues.value_or(UINT32_MAX);
+    if (controllers < 2 || std::min(wanted, most) <= all) return;
+    warn(config_.rdma.position, "$.rdma.max_io_queues",
+         "when all hosts are connected to the subsystems that they may use, with " +
+             std::to_string(config_.rdma.max_io_queues) + " I/O queues each, they ask for " + std::to_string(wanted) +
+             "; " + room,
+         "lower \"max_io_queues\" or \"max_queue_depth\": the last hosts that connect get fewer queues, or none");
+  }
+
   void check_metrics(const config::Metrics& metrics) {
-    const bool is_all = metrics.address == "0.0.0.0" || metrics.address == "::";
     const bool is_there =
         std::ranges::find(addresses_, metrics.address, &InterfaceAddress::address) != addresses_.end();
-    if (is_all || is_there) return;
+    if (config::is_wildcard(metrics.address) || is_there) return;
     warn(metrics.position, "$.metrics.address", "no interface of this machine has the address " + metrics.address,
          "write one that it has, or 0.0.0.0 or :: for all; until then nothing listens for Prometheus");
   }
@@ -75,14 +127,28 @@ class ResourceCheck {
   const config::Config& config_;
   const p2p::Sysfs& sysfs_;
   const std::vector<InterfaceAddress>& addresses_;
+  const std::vector<RdmaDeviceLimits>& devices_;
   std::vector<config::Diagnostic> warnings_;
 };
 
 }  // namespace
 
+std::vector<RdmaDeviceLimits> read_rdma_device_limits() {
+  int count = 0;
+  const verbs::Owned<ibv_device*, ibv_free_device_list> list(ibv_get_device_list(&count));
+  std::vector<RdmaDeviceLimits> devices;
+  for (int i = 0; i < count; ++i) {
+    const verbs::Owned<ibv_context, ibv_close_device> context(ibv_open_device(list.get()[i]));
+    RdmaDeviceLimits limits{.name = ibv_get_device_name(list.get()[i])};
+    if (context && ibv_query_device(context.get(), &limits.attributes) == 0) devices.push_back(std::move(limits));
+  }
+  return devices;
+}
+
 std::vector<config::Diagnostic> check_resources(const config::Config& config, const p2p::Sysfs& sysfs,
-                                                const std::vector<InterfaceAddress>& addresses) {
-  return ResourceCheck(config, sysfs, addresses).run();
+                                                const std::vector<InterfaceAddress>& addresses,
+                                                const std::vector<RdmaDeviceLimits>& devices) {
+  return ResourceCheck(config, sysfs, addresses, devices).run();
 }
 
 }  // namespace nvmf::daemon

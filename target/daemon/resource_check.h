@@ -1,7 +1,10 @@
-// Warns of what a config takes that this machine does not have: memory, addresses of its own services. Part of
-// `nvmf-p2p check`; opens and changes nothing.
+// Warns of what a config takes that this machine does not have: memory, addresses of its own services, queues of its
+// RDMA devices. Part of `nvmf-p2p check`; changes nothing.
 #pragma once
 
+#include <infiniband/verbs.h>
+
+#include <string>
 #include <vector>
 
 #include "config/config.h"
@@ -11,7 +14,16 @@
 
 namespace nvmf::daemon {
 
+// An RDMA device of this machine.
+struct RdmaDeviceLimits {
+  std::string name;
+  ibv_device_attr attributes{};
+};
+// Of the devices that this user may open.
+std::vector<RdmaDeviceLimits> read_rdma_device_limits();
+
 std::vector<config::Diagnostic> check_resources(const config::Config& config, const p2p::Sysfs& sysfs,
-                                                const std::vector<InterfaceAddress>& addresses);
+                                                const std::vector<InterfaceAddress>& addresses,
+                                                const std::vector<RdmaDeviceLimits>& devices = {});
 
 }  // namespace nvmf::daemon

@@ -1,6 +1,6 @@
 #include "target/daemon/staging.h"
 
-#include <spdlog/spdlog.h>
+#include <fmt/format.h>
 #include <sys/stat.h>
 
 #include <algorithm>
@@ -131,7 +131,9 @@ boost::asio::awaitable<StagedNamespaces> Staging::stage_missing(const config::Co
     if (one.failure.empty()) missing_.erase(key);
     if (one.failure.empty() || (one.is_absent && which == Missing::ThatHaveTheirDevice)) continue;
     const std::string why = why_missing(one);
-    spdlog::error("{} is not served: {}", place_of(wanted, *one.subsystem, *one.space), why);
+    events_.error(core::EventKind::Namespace,
+                  fmt::format("{} is not served: {}", place_of(wanted, *one.subsystem, *one.space), why),
+                  one.subsystem->nqn);
     missing_[key] = why;
   }
   for (const auto& added : staged.added) co_await storage_.keep(*added.space);

@@ -44,8 +44,8 @@ class Staging {
   enum class Missing : uint8_t { All, ThatHaveTheirDevice };
 
   Staging(boost::asio::io_context& io, const core::Target& target, Storage& storage, DeviceOpener& opener,
-          const Changes& changes)
-      : io_(io), target_(target), storage_(storage), opener_(opener), changes_(changes) {}
+          const Changes& changes, Events& events)
+      : io_(io), target_(target), storage_(storage), opener_(opener), changes_(changes), events_(events) {}
 
   // Opens what is new, and what was missing, all at once. None: something that is new is unavailable, or the core
   // refuses it. Adds to `reasons` what and why.
@@ -96,6 +96,7 @@ class Staging {
   Storage& storage_;
   DeviceOpener& opener_;
   const Changes& changes_;
+  Events& events_;
   WorkerThread worker_;
   MissingNamespaces missing_;
 };

@@ -5,6 +5,7 @@
 #include "target/daemon/ana.h"
 #include "target/daemon/counter_report.h"
 #include "target/daemon/figures.h"
+#include "target/daemon/slices.h"
 
 namespace nvmf::daemon {
 namespace {
@@ -59,21 +60,30 @@ json of_namespace(const ServedNamespace& served) {
       {"latency", latency_report(counters->latency)}};
 }
 
-}  // namespace
-
-json fallbacks(const ServedNamespace& served) { return by_reason(counters_of(served)->fallbacks); }
-
-json stats(core::Target& target, const rdma::Transport& transport, const Storage& storage, const Figures& figures) {
+json all_but_namespaces(const core::Target& target, const rdma::Transport& transport, const Figures& figures) {
   json subsystems = json::array();
   for (const auto& subsystem : target.subsystems())
     subsystems.push_back(
         {{"nqn", subsystem->nqn()}, {"controllers", subsystem->controllers().size()}, {"ana", ana_states(*subsystem)}});
+  return {{"connections", transport.connections()},        {"refused_by_rate", transport.refused_by_rate()},
+          {"subsystems", std::move(subsystems)},           {"hosts", hosts_report(figures.hosts)},
+          {"reactors", reactors_report(figures.reactors)}, {"refusals", refusals_report(figures)}};
+}
+
+}  // namespace
+
+json fallbacks(const ServedNamespace& served) { return by_reason(counters_of(served)->fallbacks); }
+
+boost::asio::awaitable<json> stats(core::Target& target, const rdma::Transport& transport, const Storage& storage,
+                                   Figures figures) {
+  json all = all_but_namespaces(target, transport, figures);
   json namespaces = json::array();
-  for (const auto& served : storage.namespaces()) namespaces.push_back(of_namespace(*served));
-  return {{"connections", transport.connections()}, {"refused_by_rate", transport.refused_by_rate()},
-          {"subsystems", std::move(subsystems)},    {"namespaces", std::move(namespaces)},
-          {"hosts", hosts_report(figures.hosts)},   {"reactors", reactors_report(figures.reactors)},
-          {"refusals", refusals_report(figures)}};
+  const std::vector<ServedSource> sources = served_namespaces_of(storage);
+  co_await in_slices(sources.size(), [&](size_t i) {
+    if (const ServedNamespace* const served = sources[i]()) namespaces.push_back(of_namespace(*served));
+  });
+  all["namespaces"] = std::move(namespaces);
+  co_return all;
 }
 
 }  // namespace nvmf::daemon

@@ -1,6 +1,7 @@
 // The daemon's counters as JSON. Control thread; reads counters that the reactors write.
 #pragma once
 
+#include <boost/asio/awaitable.hpp>
 #include <nlohmann/json_fwd.hpp>
 
 #include "target/core/subsystem/target.h"
@@ -17,8 +18,9 @@ namespace nvmf::daemon {
 //    "fallbacks": {reason: {"commands", "bytes"}}, "other_commands", "errors", "waits", and of counter_report.h
 //    "commands", "latency"}],
 //  and of counter_report.h "hosts", "reactors", "refusals"}
-nlohmann::json stats(core::Target& target, const rdma::Transport& transport, const Storage& storage,
-                     const Figures& figures);
+// The namespaces are read in slices (slices.h), so that other work of the thread has its turn; everything else at once.
+boost::asio::awaitable<nlohmann::json> stats(core::Target& target, const rdma::Transport& transport,
+                                             const Storage& storage, Figures figures);
 
 // {reason: {"commands", "bytes"}}: the fallbacks to DRAM of a namespace with peer-to-peer on, by reason.
 nlohmann::json fallbacks(const ServedNamespace& served);

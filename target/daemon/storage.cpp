@@ -13,6 +13,8 @@
 namespace nvmf::daemon {
 namespace {
 
+using core::EventKind;
+
 template <class... Case>
 struct Match : Case... {
   using Case::operator()...;
@@ -86,7 +88,8 @@ core::NamespaceOptions options_of(const ServedNamespace& served, const config::N
 
 Storage::Storage(boost::asio::io_context& io, core::Target& target, core::Mailbox& control,
                  std::vector<DataThreadRef> threads, rdma::Transport& transport, PeerMemories& peer_memories,
-                 DeviceOpener& opener, const IdentifierFiles& identifiers, const ServedStorageFiles& served_storages)
+                 DeviceOpener& opener, const IdentifierFiles& identifiers, const ServedStorageFiles& served_storages,
+                 Events& events)
     : io_(io),
       target_(target),
       control_(control),
@@ -95,7 +98,8 @@ Storage::Storage(boost::asio::io_context& io, core::Target& target, core::Mailbo
       peer_memories_(peer_memories),
       opener_(opener),
       identifiers_(identifiers),
-      served_storages_(served_storages) {}
+      served_storages_(served_storages),
+      events_(events) {}
 
 ServedNamespace* Storage::find(const std::string& nqn, uint32_t nsid) const {
   for (const auto& served : served_)
@@ -122,52 +126,6 @@ boost::asio::awaitable<std::unique_ptr<ServedNamespace>> Storage::stage(const st
   if (!is_identified(wanted, info)) co_await state_files_.run(find_uuid);
   staged->p2p = co_await choose_peer_memory(wanted, *staged->device);
   co_return staged;
-}
-
-// Other storage under an identifier of the config would be taken for what was there before.
-Storage::Task Storage::require_same_storage(const ServedNamespace& staged) {
-  const config::Namespace& wanted = staged.wanted;
-  const std::pair key{staged.subsystem, wanted.nsid};
-  refused_.erase(key);
-  std::string before;
-  const auto look = [&] { before = served_storages_.served_before(wanted, staged.identity); };
-  co_await state_files_.run(look);
-  if (before.empty()) co_return;
-  refused_[key] = {wanted, staged.identity};
-  const std::string space = staged.subsystem + " " + std::to_string(wanted.nsid);
-  throw std::runtime_error("the identifiers in the config were served from " + before + " before, and its device is " +
-                           staged.identity +
-                           " now: put the right device back, write other identifiers, or, if hosts are to find the new "
-                           "storage under the same identifiers, run: nvmf-p2p accept " +
-                           space);
-}
-
-boost::asio::awaitable<bool> Storage::accept(std::string nqn, uint32_t nsid) {
-  const auto found = refused_.find({nqn, nsid});
-  if (found == refused_.end()) co_return false;
-  const auto refused = found->second;
-  const auto keep_it = [&] { served_storages_.keep(refused.first, refused.second); };
-  co_await state_files_.run(keep_it);
-  refused_.erase({nqn, nsid});
-  spdlog::warn("namespace {} of {}: the operator accepts that its identifiers are served from {} from now on", nsid,
-               nqn, refused.second);
-  co_return true;
-}
-
-Storage::Task Storage::keep(const ServedNamespace& staged) {
-  const auto work = [&] {
-    if (staged.kept_uuid)
-      identifiers_.keep(staged.subsystem, staged.wanted.nsid, staged.device->info().storage, *staged.kept_uuid);
-    try {
-      served_storages_.keep(staged.wanted, staged.identity);
-    } catch (const std::exception& error) {
-      spdlog::error(
-          "namespace {} of {}: cannot save which storage it is served from ({}): the daemon will not notice when "
-          "other storage takes its place; check that the state directory is writable and has free space",
-          staged.wanted.nsid, staged.subsystem, error.what());
-    }
-  };
-  co_await state_files_.run(work);
 }
 
 // Chooses the SSD whose CMB is used, and explains the choice; throws when a CMB is required and cannot be used.
@@ -223,8 +181,10 @@ Storage::Task Storage::add(core::Subsystem& subsystem, std::unique_ptr<ServedNam
   std::exception_ptr refusal;
   try {
     subsystem.add_namespace(options_of(served, served.wanted));
-    spdlog::info("namespace {} of {}: {}; {}", served.wanted.nsid, subsystem.nqn(), served.device->info().description,
-                 served.p2p.verdict);
+    events_.tell(EventKind::Namespace,
+                 fmt::format("namespace {} of {}: {}; {}", served.wanted.nsid, subsystem.nqn(),
+                             served.device->info().description, served.p2p.verdict),
+                 subsystem.nqn());
   } catch (...) {
     refusal = std::current_exception();
   }
@@ -243,6 +203,7 @@ Storage::Task Storage::remove(core::Subsystem& subsystem, uint32_t nsid) {
   co_await on_reactors([&](size_t reactor) { served.channels[reactor].reset(); });
   opener_.close({std::move(served.device), std::move(served.lock)});
   std::erase_if(served_, [&](const auto& one) { return one.get() == &served; });
+  unkept_.erase({subsystem.nqn(), nsid});
 }
 
 Storage::Task Storage::remove_with_device(core::Target& target, core::Subsystem& subsystem, uint32_t nsid) {
@@ -261,7 +222,9 @@ Storage::Task Storage::choose_again(core::Subsystem& subsystem, uint32_t nsid) {
   try {
     choice = co_await choose_peer_memory(served.wanted, *served.device);
   } catch (const std::exception& error) {
-    spdlog::error("namespace {} of {} is not served any more: {}", nsid, subsystem.nqn(), error.what());
+    events_.error(EventKind::Namespace,
+                  fmt::format("namespace {} of {} is not served any more: {}", nsid, subsystem.nqn(), error.what()),
+                  subsystem.nqn());
   }
   if (choice)
     co_await change_policies(subsystem, config::Namespace(served.wanted), std::move(*choice));
@@ -309,7 +272,10 @@ Storage::Task Storage::change_policies(core::Subsystem& subsystem, const config:
   set_limits(served);
   co_await replace_views(subsystem, served, make_views(served));
   subsystem.change_namespace(options_of(served, served.wanted));
-  if (says_more) spdlog::info("namespace {} of {}: {}", wanted.nsid, subsystem.nqn(), served.p2p.verdict);
+  if (says_more)
+    events_.tell(EventKind::Namespace,
+                 fmt::format("namespace {} of {}: {}", wanted.nsid, subsystem.nqn(), served.p2p.verdict),
+                 subsystem.nqn());
 }
 
 bool Storage::sizes_differ() const {

@@ -19,6 +19,7 @@
 #include "target/core/subsystem/target.h"
 #include "target/daemon/countdown.h"
 #include "target/daemon/device_opener.h"
+#include "target/daemon/events.h"
 #include "target/daemon/identifier_files.h"
 #include "target/daemon/peer_memory.h"
 #include "target/daemon/served_storage_files.h"
@@ -83,7 +84,7 @@ class Storage {
 
   Storage(boost::asio::io_context& io, core::Target& target, core::Mailbox& control, std::vector<DataThreadRef> threads,
           rdma::Transport& transport, PeerMemories& peer_memories, DeviceOpener& opener,
-          const IdentifierFiles& identifiers, const ServedStorageFiles& served_storages);
+          const IdentifierFiles& identifiers, const ServedStorageFiles& served_storages, Events& events);
 
   const std::vector<std::unique_ptr<ServedNamespace>>& namespaces() const { return served_; }
   // Null when the namespace is not served.
@@ -94,8 +95,12 @@ class Storage {
   boost::asio::awaitable<std::unique_ptr<ServedNamespace>> stage(const std::string& nqn,
                                                                  const config::Namespace& wanted, OpenedDevice opened);
   // Keeps in the state directory what hosts will know of a staged namespace, and what it is served from. A failure is
-  // logged.
+  // reported, and the namespace is in unkept() until keep_again() succeeds.
   Task keep(const ServedNamespace& staged);
+  // Tries to write what could not be written.
+  Task keep_again();
+  // Of which namespaces this could not be written, by NQN and NSID, and why.
+  std::vector<std::string> unkept() const;
   // The operator confirms the storage that stage() refused last for a namespace, because the identifiers of the config
   // were served from another one before: the next stage() takes it. False: none was refused. Throws std::exception when
   // that cannot be kept.
@@ -132,6 +137,17 @@ class Storage {
  private:
   using Views = std::vector<std::unique_ptr<core::IoNamespace>>;
 
+  // What keep() writes, of one namespace.
+  struct Kept {
+    config::Namespace wanted;
+    std::string identity;
+    std::string storage;
+    std::optional<IdentifierFiles::Uuid> uuid;
+    std::string failure{};  // empty: it has been written
+  };
+  // Blocks.
+  void write(const std::string& nqn, Kept& kept) const;
+
   Task require_same_storage(const ServedNamespace& staged);
   std::vector<rdma::PollGroup*> io_groups() const;
   void add_groups(ServedNamespace& served, const rdma::Rnic& rnic) const;
@@ -159,9 +175,11 @@ class Storage {
   DeviceOpener& opener_;
   const IdentifierFiles& identifiers_;
   const ServedStorageFiles& served_storages_;
+  Events& events_;
   WorkerThread state_files_;  // reads and writes them
   // Storage that was refused: what the config wanted of it, and its identity.
   std::map<std::pair<std::string, uint32_t>, std::pair<config::Namespace, std::string>> refused_;
+  std::map<std::pair<std::string, uint32_t>, Kept> unkept_;
   std::vector<std::unique_ptr<ServedNamespace>> served_;
   std::vector<std::unique_ptr<core::IoNamespaceTable>> closed_tables_;  // queues may still refer to them
 };

@@ -47,8 +47,8 @@ class Documents(unittest.TestCase):
         page = run(PROGRAM, "generate", "man")
         sections = dict(re.findall(r"^\.SS (.*)\n((?:(?!\.SS|\.SH).*\n)*)", page, re.MULTILINE))
         for path, said in HELP.items():
-            if not path or "\nSubcommands:\n" in said:
-                continue
+            if not path or re.search(r"^Usage: .* SUBCOMMAND$", said, re.MULTILINE):
+                continue  # it needs a further word
             section = sections.pop(" ".join(path).replace("-", "\\-"))
             found = set(re.findall(r"\\fB(-.*?)\\fR", section.replace("\\-", "-")))
             self.assertEqual(found, options(said), f"options of {path}")

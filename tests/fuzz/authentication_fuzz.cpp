@@ -99,10 +99,12 @@ class Link final : public core::QueueLink {
   const core::IoNamespaceTable* io_namespaces(const core::Subsystem&) override { return nullptr; }
   uint16_t port_id() const override { return 1; }
   const std::string& peer() const override { return peer_; }
+  const std::string& local_address() const override { return local_address_; }
   bool closing = false;
 
  private:
   std::string peer_ = "192.0.2.7:41512";
+  std::string local_address_ = "192.0.2.1";
 };
 
 struct World {

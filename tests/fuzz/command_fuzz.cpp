@@ -112,6 +112,7 @@ class Connection : public core::QueueLink {
   const core::IoNamespaceTable* io_namespaces(const core::Subsystem&) override { return &table_; }
   uint16_t port_id() const override { return 1; }
   const std::string& peer() const override { return peer_; }
+  const std::string& local_address() const override { return local_address_; }
 
   core::Queue queue;
 
@@ -165,6 +166,7 @@ class Connection : public core::QueueLink {
 
   const core::IoNamespaceTable& table_;
   std::string peer_ = "192.0.2.7:1";
+  std::string local_address_ = "192.0.2.1";
   std::vector<std::unique_ptr<Command>> commands_;
 };
 

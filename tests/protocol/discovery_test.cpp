@@ -63,6 +63,46 @@ TEST_CASE("host reads the discovery log: itself on every port, then each subsyst
   CHECK(entry_of(log, 4).portid == 2);
 }
 
+std::vector<std::string> addresses_in(const Answer& log) {
+  std::vector<std::string> addresses;
+  for (size_t i = 0; i < count_of(log); ++i) {
+    const nvmf_disc_log_entry entry = entry_of(log, i);
+    const std::string field(entry.traddr, sizeof(entry.traddr));
+    addresses.push_back(std::to_string(entry.portid) + ' ' + field.substr(0, field.find(' ')));
+  }
+  return addresses;
+}
+
+TEST_CASE("a port on all addresses: host is shown the one by which it came, or all, never the wildcard") {
+  using Addresses = std::vector<std::string>;
+  World world;
+  world.target.add_port({.id = 7, .address = "0.0.0.0", .service = 4422, .wildcard = true});
+  Host host(world);
+  host.bring_up(0, nvme::kDiscoveryNqn, 10000);
+  host.set_feature(NVME_FEAT_FID_ASYNC_EVENT, 1u << 31);
+  const auto shown = [&] { return addresses_in(host.log_page(NVME_LOG_LID_DISCOVER, 16 * kEntryBytes)); };
+  const Addresses others = {"1 192.0.2.1", "2 2001:db8::1", "1 192.0.2.1", "2 2001:db8::1", "2 2001:db8::1"};
+  CHECK(shown() == others);  // the port is not heard anywhere
+
+  const uint64_t before = generation_of(host.log_page(NVME_LOG_LID_DISCOVER, kEntryBytes));
+  const size_t event = host.await_event();
+  world.target.set_heard(7, {"192.0.2.8", "192.0.2.9"});
+  CHECK(generation_of(host.log_page(NVME_LOG_LID_DISCOVER, kEntryBytes)) == before + 1);
+  CHECK(host.admin.answered(event));
+  Addresses all = others;
+  all.insert(all.begin() + 2, {"7 192.0.2.8", "7 192.0.2.9"});
+  CHECK(shown() == all);
+
+  world.target.set_heard(7, {"192.0.2.8", "192.0.2.1"});
+  Addresses own = others;
+  own.insert(own.begin() + 2, "7 192.0.2.1");  // by which the host came
+  CHECK(shown() == own);
+
+  const uint64_t now = generation_of(host.log_page(NVME_LOG_LID_DISCOVER, kEntryBytes));
+  world.target.set_heard(7, {"192.0.2.8", "192.0.2.1"});
+  CHECK(generation_of(host.log_page(NVME_LOG_LID_DISCOVER, kEntryBytes)) == now);
+}
+
 TEST_CASE("host is shown only what it may connect to") {
   World world;
   Host stranger(world, "nqn.2024-01.org.example:stranger");

@@ -82,7 +82,7 @@ World::World(const core::TargetOptions& options)
                                             .ports = {2},
                                             .allow_any_host = false,
                                             .allowed_hosts = {kHostNqn}})) {
-  target.on_event = [this](core::Target::Severity, const std::string& line) { events.push_back(line); };
+  target.on_event = [this](const core::Event& event) { events.push_back(event.message); };
   subsystem.add_namespace(namespace_1());
   subsystem.add_namespace(namespace_3());
   table.max_transfer_bytes = other_table.max_transfer_bytes = options.max_transfer_bytes;

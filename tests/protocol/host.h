@@ -160,6 +160,7 @@ class Wire : public core::QueueLink {
   const core::IoNamespaceTable* io_namespaces(const core::Subsystem& subsystem) override;
   uint16_t port_id() const override { return port_id_; }
   const std::string& peer() const override { return peer_; }
+  const std::string& local_address() const override { return local_address_; }
 
  private:
   struct Exchange : core::Request {
@@ -194,6 +195,7 @@ class Wire : public core::QueueLink {
   World& world_;
   uint16_t port_id_;
   std::string peer_ = "192.0.2.7:41512";
+  std::string local_address_ = "192.0.2.1";
   std::string reason_;
   bool open_ = true;
   bool quiesced_ = false;

@@ -153,6 +153,41 @@ TEST_CASE("a reservation is released, changes its type or is cleared: which regi
   }
 }
 
+TEST_CASE("the operator clears: nobody is registered or kept out, and every registered host is told") {
+  Cluster cluster;
+  REQUIRE(cluster.a.register_key(kKeyA, NVME_RESERVATION_CPTPL_PERSIST).ok());
+  REQUIRE(cluster.b.register_key(kKeyB).ok());
+  REQUIRE(cluster.a.acquire(kKeyA, kExclusiveAccess).ok());
+  REQUIRE(cluster.b.write() == NVME_SC_RESERVATION_CONFLICT);
+  const size_t event = cluster.a.await_event();
+  core::Status status = NVME_SC_INTERNAL;
+  const auto clear = [&] {
+    cluster.world.subsystem.reservations().clear(1, [&](core::Status ended) { status = ended; });
+  };
+  SUBCASE("saved") {
+    clear();
+    CHECK(status.ok());
+    CHECK(cluster.a.admin.take(event).result == kLogPageAvailable);
+    for (Sharer* host : {&cluster.a, &cluster.a_again, &cluster.b}) {
+      CHECK(host->notification().rnlpt == kReservationPreempted);
+      CHECK(host->write() == 0);
+    }
+    const auto report = cluster.b.report().as<nvme_resv_status>();
+    CHECK(report.rtype == 0);
+    CHECK(report.gen == 3);
+    CHECK(report.ptpls == 1);
+    CHECK(registered_controllers(cluster.b.report()) == 0);
+    CHECK(cluster.memory.saved[{World::kNqn, 1}].registrants.empty());
+  }
+  SUBCASE("it cannot be saved: nothing has changed") {
+    cluster.memory.full = true;
+    clear();
+    CHECK_FALSE(status.ok());
+    CHECK(cluster.b.write() == NVME_SC_RESERVATION_CONFLICT);
+    CHECK(cluster.b.notification().rnlpt == kNothing);
+  }
+}
+
 // b causes a notification for a, again and again.
 void notify(Cluster& cluster) {
   REQUIRE(cluster.b.acquire(kKeyB, kWriteExclusiveAll).ok());

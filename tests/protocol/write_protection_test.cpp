@@ -112,6 +112,35 @@ TEST_CASE("the disk under the state directory is slow: the answer waits for it, 
   }
 }
 
+TEST_CASE("the operator ends a host's protection: hosts may write again, and are told; not the other states") {
+  Protectors hosts;
+  core::Status status = NVME_SC_INTERNAL;
+  const auto clear = [&] {
+    hosts.world.subsystem.write_protection().clear(1, [&](core::Status ended) { status = ended; });
+  };
+  SUBCASE("Write Protect") {
+    REQUIRE(hosts.set(kProtected).ok());
+    hosts.b.log_page(NVME_LOG_LID_CHANGED_NS, 4096);
+    const size_t event = hosts.b.await_event();
+    clear();
+    CHECK(status.ok());
+    CHECK(hosts.get().result == kNone);
+    CHECK(Protectors::write(hosts.b) == 0);
+    CHECK(hosts.store.saved[1] == WriteProtection::None);
+    CHECK(hosts.b.admin.answered(event));
+  }
+  SUBCASE("until power cycle, for ever") {
+    for (const uint32_t state : {kUntilPowerCycle, kPermanent}) {
+      CAPTURE(state);
+      hosts.plug_anew();
+      REQUIRE(hosts.set(state).ok());
+      clear();
+      CHECK_FALSE(status.ok());
+      CHECK(Protectors::write(hosts.b) == NVME_SC_NS_WRITE_PROTECTED);
+    }
+  }
+}
+
 TEST_CASE("host protects a namespace: nobody writes to it any more, all may read, and Identify tells") {
   Protectors hosts;
   CHECK(hosts.get().result == kNone);

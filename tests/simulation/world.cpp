@@ -49,9 +49,9 @@ World::World(const WorldOptions& options)
                                                   .allow_any_host = true,
                                                   .allowed_hosts = {}})),
       keep_alive_timer_(io_) {
-  target.on_event = [this](core::Target::Severity, const std::string& line) {
+  target.on_event = [this](const core::Event& event) {
     fabric.note("(an event was reported)");
-    events.push_back(line);
+    events.push_back(event.message);
   };
   target.on_earlier_deadline = [this](core::Target::Clock::time_point deadline) { await_deadline(deadline); };
   subsystem_.add_namespace(namespace_options());

@@ -78,6 +78,29 @@ TEST_CASE("the address of a port moves to another device: the port is lost, and 
   CHECK(world.lost.size() == 1);
 }
 
+TEST_CASE("a port listens on several addresses of several devices, and lets go of one") {
+  using Addresses = std::vector<std::string>;
+  World world;
+  for (const char* const address : {"192.0.2.1", "192.0.2.2"}) {
+    world.open(port(1, address));
+    world.transport.listen(port(1, address));
+  }
+  CHECK(world.transport.addresses_of(1) == Addresses{"192.0.2.1", "192.0.2.2"});
+  world.transport.stop_listening(1, "192.0.2.1");
+  CHECK(world.transport.addresses_of(1) == Addresses{"192.0.2.2"});
+  CHECK(world.transport.is_listening(1));
+  world.transport.listen(port(1, "192.0.2.1"));  // the address is free again
+
+  world.second.add_address("192.0.2.8");  // a device has one always
+  world.second.remove_address("192.0.2.2");
+  world.first.add_address("192.0.2.2");
+  world.transport.close_moved_listeners();
+  CHECK(world.lost == std::vector<uint16_t>{1});
+  CHECK(world.transport.addresses_of(1) == Addresses{"192.0.2.1"});
+  world.transport.stop_listening(1);
+  CHECK(world.transport.addresses_of(1).empty());
+}
+
 TEST_CASE("a device that is removed while it is opened is not kept") {
   World world;
   std::optional<std::string> failure;

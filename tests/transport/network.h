@@ -65,7 +65,7 @@ struct Network {
   Network(const rnic::Profile& profile, const NetworkOptions& wanted)
       : fabric(wanted.seed), device(fabric.add_device("rnic0", kTarget, profile)) {
     fabric.add_device("host0", kHost, rnic::connectx());
-    target.on_event = [this](core::Target::Severity, const std::string& line) { events.push_back(line); };
+    target.on_event = [this](const core::Event& event) { events.push_back(event.message); };
     const core::Port port{.id = 1, .address = kTarget, .service = 4420};
     target.add_port(port);
     target.add_subsystem(

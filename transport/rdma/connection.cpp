@@ -17,6 +17,7 @@ Connection::Connection(verbs::CmId& id, const Handshake& handshake, const Connec
       port_id_(options.port_id),
       peer_(verbs::to_string(rdma_get_peer_addr(id_.get()))),
       address_(verbs::host_of(rdma_get_peer_addr(id_.get()))),
+      local_address_(verbs::host_of(rdma_get_local_addr(id_.get()))),
       on_closing_(options.on_closing),
       deadline_(options.io) {
   queue_.target = &options.target;

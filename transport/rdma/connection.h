@@ -76,6 +76,7 @@ class Connection final : public core::QueueLink {
   }
   uint16_t port_id() const override { return port_id_; }
   const std::string& peer() const override { return peer_; }
+  const std::string& local_address() const override { return local_address_; }
 
   // The host's address, without its port.
   const std::string& address() const { return address_; }
@@ -98,6 +99,7 @@ class Connection final : public core::QueueLink {
   uint16_t port_id_;
   std::string peer_;
   std::string address_;
+  std::string local_address_;
   std::function<void(Connection&, const std::string& reason)> on_closing_;
   core::Queue queue_;
   QueuePair queue_pair_;

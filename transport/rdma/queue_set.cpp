@@ -18,8 +18,9 @@ uint32_t at_most(uint32_t ours, int device) { return std::min(ours, static_cast<
 
 }  // namespace
 
-QueueSetLimits QueueSetLimits::of(ibv_context* context) {
-  const ibv_device_attr device = verbs::query_device(context);
+QueueSetLimits QueueSetLimits::of(ibv_context* context) { return of(verbs::query_device(context)); }
+
+QueueSetLimits QueueSetLimits::of(const ibv_device_attr& device) {
   return {.slots = std::min(at_most(kMaxSlots, device.max_srq_wr), at_most(kMaxSlots, device.max_cqe)),
           .send_completions = at_most(kMaxSendCompletions, device.max_cqe),
           .queue_pairs = kMaxQueuePairs};

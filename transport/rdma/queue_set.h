@@ -29,6 +29,7 @@ struct QueueSetLimits {
 
   // Of this device, without using all that it has: other programs use it, too. Throws VerbsError.
   static QueueSetLimits of(ibv_context* context);
+  static QueueSetLimits of(const ibv_device_attr& device);
   // Queues of `depth` entries that post at most `send_entries` work requests each.
   uint32_t capacity(uint32_t depth, uint32_t send_entries) const;
   // Memory of a full set, about.

@@ -7,22 +7,10 @@
 
 #include "target/core/datapath/limits.h"
 #include "target/core/reactor/invariant.h"
+#include "transport/rdma/queue_capacity.h"
 
 namespace nvmf::rdma {
 namespace {
-
-// Queue pairs that I/O queues leave to admin queues; on a device with few queue pairs, a quarter.
-constexpr uint32_t kMaxAdminQueues = 4096;
-
-// Groups share the device's completion queues and shared receive queues, of which they leave half alone, and the
-// memory.
-PollGroupOptions bounded(PollGroupOptions options, ibv_context* context, const ibv_device_attr& device, size_t groups) {
-  const auto queues = static_cast<uint64_t>(std::max(std::min(device.max_cq / 2, device.max_srq), 0));
-  const uint64_t set_bytes = QueueSetLimits::of(context).memory_bytes(options.in_capsule_bytes);
-  const uint64_t share = std::min(queues / 2, options.slot_memory_bytes / set_bytes) / groups;
-  options.max_queue_sets = static_cast<uint32_t>(std::clamp<uint64_t>(share, 1, options.max_queue_sets));
-  return options;
-}
 
 PollGroupOptions admin_options(const PollGroupOptions& io) {
   PollGroupOptions options = io;
@@ -46,7 +34,7 @@ Rnic::Rnic(boost::asio::io_context& io, verbs::CmId device, core::Mailbox& contr
       domain_(verbs::allocate_protection_domain(context())),
       events_(io, context()->async_fd) {
   const auto bounded_here = [&](const PollGroupOptions& wanted) {
-    return bounded(wanted, context(), device_, reactors.size() + 1);
+    return bounded(wanted, device_, reactors.size() + 1);
   };
   const PollGroupOptions options = bounded_here(io_options);
   admin_group_ = std::make_unique<PollGroup>(context(), domain_.get(), control, control,
@@ -81,11 +69,7 @@ PollGroup* Rnic::group_of(const ibv_srq* queue) {
   return found;
 }
 
-// An answer and one data transfer for each command, RDMA READs of the next, and one command with all descriptors.
-uint32_t Rnic::send_entries(uint32_t depth) const {
-  const uint32_t wanted = 3 * depth + core::limits::kMaxSglDescriptors + 1;
-  return std::min(wanted, static_cast<uint32_t>(device_.max_qp_wr));
-}
+uint32_t Rnic::send_entries(uint32_t depth) const { return rdma::send_entries(device_, depth); }
 
 PollGroup& Rnic::io_group_for(uint32_t depth) {
   const auto load_of = [&](const std::unique_ptr<PollGroup>& group) {
@@ -112,10 +96,7 @@ void Rnic::release_io_queues(uint32_t count) {
   reserved_io_queues_ -= count;
 }
 
-uint32_t Rnic::max_io_queue_pairs() const {
-  const auto all = static_cast<uint32_t>(std::max(device_.max_qp, 0));
-  return all - std::min(kMaxAdminQueues, all / 4);
-}
+uint32_t Rnic::max_io_queue_pairs() const { return rdma::max_io_queue_pairs(device_); }
 
 uint32_t Rnic::io_queues() const {
   uint32_t count = 0;

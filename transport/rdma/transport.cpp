@@ -19,8 +19,9 @@
 namespace nvmf::rdma {
 namespace {
 
+using core::EventKind;
+using core::Severity;
 using nvme::RdmaCmStatus;
-using Severity = core::Target::Severity;
 
 constexpr int kListenBacklog = 1024;  // the most that the kernel takes
 constexpr unsigned kCmEventsPerTurn = 16;
@@ -50,6 +51,24 @@ Connection* connection_of(const rdma_cm_event& event) { return static_cast<Conne
 std::string description(const Connection& connection) {
   const core::Controller* const controller = connection.queue().controller;
   return controller ? controller->description() : connection.peer();
+}
+
+core::Event device_event(Severity severity, std::string message) {
+  return {.severity = severity, .kind = EventKind::Device, .message = std::move(message)};
+}
+
+core::Event refusal(std::string message) {
+  return {.severity = Severity::Warning, .kind = EventKind::Refusal, .message = std::move(message)};
+}
+
+// Of a host: with its name and the subsystem's when they are known.
+core::Event host_event(const Connection& connection, std::string message) {
+  core::Event event{.kind = EventKind::Disconnect, .message = std::move(message)};
+  if (const core::Controller* const controller = connection.queue().controller) {
+    event.subsystem = controller->subsystem().nqn();
+    event.host = core::shown(controller->host().nqn);
+  }
+  return event;
 }
 
 std::string name_of_device(ibv_context* context) {
@@ -118,11 +137,11 @@ boost::asio::awaitable<void> Transport::settle_remote_invalidate() {
   std::string failure = known_liar(rnic.device());
   if (failure.empty()) failure = co_await try_remote_invalidate();
   if (failure.empty()) co_return rnic.set_remote_invalidate(true);
-  target_.event(Severity::Warning,
-                rnic.name() +
-                    ": SEND with invalidate is not used, so hosts invalidate their keys themselves: " + failure +
-                    "; \"rdma\".\"devices\" in the config can say \"remote_invalidate\": \"on\", or \"off\", which "
-                    "ends this message");
+  target_.event(device_event(
+      Severity::Warning,
+      rnic.name() + ": SEND with invalidate is not used, so hosts invalidate their keys themselves: " + failure +
+          "; \"rdma\".\"devices\" in the config can say \"remote_invalidate\": \"on\", or \"off\", which "
+          "ends this message"));
 }
 
 // Empty, or why it is not used.
@@ -168,7 +187,7 @@ void Transport::listen(const core::Port& port) {
   const Rnic* const rnic = find(id->verbs);
   if (!rnic || !in_service_.contains(rnic))
     throw verbs::VerbsError(ENODEV, name_of_device(id->verbs) + " is not in service yet");
-  listeners_.push_back({port.id, std::move(id)});
+  listeners_.push_back({port.id, port.address, std::move(id)});
 }
 
 // librdmacm tells the device of an address by binding to it.
@@ -190,8 +209,15 @@ void Transport::stop_listening(uint16_t port_id) {
   std::erase_if(listeners_, [port_id](const Listener& listener) { return listener.port_id == port_id; });
 }
 
-bool Transport::is_listening(uint16_t port_id) const {
-  return std::ranges::any_of(listeners_, [port_id](const Listener& listener) { return listener.port_id == port_id; });
+void Transport::stop_listening(uint16_t port_id, const std::string& address) {
+  std::erase_if(listeners_, [&](const Listener& one) { return one.port_id == port_id && one.address == address; });
+}
+
+std::vector<std::string> Transport::addresses_of(uint16_t port_id) const {
+  std::vector<std::string> addresses;
+  for (const Listener& listener : listeners_)
+    if (listener.port_id == port_id) addresses.push_back(listener.address);
+  return addresses;
 }
 
 void Transport::visit(const std::function<void(const Connection&)>& visitor) const {
@@ -341,10 +367,10 @@ bool Transport::may_come_now(const Handshake& handshake, const std::string& addr
   if (verdict == ConnectRate::Verdict::Admitted) return true;
   if (const auto refused = rate_.report(now)) {
     const bool own = verdict == ConnectRate::Verdict::TooManyOfAddress;
-    target_.event(Severity::Warning, "refused " + std::to_string(*refused) +
-                                         " connections (RDMA-CM status 6), the last one from " + address +
-                                         ": they came faster than \"limits\".\"max_new_controllers_per_s" +
-                                         (own ? "_per_host" : "") + "\" allows; hosts try again");
+    target_.event(refusal("refused " + std::to_string(*refused) +
+                          " connections (RDMA-CM status 6), the last one from " + address +
+                          ": they came faster than \"limits\".\"max_new_controllers_per_s" + (own ? "_per_host" : "") +
+                          "\" allows; hosts try again"));
   }
   return false;
 }
@@ -385,9 +411,9 @@ void Transport::send_rejection(rdma_cm_id* id, RdmaCmStatus status) {
 
 void Transport::reject(rdma_cm_id* id, RdmaCmStatus status, const std::string& why) {
   send_rejection(id, status);
-  target_.event(Severity::Warning, "refused the connection of " + verbs::to_string(rdma_get_peer_addr(id)) + " to " +
-                                       verbs::to_string(rdma_get_local_addr(id)) + " (RDMA-CM status " +
-                                       std::to_string(static_cast<uint16_t>(status)) + "): " + why);
+  target_.event(refusal("refused the connection of " + verbs::to_string(rdma_get_peer_addr(id)) + " to " +
+                        verbs::to_string(rdma_get_local_addr(id)) + " (RDMA-CM status " +
+                        std::to_string(static_cast<uint16_t>(status)) + "): " + why));
 }
 
 // The end of a connection --------------------------------------------------------------------------------------------
@@ -395,7 +421,7 @@ void Transport::reject(rdma_cm_id* id, RdmaCmStatus status, const std::string& w
 // One line when a host leaves, however many queues it has.
 void Transport::on_closing(Connection& connection, const std::string& reason) {
   core::Queue& queue = connection.queue();
-  if (queue.qid == 0) target_.event(Severity::Info, "disconnected " + description(connection) + ": " + reason);
+  if (queue.qid == 0) target_.event(host_event(connection, "disconnected " + description(connection) + ": " + reason));
   core::drop_parked(queue);
 }
 
@@ -404,8 +430,8 @@ void Transport::on_failed(Connection& connection, const std::string& reason) {
   const core::Queue& queue = connection.queue();
   const bool host_stays = queue.controller && !queue.controller->is_closing();
   if (queue.qid != 0 && host_stays && !connection.is_closing())
-    target_.event(Severity::Info,
-                  "queue " + std::to_string(queue.qid) + " of " + description(connection) + " has failed: " + reason);
+    target_.event(host_event(connection, "queue " + std::to_string(queue.qid) + " of " + description(connection) +
+                                             " has failed: " + reason));
   connection.lost(reason);
 }
 
@@ -415,9 +441,9 @@ void Transport::queue_pair_failed(QueuePair& queue_pair, const std::string& reas
   if (found == connections_.end()) return;
   Rnic& rnic = found->second->rnic();
   if (queue_pair.invalidate_failed && rnic.distrust_remote_invalidate())
-    target_.event(Severity::Warning, rnic.name() +
-                                         " failed to SEND with invalidate, although it claims to support it: from now "
-                                         "on hosts invalidate their keys themselves");
+    target_.event(device_event(
+        Severity::Warning, rnic.name() + " failed to SEND with invalidate, although it claims to support it: from now "
+                                         "on hosts invalidate their keys themselves"));
   on_failed(*found->second, reason);
 }
 
@@ -477,7 +503,7 @@ void Transport::on_device_event(Rnic& rnic, const ibv_async_event& event) {
     case IBV_EVENT_DEVICE_FATAL:
       return on_device_gone(rnic);
     default:
-      target_.event(Severity::Warning, rnic.name() + ": " + what);
+      target_.event(device_event(Severity::Warning, rnic.name() + ": " + what));
   }
 }
 
@@ -486,10 +512,11 @@ void Transport::on_device_event(Rnic& rnic, const ibv_async_event& event) {
 // Its completions are lost: none of its connections can go on.
 void Transport::on_group_broken(Rnic& rnic, PollGroup* group, const std::string& what) {
   if (group == nullptr || group->has_left() || rnic.is_leaving()) return;
-  target_.event(Severity::Warning,
-                rnic.name() + ": " + what + ": the " + std::to_string(group->queue_pairs()) +
-                    " queues that depend on the failed queue are disconnected, and the failed queue is created again; "
-                    "the hosts reconnect");
+  target_.event(device_event(
+      Severity::Warning,
+      rnic.name() + ": " + what + ": the " + std::to_string(group->queue_pairs()) +
+          " queues that depend on the failed queue are disconnected, and the failed queue is created again; "
+          "the hosts reconnect"));
   std::vector<Connection*> lost;
   for (const auto& [queue_pair, connection] : connections_)
     if (&connection->group() == group) lost.push_back(connection.get());
@@ -513,9 +540,11 @@ void Transport::rebuild_if_empty(Rnic& rnic, PollGroup& group) {
 void Transport::group_rebuilt(PollGroup& group, const std::string& failure) {
   const Rnic* const rnic = find(group);
   if (rnic == nullptr || rnic->is_leaving()) return;
-  if (failure.empty()) return target_.event(Severity::Info, rnic->name() + ": the failed queue was created again");
-  target_.event(Severity::Warning,
-                rnic->name() + ": the failed queue cannot be created again, so fewer queues can connect: " + failure);
+  if (failure.empty())
+    return target_.event(device_event(Severity::Info, rnic->name() + ": the failed queue was created again"));
+  target_.event(device_event(
+      Severity::Warning,
+      rnic->name() + ": the failed queue cannot be created again, so fewer queues can connect: " + failure));
 }
 
 // The end of a device ------------------------------------------------------------------------------------------------
@@ -524,9 +553,10 @@ void Transport::group_rebuilt(PollGroup& group, const std::string& failure) {
 void Transport::on_device_gone(Rnic& rnic) {
   if (rnic.is_leaving()) return;
   in_service_.erase(&rnic);
-  target_.event(Severity::Warning,
-                "the RDMA device " + rnic.name() +
-                    " was removed: its hosts are disconnected; its ports listen again when the device is back");
+  target_.event(
+      device_event(Severity::Warning,
+                   "the RDMA device " + rnic.name() +
+                       " was removed: its hosts are disconnected; its ports listen again when the device is back"));
   std::vector<Connection*> lost;
   for (const auto& [queue_pair, connection] : connections_)
     if (&connection->rnic() == &rnic) lost.push_back(connection.get());

@@ -62,16 +62,19 @@ class Transport final : private QueuePairOwner {
   std::function<void(uint16_t port_id)> on_port_lost;
   std::function<void(Rnic& rnic)> on_device_drained;
 
-  // Starts to accept connections on a port. Throws VerbsError when its address cannot be bound, or its device is not in
-  // service.
+  // Starts to accept connections on an address of a port, which may have several. Throws VerbsError when the address
+  // cannot be bound, or its device is not in service.
   void listen(const core::Port& port);
 
   // Loses the ports (on_port_lost) whose address belongs to another device by now.
   void close_moved_listeners();
 
-  // Closes the port's listener, if any. Its connections stay.
+  // Closes the port's listeners, if any, or the one on that address. Connections stay.
   void stop_listening(uint16_t port_id);
-  bool is_listening(uint16_t port_id) const;
+  void stop_listening(uint16_t port_id, const std::string& address);
+  bool is_listening(uint16_t port_id) const { return !addresses_of(port_id).empty(); }
+  // On which the port listens.
+  std::vector<std::string> addresses_of(uint16_t port_id) const;
   // All connections, for reports.
   void visit(const std::function<void(const Connection&)>& visitor) const;
   // Whether any queue is connected with the table.
@@ -92,6 +95,7 @@ class Transport final : private QueuePairOwner {
  private:
   struct Listener {
     uint16_t port_id;
+    std::string address;
     verbs::CmId id;
   };
 

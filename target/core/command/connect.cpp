@@ -237,14 +237,18 @@ class ConnectAttempt {
     if (status.ok()) request_.cqe.result = controller_->cntlid() | (requires_authentication_ ? nvme::kAuthreqAtr : 0);
     if (!status.ok()) {
       ++queue_.target->counters.refused_connects[static_cast<size_t>(refusal_)];
-      queue_.target->event(Target::Severity::Warning, "refused Connect of queue " + std::to_string(queue_.qid) +
-                                                          ", host " + shown(host_.nqn) + " (" + queue_.link->peer() +
-                                                          "), subsystem " + shown(subsystem_nqn_) + ", port " +
-                                                          std::to_string(queue_.link->port_id()) + ": " + reason_);
+      queue_.target->event({.severity = Severity::Warning,
+                            .kind = EventKind::Refusal,
+                            .message = "refused Connect of queue " + std::to_string(queue_.qid) + ", host " +
+                                       shown(host_.nqn) + " (" + queue_.link->peer() + "), subsystem " +
+                                       shown(subsystem_nqn_) + ", port " + std::to_string(queue_.link->port_id()) +
+                                       ": " + reason_,
+                            .subsystem = shown(subsystem_nqn_),
+                            .host = shown(host_.nqn)});
     } else if (queue_.qid == 0) {
       ++queue_.target->counters.controllers_made;
       if (!requires_authentication_)
-        queue_.target->event(Target::Severity::Info, "connected " + controller_->description());
+        controller_->tell(Severity::Info, EventKind::Connect, "connected " + controller_->description());
       if (!looks_like_nqn(host_.nqn)) report_odd_host();
     }
   }
@@ -252,10 +256,10 @@ class ConnectAttempt {
   // Tools for tests and measurements send none, or what they like. Once: such hosts may come often.
   void report_odd_host() const {
     if (!queue_.target->note_odd_host()) return;
-    queue_.target->event(Target::Severity::Warning,
-                         "host «" + shown(host_.nqn) + "» (" + queue_.link->peer() +
-                             ") has sent no valid host NQN. It may connect to subsystems that allow any host; all "
-                             "hosts without a valid NQN share the limits of one host. This is logged once");
+    controller_->tell(Severity::Warning, EventKind::Connect,
+                      "host «" + shown(host_.nqn) + "» (" + queue_.link->peer() +
+                          ") has sent no valid host NQN. It may connect to subsystems that allow any host; all "
+                          "hosts without a valid NQN share the limits of one host. This is logged once");
   }
 
   Request& request_;

@@ -1,4 +1,5 @@
 // Discovery log page: NVMe Base 2.0, section 5.16.1.23.
+#include <algorithm>
 #include <bit>
 #include <cstring>
 
@@ -54,6 +55,7 @@ struct Way {
   nvme_subsys_type subtype;
   const std::string& nqn;
   const Port& port;
+  const std::string& address;
   const std::string* label = nullptr;  // null: it can have none
 
   bool has_label() const { return label != nullptr && !label->empty(); }
@@ -71,7 +73,7 @@ nvmf_disc_log_entry make_entry(const Way& way) {
   // Every port offers the same discovery subsystem, which supports persistent connections and reports changes.
   if (way.subtype == NVME_NQN_CURR) entry.eflags = NVMF_DISC_EFLAGS_EPCSD | NVMF_DISC_EFLAGS_DUPRETINFO;
   set_ascii(entry.trsvcid, std::to_string(way.port.service));
-  set_ascii(entry.traddr, way.port.address);
+  set_ascii(entry.traddr, way.address);
   std::memcpy(entry.subnqn, way.nqn.data(), way.nqn.size());
   entry.tsas.rdma.qptype = NVMF_RDMA_QPTYPE_CONNECTED;
   entry.tsas.rdma.prtype = NVMF_RDMA_PRTYPE_NOT_SPECIFIED;
@@ -87,8 +89,18 @@ bool extended(const Request& request) { return has_flag(request, NVMF_LOG_DISC_L
 // PLEO: only the entries of the port that the host uses.
 bool port_local(const Request& request) { return has_flag(request, NVMF_LOG_DISC_LSP_PLEO); }
 
-// The subsystems that the requesting host may connect to: one entry per subsystem and port, the discovery subsystem
-// first, the referrals second.
+// The addresses of a port: of a wildcard the one by which the host came, or all when the port is not reached by that
+// one.
+template <typename Visit>
+void for_each_address(const Port& port, const Controller& controller, Visit visit) {
+  const std::string& here = controller.local_address();
+  if (!port.wildcard) return visit(port.address);
+  if (std::ranges::find(port.heard, here) != port.heard.end()) return visit(here);
+  std::ranges::for_each(port.heard, visit);
+}
+
+// The subsystems that the requesting host may connect to: one entry per subsystem, port and address, the discovery
+// subsystem first, the referrals second.
 template <typename Visit>
 void for_each_entry(const Request& request, Visit visit) {
   const Controller& controller = controller_of(request);
@@ -97,7 +109,9 @@ void for_each_entry(const Request& request, Visit visit) {
     for (const Port& port : target.ports()) {
       const bool asked_for = !port_local(request) || port.id == controller.port_id();
       if (!asked_for || !subsystem.is_on_port(port.id)) continue;
-      visit(Way{subtype, subsystem.nqn(), port, &subsystem.options().admin_label});
+      for_each_address(port, controller, [&](const std::string& address) {
+        visit(Way{subtype, subsystem.nqn(), port, address, &subsystem.options().admin_label});
+      });
     }
   };
   visit_ports(controller.subsystem(), NVME_NQN_CURR);
@@ -105,7 +119,8 @@ void for_each_entry(const Request& request, Visit visit) {
     if (subsystem->allows(controller.host().nqn)) visit_ports(*subsystem, NVME_NQN_NVME);
   }
   if (port_local(request)) return;
-  for (const Referral& referral : target.referrals()) visit(Way{NVME_NQN_DISC, referral.nqn, referral.port});
+  for (const Referral& referral : target.referrals())
+    visit(Way{NVME_NQN_DISC, referral.nqn, referral.port, referral.port.address});
 }
 
 uint64_t count_entries(const Request& request) {

@@ -56,6 +56,8 @@ class QueueLink {
   virtual uint16_t port_id() const = 0;
   // "192.0.2.7:41512", for messages.
   virtual const std::string& peer() const = 0;
+  // The address by which the host came: "192.0.2.1".
+  virtual const std::string& local_address() const = 0;
 };
 
 // What becomes of the commands that arrive on a queue, Connect and Authentication Send and Receive excepted; of an

@@ -188,9 +188,9 @@ bool Authentication::may_begin_again() {
 }
 
 void Authentication::put_off(const std::string& rule) {
-  controller_.subsystem().target().event(Target::Severity::Warning, "put off the authentication of queue " +
-                                                                        std::to_string(queue_.qid) + " of " +
-                                                                        controller_.description() + ": " + rule);
+  controller_.tell(Severity::Warning, EventKind::Authentication,
+                   "put off the authentication of queue " + std::to_string(queue_.qid) + " of " +
+                       controller_.description() + ": " + rule);
   if (Done done = std::exchange(send_done_, nullptr)) done(NVME_SC_INTERNAL);
 }
 

@@ -37,6 +37,7 @@ Controller::Controller(Subsystem& subsystem, uint16_t cntlid, HostIdentity host,
       subsysnqn_(std::move(subsysnqn)),
       port_id_(admin_queue.link->port_id()),
       peer_(admin_queue.link->peer()),
+      local_address_(admin_queue.link->local_address()),
       properties_(subsystem.target().options().max_queue_depth, type_ == kIoController, reset_of(subsystem, host_)),
       admin_queue_(&admin_queue),
       io_queues_(type_ == kIoController ? subsystem.target().options().max_io_queues : 0),
@@ -51,6 +52,14 @@ Controller::Controller(Subsystem& subsystem, uint16_t cntlid, HostIdentity host,
 std::string Controller::description() const {
   return "host " + shown(host_.nqn) + " (" + peer_ + "), subsystem " + subsystem_.nqn() + ", controller " +
          std::to_string(cntlid_);
+}
+
+void Controller::tell(Severity severity, EventKind kind, std::string message) const {
+  subsystem_.target().event({.severity = severity,
+                             .kind = kind,
+                             .message = std::move(message),
+                             .subsystem = subsystem_.nqn(),
+                             .host = shown(host_.nqn)});
 }
 
 void Controller::write_cc(uint32_t cc) { act(properties_.write_cc(cc)); }
@@ -72,9 +81,8 @@ void Controller::act(Properties::Action action) {
     case Properties::Action::Reset:
       return reset();
     case Properties::Action::Fail:
-      subsystem_.target().event(
-          Target::Severity::Warning,
-          description() + ": the host enabled it with a CC value that CAP does not allow; the host must reset it");
+      tell(Severity::Warning, EventKind::Other,
+           description() + ": the host enabled it with a CC value that CAP does not allow; the host must reset it");
       return;
   }
 }
@@ -162,10 +170,9 @@ void Controller::flush() {
 void Controller::flushed(uint32_t nsid, Status status) {
   if (!status.ok()) {
     properties_.fail();
-    subsystem_.target().event(
-        Target::Severity::Error,
-        description() + ": during its shutdown the write cache of namespace " + std::to_string(nsid) +
-            " could not be flushed: the controller reports a fatal status; see the kernel log (dmesg)");
+    tell(Severity::Error, EventKind::Device,
+         description() + ": during its shutdown the write cache of namespace " + std::to_string(nsid) +
+             " could not be flushed: the controller reports a fatal status; see the kernel log (dmesg)");
   }
   one_ended();
 }
@@ -174,12 +181,11 @@ void Controller::flushed(uint32_t nsid, Status status) {
 void Controller::quiesce_overdue() {
   quiesce_deadline_.reset();
   properties_.fail();
-  subsystem_.target().event(
-      Target::Severity::Error,
-      description() + ": " + std::to_string(limits::kQuiesceTimeoutMs / 1000) +
-          " s after the controller's reset, shutdown or disconnect, a device has not finished "
-          "all commands of the controller: the controller reports a fatal status, and its host cannot connect "
-          "to the subsystem again until the commands end; see the kernel log (dmesg)");
+  tell(Severity::Error, EventKind::Device,
+       description() + ": " + std::to_string(limits::kQuiesceTimeoutMs / 1000) +
+           " s after the controller's reset, shutdown or disconnect, a device has not finished "
+           "all commands of the controller: the controller reports a fatal status, and its host cannot connect "
+           "to the subsystem again until the commands end; see the kernel log (dmesg)");
 }
 
 // Hosts take the end of any connection for the end of all.
@@ -292,18 +298,17 @@ std::string Controller::authenticated(Queue& queue) {
   }
   if (is_unauthenticated(queue)) queue.admission.store(Admission::Admitted, std::memory_order_relaxed);
   if (&queue != admin_queue_) return {};
-  subsystem_.target().event(Target::Severity::Info, "authenticated " + description() + ", with the key " +
-                                                        authentication(queue)->keys().host->fingerprint());
+  tell(Severity::Info, EventKind::Authentication,
+       "authenticated " + description() + ", with the key " + authentication(queue)->keys().host->fingerprint());
   return {};
 }
 
 // What Connect asks of a host that need not authenticate: nobody takes a place by a host's name alone.
 std::string Controller::admit() {
-  Target& target = subsystem_.target();
   std::string refusal = subsystem_.admit(*this, *admin_queue_->link);
   if (refusal.empty()) return refusal;
-  ++target.counters.refused_connects[static_cast<size_t>(ConnectRefusal::NoController)];
-  target.event(Target::Severity::Warning, "refused " + description() + ", which has authenticated: " + refusal);
+  ++subsystem_.target().counters.refused_connects[static_cast<size_t>(ConnectRefusal::NoController)];
+  tell(Severity::Warning, EventKind::Refusal, "refused " + description() + ", which has authenticated: " + refusal);
   return refusal;
 }
 
@@ -311,8 +316,8 @@ std::chrono::milliseconds Controller::authentication_failed(const Queue& queue, 
                                                             const std::string& rule) {
   Target& target = subsystem_.target();
   ++target.counters.failed_authentications[static_cast<size_t>(failure)];
-  target.event(Target::Severity::Warning,
-               "authentication of queue " + std::to_string(queue.qid) + " of " + description() + " failed: " + rule);
+  tell(Severity::Warning, EventKind::Authentication,
+       "authentication of queue " + std::to_string(queue.qid) + " of " + description() + " failed: " + rule);
   const std::string address = address_of(peer_);
   const auto now = KeepAlive::Clock::now();
   switch (failure) {
@@ -420,9 +425,8 @@ void Controller::keep_alive_due(KeepAlive::Clock::time_point now) {
   keep_alive_.stop();
   properties_.fail();
   ++subsystem_.target().counters.keep_alive_expiries;
-  subsystem_.target().event(
-      Target::Severity::Warning,
-      description() + ": " + rule + "; disconnected. Check whether the host and the network work");
+  tell(Severity::Warning, EventKind::Disconnect,
+       description() + ": " + rule + "; disconnected. Check whether the host and the network work");
   fail(rule);
 }
 

@@ -33,6 +33,7 @@
 #include "target/core/subsystem/authentication.h"
 #include "target/core/subsystem/controller_types.h"
 #include "target/core/subsystem/cross_controller_reset.h"
+#include "target/core/subsystem/event.h"
 #include "target/core/subsystem/feature_values.h"
 #include "target/core/subsystem/health.h"
 #include "target/core/subsystem/host_identity.h"
@@ -63,8 +64,12 @@ class Controller {
   const std::string& subsysnqn() const { return subsysnqn_; }
   uint16_t port_id() const { return port_id_; }
   const std::string& peer() const { return peer_; }
+  // The target's address by which the host came.
+  const std::string& local_address() const { return local_address_; }
   // For messages: «host NQN (address), subsystem NQN, controller 3».
   std::string description() const;
+  // Tells the operator of what happened to it or its host.
+  void tell(Severity severity, EventKind kind, std::string message) const;
 
   // Its host may protect namespaces for ever, as it has been told (NWPC).
   bool offers_permanent_write_protection() const { return offers_permanent_write_protection_; }
@@ -215,6 +220,7 @@ class Controller {
   std::string subsysnqn_;
   uint16_t port_id_;
   std::string peer_;
+  std::string local_address_;
   Properties properties_;
   Queue* admin_queue_;             // null when it has closed
   std::vector<Queue*> io_queues_;  // by QID - 1, null when there is none; has room for all queues that can be granted

@@ -148,11 +148,17 @@ Status Reservation::release(const HostId& host, uint64_t crkey, uint8_t rtype) {
 // Section 8.19.8
 Status Reservation::clear(const HostId& host, uint64_t crkey) {
   if (!has_key(host, crkey)) return kConflict;
+  clear_and_tell_all_but(host);
+  return kSuccess;
+}
+
+void Reservation::clear() { clear_and_tell_all_but(std::nullopt); }
+
+void Reservation::clear_and_tell_all_but(const std::optional<HostId>& host) {
   tell_others(host, NVME_RESV_NOTIFY_RNLPT_RESERVATION_PREEMPTED);
   free();
   state_.registrants.clear();
   ++state_.generation;
-  return kSuccess;
 }
 
 // Whether the host is registered, with this key if one is given.
@@ -195,7 +201,7 @@ void Reservation::free() {
   state_.holder.reset();
 }
 
-void Reservation::tell_others(const HostId& but, nvme_resv_notify_rnlpt type) {
+void Reservation::tell_others(const std::optional<HostId>& but, nvme_resv_notify_rnlpt type) {
   for (const Registrant& one : state_.registrants) {
     if (one.host != but) notices_.push_back({one.host, type});
   }

@@ -67,6 +67,8 @@ class Reservation {
   Status release(const HostId& host, uint64_t crkey, uint8_t rtype);
   // Unregisters all hosts.
   Status clear(const HostId& host, uint64_t crkey);
+  // The same by the operator, who is no host: all hosts are told.
+  void clear();
   void set_ptpl(bool ptpl) { state_.ptpl = ptpl; }
 
   // The notifications of the actions since the last call.
@@ -80,7 +82,8 @@ class Reservation {
   size_t remove_if(Condition condition, const HostId& by);
   void hold(const HostId& host, uint8_t rtype);
   void free();
-  void tell_others(const HostId& but, nvme_resv_notify_rnlpt type);
+  void tell_others(const std::optional<HostId>& but, nvme_resv_notify_rnlpt type);
+  void clear_and_tell_all_but(const std::optional<HostId>& host);
 
   ReservationState state_;
   std::vector<ReservationNotice> notices_;

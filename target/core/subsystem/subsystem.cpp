@@ -211,7 +211,7 @@ void Subsystem::reset_noted(const HostIdentity& host) {
 void Subsystem::reset(const Controller& by) {
   was_reset_ = true;
   noted_reset_.clear();
-  target_.event(Target::Severity::Warning, "NVM Subsystem Reset of " + nqn() + " by " + by.description());
+  by.tell(Severity::Warning, EventKind::Disconnect, "NVM Subsystem Reset of " + nqn() + " by " + by.description());
   disconnect_all("NVM Subsystem Reset by host " + shown(by.host().nqn));
 }
 
@@ -236,12 +236,14 @@ void Subsystem::health_changed() {
 
 void Subsystem::device_failed(uint32_t nsid, DeviceError error) {
   if (find_namespace(nsid) == nullptr) return;
-  target_.event(Target::Severity::Error,
-                "namespace " + std::to_string(nsid) + " of " + nqn() +
-                    (error == DeviceError::Persistent
-                         ? ": its device has disappeared, or is not ready: when it is back, remove the namespace from "
-                           "the config and add it again, with a reload after each step"
-                         : ": its device reports an internal error: see the kernel log (dmesg)"));
+  const char* const what = error == DeviceError::Persistent
+                               ? ": its device has disappeared, or is not ready: when it is back, remove the namespace "
+                                 "from the config and add it again, with a reload after each step"
+                               : ": its device reports an internal error: see the kernel log (dmesg)";
+  target_.event({.severity = Severity::Error,
+                 .kind = EventKind::Device,
+                 .message = "namespace " + std::to_string(nsid) + " of " + nqn() + what,
+                 .subsystem = nqn()});
   for (const auto& controller : controllers_) {
     if ((controller->denials(nsid) & kHidden) == 0) controller->device_failed(nsid, error);
   }
@@ -274,12 +276,14 @@ void Subsystem::change_ana_state(uint32_t group, uint16_t port_id, AnaState stat
 std::optional<Subsystem::Clock::time_point> Subsystem::end_ana_transitions(Clock::time_point now) {
   while (!ana_transitions_.empty() && ana_transitions_.front().end <= now) {
     const AnaTransition due = ana_transitions_.front();
-    target_.event(Target::Severity::Warning,
-                  "ANA group " + std::to_string(due.group) + " of " + nqn() + " on port " +
-                      std::to_string(due.port_id) + ": it has been in the state \"change\" for " +
-                      std::to_string(kAnaTransitionSeconds) +
-                      " s, longer than hosts wait; it is \"inaccessible\" now. Set the state that it has "
-                      "reached (nvmf-p2p ana)");
+    target_.event({.severity = Severity::Warning,
+                   .kind = EventKind::Namespace,
+                   .message = "ANA group " + std::to_string(due.group) + " of " + nqn() + " on port " +
+                              std::to_string(due.port_id) + ": it has been in the state \"change\" for " +
+                              std::to_string(kAnaTransitionSeconds) +
+                              " s, longer than hosts wait; it is \"inaccessible\" now. Set the state that it has "
+                              "reached (nvmf-p2p ana)",
+                   .subsystem = nqn()});
     ana_transitions_.erase(ana_transitions_.begin());
     change_ana_state(due.group, due.port_id, AnaState::Inaccessible);
   }
@@ -385,8 +389,8 @@ void Subsystem::make_room(const HostIdentity& host, const QueueLink& link) {
   for (const auto& old : controllers_) {
     if (reached_limit(host).empty()) return;
     if (!is_dead(*old, host, link)) continue;
-    target_.event(
-        Target::Severity::Warning,
+    old->tell(
+        Severity::Warning, EventKind::Disconnect,
         old->description() +
             ": no longer answers, and its host connects again while a limit is reached; disconnected to make room");
     old->fail("the host has connected again");

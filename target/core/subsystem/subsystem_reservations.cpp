@@ -60,6 +60,14 @@ void SubsystemReservations::change(uint32_t nsid, std::function<Status(Reservati
   subsystem_.target().dispersed_namespaces().change_in_turn(subsystem_, nsid, change, std::move(done));
 }
 
+void SubsystemReservations::clear(uint32_t nsid, std::function<void(Status)> done) {
+  const auto clear_all = [](Reservation& reservation) {
+    reservation.clear();
+    return kSuccess;
+  };
+  change(nsid, clear_all, std::move(done));
+}
+
 // A state without PTPL does not survive, so an empty state is saved when PTPL is cleared. Enforced before the hosts are
 // notified, and before the command is answered. The namespace, and the subsystem that it was changed in, may be gone
 // when the state is saved.

@@ -35,6 +35,9 @@ class SubsystemReservations {
   // as long as the daemon runs; Invalid Namespace: it has been removed meanwhile. The subsystem lives until then.
   void change(uint32_t nsid, std::function<Status(Reservation&)> action, std::function<void(Status)> done);
 
+  // The operator ends the reservation and every registration (Reservation::clear()); the rest as change().
+  void clear(uint32_t nsid, std::function<void(Status)> done);
+
  private:
   void save(const NamespaceOptions& ns, const Reservation& next, const std::function<void(Status)>& done);
 

@@ -176,6 +176,14 @@ void Target::set_dscp(uint16_t port_id, std::optional<uint8_t> dscp) {
     if (port.id == port_id) port.dscp = dscp;
 }
 
+bool Target::set_heard(uint16_t id, std::vector<std::string> addresses) {
+  const auto port = std::ranges::find(state_->ports, id, &Port::id);
+  if (port == state_->ports.end() || port->heard == addresses) return false;
+  port->heard = std::move(addresses);
+  discovery_changed();
+  return true;
+}
+
 void Target::remove_port(uint16_t id) {
   std::erase_if(state_->ports, [id](const Port& port) { return port.id == id; });
   const auto disconnect = [id](const Subsystem& subsystem) {
@@ -383,8 +391,8 @@ void Target::deadline_set(Clock::time_point deadline) {
   if (on_earlier_deadline) on_earlier_deadline(deadline);
 }
 
-void Target::event(Severity severity, const std::string& message) const {
-  if (on_event) on_event(severity, message);
+void Target::event(const Event& event) const {
+  if (on_event) on_event(event);
 }
 
 void Target::discovery_changed() {

@@ -12,6 +12,7 @@
 
 #include "target/core/datapath/queue.h"
 #include "target/core/subsystem/dhchap.h"
+#include "target/core/subsystem/event.h"
 #include "target/core/subsystem/failed_attempts.h"
 #include "target/core/subsystem/host_traffic.h"
 #include "target/core/subsystem/subsystem.h"
@@ -26,10 +27,12 @@ class ReservationStore;
 // An address that hosts connect to, as in the discovery log.
 struct Port {
   uint16_t id = 0;
-  std::string address;   // TRADDR
+  std::string address;   // TRADDR, or of a wildcard 0.0.0.0 or ::
   uint16_t service = 0;  // TRSVCID
   bool ipv6 = false;
-  std::optional<uint8_t> dscp{};  // of packets to hosts (RFC 2474); none: the one that the host asks for
+  std::optional<uint8_t> dscp{};     // of packets to hosts (RFC 2474); none: the one that the host asks for
+  bool wildcard = false;             // hosts reach it by every address of its family that an RDMA device has
+  std::vector<std::string> heard{};  // of a wildcard: these addresses, now
 };
 
 // Another discovery service, which hosts are referred to.
@@ -68,6 +71,8 @@ class Target {
 
   // For connections from now on.
   void set_dscp(uint16_t port_id, std::optional<uint8_t> dscp);
+  // By which addresses hosts reach a wildcard from now on; discovery shows them. False: they are the same as before.
+  bool set_heard(uint16_t id, std::vector<std::string> addresses);
   // Hosts that are connected through it are disconnected.
   void remove_port(uint16_t id);
   // Before the hosts of a port are disconnected: subsystems withdraw it (Subsystem::withdraw_port()), or do so no more.
@@ -125,9 +130,9 @@ class Target {
   // Called when a deadline appears that is earlier than what expire() returned last.
   std::function<void(Clock::time_point)> on_earlier_deadline;
 
-  // One line per event worth an operator's attention: who, where, which rule, what to do.
-  enum class Severity : uint8_t { Info, Warning, Error };
-  std::function<void(Severity, const std::string&)> on_event;
+  // What is worth an operator's attention.
+  using Severity = core::Severity;
+  std::function<void(const Event&)> on_event;
 
   // Since the start.
   TargetCounters counters;
@@ -154,7 +159,7 @@ class Target {
 
   // For the core only: reports to on_event (what hosts have sent: as shown() makes it), and to on_earlier_deadline if
   // the deadline is earlier.
-  void event(Severity severity, const std::string& message) const;
+  void event(const Event& event) const;
   void deadline_set(Clock::time_point deadline);
   // A controller that is closing has become quiet: Connects may have waited for it, and it may be over.
   void controller_is_quiet(const Controller& controller);

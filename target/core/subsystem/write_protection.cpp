@@ -44,6 +44,15 @@ void SubsystemWriteProtection::change(uint32_t nsid, WriteProtection wanted, std
   subsystem_.target().dispersed_namespaces().change_in_turn(subsystem_, nsid, change, std::move(done));
 }
 
+void SubsystemWriteProtection::clear(uint32_t nsid, std::function<void(Status)> done) {
+  const auto change = [this](const NamespaceOptions& ns, const DispersedNamespaces::End& end) {
+    if (!may_change(subsystem_.dispersed_namespace(ns.nsid).write_protection))
+      return end(command_specific(NVME_SC_FEATURE_NOT_CHANGEABLE).do_not_retry());
+    save(ns, WriteProtection::None, end);
+  };
+  subsystem_.target().dispersed_namespaces().change_in_turn(subsystem_, nsid, change, std::move(done));
+}
+
 // The namespace, and the subsystem that it was changed in, may be gone when the state is saved.
 void SubsystemWriteProtection::save(const NamespaceOptions& ns, WriteProtection wanted,
                                     const std::function<void(Status)>& done) {

@@ -54,6 +54,8 @@ class SubsystemWriteProtection {
   // nothing as long as the daemon runs; Invalid Namespace: it has been removed meanwhile. The subsystem lives until
   // then.
   void change(uint32_t nsid, WriteProtection wanted, std::function<void(Status)> done);
+  // The operator ends the Write Protect state that a host has set; the rest as change(). His own protection stays.
+  void clear(uint32_t nsid, std::function<void(Status)> done);
 
  private:
   void save(const NamespaceOptions& ns, WriteProtection wanted, const std::function<void(Status)>& done);

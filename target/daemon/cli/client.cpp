@@ -32,33 +32,78 @@ void check(const std::string& socket, const boost::system::error_code& error) {
   if (error) fail(socket, error);
 }
 
-}  // namespace
-
-Reply Client::ask(const std::string& method, const std::string& target, const std::string& body) const {
-  if (socket_.size() > 107) throw ClientError("a UNIX socket's path has at most 107 bytes: " + socket_);
-  asio::io_context io;
+Socket connect(asio::io_context& io, const std::string& path) {
+  if (path.size() > 107) throw ClientError("a UNIX socket's path has at most 107 bytes: " + path);
   Socket socket(io);
   boost::system::error_code error;
-  socket.connect(asio::local::stream_protocol::endpoint(socket_), error);
-  check(socket_, error);
+  socket.connect(asio::local::stream_protocol::endpoint(path), error);
+  check(path, error);
+  return socket;
+}
+
+http::request<http::string_body> request_for(const std::string& method, const std::string& target,
+                                             const std::string& body) {
   http::request<http::string_body> request(http::string_to_verb(method), target, 11, body);
   request.set(http::field::host, "localhost");
   request.keep_alive(false);
   request.prepare_payload();
+  return request;
+}
+
+Reply reply_of(const std::string& socket, unsigned status, const std::string& body) {
+  Reply reply{.status = status, .body = {}};
+  if (!body.empty()) reply.body = nlohmann::ordered_json::parse(body, nullptr, false);
+  if (reply.body.is_discarded())
+    throw ClientError("the program that answers on " + socket + " is not an nvmf-p2p daemon");
+  return reply;
+}
+
+// Takes the whole lines off the beginning of `text`. False: `take` wants no more.
+bool take_lines(std::string& text, const std::function<bool(const std::string& line)>& take) {
+  for (size_t end = text.find('\n'); end != std::string::npos; end = text.find('\n')) {
+    const std::string line = text.substr(0, end);
+    text.erase(0, end + 1);
+    if (!take(line)) return false;
+  }
+  return true;
+}
+
+}  // namespace
+
+Reply Client::ask(const std::string& method, const std::string& target, const std::string& body) const {
+  asio::io_context io;
+  Socket socket = connect(io, socket_);
   boost::system::error_code unsent;
-  http::write(socket, request, unsent);
+  http::write(socket, request_for(method, target, body), unsent);
   boost::beast::flat_buffer buffer;
   http::response_parser<http::string_body> parser;
   parser.body_limit(std::numeric_limits<uint64_t>::max());
   // A daemon that refuses a request may close before it has read all of it: its answer says why.
+  boost::system::error_code error;
   http::read(socket, buffer, parser, error);
   if (error && unsent) fail(socket_, unsent);
   check(socket_, error);
-  Reply reply{.status = parser.get().result_int(), .body = {}};
-  if (!parser.get().body().empty()) reply.body = nlohmann::ordered_json::parse(parser.get().body(), nullptr, false);
-  if (reply.body.is_discarded())
-    throw ClientError("the program that answers on " + socket_ + " is not an nvmf-p2p daemon");
-  return reply;
+  return reply_of(socket_, parser.get().result_int(), parser.get().body());
+}
+
+Reply Client::follow(const std::string& target, const std::function<bool(const std::string& line)>& take) const {
+  asio::io_context io;
+  Socket socket = connect(io, socket_);
+  boost::system::error_code error;
+  http::write(socket, request_for("GET", target, ""), error);
+  check(socket_, error);
+  boost::beast::flat_buffer buffer;
+  http::response_parser<http::string_body> parser;
+  parser.body_limit(std::numeric_limits<uint64_t>::max());
+  http::read_header(socket, buffer, parser, error);
+  check(socket_, error);
+  const unsigned status = parser.get().result_int();
+  while (!parser.is_done()) {
+    http::read_some(socket, buffer, parser, error);
+    if (error) break;  // the daemon has ended
+    if (status < 300 && !take_lines(parser.get().body(), take)) return {};
+  }
+  return reply_of(socket_, status, status < 300 ? "" : parser.get().body());
 }
 
 std::string percent_encoded(std::string_view text) {

@@ -1,6 +1,7 @@
 // The connection of the commands to the running daemon: HTTP on its admin socket.
 #pragma once
 
+#include <functional>
 #include <nlohmann/json.hpp>
 #include <stdexcept>
 #include <string>
@@ -29,6 +30,9 @@ class Client {
 
   // Waits for the answer, however long a change takes. Throws ClientError.
   Reply ask(const std::string& method, const std::string& target, const std::string& body = "") const;
+  // Gets an answer that goes on: calls `take` with each line of it, until `take` returns false, which returns an empty
+  // reply, or the daemon ends the answer. A refusal is returned. Throws ClientError.
+  Reply follow(const std::string& target, const std::function<bool(const std::string& line)>& take) const;
 
  private:
   std::string socket_;

@@ -5,6 +5,7 @@
 #include <iostream>
 #include <sstream>
 #include <stdexcept>
+#include <string_view>
 #include <thread>
 #include <utility>
 
@@ -60,6 +61,8 @@ Commands::Commands(CLI::App& app) {
   add_config_changes(app);
   add_operations(app);
   add_ana(app);
+  add_namespace_states(app);
+  add_events(app);
 }
 
 int Commands::run() const {
@@ -79,7 +82,9 @@ CLI::App* Commands::command(CLI::App& parent, const std::string& name, const std
   CLI::App* const added = parent.add_subcommand(name, what);
   added->add_option("--socket", socket_, "The daemon's admin socket")->type_name("PATH")->capture_default_str();
   added->add_flag("--json", json_, "Print the daemon's answer as JSON");
-  added->callback([this, run = std::move(run)] { chosen_ = run; });
+  added->callback([this, added, run = std::move(run)] {
+    if (added->get_subcommands().empty()) chosen_ = run;
+  });
   return added;
 }
 
@@ -262,6 +267,66 @@ void Commands::add_ana(CLI::App& app) {
       ana->add_option("state", state_, "optimized, non-optimized, inaccessible, persistent-loss or change")
           ->type_name("STATE");
   nqn->needs(group)->needs(port)->needs(state);
+}
+
+void Commands::add_namespace_states(CLI::App& app) {
+  const auto add = [&](const char* name, const std::string& what, View view) {
+    CLI::App* const shown =
+        command(app, name, what, [this, name, view] { return show_named(std::string("/v1/") + name, view); });
+    CLI::Option* const nqn = shown->add_option("subsystem", nqn_, "Only of this subsystem")->type_name("NQN");
+    shown->add_option("nsid", nsid_, "Only of this namespace")->needs(nqn);
+    return shown;
+  };
+  const auto add_clear = [&](CLI::App& parent, const std::string& what, std::function<int()> run) {
+    CLI::App* const clear = command(parent, "clear", what, std::move(run));
+    take_nqn(*clear);
+    clear->add_option("nsid", nsid_, "Namespace identifier")->required();
+    return clear;
+  };
+  CLI::App* const reservations =
+      add("reservations", "List the reservations of hosts on namespaces, and the hosts that are registered",
+          reservations_view);
+  add_clear(*reservations, "End the reservation on a namespace and all registrations; the hosts are notified",
+            [this] { return change("DELETE", path_of_namespace() + "/reservation" + (force_ ? "?force=true" : "")); })
+      ->add_flag("--force", force_,
+                 "Required, because hosts that rely on the reservation may damage their data without it");
+  CLI::App* const protection =
+      add("write-protection", "List the namespaces to which hosts cannot write, and why", write_protection_view);
+  add_clear(*protection, "End the write protection that a host has given to a namespace",
+            [this] { return change("DELETE", path_of_namespace() + "/write-protection"); });
+}
+
+void Commands::add_events(CLI::App& app) {
+  CLI::App* const events =
+      command(app, "events", "Print events as they happen: hosts that come and go, reloads, ports, devices, fallbacks",
+              [this] { return follow_events(); });
+  events->add_flag("--past", past_, "First print the events that the daemon remembers, 1,024 at most");
+}
+
+// Until the daemon ends the stream.
+int Commands::follow_events() const {
+  constexpr std::string_view kData = "data: ";
+  const auto take = [&](const std::string& line) {
+    if (!line.starts_with(kData)) return true;
+    const Json event = Json::parse(line.substr(kData.size()), nullptr, false);
+    if (!event.is_object()) return true;
+    std::cout << (json_ ? event.dump(-1, ' ', true) + "\n" : event_view(printable(event), terminal_columns()));
+    return static_cast<bool>(std::cout.flush());
+  };
+  const Reply reply = Client(socket_).follow(past_ ? "/v1/events?past=true" : "/v1/events", take);
+  if (!reply.good()) return refuse(reply);
+  if (reply.status != 0) std::cerr << "the daemon has ended the stream of events\n";
+  return kExitFailed;
+}
+
+int Commands::show_named(const std::string& path, View view) const {
+  Reply reply = Client(socket_).ask("GET", path);
+  if (!reply.good()) return refuse(reply);
+  Json named = Json::array();
+  for (const Json& one : reply.body)
+    if ((nqn_.empty() || one.at("subsystem") == nqn_) && (nsid_ == 0 || one.at("nsid") == nsid_)) named.push_back(one);
+  reply.body = std::move(named);
+  return print(reply, view);
 }
 
 int Commands::show(const std::string& path, View view) const {

@@ -41,6 +41,8 @@ class Commands {
   void add_sets(CLI::App& parent);
   void add_operations(CLI::App& app);
   void add_ana(CLI::App& app);
+  void add_namespace_states(CLI::App& app);
+  void add_events(CLI::App& app);
   void add_top(CLI::App& app);
   CLI::Option* take_nqn(CLI::App& command);
   void take_settings(CLI::App& command);
@@ -53,7 +55,10 @@ class Commands {
   int operate(const std::string& path, const std::string& done, const std::string& body = "") const;
   // The same for a port or all of them: prints `done` for each that changed, `unchanged` when none did.
   int show_status() const;
+  int follow_events() const;
   int compare() const;
+  // The elements of a list that are of the subsystem and namespace that were named, if they were.
+  int show_named(const std::string& path, View view) const;
   int operate_ports(const std::string& path, const std::string& done, const std::string& unchanged) const;
   int wait_until_drained() const;
   int refuse(const Reply& reply) const;
@@ -80,6 +85,7 @@ class Commands {
   bool exit_code_ = false;
   bool force_ = false;
   bool once_ = false;
+  bool past_ = false;
   bool wait_ = false;
   bool batch_ = false;
 

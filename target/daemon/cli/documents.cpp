@@ -164,7 +164,7 @@ std::string manual_page(const CLI::App& app, const Manual& manual) {
   text += ".SH OPTIONS\n" + entries_of(app);
   text += ".SH COMMANDS\n";
   for (const Word& word : words_of(app))
-    if (!word.path.empty() && children_of(*word.app).empty()) text += section_of(word, manual.name);
+    if (!word.path.empty() && word.app->get_require_subcommand_min() == 0) text += section_of(word, manual.name);
   text += ".SH EXIT STATUS\n";
   text += roff(app.get_footer()) + "\n";
   text += ".SH SEE ALSO\n.BR " + roff(manual.name) + ".json (5)\n";

@@ -9,6 +9,7 @@
 #include <cmath>
 #include <cstdio>
 #include <cstdlib>
+#include <ctime>
 #include <cwchar>
 #include <numeric>
 #include <sstream>
@@ -198,6 +199,17 @@ std::string time_text(double ns) {
   size_t unit = 0;
   for (; ns >= 1000 && unit + 1 < kUnits.size(); ++unit) ns /= 1000;
   return (unit == 0 ? formatted("%.0f", ns) : three_digits(ns)) + " " + kUnits[unit];
+}
+
+std::string time_of_day_text(int64_t ms_since_1970) {
+  const std::time_t seconds = ms_since_1970 / 1'000;
+  std::tm local{};
+  localtime_r(&seconds, &local);
+  std::array<char, 32> text{};
+  const size_t length = std::strftime(text.data(), text.size(), "%Y-%m-%d %H:%M:%S", &local);
+  std::string fraction = std::to_string(ms_since_1970 % 1'000);
+  fraction.insert(0, 3 - std::min<size_t>(3, fraction.size()), '0');
+  return std::string(text.data(), length) + '.' + fraction;
 }
 
 std::string duration_text(uint64_t seconds) {

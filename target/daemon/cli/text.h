@@ -56,6 +56,8 @@ std::string bytes_text(uint64_t bytes);
 std::string count_text(double count);
 // "87 us"
 std::string time_text(double ns);
+// "2026-11-29 20:15:01.250", in the local time zone.
+std::string time_of_day_text(int64_t ms_since_1970);
 // "2 d 3 h"
 std::string duration_text(uint64_t seconds);
 // A line of eight heights, the largest value the highest: the last `columns` values.

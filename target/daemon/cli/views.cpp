@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "config/config.h"
 #include "target/daemon/cli/text.h"
 
 namespace nvmf::cli {
@@ -114,6 +115,7 @@ std::string status_view(const Json& answer, size_t width) {
   const auto missing = answer.at("missing_namespaces").get<uint64_t>();
   text += "namespaces   " + number(answer.at("namespaces")) +
           (missing == 0 ? "" : ", and " + std::to_string(missing) + " missing: see nvmf-p2p namespaces") + "\n";
+  for (const Json& line : answer.at("unsaved_identifiers")) text += paragraph("not saved    ", word(line), width);
   text += "controllers  " + number(answer.at("controllers")) + "\n";
   text += "connections  " + number(answer.at("connections")) + "\n";
   for (const Json& device : answer.at("rdma_devices"))
@@ -124,6 +126,9 @@ std::string status_view(const Json& answer, size_t width) {
   std::string reasons;
   for (const Json& port : answer.at("ports")) {
     ports.add({number(port.at("id")), word(port.at("address")), number(port.at("service")), word(port.at("state"))});
+    const Json& addresses = port.at("addresses");
+    if (config::is_wildcard(word(port.at("address"))) && !addresses.empty())
+      reasons += paragraph("port " + number(port.at("id")) + ": ", "listening on " + joined(addresses, ""), width);
     if (const std::string reason = word(port.at("reason")); !reason.empty())
       reasons += paragraph("port " + number(port.at("id")) + ": ", reason, width);
   }
@@ -220,6 +225,28 @@ std::string stats_view(const Json& answer, size_t width) {
   return text;
 }
 
+std::string reservations_view(const Json& answer, size_t width) {
+  if (answer.empty()) return "no host is registered on a namespace\n";
+  Table table({{"SUBSYSTEM"}, {"NSID", kRight}, {"RESERVATION"}, {"PERSISTS"}, {"HOLDER"}, {"KEY", kRight}, {"HOST"}});
+  for (const Json& ns : answer)
+    for (const Json& one : ns.at("registrants")) {
+      const std::string gone = one.at("controllers") == 0 ? " (not connected)" : "";
+      table.add({word(ns.at("subsystem")), number(ns.at("nsid")), word(ns.at("type")),
+                 ns.at("persists").get<bool>() ? "yes" : "no", one.at("holder").get<bool>() ? "yes" : "no",
+                 word(one.at("key")), joined(one.at("hosts"), word(one.at("host_id"))) + gone});
+    }
+  return table.text(width);
+}
+
+std::string write_protection_view(const Json& answer, size_t width) {
+  if (answer.empty()) return "no namespace is protected from writes\n";
+  Table table({{"SUBSYSTEM"}, {"NSID", kRight}, {"BY HOSTS"}, {"BY THE CONFIG"}});
+  for (const Json& one : answer)
+    table.add({word(one.at("subsystem")), number(one.at("nsid")), word(one.at("state")),
+               one.at("read_only").get<bool>() ? "read_only" : "no"});
+  return table.text(width);
+}
+
 std::string ana_view(const Json& answer, size_t width) {
   Table table({{"SUBSYSTEM"}, {"GROUP", kRight}, {"PORT", kRight}, {"STATE"}});
   for (const Json& subsystem : answer)
@@ -227,6 +254,12 @@ std::string ana_view(const Json& answer, size_t width) {
       table.add(
           {word(subsystem.at("subsystem")), number(one.at("group")), number(one.at("port")), word(one.at("state"))});
   return table.text(width);
+}
+
+std::string event_view(const Json& event, size_t width) {
+  const std::string lead = time_of_day_text(event.at("time_ms").get<int64_t>()) + "  " + word(event.at("kind")) + "  ";
+  const std::string severity = event.at("severity") == "info" ? "" : word(event.at("severity")) + ": ";
+  return paragraph(lead, severity + word(event.at("message")), width);
 }
 
 std::string change_view(const Json& answer, size_t /*width*/) {

@@ -15,7 +15,11 @@ std::string namespaces_view(const Json& answer, size_t width);
 std::string connections_view(const Json& answer, size_t width);
 std::string p2p_view(const Json& answer, size_t width);
 std::string stats_view(const Json& answer, size_t width);
+std::string reservations_view(const Json& answer, size_t width);
+std::string write_protection_view(const Json& answer, size_t width);
 std::string ana_view(const Json& answer, size_t width);
+// One event of the stream: a line, or several on a narrow terminal.
+std::string event_view(const Json& event, size_t width);
 // The answer to a change: a line for each change, then warnings or reasons.
 std::string change_view(const Json& answer, size_t width);
 

@@ -14,6 +14,8 @@ TIME_LIMIT_S = 240
 OPENAPI = json.loads((pathlib.Path(__file__).resolve().parents[3] / "target/daemon/openapi.json").read_text())
 SUBSYSTEM = "/v1/subsystems/" + urllib.parse.quote(daemon.NQN, safe="")
 SUBSYSTEM_PATH = "/v1/subsystems/{nqn}"
+EVENTS_S = 3
+TIMED_OUT = 124  # timeout(1)
 
 
 def test(lab):
@@ -30,6 +32,7 @@ def test(lab):
     the_file_wins(lab, target)
     ports_drain(lab, controller)
     hosts_are_disconnected(lab, target, controller)
+    events_tell(lab)
     initiator.disconnect(lab.host, daemon.NQN)
 
 
@@ -50,7 +53,7 @@ def ask(lab, method, path, body="", described=None):
 
 def answers_are_as_described(lab):
     for path, methods in OPENAPI["paths"].items():
-        if "get" in methods:
+        if "get" in methods and "text/event-stream" not in methods["get"]["responses"]["200"]["content"]:
             status, _ = ask(lab, "GET", path)
             lab.check(status == "200", f"GET {path} answers {status}")
     _, connections = ask(lab, "GET", "/v1/connections")
@@ -127,6 +130,20 @@ def ports_drain(lab, controller):
     lab.check("drained" in daemon.command(lab, "status").stdout, "status does not say that the port is drained")
     daemon.command(lab, "resume 1")
     lab.host.until(f"grep -qx live /sys/class/nvme/{controller}/state", timeout_s=30)
+
+
+def events_tell(lab):
+    """All that has happened is told again to a client that comes late; it stays connected."""
+    said = lab.target.run(f"timeout {EVENTS_S} {daemon.stage(lab)} events --past --json", check=False)
+    lab.check(said.exit_code == TIMED_OUT, f"the stream of events ended with {said.exit_code}: {said.stderr}")
+    events = [json.loads(line) for line in said.stdout.splitlines()]
+    described = {**OPENAPI["components"]["schemas"]["Event"], "components": OPENAPI["components"]}
+    for event in events:
+        jsonschema.Draft202012Validator(described).validate(event)
+    kinds = {event["kind"] for event in events}
+    lab.check(kinds >= {"port", "device", "namespace", "connect", "disconnect", "config"}, f"of what happened only {kinds} is told")
+    connects = {(event["subsystem"], bool(event["host"])) for event in events if event["kind"] == "connect"}
+    lab.check((daemon.NQN, True) in connects, f"no host is told to have connected to {daemon.NQN}: {connects}")
 
 
 def hosts_are_disconnected(lab, target, controller):

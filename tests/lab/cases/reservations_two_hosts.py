@@ -1,4 +1,4 @@
-"""Two hosts share a namespace by reservations: the second is kept from writing, also after the daemon was killed, until it preempts; a broken file is not served. While the disk with the state does not answer, only changes of reservations wait."""
+"""Two hosts share a namespace by reservations: the second is kept from writing, also after the daemon was killed, until it preempts, or the operator clears; a broken file is not served. While the disk with the state does not answer, only changes of reservations wait."""
 
 import json
 import time
@@ -39,6 +39,10 @@ def test(lab):
     lab.check(told["count"] == 1 and told["rn_log_type"] == 1, f"alice is told {told}, not Registration Preempted")
     lab.check([one["rkey"] for one in bob.report()["regctlext"]] == [int(bob.key, 16)], f"alice is still registered: {bob.report()}")
 
+    operator_clears(lab, alice, bob)
+    bob.nvme(f"resv-register --nrkey=0x{bob.key} --rrega={REGISTER}")
+    bob.nvme(f"resv-acquire --crkey=0x{bob.key} --rtype={WRITE_EXCLUSIVE} --racqa={ACQUIRE}")
+
     bob.nvme(f"resv-release --crkey=0x{bob.key} --rtype={WRITE_EXCLUSIVE} --rrela={RELEASE}")
     lab.check(alice.write() == "", "nothing is reserved, and alice cannot write")
     bob.nvme(f"resv-release --crkey=0x{bob.key} --rrela={CLEAR}")
@@ -51,6 +55,20 @@ def test(lab):
     lab.check(broken.stats()["namespaces"] == [], f"a namespace is served whose reservation nobody knows: {broken.stats()['namespaces']}")
     broken.stop()
     lab.target.run(f"umount {STATE}")
+
+
+def operator_clears(lab, alice, bob):
+    """As if bob were dead: the operator sees what he holds, and ends it; bob is told."""
+    (reserved,) = json.loads(daemon.command(lab, "reservations --json").stdout)
+    (holder,) = reserved["registrants"]
+    lab.check(reserved["type"] == "write-exclusive" and reserved["persists"] and holder["key"] == f"0x{bob.key}" and holder["holder"], f"the operator does not see that bob holds it: {reserved}")
+    refused = daemon.command(lab, f"reservations clear {daemon.NQN} 1", check=False)
+    lab.check(refused.exit_code == 1 and CONFLICT in alice.write(), f"cleared without --force: {refused.stdout}{refused.stderr}")
+    daemon.command(lab, f"reservations clear {daemon.NQN} 1 --force")
+    lab.check(alice.write() == "", "the operator has cleared the reservation, and alice cannot write")
+    lab.check(bob.report()["regctlext"] == [], f"the operator has cleared it, and somebody is registered: {bob.report()}")
+    told = bob.nvme_controller("resv-notif-log")
+    lab.check(told["rn_log_type"] == 3, f"bob is told {told}, not Reservation Preempted")
 
 
 def registers_on_a_slow_disk(lab, alice, bob):

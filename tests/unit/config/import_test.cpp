@@ -216,6 +216,22 @@ TEST_CASE("nvmetcli: a subsystem keeps a name that is no NQN, because hosts ask 
   CHECK(config.subsystems.at(0).ports == std::vector<uint16_t>{1});
 }
 
+TEST_CASE("a port on all addresses is carried over from the kernel's target and from SPDK") {
+  const ImportResult kernel =
+      import_nvmetcli(nvmet_of("nqn.2026-01.io.example:a",
+                               R"("trtype": "rdma", "adrfam": "ipv4", "traddr": "0.0.0.0", "trsvcid": "4420")"),
+                      "nvmet.json");
+  CHECK(kernel.left_out == 0);
+  CHECK(imported(kernel).ports.at(0).address == "0.0.0.0");
+  const ImportResult spdk = import_spdk(R"({"subsystems": [{"subsystem": "nvmf", "config": [
+    {"method": "nvmf_create_subsystem", "params": {"nqn": "nqn.2026-01.io.example:a", "allow_any_host": true}},
+    {"method": "nvmf_subsystem_add_listener", "params": {"nqn": "nqn.2026-01.io.example:a",
+      "listen_address": {"trtype": "RDMA", "adrfam": "IPv6", "traddr": "::", "trsvcid": "4420"}}}]}]})",
+                                        "spdk.json");
+  CHECK(spdk.left_out == 0);
+  CHECK(imported(spdk).ports.at(0).address == "::");
+}
+
 TEST_CASE("nvmetcli: a TCP port with TLS is named with what is lost; its subsystem is on no other port instead") {
   const ImportResult result = import_nvmetcli(
       nvmet_of("testnqn", R"("trtype": "tcp", "adrfam": "ipv6", "traddr": "::", "tsas": "tls1.3")"), "nvmet.json");

@@ -137,28 +137,22 @@ const std::vector<Broken> kMistakesInPorts = {
      "$.ports[0].adress: not a key of a port; did you mean \"address\"?"},
     {with_port("{\"id\": 1, \"address\": ^\"localhost\"}"),
      "$.ports[0].address: \"localhost\" is not an IPv4 or IPv6 address; write the address of an RDMA interface of this "
-     "machine, such as 10.0.0.1 or fd00::1"},
+     "machine, such as 10.0.0.1 or fd00::1, or 0.0.0.0 or :: for all"},
     {with_port("{\"id\": 1, \"address\": ^\"10.0.0.256\"}"),
      "$.ports[0].address: \"10.0.0.256\" is not an IPv4 or IPv6 address; write the address of an RDMA interface of "
      "this "
-     "machine, such as 10.0.0.1 or fd00::1"},
+     "machine, such as 10.0.0.1 or fd00::1, or 0.0.0.0 or :: for all"},
     {with_port("{\"id\": 1, \"address\": ^\"10.0.0.1\\u0000\"}"),
      "$.ports[0].address: \"10.0.0.1\\u0000\" is not an IPv4 or IPv6 address; write the address of an RDMA interface "
      "of "
-     "this machine, such as 10.0.0.1 or fd00::1"},
-    {with_port("{\"id\": 1, \"address\": ^\"0.0.0.0\"}"),
-     "$.ports[0].address: \"0.0.0.0\" means all addresses, not one; write the address of an RDMA interface of this "
-     "machine, such as 10.0.0.1 or fd00::1"},
-    {with_port("{\"id\": 1, \"address\": ^\"::\"}"),
-     "$.ports[0].address: \"::\" means all addresses, not one; write the address of an RDMA interface of this machine, "
-     "such as 10.0.0.1 or fd00::1"},
+     "this machine, such as 10.0.0.1 or fd00::1, or 0.0.0.0 or :: for all"},
     {with_port("{\"id\": 1, \"address\": ^\"224.0.0.1\"}"),
      "$.ports[0].address: \"224.0.0.1\" is a broadcast or multicast address; write the address of an RDMA interface of "
-     "this machine, such as 10.0.0.1 or fd00::1"},
+     "this machine, such as 10.0.0.1 or fd00::1, or 0.0.0.0 or :: for all"},
     {with_port("{\"id\": 1, \"address\": ^\"fe80::1\"}"),
      "$.ports[0].address: \"fe80::1\" is a link-local address, which does not say on which link; write the address of "
      "an RDMA "
-     "interface of this machine, such as 10.0.0.1 or fd00::1"},
+     "interface of this machine, such as 10.0.0.1 or fd00::1, or 0.0.0.0 or :: for all"},
     {with_port("{\"id\": 1, \"address\": ^10}"),
      "$.ports[0].address: a number where an IP address is expected; write a string like \"10.0.0.1\""},
     {with_port("{\"id\": 1, \"address\": \"10.0.0.1\", \"dscp\": ^64}"),

@@ -289,7 +289,33 @@ TEST_CASE("all mistakes of a file come at once, in its order") {
           R"(test.json:6:28: error: $.subsystems[0].namespaces[1].file: "a.img" is not absolute; start the path with /)",
           R"(test.json:6:44: error: $.subsystems[0].namespaces[1].p2p: the data of a file goes through the file system, which cannot move it to a CMB; write "off", or use "nvme" or "block")",
           R"(test.json:6:55: error: $.subsystems[0].namespaces: a comma after the last element of the array; remove it)",
-          R"(test.json:9:36: error: $.ports[0].address: "10.0.0" is not an IPv4 or IPv6 address; write the address of an RDMA interface of this machine, such as 10.0.0.1 or fd00::1)"});
+          R"(test.json:9:36: error: $.ports[0].address: "10.0.0" is not an IPv4 or IPv6 address; write the address of an RDMA interface of this machine, such as 10.0.0.1 or fd00::1, or 0.0.0.0 or :: for all)"});
+}
+
+TEST_CASE("a port on all addresses, and the warning where another port has one of them for itself") {
+  const auto with = [](const std::string& ports) {
+    return parse(R"({"ports": [)" + ports + R"(], "subsystems": [{"nqn": "nqn.2026-01.io.example:a",
+      "allow_any_host": true, "namespaces": [{"memory": 512}]}]})",
+                 "test.json");
+  };
+  const Result all = with(R"({"id": 1, "address": "0.0.0.0"}, {"id": 2, "address": "0::0"})");
+  CHECK(all.diagnostics.empty());
+  REQUIRE(all.config.has_value());
+  CHECK(all.config->ports[0].address == "0.0.0.0");
+  CHECK(all.config->ports[1].address == "::");
+  CHECK(all.config->ports[1].family == AddressFamily::ipv6);
+  CHECK(with(R"({"id": 1, "address": "0.0.0.0"}, {"id": 2, "address": "192.0.2.1", "service": 4421},
+               {"id": 3, "address": "2001:db8::1"})")
+            .diagnostics.empty());
+
+  const Result overlap = with(R"({"id": 1, "address": "0.0.0.0"}, {"id": 2, "address": "192.0.2.1"})");
+  REQUIRE(overlap.diagnostics.size() == 1);
+  CHECK(overlap.config.has_value());
+  CHECK(
+      to_string(overlap.diagnostics[0]) ==
+      "test.json:1:33: warning: $.ports[0].address: port 2 has 192.0.2.1 for itself with service 4420, so port 1 does "
+      "not listen on it; where that is not meant, remove port 2 or give it another \"service\"");
+  CHECK_FALSE(with(R"({"id": 1, "address": "0.0.0.0"}, {"id": 2, "address": "0.0.0.0"})").config.has_value());
 }
 
 TEST_CASE("a port whose id cannot be read is not missed a second time") {

@@ -4,9 +4,11 @@
 #include <doctest/doctest.h>
 
 #include <algorithm>
+#include <atomic>
 #include <fstream>
 #include <iostream>
 #include <sstream>
+#include <thread>
 
 #include "target/daemon/admin_api.h"
 #include "tests/unit/daemon/fake_daemon.h"
@@ -183,6 +185,68 @@ TEST_CASE("monitor asks: the exit status tells of a port that does not listen, a
   const Said waiting = world.run({"status", "--exit-code"});
   CHECK(waiting.status == 3);
   CHECK(says(waiting.output, "port 1: no interface has the address 192.0.2.10\n"));
+}
+
+TEST_CASE("operator looks: identifiers that could not be saved are named with the cause") {
+  World world;
+  CHECK_FALSE(says(world.run({"status"}).output, "not saved"));
+  world.daemon.unsaved_identifiers = {"namespace 1 of nqn.a: cannot write /var/lib/nvmf-p2p: No space left on device"};
+  CHECK(says(world.run({"status"}).output, "not saved    namespace 1 of nqn.a: cannot write"));
+}
+
+TEST_CASE("operator looks at a port on all addresses: told on which it listens") {
+  World world;
+  CHECK_FALSE(says(world.run({"status"}).output, "listening on"));
+  world.daemon.port_address = "0.0.0.0";
+  CHECK(says(world.run({"status"}).output, "port 1: listening on 192.0.2.10, 192.0.2.11\n"));
+}
+
+TEST_CASE("operator looks at reservations and write protection, and ends what a dead host left behind") {
+  World world;
+  const Said listed = world.run({"reservations"});
+  CHECK(says(listed.output, "write-exclusive"));
+  CHECK(says(listed.output, "0xa11ce"));
+  CHECK(says(listed.output, std::string(FakeDaemon::kHost) + " (not connected)"));
+  CHECK(world.run({"reservations", FakeDaemon::kNqn, "2"}).output == "no host is registered on a namespace\n");
+  CHECK(nlohmann::json::parse(world.run({"reservations", FakeDaemon::kNqn, "1", "--json"}).output).size() == 1);
+
+  const Said unforced = world.run({"reservations", "clear", FakeDaemon::kNqn, "1"});
+  CHECK(unforced.status == 1);
+  CHECK(says(unforced.errors, "repeat with force=true (nvmf-p2p: --force)"));
+  CHECK(world.daemon.is_reserved);
+  CHECK(world.run({"reservations", "clear", FakeDaemon::kNqn, "1", "--force"}).output ==
+        "clear the reservation on namespace 1\n");
+  CHECK(world.run({"reservations", "clear", FakeDaemon::kNqn, "1", "--force"}).status == 1);
+
+  const Said protection = world.run({"write-protection"});
+  CHECK(says(protection.output, "protected  no\n"));
+  CHECK(says(protection.output, "none       read_only\n"));
+  CHECK(world.run({"write-protection", "clear", FakeDaemon::kNqn, "1"}).output ==
+        "clear the write protection of namespace 1\n");
+  CHECK(world.run({"write-protection", "clear", FakeDaemon::kNqn, "2"}).status == 1);
+}
+
+TEST_CASE("operator follows events: what the daemon remembers, and what happens, until the stream ends") {
+  World world;
+  CHECK(world.run({"drain", "1"}).status == 0);
+  std::atomic<bool> over = false;
+  // So many events that they go round the daemon's ring, until the follower is there and is cut.
+  std::thread storm([&] {
+    const std::string path = "/v1/hosts/" + percent_encoded(FakeDaemon::kHost) + "/disconnect";
+    while (!over) Client(world.served.path()).ask("POST", path);
+  });
+  const Said followed = world.run({"events", "--past"});
+  const Said as_json = world.run({"events", "--json"});
+  over = true;
+  storm.join();
+  CHECK(followed.status == 1);
+  CHECK(says(followed.output, "disconnect  a host has left\n"));
+  CHECK(says(followed.output, "cut  warning: this client is too slow"));
+  CHECK(says(followed.errors, "the daemon has ended the stream of events\n"));
+  std::istringstream lines(as_json.output);
+  std::string last;
+  for (std::string line; std::getline(lines, line);) last = line;
+  CHECK(nlohmann::json::parse(last).at("kind") == "cut");
 }
 
 TEST_CASE("operator adds without a key: told what keys there are") {

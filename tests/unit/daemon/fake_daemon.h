@@ -29,13 +29,15 @@ class FakeDaemon : public AdminActions {
             {"shutting_down", false},
             {"ports",
              {{{"id", 1},
-               {"address", "192.0.2.10"},
+               {"address", port_address},
+               {"addresses", port_reason.empty() ? Json{"192.0.2.10", "192.0.2.11"} : Json::array()},
                {"service", 4420},
                {"state", port_reason.empty() ? "listening" : "waiting"},
                {"reason", port_reason}}}},
             {"subsystems", 1},
             {"namespaces", 2},
             {"missing_namespaces", missing_namespaces},
+            {"unsaved_identifiers", unsaved_identifiers},
             {"rdma_devices", Json::array({{{"name", "rocep1s0"}, {"io_queues", 4}, {"max_io_queues", 81}}})},
             {"controllers", 1},
             {"authentications", {{"succeeded", 2}, {"failed", {{"protocol", 1}}}, {"refused_addresses", 0}}},
@@ -101,16 +103,42 @@ class FakeDaemon : public AdminActions {
                   {"pools", {{{"size_bytes", 1U << 20U}, {"used_bytes", 1U << 18U}}}}}}}}}},
             {"namespaces", Json::array()}};
   }
-  Json stats() override {
-    const Json traffic = {{"nqn", kHost}, {"over_share", 3}};
-    return {{"connections", 3},
-            {"subsystems", Json::array()},
-            {"namespaces", Json::array()},
-            {"hosts", Json::array({traffic})}};
-  }
+  boost::asio::awaitable<Json> stats() override { co_return stats_now(); }
   Json ana() override {
     return {{{"subsystem", kNqn}, {"states", {{{"group", 1}, {"port", 1}, {"state", "optimized"}}}}}};
   }
+  Json reservations() override {
+    if (!is_reserved) return Json::array();
+    const Json dead = {{"host_id", "3c1e2f4a-0000-4000-8000-000000000001"},
+                       {"hosts", {kHost}},
+                       {"controllers", 0},
+                       {"key", "0xa11ce"},
+                       {"holder", true}};
+    return {{{"subsystem", kNqn},
+             {"nsid", 1},
+             {"type", "write-exclusive"},
+             {"generation", 2},
+             {"persists", true},
+             {"registrants", Json::array({dead})}}};
+  }
+  Json write_protection() override {
+    return {{{"subsystem", kNqn}, {"nsid", 1}, {"state", "protected"}, {"read_only", false}},
+            {{"subsystem", kNqn}, {"nsid", 2}, {"state", "none"}, {"read_only", true}}};
+  }
+  Change clear_reservation(std::string nqn, uint32_t nsid) override {
+    if (nqn != kNqn || nsid != 1 || !std::exchange(is_reserved, false))
+      throw config::EditError(config::EditError::Kind::Absent, "no host is registered");
+    ConfigChange changed;
+    changed.changes.emplace_back("clear the reservation on namespace 1");
+    co_return changed;
+  }
+  Change clear_write_protection(std::string nqn, uint32_t nsid) override {
+    if (nqn != kNqn || nsid != 1) throw Refused("nobody can end that");
+    ConfigChange changed;
+    changed.changes.emplace_back("clear the write protection of namespace 1");
+    co_return changed;
+  }
+  EventStream& events() override { return stream; }
   const config::Json& running_config() override { return document_; }
 
   Change reload(bool force) override {
@@ -172,6 +200,8 @@ class FakeDaemon : public AdminActions {
   Ports resume(std::optional<uint16_t> port) override { return operate("resume", port, false); }
   size_t disconnect(const std::string& hostnqn) override {
     if (hostnqn.empty()) return has_host_without_nqn ? 1 : 0;
+    for (size_t i = 0; i <= EventStream::kRing / 2; ++i)
+      stream.add({.kind = core::EventKind::Disconnect, .message = "a host has left"});
     return hostnqn == kHost ? 2 : 0;
   }
 
@@ -185,18 +215,29 @@ class FakeDaemon : public AdminActions {
     }]
   })";
 
+  EventStream stream{"run"};
   std::string host = kHost;  // that is connected
   std::string file = kText;
+  std::string port_address = "192.0.2.10";
   std::string port_reason;     // why its port waits
   int missing_namespaces = 1;  // namespaces
   std::vector<std::string> unsaved;
-  std::string done;  // the last operation
+  std::vector<std::string> unsaved_identifiers;
+  std::string done;         // the last operation
+  bool is_reserved = true;  // its namespace 1
   bool has_host_without_nqn = false;
   bool may_save = true;
   bool edited = false;  // the file, since it was read
   bool reload_was_forced = false;
 
  private:
+  static Json stats_now() {
+    const Json traffic = {{"nqn", kHost}, {"over_share", 3}};
+    return {{"connections", 3},
+            {"subsystems", Json::array()},
+            {"namespaces", Json::array()},
+            {"hosts", Json::array({traffic})}};
+  }
   void take(const std::string& text) {
     config::Result result = config::parse(text, "the config");
     document_ = config::editable(text, *result.config);
@@ -205,6 +246,7 @@ class FakeDaemon : public AdminActions {
   Ports operate(const char* what, std::optional<uint16_t> port, bool drains) {
     if (port && *port != 1) return std::nullopt;
     done = std::string(what) + (port ? " 1" : " all");
+    stream.add({.kind = core::EventKind::Port, .message = done});
     if (std::exchange(drained_, drains) == drains) return std::vector<uint16_t>{};
     return std::vector<uint16_t>{1};
   }

@@ -50,7 +50,7 @@ class Disk : public backend::Device {
 
 struct Monitored {
   explicit Monitored(const HealthTiming& timing) {
-    target.on_event = [this](core::Target::Severity, const std::string& line) { events.push_back(line); };
+    target.on_event = [this](const core::Event& event) { events.push_back(event.message); };
     target.add_port({.id = 1, .address = "192.0.2.1", .service = 4420});
     core::SubsystemOptions options;
     options.nqn = kNqn;

@@ -12,6 +12,7 @@
 #include <boost/asio/this_coro.hpp>
 #include <boost/asio/use_awaitable.hpp>
 #include <boost/asio/write.hpp>
+#include <memory>
 #include <mutex>
 #include <system_error>
 #include <thread>
@@ -46,6 +47,20 @@ HttpRoutes routes() {
     asio::steady_timer timer(co_await asio::this_coro::executor, std::chrono::milliseconds(1));
     co_await timer.async_wait(asio::use_awaitable);
     co_return HttpResponse{.body = "reloaded"};
+  });
+  routes.add("GET", "/v1/parts", [](const HttpRequest& request) {
+    const auto left = std::make_shared<int>(2);
+    const std::string last = request.last_event_id.value_or("none");
+    return HttpResponse{.body = last,
+                        .more = [left]() -> asio::awaitable<std::string> { co_return (*left)-- > 0 ? "part" : ""; }};
+  });
+  routes.add("GET", "/v1/endless", [](const HttpRequest&) {
+    return HttpResponse{.body = "first", .more = []() -> asio::awaitable<std::string> {
+                          asio::steady_timer never(co_await asio::this_coro::executor,
+                                                   asio::steady_timer::time_point::max());
+                          co_await never.async_wait(asio::use_awaitable);
+                          co_return "";
+                        }};
   });
   return routes;
 }
@@ -105,6 +120,27 @@ TEST_CASE("client asks for a path: its handler answers, with parameters and quer
 TEST_CASE("a handler that waits answers when it is done") {
   const Served served(routes());
   CHECK(body_of(ask(served, "POST /v1/reload")) == "reloaded");
+}
+
+TEST_CASE("an answer that goes on comes in chunks until its last part") {
+  const Served served(routes());
+  const std::string answer = Client<Local>(Local::endpoint(served.path()))
+                                 .ask("GET /v1/parts HTTP/1.1\r\nHost: localhost\r\nLast-Event-ID: 7\r\n\r\n");
+  CHECK(answer.starts_with("HTTP/1.1 200 OK\r\n"));
+  CHECK(says(answer, "Transfer-Encoding: chunked\r\n"));
+  CHECK(body_of(answer) == "1\r\n7\r\n4\r\npart\r\n4\r\npart\r\n0\r\n\r\n");
+}
+
+TEST_CASE("clients whose answers go on leave room for others: one too many is refused, other requests are not") {
+  const Served served(routes(), {.streams = 2});
+  std::vector<std::unique_ptr<Client<Local>>> followers;
+  for (int i = 0; i < 2; ++i) {
+    followers.push_back(std::make_unique<Client<Local>>(Local::endpoint(served.path())));
+    followers.back()->send("GET /v1/endless HTTP/1.1\r\nHost: localhost\r\n\r\n");
+    followers.back()->receive_until("first");
+  }
+  CHECK(ask(served, "GET /v1/endless").starts_with("HTTP/1.1 503 "));
+  CHECK(body_of(ask(served, "GET /v1/status")) == "short");
 }
 
 TEST_CASE("client on TCP: the same routes, each with its content type") {

@@ -8,17 +8,18 @@
 namespace nvmf::daemon {
 namespace {
 
-using Severity = LogLimit::Severity;
 using namespace std::chrono_literals;
 
 struct Log {
   std::vector<std::string> lines;
-  LogLimit limit{[this](Severity, const std::string& line) { lines.push_back(line); }};
+  LogLimit limit{[this](const core::Event& event) { lines.push_back(event.message); }};
   LogLimit::Clock::time_point now{};
 
   void refuse(int port, const std::string& host = "nqn.example:host", const std::string& address = "192.0.2.7") {
-    limit.add(Severity::Warning,
-              "refused host " + host + " (" + address + ":" + std::to_string(port) + "): not allowed", now);
+    limit.add({.severity = core::Severity::Warning,
+               .message = "refused host " + host + " (" + address + ":" + std::to_string(port) + "): not allowed",
+               .host = host},
+              now);
   }
 };
 
@@ -50,7 +51,7 @@ TEST_CASE("other hosts, and what is no warning, are events of their own") {
   Log log;
   log.refuse(1);
   log.refuse(2, "nqn.example:host", "192.0.2.8");
-  for (int i = 0; i < 3; ++i) log.limit.add(Severity::Info, "connected", log.now);
+  for (int i = 0; i < 3; ++i) log.limit.add({.message = "connected"}, log.now);
   CHECK(log.lines.size() == 5);
 }
 

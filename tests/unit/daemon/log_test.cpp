@@ -6,6 +6,9 @@
 
 #include <algorithm>
 #include <nlohmann/json.hpp>
+#include <set>
+#include <string>
+#include <vector>
 
 namespace nvmf::daemon {
 namespace {
@@ -26,6 +29,32 @@ TEST_CASE("whatever a message holds, the line is one JSON object") {
   const std::string line = line_of("host «nqn\"\n\\» \xff");
   CHECK(std::ranges::count(line, '\n') == 1);
   CHECK(nlohmann::json::parse(line)["message"] == "host «nqn\"\n\\» \xEF\xBF\xBD");
+}
+
+const core::Event kConnected{.kind = core::EventKind::Connect,
+                             .message = "connected",
+                             .subsystem = "nqn.2024-01.org.example:disks",
+                             .host = "nqn.h\x1b\n"};
+
+TEST_CASE("an event has fields in the journal by which it is found; any other line has none") {
+  const std::vector<std::string> fields = journal_fields(spdlog::level::info, kConnected.message, &kConnected);
+  CHECK(fields == std::vector<std::string>{"MESSAGE=connected", "PRIORITY=6", "SYSLOG_IDENTIFIER=nvmf-p2p",
+                                           std::string("MESSAGE_ID=") + message_id_of(core::EventKind::Connect),
+                                           "EVENT=connect", "NQN=nqn.2024-01.org.example:disks",
+                                           R"(HOST=nqn.h\x1b\x0a)"});
+  CHECK(journal_fields(spdlog::level::err, "x", nullptr) ==
+        std::vector<std::string>{"MESSAGE=x", "PRIORITY=3", "SYSLOG_IDENTIFIER=nvmf-p2p"});
+}
+
+TEST_CASE("each kind of event has an identifier of its own, 128 bits in hexadecimal digits") {
+  std::set<std::string> ids;
+  for (size_t kind = 0; kind < core::kEventKinds; ++kind) {
+    const std::string id = message_id_of(static_cast<core::EventKind>(kind));
+    CHECK(id.size() == 32);
+    CHECK(id.find_first_not_of("0123456789abcdef") == std::string::npos);
+    ids.insert(id);
+  }
+  CHECK(ids.size() == core::kEventKinds);
 }
 
 }  // namespace

@@ -135,6 +135,20 @@ TEST_CASE("an address that no interface has, and one whose interface has no RDMA
         "one of: 192.0.2.10 (eth0)");
 }
 
+TEST_CASE("a port on all addresses: which family no RDMA device has, and whether strangers may come by one of them") {
+  Machine machine;
+  build(machine);
+  CHECK(warnings(machine, config_with("0.0.0.0", kDisk)).empty());
+  CHECK(only_warning(machine, config_with("::", kMemory)) ==
+        "a.json:1:12: warning: $.ports[0].address: no RDMA device of this machine has an IPv6 address, so no host can "
+        "connect to the port yet; add an address to the interface of an RDMA device with: ip address add");
+
+  const config::Result open = config::parse(config_with("0.0.0.0", kMemory), "a.json");
+  const auto lines = check_machine(*open.config, machine.sysfs(), {{"127.0.0.1", "lo"}, {"8.8.8.8", "eth0"}});
+  REQUIRE(lines.size() == 1);
+  CHECK(lines[0].problem.find("whoever reaches 8.8.8.8 can use the subsystem") != std::string::npos);
+}
+
 TEST_CASE("the interface of a VLAN on an RNIC is one with an RDMA device") {
   Machine machine;
   build(machine);

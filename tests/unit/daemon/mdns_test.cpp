@@ -22,6 +22,17 @@ TEST_CASE("each port is announced with its service number, the protocol and the 
   CHECK(services[1].service == 8009);
 }
 
+TEST_CASE("a port on all addresses is announced with each address by which hosts reach it") {
+  const core::Port port{
+      .id = 3, .address = "0.0.0.0", .service = 4420, .wildcard = true, .heard = {"192.0.2.1", "192.0.2.2"}};
+  const auto services = mdns_services({port}, "nqn", "target");
+  REQUIRE(services.size() == 2);
+  CHECK(services[0].name == "NVMe discovery target port 3 192.0.2.1");
+  CHECK(services[0].address == "192.0.2.1");
+  CHECK(services[1].name == "NVMe discovery target port 3 192.0.2.2");
+  CHECK(services[1].address == "192.0.2.2");
+}
+
 TEST_CASE("a long host name: the instance's name is one DNS label, and still the port's own") {
   const auto services =
       mdns_services({{.id = 12, .address = "192.0.2.1", .service = 4420}}, "nqn", std::string(64, 'h'));

@@ -13,6 +13,7 @@
 #include <sstream>
 
 #include "target/daemon/counter_report.h"
+#include "target/daemon/slices.h"
 
 namespace nvmf::daemon {
 namespace {

@@ -41,6 +41,58 @@ TEST_CASE("namespaces and pools that need more memory than the machine has") {
           "MiB; this machine has 4096 MiB; lower \"dram_pool_mib\" or the number of reactors"});
 }
 
+// As Soft-RoCE has them, but for what the test is about.
+RdmaDeviceLimits device(int queue_pairs, int queue_entries) {
+  RdmaDeviceLimits limits{.name = "rxe0"};
+  limits.attributes.max_qp = queue_pairs;
+  limits.attributes.max_qp_wr = 16'384;
+  limits.attributes.max_cq = 1'000;
+  limits.attributes.max_cqe = queue_entries;
+  limits.attributes.max_srq = 1'000;
+  limits.attributes.max_srq_wr = queue_entries;
+  return limits;
+}
+
+std::vector<std::string> queue_warnings(const std::string& more, const RdmaDeviceLimits& limits,
+                                        const std::string& hosts = R"("allow_any_host": true)") {
+  const config::Result result =
+      config::parse("{" + more + R"("ports": [], "subsystems": [{"nqn": "nqn.2026-01.io.example:a", )" + hosts +
+                        R"(, "namespaces": [{"memory": 512}]}]})",
+                    "a.json");
+  REQUIRE(result.config.has_value());
+  Machine machine;
+  machine.file("/proc/meminfo", "MemTotal: 67108864 kB\n");
+  std::vector<std::string> lines;
+  for (const auto& warning : check_resources(*result.config, machine.sysfs(), kAddresses, {limits}))
+    lines.push_back(warning.path + ": " + warning.problem);
+  return lines;
+}
+
+TEST_CASE("more queues than the RDMA devices have room for: for one controller, by the limit, for all hosts") {
+  using Lines = std::vector<std::string>;
+  CHECK(queue_warnings("", device(1'000, 32'768)).empty());
+  // A quarter of the queue pairs is for admin queues.
+  CHECK(queue_warnings("", device(80, 32'768)) ==
+        Lines{"$.rdma.max_io_queues: rxe0 has room for 60 I/O queues of 128 entries, fewer than one controller may "
+              "have: 64"});
+  CHECK(queue_warnings(R"("rdma": {"max_io_queues": 60}, )", device(80, 32'768)).empty());
+  CHECK(
+      queue_warnings(R"("limits": {"max_io_queues": 751}, )", device(1'000, 32'768)) ==
+      Lines{"$.limits.max_io_queues: the RDMA devices have room for fewer I/O queues than 751: rxe0 has room for 750"});
+  CHECK(queue_warnings(R"("limits": {"max_io_queues": 750}, )", device(1'000, 32'768)).empty());
+  const std::string twelve = [] {
+    std::string list = R"("allowed_hosts": ["nqn.2026-01.io.example:h0")";
+    for (int i = 1; i < 12; ++i) list += ", \"nqn.2026-01.io.example:h" + std::to_string(i) + '"';
+    return list + "]";
+  }();
+  CHECK(
+      queue_warnings("", device(1'000, 32'768), twelve) ==
+      Lines{
+          "$.rdma.max_io_queues: when all hosts are connected to the subsystems that they may use, with 64 I/O queues "
+          "each, they ask for 768; rxe0 has room for 750"});
+  CHECK(queue_warnings(R"("limits": {"max_io_queues": 700}, )", device(1'000, 32'768), twelve).empty());
+}
+
 TEST_CASE("an address for metrics that no interface has") {
   for (const char* good : {"127.0.0.1", "192.0.2.10", "0.0.0.0", "::"})
     CHECK(warnings(R"("metrics": {"address": ")" + std::string(good) + R"("}, )").empty());

@@ -82,8 +82,15 @@ struct Stage {
     return accepted;
   }
 
+  void keep_again() {
+    boost::asio::co_spawn(io, storage.keep_again(), boost::asio::detached);
+    io.restart();
+    io.run();
+  }
+
   Scratch directory;
   boost::asio::io_context io;
+  Events events{io};
   core::Mailbox control;
   core::Target target{core::TargetOptions{}};
   ReservationFiles reservations{StateDirectory(directory.path())};
@@ -92,9 +99,9 @@ struct Stage {
   rdma::Transport transport{io, target, control, {}, rdma::PollGroupOptions{}};
   PeerMemories peer_memories{transport.rnics(), 1U << 20U};
   DeviceOpener opener;
-  Storage storage{io, target, control, {}, transport, peer_memories, opener, identifiers, served_storages};
+  Storage storage{io, target, control, {}, transport, peer_memories, opener, identifiers, served_storages, events};
   Changes changes{io, [] {}};
-  Staging staging{io, target, storage, opener, changes};
+  Staging staging{io, target, storage, opener, changes, events};
   config::Config wanted;
   std::vector<std::string> reasons;
 };
@@ -191,6 +198,27 @@ TEST_CASE("other storage under an identifier of the config is refused until the 
 
   serial = "first";
   CHECK_FALSE(test.stage(config).has_value());
+}
+
+TEST_CASE("a state directory that is full: what hosts know of a namespace is saved when there is room") {
+  Stage test;
+  const std::string config = config_with(R"({"block": "/dev/null"})");
+  // In the place of the directory: nothing can be written there.
+  const std::filesystem::path directory = test.directory.path();
+  std::filesystem::rename(directory, directory.string() + ".away");
+  std::ofstream(directory) << "a file";
+  const auto staged = test.stage(config);
+  REQUIRE(staged.has_value());
+  REQUIRE(test.storage.unkept().size() == 1);
+  CHECK(test.storage.unkept()[0].starts_with("namespace 1 of " + std::string(kNqn) + ": "));
+  test.keep_again();
+  CHECK(test.storage.unkept().size() == 1);
+
+  std::filesystem::remove(directory);
+  std::filesystem::rename(directory.string() + ".away", directory);
+  test.keep_again();
+  CHECK(test.storage.unkept().empty());
+  CHECK(std::filesystem::exists(test.identifiers.path_of(kNqn, 1)));
 }
 
 TEST_CASE("64 devices that do not answer are waited for together, and fail the change") {
