@@ -103,8 +103,8 @@ struct Limits {
   std::optional<uint32_t> max_io_queues;
   // The same of one host NQN.
   std::optional<uint32_t> max_io_queues_per_host;
-  // New controllers (connections of admin queues) per second, 0..1,000,000, default 500; 0: no limit.
-  uint32_t max_new_controllers_per_s = 500;
+  // New controllers (connections of admin queues) per second, 0..1,000,000, default 1000; 0: no limit.
+  uint32_t max_new_controllers_per_s = 1000;
   // New controllers per second from one host address, 0..1,000,000, default 100; 0: no limit.
   uint32_t max_new_controllers_per_s_per_host = 100;
 };

@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include <boost/asio/co_spawn.hpp>
+#include <boost/asio/post.hpp>
 #include <boost/asio/use_awaitable.hpp>
 #include <csignal>
 #include <cstdlib>
@@ -27,6 +28,9 @@ namespace nvmf::daemon {
 namespace {
 
 using std::chrono::milliseconds;
+
+// One that is kept by the kernel must not keep the others.
+constexpr size_t kQueuePairThreads = 8;
 
 std::map<std::string, rdma::RemoteInvalidate> remote_invalidate(const config::Config& config) {
   std::map<std::string, rdma::RemoteInvalidate> by_device;
@@ -133,6 +137,7 @@ Daemon::Daemon(const config::Config& config, std::string text)
       target_(target_options(config)),
       data_threads_(make_data_threads<decltype(data_threads_)>(config.reactors)),
       transport_(io_, target_, control_mailbox_, seats_of(data_threads_), group_options(config)),
+      queue_pair_threads_(kQueuePairThreads),
       authentication_(io_, [this] { transport_.turn_admin(); }),
       peer_memories_(transport_.rnics(), config.rdma.mdts_bytes),
       opener_(io_),
@@ -182,6 +187,12 @@ Daemon::Daemon(const config::Config& config, std::string text)
   target_.dhchap_crypto = &authentication_;
   target_.health_source = &health_;
   transport_.set_remote_invalidate(remote_invalidate(config));
+  transport_.destroy_elsewhere = [this](std::function<void()> work, std::function<void()> done) {
+    boost::asio::post(queue_pair_threads_, [this, work = std::move(work), done = std::move(done)] {
+      work();
+      boost::asio::post(io_, done);
+    });
+  };
   target_.write_protection_store = &write_protection_;
   target_.flush_namespace = [this](const core::Subsystem& subsystem, uint32_t nsid, auto done) {
     const auto answered = [this, done](core::Status status) {

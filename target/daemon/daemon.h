@@ -7,6 +7,7 @@
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/signal_set.hpp>
 #include <boost/asio/steady_timer.hpp>
+#include <boost/asio/thread_pool.hpp>
 #include <chrono>
 #include <exception>
 #include <memory>
@@ -98,6 +99,7 @@ class Daemon {
   core::Target target_;
   std::vector<std::unique_ptr<DataThread>> data_threads_;
   rdma::Transport transport_;
+  boost::asio::thread_pool queue_pair_threads_;  // destroy queue pairs: the kernel may keep one of them for a minute
   AuthenticationWorker authentication_;
   PeerMemories peer_memories_;
   DeviceOpener opener_;

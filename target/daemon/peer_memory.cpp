@@ -53,7 +53,9 @@ PeerMemories::PeerMemories(const std::vector<std::unique_ptr<rdma::Rnic>>& rnics
     : rnics_(rnics), max_transfer_bytes_(max_transfer_bytes) {}
 
 boost::asio::awaitable<bool> PeerMemories::prepare(std::string bdf, std::string probe_path) {
-  if (const auto known = ssds_.find(bdf); known != ssds_.end()) co_return known->second.failure.empty();
+  const auto known = ssds_.find(bdf);
+  if (known != ssds_.end() && known->second.mapping) co_return known->second.failure.empty();
+  if (known != ssds_.end()) ssds_.erase(known);
   std::vector<const rdma::Rnic*> rnics;
   for (const auto& rnic : rnics_) rnics.push_back(rnic.get());
   Ssd& ssd = unproved_[bdf];
@@ -71,11 +73,11 @@ boost::asio::awaitable<bool> PeerMemories::prepare(std::string bdf, std::string 
   co_return ssd.failure.empty();
 }
 
-// Its pools stay, because poll groups refer to them.
+// Its pools stay until no poll group refers to them: forget().
 bool PeerMemories::retire(const std::string& bdf) {
   const auto ssd = ssds_.find(bdf);
   if (ssd == ssds_.end()) return false;
-  ssd->second.failure = "the SSD at " + bdf + " was unplugged: its CMB can be used again after a restart of the daemon";
+  ssd->second.failure = "the SSD at " + bdf + " was unplugged: its CMB is used again when the SSD is back";
   return true;
 }
 

@@ -36,12 +36,14 @@ class PeerMemories {
 
   // Maps the CMB of the SSD at `bdf`, and runs the self-test with every RNIC. `probe_path`: a generic character device
   // of that SSD, which then takes part in the self-test; empty: none. Once per SSD; later calls return the first
-  // result. Logs the findings. False, with the reason in failure(): no CMB can be used. The self-test runs on a thread
-  // of its own; the other functions see its results only when it has ended. One call at a time; no RNIC may be removed
-  // meanwhile.
+  // result, unless the CMB could not be mapped then. Logs the findings. False, with the reason in failure(): no CMB can
+  // be used. The self-test runs on a thread of its own; the other functions see its results only when it has ended. One
+  // call at a time; no RNIC may be removed meanwhile.
   boost::asio::awaitable<bool> prepare(std::string bdf, std::string probe_path);
-  // The SSD was unplugged: its CMB is not used any more, even when the SSD comes back. False when it was not prepared.
+  // The SSD was unplugged: no namespace gets memory of its CMB any more. False when it was not prepared.
   bool retire(const std::string& bdf);
+  // After retire(), when no namespace uses memory of its CMB: lets go of it. When the SSD is back it is prepared anew.
+  void forget(const std::string& bdf) { ssds_.erase(bdf); }
   const std::string& failure(const std::string& bdf) const;
 
   // The proof; null when the SSD was not prepared.

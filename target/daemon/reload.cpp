@@ -393,9 +393,13 @@ Reload::Task Reload::take_out_gone_devices() {
   }
 }
 
+// With an SSD its CMB may have come, which others use, too.
 Reload::Task Reload::serve_missing() {
   StagedNamespaces staged = co_await staging_.stage_missing(running_.config(), Staging::Missing::ThatHaveTheirDevice);
-  if (!changes_.closed()) co_await apply({}, std::move(staged));
+  if (changes_.closed()) co_return;
+  const bool has_come = !staged.added.empty();
+  co_await apply({}, std::move(staged));
+  if (has_come) co_await storage_.choose_again();
 }
 
 void Reload::watch_devices() {

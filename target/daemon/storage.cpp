@@ -214,6 +214,7 @@ Storage::Task Storage::remove_with_device(core::Target& target, core::Subsystem&
   for (const auto& served : served_)
     if (served->p2p.provider == ssd) borrowers.emplace_back(served->subsystem, served->wanted.nsid);
   for (const auto& [nqn, number] : borrowers) co_await choose_again(*target.find_subsystem(nqn), number);
+  peer_memories_.forget(ssd);
 }
 
 Storage::Task Storage::choose_again(core::Subsystem& subsystem, uint32_t nsid) {

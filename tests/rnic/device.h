@@ -70,6 +70,11 @@ class Device : public ibv_device {
   void change_gid() { raise(IBV_EVENT_GID_CHANGE); }
   // From 256 to 4,096 bytes, of connections from now on.
   void set_mtu(ibv_mtu mtu) { mtu_ = mtu; }
+  // As Profile::slow_destroy_ns says, from now on.
+  void set_slow_destroy(uint64_t ns, unsigned percent) {
+    profile_.slow_destroy_ns = ns;
+    profile_.slow_destroy_percent = percent;
+  }
   // What programs have made on it and not destroyed.
   int objects() const;
 

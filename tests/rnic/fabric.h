@@ -25,7 +25,7 @@
 //   atomics, immediate data, UD, UC, XRC, multicast, solicited events, extended completion queues, thread domains.
 // - The order in which the bytes of one piece become visible, and PCIe: peer-to-peer transfers are memory copies.
 // - What destroying waits for: a real ibv_destroy_cq() sleeps until the last event is acknowledged; here it is a fault.
-// - The time that a call itself takes, and shortage of memory in the libraries and the kernel.
+// - The time that a call itself takes, but for ibv_destroy_qp(); shortage of memory in the libraries and the kernel.
 // - IPv6 addresses, several ports of a device, bonding, the migration of paths, rdma_migrate_id().
 #pragma once
 
@@ -34,6 +34,7 @@
 
 #include <array>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <string>
 #include <unordered_map>
@@ -76,6 +77,9 @@ class Fabric {
   // What a program did that hangs, leaks or corrupts with the real libraries.
   void fault(std::string what) { faults_.push_back(std::move(what)); }
   const std::vector<std::string>& faults() const { return faults_; }
+
+  // A call blocks its caller for so long. By default nothing else than devices and network goes on meanwhile.
+  std::function<void(uint64_t ns)> block = [this](uint64_t ns) { schedule_.advance(ns); };
 
   // The last events, for whoever looks for the cause of a failure. `format` takes two unsigned long long.
   void note(const char* format, uint64_t a = 0, uint64_t b = 0);

@@ -136,6 +136,9 @@ Profile soft_roce() {
   profile.rounds_up_queues = false;
   // Posting is a system call (post_send_db()), which fails when the device is disassociated.
   profile.posts_fail_after_removal = true;
+  // The kernel's __rxe_cleanup() waits for the last reference to the queue pair, 50 s at most, while its caller is in
+  // the system call.
+  profile.slow_destroy_ns = 4'000'000'000;
   profile.on_demand_paging = true;
   profile.max_inline_bytes = 512;
   profile.max_qp_wr = 1048576;

@@ -44,6 +44,10 @@ struct Profile {
   bool rounds_up_queues = true;            // to a power of two
   bool posts_fail_after_removal = false;   // false: they are lost
 
+  // How long ibv_destroy_qp() can block its caller; it does in that many percent of the calls, by default never.
+  uint64_t slow_destroy_ns = 0;
+  unsigned slow_destroy_percent = 0;
+
   RemoteInvalidate remote_invalidate = RemoteInvalidate::Works;
   bool read_sink_needs_remote_write = false;  // the local memory of an RDMA READ
   bool on_demand_paging = false;

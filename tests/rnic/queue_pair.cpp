@@ -117,6 +117,11 @@ void QueuePair::reset() {
   receive_queue().forget(*this, remove);
 }
 
+unsigned QueuePair::reads_posted() const {
+  return static_cast<unsigned>(
+      std::ranges::count_if(sends_, [](const Send& send) { return send.opcode == IBV_WR_RDMA_READ && !send.done; }));
+}
+
 void QueuePair::fail() {
   enter_error(true);
   domain.owner.raise(IBV_EVENT_QP_FATAL, static_cast<ibv_qp*>(this));

@@ -55,7 +55,10 @@ struct QueuePair : ibv_qp {
   void fail();
 
   uint32_t free_send_entries() const { return initial.cap.max_send_wr - (posted_ - freed_); }
+  uint32_t used_send_entries() const { return static_cast<uint32_t>(posted_ - freed_); }
   size_t unfinished_sends() const { return sends_.size(); }
+  // RDMA READs that have been posted, and have not ended.
+  unsigned reads_posted() const;
 
   ProtectionDomain& domain;
   Device& device;

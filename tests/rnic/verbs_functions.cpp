@@ -342,8 +342,17 @@ int ibv_query_qp(ibv_qp* queue_pair, ibv_qp_attr* attributes, int, ibv_qp_init_a
 }
 
 int ibv_destroy_qp(ibv_qp* queue_pair) {
+  auto* const destroyed = static_cast<QueuePair*>(queue_pair);
+  Fabric& fabric = destroyed->device.fabric();
+  const Profile& profile = destroyed->device.profile();
+  if (profile.slow_destroy_ns != 0 && fabric.schedule().random().chance(profile.slow_destroy_percent)) {
+    fabric.note("destroying queue pair %llu takes its time", queue_pair->qp_num);
+    destroyed->attributes.qp_state = IBV_QPS_RESET;
+    destroyed->modify(destroyed->attributes, IBV_QP_STATE);
+    fabric.block(profile.slow_destroy_ns);
+  }
   Context::of(queue_pair->context).forget(queue_pair, "ibv_destroy_qp");
-  delete static_cast<QueuePair*>(queue_pair);
+  delete destroyed;
   return 0;
 }
 

@@ -23,10 +23,10 @@ nvme::Sqe property(uint8_t fctype, uint32_t offset, uint64_t value) {
 
 }  // namespace
 
-nvme::Sqe transfer_command(uint8_t opcode, uint64_t slba, uint32_t blocks) {
+nvme::Sqe transfer_command(uint8_t opcode, uint64_t slba, uint32_t blocks, uint32_t nsid) {
   nvme::Sqe sqe{};
   sqe.opcode = opcode;
-  sqe.nsid = World::kNsid;
+  sqe.nsid = nsid;
   sqe.cdw10 = static_cast<uint32_t>(slba);
   sqe.cdw11 = static_cast<uint32_t>(slba >> 32);
   sqe.cdw12 = blocks - 1;
@@ -47,6 +47,7 @@ std::unique_ptr<HostQueue> Host::open(uint16_t qid, uint16_t depth) {
   options.cntlid = cntlid_;
   options.invalidates = options_.invalidates;
   options.address = options_.address;
+  options.target = options_.target;
   auto queue = std::make_unique<HostQueue>(world_, options);
   world_.wait([&] {
     queue->turn();

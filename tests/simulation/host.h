@@ -23,6 +23,7 @@ struct HostOptions {
   bool invalidates = true;
   bool takes_answers = true;  // false: on I/O queues only the first, to Connect
   const char* address = World::kHostAddress;
+  const char* target = World::kAddress;
   // After each queue's Connect (authenticating.h). False: the host is not let in.
   std::function<bool(Host& host, HostQueue& queue)> authenticate{};
 };
@@ -75,6 +76,6 @@ class Host {
 };
 
 // Read or Write.
-nvme::Sqe transfer_command(uint8_t opcode, uint64_t slba, uint32_t blocks);
+nvme::Sqe transfer_command(uint8_t opcode, uint64_t slba, uint32_t blocks, uint32_t nsid = World::kNsid);
 
 }  // namespace nvmf::simulation

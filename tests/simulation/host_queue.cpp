@@ -49,7 +49,7 @@ HostQueue::HostQueue(World& world, const HostQueueOptions& options)
   rdma_create_id(channel_.get(), &id, nullptr, RDMA_PS_TCP);
   id_.reset(id);
   sockaddr_in from = ipv4(options.address, 0);
-  sockaddr_in to = ipv4(World::kAddress, World::kService);
+  sockaddr_in to = ipv4(options.target, World::kService);
   if (rdma_resolve_addr(id, raw(from), raw(to), 1000) != 0) state_ = State::Ended;
 }
 

@@ -28,6 +28,7 @@ struct HostQueueOptions {
   bool invalidates = true;  // asks for its keys to be invalidated with the answers
   uint32_t in_capsule_bytes = 4096;
   const char* address = World::kHostAddress;
+  const char* target = World::kAddress;
 };
 
 enum class Direction : uint8_t { None, ToHost, ToController };

@@ -36,9 +36,15 @@ void ModelDisk::hang(bool hangs) {
   for (const auto& [io, engine] : std::exchange(hung_, {})) carry_out(*io, *engine);
 }
 
+void ModelDisk::remove(bool removed) {
+  removed_ = removed;
+  hang(false);
+}
+
 void ModelDisk::carry_out(core::Io& io, SteppedEngine& engine) {
   --in_flight_;
-  io.backend_word = fabric_.schedule().random().chance(errors_percent) ? NVME_SC_INTERNAL : 0;
+  const bool fails = removed_ || fabric_.schedule().random().chance(errors_percent);
+  io.backend_word = fails ? NVME_SC_INTERNAL : 0;
   if (io.backend_word == 0) {
     std::byte* const place = block(io.slba);
     if (io.kind == core::IoKind::Read) std::memcpy(io.data.address, place, io.data.length_bytes);

@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <string>
 #include <unordered_set>
 #include <vector>
 
@@ -25,11 +26,17 @@ class ModelDisk {
   std::byte* block(uint64_t lba) { return blocks_.data() + (lba << lba_shift_); }
   size_t in_flight() const { return in_flight_; }
 
+  // Of the SSD; empty: it is none. Before the target opens it.
+  std::string pci_address{};
   // From now on.
   uint64_t typical_ns = 80'000;
   unsigned errors_percent = 0;
   // Takes commands and ends none, until it is false again.
   void hang(bool hangs);
+  // Unplugged: commands fail, those that it has and those that come; until it is false again.
+  void remove(bool removed);
+  // Has more blocks, of zeroes.
+  void grow(uint64_t blocks) { blocks_.resize(blocks << lba_shift_); }
 
  private:
   class Channel;
@@ -48,6 +55,7 @@ class ModelDisk {
   std::vector<std::byte> blocks_;
   size_t in_flight_ = 0;
   bool hangs_ = false;
+  bool removed_ = false;
   std::vector<std::pair<core::Io*, SteppedEngine*>> hung_;
   rnic::Life life_;
 };

@@ -5,6 +5,8 @@
 
 #include "tests/simulation/authenticating.h"
 #include "tests/simulation/hostile.h"
+#include "tests/simulation/multipath.h"
+#include "tests/simulation/operator.h"
 #include "tests/simulation/workload.h"
 
 namespace nvmf::simulation {
@@ -12,9 +14,14 @@ namespace {
 
 constexpr uint64_t kMostNs = 120'000'000'000;
 
+constexpr unsigned kMultipathCommands = 120;
+
+std::string nqn_of(unsigned host) { return "nqn.2024-01.org.example:host-" + std::to_string(host + 1); }
+
 // What a seed stands for.
 struct Plan {
   WorldOptions world;
+  size_t profile;
   unsigned honest;
   std::vector<Hostility> hostile;
   uint64_t disk_ns;
@@ -23,18 +30,22 @@ struct Plan {
   bool device_goes;
   unsigned authenticating;  // of the honest hosts, the first ones
   std::vector<Imposture> impostors;
+  bool ssd_goes;
+  bool two_paths;
+  unsigned changes;  // that an operator makes
   std::string words;
 };
 
-Plan plan_of(uint64_t seed) {
+Plan plan_of(uint64_t seed, const Settings& settings) {
   // Apart from the fabric's own numbers: another plan is not another order.
   rnic::Random random(seed ^ 0x5eed);
   Plan plan{};
   plan.world.seed = seed;
-  // An iWARP device's READ sinks need a right that the transport does not ask for yet.
-  do {
-    plan.world.profile = rnic::all_profiles()[random.below(rnic::all_profiles().size())];
-  } while (plan.world.profile.read_sink_needs_remote_write);
+  plan.profile = random.below(rnic::all_profiles().size());
+  for (size_t i = 0; i < rnic::all_profiles().size(); ++i)
+    if (rnic::all_profiles()[i].name == settings.profile) plan.profile = i;
+  plan.world.profile = rnic::all_profiles()[plan.profile];
+  plan.world.profile.slow_destroy_percent = 2;  // where it takes long
   plan.world.reactors = static_cast<unsigned>(1 + random.below(3));
   plan.world.poll_us = random.chance(50) ? 0 : static_cast<uint32_t>(random.below(50));
   plan.world.dram_pool_bytes = static_cast<uint32_t>(512 << 10) << random.below(4);
@@ -47,7 +58,13 @@ Plan plan_of(uint64_t seed) {
   plan.disk_errors_percent = random.chance(15) ? 5 : 0;
   plan.disk_hangs = random.chance(10);
   plan.device_goes = random.chance(15);
-  plan.authenticating = random.chance(50) ? static_cast<unsigned>(1 + random.below(plan.honest)) : 0;
+  plan.two_paths = random.chance(20);
+  plan.world.ports = plan.two_paths ? 2 : 1;
+  plan.world.cmb_bytes = random.chance(30) ? size_t{256 << 10} << random.below(3) : 0;
+  plan.ssd_goes = random.chance(10);
+  plan.changes = random.chance(25) ? static_cast<unsigned>(1 + random.below(6)) : 0;
+  // An operator's config has no keys.
+  plan.authenticating = plan.changes == 0 && random.chance(50) ? static_cast<unsigned>(1 + random.below(plan.honest)) : 0;
   for (uint64_t left = plan.authenticating != 0 ? random.below(3) : 0; left != 0; --left)
     plan.impostors.push_back(static_cast<Imposture>(random.below(kImpostures)));
   plan.words = plan.world.profile.name + ", " + std::to_string(plan.world.reactors) + " reactors, " +
@@ -55,7 +72,9 @@ Plan plan_of(uint64_t seed) {
                (plan.authenticating ? ", " + std::to_string(plan.authenticating) + " of them authenticate" : "") +
                (plan.impostors.empty() ? "" : ", " + std::to_string(plan.impostors.size()) + " impostors") +
                (plan.disk_errors_percent ? ", disk errors" : "") + (plan.disk_hangs ? ", a hung disk" : "") +
-               (plan.device_goes ? ", the device goes" : "");
+               (plan.device_goes ? ", the device goes" : "") + (plan.ssd_goes ? ", the SSD goes" : "") +
+               (plan.world.cmb_bytes != 0 ? ", a CMB" : "") + (plan.two_paths ? ", two paths" : "") +
+               (plan.changes != 0 ? ", an operator makes " + std::to_string(plan.changes) + " changes" : "");
   return plan;
 }
 
@@ -74,9 +93,20 @@ void disturb(World& world, const Plan& plan) {
     world.disk.hang(false);
     world.fabric.note("the disk goes on");
   }
+  if (plan.ssd_goes) {
+    world.fabric.note("the SSD goes");
+    world.remove_ssd();
+    if (!world.wait([&] { return world.control_plane().storage().find(World::kNqn, World::kNsid) == nullptr; }))
+      return world.fabric.fault("a namespace of an SSD that has gone is served");
+    pause(20'000'000);
+    world.return_ssd();
+    if (!world.wait([&] { return world.control_plane().storage().find(World::kNqn, World::kNsid) != nullptr; }))
+      return world.fabric.fault("a namespace whose SSD is back is not served");
+    world.fabric.note("the SSD is back");
+  }
   if (plan.device_goes) {
     world.remove_device();
-    if (!world.wait([&] { return world.transport()->rnics().empty(); }))
+    if (!world.wait([&] { return world.transport()->rnics().size() < plan.world.ports; }))
       return world.fabric.fault("a removed device was not let go of");
     pause(1'000'000);
     world.fabric.note("the device returns");
@@ -88,9 +118,10 @@ void disturb(World& world, const Plan& plan) {
 
 }  // namespace
 
-Outcome simulate(uint64_t seed) {
-  const Plan plan = plan_of(seed);
+Outcome simulate(uint64_t seed, const Settings& settings) {
+  const Plan plan = plan_of(seed, settings);
   Outcome outcome;
+  outcome.profile = plan.profile;
   outcome.what = plan.words;
   Authenticators authenticators;
   World world(plan.world);
@@ -102,7 +133,9 @@ Outcome simulate(uint64_t seed) {
   world.disk.errors_percent = plan.disk_errors_percent;
 
   std::vector<std::unique_ptr<Workload>> workloads;
-  const uint64_t blocks_each = World::kBlocks / (plan.honest + 1);
+  std::unique_ptr<Multipath> multipath;
+  std::unique_ptr<Operator> operating;
+  const uint64_t blocks_each = World::kBlocks / (plan.honest + 2);
   const auto start_honest = [&](unsigned i) {
     WorkloadOptions options;
     options.number = i + 1;
@@ -112,7 +145,22 @@ Outcome simulate(uint64_t seed) {
     options.host.io_queues = static_cast<uint16_t>(1 + (seed + i) % 2);
     options.host.invalidates = plan.world.profile.remote_invalidate == rnic::RemoteInvalidate::Works;
     options.bound_ns = plan.disk_hangs ? 0 : options.bound_ns;
+    options.administers = (seed + i) % 3 == 0;
+    if (settings.is_long) options.connections *= 2, options.commands *= 4;
     workloads.push_back(std::make_unique<Workload>(world, options, i * blocks_each, blocks_each));
+    world.start_host([&workload = *workloads.back()] { workload.run(); });
+  };
+  // Of the namespace that the operator adds and removes.
+  const auto start_guest = [&] {
+    WorkloadOptions options;
+    options.number = 60;
+    options.host.nqn = "nqn.2024-01.org.example:guest";
+    options.host.hostid = 60;
+    options.host.invalidates = false;
+    options.bound_ns = 0;
+    options.nsid = Operator::kNsid;
+    options.namespace_stays = false;
+    workloads.push_back(std::make_unique<Workload>(world, options, 0, Operator::kBlocks));
     world.start_host([&workload = *workloads.back()] { workload.run(); });
   };
   for (unsigned i = 0; i < plan.honest; ++i) start_honest(i);
@@ -123,7 +171,19 @@ Outcome simulate(uint64_t seed) {
     world.start_host([&authenticators, how, victim = HostOptions{.nqn = nqn_of(0), .hostid = 1}] {
       authenticators.be_impostor(how, victim);
     });
-  if (plan.disk_hangs || plan.device_goes) world.start_host([&world, &plan] { disturb(world, plan); });
+  if (plan.two_paths) {
+    multipath = std::make_unique<Multipath>(world, 50, (plan.honest + 1) * blocks_each, blocks_each);
+    world.start_host([&] { multipath->run(kMultipathCommands); });
+    world.start_host([&] { multipath->keep_paths(); });
+  }
+  if (plan.changes != 0) {
+    std::vector<std::string> nqns;
+    for (unsigned i = 0; i < plan.honest; ++i) nqns.push_back(nqn_of(i));
+    operating = std::make_unique<Operator>(world, std::move(nqns));
+    world.start_host([&] { operating->run(plan.changes); });
+    start_guest();
+  }
+  if (plan.disk_hangs || plan.device_goes || plan.ssd_goes) world.start_host([&world, &plan] { disturb(world, plan); });
 
   const auto over = [&] { return world.hosts_are_done() || !world.fabric.faults().empty(); };
   if (!world.wait(over, kMostNs)) world.fabric.fault("the hosts do not come to an end");
@@ -134,6 +194,7 @@ Outcome simulate(uint64_t seed) {
   outcome.faults = world.fabric.faults();
   if (!outcome.faults.empty()) outcome.story = world.fabric.story();
   for (const auto& workload : workloads) outcome.commands += workload->completed();
+  if (multipath) outcome.commands += multipath->completed();
   outcome.connections = world.transport()->counters().accepted;
   return outcome;
 }

@@ -59,6 +59,7 @@ bool Workload::connect(Host& host) {
 void Workload::transfer(Host& host) {
   std::vector<Lane> lanes;
   for (uint16_t qid = 1; qid <= options_.host.io_queues; ++qid) lanes.push_back({&host.io(qid), {}});
+  AdminLane admin(world_, host, options_.bound_ns);
   rnic::Random& random = world_.fabric.schedule().random();
   unsigned left = options_.commands;
   bool alive = true;
@@ -66,7 +67,7 @@ void Workload::transfer(Host& host) {
     Lane& lane = lanes[random.below(lanes.size())];
     for (unsigned burst = 1 + static_cast<unsigned>(random.below(4)); burst != 0 && left != 0; --burst) {
       if (!lane.queue->has_room()) break;
-      send(lane);
+      send(lane, admin);
       --left;
     }
     world_.wait(
@@ -78,6 +79,7 @@ void Workload::transfer(Host& host) {
           });
         },
         random.below(200'000));
+    if (options_.administers) administer(lanes, admin);
     for (Lane& one : lanes) collect(one);
     alive =
         std::ranges::all_of(lanes, [](const Lane& one) { return one.queue->state() == HostQueue::State::Connected; }) &&
@@ -86,7 +88,21 @@ void Workload::transfer(Host& host) {
   for (Lane& lane : lanes)
     for (const Transfer& transfer : lane.under_way)
       if (!transfer.writes) history_.forget_read(transfer.number);
+  completed_ += admin.completed();
   if (!alive && world_.disturbances() == 0) fault("the target has ended an honest host's connection");
+}
+
+// A command of the first queue that is outstanding while an Abort with its identifier is may end by that.
+void Workload::administer(std::vector<Lane>& lanes, AdminLane& admin) const {
+  std::deque<Transfer>& first = lanes.front().under_way;
+  const auto mark = [&] {
+    for (Transfer& transfer : first) transfer.may_be_aborted |= admin.is_aborting(transfer.cid);
+  };
+  mark();
+  std::vector<uint16_t> cids;
+  for (const Transfer& transfer : first) cids.push_back(transfer.cid);
+  admin.turn(cids);
+  mark();
 }
 
 // What a host's Keep Alive command finds out: the target is away, and says nothing.
@@ -96,25 +112,27 @@ bool Workload::is_missing_target(const std::vector<Lane>& lanes) const {
          });
 }
 
-void Workload::send(Lane& lane) {
+void Workload::send(Lane& lane, const AdminLane& admin) {
   rnic::Random& random = world_.fabric.schedule().random();
   const auto most = std::min<uint64_t>(history_.count(), kMostBlocks);
   const auto blocks = static_cast<uint32_t>(1 + random.below(random.chance(20) ? most : 8));
   const uint64_t slba = history_.first() + random.below(history_.count() - blocks + 1);
-  Transfer transfer{0, ++numbers_, world_.fabric.now_ns(), random.chance(50), {}};
+  Transfer transfer{0, ++numbers_, world_.fabric.now_ns(), random.chance(50), {}, false};
   Bytes data(size_t{blocks} << World::kLbaShift);
   const auto descriptors = static_cast<unsigned>(random.chance(30) ? 2 + random.below(kMostDescriptors - 1) : 1);
   if (transfer.writes) {
     transfer.write = history_.begin_write(slba, blocks, data);
-    transfer.cid = lane.queue->send(transfer_command(nvme_cmd_write, slba, blocks), Direction::ToController, data,
-                                    data.size() <= 4096 && random.chance(50), descriptors);
+    transfer.cid =
+        lane.queue->send(transfer_command(nvme_cmd_write, slba, blocks, options_.nsid), Direction::ToController, data,
+                         data.size() <= 4096 && random.chance(50), descriptors);
   } else {
     history_.begin_read(transfer.number, slba, blocks);
-    transfer.cid =
-        lane.queue->send(transfer_command(nvme_cmd_read, slba, blocks), Direction::ToHost, data, false, descriptors);
+    transfer.cid = lane.queue->send(transfer_command(nvme_cmd_read, slba, blocks, options_.nsid), Direction::ToHost,
+                                    data, false, descriptors);
   }
   world_.fabric.note(transfer.writes ? "host %llu writes, command %llu" : "host %llu reads, command %llu",
                      options_.number, transfer.cid);
+  transfer.may_be_aborted = admin.is_aborting(transfer.cid);
   lane.under_way.push_back(transfer);
 }
 
@@ -131,13 +149,20 @@ void Workload::collect(Lane& lane) {
       return fault("command " + std::to_string(transfer.cid) + " is not answered in time");
 }
 
+bool Workload::may_fail(const Transfer& transfer, int status) const {
+  if (transfer.may_be_aborted && status == NVME_SC_ABORT_REQ) return true;
+  // Of a port that is drained.
+  if (status >> 8 == NVME_SCT_PATH && world_.disturbances() != 0) return true;
+  return !options_.namespace_stays || !world_.storage_is_sound();
+}
+
 void Workload::end(Lane& lane, const Transfer& transfer) {
   const int status = lane.queue->answer(transfer.cid)->status >> 1 & 0x7ff;
   const Bytes data = lane.queue->take(transfer.cid);
   ++completed_;
   if (status != 0) {
     if (!transfer.writes) history_.forget_read(transfer.number);
-    if (world_.disk.errors_percent == 0) fault("a command failed with status " + std::to_string(status));
+    if (!may_fail(transfer, status)) fault("a command failed with status " + std::to_string(status));
   } else if (transfer.writes) {
     history_.end_write(transfer.write);
   } else if (const std::string wrong = history_.end_read(transfer.number, data); !wrong.empty()) {

@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "tests/simulation/admin_lane.h"
 #include "tests/simulation/block_history.h"
 #include "tests/simulation/host.h"
 
@@ -17,6 +18,9 @@ struct WorkloadOptions {
   HostOptions host;
   unsigned connections = 3;
   unsigned commands = 60;  // in each
+  uint32_t nsid = World::kNsid;
+  bool namespace_stays = true;  // false: the operator adds and removes it
+  bool administers = false;     // sends admin commands beside
   // A command, a Connect and a whole set-up must be over by then. 0: no bound, because something is wrong with the
   // disk.
   uint64_t bound_ns = 5'000'000'000;
@@ -37,6 +41,7 @@ class Workload {
     uint64_t sent_ns;
     bool writes;
     BlockHistory::Write write;
+    bool may_be_aborted;
   };
   struct Lane {
     HostQueue* queue;
@@ -46,9 +51,11 @@ class Workload {
   bool connect(Host& host);
   void transfer(Host& host);
   bool is_missing_target(const std::vector<Lane>& lanes) const;
-  void send(Lane& lane);
+  void administer(std::vector<Lane>& lanes, AdminLane& admin) const;
+  void send(Lane& lane, const AdminLane& admin);
   void collect(Lane& lane);
   void end(Lane& lane, const Transfer& transfer);
+  bool may_fail(const Transfer& transfer, int status) const;
   void fault(const std::string& what);
 
   World& world_;

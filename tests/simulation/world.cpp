@@ -1,34 +1,36 @@
 #include "tests/simulation/world.h"
 
 #include <algorithm>
+#include <boost/asio/post.hpp>
 #include <stdexcept>
 #include <utility>
 
 #include "tests/rnic/shared_receive_queue.h"
-#include "tests/transport/open_device.h"
 
 namespace nvmf::simulation {
 namespace {
 
 constexpr uint64_t kStepNs = 300;
 // The world leaps over time in which nobody has anything to do, so far at once: Asio's timers are not in the schedule.
-constexpr uint64_t kLeapNs = 2'000'000;
+constexpr uint64_t kLongestLeapNs = 32'000'000;
 // Slots that a queue pair took with it are found when the next one ends.
 constexpr uint64_t kSlotsNs = 2'000'000'000;
+constexpr uint64_t kReloadNs = 60'000'000'000;
 constexpr uint32_t kDepth = 16;  // to ask for the room for queues
+constexpr char kDisk[] = "disk1";
+constexpr char kConfigFile[] = "config.json";
 
-core::Port port() { return {.id = World::kPort, .address = World::kAddress, .service = World::kService}; }
-
-core::Target& with_port(core::Target& target) {
-  target.add_port(port());
-  return target;
-}
-
-core::NamespaceOptions namespace_options() {
-  return {.nsid = World::kNsid,
-          .lba_shift = World::kLbaShift,
-          .block_count = World::kBlocks,
-          .uuid = {1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16}};
+WorldConfig config_of(const WorldOptions& options) {
+  WorldConfig config;
+  config.addresses = {World::kAddress};
+  if (options.ports == 2) config.addresses.emplace_back(World::kSecondAddress);
+  config.service = World::kService;
+  config.nqn = World::kNqn;
+  config.mdts_bytes = World::kMaxTransferBytes;
+  config.max_queue_depth = options.max_queue_depth;
+  config.max_new_controllers_per_s = options.max_new_controllers_per_s;
+  config.namespaces = {{.nsid = World::kNsid, .disk = kDisk, .uses_cmb = options.cmb_bytes != 0}};
+  return config;
 }
 
 }  // namespace
@@ -42,19 +44,19 @@ World::World(const WorldOptions& options)
       disk(fabric, kBlocks, kLbaShift),
       device(&fabric.add_device("rnic0", kAddress, options.profile)),
       host_device(fabric.add_device("host0", kHostAddress, rnic::connectx())),
-      subsystem_(with_port(target).add_subsystem({.nqn = kNqn,
-                                                  .serial = "SN-0001",
-                                                  .model = "Model disks",
-                                                  .ports = {kPort},
-                                                  .allow_any_host = true,
-                                                  .allowed_hosts = {}})),
-      keep_alive_timer_(io_) {
+      config_(config_of(options)),
+      keep_alive_timer_(io_),
+      credits_(fabric) {
+  if (options.ports == 2) fabric.add_device("rnic1", kSecondAddress, options.profile);
+  if (options.cmb_bytes != 0) {
+    cmb_ = std::make_unique<ModelCmb>(fabric, WorldConfig::kCmbSsd, options.cmb_bytes);
+    disk.pci_address = WorldConfig::kCmbSsd;
+  }
   target.on_event = [this](const core::Event& event) {
     fabric.note("(an event was reported)");
     events.push_back(event.message);
   };
   target.on_earlier_deadline = [this](core::Target::Clock::time_point deadline) { await_deadline(deadline); };
-  subsystem_.add_namespace(namespace_options());
   for (unsigned i = 0; i < options.reactors; ++i)
     reactors_.push_back(std::make_unique<SteppedReactor>(i, fabric.schedule(), options.poll_us));
   rdma::PollGroupOptions group;
@@ -62,11 +64,27 @@ World::World(const WorldOptions& options)
   group.max_transfer_bytes = kMaxTransferBytes;
   group.initial_slots = options.initial_slots;
   transport_ = std::make_unique<rdma::Transport>(io_, target, control_, seats(), group);
+  transport_->destroy_elsewhere = [this](auto work, auto done) { destroy_on_fiber(std::move(work), std::move(done)); };
+  // What blocks a fiber blocks nobody else; what blocks the control thread or a reactor blocks all that is behind it.
+  fabric.block = [this](uint64_t ns) {
+    const uint64_t until = fabric.now_ns() + ns;
+    if (Fiber::current() == nullptr) return fabric.schedule().advance(ns);
+    wait([&] { return fabric.now_ns() >= until; }, 2 * ns);
+  };
+  directory_.write(kDisk, {});
+  directory_.write("none", {});
+  directory_.write(kConfigFile, config_.text(directory_));
+  const ControlPlane::Parts parts{.io = io_,
+                                  .target = target,
+                                  .control = control_,
+                                  .transport = *transport_,
+                                  .reactors = reactors_,
+                                  .disk_at = [this](const std::string& path) -> ModelDisk& { return disk_at(path); }};
+  control_plane_ = std::make_unique<ControlPlane>(parts, directory_.path_of(kConfigFile), config_.text(directory_));
   mailbox_ = std::make_unique<rdma::AsioMailbox>(io_, control_, [this] { transport_->turn_admin(); });
-  transport_->on_port_lost = [](uint16_t) {};
-  transport_->on_device_drained = [this](rdma::Rnic& rnic) { on_drained(rnic); };
-  open_port();
-  if (!wait([this] { return is_in_service(); })) throw std::runtime_error("the target does not come up");
+  control_plane_->start();
+  if (!wait([this] { return control_plane_->is_started() && is_in_service(); }))
+    throw std::runtime_error("the target does not come up");
 }
 
 World::~World() {
@@ -81,74 +99,67 @@ std::vector<rdma::ReactorSeat> World::seats() {
   return seats;
 }
 
-// As the daemon does it: open, join on every reactor, serve the namespaces, put in service, listen.
-void World::open_port() {
-  rdma::Rnic* const rnic = test::open_device(io_, *transport_, port());
-  for (size_t i = 0; i < reactors_.size(); ++i) on_reactor(i, [rnic, i] { rnic->join(i); });
-  serve(*rnic);
+ModelDisk& World::disk_at(const std::string& path) {
+  for (const auto& [name, one] : more_disks_)
+    if (directory_.path_of(name) == path) return *one;
+  return disk;
 }
 
-void World::serve(rdma::Rnic& rnic) {
-  auto left = std::make_shared<size_t>(reactors_.size());
-  for (size_t i = 0; i < reactors_.size(); ++i) {
-    rdma::PollGroup& group = *rnic.io_groups()[i];
-    group.open_table(subsystem_);
-    auto view = std::make_unique<View>();
-    view->channel = disk.open_channel(reactors_[i]->engine);
-    view->gate = std::make_unique<core::WriteGate>();
-    fused_turns_.add(*view->gate, &reactors_[i]->reactor.mailbox());
-    view->view = std::make_unique<core::IoNamespace>();
-    view->view->nsid = kNsid;
-    view->view->lba_shift = kLbaShift;
-    view->view->block_count = kBlocks;
-    view->view->channel = view->channel.get();
-    view->view->gate = view->gate.get();
-    view->view->supports_write_zeroes = true;
-    view->change.subsystem = &subsystem_;
-    view->change.nsid = kNsid;
-    view->change.next = view->view.get();
-    view->changed = [this, left, &rnic] {
-      if (--*left != 0) return;
-      transport_->put_in_service(rnic);
-      transport_->listen(port());
-      rnic_in_service_ = &rnic;
-    };
-    view->change.context = view.get();
-    view->change.done = [](rdma::NamespaceChange& change) { static_cast<View*>(change.context)->changed(); };
-    group.change_namespace(view->change);
-    views_.push_back(std::move(view));
-  }
+ModelDisk& World::add_disk(const std::string& name, uint64_t blocks) {
+  auto& added = more_disks_[name] = std::make_unique<ModelDisk>(fabric, blocks, kLbaShift);
+  directory_.write(name, {});
+  return *added;
 }
 
-void World::on_reactor(size_t reactor, std::function<void()> work) {
-  errands_.push_back(std::make_unique<Errand>());
-  Errand& errand = *errands_.back();
-  errand.work = std::move(work);
-  errand.message.context = &errand;
-  errand.message.deliver = [](core::Message& message) { static_cast<Errand*>(message.context)->work(); };
-  reactors_[reactor]->reactor.mailbox().send(errand.message);
+std::string World::reload(const WorldConfig& wanted) {
+  directory_.write(kConfigFile, wanted.text(directory_));
+  std::optional<daemon::ConfigChange> change;
+  control_plane_->reload([&](const daemon::ConfigChange& done) { change = done; });
+  if (!wait([&] { return change.has_value(); }, kReloadNs)) return "the reload does not come to an end";
+  config_ = wanted;
+  if (change->verdict == daemon::ConfigChange::Verdict::Good) return {};
+  return "the reload was refused: " + (change->reasons.empty() ? std::string("?") : change->reasons.front());
 }
 
-// Nothing of it is in use: it is parted from on every reactor, then closed.
-void World::on_drained(rdma::Rnic& rnic) {
-  auto left = std::make_shared<size_t>(reactors_.size());
-  for (size_t i = 0; i < reactors_.size(); ++i) {
-    on_reactor(i, [this, &rnic, i, left] {
-      rnic.part(i);
-      if (--*left == 0) boost::asio::post(io_, [this, &rnic] { transport_->close(rnic); });
-    });
-  }
+std::optional<uint64_t> World::time_on_control_thread(std::function<void()> work) {
+  const uint64_t begun_ns = fabric.now_ns();
+  bool done = false;
+  boost::asio::post(io_, [&] {
+    work();
+    done = true;
+  });
+  if (!wait([&] { return done; })) return std::nullopt;
+  return fabric.now_ns() - begun_ns;
 }
+
+void World::destroy_on_fiber(std::function<void()> work, std::function<void()> done) {
+  destroyers_.push_back(std::make_unique<Fiber>([this, work = std::move(work), done = std::move(done)] {
+    work();
+    boost::asio::post(io_, done);
+  }));
+}
+
+bool World::is_in_service() const { return transport_->is_listening(kPort); }
 
 void World::remove_device() {
-  ++disturbances_;
-  rnic_in_service_ = nullptr;
+  disturb();
   fabric.remove(*std::exchange(device, nullptr));
 }
 
-void World::return_device(const rnic::Profile& profile) {
-  device = &fabric.add_device("rnic0", kAddress, profile);
-  open_port();
+void World::return_device(const rnic::Profile& profile) { device = &fabric.add_device("rnic0", kAddress, profile); }
+
+// What it has under way fails, and its memory is nobody's any more, before anybody is told.
+void World::remove_ssd() {
+  disturb();
+  ssd_was_removed_ = true;
+  if (cmb_) cmb_->revoke();
+  disk.remove(true);
+  directory_.remove(kDisk);
+}
+
+void World::return_ssd() {
+  disk.remove(false);
+  directory_.write(kDisk, {});
 }
 
 void World::await_deadline(core::Target::Clock::time_point deadline) {
@@ -162,6 +173,7 @@ void World::await_deadline(core::Target::Clock::time_point deadline) {
 
 bool World::shut_down() {
   bool drained = false;
+  control_plane_->stop();
   transport_->stop([&drained] { drained = true; });
   return wait([&] { return drained; });
 }
@@ -173,6 +185,10 @@ void World::expect(bool good, const std::string& what) {
 void World::check_quiet() {
   expect(wait([this] { return transport_->connections() == 0; }), "connections were left");
   expect(wait([this] { return disk.in_flight() == 0; }), "commands were left in the disk");
+  for (const auto& ssd : control_plane_->peer_memories().prepared())
+    for (const auto& pair : ssd.pairs)
+      for (const core::BufferPool* pool : pair.pools)
+        expect(pool->used_bytes() == 0, "pieces of the CMB were not given back");
   for (const auto& rnic : transport_->rnics()) {
     rnic->visit([this](rdma::PollGroup& group) { check_quiet(group); });
     const uint32_t capacity = rnic->io_queue_capacity(kDepth);
@@ -181,7 +197,7 @@ void World::check_quiet() {
     expect(room == capacity, std::to_string(capacity - room) + " I/O queues were still granted");
   }
   expect(shut_down(), "the target did not shut down");
-  if (device != nullptr) check_device();
+  check_device();
 }
 
 void World::check_quiet(rdma::PollGroup& group) {
@@ -196,18 +212,15 @@ void World::check_quiet(rdma::PollGroup& group) {
   }
 }
 
-// The target lets go of its device: nothing that it made there may be left.
+// The target lets go of its devices: nothing that it made there may be left.
 void World::check_device() {
-  while (!transport_->rnics().empty()) {
-    rdma::Rnic& rnic = *transport_->rnics().front();
-    size_t left = reactors_.size();
-    for (size_t i = 0; i < reactors_.size(); ++i) on_reactor(i, [&rnic, i, &left] { rnic.part(i), --left; });
-    if (!wait([&] { return left == 0; })) return fabric.fault("a reactor did not part from its device");
-    transport_->close(rnic);
+  bool closed = false;
+  control_plane_->close_devices([&] { closed = true; });
+  if (!wait([&] { return closed; })) return fabric.fault("the target does not let go of its devices");
+  for (const rnic::Device* one : fabric.devices()) {
+    if (one == &host_device || one->objects() == 0) continue;
+    fabric.fault("when the device was closed, " + std::to_string(one->objects()) + " verbs objects of it were left");
   }
-  const int objects = device->objects();
-  if (objects != 0)
-    fabric.fault("when the device was closed, " + std::to_string(objects) + " verbs objects of it were left");
 }
 
 void World::start_host(std::function<void()> body) { hosts_.push_back(std::make_unique<Fiber>(std::move(body))); }
@@ -231,14 +244,19 @@ bool World::wait(const std::function<bool()>& good, uint64_t most_ns) {
 void World::step() {
   rnic::Random& random = fabric.schedule().random();
   bool found_work = false;
-  const uint64_t whose = random.below(2 + reactors_.size() + hosts_.size());
+  std::erase_if(destroyers_, [](const auto& one) { return one->has_ended(); });
+  const uint64_t whose = random.below(2 + reactors_.size() + hosts_.size() + destroyers_.size());
   if (whose == 0) {
     found_work = io_.poll_one() != 0;
+    if (found_work) credits_.check(*transport_, control_plane_->peer_memories());
   } else if (whose <= reactors_.size()) {
     SteppedReactor& stepped = *reactors_[whose - 1];
     found_work = stepped.step() && stepped.engine.idle_polls() < 4;
+    if (found_work) credits_.check(*transport_, control_plane_->peer_memories());
   } else if (whose <= reactors_.size() + hosts_.size()) {
     hosts_[whose - 1 - reactors_.size()]->resume();
+  } else if (whose <= reactors_.size() + hosts_.size() + destroyers_.size()) {
+    destroyers_[whose - 1 - reactors_.size() - hosts_.size()]->resume();
   } else {
     const auto next = fabric.schedule().next_ns();
     if (next && *next <= fabric.now_ns() + kLeapNs / 20) found_work = fabric.schedule().step();
@@ -246,13 +264,18 @@ void World::step() {
   pass_time(found_work);
 }
 
+// Longer and longer while nothing happens, but not over what waits for the control thread.
 void World::pass_time(bool found_work) {
   idle_steps_ = found_work ? 0 : idle_steps_ + 1;
-  if (idle_steps_ < 8 * (2 + reactors_.size() + hosts_.size())) return fabric.schedule().advance(kStepNs);
-  const auto next = fabric.schedule().next_ns();
-  const uint64_t until = next ? std::min(*next, fabric.now_ns() + kLeapNs) : fabric.now_ns() + kLeapNs;
-  fabric.schedule().advance(until - fabric.now_ns());
+  if (found_work) leap_ns_ = kLeapNs;
+  if (idle_steps_ < 8 * (2 + reactors_.size() + hosts_.size() + destroyers_.size()))
+    return fabric.schedule().advance(kStepNs);
   idle_steps_ = 0;
+  if (io_.poll_one() != 0) return;
+  const auto next = fabric.schedule().next_ns();
+  const uint64_t until = next ? std::min(*next, fabric.now_ns() + leap_ns_) : fabric.now_ns() + leap_ns_;
+  fabric.schedule().advance(until - fabric.now_ns());
+  leap_ns_ = std::min(2 * leap_ns_, kLongestLeapNs);
 }
 
 }  // namespace nvmf::simulation

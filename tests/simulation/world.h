@@ -1,22 +1,27 @@
-// The target's transport, core and reactors on the model RNIC, on one thread: control thread, reactors, hosts and
+// The target on the model RNIC, on one thread: control thread with the daemon's control plane, reactors, hosts and
 // network take steps in an order that the seed chooses, in virtual time.
 #pragma once
 
 #include <boost/asio/io_context.hpp>
-#include <boost/asio/post.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
-#include "target/core/datapath/write_gate.h"
 #include "target/core/subsystem/target.h"
 #include "tests/rnic/device.h"
 #include "tests/rnic/fabric.h"
+#include "tests/simulation/control_plane.h"
+#include "tests/simulation/credits.h"
+#include "tests/simulation/directory.h"
+#include "tests/simulation/model_cmb.h"
 #include "tests/simulation/model_disk.h"
 #include "tests/simulation/stepped_reactor.h"
+#include "tests/simulation/world_config.h"
 #include "transport/rdma/asio_poller.h"
 #include "transport/rdma/transport.h"
 
@@ -30,12 +35,16 @@ struct WorldOptions {
   uint32_t dram_pool_bytes = 4u << 20;
   uint32_t initial_slots = 64;
   uint16_t max_queue_depth = 32;
+  unsigned ports = 1;                      // each on a device of its own
+  size_t cmb_bytes = 0;                    // of an SSD, for the namespace kNsid; 0: none
+  uint32_t max_new_controllers_per_s = 0;  // 0: no limit
 };
 
 class World {
  public:
   static constexpr char kAddress[] = "192.0.2.1";
   static constexpr char kHostAddress[] = "192.0.2.101";
+  static constexpr char kSecondAddress[] = "192.0.2.2";
   static constexpr uint16_t kService = 4420;
   static constexpr uint16_t kPort = 1;
   static constexpr char kNqn[] = "nqn.2024-01.org.example:disks";
@@ -57,11 +66,28 @@ class World {
   bool wait(const std::function<bool()>& good, uint64_t most_ns = 20'000'000'000);
   void step();
 
-  // The device goes; and comes back, when the target has let go of it.
+  // The device of port 1 goes; and comes back, when the target has let go of it.
   void remove_device();
   void return_device(const rnic::Profile& profile);
-  bool is_in_service() const { return rnic_in_service_ != nullptr; }
-  // How often something has happened that ends an honest host's connections.
+  // Port 1 listens.
+  bool is_in_service() const;
+  // The SSD of kNsid goes, and its CMB with it; and comes back.
+  void remove_ssd();
+  void return_ssd();
+  // Transfers through the CMB fail from now on.
+  void revoke_cmb() { cmb_->revoke(); }
+  // No command of kNsid has a reason to fail.
+  bool storage_is_sound() const { return disk.errors_percent == 0 && !ssd_was_removed_; }
+  // A disk that the config can name from now on. Its blocks hold zeroes.
+  ModelDisk& add_disk(const std::string& name, uint64_t blocks);
+  // The operator writes this config, and reloads. Empty, or why it was refused. From a host's fiber, or outside.
+  std::string reload(const WorldConfig& wanted);
+  const WorldConfig& config() const { return config_; }
+  ControlPlane& control_plane() { return *control_plane_; }
+  // Runs `work` on the control thread as what arrives there from outside; how long that took. None: it never ran.
+  std::optional<uint64_t> time_on_control_thread(std::function<void()> work);
+  // Something happens that ends connections or commands of honest hosts.
+  void disturb() { ++disturbances_; }
   uint64_t disturbances() const { return disturbances_; }
   // Every host out, every queue closed.
   bool shut_down();
@@ -75,27 +101,13 @@ class World {
   rnic::Device* device;  // the target's; null while it is gone
   rnic::Device& host_device;
   std::unique_ptr<rdma::Transport>& transport() { return transport_; }
-  core::Subsystem& subsystem() { return subsystem_; }
+  core::Subsystem& subsystem() { return *target.find_subsystem(kNqn); }
 
  private:
-  struct View {
-    std::unique_ptr<core::IoNamespace> view;
-    std::unique_ptr<core::IoChannel> channel;
-    std::unique_ptr<core::WriteGate> gate;
-    rdma::NamespaceChange change;
-    std::function<void()> changed;
-  };
-  struct Errand {
-    std::function<void()> work;
-    core::Message message;
-  };
-
   std::vector<rdma::ReactorSeat> seats();
-  void open_port();
-  void serve(rdma::Rnic& rnic);
-  void on_drained(rdma::Rnic& rnic);
+  ModelDisk& disk_at(const std::string& path);
+  void destroy_on_fiber(std::function<void()> work, std::function<void()> done);
   void await_deadline(core::Target::Clock::time_point deadline);
-  void on_reactor(size_t reactor, std::function<void()> work);
   void pass_time(bool found_work);
   void expect(bool good, const std::string& what);
   void check_quiet(rdma::PollGroup& group);
@@ -103,18 +115,23 @@ class World {
 
   boost::asio::io_context io_;
   core::Mailbox control_;
+  Directory directory_;
+  WorldConfig config_;
+  std::map<std::string, std::unique_ptr<ModelDisk>> more_disks_;  // by name
+  std::unique_ptr<ModelCmb> cmb_;
   std::vector<std::unique_ptr<SteppedReactor>> reactors_;
-  core::Subsystem& subsystem_;
-  core::FusedTurns fused_turns_{&control_};
-  std::vector<std::unique_ptr<View>> views_;
-  std::vector<std::unique_ptr<Errand>> errands_;
   std::unique_ptr<rdma::Transport> transport_;
+  std::unique_ptr<ControlPlane> control_plane_;
   std::unique_ptr<rdma::AsioMailbox> mailbox_;
   boost::asio::steady_timer keep_alive_timer_;
-  rdma::Rnic* rnic_in_service_ = nullptr;
+  Credits credits_;
   std::vector<std::unique_ptr<Fiber>> hosts_;
+  std::vector<std::unique_ptr<Fiber>> destroyers_;  // the daemon's threads that destroy queue pairs
   unsigned idle_steps_ = 0;
+  static constexpr uint64_t kLeapNs = 2'000'000;
+  uint64_t leap_ns_ = kLeapNs;
   uint64_t disturbances_ = 0;
+  bool ssd_was_removed_ = false;
 };
 
 }  // namespace nvmf::simulation

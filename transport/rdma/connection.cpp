@@ -46,7 +46,7 @@ Connection::Connection(verbs::CmId& id, const Handshake& handshake, const Connec
 Connection::~Connection() {
   shares_.give_back(address_);
   rnic_.release_io_queues(reserved_io_queues_);
-  rdma_destroy_qp(id_.get());
+  if (id_) rdma_destroy_qp(id_.get());
   group_.unreserve(*queue_pair_.queues, queue_.depth, queue_pair_.send_entries);
   group_.find_lost_slots(*queue_pair_.queues);
 }
@@ -148,6 +148,14 @@ void Connection::drained() {
 void Connection::last_receive_reached() {
   last_receive_reached_ = true;
   if (drained_) dismiss();
+}
+
+std::function<void()> Connection::end_of_queue_pair() {
+  const auto id = std::make_shared<verbs::CmId>(std::move(id_));
+  return [id] {
+    rdma_destroy_qp(id->get());
+    id->reset();
+  };
 }
 
 void Connection::dismiss() {

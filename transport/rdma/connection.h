@@ -57,6 +57,10 @@ class Connection final : public core::QueueLink {
   // it: when that says so (last_receive_reached()), or after limits::kLastReceiveTimeoutMs.
   void drained();
   void last_receive_reached();
+  // When it is dismissed: destroys its queue pair, then its id. The kernel may take its time for that, so this may run
+  // on any thread, while the connection lives. After it only the destructor may be called.
+  std::function<void()> end_of_queue_pair();
+  bool is_dismissed() const { return dismissed_; }
 
   // core::QueueLink. Answers have limits::kLastAnswersTimeoutMs to leave.
   void disconnect(const std::string& reason) override;
@@ -83,6 +87,7 @@ class Connection final : public core::QueueLink {
   core::Queue& queue() { return queue_; }
   const core::Queue& queue() const { return queue_; }
   QueuePair& queue_pair() { return queue_pair_; }
+  const QueuePair& queue_pair() const { return queue_pair_; }
   PollGroup& group() { return group_; }
   Rnic& rnic() const { return rnic_; }
 

@@ -1,9 +1,11 @@
 #include "transport/rdma/namespace_tables.h"
 
 #include <algorithm>
+#include <iterator>
 #include <utility>
 
 #include "target/core/datapath/limits.h"
+#include "target/core/reactor/invariant.h"
 
 namespace nvmf::rdma {
 
@@ -39,7 +41,22 @@ void NamespaceTables::begin(NamespaceChange& change) {
 }
 
 void NamespaceTables::add(core::BufferPool& pool) {
-  if (std::ranges::find(pools_, &pool) == pools_.end()) pools_.push_back(&pool);
+  const auto place = std::ranges::find(pools_, &pool) - pools_.begin();
+  if (place == std::ssize(pools_)) {
+    pools_.push_back(&pool);
+    uses_.push_back(0);
+  }
+  ++uses_[static_cast<size_t>(place)];
+}
+
+// With the last namespace of it: whoever owns it may destroy it then.
+void NamespaceTables::forget(const core::BufferPool& pool) {
+  const auto place = std::ranges::find(pools_, &pool) - pools_.begin();
+  NVMF_INVARIANT(place != std::ssize(pools_));
+  if (--uses_[static_cast<size_t>(place)] != 0) return;
+  NVMF_INVARIANT(!pool.has_waiters());
+  pools_.erase(pools_.begin() + place);
+  uses_.erase(uses_.begin() + place);
 }
 
 void NamespaceTables::report_changed() {
@@ -48,6 +65,7 @@ void NamespaceTables::report_changed() {
   };
   changing_.take_if(is_over, [this](NamespaceChange& change) {
     if (change.next == nullptr && change.previous != nullptr) std::erase(throttles_, change.previous->throttle);
+    if (change.previous != nullptr && change.previous->cmb != nullptr) forget(*change.previous->cmb);
     control_.send(change.message, change, [](NamespaceChange& over) { over.done(over); });
   });
 }

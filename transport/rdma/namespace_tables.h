@@ -57,13 +57,15 @@ class NamespaceTables {
   // any more (IoNamespace::commands).
   void report_changed();
 
-  // Pools and limits in which requests may wait.
+  // Pools and limits in which requests may wait: those of the namespaces that the tables hold, or that commands use
+  // still; and the group's own, which is added once.
   void add(core::BufferPool& pool);
   const std::vector<core::BufferPool*>& pools() const { return pools_; }
   const std::vector<core::Throttle*>& throttles() const { return throttles_; }
 
  private:
   void begin(NamespaceChange& change);
+  void forget(const core::BufferPool& pool);
 
   core::Mailbox& thread_;
   core::Mailbox& control_;
@@ -75,6 +77,7 @@ class NamespaceTables {
   // The group's thread.
   core::IntrusiveList<NamespaceChange, &NamespaceChange::next_waiting> changing_;
   std::vector<core::BufferPool*> pools_;
+  std::vector<uint32_t> uses_;  // of each of them
   std::vector<core::Throttle*> throttles_;
 };
 

@@ -45,8 +45,16 @@ sockaddr_storage socket_address(const core::Port& port) {
   return storage;
 }
 
-// Null for a listener's event.
-Connection* connection_of(const rdma_cm_event& event) { return static_cast<Connection*>(event.id->context); }
+// Null when the connection is over: its queue has ended, and only its queue pair is left.
+Connection* unless_dismissed(void* context) {
+  auto* const connection = static_cast<Connection*>(context);
+  return connection != nullptr && connection->is_dismissed() ? nullptr : connection;
+}
+
+bool is_of_listener(const rdma_cm_event& event) { return event.id->context == nullptr; }
+
+// Null for a listener's event, too.
+Connection* connection_of(const rdma_cm_event& event) { return unless_dismissed(event.id->context); }
 
 std::string description(const Connection& connection) {
   const core::Controller* const controller = connection.queue().controller;
@@ -55,10 +63,6 @@ std::string description(const Connection& connection) {
 
 core::Event device_event(Severity severity, std::string message) {
   return {.severity = severity, .kind = EventKind::Device, .message = std::move(message)};
-}
-
-core::Event refusal(std::string message) {
-  return {.severity = Severity::Warning, .kind = EventKind::Refusal, .message = std::move(message)};
 }
 
 // Of a host: with its name and the subsystem's when they are known.
@@ -71,10 +75,6 @@ core::Event host_event(const Connection& connection, std::string message) {
   return event;
 }
 
-std::string name_of_device(ibv_context* context) {
-  return context ? ibv_get_device_name(context->device) : "an unknown device";
-}
-
 }  // namespace
 
 Transport::Transport(boost::asio::io_context& io, core::Target& target, core::Mailbox& control,
@@ -85,6 +85,7 @@ Transport::Transport(boost::asio::io_context& io, core::Target& target, core::Ma
       reactors_(std::move(reactors)),
       options_(options),
       more_cm_events_(io),
+      next_request_(io),
       stalled_hosts_(io) {
   verbs::let_go_of_gone_devices();
 }
@@ -117,7 +118,7 @@ boost::asio::awaitable<Rnic*> Transport::open_device_of(core::Port port, Elsewhe
     opening_.rnic = std::make_unique<Rnic>(io_, std::move(opening_.device), control_, reactors_, options_, owner);
   };
   co_await elsewhere(std::move(make));
-  if (opening_.context) co_await settle_remote_invalidate();
+  if (opening_.context) co_await settle_remote_invalidate(elsewhere);
   std::unique_ptr<Rnic> made = std::move(opening_.rnic);
   if (!std::exchange(opening_.context, nullptr))
     throw verbs::VerbsError(ENODEV, "the RDMA device was removed while it was being opened");
@@ -128,14 +129,14 @@ boost::asio::awaitable<Rnic*> Transport::open_device_of(core::Port port, Elsewhe
 }
 
 // One line where it is not used although the device claims it: hosts are slower then.
-boost::asio::awaitable<void> Transport::settle_remote_invalidate() {
+boost::asio::awaitable<void> Transport::settle_remote_invalidate(const Elsewhere& elsewhere) {
   Rnic& rnic = *opening_.rnic;
   const auto said = remote_invalidate_.find(rnic.name());
   const RemoteInvalidate wanted = said == remote_invalidate_.end() ? RemoteInvalidate::Proved : said->second;
   if (wanted == RemoteInvalidate::On) rnic.set_remote_invalidate(true);
   if (wanted != RemoteInvalidate::Proved || !rnic.claims_remote_invalidate()) co_return;
   std::string failure = known_liar(rnic.device());
-  if (failure.empty()) failure = co_await try_remote_invalidate();
+  if (failure.empty()) failure = co_await try_remote_invalidate(elsewhere);
   if (failure.empty()) co_return rnic.set_remote_invalidate(true);
   target_.event(device_event(
       Severity::Warning,
@@ -145,7 +146,7 @@ boost::asio::awaitable<void> Transport::settle_remote_invalidate() {
 }
 
 // Empty, or why it is not used.
-boost::asio::awaitable<std::string> Transport::try_remote_invalidate() {
+boost::asio::awaitable<std::string> Transport::try_remote_invalidate(const Elsewhere& elsewhere) {
   constexpr uint32_t kPauseMs = 1;
   const Rnic& rnic = *opening_.rnic;
   try {
@@ -161,8 +162,13 @@ boost::asio::awaitable<std::string> Transport::try_remote_invalidate() {
     co_await pause.async_wait(boost::asio::use_awaitable);
     verdict = opening_.trial->look();
   }
-  opening_.trial.reset();
+  std::function<void()> destroy = [this] { opening_.trial.reset(); };
+  co_await elsewhere(std::move(destroy));
   co_return verdict.value_or("a trial did not end within " + std::to_string(RemoteInvalidateTrial::kTimeoutMs) + " ms");
+}
+
+std::string Transport::device_name(ibv_context* context) {
+  return context != nullptr ? ibv_get_device_name(context->device) : "an unknown device";
 }
 
 bool Transport::has_device_for(const core::Port& port) {
@@ -186,7 +192,7 @@ void Transport::listen(const core::Port& port) {
   verbs::CmId id = verbs::listen(channel(), reinterpret_cast<const sockaddr*>(&address), kListenBacklog);
   const Rnic* const rnic = find(id->verbs);
   if (!rnic || !in_service_.contains(rnic))
-    throw verbs::VerbsError(ENODEV, name_of_device(id->verbs) + " is not in service yet");
+    throw verbs::VerbsError(ENODEV, device_name(id->verbs) + " is not in service yet");
   listeners_.push_back({port.id, port.address, std::move(id)});
 }
 
@@ -207,6 +213,7 @@ void Transport::close_moved_listeners() {
 
 void Transport::stop_listening(uint16_t port_id) {
   std::erase_if(listeners_, [port_id](const Listener& listener) { return listener.port_id == port_id; });
+  refuse_waiting([port_id](const Request& request) { return request.port_id == port_id; }, "the port was closed");
 }
 
 void Transport::stop_listening(uint16_t port_id, const std::string& address) {
@@ -233,12 +240,13 @@ void Transport::stop(std::function<void()> drained) {
   drained_ = std::move(drained);
   listeners_.clear();
   const std::string reason = "the target is shutting down";
+  refuse_waiting([](const Request&) { return true; }, reason);
   std::vector<Connection*> open;
   for (const auto& [queue_pair, connection] : connections_) open.push_back(connection.get());
   target_.disconnect_all(reason);
   for (Connection* connection : open)
     if (!connection->queue().controller) connection->disconnect(reason);
-  if (connections_.empty()) drained_();
+  if (connections() == 0) drained_();
 }
 
 void Transport::turn_admin() {
@@ -289,12 +297,12 @@ void Transport::on_cm_event(const rdma_cm_event& event) {
     return;
   }
   // A bond has moved the address to another of its devices. Not before the event has been acknowledged.
-  if (event.event == RDMA_CM_EVENT_ADDR_CHANGE && !connection_of(event))
+  if (event.event == RDMA_CM_EVENT_ADDR_CHANGE && is_of_listener(event))
     return boost::asio::post(io_, [this, id = event.id] {
       lose_listeners([id](const Listener& listener) { return listener.id.get() == id; });
     });
   Connection* connection = connection_of(event);
-  if (!connection) return;
+  if (!connection) return withdraw(event.id);
   switch (event.event) {
     case RDMA_CM_EVENT_ESTABLISHED:
     case RDMA_CM_EVENT_ADDR_CHANGE:
@@ -305,115 +313,6 @@ void Transport::on_cm_event(const rdma_cm_event& event) {
     default:
       return on_failed(*connection, std::string("connection manager event ") + rdma_event_str(event.event));
   }
-}
-
-void Transport::on_connect_request(const rdma_cm_event& event) {
-  // Its only event so far belongs to the listening id: this id may be destroyed at any time.
-  verbs::CmId id(event.id);
-  rdma_cm_id* const raw = id.get();
-  raw->context = nullptr;
-  const auto refuse = [&](RdmaCmStatus status, const std::string& why) { reject(raw, status, why); };
-  const std::string address = verbs::host_of(rdma_get_peer_addr(raw));
-
-  Rnic* rnic = find(raw->verbs);
-  if (stopping_) return refuse(RdmaCmStatus::NoResources, "the target is shutting down");
-  if (!rnic || !in_service_.contains(rnic))
-    return refuse(RdmaCmStatus::NoResources, name_of_device(raw->verbs) + " is not in service");
-  const rdma_conn_param& asked = event.param.conn;
-  const Handshake handshake = negotiate({static_cast<const std::byte*>(asked.private_data), asked.private_data_len},
-                                        asked.initiator_depth, limits_of(*rnic));
-  if (handshake.status != RdmaCmStatus::Ok) return refuse(handshake.status, handshake.fault);
-
-  const auto listener =
-      std::ranges::find_if(listeners_, [&](const Listener& l) { return l.id.get() == event.listen_id; });
-  if (listener == listeners_.end()) return refuse(RdmaCmStatus::NoResources, "the port was closed");
-  if (handshake.cntlid && !target_.has_controller(*handshake.cntlid, listener->port_id))
-    return refuse(RdmaCmStatus::InvalidCntlid, "this port has no controller " + std::to_string(*handshake.cntlid));
-  if (!may_come_now(handshake, address)) return send_rejection(raw, RdmaCmStatus::NoResources);
-  make_room_for(address);
-
-  std::unique_ptr<Connection> connection;
-  try {
-    const ConnectionOptions options{
-        .io = io_,
-        .target = target_,
-        .control = control_,
-        .rnic = *rnic,
-        .shares = shares_,
-        .port_id = listener->port_id,
-        .on_closing = [this](Connection& closing, const std::string& reason) { on_closing(closing, reason); }};
-    connection = std::make_unique<Connection>(id, handshake, options);
-  } catch (const std::exception& error) {
-    return refuse(RdmaCmStatus::NoResources, error.what());
-  }
-  raw->context = connection.get();
-  Connection& accepted = *connection;
-  connections_.emplace(&accepted.queue_pair(), std::move(connection));
-  unfinished_[address].push_back(&accepted);
-  if (!awaits_stalled_hosts_) await_stalled_hosts();
-  try {
-    accepted.accept(traffic_class_of(accepted.port_id()));
-    accepted.expect_connect_command(options_.connect_timeout_ms);
-    ++counters_.accepted;
-  } catch (const std::exception& error) {
-    accepted.lost(error.what());
-  }
-}
-
-bool Transport::may_come_now(const Handshake& handshake, const std::string& address) {
-  const auto now = ConnectRate::Clock::now();
-  const ConnectRate::Verdict verdict = handshake.qid == 0 ? rate_.admit(address, now, target_.options().max_io_queues)
-                                                          : rate_.admit_io_queue(address, now);
-  if (verdict == ConnectRate::Verdict::Admitted) return true;
-  if (const auto refused = rate_.report(now)) {
-    const bool own = verdict == ConnectRate::Verdict::TooManyOfAddress;
-    target_.event(refusal("refused " + std::to_string(*refused) +
-                          " connections (RDMA-CM status 6), the last one from " + address +
-                          ": they came faster than \"limits\".\"max_new_controllers_per_s" + (own ? "_per_host" : "") +
-                          "\" allows; hosts try again"));
-  }
-  return false;
-}
-
-// Silent connections take nobody's room but their own address's: the oldest goes.
-void Transport::make_room_for(const std::string& address) {
-  const auto found = unfinished_.find(address);
-  if (found == unfinished_.end()) return;
-  std::erase_if(found->second, [](const Connection* connection) {
-    return connection->is_closing() || connection->queue().controller != nullptr;
-  });
-  if (found->second.size() < core::limits::kMaxUnfinishedConnections) return;
-  Connection& oldest = *found->second.front();
-  found->second.pop_front();
-  oldest.disconnect("its host has " + std::to_string(core::limits::kMaxUnfinishedConnections) +
-                    " connections without a Connect command, and asks for another one");
-}
-
-void Transport::forget_unfinished(const Connection& connection) {
-  const auto found = unfinished_.find(connection.address());
-  if (found == unfinished_.end()) return;
-  std::erase(found->second, &connection);
-  if (found->second.empty()) unfinished_.erase(found);
-}
-
-// DSCP without the congestion bits: those are the RNIC's.
-std::optional<uint8_t> Transport::traffic_class_of(uint16_t port_id) const {
-  for (const core::Port& port : target_.ports())
-    if (port.id == port_id && port.dscp) return static_cast<uint8_t>(*port.dscp << 2);
-  return std::nullopt;
-}
-
-void Transport::send_rejection(rdma_cm_id* id, RdmaCmStatus status) {
-  const nvme::RdmaCmReject answer{.recfmt = 0, .sts = static_cast<uint16_t>(status)};
-  rdma_reject(id, &answer, sizeof answer);
-  ++counters_.rejected[answer.sts];
-}
-
-void Transport::reject(rdma_cm_id* id, RdmaCmStatus status, const std::string& why) {
-  send_rejection(id, status);
-  target_.event(refusal("refused the connection of " + verbs::to_string(rdma_get_peer_addr(id)) + " to " +
-                        verbs::to_string(rdma_get_local_addr(id)) + " (RDMA-CM status " +
-                        std::to_string(static_cast<uint16_t>(status)) + "): " + why));
 }
 
 // The end of a connection --------------------------------------------------------------------------------------------
@@ -452,17 +351,27 @@ void Transport::queue_pair_drained(QueuePair& queue_pair) {
   if (found != connections_.end()) found->second->drained();
 }
 
+// The core knows its queue no more; what the connection has of the RNIC and of the poll group stays its own until the
+// queue pair is destroyed.
 void Transport::queue_pair_dismissed(QueuePair& queue_pair) {
   const auto found = connections_.find(&queue_pair);
   if (found == connections_.end()) return;
-  std::unique_ptr<Connection> connection = std::move(found->second);
+  Connection& connection = *found->second;
+  ending_.emplace(&connection, std::move(found->second));
   connections_.erase(found);
-  forget_unfinished(*connection);
-  target_.queue_closed(connection->queue());
-  Rnic& rnic = connection->rnic();
-  PollGroup& group = connection->group();
-  connection.reset();
-  if (stopping_ && connections_.empty()) return drained_();
+  forget_unfinished(connection);
+  target_.queue_closed(connection.queue());
+  const std::function<void()> work = connection.end_of_queue_pair();
+  if (destroy_elsewhere) return destroy_elsewhere(work, [this, &connection] { destroyed(connection); });
+  work();
+  destroyed(connection);
+}
+
+void Transport::destroyed(Connection& connection) {
+  Rnic& rnic = connection.rnic();
+  PollGroup& group = connection.group();
+  ending_.erase(&connection);
+  if (stopping_ && connections() == 0) return drained_();
   rebuild_if_empty(rnic, group);
   report_if_drained(rnic);
 }
@@ -479,7 +388,7 @@ void Transport::await_stalled_hosts() {
 }
 
 // It is told of no queue pair that has been destroyed.
-Connection* Transport::connection_with(const ibv_qp* qp) { return static_cast<Connection*>(qp->qp_context); }
+Connection* Transport::connection_with(const ibv_qp* qp) { return unless_dismissed(qp->qp_context); }
 
 void Transport::on_device_event(Rnic& rnic, const ibv_async_event& event) {
   const std::string what = ibv_event_type_str(event.event_type);
@@ -565,6 +474,8 @@ void Transport::on_device_gone(Rnic& rnic) {
   // Only after the event has been acknowledged: it may belong to a listener.
   boost::asio::post(io_, [this, &rnic] {
     lose_listeners([&rnic](const Listener& listener) { return listener.id->verbs == rnic.context(); });
+    refuse_waiting([&rnic](const Request& request) { return request.id->verbs == rnic.context(); },
+                   "the RDMA device was removed");
     draining_.insert(&rnic);
     report_if_drained(rnic);
   });
@@ -582,8 +493,8 @@ void Transport::lose_listeners(const std::function<bool(const Listener&)>& is_lo
 
 void Transport::report_if_drained(Rnic& rnic) {
   if (stopping_ || !draining_.contains(&rnic)) return;
-  const bool has_connection =
-      std::ranges::any_of(connections_, [&](const auto& one) { return &one.second->rnic() == &rnic; });
+  const auto is_on_it = [&](const auto& one) { return &one.second->rnic() == &rnic; };
+  const bool has_connection = std::ranges::any_of(connections_, is_on_it) || std::ranges::any_of(ending_, is_on_it);
   if (has_connection) return;
   draining_.erase(&rnic);
   on_device_drained(rnic);

@@ -59,6 +59,10 @@ class Transport final : private QueuePairOwner {
   // After on_device_drained, when its poll groups are no longer in use.
   void close(Rnic& rnic);
 
+  // Runs `work` on another thread, for the kernel may block it for long, then `done` on this one. Unless it is set,
+  // both run here.
+  std::function<void(std::function<void()> work, std::function<void()> done)> destroy_elsewhere;
+
   std::function<void(uint16_t port_id)> on_port_lost;
   std::function<void(Rnic& rnic)> on_device_drained;
 
@@ -81,12 +85,13 @@ class Transport final : private QueuePairOwner {
   bool uses(const core::IoNamespaceTable& table) const;
 
   // Stops to accept, ends every host's association (Controller::fail()); `drained` is called when the last queue has
-  // closed.
+  // closed, and its queue pair was destroyed.
   void stop(std::function<void()> drained);
   // Sets how fast hosts may connect from now on.
   void set_rate(const ConnectRate::Limits& limits) { rate_.set(limits); }
   uint64_t refused_by_rate() const { return rate_.refused(); }
-  size_t connections() const { return connections_.size(); }
+  // Those whose queue pair is being destroyed included.
+  size_t connections() const { return connections_.size() + ending_.size(); }
   const TransportCounters& counters() const { return counters_; }
 
   // Sends work that was posted for admin queues outside their poll groups' own turn.
@@ -109,14 +114,31 @@ class Transport final : private QueuePairOwner {
 
   rdma_event_channel* channel();
   verbs::CmId device_of(const core::Port& port);
-  boost::asio::awaitable<void> settle_remote_invalidate();
-  boost::asio::awaitable<std::string> try_remote_invalidate();
+  static std::string device_name(ibv_context* context);
+  boost::asio::awaitable<void> settle_remote_invalidate(const Elsewhere& elsewhere);
+  boost::asio::awaitable<std::string> try_remote_invalidate(const Elsewhere& elsewhere);
   void wait_for_cm_event();
   void take_cm_events();
   void on_cm_event(const rdma_cm_event& event);
   void on_connect_request(const rdma_cm_event& event);
   std::optional<uint8_t> traffic_class_of(uint16_t port_id) const;
-  bool may_come_now(const Handshake& handshake, const std::string& address);
+  // A connection request that has passed negotiate().
+  struct Request {
+    verbs::CmId id;
+    Handshake handshake;
+    uint16_t port_id;
+    bool withdrawn = false;  // the host has given up
+  };
+  struct Refusal {
+    nvme::RdmaCmStatus status;
+    std::string why;
+  };
+  std::optional<Refusal> refusal_of(const Request& request);
+  std::optional<ConnectRate::Clock::time_point> time_of(const Handshake& handshake, const std::string& address);
+  void accept(Request& request);
+  void await_next_request();
+  void withdraw(const rdma_cm_id* id);
+  void refuse_waiting(const std::function<bool(const Request&)>& is_meant, const std::string& why);
   void make_room_for(const std::string& address);
   void forget_unfinished(const Connection& connection);
   void send_rejection(rdma_cm_id* id, nvme::RdmaCmStatus status);
@@ -139,6 +161,7 @@ class Transport final : private QueuePairOwner {
   void queue_pair_failed(QueuePair& queue_pair, const std::string& reason) override;
   void queue_pair_drained(QueuePair& queue_pair) override;
   void queue_pair_dismissed(QueuePair& queue_pair) override;
+  void destroyed(Connection& connection);
   void group_left(PollGroup& group) override;
   void group_rebuilt(PollGroup& group, const std::string& failure) override;
 
@@ -157,8 +180,11 @@ class Transport final : private QueuePairOwner {
   std::map<std::string, RemoteInvalidate> remote_invalidate_;  // by the name of the device
   std::vector<Listener> listeners_;
   ConnectRate rate_;
+  std::multimap<ConnectRate::Clock::time_point, Request> waiting_;  // by the time at which they may come
+  Deadline next_request_;                                           // of these
   HostShares shares_;
   std::unordered_map<QueuePair*, std::unique_ptr<Connection>> connections_;
+  std::unordered_map<Connection*, std::unique_ptr<Connection>> ending_;  // whose queue pairs are being destroyed
   // By host address, the oldest first: those that may have no Connect command yet.
   std::unordered_map<std::string, std::deque<Connection*>> unfinished_;
   Deadline stalled_hosts_;  // the next look at them; set while there are connections

@@ -36,7 +36,7 @@ def test(lab):
     again = seen(lab, controller, 4, "that the SSD is back")[1]
     fio.verify(lab.host, again, size_mib=4)
     verdict = target.namespace(2)["p2p"]["verdict"]
-    lab.check("after a restart" in verdict, f"the daemon does not say why the SSD's CMB is not used: {verdict}")
+    lab.check("through the CMB" in verdict, f"the CMB of the SSD that is back is not used: {verdict}")
 
     change_places(lab, target, controller, namespaces)
     lab.check(load.running(), "I/O of the namespace that stayed failed meanwhile")

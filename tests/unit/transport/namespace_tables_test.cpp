@@ -77,7 +77,7 @@ TEST_CASE("A change is over when no command is for the previous namespace any mo
   CHECK(c.second.commands == 1);
 }
 
-TEST_CASE("Requests may wait for the limit of a namespace until it goes, and for its pool from then on") {
+TEST_CASE("Requests may wait for the limit and the pool of a namespace until it goes") {
   Changing c;
   core::Buffer region;
   region.length_bytes = 64 << 10;
@@ -95,4 +95,30 @@ TEST_CASE("Requests may wait for the limit of a namespace until it goes, and for
   c.end_turn();
   CHECK(c.done == 2);
   CHECK(c.tables.throttles().empty());
+  CHECK(c.tables.pools().empty());
+}
+
+TEST_CASE("A pool is forgotten with the last command of the last namespace that uses it") {
+  Changing c;
+  core::Buffer region;
+  region.length_bytes = 64 << 10;
+  core::BufferPool pool(region, 64 << 10);
+  core::BufferPool own(region, 64 << 10);
+  c.tables.add(own);
+  c.first.cmb = c.second.cmb = &pool;
+  NamespaceChange come, replace, go;
+  c.send(come, &c.first);
+  c.send(replace, &c.second);
+  c.end_turn();
+  CHECK(c.tables.pools() == std::vector{&own, &pool});
+  core::Request request;
+  core::set_namespace(request, &c.second);
+  c.send(go, nullptr);
+  c.end_turn();
+  CHECK(c.done == 2);
+  CHECK(c.tables.pools() == std::vector{&own, &pool});
+  core::set_namespace(request, nullptr);
+  c.end_turn();
+  CHECK(c.done == 3);
+  CHECK(c.tables.pools() == std::vector{&own});
 }

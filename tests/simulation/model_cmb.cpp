@@ -1,0 +1,93 @@
+#include "tests/simulation/model_cmb.h"
+
+#include <cerrno>
+#include <map>
+#include <utility>
+
+#include "p2p/cmb.h"
+#include "p2p/self_test.h"
+
+namespace nvmf::simulation {
+namespace {
+
+constexpr size_t kPageBytes = 4096;
+constexpr int kFirstDescriptor = 1 << 20;  // of no file
+
+std::map<std::string, ModelCmb*>& all() {
+  static std::map<std::string, ModelCmb*> by_bdf;
+  return by_bdf;
+}
+
+}  // namespace
+
+ModelCmb::ModelCmb(rnic::Fabric& fabric, std::string bdf, size_t bytes)
+    : fabric_(fabric),
+      bdf_(std::move(bdf)),
+      length_bytes_(bytes),
+      memory_(new std::byte[bytes + kPageBytes]),
+      address_(memory_.get() + (kPageBytes - reinterpret_cast<uintptr_t>(memory_.get()) % kPageBytes)) {
+  all()[bdf_] = this;
+  lend();
+}
+
+ModelCmb::~ModelCmb() { all().erase(bdf_); }
+
+ModelCmb* ModelCmb::at(const std::string& bdf) {
+  const auto found = all().find(bdf);
+  return found == all().end() ? nullptr : found->second;
+}
+
+void ModelCmb::lend() {
+  descriptor_ = kFirstDescriptor + static_cast<int>(fabric_.new_number());
+  lent_ = std::make_unique<rnic::DmaBuf>(fabric_, descriptor_, address_, length_bytes_, true);
+}
+
+void ModelCmb::revoke() {
+  lent_.reset();
+  lend();
+}
+
+}  // namespace nvmf::simulation
+
+namespace nvmf::p2p {
+
+using simulation::ModelCmb;
+
+CmbMapping::CmbMapping(std::string bdf, std::byte* address, size_t length_bytes)
+    : bdf_(std::move(bdf)), address_(address), length_bytes_(length_bytes) {}
+CmbMapping::CmbMapping(CmbMapping&& other) noexcept = default;
+CmbMapping& CmbMapping::operator=(CmbMapping&& other) noexcept = default;
+CmbMapping::~CmbMapping() = default;
+
+CmbMapping map_cmb(const Sysfs&, const std::string& bdf, size_t) {
+  const ModelCmb* const cmb = ModelCmb::at(bdf);
+  if (cmb == nullptr) throw PeerMemoryError(ENOENT, "the SSD at " + bdf + " has no CMB");
+  return {bdf, cmb->address(), cmb->length_bytes()};
+}
+
+CmbRegion::CmbRegion(ibv_pd* domain, const CmbMapping& mapping) {
+  const auto iova = reinterpret_cast<uintptr_t>(mapping.address());
+  const int access = IBV_ACCESS_LOCAL_WRITE | verbs::read_sink_access(domain->context);
+  region_.reset(
+      ibv_reg_dmabuf_mr(domain, 0, mapping.length_bytes(), iova, ModelCmb::at(mapping.bdf())->descriptor(), access));
+  if (!region_) throw PeerMemoryError(errno, "cannot register the CMB of " + mapping.bdf());
+}
+
+core::Buffer CmbRegion::buffer() const {
+  core::Buffer buffer;
+  buffer.address = static_cast<std::byte*>(region_->addr);
+  buffer.length_bytes = static_cast<uint32_t>(region_->length);
+  buffer.lkey = region_->lkey;
+  buffer.kind = core::MemoryKind::Cmb;
+  return buffer;
+}
+
+// The model moves every byte that its rules let through.
+SelfTestResult self_test(ibv_context*, uint8_t, const CmbMapping&, const SelfTestOptions&, SsdProbe*) {
+  SelfTestResult result;
+  result.host_reads = result.host_writes = {.any_offset_from_mtu = 256, .page_start_from_mtu = 256};
+  result.active_mtu = 4096;
+  return result;
+}
+
+}  // namespace nvmf::p2p

@@ -1,0 +1,44 @@
+// The controller memory buffer of a model SSD. The functions of p2p/ that find, register and prove peer memory come to
+// these: model_cmb.cpp is linked instead of p2p/cmb.cpp and p2p/self_test.cpp.
+#pragma once
+
+#include <cstddef>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "tests/rnic/fabric.h"
+#include "tests/rnic/memory.h"
+
+namespace nvmf::simulation {
+
+class ModelCmb {
+ public:
+  // One at a time has the address. `bytes`: whole pages.
+  ModelCmb(rnic::Fabric& fabric, std::string bdf, size_t bytes);
+  ~ModelCmb();
+  ModelCmb(const ModelCmb&) = delete;
+  ModelCmb& operator=(const ModelCmb&) = delete;
+
+  // Null: no SSD there has a CMB.
+  static ModelCmb* at(const std::string& bdf);
+
+  std::byte* address() const { return address_; }
+  size_t length_bytes() const { return length_bytes_; }
+  int descriptor() const { return descriptor_; }
+  // The SSD takes it away: no region of it moves data any more. What is registered from then on is of the next one.
+  void revoke();
+
+ private:
+  void lend();
+
+  rnic::Fabric& fabric_;
+  const std::string bdf_;
+  const size_t length_bytes_;
+  std::unique_ptr<std::byte[]> memory_;
+  std::byte* address_;
+  int descriptor_ = 0;
+  std::unique_ptr<rnic::DmaBuf> lent_;
+};
+
+}  // namespace nvmf::simulation

@@ -1,0 +1,106 @@
+// The daemon's control plane while hosts use the target: reloads, drains, and what blocks the thread that does them.
+#include "tests/simulation/operator.h"
+
+#include <doctest/doctest.h>
+
+#include "tests/simulation/host.h"
+
+namespace nvmf::simulation {
+namespace {
+
+constexpr uint64_t kShortNs = 20'000'000;
+constexpr uint64_t kMinuteNs = 60'000'000'000;
+
+uint64_t blocks_of(Host& host, uint32_t nsid) {
+  nvme::Sqe sqe{};
+  sqe.opcode = nvme_admin_identify;
+  sqe.nsid = nsid;
+  sqe.cdw10 = NVME_IDENTIFY_CNS_NS;
+  const Answer answer = host.run(host.admin(), sqe, Direction::ToHost, Bytes(4096));
+  uint64_t blocks = 0;
+  if (answer.ok()) std::memcpy(&blocks, answer.data.data(), sizeof blocks);
+  return blocks;
+}
+
+TEST_CASE("a reload adds, resizes and removes a namespace of a host that is connected") {
+  World world({});
+  ModelDisk& disk = world.add_disk("disk2", 64);
+  Host host(world, {});
+  REQUIRE_MESSAGE(host.bring_up(), host.failure);
+  const WorldConfig before = world.config();
+  WorldConfig wanted = before;
+  wanted.namespaces.push_back({.nsid = 2, .disk = "disk2"});
+  REQUIRE(world.reload(wanted) == "");
+  CHECK(blocks_of(host, 2) == 64);
+  disk.grow(128);
+  REQUIRE(world.reload(wanted) == "");
+  CHECK(blocks_of(host, 2) == 128);
+  CHECK(host.run(host.io(1), transfer_command(nvme_cmd_read, 127, 1, 2), Direction::ToHost, Bytes(512)).ok());
+  REQUIRE(world.reload(before) == "");
+  CHECK(blocks_of(host, 2) == 0);
+  CHECK_FALSE(host.run(host.io(1), transfer_command(nvme_cmd_read, 0, 1, 2), Direction::ToHost, Bytes(512)).ok());
+  CHECK(host.read(1, 0, 8).ok());
+  host.leave();
+  world.check_quiet();
+  CHECK(world.fabric.faults() == std::vector<std::string>{});
+}
+
+TEST_CASE("a host that the config does not allow any more is disconnected, and comes again when it does") {
+  World world({});
+  const WorldConfig before = world.config();
+  WorldConfig wanted = before;
+  wanted.allowed_hosts = {"nqn.2024-01.org.example:another"};
+  Host host(world, {});
+  REQUIRE_MESSAGE(host.bring_up(), host.failure);
+  REQUIRE(world.reload(wanted) == "");
+  CHECK(world.wait([&] { return host.admin().turn(), host.admin().state() == HostQueue::State::Ended; }));
+  host.vanish();
+  CHECK_FALSE(Host(world, {}).bring_up());
+  REQUIRE(world.reload(before) == "");
+  CHECK(Host(world, {}).bring_up());
+}
+
+TEST_CASE("a port that is drained has no host, and takes hosts when it is resumed") {
+  World world({});
+  daemon::Ports& ports = world.control_plane().ports();
+  Host host(world, {});
+  REQUIRE_MESSAGE(host.bring_up(), host.failure);
+  ports.drain(World::kPort);
+  CHECK(world.wait([&] { return world.transport()->connections() == 0; }));
+  host.vanish();
+  CHECK_FALSE(Host(world, {}).bring_up());
+  CHECK(ports.state_of(world.target.ports().front()) == std::string("drained"));
+  ports.resume(World::kPort);
+  CHECK(Host(world, {}).bring_up());
+}
+
+// Issue: the kernel keeps a thread that destroys a queue pair for up to a minute (Soft-RoCE).
+TEST_CASE("destroying a queue pair takes a minute: the control thread goes on, and hosts come meanwhile") {
+  WorldOptions options;
+  options.profile = rnic::soft_roce();
+  World world(options);
+  world.device->set_slow_destroy(kMinuteNs, 100);
+  {
+    Host host(world, {});
+    REQUIRE_MESSAGE(host.bring_up(), host.failure);
+    host.leave();
+  }
+  // Both queues have ended, and their queue pairs have not.
+  REQUIRE(world.wait([&] { return world.target.controllers_on(World::kPort) == 0; }));
+  CHECK(world.transport()->connections() == 2);
+  const auto taken_ns = world.time_on_control_thread([] {});
+  REQUIRE(taken_ns.has_value());
+  CHECK(*taken_ns < kShortNs);
+  const uint64_t begin = world.fabric.now_ns();
+  Host another(world, {});
+  REQUIRE_MESSAGE(another.bring_up(), another.failure);
+  CHECK(another.read(1, 0, 8).ok());
+  CHECK(world.fabric.now_ns() - begin < kMinuteNs / 10);
+  another.leave();
+  CHECK(world.wait([&] { return world.transport()->connections() == 0; }, 3 * kMinuteNs));
+  world.check_quiet();
+  CHECK(world.fabric.faults() == std::vector<std::string>{});
+}
+
+}  // namespace
+}  // namespace nvmf::simulation

@@ -1,0 +1,190 @@
+// A part of Transport: connection requests, from their event to the accepted connection. Those that come faster than
+// the operator allows wait for their turn.
+#include <algorithm>
+#include <chrono>
+#include <exception>
+#include <utility>
+
+#include "target/core/datapath/limits.h"
+#include "target/core/subsystem/controller.h"
+#include "transport/rdma/transport.h"
+
+namespace nvmf::rdma {
+namespace {
+
+using nvme::RdmaCmStatus;
+
+// In one turn of the control thread.
+constexpr unsigned kRequestsPerTurn = 16;
+
+core::Event refused(std::string message) {
+  return {.severity = core::Severity::Warning, .kind = core::EventKind::Refusal, .message = std::move(message)};
+}
+
+}  // namespace
+
+void Transport::on_connect_request(const rdma_cm_event& event) {
+  // Its only event so far belongs to the listening id: this id may be destroyed at any time.
+  Request request{.id = verbs::CmId(event.id), .handshake = {}, .port_id = 0};
+  rdma_cm_id* const raw = request.id.get();
+  raw->context = nullptr;
+
+  Rnic* const rnic = find(raw->verbs);
+  if (!rnic) return reject(raw, RdmaCmStatus::NoResources, device_name(raw->verbs) + " is not in service");
+  const rdma_conn_param& asked = event.param.conn;
+  request.handshake = negotiate({static_cast<const std::byte*>(asked.private_data), asked.private_data_len},
+                                asked.initiator_depth, limits_of(*rnic));
+  const auto listener =
+      std::ranges::find_if(listeners_, [&](const Listener& l) { return l.id.get() == event.listen_id; });
+  if (listener != listeners_.end()) request.port_id = listener->port_id;
+  if (const auto refusal = refusal_of(request)) return reject(raw, refusal->status, refusal->why);
+
+  const auto at = time_of(request.handshake, verbs::host_of(rdma_get_peer_addr(raw)));
+  if (!at) return send_rejection(raw, RdmaCmStatus::NoResources);
+  if (*at <= ConnectRate::Clock::now()) return accept(request);
+  waiting_.emplace(*at, std::move(request));
+  await_next_request();
+}
+
+// Asked when it comes, and again when its time has come.
+std::optional<Transport::Refusal> Transport::refusal_of(const Request& request) {
+  const auto no_resources = [](std::string why) { return Refusal{RdmaCmStatus::NoResources, std::move(why)}; };
+  const Handshake& handshake = request.handshake;
+  Rnic* const rnic = find(request.id->verbs);
+  if (stopping_) return no_resources("the target is shutting down");
+  if (!rnic || !in_service_.contains(rnic)) return no_resources(device_name(request.id->verbs) + " is not in service");
+  if (handshake.status != RdmaCmStatus::Ok) return Refusal{handshake.status, handshake.fault};
+  if (!is_listening(request.port_id)) return no_resources("the port was closed");
+  if (handshake.cntlid && !target_.has_controller(*handshake.cntlid, request.port_id))
+    return Refusal{RdmaCmStatus::InvalidCntlid, "this port has no controller " + std::to_string(*handshake.cntlid)};
+  return std::nullopt;
+}
+
+// None: it comes too fast, which is logged.
+std::optional<ConnectRate::Clock::time_point> Transport::time_of(const Handshake& handshake,
+                                                                 const std::string& address) {
+  using Verdict = ConnectRate::Verdict;
+  const auto now = ConnectRate::Clock::now();
+  const bool has_room = waiting_.size() < ConnectRate::kMostWaiting;
+  const ConnectRate::Admission admission = !has_room ? rate_.refuse()
+                                           : handshake.qid == 0
+                                               ? rate_.admit(address, now, target_.options().max_io_queues)
+                                               : rate_.admit_io_queue(address, now);
+  if (admission == Verdict::Admitted) return admission.at;
+  if (const auto count = rate_.report(now)) {
+    const bool own = admission == Verdict::TooManyOfAddress;
+    target_.event(refused("refused " + std::to_string(*count) +
+                          " connections (RDMA-CM status 6), the last one from " + address +
+                          ": they came so much faster than \"limits\".\"max_new_controllers_per_s" +
+                          (own ? "_per_host" : "") +
+                          "\" allows that they would have waited too long; hosts try again"));
+  }
+  return std::nullopt;
+}
+
+void Transport::accept(Request& request) {
+  rdma_cm_id* const raw = request.id.get();
+  if (const auto refusal = refusal_of(request)) return reject(raw, refusal->status, refusal->why);
+  const std::string address = verbs::host_of(rdma_get_peer_addr(raw));
+  make_room_for(address);
+
+  std::unique_ptr<Connection> connection;
+  try {
+    const ConnectionOptions options{
+        .io = io_,
+        .target = target_,
+        .control = control_,
+        .rnic = *find(raw->verbs),
+        .shares = shares_,
+        .port_id = request.port_id,
+        .on_closing = [this](Connection& closing, const std::string& reason) { on_closing(closing, reason); }};
+    connection = std::make_unique<Connection>(request.id, request.handshake, options);
+  } catch (const std::exception& error) {
+    return reject(raw, RdmaCmStatus::NoResources, error.what());
+  }
+  raw->context = connection.get();
+  Connection& accepted = *connection;
+  connections_.emplace(&accepted.queue_pair(), std::move(connection));
+  unfinished_[address].push_back(&accepted);
+  if (!awaits_stalled_hosts_) await_stalled_hosts();
+  try {
+    accepted.accept(traffic_class_of(accepted.port_id()));
+    accepted.expect_connect_command(options_.connect_timeout_ms);
+    ++counters_.accepted;
+  } catch (const std::exception& error) {
+    accepted.lost(error.what());
+  }
+}
+
+// A few at a time, as when they come.
+void Transport::await_next_request() {
+  if (waiting_.empty()) return next_request_.cancel();
+  const auto left = waiting_.begin()->first - ConnectRate::Clock::now();
+  const auto wait = std::chrono::ceil<std::chrono::milliseconds>(left);
+  next_request_.set(std::max(wait, std::chrono::milliseconds(0)), [this] {
+    const auto now = ConnectRate::Clock::now();
+    for (unsigned taken = 0; taken < kRequestsPerTurn && !waiting_.empty() && waiting_.begin()->first <= now; ++taken) {
+      auto due = waiting_.extract(waiting_.begin());
+      if (!due.mapped().withdrawn) accept(due.mapped());
+    }
+    turn_admin();
+    await_next_request();
+  });
+}
+
+// Its event is still to be acknowledged: it goes when its time has come.
+void Transport::withdraw(const rdma_cm_id* id) {
+  for (auto& [at, request] : waiting_)
+    if (request.id.get() == id) request.withdrawn = true;
+}
+
+void Transport::refuse_waiting(const std::function<bool(const Request&)>& is_meant, const std::string& why) {
+  std::erase_if(waiting_, [&](const auto& one) {
+    if (!is_meant(one.second)) return false;
+    if (!one.second.withdrawn) reject(one.second.id.get(), RdmaCmStatus::NoResources, why);
+    return true;
+  });
+}
+
+// Silent connections take nobody's room but their own address's: the oldest goes.
+void Transport::make_room_for(const std::string& address) {
+  const auto found = unfinished_.find(address);
+  if (found == unfinished_.end()) return;
+  std::erase_if(found->second, [](const Connection* connection) {
+    return connection->is_closing() || connection->queue().controller != nullptr;
+  });
+  if (found->second.size() < core::limits::kMaxUnfinishedConnections) return;
+  Connection& oldest = *found->second.front();
+  found->second.pop_front();
+  oldest.disconnect("its host has " + std::to_string(core::limits::kMaxUnfinishedConnections) +
+                    " connections without a Connect command, and asks for another one");
+}
+
+void Transport::forget_unfinished(const Connection& connection) {
+  const auto found = unfinished_.find(connection.address());
+  if (found == unfinished_.end()) return;
+  std::erase(found->second, &connection);
+  if (found->second.empty()) unfinished_.erase(found);
+}
+
+// DSCP without the congestion bits: those are the RNIC's.
+std::optional<uint8_t> Transport::traffic_class_of(uint16_t port_id) const {
+  for (const core::Port& port : target_.ports())
+    if (port.id == port_id && port.dscp) return static_cast<uint8_t>(*port.dscp << 2);
+  return std::nullopt;
+}
+
+void Transport::send_rejection(rdma_cm_id* id, RdmaCmStatus status) {
+  const nvme::RdmaCmReject answer{.recfmt = 0, .sts = static_cast<uint16_t>(status)};
+  rdma_reject(id, &answer, sizeof answer);
+  ++counters_.rejected[answer.sts];
+}
+
+void Transport::reject(rdma_cm_id* id, RdmaCmStatus status, const std::string& why) {
+  send_rejection(id, status);
+  target_.event(refused("refused the connection of " + verbs::to_string(rdma_get_peer_addr(id)) + " to " +
+                        verbs::to_string(rdma_get_local_addr(id)) + " (RDMA-CM status " +
+                        std::to_string(static_cast<uint16_t>(status)) + "): " + why));
+}
+
+}  // namespace nvmf::rdma
