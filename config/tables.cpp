@@ -173,7 +173,8 @@ const Table<Limits>& limits_table() {
           key("max_io_queues_per_host", &Limits::max_io_queues_per_host, Integer{1, 1'000'000},
               "Largest number of I/O queues of one host at a time, in all subsystems together. Default: no limit."),
           key("max_new_controllers_per_s", &Limits::max_new_controllers_per_s, Integer{0, 1'000'000},
-              "New controllers per second, of all hosts together; more wait for up to 2 s, or are refused, and the hosts "
+              "New controllers per second, of all hosts together; more wait for up to 2 s, or are refused, and the "
+              "hosts "
               "may try again. 0: no limit."),
           key("max_new_controllers_per_s_per_host", &Limits::max_new_controllers_per_s_per_host, Integer{0, 1'000'000},
               "New controllers per second from one host address; more wait for up to 2 s, or are refused, and the host "

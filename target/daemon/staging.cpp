@@ -141,7 +141,8 @@ boost::asio::awaitable<StagedNamespaces> Staging::stage_missing(const config::Co
 }
 
 std::string Staging::why_missing(const Candidate& candidate) {
-  const std::string later = candidate.served_when.empty() ? "" : "; the namespace is served when " + candidate.served_when;
+  const std::string later =
+      candidate.served_when.empty() ? "" : "; the namespace is served when " + candidate.served_when;
   return candidate.failure + later;
 }
 

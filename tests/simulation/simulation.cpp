@@ -64,7 +64,8 @@ Plan plan_of(uint64_t seed, const Settings& settings) {
   plan.ssd_goes = random.chance(10);
   plan.changes = random.chance(25) ? static_cast<unsigned>(1 + random.below(6)) : 0;
   // An operator's config has no keys.
-  plan.authenticating = plan.changes == 0 && random.chance(50) ? static_cast<unsigned>(1 + random.below(plan.honest)) : 0;
+  plan.authenticating =
+      plan.changes == 0 && random.chance(50) ? static_cast<unsigned>(1 + random.below(plan.honest)) : 0;
   for (uint64_t left = plan.authenticating != 0 ? random.below(3) : 0; left != 0; --left)
     plan.impostors.push_back(static_cast<Imposture>(random.below(kImpostures)));
   plan.words = plan.world.profile.name + ", " + std::to_string(plan.world.reactors) + " reactors, " +

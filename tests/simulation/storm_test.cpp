@@ -13,7 +13,8 @@ using State = HostQueue::State;
 
 bool is_over(const HostQueue& queue) { return queue.state() != State::Resolving && queue.state() != State::Connecting; }
 
-TEST_CASE("a storm of hosts, twice as many as may come in a second: they come one after the other, and none is refused") {
+TEST_CASE(
+    "a storm of hosts, twice as many as may come in a second: they come one after the other, and none is refused") {
   constexpr size_t kHosts = 400;
   constexpr uint64_t kPatienceNs = 3'000'000'000;  // of Linux's host driver, for its connection request
   WorldOptions options;

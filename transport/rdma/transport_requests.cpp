@@ -73,9 +73,8 @@ std::optional<ConnectRate::Clock::time_point> Transport::time_of(const Handshake
   if (admission == Verdict::Admitted) return admission.at;
   if (const auto count = rate_.report(now)) {
     const bool own = admission == Verdict::TooManyOfAddress;
-    target_.event(refused("refused " + std::to_string(*count) +
-                          " connections (RDMA-CM status 6), the last one from " + address +
-                          ": they came so much faster than \"limits\".\"max_new_controllers_per_s" +
+    target_.event(refused("refused " + std::to_string(*count) + " connections (RDMA-CM status 6), the last one from " +
+                          address + ": they came so much faster than \"limits\".\"max_new_controllers_per_s" +
                           (own ? "_per_host" : "") +
                           "\" allows that they would have waited too long; hosts try again"));
   }

@@ -284,9 +284,10 @@ void Target::id_authenticated(const HostIdentity& host) {
   for (const auto& subsystem : state_->subsystems) {
     for (const auto& controller : subsystem->controllers()) {
       if (controller->host().id != host.id || controller->host().nqn == host.nqn || controller->is_closing()) continue;
-      event(Severity::Warning, controller->description() + ": disconnected, because host " + shown(host.nqn) +
-                                   " has authenticated with the same host identifier; give each host its own "
-                                   "(/etc/nvme/hostid)");
+      controller->tell(Severity::Warning, EventKind::Disconnect,
+                       controller->description() + ": disconnected, because host " + shown(host.nqn) +
+                           " has authenticated with the same host identifier; give each host its own "
+                           "(/etc/nvme/hostid)");
       controller->fail("another host has authenticated with the host identifier");
     }
   }

@@ -218,8 +218,7 @@ TEST_CASE("an SSD that does not answer is named by its serial number") {
   test.add_ssd("S0");
   test.open_serial("S0");
   test.run();
-  CHECK(test.outcomes.back() ==
-        "the SSD with serial number \"S0\" does not answer: opening it takes more than 0 s");
+  CHECK(test.outcomes.back() == "the SSD with serial number \"S0\" does not answer: opening it takes more than 0 s");
   test.disks->answer();
 }
 
