@@ -1,9 +1,9 @@
 #include "target/daemon/history.h"
 
 #include <algorithm>
-#include <boost/asio/post.hpp>
-#include <boost/asio/use_awaitable.hpp>
 #include <utility>
+
+#include "target/daemon/slices.h"
 
 namespace nvmf::daemon {
 namespace {
@@ -62,15 +62,15 @@ void History::add(Clock::time_point now, std::unique_ptr<const Totals> totals) {
 
 boost::asio::awaitable<std::unique_ptr<const History::Totals>> totals_of(std::vector<NamespaceSource> namespaces) {
   auto totals = std::make_unique<History::Totals>();
-  for (size_t i = 0; i < namespaces.size(); ++i) {
-    if (const auto space = namespaces[i]()) {
-      totals->reads.merge(space->counters->latency.target[kRead]);
-      totals->writes.merge(space->counters->latency.target[kWrite]);
-      for (size_t path = 0; path < core::kDataPaths; ++path)
-        totals->bytes[path] += space->counters->reads[path].bytes.get() + space->counters->writes[path].bytes.get();
-    }
-    if ((i + 1) % kNamespacesPerTurn == 0) co_await boost::asio::post(boost::asio::use_awaitable);
-  }
+  const auto add = [&](size_t i) {
+    const auto space = namespaces[i]();
+    if (!space) return;
+    totals->reads.merge(space->counters->latency.target[kRead]);
+    totals->writes.merge(space->counters->latency.target[kWrite]);
+    for (size_t path = 0; path < core::kDataPaths; ++path)
+      totals->bytes[path] += space->counters->reads[path].bytes.get() + space->counters->writes[path].bytes.get();
+  };
+  co_await in_slices(namespaces.size(), add);
   co_return totals;
 }
 

@@ -52,7 +52,7 @@ class History {
   std::deque<Point> points_;
 };
 
-// Adds up the namespaces: after every kNamespacesPerTurn of them, other work of the thread has its turn.
+// Adds up the namespaces, in slices (slices.h).
 boost::asio::awaitable<std::unique_ptr<const History::Totals>> totals_of(std::vector<NamespaceSource> namespaces);
 
 }  // namespace nvmf::daemon
