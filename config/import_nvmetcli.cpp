@@ -59,8 +59,9 @@ constexpr std::array<ForeignKey, 3> kForeignAddressAttributes = {{{"treq", kAnyV
                                                                   {"tsas", kAnyValue, "", ""},
                                                                   {"portid", kAnyValue, "", ""}}};
 constexpr std::array<std::string_view, 1> kPortParameters = {"inline_data_size"};
-constexpr std::array<ForeignKey, 2> kForeignPortParameters = {
+constexpr std::array<ForeignKey, 3> kForeignPortParameters = {
     {{"pi_enable", "0", kNoProtection, ""},
+     {"mdts", "-1 0", "the largest transfer is the same for all ports", R"(set "mdts_bytes" of "rdma")"},
      {"max_queue_size", "-1 128", "the queue depth is the same for all ports", R"(set "max_queue_depth" of "rdma")"}}};
 
 // configfs spells an NGUID like a UUID, and has zeros where there is none.

@@ -398,6 +398,8 @@ void run_target(Configfs& target) {
   target.file("ports/1/addr_trsvcid", "4420");
   target.file("ports/1/addr_treq", "not specified");
   target.file("ports/1/param_inline_data_size", "4096");
+  target.file("ports/1/param_max_queue_size", "-1");
+  target.file("ports/1/param_mdts", "0");
   target.file("ports/1/ana_groups/1/ana_state", "optimized");
   target.file("ports/1/ana_groups/2/ana_state", "non-optimized");
   target.link(std::string("ports/1/subsystems/") + kDisk, subsystem);
