@@ -4,11 +4,11 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <cctype>
 #include <charconv>
 #include <cstdio>
 #include <fstream>
-#include <iterator>
 #include <sstream>
 #include <string_view>
 #include <utility>
@@ -126,10 +126,17 @@ std::string Sysfs::text(const std::string& path) const {
   return trimmed(line);
 }
 
+// Some attributes answer with an error, as the speed of a network interface without a link does.
 std::string Sysfs::content(const std::string& path) const {
   note(path, true);
   std::ifstream file(where(path), std::ios::binary);
-  return {std::istreambuf_iterator<char>(file), {}};
+  std::string all;
+  std::array<char, 4096> piece;
+  do {
+    file.read(piece.data(), piece.size());
+    all.append(piece.data(), static_cast<size_t>(file.gcount()));
+  } while (file);
+  return all;
 }
 
 std::optional<uint64_t> Sysfs::number(const std::string& path) const {

@@ -126,7 +126,6 @@ Outcome simulate(uint64_t seed, const Settings& settings) {
   outcome.what = plan.words;
   Authenticators authenticators;
   World world(plan.world);
-  const auto nqn_of = [](unsigned i) { return "nqn.2024-01.org.example:host-" + std::to_string(i + 1); };
   std::vector<std::string> with_keys;
   for (unsigned i = 0; i < plan.authenticating; ++i) with_keys.push_back(nqn_of(i));
   if (!with_keys.empty()) authenticators.attach(world, with_keys);

@@ -15,7 +15,7 @@ using Pointer = Json::json_pointer;
 
 // Everything that a key may need besides itself is present: devices and memory, policies, two of what is referred to.
 constexpr const char* kBase = R"({
-  "admin": {}, "rdma": { "devices": [ { "name": "mlx5_0" } ] }, "limits": {}, "metrics": {},
+  "admin": { "read_only_socket": "/run/watch.sock" }, "rdma": { "devices": [ { "name": "mlx5_0" } ] }, "limits": {}, "metrics": {},
   "reactors": { "poll_us": 7 },
   "discovery": { "referrals": [ { "address": "192.0.2.9" } ] },
   "ports": [ { "id": 11, "address": "192.0.2.1" }, { "id": 12, "address": "192.0.2.2" },

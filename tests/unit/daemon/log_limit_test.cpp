@@ -15,6 +15,10 @@ struct Log {
   LogLimit limit{[this](const core::Event& event) { lines.push_back(event.message); }};
   LogLimit::Clock::time_point now{};
 
+  void warn(std::string message) {
+    limit.add({.severity = core::Severity::Warning, .message = std::move(message)}, now);
+  }
+
   void refuse(int port, const std::string& host = "nqn.example:host", const std::string& address = "192.0.2.7") {
     limit.add({.severity = core::Severity::Warning,
                .message = "refused host " + host + " (" + address + ":" + std::to_string(port) + "): not allowed",
@@ -62,7 +66,7 @@ TEST_CASE("a host makes no kinds of its own by what it chooses, nor by how often
            "-\\x20x (192.0.2.7:" + std::to_string(40000 + i) + "), subsystem any-" + std::to_string(i) +
            ", controller " + std::to_string(i) + " failed: explanation " + std::to_string(i % 256) + ": port 5: no";
   };
-  for (int i = 0; i < 2000; ++i) log.limit.add(Severity::Warning, refused(i), log.now);
+  for (int i = 0; i < 2000; ++i) log.warn(refused(i));
   CHECK(log.lines.size() == 1);
   log.refuse(1);
   CHECK(log.lines.size() == 2);
@@ -71,8 +75,7 @@ TEST_CASE("a host makes no kinds of its own by what it chooses, nor by how often
 TEST_CASE("warnings that name no peer are told apart by their numbers, too") {
   Log log;
   for (int nsid = 1; nsid <= 3; ++nsid)
-    log.limit.add(Severity::Warning, "namespace " + std::to_string(nsid) + " of subsystem a: its device is hot",
-                  log.now);
+    log.warn("namespace " + std::to_string(nsid) + " of subsystem a: its device is hot");
   CHECK(log.lines.size() == 3);
 }
 

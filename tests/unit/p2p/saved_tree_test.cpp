@@ -156,6 +156,10 @@ TEST_CASE("Links are the machine's own, and lead nowhere outside") {
   }
 }
 
+TEST_CASE("A file that answers with an error when it is read is empty") {
+  CHECK(Sysfs("/").content("/proc/self/mem").empty());
+}
+
 TEST_CASE("Files are saved below a new directory only") {
   Machine machine;
   switch_with_acs(machine);
