@@ -81,7 +81,8 @@ TEST_CASE("All namespaces are added up, those that have gone meanwhile left out;
   counters.writes[kCmb].bytes.add(512);
   counters.latency.target[kRead].add(10'000);
   std::vector<NamespaceSource> sources(2 * kNamespacesPerTurn, [&] {
-    NamespaceFigures space{.counters = std::make_unique<core::IoCounters>()};
+    NamespaceFigures space;
+    space.counters = std::make_unique<core::IoCounters>();
     core::add(*space.counters, counters);
     return std::optional(std::move(space));
   });
