@@ -25,7 +25,7 @@ class ConnectRate {
   struct Admission {
     Verdict verdict = Verdict::Admitted;
     Clock::time_point at{};  // of Admitted: when it may come, now or later
-    friend bool operator==(const Admission& admission, Verdict verdict) { return admission.verdict == verdict; }
+    friend bool operator==(const Admission& admission, Verdict other) { return admission.verdict == other; }
   };
 
   // Linux's host driver waits 3 s for the answer to its request.
