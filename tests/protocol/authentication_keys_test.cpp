@@ -6,20 +6,27 @@
 namespace nvmf::test {
 namespace {
 
-TEST_CASE("two keys of a host are valid while both are listed, and with which the host came is known") {
-  Secured w;
+// The host has authenticated its admin queue with one of its two keys, and I/O queue 1 with the other.
+struct TwoKeys : Secured {
   const Key next_key = key_of('h');
-  core::AuthenticatedHost present{.nqn = World::kHostNqn, .keys = {w.host_key, nullptr}};
-  core::AuthenticatedHost next{.nqn = World::kHostNqn, .keys = {next_key, nullptr}};
-  w.world.subsystem.set_allowed_hosts(false, {}, {present, next});
-  w.bring_up_admin();
-  REQUIRE(w.host.connect_io(1).ok());
-  w.prover(w.host.io(1)).authenticate(next_key);
+  const core::AuthenticatedHost present{.nqn = World::kHostNqn, .keys = {host_key, nullptr}};
+  const core::AuthenticatedHost next{.nqn = World::kHostNqn, .keys = {next_key, nullptr}};
+
+  TwoKeys() {
+    world.subsystem.set_allowed_hosts(false, {}, {present, next});
+    bring_up_admin();
+    REQUIRE(host.connect_io(1).ok());
+    prover(host.io(1)).authenticate(next_key);
+  }
+};
+
+TEST_CASE("two keys of a host are valid while both are listed, and with which the host came is known") {
+  TwoKeys w;
   CHECK(w.host.io(1).send(command(nvme_cmd_read, 1), Bytes(512)).ok());
   CHECK(core::same(*w.host.controller().authentication()->keys().host, *w.host_key));
 
   // The former key goes: who is authenticated stays, until the operator wants it otherwise.
-  w.world.subsystem.set_allowed_hosts(false, {}, {next});
+  w.world.subsystem.set_allowed_hosts(false, {}, {w.next});
   CHECK(!w.host.admin.disconnected());
   CHECK(w.world.subsystem.disconnect_former_keys() == 1);
   CHECK(w.host.admin.disconnected());
@@ -52,15 +59,8 @@ TEST_CASE("an I/O queue that never authenticated is disconnected when its host m
 }
 
 TEST_CASE("an I/O queue that has authenticated with a former key ends its controller, whatever the admin queue's key") {
-  Secured w;
-  const Key next_key = key_of('h');
-  core::AuthenticatedHost present{.nqn = World::kHostNqn, .keys = {w.host_key, nullptr}};
-  core::AuthenticatedHost next{.nqn = World::kHostNqn, .keys = {next_key, nullptr}};
-  w.world.subsystem.set_allowed_hosts(false, {}, {present, next});
-  w.bring_up_admin();
-  REQUIRE(w.host.connect_io(1).ok());
-  w.prover(w.host.io(1)).authenticate(next_key);
-  w.world.subsystem.set_allowed_hosts(false, {}, {present});
+  TwoKeys w;
+  w.world.subsystem.set_allowed_hosts(false, {}, {w.present});
   CHECK(w.world.subsystem.disconnect_former_keys() == 1);
   CHECK(w.host.io(1).disconnected());
 }
