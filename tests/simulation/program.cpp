@@ -103,6 +103,13 @@ void add(Totals& sum, const Totals& one) {
   sum.connections += one.connections;
 }
 
+std::string command_of(uint64_t seed, const nvmf::simulation::Settings& settings) {
+  std::string command = "tests/simulation/run --seed " + std::to_string(seed);
+  if (settings.is_long) command += " --long";
+  if (!settings.profile.empty()) command += " --profile '" + settings.profile + '\'';
+  return command;
+}
+
 bool run(uint64_t seed, const Arguments& arguments, ByProfile& totals) {
   int ends[2];
   if (pipe(ends) != 0) return false;
@@ -116,8 +123,8 @@ bool run(uint64_t seed, const Arguments& arguments, ByProfile& totals) {
   waitpid(child, &status, 0);
   const bool good = WIFEXITED(status) && WEXITSTATUS(status) == EXIT_SUCCESS;
   if (!good)
-    std::fprintf(stderr, "seed %lu failed; to see it again: tests/simulation/run --seed %lu\n",
-                 static_cast<unsigned long>(seed), static_cast<unsigned long>(seed));
+    std::fprintf(stderr, "seed %lu failed; to see it again: %s\n", static_cast<unsigned long>(seed),
+                 command_of(seed, arguments.settings).c_str());
   return good;
 }
 
