@@ -7,6 +7,7 @@
 #include <iterator>
 #include <vector>
 
+#include "config/characters.h"
 #include "config/import.h"
 #include "config/import_source.h"
 
@@ -43,9 +44,7 @@ std::vector<std::string> names_in(const fs::path& folder) {
   for (fs::directory_iterator entry(folder, error), end; !error && entry != end; entry.increment(error))
     names.push_back(entry->path().filename().string());
   std::ranges::sort(names, [](const std::string& a, const std::string& b) {
-    const auto digits = [](const std::string& text) {
-      return std::ranges::all_of(text, [](unsigned char c) { return std::isdigit(c) != 0; });
-    };
+    const auto digits = [](const std::string& text) { return std::ranges::all_of(text, is_digit); };
     if (digits(a) && digits(b) && a.size() != b.size()) return a.size() < b.size();
     return a < b;
   });

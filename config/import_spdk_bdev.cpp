@@ -2,8 +2,8 @@
 
 #include <algorithm>
 #include <array>
-#include <cctype>
 
+#include "config/characters.h"
 #include "config/limits.h"
 
 namespace nvmf::config {
@@ -15,11 +15,7 @@ constexpr uint32_t kLargestBlockBytes = 4096;
 
 std::string spdk_part(const Value& part) { return scalar_text(part.find("subsystem")); }
 
-std::string spdk_transport(const Value& address) {
-  std::string text = scalar_text(address.find("trtype"));
-  std::ranges::transform(text, text.begin(), [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
-  return text;
-}
+std::string spdk_transport(const Value& address) { return lower(scalar_text(address.find("trtype"))); }
 
 void SpdkBdevs::import(const Value& part) {
   using Call = SpdkCall<SpdkBdevs>;
@@ -137,7 +133,7 @@ bool SpdkBdevs::find_ssd(const std::string& name, Namespace& ns) const {
   if (letter == std::string::npos || letter + 1 == name.size()) return false;
   const std::string nsid = name.substr(letter + 1);
   const auto controller = controllers_.find(name.substr(0, letter));
-  const bool digits = std::ranges::all_of(nsid, [](unsigned char c) { return std::isdigit(c) != 0; });
+  const bool digits = std::ranges::all_of(nsid, is_digit);
   if (controller == controllers_.end() || !digits || nsid.size() > 10) return false;
   ns.backend = BlockBackend{"/dev/disk/by-path/pci-" + controller->second + "-nvme-" + nsid};
   ns.p2p = P2pMode::prefer;

@@ -5,9 +5,9 @@
 
 #include <algorithm>
 #include <array>
-#include <cctype>
 #include <charconv>
 
+#include "config/characters.h"
 #include "config/nqn.h"
 #include "config/wording.h"
 
@@ -77,14 +77,6 @@ std::string spell_size(uint64_t bytes) {
   return std::to_string(bytes) + " bytes";
 }
 
-bool is_hex(unsigned char c) { return std::isxdigit(c) != 0; }
-
-std::string lower(std::string_view text) {
-  std::string out(text);
-  std::ranges::transform(out, out.begin(), [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
-  return out;
-}
-
 // «0000:3b:00.0», made from this form or from «3b:00.0»; empty if the text has neither form.
 std::string parse_pci_address(std::string_view text) {
   const std::string address = text.size() == 7 ? "0000:" + lower(text) : lower(text);
@@ -93,8 +85,8 @@ std::string parse_pci_address(std::string_view text) {
   const std::string_view domain = std::string_view(address).substr(0, address.size() - 8);
   const bool shaped = tail[0] == ':' && tail[3] == ':' && tail[6] == '.';
   const bool in_range = (tail[4] == '0' || tail[4] == '1') && tail[7] >= '0' && tail[7] <= '7';
-  const bool digits = std::ranges::all_of(domain, is_hex) && is_hex(static_cast<unsigned char>(tail[1])) &&
-                      is_hex(static_cast<unsigned char>(tail[2])) && is_hex(static_cast<unsigned char>(tail[5]));
+  const bool digits = std::ranges::all_of(domain, is_hex_digit) && is_hex_digit(tail[1]) && is_hex_digit(tail[2]) &&
+                      is_hex_digit(tail[5]);
   return shaped && in_range && digits ? address : std::string{};
 }
 
@@ -340,7 +332,8 @@ bool read_identifier(const Value& value, const IdentifierForm& form, std::span<u
   if (text == nullptr) return false;
   std::string digits = *text;
   if (form.has_dashes && is_uuid(digits)) std::erase(digits, '-');
-  if (digits.size() != out.size() * 2 || (form.has_dashes && !is_uuid(*text)) || !std::ranges::all_of(digits, is_hex)) {
+  if (digits.size() != out.size() * 2 || (form.has_dashes && !is_uuid(*text)) ||
+      !std::ranges::all_of(digits, is_hex_digit)) {
     reader.error(value.position, quote(*text) + " is not a valid " + std::string(form.noun), std::string(form.wanted));
     return false;
   }

@@ -5,12 +5,12 @@
 #include <cassert>
 #include <cstdint>
 
+#include "config/characters.h"
+
 namespace nvmf::config {
 namespace {
 
 constexpr std::string_view kByteOrderMark = "\xEF\xBB\xBF";
-
-bool is_digit(char c) { return c >= '0' && c <= '9'; }
 
 bool is_blank(char c) { return c == ' ' || c == '\t' || c == '\n' || c == '\r'; }
 

@@ -1,7 +1,8 @@
 #include "config/nqn.h"
 
 #include <algorithm>
-#include <cctype>
+
+#include "config/characters.h"
 
 namespace nvmf::config {
 namespace {
@@ -9,10 +10,6 @@ namespace {
 constexpr std::string_view kUuidPrefix = "nqn.2014-08.org.nvmexpress:uuid:";
 constexpr std::string_view kDateForm = "YYYY-MM";
 constexpr std::string_view kForm = "an NQN looks like nqn.2026-01.io.example:disk1";
-
-bool is_digit(char c) { return c >= '0' && c <= '9'; }
-
-bool is_hex(char c) { return std::isxdigit(static_cast<unsigned char>(c)) != 0; }
 
 bool is_date(std::string_view text) {
   if (text.size() != kDateForm.size() || text[4] != '-') return false;
@@ -23,7 +20,7 @@ bool is_date(std::string_view text) {
 
 // One label of a domain name (RFC 1035 and 1123): letters, digits and inner hyphens.
 bool is_label(std::string_view label) {
-  const auto legal = [](unsigned char c) { return std::isalnum(c) != 0 || c == '-'; };
+  const auto legal = [](char c) { return is_letter_or_digit(c) || c == '-'; };
   return !label.empty() && label.size() <= 63 && label.front() != '-' && label.back() != '-' &&
          std::ranges::all_of(label, legal);
 }
@@ -74,7 +71,7 @@ bool is_uuid(std::string_view text) {
   if (text.size() != 36) return false;
   for (size_t i = 0; i < text.size(); ++i) {
     const bool dash = i == 8 || i == 13 || i == 18 || i == 23;
-    if (dash ? text[i] != '-' : !is_hex(text[i])) return false;
+    if (dash ? text[i] != '-' : !is_hex_digit(text[i])) return false;
   }
   return true;
 }

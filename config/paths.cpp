@@ -2,9 +2,9 @@
 
 #include <algorithm>
 #include <array>
-#include <cctype>
 #include <filesystem>
 
+#include "config/characters.h"
 #include "config/wording.h"
 
 namespace nvmf::config {
@@ -21,7 +21,7 @@ struct NvmeName {
 };
 
 std::string_view take_digits(std::string_view& text) {
-  const auto end = std::ranges::find_if_not(text, [](unsigned char c) { return std::isdigit(c) != 0; });
+  const auto end = std::ranges::find_if_not(text, is_digit);
   const auto digits = text.substr(0, static_cast<size_t>(end - text.begin()));
   text.remove_prefix(digits.size());
   return digits;

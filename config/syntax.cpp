@@ -7,6 +7,7 @@
 #include <system_error>
 #include <utility>
 
+#include "config/characters.h"
 #include "config/lexical.h"
 #include "config/wording.h"
 
@@ -16,19 +17,9 @@ namespace {
 // Stands for the character after the end of the text.
 constexpr char kEndOfText = '\0';
 
-bool is_word(char c) {
-  return std::isalnum(static_cast<unsigned char>(c)) != 0 || c == '_' || c == '-' || c == '+' || c == '.';
-}
+bool is_word(char c) { return is_letter_or_digit(c) || c == '_' || c == '-' || c == '+' || c == '.'; }
 
-bool is_letter(char c) { return std::isalpha(static_cast<unsigned char>(c)) != 0 || c == '_'; }
-
-bool is_digit(char c) { return c >= '0' && c <= '9'; }
-
-std::string lower(std::string_view text) {
-  std::string out(text);
-  std::ranges::transform(out, out.begin(), [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
-  return out;
-}
+bool is_letter_or_underscore(char c) { return is_letter(c) || c == '_'; }
 
 std::string place(Position position) { return std::to_string(position.line) + ':' + std::to_string(position.column); }
 
@@ -147,7 +138,7 @@ class Explanation {
     if (c == '"') return broken_string(at);
     if (c == '\'') return single_quotes(at);
     if (c == ']') return wrong_closer(at);
-    if (!is_letter(c)) return unexpected(at, "a key in double quotes");
+    if (!is_letter_or_underscore(c)) return unexpected(at, "a key in double quotes");
     return {at, "the key " + short_word(at) + " has no quotes", "write " + quote(word(at))};
   }
 
@@ -197,7 +188,7 @@ class Explanation {
 
   static bool is_numeric(std::string_view found) {
     const bool is_signed = found[0] == '-' || found[0] == '+' || found[0] == '.';
-    return is_digit(found[0]) || (is_signed && (found.size() == 1 || !is_letter(found[1])));
+    return is_digit(found[0]) || (is_signed && (found.size() == 1 || !is_letter_or_underscore(found[1])));
   }
 
   static bool is_too_large(std::string_view number) {
@@ -206,7 +197,7 @@ class Explanation {
   }
 
   static std::string number_fault(std::string_view number) {
-    return is_too_large(number) ? " is too large" : " is not a number of JSON";
+    return is_too_large(number) ? " is too large" : " is not a valid JSON number";
   }
 
   static std::string number_remedy(std::string_view number) {
@@ -214,7 +205,8 @@ class Explanation {
     if (number.starts_with("0x") || number.starts_with("0X")) return "write it in decimal";
     if (number.starts_with('+')) return "remove the plus sign";
     if (number.starts_with("0") && number.size() > 1 && is_digit(number[1])) return "remove the leading zeros";
-    const bool has_unit = std::ranges::any_of(number, [](char c) { return is_letter(c) && c != 'e' && c != 'E'; });
+    const bool has_unit =
+        std::ranges::any_of(number, [](char c) { return is_letter_or_underscore(c) && c != 'e' && c != 'E'; });
     if (has_unit || std::ranges::count(number, '.') > 1) return "put it in double quotes";
     return "write it like 42";
   }
@@ -254,8 +246,7 @@ class Explanation {
     const char c = peek(backslash + 1);
     if (c != 'u') return c != kEndOfText && std::string_view("\"\\/bfnrt").find(c) != std::string_view::npos;
     const std::string_view digits = text_.substr(std::min(backslash + 2, text_.size()), 4);
-    return digits.size() == 4 &&
-           std::ranges::all_of(digits, [](unsigned char digit) { return std::isxdigit(digit) != 0; });
+    return digits.size() == 4 && std::ranges::all_of(digits, is_hex_digit);
   }
 
   std::string_view text_;

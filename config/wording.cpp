@@ -2,9 +2,10 @@
 
 #include <algorithm>
 #include <array>
-#include <cctype>
 #include <nlohmann/json.hpp>
 #include <vector>
+
+#include "config/characters.h"
 
 namespace nvmf::config {
 namespace {
@@ -16,7 +17,7 @@ constexpr size_t kLongestGuessedNameBytes = 223;
 constexpr size_t kMostGuessedNames = 64;  // comparing costs the product of both lengths
 constexpr size_t kMostSlips = 2;
 
-bool is_plain(char c) { return std::isalnum(static_cast<unsigned char>(c)) != 0 || c == '_' || c == '$'; }
+bool is_plain(char c) { return is_letter_or_digit(c) || c == '_' || c == '$'; }
 
 bool is_continuation(char c) { return (static_cast<unsigned char>(c) & 0xC0U) == 0x80U; }
 
@@ -39,12 +40,6 @@ void append_escaped(std::string& out, char c) {
   out += "\\u00";
   out += digits[byte >> 4U];
   out += digits[byte & 0xFU];
-}
-
-std::string lower(std::string_view text) {
-  std::string out(text);
-  std::ranges::transform(out, out.begin(), [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
-  return out;
 }
 
 // Edits (insert, delete, replace, swap two neighbours) that turn `a` into `b`.

@@ -1,6 +1,5 @@
 #include "target/daemon/history.h"
 
-#include <algorithm>
 #include <utility>
 
 #include "target/daemon/slices.h"
@@ -12,35 +11,13 @@ constexpr auto kRead = static_cast<size_t>(core::Operation::Read);
 constexpr auto kWrite = static_cast<size_t>(core::Operation::Write);
 
 using core::LatencyHistogram;
-using Counts = std::array<uint64_t, LatencyHistogram::kBuckets>;
-
-// The bound that the fraction `part` of `all` commands did not exceed, interpolated within its bucket.
-uint64_t quantile_ns(const Counts& counts, uint64_t all, double part) {
-  const double wanted = part * static_cast<double>(all);
-  double before = 0;
-  uint64_t lower_ns = 0;
-  for (size_t bucket = 0; bucket + 1 < counts.size(); ++bucket) {
-    const auto here = static_cast<double>(counts[bucket]);
-    const uint64_t upper_ns = LatencyHistogram::bound_ns(bucket);
-    if (here != 0 && before + here >= wanted)
-      return lower_ns + static_cast<uint64_t>((wanted - before) / here * static_cast<double>(upper_ns - lower_ns));
-    before += here;
-    lower_ns = upper_ns;
-  }
-  return lower_ns;
-}
 
 History::Latency between(const LatencyHistogram& before, const LatencyHistogram& now) {
-  Counts counts{};
-  uint64_t all = 0;
-  for (size_t bucket = 0; bucket < counts.size(); ++bucket) {
-    counts[bucket] = now.in_bucket(bucket) - std::min(now.in_bucket(bucket), before.in_bucket(bucket));
-    all += counts[bucket];
-  }
-  if (all == 0) return {};
-  return {.p50_ns = quantile_ns(counts, all, 0.5),
-          .p99_ns = quantile_ns(counts, all, 0.99),
-          .p999_ns = quantile_ns(counts, all, 0.999)};
+  LatencyHistogram latency;
+  latency.merge_since(before, now);
+  if (latency.count() == 0) return {};
+  return {
+      .p50_ns = latency.quantile_ns(0.5), .p99_ns = latency.quantile_ns(0.99), .p999_ns = latency.quantile_ns(0.999)};
 }
 
 }  // namespace

@@ -1,10 +1,19 @@
 #include "target/core/reactor/latency_histogram.h"
 
+#include <algorithm>
+
 namespace nvmf::core {
 
 void LatencyHistogram::merge(const LatencyHistogram& other) {
   for (size_t bucket = 0; bucket < kBuckets; ++bucket) buckets_[bucket].add(other.buckets_[bucket].get());
   sum_ns_.add(other.sum_ns_.get());
+}
+
+void LatencyHistogram::merge_since(const LatencyHistogram& before, const LatencyHistogram& now) {
+  const auto more = [](uint64_t former, uint64_t latter) { return latter - std::min(latter, former); };
+  for (size_t bucket = 0; bucket < kBuckets; ++bucket)
+    buckets_[bucket].add(more(before.in_bucket(bucket), now.in_bucket(bucket)));
+  sum_ns_.add(more(before.sum_ns(), now.sum_ns()));
 }
 
 uint64_t LatencyHistogram::count() const {

@@ -23,6 +23,8 @@ class LatencyHistogram {
     sum_ns_.add(ns);
   }
   void merge(const LatencyHistogram& other);
+  // Merges what `now` counted since it was `before`. Where `before` counted more, as others took counts away, nothing.
+  void merge_since(const LatencyHistogram& before, const LatencyHistogram& now);
 
   uint64_t count() const;
   uint64_t sum_ns() const { return sum_ns_.get(); }

@@ -54,6 +54,24 @@ TEST_CASE("Quantiles of two humps lie in the humps") {
   }
 }
 
+TEST_CASE("What was counted since: the newer times only, and nothing where counts were taken away") {
+  LatencyHistogram before;
+  for (int i = 0; i < 10; ++i) before.add(20 * kMicrosecond);
+  LatencyHistogram now;
+  now.merge(before);
+  for (int i = 0; i < 5; ++i) now.add(3 * kMillisecond);
+  LatencyHistogram since;
+  since.merge_since(before, now);
+  CHECK(since.count() == 5);
+  CHECK(since.sum_ns() == 5 * (3 * kMillisecond));
+  CHECK(since.in_bucket(LatencyHistogram::bucket_of(20 * kMicrosecond)) == 0);
+
+  LatencyHistogram nothing;
+  nothing.merge_since(now, before);
+  CHECK(nothing.count() == 0);
+  CHECK(nothing.sum_ns() == 0);
+}
+
 TEST_CASE("What is beyond the last bound counts, and quantiles say at least that bound") {
   LatencyHistogram latency;
   latency.add(UINT64_MAX / 2);
