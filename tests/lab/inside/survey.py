@@ -14,6 +14,8 @@ FOLDERS = ("/tmp", "/run", "/etc", "/srv", "/root", "/mnt", "/dev/shm", "/var/li
 IDENTITY = "/etc/nvme"
 NVMET = "/sys/kernel/config/nvmet"
 BLKDISCARD, BLKGETSIZE64 = 0x1277, 0x80081272
+# Of block devices that a case may add: how their names begin, and the module that takes them along.
+MODULES = {"loop": "loop", "nullb": "null_blk", "sd": "scsi_debug"}
 WAIT_S = 30
 INIT = 1
 
@@ -24,7 +26,7 @@ def survey() -> dict[str, list[str]]:
         "mounts": mounts(),
         "network devices": [f"{name} flags {text(name + '/flags')} MTU {text(name + '/mtu')}" for name in sorted(glob.glob("/sys/class/net/*"))],
         "addresses": addresses(),
-        "RDMA devices": sorted(glob.glob("/sys/class/infiniband/*")),
+        "RNICs": sorted(glob.glob("/sys/class/infiniband/*")),
         "NVMe controllers": [f"{name} {text(name + '/transport')}" for name in sorted(glob.glob("/sys/class/nvme/nvme*"))],
         "block devices": sorted(glob.glob("/sys/block/*")),
         "the kernel's target": sorted(glob.glob(f"{NVMET}/*/*")),
@@ -41,7 +43,9 @@ def clean(was: dict[str, list[str]]) -> list[str]:
     disconnect()
     stop_kernel_target()
     for mount in reversed([mount for mount in mounts() if mount not in was["mounts"]]):
-        subprocess.run(["umount", "-l", mount.split(" ", 1)[1]], stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        run("umount", "-l", mount.split(" ", 1)[1])
+    remove_block_devices(was["block devices"])
+    remove_addresses(was["addresses"])
     for path in set(survey()["files"]) - set(was["files"]):
         shutil.rmtree(path, ignore_errors=True) if os.path.isdir(path) and not os.path.islink(path) else os.unlink(path)
     restore_identity(was["identity"])
@@ -49,6 +53,10 @@ def clean(was: dict[str, list[str]]) -> list[str]:
         discard("/dev/" + os.path.basename(disk))
     now = survey()
     return [f"{kind}: {entry} {word}" for kind in now for word, entry in changes(was[kind], now[kind])]
+
+
+def run(*command: str) -> str:
+    return subprocess.run(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True).stdout
 
 
 def changes(was: list[str], now: list[str]) -> list[tuple[str, str]]:
@@ -132,6 +140,26 @@ def stop_kernel_target() -> None:
     for kind in ("ports/*", "subsystems/*/namespaces/*", "subsystems/*", "hosts/*"):
         for folder in glob.glob(f"{NVMET}/{kind}"):
             os.rmdir(folder)
+
+
+def remove_block_devices(was: list[str]) -> None:
+    """Mapped devices first, for they may lie on the others."""
+    names = [os.path.basename(path) for path in glob.glob("/sys/block/*") if path not in was]
+    if any(name.startswith("dm-") for name in names):
+        run("dmsetup", "remove_all", "--force")
+    if any(name.startswith("loop") for name in names):
+        run("losetup", "--detach-all")
+    for kind, module in MODULES.items():
+        if any(name.startswith(kind) for name in names):
+            run("modprobe", "-r", module)
+
+
+def remove_addresses(was: list[str]) -> None:
+    """Of IPv4."""
+    for address in set(addresses()) - set(was):
+        for line in run("ip", "-o", "address", "show", "to", address).splitlines():
+            _, interface, _, with_length, *_ = line.split()
+            run("ip", "address", "del", with_length, "dev", interface)
 
 
 def restore_identity(was: list[str]) -> None:
