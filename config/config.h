@@ -46,14 +46,14 @@ enum class P2pWhenDry : uint8_t {
   spill,  // Its data goes through DRAM.
 };
 
-// Whether answers of an RDMA device invalidate the hosts' keys (SEND with invalidate).
+// Whether answers of an RNIC invalidate the hosts' keys (SEND with invalidate).
 enum class RemoteInvalidate : uint8_t {
   proved,  // When the device shows that it can.
   on,      // Untried.
   off,
 };
 
-// What is special about one RDMA device.
+// What is special about one RNIC.
 struct RdmaDevice {
   Position position;
   // As in /sys/class/infiniband, 1..63 characters; only one element has it.
@@ -85,7 +85,7 @@ struct Rdma {
   // Longest data transfer of one command: bytes, a power of two, 16,384..2,097,152 (the ANA log page takes 8,208),
   // default 1,048,576.
   uint32_t mdts_bytes = 1U << 20;
-  // DRAM for user data, for each pair of reactor and RDMA device: MiB, 4..65536, default 64.
+  // DRAM for user data, for each pair of reactor and RNIC: MiB, 4..65536, default 64.
   uint32_t dram_pool_mib = 64;
   // At most 64.
   std::vector<RdmaDevice> devices;
@@ -115,7 +115,7 @@ struct Port {
   // Port identifier of the discovery log page (PORTID), 1..65535, always given.
   uint16_t id = 0;
   // IPv4 or IPv6 literal that inet_pton(3) takes; neither multicast nor link-local IPv6. Always given. A wildcard:
-  // every address of the family that an RDMA device of the machine has, now and later.
+  // every address of the family that an RNIC of the machine has, now and later.
   std::string address;
   // The family of `address`.
   AddressFamily family = AddressFamily::ipv4;

@@ -43,7 +43,7 @@ void check_authenticated_host(const Value& object, const Subsystem& subsystem, s
 void check_authenticated_hosts(const Value& object, const Subsystem& subsystem, Reader& reader) {
   if (subsystem.allow_any_host && !subsystem.hosts.empty())
     reader.warning_at(object, "hosts",
-                      "with \"allow_any_host\": true these hosts, too, can connect without a key, by another NQN",
+                      "\"allow_any_host\" lets these hosts connect without their keys: they need only use another NQN",
                       "remove \"allow_any_host\"");
   const std::string scope = reader.path() + ' ';
   const auto in_list = reader.into("hosts");
@@ -279,7 +279,7 @@ void check_reactors(const Value& object, Reactors& reactors, Reader& reader) {
 }
 
 void check_rdma_device(const Value& object, RdmaDevice& device, Reader& reader) {
-  if (!device.name.empty()) reader.unique_at(object, "name", "name of an RDMA device", device.name);
+  if (!device.name.empty()) reader.unique_at(object, "name", "name of an RNIC", device.name);
 }
 
 void check_port(const Value& object, Port& port, Reader& reader) {

@@ -123,8 +123,8 @@ const Table<Reactors>& reactors_table() {
 
 const Table<RdmaDevice>& rdma_device_table() {
   static const Table<RdmaDevice> table = {
-      "an RDMA device",
-      "What is special about one RDMA device.",
+      "an RNIC",
+      "What is special about one RNIC.",
       {
           required(key("name", &RdmaDevice::name, Ascii{63}, "Its name in /sys/class/infiniband, such as mlx5_0.")),
           key("remote_invalidate", &RdmaDevice::remote_invalidate, Word{kRemoteInvalidateNames},
@@ -150,9 +150,9 @@ const Table<Rdma>& rdma_table() {
           key("mdts_bytes", &Rdma::mdts_bytes, power_of_two(kLeastMdtsBytes, kMostMdtsBytes),
               "Longest data transfer of one command, in bytes."),
           key("dram_pool_mib", &Rdma::dram_pool_mib, Integer{4, 65536},
-              "DRAM for user data, for each pair of reactor and RDMA device, in MiB."),
+              "DRAM for user data, for each pair of reactor and RNIC, in MiB."),
           key("devices", &Rdma::devices, ListOf<ObjectOf<RdmaDevice>>{{rdma_device_table()}, {0, 64}},
-              "RDMA devices about which something is special."),
+              "RNICs about which something is special."),
       },
       nullptr};
   return table;
@@ -193,7 +193,7 @@ const Table<Port>& port_table() {
           required(
               key("address", &Port::address, Address{kOurAddress, true},
                   "IPv4 or IPv6 address of an RDMA interface; 0.0.0.0 or :: for every IPv4 or IPv6 address that an "
-                  "RDMA device of the machine has, now and later.")),
+                  "RNIC of the machine has, now and later.")),
           key("service", &Port::service, Integer{1, kMostService}, "RDMA-CM port number."),
           key("dscp", &Port::dscp, Integer{0, 63},
               "Differentiated Services Code Point (DSCP) of the packets to hosts. Default: the one that the host asks "

@@ -22,7 +22,7 @@ std::string acs_command(const std::string& function) { return "setpci -s " + fun
 // GRUB ends a command at a semicolon, unless it is in quotes.
 std::string grub_drop_in(const std::vector<std::string>& functions) {
   return std::string(kGrubDropInMark) +
-         " These PCI functions no longer send data between SSDs and RDMA NICs up through\n"
+         " These PCI functions no longer send data between SSDs and RNICs up through\n"
          "# the root complex; the devices below them then reach each other without the IOMMU. Takes effect after\n"
          "# update-grub and a reboot. Without it: remove this file, update-grub, reboot.\n"
          "GRUB_CMDLINE_LINUX_DEFAULT=\"$GRUB_CMDLINE_LINUX_DEFAULT '" +

@@ -115,7 +115,7 @@ void print_pairs(const Report& report, Page& page) {
     for (const std::string& reason : pair.reasons) page.paragraph("    - ", reason);
     for (const std::string& remedy : pair.remedies) page.paragraph("    -> ", remedy);
   }
-  if (report.pairs.empty()) page.paragraph("  ", "there is no pair: peer-to-peer needs an NVMe SSD and an RDMA device");
+  if (report.pairs.empty()) page.paragraph("  ", "there is no pair: peer-to-peer needs an NVMe SSD and an RNIC");
 }
 
 void print_acs(const Report& report, Page& page) {
@@ -136,7 +136,7 @@ std::string render(const Report& report, size_t width) {
                          (report.platform.processor.empty() ? "" : " on " + report.platform.processor) +
                          (report.iommus.empty() ? ", IOMMU off" : ", IOMMU on"));
   print_requirements(report, page);
-  print_devices("RDMA devices", report.rnics, page);
+  print_devices("RNICs", report.rnics, page);
   print_devices("NVMe SSDs", report.controllers, page);
   const std::string tree = render_tree(report, width);
   if (!tree.empty()) page.picture("PCI tree (═ is the path between an SSD's CMB and an RNIC)", tree);

@@ -1,4 +1,4 @@
-// The RDMA devices of this machine, from sysfs. Reading never throws.
+// The RNICs of this machine, from sysfs. Reading never throws.
 #pragma once
 
 #include <cstdint>

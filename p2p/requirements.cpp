@@ -46,7 +46,7 @@ Requirement kernel_requirement(const KernelVersion& kernel, unsigned major, unsi
 }
 
 Requirement rdma_device(const std::vector<RdmaDevice>& rnics) {
-  return {!rnics.empty(), "an RDMA device is present",
+  return {!rnics.empty(), "an RNIC is present",
           "install rdma-core and load the driver of the RNIC (mlx5_ib for ConnectX); to try things out without one: "
           "modprobe rdma_rxe && rdma link add rxe0 type rxe netdev INTERFACE"};
 }
@@ -61,11 +61,11 @@ Requirement connection_manager(const Sysfs& sysfs) {
 
 Requirement verbs_files(const Sysfs& sysfs, const std::vector<RdmaDevice>& rnics) {
   const bool loaded = std::ranges::all_of(rnics, [](const RdmaDevice& rnic) { return !rnic.verbs.empty(); });
-  if (!loaded) return {false, "RDMA devices can be used from user space", "modprobe ib_uverbs"};
+  if (!loaded) return {false, "RNICs can be used from user space", "modprobe ib_uverbs"};
   const auto refused = std::ranges::find_if(
       rnics, [&](const RdmaDevice& rnic) { return !sysfs.may_open("/dev/infiniband/" + rnic.verbs); });
   const std::string file = refused == rnics.end() ? std::string() : "/dev/infiniband/" + refused->verbs;
-  return {refused == rnics.end(), user_of(sysfs) + " may use the RDMA devices",
+  return {refused == rnics.end(), user_of(sysfs) + " may use the RNICs",
           remedy_to_open(sysfs, file, "/dev/infiniband")};
 }
 

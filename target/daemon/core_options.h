@@ -17,7 +17,7 @@ std::vector<core::Port> ports_of(const config::Config& config);
 core::Referral referral_of(const config::Referral& wanted);
 core::SubsystemOptions options_of(const config::Subsystem& wanted);
 core::TargetLimits limits_of(const config::Limits& wanted);
-// What the receive slots of an RDMA device may take of the machine's memory: hosts must not get hold of all there is.
+// What the receive slots of an RNIC may take of the machine's memory: hosts must not get hold of all there is.
 uint64_t slot_memory_bytes(uint64_t machine_bytes);
 rdma::PollGroupOptions group_options(const config::Config& config);
 core::TargetOptions target_options(const config::Config& config);

@@ -1,5 +1,5 @@
 // The composition root: builds target, transport, disks and peer memory from a Config, runs the control thread, and
-// takes everything down again. What it wires: Reload puts configs into effect, Ports follow addresses and RDMA devices,
+// takes everything down again. What it wires: Reload puts configs into effect, Ports follow addresses and RNICs,
 // AdminService answers the admin API.
 #pragma once
 

@@ -88,7 +88,7 @@ int diagnose(const Options& options) {
 void add_doctor_command(CLI::App& app, std::function<int()>& chosen) {
   auto options = std::make_shared<Options>();
   CLI::App* command = app.add_subcommand(
-      "doctor", "Report which SSDs and RDMA NICs of this machine can do peer-to-peer, and what to change");
+      "doctor", "Report which SSDs and RNICs of this machine can do peer-to-peer, and what to change");
   CLI::Option* const self_test = command->add_flag(
       "--self-test", options->self_test,
       "Also run the self-test of every pair: move a pattern through the CMB and compare it. It reads the "
@@ -114,7 +114,7 @@ void add_doctor_command(CLI::App& app, std::function<int()>& chosen) {
       ->add_option(
           "--grub-drop-in", options->grub_drop_in,
           "Also write a file for /etc/default/grub.d with the boot parameter that turns ACS redirection off on "
-          "the paths between SSDs and RDMA NICs")
+          "the paths between SSDs and RNICs")
       ->type_name("FILE")
       ->excludes(save);
   save->excludes(self_test)->excludes(user);

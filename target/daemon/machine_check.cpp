@@ -239,7 +239,7 @@ class MachineCheck {
     return port.address;
   }
 
-  // The RDMA device that serves a network interface; null: none.
+  // The RNIC that serves a network interface; null: none.
   const p2p::RdmaDevice* rnic_of(const std::string& interface) const {
     const auto serves = [&](const p2p::RdmaDevice& rnic) {
       return std::ranges::any_of(rnic.ports, [&](const p2p::RdmaPort& port) {
@@ -265,14 +265,13 @@ class MachineCheck {
     if (interfaces.empty() && config::is_wildcard(port.address)) {
       const std::string family = port.family == config::AddressFamily::ipv6 ? "IPv6" : "IPv4";
       warn(port.position, path + ".address",
-           "no RDMA device of this machine has an " + family + " address, so no host can connect to the port yet",
-           "add an address to the interface of an RDMA device with: ip address add");
+           "no RNIC of this machine has an " + family + " address, so no host can connect to the port yet",
+           "add an address to the interface of an RNIC with: ip address add");
     } else if (interfaces.empty()) {
       warn(port.position, path + ".address", "no interface of this machine has the address " + port.address,
-           choose.empty() ? "add it to the interface of an RDMA device with: ip address add" : choose);
+           choose.empty() ? "add it to the interface of an RNIC with: ip address add" : choose);
     } else if (const std::string& interface = interfaces.front().interface; rnic_of(interface) == nullptr) {
-      warn(port.position, path + ".address",
-           interface + ", which has the address " + port.address + ", has no RDMA device",
+      warn(port.position, path + ".address", interface + ", which has the address " + port.address + ", has no RNIC",
            choose.empty() ? "to try things out: rdma link add rxe0 type rxe netdev " + interface : choose);
     }
   }

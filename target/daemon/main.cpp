@@ -35,7 +35,7 @@ constexpr char kExitStatuses[] =
     "out, or --exit-code asked for a difference (`diff`) or a fault (`status`) and there is one.";
 constexpr char kDescription[] =
     "Serves SSDs, block devices and files to remote hosts by NVMe over Fabrics on RDMA networks. Where an SSD has a "
-    "controller memory buffer and a self-test proves that it works, data moves between the SSD and the RDMA NIC "
+    "controller memory buffer and a self-test proves that it works, data moves between the SSD and the RNIC "
     "without touching the machine's DRAM. `run` is the daemon. `check`, `doctor`, `import`, `key`, `backup` and "
     "`restore` work without a daemon. All other commands talk to the running daemon through its admin socket. Their "
     "changes take effect at "

@@ -26,7 +26,7 @@ struct NamespaceFigures {
   std::unique_ptr<core::IoCounters> counters;  // sums over all poll groups, past ones included
 };
 
-// One reactor, or the control thread, on one RDMA device.
+// One reactor, or the control thread, on one RNIC.
 struct PollGroupFigures {
   std::string rdma_device;
   std::string thread;  // "0", "1", ... or "control"
@@ -43,7 +43,7 @@ struct HostFigures {
   std::unique_ptr<core::TrafficCounters> traffic;
 };
 
-// The part of one SSD's CMB that one RDMA device has.
+// The part of one SSD's CMB that one RNIC has.
 struct CmbFigures {
   std::string ssd;  // PCI address
   std::string rdma_device;

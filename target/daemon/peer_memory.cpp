@@ -153,7 +153,7 @@ boost::asio::awaitable<void> PeerMemories::add(Ssd& ssd, const rdma::Rnic& rnic)
   const auto free = std::ranges::find(ssd.shares, nullptr);
   if (free == ssd.shares.end()) {
     ssd.on_rnic[&rnic].proof.findings = {rnic.name() +
-                                         " can use the CMB only after a restart of the daemon: the RDMA devices that "
+                                         " can use the CMB only after a restart of the daemon: the RNICs that "
                                          "were present before have divided the CMB among them"};
     co_return report(ssd.mapping->bdf(), rnic.name(), ssd.on_rnic[&rnic].proof);
   }

@@ -1,4 +1,4 @@
-// Where data moves: from each storage through its CMB or DRAM to each RDMA device, and on to each host. Control thread;
+// Where data moves: from each storage through its CMB or DRAM to each RNIC, and on to each host. Control thread;
 // reads counters that the reactors write.
 #pragma once
 

@@ -37,7 +37,7 @@ Ports::Ports(boost::asio::io_context& io, core::Target& target, rdma::Transport&
       next_look_(io) {
   transport_.on_port_lost = [this](uint16_t port_id) { on_port_lost(port_id); };
   transport_.on_device_drained = [this](rdma::Rnic& rnic) {
-    spawn(io_, take_out_of_service(rnic), "taking the RDMA device " + rnic.name() + " out of service");
+    spawn(io_, take_out_of_service(rnic), "taking the RNIC " + rnic.name() + " out of service");
   };
   look_again();
 }
@@ -81,7 +81,7 @@ Ports::Task Ports::put_in_service(const std::vector<rdma::Rnic*>& rnics) {
   for (rdma::Rnic* rnic : rnics) {
     co_await storage_.serve_on(*rnic);
     transport_.put_in_service(*rnic);
-    events_.tell(EventKind::Device, fmt::format("the RDMA device {} is in service", rnic->name()));
+    events_.tell(EventKind::Device, fmt::format("the RNIC {} is in service", rnic->name()));
   }
 }
 
@@ -90,7 +90,7 @@ Ports::Task Ports::take_out_of_service(rdma::Rnic& rnic) {
   co_await changes_.alone([&]() -> Changes::Change {
     co_await storage_.part(rnic);
     peer_memories_.remove(rnic);
-    events_.tell(EventKind::Device, fmt::format("the RDMA device {} was removed and is out of service", rnic.name()));
+    events_.tell(EventKind::Device, fmt::format("the RNIC {} was removed and is out of service", rnic.name()));
     transport_.close(rnic);
     co_return ConfigChange{};
   });
@@ -126,7 +126,7 @@ void Ports::listen(const core::Port& port, Attempt attempt) {
 
 void Ports::listen_everywhere(const core::Port& port, Attempt attempt) {
   const std::vector<std::string> heard = transport_.addresses_of(port.id);
-  std::string reason = fmt::format("no RDMA device of this machine has an {} address that no other port listens on",
+  std::string reason = fmt::format("no RNIC of this machine has an {} address that no other port listens on",
                                    port.ipv6 ? "IPv6" : "IPv4");
   for (const core::Port& one : with_device(port)) {
     if (std::ranges::find(heard, one.address) != heard.end()) continue;
@@ -207,7 +207,7 @@ void Ports::on_port_lost(uint16_t port_id) {
     else
       unheard_.push_back(port);
   }
-  if (!transport_.is_listening(port_id)) reasons_[port_id] = "its RDMA device is gone, or its address is elsewhere";
+  if (!transport_.is_listening(port_id)) reasons_[port_id] = "its RNIC is gone, or its address is elsewhere";
 }
 
 void Ports::look_again() {

@@ -1,4 +1,4 @@
-// Ports and their RDMA devices, which appear and disappear: at boot addresses and devices come late, and drivers may be
+// Ports and their RNICs, which appear and disappear: at boot addresses and devices come late, and drivers may be
 // reloaded later. A port waits until both are there, at the start as well as later. Control thread.
 #pragma once
 
@@ -33,13 +33,13 @@ class Ports {
   Ports(boost::asio::io_context& io, core::Target& target, rdma::Transport& transport, Storage& storage,
         PeerMemories& peer_memories, Changes& changes, Events& events);
 
-  // RDMA devices have come into service, so more namespaces may be servable. Part of a change.
+  // RNICs have come into service, so more namespaces may be servable. Part of a change.
   std::function<Task()> on_devices_came;
 
   // The addresses by which hosts reach a wildcard port have changed.
   std::function<void()> on_addresses_changed;
 
-  // Opens the RDMA devices of the ports and puts them in service; true when there was a new one. Part of a change.
+  // Opens the RNICs of the ports and puts them in service; true when there was a new one. Part of a change.
   boost::asio::awaitable<bool> open_devices_of(std::vector<core::Port> ports, Attempt attempt);
   // The same, then listens on the ports. Ports whose address or device is missing are tried again. Part of a change.
   Task come_up(std::vector<core::Port> ports, Attempt attempt);
@@ -63,7 +63,7 @@ class Ports {
  private:
   Task put_in_service(const std::vector<rdma::Rnic*>& rnics);
   Task take_out_of_service(rdma::Rnic& rnic);
-  // The port, or those that a wildcard stands for and that have an RDMA device.
+  // The port, or those that a wildcard stands for and that have an RNIC.
   std::vector<core::Port> with_device(const core::Port& port);
   void listen(const core::Port& port, Attempt attempt);
   void listen_everywhere(const core::Port& port, Attempt attempt);
@@ -85,9 +85,9 @@ class Ports {
   PeerMemories& peer_memories_;
   Changes& changes_;
   Events& events_;
-  WorkerThread worker_;  // registers memory with RDMA devices
+  WorkerThread worker_;  // registers memory with RNICs
   boost::asio::steady_timer next_look_;
-  std::vector<core::Port> unheard_;                  // ports whose address or RDMA device is missing
+  std::vector<core::Port> unheard_;                  // ports whose address or RNIC is missing
   std::map<uint16_t, std::string> reasons_;          // why each of them waits
   std::set<std::pair<uint16_t, std::string>> deaf_;  // addresses on which a wildcard failed to listen, which was logged
   std::set<uint16_t> drained_;

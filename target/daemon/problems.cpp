@@ -17,7 +17,7 @@ void add_ports(const HealthFigures& health, Problems& problems) {
         {.weight = waits ? Problem::Weight::Fault : Problem::Weight::Note,
          .what = fmt::format("Port {} ({}) is {}{}", port.id, port.address, port.state,
                              port.reason.empty() ? "." : ": " + port.reason),
-         .remedy = waits ? "Give the address to a network interface with an RDMA device, or correct the address of the "
+         .remedy = waits ? "Give the address to a network interface with an RNIC, or correct the address of the "
                            "port in the config. The port listens as soon as both are there."
                          : fmt::format("nvmf-p2p resume {} lets hosts connect again.", port.id)});
   }

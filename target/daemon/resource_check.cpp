@@ -53,7 +53,7 @@ class ResourceCheck {
         {config::Severity::warning, config_.file, position, std::move(path), std::move(problem), std::move(remedy)});
   }
 
-  // One RDMA device at least has a pool for each reactor.
+  // One RNIC at least has a pool for each reactor.
   void check_memory() {
     const uint64_t has_mib = memory_of_machine_mib(sysfs_);
     if (has_mib == 0) return;
@@ -92,8 +92,8 @@ class ResourceCheck {
     }
     if (config_.limits.max_io_queues.value_or(0) > all)
       warn(config_.limits.position, "$.limits.max_io_queues",
-           "the RDMA devices have room for fewer I/O queues than " + std::to_string(*config_.limits.max_io_queues) +
-               ": " + room,
+           "the RNICs have room for fewer I/O queues than " + std::to_string(*config_.limits.max_io_queues) + ": " +
+               room,
            "lower it, or \"rdma\".\"max_queue_depth\"");
     check_hosts(all, room);
   }

@@ -1,5 +1,5 @@
 // Warns of what a config takes that this machine does not have: memory, addresses of its own services, queues of its
-// RDMA devices. Part of `nvmf-p2p check`; changes nothing.
+// RNICs. Part of `nvmf-p2p check`; changes nothing.
 #pragma once
 
 #include <infiniband/verbs.h>
@@ -14,7 +14,7 @@
 
 namespace nvmf::daemon {
 
-// An RDMA device of this machine.
+// An RNIC of this machine.
 struct RdmaDeviceLimits {
   std::string name;
   ibv_device_attr attributes{};

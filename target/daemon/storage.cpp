@@ -152,7 +152,7 @@ boost::asio::awaitable<PeerMemoryChoice> Storage::choose_peer_memory(const confi
 
 boost::asio::awaitable<std::string> Storage::obstacle(const std::string& bdf, const config::Namespace& wanted,
                                                       const backend::Device& device) {
-  if (transport_.rnics().empty()) co_return "no port has found its RDMA device yet";
+  if (transport_.rnics().empty()) co_return "no port has found its RNIC yet";
   if (bdf.empty())
     co_return "the device is not an SSD with a PCI address, so it has no CMB; name an SSD with \"p2p_provider\"";
   const bool is_passthrough = std::holds_alternative<config::NvmeBackend>(wanted.backend);
@@ -163,7 +163,7 @@ boost::asio::awaitable<std::string> Storage::obstacle(const std::string& bdf, co
   if (!prepared) co_return peer_memories_.failure(bdf);
   const auto serves = [&](const auto& rnic) { return peer_memories_.pool(bdf, *rnic->io_groups().front()); };
   if (std::ranges::any_of(transport_.rnics(), serves)) co_return std::string();
-  co_return "no RDMA device passed the self-test with the CMB of " + bdf + " (see the lines above, or nvmf-p2p p2p)";
+  co_return "no RNIC passed the self-test with the CMB of " + bdf + " (see the lines above, or nvmf-p2p p2p)";
 }
 
 // Hosts are notified when every reactor can serve the namespace.

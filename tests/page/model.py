@@ -15,7 +15,7 @@ MIB, GIB = 1 << 20, 1 << 30
 
 
 def storage(name, rates, model="Example NVMe 7.68 TB", cmb_mib=256, provider=True, kind="ssd", namespaces=1, used=0.3):
-    """`rates`: by RDMA device and path, bytes read and written per second."""
+    """`rates`: by RNIC and path, bytes read and written per second."""
     return {"name": name, "kind": kind, "model": model, "provider": name if cmb_mib and provider else "", "namespaces": namespaces,
             "cmb_bytes": cmb_mib * MIB, "cmb_used_bytes": int(cmb_mib * MIB * used), "count": 1, "rates": rates}
 
@@ -102,7 +102,7 @@ UUID = "nqn.2014-08.org.nvmexpress:uuid:"
 
 
 def usual():
-    """Four SSDs with different models, a disk without CMB, two RDMA devices, four hosts; something is wrong."""
+    """Four SSDs with different models, a disk without CMB, two RNICs, four hosts; something is wrong."""
     return Model(
         storages=[
             storage("0000:17:00.0", {"mlx5_0": {"cmb": (1.1 * GIB, 220 * MIB)}, "mlx5_1": {"cmb": (160 * MIB, 40 * MIB)}}, namespaces=4, used=0.42),
@@ -121,13 +121,13 @@ def usual():
         ports=[{"id": 1, "address": "192.0.2.10", "state": "listening"}, {"id": 2, "address": "192.0.2.74", "state": "listening"}, {"id": 3, "address": "198.51.100.7", "state": "waiting"}],
         problems=[
             {"weight": "fault", "what": "Port 3 (198.51.100.7) is waiting: no network interface has this address",
-             "remedy": "Give the address to a network interface with an RDMA device, or correct the address of the port in the config. The port listens as soon as both are there."},
+             "remedy": "Give the address to a network interface with an RNIC, or correct the address of the port in the config. The port listens as soon as both are there."},
             {"weight": "note", "what": "2 changes of the running config are not in the config file.", "remedy": "nvmf-p2p status lists them; nvmf-p2p save writes them to the file."},
         ])
 
 
 def large():
-    """64 SSDs, 96 hosts, four RDMA devices; nothing is wrong."""
+    """64 SSDs, 96 hosts, four RNICs; nothing is wrong."""
     chance = random.Random(64)
     devices = [f"mlx5_{number}" for number in range(4)]
 

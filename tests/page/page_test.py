@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""The page of the metrics address in a headless Chromium: with a daemon on a machine without RDMA device, and with made-up
+"""The page of the metrics address in a headless Chromium: with a daemon on a machine without RNIC, and with made-up
 machines. Arguments: the daemon, and the unit tests of the daemon.
 
 Exit code 77: there is no browser (apt install chromium)."""
@@ -161,7 +161,7 @@ class Page(unittest.TestCase):
     def test_nothing_is_there(self):
         self.show(model.nothing())
         picture = self.browser.text("#picture")
-        for words in ("no namespace is served", "no RDMA device", "no host is connected"):
+        for words in ("no namespace is served", "no RNIC", "no host is connected"):
             self.assertIn(words, picture)
         self.assertIn("no commands", self.browser.text("#plots"))
         self.check_no_faults()

@@ -1,4 +1,4 @@
-// A model of RDMA devices and the network between them, in one process: no kernel, no root, no hardware. This library
+// A model of RNICs and the network between them, in one process: no kernel, no root, no hardware. This library
 // defines the functions of libibverbs and librdmacm that the target and the tests call, for programs that are linked
 // with it instead (CMake: the property MODEL_RNIC). The inline calls of verbs.h go through the operations that the
 // model fills in.

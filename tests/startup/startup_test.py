@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""The daemon on a machine without RDMA device: a start that fails is one line and exit status 1, and does no harm."""
+"""The daemon on a machine without RNIC: a start that fails is one line and exit status 1, and does no harm."""
 
 import http.client
 import json

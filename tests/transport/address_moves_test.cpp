@@ -1,4 +1,4 @@
-// An address that moves to another RDMA device, on the model RNIC: no kernel event need tell of it.
+// An address that moves to another RNIC, on the model RNIC: no kernel event need tell of it.
 #include <doctest/doctest.h>
 
 #include <boost/asio/co_spawn.hpp>

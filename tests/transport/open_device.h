@@ -1,4 +1,4 @@
-// Opens the RDMA device of a port as the daemon does, but on the test's own thread, while the model goes on.
+// Opens the RNIC of a port as the daemon does, but on the test's own thread, while the model goes on.
 #pragma once
 
 #include <boost/asio/co_spawn.hpp>

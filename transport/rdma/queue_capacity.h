@@ -1,4 +1,4 @@
-// How many queues an RDMA device has room for: what follows from its limits, and from the memory that the receive slots
+// How many queues an RNIC has room for: what follows from its limits, and from the memory that the receive slots
 // of all of them may take.
 #pragma once
 

@@ -1,4 +1,4 @@
-// One RDMA device with this target's objects on it: a protection domain, a poll group for admin queues on the control
+// One RNIC with this target's objects on it: a protection domain, a poll group for admin queues on the control
 // thread, and one poll group per reactor for I/O queues. Control thread, unless stated otherwise. An RNIC appears and
 // disappears while the reactors run: construct it, join() on every reactor; when the device is gone leave(), part() on
 // every reactor after its last connection, and destroy it.

@@ -103,8 +103,7 @@ rdma_event_channel* Transport::channel() {
 
 // A device that comes back is opened only after the former one has been closed, so that all resources are free.
 verbs::CmId Transport::device_of(const core::Port& port) {
-  if (is_any_leaving())
-    throw verbs::VerbsError(EBUSY, "an RDMA device was removed, and its last commands have not ended yet");
+  if (is_any_leaving()) throw verbs::VerbsError(EBUSY, "an RNIC was removed, and its last commands have not ended yet");
   return verbs::open_device(channel(), socket_address(port));
 }
 
@@ -121,7 +120,7 @@ boost::asio::awaitable<Rnic*> Transport::open_device_of(core::Port port, Elsewhe
   if (opening_.context) co_await settle_remote_invalidate(elsewhere);
   std::unique_ptr<Rnic> made = std::move(opening_.rnic);
   if (!std::exchange(opening_.context, nullptr))
-    throw verbs::VerbsError(ENODEV, "the RDMA device was removed while it was being opened");
+    throw verbs::VerbsError(ENODEV, "the RNIC was removed while it was being opened");
   rnics_.push_back(std::move(made));
   Rnic& rnic = *rnics_.back();
   rnic.watch_events([this, &rnic](const ibv_async_event& event) { on_device_event(rnic, event); });
@@ -464,18 +463,18 @@ void Transport::on_device_gone(Rnic& rnic) {
   in_service_.erase(&rnic);
   target_.event(
       device_event(Severity::Warning,
-                   "the RDMA device " + rnic.name() +
+                   "the RNIC " + rnic.name() +
                        " was removed: its hosts are disconnected; its ports listen again when the device is back"));
   std::vector<Connection*> lost;
   for (const auto& [queue_pair, connection] : connections_)
     if (&connection->rnic() == &rnic) lost.push_back(connection.get());
-  for (Connection* connection : lost) connection->lost("the RDMA device was removed");
+  for (Connection* connection : lost) connection->lost("the RNIC was removed");
   rnic.leave();
   // Only after the event has been acknowledged: it may belong to a listener.
   boost::asio::post(io_, [this, &rnic] {
     lose_listeners([&rnic](const Listener& listener) { return listener.id->verbs == rnic.context(); });
     refuse_waiting([&rnic](const Request& request) { return request.id->verbs == rnic.context(); },
-                   "the RDMA device was removed");
+                   "the RNIC was removed");
     draining_.insert(&rnic);
     report_if_drained(rnic);
   });

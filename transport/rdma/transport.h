@@ -1,5 +1,5 @@
 // The RDMA transport: listens on the target's ports, accepts queues, places them on reactors, and disconnects them.
-// Control thread only. RDMA devices appear and disappear. A device is opened when a port's address belongs to it
+// Control thread only. RNICs appear and disappear. A device is opened when a port's address belongs to it
 // (open_device_of()); its owner prepares it, then puts it in service: from then on ports may listen on it. When the
 // device disappears, its ports are lost (on_port_lost), its connections are drained, and on_device_drained says when it
 // may be taken out of service and closed.
@@ -32,7 +32,7 @@ namespace nvmf::rdma {
 
 class Transport final : private QueuePairOwner {
  public:
-  // Works without an RDMA device.
+  // Works without an RNIC.
   Transport(boost::asio::io_context& io, core::Target& target, core::Mailbox& control,
             std::vector<ReactorSeat> reactors, const PollGroupOptions& options);
   ~Transport() override;

@@ -31,9 +31,8 @@ CmId bind(rdma_event_channel* channel, const sockaddr* address) {
   int reuse = 1;
   rdma_set_option(raw, RDMA_OPTION_ID, RDMA_OPTION_ID_REUSEADDR, &reuse, sizeof reuse);
   if (rdma_bind_addr(raw, const_cast<sockaddr*>(address)) != 0)  // NOLINT: the C interface lacks const
-    throw VerbsError(errno,
-                     "cannot bind to " + to_string(address) +
-                         " (the address must be that of an interface with an RDMA device, and the service free)");
+    throw VerbsError(errno, "cannot bind to " + to_string(address) +
+                                " (the address must be that of an interface with an RNIC, and the service free)");
   return id;
 }
 
@@ -43,7 +42,7 @@ CmChannel create_cm_channel() {
   CmChannel channel(rdma_create_event_channel());
   if (!channel && errno == ENODEV)
     throw VerbsError(ENODEV,
-                     "this machine has no RDMA device: load the driver of the RDMA NIC, or create a software device "
+                     "this machine has no RNIC: load its driver, or create a software device "
                      "(modprobe rdma_rxe && rdma link add rxe0 type rxe netdev INTERFACE); see `nvmf-p2p doctor`");
   if (!channel)
     throw VerbsError(errno,
@@ -74,8 +73,7 @@ CmId open_device(rdma_event_channel* channel, const sockaddr_storage& address) {
   else
     reinterpret_cast<sockaddr_in&>(any_service).sin_port = 0;
   CmId id = bind(channel, reinterpret_cast<const sockaddr*>(&any_service));
-  if (!id->verbs)
-    throw VerbsError(ENODEV, host_of(rdma_get_local_addr(id.get())) + " does not belong to an RDMA device");
+  if (!id->verbs) throw VerbsError(ENODEV, host_of(rdma_get_local_addr(id.get())) + " does not belong to an RNIC");
   return id;
 }
 

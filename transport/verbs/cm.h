@@ -17,7 +17,7 @@ using CmId = Owned<rdma_cm_id, rdma_destroy_id>;
 // An event acknowledges itself when it goes out of scope: destroy its id only after that.
 using CmEvent = Owned<rdma_cm_event, rdma_ack_cm_event>;
 
-// Non-blocking. Throws VerbsError: ENODEV when there is no RDMA device; devices may appear and disappear later.
+// Non-blocking. Throws VerbsError: ENODEV when there is no RNIC; devices may appear and disappear later.
 CmChannel create_cm_channel();
 // Null when no event is waiting.
 CmEvent next_event(rdma_event_channel* channel);
@@ -25,7 +25,7 @@ CmEvent next_event(rdma_event_channel* channel);
 // An id bound to `address` that listens. Throws VerbsError.
 CmId listen(rdma_event_channel* channel, const sockaddr* address, int backlog);
 
-// The RDMA device that `address` belongs to, opened by librdmacm (id->verbs) and kept open by it as long as the id
+// The RNIC that `address` belongs to, opened by librdmacm (id->verbs) and kept open by it as long as the id
 // lives: objects made on this context work together with the ids of connections. RDMA_CM_EVENT_DEVICE_REMOVAL comes on
 // the id when the device goes. Throws VerbsError: there is no such device (yet).
 CmId open_device(rdma_event_channel* channel, const sockaddr_storage& address);

@@ -35,7 +35,7 @@ MemoryRegion register_memory(ibv_pd* domain, void* address, size_t length, int a
   if (error == ENOMEM || error == EPERM)
     what +=
         " (raise the locked-memory limit: LimitMEMLOCK=infinity in the unit, or ulimit -l unlimited; if that is "
-        "unlimited, the machine or the RDMA device does not have enough memory: make \"rdma\".\"dram_pool_mib\" "
+        "unlimited, the machine or the RNIC does not have enough memory: make \"rdma\".\"dram_pool_mib\" "
         "smaller)";
   throw VerbsError(error, on(domain->context, what));
 }

@@ -16,7 +16,7 @@ enum class EventKind : uint8_t {
   Disconnect,      // a host has lost a controller, or left
   Refusal,         // a host could not connect
   Authentication,  // a host has authenticated, or failed to
-  Device,          // an SSD, another disk, or an RDMA device came, went or failed
+  Device,          // an SSD, another disk, or an RNIC came, went or failed
   Port,
   Namespace,
   Config,    // a change of the running config, or a refused one

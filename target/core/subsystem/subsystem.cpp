@@ -38,9 +38,9 @@ std::string find_fault(const NamespaceOptions& options) {
 }
 
 std::string find_conflict(const NamespaceOptions& a, const NamespaceOptions& b) {
-  if (is_same(a.uuid, b.uuid)) return "another namespace has its UUID";
-  if (is_same(a.nguid, b.nguid)) return "another namespace has its NGUID";
-  if (is_same(a.eui64, b.eui64)) return "another namespace has its EUI-64";
+  if (is_same(a.uuid, b.uuid)) return "another namespace has the same UUID";
+  if (is_same(a.nguid, b.nguid)) return "another namespace has the same NGUID";
+  if (is_same(a.eui64, b.eui64)) return "another namespace has the same EUI-64";
   return {};
 }
 
@@ -78,7 +78,7 @@ void Subsystem::add_namespace(const NamespaceOptions& options) {
   check(options);
   if (find_namespace(options.nsid) != nullptr) {
     throw std::invalid_argument("namespace " + std::to_string(options.nsid) + " of " + nqn() +
-                                ": another namespace has its NSID");
+                                ": another namespace has the same NSID");
   }
   const ReservationState reservation = reservations_.load(options);
   const WriteProtection protection = write_protection_.load(options);

@@ -24,7 +24,7 @@ namespace nvmf::core {
 
 // Why a controller cannot come whose RNIC has no room for an I/O queue.
 inline constexpr char kNoRoomForIoQueues[] =
-    "the RDMA device has no room for one more I/O queue; lower \"limits\".\"max_io_queues_per_host\" or "
+    "the RNIC has no room for one more I/O queue; lower \"limits\".\"max_io_queues_per_host\" or "
     "\"rdma\".\"max_queue_depth\", add reactors, or disconnect a host";
 
 // Why a host cannot come whose identifier is another's.

@@ -145,7 +145,7 @@ uint64_t Target::generation() const { return state_->generation; }
 void Target::add_port(Port port) {
   const std::string which = "port " + std::to_string(port.id) + ": ";
   check(port, which);
-  for (const Port& other : state_->ports) require(other.id != port.id, which + "another port has its id");
+  for (const Port& other : state_->ports) require(other.id != port.id, which + "another port has the same id");
   state_->ports.push_back(std::move(port));
   discovery_changed();
 }
@@ -160,7 +160,7 @@ void Target::add_referral(Referral referral) {
 
 Subsystem& Target::add_subsystem(SubsystemOptions options) {
   check(options);
-  require(find_subsystem(options.nqn) == nullptr, "subsystem " + options.nqn + ": another subsystem has its NQN");
+  require(find_subsystem(options.nqn) == nullptr, "subsystem " + options.nqn + ": another subsystem has the same NQN");
   for (const uint16_t id : options.ports) {
     const bool known = std::ranges::any_of(ports(), [&](const Port& port) { return port.id == id; });
     require(known, "subsystem " + options.nqn + ": there is no port " + std::to_string(id));

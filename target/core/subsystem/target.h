@@ -31,7 +31,7 @@ struct Port {
   uint16_t service = 0;  // TRSVCID
   bool ipv6 = false;
   std::optional<uint8_t> dscp{};     // of packets to hosts (RFC 2474); none: the one that the host asks for
-  bool wildcard = false;             // hosts reach it by every address of its family that an RDMA device has
+  bool wildcard = false;             // hosts reach it by every address of its family that an RNIC has
   std::vector<std::string> heard{};  // of a wildcard: these addresses, now
 };
 

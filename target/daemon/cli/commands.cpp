@@ -116,7 +116,7 @@ void Commands::add_views(CLI::App& app) {
   add("subsystems", "List the subsystems in service", subsystems_view);
   add("namespaces", "List the namespaces; for a missing one, print why", namespaces_view);
   add("connections", "List the connected hosts and whether their data may go through a CMB", connections_view);
-  add("p2p", "Print the proof of each SSD's CMB with each RDMA NIC, and the commands that fell back to DRAM", p2p_view);
+  add("p2p", "Print the proof of each SSD's CMB with each RNIC, and the commands that fell back to DRAM", p2p_view);
   add("stats", "List the counters since the start", stats_view);
 }
 

@@ -119,7 +119,7 @@ std::string status_view(const Json& answer, size_t width) {
   text += "controllers  " + number(answer.at("controllers")) + "\n";
   text += "connections  " + number(answer.at("connections")) + "\n";
   for (const Json& device : answer.at("rdma_devices"))
-    text += "RDMA device  " + word(device.at("name")) + ": " + number(device.at("io_queues")) + " of at most " +
+    text += "RNIC  " + word(device.at("name")) + ": " + number(device.at("io_queues")) + " of at most " +
             number(device.at("max_io_queues")) + " I/O queues\n";
   text += "\n";
   Table ports({{"PORT", kRight}, {"ADDRESS"}, {"SERVICE", kRight}, {"STATE"}});

@@ -1,4 +1,4 @@
-"""Operator without an RDMA device: run says so and what to do and waits for one, check names every mistake of a config with its place, doctor gives the remedy."""
+"""Operator without an RNIC: run says so and what to do and waits for one, check names every mistake of a config with its place, doctor gives the remedy."""
 
 from nvmf_lab import One, Ssd, daemon
 
@@ -19,12 +19,12 @@ MISTAKES = ("2:", "4:", "5:", "7:")
 
 def test(lab):
     target = daemon.start(lab, daemon.config(lab, [{"memory": "16MiB"}]), listens=0)
-    target.wait_until_said("no RDMA device")
+    target.wait_until_said("no RNIC")
     lab.check("rdma link add" in target.output, f"run does not say what to do:\n{target.output}")
     shown = daemon.command(lab, "status").stdout
     lab.check("waiting" in shown, f"status does not say that the port waits:\n{shown}")
     lab.target.run("sleep 3")
-    lab.check(target.output.count("no RDMA device") == 1, f"run repeats itself:\n{target.output}")
+    lab.check(target.output.count("no RNIC") == 1, f"run repeats itself:\n{target.output}")
 
     lab.target.write("/tmp/broken.json", BROKEN)
     for command in ("check /tmp/broken.json", "run -c /tmp/broken.json"):
@@ -37,5 +37,5 @@ def test(lab):
     lab.check(missing.exit_code == 2 and "/tmp/missing.json" in missing.stderr, f"a missing config: {missing}")
 
     found = daemon.command(lab, "doctor", check=False)
-    lab.check("rdma link add" in found.stdout, f"doctor does not say how to get an RDMA device:\n{found.stdout}")
+    lab.check("rdma link add" in found.stdout, f"doctor does not say how to get an RNIC:\n{found.stdout}")
     lab.check(lab.target.pci_address() in found.stdout, f"doctor does not list the SSD:\n{found.stdout}")

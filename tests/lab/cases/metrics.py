@@ -1,4 +1,4 @@
-"""Host moves what fio says; Prometheus' text says the same by namespace and by host, also when the host has left; its checker has nothing against it, and admin commands and a refused host are in it. The page's report has the same by SSD, RDMA device and host."""
+"""Host moves what fio says; Prometheus' text says the same by namespace and by host, also when the host has left; its checker has nothing against it, and admin commands and a refused host are in it. The page's report has the same by SSD, RNIC and host."""
 
 import json
 import re
@@ -43,7 +43,7 @@ def test(lab):
 
 
 def is_on_the_page(lab):
-    """The way of the data: from the SSD's CMB and from memory through DRAM to the RDMA device, and on to the host."""
+    """The way of the data: from the SSD's CMB and from memory through DRAM to the RNIC, and on to the host."""
     lab.host.run(f"curl -sSf http://{lab.target.address()}:{PORT}/ | grep -q '</html>'")
     page = json.loads(lab.host.run(f"curl -sSf http://{lab.target.address()}:{PORT}/page.json").stdout)
     storages = {one["name"]: one for one in page["storages"]}

@@ -1,4 +1,4 @@
-"""Operator starts the daemon before its RDMA devices are there, and deletes and adds them under load; the ports come up, hosts reconnect by themselves, data verifies and goes through the CMBs each time; also when an address moves from one device to the other."""
+"""Operator starts the daemon before its RNICs are there, and deletes and adds them under load; the ports come up, hosts reconnect by themselves, data verifies and goes through the CMBs each time; also when an address moves from one device to the other."""
 
 import time
 
@@ -17,7 +17,7 @@ def test(lab):
     ports = [{"id": 1, "address": lab.target.address()}, {"id": 2, "address": lab.target.address(1)}]
     namespaces = [{"nvme": lab.target.generic(0), "p2p": "require"}, {"nvme": lab.target.generic(1), "p2p": "prefer"}]
     target = daemon.start(lab, daemon.config(lab, namespaces, ports=ports), listens=0)
-    target.wait_until_said("this machine has no RDMA device")
+    target.wait_until_said("this machine has no RNIC")
     shown = daemon.command(lab, "status").stdout
     lab.check(shown.count("waiting") == 2, f"status does not say that the ports wait:\n{shown}")
 

@@ -49,7 +49,7 @@ void HostQueue::resolve(const Address& address) {
          "cannot resolve the address");
   const auto resolved = await_event(kSetUpTimeout);
   if (!resolved || resolved->event != RDMA_CM_EVENT_ADDR_RESOLVED)
-    throw std::runtime_error("no RDMA device reaches the target");
+    throw std::runtime_error("no RNIC reaches the target");
   expect(rdma_resolve_route(raw, timeout_ms) == 0, "cannot resolve the route");
   const auto routed = await_event(kSetUpTimeout);
   if (!routed || routed->event != RDMA_CM_EVENT_ROUTE_RESOLVED)

@@ -119,7 +119,7 @@ const std::vector<Broken> kMistakesInReactorsAndRdma = {
      "$.limits.max_controler: not a key of limits; did you mean \"max_controllers\"?"},
     {with_top("\"rdma\": {\"dram_pool_mib\": ^3}"),
      "$.rdma.dram_pool_mib: 3 is out of range; write an integer from 4 to 65536"},
-    {with_top("\"rdma\": {\"devices\": [^{}]}"), "$.rdma.devices[0]: an RDMA device without \"name\"; add it"},
+    {with_top("\"rdma\": {\"devices\": [^{}]}"), "$.rdma.devices[0]: an RNIC without \"name\"; add it"},
     {with_top("\"rdma\": {\"devices\": [{\"name\": \"mlx5_0\", \"remote_invalidate\": ^\"never\"}]}"),
      "$.rdma.devices[0].remote_invalidate: \"never\" is not one of the choices; write \"proved\", \"on\" or \"off\""},
 };

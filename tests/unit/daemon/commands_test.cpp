@@ -67,7 +67,7 @@ TEST_CASE("operator looks: tables for people, JSON for scripts") {
   CHECK(status.status == 0);
   CHECK(says(status.output, "nvmf-p2p 0.1.0, up 1 d 2 h\n"));
   CHECK(says(status.output, "   1  192.0.2.10     4420  listening\n"));
-  CHECK(says(status.output, "RDMA device  rocep1s0: 4 of at most 81 I/O queues\n"));
+  CHECK(says(status.output, "RNIC  rocep1s0: 4 of at most 81 I/O queues\n"));
   CHECK(nlohmann::json::parse(world.run({"status", "--json"}).output).at("controllers") == 1);
   CHECK(says(world.run({"subsystems"}).output, FakeDaemon::kNqn));
   const std::string namespaces = world.run({"namespaces"}).output;

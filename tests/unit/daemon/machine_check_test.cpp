@@ -124,24 +124,24 @@ TEST_CASE("a config that fits its machine: nothing to say") {
   CHECK(warnings(machine, config_with("192.0.2.10", kDisk, R"("reactors": {"cores": [3, 8]}, )")).empty());
 }
 
-TEST_CASE("an address that no interface has, and one whose interface has no RDMA device") {
+TEST_CASE("an address that no interface has, and one whose interface has no RNIC") {
   Machine machine;
   build(machine);
   CHECK(only_warning(machine, config_with("192.0.2.11", kMemory)) ==
         "a.json:1:12: warning: $.ports[0].address: no interface of this machine has the address 192.0.2.11; write one "
         "of: 192.0.2.10 (eth0)");
   CHECK(only_warning(machine, config_with("192.0.2.20", kMemory)) ==
-        "a.json:1:12: warning: $.ports[0].address: eth1, which has the address 192.0.2.20, has no RDMA device; write "
+        "a.json:1:12: warning: $.ports[0].address: eth1, which has the address 192.0.2.20, has no RNIC; write "
         "one of: 192.0.2.10 (eth0)");
 }
 
-TEST_CASE("a port on all addresses: which family no RDMA device has, and whether strangers may come by one of them") {
+TEST_CASE("a port on all addresses: which family no RNIC has, and whether strangers may come by one of them") {
   Machine machine;
   build(machine);
   CHECK(warnings(machine, config_with("0.0.0.0", kDisk)).empty());
   CHECK(only_warning(machine, config_with("::", kMemory)) ==
-        "a.json:1:12: warning: $.ports[0].address: no RDMA device of this machine has an IPv6 address, so no host can "
-        "connect to the port yet; add an address to the interface of an RDMA device with: ip address add");
+        "a.json:1:12: warning: $.ports[0].address: no RNIC of this machine has an IPv6 address, so no host can "
+        "connect to the port yet; add an address to the interface of an RNIC with: ip address add");
 
   const config::Result open = config::parse(config_with("0.0.0.0", kMemory), "a.json");
   const auto lines = check_machine(*open.config, machine.sysfs(), {{"127.0.0.1", "lo"}, {"8.8.8.8", "eth0"}});
@@ -149,14 +149,14 @@ TEST_CASE("a port on all addresses: which family no RDMA device has, and whether
   CHECK(lines[0].problem.find("whoever reaches 8.8.8.8 can use the subsystem") != std::string::npos);
 }
 
-TEST_CASE("the interface of a VLAN on an RNIC is one with an RDMA device") {
+TEST_CASE("the interface of a VLAN on an RNIC is one with an RNIC") {
   Machine machine;
   build(machine);
   machine.file("/sys/class/infiniband/mlx5_0/ports/1/gid_attrs/ndevs/2", "eth1\n");
   CHECK(warnings(machine, config_with("192.0.2.20", kMemory)).empty());
 }
 
-TEST_CASE("a machine without RDMA device: how to get one to try things out") {
+TEST_CASE("a machine without RNIC: how to get one to try things out") {
   Machine machine;
   machine.healthy();
   CHECK(only_warning(machine, config_with("192.0.2.10", kMemory)).find("rdma link add rxe0 type rxe netdev eth0") !=

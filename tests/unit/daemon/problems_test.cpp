@@ -47,7 +47,7 @@ TEST_CASE("A namespace that is not served") {
   CHECK(problem.what == "Namespace 3 of nqn.2024-01.org.example:a is not served: /dev/ng7n1 is not there");
 }
 
-TEST_CASE("A CMB that cannot be used, or not with one RDMA device: the self-test's own remedies come first") {
+TEST_CASE("A CMB that cannot be used, or not with one RNIC: the self-test's own remedies come first") {
   Conditions conditions = good();
   conditions.cmbs.front().failure = "it has no free memory";
   CHECK(only_problem_in(conditions).what == "The CMB of 0000:01:00.0 is not used: it has no free memory");

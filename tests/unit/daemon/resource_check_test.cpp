@@ -68,7 +68,7 @@ std::vector<std::string> queue_warnings(const std::string& more, const RdmaDevic
   return lines;
 }
 
-TEST_CASE("more queues than the RDMA devices have room for: for one controller, by the limit, for all hosts") {
+TEST_CASE("more queues than the RNICs have room for: for one controller, by the limit, for all hosts") {
   using Lines = std::vector<std::string>;
   CHECK(queue_warnings("", device(1'000, 32'768)).empty());
   // A quarter of the queue pairs is for admin queues.
@@ -76,9 +76,8 @@ TEST_CASE("more queues than the RDMA devices have room for: for one controller, 
         Lines{"$.rdma.max_io_queues: rxe0 has room for 60 I/O queues of 128 entries, fewer than one controller may "
               "have: 64"});
   CHECK(queue_warnings(R"("rdma": {"max_io_queues": 60}, )", device(80, 32'768)).empty());
-  CHECK(
-      queue_warnings(R"("limits": {"max_io_queues": 751}, )", device(1'000, 32'768)) ==
-      Lines{"$.limits.max_io_queues: the RDMA devices have room for fewer I/O queues than 751: rxe0 has room for 750"});
+  CHECK(queue_warnings(R"("limits": {"max_io_queues": 751}, )", device(1'000, 32'768)) ==
+        Lines{"$.limits.max_io_queues: the RNICs have room for fewer I/O queues than 751: rxe0 has room for 750"});
   CHECK(queue_warnings(R"("limits": {"max_io_queues": 750}, )", device(1'000, 32'768)).empty());
   const std::string twelve = [] {
     std::string list = R"("allowed_hosts": ["nqn.2026-01.io.example:h0")";

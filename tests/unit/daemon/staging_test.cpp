@@ -42,7 +42,7 @@ std::string config_with(const std::string& namespaces, const std::string& nqn = 
          R"(", "allow_any_host": true, "namespaces": [)" + namespaces + "]}]}";
 }
 
-// All that staging needs, without RDMA devices and reactors.
+// All that staging needs, without RNICs and reactors.
 struct Stage {
   using Open = std::function<std::unique_ptr<backend::Device>(const backend::DeviceSpec&)>;
 
@@ -114,7 +114,7 @@ TEST_CASE("a namespace that the core would refuse fails in the first half of the
   });
   CHECK_FALSE(test.stage(config_with(R"({"block": "/dev/null"}, {"block": "/dev/zero"})")).has_value());
   CHECK(test.reasons == std::vector<std::string>{"a.json:1:172: namespace 2 of " + std::string(kNqn) +
-                                                 ": another namespace has its NGUID"});
+                                                 ": another namespace has the same NGUID"});
 }
 
 TEST_CASE("a saved reservation that is broken fails in the first half of the change") {

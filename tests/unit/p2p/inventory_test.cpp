@@ -110,7 +110,7 @@ TEST_CASE("a namespace of a multipath SSD is known by the name it is used under"
   CHECK(ssd_of_device(machine.sysfs(), "/dev/ng3n1") == "0000:00:06.0");
 }
 
-TEST_CASE("RDMA devices: a PCI one and Soft-RoCE") {
+TEST_CASE("RNICs: a PCI one and Soft-RoCE") {
   Machine machine;
   machine.rnic("mlx5_0", "pci0000:00", "0000:00:07.0");
   machine.soft_roce("rxe0", "eth1", 1500);

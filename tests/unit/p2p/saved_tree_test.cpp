@@ -49,7 +49,7 @@ void amd_without_iommu(Machine& machine) {
   machine.rnic("mlx5_0", machine.pci("pci0000:40", "0000:40:03.1"), "0000:42:00.0", "mlx5_core", 0);
 }
 
-// A ConnectX with a virtual function, which is an RDMA device of its own, below the same root port.
+// A ConnectX with a virtual function, which is an RNIC of its own, below the same root port.
 void sr_iov(Machine& machine) {
   machine.healthy();
   machine.ssd(0, machine.pci("pci0000:00", "0000:00:01.0"), "0000:01:00.0");
