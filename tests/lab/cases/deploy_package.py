@@ -36,13 +36,15 @@ def deb(lab):
 
 def know_little(lab, package):
     """Let dpkg know no other packages than those that this one needs: it reads the file list of each, of hundreds here."""
-    lab.target.run(
-        "had=/var/lib/dpkg little=/run/dpkg; mkdir -p $little/info $little/updates $little/triggers\n"
-        f"needed=$(dpkg-deb -f {package} Depends Pre-Depends | sed 's/^[A-Za-z-]*://' | tr ',|' '\\n' | awk '{{print $1}}')\n"
-        "dpkg-query -s $needed >$little/status\n"
-        "for one in $needed; do cp $had/info/$one.list $had/info/$one:*.list $little/info 2>/dev/null || true; done\n"
-        "mount --bind $little $had"
-    )
+    lab.target.run(f"""had=/var/lib/dpkg little=/run/dpkg
+mkdir -p $little/info $little/updates $little/triggers
+needed=$(dpkg-deb -f {package} Depends Pre-Depends | sed 's/^[A-Za-z-]*://' | tr ',|' '\\n' | awk '{{print $1}}')
+have=$(dpkg-query -W -f '${{Package}} ${{Provides}}\\n' | tr -d ',' | awk -v "needed=$needed" '
+  BEGIN {{ split(needed, names); for (i in names) wanted[names[i]] }}
+  {{ for (i = 1; i <= NF; i++) if ($i in wanted) {{ print $1; next }} }}')
+dpkg-query -s $have >$little/status
+for one in $have; do cp $had/info/$one.list $had/info/$one:*.list $little/info 2>/dev/null || true; done
+mount --bind $little $had""")
 
 
 def install(lab, package):
