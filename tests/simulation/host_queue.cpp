@@ -12,7 +12,9 @@
 namespace nvmf::simulation {
 namespace {
 
+// Of a SEND's identifier; below is the CID of the command that it carries, if any.
 constexpr uint64_t kSent = uint64_t{1} << 32;
+constexpr uint64_t kNoCommand = 0xffff;
 constexpr int kRemote = IBV_ACCESS_LOCAL_WRITE | IBV_ACCESS_REMOTE_READ | IBV_ACCESS_REMOTE_WRITE;
 
 sockaddr_in ipv4(const char* address, uint16_t service) {
@@ -105,6 +107,8 @@ void HostQueue::turn() {
       state_ = state_ == State::Rejected ? state_ : State::Ended;
     else if (completion.wr_id < kSent)
       on_answer(completion);
+    else if (completion.wr_id != (kSent | kNoCommand))
+      commands_[completion.wr_id & ~kSent].sending = false;
   }
 }
 
@@ -149,12 +153,12 @@ void HostQueue::on_cm_event(const rdma_cm_event& event) {
 }
 
 bool HostQueue::has_room() const {
-  const auto used = std::ranges::count_if(commands_, [](const Command& one) { return one.live || one.answered; });
+  const auto used = std::ranges::count_if(commands_, [](const Command& one) { return one.is_in_use(); });
   return state_ == State::Connected && used + 1 < options_.depth;
 }
 
 uint16_t HostQueue::send(nvme::Sqe sqe, Direction direction, Bytes data, bool in_capsule, unsigned descriptors) {
-  const auto place = std::ranges::find_if(commands_, [](const Command& one) { return !one.live && !one.answered; });
+  const auto place = std::ranges::find_if(commands_, [](const Command& one) { return !one.is_in_use(); });
   Command& command = *place;
   sqe.cid = static_cast<uint16_t>(place - commands_.begin());
   sqe.flags |= static_cast<uint8_t>(static_cast<unsigned>(nvme::Psdt::SglMptrContiguous) << 6);
@@ -179,12 +183,12 @@ uint16_t HostQueue::send(nvme::Sqe sqe, Direction direction, Bytes data, bool in
     behind_bytes = describe_data(command, sqe, descriptors);
   }
   std::memcpy(command.capsule.data(), &sqe, sizeof sqe);
-  command.live = true;
+  command.live = command.sending = true;
   command.answered = false;
   ++outstanding_;
   const ibv_sge piece{reinterpret_cast<uintptr_t>(command.capsule.data()),
                       static_cast<uint32_t>(sizeof sqe + behind_bytes), command.capsule_region->lkey};
-  post(&piece, 1);
+  if (!post(&piece, 1, sqe.cid)) fault("command " + std::to_string(sqe.cid) + " cannot be posted");
   return sqe.cid;
 }
 
@@ -234,14 +238,14 @@ void HostQueue::on_access(const Command& command, const rnic::RemoteAccess& acce
 
 bool HostQueue::send_raw(const std::vector<ibv_sge>& pieces) {
   sends_raw_ = true;
-  return post(pieces.data(), static_cast<int>(pieces.size()));
+  return post(pieces.data(), static_cast<int>(pieces.size()), kNoCommand);
 }
 
-bool HostQueue::post(const ibv_sge* pieces, int count) {
+bool HostQueue::post(const ibv_sge* pieces, int count, uint64_t cid) {
   ibv_sge copies[2];
   std::copy_n(pieces, count, copies);
   ibv_send_wr work{};
-  work.wr_id = kSent;
+  work.wr_id = kSent | cid;
   work.sg_list = copies;
   work.num_sge = count;
   work.opcode = IBV_WR_SEND;

@@ -55,7 +55,8 @@ class HostQueue {
   uint16_t send(nvme::Sqe sqe, Direction direction, Bytes data, bool in_capsule = false, unsigned descriptors = 1);
   // None: not yet.
   std::optional<nvme::Cqe> answer(uint16_t cid) const;
-  // What has been written to it, once it is answered. The command is over then, and its CID may be used again.
+  // What has been written to it, once it is answered. The command is over then; its CID may be used again when its SEND
+  // has completed.
   Bytes take(uint16_t cid);
   size_t outstanding() const { return outstanding_; }
   // CIDs that are answered and not taken.
@@ -73,6 +74,9 @@ class HostQueue {
   struct Command {
     bool live = false;      // from send() to its answer
     bool answered = false;  // from its answer to take()
+    bool sending = false;   // from send() until its SEND has completed, which may be after its answer
+    // As Linux's host does: only when all three are over is there room in the send queue, and is the capsule free.
+    bool is_in_use() const { return live || answered || sending; }
     Direction direction = Direction::None;
     size_t data_bytes = 0;
     bool in_capsule = false;
@@ -92,7 +96,7 @@ class HostQueue {
   // Returns the bytes behind the SQE.
   size_t describe_data(Command& command, nvme::Sqe& sqe, unsigned descriptors);
   void on_access(const Command& command, const rnic::RemoteAccess& access);
-  bool post(const ibv_sge* pieces, int count);
+  bool post(const ibv_sge* pieces, int count, uint64_t cid);
   void fault(const std::string& what) { world_.fabric.fault("queue " + std::to_string(options_.qid) + ": " + what); }
 
   World& world_;
