@@ -152,9 +152,10 @@ void HostQueue::on_cm_event(const rdma_cm_event& event) {
   }
 }
 
-bool HostQueue::has_room() const {
-  const auto used = std::ranges::count_if(commands_, [](const Command& one) { return one.is_in_use(); });
-  return state_ == State::Connected && used + 1 < options_.depth;
+size_t HostQueue::room() const {
+  if (state_ != State::Connected) return 0;
+  const auto used = static_cast<size_t>(std::ranges::count_if(commands_, &Command::is_in_use));
+  return options_.depth - std::min<size_t>(used + 1, options_.depth);
 }
 
 uint16_t HostQueue::send(nvme::Sqe sqe, Direction direction, Bytes data, bool in_capsule, unsigned descriptors) {

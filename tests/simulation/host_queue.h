@@ -48,8 +48,9 @@ class HostQueue {
   State state() const { return state_; }
   std::optional<uint16_t> rejection() const { return rejection_; }
 
-  // Whether one more command may be sent.
-  bool has_room() const;
+  // How many more commands may be sent.
+  size_t room() const;
+  bool has_room() const { return room() != 0; }
   // Sends a command; returns its CID. `data`: what the target is to read, or room for what it writes. It goes in the
   // capsule where `in_capsule` says so; otherwise so many descriptors of odd lengths describe it.
   uint16_t send(nvme::Sqe sqe, Direction direction, Bytes data, bool in_capsule = false, unsigned descriptors = 1);

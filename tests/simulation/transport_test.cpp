@@ -67,6 +67,7 @@ TEST_CASE("a full queue of commands is answered, each once, whatever order the d
     Host host(world, options);
     REQUIRE_MESSAGE(host.bring_up(), host.failure);
     HostQueue& queue = host.io(1);
+    REQUIRE(world.wait([&] { return queue.turn(), queue.room() == 15; }));  // the SEND of Connect has completed
     std::vector<uint16_t> cids;
     while (queue.has_room()) {
       const auto first = static_cast<uint64_t>(cids.size()) * 16;

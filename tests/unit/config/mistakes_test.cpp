@@ -254,6 +254,12 @@ const std::vector<Broken> kMistakesInNamespaces = {
      "$.subsystems[0].namespaces[0].memory: \"64MB\" is not a size; write bytes, or a string with KiB, MiB, GiB or "
      "TiB, "
      "such as \"64MiB\""},
+    {with_namespaces("{\"memory\": ^\"64MiBytes\"}"),
+     "$.subsystems[0].namespaces[0].memory: \"64MiBytes\" is not a size; write bytes, or a string with KiB, MiB, GiB "
+     "or "
+     "TiB, such as \"64MiB\""},
+    {with_namespaces("{\"memory\": ^\"16777217TiB\"}"),  // 1 TiB more than 64 bits hold
+     "$.subsystems[0].namespaces[0].memory: \"16777217TiB\" is out of range; write 512 bytes to 1024 TiB"},
     {with_namespaces("{\"memory\": ^\"99999999TiB\"}"),
      "$.subsystems[0].namespaces[0].memory: \"99999999TiB\" is out of range; write 512 bytes to 1024 TiB"},
     {with_namespaces("{\"memory\": ^\"2000TiB\"}"),
