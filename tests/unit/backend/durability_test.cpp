@@ -81,6 +81,20 @@ TEST_CASE("FUA of a write to a block device or file is RWF_DSYNC") {
   }
 }
 
+TEST_CASE("The rest of a write that was cut short is as durable as its beginning") {
+  for (const bool fua : {false, true}) {
+    BlockRecorder recorder(kWithCache);
+    TestIo io = on_blocks(IoKind::Write, fua);
+    recorder.channel.submit(io);
+    reinterpret_cast<ShortWrites*>(io.backend_word)->write_rest(io, 512);  // as the engine does
+    const io_uring_sqe entry = recorder.entries(2)[1];
+    CHECK(entry.opcode == IORING_OP_WRITE);
+    CHECK(entry.rw_flags == (fua ? RWF_DSYNC : 0));
+    CHECK(entry.off == 65 * 512);
+    CHECK(entry.len == 4096 - 512);
+  }
+}
+
 TEST_CASE("FUA of a read flushes the cache first, where there is one") {
   SUBCASE("with a cache: the read is linked behind a sync") {
     BlockRecorder recorder(kWithCache);
