@@ -139,7 +139,7 @@ Daemon::Daemon(const config::Config& config, std::string text)
       transport_(io_, target_, control_mailbox_, seats_of(data_threads_), group_options(config)),
       queue_pair_threads_(kQueuePairThreads),
       authentication_(io_, [this] { transport_.turn_admin(); }),
-      peer_memories_(transport_.rnics(), config.rdma.mdts_bytes),
+      peer_memories_(transport_.rnics(), config.rdma.mdts_bytes, ProofFiles(StateDirectory(config.state_dir))),
       opener_(io_),
       storage_(io_, target_, control_mailbox_, refs_to(data_threads_), transport_, peer_memories_, opener_,
                identifiers_, served_storages_, events_),

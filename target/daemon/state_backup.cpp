@@ -36,6 +36,8 @@ constexpr int kFormat = 1;
 constexpr std::array<std::string_view, 4> kPurposes = {"identifiers", "reservation", "served-storage",
                                                        "write-protection"};
 constexpr int kFileFormat = 1;
+// What the daemon keeps there that holds for this machine and this boot only.
+constexpr std::string_view kProof = "proof";
 constexpr size_t kUuidCharacters = 36;
 constexpr std::string_view kSuffix = ".json";
 
@@ -44,14 +46,16 @@ constexpr std::string_view kSuffix = ".json";
 }
 
 // PURPOSE-UUID.json
-bool is_ours(std::string_view name) {
+bool is_of(std::string_view purpose, std::string_view name) {
   if (!name.ends_with(kSuffix)) return false;
   name.remove_suffix(kSuffix.size());
-  return std::ranges::any_of(kPurposes, [&](std::string_view purpose) {
-    if (!name.starts_with(purpose) || name.size() != purpose.size() + 1 + kUuidCharacters) return false;
-    return name[purpose.size()] == '-' &&
-           name.substr(purpose.size() + 1).find_first_not_of("0123456789abcdef-") == std::string_view::npos;
-  });
+  if (!name.starts_with(purpose) || name.size() != purpose.size() + 1 + kUuidCharacters) return false;
+  return name[purpose.size()] == '-' &&
+         name.substr(purpose.size() + 1).find_first_not_of("0123456789abcdef-") == std::string_view::npos;
+}
+
+bool is_ours(std::string_view name) {
+  return std::ranges::any_of(kPurposes, [&](std::string_view purpose) { return is_of(purpose, name); });
 }
 
 std::string checksum_of(std::string_view text) {
@@ -163,6 +167,7 @@ StateBackup read_state(const fs::path& directory) {
   StateBackup backup;
   for (const fs::directory_entry& entry : fs::directory_iterator(directory)) {
     const std::string name = entry.path().filename().string();
+    if (is_of(kProof, name)) continue;
     if (!is_ours(name)) {
       if (replaced_by(entry.path().string()).empty()) backup.ignored.push_back(name);  // not one that is being written
       continue;
