@@ -87,14 +87,7 @@ StateBackup::File file_from(const Json& json, std::set<std::string>& names) {
   if (!names.insert(file.name).second) throw BadBackup("it has the file " + file.name + " twice");
   if (checksum_of(file.content) != json.at("sha256").get<std::string>())
     throw BadBackup("it is damaged: the checksum of " + file.name + " is wrong");
-  Json inner;
-  try {
-    inner = config::json_from(file.content);
-  } catch (const config::JsonError& error) {
-    throw BadBackup("its file " + file.name + ' ' + error.what());
-  }
-  if (!inner.is_object() || inner.value("format", Json()) != kFileFormat)
-    throw BadBackup("another version of the daemon wrote its file " + file.name);
+  if (const std::string fault = fault_of(file); !fault.empty()) throw BadBackup("its file " + file.name + ' ' + fault);
   return file;
 }
 
@@ -177,6 +170,16 @@ StateBackup read_state(const fs::path& directory) {
   std::ranges::sort(backup.files, {}, &StateBackup::File::name);
   std::ranges::sort(backup.ignored);
   return backup;
+}
+
+std::string fault_of(const StateBackup::File& file) {
+  try {
+    const Json json = config::json_from(file.content);
+    if (json.is_object() && json.value("format", Json()) == kFileFormat) return {};
+  } catch (const config::JsonError& error) {
+    return error.what();
+  }
+  return "was written by another version of the daemon, in a format that this one does not know";
 }
 
 std::string text_of(const StateBackup& backup) {
