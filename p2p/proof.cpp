@@ -180,6 +180,10 @@ Evidence prove_by_loop(CopyEngine& engine, std::span<const uint32_t> path_mtus, 
   return evidence;
 }
 
+std::string prove_page_copies(CopyEngine& engine, uint32_t path_mtu, uint64_t seed) {
+  return LoopProof(engine, {.seed = seed, .max_transfer_bytes = kPageBytes}).round_trip(path_mtu, kPageBytes);
+}
+
 core::ProvenTransfers proven_transfers(const Evidence& evidence, Direction direction) {
   core::ProvenTransfers proven;
   bool page_start = true;

@@ -65,6 +65,10 @@ uint32_t testable_transfer_bytes(uint64_t cmb_bytes, uint32_t wanted_bytes);
 // `path_mtus`: in bytes, largest first.
 Evidence prove_by_loop(CopyEngine& engine, std::span<const uint32_t> path_mtus, const ProofOptions& options);
 
+// The first part of prove_by_loop(), at one path MTU: moves single pages all over the range into the CMB and back. What
+// went wrong; empty: nothing. Needs proof_dram_bytes(kPageBytes).
+std::string prove_page_copies(CopyEngine& engine, uint32_t path_mtu, uint64_t seed);
+
 // The smallest path MTU from which on, up to the largest one tried, all transfers were right.
 core::ProvenTransfers proven_transfers(const Evidence& evidence, Direction direction);
 

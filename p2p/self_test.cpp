@@ -144,6 +144,25 @@ SelfTestResult examine(CopyEngine& engine, const SelfTestSubject& subject, uint6
   return result;
 }
 
+std::string confirm(CopyEngine& engine, const SelfTestResult& proof, uint64_t seed) {
+  const bool both = proof.active_mtu >= proof.host_reads.page_start_from_mtu &&
+                    proof.active_mtu >= proof.host_writes.page_start_from_mtu;
+  if (!both) return "only one direction was proved, so no page makes the round trip";
+  return prove_page_copies(engine, proof.active_mtu, seed);
+}
+
+std::string confirm(ibv_context* context, uint8_t port, const CmbMapping& mapping, const SelfTestOptions& options,
+                    const SelfTestResult& proof) {
+  const CmbRange range = range_within(mapping, options.range);
+  if (testable_transfer_bytes(range.length_bytes, kPageBytes) == 0) return "the CMB is too small";
+  try {
+    RdmaLoop loop(context, port, mapping, range, proof_dram_bytes(kPageBytes), options.timeout);
+    return confirm(loop, proof, new_seed());
+  } catch (const std::exception& failure) {
+    return failure.what();
+  }
+}
+
 SelfTestResult self_test(ibv_context* context, uint8_t port, const CmbMapping& mapping, const SelfTestOptions& options,
                          SsdProbe* ssd) {
   SelfTestSubject subject;

@@ -41,6 +41,15 @@ struct SelfTestResult {
 SelfTestResult self_test(ibv_context* context, uint8_t port, const CmbMapping& mapping, const SelfTestOptions& options,
                          SsdProbe* ssd = nullptr);
 
+// Whether a proof that self_test() gave under the same conditions (proof_conditions.h) may be taken over: single pages
+// all over `options.range`, which is overwritten, make the round trip at the path MTU of the proof. Blocks for a small
+// part of the time of self_test(). Empty: it may; otherwise why not. A proof of one direction alone may not, because
+// nothing makes the round trip then. Does not throw when a device fails.
+std::string confirm(ibv_context* context, uint8_t port, const CmbMapping& mapping, const SelfTestOptions& options,
+                    const SelfTestResult& proof);
+// The part of it after the engine is set up, which must have proof_dram_bytes(kPageBytes) of DRAM.
+std::string confirm(CopyEngine& engine, const SelfTestResult& proof, uint64_t seed);
+
 // The pair that a verdict is about, for its text.
 struct SelfTestSubject {
   std::string rnic;         // "mlx5_0 port 1"

@@ -162,6 +162,13 @@ std::vector<std::string> Sysfs::list(const std::string& folder) const {
   return names;
 }
 
+std::optional<uint64_t> Sysfs::inode(const std::string& path) const {
+  note(path);
+  struct stat file {};
+  if (stat(where(path).c_str(), &file) != 0) return std::nullopt;
+  return file.st_ino;
+}
+
 std::string Sysfs::resolve(const std::string& path) const {
   note(path);
   std::error_code error;

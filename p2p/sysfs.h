@@ -52,6 +52,8 @@ class Sysfs {
   std::optional<uint64_t> number(const std::string& path) const;
   // Names in a folder, in order, with numbers in them counted as numbers (nvme2 before nvme10).
   std::vector<std::string> list(const std::string& folder) const;
+  // Of what is there, links followed; none: nothing is.
+  std::optional<uint64_t> inode(const std::string& path) const;
   // The path with its links followed, as "/sys/devices/...".
   std::string resolve(const std::string& path) const;
 

@@ -30,6 +30,13 @@ struct ConfigChange {
   std::vector<std::string> reasons{};  // why the change was refused; warnings when it was not
 };
 
+// Whether another program may take the place of the running one.
+struct UpgradePlan {
+  std::string version{};                 // of the other program; empty: unknown
+  std::vector<std::string> obstacles{};  // why it may not, a sentence each; empty: it may
+  std::vector<std::string> notes{};      // what else the operator should know
+};
+
 // An operation that is not done as things are; the message says why, and what the client can do.
 class Refused : public std::runtime_error {
  public:
@@ -93,6 +100,12 @@ class AdminActions {
   // The ports that were not drained before, or were until now; none: there is no such port.
   virtual std::optional<std::vector<uint16_t>> drain(std::optional<uint16_t> port) = 0;
   virtual std::optional<std::vector<uint16_t>> resume(std::optional<uint16_t> port) = 0;
+  // Asks the program that is now at the path by which the daemon was started whether it could take over, while this one
+  // serves. `force`: also where data of namespaces in memory, or reservations that do not persist, are lost.
+  virtual boost::asio::awaitable<UpgradePlan> prepare_upgrade(bool force) = 0;
+  // That program takes this one's place: hosts that use ANA are told to use other paths, all are disconnected, and
+  // reconnect to it. Does nothing when the daemon shuts down.
+  virtual void hand_over() = 0;
   // Returns the number of controllers that the host had. The host may connect again, if it is allowed to.
   virtual size_t disconnect(const std::string& hostnqn) = 0;
 };

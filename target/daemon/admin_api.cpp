@@ -74,6 +74,24 @@ HttpResponse answer(const ConfigChange& change) {
   return answer(body, status_of(change.verdict));
 }
 
+HttpResponse answer(const UpgradePlan& plan) {
+  if (plan.obstacles.empty()) return answer(json{{"version", plan.version}, {"notes", plan.notes}});
+  const json refusal = {{"error", "refused, the daemon goes on serving: the upgrade cannot be made"},
+                        {"reasons", plan.obstacles}};
+  return answer(refusal, 409);
+}
+
+// The client has its answer before the daemon goes.
+HttpResponse answer_and_hand_over(AdminActions& actions, const UpgradePlan& plan) {
+  HttpResponse response = answer(plan);
+  if (!plan.obstacles.empty()) return response;
+  response.more = [&actions]() -> boost::asio::awaitable<std::string> {
+    actions.hand_over();
+    co_return std::string();
+  };
+  return response;
+}
+
 unsigned status_of(config::EditError::Kind kind) {
   using enum config::EditError::Kind;
   switch (kind) {
@@ -105,6 +123,7 @@ class Api {
     add_storage_changes();
     add_host_changes();
     add_operations();
+    add_upgrade();
     return std::move(routes_);
   }
 
@@ -325,6 +344,14 @@ class Api {
     };
     routes_.add("POST", "/v1/hosts/{hostnqn}/disconnect", disconnect);
     routes_.add("POST", "/v1/hosts//disconnect", disconnect);  // hosts that send an empty NQN
+  }
+
+  void add_upgrade() {
+    routes_.add_waiting("POST", "/v1/upgrade", {.query = {"force"}},
+                        [&actions = actions_](HttpRequest request) -> Task {
+                          const UpgradePlan plan = co_await actions.prepare_upgrade(is_set(request, "force"));
+                          co_return answer_and_hand_over(actions, plan);
+                        });
   }
 
   // The port that the query names; none: all ports, which the query must say.

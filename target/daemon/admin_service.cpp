@@ -74,6 +74,9 @@ AdminActions::Json AdminService::status() {
   const auto uptime = std::chrono::steady_clock::now() - started_;
   return {{"version", NVMF_P2P_VERSION},
           {"uptime_s", std::chrono::duration_cast<std::chrono::seconds>(uptime).count()},
+          {"started_ms", std::chrono::duration_cast<std::chrono::milliseconds>(started_at_.time_since_epoch()).count()},
+          {"upgraded_from", parts_.program.former_version()},
+          {"upgrade_failure", parts_.program.upgrade_failure()},
           {"config", parts_.running.file()},
           {"config_version", parts_.running.version()},
           {"unsaved_changes", parts_.running.unsaved()},

@@ -15,10 +15,12 @@
 #include "target/daemon/namespace_states.h"
 #include "target/daemon/peer_memory.h"
 #include "target/daemon/ports.h"
+#include "target/daemon/program.h"
 #include "target/daemon/reload.h"
 #include "target/daemon/running_config.h"
 #include "target/daemon/storage.h"
 #include "target/daemon/unix_socket.h"
+#include "target/daemon/upgrade.h"
 #include "transport/rdma/transport.h"
 
 namespace nvmf::daemon {
@@ -39,6 +41,9 @@ class AdminService final : public AdminActions {
     RunningConfig& running;
     WorkerThread& files;  // reads and writes the config file
     std::function<Figures()> figures;
+    const Program& program;
+    Upgrade& upgrade;
+    std::function<void()> hand_over;
   };
   explicit AdminService(Parts parts) : parts_(std::move(parts)) {}
 
@@ -78,11 +83,14 @@ class AdminService final : public AdminActions {
   std::optional<std::vector<uint16_t>> resume(std::optional<uint16_t> port) override {
     return parts_.ports.resume(port);
   }
+  boost::asio::awaitable<UpgradePlan> prepare_upgrade(bool force) override { return parts_.upgrade.prepare(force); }
+  void hand_over() override { parts_.hand_over(); }
   size_t disconnect(const std::string& hostnqn) override;
 
  private:
   Parts parts_;
   const std::chrono::steady_clock::time_point started_ = std::chrono::steady_clock::now();
+  const std::chrono::system_clock::time_point started_at_ = std::chrono::system_clock::now();
   std::optional<UnixSocketFile> socket_;
   std::optional<HttpServer> server_;
   std::optional<UnixSocketFile> read_only_socket_;

@@ -9,6 +9,7 @@
 #include "config/parse.h"
 #include "target/daemon/machine_check.h"
 #include "target/daemon/resource_check.h"
+#include "target/daemon/start_check.h"
 
 namespace nvmf::daemon {
 namespace {
@@ -20,17 +21,28 @@ struct Options {
   bool json = false;
   bool strict = false;
   bool file_only = false;
+  bool start = false;
 };
+
+void add(const std::vector<config::Diagnostic>& more, config::Result& result) {
+  result.diagnostics.insert(result.diagnostics.end(), more.begin(), more.end());
+}
 
 void add_machine_warnings(config::Result& result) {
   const p2p::Sysfs sysfs;
   const auto addresses = read_interface_addresses();
-  for (const auto& warnings : {check_machine(*result.config, sysfs, addresses),
-                               check_resources(*result.config, sysfs, addresses, read_rdma_device_limits())})
-    result.diagnostics.insert(result.diagnostics.end(), warnings.begin(), warnings.end());
+  add(check_machine(*result.config, sysfs, addresses), result);
+  add(check_resources(*result.config, sysfs, addresses, read_rdma_device_limits()), result);
   std::ranges::stable_sort(result.diagnostics, [](const config::Diagnostic& a, const config::Diagnostic& b) {
     return std::tie(a.position.line, a.position.column) < std::tie(b.position.line, b.position.column);
   });
+}
+
+// What is only a warning before the daemon is on its machine prevents its start.
+void add_start(config::Result& result) {
+  for (config::Diagnostic& one : result.diagnostics)
+    if (one.path.starts_with("$.admin") || one.path.starts_with("$.state_dir")) one.severity = config::Severity::error;
+  add(check_start(*result.config), result);
 }
 
 void print_summary(const std::string& path, const config::Config& config) {
@@ -43,6 +55,7 @@ void print_summary(const std::string& path, const config::Config& config) {
 int check(const Options& options) {
   config::Result result = config::load_input(options.path);
   if (result.config && !options.file_only) add_machine_warnings(result);
+  if (result.config && options.start) add_start(result);
   const bool has_error = std::ranges::any_of(
       result.diagnostics, [](const config::Diagnostic& one) { return one.severity == config::Severity::error; });
   const bool good = result.config && !has_error && (!options.strict || result.diagnostics.empty());
@@ -66,6 +79,9 @@ void add_check_command(CLI::App& app, std::function<int()>& chosen) {
   command->add_flag("--strict", options->strict, "Exit with status 2 for warnings, too");
   command->add_flag("--file-only", options->file_only,
                     "Do not look at this machine: the config is for another machine");
+  command->add_flag("--start", options->start,
+                    "Also try what a start of the daemon needs beside the config, while another daemon may run: files "
+                    "of the state directory that this version can use, io_uring. `upgrade` asks the new version so");
   command->callback([=, &chosen] { chosen = [=] { return check(*options); }; });
 }
 

@@ -124,8 +124,9 @@ class RunningReactors {
 
 }  // namespace
 
-Daemon::Daemon(const config::Config& config, std::string text)
-    : running_(config, std::move(text)),
+Daemon::Daemon(const config::Config& config, std::string text, Program& program)
+    : program_(program),
+      running_(config, std::move(text)),
       events_(io_),
       reservations_(StateDirectory(config.state_dir),
                     write_on(state_writes_, io_, [this] { transport_.turn_admin(); })),
@@ -139,7 +140,7 @@ Daemon::Daemon(const config::Config& config, std::string text)
       transport_(io_, target_, control_mailbox_, seats_of(data_threads_), group_options(config)),
       queue_pair_threads_(kQueuePairThreads),
       authentication_(io_, [this] { transport_.turn_admin(); }),
-      peer_memories_(transport_.rnics(), config.rdma.mdts_bytes),
+      peer_memories_(transport_.rnics(), config.rdma.mdts_bytes, ProofFiles(StateDirectory(config.state_dir))),
       opener_(io_),
       storage_(io_, target_, control_mailbox_, refs_to(data_threads_), transport_, peer_memories_, opener_,
                identifiers_, served_storages_, events_),
@@ -163,6 +164,12 @@ Daemon::Daemon(const config::Config& config, std::string text)
                .running = running_,
                .files = config_files_,
                .events = events_}),
+      upgrade_({.program = program,
+                .target = target_,
+                .running = running_,
+                .ports = ports_,
+                .changes = changes_,
+                .events = events_}),
       fallbacks_(io_, storage_, events_),
       admin_({.target = target_,
               .transport = transport_,
@@ -175,7 +182,10 @@ Daemon::Daemon(const config::Config& config, std::string text)
               .events = events_.stream(),
               .running = running_,
               .files = config_files_,
-              .figures = [this] { return figures(); }}),
+              .figures = [this] { return figures(); },
+              .program = program,
+              .upgrade = upgrade_,
+              .hand_over = [this] { hand_over(); }}),
       signals_(io_, SIGTERM, SIGINT, SIGHUP),
       keep_alive_timer_(io_),
       shutdown_timer_(io_),
@@ -227,7 +237,7 @@ int Daemon::run() {
 
 void Daemon::on_started(const std::exception_ptr& failure) {
   started_ = !failure;
-  if (started_) return;
+  if (started_) return program_.settle();
   start_failure_ = failure;
   io_.stop();
 }
@@ -349,6 +359,8 @@ void Daemon::await_signals() {
     if (error) return;
     if (number == SIGHUP) {
       if (!changes_.closed()) spawn(io_, reload_.reload_on_signal(), "the reload");
+    } else if (std::exchange(hands_over_, false)) {
+      spdlog::info("stopping instead of making way for another program; a second signal exits at once");
     } else if (changes_.closed()) {
       std::_Exit(EXIT_FAILURE);
     } else {
@@ -364,6 +376,28 @@ void Daemon::shut_down() {
   service_manager::stopping("disconnecting hosts", milliseconds(timeout_ms));
   spdlog::info("shutting down: waiting for {} queues to finish, at most {} ms; a second signal exits at once",
                transport_.connections(), timeout_ms);
+  end_service();
+}
+
+// No way leads back from here: everything that can fail was tried before.
+void Daemon::hand_over() {
+  if (changes_.closed()) return;
+  hands_over_ = true;
+  changes_.close();
+  service_manager::upgrading("making way for another version");
+  events_.tell(core::EventKind::Config, "upgrade: hosts are asked to use other paths, then disconnected");
+  spawn(io_, move_hosts_and_end(), "moving hosts");
+}
+
+Daemon::Task Daemon::move_hosts_and_end() {
+  co_await ports_.move_hosts();
+  spdlog::info("upgrade: waiting for {} queues to finish, at most {} ms", transport_.connections(),
+               running_.config().shutdown_timeout_ms);
+  end_service();
+}
+
+void Daemon::end_service() {
+  const uint32_t timeout_ms = running_.config().shutdown_timeout_ms;
   ports_.stop();
   reload_.stop();
   metrics_.reset();
@@ -377,7 +411,17 @@ void Daemon::shut_down() {
 void Daemon::give_up() {
   spdlog::error("{} queues still had commands outstanding after {} ms; their hosts will retry the commands",
                 transport_.connections(), running_.config().shutdown_timeout_ms);
+  if (hands_over_) make_way_at_once();
   std::_Exit(EXIT_FAILURE);
+}
+
+// The kernel ends what is outstanding, as at an exit.
+void Daemon::make_way_at_once() const {
+  try {
+    program_.replace(config_text());
+  } catch (const std::exception& error) {
+    spdlog::error("{}", error.what());
+  }
 }
 
 }  // namespace nvmf::daemon

@@ -35,11 +35,13 @@
 #include "target/daemon/namespace_states.h"
 #include "target/daemon/peer_memory.h"
 #include "target/daemon/ports.h"
+#include "target/daemon/program.h"
 #include "target/daemon/reload.h"
 #include "target/daemon/reservation_files.h"
 #include "target/daemon/running_config.h"
 #include "target/daemon/served_storage_files.h"
 #include "target/daemon/storage.h"
+#include "target/daemon/upgrade.h"
 #include "target/daemon/worker_thread.h"
 #include "target/daemon/write_protection_files.h"
 #include "transport/rdma/transport.h"
@@ -48,9 +50,9 @@ namespace nvmf::daemon {
 
 class Daemon {
  public:
-  // `text`: the content of the file from which `config` was parsed. Throws std::exception with a message for the
-  // operator when the daemon cannot serve at all (no io_uring).
-  Daemon(const config::Config& config, std::string text);
+  // `text`: the content of the file from which `config` was parsed. `program` is this process's. Throws std::exception
+  // with a message for the operator when the daemon cannot serve at all (no io_uring).
+  Daemon(const config::Config& config, std::string text, Program& program);
   ~Daemon();
   Daemon(const Daemon&) = delete;
   Daemon& operator=(const Daemon&) = delete;
@@ -58,6 +60,10 @@ class Daemon {
   // Serves what the config names until SIGTERM or SIGINT; returns the process's exit status. SIGHUP: reads the config
   // file again. Throws std::exception with a message for the operator when it cannot start; nothing runs then.
   int run();
+  // After run(): another program is to take this one's place, when this object is gone.
+  bool hands_over() const { return hands_over_; }
+  // The text of the config, as the file had it.
+  const std::string& config_text() const { return running_.text_of_file(); }
 
  private:
   using Task = boost::asio::awaitable<void>;
@@ -83,8 +89,14 @@ class Daemon {
   void await_deadline(core::Target::Clock::time_point deadline);
   void await_signals();
   void shut_down();
+  void hand_over();
+  Task move_hosts_and_end();
+  // Disconnects all hosts; run() returns when their last command has ended.
+  void end_service();
   [[noreturn]] void give_up();
+  void make_way_at_once() const;
 
+  Program& program_;
   RunningConfig running_;
   boost::asio::io_context io_;
   Events events_;
@@ -110,6 +122,7 @@ class Daemon {
   NamespaceStates states_;
   Ports ports_;
   Reload reload_;
+  Upgrade upgrade_;
   FallbackWatch fallbacks_;
   AdminService admin_;
   History history_;
@@ -122,6 +135,7 @@ class Daemon {
   const std::chrono::steady_clock::time_point made_ = std::chrono::steady_clock::now();
   std::exception_ptr start_failure_;
   bool started_ = false;  // the config of the start has been applied
+  bool hands_over_ = false;
 };
 
 }  // namespace nvmf::daemon

@@ -21,6 +21,7 @@
 #include "target/daemon/import_command.h"
 #include "target/daemon/key_command.h"
 #include "target/daemon/log.h"
+#include "target/daemon/program.h"
 
 namespace {
 
@@ -49,22 +50,49 @@ std::optional<Config> load(const std::string& path, std::string* content = nullp
   return result.config;
 }
 
-int run(const std::string& path) {
+// The config file's; or, where another version was to take over and could not start, the config that this one had.
+std::optional<Config> load(const std::string& path, const nvmf::daemon::Program& program, std::string& content) {
+  if (!program.former_config()) return load(path, &content);
+  content = *program.former_config();
+  return nvmf::config::parse(content, path).config;
+}
+
+struct Served {
+  int status;
+  bool hands_over;
+  std::string config;  // its text
+};
+
+Served serve(const Config& config, std::string content, nvmf::daemon::Program& program) {
+  nvmf::daemon::Daemon daemon(config, std::move(content), program);
+  const int status = daemon.run();
+  return {status, daemon.hands_over(), daemon.config_text()};
+}
+
+int run(const std::string& path, nvmf::daemon::Program& program) {
   if (path == "-") {
     std::cerr
         << "run: the config must be a file, because reloads read it again and `save` writes it: give --config FILE\n";
     return kExitUsage;
   }
   std::string content;
-  const auto config = load(path, &content);
-  if (!config) return kExitUsage;
+  const auto config = load(path, program, content);
+  if (!config) {
+    program.go_back("the config has mistakes");
+    return kExitUsage;
+  }
   nvmf::daemon::start_log(config->log_level, config->log_format);
+  const std::string& former = program.former_version();
+  spdlog::info("nvmf-p2p {} with {}{}", NVMF_P2P_VERSION, path,
+               former.empty() ? "" : ", in place of version " + former);
+  if (!program.upgrade_failure().empty()) spdlog::error("the upgrade failed: {}", program.upgrade_failure());
   try {
-    spdlog::info("nvmf-p2p {} with {}", NVMF_P2P_VERSION, path);
-    nvmf::daemon::Daemon daemon(*config, std::move(content));
-    return daemon.run();
+    const Served served = serve(*config, std::move(content), program);
+    if (served.hands_over) program.replace(served.config);
+    return served.status;
   } catch (const std::exception& error) {
     spdlog::error("{}", error.what());
+    program.go_back(error.what());
     return EXIT_FAILURE;
   }
 }
@@ -82,6 +110,7 @@ int generate(const CLI::App& app, const std::string& what) {
 }
 
 int execute(int argc, char** argv) {
+  nvmf::daemon::Program program(argc, argv);
   CLI::App app{"NVMe over Fabrics target for RDMA networks that serves SSDs through their controller memory buffers",
                kName};
   app.set_version_flag("--version", NVMF_P2P_VERSION);
@@ -110,7 +139,7 @@ int execute(int argc, char** argv) {
     return app.exit(error) == 0 ? EXIT_SUCCESS : kExitUsage;
   }
   if (chosen) return chosen();
-  if (*run_command) return run(config_path);
+  if (*run_command) return run(config_path, program);
   if (*generate_command) return generate(app, document);
   return commands.run();
 }

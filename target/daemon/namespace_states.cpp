@@ -38,7 +38,7 @@ const char* name_of(core::WriteProtection state) {
     case core::WriteProtection::Protected:
       return "protected";
     case core::WriteProtection::UntilPowerCycle:
-      return "until-power-cycle";
+      return kUntilPowerCycle;
     case core::WriteProtection::Permanent:
       return "permanent";
   }

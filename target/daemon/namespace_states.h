@@ -17,6 +17,8 @@ nlohmann::json reservations_view(const core::Target& target);
 
 // Of the namespaces to which hosts cannot write: [{"subsystem", "nsid", "state", "read_only"}]
 nlohmann::json write_protection_view(const core::Target& target);
+// A "state" of it.
+inline constexpr char kUntilPowerCycle[] = "until-power-cycle";
 
 class NamespaceStates {
  public:

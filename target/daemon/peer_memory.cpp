@@ -45,12 +45,26 @@ void report(const std::string& bdf, const std::string& rnic, const p2p::SelfTest
     spdlog::log(level, "CMB of {} with {}: remedy: {}", bdf, rnic, remedy);
 }
 
+p2p::ProofSubject subject_of(const rdma::Rnic& rnic, const p2p::CmbMapping& mapping,
+                             const p2p::SelfTestOptions& options, const std::string& probe_path) {
+  const uint8_t port = active_port(rnic);
+  return {.bdf = mapping.bdf(),
+          .rnic = rnic.name(),
+          .port = port,
+          .active_mtu = verbs::mtu_bytes(verbs::query_port(rnic.context(), port).active_mtu),
+          .mapping_bytes = mapping.length_bytes(),
+          .range = options.range,
+          .max_transfer_bytes = options.max_transfer_bytes,
+          .probe_path = probe_path};
+}
+
 constexpr size_t whole_pages(size_t bytes) { return bytes / core::limits::kPageBytes * core::limits::kPageBytes; }
 
 }  // namespace
 
-PeerMemories::PeerMemories(const std::vector<std::unique_ptr<rdma::Rnic>>& rnics, uint32_t max_transfer_bytes)
-    : rnics_(rnics), max_transfer_bytes_(max_transfer_bytes) {}
+PeerMemories::PeerMemories(const std::vector<std::unique_ptr<rdma::Rnic>>& rnics, uint32_t max_transfer_bytes,
+                           std::optional<ProofFiles> proofs)
+    : rnics_(rnics), max_transfer_bytes_(max_transfer_bytes), proofs_(std::move(proofs)) {}
 
 boost::asio::awaitable<bool> PeerMemories::prepare(std::string bdf, std::string probe_path) {
   const auto known = ssds_.find(bdf);
@@ -100,10 +114,49 @@ PeerMemories::OnRnic PeerMemories::examine(const rdma::Rnic& rnic, const Ssd& ss
   p2p::SelfTestOptions options;
   options.max_transfer_bytes = max_transfer_bytes_;
   options.range = range;
-  const auto probe = open_probe(ssd.probe_path, *ssd.mapping, range);
-  result.proof = p2p::self_test(rnic.context(), active_port(rnic), *ssd.mapping, options, probe.get());
+  const p2p::ProofSubject pair = subject_of(rnic, *ssd.mapping, options, ssd.probe_path);
+  const p2p::ProofConditions conditions = p2p::read_conditions(kSysfs, pair);
+  if (auto proof = take_over(pair, conditions, rnic, ssd, options)) {
+    result.proof = std::move(*proof);
+  } else {
+    const auto probe = open_probe(ssd.probe_path, *ssd.mapping, range);
+    result.proof = p2p::self_test(rnic.context(), pair.port, *ssd.mapping, options, probe.get());
+    keep(pair, conditions, result.proof);
+  }
   if (proves_anything(result.proof)) result.region.emplace(rnic.domain(), *ssd.mapping);
   return result;
+}
+
+std::optional<p2p::SelfTestResult> PeerMemories::take_over(const p2p::ProofSubject& pair,
+                                                           const p2p::ProofConditions& conditions,
+                                                           const rdma::Rnic& rnic, const Ssd& ssd,
+                                                           const p2p::SelfTestOptions& options) const {
+  if (!proofs_) return std::nullopt;
+  ProofFiles::Kept kept = proofs_->find(pair, conditions);
+  if (kept.proof) kept.why_not = p2p::confirm(rnic.context(), pair.port, *ssd.mapping, options, *kept.proof);
+  if (!kept.why_not.empty())
+    spdlog::info("CMB of {} with {}: the proof of an earlier start is not taken over: {}", pair.bdf, pair.rnic,
+                 kept.why_not);
+  if (!kept.proof || !kept.why_not.empty()) return std::nullopt;
+  kept.proof->findings.push_back("proved at " + kept.made_at +
+                                 " UTC, and taken over: everything that the proof depends on is as it was then, and "
+                                 "pages made the round trip again");
+  return std::move(kept.proof);
+}
+
+// What was proved holds for this daemon, also where it cannot be kept.
+void PeerMemories::keep(const p2p::ProofSubject& pair, const p2p::ProofConditions& conditions,
+                        const p2p::SelfTestResult& proof) const {
+  if (!proofs_) return;
+  try {
+    if (proves_anything(proof))
+      proofs_->keep(pair, conditions, proof);
+    else
+      proofs_->forget(pair);
+  } catch (const std::exception& error) {
+    spdlog::warn("CMB of {} with {}: the proof cannot be kept, so the next start repeats the self-test: {}", pair.bdf,
+                 pair.rnic, error.what());
+  }
 }
 
 void PeerMemories::divide(Ssd& ssd) {

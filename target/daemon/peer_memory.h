@@ -16,6 +16,7 @@
 #include "p2p/cmb.h"
 #include "p2p/self_test.h"
 #include "target/core/datapath/buffer_pool.h"
+#include "target/daemon/proof_files.h"
 #include "target/daemon/worker_thread.h"
 #include "transport/rdma/rnic.h"
 
@@ -23,8 +24,10 @@ namespace nvmf::daemon {
 
 class PeerMemories {
  public:
-  // `rnics` share each CMB; every poll group of an RNIC has an equal part of the RNIC's share.
-  PeerMemories(const std::vector<std::unique_ptr<rdma::Rnic>>& rnics, uint32_t max_transfer_bytes);
+  // `rnics` share each CMB; every poll group of an RNIC has an equal part of the RNIC's share. `proofs`: where proofs
+  // are kept, so that the self-test need not be repeated after a restart; none: it is.
+  PeerMemories(const std::vector<std::unique_ptr<rdma::Rnic>>& rnics, uint32_t max_transfer_bytes,
+               std::optional<ProofFiles> proofs = std::nullopt);
 
   // The number of RNICs that ports still wait for: as many shares are left free.
   void expect_rnics(size_t count) { expected_rnics_ = count; }
@@ -84,6 +87,12 @@ class PeerMemories {
   boost::asio::awaitable<void> prove(Ssd& ssd, const rdma::Rnic& rnic, p2p::CmbRange range);
   // Runs on the worker thread.
   OnRnic examine(const rdma::Rnic& rnic, const Ssd& ssd, p2p::CmbRange range) const;
+  // Of a daemon before this one, under the same conditions; none: the self-test must be made.
+  std::optional<p2p::SelfTestResult> take_over(const p2p::ProofSubject& pair, const p2p::ProofConditions& conditions,
+                                               const rdma::Rnic& rnic, const Ssd& ssd,
+                                               const p2p::SelfTestOptions& options) const;
+  void keep(const p2p::ProofSubject& pair, const p2p::ProofConditions& conditions,
+            const p2p::SelfTestResult& proof) const;
   void divide(Ssd& ssd);
   static p2p::CmbRange share(const Ssd& ssd, size_t index);
   void give_share(Ssd& ssd, size_t index, const rdma::Rnic& rnic);
@@ -91,6 +100,7 @@ class PeerMemories {
 
   const std::vector<std::unique_ptr<rdma::Rnic>>& rnics_;
   uint32_t max_transfer_bytes_;
+  const std::optional<ProofFiles> proofs_;
   size_t expected_rnics_ = 0;
   std::map<std::string, Ssd> ssds_;
   std::map<std::string, Ssd> unproved_;  // owned by the worker thread while it has work

@@ -286,6 +286,21 @@ Ports::Task Ports::disconnect_hosts(uint16_t port_id) {
   transport_.turn_admin();
 }
 
+Ports::Task Ports::move_hosts() {
+  for (const core::Port& port : target_.ports()) {
+    stop_listening(port.id);
+    target_.withdraw_port(port.id, true);
+  }
+  transport_.turn_admin();
+  const auto deadline = std::chrono::steady_clock::now() + kMoveTimeout;
+  const auto has_moved = [this](const core::Port& port) { return target_.have_hosts_moved(port.id); };
+  boost::asio::steady_timer timer(io_);
+  while (!std::ranges::all_of(target_.ports(), has_moved) && std::chrono::steady_clock::now() < deadline) {
+    timer.expires_after(kMovePoll);
+    co_await timer.async_wait(boost::asio::use_awaitable);
+  }
+}
+
 std::optional<std::vector<uint16_t>> Ports::resume(std::optional<uint16_t> port) {
   std::vector<uint16_t> changed;
   bool found = !port;

@@ -57,6 +57,10 @@ class Ports {
   std::optional<std::vector<uint16_t>> drain(std::optional<uint16_t> port);
   std::optional<std::vector<uint16_t>> resume(std::optional<uint16_t> port);
 
+  // The daemon ends, and its successor listens on the same ports: no host may connect any more, and those that use ANA
+  // are told to use other paths. Over when they have read it, at the latest after kMoveTimeout.
+  Task move_hosts();
+
   // Stops looking at ports, because the daemon shuts down.
   void stop() { next_look_.cancel(); }
 

@@ -23,6 +23,8 @@ class RunningConfig {
   const config::Json& document() const { return document_; }
   // See AdminActions.
   const std::string& version() const { return version_; }
+  // The config file as it was last read or written.
+  const std::string& text_of_file() const { return text_of_file_; }
   // What a reload of the file, as it was last read or written, would undo: the changes that lead from the file to the
   // running config, a line for each.
   const std::vector<std::string>& unsaved() const { return unsaved_; }

@@ -25,7 +25,11 @@ uint64_t monotonic_us() {
 
 void ready(const std::string& status) { send("READY=1\nSTATUS=" + status); }
 
-void reloading() { send("RELOADING=1\nMONOTONIC_USEC=" + std::to_string(monotonic_us()) + "\nSTATUS=reloading"); }
+void upgrading(const std::string& status) {
+  send("RELOADING=1\nMONOTONIC_USEC=" + std::to_string(monotonic_us()) + "\nSTATUS=" + status);
+}
+
+void reloading() { upgrading("reloading"); }
 
 void stopping(const std::string& status, std::chrono::milliseconds timeout) {
   const auto extended = std::chrono::duration_cast<std::chrono::microseconds>(timeout + kStoppingMargin);

@@ -11,6 +11,8 @@ namespace nvmf::daemon::service_manager {
 // One of these is true at a time; `status` is the line that `systemctl status` shows.
 void ready(const std::string& status);
 void reloading();
+// The daemon makes way for another program in the same process, which will say ready().
+void upgrading(const std::string& status);
 // The daemon ends within `timeout`: the service manager waits that long, whatever its own limit (TimeoutStopSec=) is.
 void stopping(const std::string& status, std::chrono::milliseconds timeout);
 

@@ -36,6 +36,8 @@ constexpr int kFormat = 1;
 constexpr std::array<std::string_view, 4> kPurposes = {"identifiers", "reservation", "served-storage",
                                                        "write-protection"};
 constexpr int kFileFormat = 1;
+// What the daemon keeps there that holds for this machine and this boot only.
+constexpr std::string_view kProof = "proof";
 constexpr size_t kUuidCharacters = 36;
 constexpr std::string_view kSuffix = ".json";
 
@@ -44,14 +46,16 @@ constexpr std::string_view kSuffix = ".json";
 }
 
 // PURPOSE-UUID.json
-bool is_ours(std::string_view name) {
+bool is_of(std::string_view purpose, std::string_view name) {
   if (!name.ends_with(kSuffix)) return false;
   name.remove_suffix(kSuffix.size());
-  return std::ranges::any_of(kPurposes, [&](std::string_view purpose) {
-    if (!name.starts_with(purpose) || name.size() != purpose.size() + 1 + kUuidCharacters) return false;
-    return name[purpose.size()] == '-' &&
-           name.substr(purpose.size() + 1).find_first_not_of("0123456789abcdef-") == std::string_view::npos;
-  });
+  if (!name.starts_with(purpose) || name.size() != purpose.size() + 1 + kUuidCharacters) return false;
+  return name[purpose.size()] == '-' &&
+         name.substr(purpose.size() + 1).find_first_not_of("0123456789abcdef-") == std::string_view::npos;
+}
+
+bool is_ours(std::string_view name) {
+  return std::ranges::any_of(kPurposes, [&](std::string_view purpose) { return is_of(purpose, name); });
 }
 
 std::string checksum_of(std::string_view text) {
@@ -83,14 +87,7 @@ StateBackup::File file_from(const Json& json, std::set<std::string>& names) {
   if (!names.insert(file.name).second) throw BadBackup("it has the file " + file.name + " twice");
   if (checksum_of(file.content) != json.at("sha256").get<std::string>())
     throw BadBackup("it is damaged: the checksum of " + file.name + " is wrong");
-  Json inner;
-  try {
-    inner = config::json_from(file.content);
-  } catch (const config::JsonError& error) {
-    throw BadBackup("its file " + file.name + ' ' + error.what());
-  }
-  if (!inner.is_object() || inner.value("format", Json()) != kFileFormat)
-    throw BadBackup("another version of the daemon wrote its file " + file.name);
+  if (const std::string fault = fault_of(file); !fault.empty()) throw BadBackup("its file " + file.name + ' ' + fault);
   return file;
 }
 
@@ -163,6 +160,7 @@ StateBackup read_state(const fs::path& directory) {
   StateBackup backup;
   for (const fs::directory_entry& entry : fs::directory_iterator(directory)) {
     const std::string name = entry.path().filename().string();
+    if (is_of(kProof, name)) continue;
     if (!is_ours(name)) {
       if (replaced_by(entry.path().string()).empty()) backup.ignored.push_back(name);  // not one that is being written
       continue;
@@ -172,6 +170,16 @@ StateBackup read_state(const fs::path& directory) {
   std::ranges::sort(backup.files, {}, &StateBackup::File::name);
   std::ranges::sort(backup.ignored);
   return backup;
+}
+
+std::string fault_of(const StateBackup::File& file) {
+  try {
+    const Json json = config::json_from(file.content);
+    if (json.is_object() && json.value("format", Json()) == kFileFormat) return {};
+  } catch (const config::JsonError& error) {
+    return error.what();
+  }
+  return "was written by another version of the daemon, in a format that this one does not know";
 }
 
 std::string text_of(const StateBackup& backup) {

@@ -27,6 +27,9 @@ struct StateBackup {
 // read.
 StateBackup read_state(const std::filesystem::path& directory);
 
+// Why this version cannot use the file, a sentence without its subject; empty: it can.
+std::string fault_of(const StateBackup::File& file);
+
 // A JSON object with a checksum for each file, and one for all.
 std::string text_of(const StateBackup& backup);
 // Throws BadBackup.

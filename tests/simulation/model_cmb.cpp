@@ -82,6 +82,10 @@ core::Buffer CmbRegion::buffer() const {
   return buffer;
 }
 
+std::string confirm(ibv_context*, uint8_t, const CmbMapping&, const SelfTestOptions&, const SelfTestResult&) {
+  return {};
+}
+
 // The model moves every byte that its rules let through.
 SelfTestResult self_test(ibv_context*, uint8_t, const CmbMapping&, const SelfTestOptions&, SsdProbe*) {
   SelfTestResult result;

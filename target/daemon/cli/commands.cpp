@@ -10,9 +10,11 @@
 #include <utility>
 
 #include "config/file_content.h"
+#include "config/parse.h"
 #include "config/printable.h"
 #include "target/daemon/cli/text.h"
 #include "target/daemon/cli/top_screen.h"
+#include "target/daemon/cli/upgrade.h"
 
 namespace nvmf::cli {
 namespace {
@@ -38,6 +40,13 @@ Json& place_of(Json& object, const std::string& key) {
 // In ASCII, so that no name in it controls the terminal.
 std::string text_of(const Json& answer) { return answer.dump(2, ' ', true, Json::error_handler_t::replace) + "\n"; }
 
+// Of the daemon that runs with a config file.
+std::string socket_of(const std::string& file) {
+  const config::Result result = config::load(file);
+  if (result.config) return result.config->admin.socket;
+  throw std::invalid_argument(config::printable(file) + " has mistakes: nvmf-p2p check " + config::printable(file));
+}
+
 bool is_mistake(unsigned status) { return status == 400 || status == 422; }
 
 }  // namespace
@@ -60,6 +69,7 @@ Commands::Commands(CLI::App& app) {
   add_top(app);
   add_config_changes(app);
   add_operations(app);
+  add_upgrade(app);
   add_ana(app);
   add_namespace_states(app);
   add_events(app);
@@ -252,6 +262,21 @@ void Commands::add_operations(CLI::App& app) {
       ->add_option("host", hostnqn_, "NQN of the host; an empty one: of all hosts that send none")
       ->type_name("HOSTNQN")
       ->required();
+}
+
+void Commands::add_upgrade(CLI::App& app) {
+  CLI::App* const upgrade =
+      command(app, "upgrade",
+              "Have the running daemon replaced by the program that is installed in its place by now: that program "
+              "checks config and state while hosts are served, then takes over. Hosts move to other paths, or "
+              "reconnect; where the other program cannot serve, the daemon goes on",
+              [this] { return run_upgrade(Client(file_.empty() ? socket_ : socket_of(file_)), force_); });
+  upgrade->remove_option(upgrade->get_option("--json"));
+  upgrade->add_option("-c,--config", file_, "The config file that names the daemon's admin socket")
+      ->type_name("FILE")
+      ->excludes(upgrade->get_option("--socket"));
+  upgrade->add_flag("--force", force_,
+                    "Also when data of namespaces in memory, or reservations that do not persist, are lost");
 }
 
 void Commands::add_ana(CLI::App& app) {

@@ -40,6 +40,7 @@ class Commands {
   void add_removes(CLI::App& parent);
   void add_sets(CLI::App& parent);
   void add_operations(CLI::App& app);
+  void add_upgrade(CLI::App& app);
   void add_ana(CLI::App& app);
   void add_namespace_states(CLI::App& app);
   void add_events(CLI::App& app);

@@ -111,6 +111,8 @@ std::string status_view(const Json& answer, size_t width) {
                      (answer.at("shutting_down").get<bool>() ? ", shutting down" : "") + "\n";
   text += "config       " + word(answer.at("config")) + (unsaved.empty() ? "" : ", with unsaved changes:") + "\n";
   for (const Json& line : unsaved) text += "             " + word(line) + "\n";
+  if (const std::string failure = word(answer.at("upgrade_failure")); !failure.empty())
+    text += paragraph("upgrade      ", "failed: " + failure, width);
   text += "subsystems   " + number(answer.at("subsystems")) + "\n";
   const auto missing = answer.at("missing_namespaces").get<uint64_t>();
   text += "namespaces   " + number(answer.at("namespaces")) +

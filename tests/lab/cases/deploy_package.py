@@ -93,12 +93,27 @@ def is_restarted_when_it_hangs(lab, device):
 
 
 def upgrades(lab, package, device):
-    before = lab.target.read(CONFIG), main_pid(lab)
-    lab.target.run(f"{DPKG} -i {package}", timeout_s=120)
+    before = lab.target.read(CONFIG), started(lab)
+    said = lab.target.run(f"{DPKG} -i {package} 2>&1", timeout_s=120).stdout
+    lab.check("is in memory: its data is lost" in said, f"the upgrade does not say that it would lose data:\n{said}")
+    lab.check(started(lab) == before[1], "the upgrade lost the data of a namespace in memory")
+    write(lab, daemon.config(lab, [{"nvme": lab.target.generic(), "p2p": "require"}]))
+    lab.target.run("systemctl reload nvmf-p2p")
+    before = lab.target.read(CONFIG), started(lab)
+    pid = main_pid(lab)
+    said = lab.target.run(f"{DPKG} -i {package} 2>&1", timeout_s=120).stdout
+    lab.check("takes over" in said, f"the upgrade does not say what it does:\n{said}")
     wait_until_active(lab)
     lab.check(lab.target.read(CONFIG) == before[0], "the upgrade changed the operator's config")
-    lab.check(main_pid(lab) != before[1], "the upgrade did not take effect")
+    lab.check(started(lab) != before[1] and main_pid(lab) == pid, f"the upgrade did not take effect in the process of the unit:\n{said}")
+    lab.target.until("systemctl show -p ActiveState --value nvmf-p2p | grep -qx active")
+    lab.target.until("journalctl -u nvmf-p2p | grep -q 'proved at .* and taken over'")  # /proc hides the boot from it
     fio.verify(lab.host, device, bs="64k")
+
+    lab.target.write("/etc/default/nvmf-p2p", "RESTART_ON_UPGRADE=no\n")
+    before = started(lab)
+    lab.target.run(f"{DPKG} -i {package} </dev/null", timeout_s=120)
+    lab.check(started(lab) == before, "the operator wants to choose the moment, and was not asked")
 
 
 def refuses_mistakes_without_trying_again(lab):
@@ -121,6 +136,10 @@ def write(lab, wanted):
 
 def wait_until_active(lab):
     lab.target.until("systemctl is-active nvmf-p2p", timeout_s=30)
+
+
+def started(lab):
+    return json.loads(lab.target.run("nvmf-p2p status --json").stdout)["started_ms"]
 
 
 def main_pid(lab):

@@ -221,10 +221,11 @@ def start(
     arguments: str = "",
     env: dict[str, str] | None = None,
     binary: pathlib.Path | None = None,
+    program: str = "",
 ) -> Daemon:
-    """Start the daemon on the target (or another guest) and wait until it listens on `listens` addresses; 0 does not wait. `binary`: another than --binary."""
+    """Start the daemon on the target (or another guest) and wait until it listens on `listens` addresses; 0 does not wait. `binary`: another than --binary; `program`: its path in the guest, where the case has put it."""
     guest = guest or lab.target
-    staged = stage(lab, binary=binary)
+    staged = program or stage(lab, binary=binary)
     guest.write(f"/results/{name}.json", json.dumps(config, indent=2) + "\n")
     passed_on = {variable: os.environ[variable] for variable in SANITIZER_VARIABLES if variable in os.environ}
     shell = f"ulimit -c unlimited; exec {staged} run -c /results/{name}.json {arguments}"

@@ -87,12 +87,13 @@ class Endless:
 
 
 class Load:
-    """Random reads and writes mixed, verified (crc32c of each block), without a pause until it is stopped."""
+    """Random reads and writes mixed, verified (crc32c of each block), without a pause until it is stopped. `rate_iops`: in each direction at most; 0: no limit."""
 
-    def __init__(self, guest: Guest, device: str, iodepth: int = 8):
+    def __init__(self, guest: Guest, device: str, iodepth: int = 8, rate_iops: int = 0):
         self._report = f"fio-{next(_numbers)}.json"
         self._guest = guest
         wanted = f"--rw=randrw --bs=4k --iodepth={iodepth} --size=16M --loops=100000 --verify=crc32c --verify_fatal=1"
+        wanted += f" --rate_iops={rate_iops}" if rate_iops else ""
         self._job = guest.start(
             f"exec fio --name=load --filename={device} --ioengine=io_uring --direct=1 --thread {wanted} "
             f"--output-format=json --output=/results/{self._report}"

@@ -242,6 +242,22 @@ TEST_CASE("client operates: ports, hosts and ANA states that there are") {
   CHECK(world.ask("POST", "/v1/ana", elsewhere.dump()).status == 404);
 }
 
+TEST_CASE("client asks for an upgrade: it begins when the client has the answer, or not at all") {
+  World world;
+  world.daemon.needs_force = {"namespace 1 is in memory"};
+  const Reply refused = world.ask("POST", "/v1/upgrade");
+  CHECK(refused.status == 409);
+  CHECK(refused.body.at("reasons").dump() == R"(["namespace 1 is in memory"])");
+  CHECK(refused.body.contains("error"));
+  CHECK(world.daemon.done.empty());
+  const Reply agreed = world.ask("POST", "/v1/upgrade?force=true");
+  CHECK(agreed.status == 200);
+  CHECK(agreed.body.at("version") == "0.2.0");
+  CHECK(agreed.body.at("notes").size() == 1);
+  CHECK(world.daemon.done == "hand over");
+  CHECK(world.ask("POST", "/v1/upgrade?force=1").status == 400);
+}
+
 TEST_CASE("client's slip never means everything: what a request does not take is refused, and nothing is done") {
   World world;
   for (const char* operation : {"/v1/drain", "/v1/resume"}) {

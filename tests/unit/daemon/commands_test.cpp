@@ -256,6 +256,30 @@ TEST_CASE("operator adds without a key: told what keys there are") {
   CHECK(says(said.errors, "give at least one key of the config file as KEY=VALUE"));
 }
 
+TEST_CASE("operator upgrades: what is served before and after, or why the daemon goes on") {
+  World world;
+  const Said done = world.run({"upgrade"});
+  CHECK(done.status == 0);
+  CHECK(says(done.output, "version 0.1.0 serves 2 namespaces on 1 ports"));
+  CHECK(says(done.output, "version 0.2.0 takes over"));
+  CHECK(world.daemon.done == "hand over");
+
+  world.daemon.needs_force = {"namespace 1 is in memory"};
+  const Said refused = world.run({"upgrade"});
+  CHECK(refused.status == kExitFailed);
+  CHECK(says(refused.errors, "namespace 1 is in memory\nrefused, the daemon goes on serving"));
+  const Said forced = world.run({"upgrade", "--force"});
+  CHECK(forced.status == 0);
+  CHECK(says(forced.output, "namespace 1 is in memory: its data is lost"));
+
+  world.daemon.needs_force.clear();
+  world.daemon.failure_of_upgrade = "version 0.2.0 could not start: no io_uring";
+  const Said failed = world.run({"upgrade"});
+  CHECK(failed.status == kExitFailed);
+  CHECK(says(failed.errors, "the upgrade failed, and version 0.1.0 serves again: version 0.2.0 could not start"));
+  CHECK(says(world.run({"status"}).output, "upgrade      failed: version 0.2.0 could not start"));
+}
+
 TEST_CASE("operator drains, resumes, disconnects, sets ANA states") {
   World world;
   CHECK(world.run({"resume", "1"}).output == "port 1 was not drained; nothing has changed\n");

@@ -23,6 +23,9 @@ class FakeDaemon : public AdminActions {
   Json status() override {
     return {{"version", "0.1.0"},
             {"uptime_s", 93784},
+            {"started_ms", started_ms},
+            {"upgraded_from", ""},
+            {"upgrade_failure", upgrade_failure},
             {"config", "/etc/nvmf-p2p/config.json"},
             {"unsaved_changes", unsaved},
             {"log_level", "info"},
@@ -198,6 +201,17 @@ class FakeDaemon : public AdminActions {
   }
   Ports drain(std::optional<uint16_t> port) override { return operate("drain", port, true); }
   Ports resume(std::optional<uint16_t> port) override { return operate("resume", port, false); }
+  boost::asio::awaitable<UpgradePlan> prepare_upgrade(bool force) override {
+    UpgradePlan planned = plan;
+    if (force) planned.notes.emplace_back("namespace 1 is in memory: its data is lost");
+    if (!force) planned.obstacles.insert(planned.obstacles.end(), needs_force.begin(), needs_force.end());
+    co_return planned;
+  }
+  void hand_over() override {
+    done = "hand over";
+    ++started_ms;
+    upgrade_failure = failure_of_upgrade;
+  }
   size_t disconnect(const std::string& hostnqn) override {
     if (hostnqn.empty()) return has_host_without_nqn ? 1 : 0;
     for (size_t i = 0; i <= EventStream::kRing / 2; ++i)
@@ -223,7 +237,12 @@ class FakeDaemon : public AdminActions {
   int missing_namespaces = 1;  // namespaces
   std::vector<std::string> unsaved;
   std::vector<std::string> unsaved_identifiers;
-  std::string done;         // the last operation
+  std::string done;  // the last operation
+  UpgradePlan plan{.version = "0.2.0"};
+  std::vector<std::string> needs_force;  // obstacles of an upgrade without force
+  std::string failure_of_upgrade;        // what becomes of the next one
+  std::string upgrade_failure;
+  int64_t started_ms = 1'764'500'000'000;
   bool is_reserved = true;  // its namespace 1
   bool has_host_without_nqn = false;
   bool may_save = true;

@@ -52,6 +52,10 @@ TEST_CASE("each state is told with the line that its status shows") {
   const std::string reloading = manager.hear();
   CHECK(reloading.starts_with("RELOADING=1\nMONOTONIC_USEC="));
   CHECK(reloading.ends_with("\nSTATUS=reloading"));
+  service_manager::upgrading("making way");
+  const std::string upgrading = manager.hear();
+  CHECK(upgrading.starts_with("RELOADING=1\nMONOTONIC_USEC="));
+  CHECK(upgrading.ends_with("\nSTATUS=making way"));
   service_manager::stopping("disconnecting hosts", std::chrono::minutes(1));
   CHECK(manager.hear() == "STOPPING=1\nSTATUS=disconnecting hosts\nEXTEND_TIMEOUT_USEC=65000000");
   service_manager::alive();

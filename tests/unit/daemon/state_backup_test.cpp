@@ -43,6 +43,14 @@ std::string fault_of(const Json& json) {
   return "";
 }
 
+TEST_CASE("proofs of CMBs, which hold for one machine and boot, are not part of a backup") {
+  const World world;
+  world.write("proof-0a000000-0000-4000-8000-000000000003.json", "{\"format\": 1}\n");
+  const StateBackup backup = read_state(world.directory);
+  CHECK(backup.files.size() == 2);
+  CHECK(backup.ignored.empty());
+}
+
 TEST_CASE("operator backs up and restores: the same files, and what was there before stays beside") {
   const World world;
   const std::string text = text_of(read_state(world.directory));

@@ -196,5 +196,48 @@ TEST_CASE("the first telling place of a namespace is taken") {
   CHECK(error.find("smaller") != std::string::npos);
 }
 
+// Taking a proof over
+// --------------------------------------------------------------------------------------------------
+
+TEST_CASE("a proof is confirmed by a round trip of pages, which takes a small part of the self-test") {
+  FakeRnic rnic;
+  FakeSsd ssd(rnic.cmb);
+  const SelfTestResult proof = examine_pair(rnic, &ssd);
+  const uint64_t copies = rnic.copies;
+  CHECK(confirm(rnic, proof, 7).empty());
+  CHECK((rnic.copies - copies) * 4 < copies);
+}
+
+TEST_CASE("a proof of page starts only is confirmed, too") {
+  FakeRnic rnic;
+  rnic.fault = lose_place_in_page;
+  FakeSsd ssd(rnic.cmb);
+  const SelfTestResult proof = examine_pair(rnic, &ssd);
+  CHECK(confirm(rnic, proof, 7).empty());
+}
+
+TEST_CASE("a proof that holds no longer is not confirmed") {
+  FakeRnic rnic;
+  const SelfTestResult proof = examine_pair(rnic, nullptr);
+  SUBCASE("reads are lost") { rnic.fault = drop_reads; }
+  SUBCASE("writes are lost") {
+    rnic.fault = [](Byte& byte) { byte.dropped = byte.direction == Direction::HostWrites; };
+  }
+  SUBCASE("pages share memory") {
+    rnic.fault = [](Byte& byte) { byte.cmb_offset %= kCmbBytes / 2; };
+  }
+  SUBCASE("the RNIC refuses") {
+    rnic.refuse = [](const Transfer&) { return std::string("it is gone"); };
+  }
+  CHECK_FALSE(confirm(rnic, proof, 7).empty());
+}
+
+TEST_CASE("a proof of one direction cannot be confirmed") {
+  FakeRnic rnic;
+  SelfTestResult proof = examine_pair(rnic, nullptr);
+  proof.host_reads = {};
+  CHECK(confirm(rnic, proof, 7).find("only one direction") != std::string::npos);
+}
+
 }  // namespace
 }  // namespace nvmf::p2p::test
