@@ -3,22 +3,30 @@
 #pragma once
 
 #include <array>
+#include <compare>
 #include <cstdint>
 #include <optional>
 #include <string>
 #include <string_view>
+#include <tuple>
 #include <variant>
 #include <vector>
 
 namespace nvmf::config {
 
-// A place in the file: line and column count from 1, columns in characters (not bytes).
-// 0:0 is «not from the file» (a default).
+// A place in a file of the config: line and column count from 1, columns in characters (not bytes).
+// 0:0 is «not from a file» (a default).
 struct Position {
   uint32_t line = 0;
   uint32_t column = 0;
+  // 0: the config file; n: its n-th drop-in (Config::drop_ins).
+  uint32_t file = 0;
 
   friend bool operator==(const Position&, const Position&) = default;
+  // The order of the files, and of the places in a file.
+  friend std::strong_ordering operator<=>(const Position& a, const Position& b) {
+    return std::tie(a.file, a.line, a.column) <=> std::tie(b.file, b.line, b.column);
+  }
 };
 
 enum class LogLevel : uint8_t { trace, debug, info, warn, error };
@@ -333,10 +341,12 @@ struct Admin {
   uint16_t read_only_mode = 0660;
 };
 
-// A whole config file.
+// A whole config: the config file with its drop-ins (sources.h).
 struct Config {
-  // The file's name, for messages about a position in it.
+  // The name of the config file, for messages about a position in it.
   std::string file;
+  // The names of its drop-ins, in the order in which they were read.
+  std::vector<std::string> drop_ins;
   // Default info.
   LogLevel log_level = LogLevel::info;
   // Default text.
@@ -354,7 +364,13 @@ struct Config {
   // Default: none, off.
   std::optional<Metrics> metrics;
   std::vector<Port> ports;
+  // Those of the config file, then those of each drop-in.
   std::vector<Subsystem> subsystems;
 };
+
+// The name of the file that `position` is in.
+inline const std::string& file_of(const Config& config, Position position) {
+  return position.file == 0 ? config.file : config.drop_ins.at(position.file - 1);
+}
 
 }  // namespace nvmf::config

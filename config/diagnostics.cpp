@@ -1,5 +1,7 @@
 #include "config/diagnostics.h"
 
+#include <algorithm>
+#include <cstddef>
 #include <nlohmann/json.hpp>
 
 #include "config/printable.h"
@@ -9,6 +11,16 @@ namespace nvmf::config {
 std::string location(const std::string& file, Position position) {
   if (position.line == 0) return file;
   return file + ':' + std::to_string(position.line) + ':' + std::to_string(position.column);
+}
+
+std::string location(const Config& config, Position position) { return location(file_of(config, position), position); }
+
+std::string path_of_subsystem(const Config& config, size_t index) {
+  const uint32_t file = config.subsystems[index].position.file;
+  const auto end = config.subsystems.begin() + static_cast<std::ptrdiff_t>(index);
+  const auto before =
+      std::count_if(config.subsystems.begin(), end, [file](const Subsystem& one) { return one.position.file == file; });
+  return "$.subsystems[" + std::to_string(before) + "]";
 }
 
 std::string to_string(const Diagnostic& diagnostic) {

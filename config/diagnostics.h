@@ -1,6 +1,7 @@
 // What is wrong with a config file, in words with which the operator can correct it.
 #pragma once
 
+#include <cstddef>
 #include <string>
 #include <vector>
 
@@ -16,7 +17,7 @@ enum class Severity : uint8_t {
 // One mistake at one place.
 struct Diagnostic {
   Severity severity = Severity::error;
-  std::string file;     // The name given to parse().
+  std::string file;     // The name given to parse(), or that of a drop-in.
   Position position;    // 0:0 when the mistake concerns the file as a whole (it cannot be read).
   std::string path;     // JSON path of the value at fault: "$.subsystems[0].namespaces[1].p2p".
   std::string problem;  // What is wrong.
@@ -25,6 +26,11 @@ struct Diagnostic {
 
 // «config.json:14:19», or «config.json» for a position that is not in the file.
 std::string location(const std::string& file, Position position);
+// The same of a position in a file of `config`.
+std::string location(const Config& config, Position position);
+
+// The path, in its file, of the subsystem with that index in the config: «$.subsystems[0]».
+std::string path_of_subsystem(const Config& config, size_t index);
 
 // One line that is safe to print: «config.json:14:19: error: $.ports[0].id: PROBLEM; REMEDY».
 std::string to_string(const Diagnostic& diagnostic);

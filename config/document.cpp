@@ -19,7 +19,7 @@ constexpr size_t kMaxCorrections = 32;
 class TreeBuilder {
  public:
   // `text` is parsed; `original`, of the same length, has the line ends.
-  TreeBuilder(std::string_view text, std::string_view original) : text_(text), locator_(original) {
+  TreeBuilder(std::string_view text, std::string_view original, uint32_t file) : text_(text), locator_(original, file) {
     if (has_byte_order_mark(text)) end_ = 3;
   }
 
@@ -155,10 +155,10 @@ class TreeBuilder {
   std::optional<SyntaxFault> fault_;
 };
 
-std::optional<SyntaxError> not_text(std::string_view text) {
+std::optional<SyntaxError> not_text(std::string_view text, uint32_t file) {
   const size_t nul = text.find('\0');
   if (nul == std::string_view::npos) return std::nullopt;
-  return SyntaxError{Locator(text).at(nul), "$", "a NUL byte: this is not a text file", "name a JSON file"};
+  return SyntaxError{Locator(text, file).at(nul), "$", "a NUL byte: this is not a text file", "name a JSON file"};
 }
 
 }  // namespace
@@ -185,15 +185,15 @@ std::string_view Value::type_name() const {
   return names[data.index()];
 }
 
-Document read_document(std::string_view text) {
+Document read_document(std::string_view text, uint32_t file) {
   Document document;
-  if (auto error = not_text(text)) {
+  if (auto error = not_text(text, file)) {
     document.errors.push_back(std::move(*error));
     return document;
   }
   std::string corrected(text);
   while (true) {
-    TreeBuilder builder(corrected, text);
+    TreeBuilder builder(corrected, text, file);
     if (nlohmann::json::sax_parse(corrected, &builder, nlohmann::json::input_format_t::json, true, true)) {
       document.root = builder.take_root();
       return document;

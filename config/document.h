@@ -60,7 +60,7 @@ struct Document {
   std::vector<SyntaxError> errors;
 };
 
-// Reads JSON with comments, nested at most kMaxDepth (parse.h) deep.
-Document read_document(std::string_view text);
+// Reads JSON with comments, nested at most kMaxDepth (parse.h) deep. `file`: of the positions.
+Document read_document(std::string_view text, uint32_t file = 0);
 
 }  // namespace nvmf::config

@@ -78,8 +78,14 @@ bool forget_authenticated(Json& subsystem, const std::string& hostnqn) {
 
 }  // namespace
 
-Json editable(std::string_view text, const Config& config) {
-  Json document = Json::parse(text, nullptr, true, true);
+Json document_of(const SourceFile& file) { return Json::parse(file.text, nullptr, true, true); }
+
+Json editable(const Sources& sources, const Config& config) {
+  Json document = document_of(sources.file);
+  for (const SourceFile& file : sources.drop_ins) {
+    Json drop_in = document_of(file);
+    for (Json& subsystem : drop_in["subsystems"]) document["subsystems"].push_back(std::move(subsystem));
+  }
   for (size_t i = 0; i < config.subsystems.size(); ++i) {
     const auto& namespaces = config.subsystems[i].namespaces;
     for (size_t k = 0; k < namespaces.size(); ++k)
@@ -89,6 +95,36 @@ Json editable(std::string_view text, const Config& config) {
 }
 
 std::string text_of(const Json& document) { return document.dump(2) + "\n"; }
+
+std::string text_of(const Sources& sources) {
+  Json files = Json::array();
+  files.push_back(Json::array({sources.file.name, sources.file.text}));
+  for (const SourceFile& drop_in : sources.drop_ins) files.push_back(Json::array({drop_in.name, drop_in.text}));
+  return files.dump(-1, ' ', false, Json::error_handler_t::replace);
+}
+
+Sources sources_of(const std::string& text) {
+  const Json files = Json::parse(text);
+  Sources sources;
+  for (size_t i = 0; i < files.size(); ++i) {
+    SourceFile file{.name = files.at(i).at(0), .text = files.at(i).at(1)};
+    if (i == 0)
+      sources.file = std::move(file);
+    else
+      sources.drop_ins.push_back(std::move(file));
+  }
+  return sources;
+}
+
+void forget_positions(Result& parsed) {
+  for (Diagnostic& diagnostic : parsed.diagnostics) diagnostic.position = {};
+  if (!parsed.config) return;
+  for (Subsystem& subsystem : parsed.config->subsystems) {
+    subsystem.position = {};
+    for (Host& host : subsystem.hosts) host.position = {};
+    for (Namespace& space : subsystem.namespaces) space.position = space.backend_position = {};
+  }
+}
 
 Json& find_port(Json& document, uint64_t id) { return find(list_of(document, "ports"), "id", id, port_text(id)); }
 

@@ -5,9 +5,10 @@
 #include <nlohmann/json.hpp>
 #include <stdexcept>
 #include <string>
-#include <string_view>
 
 #include "config/config.h"
+#include "config/parse.h"
+#include "config/sources.h"
 
 namespace nvmf::config {
 
@@ -25,12 +26,22 @@ class EditError : public std::runtime_error {
   Kind kind_;
 };
 
-// The JSON of a text that parse() took as `config`. Every namespace has its "nsid": an nsid that the file leaves out
-// depends on the other namespaces, and must not change when they are removed.
-Json editable(std::string_view text, const Config& config);
+// The JSON of what parse() took as `config`: the config file with the subsystems of its drop-ins. Every namespace has
+// its "nsid": an nsid that the file leaves out depends on the other namespaces, and must not change when they are
+// removed.
+Json editable(const Sources& sources, const Config& config);
+// The JSON of one of the files, as it stands there.
+Json document_of(const SourceFile& file);
 
-// The text of a config file. Comments of the file it came from are lost.
+// The text of a config file or a drop-in. Comments of the file it came from are lost.
 std::string text_of(const Json& document);
+
+// All files of a config in one text, and the files of such a text again. The latter throws nlohmann's exceptions.
+std::string text_of(const Sources& sources);
+Sources sources_of(const std::string& text);
+
+// Takes the positions out of what parse() made of text_of(): nobody has seen that text.
+void forget_positions(Result& parsed);
 
 // The changes. Each throws EditError.
 Json& find_port(Json& document, uint64_t id);

@@ -116,7 +116,10 @@ size_t utf8_length(std::string_view text, size_t offset) {
 
 bool has_byte_order_mark(std::string_view text) { return text.starts_with(kByteOrderMark); }
 
-Locator::Locator(std::string_view text) : text_(text), offset_(has_byte_order_mark(text) ? kByteOrderMark.size() : 0) {}
+Locator::Locator(std::string_view text, uint32_t file)
+    : text_(text),
+      offset_(has_byte_order_mark(text) ? kByteOrderMark.size() : 0),
+      position_{.line = 1, .column = 1, .file = file} {}
 
 Position Locator::at(size_t offset) {
   assert(offset >= offset_);

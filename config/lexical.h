@@ -30,7 +30,8 @@ bool has_byte_order_mark(std::string_view text);
 // Turns ascending offsets of a text into lines and columns, in one pass over it.
 class Locator {
  public:
-  explicit Locator(std::string_view text);
+  // `file`: see Position.
+  explicit Locator(std::string_view text, uint32_t file = 0);
 
   // The position of `offset`, which must not be less than in the call before.
   Position at(size_t offset);
@@ -38,7 +39,7 @@ class Locator {
  private:
   std::string_view text_;
   size_t offset_;
-  Position position_{1, 1};
+  Position position_;
 };
 
 }  // namespace nvmf::config

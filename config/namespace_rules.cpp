@@ -103,7 +103,7 @@ void for_each_identifier(const Namespace& ns, IsUnique is_unique) {
   if (ns.eui64) is_unique("eui64", "EUI-64", bytes_of(*ns.eui64));
 }
 
-// The same text for two namespaces with the same device or file, as far as the file tells; empty for memory, which no
+// The same text for two namespaces with the same device or file, as far as the config tells; empty for memory, which no
 // two namespaces share.
 std::string device_of(const Namespace& ns) {
   if (const auto* nvme = std::get_if<NvmeBackend>(&ns.backend); nvme != nullptr && !nvme->serial.empty())
@@ -134,22 +134,32 @@ void check_namespace_in_subsystem(const Value& object, const Namespace& ns, cons
   });
 }
 
-void NamespacesOfFile::check(const Value& object, const Namespace& ns, const std::string& subsystem, Reader& reader) {
+std::string NamespacesOfConfig::name_of_subsystem(const Named& named, const Reader& reader) {
+  return named.subsystem.path + reader.elsewhere(named.position);
+}
+
+void NamespacesOfConfig::check(const Value& object, const Namespace& ns, const SubsystemPlace& subsystem,
+                               Reader& reader) {
   const std::string device = device_of(ns);
   const std::string_view key_of_device = kBackendKeys[ns.backend.index()];
-  const Named& opened = by_device_.try_emplace(device, Named{subsystem, std::string(key_of_device)}).first->second;
-  if (!device.empty() && opened.device != key_of_device && opened.subsystem != subsystem) {
+  const auto is_of_this = [&](const Named& named) { return named.subsystem.identity == subsystem.identity; };
+  const Named here{subsystem, std::string(key_of_device), ns.backend_position};
+  const Named& opened = by_device_.try_emplace(device, here).first->second;
+  if (!device.empty() && opened.device != key_of_device && !is_of_this(opened)) {
     reader.error_at(object, key_of_device,
-                    "the same device is " + quote(opened.device) + " in " + opened.subsystem +
+                    "the same device is " + quote(opened.device) + " in " + name_of_subsystem(opened, reader) +
                         ", and can be opened in one way only",
                     "name it by the same key");
   }
   for_each_identifier(ns, [&](std::string_view key, std::string_view noun, const std::string& bytes) {
-    const auto [first, is_new] = by_identifier_.try_emplace(std::string(noun) + ' ' + bytes, Named{subsystem, device});
+    const Named identified{subsystem, device, object.find(key)->position};
+    const auto [first, is_new] = by_identifier_.try_emplace(std::string(noun) + ' ' + bytes, identified);
     const bool same_device = !device.empty() && first->second.device == device;
-    if (first->second.subsystem == subsystem || same_device) return true;
-    reader.error_at(object, key, "another device has the same " + std::string(noun) + " in " + first->second.subsystem,
-                    "give each its own, because hosts would mistake one device for the other");
+    if (is_of_this(first->second) || same_device) return true;
+    reader.error_at(
+        object, key,
+        "another device has the same " + std::string(noun) + " in " + name_of_subsystem(first->second, reader),
+        "give each its own, because hosts would mistake one device for the other");
     return false;
   });
 }

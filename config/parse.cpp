@@ -1,12 +1,12 @@
 #include "config/parse.h"
 
 #include <algorithm>
-#include <cerrno>
+#include <iterator>
 #include <utility>
 
 #include "config/document.h"
-#include "config/file_content.h"
 #include "config/reader.h"
+#include "config/rules.h"
 #include "config/tables.h"
 
 namespace nvmf::config {
@@ -21,57 +21,116 @@ Result finish(Config config, Reader reader) {
   return result;
 }
 
-Result refuse(const std::string& file, std::string problem, std::string remedy) {
+Diagnostic refusal(SourceFault one) {
+  return {Severity::error, std::move(one.name), {}, {}, std::move(one.problem), std::move(one.remedy)};
+}
+
+std::vector<std::string> names_of(const std::vector<SourceFile>& files) {
+  std::vector<std::string> names;
+  for (const SourceFile& file : files) names.push_back(file.name);
+  return names;
+}
+
+// Each file as a tree, the config file first.
+std::vector<Document> documents_of(const Sources& sources, Reader& reader) {
+  std::vector<Document> documents;
+  documents.push_back(read_document(sources.file.text));
+  for (const SourceFile& drop_in : sources.drop_ins)
+    documents.push_back(read_document(drop_in.text, static_cast<uint32_t>(documents.size())));
+  for (Document& document : documents)
+    for (SyntaxError& error : document.errors)
+      reader.error_in(std::move(error.path), error.position, std::move(error.problem), std::move(error.remedy));
+  return documents;
+}
+
+// What has a place in the config file only: taken out of the drop-in, where it would be an unknown key.
+void refuse_keys_of_config_file(Value& root, Reader& reader) {
+  auto* const members = std::get_if<Object>(&root.data);
+  if (members == nullptr) return;
+  const auto is_key_of = [](const Table<Config>& table, const Member& member) {
+    return std::ranges::find(table.keys, member.key, &Key<Config>::name) != table.keys.end();
+  };
+  std::erase_if(*members, [&](const Member& member) {
+    if (is_key_of(drop_in_table(), member) || !is_key_of(config_table(), member)) return false;
+    const auto step = reader.into(member.key);
+    reader.error(member.position, "a drop-in has \"subsystems\", and no key that concerns the whole target",
+                 "write it in " + reader.name_of_file(0));
+    return true;
+  });
+}
+
+// Adds what the file has to `config`. None: it is no object.
+std::optional<FileOfConfig> read_one(const Value& root, uint32_t file, Config& config, Reader& reader) {
+  const size_t first = config.subsystems.size();
+  reader.begin_file(file);
+  if (!read_object(file == 0 ? config_table() : drop_in_table(), root, config, reader)) return std::nullopt;
+  return FileOfConfig{file, &root, first, config.subsystems.size() - first};
+}
+
+void read_all(std::vector<Document>& documents, Config& config, Reader& reader) {
+  std::vector<FileOfConfig> files;
+  bool has_config_file = false;
+  for (uint32_t file = 0; file < documents.size(); ++file) {
+    std::optional<Value>& root = documents[file].root;
+    if (!root) continue;
+    reader.begin_file(file);
+    if (file != 0) refuse_keys_of_config_file(*root, reader);
+    const auto read = read_one(*root, file, config, reader);
+    if (!read) continue;
+    files.push_back(*read);
+    has_config_file |= file == 0;
+  }
+  // Without it, nothing is known of the ports that subsystems name.
+  if (has_config_file) check_config(files, config, reader);
+}
+
+// `unreadable`: what could not be read, which comes first.
+Result parse_read(const Sources& sources, std::vector<SourceFault> unreadable) {
+  const bool has_config_file = std::ranges::find(unreadable, sources.file.name, &SourceFault::name) == unreadable.end();
+  Result parsed;
+  if (has_config_file) parsed = parse(sources);
+  if (unreadable.empty()) return parsed;
   Result result;
-  result.diagnostics.push_back({Severity::error, file, {}, {}, std::move(problem), std::move(remedy)});
+  for (SourceFault& one : unreadable) result.diagnostics.push_back(refusal(std::move(one)));
+  std::ranges::move(parsed.diagnostics, std::back_inserter(result.diagnostics));
   return result;
-}
-
-Result refuse_long(const std::string& file) {
-  return refuse(file, "the file is too long", "at most " + std::to_string(kMaxFileBytes >> 20U) + " MiB are read");
-}
-
-std::string remedy_for(int error) {
-  if (error == ENOENT) return "check the name of the config file";
-  if (error == EISDIR) return "name a file in that directory";
-  if (error == ENXIO) return "name a regular file";
-  if (error == EACCES) return "give the user who runs this command the right to read the file";
-  return "give a file that can be read";
-}
-
-// `error`: of the reading of `text`.
-Result parse_read(const std::string& path, const std::string& text, int error) {
-  if (error == EFBIG) return refuse_long(path);
-  return error == 0 ? parse(text, path) : refuse(path, reading_error(error), remedy_for(error));
 }
 
 }  // namespace
 
-Result parse(std::string_view text, std::string file_name) {
-  if (text.size() > kMaxFileBytes) return refuse_long(file_name);
-  Reader reader(file_name);
-  Document document = read_document(text);
-  for (SyntaxError& error : document.errors) {
-    reader.error_in(std::move(error.path), error.position, std::move(error.problem), std::move(error.remedy));
+Result parse(const Sources& sources) {
+  Result result;
+  if (auto beyond = beyond_bounds(sources)) {
+    result.diagnostics.push_back(refusal(std::move(*beyond)));
+    return result;
   }
   Config config;
-  config.file = std::move(file_name);
-  if (document.root) read_object(config_table(), *document.root, config, reader);
+  config.file = sources.file.name;
+  config.drop_ins = names_of(sources.drop_ins);
+  std::vector<std::string> names = config.drop_ins;
+  names.insert(names.begin(), config.file);
+  Reader reader(std::move(names));
+  std::vector<Document> documents = documents_of(sources, reader);
+  read_all(documents, config, reader);
   return finish(std::move(config), std::move(reader));
 }
 
-Result load(const std::string& path, std::string* content) {
-  std::string text;
-  const int error = read_file(path, text);
-  Result result = parse_read(path, text, error);
-  if (content != nullptr) *content = std::move(text);
+Result parse(std::string_view text, std::string file_name) {
+  return parse(Sources{.file = {.name = std::move(file_name), .text = std::string(text)}});
+}
+
+Result load(const std::string& path, Sources* sources) {
+  Sources read;
+  std::vector<SourceFault> unreadable = read_sources(path, read);
+  Result result = parse_read(read, std::move(unreadable));
+  if (sources != nullptr) *sources = std::move(read);
   return result;
 }
 
 Result load_input(const std::string& path) {
-  std::string text;
-  const int error = read_input(path, text);
-  return parse_read(path, text, error);
+  Sources read;
+  std::vector<SourceFault> unreadable = read_input_sources(path, read);
+  return parse_read(read, std::move(unreadable));
 }
 
 }  // namespace nvmf::config

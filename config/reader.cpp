@@ -9,8 +9,7 @@ namespace nvmf::config {
 namespace {
 
 bool by_position(const Diagnostic& a, const Diagnostic& b) {
-  return std::tie(a.position.line, a.position.column, a.severity) <
-         std::tie(b.position.line, b.position.column, b.severity);
+  return std::tie(a.position, a.severity) < std::tie(b.position, b.severity);
 }
 
 bool is_error(const Diagnostic& diagnostic) { return diagnostic.severity == Severity::error; }
@@ -48,7 +47,8 @@ void Reader::error(Position position, std::string problem, std::string remedy) {
 }
 
 void Reader::warning(Position position, std::string problem, std::string remedy) {
-  diagnostics_.push_back({Severity::warning, file_, position, path_, std::move(problem), std::move(remedy)});
+  diagnostics_.push_back(
+      {Severity::warning, name_of_file(position.file), position, path_, std::move(problem), std::move(remedy)});
 }
 
 void Reader::error_at(const Value& object, std::string_view key, std::string problem, std::string remedy) {
@@ -74,7 +74,8 @@ bool Reader::unique_at(const Value& object, std::string_view key, std::string_vi
 }
 
 void Reader::error_in(std::string path, Position position, std::string problem, std::string remedy) {
-  diagnostics_.push_back({Severity::error, file_, position, std::move(path), std::move(problem), std::move(remedy)});
+  diagnostics_.push_back(
+      {Severity::error, name_of_file(position.file), position, std::move(path), std::move(problem), std::move(remedy)});
 }
 
 void Reader::wrong_type(const Value& value, std::string_view expected, std::string remedy) {
@@ -87,10 +88,16 @@ bool Reader::unique(std::string_view kind, std::string identity, Position positi
   const auto [before, is_new] = seen_.try_emplace({std::string(kind), std::move(identity)}, Seen{path_, position});
   if (is_new) return true;
   const Seen& first = before->second;
-  std::string problem =
-      "the same " + std::string(kind) + " as " + first.path + " in line " + std::to_string(first.position.line);
-  diagnostics_.push_back({severity, file_, position, path_, std::move(problem), std::string(remedy)});
+  const bool is_here = first.position.file == file_;
+  std::string problem = "the same " + std::string(kind) + " as " + first.path +
+                        (is_here ? " in line " + std::to_string(first.position.line) : elsewhere(first.position));
+  diagnostics_.push_back(
+      {severity, name_of_file(position.file), position, path_, std::move(problem), std::string(remedy)});
   return false;
+}
+
+std::string Reader::elsewhere(Position position) const {
+  return position.file == file_ ? "" : " of " + location(name_of_file(position.file), position);
 }
 
 std::vector<Diagnostic> Reader::take_diagnostics(size_t limit) {

@@ -1,4 +1,5 @@
-// Collects the mistakes while the tree is read. It knows the path of the present value and the values before it.
+// Collects the mistakes while the trees of a config are read. It knows the path of the present value and the values
+// before it.
 #pragma once
 
 #include <cstddef>
@@ -15,7 +16,13 @@ namespace nvmf::config {
 
 class Reader {
  public:
-  explicit Reader(std::string file) : file_(std::move(file)) {}
+  explicit Reader(std::string file) : files_{std::move(file)} {}
+  // The config file and its drop-ins: positions name them by their index.
+  explicit Reader(std::vector<std::string> files) : files_(std::move(files)) {}
+
+  // What is read from here on is in this file, and paths begin with its root.
+  void begin_file(uint32_t file) { file_ = file; }
+  const std::string& name_of_file(uint32_t file) const { return files_.at(file); }
 
   // Makes the path one step longer until it goes out of scope.
   class Step {
@@ -56,8 +63,12 @@ class Reader {
               std::string_view remedy = "give each its own");
 
   const std::string& path() const { return path_; }
+  // Of the present value: the same text for no other value of any file.
+  std::string identity() const { return std::to_string(file_) + path_; }
+  // Where `position` is, as seen from the present file: empty in this file, « of config.json:3:14» in another one.
+  std::string elsewhere(Position position) const;
 
-  // All diagnostics, sorted by position; beyond `limit` the last one says how many more there are.
+  // All diagnostics, sorted by file and position; beyond `limit` the last one says how many more there are.
   std::vector<Diagnostic> take_diagnostics(size_t limit);
 
  private:
@@ -66,7 +77,8 @@ class Reader {
     Position position;
   };
 
-  std::string file_;
+  std::vector<std::string> files_;
+  uint32_t file_ = 0;
   std::string path_ = "$";
   std::vector<Diagnostic> diagnostics_;
   std::map<std::pair<std::string, std::string>, Seen> seen_;

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <set>
 
+#include "config/limits.h"
 #include "config/wording.h"
 
 namespace nvmf::config {
@@ -45,7 +46,7 @@ void check_authenticated_hosts(const Value& object, const Subsystem& subsystem, 
     reader.warning_at(object, "hosts",
                       "\"allow_any_host\" lets these hosts connect without their keys: they need only use another NQN",
                       "remove \"allow_any_host\"");
-  const std::string scope = reader.path() + ' ';
+  const std::string scope = reader.identity() + ' ';
   const auto in_list = reader.into("hosts");
   for (size_t i = 0; i < subsystem.hosts.size(); ++i) {
     const auto in_element = reader.into(i);
@@ -93,11 +94,11 @@ void assign_nsids(std::vector<Namespace>& namespaces) {
 }
 
 void check_namespaces(const Value& object, const Subsystem& subsystem, Reader& reader) {
-  const std::string path = reader.path();
+  const std::string identity = reader.identity();
   const auto in_list = reader.into("namespaces");
   for (size_t i = 0; i < subsystem.namespaces.size(); ++i) {
     const auto in_element = reader.into(i);
-    check_namespace_in_subsystem(elements(object, "namespaces")[i], subsystem.namespaces[i], path, reader);
+    check_namespace_in_subsystem(elements(object, "namespaces")[i], subsystem.namespaces[i], identity, reader);
   }
 }
 
@@ -135,7 +136,7 @@ void check_ana_ports(const Value& object, const Subsystem& subsystem, Reader& re
 
 // No two elements of "ana" are about the same group and port.
 void check_ana_groups(const Value& object, const Subsystem& subsystem, Reader& reader) {
-  const std::string scope = reader.path() + ' ';
+  const std::string scope = reader.identity() + ' ';
   const auto in_list = reader.into("ana");
   for (size_t i = 0; i < subsystem.ana.size(); ++i) {
     const AnaGroup& ana = subsystem.ana[i];
@@ -181,7 +182,7 @@ std::string known_ids(const std::vector<Port>& ports) {
   return "write " + list_of(ids);
 }
 
-// References of one subsystem to the ports of the file.
+// References of one subsystem to the ports of the config file.
 void check_port_references(const Value& object, const Subsystem& subsystem, const Config& config, Reader& reader) {
   const auto in_list = reader.into("ports");
   for (size_t i = 0; i < subsystem.ports.size(); ++i) {
@@ -194,33 +195,53 @@ void check_port_references(const Value& object, const Subsystem& subsystem, cons
   }
 }
 
-void resolve_ports(const Value& object, Config& config, Reader& reader) {
-  const auto in_list = reader.into("subsystems");
-  for (size_t i = 0; i < config.subsystems.size(); ++i) {
-    Subsystem& subsystem = config.subsystems[i];
-    const Value& value = elements(object, "subsystems")[i];
-    const auto in_element = reader.into(i);
+// Calls `check(value, subsystem)` for each subsystem of every file, as the present value.
+template <class Check>
+void for_each_subsystem(const std::vector<FileOfConfig>& files, Config& config, Reader& reader, Check check) {
+  for (const FileOfConfig& file : files) {
+    reader.begin_file(file.file);
+    const auto in_list = reader.into("subsystems");
+    for (size_t i = 0; i < file.subsystems; ++i) {
+      const auto in_element = reader.into(i);
+      check(elements(*file.root, "subsystems")[i], config.subsystems[file.first + i]);
+    }
+  }
+  reader.begin_file(files.front().file);
+}
+
+void resolve_ports(const std::vector<FileOfConfig>& files, Config& config, Reader& reader) {
+  for_each_subsystem(files, config, reader, [&](const Value& value, Subsystem& subsystem) {
     if (knows_all_ids(config.ports)) check_port_references(value, subsystem, config, reader);
     if (value.find("ports") == nullptr) {
       for (const Port& port : config.ports) subsystem.ports.push_back(port.id);
     }
     if (knows_all_ids(config.ports)) check_ana_ports(value, subsystem, reader);
-  }
+  });
 }
 
-void check_namespaces_of_file(const Value& object, Config& config, Reader& reader) {
-  NamespacesOfFile all;
-  const auto in_subsystems = reader.into("subsystems");
-  for (size_t i = 0; i < config.subsystems.size(); ++i) {
-    const auto in_subsystem = reader.into(i);
-    const std::string path = reader.path();
+void check_namespaces_of_config(const std::vector<FileOfConfig>& files, Config& config, Reader& reader) {
+  NamespacesOfConfig all;
+  for_each_subsystem(files, config, reader, [&](const Value& value, const Subsystem& subsystem) {
+    const SubsystemPlace place{reader.identity(), reader.path()};
     const auto in_list = reader.into("namespaces");
-    std::vector<Namespace>& namespaces = config.subsystems[i].namespaces;
-    for (size_t j = 0; j < namespaces.size(); ++j) {
-      const auto in_element = reader.into(j);
-      all.check(elements(elements(object, "subsystems")[i], "namespaces")[j], namespaces[j], path, reader);
+    for (size_t i = 0; i < subsystem.namespaces.size(); ++i) {
+      const auto in_element = reader.into(i);
+      all.check(elements(value, "namespaces")[i], subsystem.namespaces[i], place, reader);
     }
+  });
+}
+
+// The bound of one list holds for the lists of all files together.
+void check_count(const std::vector<FileOfConfig>& files, Reader& reader) {
+  for (const FileOfConfig& file : files) {
+    const size_t count = file.first + file.subsystems;
+    if (count <= kMostSubsystems) continue;
+    reader.begin_file(file.file);
+    reader.error_at(*file.root, "subsystems", std::to_string(count) + " subsystems with those of the files before",
+                    "at most " + std::to_string(kMostSubsystems) + " are possible");
+    break;
   }
+  reader.begin_file(files.front().file);
 }
 
 // A wildcard and a port on one address, with the same service: the other port has the address.
@@ -328,13 +349,16 @@ void check_subsystem(const Value& object, Subsystem& subsystem, Reader& reader) 
   }
 }
 
-void check_config(const Value& object, Config& config, Reader& reader) {
+void check_config(const std::vector<FileOfConfig>& files, Config& config, Reader& reader) {
+  const Value& object = *files.front().root;
+  reader.begin_file(files.front().file);
   warn_if_empty(object, "ports", "no host can connect", reader);
-  warn_if_empty(object, "subsystems", "hosts find no subsystem", reader);
+  if (config.subsystems.empty()) warn_if_empty(object, "subsystems", "hosts find no subsystem", reader);
   check_discovery_authentication(object, config, reader);
   check_wildcards(object, config, reader);
-  resolve_ports(object, config, reader);
-  check_namespaces_of_file(object, config, reader);
+  check_count(files, reader);
+  resolve_ports(files, config, reader);
+  check_namespaces_of_config(files, config, reader);
 }
 
 }  // namespace nvmf::config

@@ -6,6 +6,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "config/config.h"
 #include "config/document.h"
@@ -25,27 +26,45 @@ void check_referral(const Value& object, Referral& referral, Reader& reader);
 void check_admin(const Value& object, Admin& admin, Reader& reader);
 void check_discovery(const Value& object, Discovery& discovery, Reader& reader);
 void check_namespace(const Value& object, Namespace& ns, Reader& reader);
-// Checks that no two namespaces of a subsystem share what must be unique. The subsystem is known by its path in the
-// file.
+// Checks that no two namespaces of a subsystem share what must be unique. `subsystem`: its Reader::identity().
 void check_namespace_in_subsystem(const Value& object, const Namespace& ns, const std::string& subsystem,
                                   Reader& reader);
 
-// Relations between namespaces of different subsystems. Each namespace of the file is checked once.
-class NamespacesOfFile {
+// A subsystem as the relations of its namespaces know it.
+struct SubsystemPlace {
+  std::string identity;  // Reader::identity()
+  std::string path;
+};
+
+// Relations between namespaces of different subsystems, in all files. Each namespace is checked once.
+class NamespacesOfConfig {
  public:
-  // `subsystem`: its path in the file.
-  void check(const Value& object, const Namespace& ns, const std::string& subsystem, Reader& reader);
+  void check(const Value& object, const Namespace& ns, const SubsystemPlace& subsystem, Reader& reader);
 
  private:
   struct Named {
-    std::string subsystem;
+    SubsystemPlace subsystem;
     std::string device;  // by_device_: the key that names it
+    Position position;
   };
+  // The subsystem of `named`, for a message about the present value.
+  static std::string name_of_subsystem(const Named& named, const Reader& reader);
+
   std::map<std::string, Named> by_device_;      // the first with each
   std::map<std::string, Named> by_identifier_;  // the first with each; by noun and bytes
 };
 
 void check_subsystem(const Value& object, Subsystem& subsystem, Reader& reader);
-void check_config(const Value& object, Config& config, Reader& reader);
+
+// What was read from one file of the config: the subsystems are elements of its "subsystems", in their order.
+struct FileOfConfig {
+  uint32_t file;      // see Position
+  const Value* root;  // an object
+  size_t first;       // of Config::subsystems
+  size_t subsystems;  // how many
+};
+
+// Called when all files have been read; the config file is the first.
+void check_config(const std::vector<FileOfConfig>& files, Config& config, Reader& reader);
 
 }  // namespace nvmf::config

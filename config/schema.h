@@ -1,5 +1,5 @@
-// The JSON Schema of the file, made from the parser's tables. config/schema.json is its copy for editors; a test
-// compares the two.
+// The JSON Schemas of the config file and of a drop-in, made from the parser's tables. config/schema.json and
+// config/drop-in-schema.json are their copies for editors; a test compares them.
 #pragma once
 
 #include <string>
@@ -8,5 +8,6 @@ namespace nvmf::config {
 
 // JSON Schema, draft 7, indented, with a line end.
 std::string schema_text();
+std::string drop_in_schema_text();
 
 }  // namespace nvmf::config

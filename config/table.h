@@ -118,7 +118,7 @@ struct ListOf {
   bool read(const Value& value, std::vector<M>& out, Reader& reader) const {
     const Array* array = read_array(value, length, reader);
     if (array == nullptr) return false;
-    const std::string list = reader.path();
+    const std::string list = reader.identity();
     for (size_t i = 0; i < array->size(); ++i) {
       const auto step = reader.into(i);
       const bool good = kind.read((*array)[i], out.emplace_back(), reader);

@@ -428,6 +428,17 @@ const Table<Subsystem>& subsystem_table() {
   return table;
 }
 
+Key<Config> schema_key() {
+  return key_through<Config, std::string>(
+      "$schema", Text{}, "This schema, for editors.", [](Config&, const std::string&, Position) {},
+      [](const Config&) { return std::optional<std::string>(); });
+}
+
+Key<Config> subsystems_key(std::string_view doc) {
+  const ListOf<ObjectOf<Subsystem>> subsystems{{subsystem_table()}, {0, kMostSubsystems}};
+  return required(key("subsystems", &Config::subsystems, subsystems, doc));
+}
+
 template <class T>
 Json values(const Table<T>& table, const T& in) {
   Json object = Json::object();
@@ -442,9 +453,7 @@ const Table<Config>& config_table() {
       "the config",
       "Configuration of nvmf-p2p, an NVMe over Fabrics target for RDMA. // and /* */ comments are allowed.",
       {
-          key_through<Config, std::string>(
-              "$schema", Text{}, "This schema, for editors.", [](Config&, const std::string&, Position) {},
-              [](const Config&) { return std::optional<std::string>(); }),
+          schema_key(),
           key("log_level", &Config::log_level, Word{kLogLevelNames}, "The least severe messages that are logged."),
           key("log_format", &Config::log_format, Word{kLogFormatNames},
               "\"text\": lines of text, which go to the journal when systemd started the daemon. \"json\": a JSON "
@@ -463,10 +472,23 @@ const Table<Config>& config_table() {
           key("metrics", &Config::metrics, ObjectOf{metrics_table()}, metrics_table().doc),
           required(key("ports", &Config::ports, ListOf<ObjectOf<Port>>{{port_table()}, {0, kMostPorts}},
                        "Addresses to listen on.")),
-          required(key("subsystems", &Config::subsystems,
-                       ListOf<ObjectOf<Subsystem>>{{subsystem_table()}, {0, kMostSubsystems}}, "The subsystems.")),
+          subsystems_key("The subsystems. Drop-ins, files *.json in the directory conf.d beside this file, may have "
+                         "more of them."),
       },
-      check_config};
+      nullptr};
+  return table;
+}
+
+const Table<Config>& drop_in_table() {
+  static const Table<Config> table = {
+      "a drop-in",
+      "A drop-in of nvmf-p2p's config: a file *.json in the directory conf.d beside the config file, with some of the "
+      "subsystems. // and /* */ comments are allowed.",
+      {
+          schema_key(),
+          subsystems_key("The subsystems that this file adds."),
+      },
+      nullptr};
   return table;
 }
 

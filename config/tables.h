@@ -6,7 +6,10 @@
 
 namespace nvmf::config {
 
+// Of the config file. Its rules, check_config(), are called when the drop-ins have been read, too.
 const Table<Config>& config_table();
+// Of a drop-in, whose subsystems are added to those that the config has.
+const Table<Config>& drop_in_table();
 
 // Every key with its value, defaults included, to compare two objects by: of a subsystem without its namespaces, of a
 // config without ports and subsystems.

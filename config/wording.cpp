@@ -164,6 +164,11 @@ std::optional<std::string_view> nearest_name(std::string_view name, std::span<co
   return std::nullopt;
 }
 
+std::string and_drop_ins(size_t count) {
+  if (count == 0) return {};
+  return " and " + std::to_string(count) + (count == 1 ? " drop-in" : " drop-ins");
+}
+
 void append_key(std::string& path, std::string_view key) {
   if (!key.empty() && key.size() <= kLongestQuoteBytes && std::ranges::all_of(key, is_plain)) {
     path += '.';

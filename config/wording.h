@@ -1,6 +1,8 @@
 // How messages quote, list and guess.
 #pragma once
 
+#include <cstddef>
+#include <cstdint>
 #include <nlohmann/json_fwd.hpp>
 #include <optional>
 #include <set>
@@ -28,6 +30,9 @@ std::optional<std::string_view> nearest(std::string_view word, std::span<const s
 
 // The candidate that differs from `name` by at most two edits: for long, similar names such as NQNs.
 std::optional<std::string_view> nearest_name(std::string_view name, std::span<const std::string> candidates);
+
+// « and 2 drop-ins», what follows the name of a config file; empty for none.
+std::string and_drop_ins(size_t count);
 
 // Appends `.key` to a JSON path, or `["key"]` when the key is not a plain word; cut as quote() does.
 void append_key(std::string& path, std::string_view key);

@@ -41,12 +41,20 @@ void append(const Json& value, size_t indent, size_t column, std::string& out) {
   out += '\n' + std::string(indent, ' ') + (value.is_object() ? '}' : ']');
 }
 
+std::string laid_out(const Json& file) {
+  std::string text;
+  append(file, 0, 0, text);
+  return text + '\n';
+}
+
 }  // namespace
 
-std::string write(const Config& config) {
-  std::string text;
-  append(write_object(config_table(), config), 0, 0, text);
-  return text + '\n';
+std::string write(const Config& config) { return laid_out(write_object(config_table(), config)); }
+
+std::string write_drop_in(const Subsystem& subsystem) {
+  Config config;
+  config.subsystems.push_back(subsystem);
+  return laid_out(write_object(drop_in_table(), config));
 }
 
 }  // namespace nvmf::config

@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "config/edit.h"
+#include "config/sources.h"
 #include "target/daemon/event_stream.h"
 
 namespace nvmf::daemon {
@@ -35,6 +36,14 @@ struct UpgradePlan {
   std::string version{};                 // of the other program; empty: unknown
   std::vector<std::string> obstacles{};  // why it may not, a sentence each; empty: it may
   std::vector<std::string> notes{};      // what else the operator should know
+};
+
+// What `save` did.
+struct SavedFiles {
+  std::string file;                  // the config file
+  std::vector<std::string> files{};  // that were written
+  // That were edited after the daemon had read them, and stay as they are, because no unsaved change belongs to them.
+  std::vector<std::string> left{};
 };
 
 // An operation that is not done as things are; the message says why, and what the client can do.
@@ -75,8 +84,8 @@ class AdminActions {
   virtual Change reload(bool force) = 0;
   // `if_match`: the version() that the client knows; throws Refused when the running config has another one by then.
   virtual Change change(Edit edit, std::optional<std::string> if_match) = 0;
-  // The same with a whole config, whose text messages call `name`; the running config becomes it.
-  virtual Change replace(std::string text, std::string name, std::optional<std::string> if_match) = 0;
+  // The same with a whole config, whose files messages call by the client's names; the running config becomes it.
+  virtual Change replace(config::Sources sources, std::optional<std::string> if_match) = 0;
   // The storage of a namespace, which was refused because the identifiers of the config were served from another one
   // before, is the right one now: it is served. Throws config::EditError when none was refused.
   virtual Change accept(std::string nqn, uint32_t nsid) = 0;
@@ -84,13 +93,12 @@ class AdminActions {
   // config::EditError when there is none, and Refused when nobody can end it.
   virtual Change clear_reservation(std::string nqn, uint32_t nsid) = 0;
   virtual Change clear_write_protection(std::string nqn, uint32_t nsid) = 0;
-  // What a reload would change if the config file had the content `text`; messages call the file `name`. Opens no
-  // device.
-  virtual ConfigChange compare(const std::string& text, const std::string& name) = 0;
-  // Writes the running config, as earlier changes leave it, to the config file; returns the file's name. Throws Refused
-  // when the file has changed since it was last read or written, unless `force`, and std::exception with a message for
-  // the operator when it cannot be written.
-  virtual boost::asio::awaitable<std::string> save(bool force) = 0;
+  // What a reload would change if the config file and its drop-ins were these. Opens no device.
+  virtual ConfigChange compare(const config::Sources& sources) = 0;
+  // Writes the running config, as earlier changes leave it, to the config file and its drop-ins, each change to the
+  // file that it belongs to. Throws Refused when such a file has changed since it was last read or written, unless
+  // `force`, and std::exception with a message for the operator when one cannot be written.
+  virtual boost::asio::awaitable<SavedFiles> save(bool force) = 0;
 
   // Holds until the next reload, or until a change concerns the group. Throws std::exception with a message for the
   // client.

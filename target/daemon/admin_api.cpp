@@ -1,9 +1,14 @@
 #include "target/daemon/admin_api.h"
 
+#include <algorithm>
 #include <charconv>
+#include <initializer_list>
 #include <limits>
 #include <memory>
+#include <string_view>
 #include <utility>
+
+#include "config/json_text.h"
 
 namespace nvmf::daemon {
 namespace {
@@ -37,6 +42,57 @@ bool is_set(const HttpRequest& request, const char* name) {
   if (found->second != "true")
     throw HttpError(400, std::string("\"") + name + "\" must be \"true\", but is \"" + found->second + "\"");
   return true;
+}
+
+const std::string& text_at(const config::Json& object, const char* key, const char* of) {
+  const auto found = object.find(key);
+  if (found == object.end() || !found->is_string())
+    throw HttpError(400, std::string(of) + " needs the key \"" + key + "\" with a string");
+  return found->get_ref<const std::string&>();
+}
+
+void take_only(const config::Json& object, std::initializer_list<std::string_view> keys, const char* what) {
+  if (!object.is_object()) throw HttpError(400, std::string(what) + " must be a JSON object");
+  for (const auto& [key, value] : object.items())
+    if (std::ranges::find(keys, key) == keys.end())
+      throw HttpError(400, std::string(what) + " takes no key \"" + key + '"');
+}
+
+config::Json json_body(const HttpRequest& request) {
+  try {
+    return config::json_from(request.body);
+  } catch (const config::JsonError& error) {
+    throw HttpError(400, std::string("the body ") + error.what());
+  }
+}
+
+// {"config": TEXT, "drop_ins": [{"name": NAME, "text": TEXT}, ...]}
+void take_files(const config::Json& body, config::Sources& sources) {
+  take_only(body, {"config", "drop_ins"}, "the body");
+  sources.file.text = text_at(body, "config", "the body");
+  const auto drop_ins = body.find("drop_ins");
+  if (drop_ins == body.end() || !drop_ins->is_array())
+    throw HttpError(400, R"(the body needs the key "drop_ins" with an array)");
+  for (const config::Json& one : *drop_ins) {
+    take_only(one, {"name", "text"}, "a drop-in");
+    sources.drop_ins.push_back({text_at(one, "name", "a drop-in"), text_at(one, "text", "a drop-in")});
+  }
+}
+
+// The config that a request brings: a text, or with drop_ins=true an object with several.
+config::Sources sources_in(const HttpRequest& request) {
+  const auto name = request.query.find("name");
+  config::Sources sources;
+  sources.file.name = name == request.query.end() ? "the config" : name->second;
+  if (is_set(request, "drop_ins"))
+    take_files(json_body(request), sources);
+  else
+    sources.file.text = request.body;
+  return sources;
+}
+
+json saved_view(const SavedFiles& saved) {
+  return {{"file", saved.file}, {"files", saved.files}, {"left", saved.left}};
 }
 
 unsigned status_of(ConfigChange::Verdict verdict) {
@@ -196,12 +252,11 @@ class Api {
   }
 
   void add_replacement() {
-    const HttpTakes takes{.query = {"name"}, .body = HttpTakes::Body::Text, .if_match = true};
+    const HttpTakes takes{.query = {"name", "drop_ins"}, .body = HttpTakes::Body::Text, .if_match = true};
     routes_.add_waiting("PUT", "/v1/config", takes, [&actions = actions_](HttpRequest request) -> Task {
-      const auto name = request.query.find("name");
-      const std::string called = name == request.query.end() ? "the config" : name->second;
+      config::Sources sources = sources_in(request);
       try {
-        const ConfigChange changed = co_await actions.replace(request.body, called, version_in(request));
+        const ConfigChange changed = co_await actions.replace(std::move(sources), version_in(request));
         HttpResponse response = answer(changed);
         response.etag = etag_of(actions);
         co_return response;
@@ -218,15 +273,14 @@ class Api {
       const ConfigChange changed = co_await actions.reload(is_set(request, "force"));
       co_return answer(changed);
     });
-    const HttpTakes takes{.query = {"name"}, .body = HttpTakes::Body::Text};
+    const HttpTakes takes{.query = {"name", "drop_ins"}, .body = HttpTakes::Body::Text};
     routes_.add("POST", "/v1/diff", takes, [&actions = actions_](const HttpRequest& request) {
-      const auto name = request.query.find("name");
-      return answer(actions.compare(request.body, name == request.query.end() ? "the config" : name->second));
+      return answer(actions.compare(sources_in(request)));
     });
     routes_.add_waiting("POST", "/v1/save", {.query = {"force"}}, [&actions = actions_](HttpRequest request) -> Task {
       try {
-        const std::string file = co_await actions.save(is_set(request, "force"));
-        co_return answer(json{{"file", file}});
+        const SavedFiles saved = co_await actions.save(is_set(request, "force"));
+        co_return answer(saved_view(saved));
       } catch (const Refused& refusal) {
         throw HttpError(409, refusal.what());
       }

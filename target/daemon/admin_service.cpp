@@ -78,6 +78,7 @@ AdminActions::Json AdminService::status() {
           {"upgraded_from", parts_.program.former_version()},
           {"upgrade_failure", parts_.program.upgrade_failure()},
           {"config", parts_.running.file()},
+          {"drop_ins", parts_.running.drop_ins()},
           {"config_version", parts_.running.version()},
           {"unsaved_changes", parts_.running.unsaved()},
           {"log_level", config::to_string(parts_.running.config().log_level)},
@@ -116,19 +117,15 @@ AdminActions::Json AdminService::ana() {
   return list;
 }
 
-ConfigChange AdminService::compare(const std::string& text, const std::string& name) {
-  return parts_.running.compare(text, name);
-}
-
-boost::asio::awaitable<std::string> AdminService::save(bool force) {
-  std::string file;
+boost::asio::awaitable<SavedFiles> AdminService::save(bool force) {
+  std::optional<SavedFiles> saved;
   const auto work = [&]() -> Change {
-    file = co_await parts_.running.save(force, parts_.files);
+    saved = co_await parts_.running.save(force, parts_.files);
     co_return ConfigChange{};
   };
   const ConfigChange refused = co_await parts_.changes.alone(work);
-  if (file.empty()) throw Refused(refused.reasons.front());
-  co_return file;
+  if (!saved) throw Refused(refused.reasons.front());
+  co_return std::move(*saved);
 }
 
 void AdminService::set_ana(const config::Json& wanted) {

@@ -39,7 +39,7 @@ class AdminService final : public AdminActions {
     NamespaceStates& states;
     EventStream& events;
     RunningConfig& running;
-    WorkerThread& files;  // reads and writes the config file
+    WorkerThread& files;  // reads and writes the config files
     std::function<Figures()> figures;
     const Program& program;
     Upgrade& upgrade;
@@ -66,8 +66,8 @@ class AdminService final : public AdminActions {
     return parts_.reload.change(std::move(edit), std::move(if_match));
   }
   std::string version() override { return parts_.running.version(); }
-  Change replace(std::string text, std::string name, std::optional<std::string> if_match) override {
-    return parts_.reload.replace(std::move(text), std::move(name), std::move(if_match));
+  Change replace(config::Sources sources, std::optional<std::string> if_match) override {
+    return parts_.reload.replace(std::move(sources), std::move(if_match));
   }
   Change accept(std::string nqn, uint32_t nsid) override { return parts_.reload.accept(std::move(nqn), nsid); }
   Change clear_reservation(std::string nqn, uint32_t nsid) override {
@@ -76,8 +76,8 @@ class AdminService final : public AdminActions {
   Change clear_write_protection(std::string nqn, uint32_t nsid) override {
     return parts_.states.clear_write_protection(std::move(nqn), nsid);
   }
-  ConfigChange compare(const std::string& text, const std::string& name) override;
-  boost::asio::awaitable<std::string> save(bool force) override;
+  ConfigChange compare(const config::Sources& sources) override { return parts_.running.compare(sources); }
+  boost::asio::awaitable<SavedFiles> save(bool force) override;
   void set_ana(const config::Json& wanted) override;
   std::optional<std::vector<uint16_t>> drain(std::optional<uint16_t> port) override { return parts_.ports.drain(port); }
   std::optional<std::vector<uint16_t>> resume(std::optional<uint16_t> port) override {

@@ -4,9 +4,10 @@
 #include <iostream>
 #include <memory>
 #include <string>
-#include <tuple>
 
 #include "config/parse.h"
+#include "config/printable.h"
+#include "config/wording.h"
 #include "target/daemon/machine_check.h"
 #include "target/daemon/resource_check.h"
 #include "target/daemon/start_check.h"
@@ -33,9 +34,7 @@ void add_machine_warnings(config::Result& result) {
   const auto addresses = read_interface_addresses();
   add(check_machine(*result.config, sysfs, addresses), result);
   add(check_resources(*result.config, sysfs, addresses, read_rdma_device_limits()), result);
-  std::ranges::stable_sort(result.diagnostics, [](const config::Diagnostic& a, const config::Diagnostic& b) {
-    return std::tie(a.position.line, a.position.column) < std::tie(b.position.line, b.position.column);
-  });
+  std::ranges::stable_sort(result.diagnostics, {}, &config::Diagnostic::position);
 }
 
 // What is only a warning before the daemon is on its machine prevents its start.
@@ -48,8 +47,16 @@ void add_start(config::Result& result) {
 void print_summary(const std::string& path, const config::Config& config) {
   size_t namespaces = 0;
   for (const auto& subsystem : config.subsystems) namespaces += subsystem.namespaces.size();
-  std::cout << path << ": good: " << config.ports.size() << " ports, " << config.subsystems.size() << " subsystems, "
-            << namespaces << " namespaces\n";
+  std::cout << path << config::and_drop_ins(config.drop_ins.size()) << ": good: " << config.ports.size() << " ports, "
+            << config.subsystems.size() << " subsystems, " << namespaces << " namespaces\n";
+}
+
+// A drop-in by itself is no config: ports, and what must be unique, are in the other files.
+void point_to_config_file(const std::string& path) {
+  const std::string directory = config::directory_with_drop_in(path);
+  if (directory.empty()) return;
+  std::cerr << config::printable(path) << ": this is a drop-in: check the config file in "
+            << config::printable(directory) << " that it belongs to, which reads the drop-in, too\n";
 }
 
 int check(const Options& options) {
@@ -64,6 +71,7 @@ int check(const Options& options) {
   } else {
     for (const config::Diagnostic& diagnostic : result.diagnostics) std::cerr << to_string(diagnostic) << '\n';
     if (good) print_summary(options.path, *result.config);
+    if (!result.config) point_to_config_file(options.path);
   }
   return good ? 0 : kUnusable;
 }
@@ -74,7 +82,10 @@ void add_check_command(CLI::App& app, std::function<int()>& chosen) {
   auto options = std::make_shared<Options>();
   CLI::App* command = app.add_subcommand(
       "check", "Report the mistakes of a config file, and what cannot work on this machine; starts nothing");
-  command->add_option("file", options->path, "The JSON config file; - is standard input")->required();
+  command
+      ->add_option("file", options->path,
+                   "The JSON config file, whose drop-ins are checked with it; - is standard input")
+      ->required();
   command->add_flag("--json", options->json, "Print a JSON array of objects with file, line, column, path, ...");
   command->add_flag("--strict", options->strict, "Exit with status 2 for warnings, too");
   command->add_flag("--file-only", options->file_only,

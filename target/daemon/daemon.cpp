@@ -124,9 +124,9 @@ class RunningReactors {
 
 }  // namespace
 
-Daemon::Daemon(const config::Config& config, std::string text, Program& program)
+Daemon::Daemon(const config::Config& config, config::Sources sources, Program& program)
     : program_(program),
-      running_(config, std::move(text)),
+      running_(config, std::move(sources)),
       events_(io_),
       reservations_(StateDirectory(config.state_dir),
                     write_on(state_writes_, io_, [this] { transport_.turn_admin(); })),

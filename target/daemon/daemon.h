@@ -50,9 +50,9 @@ namespace nvmf::daemon {
 
 class Daemon {
  public:
-  // `text`: the content of the file from which `config` was parsed. `program` is this process's. Throws std::exception
-  // with a message for the operator when the daemon cannot serve at all (no io_uring).
-  Daemon(const config::Config& config, std::string text, Program& program);
+  // `sources`: the files from which `config` was parsed. `program` is this process's. Throws std::exception with a
+  // message for the operator when the daemon cannot serve at all (no io_uring).
+  Daemon(const config::Config& config, config::Sources sources, Program& program);
   ~Daemon();
   Daemon(const Daemon&) = delete;
   Daemon& operator=(const Daemon&) = delete;
@@ -63,7 +63,7 @@ class Daemon {
   // After run(): another program is to take this one's place, when this object is gone.
   bool hands_over() const { return hands_over_; }
   // The text of the config, as the file had it.
-  const std::string& config_text() const { return running_.text_of_file(); }
+  std::string config_text() const { return running_.text_of_files(); }
 
  private:
   using Task = boost::asio::awaitable<void>;

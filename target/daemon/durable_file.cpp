@@ -11,6 +11,7 @@
 #include <filesystem>
 #include <string_view>
 #include <system_error>
+#include <utility>
 
 namespace nvmf::daemon {
 namespace {
@@ -54,56 +55,45 @@ class Descriptor {
   int fd_;
 };
 
-class Replacement {
- public:
-  Replacement(const std::string& path, const DurableHook& before) : path_(path), before_(before) {}
-  ~Replacement() {
-    if (!renamed_) unlink(fresh_.c_str());
-  }
-  Replacement(const Replacement&) = delete;
-  Replacement& operator=(const Replacement&) = delete;
-
-  bool make(const std::string& content, const FileAccess* access) {
-    const bool given = write(content, access);
-    about_to(DurableStep::Rename);
-    if (std::rename(fresh_.c_str(), path_.c_str()) != 0) fail("cannot replace", path_);
-    renamed_ = true;
-    about_to(DurableStep::SyncDirectory);
-    sync_directory(std::filesystem::path(path_).parent_path());
-    return given;
-  }
-
- private:
-  void about_to(DurableStep step) const {
-    if (before_) before_(step);
-  }
-
-  // What has the name already is a leftover: never written to.
-  bool write(const std::string& content, const FileAccess* access) const {
-    about_to(DurableStep::Create);
-    unlink(fresh_.c_str());
-    const Descriptor file(fresh_, O_WRONLY | O_CREAT | O_EXCL);
-    for (std::string_view rest = content; !rest.empty();) {
-      about_to(DurableStep::Write);
-      rest.remove_prefix(file.write(rest.substr(0, kWriteBytes)));
-    }
-    bool given = true;
-    if (access != nullptr) {
-      about_to(DurableStep::SetAccess);
-      given = file.give(*access);
-    }
-    about_to(DurableStep::SyncFile);
-    file.sync();
-    return given;
-  }
-
-  const std::string& path_;
-  const std::string fresh_ = fresh_name(path_);
-  const DurableHook& before_;
-  bool renamed_ = false;
-};
-
 }  // namespace
+
+DurableReplacement::DurableReplacement(std::string path, DurableHook before)
+    : path_(std::move(path)), fresh_(fresh_name(path_)), before_(std::move(before)) {}
+
+DurableReplacement::~DurableReplacement() {
+  if (!renamed_) unlink(fresh_.c_str());
+}
+
+void DurableReplacement::about_to(DurableStep step) const {
+  if (before_) before_(step);
+}
+
+// What has the name already is a leftover: never written to.
+bool DurableReplacement::write(const std::string& content, const FileAccess* access) {
+  about_to(DurableStep::Create);
+  unlink(fresh_.c_str());
+  const Descriptor file(fresh_, O_WRONLY | O_CREAT | O_EXCL);
+  for (std::string_view rest = content; !rest.empty();) {
+    about_to(DurableStep::Write);
+    rest.remove_prefix(file.write(rest.substr(0, kWriteBytes)));
+  }
+  bool given = true;
+  if (access != nullptr) {
+    about_to(DurableStep::SetAccess);
+    given = file.give(*access);
+  }
+  about_to(DurableStep::SyncFile);
+  file.sync();
+  return given;
+}
+
+void DurableReplacement::put_in_place() {
+  about_to(DurableStep::Rename);
+  if (std::rename(fresh_.c_str(), path_.c_str()) != 0) fail("cannot replace", path_);
+  renamed_ = true;
+  about_to(DurableStep::SyncDirectory);
+  sync_directory(std::filesystem::path(path_).parent_path());
+}
 
 void sync_directory(const std::string& path) { Descriptor(path, O_RDONLY | O_DIRECTORY).sync(); }
 
@@ -132,12 +122,17 @@ void remove_leftover(const std::string& path) {
 }
 
 void replace_durably(const std::string& path, const std::string& content, const DurableHook& before) {
-  Replacement(path, before).make(content, nullptr);
+  DurableReplacement replacement(path, before);
+  replacement.write(content, nullptr);
+  replacement.put_in_place();
 }
 
 bool replace_durably(const std::string& path, const std::string& content, const FileAccess& access,
                      const DurableHook& before) {
-  return Replacement(path, before).make(content, &access);
+  DurableReplacement replacement(path, before);
+  const bool given = replacement.write(content, &access);
+  replacement.put_in_place();
+  return given;
 }
 
 }  // namespace nvmf::daemon

@@ -33,6 +33,29 @@ void replace_durably(const std::string& path, const std::string& content, const 
 bool replace_durably(const std::string& path, const std::string& content, const FileAccess& access,
                      const DurableHook& before = {});
 
+// replace_durably() in two steps, so that several files are replaced when the contents of all are on the disk.
+class DurableReplacement {
+ public:
+  explicit DurableReplacement(std::string path, DurableHook before = {});
+  // Removes what was written and not put in place.
+  ~DurableReplacement();
+  DurableReplacement(const DurableReplacement&) = delete;
+  DurableReplacement& operator=(const DurableReplacement&) = delete;
+
+  // Writes beside the path. `access`, unless null, and the result: as for replace_durably(). Throws std::system_error.
+  bool write(const std::string& content, const FileAccess* access);
+  // Once, after write(). Throws std::system_error.
+  void put_in_place();
+
+ private:
+  void about_to(DurableStep step) const;
+
+  const std::string path_;
+  const std::string fresh_;
+  const DurableHook before_;
+  bool renamed_ = false;
+};
+
 // The file that replace_durably(path) writes and renames: a hidden one, of a name that nobody else gives a file.
 std::string fresh_name(const std::string& path);
 // The `path` of which `fresh` is the fresh_name(); empty: of none.

@@ -4,6 +4,7 @@
 #include <memory>
 #include <optional>
 
+#include "config/diagnostics.h"
 #include "target/auth/key_file.h"
 
 namespace nvmf::daemon {
@@ -40,8 +41,7 @@ HostKeyFiles read_host_keys(const config::Config& config) {
         if (wanted.controller_key_file) keys.controller = auth::read_key_file(*wanted.controller_key_file);
         host.keys = std::move(keys);
       } catch (const auth::KeyFileError& error) {
-        read.faults.push_back(config.file + ":" + std::to_string(wanted.position.line) + ":" +
-                              std::to_string(wanted.position.column) + ": host " + wanted.nqn + " of subsystem " +
+        read.faults.push_back(config::location(config, wanted.position) + ": host " + wanted.nqn + " of subsystem " +
                               subsystem.nqn + ": " + error.what());
       }
       hosts.push_back(std::move(host));

@@ -1,9 +1,13 @@
 #include "target/daemon/import_command.h"
 
 #include <algorithm>
+#include <cctype>
+#include <cerrno>
+#include <cstdio>
 #include <filesystem>
 #include <iostream>
 #include <memory>
+#include <set>
 #include <string>
 #include <system_error>
 #include <vector>
@@ -21,10 +25,12 @@ constexpr int kFailed = 1;
 constexpr int kNothingImported = 2;
 constexpr int kLeftOut = 3;
 constexpr char kKeysOption[] = "--keys";
+constexpr size_t kMostNameBytes = 64;
 
 struct ImportOptions {
   bool strict = false;
-  std::string keys;  // directory; empty: keys are not written
+  std::string keys;      // directory; empty: keys are not written
+  std::string drop_ins;  // directory; empty: the subsystems are printed with the rest
 
   // The directory for messages and the config.
   std::string key_directory() const {
@@ -88,6 +94,55 @@ bool write_keys(const std::vector<config::FoundKey>& keys, const std::string& di
   return false;
 }
 
+// What of an NQN tells subsystems apart, as the name of a drop-in without its ending.
+std::string name_of(const std::string& nqn) {
+  std::string name = nqn.substr(nqn.rfind(':') + 1).substr(0, kMostNameBytes);
+  for (char& c : name)
+    if (std::isalnum(static_cast<unsigned char>(c)) == 0 && c != '-' && c != '_' && (c != '.' || &c == name.data()))
+      c = '_';
+  return name.empty() ? "subsystem" : name;
+}
+
+// A name that no earlier subsystem has.
+std::string unique_name(const std::string& nqn, std::set<std::string>& taken) {
+  const std::string name = name_of(nqn);
+  std::string unique = name;
+  for (int number = 2; !taken.insert(unique).second; ++number) unique = name + '-' + std::to_string(number);
+  return unique;
+}
+
+void write_new_file(const std::string& path, const std::string& text) {
+  const auto fail = [&] { throw std::system_error(errno, std::generic_category(), path + " cannot be written"); };
+  std::FILE* const file = std::fopen(path.c_str(), "wxe");
+  if (file == nullptr) fail();
+  const bool written = std::fwrite(text.data(), 1, text.size(), file) == text.size();
+  if (std::fclose(file) == 0 && written) return;
+  std::remove(path.c_str());
+  fail();
+}
+
+// A file for each subsystem, or, when one cannot be written, none.
+bool write_drop_ins(const config::Config& config, const std::filesystem::path& directory) {
+  std::error_code ignored;
+  std::filesystem::create_directories(directory, ignored);
+  std::set<std::string> names;
+  std::vector<std::string> written;
+  try {
+    for (const config::Subsystem& subsystem : config.subsystems) {
+      const std::string path = (directory / (unique_name(subsystem.nqn, names) + ".json")).string();
+      write_new_file(path, config::write_drop_in(subsystem));
+      written.push_back(path);
+    }
+  } catch (const std::system_error& error) {
+    std::cerr << config::printable(error.what()) << '\n';
+    for (const std::string& path : written) std::filesystem::remove(path, ignored);
+    return false;
+  }
+  std::cerr << "wrote " << count_of(written.size(), "drop-in") << " to " << config::printable(directory.string())
+            << '\n';
+  return true;
+}
+
 int print(const std::string& source, const config::ImportResult& result, const ImportOptions& options) {
   for (const auto& diagnostic : result.diagnostics) std::cerr << to_string(diagnostic) << '\n';
   if (!result.config) return kNothingImported;
@@ -96,14 +151,23 @@ int print(const std::string& source, const config::ImportResult& result, const I
             << (refused ? ", so with --strict nothing is printed" : "") << '\n';
   if (refused) return kNothingImported;
   if (!write_keys(result.keys, options.keys)) return kFailed;
-  std::cout << config::write(*result.config);
+  config::Config printed = *result.config;
+  if (!options.drop_ins.empty()) {
+    if (!write_drop_ins(printed, options.drop_ins)) return kFailed;
+    printed.subsystems.clear();
+  }
+  std::cout << config::write(printed);
   return result.left_out == 0 ? 0 : kLeftOut;
 }
 
-Options add_strict(CLI::App& command) {
+Options add_options(CLI::App& command) {
   auto options = std::make_shared<ImportOptions>();
   command.add_flag("--strict", options->strict,
                    "Print nothing and exit with status 2 when something would be left out");
+  command
+      .add_option("--drop-ins", options->drop_ins,
+                  "Write each subsystem to a new file of its own in this directory, and print the rest")
+      ->type_name("DIRECTORY");
   return options;
 }
 
@@ -129,7 +193,7 @@ void add_nvmetcli_command(CLI::App& group, std::function<int()>& chosen) {
   auto path = std::make_shared<std::string>();
   CLI::App* command = group.add_subcommand("nvmetcli", "Import the kernel's target from a file that nvmetcli saved");
   command->add_option("file", *path, "The saved JSON file; - is standard input")->required();
-  const Options options = add_strict(*command);
+  const Options options = add_options(*command);
   add_keys(*command, *options);
   const Import import = [options](std::string_view text, const std::string& file_name) {
     return config::import_nvmetcli(text, file_name, options->key_directory());
@@ -142,7 +206,7 @@ void add_spdk_command(CLI::App& group, std::function<int()>& chosen) {
   auto path = std::make_shared<std::string>();
   CLI::App* command = group.add_subcommand("spdk", "Import SPDK's target from the output of its save_config");
   command->add_option("file", *path, "The saved JSON file; - is standard input")->required();
-  const Options options = add_strict(*command);
+  const Options options = add_options(*command);
   command->callback([=, &chosen] { chosen = [=] { return import_file(config::import_spdk, *path, *options); }; });
 }
 
@@ -160,7 +224,7 @@ void add_import_command(CLI::App& app, std::function<int()>& chosen) {
   auto root = std::make_shared<std::string>("/sys/kernel/config/nvmet");
   CLI::App* kernel = group->add_subcommand("kernel", "Import the kernel's target that runs on this machine");
   kernel->add_option("--configfs", *root, "Directory of the target's configfs")->capture_default_str();
-  const Options options = add_strict(*kernel);
+  const Options options = add_options(*kernel);
   add_keys(*kernel, *options);
   kernel->callback([=, &chosen] {
     chosen = [=] { return print(*root, config::import_kernel(*root, options->key_directory()), *options); };

@@ -13,7 +13,6 @@
 #include <set>
 #include <sstream>
 #include <system_error>
-#include <tuple>
 
 #include "config/names.h"
 #include "config/paths.h"
@@ -113,7 +112,7 @@ class MachineCheck {
       check_port(config_.ports[i], "$.ports[" + std::to_string(i) + "]");
     for (size_t i = 0; i < config_.subsystems.size(); ++i) {
       const config::Subsystem& subsystem = config_.subsystems[i];
-      const std::string path = "$.subsystems[" + std::to_string(i) + "].namespaces[";
+      const std::string path = path_of_subsystem(config_, i) + ".namespaces[";
       for (size_t j = 0; j < subsystem.namespaces.size(); ++j)
         check_namespace(subsystem, subsystem.namespaces[j], path + std::to_string(j) + "]");
     }
@@ -124,8 +123,8 @@ class MachineCheck {
 
  private:
   void warn(Position position, std::string path, std::string problem, std::string remedy) {
-    warnings_.push_back(
-        {config::Severity::warning, config_.file, position, std::move(path), std::move(problem), std::move(remedy)});
+    warnings_.push_back({config::Severity::warning, file_of(config_, position), position, std::move(path),
+                         std::move(problem), std::move(remedy)});
   }
 
   void check_admin() {
@@ -156,7 +155,7 @@ class MachineCheck {
     for (size_t i = 0; i < config_.subsystems.size(); ++i)
       for (size_t j = 0; j < config_.subsystems[i].hosts.size(); ++j) {
         const config::Host& host = config_.subsystems[i].hosts[j];
-        const std::string path = "$.subsystems[" + std::to_string(i) + "].hosts[" + std::to_string(j) + "]";
+        const std::string path = path_of_subsystem(config_, i) + ".hosts[" + std::to_string(j) + "]";
         check_key(host.position, path + ".key_file", host.key_file);
         if (host.controller_key_file)
           check_key(host.position, path + ".controller_key_file", *host.controller_key_file);
@@ -183,7 +182,7 @@ class MachineCheck {
         return offers && can_be_reached_from_afar(port);
       });
       if (routable == config_.ports.end()) continue;
-      warn(subsystem.position, "$.subsystems[" + std::to_string(i) + "]",
+      warn(subsystem.position, path_of_subsystem(config_, i),
            "whoever reaches " + address_of(*routable) + " can use the subsystem without authentication, by " +
                (subsystem.allow_any_host ? "any host NQN" : "an NQN in \"allowed_hosts\""),
            "list the hosts in \"hosts\", with keys (nvmf-p2p key generate)");
@@ -509,9 +508,7 @@ class MachineCheck {
 std::vector<config::Diagnostic> check_machine(const config::Config& config, const p2p::Sysfs& sysfs,
                                               const std::vector<InterfaceAddress>& addresses) {
   std::vector<config::Diagnostic> warnings = MachineCheck(config, sysfs, addresses).run();
-  std::ranges::stable_sort(warnings, [](const config::Diagnostic& a, const config::Diagnostic& b) {
-    return std::tie(a.position.line, a.position.column) < std::tie(b.position.line, b.position.column);
-  });
+  std::ranges::stable_sort(warnings, {}, &config::Diagnostic::position);
   return warnings;
 }
 

@@ -9,8 +9,10 @@
 #include <string>
 #include <utility>
 
+#include "config/edit.h"
 #include "config/parse.h"
 #include "config/schema.h"
+#include "config/wording.h"
 #include "target/daemon/backup_command.h"
 #include "target/daemon/check_command.h"
 #include "target/daemon/cli/commands.h"
@@ -44,27 +46,28 @@ constexpr char kDescription[] =
     "writes them to the config file.";
 
 // Prints all mistakes; empty when the file cannot be used.
-std::optional<Config> load(const std::string& path, std::string* content = nullptr) {
-  const nvmf::config::Result result = nvmf::config::load(path, content);
+std::optional<Config> load(const std::string& path, nvmf::config::Sources& sources) {
+  const nvmf::config::Result result = nvmf::config::load(path, &sources);
   for (const auto& diagnostic : result.diagnostics) std::cerr << to_string(diagnostic) << '\n';
   return result.config;
 }
 
 // The config file's; or, where another version was to take over and could not start, the config that this one had.
-std::optional<Config> load(const std::string& path, const nvmf::daemon::Program& program, std::string& content) {
-  if (!program.former_config()) return load(path, &content);
-  content = *program.former_config();
-  return nvmf::config::parse(content, path).config;
+std::optional<Config> load(const std::string& path, const nvmf::daemon::Program& program,
+                           nvmf::config::Sources& sources) {
+  if (!program.former_config()) return load(path, sources);
+  sources = nvmf::config::sources_of(*program.former_config());
+  return nvmf::config::parse(sources).config;
 }
 
 struct Served {
   int status;
   bool hands_over;
-  std::string config;  // its text
+  std::string config;  // its files, as one text
 };
 
-Served serve(const Config& config, std::string content, nvmf::daemon::Program& program) {
-  nvmf::daemon::Daemon daemon(config, std::move(content), program);
+Served serve(const Config& config, nvmf::config::Sources sources, nvmf::daemon::Program& program) {
+  nvmf::daemon::Daemon daemon(config, std::move(sources), program);
   const int status = daemon.run();
   return {status, daemon.hands_over(), daemon.config_text()};
 }
@@ -75,19 +78,19 @@ int run(const std::string& path, nvmf::daemon::Program& program) {
         << "run: the config must be a file, because reloads read it again and `save` writes it: give --config FILE\n";
     return kExitUsage;
   }
-  std::string content;
-  const auto config = load(path, program, content);
+  nvmf::config::Sources sources;
+  const auto config = load(path, program, sources);
   if (!config) {
     program.go_back("the config has mistakes");
     return kExitUsage;
   }
   nvmf::daemon::start_log(config->log_level, config->log_format);
   const std::string& former = program.former_version();
-  spdlog::info("nvmf-p2p {} with {}{}", NVMF_P2P_VERSION, path,
+  spdlog::info("nvmf-p2p {} with {}{}{}", NVMF_P2P_VERSION, path, nvmf::config::and_drop_ins(config->drop_ins.size()),
                former.empty() ? "" : ", in place of version " + former);
   if (!program.upgrade_failure().empty()) spdlog::error("the upgrade failed: {}", program.upgrade_failure());
   try {
-    const Served served = serve(*config, std::move(content), program);
+    const Served served = serve(*config, std::move(sources), program);
     if (served.hands_over) program.replace(served.config);
     return served.status;
   } catch (const std::exception& error) {

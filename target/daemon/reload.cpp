@@ -10,6 +10,7 @@
 #include <utility>
 #include <vector>
 
+#include "config/wording.h"
 #include "target/daemon/core_options.h"
 #include "target/daemon/log.h"
 #include "target/daemon/service_manager.h"
@@ -28,7 +29,7 @@ using core::EventKind;
 constexpr std::chrono::seconds kSizesInterval{5};
 
 std::string summary_of(ConfigChange::Verdict verdict, const std::string& file) {
-  if (verdict == ConfigChange::Verdict::Mistaken) return file + " has mistakes";
+  if (verdict == ConfigChange::Verdict::Mistaken) return "the config has mistakes, see above";
   return verdict == ConfigChange::Verdict::NeedsRestart ? file + " needs a restart"
                                                         : "a device or file that it needs is unavailable, see above";
 }
@@ -85,18 +86,18 @@ Reload::Task Reload::reload_on_signal() {
   co_await reload();
 }
 
-// The file replaces changes that were not saved.
+// The files replace changes that were not saved.
 Reload::Change Reload::reload(bool force) {
   const auto work = [this, force]() -> Change {
     reload_is_wanted_ = false;
     service_manager::reloading();
     const std::string& file = running_.file();
-    std::string text;
+    config::Sources sources;
     config::Result wanted;
-    co_await files_.run([&] { wanted = config::load(file, &text); });
+    co_await files_.run([&] { wanted = config::load(file, &sources); });
     std::vector<std::string> unsaved;
     if (wanted.config) unsaved = running_.lost_by(*wanted.config);
-    ConfigChange change = co_await become(wanted, text, Source::File);
+    ConfigChange change = co_await become(wanted, sources, Source::Files);
     if (force && change.verdict == ConfigChange::Verdict::Good) disconnect_former_keys(change);
     const bool good = change.verdict == ConfigChange::Verdict::Good;
     last_ = Last{.time = std::chrono::system_clock::now(), .succeeded = good};
@@ -112,7 +113,8 @@ Reload::Change Reload::reload(bool force) {
       change.reasons.push_back("this change was not saved, so the config file replaced it: " + lost);
       events_.warn(EventKind::Config, fmt::format("reload: {}", change.reasons.back()));
     }
-    events_.tell(EventKind::Config, fmt::format("reloaded {}: {} changes", file, change.changes.size()));
+    const std::string drop_ins = config::and_drop_ins(running_.drop_ins().size());
+    events_.tell(EventKind::Config, fmt::format("reloaded {}{}: {} changes", file, drop_ins, change.changes.size()));
     co_return change;
   };
   return changes_.alone(work);
@@ -128,9 +130,11 @@ Reload::Change Reload::change(AdminActions::Edit edit, std::optional<std::string
     demand(if_match);
     config::Json wanted = running_.document();
     edit(wanted);
-    std::string text = config::text_of(wanted);
-    config::Result parsed = config::parse(text, kRunningConfig);
-    ConfigChange change = co_await become(parsed, text, Source::Edit);
+    config::Sources sources;
+    sources.file = {kRunningConfig, config::text_of(wanted)};
+    config::Result parsed = config::parse(sources);
+    config::forget_positions(parsed);
+    ConfigChange change = co_await become(parsed, sources, Source::AdminApi);
     if (change.verdict != ConfigChange::Verdict::Good) co_return change;
     for (const std::string& line : change.changes)
       events_.tell(EventKind::Config, fmt::format("changed through the admin API: {}", line));
@@ -139,11 +143,11 @@ Reload::Change Reload::change(AdminActions::Edit edit, std::optional<std::string
   return changes_.alone(work);
 }
 
-Reload::Change Reload::replace(std::string text, std::string name, std::optional<std::string> if_match) {
-  const auto work = [this, text = std::move(text), name = std::move(name), if_match = std::move(if_match)]() -> Change {
+Reload::Change Reload::replace(config::Sources sources, std::optional<std::string> if_match) {
+  const auto work = [this, sources = std::move(sources), if_match = std::move(if_match)]() -> Change {
     demand(if_match);
-    std::string wanted = text;
-    config::Result parsed = config::parse(wanted, name);
+    config::Sources wanted = sources;
+    config::Result parsed = config::parse(wanted);
     ConfigChange change = co_await become(parsed, wanted, Source::AdminApi);
     if (change.verdict != ConfigChange::Verdict::Good) co_return change;
     for (const std::string& line : change.changes)
@@ -169,12 +173,12 @@ Reload::Change Reload::accept(std::string nqn, uint32_t nsid) {
   return changes_.alone(work);
 }
 
-Reload::Change Reload::become(config::Result& wanted, std::string& text, Source source) {
+Reload::Change Reload::become(config::Result& wanted, config::Sources& sources, Source source) {
   const HostKeyFiles former = keys_;
   ConfigChange failed;
   bool applies = false;
   try {
-    co_return co_await try_to_become(wanted, text, source, applies);
+    co_return co_await try_to_become(wanted, sources, source, applies);
   } catch (const std::exception& error) {
     failed.reasons.emplace_back(error.what());
   }
@@ -184,18 +188,14 @@ Reload::Change Reload::become(config::Result& wanted, std::string& text, Source 
   co_return failed;
 }
 
-Reload::Change Reload::try_to_become(config::Result& wanted, std::string& text, Source source, bool& applies) {
+Reload::Change Reload::try_to_become(config::Result& wanted, config::Sources& sources, Source source, bool& applies) {
   using Verdict = ConfigChange::Verdict;
   ConfigChange change;
   const auto refused = [&](Verdict verdict) {
     change.verdict = verdict;
     return change;
   };
-  for (config::Diagnostic& diagnostic : wanted.diagnostics) {
-    // Nobody sees the text in which a change through the API would have a line.
-    if (source == Source::Edit) diagnostic.position = {};
-    change.reasons.push_back(to_string(diagnostic));
-  }
+  for (const config::Diagnostic& diagnostic : wanted.diagnostics) change.reasons.push_back(to_string(diagnostic));
   if (!wanted.config) co_return refused(Verdict::Mistaken);
   const config::Difference difference = config::diff(running_.config(), *wanted.config);
   std::ranges::copy(difference.needs_restart, std::back_inserter(change.reasons));
@@ -222,10 +222,10 @@ Reload::Change Reload::try_to_become(config::Result& wanted, std::string& text, 
   set_limits(wanted.config->limits);
   set_log_level(wanted.config->log_level);
   const bool other_ports = !difference.ports_added.empty() || !difference.ports_removed.empty();
-  if (source == Source::File) {
-    running_.replace_by_file(std::move(*wanted.config), std::move(text));
+  if (source == Source::Files) {
+    running_.replace_by_files(std::move(*wanted.config), std::move(sources));
   } else {
-    config::Json document = config::editable(text, *wanted.config);
+    config::Json document = config::editable(sources, *wanted.config);
     running_.replace(std::move(*wanted.config), std::move(document));
   }
   if (other_ports) announce();

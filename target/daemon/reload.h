@@ -46,7 +46,7 @@ class Reload {
     Ports& ports;
     Changes& changes;
     RunningConfig& running;
-    WorkerThread& files;  // reads and writes the config file
+    WorkerThread& files;  // reads and writes the config files
     Events& events;
   };
   explicit Reload(const Parts& parts);
@@ -54,10 +54,11 @@ class Reload {
   // At the start: applies the whole config. A namespace that cannot be served does not prevent others from being
   // served.
   Task serve();
-  // Reads the config file again. What fails in a way that nobody has thought of is Unavailable, too. See AdminActions.
+  // Reads the config file and its drop-ins again. What fails in a way that nobody has thought of is Unavailable, too.
+  // See AdminActions.
   Change reload(bool force = false);
   Change change(AdminActions::Edit edit, std::optional<std::string> if_match);
-  Change replace(std::string text, std::string name, std::optional<std::string> if_match);
+  Change replace(config::Sources sources, std::optional<std::string> if_match);
   Change accept(std::string nqn, uint32_t nsid);
   // The same for SIGHUP: one waiting reload serves all requests that arrive before it begins.
   Task reload_on_signal();
@@ -78,14 +79,13 @@ class Reload {
   void demand(const std::optional<std::string>& version) const;
 
   enum class Source : uint8_t {
-    File,      // the config file
-    AdminApi,  // a text that a client gave, to which it has the lines of messages
-    Edit,      // the running config with a change, a text that nobody has seen
+    Files,  // the config file and its drop-ins
+    AdminApi,
   };
-  // `text`: the text from which `wanted` was parsed. Both must outlive the change; both are moved from.
-  Change become(config::Result& wanted, std::string& text, Source source);
+  // `sources`: from which `wanted` was parsed. Both must outlive the change; both are moved from.
+  Change become(config::Result& wanted, config::Sources& sources, Source source);
   // The same, for become(): may throw with keys_ of `wanted`. `applies` is set when hosts begin to see the change.
-  Change try_to_become(config::Result& wanted, std::string& text, Source source, bool& applies);
+  Change try_to_become(config::Result& wanted, config::Sources& sources, Source source, bool& applies);
   // Reads the hosts' keys of `wanted` into keys_, and returns what is wrong with them.
   boost::asio::awaitable<std::vector<std::string>> read_keys(const config::Config& wanted);
   // Lines for the subsystems of the config whose key files have other keys than before; the hosts get them.

@@ -49,8 +49,8 @@ class ResourceCheck {
 
  private:
   void warn(config::Position position, std::string path, std::string problem, std::string remedy) {
-    warnings_.push_back(
-        {config::Severity::warning, config_.file, position, std::move(path), std::move(problem), std::move(remedy)});
+    warnings_.push_back({config::Severity::warning, file_of(config_, position), position, std::move(path),
+                         std::move(problem), std::move(remedy)});
   }
 
   // One RNIC at least has a pool for each reactor.

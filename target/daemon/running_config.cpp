@@ -6,31 +6,18 @@
 #include <boost/uuid/name_generator_sha1.hpp>
 #include <boost/uuid/uuid.hpp>
 #include <boost/uuid/uuid_io.hpp>
-#include <cerrno>
-#include <filesystem>
 #include <functional>
 #include <iterator>
 #include <optional>
-#include <stdexcept>
-#include <system_error>
 #include <utility>
 
 #include "config/diff.h"
-#include "config/file_content.h"
 #include "config/parse.h"
-#include "target/daemon/durable_file.h"
 
 namespace nvmf::daemon {
 namespace {
 
 constexpr char kFrom[] = " from ";
-
-// The target of a symbolic link, so that the link itself stays when the file is replaced. The file may be missing.
-std::string target_of(const std::string& path) {
-  std::filesystem::path target = path;
-  if (std::filesystem::is_symlink(target)) target = target.parent_path() / std::filesystem::read_symlink(target);
-  return std::filesystem::weakly_canonical(std::filesystem::absolute(target)).string();
-}
 
 // What a line of config::describe() changes, without the verb, keys and values: "namespace 1 of NQN".
 std::string subject_of(const std::string& line) {
@@ -50,13 +37,25 @@ bool concern_the_same(const std::string& line, const std::string& other) {
   return false;
 }
 
-// None: there is no such file.
-std::optional<std::string> content_if_any(const std::string& path) {
+std::string joined(const std::vector<std::string>& words) {
   std::string text;
-  const int error = config::read_file(path, text);
-  if (error == ENOENT) return std::nullopt;
-  if (error != 0) throw std::runtime_error("cannot read " + path + ": " + config::reading_error(error));
+  for (const std::string& word : words) text += (text.empty() ? "" : ", ") + word;
   return text;
+}
+
+void report(const ConfigFiles::Outcome& outcome) {
+  const SavedFiles& saved = outcome.saved;
+  if (saved.files.empty())
+    spdlog::info("nothing to save: no change is unsaved");
+  else
+    spdlog::info("saved the running config to {}; {}", joined(saved.files),
+                 outcome.has_copies ? "what was there before, with its comments, is kept as FILE~"
+                                    : "there was no previous file");
+  for (const std::string& file : saved.left)
+    spdlog::warn("{} was changed after the daemon had read it, and stays as it is: no unsaved change belongs to it",
+                 file);
+  for (const std::string& file : outcome.not_given)
+    spdlog::warn("{} belongs to the user of the daemon now, who may not give files to the former owner or group", file);
 }
 
 std::string version_of(const config::Json& document) {
@@ -65,32 +64,35 @@ std::string version_of(const config::Json& document) {
 
 }  // namespace
 
-RunningConfig::RunningConfig(config::Config config, std::string text)
-    : file_(config.file),
-      config_(std::move(config)),
-      document_(config::editable(text, config_)),
-      config_of_file_(config_),
-      text_of_file_(std::move(text)),
+RunningConfig::RunningConfig(config::Config config, config::Sources sources)
+    : config_(std::move(config)),
+      document_(config::editable(sources, config_)),
+      config_of_files_(config_),
+      files_(config_, std::move(sources)),
       version_(version_of(document_)) {}
 
 void RunningConfig::replace(config::Config config, config::Json document) {
   config_ = std::move(config);
   document_ = std::move(document);
   version_ = version_of(document_);
-  unsaved_ = config::describe(config::diff(config_of_file_, config_));
+  unsaved_ = config::describe(config::diff(config_of_files_, config_));
 }
 
-void RunningConfig::replace_by_file(config::Config config, std::string text) {
-  config_of_file_ = config;
-  document_ = config::editable(text, config);
+void RunningConfig::replace_by_files(config::Config config, config::Sources sources) {
+  document_ = config::editable(sources, config);
   version_ = version_of(document_);
-  text_of_file_ = std::move(text);
+  files_.read(config, std::move(sources));
   config_ = std::move(config);
+  take_as_saved(config_);
+}
+
+void RunningConfig::take_as_saved(config::Config config_of_files) {
+  config_of_files_ = std::move(config_of_files);
   unsaved_.clear();
 }
 
-std::vector<std::string> RunningConfig::lost_by(const config::Config& file) const {
-  const std::vector<std::string> undone = config::describe(config::diff(file, config_));
+std::vector<std::string> RunningConfig::lost_by(const config::Config& files) const {
+  const std::vector<std::string> undone = config::describe(config::diff(files, config_));
   std::vector<std::string> lost;
   std::ranges::copy_if(unsaved_, std::back_inserter(lost), [&](const std::string& line) {
     return std::ranges::any_of(undone, [&](const std::string& other) { return concern_the_same(line, other); });
@@ -98,9 +100,9 @@ std::vector<std::string> RunningConfig::lost_by(const config::Config& file) cons
   return lost;
 }
 
-ConfigChange RunningConfig::compare(const std::string& text, const std::string& name) const {
+ConfigChange RunningConfig::compare(const config::Sources& sources) const {
   ConfigChange change;
-  const config::Result wanted = config::parse(text, name);
+  const config::Result wanted = config::parse(sources);
   for (const auto& diagnostic : wanted.diagnostics) change.reasons.push_back(to_string(diagnostic));
   if (!wanted.config) {
     change.verdict = ConfigChange::Verdict::Mistaken;
@@ -114,54 +116,36 @@ ConfigChange RunningConfig::compare(const std::string& text, const std::string& 
   return change;
 }
 
-// An edited file that was applied with `apply` is what runs.
-bool RunningConfig::is_running(const std::string& text) const {
-  const config::Result edited = config::parse(text, file_);
-  if (!edited.config) return false;
+// Edited files that were applied with `apply` are what runs.
+std::optional<config::Config> RunningConfig::running_in(const config::Sources& sources) const {
+  config::Result edited = config::parse(sources);
+  if (!edited.config) return std::nullopt;
   const config::Difference difference = config::diff(config_, *edited.config);
-  return difference.needs_restart.empty() && config::describe(difference).empty();
+  const bool is_running = difference.needs_restart.empty() && config::describe(difference).empty();
+  return is_running ? std::move(edited.config) : std::nullopt;
 }
 
-boost::asio::awaitable<std::string> RunningConfig::save(bool force, WorkerThread& on) {
-  std::string text = config::text_of(document_);
-  std::string file;
-  bool given = true;
-  bool copied = false;
+boost::asio::awaitable<SavedFiles> RunningConfig::save(bool force, WorkerThread& on) {
+  std::optional<config::Config> found;
+  ConfigFiles::Outcome outcome;
   const std::function<void()> work = [&] {
-    file = target_of(file_);
-    const std::optional<std::string> former = content_if_any(file);
-    if (!former && !force)
-      throw Refused("there is no " + file_ + " any more: bring it back, or write it anew with `nvmf-p2p save --force`");
-    if (!former) return replace_durably(file, text);
-    if (*former != text_of_file_ && !force && !is_running(*former))
-      throw Refused(file_ +
-                    " was changed after the daemon had read it, and saving would undo that change. Compare with " +
-                    "`nvmf-p2p diff " + file_ + "`; then apply the file with `nvmf-p2p reload`, or overwrite it with " +
-                    "`nvmf-p2p save --force`");
-    const FileAccess access = access_of(file);
-    replace_durably(file + "~", *former, access);
-    copied = true;
-    given = replace_durably(file, text, access);
+    const config::Difference unsaved = config::diff(config_of_files_, config_);
+    const auto is_in = [&](const config::Sources& sources) {
+      found = running_in(sources);
+      return found.has_value();
+    };
+    outcome = files_.save({.document = document_, .unsaved = unsaved, .is_in = is_in}, force);
   };
   co_await on.run(work);
-  config_of_file_ = config_;
-  text_of_file_ = std::move(text);
-  unsaved_.clear();
-  spdlog::info(
-      "saved the running config to {}; {}", file_,
-      copied ? "the previous file, with its comments, is kept as " + file + "~" : "there was no previous file");
-  if (!given)
-    spdlog::warn("{} belongs to the user of the daemon now, who may not give files to the former owner or group",
-                 file_);
-  co_return file_;
-}
-
-void RunningConfig::remove_leftovers() const {
-  std::error_code ignored;
-  const std::string file = std::filesystem::canonical(file_, ignored).string();
-  if (file.empty()) return;
-  remove_leftover(file);
-  remove_leftover(file + "~");
+  if (found) {
+    files_.read(*found, std::move(*outcome.found));
+    take_as_saved(std::move(*found));
+  } else {
+    files_.written(outcome, config_, document_);
+    take_as_saved(config_);
+  }
+  report(outcome);
+  co_return std::move(outcome.saved);
 }
 
 }  // namespace nvmf::daemon

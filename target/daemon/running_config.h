@@ -1,57 +1,63 @@
-// The running config, with which changes are compared and which `save` writes to the file. Control thread.
+// The running config, with which changes are compared and which `save` writes to the files. Control thread.
 #pragma once
 
 #include <boost/asio/awaitable.hpp>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "config/config.h"
 #include "config/edit.h"
+#include "config/sources.h"
 #include "target/daemon/admin_actions.h"
+#include "target/daemon/config_files.h"
 #include "target/daemon/worker_thread.h"
 
 namespace nvmf::daemon {
 
 class RunningConfig {
  public:
-  // `text`: the content of the config file, which was parsed as `config`.
-  RunningConfig(config::Config config, std::string text);
+  // `sources`: the config file and its drop-ins, which were parsed as `config`.
+  RunningConfig(config::Config config, config::Sources sources);
 
-  // The name of the config file with which the daemon was started.
-  const std::string& file() const { return file_; }
+  // The name of the config file with which the daemon was started, and those of its drop-ins.
+  const std::string& file() const { return files_.name(); }
+  std::vector<std::string> drop_ins() const { return files_.drop_ins(); }
   const config::Config& config() const { return config_; }
   const config::Json& document() const { return document_; }
   // See AdminActions.
   const std::string& version() const { return version_; }
-  // The config file as it was last read or written.
-  const std::string& text_of_file() const { return text_of_file_; }
-  // What a reload of the file, as it was last read or written, would undo: the changes that lead from the file to the
-  // running config, a line for each.
+  // The config file and its drop-ins, as they were last read or written, in one text (config::sources_of()).
+  std::string text_of_files() const { return config::text_of(files_.sources()); }
+  // What a reload of the files, as they were last read or written, would undo: the changes that lead from the files to
+  // the running config, a line for each.
   const std::vector<std::string>& unsaved() const { return unsaved_; }
 
-  // Those of unsaved() that the running config loses when a reload makes it `file`.
-  std::vector<std::string> lost_by(const config::Config& file) const;
+  // Those of unsaved() that the running config loses when a reload makes it `files`.
+  std::vector<std::string> lost_by(const config::Config& files) const;
 
   // A change through the admin API.
   void replace(config::Config config, config::Json document);
-  // The file was read, and is what runs now.
-  void replace_by_file(config::Config config, std::string text);
+  // The files were read, and are what runs now.
+  void replace_by_files(config::Config config, config::Sources sources);
 
-  // See AdminActions. `on`: the thread that writes the file.
-  ConfigChange compare(const std::string& text, const std::string& name) const;
-  boost::asio::awaitable<std::string> save(bool force, WorkerThread& on);
+  // See AdminActions. `on`: the thread that writes the files.
+  ConfigChange compare(const config::Sources& sources) const;
+  boost::asio::awaitable<SavedFiles> save(bool force, WorkerThread& on);
   // Removes what a daemon left that was killed while it saved.
-  void remove_leftovers() const;
+  void remove_leftovers() const { files_.remove_leftovers(); }
 
  private:
-  bool is_running(const std::string& text) const;
+  // The config of the files, when it is what runs.
+  std::optional<config::Config> running_in(const config::Sources& sources) const;
+  // What the files have is what runs.
+  void take_as_saved(config::Config config_of_files);
 
-  const std::string file_;
   config::Config config_;
   config::Json document_;
-  // The file as it was last read or written.
-  config::Config config_of_file_;
-  std::string text_of_file_;
+  // The files as they were last read or written.
+  config::Config config_of_files_;
+  ConfigFiles files_;
   std::vector<std::string> unsaved_;
   std::string version_;
 };

@@ -39,7 +39,7 @@ std::string without_name(std::string message, const std::string& nqn, uint32_t n
 }  // namespace
 
 std::string place_of(const config::Config& config, const config::Subsystem& subsystem, const config::Namespace& space) {
-  return config::location(config.file, space.backend_position) + ": namespace " + std::to_string(space.nsid) + " of " +
+  return config::location(config, space.backend_position) + ": namespace " + std::to_string(space.nsid) + " of " +
          subsystem.nqn;
 }
 

@@ -38,8 +38,8 @@ class ModelDevice final : public backend::Device {
   EngineOf engine_of_;
 };
 
-config::Config parsed(const std::string& text, const std::string& file) {
-  config::Result result = config::parse(text, file);
+config::Config parsed(const config::Sources& sources) {
+  config::Result result = config::parse(sources);
   if (!result) throw std::runtime_error("the simulated config: " + to_string(result.diagnostics.front()));
   return std::move(*result.config);
 }
@@ -60,7 +60,7 @@ void write_no_log() { spdlog::set_default_logger(std::make_shared<spdlog::logger
 ControlPlane::ControlPlane(const Parts& parts, const std::string& file, const std::string& text)
     : parts_(parts),
       engines_(engines_for(parts.reactors.size())),
-      running_((write_no_log(), parsed(text, file)), text),
+      running_((write_no_log(), parsed({.file = {file, text}})), {.file = {file, text}}),
       identifiers_(daemon::StateDirectory(running_.config().state_dir)),
       served_storages_(daemon::StateDirectory(running_.config().state_dir)),
       peer_memories_(parts.transport.rnics(), running_.config().rdma.mdts_bytes),

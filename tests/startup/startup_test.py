@@ -52,13 +52,23 @@ class Place:
         return subprocess.run([PROGRAM, *words, "--socket", str(self.socket), "--json"], capture_output=True, text=True,
                               timeout=WAIT_S)
 
-    def has_started(self):
-        """Its one namespace is served, or known not to be."""
+    def drop_in(self, name, subsystems, **more):
+        """The path of a drop-in with these subsystems."""
+        path = self.folder / "conf.d" / f"{name}.json"
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(json.dumps({"subsystems": subsystems, **more}))
+        return path
+
+    def nqns(self):
+        return sorted(one["nqn"] for one in json.loads(self.ask("subsystems").stdout))
+
+    def has_started(self, namespaces):
+        """Its namespaces are served, or known not to be."""
         answer = self.ask("status")
         if answer.returncode != 0:
             return False
         status = json.loads(answer.stdout)
-        return status["namespaces"] + status["missing_namespaces"] == 1
+        return status["namespaces"] + status["missing_namespaces"] == namespaces
 
     def namespaces(self):
         return json.loads(self.ask("namespaces").stdout)
@@ -67,14 +77,14 @@ class Place:
 class Running:
     """A daemon that serves, until the end of the block. `program`: another than the one under test."""
 
-    def __init__(self, place, program=PROGRAM):
-        self.place = place
+    def __init__(self, place, program=PROGRAM, namespaces=1):
+        self.place, self.namespaces = place, namespaces
         self.program = str(program)
 
     def __enter__(self):
         self.process = subprocess.Popen([self.program, *self.place.command()[1:]], stderr=subprocess.PIPE, text=True)
         end = time.monotonic() + WAIT_S
-        while not self.place.has_started():
+        while not self.place.has_started(self.namespaces):
             assert time.monotonic() < end and self.process.poll() is None, "the daemon does not answer"
             time.sleep(0.05)
         return self
@@ -546,6 +556,32 @@ class Startup(unittest.TestCase):
         self.assertEqual(imported().returncode, 1)
         self.assertEqual(sorted((folder / "keys").iterdir()), files[1:])
 
+    def test_subsystems_are_imported_as_drop_ins(self):
+        folder = pathlib.Path(self.scratch.name)
+        nqns = ["nqn.2026-01.io.example:a/1", "nqn.2026-01.io.example:b", "nqn.2026-01.io.other:b"]
+        saved = {"ports": [], "subsystems": [{"nqn": nqn, "attr": {"allow_any_host": "1"}, "namespaces": []} for nqn in nqns]}
+        (folder / "saved.json").write_text(json.dumps(saved))
+
+        def imported(*words):
+            return subprocess.run([PROGRAM, "import", "nvmetcli", "saved.json", *words], cwd=folder, capture_output=True,
+                                  text=True, timeout=WAIT_S)
+
+        done = imported("--drop-ins", "conf.d")
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertIn("wrote 3 drop-ins to conf.d", done.stderr)
+        self.assertEqual(json.loads(done.stdout)["subsystems"], [])
+        self.assertEqual(sorted(file.name for file in (folder / "conf.d").iterdir()), ["a_1.json", "b-2.json", "b.json"])
+        (folder / "config.json").write_text(done.stdout)
+        checked = subprocess.run([PROGRAM, "check", "--file-only", "config.json"], cwd=folder, capture_output=True, text=True,
+                                 timeout=WAIT_S)
+        self.assertEqual(checked.returncode, 0, checked.stderr)
+        self.assertIn("config.json and 3 drop-ins: good: 0 ports, 3 subsystems", checked.stdout)
+        (folder / "conf.d" / "a_1.json").unlink()
+        again = imported("--drop-ins", "conf.d")
+        self.assertEqual((again.returncode, again.stdout), (1, ""))
+        self.assertIn("conf.d/b.json cannot be written: File exists", again.stderr)
+        self.assertFalse((folder / "conf.d" / "a_1.json").exists(), "the first of a failed import is left")
+
     def test_half_a_key_is_not_left(self):
         path = pathlib.Path(self.scratch.name) / "key"
         limit = lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (10, 10))
@@ -564,6 +600,81 @@ class Startup(unittest.TestCase):
             told = json.loads(place.ask("reload").stdout)["reasons"]
             self.assertEqual([line for line in told if "log_level" in line], [])
             self.assertEqual(len([line for line in told if "shutdown_timeout_ms" in line]), 1)
+
+    def test_drop_ins_are_a_part_of_the_config(self):
+        place = self.place()
+        place.drop_in("10-b", [{"nqn": f"{NQN}-b", "allow_any_host": True, "namespaces": [{"memory": "1MiB"}]}])
+        (place.folder / "conf.d" / "10-b.json~").write_text("not read")
+        with Running(place, namespaces=2) as running:
+            status = json.loads(place.ask("status").stdout)
+            self.assertEqual(status["drop_ins"], [str(place.folder / "conf.d" / "10-b.json")])
+            self.assertEqual(place.nqns(), [NQN, f"{NQN}-b"])
+            place.drop_in("20-c", [{"nqn": f"{NQN}-c", "allow_any_host": True, "namespaces": [{"memory": "1MiB"}]}])
+            compared = place.ask("diff", str(place.config_path))
+            self.assertEqual(json.loads(compared.stdout)["changes"], [f"add subsystem {NQN}-c", f"add namespace 1 of {NQN}-c"])
+            running.process.send_signal(signal.SIGHUP)
+            end = time.monotonic() + WAIT_S
+            while len(place.nqns()) < 3:
+                self.assertLess(time.monotonic(), end, "SIGHUP has not read the new drop-in")
+                time.sleep(0.05)
+            (place.folder / "conf.d" / "10-b.json").unlink()
+            removed = json.loads(place.ask("reload").stdout)["changes"]
+            self.assertEqual(removed, [f"remove namespace 1 of {NQN}-b", f"remove subsystem {NQN}-b"])
+
+    def test_a_mistake_in_a_drop_in_names_both_files_and_changes_nothing(self):
+        place = self.place()
+        twice = place.drop_in("twice", [{"nqn": NQN, "allow_any_host": True, "namespaces": [{"memory": "1MiB"}]}])
+        place.command()
+        words = f"{twice}:1:25: error: $.subsystems[0].nqn: the same NQN as $.subsystems[0].nqn of {place.config_path}:1:"
+        for command in (["check", "--file-only", str(place.config_path)], ["run", "-c", str(place.config_path)]):
+            refused = subprocess.run([PROGRAM, *command], capture_output=True, text=True, timeout=WAIT_S)
+            self.assertEqual(refused.returncode, 2, command)
+            self.assertIn(words, refused.stderr)
+        found = subprocess.run([PROGRAM, "check", "--file-only", "--json", str(place.config_path)], capture_output=True,
+                               text=True, timeout=WAIT_S)
+        self.assertEqual([(one["file"], one["line"]) for one in json.loads(found.stdout)], [(str(twice), 1)])
+        alone = subprocess.run([PROGRAM, "check", "--file-only", str(twice)], capture_output=True, text=True, timeout=WAIT_S)
+        self.assertEqual(alone.returncode, 2)
+        self.assertIn(f"this is a drop-in: check the config file in {place.folder} that it belongs to", alone.stderr)
+        twice.unlink()
+        with Running(place):
+            place.drop_in("ports", [], ports=[])
+            refused = place.ask("reload")
+            self.assertEqual(refused.returncode, 2)
+            self.assertIn(f"write it in {place.config_path}", json.loads(refused.stdout)["reasons"][0])
+            self.assertEqual(place.nqns(), [NQN])
+
+    def test_a_change_is_saved_to_the_drop_in_that_it_belongs_to(self):
+        place = self.place()
+        b = place.drop_in("b", [{"nqn": f"{NQN}-b", "allow_any_host": True, "namespaces": [{"memory": "1MiB"}]}])
+        before = b.read_text()
+        with Running(place, namespaces=2):
+            main = place.config_path.read_text()
+            self.assertEqual(place.ask("set", "namespace", f"{NQN}-b", "1", "max_iops=7").returncode, 0)
+            saved = json.loads(place.ask("save").stdout)
+            self.assertEqual(saved["files"], [str(b)])
+            self.assertEqual(place.config_path.read_text(), main)
+            self.assertEqual(json.loads(b.read_text())["subsystems"][0]["namespaces"][0]["max_iops"], 7)
+            self.assertEqual(pathlib.Path(f"{b}~").read_text(), before)
+            self.assertEqual(json.loads(place.ask("reload").stdout)["changes"], [])
+            b.write_text(before)
+            self.assertEqual(place.ask("set", "namespace", f"{NQN}-b", "1", "max_iops=8").returncode, 0)
+            refused = place.ask("save")
+            self.assertEqual(refused.returncode, 1)
+            self.assertIn(f"{b} was changed after the daemon had read it", refused.stderr)
+            self.assertEqual(b.read_text(), before)
+
+    def test_a_config_with_drop_ins_is_applied_as_a_whole(self):
+        place = self.place()
+        b = place.drop_in("b", [{"nqn": f"{NQN}-b", "allow_any_host": True, "namespaces": [{"memory": "1MiB"}]}])
+        with Running(place, namespaces=2):
+            applied = place.ask("apply", str(place.config_path))
+            self.assertEqual((applied.returncode, json.loads(applied.stdout)["changes"]), (0, []))
+            b.write_text(b.read_text().replace("1MiB", "2MiB"))
+            self.assertEqual(place.ask("diff", str(place.config_path), "--exit-code").returncode, 3)
+            self.assertEqual(len(json.loads(place.ask("apply", str(place.config_path)).stdout)["changes"]), 1)
+            self.assertEqual(json.loads(place.ask("save").stdout)["files"], [])
+            self.assertEqual(json.loads(place.ask("status").stdout)["unsaved_changes"], [])
 
     def test_an_edited_file_that_was_applied_can_be_saved(self):
         place = self.place()

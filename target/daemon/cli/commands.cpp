@@ -9,9 +9,9 @@
 #include <thread>
 #include <utility>
 
-#include "config/file_content.h"
 #include "config/parse.h"
 #include "config/printable.h"
+#include "config/sources.h"
 #include "target/daemon/cli/text.h"
 #include "target/daemon/cli/top_screen.h"
 #include "target/daemon/cli/upgrade.h"
@@ -22,11 +22,34 @@ namespace {
 constexpr std::chrono::milliseconds kStatusPoll{200};
 
 // "-" is standard input.
-std::string content_of(const std::string& path) {
-  std::string text;
-  const int error = config::read_input(path, text);
-  if (error == 0) return text;
-  throw std::invalid_argument("cannot read " + config::printable(path) + ": " + config::reading_error(error));
+config::Sources sources_at(const std::string& path) {
+  config::Sources sources;
+  std::string faults;
+  for (const config::SourceFault& one : config::read_input_sources(path, sources))
+    faults += (faults.empty() ? "" : "\n") + ("cannot read " + config::printable(one.name) + ": " + one.problem);
+  if (!faults.empty()) throw std::invalid_argument(faults);
+  return sources;
+}
+
+// What openapi.json calls ConfigFiles.
+std::string body_of(const config::Sources& sources) {
+  Json drop_ins = Json::array();
+  for (const config::SourceFile& one : sources.drop_ins) {
+    Json drop_in = Json::object();
+    drop_in["name"] = one.name;
+    drop_in["text"] = one.text;
+    drop_ins.push_back(std::move(drop_in));
+  }
+  Json body = Json::object();
+  body["config"] = sources.file.text;
+  body["drop_ins"] = std::move(drop_ins);
+  try {
+    return body.dump();
+  } catch (const Json::type_error&) {
+    const std::string name = config::printable(sources.file.name);
+    throw std::invalid_argument(name + " or one of its drop-ins is not UTF-8 text: `nvmf-p2p check " + name +
+                                "` says where");
+  }
 }
 
 // The place in `object` that the dots of `key` lead to.
@@ -144,18 +167,22 @@ void Commands::add_top(CLI::App& app) {
 }
 
 void Commands::add_config_changes(CLI::App& app) {
-  command(app, "reload", "Make the daemon read its config file and the hosts' keys again and apply them", [this] {
-    return change("POST", force_ ? "/v1/reload?force=true" : "/v1/reload");
-  })->add_flag("--force", force_, "Also disconnect hosts that authenticated with a key that is no longer valid");
-  CLI::App* const diff = command(app, "diff", "Print what a reload would change if FILE were the config file",
-                                 [this] { return compare(); });
+  command(app, "reload", "Make the daemon read its config file, the drop-ins and the hosts' keys again and apply them",
+          [this] { return change("POST", force_ ? "/v1/reload?force=true" : "/v1/reload"); })
+      ->add_flag("--force", force_, "Also disconnect hosts that authenticated with a key that is no longer valid");
+  CLI::App* const diff =
+      command(app, "diff", "Print what a reload would change if FILE, with its drop-ins, were the config file",
+              [this] { return compare(); });
   diff->add_option("file", file_, "The config file to compare with; - is standard input")
       ->type_name("FILE")
       ->required();
   diff->add_flag("--exit-code", exit_code_, "Exit with status 3 when there is a difference");
   command(app, "apply", "Make FILE the running config; `save` makes it permanent. A repetition changes nothing",
-          [this] { return change("PUT", "/v1/config?name=" + percent_encoded(file_), content_of(file_)); })
-      ->add_option("file", file_, "The config; - is standard input")
+          [this] {
+            const ConfigRequest request = request_with_config();
+            return change("PUT", "/v1/config" + request.query, request.body);
+          })
+      ->add_option("file", file_, "The config file, which is applied with its drop-ins; - is standard input")
       ->type_name("FILE")
       ->required();
   CLI::App* const accept = command(
@@ -168,9 +195,10 @@ void Commands::add_config_changes(CLI::App& app) {
   add_sets(*group(app, "set", "Change keys of the running config; `save` makes it permanent"));
   command(
       app, "save",
-      "Write the running config to the config file; comments in the file are lost, the previous file is kept as FILE~",
-      [this] { return operate(force_ ? "/v1/save?force=true" : "/v1/save", "saved"); })
-      ->add_flag("--force", force_, "Overwrite the file although it was changed after the daemon had read it");
+      "Write each change of the running config to the config file or the drop-in that it belongs to; comments in these "
+      "files are lost, the previous files are kept as FILE~",
+      [this] { return save(); })
+      ->add_flag("--force", force_, "Overwrite files although they were changed after the daemon had read them");
   command(app, "log-level", "Set the daemon's log level",
           [this] { return change("PUT", "/v1/log-level/" + percent_encoded(level_)); })
       ->add_option("level", level_, "trace, debug, info, warn or error")
@@ -370,10 +398,23 @@ int Commands::show_status() const {
 }
 
 int Commands::compare() const {
-  const Reply reply = Client(socket_).ask("POST", "/v1/diff?name=" + percent_encoded(file_), content_of(file_));
+  const ConfigRequest request = request_with_config();
+  const Reply reply = Client(socket_).ask("POST", "/v1/diff" + request.query, request.body);
   if (!reply.good()) return refuse(reply);
   print(reply, change_view);
   return exit_code_ && !reply.body.at("changes").empty() ? kExitFound : EXIT_SUCCESS;
+}
+
+Commands::ConfigRequest Commands::request_with_config() const {
+  config::Sources sources = sources_at(file_);
+  const std::string query = "?name=" + percent_encoded(file_);
+  if (sources.drop_ins.empty()) return {query, std::move(sources.file.text)};
+  return {query + "&drop_ins=true", body_of(sources)};
+}
+
+int Commands::save() const {
+  const Reply reply = Client(socket_).ask("POST", force_ ? "/v1/save?force=true" : "/v1/save");
+  return reply.good() ? print(reply, saved_view) : refuse(reply);
 }
 
 int Commands::change(const std::string& method, const std::string& path, const std::string& body) const {

@@ -58,6 +58,14 @@ class Commands {
   int show_status() const;
   int follow_events() const;
   int compare() const;
+  int save() const;
+  // What a request needs that brings the config `file_` and its drop-ins. Throws std::invalid_argument when it cannot
+  // be read.
+  struct ConfigRequest {
+    std::string query;
+    std::string body;
+  };
+  ConfigRequest request_with_config() const;
   // The elements of a list that are of the subsystem and namespace that were named, if they were.
   int show_named(const std::string& path, View view) const;
   int operate_ports(const std::string& path, const std::string& done, const std::string& unchanged) const;

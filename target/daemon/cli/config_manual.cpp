@@ -16,6 +16,14 @@ constexpr char kIntroduction[] =
     "The config file of nvmf-p2p(1) is a JSON object, with // and /* */ comments. `nvmf-p2p check FILE` reports every "
     "mistake with its line and column, and what cannot work on this machine. A reload (SIGHUP, `nvmf-p2p reload`) "
     "applies a changed file while hosts are connected, all of it or nothing.";
+constexpr char kDropIns[] =
+    "The files *.json in the directory conf.d beside the config file are read after it, in the order of their "
+    "names. Each adds some subsystems, so that a volume or a tenant is one file: it has the key \"subsystems\", "
+    "whose elements are those of the config file, and may have \"$schema\"; all other keys concern the whole "
+    "target, and belong to the config file. What must be unique is so in all files together. A drop-in with a "
+    "mistake, or one that cannot be read, refuses the whole config. Files whose names begin with a dot or end "
+    "otherwise are not read. All files together have at most 4 MiB, 1,024 subsystems and 1,024 drop-ins. `nvmf-p2p "
+    "save` writes a change of a subsystem to the file that it came from; new subsystems go to the config file.";
 constexpr char kExample[] = R"({
   "ports": [{ "id": 1, "address": "192.0.2.10" }],
   "subsystems": [
@@ -112,10 +120,12 @@ std::string config_manual(const std::string& schema_text, const std::string& sou
   std::string text = title_line("nvmf-p2p.json", 5, source);
   text += ".SH NAME\nnvmf\\-p2p.json \\- the config file of nvmf\\-p2p\n";
   text += ".SH DESCRIPTION\n" + roff(kIntroduction) + "\n";
+  text += ".SH DROP\\-INS\n" + roff(kDropIns) + "\n";
   text += section_of(chapters.front());
   text += ".SH KEYS OF OBJECTS IN IT\nThe headings are paths: [] stands for each element of a list.\n";
   for (size_t i = 1; i < chapters.size(); ++i) text += section_of(chapters[i]);
   text += ".SH FILES\n.TP\n.I /etc/nvmf\\-p2p/config.json\nThe file of the service.\n";
+  text += ".TP\n.I /etc/nvmf\\-p2p/conf.d/*.json\nIts drop\\-ins.\n";
   text += ".SH EXAMPLES\n.nf\n" + roff(kExample) + ".fi\n";
   text += ".SH SEE ALSO\n.BR nvmf\\-p2p (1)\n";
   return text;

@@ -7,7 +7,7 @@ namespace nvmf::cli {
 namespace {
 
 // The day on which the text of the pages besides commands and keys last changed.
-constexpr char kDate[] = "2026-11-29";
+constexpr char kDate[] = "2026-11-30";
 
 }  // namespace
 

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "config/config.h"
+#include "config/wording.h"
 #include "target/daemon/cli/text.h"
 
 namespace nvmf::cli {
@@ -109,7 +110,8 @@ std::string status_view(const Json& answer, size_t width) {
   std::string text = "nvmf-p2p " + word(answer.at("version")) + ", up " +
                      duration_text(answer.at("uptime_s").get<uint64_t>()) +
                      (answer.at("shutting_down").get<bool>() ? ", shutting down" : "") + "\n";
-  text += "config       " + word(answer.at("config")) + (unsaved.empty() ? "" : ", with unsaved changes:") + "\n";
+  text += "config       " + word(answer.at("config")) + config::and_drop_ins(answer.at("drop_ins").size()) +
+          (unsaved.empty() ? "" : ", with unsaved changes:") + "\n";
   for (const Json& line : unsaved) text += "             " + word(line) + "\n";
   if (const std::string failure = word(answer.at("upgrade_failure")); !failure.empty())
     text += paragraph("upgrade      ", "failed: " + failure, width);
@@ -269,6 +271,16 @@ std::string change_view(const Json& answer, size_t /*width*/) {
   for (const Json& line : answer.at("changes")) text += word(line) + "\n";
   if (answer.at("changes").empty() && !answer.contains("error")) text += "no difference\n";
   for (const Json& reason : answer.at("reasons")) text += word(reason) + "\n";
+  return text;
+}
+
+std::string saved_view(const Json& answer, size_t /*width*/) {
+  std::string text;
+  for (const Json& file : answer.at("files")) text += "saved " + word(file) + "\n";
+  if (answer.at("files").empty()) text += "nothing to save: no change is unsaved\n";
+  for (const Json& file : answer.at("left"))
+    text +=
+        word(file) + " was changed after the daemon had read it, and stays as it is: no unsaved change belongs to it\n";
   return text;
 }
 

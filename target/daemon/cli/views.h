@@ -22,6 +22,8 @@ std::string ana_view(const Json& answer, size_t width);
 std::string event_view(const Json& event, size_t width);
 // The answer to a change: a line for each change, then warnings or reasons.
 std::string change_view(const Json& answer, size_t width);
+// The answer to `save`: a line for each file.
+std::string saved_view(const Json& answer, size_t width);
 
 // Sums of a namespace's counters over both directions.
 struct PathSum {

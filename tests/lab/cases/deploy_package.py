@@ -1,4 +1,4 @@
-"""Operator installs the Debian package on a machine with systemd: it serves as a user of its own, reloads, is restarted when it hangs, upgrades, and goes."""
+"""Operator installs the Debian package on a machine with systemd: it serves as a user of its own, reloads, takes drop-ins, is restarted when it hangs, upgrades, and goes."""
 
 import json
 
@@ -8,6 +8,8 @@ TOPOLOGY = Two(ssds=[Ssd(cmb_mib=64)], systemd=True)
 TIME_LIMIT_S = 300
 
 CONFIG = "/etc/nvmf-p2p/config.json"
+TENANT = "/etc/nvmf-p2p/conf.d/tenant.json"
+TENANT_NQN = "nqn.2026-01.io.example:tenant"
 WATCHDOG_S = 15
 # Without triggers: the index of the manual pages takes minutes there.
 DPKG = "DEBIAN_FRONTEND=noninteractive dpkg --no-triggers"
@@ -20,6 +22,7 @@ def test(lab):
     install(lab, package)
     device = serves_as_a_user_of_its_own(lab)
     reloads(lab)
+    takes_a_drop_in(lab)
     is_restarted_when_it_hangs(lab, device)
     upgrades(lab, package, device)
     initiator.disconnect(lab.host, daemon.NQN)
@@ -82,6 +85,21 @@ def reloads(lab):
     write(lab, daemon.config(lab, [{"nvme": lab.target.generic(), "p2p": "require"}, {"memory": "16MiB"}]))
     lab.target.run("systemctl reload nvmf-p2p")
     lab.target.until("systemctl show -p StatusText --value nvmf-p2p | grep '^serving 2 namespaces'")
+
+
+def takes_a_drop_in(lab):
+    """A tenant is a file of its own, to which `save` brings back what is changed of the tenant, although the daemon is not root."""
+    before = lab.target.read(CONFIG)
+    lab.target.write(TENANT, json.dumps({"subsystems": [{"nqn": TENANT_NQN, "allow_any_host": True, "namespaces": [{"memory": "16MiB"}]}]}))
+    lab.target.run("systemctl reload nvmf-p2p")
+    lab.target.until("systemctl show -p StatusText --value nvmf-p2p | grep '^serving 3 namespaces of 2 subsystems'")
+    said = lab.target.run(f"nvmf-p2p set namespace {TENANT_NQN} 1 max_iops=1000 && nvmf-p2p save").stdout
+    lab.check(said.endswith(f"saved {TENANT}\n"), f"what was saved is told as:\n{said}")
+    saved = json.loads(lab.target.read(TENANT))["subsystems"]
+    lab.check(saved[0]["namespaces"][0].get("max_iops") == 1000, f"the tenant's file has something else: {saved}")
+    lab.check(lab.target.read(CONFIG) == before, "saving a change of the tenant changed the config file")
+    lab.target.run(f"nvmf-p2p check {CONFIG} && rm {TENANT} {TENANT}~ && systemctl reload nvmf-p2p")
+    lab.target.until("systemctl show -p StatusText --value nvmf-p2p | grep '^serving 2 namespaces of 1 subsystems'")
 
 
 def is_restarted_when_it_hangs(lab, device):

@@ -19,9 +19,10 @@ constexpr char kText[] = R"({
 })";
 
 Json document() {
-  const Result result = parse(kText, "config.json");
+  const Sources sources{.file = {"config.json", kText}};
+  const Result result = parse(sources);
   REQUIRE(result.config.has_value());
-  return editable(kText, *result.config);
+  return editable(sources, *result.config);
 }
 
 std::vector<uint64_t> nsids(const Json& document) {

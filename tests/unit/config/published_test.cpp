@@ -65,10 +65,26 @@ TEST_CASE("editors see the mistakes that a schema can tell") {
 }
 
 // After a change of the tables, NVMF_WRITE_SCHEMA=1 makes this test write the file anew.
-TEST_CASE("schema.json says what the parser reads") {
-  const std::string path = beside_the_library("schema.json");
-  if (std::getenv("NVMF_WRITE_SCHEMA") != nullptr) std::ofstream(path) << schema_text();
-  CHECK((contents(path) == schema_text()));
+TEST_CASE("schema.json says what the parser reads, and drop-in-schema.json what it reads of a drop-in") {
+  const auto check = [](const std::string& path, const std::string& text) {
+    if (std::getenv("NVMF_WRITE_SCHEMA") != nullptr) std::ofstream(path) << text;
+    CHECK((contents(path) == text));
+  };
+  check(beside_the_library("schema.json"), schema_text());
+  check(beside_the_library("drop-in-schema.json"), drop_in_schema_text());
+}
+
+TEST_CASE("editors see the mistakes of a drop-in that a schema can tell") {
+  const test::Json schema = test::Json::parse(contents(beside_the_library("drop-in-schema.json")));
+  const test::Json config = test::Json::parse(contents(beside_the_library("example.json")), nullptr, true, true);
+  test::Json good = test::Json::object();
+  good["subsystems"] = config.at("subsystems");
+  CHECK(test::satisfies(good, schema));
+  test::Json without_nqn = good;
+  without_nqn["subsystems"][0].erase("nqn");
+  CHECK_FALSE(test::satisfies(without_nqn, schema));
+  CHECK_FALSE(test::satisfies(test::Json::object(), schema));
+  CHECK_FALSE(test::satisfies(config, schema));
 }
 
 }  // namespace

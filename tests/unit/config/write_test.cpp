@@ -90,6 +90,19 @@ TEST_CASE("the file above leaves no key out") {
   CHECK(said == known);
 }
 
+TEST_CASE("subsystems that are written as drop-ins come back as they were") {
+  const Config whole = good(std::string(kEveryKey));
+  REQUIRE(!whole.subsystems.empty());
+  Config rest = whole;
+  rest.subsystems.clear();
+  Sources sources{.file = {"config.json", write(rest)}};
+  for (const Subsystem& subsystem : whole.subsystems)
+    sources.drop_ins.push_back({subsystem.nqn, write_drop_in(subsystem)});
+  const Result again = parse(sources);
+  REQUIRE(again.config.has_value());
+  CHECK(write(*again.config) == write(whole));
+}
+
 TEST_CASE("cores are written instead of their count") {
   const std::string text = write(good(with_top("\"reactors\": {\"cores\": [2, 3]}")));
   CHECK(text.find("\"reactors\": { \"cores\": [2, 3] }") != std::string::npos);

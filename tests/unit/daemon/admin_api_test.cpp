@@ -184,6 +184,58 @@ TEST_CASE("client replaces the whole config, only from the version that it has r
   CHECK(changes(world.ask("PUT", "/v1/config", text)).empty());
 }
 
+// The config of the fake daemon as two files: its subsystem is in the drop-in.
+config::Json files() {
+  const std::string text = FakeDaemon::kText;
+  const size_t begin = text.find('[', text.find("\"subsystems\""));
+  const std::string subsystems = text.substr(begin, text.rfind(']') + 1 - begin);
+  config::Json drop_in = config::Json::object();
+  drop_in["name"] = "conf.d/a.json";
+  drop_in["text"] = "{\"subsystems\": " + subsystems + "}";
+  config::Json body = config::Json::object();
+  body["config"] = R"({"ports": [{ "id": 1, "address": "192.0.2.10" }], "subsystems": []})";
+  body["drop_ins"] = config::Json::array({std::move(drop_in)});
+  return body;
+}
+
+TEST_CASE("client compares and replaces a config with drop-ins: the same as one file, and mistakes name the drop-in") {
+  const World world;
+  const std::string diff = "/v1/diff?name=new.json&drop_ins=true";
+  const std::string replace = "/v1/config?name=new.json&drop_ins=true";
+  CHECK(changes(world.ask("POST", diff, files().dump())).empty());
+  CHECK(changes(world.ask("PUT", replace, files().dump())).empty());
+  config::Json wanted = files();
+  std::string text = wanted["drop_ins"][0]["text"];
+  wanted["drop_ins"][0]["text"] = text.replace(text.find("2MiB"), 4, "3MiB");
+  CHECK(changes(world.ask("PUT", replace, wanted.dump())).size() == 1);
+  wanted["drop_ins"][0]["text"] = "{";
+  for (const Reply& mistaken : {world.ask("POST", diff, wanted.dump()), world.ask("PUT", replace, wanted.dump())}) {
+    CHECK(mistaken.status == 422);
+    CHECK(mistaken.body.at("reasons").dump().find("conf.d/a.json:1:") != std::string::npos);
+  }
+}
+
+TEST_CASE("client's config with drop-ins is not of the form that they have: told what is wrong") {
+  const World world;
+  const auto refusal = [&](const std::string& body) {
+    const Reply refused = world.ask("PUT", "/v1/config?drop_ins=true", body);
+    CHECK(refused.status == 400);
+    CHECK(world.ask("POST", "/v1/diff?drop_ins=true", body).status == 400);
+    return refused.body.at("error").get<std::string>();
+  };
+  CHECK(refusal("[]") == "the body must be a JSON object");
+  CHECK(refusal("{").starts_with("the body is not JSON: "));
+  CHECK(refusal(R"({"drop_ins": []})") == R"(the body needs the key "config" with a string)");
+  CHECK(refusal(R"({"config": 1, "drop_ins": []})") == R"(the body needs the key "config" with a string)");
+  CHECK(refusal(R"({"config": "{}"})") == R"(the body needs the key "drop_ins" with an array)");
+  CHECK(refusal(R"({"config": "{}", "drop_ins": [], "more": 1})") == R"(the body takes no key "more")");
+  CHECK(refusal(R"({"config": "{}", "drop_ins": ["{}"]})") == "a drop-in must be a JSON object");
+  CHECK(refusal(R"({"config": "{}", "drop_ins": [{"name": "a"}]})") ==
+        R"(a drop-in needs the key "text" with a string)");
+  CHECK(world.ask("PUT", "/v1/config?drop_ins=yes", "{}").body.at("error") ==
+        R"("drop_ins" must be "true", but is "yes")");
+}
+
 TEST_CASE("client changes one thing of the version that it has read: another version is refused, and stays") {
   World world;
   const auto ask = [&](const std::string& what, const std::string& version) {
@@ -202,10 +254,14 @@ TEST_CASE("client changes one thing of the version that it has read: another ver
   CHECK(ask("PUT /v1/log-level/warn", "*").find(" 200 ") != std::string::npos);
 }
 
-TEST_CASE("client saves: the name of the file is told, or why it could not be written") {
+TEST_CASE("client saves: the names of the files are told, or why they could not be written") {
   World world;
   changes(world.ask("PUT", "/v1/log-level/debug"));
-  CHECK(world.ask("POST", "/v1/save").body.at("file") == "/etc/nvmf-p2p/config.json");
+  world.daemon.saved.left = {"/etc/nvmf-p2p/conf.d/a.json"};
+  const Reply saved = world.ask("POST", "/v1/save");
+  CHECK(saved.body.at("file") == "/etc/nvmf-p2p/config.json");
+  CHECK(saved.body.at("files").dump() == R"(["/etc/nvmf-p2p/config.json"])");
+  CHECK(saved.body.at("left").dump() == R"(["/etc/nvmf-p2p/conf.d/a.json"])");
   CHECK(world.daemon.unsaved.empty());
   world.daemon.edited = true;
   CHECK(world.ask("POST", "/v1/save").status == 409);

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <filesystem>
 #include <fstream>
 #include <iostream>
 #include <sstream>
@@ -115,7 +116,7 @@ TEST_CASE("operator changes what runs: the changes are told; save keeps them") {
   CHECK(world.run({"add", "subsystem", "nqn.2026-01.io.example:new", "allow_any_host=true"}).status == 0);
   CHECK(world.run({"remove", "subsystem", "nqn.2026-01.io.example:new"}).status == 0);
   CHECK(world.daemon.running_config().at("shutdown_timeout_ms") == 7);
-  CHECK(world.run({"save"}).output == "saved\n");
+  CHECK(world.run({"save"}).output == "saved /etc/nvmf-p2p/config.json\n");
   CHECK(world.daemon.unsaved.empty());
   world.daemon.edited = true;
   CHECK(world.run({"save"}).status == 1);
@@ -173,6 +174,52 @@ TEST_CASE(
   CHECK(world.run({"apply", file}).output == "no difference\n");
   std::ofstream(file, std::ios::trunc) << "{";
   CHECK(world.run({"apply", file}).status == 2);
+}
+
+TEST_CASE("operator compares and applies a file that has drop-ins beside it: they are a part of the config") {
+  World world;
+  const Scratch scratch;
+  const std::string file = scratch.path() + "/config.json";
+  const std::string drop_in = scratch.path() + "/conf.d/a.json";
+  std::filesystem::create_directory(scratch.path() + "/conf.d");
+  std::ofstream(file) << FakeDaemon::kText;
+  std::ofstream(drop_in) << R"({"subsystems": [{"nqn": "nqn.2026-01.io.example:b", "allow_any_host": true}]})";
+  CHECK(says(world.run({"diff", file}).output, "add subsystem nqn.2026-01.io.example:b\n"));
+  CHECK(says(world.run({"apply", file}).output, "add subsystem nqn.2026-01.io.example:b\n"));
+  CHECK(says(world.run({"apply", file}).output, "no difference\n"));
+  std::ofstream(drop_in) << "{";
+  const Said mistaken = world.run({"apply", file});
+  CHECK(mistaken.status == 2);
+  CHECK(says(mistaken.errors, drop_in + ":1:"));
+  std::ofstream(drop_in) << "\xff";
+  const Said not_text = world.run({"apply", file});
+  CHECK(not_text.status == 2);
+  CHECK(not_text.errors ==
+        file + " or one of its drop-ins is not UTF-8 text: `nvmf-p2p check " + file + "` says where\n");
+  std::filesystem::remove(drop_in);
+  std::filesystem::create_directory(drop_in);
+  const Said unreadable = world.run({"apply", file});
+  CHECK(unreadable.status == 2);
+  CHECK(unreadable.errors == "cannot read " + drop_in + ": Is a directory\n");
+}
+
+TEST_CASE("operator saves: each file is named, and those that were left") {
+  World world;
+  world.daemon.saved.files = {"/etc/nvmf-p2p/conf.d/a.json", "/etc/nvmf-p2p/config.json"};
+  world.daemon.saved.left = {"/etc/nvmf-p2p/conf.d/b.json"};
+  CHECK(world.run({"save"}).output ==
+        "saved /etc/nvmf-p2p/conf.d/a.json\nsaved /etc/nvmf-p2p/config.json\n/etc/nvmf-p2p/conf.d/b.json was changed "
+        "after the daemon had read it, and stays as it is: no unsaved change belongs to it\n");
+  world.daemon.saved = {.file = "/etc/nvmf-p2p/config.json"};
+  CHECK(world.run({"save"}).output == "nothing to save: no change is unsaved\n");
+  CHECK(nlohmann::json::parse(world.run({"save", "--json"}).output).at("files").empty());
+}
+
+TEST_CASE("operator looks: the status tells how many drop-ins the config has") {
+  World world;
+  CHECK(says(world.run({"status"}).output, "config       /etc/nvmf-p2p/config.json\n"));
+  world.daemon.drop_ins = {"/etc/nvmf-p2p/conf.d/a.json"};
+  CHECK(says(world.run({"status"}).output, "config       /etc/nvmf-p2p/config.json and 1 drop-in\n"));
 }
 
 TEST_CASE("monitor asks: the exit status tells of a port that does not listen, and of a namespace that is missing") {

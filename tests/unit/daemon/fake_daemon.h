@@ -18,7 +18,7 @@ class FakeDaemon : public AdminActions {
   static constexpr char kNqn[] = "nqn.2026-01.io.example:disks/1";
   static constexpr char kHost[] = "nqn.2014-08.org.nvmexpress:uuid:3c1e2f4a-0000-4000-8000-000000000001";
 
-  FakeDaemon() { take(kText); }
+  FakeDaemon() { take(named("the config", kText)); }
 
   Json status() override {
     return {{"version", "0.1.0"},
@@ -27,6 +27,7 @@ class FakeDaemon : public AdminActions {
             {"upgraded_from", ""},
             {"upgrade_failure", upgrade_failure},
             {"config", "/etc/nvmf-p2p/config.json"},
+            {"drop_ins", drop_ins},
             {"unsaved_changes", unsaved},
             {"log_level", "info"},
             {"shutting_down", false},
@@ -146,25 +147,25 @@ class FakeDaemon : public AdminActions {
 
   Change reload(bool force) override {
     reload_was_forced = force;
-    co_return compare(file, "the file");
+    co_return compare(named("the file", file));
   }
   Change change(Edit edit, std::optional<std::string> if_match) override {
     if (if_match && *if_match != version()) throw Refused("the running config has changed meanwhile");
     config::Json wanted = document_;
     edit(wanted);
-    const std::string text = config::text_of(wanted);
-    ConfigChange changed = compare(text, "the changed config");
+    const config::Sources sources = named("the changed config", config::text_of(wanted));
+    ConfigChange changed = compare(sources);
     if (changed.verdict == ConfigChange::Verdict::Good) {
-      take(text);
+      take(sources);
       unsaved.insert(unsaved.end(), changed.changes.begin(), changed.changes.end());
     }
     co_return changed;
   }
   std::string version() override { return std::to_string(std::hash<std::string>{}(document_.dump())); }
-  Change replace(std::string text, std::string name, std::optional<std::string> if_match) override {
+  Change replace(config::Sources sources, std::optional<std::string> if_match) override {
     if (if_match && *if_match != version()) throw Refused("the running config has changed meanwhile");
-    ConfigChange changed = compare(text, name);
-    if (changed.verdict == ConfigChange::Verdict::Good) take(text);
+    ConfigChange changed = compare(sources);
+    if (changed.verdict == ConfigChange::Verdict::Good) take(sources);
     co_return changed;
   }
   Change accept(std::string nqn, uint32_t nsid) override {
@@ -174,8 +175,8 @@ class FakeDaemon : public AdminActions {
     changed.changes.emplace_back("accept the storage of namespace 2");
     co_return changed;
   }
-  ConfigChange compare(const std::string& text, const std::string& name) override {
-    const config::Result wanted = config::parse(text, name);
+  ConfigChange compare(const config::Sources& sources) override {
+    const config::Result wanted = config::parse(sources);
     ConfigChange changed;
     for (const auto& diagnostic : wanted.diagnostics) changed.reasons.push_back(to_string(diagnostic));
     if (!wanted.config) {
@@ -188,11 +189,11 @@ class FakeDaemon : public AdminActions {
     if (!difference.needs_restart.empty()) changed.verdict = ConfigChange::Verdict::NeedsRestart;
     return changed;
   }
-  boost::asio::awaitable<std::string> save(bool force) override {
+  boost::asio::awaitable<SavedFiles> save(bool force) override {
     if (edited && !force) throw Refused("the file was changed; use --force");
     if (!may_save) throw std::runtime_error("cannot open /etc/nvmf-p2p/config.json: Read-only file system");
     unsaved.clear();
-    co_return "/etc/nvmf-p2p/config.json";
+    co_return saved;
   }
   void set_ana(const config::Json& request) override {
     if (request.at("subsystem") != kNqn)
@@ -236,6 +237,8 @@ class FakeDaemon : public AdminActions {
   std::string port_reason;     // why its port waits
   int missing_namespaces = 1;  // namespaces
   std::vector<std::string> unsaved;
+  std::vector<std::string> drop_ins;
+  SavedFiles saved{.file = "/etc/nvmf-p2p/config.json", .files = {"/etc/nvmf-p2p/config.json"}};
   std::vector<std::string> unsaved_identifiers;
   std::string done;  // the last operation
   UpgradePlan plan{.version = "0.2.0"};
@@ -257,9 +260,14 @@ class FakeDaemon : public AdminActions {
             {"namespaces", Json::array()},
             {"hosts", Json::array({traffic})}};
   }
-  void take(const std::string& text) {
-    config::Result result = config::parse(text, "the config");
-    document_ = config::editable(text, *result.config);
+  static config::Sources named(const char* name, std::string text) {
+    config::Sources sources;
+    sources.file = {name, std::move(text)};
+    return sources;
+  }
+  void take(const config::Sources& sources) {
+    config::Result result = config::parse(sources);
+    document_ = config::editable(sources, *result.config);
     config_ = *std::move(result.config);
   }
   Ports operate(const char* what, std::optional<uint16_t> port, bool drains) {

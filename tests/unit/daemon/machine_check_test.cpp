@@ -55,6 +55,22 @@ std::string only_warning(const Machine& machine, const std::string& text) {
 constexpr const char* kDisk = R"({"nvme": "/dev/ng0n1", "p2p": "require"})";
 constexpr const char* kMemory = R"({"memory": 512})";
 
+TEST_CASE("what cannot work is in a drop-in: the warning has its name and the place in it") {
+  Machine machine;
+  build(machine);
+  const std::string main = config_with("192.0.2.10", kMemory);
+  const config::Result result = config::parse(
+      {.file = {"a.json", main},
+       .drop_ins = {{"conf.d/b.json", R"({"subsystems": [{"nqn": "nqn.2026-01.io.example:b", "allow_any_host": true,
+  "namespaces": [{"memory": 512}, {"file": "/srv/nothing"}]}]})"}}});
+  REQUIRE(result.config.has_value());
+  const auto found = check_machine(*result.config, machine.sysfs(), kAddresses);
+  REQUIRE(!found.empty());
+  CHECK(to_string(found.back())
+            .starts_with("conf.d/b.json:2:44: warning: $.subsystems[0].namespaces[1].file: \"/srv/nothing\" does not "
+                         "exist"));
+}
+
 TEST_CASE("strangers may reach a subsystem on the internet that does not authenticate: a warning") {
   Machine machine;
   build(machine);
