@@ -11,7 +11,7 @@
 #include <variant>
 
 #include "config/diagnostics.h"
-#include "config/file_content.h"
+#include "config/sources.h"
 #include "target/daemon/child_process.h"
 #include "target/daemon/namespace_states.h"
 
@@ -102,10 +102,10 @@ void ask_program(const std::string& program, const std::string& config_file, Upg
 
 boost::asio::awaitable<UpgradePlan> Upgrade::prepare(bool force) {
   UpgradePlan plan;
-  std::string text;
+  config::Sources files;
   const std::function<void()> ask = [&] {
     if (plan.obstacles.empty()) ask_program(parts_.program.path(), parts_.running.file(), plan);
-    config::read_file(parts_.running.file(), text);
+    config::read_sources(parts_.running.file(), files);
   };
   const auto work = [&]() -> Changes::Change {
     look_at_this_daemon(force, plan);
@@ -115,7 +115,7 @@ boost::asio::awaitable<UpgradePlan> Upgrade::prepare(bool force) {
   const ConfigChange refused = co_await parts_.changes.alone(work);
   if (refused.verdict != ConfigChange::Verdict::Good) plan.obstacles = refused.reasons;
   if (plan.obstacles.empty()) {
-    const ConfigChange edits = parts_.running.compare(text, parts_.running.file());
+    const ConfigChange edits = parts_.running.compare(files);
     for (const std::string& change : edits.changes) plan.notes.push_back("takes effect with it: " + change);
     for (const std::string& reason : edits.reasons) plan.notes.push_back("takes effect with it: " + reason);
   }
