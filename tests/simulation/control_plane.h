@@ -52,6 +52,8 @@ class ControlPlane {
   size_t disconnect(const std::string& hostnqn);
   daemon::Storage& storage() { return storage_; }
   const daemon::PeerMemories& peer_memories() const { return peer_memories_; }
+  // As before the daemon makes way for another one.
+  void move_hosts(std::function<void()> done);
   // Changes and looks at ports begin no more.
   void stop();
   // After the last connection: nothing uses the devices any more. `done` when all are closed.

@@ -74,6 +74,20 @@ TEST_CASE("a port that is drained has no host, and takes hosts when it is resume
   CHECK(Host(world, {}).bring_up());
 }
 
+TEST_CASE("before the daemon makes way no host can come, and those that are there stay") {
+  World world({});
+  Host host(world, {});
+  REQUIRE_MESSAGE(host.bring_up(), host.failure);
+  bool moved = false;
+  world.control_plane().move_hosts([&] { moved = true; });
+  CHECK(world.wait([&] { return moved; }));
+  CHECK_FALSE(Host(world, {}).bring_up());
+  CHECK(world.transport()->connections() != 0);
+  host.leave();
+  world.check_quiet();
+  CHECK(world.fabric.faults() == std::vector<std::string>{});
+}
+
 // Issue: the kernel keeps a thread that destroys a queue pair for up to a minute (Soft-RoCE).
 TEST_CASE("destroying a queue pair takes a minute: the control thread goes on, and hosts come meanwhile") {
   WorldOptions options;
