@@ -29,7 +29,7 @@ def one_path(lab):
     target = daemon.start(lab, config, program=program)
     controller = initiator.connect_controller(lab.host, lab.target.address(), daemon.NQN, options=OPTIONS)
     device = initiator.wait_for_namespaces(lab.host, controller)[0]
-    rounds = lab.rounds(3, thorough=20)
+    rounds = lab.rounds(2, thorough=20)
     load = fio.Load(lab.host, device, rate_iops=RATE_IOPS)
     lab.host.run("sleep 2")
     for number in range(rounds):
@@ -53,7 +53,7 @@ def two_targets(lab):
     ways = [initiator.connect_controller(lab.host, lab.target.address(link), daemon.NQN, options=OPTIONS) for link in (0, 1)]
     devices = [initiator.wait_for_namespaces(lab.host, way)[0] for way in ways]
     lab.check(devices[0] == devices[1], f"the host did not join the two targets: {devices}")
-    rounds = lab.rounds(2, thorough=20)
+    rounds = lab.rounds(1, thorough=20)
     load = fio.Load(lab.host, devices[0], rate_iops=RATE_IOPS)
     lab.host.run("sleep 2")
     for number in range(rounds):
