@@ -461,8 +461,7 @@ const Table<Config>& config_table() {
           key("admin", &Config::admin, ObjectOf{admin_table()}, admin_table().doc),
           key("state_dir", &Config::state_dir, Path{PathRole::directory},
               "Directory of the state that outlives the daemon: reservations, identifiers, write protection, proofs of "
-              "CMBs. It "
-              "is created when it does not exist."),
+              "CMBs. It is created when it does not exist."),
           key("shutdown_timeout_ms", &Config::shutdown_timeout_ms, Integer{0, 600'000},
               "How long SIGTERM waits for commands in flight, in milliseconds."),
           key("reactors", &Config::reactors, ObjectOf{reactors_table()}, reactors_table().doc),

@@ -23,18 +23,6 @@ const char* name_of(PathKind kind) {
   return "software";
 }
 
-const char* name_of(AcsRedirect acs) {
-  switch (acs) {
-    case AcsRedirect::Off:
-      return "off";
-    case AcsRedirect::On:
-      return "on";
-    case AcsRedirect::Unknown:
-      break;
-  }
-  return "unknown";
-}
-
 Json json_of(const PciPath& path) {
   return {{"kind", name_of(path.kind)},
           {"shared_bridge", path.shared_bridge},

@@ -54,6 +54,18 @@ void read_host_bridge(const Sysfs& sysfs, const std::string& real, PciDevice& de
 
 }  // namespace
 
+const char* name_of(AcsRedirect acs) {
+  switch (acs) {
+    case AcsRedirect::On:
+      return "on";
+    case AcsRedirect::Off:
+      return "off";
+    case AcsRedirect::Unknown:
+      break;
+  }
+  return "unknown";
+}
+
 bool is_bdf(const std::string& name) {
   constexpr std::string_view kShape = "xxxx:xx:xx.x";
   return name.size() == kShape.size() && std::equal(name.begin(), name.end(), kShape.begin(), [](char c, char shape) {

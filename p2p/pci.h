@@ -18,6 +18,9 @@ enum class AcsRedirect : uint8_t {
   On,
 };
 
+// "on", "off" or "unknown".
+const char* name_of(AcsRedirect acs);
+
 struct PciFunction {
   std::string bdf;  // "0000:03:00.0"
   AcsRedirect acs = AcsRedirect::Unknown;

@@ -49,18 +49,6 @@ std::string controller_of(const Sysfs& sysfs, const std::string& pci_folder) {
   return names.empty() ? std::string() : pci_folder + "/nvme/" + names.front();
 }
 
-const char* name_of(AcsRedirect acs) {
-  switch (acs) {
-    case AcsRedirect::On:
-      return "on";
-    case AcsRedirect::Off:
-      return "off";
-    case AcsRedirect::Unknown:
-      break;
-  }
-  return "unknown";
-}
-
 // The device and the bridges above it, each with its ACS redirection.
 std::string way_up(const Sysfs& sysfs, const std::string& bdf) {
   const auto device = read_pci_device(sysfs, bdf);

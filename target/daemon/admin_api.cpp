@@ -8,8 +8,6 @@
 #include <string_view>
 #include <utility>
 
-#include "config/json_text.h"
-
 namespace nvmf::daemon {
 namespace {
 
@@ -58,14 +56,6 @@ void take_only(const config::Json& object, std::initializer_list<std::string_vie
       throw HttpError(400, std::string(what) + " takes no key \"" + key + '"');
 }
 
-config::Json json_body(const HttpRequest& request) {
-  try {
-    return config::json_from(request.body);
-  } catch (const config::JsonError& error) {
-    throw HttpError(400, std::string("the body ") + error.what());
-  }
-}
-
 // {"config": TEXT, "drop_ins": [{"name": NAME, "text": TEXT}, ...]}
 void take_files(const config::Json& body, config::Sources& sources) {
   take_only(body, {"config", "drop_ins"}, "the body");
@@ -85,7 +75,7 @@ config::Sources sources_in(const HttpRequest& request) {
   config::Sources sources;
   sources.file.name = name == request.query.end() ? "the config" : name->second;
   if (is_set(request, "drop_ins"))
-    take_files(json_body(request), sources);
+    take_files(object_from(request.body), sources);
   else
     sources.file.text = request.body;
   return sources;

@@ -68,16 +68,6 @@ bool has(const std::vector<std::string>& names, const std::string& name) {
   return std::ranges::find(names, name) != names.end();
 }
 
-nlohmann::ordered_json object_from(const std::string& body) {
-  try {
-    nlohmann::ordered_json object = config::json_from(body);
-    if (!object.is_object()) throw HttpError(400, "the body must be a JSON object");
-    return object;
-  } catch (const config::JsonError& error) {
-    throw HttpError(400, std::string("the body ") + error.what());
-  }
-}
-
 void check_keys(const HttpRoutes::Route& route, const nlohmann::ordered_json& object) {
   const std::vector<std::string>& keys = route.takes.keys;
   if (keys.empty()) return;
@@ -89,6 +79,16 @@ void check_keys(const HttpRoutes::Route& route, const nlohmann::ordered_json& ob
 }
 
 }  // namespace
+
+nlohmann::ordered_json object_from(const std::string& body) {
+  try {
+    nlohmann::ordered_json object = config::json_from(body);
+    if (!object.is_object()) throw HttpError(400, "the body must be a JSON object");
+    return object;
+  } catch (const config::JsonError& error) {
+    throw HttpError(400, std::string("the body ") + error.what());
+  }
+}
 
 void HttpRoutes::add(const std::string& method, const std::string& pattern, HttpTakes takes, Answer answer) {
   add_waiting(method, pattern, std::move(takes),

@@ -107,6 +107,9 @@ class HttpRoutes {
   std::vector<Route> routes_;
 };
 
+// The JSON object that the body of a request is. Throws HttpError 400 when it is none.
+nlohmann::ordered_json object_from(const std::string& body);
+
 // Gives `request` what it brings for `route`: the values in the query of its target ("a=1&b=%2F") by name. Throws
 // HttpError 400 when the route does not take one of them, or one is there twice.
 void take_query(const HttpRoutes::Route& route, std::string_view query, HttpRequest& request);
