@@ -13,7 +13,7 @@ namespace nvmf::backend {
 
 // A command that reads one SSD's SMART / Health page: NVMe Base 2.0, section 5.16.1.3. Must live until it is answered.
 struct SmartQuestion {
-  nvme_smart_log page{};
+  alignas(sizeof(nvme_smart_log)) nvme_smart_log page{};  // so that it lies in one page of memory
   // 0; an NVMe status; or minus errno. Called from NvmeAdmin::receive().
   void (*answered)(SmartQuestion& question, int result) = nullptr;
 };

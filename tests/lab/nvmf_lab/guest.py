@@ -232,6 +232,16 @@ class Guest:
         self._qmp.command("set_link", name=f"nic{link}", up=up)
         (self._unplugged.discard if up else self._unplugged.add)(link)
 
+    def freeze(self) -> None:
+        """Halt its CPUs; its links stay up, and what is sent to it vanishes: a full socket would stop the other guest's sending instead, as no switch does."""
+        self.qmp("stop")
+        self._qemu.cut_wires()
+
+    def thaw(self) -> None:
+        """Let a frozen guest go on."""
+        self._qemu.join_wires()
+        self.qmp("cont")
+
     def kill(self) -> None:
         """Cut the power."""
         self._qemu.kill()

@@ -15,6 +15,7 @@ from .topology import Machine, Ssd, mac
 
 REPOSITORY = pathlib.Path(__file__).resolve().parents[3]
 AGENT = pathlib.Path(__file__).resolve().parent.parent / "inside/agent.py"
+CUT = ".cut"
 SOCKET_WAIT_S = 20
 # QEMU before 8.1 has a race: a virtual CPU may translate kernel code while another one patches it, keep the half-patched translation,
 # and the kernel dies of «Oops: int3». Most patching is done at boot and when drivers load, so that happens on one CPU: network.set_up
@@ -105,6 +106,15 @@ class Qemu:
             os.killpg(self._process.pid, signal.SIGKILL)
         if self._process is not None:
             self._process.wait()
+
+    def cut_wires(self) -> None:
+        """Let what is sent to it vanish, while its own ends and the others stay up."""
+        for end in self.runtime.glob(f"{self.name}.link[0-9]"):
+            end.rename(f"{end}{CUT}")
+
+    def join_wires(self) -> None:
+        for end in self.runtime.glob(f"{self.name}.link[0-9]{CUT}"):
+            end.rename(str(end).removesuffix(CUT))
 
     def cpu_s(self) -> float:
         """CPU time it has used so far; 0 when it has ended."""

@@ -6,6 +6,7 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
+#include <cerrno>
 #include <deque>
 #include <string>
 #include <vector>
@@ -71,12 +72,12 @@ struct Monitored {
     served->device = std::make_unique<Disk>(kController);
     namespaces.push_back(std::move(served));
   }
-  void answer(uint8_t wear = kWear) {
+  void answer(uint8_t wear = kWear, int result = 0) {
     backend::SmartQuestion& question = *asked.waiting.front();
     asked.waiting.pop_front();
     question.page = {};
     question.page.percent_used = wear;
-    question.answered(question, 0);
+    question.answered(question, result);
   }
   nvme_smart_log health() const {
     const auto devices = monitor->health(*subsystem);
@@ -144,6 +145,20 @@ TEST_CASE("the SSD never answered: hosts see the target's own counts") {
   CHECK(m.asked.times == 1);
   CHECK(m.health().percent_used == 0);
   CHECK(m.health().critical_warning == 0);
+}
+
+TEST_CASE("the SSD refuses the question: hosts see the target's own counts, until it answers again") {
+  Monitored m(kImpatient);
+  m.monitor->refresh();
+  m.answer();
+  m.monitor->refresh();
+  SUBCASE("with a status") { m.answer(0, NVME_SC_INTERNAL); }
+  SUBCASE("the kernel has no such device any more") { m.answer(0, -ENODEV); }
+  CHECK(m.health().percent_used == 0);
+  CHECK(m.health().critical_warning == 0);
+  m.monitor->refresh();
+  m.answer();
+  CHECK(m.health().percent_used == kWear);
 }
 
 TEST_CASE("its namespace goes while it is silent, and comes back: the one question is still the SSD's") {

@@ -185,6 +185,7 @@ TEST_CASE("a file is broken: it is named, with what to do, and no state is made 
   SUBCASE("a number out of range") { replace_in(path, "\"rtype\": 1", "\"rtype\": 257"); }
   SUBCASE("a negative number") { replace_in(path, "\"rtype\": 1", "\"rtype\": -1"); }
   SUBCASE("no hexadecimal key") { replace_in(path, "\"key\": \"", "\"key\": \"xyz"); }
+  SUBCASE("rubbish behind a key") { replace_in(path, "\"key\": \"3e8\"", "\"key\": \"3e8 \""); }
   SUBCASE("no host identifier") { replace_in(path, "\"hostid\": \"", "\"hostid\": \"not-one-"); }
   SUBCASE("a holder that is not registered") { replace_in(path, "\"holder\": \"01", "\"holder\": \"02"); }
   SUBCASE("another namespace's") { replace_in(path, "\"nsid\": 1", "\"nsid\": 2"); }
