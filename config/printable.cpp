@@ -4,6 +4,7 @@
 #include <array>
 #include <cstdio>
 
+#include "config/characters.h"
 #include "config/lexical.h"
 
 namespace nvmf::config {
@@ -69,5 +70,20 @@ Character first_character(std::string_view text) {
 std::string printable(std::string_view text) { return shown(text, false); }
 
 std::string printable_lines(std::string_view text) { return shown(text, true); }
+
+std::string without_keys(std::string_view text) {
+  constexpr std::string_view kBegin = "DHHC-1";
+  std::string out;
+  for (size_t place = text.find(kBegin); place != std::string_view::npos; place = text.find(kBegin)) {
+    out.append(text.substr(0, place)).append("DHHC-1:...");
+    // What a key is made of, and how a URL or JSON may write that.
+    constexpr std::string_view kMarks = R"(:+/=-%\)";
+    const auto is_of_key = [&](char c) { return is_letter_or_digit(c) || kMarks.find(c) != std::string_view::npos; };
+    text.remove_prefix(place + kBegin.size());
+    const auto end = std::ranges::find_if_not(text, is_of_key);
+    text.remove_prefix(static_cast<size_t>(end - text.begin()));
+  }
+  return out.append(text);
+}
 
 }  // namespace nvmf::config

@@ -23,4 +23,7 @@ std::string printable(std::string_view text);
 // The same, but line breaks stay: for text of several lines that is ours apart from names in it.
 std::string printable_lines(std::string_view text);
 
+// `text` with «DHHC-1:...» for each DH-HMAC-CHAP key in it: where somebody has written a key does not matter.
+std::string without_keys(std::string_view text);
+
 }  // namespace nvmf::config

@@ -66,17 +66,20 @@ class JournalSink final : public spdlog::sinks::base_sink<std::mutex> {
   void flush_() override {}
 };
 
-// Each message becomes one line without control characters, whatever names of hosts and devices it has in it.
+// One line without control characters and keys, whatever names of hosts and devices, and pieces of requests, it has in
+// it.
+std::string shown(std::string_view message) { return config::printable(config::without_keys(message)); }
+
 class PrintableLog final : public spdlog::logger {
  public:
   using spdlog::logger::logger;
 
  protected:
   void sink_it_(const spdlog::details::log_msg& message) override {
-    const std::string text = config::printable({message.payload.data(), message.payload.size()});
-    spdlog::details::log_msg shown = message;
-    shown.payload = text;
-    spdlog::logger::sink_it_(shown);
+    const std::string text = shown({message.payload.data(), message.payload.size()});
+    spdlog::details::log_msg line = message;
+    line.payload = text;
+    spdlog::logger::sink_it_(line);
   }
 };
 
@@ -132,7 +135,7 @@ void set_log_level(config::LogLevel level) { spdlog::set_level(spdlog_level(leve
 
 void log_always(const std::string& message) {
   const spdlog::logger& logger = *spdlog::default_logger_raw();
-  const std::string text = config::printable(message);
+  const std::string text = shown(message);
   for (const spdlog::sink_ptr& sink : logger.sinks()) {
     sink->log({logger.name(), spdlog::level::info, text});
     sink->flush();

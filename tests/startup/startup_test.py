@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """The daemon on a machine without RNIC: a start that fails is one line and exit status 1, and does no harm."""
 
+import contextlib
 import http.client
 import json
 import os
@@ -51,6 +52,15 @@ class Place:
     def ask(self, *words):
         return subprocess.run([PROGRAM, *words, "--socket", str(self.socket), "--json"], capture_output=True, text=True,
                               timeout=WAIT_S)
+
+    def request(self, method, path, body=None):
+        """The status of the admin API's answer."""
+        client = http.client.HTTPConnection("localhost", timeout=WAIT_S)
+        client.sock = socket.socket(socket.AF_UNIX)
+        client.sock.connect(str(self.socket))
+        with contextlib.closing(client):
+            client.request(method, path, body=body)
+            return client.getresponse().status
 
     def drop_in(self, name, subsystems, **more):
         """The path of a drop-in with these subsystems."""
@@ -418,13 +428,22 @@ class Startup(unittest.TestCase):
     def test_a_body_nested_too_deep_does_no_harm(self):
         place = self.place()
         with Running(place) as running:
-            client = http.client.HTTPConnection("localhost", timeout=WAIT_S)
-            client.sock = socket.socket(socket.AF_UNIX)
-            client.sock.connect(str(place.socket))
-            client.request("PATCH", "/v1/config", body='{"a":' * 100_000 + "1" + "}" * 100_000)
-            self.assertEqual(client.getresponse().status, 400)
-            client.close()
+            self.assertEqual(place.request("PATCH", "/v1/config", '{"a":' * 100_000 + "1" + "}" * 100_000), 400)
             self.assertIsNone(running.process.poll())
+
+    def test_a_key_in_a_request_is_not_in_the_journal(self):
+        place = self.place()
+        key = "DHHC-1:00:ia6zGodOr4SEG0Zzaw398rpY0wqipUWj4jWjUh4HWUz6aQ2n:"
+        body = json.dumps({"hosts": [{"nqn": NQN, "key_file": key}]})
+        with Running(place) as running:
+            for text in (body, body[:-2], body + key):
+                self.assertGreaterEqual(place.request("PATCH", f"/v1/subsystems/{NQN}", text), 400)
+            self.assertGreaterEqual(place.request("POST", f"/v1/{key}"), 400)
+            running.process.send_signal(signal.SIGTERM)
+            log = running.process.communicate(timeout=WAIT_S)[1]
+        self.assertEqual(log.count("audit: "), 4)
+        self.assertIn("DHHC-1:...", log)
+        self.assertNotIn(key[10:20], log)
 
     def test_the_journal_says_who_changed_what(self):
         place = self.place()

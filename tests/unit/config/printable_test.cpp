@@ -33,6 +33,16 @@ TEST_CASE("bytes that are not UTF-8 are shown, one by one") {
 
 TEST_CASE("lines stay lines where they are ours") { CHECK(printable_lines("a\n\x1b[2Jb\n") == "a\n\\x1b[2Jb\n"); }
 
+TEST_CASE("keys are not shown, however somebody has written them") {
+  CHECK(without_keys("no key in it: DHHC-2") == "no key in it: DHHC-2");
+  CHECK(without_keys("{\"key_file\":\"DHHC-1:00:qW+e/r==:\",\"nsid\":1}") ==
+        "{\"key_file\":\"DHHC-1:...\",\"nsid\":1}");
+  CHECK(without_keys("a DHHC-1:01:abc: b DHHC-1:02:def: c") == "a DHHC-1:... b DHHC-1:... c");
+  CHECK(without_keys("/v1/hosts/DHHC-1%3A00%3Aabc%3D?x") == "/v1/hosts/DHHC-1:...?x");
+  CHECK(without_keys("DHHC-1:00:ab\\/cd:") == "DHHC-1:...");
+  CHECK(without_keys(std::string("DHHC-1:00:abc:\0rest", 19)) == std::string("DHHC-1:...\0rest", 15));
+}
+
 TEST_CASE("a diagnostic is one line, whatever is in the config") {
   Diagnostic diagnostic;
   diagnostic.file =
