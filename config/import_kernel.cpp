@@ -24,10 +24,17 @@ struct Unreadable {
   std::string path;
 };
 
+// Whatever keeps the import from seeing a file is not the same as its absence.
+bool is_there(const fs::path& file) {
+  std::error_code error;
+  const bool found = fs::exists(file, error);
+  if (error) throw Unreadable{file.string()};
+  return found;
+}
+
 // Empty when there is no such attribute.
 std::string attribute(const fs::path& file) {
-  std::error_code ignored;
-  if (!fs::exists(file, ignored)) return {};
+  if (!is_there(file)) return {};
   std::ifstream stream(file, std::ios::binary);
   std::string text(kMostAttributeBytes, '\0');
   stream.read(text.data(), static_cast<std::streamsize>(text.size()));
@@ -40,9 +47,11 @@ std::string attribute(const fs::path& file) {
 // Names in a folder, in alphabetical order; numbers in numerical order.
 std::vector<std::string> names_in(const fs::path& folder) {
   std::vector<std::string> names;
+  if (!is_there(folder)) return names;
   std::error_code error;
   for (fs::directory_iterator entry(folder, error), end; !error && entry != end; entry.increment(error))
     names.push_back(entry->path().filename().string());
+  if (error) throw Unreadable{folder.string()};
   std::ranges::sort(names, [](const std::string& a, const std::string& b) {
     const auto digits = [](const std::string& text) { return std::ranges::all_of(text, is_digit); };
     if (digits(a) && digits(b) && a.size() != b.size()) return a.size() < b.size();
@@ -67,9 +76,8 @@ Object group_of(const fs::path& folder, const std::string& group) {
 }
 
 void add_attributes(const fs::path& folder, std::span<const std::string_view> names, Object& object) {
-  std::error_code ignored;
   for (const std::string_view name : names) {
-    if (fs::exists(folder / name, ignored)) add(object, std::string(name), attribute(folder / name));
+    if (is_there(folder / name)) add(object, std::string(name), attribute(folder / name));
   }
 }
 

@@ -124,8 +124,13 @@ class NvmetImport {
 
   // Versions of nvmetcli write the attributes of "dhchap" there, or beside the NQN with a prefix.
   void import_keys(const std::string& nqn, const Value& dhchap, const std::string& prefix) {
-    const std::string key = scalar_text(dhchap.find(prefix + "key"));
-    if (key.empty() || authenticated_.contains(nqn)) return;
+    const Value* const given = dhchap.find(prefix + "key");
+    if (!is_given(given) || authenticated_.contains(nqn)) return;
+    const std::string key = scalar_text(given);
+    if (key.empty()) {
+      unknown_keys_.insert(nqn);
+      return;
+    }
     Host found;
     found.nqn = nqn;
     found.key_file = keep_key(nqn, "", key);
@@ -199,6 +204,10 @@ class NvmetImport {
     if (!has_room(subsystem.allowed_hosts.size() + subsystem.hosts.size(), kMostHosts, host, reader_)) return;
     if (!Nqn{}.read(host, nqn, reader_)) return;
     if (!reader_.unique("host of " + subsystem.nqn, nqn, host.position, Severity::error, "")) return;
+    if (unknown_keys_.contains(nqn)) {
+      return reader_.error(host.position, "a host whose key is no text",
+                           "write the key to a file, and add the host to \"hosts\"");
+    }
     const auto authenticated = authenticated_.find(nqn);
     if (authenticated != authenticated_.end())
       subsystem.hosts.push_back(authenticated->second);
@@ -404,6 +413,7 @@ class NvmetImport {
   Reader& reader_;
   std::string key_directory_;
   std::map<std::string, Host> authenticated_;  // hosts with keys, by NQN
+  std::set<std::string> unknown_keys_;         // NQNs of hosts with keys that cannot be read
   std::vector<FoundKey> keys_;
   std::set<std::string> port_ids_;
   std::set<std::string> referrals_;

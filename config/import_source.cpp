@@ -90,6 +90,12 @@ std::string scalar_text(const Value* value) {
 
 bool is_on(const Value* value) { return scalar_text(value) == "1"; }
 
+bool is_given(const Value* value) {
+  if (value == nullptr || value->as<std::monostate>() != nullptr) return false;
+  const auto* text = value->as<std::string>();
+  return text == nullptr || !text->empty();
+}
+
 Value as_number(const Value& value) {
   const auto* text = value.as<std::string>();
   uint64_t number = 0;

@@ -46,6 +46,8 @@ void report_foreign_keys(const Value& object, std::span<const std::string_view> 
 // A scalar as text: "1" for 1, "1" and true; empty for other values and for null.
 std::string scalar_text(const Value* value);
 bool is_on(const Value* value);
+// Anything but null and an empty text.
+bool is_given(const Value* value);
 
 // The number in a text of digits; any other value as it is.
 Value as_number(const Value& value);

@@ -134,7 +134,7 @@ class SpdkImport {
     const auto key_file = key_file_of(params, "dhchap_key");
     if (!key_file) return;
     host.key_file = *key_file;
-    if (!scalar_text(params.find("dhchap_ctrlr_key")).empty()) {
+    if (is_given(params.find("dhchap_ctrlr_key"))) {
       host.controller_key_file = key_file_of(params, "dhchap_ctrlr_key");
       if (!host.controller_key_file) return;
     }
@@ -153,10 +153,19 @@ class SpdkImport {
          {"nvmf_subsystem_add_listener", &SpdkImport::import_listener},
          {"nvmf_subsystem_listener_set_ana_state", &SpdkImport::import_ana_state},
          {"nvmf_discovery_add_referral", &SpdkImport::import_referral},
-         {"nvmf_set_config", nullptr},
+         {"nvmf_set_config", &SpdkImport::import_rules},
          {"nvmf_set_max_subsystems", nullptr},
          {"nvmf_set_crdt", nullptr}}};
     import_spdk_calls<SpdkImport>(part, kCalls, *this, reader_);
+  }
+
+  // Of the whole target.
+  void import_rules(const Value& params) {
+    for (const std::string_view key : {"dhchap_digests", "dhchap_dhgroups"}) {
+      if (!is_given(params.find(key))) continue;
+      reader_.error_at(params, key, "what hosts may authenticate with",
+                       "set \"dhchap_hash\" and \"dhchap_group\" of each host in \"hosts\"");
+    }
   }
 
   // Other protocols that SPDK serves.
@@ -250,7 +259,7 @@ class SpdkImport {
     report_foreign_keys(params, kHostKeys, kForeignHostKeys, reader_);
     if (!scalar_text(params.find("psk")).empty() || !read_member(params, "host", Nqn{}, nqn, reader_)) return;
     if (!reader_.unique("host of " + subsystem->nqn, nqn, params.position)) return;
-    if (scalar_text(params.find("dhchap_key")).empty())
+    if (!is_given(params.find("dhchap_key")))
       subsystem->allowed_hosts.push_back(nqn);
     else
       import_authenticated_host(params, nqn, *subsystem);

@@ -282,6 +282,28 @@ TEST_CASE("SPDK: a namespace without block device is named, and so is the subsys
   CHECK(import_spdk(spdk_of("", R"({"method": "nvmf_set_config"})"), "spdk.json").left_out == 0);
 }
 
+TEST_CASE("spdk: rules for authentication that are lost are told") {
+  const ImportResult result = import_spdk(
+      spdk_of("",
+              R"({"method": "nvmf_set_config", "params": {"dhchap_digests": ["sha512"], "dhchap_dhgroups": null}})"),
+      "spdk.json");
+  CHECK(is_said(result, "params.dhchap_digests: not carried over: what hosts may authenticate with"));
+  CHECK(result.left_out == 1);
+}
+
+TEST_CASE("nvmetcli: a host whose key is no text is not imported as one without a key") {
+  const ImportResult result =
+      import_nvmetcli(nvmet_of("nqn.2026-01.io.example:a", kRdma,
+                               R"({"nqn": "nqn.2026-01.io.example:host", "dhchap_key": ["DHHC-1:00:secret:"]},
+                  {"nqn": "nqn.2026-01.io.example:open"})",
+                               R"("nqn.2026-01.io.example:host", "nqn.2026-01.io.example:open")"),
+                      "nvmet.json");
+  CHECK(is_said(result, "a host whose key is no text"));
+  const Subsystem a = imported(result).subsystems.at(0);
+  CHECK(a.allowed_hosts == std::vector<std::string>{"nqn.2026-01.io.example:open"});
+  CHECK(a.hosts.empty());
+}
+
 TEST_CASE(
     "SPDK: what a device and a transport of another target say is carried over as far as there is a counterpart") {
   const ImportResult result = import_spdk(
@@ -448,6 +470,20 @@ TEST_CASE("kernel: a host whose key cannot be read is not imported as one withou
   const ImportResult result = import_kernel(target.path());
   CHECK_FALSE(result.config.has_value());
   CHECK(is_said(result, "dhchap_ctrl_key cannot be read; run the import as root"));
+}
+
+// As EACCES of a user who may not look into a folder, which root may.
+TEST_CASE("kernel: hosts that cannot be listed, or not be looked into, are not taken for hosts without keys") {
+  Configfs target;
+  run_target(target);
+  std::string unreadable = "hosts";
+  SUBCASE("the folder of all hosts") {}
+  SUBCASE("a host's folder") { unreadable += std::string("/") + kHost; }
+  fs::remove_all(fs::path(target.path()) / unreadable);
+  target.link(unreadable, unreadable);
+  const ImportResult result = import_kernel(target.path());
+  CHECK_FALSE(result.config.has_value());
+  CHECK(is_said(result, "cannot be read; run the import as root"));
 }
 
 TEST_CASE("kernel: what nvmetcli does not save is reported too") {
