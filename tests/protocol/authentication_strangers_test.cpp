@@ -165,6 +165,24 @@ TEST_CASE("a stranger makes no room by a name: a silent controller goes when the
   CHECK(!again.admin.disconnected());
 }
 
+TEST_CASE("a stranger who has gone, while the target still has his message, keeps nobody out by a name") {
+  Secured w;
+  SlowCrypto slow;
+  w.world.target.dhchap_crypto = &slow;
+  Host stranger(w.world);
+  stranger.admin.come_from("192.0.2.66:41512");
+  REQUIRE(stranger.connect().ok());
+  const Bytes message = negotiate({1}, {0});
+  const size_t sent = stranger.admin.post(auth_send(message.size()), message);
+  stranger.admin.disconnect("the host disconnected");
+  w.world.target.dhchap_crypto = &w.crypto;
+  REQUIRE(w.connect().ok());
+  w.admin().authenticate(w.host_key);
+  CHECK(!w.host.admin.disconnected());
+  CHECK(!stranger.admin.answered(sent));  // it was not over before
+  slow.work();
+}
+
 TEST_CASE("an address may have so many controllers that have not authenticated, and no more") {
   Secured w;
   w.world.subsystem.set_max_controllers(UINT16_MAX, UINT16_MAX);
@@ -178,6 +196,43 @@ TEST_CASE("an address may have so many controllers that have not authenticated, 
   w.prover(strangers.front()->admin).authenticate(w.host_key);
   Host another(w.world);
   CHECK(another.connect().ok());
+}
+
+TEST_CASE("hosts that have not authenticated leave three identifiers of four to those that have") {
+  Secured w;
+  constexpr char kSmall[] = "nqn.2024-01.org.example:small";
+  core::SubsystemOptions options;
+  options.nqn = kSmall;
+  options.ports = {1};
+  options.cntlid_max = 8;
+  options.hosts = {{.nqn = World::kHostNqn, .keys = {w.host_key, nullptr}}};
+  w.world.target.add_subsystem(options);
+  std::vector<std::unique_ptr<Host>> strangers;
+  const auto stranger = [&](const std::string& address) -> Host& {
+    strangers.push_back(std::make_unique<Host>(w.world));
+    strangers.back()->admin.come_from(address + ":41512");
+    REQUIRE(strangers.back()->connect(kSmall).ok());
+    return *strangers.back();
+  };
+  Host& first = stranger("192.0.2.66");
+  Host& second = stranger("192.0.2.66");
+  CHECK(!first.admin.disconnected());
+  SUBCASE("the oldest of the address that has most makes room") {
+    REQUIRE(w.host.connect(kSmall).ok());
+    w.admin().authenticate(w.host_key);
+    CHECK(!w.host.admin.disconnected());
+    CHECK(first.admin.disconnected());
+    CHECK(!second.admin.disconnected());
+    CHECK(w.failures(AuthenticationFailure::Abandoned) == 0);
+  }
+  SUBCASE("an address keeps its only one for as long as an honest host may need") {
+    Host& other = stranger("192.0.2.67");
+    CHECK(first.admin.disconnected());
+    CHECK(w.host.connect(kSmall).status == specific(NVME_SC_CONNECT_CTRL_BUSY));
+    CHECK(w.logged("too many hosts that have not authenticated yet"));
+    CHECK(!second.admin.disconnected());
+    CHECK(!other.admin.disconnected());
+  }
 }
 
 TEST_CASE(

@@ -138,6 +138,19 @@ TEST_CASE("discovery with authentication: any key that a subsystem has for the h
   CHECK(stranger.connect(nvme::kDiscoveryNqn).status == specific(NVME_SC_CONNECT_INVALID_HOST));
 }
 
+TEST_CASE("discovery with authentication: a host whose last key goes is disconnected") {
+  Secured w;
+  w.world.target.find_subsystem(nvme::kDiscoveryNqn)->set_discovery_authentication(true);
+  REQUIRE(w.host.connect(nvme::kDiscoveryNqn).ok());
+  w.admin().authenticate(w.host_key);
+  w.world.target.expire(core::Target::Clock::now());
+  CHECK(!w.host.admin.disconnected());
+  SUBCASE("a subsystem has other hosts") { w.world.subsystem.set_allowed_hosts(true, {}, {}); }
+  SUBCASE("the subsystem goes") { w.world.target.remove_subsystem(w.world.subsystem); }
+  w.world.target.expire(core::Target::Clock::now());
+  CHECK(w.host.admin.disconnected());
+}
+
 TEST_CASE("a target that cannot authenticate lets no host in that must") {
   Secured w;
   w.world.target.dhchap_crypto = nullptr;

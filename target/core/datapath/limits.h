@@ -46,7 +46,12 @@ inline constexpr uint32_t kMaxNegotiations = 4;  // of a queue, until it is auth
 inline constexpr uint32_t kRenegotiationBurst = 4;
 inline constexpr uint32_t kRenegotiationMs = 10'000;
 inline constexpr uint32_t kMaxUnauthenticatedControllers = 64;  // of one host address
-inline constexpr uint32_t kMaxAuthenticationBytes = 4096;       // of a message
+// Of a subsystem's controller identifiers those that have not authenticated have one in so many. When all of these are
+// taken, the oldest of the address that has most goes for the next one; an address's only one not before it has had so
+// long, which is long for an honest host.
+inline constexpr uint32_t kUnauthenticatedShare = 4;
+inline constexpr uint32_t kUnauthenticatedLeastMs = 2000;
+inline constexpr uint32_t kMaxAuthenticationBytes = 4096;   // of a message
 inline constexpr uint32_t kLastAnswersTimeoutMs = 1000;     // from the target's decision to disconnect until it does
 inline constexpr uint32_t kStalledAnswersMs = 10'000;       // a host that takes no answer for so long is disconnected
 inline constexpr uint32_t kSlowAnswersMs = 30'000;          // and one that leaves an answer for twice so long

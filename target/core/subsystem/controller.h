@@ -127,6 +127,7 @@ class Controller {
   const Authentication* authentication() const;
   // Its host need not authenticate, or has done so on the admin queue. Until then it counts against no limit.
   bool is_admitted() const;
+  KeepAlive::Clock::time_point created_at() const { return created_at_; }
   // One of its queues was connected while its host need not authenticate.
   bool has_queue_without_authentication() const;
   // On one of its queues the host has authenticated with a key that is none of `present`.
@@ -219,6 +220,7 @@ class Controller {
   HostIdentity host_;
   std::string subsysnqn_;
   uint16_t port_id_;
+  KeepAlive::Clock::time_point created_at_ = KeepAlive::Clock::now();
   std::string peer_;
   std::string local_address_;
   Properties properties_;

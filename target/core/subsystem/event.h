@@ -38,6 +38,7 @@ struct Event {
   std::string message{};    // one line: who, where, which rule, what to do
   std::string subsystem{};  // NQN; empty: none, or several
   std::string host{};       // NQN
+  bool anybodys = false;    // who has not been let in can cause it, as often as he likes
 };
 
 }  // namespace nvmf::core

@@ -4,12 +4,15 @@
 
 namespace nvmf::core {
 
-void HostIdOwners::authenticated(const HostIdentity& host, const IsKnown& known) {
-  std::erase_if(ids_, [&](const auto& entry) { return !known(entry.first); });
+void HostIdOwners::authenticated(const HostIdentity& host) {
   auto& ids = ids_[host.nqn];
   std::erase(ids, host.id);
   if (ids.size() == kMostOfHost) ids.erase(ids.begin());
   ids.push_back(host.id);
+}
+
+void HostIdOwners::forget_unknown(const IsKnown& known) {
+  std::erase_if(ids_, [&](const auto& entry) { return !known(entry.first); });
 }
 
 std::optional<std::string> HostIdOwners::other_owner(const HostIdentity& host, const IsKnown& known) const {

@@ -23,8 +23,9 @@ class HostIdOwners {
   static constexpr size_t kMostOfHost = 4;
   using IsKnown = std::function<bool(const std::string& hostnqn)>;
 
+  void authenticated(const HostIdentity& host);
   // Hosts that are not `known` any more own nothing.
-  void authenticated(const HostIdentity& host, const IsKnown& known);
+  void forget_unknown(const IsKnown& known);
   // The NQN of another host whose identifier it is; none: nobody else's.
   std::optional<std::string> other_owner(const HostIdentity& host, const IsKnown& known) const;
 

@@ -1,6 +1,8 @@
 #include "target/core/subsystem/subsystem.h"
 
 #include <algorithm>
+#include <chrono>
+#include <map>
 #include <set>
 #include <stdexcept>
 
@@ -155,6 +157,8 @@ void Subsystem::set_allowed_hosts(bool allow_any_host, std::vector<std::string> 
   options_.allowed_hosts = std::move(allowed_hosts);
   options_.hosts = std::move(hosts);
   disconnect_unwelcome();
+  target_.discovery_changed();
+  target_.hosts_changed();
 }
 
 size_t Subsystem::disconnect_former_keys() {
@@ -172,11 +176,13 @@ void Subsystem::set_discovery_authentication(bool required) {
   NVMF_INVARIANT(is_discovery_);
   discovery_authentication_ = required;
   disconnect_unwelcome();
+  target_.discovery_changed();
 }
 
 void Subsystem::set_ports(std::vector<uint16_t> ports) {
   options_.ports = std::move(ports);
   disconnect_unwelcome();
+  target_.discovery_changed();
 }
 
 void Subsystem::set_admin_label(std::string label) {
@@ -195,7 +201,6 @@ void Subsystem::disconnect_unwelcome() {
       controller->fail("subsystem " + nqn() + " is not offered on this port any more");
     }
   }
-  target_.discovery_changed();
 }
 
 bool Subsystem::was_reset(const HostIdentity& host) const {
@@ -363,6 +368,29 @@ Controller* Subsystem::create_controller(HostIdentity host, Queue& admin_queue, 
   return controllers_.insert(place, std::move(controller))->get();
 }
 
+bool Subsystem::make_room_for_unauthenticated() {
+  const size_t identifiers = size_t{options_.cntlid_max} - options_.cntlid_min + 1;
+  const size_t room = std::max<size_t>(1, identifiers / limits::kUnauthenticatedShare);
+  std::map<std::string, std::vector<Controller*>> by_address;
+  size_t count = 0;
+  for (const auto& controller : controllers_) {
+    if (controller->is_closing() || controller->is_admitted()) continue;
+    by_address[address_of(controller->peer())].push_back(controller.get());
+    ++count;
+  }
+  if (count < room) return true;
+  const auto most = std::ranges::max_element(by_address, {}, [](const auto& entry) { return entry.second.size(); });
+  Controller& oldest = **std::ranges::min_element(most->second, {}, &Controller::created_at);
+  const auto age = KeepAlive::Clock::now() - oldest.created_at();
+  if (most->second.size() == 1 && age < std::chrono::milliseconds(limits::kUnauthenticatedLeastMs)) return false;
+  oldest.tell(Severity::Warning, EventKind::Authentication,
+              oldest.description() + ": has not authenticated for " +
+                  std::to_string(std::chrono::duration_cast<std::chrono::milliseconds>(age).count()) +
+                  " ms; disconnected to make room for other hosts");
+  oldest.fail("it has not authenticated, and other hosts need the room");
+  return true;
+}
+
 std::string Subsystem::admit(const Controller& controller, QueueLink& link) {
   if (const auto owner = other_owner_of_id(controller.host())) return id_is_of(*owner);
   make_room(controller.host(), link);
@@ -397,9 +425,11 @@ void Subsystem::make_room(const HostIdentity& host, const QueueLink& link) {
   }
 }
 
+// One that was never admitted has changed nothing, and only its NQN says that it was the host's.
 bool Subsystem::has_closing_controller(const HostIdentity& host) const {
   return std::ranges::any_of(controllers_, [&](const auto& controller) {
-    return controller->is_closing() && !controller->is_quiet() && controller->host().nqn == host.nqn;
+    return controller->is_closing() && !controller->is_quiet() && controller->is_admitted() &&
+           controller->host().nqn == host.nqn;
   });
 }
 

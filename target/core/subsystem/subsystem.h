@@ -174,7 +174,13 @@ class Subsystem {
   HostCredentials credentials_of(const std::string& hostnqn) const;
   // Of the discovery subsystem: whether all its hosts must authenticate; hosts that have not are disconnected.
   void set_discovery_authentication(bool required);
+  // Ends controllers whose host may not use the subsystem as it does (any more).
+  void disconnect_unwelcome();
   bool is_on_port(uint16_t port_id) const;
+
+  // For one more controller whose host must authenticate, beside those that have not (limits::kUnauthenticatedShare):
+  // ends another one where it must. False: there is none.
+  bool make_room_for_unauthenticated();
 
   // By ascending CNTLID.
   const std::vector<std::unique_ptr<Controller>>& controllers() const { return controllers_; }
@@ -213,7 +219,6 @@ class Subsystem {
   // The place where it is, or would be.
   NamespacePlace place_of(uint32_t nsid) const;
   void check(const NamespaceOptions& options) const;
-  void disconnect_unwelcome();
   // What the namespace's own options deny to a controller's host.
   void apply_denials(Controller& controller, const NamespaceOptions& options) const;
   void members_changed(uint32_t ana_group);

@@ -4,6 +4,8 @@
 #include <bit>
 #include <random>
 #include <stdexcept>
+#include <string_view>
+#include <unordered_set>
 #include <utility>
 
 #include "target/core/datapath/limits.h"
@@ -115,6 +117,7 @@ struct Target::State {
   std::vector<Queue*> io_queues;
   HostTraffic host_traffic;
   HostIdOwners host_id_owners;
+  bool hosts_changed = false;
   std::vector<WaitingConnect> waiting_connects;
   bool connects_may_go_on = false;
   uint64_t generation = 1;
@@ -228,6 +231,7 @@ void Target::remove_subsystem(Subsystem& subsystem) {
   removed->disconnect_all("subsystem " + removed->nqn() + " was removed");
   if (!removed->controllers().empty()) state_->removed_subsystems.push_back(std::move(removed));
   discovery_changed();
+  hosts_changed();
 }
 
 bool Target::was_removed(const std::string& nqn) const {
@@ -280,7 +284,7 @@ std::optional<std::string> Target::other_owner_of_id(const HostIdentity& host) c
 }
 
 void Target::id_authenticated(const HostIdentity& host) {
-  state_->host_id_owners.authenticated(host, [this](const std::string& nqn) { return has_keys(nqn); });
+  state_->host_id_owners.authenticated(host);
   for (const auto& subsystem : state_->subsystems) {
     for (const auto& controller : subsystem->controllers()) {
       if (controller->host().id != host.id || controller->host().nqn == host.nqn || controller->is_closing()) continue;
@@ -295,6 +299,21 @@ void Target::id_authenticated(const HostIdentity& host) {
 
 bool Target::has_keys(const std::string& hostnqn) const {
   return !state_->discovery.credentials_of(hostnqn).keys.empty();
+}
+
+void Target::hosts_changed() {
+  state_->hosts_changed = true;
+  deadline_set(Clock::now());
+}
+
+// Hosts without a key any more: their identifiers are nobody's, and the discovery log may not be theirs.
+void Target::settle_hosts() {
+  if (!std::exchange(state_->hosts_changed, false)) return;
+  std::unordered_set<std::string_view> with_keys;
+  for (const auto& subsystem : state_->subsystems)
+    for (const AuthenticatedHost& host : subsystem->options().hosts) with_keys.insert(host.nqn);
+  state_->host_id_owners.forget_unknown([&](const std::string& nqn) { return with_keys.contains(nqn); });
+  state_->discovery.disconnect_unwelcome();
 }
 
 bool Target::has_former_controller(const std::string& nqn, const HostIdentity& host) const {
@@ -333,6 +352,7 @@ void Target::disconnect_all(const std::string& reason) {
 // Time ---------------------------------------------------------------------------------------------------------------
 
 std::optional<Target::Clock::time_point> Target::expire(Clock::time_point now) {
+  settle_hosts();
   attempt_connects(now);
   std::vector<const Controller*> over;
   std::optional<Clock::time_point> next;

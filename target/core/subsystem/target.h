@@ -100,6 +100,9 @@ class Target {
   // For the core only: a host has authenticated on an NVM subsystem. Hosts that need not authenticate and use its
   // identifier are disconnected.
   void id_authenticated(const HostIdentity& host);
+  // For the core only: a subsystem has other hosts than before. What follows for the whole target is done in the next
+  // expire(), once however many subsystems have changed.
+  void hosts_changed();
   // A controller of the host on the subsystem of that name, also one that has been removed since, is closing, and its
   // commands may still change the medium.
   bool has_former_controller(const std::string& nqn, const HostIdentity& host) const;
@@ -179,6 +182,7 @@ class Target {
   // The removed ones that still have controllers included.
   void for_each_subsystem(const std::function<void(Subsystem&)>& action) const;
   bool has_keys(const std::string& hostnqn) const;
+  void settle_hosts();
   void remove_if_over(const Controller& controller);
   void attempt_connects(Clock::time_point now);
 
