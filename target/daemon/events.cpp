@@ -28,7 +28,7 @@ void Events::tell(core::Event event) {
 // A timer runs only after a recent warning.
 void Events::tell_at_most(const core::Event& event) {
   limit_.add(event, LogLimit::Clock::now());
-  if (event.severity == core::Severity::Warning && next_flush_.expiry() <= LogLimit::Clock::now()) flush();
+  if (LogLimit::limits(event) && next_flush_.expiry() <= LogLimit::Clock::now()) flush();
 }
 
 void Events::flush() {

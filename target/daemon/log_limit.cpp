@@ -35,9 +35,10 @@ std::string kind_of(std::string_view message) {
     const size_t length = std::max<size_t>(1, std::min(rest.find_first_of(" (),"), rest.size()));
     const std::string_view word = rest.substr(0, length);
     rest.remove_prefix(length);
-    if (is_address(word)) {
+    const std::string_view address = word.ends_with(':') ? word.substr(0, word.size() - 1) : word;
+    if (is_address(address)) {
       is_of_host = true;
-      kind += word.substr(0, word.rfind(':'));
+      kind += address.substr(0, address.rfind(':'));
     } else if (before == "host" || before == "subsystem") {
       kind += '*';
     } else {
@@ -51,7 +52,7 @@ std::string kind_of(std::string_view message) {
 }  // namespace
 
 void LogLimit::add(const core::Event& event, Clock::time_point now) {
-  if (event.severity != core::Severity::Warning) return write_(event);
+  if (!limits(event)) return write_(event);
   std::string name = kind_of(event.message);
   if (kinds_.size() >= kMaxKinds && !kinds_.contains(name)) name.clear();
   const auto [place, fresh] = kinds_.try_emplace(std::move(name));

@@ -23,9 +23,11 @@ class LogLimit {
 
   explicit LogLimit(Write write) : write_(std::move(write)) {}
 
-  // Warnings about a peer that differ only in what hosts choose (the port, NQNs) and in numbers are one kind of event:
-  // a host has as many kinds as there are rules to break. Other messages are written at once: no host alone can cause
-  // many of them.
+  // Other events are written at once: no host alone can cause many of them.
+  static bool limits(const core::Event& event) { return event.severity == core::Severity::Warning || event.anybodys; }
+
+  // Events about a peer that differ only in what hosts choose (the port, NQNs) and in numbers are of one kind: a host
+  // has as many kinds as there are rules to break.
   void add(const core::Event& event, Clock::time_point now);
   // Writes the held-back lines that are due; returns when to call again, none when no line is held back.
   std::optional<Clock::time_point> flush(Clock::time_point now);

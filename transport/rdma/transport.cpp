@@ -67,8 +67,10 @@ core::Event device_event(Severity severity, std::string message) {
 
 // Of a host: with its name and the subsystem's when they are known.
 core::Event host_event(const Connection& connection, std::string message) {
+  const core::Controller* const controller = connection.queue().controller;
   core::Event event{.kind = EventKind::Disconnect, .message = std::move(message)};
-  if (const core::Controller* const controller = connection.queue().controller) {
+  event.anybodys = controller == nullptr || !controller->is_admitted();
+  if (controller != nullptr) {
     event.subsystem = controller->subsystem().nqn();
     event.host = core::shown(controller->host().nqn);
   }

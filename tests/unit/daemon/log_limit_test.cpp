@@ -59,6 +59,14 @@ TEST_CASE("other hosts, and what is no warning, are events of their own") {
   CHECK(log.lines.size() == 5);
 }
 
+TEST_CASE("what anybody can cause is limited like a warning") {
+  Log log;
+  for (int port = 1; port < 100; ++port)  // as the transport names who never sent Connect
+    log.limit.add({.message = "disconnected 192.0.2.7:" + std::to_string(port) + ": it left", .anybodys = true},
+                  log.now);
+  CHECK(log.lines.size() == 1);
+}
+
 TEST_CASE("a host makes no kinds of its own by what it chooses, nor by how often it comes") {
   Log log;
   const auto refused = [&](int i) {
