@@ -101,11 +101,17 @@ rdma_event_channel* Transport::channel() {
   return channel_.get();
 }
 
-// A device that comes back is opened only after the former one has been closed, so that all resources are free.
-verbs::CmId Transport::device_of(const core::Port& port) {
-  if (is_any_leaving()) throw verbs::VerbsError(EBUSY, "an RNIC was removed, and its last commands have not ended yet");
-  return verbs::open_device(channel(), socket_address(port));
+// A device that comes back is opened only after the former one has been closed, so that all resources are free. While
+// its last commands are with a disk, librdmacm may still give the former one's context. Other devices do not wait.
+verbs::CmId Transport::device_at(const sockaddr_storage& address) {
+  verbs::CmId device = verbs::open_device(channel(), address);
+  const std::string name = device_name(device->verbs);
+  if (is_leaving(name))
+    throw verbs::VerbsError(EBUSY, "the RNIC " + name + " was removed, and its last commands have not ended yet");
+  return device;
 }
+
+verbs::CmId Transport::device_of(const core::Port& port) { return device_at(socket_address(port)); }
 
 boost::asio::awaitable<Rnic*> Transport::open_device_of(core::Port port, Elsewhere elsewhere) {
   verbs::CmId device = device_of(port);
@@ -197,15 +203,14 @@ void Transport::listen(const core::Port& port) {
 
 // librdmacm tells the device of an address by binding to it.
 void Transport::close_moved_listeners() {
-  if (is_any_leaving()) return;
   lose_listeners([this](const Listener& listener) {
     sockaddr_storage address{};
     const sockaddr* const local = rdma_get_local_addr(listener.id.get());
     std::memcpy(&address, local, local->sa_family == AF_INET6 ? sizeof(sockaddr_in6) : sizeof(sockaddr_in));
     try {
-      return verbs::open_device(channel(), address)->verbs != listener.id->verbs;
+      return device_at(address)->verbs != listener.id->verbs;
     } catch (const verbs::VerbsError&) {
-      return false;  // nobody has the address: it may come back
+      return false;  // no device that can be opened has the address: it may come back
     }
   });
 }
@@ -499,8 +504,8 @@ void Transport::report_if_drained(Rnic& rnic) {
   on_device_drained(rnic);
 }
 
-bool Transport::is_any_leaving() const {
-  return std::ranges::any_of(rnics_, [](const auto& rnic) { return rnic->is_leaving(); });
+bool Transport::is_leaving(const std::string& name) const {
+  return std::ranges::any_of(rnics_, [&](const auto& rnic) { return rnic->is_leaving() && rnic->name() == name; });
 }
 
 }  // namespace nvmf::rdma

@@ -113,6 +113,8 @@ class Transport final : private QueuePairOwner {
   };
 
   rdma_event_channel* channel();
+  // The device that has the address. Throws VerbsError: none has it, or the one that does has yet to be closed.
+  verbs::CmId device_at(const sockaddr_storage& address);
   verbs::CmId device_of(const core::Port& port);
   static std::string device_name(ibv_context* context);
   boost::asio::awaitable<void> settle_remote_invalidate(const Elsewhere& elsewhere);
@@ -154,7 +156,7 @@ class Transport final : private QueuePairOwner {
   void on_device_gone(Rnic& rnic);
   void lose_listeners(const std::function<bool(const Listener&)>& is_lost);
   void report_if_drained(Rnic& rnic);
-  bool is_any_leaving() const;
+  bool is_leaving(const std::string& name) const;  // a device of that name
   Rnic* find(ibv_context* context);
   HandshakeLimits limits_of(const Rnic& rnic) const;
   Rnic* find(const PollGroup& group);
