@@ -244,4 +244,32 @@ TEST_CASE("an RNIC without room for one more set of queues refuses the host, and
   CHECK(network.said("no resources for one more I/O queue of 32 entries"));
 }
 
+// The capsule has the reactor deliver what is in its mailbox while it polls one set after the other.
+TEST_CASE("a queue of the first set sends its first capsule when the reactor has yet to hear of it, and of a new set") {
+  rnic::Profile profile = rnic::irdma();
+  profile.max_srq_wr = 2 * ModelHost::kDepth;
+  Network network(profile, with_small_capsules());
+  std::vector<std::unique_ptr<ModelHost>> hosts;
+  const auto one_more = [&]() -> ModelHost& {
+    hosts.push_back(std::make_unique<ModelHost>(network, 1));
+    REQUIRE(hosts.back()->connect());
+    return *hosts.back();
+  };
+  for (int round = 0; round < 4; ++round) {
+    const size_t sets = network.io_group().queue_sets().size();
+    while (hosts.size() < 2 * sets) one_more();  // they are full
+    hosts.erase(hosts.begin());  // there is room in its set, which is not the last one
+    REQUIRE(network.run_until([&] { return network.transport->connections() == hosts.size(); }));
+    network.mailbox_waits = true;
+    ModelHost& in_an_old_set = one_more();
+    one_more();
+    REQUIRE(network.io_group().queue_sets().size() == sets + 1);
+    in_an_old_set.take_answers(1);
+    in_an_old_set.send_command();
+    CHECK(network.run_until([&] { return in_an_old_set.is_answered(1); }));
+    network.mailbox_waits = false;
+    network.step();
+  }
+}
+
 }  // namespace nvmf::test

@@ -99,7 +99,7 @@ struct Network {
 
   void step() {
     io.poll();
-    reactor.mailbox().receive();
+    if (!mailbox_waits) reactor.mailbox().receive();
     for (const auto& rnic : transport->rnics())
       for (const auto& io_queues : rnic->io_groups()) {
         io_queues->poll();
@@ -128,6 +128,8 @@ struct Network {
   core::Mailbox control;
   NoEngine engine;
   core::Reactor reactor{{}, engine};
+  // What the control thread sends to the reactor comes after the reactor has looked into its mailbox, each turn.
+  bool mailbox_waits = false;
   core::Target target{core::TargetOptions{}};
   std::vector<std::string> events;
   std::optional<rdma::Transport> transport;

@@ -52,6 +52,7 @@ PollGroup::PollGroup(ibv_context* context, ibv_pd* domain, core::Mailbox& thread
   tables_.add(*dram_);
 
   extra_segments_.resize(kExtraSegments);
+  polled_.reserve(options.max_queue_sets);  // the thread allocates nothing for a set that it takes over
   add_queue_set().add_slab(std::min(options.initial_slots, set_limits_.slots));
 }
 
