@@ -2,6 +2,7 @@
 #include <memory>
 
 #include "target/core/datapath/limits.h"
+#include "tests/rnic/queue_pair.h"
 #include "tests/transport/network.h"
 
 namespace nvmf::test {
@@ -158,6 +159,52 @@ TEST_CASE("silent connections of one address: the oldest goes when there are too
   CHECK(network.run_until([&] { return silent.front()->is_disconnected(); }));
   CHECK_FALSE(silent[1]->is_disconnected());
   CHECK(network.run_until([&] { return network.transport->connections() == core::limits::kMaxUnfinishedConnections; }));
+}
+
+// The receive slots come back soon; how long the host waits before it tries again is what the target has asked for.
+TEST_CASE("beside floods of connections that never send Connect, each command of an honest host is answered in 50 ms") {
+  for (const rnic::Profile& profile : {rnic::connectx(), rnic::soft_roce()}) {
+    CAPTURE(profile.name);
+    Network network(profile);
+    ModelHost honest(network);
+    REQUIRE(honest.connect());
+    for (unsigned round = 1; round <= 5; ++round) {
+      CAPTURE(round);
+      std::vector<std::unique_ptr<ModelHost>> floods;
+      for (int i = 0; i < 8; ++i) {
+        floods.push_back(std::make_unique<ModelHost>(network));
+        REQUIRE(floods.back()->connect());
+      }
+      for (const auto& flood : floods)
+        for (int i = 0; i < 200; ++i) flood->send_command();
+      network.stall(1'000'000);
+      REQUIRE(Network::receives(network.group()).posted() == 0);
+      honest.take_answers(1);
+      const uint64_t sent_ns = network.fabric.now_ns();
+      honest.send_command();
+      network.stall(100'000);
+      REQUIRE(network.run_until([&] { return honest.is_answered(round); }));
+      CHECK(network.fabric.now_ns() - sent_ns < 50'000'000);
+    }
+    CHECK_FALSE(honest.is_disconnected());
+  }
+}
+
+TEST_CASE("an accepted queue pair has a short RNR timer; MTU and read depths are what the two sides agreed on") {
+  for (const rnic::Profile& profile : rnic::all_profiles()) {
+    CAPTURE(profile.name);
+    Network network(profile);
+    network.device.set_mtu(IBV_MTU_2048);
+    ModelHost host(network);
+    REQUIRE(host.connect());
+    network.transport->visit([](const rdma::Connection& connection) {
+      const ibv_qp_attr& agreed = static_cast<const rnic::QueuePair*>(connection.queue_pair().qp)->attributes;
+      CHECK(agreed.min_rnr_timer == 5);  // 60 us
+      CHECK(agreed.path_mtu == IBV_MTU_2048);
+      CHECK(agreed.max_rd_atomic == 4);
+      CHECK(agreed.max_dest_rd_atomic == 0);
+    });
+  }
 }
 
 }  // namespace nvmf::test

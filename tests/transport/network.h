@@ -107,6 +107,12 @@ struct Network {
       }
     if (!fabric.schedule().step()) fabric.schedule().advance(1000);
   }
+  // The target's threads do not run for so long.
+  void stall(uint64_t ns) {
+    const uint64_t until = fabric.now_ns() + ns;
+    while (fabric.now_ns() < until)
+      if (!fabric.schedule().step()) fabric.schedule().advance(1000);
+  }
   // False: it does not happen for long. (The model answers an RNR for ever: there is always a next step.)
   bool run_until(const std::function<bool()>& happened) {
     for (int i = 0; i < 200'000; ++i) {
