@@ -272,4 +272,43 @@ TEST_CASE("a queue of the first set sends its first capsule when the reactor has
   }
 }
 
+TEST_CASE("hosts that never let the reactor find the end of its completion queue do not keep another's end waiting") {
+  rnic::Profile profile = rnic::irdma();
+  profile.max_srq_wr = 8 * ModelHost::kDepth;
+  Network network(profile, with_small_capsules());
+  std::vector<std::unique_ptr<ModelHost>> busy;
+  std::vector<unsigned> sent(4);
+  for (size_t i = 0; i < sent.size(); ++i) {
+    busy.push_back(std::make_unique<ModelHost>(network, 1));
+    REQUIRE(busy.back()->connect());
+  }
+  auto leaving = std::make_unique<ModelHost>(network, 1);
+  REQUIRE(leaving->connect());
+  REQUIRE(network.io_group().queue_sets().size() == 1);
+  const auto& found = *static_cast<rnic::CompletionQueue*>(network.io_group().queue_sets()[0]->receive_cq.get());
+
+  // What one poll takes, and more, waits before each turn of the reactor.
+  const auto busy_turn = [&] {
+    for (int steps = 0; found.waiting() < 40 && steps < 100'000; ++steps) {
+      for (size_t i = 0; i < sent.size(); ++i)
+        for (; sent[i] - busy[i]->answered() < ModelHost::kDepth; ++sent[i]) {
+          busy[i]->take_answers(1);
+          busy[i]->send_command();
+        }
+      network.fabric.schedule().step();
+    }
+    REQUIRE(found.waiting() >= 40);
+    network.io.poll();
+    network.reactor.mailbox().receive();
+    network.io_group().poll();
+    network.io_group().flush();
+  };
+  for (int turn = 0; turn < 20; ++turn) busy_turn();
+  leaving.reset();
+  int turns = 0;
+  for (; turns < 1000 && network.transport->connections() != busy.size(); ++turns) busy_turn();
+  CHECK(network.transport->connections() == busy.size());
+  CHECK(turns < 100);
+}
+
 }  // namespace nvmf::test

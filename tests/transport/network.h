@@ -247,6 +247,10 @@ class ModelHost {
       }
     return answered_ >= count;
   }
+  unsigned answered() {
+    is_answered(0);
+    return answered_;
+  }
   // Answers that have invalidated a key.
   unsigned invalidated() const { return invalidated_; }
   bool is_disconnected() {

@@ -255,17 +255,21 @@ void PollGroup::report_drained() {
                     [this](QueuePair& queue_pair) { send_back(queue_pair, queue_pair.retire); });
 }
 
-// Two dry polls on, for the first may have been under way by then: nothing of it comes any more.
 void PollGroup::begin_dismiss(QueuePair& queue_pair) {
-  queue_pair.dismissed_at = queue_pair.queues->dry_polls;
+  queue_pair.dismissed_at = queue_pair.queues->polls;
   dismissing_.push(queue_pair);
 }
 
 // At the end of a turn: a queue pair that has been reported belongs to the control thread, which may destroy it at
-// once.
+// once. Nothing of it comes any more two dry polls on, for the first may have been under way when it was dismissed. A
+// set that is busy all the time has no dry polls. But its completion queue had one completion of each slot at most:
+// those have been found when as many have been, after those of the poll that was under way.
 void PollGroup::report_dismissed() {
   const auto is_over = [](const QueuePair& queue_pair) {
-    return queue_pair.queues->dry_polls - queue_pair.dismissed_at >= 2;
+    const QueueSet& queues = *queue_pair.queues;
+    const ReceivePolls& then = queue_pair.dismissed_at;
+    return queues.polls.dry - then.dry >= 2 ||
+           queues.polls.completions - then.completions >= queues.limits.slots + kCompletionsAtOnce;
   };
   dismissing_.take_if(is_over, [this](QueuePair& queue_pair) {
     queue_pair.queues->by_number.remove(queue_pair);

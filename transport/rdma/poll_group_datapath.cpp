@@ -97,8 +97,10 @@ unsigned PollGroup::poll_receives(QueueSet& queues) {
   const int count =
       completions_at_once_ == 0 ? 0 : ibv_poll_cq(queues.receive_cq.get(), completions_at_once_, completions);
   for (int i = 0; i < count; ++i) on_capsule(queues, completions[i]);
-  if (count < kCompletionsAtOnce) ++queues.dry_polls;
-  return count > 0 ? static_cast<unsigned>(count) : 0;
+  const unsigned found = count > 0 ? static_cast<unsigned>(count) : 0;
+  if (count < kCompletionsAtOnce) ++queues.polls.dry;
+  queues.polls.completions += found;
+  return found;
 }
 
 void PollGroup::on_capsule(QueueSet& queues, const ibv_wc& completion) {

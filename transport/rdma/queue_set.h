@@ -96,7 +96,7 @@ struct QueueSet {
   core::IntrusiveList<ibv_recv_wr, &ibv_recv_wr::next> receives;  // to be posted by PollGroup::flush()
   SlotLedger ledger;                                              // with those
   uint32_t dismissed = 0;                                         // queue pairs, in all
-  uint32_t dry_polls = 0;                                         // that have found the receive completion queue's end
+  ReceivePolls polls;
   bool receive_armed = false;
   bool send_armed = false;
   uint32_t receive_events = 0;  // to be acknowledged before the completion queues go
