@@ -207,4 +207,80 @@ TEST_CASE("an accepted queue pair has a short RNR timer; MTU and read depths are
   }
 }
 
+// Queue pairs of I/O queues, which are destroyed when the test says so: on Soft-RoCE the kernel may take a minute.
+struct SlowlyDestroyed {
+  explicit SlowlyDestroyed(Network& of) : network(of) {
+    network.device.set_mtu(IBV_MTU_1024);
+    network.transport->destroy_elsewhere = [this](std::function<void()> work, std::function<void()> done) {
+      ends.push_back([work = std::move(work), done = std::move(done)] {
+        work();
+        done();
+      });
+    };
+    network.settle();
+    slots = posted();
+  }
+  ~SlowlyDestroyed() { network.transport->destroy_elsewhere = nullptr; }
+  size_t posted() const { return Network::receives(network.io_group()).posted(); }
+  std::unique_ptr<ModelHost> connected_host() const {
+    auto host = std::make_unique<ModelHost>(network, 1);
+    REQUIRE(host->connect());
+    return host;
+  }
+  void send_half_a_capsule(ModelHost& host) const {
+    host.send_half_a_capsule();
+    for (int i = 0; i < 50; ++i) network.step();
+  }
+  void answer_a_command_of(ModelHost& host) const {
+    const unsigned answered = host.answered();
+    host.take_answers(1);
+    host.send_command();
+    REQUIRE(network.run_until([&] { return host.is_answered(answered + 1); }));
+  }
+
+  Network& network;
+  std::vector<std::function<void()>> ends;
+  size_t slots = 0;
+};
+
+TEST_CASE("queue pairs that end together: the receive slots of all are found again") {
+  Network network(rnic::soft_roce(), 5);
+  SlowlyDestroyed world(network);
+  const auto busy = world.connected_host();
+  auto first = world.connected_host();
+  auto second = world.connected_host();
+  world.send_half_a_capsule(*first);
+  world.send_half_a_capsule(*second);
+  world.answer_a_command_of(*busy);
+  CHECK(world.posted() == world.slots - 2);
+  first.reset();
+  second.reset();
+  REQUIRE(network.run_until([&] { return world.ends.size() == 2; }));
+  world.ends[0]();
+  network.reactor.mailbox().receive();  // the reactor has searched, and says so
+  world.ends[1]();
+  network.settle();
+  CHECK(network.transport->connections() == 1);
+  CHECK(world.posted() == world.slots);
+}
+
+TEST_CASE("a queue pair that takes long to be destroyed does not keep the receive slots of others from being found") {
+  Network network(rnic::soft_roce(), 5);
+  SlowlyDestroyed world(network);
+  const auto busy = world.connected_host();
+  auto hostile = world.connected_host();
+  world.send_half_a_capsule(*hostile);
+  world.answer_a_command_of(*busy);
+  auto slow = world.connected_host();
+  slow.reset();
+  REQUIRE(network.run_until([&] { return world.ends.size() == 1; }));
+  hostile.reset();
+  REQUIRE(network.run_until([&] { return world.ends.size() == 2; }));
+  CHECK(world.posted() == world.slots - 1);
+  world.ends[1]();
+  network.settle();
+  CHECK(world.posted() == world.slots);
+  world.ends[0]();
+}
+
 }  // namespace nvmf::test

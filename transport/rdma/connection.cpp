@@ -48,7 +48,7 @@ Connection::~Connection() {
   rnic_.release_io_queues(reserved_io_queues_);
   if (id_) rdma_destroy_qp(id_.get());
   group_.unreserve(*queue_pair_.queues, queue_.depth, queue_pair_.send_entries);
-  group_.find_lost_slots(*queue_pair_.queues);
+  group_.find_lost_slots(queue_pair_);
 }
 
 void Connection::make_room() {
