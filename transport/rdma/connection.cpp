@@ -29,6 +29,7 @@ Connection::Connection(verbs::CmId& id, const Handshake& handshake, const Connec
     queue_.control = &options.control;
     queue_.reactor = &group_.mailbox();
   }
+  queue_pair_.number = options.number;
   queue_pair_.queue = &queue_;
   queue_pair_.send_entries = rnic_.send_entries(handshake.depth);
   queue_pair_.read_depth = handshake.read_depth;

@@ -28,6 +28,7 @@ struct ReceivePolls {
 
 struct QueuePair {
   // Fixed at adoption.
+  uint64_t number = 0;  // of its connection
   ibv_qp* qp = nullptr;
   core::Queue* queue = nullptr;
   PollGroup* group = nullptr;

@@ -232,7 +232,7 @@ std::vector<std::string> Transport::addresses_of(uint16_t port_id) const {
 }
 
 void Transport::visit(const std::function<void(const Connection&)>& visitor) const {
-  for (const auto& [queue_pair, connection] : connections_) visitor(*connection);
+  for (const auto& [number, connection] : connections_) visitor(*connection);
 }
 
 bool Transport::uses(const core::IoNamespaceTable& table) const {
@@ -246,7 +246,7 @@ void Transport::stop(std::function<void()> drained) {
   const std::string reason = "the target is shutting down";
   refuse_waiting([](const Request&) { return true; }, reason);
   std::vector<Connection*> open;
-  for (const auto& [queue_pair, connection] : connections_) open.push_back(connection.get());
+  for (const auto& [number, connection] : connections_) open.push_back(connection.get());
   target_.disconnect_all(reason);
   for (Connection* connection : open)
     if (!connection->queue().controller) connection->disconnect(reason);
@@ -340,7 +340,7 @@ void Transport::on_failed(Connection& connection, const std::string& reason) {
 
 void Transport::queue_pair_failed(QueuePair& queue_pair, const std::string& reason) {
   ++counters_.failed;
-  const auto found = connections_.find(&queue_pair);
+  const auto found = connections_.find(queue_pair.number);
   if (found == connections_.end()) return;
   Rnic& rnic = found->second->rnic();
   if (queue_pair.invalidate_failed && rnic.distrust_remote_invalidate())
@@ -351,17 +351,17 @@ void Transport::queue_pair_failed(QueuePair& queue_pair, const std::string& reas
 }
 
 void Transport::queue_pair_drained(QueuePair& queue_pair) {
-  const auto found = connections_.find(&queue_pair);
+  const auto found = connections_.find(queue_pair.number);
   if (found != connections_.end()) found->second->drained();
 }
 
 // The core knows its queue no more; what the connection has of the RNIC and of the poll group stays its own until the
 // queue pair is destroyed.
 void Transport::queue_pair_dismissed(QueuePair& queue_pair) {
-  const auto found = connections_.find(&queue_pair);
+  const auto found = connections_.find(queue_pair.number);
   if (found == connections_.end()) return;
   Connection& connection = *found->second;
-  ending_.emplace(&connection, std::move(found->second));
+  ending_.emplace(connection.number(), std::move(found->second));
   connections_.erase(found);
   forget_unfinished(connection);
   target_.queue_closed(connection.queue());
@@ -374,7 +374,7 @@ void Transport::queue_pair_dismissed(QueuePair& queue_pair) {
 void Transport::destroyed(Connection& connection) {
   Rnic& rnic = connection.rnic();
   PollGroup& group = connection.group();
-  ending_.erase(&connection);
+  ending_.erase(connection.number());
   if (stopping_ && connections() == 0) return drained_();
   rebuild_if_empty(rnic, group);
   report_if_drained(rnic);
@@ -431,7 +431,7 @@ void Transport::on_group_broken(Rnic& rnic, PollGroup* group, const std::string&
           " queues that depend on the failed queue are disconnected, and the failed queue is created again; "
           "the hosts reconnect"));
   std::vector<Connection*> lost;
-  for (const auto& [queue_pair, connection] : connections_)
+  for (const auto& [number, connection] : connections_)
     if (&connection->group() == group) lost.push_back(connection.get());
   for (Connection* connection : lost) connection->lost("device event " + what);
   group->leave();
@@ -471,7 +471,7 @@ void Transport::on_device_gone(Rnic& rnic) {
                    "the RNIC " + rnic.name() +
                        " was removed: its hosts are disconnected; its ports listen again when the device is back"));
   std::vector<Connection*> lost;
-  for (const auto& [queue_pair, connection] : connections_)
+  for (const auto& [number, connection] : connections_)
     if (&connection->rnic() == &rnic) lost.push_back(connection.get());
   for (Connection* connection : lost) connection->lost("the RNIC was removed");
   rnic.leave();

@@ -185,8 +185,10 @@ class Transport final : private QueuePairOwner {
   std::multimap<ConnectRate::Clock::time_point, Request> waiting_;  // by the time at which they may come
   Deadline next_request_;                                           // of these
   HostShares shares_;
-  std::unordered_map<QueuePair*, std::unique_ptr<Connection>> connections_;
-  std::unordered_map<Connection*, std::unique_ptr<Connection>> ending_;  // whose queue pairs are being destroyed
+  // By number, the oldest first: what is done for each of them is done in the same order in each run of a simulation.
+  std::map<uint64_t, std::unique_ptr<Connection>> connections_;
+  std::map<uint64_t, std::unique_ptr<Connection>> ending_;  // whose queue pairs are being destroyed
+  uint64_t last_number_ = 0;                                // of a connection
   // By host address, the oldest first: those that may have no Connect command yet.
   std::unordered_map<std::string, std::deque<Connection*>> unfinished_;
   Deadline stalled_hosts_;  // the next look at them; set while there are connections

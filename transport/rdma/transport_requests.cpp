@@ -95,6 +95,7 @@ void Transport::accept(Request& request) {
         .control = control_,
         .rnic = *find(raw->verbs),
         .shares = shares_,
+        .number = ++last_number_,
         .port_id = request.port_id,
         .on_closing = [this](Connection& closing, const std::string& reason) { on_closing(closing, reason); }};
     connection = std::make_unique<Connection>(request.id, request.handshake, options);
@@ -103,7 +104,7 @@ void Transport::accept(Request& request) {
   }
   raw->context = connection.get();
   Connection& accepted = *connection;
-  connections_.emplace(&accepted.queue_pair(), std::move(connection));
+  connections_.emplace(accepted.number(), std::move(connection));
   unfinished_[address].push_back(&accepted);
   if (!awaits_stalled_hosts_) await_stalled_hosts();
   try {
