@@ -80,7 +80,7 @@ class PeerMemories {
     std::optional<p2p::CmbMapping> mapping;
     std::string failure;
     std::string probe_path;
-    std::list<OnRnic> on_rnic;  // in the order in which they were tested
+    std::list<OnRnic> on_rnic;              // in the order in which they were tested
     std::vector<const rdma::Rnic*> shares;  // the owner of each share; null: free
   };
 

@@ -109,6 +109,9 @@ class Crowd {
       case RDMA_CM_EVENT_REJECTED:
         ++refused_;
         return;
+      case RDMA_CM_EVENT_DISCONNECTED:
+      case RDMA_CM_EVENT_TIMEWAIT_EXIT:
+        return;
       default:
         FAIL("an event that nobody expects: " << rdma_event_str(event.event));
     }
@@ -231,17 +234,39 @@ TEST_CASE("a device whose queues are short gets more of them, each full of slots
   }
 }
 
+// Four have room. Four more each have the place of one of these, which are silent; for the ninth there is nobody left.
 TEST_CASE("an RNIC without room for one more set of queues refuses the host, and says what is missing") {
   rnic::Profile profile = rnic::irdma();
   profile.max_srq_wr = 64;
   NetworkOptions options = with_small_capsules();
   options.groups.max_queue_sets = 2;
+  std::vector<std::function<void()>> ends;
   Network network(profile, options);
-  Crowd crowd(network, {.queues = 5, .qid = 1, .depth = 32, .of_one_address = 50});
-  REQUIRE(lasts_until(network, [&] { return crowd.is_through(); }));
+  network.transport->destroy_elsewhere = [&](const std::function<void()>& work, const std::function<void()>& done) {
+    ends.insert(ends.end(), {work, done});
+  };
+  Crowd crowd(network, {.queues = 9, .qid = 1, .depth = 32, .of_one_address = 50});
+  const auto is_one_refused = [&] { return crowd.is_through(), crowd.refused() == 1 && ends.size() == 8; };
+  REQUIRE(lasts_until(network, is_one_refused));
   CHECK(crowd.accepted() == 4);
-  CHECK(crowd.refused() == 1);
   CHECK(network.said("no resources for one more I/O queue of 32 entries"));
+  network.transport->destroy_elsewhere = nullptr;
+  for (const auto& part : ends) part();
+  REQUIRE(lasts_until(network, [&] { return crowd.is_through(); }));
+  CHECK(crowd.accepted() == 8);
+}
+
+TEST_CASE("a queue that no RNIC of this kind has room for is refused, and takes nobody's place") {
+  rnic::Profile profile = rnic::irdma();
+  profile.max_srq_wr = 64;
+  Network network(profile, with_small_capsules());
+  ModelHost silent(network, 1);
+  REQUIRE(silent.connect());
+  Crowd crowd(network, {.queues = 1, .qid = 1, .depth = 100, .of_one_address = 1});
+  REQUIRE(lasts_until(network, [&] { return crowd.is_through(); }));
+  CHECK(crowd.refused() == 1);
+  CHECK(network.said("no resources for one more I/O queue of 100 entries"));
+  CHECK_FALSE(silent.is_disconnected());
 }
 
 // The capsule has the reactor deliver what is in its mailbox while it polls one set after the other.
@@ -258,7 +283,7 @@ TEST_CASE("a queue of the first set sends its first capsule when the reactor has
   for (int round = 0; round < 4; ++round) {
     const size_t sets = network.io_group().queue_sets().size();
     while (hosts.size() < 2 * sets) one_more();  // they are full
-    hosts.erase(hosts.begin());  // there is room in its set, which is not the last one
+    hosts.erase(hosts.begin());                  // there is room in its set, which is not the last one
     REQUIRE(network.run_until([&] { return network.transport->connections() == hosts.size(); }));
     network.mailbox_waits = true;
     ModelHost& in_an_old_set = one_more();

@@ -283,4 +283,49 @@ TEST_CASE("a queue pair that takes long to be destroyed does not keep the receiv
   world.ends[0]();
 }
 
+// Room for four admin queues, which connections of these addresses have taken: they say nothing.
+struct FullRnic {
+  static constexpr const char* kAddresses[] = {"198.18.0.1", "198.18.0.2", "198.18.0.2", "198.18.0.3"};
+  static NetworkOptions options() {
+    NetworkOptions options;
+    options.groups.max_queue_sets = 2;
+    return options;
+  }
+  static rnic::Profile profile() {
+    rnic::Profile profile = rnic::irdma();
+    profile.max_srq_wr = 2 * ModelHost::kDepth;
+    return profile;
+  }
+  FullRnic() : network(profile(), options()) {
+    rnic::Device& hosts = *network.fabric.devices().back();
+    for (const char* const address : {"198.18.0.1", "198.18.0.2", "198.18.0.3", "198.18.0.9"})
+      hosts.add_address(address);
+    for (const char* const address : kAddresses) {
+      silent.push_back(std::make_unique<ModelHost>(network, 0, address));
+      REQUIRE(silent.back()->connect());
+    }
+  }
+  std::vector<bool> disconnected() const {
+    std::vector<bool> are;
+    for (const auto& host : silent) are.push_back(host->is_disconnected());
+    return are;
+  }
+
+  Network network;
+  std::vector<std::unique_ptr<ModelHost>> silent;
+};
+
+TEST_CASE("silent connections of many addresses fill the RNIC: a host that comes gets the room of the oldest") {
+  FullRnic world;
+  ModelHost first(world.network, 0, "198.18.0.9");
+  REQUIRE(first.connect());  // in the place of the older one of the address that has two
+  CHECK(world.network.said("another host needs the room"));
+  CHECK(world.network.run_until([&] { return world.disconnected() == std::vector{false, true, false, false}; }));
+  ModelHost second(world.network, 0, "198.18.0.9");
+  REQUIRE(second.connect());  // each address has one: in the place of the oldest of all
+  CHECK(world.network.run_until([&] { return world.disconnected() == std::vector{true, true, false, false}; }));
+  CHECK_FALSE(first.is_disconnected());
+  CHECK_FALSE(world.network.said("no resources for one more"));
+}
+
 }  // namespace nvmf::test

@@ -148,8 +148,8 @@ class ModelHost {
   static constexpr uint16_t kDepth = 32;
 
   // Of an admin queue, or of an I/O queue that names no controller.
-  explicit ModelHost(Network& network, uint16_t qid = 0)
-      : network_(network), qid_(qid), channel_(verbs::create_cm_channel()) {
+  explicit ModelHost(Network& network, uint16_t qid = 0, const char* address = Network::kHost)
+      : network_(network), qid_(qid), address_(address), channel_(verbs::create_cm_channel()) {
     keeps_open_ = verbs::open_device(channel_.get(), ipv4(Network::kHost, 0));
     domain_ = verbs::allocate_protection_domain(keeps_open_->verbs);
     region_ = verbs::register_memory(domain_.get(), memory_.data(), memory_.size(),
@@ -167,7 +167,7 @@ class ModelHost {
     rdma_cm_id* id = nullptr;
     REQUIRE(rdma_create_id(channel_.get(), &id, nullptr, RDMA_PS_TCP) == 0);
     id_.reset(id);
-    auto from = ipv4(Network::kHost, 0);
+    auto from = ipv4(address_, 0);
     auto to = ipv4(Network::kTarget, 4420);
     REQUIRE(rdma_resolve_addr(id, reinterpret_cast<sockaddr*>(&from), reinterpret_cast<sockaddr*>(&to), 1000) == 0);
     REQUIRE(next_event() == RDMA_CM_EVENT_ADDR_RESOLVED);
@@ -291,6 +291,7 @@ class ModelHost {
 
   Network& network_;
   uint16_t qid_;
+  const char* address_;
   verbs::CmChannel channel_;
   verbs::CmId keeps_open_;
   verbs::ProtectionDomain domain_;

@@ -38,8 +38,8 @@ struct QueueSetLimits {
 // The search for slots that queue pairs took with them, and what the control thread knows when it asks for it.
 struct SlotSearch {
   bool is_under_way = false;
-  bool again = false;       // queue pairs were dismissed or destroyed since
-  uint32_t dismissals = 0;  // QueueSet's
+  bool again = false;                   // queue pairs were dismissed or destroyed since
+  uint32_t dismissals = 0;              // QueueSet's
   uint64_t oldest_report = UINT64_MAX;  // SlotLedger: of the queue pairs that were still to be destroyed
 };
 

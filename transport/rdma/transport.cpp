@@ -374,9 +374,11 @@ void Transport::queue_pair_dismissed(QueuePair& queue_pair) {
 void Transport::destroyed(Connection& connection) {
   Rnic& rnic = connection.rnic();
   PollGroup& group = connection.group();
+  const bool is_admin = connection.queue().qid == 0;
   ending_.erase(connection.number());
   if (stopping_ && connections() == 0) return drained_();
   rebuild_if_empty(rnic, group);
+  give_room(rnic, is_admin);
   report_if_drained(rnic);
 }
 

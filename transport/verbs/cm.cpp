@@ -13,9 +13,9 @@ namespace {
 // for 655.36 ms, with the host's whole send queue behind it.
 constexpr uint8_t kMinRnrTimer60Us = 5;
 
-// As rdma_accept() does it, except for what rdma_accept() takes from the kernel unchanged: the address vector (the option
-// RDMA_OPTION_ID_TOS only has an effect on the side that asks for the connection) and the RNR timer. The masks say what
-// the transport has: iWARP has neither.
+// As rdma_accept() does it, except for what rdma_accept() takes from the kernel unchanged: the address vector (the
+// option RDMA_OPTION_ID_TOS only has an effect on the side that asks for the connection) and the RNR timer. The masks
+// say what the transport has: iWARP has neither.
 void move_to(ibv_qp_state state, rdma_cm_id* id, const rdma_conn_param& parameters,
              std::optional<uint8_t> traffic_class) {
   constexpr int kNotForUserSpace = 0xe00000;  // bits that some kernels leave in the mask
