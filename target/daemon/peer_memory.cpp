@@ -98,19 +98,19 @@ bool PeerMemories::retire(const std::string& bdf) {
 const std::string& PeerMemories::failure(const std::string& bdf) const { return ssds_.at(bdf).failure; }
 
 boost::asio::awaitable<void> PeerMemories::prove(Ssd& ssd, const rdma::Rnic& rnic, p2p::CmbRange range) {
-  OnRnic result;
+  OnRnic result{.rnic = &rnic};
   try {
     co_await worker_.run([&] { result = examine(rnic, ssd, range); });
   } catch (const std::exception& error) {
-    result = {};
+    result = {.rnic = &rnic};
     result.proof.findings = {std::string("the self-test failed: ") + error.what()};
   }
   report(ssd.mapping->bdf(), rnic.name(), result.proof);
-  ssd.on_rnic[&rnic] = std::move(result);
+  on_rnic(ssd, rnic) = std::move(result);
 }
 
 PeerMemories::OnRnic PeerMemories::examine(const rdma::Rnic& rnic, const Ssd& ssd, p2p::CmbRange range) const {
-  OnRnic result;
+  OnRnic result{.rnic = &rnic};
   p2p::SelfTestOptions options;
   options.max_transfer_bytes = max_transfer_bytes_;
   options.range = range;
@@ -159,9 +159,14 @@ void PeerMemories::keep(const p2p::ProofSubject& pair, const p2p::ProofCondition
   }
 }
 
+PeerMemories::OnRnic& PeerMemories::on_rnic(Ssd& ssd, const rdma::Rnic& rnic) {
+  const auto found = std::ranges::find(ssd.on_rnic, &rnic, &OnRnic::rnic);
+  return found != ssd.on_rnic.end() ? *found : ssd.on_rnic.emplace_back(OnRnic{.rnic = &rnic});
+}
+
 void PeerMemories::divide(Ssd& ssd) {
-  for (const auto& [rnic, result] : ssd.on_rnic)
-    if (result.region) ssd.shares.push_back(rnic);
+  for (const OnRnic& result : ssd.on_rnic)
+    if (result.region) ssd.shares.push_back(result.rnic);
   const size_t given = ssd.shares.size();
   if (given != 0) ssd.shares.resize(given + expected_rnics_);
   for (size_t index = 0; index < given; ++index) give_share(ssd, index, *ssd.shares[index]);
@@ -176,14 +181,14 @@ p2p::CmbRange PeerMemories::share(const Ssd& ssd, size_t index) {
 // Equal parts, each of whole pages, for its poll groups.
 void PeerMemories::give_share(Ssd& ssd, size_t index, const rdma::Rnic& rnic) {
   ssd.shares[index] = &rnic;
-  OnRnic& result = ssd.on_rnic[&rnic];
+  OnRnic& result = on_rnic(ssd, rnic);
   const p2p::CmbRange range = share(ssd, index);
   const size_t part_bytes = std::min<size_t>(whole_pages(range.length_bytes / rnic.io_groups().size()), 1u << 31);
   core::Buffer part = result.region->buffer();
   part.address += range.offset_bytes;
   part.length_bytes = static_cast<uint32_t>(part_bytes);
-  for (const auto& group : rnic.io_groups()) {
-    result.pools[group.get()] = std::make_unique<core::BufferPool>(part, max_transfer_bytes_);
+  while (result.pools.size() < rnic.io_groups().size()) {
+    result.pools.push_back(std::make_unique<core::BufferPool>(part, max_transfer_bytes_));
     part.address += part_bytes;
   }
 }
@@ -205,35 +210,37 @@ boost::asio::awaitable<void> PeerMemories::add(std::vector<rdma::Rnic*> rnics) {
 boost::asio::awaitable<void> PeerMemories::add(Ssd& ssd, const rdma::Rnic& rnic) {
   const auto free = std::ranges::find(ssd.shares, nullptr);
   if (free == ssd.shares.end()) {
-    ssd.on_rnic[&rnic].proof.findings = {rnic.name() +
-                                         " can use the CMB only after a restart of the daemon: the RNICs that "
-                                         "were present before have divided the CMB among them"};
-    co_return report(ssd.mapping->bdf(), rnic.name(), ssd.on_rnic[&rnic].proof);
+    p2p::SelfTestResult& proof = on_rnic(ssd, rnic).proof;
+    proof.findings = {rnic.name() +
+                      " can use the CMB only after a restart of the daemon: the RNICs that were present before have "
+                      "divided the CMB among them"};
+    co_return report(ssd.mapping->bdf(), rnic.name(), proof);
   }
   const auto index = static_cast<size_t>(free - ssd.shares.begin());
   co_await prove(ssd, rnic, share(ssd, index));
-  if (ssd.on_rnic[&rnic].region) give_share(ssd, index, rnic);
+  if (on_rnic(ssd, rnic).region) give_share(ssd, index, rnic);
 }
 
 void PeerMemories::remove(const rdma::Rnic& rnic) {
   for (auto& [bdf, ssd] : ssds_) {
     std::ranges::replace(ssd.shares, &rnic, nullptr);
-    ssd.on_rnic.erase(&rnic);
+    std::erase_if(ssd.on_rnic, [&](const OnRnic& one) { return one.rnic == &rnic; });
   }
 }
 
 const p2p::SelfTestResult* PeerMemories::proof(const std::string& bdf, const rdma::Rnic& rnic) const {
   const auto ssd = ssds_.find(bdf);
   if (ssd == ssds_.end()) return nullptr;
-  const auto on_rnic = ssd->second.on_rnic.find(&rnic);
-  return on_rnic == ssd->second.on_rnic.end() ? nullptr : &on_rnic->second.proof;
+  const auto found = std::ranges::find(ssd->second.on_rnic, &rnic, &OnRnic::rnic);
+  return found == ssd->second.on_rnic.end() ? nullptr : &found->proof;
 }
 
 core::BufferPool* PeerMemories::pool(const std::string& bdf, const rdma::PollGroup& group) const {
   const auto ssd = ssds_.find(bdf);
   if (ssd == ssds_.end()) return nullptr;
-  for (const auto& [rnic, result] : ssd->second.on_rnic)
-    if (const auto found = result.pools.find(&group); found != result.pools.end()) return found->second.get();
+  for (const OnRnic& one : ssd->second.on_rnic)
+    for (size_t i = 0; i < one.pools.size(); ++i)
+      if (one.rnic->io_groups()[i].get() == &group) return one.pools[i].get();
   return nullptr;
 }
 
@@ -241,11 +248,9 @@ std::vector<PeerMemories::Prepared> PeerMemories::prepared() const {
   std::vector<Prepared> all;
   for (const auto& [bdf, ssd] : ssds_) {
     Prepared one{.bdf = bdf, .failure = ssd.failure, .cmb_bytes = ssd.mapping ? ssd.mapping->length_bytes() : 0};
-    for (const auto& [rnic, result] : ssd.on_rnic) {
-      Pair pair{.rnic = rnic, .proof = &result.proof};
-      for (const auto& group : rnic->io_groups())
-        if (const auto pool = result.pools.find(group.get()); pool != result.pools.end())
-          pair.pools.push_back(pool->second.get());
+    for (const OnRnic& result : ssd.on_rnic) {
+      Pair pair{.rnic = result.rnic, .proof = &result.proof};
+      for (const auto& pool : result.pools) pair.pools.push_back(pool.get());
       one.pairs.push_back(std::move(pair));
     }
     all.push_back(std::move(one));

@@ -5,6 +5,7 @@
 #pragma once
 
 #include <boost/asio/awaitable.hpp>
+#include <list>
 #include <map>
 #include <memory>
 #include <optional>
@@ -70,15 +71,16 @@ class PeerMemories {
 
  private:
   struct OnRnic {
-    p2p::SelfTestResult proof;
-    std::optional<p2p::CmbRegion> region;
-    std::map<const rdma::PollGroup*, std::unique_ptr<core::BufferPool>> pools;
+    const rdma::Rnic* rnic = nullptr;
+    p2p::SelfTestResult proof{};
+    std::optional<p2p::CmbRegion> region{};
+    std::vector<std::unique_ptr<core::BufferPool>> pools{};  // of its I/O groups; empty: it has no share
   };
   struct Ssd {
     std::optional<p2p::CmbMapping> mapping;
     std::string failure;
     std::string probe_path;
-    std::map<const rdma::Rnic*, OnRnic> on_rnic;
+    std::list<OnRnic> on_rnic;              // in the order in which they were tested
     std::vector<const rdma::Rnic*> shares;  // the owner of each share; null: free
   };
 
@@ -93,6 +95,8 @@ class PeerMemories {
                                                const p2p::SelfTestOptions& options) const;
   void keep(const p2p::ProofSubject& pair, const p2p::ProofConditions& conditions,
             const p2p::SelfTestResult& proof) const;
+  // What is known of that RNIC; one that knows nothing where there is none yet.
+  static OnRnic& on_rnic(Ssd& ssd, const rdma::Rnic& rnic);
   void divide(Ssd& ssd);
   static p2p::CmbRange share(const Ssd& ssd, size_t index);
   void give_share(Ssd& ssd, size_t index, const rdma::Rnic& rnic);

@@ -35,6 +35,7 @@ CompletionQueue::CompletionQueue(Context& opened, int entries, CompletionChannel
   cqe = rounded(opened.device.profile(), entries);
   if (channel_) ++channel_->refcnt;
   owner_.completion_queues.push_back(this);
+  ++owner_.device.completion_queues;
   ++owner_.objects;
 }
 
@@ -46,6 +47,7 @@ CompletionQueue::~CompletionQueue() {
                                  " events were read, " + std::to_string(acknowledged_) + " acknowledged");
   if (channel_) --channel_->refcnt;
   std::erase(owner_.completion_queues, this);
+  --owner_.device.completion_queues;
   --owner_.objects;
 }
 

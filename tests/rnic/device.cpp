@@ -143,10 +143,11 @@ ibv_device_attr Device::attributes() const {
   attributes.device_cap_flags = IBV_DEVICE_MEM_MGT_EXTENSIONS | IBV_DEVICE_RC_RNR_NAK_GEN;
   attributes.max_sge = profile_.max_sge;
   attributes.max_sge_rd = profile_.max_sge;
-  attributes.max_cq = attributes.max_mr = attributes.max_pd = 1 << 16;
+  attributes.max_cq = profile_.max_cq;
+  attributes.max_mr = attributes.max_pd = 1 << 16;
   attributes.max_cqe = profile_.max_cqe;
   attributes.max_qp_rd_atom = attributes.max_qp_init_rd_atom = profile_.max_read_depth;
-  attributes.max_srq = 1 << 16;
+  attributes.max_srq = profile_.max_srq;
   attributes.max_srq_wr = profile_.max_srq_wr;
   attributes.max_srq_sge = profile_.max_sge;
   attributes.max_pkeys = 1;

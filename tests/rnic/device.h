@@ -91,6 +91,10 @@ class Device : public ibv_device {
   ibv_port_attr port_attributes() const;
   ibv_gid gid() const;
 
+  // That exist, of all contexts.
+  int queue_pairs = 0;
+  int completion_queues = 0;
+  int shared_receive_queues = 0;
   // By lkey, which is the rkey.
   std::unordered_map<uint32_t, MemoryRegion*> regions;
 

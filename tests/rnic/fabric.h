@@ -23,6 +23,10 @@
 //   meaning.
 // - Memory windows, fast registration by work request (a host's keys are renewed and invalidated instead, memory.h),
 //   atomics, immediate data, UD, UC, XRC, multicast, solicited events, extended completion queues, thread domains.
+// - The faults of on-demand pages, and their invalidation by the kernel: such a region is as good as a pinned one.
+// - The limits of a device but for its queues: protection domains and memory regions are never too many.
+// - Numbers that come again: queue pair numbers and keys are given once, so that a late message never finds another's.
+// - ibv_poll_cq() that fails, and RDMA_CM_EVENT_ADDR_CHANGE: nothing brings them about.
 // - The order in which the bytes of one piece become visible, and PCIe: peer-to-peer transfers are memory copies.
 // - What destroying waits for: a real ibv_destroy_cq() sleeps until the last event is acknowledged; here it is a fault.
 // - The time that a call itself takes, but for ibv_destroy_qp(); shortage of memory in the libraries and the kernel.

@@ -56,6 +56,8 @@ struct Profile {
 
   // Limits.
   int max_qp = 131072;
+  int max_cq = 65536;
+  int max_srq = 65536;
   int max_qp_wr = 32768;
   int max_cqe = 4194303;
   int max_srq_wr = 32767;

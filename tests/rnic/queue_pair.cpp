@@ -36,6 +36,7 @@ QueuePair::QueuePair(ProtectionDomain& domain_of, const ibv_qp_init_attr& wanted
   initial.cap.max_recv_wr = wanted.srq ? 0 : rounded(device.profile(), wanted.cap.max_recv_wr);
   ++domain.users;
   ++domain.owner.objects;
+  ++device.queue_pairs;
   ++send_queue().queue_pairs;
   ++receive_queue().queue_pairs;
   if (shared()) ++shared()->queue_pairs;
@@ -52,6 +53,7 @@ QueuePair::~QueuePair() {
   if (shared()) --shared()->queue_pairs;
   --receive_queue().queue_pairs;
   --send_queue().queue_pairs;
+  --device.queue_pairs;
   --domain.owner.objects;
   --domain.users;
 }

@@ -1,3 +1,5 @@
+#include <cerrno>
+
 #include "tests/rnic/ends.h"
 
 namespace nvmf::rnic {
@@ -7,6 +9,44 @@ int to_state(End& end, ibv_qp_state state) {
   ibv_qp_attr attributes{};
   attributes.qp_state = state;
   return ibv_modify_qp(end.queue_pair.get(), &attributes, IBV_QP_STATE);
+}
+
+TEST_CASE("a device gives as many queue pairs, completion queues and shared receive queues as it says, and no more") {
+  Profile profile = connectx();
+  profile.max_qp = profile.max_cq = profile.max_srq = 2;
+  Fabric fabric(1);
+  ibv_context* const context = ibv_open_device(&fabric.add_device("rnic0", "192.0.2.1", profile));
+  REQUIRE(context != nullptr);
+  {
+    const auto domain = verbs::allocate_protection_domain(context);
+    std::vector<verbs::CompletionQueue> completions;
+    std::vector<verbs::SharedReceiveQueue> receives;
+    std::vector<verbs::QueuePair> queue_pairs;
+    for (int i = 0; i < 2; ++i) {
+      completions.push_back(verbs::create_completion_queue(context, 8, nullptr));
+      receives.push_back(verbs::create_shared_receive_queue(domain.get(), 8, 1));
+    }
+    CHECK(ibv_create_cq(context, 8, nullptr, nullptr, 0) == nullptr);
+    CHECK(errno == ENOMEM);
+    ibv_srq_init_attr one_more{};
+    one_more.attr = {.max_wr = 8, .max_sge = 1, .srq_limit = 0};
+    CHECK(ibv_create_srq(domain.get(), &one_more) == nullptr);
+    CHECK(errno == ENOMEM);
+
+    ibv_qp_init_attr attributes{};
+    attributes.send_cq = attributes.recv_cq = completions[0].get();
+    attributes.cap = {8, 8, 1, 1, 0};
+    attributes.qp_type = IBV_QPT_RC;
+    for (int i = 0; i < 2; ++i) queue_pairs.emplace_back(ibv_create_qp(domain.get(), &attributes));
+    CHECK(queue_pairs[1] != nullptr);
+    CHECK(ibv_create_qp(domain.get(), &attributes) == nullptr);
+    CHECK(errno == ENOMEM);
+    queue_pairs.pop_back();
+    queue_pairs.emplace_back(ibv_create_qp(domain.get(), &attributes));
+    CHECK(queue_pairs[1] != nullptr);
+  }
+  ibv_close_device(context);
+  CHECK(fabric.faults() == std::vector<std::string>{});
 }
 
 TEST_CASE("states are gone through in order, with the attributes that each needs") {

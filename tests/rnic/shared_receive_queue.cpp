@@ -15,11 +15,13 @@ SharedReceiveQueue::SharedReceiveQueue(ProtectionDomain& domain, const ibv_srq_a
   srq_context = of_owner;
   ++domain.users;
   ++domain.owner.objects;
+  ++domain.owner.device.shared_receive_queues;
 }
 
 SharedReceiveQueue::~SharedReceiveQueue() {
   for (CompletionQueue* queue : domain_.owner.completion_queues) queue->forget(*this);
   --domain_.users;
+  --domain_.owner.device.shared_receive_queues;
   --domain_.owner.objects;
 }
 

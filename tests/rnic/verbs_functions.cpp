@@ -249,6 +249,7 @@ ibv_cq* ibv_create_cq(ibv_context* context, int entries, void* owner, ibv_comp_c
   const Device& device = device_of(context);
   if (device.is_gone()) return refuse<ibv_cq>(EIO);
   if (entries < 1 || entries > device.profile().max_cqe || vector != 0) return refuse<ibv_cq>(EINVAL);
+  if (device.completion_queues >= device.profile().max_cq) return refuse<ibv_cq>(ENOMEM);
   return new CompletionQueue(Context::of(context), entries, static_cast<CompletionChannel*>(channel), owner);
 }
 
@@ -280,6 +281,7 @@ ibv_srq* ibv_create_srq(ibv_pd* pd, ibv_srq_init_attr* attributes) {
   if (attributes->attr.max_wr == 0 || attributes->attr.max_wr > static_cast<uint32_t>(profile.max_srq_wr) ||
       attributes->attr.max_sge > static_cast<uint32_t>(profile.max_sge))
     return refuse<ibv_srq>(EINVAL);
+  if (device_of(pd->context).shared_receive_queues >= profile.max_srq) return refuse<ibv_srq>(ENOMEM);
   auto* const queue =
       new SharedReceiveQueue(*static_cast<ProtectionDomain*>(pd), attributes->attr, attributes->srq_context);
   attributes->attr = queue->attributes();
@@ -323,6 +325,7 @@ ibv_qp* ibv_create_qp(ibv_pd* pd, ibv_qp_init_attr* wanted) {
       cap.max_send_sge > most(profile.max_sge) || cap.max_recv_sge > most(profile.max_sge) ||
       cap.max_inline_data > profile.max_inline_bytes)
     return refuse<ibv_qp>(EINVAL);
+  if (device.queue_pairs >= profile.max_qp) return refuse<ibv_qp>(ENOMEM);
   auto* const queue_pair = new QueuePair(*static_cast<ProtectionDomain*>(pd), *wanted);
   wanted->cap = queue_pair->initial.cap;
   return queue_pair;

@@ -3,6 +3,10 @@
 
 #include <doctest/doctest.h>
 
+#include <algorithm>
+#include <string>
+#include <vector>
+
 #include "tests/simulation/host.h"
 
 namespace nvmf::simulation {
@@ -39,6 +43,33 @@ TEST_CASE("a reload adds, resizes and removes a namespace of a host that is conn
   REQUIRE(world.reload(before) == "");
   CHECK(blocks_of(host, 2) == 0);
   CHECK_FALSE(host.run(host.io(1), transfer_command(nvme_cmd_read, 0, 1, 2), Direction::ToHost, Bytes(512)).ok());
+  CHECK(host.read(1, 0, 8).ok());
+  host.leave();
+  world.check_quiet();
+  CHECK(world.fabric.faults() == std::vector<std::string>{});
+}
+
+// A command a second: those that wait are not given the time that they would have waited.
+TEST_CASE("a namespace is removed while commands wait for its limit: at once, and each is answered") {
+  World world({});
+  world.add_disk("disk2", 64);
+  Host host(world, {});
+  REQUIRE_MESSAGE(host.bring_up(), host.failure);
+  const WorldConfig before = world.config();
+  WorldConfig wanted = before;
+  wanted.namespaces.push_back({.nsid = 2, .disk = "disk2", .max_iops = 1});
+  REQUIRE(world.reload(wanted) == "");
+  std::vector<uint16_t> cids;
+  while (host.io(1).has_room())
+    cids.push_back(host.io(1).send(transfer_command(nvme_cmd_read, 0, 1, 2), Direction::ToHost, Bytes(512)));
+  world.wait([] { return false; }, kShortNs);
+  host.io(1).turn();
+  REQUIRE(host.io(1).answered().size() < cids.size() / 2);  // the others wait
+  const uint64_t begin = world.fabric.now_ns();
+  REQUIRE(world.reload(before) == "");
+  CHECK(world.wait([&] { return host.io(1).turn(), host.io(1).answered().size() == cids.size(); }));
+  CHECK(world.fabric.now_ns() - begin < 1'000'000'000);
+  for (const uint16_t cid : cids) host.io(1).take(cid);
   CHECK(host.read(1, 0, 8).ok());
   host.leave();
   world.check_quiet();
@@ -113,6 +144,40 @@ TEST_CASE("destroying a queue pair takes a minute: the control thread goes on, a
   another.leave();
   CHECK(world.wait([&] { return world.transport()->connections() == 0; }, 3 * kMinuteNs));
   world.check_quiet();
+  CHECK(world.fabric.faults() == std::vector<std::string>{});
+}
+
+// The RNIC that went has commands with the disk, and so waits for it; no other does.
+TEST_CASE("a disk hangs while its RNIC goes: other ports are opened, and the RNIC is let go of when the disk answers") {
+  WorldOptions options;
+  options.ports = 2;
+  World world(options);
+  Host host(world, {});
+  REQUIRE_MESSAGE(host.bring_up(), host.failure);
+  world.disk.hang(true);
+  for (int i = 0; i < 4; ++i) host.io(1).send(transfer_command(nvme_cmd_read, 0, 8), Direction::ToHost, Bytes(4096));
+  REQUIRE(world.wait([&] { return world.disk.in_flight() == 4; }));
+  world.remove_device();
+  host.vanish();
+
+  const auto& devices = world.fabric.devices();
+  const auto second = std::ranges::find_if(devices, [](const auto* one) { return std::string(one->name) == "rnic1"; });
+  REQUIRE(second != devices.end());
+  world.fabric.remove(**second);
+  REQUIRE(world.wait([&] { return !world.transport()->is_listening(2); }));
+  world.fabric.add_device("rnic1", World::kSecondAddress, options.profile);
+  CHECK(world.wait([&] { return world.transport()->is_listening(2); }));
+  CHECK(world.disk.in_flight() == 4);  // it still hangs
+  CHECK(world.transport()->rnics().size() == 2);
+
+  world.disk.hang(false);
+  CHECK(world.wait([&] { return world.transport()->rnics().size() == 1; }));
+  HostOptions over_the_second;
+  over_the_second.target = World::kSecondAddress;
+  Host another(world, over_the_second);
+  REQUIRE_MESSAGE(another.bring_up(), another.failure);
+  CHECK(another.read(1, 0, 8).ok());
+  another.leave();
   CHECK(world.fabric.faults() == std::vector<std::string>{});
 }
 

@@ -1,4 +1,4 @@
-// Hosts that take no answers, and one that does: what memory they leave to it.
+// The pool of DRAM: how large it is, and what hosts that take no answers leave of it to one that does.
 #include <doctest/doctest.h>
 
 #include "target/core/datapath/limits.h"
@@ -49,6 +49,23 @@ uint64_t over_share(World& world) {
   world.target.host_traffic().visit(
       [&](const std::string&, const core::TrafficCounters& total) { sum += total.over_share.get(); });
   return sum;
+}
+
+// 4 GiB have no bits below the 33rd.
+TEST_CASE("a pool of 4 GiB is as large as that, and serves hosts") {
+  WorldOptions options;
+  options.dram_pool_bytes = uint64_t{4} << 30;
+  World world(options);
+  for (const auto& rnic : world.transport()->rnics())
+    rnic->visit([&](rdma::PollGroup& group) {
+      if (&group != &rnic->admin_group()) CHECK(group.dram().size_bytes() == options.dram_pool_bytes);
+    });
+  Host host(world, {});
+  REQUIRE_MESSAGE(host.bring_up(), host.failure);
+  CHECK(host.read(1, 0, kBlocks).ok());
+  host.leave();
+  world.check_quiet();
+  CHECK(world.fabric.faults() == std::vector<std::string>{});
 }
 
 TEST_CASE("a host that takes no answers leaves buffers to the others: their commands do not wait") {

@@ -192,7 +192,7 @@ Outcome simulate(uint64_t seed, const Settings& settings) {
   if (!world.wait(over, kMostNs)) world.fabric.fault("the last host does not come to an end");
   if (world.fabric.faults().empty()) world.check_quiet();
   outcome.faults = world.fabric.faults();
-  if (!outcome.faults.empty()) outcome.story = world.fabric.story();
+  outcome.story = world.fabric.story();
   for (const auto& workload : workloads) outcome.commands += workload->completed();
   if (multipath) outcome.commands += multipath->completed();
   outcome.connections = world.transport()->counters().accepted;

@@ -15,7 +15,7 @@ struct Settings {
 
 struct Outcome {
   std::vector<std::string> faults;  // empty: all is well
-  std::string story;                // the last events, where something is not
+  std::string story;                // the last events
   std::string what;                 // the run in a line: profile, hosts, what happens to them
   size_t profile = 0;               // place in rnic::all_profiles()
   uint64_t commands = 0;

@@ -32,7 +32,7 @@ struct WorldOptions {
   rnic::Profile profile = rnic::connectx();
   unsigned reactors = 1;
   uint32_t poll_us = 0;  // of the reactors
-  uint32_t dram_pool_bytes = 4u << 20;
+  uint64_t dram_pool_bytes = 4u << 20;
   uint32_t initial_slots = 64;
   uint16_t max_queue_depth = 32;
   unsigned ports = 1;                      // each on a device of its own

@@ -78,6 +78,37 @@ TEST_CASE("the address of a port moves to another device: the port is lost, and 
   CHECK(world.lost.size() == 1);
 }
 
+TEST_CASE("while a removed RNIC is not closed yet, only it cannot be opened, and addresses that move are found") {
+  World world;
+  rnic::Device& third = world.fabric.add_device("third", "192.0.2.3", rnic::connectx());
+  world.transport.on_device_drained = [](Rnic&) {};
+  REQUIRE(world.open(port(1, "192.0.2.1")) != nullptr);
+  Rnic* const leaving = world.open(port(3, "192.0.2.3"));
+  REQUIRE(leaving != nullptr);
+  world.transport.listen(port(1, "192.0.2.1"));
+  world.fabric.remove(third);
+  for (int turn = 0; turn < 1000 && !leaving->is_leaving(); ++turn) {
+    world.io.restart();
+    world.io.poll();
+    world.fabric.schedule().step();
+  }
+  REQUIRE(leaving->is_leaving());
+  world.fabric.add_device("third", "192.0.2.3", rnic::connectx());
+  CHECK_FALSE(world.transport.has_device_for(port(3, "192.0.2.3")));
+  CHECK(world.transport.has_device_for(port(2, "192.0.2.2")));
+  CHECK(world.open(port(2, "192.0.2.2")) != nullptr);
+
+  world.first.remove_address("192.0.2.1");
+  world.second.add_address("192.0.2.1");
+  world.transport.close_moved_listeners();
+  CHECK(world.lost == std::vector<uint16_t>{1});
+
+  world.io.restart();
+  world.io.poll();
+  world.transport.close(*leaving);
+  CHECK(world.transport.has_device_for(port(3, "192.0.2.3")));
+}
+
 TEST_CASE("a port listens on several addresses of several devices, and lets go of one") {
   using Addresses = std::vector<std::string>;
   World world;

@@ -109,6 +109,9 @@ class Crowd {
       case RDMA_CM_EVENT_REJECTED:
         ++refused_;
         return;
+      case RDMA_CM_EVENT_DISCONNECTED:
+      case RDMA_CM_EVENT_TIMEWAIT_EXIT:
+        return;
       default:
         FAIL("an event that nobody expects: " << rdma_event_str(event.event));
     }
@@ -231,17 +234,106 @@ TEST_CASE("a device whose queues are short gets more of them, each full of slots
   }
 }
 
+// Four have room. Four more each have the place of one of these, which are silent; for the ninth there is nobody left.
 TEST_CASE("an RNIC without room for one more set of queues refuses the host, and says what is missing") {
   rnic::Profile profile = rnic::irdma();
   profile.max_srq_wr = 64;
   NetworkOptions options = with_small_capsules();
   options.groups.max_queue_sets = 2;
+  std::vector<std::function<void()>> ends;
   Network network(profile, options);
-  Crowd crowd(network, {.queues = 5, .qid = 1, .depth = 32, .of_one_address = 50});
-  REQUIRE(lasts_until(network, [&] { return crowd.is_through(); }));
+  network.transport->destroy_elsewhere = [&](const std::function<void()>& work, const std::function<void()>& done) {
+    ends.insert(ends.end(), {work, done});
+  };
+  Crowd crowd(network, {.queues = 9, .qid = 1, .depth = 32, .of_one_address = 50});
+  const auto is_one_refused = [&] { return crowd.is_through(), crowd.refused() == 1 && ends.size() == 8; };
+  REQUIRE(lasts_until(network, is_one_refused));
   CHECK(crowd.accepted() == 4);
-  CHECK(crowd.refused() == 1);
   CHECK(network.said("no resources for one more I/O queue of 32 entries"));
+  network.transport->destroy_elsewhere = nullptr;
+  for (const auto& part : ends) part();
+  REQUIRE(lasts_until(network, [&] { return crowd.is_through(); }));
+  CHECK(crowd.accepted() == 8);
+}
+
+TEST_CASE("a queue that no RNIC of this kind has room for is refused, and takes nobody's place") {
+  rnic::Profile profile = rnic::irdma();
+  profile.max_srq_wr = 64;
+  Network network(profile, with_small_capsules());
+  ModelHost silent(network, 1);
+  REQUIRE(silent.connect());
+  Crowd crowd(network, {.queues = 1, .qid = 1, .depth = 100, .of_one_address = 1});
+  REQUIRE(lasts_until(network, [&] { return crowd.is_through(); }));
+  CHECK(crowd.refused() == 1);
+  CHECK(network.said("no resources for one more I/O queue of 100 entries"));
+  CHECK_FALSE(silent.is_disconnected());
+}
+
+// The capsule has the reactor deliver what is in its mailbox while it polls one set after the other.
+TEST_CASE("a queue of the first set sends its first capsule when the reactor has yet to hear of it, and of a new set") {
+  rnic::Profile profile = rnic::irdma();
+  profile.max_srq_wr = 2 * ModelHost::kDepth;
+  Network network(profile, with_small_capsules());
+  std::vector<std::unique_ptr<ModelHost>> hosts;
+  const auto one_more = [&]() -> ModelHost& {
+    hosts.push_back(std::make_unique<ModelHost>(network, 1));
+    REQUIRE(hosts.back()->connect());
+    return *hosts.back();
+  };
+  for (int round = 0; round < 4; ++round) {
+    const size_t sets = network.io_group().queue_sets().size();
+    while (hosts.size() < 2 * sets) one_more();  // they are full
+    hosts.erase(hosts.begin());                  // there is room in its set, which is not the last one
+    REQUIRE(network.run_until([&] { return network.transport->connections() == hosts.size(); }));
+    network.mailbox_waits = true;
+    ModelHost& in_an_old_set = one_more();
+    one_more();
+    REQUIRE(network.io_group().queue_sets().size() == sets + 1);
+    in_an_old_set.take_answers(1);
+    in_an_old_set.send_command();
+    CHECK(network.run_until([&] { return in_an_old_set.is_answered(1); }));
+    network.mailbox_waits = false;
+    network.step();
+  }
+}
+
+TEST_CASE("hosts that never let the reactor find the end of its completion queue do not keep another's end waiting") {
+  rnic::Profile profile = rnic::irdma();
+  profile.max_srq_wr = 8 * ModelHost::kDepth;
+  Network network(profile, with_small_capsules());
+  std::vector<std::unique_ptr<ModelHost>> busy;
+  std::vector<unsigned> sent(4);
+  for (size_t i = 0; i < sent.size(); ++i) {
+    busy.push_back(std::make_unique<ModelHost>(network, 1));
+    REQUIRE(busy.back()->connect());
+  }
+  auto leaving = std::make_unique<ModelHost>(network, 1);
+  REQUIRE(leaving->connect());
+  REQUIRE(network.io_group().queue_sets().size() == 1);
+  const auto& found = *static_cast<rnic::CompletionQueue*>(network.io_group().queue_sets()[0]->receive_cq.get());
+
+  // What one poll takes, and more, waits before each turn of the reactor.
+  const auto busy_turn = [&] {
+    for (int steps = 0; found.waiting() < 40 && steps < 100'000; ++steps) {
+      for (size_t i = 0; i < sent.size(); ++i)
+        for (; sent[i] - busy[i]->answered() < ModelHost::kDepth; ++sent[i]) {
+          busy[i]->take_answers(1);
+          busy[i]->send_command();
+        }
+      network.fabric.schedule().step();
+    }
+    REQUIRE(found.waiting() >= 40);
+    network.io.poll();
+    network.reactor.mailbox().receive();
+    network.io_group().poll();
+    network.io_group().flush();
+  };
+  for (int turn = 0; turn < 20; ++turn) busy_turn();
+  leaving.reset();
+  int turns = 0;
+  for (; turns < 1000 && network.transport->connections() != busy.size(); ++turns) busy_turn();
+  CHECK(network.transport->connections() == busy.size());
+  CHECK(turns < 100);
 }
 
 }  // namespace nvmf::test

@@ -2,6 +2,7 @@
 #include <memory>
 
 #include "target/core/datapath/limits.h"
+#include "tests/rnic/queue_pair.h"
 #include "tests/transport/network.h"
 
 namespace nvmf::test {
@@ -158,6 +159,173 @@ TEST_CASE("silent connections of one address: the oldest goes when there are too
   CHECK(network.run_until([&] { return silent.front()->is_disconnected(); }));
   CHECK_FALSE(silent[1]->is_disconnected());
   CHECK(network.run_until([&] { return network.transport->connections() == core::limits::kMaxUnfinishedConnections; }));
+}
+
+// The receive slots come back soon; how long the host waits before it tries again is what the target has asked for.
+TEST_CASE("beside floods of connections that never send Connect, each command of an honest host is answered in 50 ms") {
+  for (const rnic::Profile& profile : {rnic::connectx(), rnic::soft_roce()}) {
+    CAPTURE(profile.name);
+    Network network(profile);
+    ModelHost honest(network);
+    REQUIRE(honest.connect());
+    for (unsigned round = 1; round <= 5; ++round) {
+      CAPTURE(round);
+      std::vector<std::unique_ptr<ModelHost>> floods;
+      for (int i = 0; i < 8; ++i) {
+        floods.push_back(std::make_unique<ModelHost>(network));
+        REQUIRE(floods.back()->connect());
+      }
+      for (const auto& flood : floods)
+        for (int i = 0; i < 200; ++i) flood->send_command();
+      network.stall(1'000'000);
+      REQUIRE(Network::receives(network.group()).posted() == 0);
+      honest.take_answers(1);
+      const uint64_t sent_ns = network.fabric.now_ns();
+      honest.send_command();
+      network.stall(100'000);
+      REQUIRE(network.run_until([&] { return honest.is_answered(round); }));
+      CHECK(network.fabric.now_ns() - sent_ns < 50'000'000);
+    }
+    CHECK_FALSE(honest.is_disconnected());
+  }
+}
+
+TEST_CASE("an accepted queue pair has a short RNR timer; MTU and read depths are what the two sides agreed on") {
+  for (const rnic::Profile& profile : rnic::all_profiles()) {
+    CAPTURE(profile.name);
+    Network network(profile);
+    network.device.set_mtu(IBV_MTU_2048);
+    ModelHost host(network);
+    REQUIRE(host.connect());
+    network.transport->visit([](const rdma::Connection& connection) {
+      const ibv_qp_attr& agreed = static_cast<const rnic::QueuePair*>(connection.queue_pair().qp)->attributes;
+      CHECK(agreed.min_rnr_timer == 5);  // 60 us
+      CHECK(agreed.path_mtu == IBV_MTU_2048);
+      CHECK(agreed.max_rd_atomic == 4);
+      CHECK(agreed.max_dest_rd_atomic == 0);
+    });
+  }
+}
+
+// Queue pairs of I/O queues, which are destroyed when the test says so: on Soft-RoCE the kernel may take a minute.
+struct SlowlyDestroyed {
+  explicit SlowlyDestroyed(Network& of) : network(of) {
+    network.device.set_mtu(IBV_MTU_1024);
+    network.transport->destroy_elsewhere = [this](std::function<void()> work, std::function<void()> done) {
+      ends.push_back([work = std::move(work), done = std::move(done)] {
+        work();
+        done();
+      });
+    };
+    network.settle();
+    slots = posted();
+  }
+  ~SlowlyDestroyed() { network.transport->destroy_elsewhere = nullptr; }
+  size_t posted() const { return Network::receives(network.io_group()).posted(); }
+  std::unique_ptr<ModelHost> connected_host() const {
+    auto host = std::make_unique<ModelHost>(network, 1);
+    REQUIRE(host->connect());
+    return host;
+  }
+  void send_half_a_capsule(ModelHost& host) const {
+    host.send_half_a_capsule();
+    for (int i = 0; i < 50; ++i) network.step();
+  }
+  void answer_a_command_of(ModelHost& host) const {
+    const unsigned answered = host.answered();
+    host.take_answers(1);
+    host.send_command();
+    REQUIRE(network.run_until([&] { return host.is_answered(answered + 1); }));
+  }
+
+  Network& network;
+  std::vector<std::function<void()>> ends;
+  size_t slots = 0;
+};
+
+TEST_CASE("queue pairs that end together: the receive slots of all are found again") {
+  Network network(rnic::soft_roce(), 5);
+  SlowlyDestroyed world(network);
+  const auto busy = world.connected_host();
+  auto first = world.connected_host();
+  auto second = world.connected_host();
+  world.send_half_a_capsule(*first);
+  world.send_half_a_capsule(*second);
+  world.answer_a_command_of(*busy);
+  CHECK(world.posted() == world.slots - 2);
+  first.reset();
+  second.reset();
+  REQUIRE(network.run_until([&] { return world.ends.size() == 2; }));
+  world.ends[0]();
+  network.reactor.mailbox().receive();  // the reactor has searched, and says so
+  world.ends[1]();
+  network.settle();
+  CHECK(network.transport->connections() == 1);
+  CHECK(world.posted() == world.slots);
+}
+
+TEST_CASE("a queue pair that takes long to be destroyed does not keep the receive slots of others from being found") {
+  Network network(rnic::soft_roce(), 5);
+  SlowlyDestroyed world(network);
+  const auto busy = world.connected_host();
+  auto hostile = world.connected_host();
+  world.send_half_a_capsule(*hostile);
+  world.answer_a_command_of(*busy);
+  auto slow = world.connected_host();
+  slow.reset();
+  REQUIRE(network.run_until([&] { return world.ends.size() == 1; }));
+  hostile.reset();
+  REQUIRE(network.run_until([&] { return world.ends.size() == 2; }));
+  CHECK(world.posted() == world.slots - 1);
+  world.ends[1]();
+  network.settle();
+  CHECK(world.posted() == world.slots);
+  world.ends[0]();
+}
+
+// Room for four admin queues, which connections of these addresses have taken: they say nothing.
+struct FullRnic {
+  static constexpr const char* kAddresses[] = {"198.18.0.1", "198.18.0.2", "198.18.0.2", "198.18.0.3"};
+  static NetworkOptions options() {
+    NetworkOptions options;
+    options.groups.max_queue_sets = 2;
+    return options;
+  }
+  static rnic::Profile profile() {
+    rnic::Profile profile = rnic::irdma();
+    profile.max_srq_wr = 2 * ModelHost::kDepth;
+    return profile;
+  }
+  FullRnic() : network(profile(), options()) {
+    rnic::Device& hosts = *network.fabric.devices().back();
+    for (const char* const address : {"198.18.0.1", "198.18.0.2", "198.18.0.3", "198.18.0.9"})
+      hosts.add_address(address);
+    for (const char* const address : kAddresses) {
+      silent.push_back(std::make_unique<ModelHost>(network, 0, address));
+      REQUIRE(silent.back()->connect());
+    }
+  }
+  std::vector<bool> disconnected() const {
+    std::vector<bool> are;
+    for (const auto& host : silent) are.push_back(host->is_disconnected());
+    return are;
+  }
+
+  Network network;
+  std::vector<std::unique_ptr<ModelHost>> silent;
+};
+
+TEST_CASE("silent connections of many addresses fill the RNIC: a host that comes gets the room of the oldest") {
+  FullRnic world;
+  ModelHost first(world.network, 0, "198.18.0.9");
+  REQUIRE(first.connect());  // in the place of the older one of the address that has two
+  CHECK(world.network.said("another host needs the room"));
+  CHECK(world.network.run_until([&] { return world.disconnected() == std::vector{false, true, false, false}; }));
+  ModelHost second(world.network, 0, "198.18.0.9");
+  REQUIRE(second.connect());  // each address has one: in the place of the oldest of all
+  CHECK(world.network.run_until([&] { return world.disconnected() == std::vector{true, true, false, false}; }));
+  CHECK_FALSE(first.is_disconnected());
+  CHECK_FALSE(world.network.said("no resources for one more"));
 }
 
 }  // namespace nvmf::test

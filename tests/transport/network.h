@@ -99,13 +99,19 @@ struct Network {
 
   void step() {
     io.poll();
-    reactor.mailbox().receive();
+    if (!mailbox_waits) reactor.mailbox().receive();
     for (const auto& rnic : transport->rnics())
       for (const auto& io_queues : rnic->io_groups()) {
         io_queues->poll();
         io_queues->flush();
       }
     if (!fabric.schedule().step()) fabric.schedule().advance(1000);
+  }
+  // The target's threads do not run for so long.
+  void stall(uint64_t ns) {
+    const uint64_t until = fabric.now_ns() + ns;
+    while (fabric.now_ns() < until)
+      if (!fabric.schedule().step()) fabric.schedule().advance(1000);
   }
   // False: it does not happen for long. (The model answers an RNR for ever: there is always a next step.)
   bool run_until(const std::function<bool()>& happened) {
@@ -128,6 +134,8 @@ struct Network {
   core::Mailbox control;
   NoEngine engine;
   core::Reactor reactor{{}, engine};
+  // What the control thread sends to the reactor comes after the reactor has looked into its mailbox, each turn.
+  bool mailbox_waits = false;
   core::Target target{core::TargetOptions{}};
   std::vector<std::string> events;
   std::optional<rdma::Transport> transport;
@@ -140,8 +148,8 @@ class ModelHost {
   static constexpr uint16_t kDepth = 32;
 
   // Of an admin queue, or of an I/O queue that names no controller.
-  explicit ModelHost(Network& network, uint16_t qid = 0)
-      : network_(network), qid_(qid), channel_(verbs::create_cm_channel()) {
+  explicit ModelHost(Network& network, uint16_t qid = 0, const char* address = Network::kHost)
+      : network_(network), qid_(qid), address_(address), channel_(verbs::create_cm_channel()) {
     keeps_open_ = verbs::open_device(channel_.get(), ipv4(Network::kHost, 0));
     domain_ = verbs::allocate_protection_domain(keeps_open_->verbs);
     region_ = verbs::register_memory(domain_.get(), memory_.data(), memory_.size(),
@@ -159,7 +167,7 @@ class ModelHost {
     rdma_cm_id* id = nullptr;
     REQUIRE(rdma_create_id(channel_.get(), &id, nullptr, RDMA_PS_TCP) == 0);
     id_.reset(id);
-    auto from = ipv4(Network::kHost, 0);
+    auto from = ipv4(address_, 0);
     auto to = ipv4(Network::kTarget, 4420);
     REQUIRE(rdma_resolve_addr(id, reinterpret_cast<sockaddr*>(&from), reinterpret_cast<sockaddr*>(&to), 1000) == 0);
     REQUIRE(next_event() == RDMA_CM_EVENT_ADDR_RESOLVED);
@@ -239,6 +247,10 @@ class ModelHost {
       }
     return answered_ >= count;
   }
+  unsigned answered() {
+    is_answered(0);
+    return answered_;
+  }
   // Answers that have invalidated a key.
   unsigned invalidated() const { return invalidated_; }
   bool is_disconnected() {
@@ -279,6 +291,7 @@ class ModelHost {
 
   Network& network_;
   uint16_t qid_;
+  const char* address_;
   verbs::CmChannel channel_;
   verbs::CmId keeps_open_;
   verbs::ProtectionDomain domain_;

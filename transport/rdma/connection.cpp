@@ -29,6 +29,7 @@ Connection::Connection(verbs::CmId& id, const Handshake& handshake, const Connec
     queue_.control = &options.control;
     queue_.reactor = &group_.mailbox();
   }
+  queue_pair_.number = options.number;
   queue_pair_.queue = &queue_;
   queue_pair_.send_entries = rnic_.send_entries(handshake.depth);
   queue_pair_.read_depth = handshake.read_depth;
@@ -48,7 +49,7 @@ Connection::~Connection() {
   rnic_.release_io_queues(reserved_io_queues_);
   if (id_) rdma_destroy_qp(id_.get());
   group_.unreserve(*queue_pair_.queues, queue_.depth, queue_pair_.send_entries);
-  group_.find_lost_slots(*queue_pair_.queues);
+  group_.find_lost_slots(queue_pair_);
 }
 
 void Connection::make_room() {

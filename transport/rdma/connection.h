@@ -26,6 +26,7 @@ struct ConnectionOptions {
   core::Mailbox& control;
   Rnic& rnic;
   HostShares& shares;
+  uint64_t number;  // no two connections have the same; later ones have higher numbers
   uint16_t port_id;
   // What ends the connection, said once.
   std::function<void(Connection&, const std::string& reason)> on_closing;
@@ -82,6 +83,7 @@ class Connection final : public core::QueueLink {
   const std::string& peer() const override { return peer_; }
   const std::string& local_address() const override { return local_address_; }
 
+  uint64_t number() const { return queue_pair_.number; }
   // The host's address, without its port.
   const std::string& address() const { return address_; }
   core::Queue& queue() { return queue_; }

@@ -52,6 +52,7 @@ PollGroup::PollGroup(ibv_context* context, ibv_pd* domain, core::Mailbox& thread
   tables_.add(*dram_);
 
   extra_segments_.resize(kExtraSegments);
+  polled_.reserve(options.max_queue_sets);  // the thread allocates nothing for a set that it takes over
   add_queue_set().add_slab(std::min(options.initial_slots, set_limits_.slots));
 }
 
@@ -155,10 +156,31 @@ void PollGroup::dismiss(QueuePair& queue_pair) {
                        [](QueuePair& dismissed) { dismissed.group->begin_dismiss(dismissed); });
 }
 
+void PollGroup::find_lost_slots(const QueuePair& destroyed) {
+  std::erase(destroyed.queues->ending, &destroyed);
+  find_lost_slots(*destroyed.queues);
+}
+
+// One search at a time; another one follows where it began without knowing all.
 void PollGroup::find_lost_slots(QueueSet& queues) {
-  queues.destroyed.fetch_add(1, std::memory_order_release);
-  if (left_ || std::exchange(queues.finding_lost_slots, true)) return;
+  if (left_) return;
+  if (queues.search.is_under_way) {
+    queues.search.again = true;
+    return;
+  }
+  queues.search = {.is_under_way = true, .dismissals = queues.dismissals};
+  for (const QueuePair* ending : queues.ending)
+    queues.search.oldest_report = std::min(queues.search.oldest_report, ending->newest_slot);
   thread_mailbox_.send(queues.lost_slots, queues, [](QueueSet& asked) { asked.group.post_lost_slots(asked); });
+}
+
+// Until it is destroyed it may hold slots: no older ones than its newest report.
+void PollGroup::on_dismissed(QueuePair& queue_pair) {
+  QueueSet& queues = *queue_pair.queues;
+  ++queues.dismissals;
+  queues.ending.push_back(&queue_pair);
+  queues.search.again = true;
+  owner_->queue_pair_dismissed(queue_pair);
 }
 
 void PollGroup::find_stalled_hosts() {
@@ -254,31 +276,37 @@ void PollGroup::report_drained() {
                     [this](QueuePair& queue_pair) { send_back(queue_pair, queue_pair.retire); });
 }
 
-// Two dry polls on, for the first may have been under way by then: nothing of it comes any more.
 void PollGroup::begin_dismiss(QueuePair& queue_pair) {
-  queue_pair.dismissed_at = queue_pair.queues->dry_polls;
+  queue_pair.dismissed_at = queue_pair.queues->polls;
   dismissing_.push(queue_pair);
 }
 
 // At the end of a turn: a queue pair that has been reported belongs to the control thread, which may destroy it at
-// once.
+// once. Nothing of it comes any more two dry polls on, for the first may have been under way when it was dismissed. A
+// set that is busy all the time has no dry polls. But its completion queue had one completion of each slot at most:
+// those have been found when as many have been, after those of the poll that was under way.
 void PollGroup::report_dismissed() {
   const auto is_over = [](const QueuePair& queue_pair) {
-    return queue_pair.queues->dry_polls - queue_pair.dismissed_at >= 2;
+    const QueueSet& queues = *queue_pair.queues;
+    const ReceivePolls& then = queue_pair.dismissed_at;
+    return queues.polls.dry - then.dry >= 2 ||
+           queues.polls.completions - then.completions >= queues.limits.slots + kCompletionsAtOnce;
   };
   dismissing_.take_if(is_over, [this](QueuePair& queue_pair) {
     queue_pair.queues->by_number.remove(queue_pair);
     ++queue_pair.queues->dismissed;
     control_mailbox_.send(queue_pair.dismiss, queue_pair,
-                          [](QueuePair& dismissed) { dismissed.group->owner_->queue_pair_dismissed(dismissed); });
+                          [](QueuePair& dismissed) { dismissed.group->on_dismissed(dismissed); });
   });
 }
 
-// Not while a queue pair that has left the table has yet to be destroyed.
+// Those that no queue pair can hold: none of the table, and none that has left it and is still to be destroyed (the
+// kernel may take a minute for that). Not while one has left the table of which the control thread did not know: it
+// asks again then.
 void PollGroup::post_lost_slots(QueueSet& queues) {
-  uint64_t oldest_report = queues.ledger.newest();
+  uint64_t oldest_report = std::min(queues.ledger.newest(), queues.search.oldest_report);
   thread_mailbox_.receive();  // whoever can hold a slot by now is in the table then
-  if (queues.ledger.overdue() != 0 && queues.dismissed == queues.destroyed.load(std::memory_order_acquire)) {
+  if (queues.ledger.overdue() != 0 && queues.dismissed == queues.search.dismissals) {
     queues.by_number.visit(
         [&](const QueuePair& queue_pair) { oldest_report = std::min(oldest_report, queue_pair.newest_slot); });
     for (const ReceiveSlab* slab : queues.installed)
@@ -289,7 +317,10 @@ void PollGroup::post_lost_slots(QueueSet& queues) {
       }
   }
   queues.slots_missing.add(queues.ledger.overdue() - queues.slots_missing.get());
-  const auto found = [](QueueSet& asked) { asked.finding_lost_slots = false; };
+  const auto found = [](QueueSet& asked) {
+    asked.search.is_under_way = false;
+    if (asked.search.again) asked.group.find_lost_slots(asked);
+  };
   if (&thread_mailbox_ == &control_mailbox_) return found(queues);
   control_mailbox_.send(queues.lost_slots, queues, found);
 }

@@ -92,7 +92,7 @@ class PollGroup final : public core::Poller {
   // dismissed when no completion of it is left to be found, and owns the queue pair again.
   void dismiss(QueuePair& queue_pair);
   // After a queue pair was destroyed: slots that it took with it are posted anew.
-  void find_lost_slots(QueueSet& queues);
+  void find_lost_slots(const QueuePair& destroyed);
   // Once in a while: queue pairs whose hosts take no answers fail.
   void find_stalled_hosts();
   // After retire(): no host waits for the answers any more. Only waits for what disks and RNIC still have.
@@ -163,6 +163,8 @@ class PollGroup final : public core::Poller {
   void begin_leave();
   void begin_dismiss(QueuePair& queue_pair);
   void report_dismissed();
+  void on_dismissed(QueuePair& queue_pair);
+  void find_lost_slots(QueueSet& queues);
   void post_lost_slots(QueueSet& queues);
   void fail_stalled_hosts();
   bool others_wait_for_buffers_of(const QueuePair& queue_pair) const;

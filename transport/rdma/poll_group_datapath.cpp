@@ -20,7 +20,7 @@ using core::Transfer;
 
 // One turn -----------------------------------------------------------------------------------------------------------
 
-// Sends first: they free what new capsules need.
+// Sends first: they free what new capsules need. By index: a capsule may have messages delivered, and these add sets.
 unsigned PollGroup::poll() {
   now_ns_ = 0;
   unsigned sent = 0;
@@ -28,7 +28,7 @@ unsigned PollGroup::poll() {
   for (QueueSet* queues : polled_) sent += poll_sends(*queues);
   if (!waiting_capsules_.empty()) [[unlikely]]
     start_waiting_capsules();
-  for (QueueSet* queues : polled_) received += poll_receives(*queues);
+  for (size_t i = 0; i < polled_.size(); ++i) received += poll_receives(*polled_[i]);
   const unsigned resumed = throttled_ == 0 ? 0 : resume_throttled();
   const unsigned served = buffers_came_free_ ? serve_waiters() : 0;
   now_ns_ = 0;  // next come the disks' completions, after a system call
@@ -97,8 +97,10 @@ unsigned PollGroup::poll_receives(QueueSet& queues) {
   const int count =
       completions_at_once_ == 0 ? 0 : ibv_poll_cq(queues.receive_cq.get(), completions_at_once_, completions);
   for (int i = 0; i < count; ++i) on_capsule(queues, completions[i]);
-  if (count < kCompletionsAtOnce) ++queues.dry_polls;
-  return count > 0 ? static_cast<unsigned>(count) : 0;
+  const unsigned found = count > 0 ? static_cast<unsigned>(count) : 0;
+  if (count < kCompletionsAtOnce) ++queues.polls.dry;
+  queues.polls.completions += found;
+  return found;
 }
 
 void PollGroup::on_capsule(QueueSet& queues, const ibv_wc& completion) {

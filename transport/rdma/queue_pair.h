@@ -20,8 +20,15 @@ using RequestList = core::IntrusiveList<RdmaRequest, &RdmaRequest::next>;
 using SlotList = core::IntrusiveList<ReceiveSlot, &ReceiveSlot::next>;
 using SendList = core::IntrusiveList<ibv_send_wr, &ibv_send_wr::next>;
 
+// What the polls of a receive completion queue have found, in all.
+struct ReceivePolls {
+  uint32_t completions = 0;
+  uint32_t dry = 0;  // polls that have found its end
+};
+
 struct QueuePair {
   // Fixed at adoption.
+  uint64_t number = 0;  // of its connection
   ibv_qp* qp = nullptr;
   core::Queue* queue = nullptr;
   PollGroup* group = nullptr;
@@ -65,7 +72,7 @@ struct QueuePair {
   core::Message retire;       // comes back when nothing is outstanding
   core::Message abandon;      // comes back at once
   core::Message dismiss;      // comes back when nothing of it is in the receive completion queue
-  uint32_t dismissed_at = 0;  // the dry polls of its QueueSet by then
+  ReceivePolls dismissed_at;  // of its QueueSet by then
   core::Message failure;
   ibv_wc_status failure_status = IBV_WC_SUCCESS;  // why, with `failure`
   const char* failure_reason = nullptr;           // null: the status says it

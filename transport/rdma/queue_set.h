@@ -5,7 +5,6 @@
 
 #include <infiniband/verbs.h>
 
-#include <atomic>
 #include <cstdint>
 #include <memory>
 #include <vector>
@@ -34,6 +33,14 @@ struct QueueSetLimits {
   uint32_t capacity(uint32_t depth, uint32_t send_entries) const;
   // Memory of a full set, about.
   uint64_t memory_bytes(uint32_t in_capsule_bytes) const;
+};
+
+// The search for slots that queue pairs took with them, and what the control thread knows when it asks for it.
+struct SlotSearch {
+  bool is_under_way = false;
+  bool again = false;                   // queue pairs were dismissed or destroyed since
+  uint32_t dismissals = 0;              // QueueSet's
+  uint64_t oldest_report = UINT64_MAX;  // SlotLedger: of the queue pairs that were still to be destroyed
 };
 
 struct QueueSet {
@@ -81,13 +88,14 @@ struct QueueSet {
   uint32_t slots_reserved = 0;
   uint32_t send_completions_reserved = 0;
   uint32_t queue_pairs = 0;
-  bool finding_lost_slots = false;
+  uint32_t dismissals = 0;               // of queue pairs that it was told of, in all
+  std::vector<const QueuePair*> ending;  // of these, those that are still to be destroyed
+  SlotSearch search;                     // travels with lost_slots
   core::Message adopt;
   core::Message lost_slots;  // comes back
 
   // Any thread.
-  std::atomic<uint32_t> destroyed{0};  // queue pairs, in all; written by the control thread
-  core::Counter slots_missing;         // that may be lost, but not for certain; written by the group's thread
+  core::Counter slots_missing;  // that may be lost, but not for certain; written by the group's thread
 
   // The group's thread.
   std::vector<const ReceiveSlab*> installed;
@@ -96,7 +104,7 @@ struct QueueSet {
   core::IntrusiveList<ibv_recv_wr, &ibv_recv_wr::next> receives;  // to be posted by PollGroup::flush()
   SlotLedger ledger;                                              // with those
   uint32_t dismissed = 0;                                         // queue pairs, in all
-  uint32_t dry_polls = 0;                                         // that have found the receive completion queue's end
+  ReceivePolls polls;
   bool receive_armed = false;
   bool send_armed = false;
   uint32_t receive_events = 0;  // to be acknowledged before the completion queues go

@@ -103,11 +103,17 @@ rdma_event_channel* Transport::channel() {
   return channel_.get();
 }
 
-// A device that comes back is opened only after the former one has been closed, so that all resources are free.
-verbs::CmId Transport::device_of(const core::Port& port) {
-  if (is_any_leaving()) throw verbs::VerbsError(EBUSY, "an RNIC was removed, and its last commands have not ended yet");
-  return verbs::open_device(channel(), socket_address(port));
+// A device that comes back is opened only after the former one has been closed, so that all resources are free. While
+// its last commands are with a disk, librdmacm may still give the former one's context. Other devices do not wait.
+verbs::CmId Transport::device_at(const sockaddr_storage& address) {
+  verbs::CmId device = verbs::open_device(channel(), address);
+  const std::string name = device_name(device->verbs);
+  if (is_leaving(name))
+    throw verbs::VerbsError(EBUSY, "the RNIC " + name + " was removed, and its last commands have not ended yet");
+  return device;
 }
+
+verbs::CmId Transport::device_of(const core::Port& port) { return device_at(socket_address(port)); }
 
 boost::asio::awaitable<Rnic*> Transport::open_device_of(core::Port port, Elsewhere elsewhere) {
   verbs::CmId device = device_of(port);
@@ -199,15 +205,14 @@ void Transport::listen(const core::Port& port) {
 
 // librdmacm tells the device of an address by binding to it.
 void Transport::close_moved_listeners() {
-  if (is_any_leaving()) return;
   lose_listeners([this](const Listener& listener) {
     sockaddr_storage address{};
     const sockaddr* const local = rdma_get_local_addr(listener.id.get());
     std::memcpy(&address, local, local->sa_family == AF_INET6 ? sizeof(sockaddr_in6) : sizeof(sockaddr_in));
     try {
-      return verbs::open_device(channel(), address)->verbs != listener.id->verbs;
+      return device_at(address)->verbs != listener.id->verbs;
     } catch (const verbs::VerbsError&) {
-      return false;  // nobody has the address: it may come back
+      return false;  // no device that can be opened has the address: it may come back
     }
   });
 }
@@ -229,7 +234,7 @@ std::vector<std::string> Transport::addresses_of(uint16_t port_id) const {
 }
 
 void Transport::visit(const std::function<void(const Connection&)>& visitor) const {
-  for (const auto& [queue_pair, connection] : connections_) visitor(*connection);
+  for (const auto& [number, connection] : connections_) visitor(*connection);
 }
 
 bool Transport::uses(const core::IoNamespaceTable& table) const {
@@ -243,7 +248,7 @@ void Transport::stop(std::function<void()> drained) {
   const std::string reason = "the target is shutting down";
   refuse_waiting([](const Request&) { return true; }, reason);
   std::vector<Connection*> open;
-  for (const auto& [queue_pair, connection] : connections_) open.push_back(connection.get());
+  for (const auto& [number, connection] : connections_) open.push_back(connection.get());
   target_.disconnect_all(reason);
   for (Connection* connection : open)
     if (!connection->queue().controller) connection->disconnect(reason);
@@ -337,7 +342,7 @@ void Transport::on_failed(Connection& connection, const std::string& reason) {
 
 void Transport::queue_pair_failed(QueuePair& queue_pair, const std::string& reason) {
   ++counters_.failed;
-  const auto found = connections_.find(&queue_pair);
+  const auto found = connections_.find(queue_pair.number);
   if (found == connections_.end()) return;
   Rnic& rnic = found->second->rnic();
   if (queue_pair.invalidate_failed && rnic.distrust_remote_invalidate())
@@ -348,17 +353,17 @@ void Transport::queue_pair_failed(QueuePair& queue_pair, const std::string& reas
 }
 
 void Transport::queue_pair_drained(QueuePair& queue_pair) {
-  const auto found = connections_.find(&queue_pair);
+  const auto found = connections_.find(queue_pair.number);
   if (found != connections_.end()) found->second->drained();
 }
 
 // The core knows its queue no more; what the connection has of the RNIC and of the poll group stays its own until the
 // queue pair is destroyed.
 void Transport::queue_pair_dismissed(QueuePair& queue_pair) {
-  const auto found = connections_.find(&queue_pair);
+  const auto found = connections_.find(queue_pair.number);
   if (found == connections_.end()) return;
   Connection& connection = *found->second;
-  ending_.emplace(&connection, std::move(found->second));
+  ending_.emplace(connection.number(), std::move(found->second));
   connections_.erase(found);
   forget_unfinished(connection);
   target_.queue_closed(connection.queue());
@@ -371,9 +376,11 @@ void Transport::queue_pair_dismissed(QueuePair& queue_pair) {
 void Transport::destroyed(Connection& connection) {
   Rnic& rnic = connection.rnic();
   PollGroup& group = connection.group();
-  ending_.erase(&connection);
+  const bool is_admin = connection.queue().qid == 0;
+  ending_.erase(connection.number());
   if (stopping_ && connections() == 0) return drained_();
   rebuild_if_empty(rnic, group);
+  give_room(rnic, is_admin);
   report_if_drained(rnic);
 }
 
@@ -428,7 +435,7 @@ void Transport::on_group_broken(Rnic& rnic, PollGroup* group, const std::string&
           " queues that depend on the failed queue are disconnected, and the failed queue is created again; "
           "the hosts reconnect"));
   std::vector<Connection*> lost;
-  for (const auto& [queue_pair, connection] : connections_)
+  for (const auto& [number, connection] : connections_)
     if (&connection->group() == group) lost.push_back(connection.get());
   for (Connection* connection : lost) connection->lost("device event " + what);
   group->leave();
@@ -468,7 +475,7 @@ void Transport::on_device_gone(Rnic& rnic) {
                    "the RNIC " + rnic.name() +
                        " was removed: its hosts are disconnected; its ports listen again when the device is back"));
   std::vector<Connection*> lost;
-  for (const auto& [queue_pair, connection] : connections_)
+  for (const auto& [number, connection] : connections_)
     if (&connection->rnic() == &rnic) lost.push_back(connection.get());
   for (Connection* connection : lost) connection->lost("the RNIC was removed");
   rnic.leave();
@@ -501,8 +508,8 @@ void Transport::report_if_drained(Rnic& rnic) {
   on_device_drained(rnic);
 }
 
-bool Transport::is_any_leaving() const {
-  return std::ranges::any_of(rnics_, [](const auto& rnic) { return rnic->is_leaving(); });
+bool Transport::is_leaving(const std::string& name) const {
+  return std::ranges::any_of(rnics_, [&](const auto& rnic) { return rnic->is_leaving() && rnic->name() == name; });
 }
 
 }  // namespace nvmf::rdma

@@ -113,6 +113,8 @@ class Transport final : private QueuePairOwner {
   };
 
   rdma_event_channel* channel();
+  // The device that has the address. Throws VerbsError: none has it, or the one that does has yet to be closed.
+  verbs::CmId device_at(const sockaddr_storage& address);
   verbs::CmId device_of(const core::Port& port);
   static std::string device_name(ibv_context* context);
   boost::asio::awaitable<void> settle_remote_invalidate(const Elsewhere& elsewhere);
@@ -127,7 +129,8 @@ class Transport final : private QueuePairOwner {
     verbs::CmId id;
     Handshake handshake;
     uint16_t port_id;
-    bool withdrawn = false;  // the host has given up
+    bool withdrawn = false;                                            // the host has given up
+    std::optional<ConnectRate::Clock::time_point> wants_room_until{};  // none: it has not met a full RNIC
   };
   struct Refusal {
     nvme::RdmaCmStatus status;
@@ -136,10 +139,15 @@ class Transport final : private QueuePairOwner {
   std::optional<Refusal> refusal_of(const Request& request);
   std::optional<ConnectRate::Clock::time_point> time_of(const Handshake& handshake, const std::string& address);
   void accept(Request& request);
+  void make_connection(Request& request);
+  bool may_wait_for_room(Request& request);
+  void wait(ConnectRate::Clock::time_point until, Request& request);
+  void give_room(const Rnic& rnic, bool is_admin);
   void await_next_request();
   void withdraw(const rdma_cm_id* id);
   void refuse_waiting(const std::function<bool(const Request&)>& is_meant, const std::string& why);
   void make_room_for(const std::string& address);
+  bool end_a_silent_connection(const Rnic& rnic, bool is_admin);
   void forget_unfinished(const Connection& connection);
   void send_rejection(rdma_cm_id* id, nvme::RdmaCmStatus status);
   // The same, and logs the reason.
@@ -154,7 +162,7 @@ class Transport final : private QueuePairOwner {
   void on_device_gone(Rnic& rnic);
   void lose_listeners(const std::function<bool(const Listener&)>& is_lost);
   void report_if_drained(Rnic& rnic);
-  bool is_any_leaving() const;
+  bool is_leaving(const std::string& name) const;  // a device of that name
   Rnic* find(ibv_context* context);
   HandshakeLimits limits_of(const Rnic& rnic) const;
   Rnic* find(const PollGroup& group);
@@ -180,13 +188,17 @@ class Transport final : private QueuePairOwner {
   std::map<std::string, RemoteInvalidate> remote_invalidate_;  // by the name of the device
   std::vector<Listener> listeners_;
   ConnectRate rate_;
-  std::multimap<ConnectRate::Clock::time_point, Request> waiting_;  // by the time at which they may come
-  Deadline next_request_;                                           // of these
+  // By the time at which they may come, or until which they wait for room.
+  std::multimap<ConnectRate::Clock::time_point, Request> waiting_;
+  Deadline next_request_;  // of these
+  size_t waiting_for_room_ = 0;
   HostShares shares_;
-  std::unordered_map<QueuePair*, std::unique_ptr<Connection>> connections_;
-  std::unordered_map<Connection*, std::unique_ptr<Connection>> ending_;  // whose queue pairs are being destroyed
+  // By number, the oldest first: what is done for each of them is done in the same order in each run of a simulation.
+  std::map<uint64_t, std::unique_ptr<Connection>> connections_;
+  std::map<uint64_t, std::unique_ptr<Connection>> ending_;  // whose queue pairs are being destroyed
+  uint64_t last_number_ = 0;                                // of a connection
   // By host address, the oldest first: those that may have no Connect command yet.
-  std::unordered_map<std::string, std::deque<Connection*>> unfinished_;
+  std::map<std::string, std::deque<Connection*>> unfinished_;
   Deadline stalled_hosts_;  // the next look at them; set while there are connections
   bool awaits_stalled_hosts_ = false;
   TransportCounters counters_;

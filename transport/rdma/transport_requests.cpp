@@ -21,6 +21,13 @@ core::Event refused(std::string message) {
   return {.severity = core::Severity::Warning, .kind = core::EventKind::Refusal, .message = std::move(message)};
 }
 
+// Leaves those that have no Connect command yet.
+void drop_finished(std::deque<Connection*>& connections) {
+  std::erase_if(connections, [](const Connection* connection) {
+    return connection->is_closing() || connection->queue().controller != nullptr;
+  });
+}
+
 }  // namespace
 
 void Transport::on_connect_request(const rdma_cm_event& event) {
@@ -42,8 +49,7 @@ void Transport::on_connect_request(const rdma_cm_event& event) {
   const auto at = time_of(request.handshake, verbs::host_of(rdma_get_peer_addr(raw)));
   if (!at) return send_rejection(raw, RdmaCmStatus::NoResources);
   if (*at <= ConnectRate::Clock::now()) return accept(request);
-  waiting_.emplace(*at, std::move(request));
-  await_next_request();
+  wait(*at, request);
 }
 
 // Asked when it comes, and again when its time has come.
@@ -84,27 +90,33 @@ std::optional<ConnectRate::Clock::time_point> Transport::time_of(const Handshake
 void Transport::accept(Request& request) {
   rdma_cm_id* const raw = request.id.get();
   if (const auto refusal = refusal_of(request)) return reject(raw, refusal->status, refusal->why);
-  const std::string address = verbs::host_of(rdma_get_peer_addr(raw));
-  make_room_for(address);
-
-  std::unique_ptr<Connection> connection;
+  make_room_for(verbs::host_of(rdma_get_peer_addr(raw)));
   try {
-    const ConnectionOptions options{
-        .io = io_,
-        .target = target_,
-        .control = control_,
-        .rnic = *find(raw->verbs),
-        .shares = shares_,
-        .port_id = request.port_id,
-        .on_closing = [this](Connection& closing, const std::string& reason) { on_closing(closing, reason); }};
-    connection = std::make_unique<Connection>(request.id, request.handshake, options);
+    make_connection(request);
+  } catch (const Connection::NoRoom& error) {
+    if (!may_wait_for_room(request)) return reject(raw, RdmaCmStatus::NoResources, error.what());
+    wait(*request.wants_room_until, request);
   } catch (const std::exception& error) {
-    return reject(raw, RdmaCmStatus::NoResources, error.what());
+    reject(raw, RdmaCmStatus::NoResources, error.what());
   }
+}
+
+void Transport::make_connection(Request& request) {
+  rdma_cm_id* const raw = request.id.get();
+  const ConnectionOptions options{
+      .io = io_,
+      .target = target_,
+      .control = control_,
+      .rnic = *find(raw->verbs),
+      .shares = shares_,
+      .number = ++last_number_,
+      .port_id = request.port_id,
+      .on_closing = [this](Connection& closing, const std::string& reason) { on_closing(closing, reason); }};
+  auto connection = std::make_unique<Connection>(request.id, request.handshake, options);
   raw->context = connection.get();
   Connection& accepted = *connection;
-  connections_.emplace(&accepted.queue_pair(), std::move(connection));
-  unfinished_[address].push_back(&accepted);
+  connections_.emplace(accepted.number(), std::move(connection));
+  unfinished_[accepted.address()].push_back(&accepted);
   if (!awaits_stalled_hosts_) await_stalled_hosts();
   try {
     accepted.accept(traffic_class_of(accepted.port_id()));
@@ -113,6 +125,37 @@ void Transport::accept(Request& request) {
   } catch (const std::exception& error) {
     accepted.lost(error.what());
   }
+}
+
+// The RNIC is full. A connection that nobody uses ends for it, and it waits for that room.
+bool Transport::may_wait_for_room(Request& request) {
+  const auto now = ConnectRate::Clock::now();
+  if (!request.wants_room_until) request.wants_room_until = now + ConnectRate::kMostDelay;
+  if (now >= *request.wants_room_until || waiting_.size() >= ConnectRate::kMostWaiting) return false;
+  Rnic& rnic = *find(request.id->verbs);
+  const bool is_admin = request.handshake.qid == 0;
+  const bool ever_has_room = is_admin || rnic.io_queue_capacity(request.handshake.depth) != 0;
+  return ever_has_room && end_a_silent_connection(rnic, is_admin);
+}
+
+void Transport::wait(ConnectRate::Clock::time_point until, Request& request) {
+  if (request.wants_room_until) ++waiting_for_room_;
+  waiting_.emplace(until, std::move(request));
+  await_next_request();
+}
+
+// A queue has ended: whoever has waited longest for the room of such a one has it now, before any that comes later.
+void Transport::give_room(const Rnic& rnic, bool is_admin) {
+  if (waiting_for_room_ == 0) return;
+  const auto longest = std::ranges::find_if(waiting_, [&](const auto& one) {
+    const Request& request = one.second;
+    return request.wants_room_until && request.id->verbs == rnic.context() && (request.handshake.qid == 0) == is_admin;
+  });
+  if (longest == waiting_.end()) return;
+  auto due = waiting_.extract(longest);
+  --waiting_for_room_;
+  if (due.mapped().withdrawn) return give_room(rnic, is_admin);
+  accept(due.mapped());
 }
 
 // A few at a time, as when they come.
@@ -124,6 +167,7 @@ void Transport::await_next_request() {
     const auto now = ConnectRate::Clock::now();
     for (unsigned taken = 0; taken < kRequestsPerTurn && !waiting_.empty() && waiting_.begin()->first <= now; ++taken) {
       auto due = waiting_.extract(waiting_.begin());
+      if (due.mapped().wants_room_until) --waiting_for_room_;
       if (!due.mapped().withdrawn) accept(due.mapped());
     }
     turn_admin();
@@ -140,23 +184,44 @@ void Transport::withdraw(const rdma_cm_id* id) {
 void Transport::refuse_waiting(const std::function<bool(const Request&)>& is_meant, const std::string& why) {
   std::erase_if(waiting_, [&](const auto& one) {
     if (!is_meant(one.second)) return false;
+    if (one.second.wants_room_until) --waiting_for_room_;
     if (!one.second.withdrawn) reject(one.second.id.get(), RdmaCmStatus::NoResources, why);
     return true;
   });
 }
 
-// Silent connections take nobody's room but their own address's: the oldest goes.
+// Silent connections of one address are so many at most: the oldest goes.
 void Transport::make_room_for(const std::string& address) {
   const auto found = unfinished_.find(address);
   if (found == unfinished_.end()) return;
-  std::erase_if(found->second, [](const Connection* connection) {
-    return connection->is_closing() || connection->queue().controller != nullptr;
-  });
+  drop_finished(found->second);
   if (found->second.size() < core::limits::kMaxUnfinishedConnections) return;
   Connection& oldest = *found->second.front();
   found->second.pop_front();
   oldest.disconnect("its host has " + std::to_string(core::limits::kMaxUnfinishedConnections) +
                     " connections without a Connect command, and asks for another one");
+}
+
+// Silent connections of many addresses take nobody's room: the oldest one of the address that has most goes, so that
+// one address cannot have those of the others ended. False: there is none.
+bool Transport::end_a_silent_connection(const Rnic& rnic, bool is_admin) {
+  Connection* chosen = nullptr;
+  size_t most = 0;
+  for (auto& [address, connections] : unfinished_) {
+    drop_finished(connections);
+    const auto is_of_kind = [&](Connection* one) {
+      return &one->rnic() == &rnic && (one->queue().qid == 0) == is_admin;
+    };
+    const auto oldest = std::ranges::find_if(connections, is_of_kind);
+    if (oldest == connections.end()) continue;
+    const auto count = static_cast<size_t>(std::ranges::count_if(connections, is_of_kind));
+    if (count < most || (count == most && (*oldest)->number() > chosen->number())) continue;
+    most = count;
+    chosen = *oldest;
+  }
+  if (chosen == nullptr) return false;
+  chosen->disconnect("its host sends no Connect command, and another host needs the room on the RNIC");
+  return true;
 }
 
 void Transport::forget_unfinished(const Connection& connection) {

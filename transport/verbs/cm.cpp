@@ -8,16 +8,27 @@
 namespace nvmf::verbs {
 namespace {
 
-// Like rdma_accept(), except for the address vector, which rdma_accept() takes from the request unchanged: the option
-// RDMA_OPTION_ID_TOS only has an effect on the side that asks for the connection.
-void move_to(ibv_qp_state state, rdma_cm_id* id, uint8_t read_depth, uint8_t traffic_class) {
+// How long a host waits when its capsule has met an empty shared receive queue (IBTA 9.7.5.2.8, table 45: 5 stands for
+// 60 us). The slots come back within a turn of the reactor. The kernel's connection manager leaves 0 here, which stands
+// for 655.36 ms, with the host's whole send queue behind it.
+constexpr uint8_t kMinRnrTimer60Us = 5;
+
+// As rdma_accept() does it, except for what rdma_accept() takes from the kernel unchanged: the address vector (the
+// option RDMA_OPTION_ID_TOS only has an effect on the side that asks for the connection) and the RNR timer. The masks
+// say what the transport has: iWARP has neither.
+void move_to(ibv_qp_state state, rdma_cm_id* id, const rdma_conn_param& parameters,
+             std::optional<uint8_t> traffic_class) {
   constexpr int kNotForUserSpace = 0xe00000;  // bits that some kernels leave in the mask
   ibv_qp_attr attributes{};
   int mask = 0;
   attributes.qp_state = state;
   if (rdma_init_qp_attr(id, &attributes, &mask) != 0) throw VerbsError(errno, "cannot query a queue pair's attributes");
-  if (state == IBV_QPS_RTR) attributes.ah_attr.grh.traffic_class = traffic_class;
-  if (state == IBV_QPS_RTS) attributes.max_rd_atomic = read_depth;
+  if (state == IBV_QPS_RTR) {
+    if (traffic_class) attributes.ah_attr.grh.traffic_class = *traffic_class;
+    attributes.max_dest_rd_atomic = parameters.responder_resources;
+    attributes.min_rnr_timer = kMinRnrTimer60Us;
+  }
+  if (state == IBV_QPS_RTS) attributes.max_rd_atomic = parameters.initiator_depth;
   if (const int error = ibv_modify_qp(id->qp, &attributes, mask & ~kNotForUserSpace); error != 0)
     throw VerbsError(error, "cannot move a queue pair to its next state");
 }
@@ -79,13 +90,11 @@ CmId open_device(rdma_event_channel* channel, const sockaddr_storage& address) {
 
 void accept(rdma_cm_id* id, rdma_conn_param parameters, std::optional<uint8_t> traffic_class) {
   ibv_qp* const queue_pair = id->qp;
-  if (traffic_class) {
-    for (const ibv_qp_state state : {IBV_QPS_INIT, IBV_QPS_RTR, IBV_QPS_RTS})
-      move_to(state, id, parameters.initiator_depth, *traffic_class);
-    parameters.qp_num = queue_pair->qp_num;
-    parameters.srq = 1;
-    id->qp = nullptr;  // the queue pair exists already: rdma_accept() only has to answer
-  }
+  for (const ibv_qp_state state : {IBV_QPS_INIT, IBV_QPS_RTR, IBV_QPS_RTS})
+    move_to(state, id, parameters, traffic_class);
+  parameters.qp_num = queue_pair->qp_num;
+  parameters.srq = queue_pair->srq != nullptr ? 1 : 0;
+  id->qp = nullptr;  // the queue pair is ready: rdma_accept() only has to answer
   const int failed = rdma_accept(id, &parameters);
   id->qp = queue_pair;
   if (failed != 0) throw VerbsError(errno, "cannot accept the connection of " + to_string(rdma_get_peer_addr(id)));

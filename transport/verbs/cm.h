@@ -32,7 +32,7 @@ CmId open_device(rdma_event_channel* channel, const sockaddr_storage& address);
 
 // rdma_accept() of an id with a queue pair (rdma_create_qp). `traffic_class`, where given, marks the packets that the
 // queue pair sends: the IP header's type of service. Without it they carry the value that the other side asked for.
-// Throws VerbsError.
+// A message of the other side that finds no receive is sent again after 60 us. Throws VerbsError.
 void accept(rdma_cm_id* id, rdma_conn_param parameters, std::optional<uint8_t> traffic_class);
 
 // "192.0.2.7" or "2001:db8::1".
