@@ -664,6 +664,17 @@ class Startup(unittest.TestCase):
             self.assertIn(f"{b} was changed after the daemon had read it", refused.stderr)
             self.assertEqual(b.read_text(), before)
 
+    def test_a_broken_drop_in_is_the_only_thing_that_is_told(self):
+        place = self.place()
+        place.config["subsystems"] = []
+        broken = place.drop_in("broken", [])
+        broken.write_text('{"subsystems": [')
+        place.command()
+        for command in (["check", "--file-only", str(place.config_path)], ["run", "-c", str(place.config_path)]):
+            refused = subprocess.run([PROGRAM, *command], capture_output=True, text=True, timeout=WAIT_S)
+            self.assertEqual(refused.returncode, 2, command)
+            self.check_one_line(refused.stderr.splitlines(), f"{broken}:1:")
+
     def test_a_config_with_drop_ins_is_applied_as_a_whole(self):
         place = self.place()
         b = place.drop_in("b", [{"nqn": f"{NQN}-b", "allow_any_host": True, "namespaces": [{"memory": "1MiB"}]}])
