@@ -20,6 +20,8 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
+constexpr size_t kTrialBytes = 4096;
+
 bool is_there(const std::string& path) {
   std::error_code error;
   const bool there = std::filesystem::exists(path, error);
@@ -57,6 +59,12 @@ void StateDirectory::make() const {
   if (std::filesystem::create_directories(path_)) sync_directory(std::filesystem::path(path_).parent_path());
   if (access(path_.c_str(), W_OK | X_OK) != 0)
     throw std::system_error(errno, std::generic_category(), "cannot write to " + path_);
+}
+
+void StateDirectory::try_to_write() const {
+  make();
+  DurableReplacement trial(path_ + "/trial.json", before_);
+  trial.write(std::string(kTrialBytes, ' '), nullptr);
 }
 
 void StateDirectory::remove_leftovers() const { remove_leftovers_in(path_); }

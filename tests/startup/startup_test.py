@@ -741,6 +741,19 @@ class Startup(unittest.TestCase):
             self.assertEqual(refused.returncode, 2, command)
             self.check_one_line(refused.stderr.splitlines(), f"{broken}:1:")
 
+    def test_a_state_directory_that_cannot_be_written_is_told_until_it_can_be(self):
+        place = self.place()
+        (place.folder / "state").write_text("a file in its place")
+        with Running(place):
+            end = time.monotonic() + WAIT_S
+            while not self.status(place)["state_dir_fault"]:
+                self.assertLess(time.monotonic(), end, "the fault is not told")
+                time.sleep(0.05)
+            (place.folder / "state").unlink()
+            while self.status(place)["state_dir_fault"]:
+                self.assertLess(time.monotonic(), end, "the daemon does not try it again")
+                time.sleep(0.2)
+
     def test_a_config_with_drop_ins_is_applied_as_a_whole(self):
         place = self.place()
         b = place.drop_in("b", [{"nqn": f"{NQN}-b", "allow_any_host": True, "namespaces": [{"memory": "1MiB"}]}])
