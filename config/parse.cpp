@@ -67,7 +67,8 @@ std::optional<FileOfConfig> read_one(const Value& root, uint32_t file, Config& c
   return FileOfConfig{file, &root, first, config.subsystems.size() - first};
 }
 
-void read_all(std::vector<Document>& documents, Config& config, Reader& reader) {
+// `has_all_files`: no drop-in was left out because it could not be read.
+void read_all(std::vector<Document>& documents, bool has_all_files, Config& config, Reader& reader) {
   std::vector<FileOfConfig> files;
   bool has_config_file = false;
   for (uint32_t file = 0; file < documents.size(); ++file) {
@@ -81,24 +82,10 @@ void read_all(std::vector<Document>& documents, Config& config, Reader& reader) 
     has_config_file |= file == 0;
   }
   // Without it, nothing is known of the ports that subsystems name.
-  if (has_config_file) check_config(files, config, reader);
+  if (has_config_file) check_config(files, has_all_files && !reader.has_error_in_drop_in(), config, reader);
 }
 
-// `unreadable`: what could not be read, which comes first.
-Result parse_read(const Sources& sources, std::vector<SourceFault> unreadable) {
-  const bool has_config_file = std::ranges::find(unreadable, sources.file.name, &SourceFault::name) == unreadable.end();
-  Result parsed;
-  if (has_config_file) parsed = parse(sources);
-  if (unreadable.empty()) return parsed;
-  Result result;
-  for (SourceFault& one : unreadable) result.diagnostics.push_back(refusal(std::move(one)));
-  std::ranges::move(parsed.diagnostics, std::back_inserter(result.diagnostics));
-  return result;
-}
-
-}  // namespace
-
-Result parse(const Sources& sources) {
+Result parse_files(const Sources& sources, bool has_all_files) {
   Result result;
   if (auto beyond = beyond_bounds(sources)) {
     result.diagnostics.push_back(refusal(std::move(*beyond)));
@@ -111,9 +98,25 @@ Result parse(const Sources& sources) {
   names.insert(names.begin(), config.file);
   Reader reader(std::move(names));
   std::vector<Document> documents = documents_of(sources, reader);
-  read_all(documents, config, reader);
+  read_all(documents, has_all_files, config, reader);
   return finish(std::move(config), std::move(reader));
 }
+
+// `unreadable`: what could not be read, which comes first.
+Result parse_read(const Sources& sources, std::vector<SourceFault> unreadable) {
+  const bool has_config_file = std::ranges::find(unreadable, sources.file.name, &SourceFault::name) == unreadable.end();
+  Result parsed;
+  if (has_config_file) parsed = parse_files(sources, unreadable.empty());
+  if (unreadable.empty()) return parsed;
+  Result result;
+  for (SourceFault& one : unreadable) result.diagnostics.push_back(refusal(std::move(one)));
+  std::ranges::move(parsed.diagnostics, std::back_inserter(result.diagnostics));
+  return result;
+}
+
+}  // namespace
+
+Result parse(const Sources& sources) { return parse_files(sources, true); }
 
 Result parse(std::string_view text, std::string file_name) {
   return parse(Sources{.file = {.name = std::move(file_name), .text = std::string(text)}});

@@ -73,6 +73,11 @@ bool Reader::unique_at(const Value& object, std::string_view key, std::string_vi
   return unique(kind, std::move(identity), member->position, severity);
 }
 
+bool Reader::has_error_in_drop_in() const {
+  return std::ranges::any_of(diagnostics_,
+                             [](const Diagnostic& one) { return is_error(one) && one.position.file != 0; });
+}
+
 void Reader::error_in(std::string path, Position position, std::string problem, std::string remedy) {
   diagnostics_.push_back(
       {Severity::error, name_of_file(position.file), position, std::move(path), std::move(problem), std::move(remedy)});

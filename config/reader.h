@@ -62,6 +62,9 @@ class Reader {
   bool unique(std::string_view kind, std::string identity, Position position, Severity severity = Severity::error,
               std::string_view remedy = "give each its own");
 
+  // Whether a drop-in has a mistake, as far as they have been read.
+  bool has_error_in_drop_in() const;
+
   const std::string& path() const { return path_; }
   // Of the present value: the same text for no other value of any file.
   std::string identity() const { return std::to_string(file_) + path_; }

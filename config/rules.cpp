@@ -349,12 +349,14 @@ void check_subsystem(const Value& object, Subsystem& subsystem, Reader& reader) 
   }
 }
 
-void check_config(const std::vector<FileOfConfig>& files, Config& config, Reader& reader) {
+void check_config(const std::vector<FileOfConfig>& files, bool has_all_subsystems, Config& config, Reader& reader) {
   const Value& object = *files.front().root;
   reader.begin_file(files.front().file);
   warn_if_empty(object, "ports", "no host can connect", reader);
-  if (config.subsystems.empty()) warn_if_empty(object, "subsystems", "hosts find no subsystem", reader);
-  check_discovery_authentication(object, config, reader);
+  if (has_all_subsystems) {
+    if (config.subsystems.empty()) warn_if_empty(object, "subsystems", "hosts find no subsystem", reader);
+    check_discovery_authentication(object, config, reader);
+  }
   check_wildcards(object, config, reader);
   check_count(files, reader);
   resolve_ports(files, config, reader);

@@ -64,7 +64,8 @@ struct FileOfConfig {
   size_t subsystems;  // how many
 };
 
-// Called when all files have been read; the config file is the first.
-void check_config(const std::vector<FileOfConfig>& files, Config& config, Reader& reader);
+// Called when all files have been read; the config file is the first. `has_all_subsystems`: no drop-in is missing or
+// has a mistake, so that a subsystem which is not in `config` is in no file either.
+void check_config(const std::vector<FileOfConfig>& files, bool has_all_subsystems, Config& config, Reader& reader);
 
 }  // namespace nvmf::config

@@ -18,6 +18,7 @@
 #include "target/daemon/program.h"
 #include "target/daemon/reload.h"
 #include "target/daemon/running_config.h"
+#include "target/daemon/state_watch.h"
 #include "target/daemon/storage.h"
 #include "target/daemon/unix_socket.h"
 #include "target/daemon/upgrade.h"
@@ -37,6 +38,7 @@ class AdminService final : public AdminActions {
     Reload& reload;
     Changes& changes;
     NamespaceStates& states;
+    const StateWatch& state_watch;
     EventStream& events;
     RunningConfig& running;
     WorkerThread& files;  // reads and writes the config files

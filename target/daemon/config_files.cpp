@@ -11,7 +11,6 @@
 
 #include "config/file_content.h"
 #include "config/parse.h"
-#include "target/daemon/durable_file.h"
 
 namespace nvmf::daemon {
 namespace {
@@ -93,16 +92,16 @@ void check_result(config::Sources files, const std::vector<const FileOnDisk*>& t
 }
 
 // Copies first: until the last of the new contents is on the disk, every file is as it was.
-void write(const std::vector<const FileOnDisk*>& files, ConfigFiles::Outcome& outcome) {
+void write(const std::vector<const FileOnDisk*>& files, const DurableHook& before, ConfigFiles::Outcome& outcome) {
   for (const FileOnDisk* const one : files) {
     if (!one->content) continue;
-    replace_durably(one->path + "~", *one->content, access_of(one->path));
+    replace_durably(one->path + "~", *one->content, access_of(one->path), before);
     outcome.has_copies = true;
   }
   std::deque<DurableReplacement> replacements;
   for (const FileOnDisk* const one : files) {
     const auto access = one->content ? std::optional(access_of(one->path)) : std::nullopt;
-    const bool given = replacements.emplace_back(one->path).write(one->wanted, access ? &*access : nullptr);
+    const bool given = replacements.emplace_back(one->path, before).write(one->wanted, access ? &*access : nullptr);
     if (!given) outcome.not_given.push_back(one->known.name);
   }
   for (DurableReplacement& replacement : replacements) replacement.put_in_place();
@@ -199,7 +198,7 @@ ConfigFiles::Outcome ConfigFiles::save(const Running& running, bool force) const
   }
   if (!undone.empty() && !force) throw Refused(refusal_of(undone, name()));
   if (can_be_read && !to_write.empty()) check_result(std::move(found), to_write);
-  write(to_write, outcome);
+  write(to_write, before_, outcome);
   return outcome;
 }
 
@@ -220,6 +219,8 @@ void ConfigFiles::remove_leftovers() const {
     remove_leftover(path);
     remove_leftover(path + "~");
   }
+  // A drop-in that was gone, and was to be written anew, is not among the files.
+  remove_leftovers_in(config::drop_in_directory(name()));
 }
 
 }  // namespace nvmf::daemon

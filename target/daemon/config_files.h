@@ -9,6 +9,7 @@
 #include <optional>
 #include <set>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "config/config.h"
@@ -16,13 +17,17 @@
 #include "config/edit.h"
 #include "config/sources.h"
 #include "target/daemon/admin_actions.h"
+#include "target/daemon/durable_file.h"
 
 namespace nvmf::daemon {
 
 class ConfigFiles {
  public:
-  // `config`: what `sources` was parsed as.
-  ConfigFiles(const config::Config& config, config::Sources sources) { read(config, std::move(sources)); }
+  // `config`: what `sources` was parsed as. `before` is for tests.
+  ConfigFiles(const config::Config& config, config::Sources sources, DurableHook before = {})
+      : before_(std::move(before)) {
+    read(config, std::move(sources));
+  }
 
   // The files were read anew.
   void read(const config::Config& config, config::Sources sources);
@@ -77,6 +82,7 @@ class ConfigFiles {
   config::Sources sources_;
   config::Json document_;                // of all files together
   std::map<std::string, size_t> homes_;  // of the subsystems, by NQN; those of the config file may be missing
+  DurableHook before_;
 };
 
 }  // namespace nvmf::daemon

@@ -96,9 +96,13 @@ json refusals_report(const Figures& figures) {
   json rdma_cm = json::object();
   for (size_t status = 1; status < figures.transport.rejected.size(); ++status)
     rdma_cm[std::to_string(status)] = figures.transport.rejected[status];
+  json stalled = json::object();
+  for (size_t cause = 0; cause < rdma::kStalls; ++cause)
+    stalled[rdma::name_of(static_cast<rdma::Stall>(cause))] = figures.transport.stalled[cause];
   return {{"connects", std::move(connects)},
           {"rdma_cm", std::move(rdma_cm)},
           {"failed_connections", figures.transport.failed},
+          {"stalled_connections", std::move(stalled)},
           {"keep_alive_expiries", target.keep_alive_expiries}};
 }
 

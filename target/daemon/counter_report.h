@@ -20,7 +20,8 @@ nlohmann::json latency_report(const core::LatencyCounters& counters);
 nlohmann::json hosts_report(const std::vector<HostFigures>& hosts);
 // [{"index", "cpu_us", "polled_in_vain_us", "turns", "sleeps"}]
 nlohmann::json reactors_report(const std::vector<ReactorFigures>& reactors);
-// {"connects": {reason: n}, "rdma_cm": {status: n}, "failed_connections": n, "keep_alive_expiries": n}
+// {"connects": {reason: n}, "rdma_cm": {status: n}, "failed_connections": n, "stalled_connections": {cause: n},
+//  "keep_alive_expiries": n}
 nlohmann::json refusals_report(const Figures& figures);
 // Of queues: {"succeeded": n, "failed": {reason: n}, "refused_addresses": n now}
 nlohmann::json authentications_report(const core::Target& target);

@@ -128,11 +128,10 @@ Daemon::Daemon(const config::Config& config, config::Sources sources, Program& p
     : program_(program),
       running_(config, std::move(sources)),
       events_(io_),
-      reservations_(StateDirectory(config.state_dir),
-                    write_on(state_writes_, io_, [this] { transport_.turn_admin(); })),
+      state_watch_(io_, StateDirectory(config.state_dir), state_writes_),
+      reservations_(StateDirectory(config.state_dir), state_writer(HostState::Reservation)),
       state_lock_(lock_state_directory(config.state_dir)),
-      write_protection_(StateDirectory(config.state_dir),
-                        write_on(state_writes_, io_, [this] { transport_.turn_admin(); })),
+      write_protection_(StateDirectory(config.state_dir), state_writer(HostState::WriteProtection)),
       identifiers_(StateDirectory(config.state_dir)),
       served_storages_(StateDirectory(config.state_dir)),
       target_(target_options(config)),
@@ -179,6 +178,7 @@ Daemon::Daemon(const config::Config& config, config::Sources sources, Program& p
               .reload = reload_,
               .changes = changes_,
               .states = states_,
+              .state_watch = state_watch_,
               .events = events_.stream(),
               .running = running_,
               .files = config_files_,
@@ -215,6 +215,10 @@ Daemon::Daemon(const config::Config& config, config::Sources sources, Program& p
 
 Daemon::~Daemon() = default;
 
+StateWriter Daemon::state_writer(HostState state) {
+  return state_watch_.watch(state, write_on(state_writes_, io_, [this] { transport_.turn_admin(); }));
+}
+
 // What can fail comes before the reactors run.
 int Daemon::run() {
   raise_descriptor_limit();
@@ -225,6 +229,7 @@ int Daemon::run() {
   if (running_.config().metrics) serve_metrics();
   boost::asio::co_spawn(io_, reload_.serve(), [this](const std::exception_ptr& failure) { on_started(failure); });
   spawn(io_, fallbacks_.run(), "watching for data that goes through DRAM");
+  spawn(io_, state_watch_.run(), "watching the state directory");
   spawn(io_, keep_watchdog(), "telling systemd that the daemon is alive");
   {
     const RunningReactors running(data_threads_);
@@ -301,6 +306,9 @@ HealthFigures Daemon::health() const {
     health.reload_succeeded = last->succeeded;
     health.reload_time_s = static_cast<uint64_t>(std::chrono::system_clock::to_time_t(last->time));
   }
+  health.state_dir_fault = state_watch_.fault();
+  health.unsaved_identifiers = storage_.unkept().size();
+  health.refused_state = state_watch_.refused();
   return health;
 }
 

@@ -40,6 +40,7 @@
 #include "target/daemon/reservation_files.h"
 #include "target/daemon/running_config.h"
 #include "target/daemon/served_storage_files.h"
+#include "target/daemon/state_watch.h"
 #include "target/daemon/storage.h"
 #include "target/daemon/upgrade.h"
 #include "target/daemon/worker_thread.h"
@@ -73,6 +74,8 @@ class Daemon {
     explicit DataThread(const core::ReactorOptions& options) : reactor(options, engine) {}
   };
 
+  // Of one kind of state, for its files.
+  StateWriter state_writer(HostState state);
   std::string status_line() const;
   Figures figures() const;
   HealthFigures health() const;
@@ -101,6 +104,7 @@ class Daemon {
   boost::asio::io_context io_;
   Events events_;
   core::Mailbox control_mailbox_;
+  StateWatch state_watch_;
   ReservationFiles reservations_;
   std::optional<FileLock> state_lock_;
   WriteProtectionFiles write_protection_;

@@ -12,6 +12,7 @@
 #include <string_view>
 #include <system_error>
 #include <utility>
+#include <vector>
 
 namespace nvmf::daemon {
 namespace {
@@ -119,6 +120,14 @@ std::string replaced_by(const std::string& fresh) {
 void remove_leftover(const std::string& path) {
   const std::string fresh = fresh_name(path);
   if (unlink(fresh.c_str()) == 0) spdlog::info("removed {}, which a daemon that was killed had not finished", fresh);
+}
+
+void remove_leftovers_in(const std::string& directory) {
+  std::error_code error;
+  std::vector<std::string> files;
+  for (std::filesystem::directory_iterator entry(directory, error), end; !error && entry != end; entry.increment(error))
+    if (std::string file = replaced_by(entry->path().string()); !file.empty()) files.push_back(std::move(file));
+  for (const std::string& file : files) remove_leftover(file);
 }
 
 void replace_durably(const std::string& path, const std::string& content, const DurableHook& before) {

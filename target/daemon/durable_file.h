@@ -64,6 +64,9 @@ std::string replaced_by(const std::string& fresh);
 // Removes what a process that died within replace_durably(path) left, and logs it. Never throws.
 void remove_leftover(const std::string& path);
 
+// The same for every file of a directory, those included that are gone.
+void remove_leftovers_in(const std::string& directory);
+
 // Makes the entries of a directory durable. Throws std::system_error.
 void sync_directory(const std::string& path);
 

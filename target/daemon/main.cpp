@@ -7,7 +7,9 @@
 #include <functional>
 #include <iostream>
 #include <string>
+#include <string_view>
 #include <utility>
+#include <vector>
 
 #include "config/edit.h"
 #include "config/parse.h"
@@ -16,6 +18,7 @@
 #include "target/daemon/backup_command.h"
 #include "target/daemon/check_command.h"
 #include "target/daemon/cli/commands.h"
+#include "target/daemon/cli/completion.h"
 #include "target/daemon/cli/config_manual.h"
 #include "target/daemon/cli/documents.h"
 #include "target/daemon/daemon.h"
@@ -112,6 +115,12 @@ int generate(const CLI::App& app, const std::string& what) {
   return EXIT_SUCCESS;
 }
 
+// For the shells: prints what the running daemon knows of the last word.
+int print_candidates(const CLI::App& app, const std::vector<std::string>& words) {
+  for (const std::string& candidate : nvmf::cli::complete(app, words)) std::cout << candidate << '\n';
+  return EXIT_SUCCESS;
+}
+
 int execute(int argc, char** argv) {
   nvmf::daemon::Program program(argc, argv);
   CLI::App app{"NVMe over Fabrics target for RDMA networks that serves SSDs through their controller memory buffers",
@@ -136,6 +145,8 @@ int execute(int argc, char** argv) {
   generate_command->add_option("what", document)
       ->required()
       ->check(CLI::IsMember({"man", "man-config", "bash", "zsh", "fish"}));
+  // The words of an unfinished command are no command yet, so the parser does not see them.
+  if (argc > 1 && std::string_view(argv[1]) == "complete") return print_candidates(app, {argv + 2, argv + argc});
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {

@@ -232,6 +232,10 @@ void write_connections(Exposition& out, const Figures& figures) {
   out.sample({}, transport.accepted);
   out.counter("nvmf_connections_failed_total", "Connections that ended with an error of their queue pair.");
   out.sample({}, transport.failed);
+  out.counter("nvmf_connections_stalled_total",
+              "Failed connections that the target ended because the host did not take its answers, by cause.");
+  for (size_t cause = 0; cause < rdma::kStalls; ++cause)
+    out.sample({{"cause", name_of(static_cast<rdma::Stall>(cause))}}, transport.stalled[cause]);
   out.counter("nvmf_connections_rejected_total", "Connections refused, by RDMA-CM status.");
   for (size_t status = 1; status < transport.rejected.size(); ++status)
     out.sample({{"status", std::to_string(status)}}, transport.rejected[status]);
@@ -264,6 +268,14 @@ void write_health(Exposition& out, const HealthFigures& health) {
   if (health.reload_succeeded) out.sample({}, *health.reload_succeeded ? 1 : 0);
   out.gauge("nvmf_last_reload_timestamp_seconds", "When the last reload ended.");
   if (health.reload_succeeded) out.sample({}, health.reload_time_s);
+  out.gauge("nvmf_state_dir_fault", "1 when nothing can be written to the state directory, otherwise 0.");
+  out.sample({}, health.state_dir_fault.empty() ? 0 : 1);
+  out.gauge("nvmf_unsaved_identifiers", "Namespaces whose identifiers could not be saved in the state directory.");
+  out.sample({}, health.unsaved_identifiers);
+  out.counter("nvmf_state_changes_refused_total",
+              "Changes of hosts that were refused, because they could not be saved in the state directory.");
+  for (size_t state = 0; state < kHostStates; ++state)
+    out.sample({{"state", name_of(static_cast<HostState>(state))}}, health.refused_state[state]);
 }
 
 void write_reactors(Exposition& out, const std::vector<ReactorFigures>& reactors) {

@@ -13,6 +13,7 @@
 
 #include "target/core/datapath/io_counters.h"
 #include "target/core/subsystem/target.h"
+#include "target/daemon/state_watch.h"
 #include "transport/rdma/transport_counters.h"
 
 namespace nvmf::daemon {
@@ -74,6 +75,9 @@ struct HealthFigures {
   uint64_t unsaved_changes = 0;
   std::optional<bool> reload_succeeded{};  // the last one; none: the config file was read once only
   uint64_t reload_time_s = 0;              // of it, since 1970
+  std::string state_dir_fault{};           // why nothing can be written to the state directory; empty: it can be
+  uint64_t unsaved_identifiers = 0;        // namespaces whose identifiers could not be saved there
+  StateWatch::Refused refused_state{};     // changes of hosts that could not be saved there, by HostState
 };
 
 struct Figures {

@@ -71,6 +71,23 @@ void add_config(const HealthFigures& health, Problems& problems) {
          .remedy = "nvmf-p2p status lists them; nvmf-p2p save writes them to the file."});
 }
 
+void add_state(const HealthFigures& health, Problems& problems) {
+  const std::string remedy =
+      "Check that the directory of \"state_dir\" has free space and belongs to the user of the daemon, which tries "
+      "again every 5 s.";
+  if (!health.state_dir_fault.empty())
+    problems.push_back({.what = "The state directory cannot be written, so that reservations and write protection that "
+                                "must be saved are refused: " +
+                                health.state_dir_fault,
+                        .remedy = remedy});
+  if (health.unsaved_identifiers != 0)
+    problems.push_back(
+        {.what = fmt::format("The identifiers of {} namespaces are not saved: after a restart hosts may know them by "
+                             "others.",
+                             health.unsaved_identifiers),
+         .remedy = remedy + " nvmf-p2p status names them."});
+}
+
 }  // namespace
 
 Problems problems_in(const Conditions& conditions) {
@@ -78,6 +95,7 @@ Problems problems_in(const Conditions& conditions) {
   add_ports(conditions.health, problems);
   add_missing(conditions.missing, problems);
   add_config(conditions.health, problems);
+  add_state(conditions.health, problems);
   add_cmbs(conditions.cmbs, problems);
   std::ranges::stable_sort(problems, {}, &Problem::weight);
   return problems;

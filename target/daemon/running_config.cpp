@@ -64,11 +64,11 @@ std::string version_of(const config::Json& document) {
 
 }  // namespace
 
-RunningConfig::RunningConfig(config::Config config, config::Sources sources)
+RunningConfig::RunningConfig(config::Config config, config::Sources sources, DurableHook before)
     : config_(std::move(config)),
       document_(config::editable(sources, config_)),
       config_of_files_(config_),
-      files_(config_, std::move(sources)),
+      files_(config_, std::move(sources), std::move(before)),
       version_(version_of(document_)) {}
 
 void RunningConfig::replace(config::Config config, config::Json document) {

@@ -17,8 +17,8 @@ namespace nvmf::daemon {
 
 class RunningConfig {
  public:
-  // `sources`: the config file and its drop-ins, which were parsed as `config`.
-  RunningConfig(config::Config config, config::Sources sources);
+  // `sources`: the config file and its drop-ins, which were parsed as `config`. `before` is for tests.
+  RunningConfig(config::Config config, config::Sources sources, DurableHook before = {});
 
   // The name of the config file with which the daemon was started, and those of its drop-ins.
   const std::string& file() const { return files_.name(); }

@@ -10,7 +10,6 @@
 #include <nlohmann/json.hpp>
 #include <stdexcept>
 #include <system_error>
-#include <vector>
 
 #include "config/file_content.h"
 #include "config/json_text.h"
@@ -20,6 +19,8 @@ namespace nvmf::daemon {
 namespace {
 
 using Json = nlohmann::ordered_json;
+
+constexpr size_t kTrialBytes = 4096;
 
 bool is_there(const std::string& path) {
   std::error_code error;
@@ -60,13 +61,13 @@ void StateDirectory::make() const {
     throw std::system_error(errno, std::generic_category(), "cannot write to " + path_);
 }
 
-void StateDirectory::remove_leftovers() const {
-  std::error_code error;
-  std::vector<std::string> files;
-  for (std::filesystem::directory_iterator entry(path_, error), end; !error && entry != end; entry.increment(error))
-    if (const std::string file = replaced_by(entry->path().string()); !file.empty()) files.push_back(file);
-  for (const std::string& file : files) remove_leftover(file);
+void StateDirectory::try_to_write() const {
+  make();
+  DurableReplacement trial(path_ + "/trial.json", before_);
+  trial.write(std::string(kTrialBytes, ' '), nullptr);
 }
+
+void StateDirectory::remove_leftovers() const { remove_leftovers_in(path_); }
 
 // NQNs and names of storages may be longer than file names and have any character: the file name is derived from them,
 // and the file contains its owner.

@@ -683,6 +683,96 @@ class Startup(unittest.TestCase):
             self.assertIn(f"{b} was changed after the daemon had read it", refused.stderr)
             self.assertEqual(b.read_text(), before)
 
+    def request(self, place, method, target, body=None):
+        """A connection on which the daemon has been asked, and has not been waited for."""
+        client = http.client.HTTPConnection("localhost", timeout=WAIT_S)
+        client.sock = socket.socket(socket.AF_UNIX)
+        client.sock.connect(str(place.socket))
+        client.request(method, target, body=body)
+        return client
+
+    def done(self, place, method, target, body=None):
+        client = self.request(place, method, target, body)
+        self.assertLess(client.getresponse().status, 300)
+        client.close()
+
+    def test_a_daemon_that_is_killed_while_it_saves_leaves_each_file_old_or_new(self):
+        place = self.place()
+        space = [{"memory": "1MiB"}]
+        b = place.drop_in("b", [{"nqn": f"{NQN}-b", "allow_any_host": True, "namespaces": space}])
+        place.command()
+        files = [place.config_path, b]
+        for file, mode in zip(files, (0o640, 0o604)):
+            file.chmod(mode)
+            if os.geteuid() == 0:
+                os.chown(file, 12345, 12346)
+        old = [file.read_text() for file in files]
+        access = [(one.st_uid, one.st_gid, one.st_mode) for one in (file.stat() for file in files)]
+        directories = {file.parent for file in files}
+
+        def restore():
+            for file, text in zip(files, old):
+                file.write_text(text)
+                pathlib.Path(f"{file}~").unlink(missing_ok=True)
+
+        def change():
+            self.done(place, "PUT", "/v1/log-level/debug")
+            self.done(place, "PATCH", f"/v1/subsystems/{NQN}-b/namespaces/1", json.dumps({"max_iops": 7}))
+
+        with Running(place, namespaces=2):
+            change()
+            began = time.monotonic()
+            self.done(place, "POST", "/v1/save")
+            lasts = time.monotonic() - began
+        new = [file.read_text() for file in files]
+        self.assertTrue(all(one != other for one, other in zip(old, new)))
+
+        rounds = 30
+        for number in range(rounds):
+            restore()
+            with Running(place, namespaces=2) as running:
+                self.assertEqual([path for folder in directories for path in folder.glob(".*")], [], "what the one before left")
+                change()
+                client = self.request(place, "POST", "/v1/save")
+                time.sleep(1.2 * lasts * number / rounds)
+                running.process.kill()
+                running.process.wait(WAIT_S)
+                client.close()
+            for file, before, after, known in zip(files, old, new, access):
+                copy = pathlib.Path(f"{file}~")
+                self.assertIn(file.read_text(), (before, after))
+                for one in [file] + ([copy] if copy.exists() else []):
+                    self.assertEqual((one.stat().st_uid, one.stat().st_gid, one.stat().st_mode), known, one)
+                if copy.exists():
+                    self.assertEqual(copy.read_text(), before)
+            loads = subprocess.run([PROGRAM, "check", "--file-only", str(place.config_path)], capture_output=True, text=True,
+                                   timeout=WAIT_S)
+            self.assertEqual(loads.returncode, 0, loads.stderr)
+
+    def test_a_broken_drop_in_is_the_only_thing_that_is_told(self):
+        place = self.place()
+        place.config["subsystems"] = []
+        broken = place.drop_in("broken", [])
+        broken.write_text('{"subsystems": [')
+        place.command()
+        for command in (["check", "--file-only", str(place.config_path)], ["run", "-c", str(place.config_path)]):
+            refused = subprocess.run([PROGRAM, *command], capture_output=True, text=True, timeout=WAIT_S)
+            self.assertEqual(refused.returncode, 2, command)
+            self.check_one_line(refused.stderr.splitlines(), f"{broken}:1:")
+
+    def test_a_state_directory_that_cannot_be_written_is_told_until_it_can_be(self):
+        place = self.place()
+        (place.folder / "state").write_text("a file in its place")
+        with Running(place):
+            end = time.monotonic() + WAIT_S
+            while not self.status(place)["state_dir_fault"]:
+                self.assertLess(time.monotonic(), end, "the fault is not told")
+                time.sleep(0.05)
+            (place.folder / "state").unlink()
+            while self.status(place)["state_dir_fault"]:
+                self.assertLess(time.monotonic(), end, "the daemon does not try it again")
+                time.sleep(0.2)
+
     def test_a_config_with_drop_ins_is_applied_as_a_whole(self):
         place = self.place()
         b = place.drop_in("b", [{"nqn": f"{NQN}-b", "allow_any_host": True, "namespaces": [{"memory": "1MiB"}]}])

@@ -143,6 +143,7 @@ TEST_CASE("a host that takes no answers is disconnected in the end, one that tak
   CHECK(network.run_until([&] { return network.said("does not receive its completions"); }));
   CHECK(network.run_until([&] { return network.transport->connections() == 1; }));
   CHECK_FALSE(late.is_disconnected());
+  CHECK((network.transport->counters().stalled == std::array<uint64_t, rdma::kStalls>{1, 0, 0, 0}));
 }
 
 TEST_CASE("silent connections of one address: the oldest goes when there are too many, and others have room") {

@@ -325,16 +325,24 @@ void PollGroup::post_lost_slots(QueueSet& queues) {
   control_mailbox_.send(queues.lost_slots, queues, found);
 }
 
+// One that has failed is left as it is: the control thread may read the reason.
 void PollGroup::fail_stalled_hosts() {
   using namespace core::limits;
+  using Verdict = AnswerProgress::Verdict;
   const auto look_at = [this](QueuePair& queue_pair) {
+    if (queue_pair.failed) return;
     const uint32_t posted = queue_pair.send_entries - queue_pair.send_entries_free;
     const bool dry = others_wait_for_buffers_of(queue_pair);
     const uint32_t stalled_looks = (dry ? kStalledAnswersWhenDryMs : kStalledAnswersMs) / kStallCheckMs;
     const uint32_t slow_looks = (dry ? kSlowAnswersWhenDryMs : kSlowAnswersMs) / kStallCheckMs;
-    if (queue_pair.progress.has_stalled(queue_pair.send_entries_taken, posted, stalled_looks, slow_looks))
-      fail(queue_pair, IBV_WC_RESP_TIMEOUT_ERR,
-           "the host does not receive its completions: the host or the network is stuck or too slow");
+    const Verdict verdict = queue_pair.progress.look(queue_pair.send_entries_taken, posted, stalled_looks, slow_looks);
+    if (verdict == Verdict::Good) return;
+    if (verdict == Verdict::Stalled)
+      queue_pair.stall = dry ? Stall::StalledWhenDry : Stall::Stalled;
+    else
+      queue_pair.stall = dry ? Stall::SlowWhenDry : Stall::Slow;
+    fail(queue_pair, IBV_WC_RESP_TIMEOUT_ERR,
+         "the host does not receive its completions: the host or the network is stuck or too slow");
   };
   for (const QueueSet* queues : polled_) queues->by_number.visit(look_at);
   tell_control(stalled_hosts_, [](PollGroup& group) { group.finding_stalled_hosts_ = false; });

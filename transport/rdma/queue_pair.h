@@ -4,12 +4,14 @@
 #include <infiniband/verbs.h>
 
 #include <cstdint>
+#include <optional>
 
 #include "target/core/datapath/queue.h"
 #include "target/core/reactor/intrusive_list.h"
 #include "target/core/reactor/mailbox.h"
 #include "transport/rdma/answer_progress.h"
 #include "transport/rdma/request.h"
+#include "transport/rdma/transport_counters.h"
 
 namespace nvmf::rdma {
 
@@ -76,6 +78,7 @@ struct QueuePair {
   core::Message failure;
   ibv_wc_status failure_status = IBV_WC_SUCCESS;  // why, with `failure`
   const char* failure_reason = nullptr;           // null: the status says it
+  std::optional<Stall> stall;                     // the host has not taken its answers
   bool invalidate_failed = false;                 // the RNIC has refused a SEND with invalidate
 };
 

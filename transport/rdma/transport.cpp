@@ -342,6 +342,7 @@ void Transport::on_failed(Connection& connection, const std::string& reason) {
 
 void Transport::queue_pair_failed(QueuePair& queue_pair, const std::string& reason) {
   ++counters_.failed;
+  if (queue_pair.stall) ++counters_.stalled[static_cast<size_t>(*queue_pair.stall)];
   const auto found = connections_.find(queue_pair.number);
   if (found == connections_.end()) return;
   Rnic& rnic = found->second->rnic();

@@ -32,11 +32,15 @@ void check(const std::string& socket, const boost::system::error_code& error) {
   if (error) fail(socket, error);
 }
 
-Socket connect(asio::io_context& io, const std::string& path) {
+asio::local::stream_protocol::endpoint endpoint_of(const std::string& path) {
   if (path.size() > 107) throw ClientError("a UNIX socket's path has at most 107 bytes: " + path);
+  return {path};
+}
+
+Socket connect(asio::io_context& io, const std::string& path) {
   Socket socket(io);
   boost::system::error_code error;
-  socket.connect(asio::local::stream_protocol::endpoint(path), error);
+  socket.connect(endpoint_of(path), error);
   check(path, error);
   return socket;
 }
@@ -48,6 +52,32 @@ http::request<http::string_body> request_for(const std::string& method, const st
   request.keep_alive(false);
   request.prepare_payload();
   return request;
+}
+
+using Parser = http::response_parser<http::string_body>;
+
+// Timed out: `parser` has no answer, or a part of one. (Asio's blocking calls cannot be given up.)
+boost::system::error_code exchange_within(std::chrono::milliseconds patience, const std::string& path,
+                                          const http::request<http::string_body>& request, Parser& parser) {
+  asio::io_context io;
+  boost::beast::flat_buffer buffer;
+  Socket socket(io);
+  boost::system::error_code result = asio::error::timed_out;
+  const auto received = [&](const boost::system::error_code& error, size_t) { result = error; };
+  const auto sent = [&](const boost::system::error_code& error, size_t) {
+    if (error)
+      result = error;
+    else
+      http::async_read(socket, buffer, parser, received);
+  };
+  socket.async_connect(endpoint_of(path), [&](const boost::system::error_code& error) {
+    if (error)
+      result = error;
+    else
+      http::async_write(socket, request, sent);
+  });
+  io.run_for(patience);
+  return result;
 }
 
 Reply reply_of(const std::string& socket, unsigned status, const std::string& body) {
@@ -71,13 +101,18 @@ bool take_lines(std::string& text, const std::function<bool(const std::string& l
 }  // namespace
 
 Reply Client::ask(const std::string& method, const std::string& target, const std::string& body) const {
+  const auto request = request_for(method, target, body);
+  Parser parser;
+  parser.body_limit(std::numeric_limits<uint64_t>::max());
+  if (patience_) {
+    check(socket_, exchange_within(*patience_, socket_, request, parser));
+    return reply_of(socket_, parser.get().result_int(), parser.get().body());
+  }
   asio::io_context io;
   Socket socket = connect(io, socket_);
   boost::system::error_code unsent;
-  http::write(socket, request_for(method, target, body), unsent);
+  http::write(socket, request, unsent);
   boost::beast::flat_buffer buffer;
-  http::response_parser<http::string_body> parser;
-  parser.body_limit(std::numeric_limits<uint64_t>::max());
   // A daemon that refuses a request may close before it has read all of it: its answer says why.
   boost::system::error_code error;
   http::read(socket, buffer, parser, error);
@@ -93,7 +128,7 @@ Reply Client::follow(const std::string& target, const std::function<bool(const s
   http::write(socket, request_for("GET", target, ""), error);
   check(socket_, error);
   boost::beast::flat_buffer buffer;
-  http::response_parser<http::string_body> parser;
+  Parser parser;
   parser.body_limit(std::numeric_limits<uint64_t>::max());
   http::read_header(socket, buffer, parser, error);
   check(socket_, error);

@@ -1,8 +1,10 @@
 // The connection of the commands to the running daemon: HTTP on its admin socket.
 #pragma once
 
+#include <chrono>
 #include <functional>
 #include <nlohmann/json.hpp>
+#include <optional>
 #include <stdexcept>
 #include <string>
 #include <string_view>
@@ -26,9 +28,11 @@ struct Reply {
 
 class Client {
  public:
-  explicit Client(std::string socket) : socket_(std::move(socket)) {}
+  // `patience`: how long ask() waits; none: however long a change takes.
+  explicit Client(std::string socket, std::optional<std::chrono::milliseconds> patience = {})
+      : socket_(std::move(socket)), patience_(patience) {}
 
-  // Waits for the answer, however long a change takes. Throws ClientError.
+  // Waits for the answer. Throws ClientError.
   Reply ask(const std::string& method, const std::string& target, const std::string& body = "") const;
   // Gets an answer that goes on: calls `take` with each line of it, until `take` returns false, which returns an empty
   // reply, or the daemon ends the answer. A refusal is returned. Throws ClientError.
@@ -36,6 +40,7 @@ class Client {
 
  private:
   std::string socket_;
+  std::optional<std::chrono::milliseconds> patience_;
 };
 
 // One segment of a path, or a value of a query: RFC 3986 section 2.1.

@@ -128,7 +128,7 @@ CLI::App* Commands::group(CLI::App& parent, const std::string& name, const std::
 }
 
 CLI::Option* Commands::take_nqn(CLI::App& command) {
-  return command.add_option("subsystem", nqn_, "NQN of the subsystem")->type_name("NQN")->required();
+  return command.add_option("subsystem", nqn_, "NQN of the subsystem")->type_name(kNqnType)->required();
 }
 
 void Commands::take_settings(CLI::App& command) {
@@ -189,7 +189,7 @@ void Commands::add_config_changes(CLI::App& app) {
       app, "accept", "Serve a namespace that was refused because its identifiers were served from other storage before",
       [this] { return change("POST", path_of_namespace() + "/accept"); });
   take_nqn(*accept);
-  accept->add_option("nsid", nsid_, "Namespace identifier")->required();
+  accept->add_option("nsid", nsid_, "Namespace identifier")->type_name(kNsidType)->required();
   add_adds(*group(app, "add", "Add to the running config; `save` makes it permanent"));
   add_removes(*group(app, "remove", "Remove from the running config; `save` makes it permanent"));
   add_sets(*group(app, "set", "Change keys of the running config; `save` makes it permanent"));
@@ -226,25 +226,26 @@ void Commands::add_adds(CLI::App& parent) {
     return change("PUT", path_of_subsystem() + "/hosts/" + percent_encoded(hostnqn_));
   });
   take_nqn(*host);
-  host->add_option("host", hostnqn_, "NQN of the host")->type_name("HOSTNQN")->required();
+  host->add_option("host", hostnqn_, "NQN of the host")->type_name(kHostType)->required();
 }
 
 void Commands::add_removes(CLI::App& parent) {
   command(parent, "port", "Remove a port; its hosts are disconnected",
           [this] { return change("DELETE", "/v1/ports/" + std::to_string(port_)); })
       ->add_option("id", port_, "Id of the port")
+      ->type_name(kPortType)
       ->required();
   take_nqn(*command(parent, "subsystem", "Remove a subsystem; its hosts are disconnected",
                     [this] { return change("DELETE", path_of_subsystem()); }));
   CLI::App* const space = command(parent, "namespace", "Remove a namespace from a subsystem",
                                   [this] { return change("DELETE", path_of_namespace()); });
   take_nqn(*space);
-  space->add_option("nsid", nsid_, "Namespace identifier")->required();
+  space->add_option("nsid", nsid_, "Namespace identifier")->type_name(kNsidType)->required();
   CLI::App* const host =
       command(parent, "host", "Remove a host from those that may connect; it is disconnected",
               [this] { return change("DELETE", path_of_subsystem() + "/hosts/" + percent_encoded(hostnqn_)); });
   take_nqn(*host);
-  host->add_option("host", hostnqn_, "NQN of the host")->type_name("HOSTNQN")->required();
+  host->add_option("host", hostnqn_, "NQN of the host")->type_name(kHostType)->required();
 }
 
 void Commands::add_sets(CLI::App& parent) {
@@ -253,7 +254,7 @@ void Commands::add_sets(CLI::App& parent) {
   CLI::App* const port = command(parent, "port", "Change keys of a port", [this] {
     return change("PATCH", "/v1/ports/" + std::to_string(port_), settings().dump());
   });
-  port->add_option("id", port_, "Id of the port")->required();
+  port->add_option("id", port_, "Id of the port")->type_name(kPortType)->required();
   take_settings(*port);
   CLI::App* const subsystem = command(parent, "subsystem", "Change keys of a subsystem: NQN max_controllers=8",
                                       [this] { return change("PATCH", path_of_subsystem(), settings().dump()); });
@@ -262,12 +263,13 @@ void Commands::add_sets(CLI::App& parent) {
   CLI::App* const space = command(parent, "namespace", "Change keys of a namespace: NQN NSID max_iops=10000",
                                   [this] { return change("PATCH", path_of_namespace(), settings().dump()); });
   take_nqn(*space);
-  space->add_option("nsid", nsid_, "Namespace identifier")->required();
+  space->add_option("nsid", nsid_, "Namespace identifier")->type_name(kNsidType)->required();
   take_settings(*space);
 }
 
 void Commands::take_ports(CLI::App& command) {
-  CLI::Option* const port = command.add_option("port", port_, "Id of the port")->check(CLI::Range(1, 65535));
+  CLI::Option* const port =
+      command.add_option("port", port_, "Id of the port")->type_name(kPortType)->check(CLI::Range(1, 65535));
   command.add_flag("--all", all_, "All ports")->excludes(port);
 }
 
@@ -288,7 +290,7 @@ void Commands::add_operations(CLI::App& app) {
   command(app, "disconnect", "Disconnect a host; it may connect again unless it is removed with `remove host`",
           [this] { return operate("/v1/hosts/" + percent_encoded(hostnqn_) + "/disconnect", "disconnected"); })
       ->add_option("host", hostnqn_, "NQN of the host; an empty one: of all hosts that send none")
-      ->type_name("HOSTNQN")
+      ->type_name(kHostType)
       ->required();
 }
 
@@ -313,9 +315,9 @@ void Commands::add_ana(CLI::App& app) {
     const Json wanted = {{"subsystem", nqn_}, {"group", group_}, {"port", port_}, {"state", state_}};
     return operate("/v1/ana", "set", wanted.dump());
   });
-  CLI::Option* const nqn = ana->add_option("subsystem", nqn_, "NQN of the subsystem")->type_name("NQN");
+  CLI::Option* const nqn = ana->add_option("subsystem", nqn_, "NQN of the subsystem")->type_name(kNqnType);
   CLI::Option* const group = ana->add_option("group", group_, "ANA group, 1 to 128");
-  CLI::Option* const port = ana->add_option("port", port_, "Id of the port");
+  CLI::Option* const port = ana->add_option("port", port_, "Id of the port")->type_name(kPortType);
   CLI::Option* const state =
       ana->add_option("state", state_, "optimized, non-optimized, inaccessible, persistent-loss or change")
           ->type_name("STATE");
@@ -326,14 +328,14 @@ void Commands::add_namespace_states(CLI::App& app) {
   const auto add = [&](const char* name, const std::string& what, View view) {
     CLI::App* const shown =
         command(app, name, what, [this, name, view] { return show_named(std::string("/v1/") + name, view); });
-    CLI::Option* const nqn = shown->add_option("subsystem", nqn_, "Only of this subsystem")->type_name("NQN");
-    shown->add_option("nsid", nsid_, "Only of this namespace")->needs(nqn);
+    CLI::Option* const nqn = shown->add_option("subsystem", nqn_, "Only of this subsystem")->type_name(kNqnType);
+    shown->add_option("nsid", nsid_, "Only of this namespace")->type_name(kNsidType)->needs(nqn);
     return shown;
   };
   const auto add_clear = [&](CLI::App& parent, const std::string& what, std::function<int()> run) {
     CLI::App* const clear = command(parent, "clear", what, std::move(run));
     take_nqn(*clear);
-    clear->add_option("nsid", nsid_, "Namespace identifier")->required();
+    clear->add_option("nsid", nsid_, "Namespace identifier")->type_name(kNsidType)->required();
     return clear;
   };
   CLI::App* const reservations =

@@ -16,6 +16,12 @@ inline constexpr int kExitFailed = 1;  // the daemon cannot be reached, or canno
 inline constexpr int kExitUsage = 2;   // wrong usage, or the requested change has mistakes
 inline constexpr int kExitFound = 3;   // done, and --exit-code asked whether there is what there is
 
+// What arguments are, as the help calls it.
+inline constexpr char kNqnType[] = "NQN";
+inline constexpr char kHostType[] = "HOSTNQN";
+inline constexpr char kNsidType[] = "NSID";
+inline constexpr char kPortType[] = "PORT";
+
 // The JSON object that `KEY=VALUE` arguments describe. A value that is valid JSON is used as such, any other value as a
 // string; the dots of a key separate nested objects. Throws std::invalid_argument.
 Json object_from(const std::vector<std::string>& settings);

@@ -171,33 +171,54 @@ std::string manual_page(const CLI::App& app, const Manual& manual) {
   return text;
 }
 
+// Readline divides words at colons and equals signs, too: NQNs have colons. Only what comes after the last of these is
+// replaced by a candidate. What the daemon says is data: it must never be expanded, as `compgen -W` does.
 std::string bash_completion(const CLI::App& app, const std::string& name) {
-  return "# bash completion of " + name +
-         "\n_nvmf_p2p() {\n"
-         "  local current=\"${COMP_WORDS[COMP_CWORD]}\" words=''\n" +
-         find_command(app, "for word in \"${COMP_WORDS[@]:1:COMP_CWORD-1}\"") + "  case \"$command\" in\n" +
-         cases_of(app, "words=", "'", "'") +
-         "  esac\n"
-         "  mapfile -t COMPREPLY < <(compgen -W \"$words\" -- \"$current\")\n"
-         "  if [[ ${#COMPREPLY[@]} -eq 0 && $current != -* ]]; then\n"
-         "    mapfile -t COMPREPLY < <(compgen -f -- \"$current\")\n"
-         "  fi\n"
-         "}\n"
-         "complete -o filenames -F _nvmf_p2p " +
+  return "# bash completion of " + name + R"(
+_nvmf_p2p() {
+  local word words='' current last=''
+  local -a typed=() live=()
+  for word in "${COMP_WORDS[@]:1:COMP_CWORD}"; do
+    if [[ ${#typed[@]} -gt 0 && ( $word == [:=]* || $last == *[:=] ) ]]; then
+      typed[-1]+=$word
+    else
+      typed+=("$word")
+    fi
+    last=$word
+  done
+  current=${typed[-1]}
+  [[ $last == *[!:=]* ]] || last=''
+)" + find_command(app, "for word in \"${typed[@]::${#typed[@]}-1}\"") +
+         "  case \"$command\" in\n" + cases_of(app, "words=", "'", "'") + R"(  esac
+  mapfile -t COMPREPLY < <(compgen -W "$words" -- "$current")
+  if [[ $current != -* ]]; then
+    mapfile -t live < <("${COMP_WORDS[0]}" complete "${typed[@]}" 2>/dev/null)
+    COMPREPLY+=("${live[@]#"${current%"$last"}"}")
+  fi
+  if [[ ${#COMPREPLY[@]} -eq 0 && $last != -* ]]; then
+    compopt -o filenames 2>/dev/null
+    mapfile -t COMPREPLY < <(compgen -f -- "$last")
+  fi
+}
+complete -F _nvmf_p2p )" +
          name + "\n";
 }
 
 std::string zsh_completion(const CLI::App& app, const std::string& name) {
   return "#compdef " + name +
          "\n_nvmf_p2p() {\n"
-         "  local -a candidates\n" +
+         "  local -a candidates live\n" +
          find_command(app, "for word in \"${(@)words[2,CURRENT-1]}\"") + "  case \"$command\" in\n" +
-         cases_of(app, "candidates=", "(", ")") +
-         "  esac\n"
-         "  compadd -a candidates\n"
-         "  [[ $words[CURRENT] == -* ]] || _files\n"
-         "}\n"
-         "_nvmf_p2p \"$@\"\n";
+         cases_of(app, "candidates=", "(", ")") + R"zsh(  esac
+  compadd -a candidates
+  if [[ $words[CURRENT] != -* ]]; then
+    live=(${(f)"$("${(Q)words[1]}" complete "${(@Q)words[2,CURRENT-1]}" "${(Q)PREFIX}" 2>/dev/null)"})
+    compadd -a live
+    _files
+  fi
+}
+_nvmf_p2p "$@"
+)zsh";
 }
 
 std::string fish_completion(const CLI::App& app, const std::string& name) {
@@ -213,7 +234,14 @@ std::string fish_completion(const CLI::App& app, const std::string& name) {
       "    end\n"
       "  end\n"
       "  test (string join ' ' $command) = \"$argv[1]\"\n"
+      "end\n"
+      "function __nvmf_p2p_live\n"
+      "  set -l words (commandline -opc)\n"
+      "  set -l current (commandline -ct)\n"
+      "  string match -q -- '-*' \"$current\"; and return\n"
+      "  command $words[1] complete $words[2..-1] \"$current\" 2>/dev/null\n"
       "end\n";
+  text += "complete -c " + name + " -a '(__nvmf_p2p_live)'\n";
   for (const Word& word : words_of(app)) {
     const std::string at = "complete -c " + name + " -n " + quoted("__nvmf_p2p_at " + quoted(joined(word.path, " ")));
     const auto children = children_of(*word.app);

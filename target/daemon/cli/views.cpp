@@ -120,6 +120,8 @@ std::string status_view(const Json& answer, size_t width) {
   text += "namespaces   " + number(answer.at("namespaces")) +
           (missing == 0 ? "" : ", and " + std::to_string(missing) + " missing: see nvmf-p2p namespaces") + "\n";
   for (const Json& line : answer.at("unsaved_identifiers")) text += paragraph("not saved    ", word(line), width);
+  if (const std::string fault = word(answer.at("state_dir_fault")); !fault.empty())
+    text += paragraph("state_dir    ", "cannot be written: " + fault, width);
   text += "controllers  " + number(answer.at("controllers")) + "\n";
   text += "connections  " + number(answer.at("connections")) + "\n";
   for (const Json& device : answer.at("rdma_devices"))

@@ -8,7 +8,8 @@ TOPOLOGY = Two(ssds=[Ssd(cmb_mib=64)], systemd=True)
 TIME_LIMIT_S = 300
 
 CONFIG = "/etc/nvmf-p2p/config.json"
-TENANT = "/etc/nvmf-p2p/conf.d/tenant.json"
+DROP_INS = "/etc/nvmf-p2p/conf.d"
+TENANT = f"{DROP_INS}/tenant.json"
 TENANT_NQN = "nqn.2026-01.io.example:tenant"
 WATCHDOG_S = 15
 # Without triggers: the index of the manual pages takes minutes there.
@@ -119,10 +120,13 @@ def upgrades(lab, package, device):
     lab.target.run("systemctl reload nvmf-p2p")
     before = lab.target.read(CONFIG), started(lab)
     pid = main_pid(lab)
+    lab.target.run(f"chown root:root {DROP_INS} && chmod 755 {DROP_INS}")  # as after a version without drop-ins
     said = lab.target.run(f"{DPKG} -i {package} 2>&1", timeout_s=120).stdout
     lab.check("takes over" in said, f"the upgrade does not say what it does:\n{said}")
     wait_until_active(lab)
     lab.check(lab.target.read(CONFIG) == before[0], "the upgrade changed the operator's config")
+    access = lab.target.run(f"stat -c '%U %G %a' {DROP_INS}").stdout.strip()
+    lab.check(access == "root nvmf-p2p 775", f"after the upgrade the daemon cannot save drop-ins: their directory is {access}")
     lab.check(started(lab) != before[1] and main_pid(lab) == pid, f"the upgrade did not take effect in the process of the unit:\n{said}")
     lab.target.until("systemctl show -p ActiveState --value nvmf-p2p | grep -qx active")
     lab.target.until("journalctl -u nvmf-p2p | grep -q 'proved at .* and taken over'")  # /proc hides the boot from it

@@ -72,6 +72,22 @@ TEST_CASE("the config file has no subsystem of its own: no warning when a drop-i
   CHECK(lines_of(parse(sources)) == Lines{});
 }
 
+TEST_CASE(
+    "a broken drop-in is the cause of what is missing: no warning that there is no subsystem, or no host with a key") {
+  std::string empty = config_file("");
+  empty.insert(1, R"("discovery": {"require_authentication": true}, )");
+  const std::string keys = R"("hosts": [{"nqn": "nqn.2026-01.io.example:h", "key_file": "/k"}], )";
+  CHECK(lines_of(parse({.file = {kFile, empty}})).size() == 2);
+  for (const std::string& broken :
+       {std::string("{"), std::string("[]"), std::string(R"({"subsystem": []})"), std::string(R"({"subsystems": 1})"),
+        drop_in(subsystem("b", R"({"memory": 7})", keys).replace(1, 5, "\"nqm\"")), std::string("{}")}) {
+    CAPTURE(broken);
+    const Result result = parse({.file = {kFile, empty}, .drop_ins = {{kVolume, broken}}});
+    REQUIRE(!result.diagnostics.empty());
+    for (const Diagnostic& one : result.diagnostics) CHECK(one.file == kVolume);
+  }
+}
+
 // Each with a ^ where the mistake must be reported, beside kMain.
 const std::vector<Broken> kMistakes = {
     {"^[]", "$: an array where an object is expected; write a drop-in as { \"key\": value, ... }"},
@@ -287,6 +303,15 @@ TEST_CASE("a drop-in that cannot be read refuses the config, so that its subsyst
     std::filesystem::create_symlink("/nonexistent/c.json", file);
     place.check_refusal(file + ": error: No such file or directory" + remedy);
   }
+}
+
+TEST_CASE("a drop-in that cannot be read is the only fault, where the config file has no subsystem of its own") {
+  const Place place;
+  Place::write(place.file, config_file(""));
+  std::filesystem::create_directories(place.directory + "/c.json");
+  CHECK(lines_of(load(place.file)) ==
+        Lines{place.directory + "/c.json: error: Is a directory; remove it, or give it a name that does not end in "
+                                ".json"});
 }
 
 TEST_CASE("a directory of drop-ins that is something else, or that is missing where a link says that it is") {

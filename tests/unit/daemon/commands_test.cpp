@@ -238,7 +238,9 @@ TEST_CASE("operator looks: identifiers that could not be saved are named with th
   World world;
   CHECK_FALSE(says(world.run({"status"}).output, "not saved"));
   world.daemon.unsaved_identifiers = {"namespace 1 of nqn.a: cannot write /var/lib/nvmf-p2p: No space left on device"};
+  world.daemon.state_dir_fault = "cannot write /var/lib/nvmf-p2p/trial: No space left on device";
   CHECK(says(world.run({"status"}).output, "not saved    namespace 1 of nqn.a: cannot write"));
+  CHECK(says(world.run({"status"}).output, "state_dir    cannot be written: cannot write /var/lib/nvmf-p2p/trial"));
 }
 
 TEST_CASE("operator looks at a port on all addresses: told on which it listens") {

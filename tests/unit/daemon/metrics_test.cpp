@@ -35,6 +35,7 @@ class Counted {
     figures.target = &target_;
     figures.connections = 5;
     figures.transport.rejected[2] = 4;
+    figures.transport.stalled[static_cast<size_t>(rdma::Stall::SlowWhenDry)] = 6;
     fill(counters);
     for (const char* const nqn : {"nqn.host:1", "nqn.host:\x01", "nqn.host:\x02"}) {
       figures.hosts.push_back({.nqn = nqn, .traffic = std::make_unique<core::TrafficCounters>()});
@@ -56,7 +57,10 @@ class Counted {
                       .missing_namespaces = 2,
                       .unsaved_changes = 7,
                       .reload_succeeded = false,
-                      .reload_time_s = 1'800'000'000};
+                      .reload_time_s = 1'800'000'000,
+                      .state_dir_fault = "No space left on device",
+                      .unsaved_identifiers = 3,
+                      .refused_state = {0, 5}};
     figures.reactors.push_back(
         {.index = 0, .cpu_ns = 2'500'000'000, .polled_in_vain_us = 250'000, .turns = 11, .sleeps = 6});
   }
@@ -127,6 +131,8 @@ TEST_CASE("What was counted is there, with its labels") {
       R"(nvmf_commands_in_flight{rdma_device="mlx5_0",thread="0"} 9)",
       R"(nvmf_cmb_used_bytes{ssd="0000:01:00.0",rdma_device="mlx5_0"} 8192)",
       R"(nvmf_connections_rejected_total{status="2"} 4)",
+      R"(nvmf_connections_stalled_total{cause="stalled"} 0)",
+      R"(nvmf_connections_stalled_total{cause="slow_when_dry"} 6)",
       "nvmf_keep_alive_expiries_total 3",
       R"(nvmf_controllers{subsystem="nqn.2024-01.org.example:disks"} 0)",
       R"(nvmf_reactor_cpu_seconds_total{reactor="0"} 2.5)",
@@ -136,12 +142,22 @@ TEST_CASE("What was counted is there, with its labels") {
       "nvmf_unsaved_changes 7",
       "nvmf_last_reload_success 0",
       "nvmf_last_reload_timestamp_seconds 1800000000",
+      "nvmf_state_dir_fault 1",
+      "nvmf_unsaved_identifiers 3",
+      R"(nvmf_state_changes_refused_total{state="reservation"} 0)",
+      R"(nvmf_state_changes_refused_total{state="write_protection"} 5)",
       R"(nvmf_reactor_idle_poll_seconds_total{reactor="0"} 0.25)",
   };
   for (const std::string& line : lines) {
     CAPTURE(line);
     CHECK(text.find("\n" + line + "\n") != std::string::npos);
   }
+}
+
+TEST_CASE("A state directory that takes everything: no fault") {
+  Counted counted;
+  counted.figures.health.state_dir_fault.clear();
+  CHECK(counted.text().find("\nnvmf_state_dir_fault 0\n") != std::string::npos);
 }
 
 TEST_CASE("A sample stands once, in its family, which stands once") {
@@ -209,6 +225,7 @@ TEST_CASE("The same counters as the stats show them") {
   CHECK(host["reads"]["cmb"]["latency"]["count"] == 1);
   CHECK(host["writes"]["dram"]["latency"] == nlohmann::json{{"count", 0}});
   CHECK(refusals_report(counted.figures)["rdma_cm"]["2"] == 4);
+  CHECK(refusals_report(counted.figures)["stalled_connections"]["slow_when_dry"] == 6);
   CHECK(refusals_report(counted.figures)["keep_alive_expiries"] == 3);
 }
 

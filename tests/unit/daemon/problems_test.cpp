@@ -62,6 +62,17 @@ TEST_CASE("A CMB that cannot be used, or not with one RNIC: the self-test's own 
   CHECK(problem.remedy == "ip link set dev eth0 mtu 9000");
 }
 
+TEST_CASE("A state directory that cannot be written, and identifiers that are not saved, are faults") {
+  Conditions conditions = good();
+  conditions.health.state_dir_fault = "cannot write /var/lib/nvmf-p2p/x: No space left on device";
+  const Problem full = only_problem_in(conditions);
+  CHECK(full.weight == Weight::Fault);
+  CHECK(full.what.ends_with(": cannot write /var/lib/nvmf-p2p/x: No space left on device"));
+  conditions = good();
+  conditions.health.unsaved_identifiers = 2;
+  CHECK(only_problem_in(conditions).what.starts_with("The identifiers of 2 namespaces are not saved"));
+}
+
 TEST_CASE("A reload that was refused, changes that were not saved; faults come first") {
   Conditions conditions = good();
   conditions.health.unsaved_changes = 2;

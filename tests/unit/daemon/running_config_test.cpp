@@ -15,6 +15,7 @@
 
 #include "config/parse.h"
 #include "target/daemon/durable_file.h"
+#include "tests/unit/daemon/state_support.h"
 #include "tests/unit/scratch.h"
 
 namespace nvmf::daemon {
@@ -37,11 +38,11 @@ struct Operator {
 
   explicit Operator(const std::string& text = kText) { write(text); }
   void write(const std::string& text) const { std::ofstream(file, std::ios::trunc) << text; }
-  RunningConfig start() const {
+  RunningConfig start(DurableHook before = {}) const {
     config::Sources sources;
     config::Result loaded = config::load(file, &sources);
     REQUIRE(loaded.config.has_value());
-    return {*std::move(loaded.config), std::move(sources)};
+    return {*std::move(loaded.config), std::move(sources), std::move(before)};
   }
   // As a reload does.
   void reload(RunningConfig& running) const {
@@ -387,6 +388,95 @@ TEST_CASE(
   CHECK(refusal_of(running).starts_with("there is no " + who.b + " any more; saving would undo that. "));
   CHECK(save(running, true).files == Files{who.b});
   CHECK((who.nqns_on_disk() == Files{nqn("main"), nqn("a"), nqn("b")}));
+}
+
+std::vector<std::string> hidden_files_in(const std::string& directory) {
+  std::vector<std::string> names;
+  for (const auto& entry : std::filesystem::recursive_directory_iterator(directory))
+    if (const std::string name = entry.path().filename().string(); name.starts_with('.')) names.push_back(name);
+  return names;
+}
+
+// A file with an owner and a mode of its own.
+struct Watched {
+  std::string path;
+  std::string before;
+  std::string after{};
+  FileAccess access{};
+
+  void begin(mode_t mode) {
+    REQUIRE(chmod(path.c_str(), mode) == 0);
+    static_cast<void>(chown(path.c_str(), kStranger, kStranger));  // where this process may
+    access = access_of(path);
+  }
+  void check_access(const std::string& file) const {
+    const FileAccess found = access_of(file);
+    CHECK(found.owner == access.owner);
+    CHECK(found.group == access.group);
+    CHECK(found.mode == access.mode);
+  }
+  void check(bool is_saved) const {
+    CAPTURE(path);
+    const std::string text = contents(path);
+    CHECK((text == after || (!is_saved && text == before)));
+    check_access(path);
+    const bool has_copy = std::filesystem::exists(path + "~");
+    CHECK((has_copy || !is_saved));
+    if (!has_copy) return;
+    CHECK(contents(path + "~") == before);
+    check_access(path + "~");
+  }
+  void restore() const {
+    std::ofstream(path, std::ios::trunc) << before;
+    std::filesystem::remove(path + "~");
+  }
+};
+
+TEST_CASE("save is killed before any of its steps: each file is the old one or the new one, its owner and mode stay") {
+  const Tenants who;
+  std::vector<Watched> files = {{.path = who.file, .before = kMainWithPort}, {.path = who.a, .before = drop_in("a")}};
+  const auto save_both = [&](const DurableHook& hook) {
+    RunningConfig running = who.start(hook);
+    limit(running, "main");
+    limit(running, "a");
+    save(running, false);
+  };
+  save_both({});
+  for (Watched& file : files) {
+    file.after = contents(file.path);
+    file.restore();
+    file.begin(file.path == who.file ? 0640 : 0604);
+  }
+  const int steps = test::kill_before_each_step(save_both, [&](int step, bool came_through) {
+    for (const Watched& file : files) file.check(came_through);
+    if (step % 2 == 0)
+      who.start().remove_leftovers();
+    else
+      save_both({});
+    CHECK(hidden_files_in(who.scratch.path()).empty());
+    for (const Watched& file : files) {
+      file.restore();
+      file.check_access(file.path);
+    }
+  });
+  CHECK(steps > 20);
+}
+
+TEST_CASE("save is killed while it writes a drop-in anew that was gone: the next start removes what it left") {
+  const Tenants who;
+  const std::string left = fresh_name(who.b);
+  const auto save_anew = [&](const DurableHook& hook) {
+    RunningConfig running = who.start(hook);
+    std::filesystem::remove(who.b);
+    limit(running, "b");
+    save(running, true);
+  };
+  test::kill_before_each_step(save_anew, [&](int, bool) {
+    who.start().remove_leftovers();
+    CHECK(hidden_files_in(who.scratch.path()).empty());
+    Tenants::write_drop_in(who.b, drop_in("b"));
+  });
+  CHECK_FALSE(std::filesystem::exists(left));
 }
 
 TEST_CASE("no change is unsaved, but files were spoiled: refused with the name of each, or with --force written anew") {

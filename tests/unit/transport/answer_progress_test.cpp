@@ -3,6 +3,7 @@
 #include <doctest/doctest.h>
 
 using nvmf::rdma::AnswerProgress;
+using Verdict = AnswerProgress::Verdict;
 
 namespace {
 
@@ -12,7 +13,11 @@ struct Host {
   AnswerProgress progress;
   uint32_t taken = 0;
   uint32_t posted = 0;
-  bool look() { return progress.has_stalled(taken, posted, kStalled, kSlow); }
+  Verdict verdict = Verdict::Good;  // of the last look
+  bool look() {
+    verdict = progress.look(taken, posted, kStalled, kSlow);
+    return verdict != Verdict::Good;
+  }
   // At which look it is found to have stalled; 0: in none of them.
   int stalls_within(int looks) {
     for (int i = 1; i <= looks; ++i)
@@ -32,6 +37,7 @@ TEST_CASE("A host that takes nothing of what is posted has stalled after so many
   Host host;
   host.posted = 5;
   CHECK(host.stalls_within(100) == kStalled + 1);
+  CHECK(host.verdict == Verdict::Stalled);
 }
 
 TEST_CASE("A host is given the whole time for the first answer after a pause") {
@@ -65,6 +71,7 @@ TEST_CASE("A host that takes an answer now and then, while others wait ever long
     ++looks;
   }
   CHECK(stalled);
+  CHECK(host.verdict == Verdict::Slow);
   CHECK(looks >= kSlow);
   CHECK(looks <= 2 * kSlow);
 }
