@@ -251,7 +251,7 @@ Storage::Task Storage::serve_on(rdma::Rnic& rnic) {
   for (const auto& served : served_) {
     add_groups(*served, rnic);
     set_limits(*served);
-    co_await replace_views(*target_.find_subsystem(served->subsystem), *served, make_views(*served));
+    co_await replace_views(*target_.find_subsystem(served->subsystem), *served, make_views(*served, &rnic), &rnic);
   }
 }
 
@@ -391,9 +391,10 @@ void Storage::set_limits(ServedNamespace& served) {
     if (!place.throttle) place.throttle = std::make_unique<core::Throttle>(*served.limit);
 }
 
-Storage::Views Storage::make_views(const ServedNamespace& served) const {
+Storage::Views Storage::make_views(const ServedNamespace& served, const rdma::Rnic* rnic) const {
   Views views;
-  for (const OnGroup& place : served.on_groups) views.push_back(make_view(served, place));
+  for (const OnGroup& place : served.on_groups)
+    if (rnic == nullptr || place.rnic == rnic) views.push_back(make_view(served, place));
   return views;
 }
 
@@ -425,8 +426,13 @@ std::unique_ptr<core::IoNamespace> Storage::make_view(const ServedNamespace& ser
   return view;
 }
 
-Storage::Task Storage::replace_views(const core::Subsystem& subsystem, ServedNamespace& served, Views views) {
-  const size_t count = served.on_groups.size();
+// Of one RNIC's groups alone, where that is given: others may have commands that take long.
+Storage::Task Storage::replace_views(const core::Subsystem& subsystem, ServedNamespace& served, Views views,
+                                     const rdma::Rnic* rnic) {
+  std::vector<size_t> places;
+  for (size_t i = 0; i < served.on_groups.size(); ++i)
+    if (rnic == nullptr || served.on_groups[i].rnic == rnic) places.push_back(i);
+  const size_t count = places.size();
   std::vector<rdma::NamespaceChange> changes(count);
   Countdown left(io_, count);
   for (size_t i = 0; i < count; ++i) {
@@ -436,11 +442,11 @@ Storage::Task Storage::replace_views(const core::Subsystem& subsystem, ServedNam
     change.next = views.empty() ? nullptr : views[i].get();
     change.context = &left;
     change.done = [](rdma::NamespaceChange& done) { static_cast<Countdown*>(done.context)->one_less(); };
-    served.on_groups[i].group().change_namespace(change);
+    served.on_groups[places[i]].group().change_namespace(change);
   }
   co_await left.reached();
   for (size_t i = 0; i < count; ++i) {
-    OnGroup& place = served.on_groups[i];
+    OnGroup& place = served.on_groups[places[i]];
     if (place.view) core::add(served.past, place.view->counters);
     place.view = views.empty() ? nullptr : std::move(views[i]);
   }

@@ -159,10 +159,12 @@ class Storage {
   void add_device_errors(ServedNamespace& served);
   void set_limits(ServedNamespace& served);
   // For each of its poll groups.
-  Views make_views(const ServedNamespace& served) const;
+  // Of one RNIC's groups; null: of all.
+  Views make_views(const ServedNamespace& served, const rdma::Rnic* rnic = nullptr) const;
   std::unique_ptr<core::IoNamespace> make_view(const ServedNamespace& served, const OnGroup& place) const;
   // Empty `views`: the namespace is removed.
-  Task replace_views(const core::Subsystem& subsystem, ServedNamespace& served, Views views);
+  Task replace_views(const core::Subsystem& subsystem, ServedNamespace& served, Views views,
+                     const rdma::Rnic* rnic = nullptr);
   // Removes the namespace when its policy cannot be kept any more.
   Task choose_again(core::Subsystem& subsystem, uint32_t nsid);
 

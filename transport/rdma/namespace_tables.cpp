@@ -34,6 +34,8 @@ void NamespaceTables::change(NamespaceChange& change) {
 void NamespaceTables::begin(NamespaceChange& change) {
   change.previous = std::exchange(change.table->by_nsid[change.nsid - 1], change.next);
   if (change.next != nullptr && change.next->cmb != nullptr) add(*change.next->cmb);
+  if (change.next == nullptr && change.previous != nullptr && change.previous->throttle != nullptr)
+    change.previous->throttle->lift();
   core::Throttle* const throttle = change.next != nullptr ? change.next->throttle : nullptr;
   if (throttle != nullptr && std::ranges::find(throttles_, throttle) == throttles_.end())
     throttles_.push_back(throttle);

@@ -41,6 +41,7 @@ uint64_t RateLimit::book(uint64_t commands, uint64_t bytes, uint64_t now_ns) {
 uint64_t Throttle::book(const Request& request, uint64_t now_ns) { return limit_.book(1, bytes_of(request), now_ns); }
 
 bool Throttle::admit(Request& request, uint64_t now_ns) {
+  if (lifted_) return true;
   if (waiting_.first() == nullptr) {
     due_ns_ = book(request, now_ns);
     if (due_ns_ <= now_ns) return true;
@@ -53,7 +54,7 @@ Request* Throttle::take_due(uint64_t now_ns) {
   Request* const due = waiting_.first();
   if (due == nullptr || due_ns_ > now_ns) return nullptr;
   waiting_.take(*due);
-  if (const Request* const next = waiting_.first()) due_ns_ = book(*next, now_ns);
+  if (const Request* const next = waiting_.first(); next != nullptr && !lifted_) due_ns_ = book(*next, now_ns);
   return due;
 }
 

@@ -56,6 +56,11 @@ class Throttle {
   // The next command whose time has come; null when there is none.
   Request* take_due(uint64_t now_ns);
   uint64_t due_ns() const { return waiting_.first() == nullptr ? kNever : due_ns_; }
+  // Its namespace is being removed: what waits may run at once, and so may what was on its way. Nothing is booked.
+  void lift() {
+    lifted_ = true;
+    due_ns_ = 0;
+  }
   // The next command gets the time that was booked for it, if it was the first.
   bool remove(Request& request) { return waiting_.remove(request); }
   void drop(const Queue& queue, void (*dropped)(Request&)) { waiting_.drop(queue, dropped); }
@@ -68,6 +73,7 @@ class Throttle {
   RateLimit& limit_;
   WaitingRequests waiting_;
   uint64_t due_ns_ = 0;  // of the first waiting command
+  bool lifted_ = false;
 };
 
 }  // namespace nvmf::core

@@ -112,6 +112,21 @@ TEST_CASE("A reactor that wakes late loses nothing") {
   CHECK(resumed == 6);
 }
 
+TEST_CASE("A limit that is lifted keeps nobody waiting, and books nothing") {
+  Commands c;
+  RateLimit limit(1, 0);
+  Throttle throttle(limit);
+  CHECK(throttle.admit(c.make(0, 0), kStart));
+  for (size_t i = 1; i < 4; ++i) CHECK_FALSE(throttle.admit(c.make(i, 0), kStart));
+  const uint64_t booked = throttle.due_ns();
+  throttle.lift();
+  CHECK(throttle.due_ns() <= kStart);
+  for (size_t i = 1; i < 4; ++i) CHECK(throttle.take_due(kStart) == &c.requests[i]);
+  CHECK(throttle.due_ns() == Throttle::kNever);
+  CHECK(throttle.admit(c.make(4, 0), kStart));
+  CHECK(limit.book(1, 0, kStart) == booked + kSecond);
+}
+
 TEST_CASE("The waiting commands of a queue that goes are dropped, the others stay") {
   Commands c;
   RateLimit limit(1, 0);
