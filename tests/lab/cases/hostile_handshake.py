@@ -1,5 +1,7 @@
 """Host asks for connections with malformed private data, stops half-way, says nothing, overruns its queues, or sends half a capsule again and again; target rejects each with its status, closes what stalls, and serves on. One that sends no NQN is let in where any host may connect."""
 
+import re
+
 from nvmf_lab import ONE, daemon
 
 TOPOLOGY = ONE
@@ -25,10 +27,14 @@ def test(lab):
     lab.check(took_s < CONNECT_TIMEOUT_S * lab.host.patience, f"stalled connections were closed after {took_s:.0f} s")
     stalling.wait(timeout_s=30)
 
+    attacked = ""
     for attack in ("overrun", "silence", "halves"):
-        lab.host.run(hostile_host.format(attack), timeout_s=90)
+        attacked += lab.host.run(hostile_host.format(attack), timeout_s=90).stdout
         target.check_alive()
     target.wait_for_connections(0, timeout_s=30)
     said = target.output
     lab.check("more commands than its queue has entries" in said, "the daemon does not say who overran its queue")
-    lab.check("connections without a Connect command" in said, "the daemon does not say why it closed a silent connection")
+    # Where the machine is so busy that the first ones are closed for their own silence there are never too many.
+    opened_ms = int(re.search(r"opened in (\d+) ms", attacked)[1])
+    rule = "connections without a Connect command" if opened_ms < CONNECT_TIMEOUT_S * 1000 else "no Connect command within"
+    lab.check(rule in said, f"the daemon does not say why it closed a silent connection of those that were opened in {opened_ms} ms")

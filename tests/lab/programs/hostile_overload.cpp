@@ -1,6 +1,7 @@
 // Hosts that use up what others need: more capsules than a queue has entries, half a capsule again and again, a flood
 // of admin commands, silent connections, Reads whose answers they do not take. A well-behaved host is served after
 // each, or beside it.
+#include <chrono>
 #include <csignal>
 #include <vector>
 
@@ -118,7 +119,11 @@ unsigned attack_by_silence(const Where& where) {
   constexpr unsigned kMost = 64;  // connections without Connect, of one address
   Expectations expectations;
   std::vector<std::unique_ptr<HostQueue>> silent;
+  const auto begin = std::chrono::steady_clock::now();
   for (unsigned i = 0; i < kMost + 4; ++i) silent.push_back(open_queue(where, static_cast<uint16_t>(i % 2)));
+  const auto taken = std::chrono::steady_clock::now() - begin;
+  std::cout << "silent connections were opened in "
+            << std::chrono::duration_cast<std::chrono::milliseconds>(taken).count() << " ms" << std::endl;
   expectations.check(silent.front()->closed(kPatience), "of too many silent connections the oldest is closed");
   expect_service(where, expectations, "beside silent connections");
   return expectations.failed();
