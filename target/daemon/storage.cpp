@@ -197,7 +197,7 @@ Storage::Task Storage::remove(core::Subsystem& subsystem, uint32_t nsid) {
   ServedNamespace& served = *find(subsystem.nqn(), nsid);
   if (subsystem.find_namespace(nsid) != nullptr) subsystem.remove_namespace(nsid);
   co_await served.flushes->reached();
-  co_await replace_views(subsystem, served, {});
+  co_await replace_views(subsystem, served, no_views(served));
   for (const auto& gate : served.gates) served.fused_turns->remove(*gate);
   // When this is done, all messages between the gates, and error reports to the control thread, have been delivered.
   co_await on_reactors([&](size_t reactor) { served.channels[reactor].reset(); });
@@ -251,7 +251,7 @@ Storage::Task Storage::serve_on(rdma::Rnic& rnic) {
   for (const auto& served : served_) {
     add_groups(*served, rnic);
     set_limits(*served);
-    co_await replace_views(*target_.find_subsystem(served->subsystem), *served, make_views(*served, &rnic), &rnic);
+    co_await replace_views(*target_.find_subsystem(served->subsystem), *served, make_views(*served, &rnic));
   }
 }
 
@@ -393,8 +393,15 @@ void Storage::set_limits(ServedNamespace& served) {
 
 Storage::Views Storage::make_views(const ServedNamespace& served, const rdma::Rnic* rnic) const {
   Views views;
-  for (const OnGroup& place : served.on_groups)
-    if (rnic == nullptr || place.rnic == rnic) views.push_back(make_view(served, place));
+  for (size_t place = 0; place < served.on_groups.size(); ++place)
+    if (rnic == nullptr || served.on_groups[place].rnic == rnic)
+      views.push_back({place, make_view(served, served.on_groups[place])});
+  return views;
+}
+
+Storage::Views Storage::no_views(const ServedNamespace& served) {
+  Views views(served.on_groups.size());
+  for (size_t place = 0; place < views.size(); ++place) views[place].place = place;
   return views;
 }
 
@@ -426,29 +433,23 @@ std::unique_ptr<core::IoNamespace> Storage::make_view(const ServedNamespace& ser
   return view;
 }
 
-// Of one RNIC's groups alone, where that is given: others may have commands that take long.
-Storage::Task Storage::replace_views(const core::Subsystem& subsystem, ServedNamespace& served, Views views,
-                                     const rdma::Rnic* rnic) {
-  std::vector<size_t> places;
-  for (size_t i = 0; i < served.on_groups.size(); ++i)
-    if (rnic == nullptr || served.on_groups[i].rnic == rnic) places.push_back(i);
-  const size_t count = places.size();
-  std::vector<rdma::NamespaceChange> changes(count);
-  Countdown left(io_, count);
-  for (size_t i = 0; i < count; ++i) {
+Storage::Task Storage::replace_views(const core::Subsystem& subsystem, ServedNamespace& served, Views views) {
+  std::vector<rdma::NamespaceChange> changes(views.size());
+  Countdown left(io_, views.size());
+  for (size_t i = 0; i < views.size(); ++i) {
     rdma::NamespaceChange& change = changes[i];
     change.subsystem = &subsystem;
     change.nsid = served.wanted.nsid;
-    change.next = views.empty() ? nullptr : views[i].get();
+    change.next = views[i].view.get();
     change.context = &left;
     change.done = [](rdma::NamespaceChange& done) { static_cast<Countdown*>(done.context)->one_less(); };
-    served.on_groups[places[i]].group().change_namespace(change);
+    served.on_groups[views[i].place].group().change_namespace(change);
   }
   co_await left.reached();
-  for (size_t i = 0; i < count; ++i) {
-    OnGroup& place = served.on_groups[places[i]];
+  for (NewView& one : views) {
+    OnGroup& place = served.on_groups[one.place];
     if (place.view) core::add(served.past, place.view->counters);
-    place.view = views.empty() ? nullptr : std::move(views[i]);
+    place.view = std::move(one.view);
   }
 }
 

@@ -135,7 +135,12 @@ class Storage {
   void close_subsystem(const core::Subsystem& subsystem);
 
  private:
-  using Views = std::vector<std::unique_ptr<core::IoNamespace>>;
+  // What one of a namespace's poll groups (OnGroup) is to serve from now on; null: nothing.
+  struct NewView {
+    size_t place;
+    std::unique_ptr<core::IoNamespace> view;
+  };
+  using Views = std::vector<NewView>;
 
   // What keep() writes, of one namespace.
   struct Kept {
@@ -158,13 +163,12 @@ class Storage {
   void add_gates(ServedNamespace& served);
   void add_device_errors(ServedNamespace& served);
   void set_limits(ServedNamespace& served);
-  // For each of its poll groups.
-  // Of one RNIC's groups; null: of all.
+  // For one RNIC's groups; null: for all.
   Views make_views(const ServedNamespace& served, const rdma::Rnic* rnic = nullptr) const;
   std::unique_ptr<core::IoNamespace> make_view(const ServedNamespace& served, const OnGroup& place) const;
-  // Empty `views`: the namespace is removed.
-  Task replace_views(const core::Subsystem& subsystem, ServedNamespace& served, Views views,
-                     const rdma::Rnic* rnic = nullptr);
+  static Views no_views(const ServedNamespace& served);
+  // Waits until no command uses the former ones; groups that have no new one may go on.
+  Task replace_views(const core::Subsystem& subsystem, ServedNamespace& served, Views views);
   // Removes the namespace when its policy cannot be kept any more.
   Task choose_again(core::Subsystem& subsystem, uint32_t nsid);
 

@@ -103,6 +103,13 @@ class Completion(unittest.TestCase):
         self.assertEqual((done.returncode, done.stderr), (0, ""))
         return done.stdout.splitlines()
 
+    def script(self, shell, name):
+        """A shell's completion, in a file of that name; the test is skipped where there is no such shell."""
+        if shutil.which(shell) is None:
+            self.skipTest(f"there is no {shell}")
+        text = subprocess.run([PROGRAM, "generate", shell], capture_output=True, text=True, check=True).stdout
+        (self.folder / name).write_text(text)
+
     def test_bash_completes_what_the_daemon_has(self):
         place = served_place(self.folder / "a")
         with startup_test.Running(place, PROGRAM, namespaces=2), Bash(self.folder) as bash:
@@ -116,11 +123,8 @@ class Completion(unittest.TestCase):
         self.assertFalse((self.folder / "trap").exists())
 
     def test_fish_completes_what_the_daemon_has(self):
-        if shutil.which("fish") is None:
-            self.skipTest("there is no fish")
+        self.script("fish", "script.fish")
         place = served_place(self.folder / "a")
-        script = subprocess.run([PROGRAM, "generate", "fish"], capture_output=True, text=True, check=True).stdout
-        (self.folder / "script.fish").write_text(script)
         with startup_test.Running(place, PROGRAM, namespaces=2):
             for typed, completed in COMPLETED[1:-1]:
                 line = " ".join([PROGRAM, *with_socket(typed, place.socket)])
@@ -129,11 +133,8 @@ class Completion(unittest.TestCase):
                 self.assertIn(completed[-1], [found.split("\t")[0] for found in said.stdout.splitlines()], (typed, said.stderr))
 
     def test_zsh_completes_what_the_daemon_has(self):
-        if shutil.which("zsh") is None:
-            self.skipTest("there is no zsh")
+        self.script("zsh", "_nvmf-p2p")
         place = served_place(self.folder / "a")
-        script = subprocess.run([PROGRAM, "generate", "zsh"], capture_output=True, text=True, check=True).stdout
-        (self.folder / "_nvmf-p2p").write_text(script)
         with startup_test.Running(place, PROGRAM, namespaces=2):
             for typed, completed in COMPLETED[1:-1]:
                 words = [PROGRAM, *with_socket(typed, place.socket)]

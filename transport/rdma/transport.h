@@ -191,7 +191,6 @@ class Transport final : private QueuePairOwner {
   // By the time at which they may come, or until which they wait for room.
   std::multimap<ConnectRate::Clock::time_point, Request> waiting_;
   Deadline next_request_;  // of these
-  size_t waiting_for_room_ = 0;
   HostShares shares_;
   // By number, the oldest first: what is done for each of them is done in the same order in each run of a simulation.
   std::map<uint64_t, std::unique_ptr<Connection>> connections_;

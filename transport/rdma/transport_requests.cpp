@@ -139,21 +139,18 @@ bool Transport::may_wait_for_room(Request& request) {
 }
 
 void Transport::wait(ConnectRate::Clock::time_point until, Request& request) {
-  if (request.wants_room_until) ++waiting_for_room_;
   waiting_.emplace(until, std::move(request));
   await_next_request();
 }
 
 // A queue has ended: whoever has waited longest for the room of such a one has it now, before any that comes later.
 void Transport::give_room(const Rnic& rnic, bool is_admin) {
-  if (waiting_for_room_ == 0) return;
   const auto longest = std::ranges::find_if(waiting_, [&](const auto& one) {
     const Request& request = one.second;
     return request.wants_room_until && request.id->verbs == rnic.context() && (request.handshake.qid == 0) == is_admin;
   });
   if (longest == waiting_.end()) return;
   auto due = waiting_.extract(longest);
-  --waiting_for_room_;
   if (due.mapped().withdrawn) return give_room(rnic, is_admin);
   accept(due.mapped());
 }
@@ -167,7 +164,6 @@ void Transport::await_next_request() {
     const auto now = ConnectRate::Clock::now();
     for (unsigned taken = 0; taken < kRequestsPerTurn && !waiting_.empty() && waiting_.begin()->first <= now; ++taken) {
       auto due = waiting_.extract(waiting_.begin());
-      if (due.mapped().wants_room_until) --waiting_for_room_;
       if (!due.mapped().withdrawn) accept(due.mapped());
     }
     turn_admin();
@@ -184,7 +180,6 @@ void Transport::withdraw(const rdma_cm_id* id) {
 void Transport::refuse_waiting(const std::function<bool(const Request&)>& is_meant, const std::string& why) {
   std::erase_if(waiting_, [&](const auto& one) {
     if (!is_meant(one.second)) return false;
-    if (one.second.wants_room_until) --waiting_for_room_;
     if (!one.second.withdrawn) reject(one.second.id.get(), RdmaCmStatus::NoResources, why);
     return true;
   });

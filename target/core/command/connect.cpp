@@ -126,16 +126,18 @@ class ConnectAttempt {
       return refuse_busy("hosts of the address " + address +
                          " have failed to authenticate too often; it may try again in a few seconds");
     }
-    if (queue_.target->unauthenticated_controllers(address) < limits::kMaxUnauthenticatedControllers) {
-      if (subsystem_->make_room_for_unauthenticated()) return kSuccess;
+    if (queue_.target->unauthenticated_controllers(address) >= limits::kMaxUnauthenticatedControllers) {
+      refusal_ = ConnectRefusal::NoController;
+      return refuse_busy(std::to_string(limits::kMaxUnauthenticatedControllers) +
+                         " controllers of hosts of the address " + address +
+                         " have not authenticated yet; the host may try again when they have");
+    }
+    if (!subsystem_->make_room_for_unauthenticated()) {
       refusal_ = ConnectRefusal::NoController;
       return refuse_busy("too many hosts that have not authenticated yet connect to subsystem " + subsystem_->nqn() +
                          " at once; the host tries again");
     }
-    refusal_ = ConnectRefusal::NoController;
-    return refuse_busy(std::to_string(limits::kMaxUnauthenticatedControllers) +
-                       " controllers of hosts of the address " + address +
-                       " have not authenticated yet; the host may try again when they have");
+    return kSuccess;
   }
 
   Status connect_admin() {

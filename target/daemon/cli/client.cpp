@@ -56,27 +56,30 @@ http::request<http::string_body> request_for(const std::string& method, const st
 
 using Parser = http::response_parser<http::string_body>;
 
-// Timed out: `parser` has no answer, or a part of one. (Asio's blocking calls cannot be given up.)
-boost::system::error_code exchange_within(std::chrono::milliseconds patience, const std::string& path,
-                                          const http::request<http::string_body>& request, Parser& parser) {
+// With `patience`, for so long at most. (Asio's blocking calls cannot be given up.) A daemon that refuses a request may
+// close before it has read all of it: its answer says why.
+boost::system::error_code exchange(const std::string& path, const http::request<http::string_body>& request,
+                                   const std::optional<std::chrono::milliseconds>& patience, Parser& parser) {
   asio::io_context io;
   boost::beast::flat_buffer buffer;
   Socket socket(io);
   boost::system::error_code result = asio::error::timed_out;
-  const auto received = [&](const boost::system::error_code& error, size_t) { result = error; };
+  boost::system::error_code unsent;
+  const auto received = [&](const boost::system::error_code& error, size_t) {
+    result = error && unsent ? unsent : error;
+  };
   const auto sent = [&](const boost::system::error_code& error, size_t) {
-    if (error)
-      result = error;
-    else
-      http::async_read(socket, buffer, parser, received);
+    unsent = error;
+    http::async_read(socket, buffer, parser, received);
   };
   socket.async_connect(endpoint_of(path), [&](const boost::system::error_code& error) {
-    if (error)
-      result = error;
-    else
-      http::async_write(socket, request, sent);
+    result = error;
+    if (!error) http::async_write(socket, request, sent);
   });
-  io.run_for(patience);
+  if (patience)
+    io.run_for(*patience);
+  else
+    io.run();
   return result;
 }
 
@@ -101,23 +104,9 @@ bool take_lines(std::string& text, const std::function<bool(const std::string& l
 }  // namespace
 
 Reply Client::ask(const std::string& method, const std::string& target, const std::string& body) const {
-  const auto request = request_for(method, target, body);
   Parser parser;
   parser.body_limit(std::numeric_limits<uint64_t>::max());
-  if (patience_) {
-    check(socket_, exchange_within(*patience_, socket_, request, parser));
-    return reply_of(socket_, parser.get().result_int(), parser.get().body());
-  }
-  asio::io_context io;
-  Socket socket = connect(io, socket_);
-  boost::system::error_code unsent;
-  http::write(socket, request, unsent);
-  boost::beast::flat_buffer buffer;
-  // A daemon that refuses a request may close before it has read all of it: its answer says why.
-  boost::system::error_code error;
-  http::read(socket, buffer, parser, error);
-  if (error && unsent) fail(socket_, unsent);
-  check(socket_, error);
+  check(socket_, exchange(socket_, request_for(method, target, body), patience_, parser));
   return reply_of(socket_, parser.get().result_int(), parser.get().body());
 }
 
