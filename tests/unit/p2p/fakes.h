@@ -31,6 +31,7 @@ struct Byte {
   uint64_t cmb_offset;  // where it belongs; a fault may move it
   bool dropped = false;
   bool all_ones = false;
+  int64_t also_at = 0;  // another byte, at this distance, gets the same content; 0: none
 };
 
 class FakeRnic final : public CopyEngine {
@@ -67,10 +68,12 @@ class FakeRnic final : public CopyEngine {
       if (byte.dropped) continue;
       std::byte& far = dram_[transfer.dram_offset + i];
       std::byte& near = cmb[byte.cmb_offset % cmb.size()];
+      std::byte& to = transfer.direction == Direction::HostWrites ? near : far;
       if (transfer.direction == Direction::HostWrites)
         near = far;
       else
         far = byte.all_ones ? std::byte{0xff} : near;
+      (&to)[byte.also_at] = to;
     }
   }
 

@@ -2,6 +2,8 @@
 
 #include <doctest/doctest.h>
 
+#include <utility>
+
 #include "machine.h"
 
 namespace nvmf::p2p::test {
@@ -11,9 +13,10 @@ constexpr const char* kSsd = "0000:04:00.0";
 constexpr const char* kRnic = "0000:05:00.0";
 
 // A switch with the SSD below one port and the RNIC below another.
-void build_switch(Machine& machine, Machine::Acs ssd_side, Machine::Acs rnic_side) {
+void build_switch(Machine& machine, Machine::Acs ssd_side, Machine::Acs rnic_side,
+                  Machine::Acs upstream = Machine::Acs::None) {
   const std::string root_port = machine.pci("pci0000:00", "0000:00:01.0", Machine::Acs::Redirects);
-  const std::string up = machine.pci(root_port, "0000:01:00.0");
+  const std::string up = machine.pci(root_port, "0000:01:00.0", upstream);
   machine.pci(machine.pci(up, "0000:02:00.0", ssd_side), kSsd);
   machine.pci(machine.pci(up, "0000:02:01.0", rnic_side), kRnic);
 }
@@ -55,6 +58,14 @@ TEST_CASE("below one switch with ACS redirection: the kernel's own parameter is 
   CHECK(remedies(path, kAmd).front().find("pci=disable_acs_redir=0000:02:00.0;0000:02:01.0 ") != std::string::npos);
 }
 
+TEST_CASE("below one switch whose upstream port redirects: the kernel looks at the shared bridge, too") {
+  Machine machine;
+  build_switch(machine, Machine::Acs::None, Machine::Acs::None, Machine::Acs::Redirects);
+  const PciPath path = path_of(machine);
+  CHECK(path.kind == PathKind::Redirected);
+  CHECK(path.redirecting == std::vector<std::string>{"0000:01:00.0"});
+}
+
 TEST_CASE("ACS that only root can read is a maybe") {
   Machine machine;
   build_switch(machine, Machine::Acs::Unreadable, Machine::Acs::None);
@@ -90,6 +101,15 @@ TEST_CASE("two sockets") {
   CHECK(path.across_sockets);
   CHECK(explain(path, kIntel).find("socket") != std::string::npos);
   CHECK(remedies(path, kIntel).size() == 3);
+}
+
+TEST_CASE("a NUMA node that is known of one side only is no other socket") {
+  for (const auto& [of_ssd, of_rnic] : {std::pair{0, -1}, std::pair{-1, 1}}) {
+    Machine machine;
+    machine.pci(machine.pci("pci0000:00", "0000:00:01.0"), kSsd, Machine::Acs::None, of_ssd);
+    machine.pci(machine.pci("pci0000:80", "0000:80:01.0"), kRnic, Machine::Acs::None, of_rnic);
+    CHECK_FALSE(path_of(machine).across_sockets);
+  }
 }
 
 TEST_CASE("Soft-RoCE is no PCI device, and says so") {

@@ -93,6 +93,29 @@ TEST_CASE("pages that share memory are found") {
   check(prove(rnic, kMtusOfJumboFrames), Direction::HostReads, kNever, kNever);
 }
 
+TEST_CASE("memory that is missing behind the end of the range only is found") {
+  constexpr uint64_t kLastPage = kCmbBytes - kPageBytes;
+  for (const Direction direction : {Direction::HostReads, Direction::HostWrites}) {
+    FakeRnic rnic;
+    rnic.fault = [&](Byte& byte) { byte.dropped = byte.direction == direction && byte.cmb_offset >= kLastPage; };
+    const Evidence evidence = prove(rnic, kMtusOfJumboFrames);
+    CHECK(evidence.page_copy_mtu == 0);
+    check(evidence, Direction::HostReads, kNever, kNever);
+    check(evidence, Direction::HostWrites, kNever, kNever);
+  }
+}
+
+TEST_CASE("transfers that go wrong near the end of the range only are found") {
+  for (const Direction direction : {Direction::HostReads, Direction::HostWrites}) {
+    FakeRnic rnic;
+    rnic.fault = [&](Byte& byte) {
+      const bool is_page_copy = byte.length == kPageBytes && byte.packet % kPageBytes == 0;
+      byte.dropped = byte.direction == direction && !is_page_copy && byte.cmb_offset >= kCmbBytes * 3 / 4;
+    };
+    check(prove(rnic, kMtusOfJumboFrames), direction, kNever, kNever);
+  }
+}
+
 TEST_CASE("a transfer that touches a byte too many is found") {
   FakeRnic rnic;
   // The last byte of a transfer that is not of whole pages lands one further on: the one before keeps old content.
@@ -102,6 +125,24 @@ TEST_CASE("a transfer that touches a byte too many is found") {
   const Evidence evidence = prove(rnic, kMtusOfJumboFrames);
   check(evidence, Direction::HostReads, kNever, kNever);
   check(evidence, Direction::HostWrites, kNever, kNever);
+}
+
+TEST_CASE("a byte beside a transfer that is right itself is found") {
+  for (const Direction direction : {Direction::HostReads, Direction::HostWrites}) {
+    for (const int64_t beside : {-1, 1}) {
+      CAPTURE(beside);
+      FakeRnic rnic;
+      // Page copies, with which the proof looks at the CMB, are right.
+      rnic.fault = [&](Byte& byte) {
+        const bool is_at_edge = byte.index == (beside < 0 ? 0 : byte.length - 1);
+        if (byte.direction == direction && byte.length != kPageBytes && is_at_edge) byte.also_at = beside;
+      };
+      const Evidence evidence = prove(rnic, kMtusOfJumboFrames);
+      const auto expected = [&](Direction one) { return one == direction ? kNever : 256; };
+      check(evidence, Direction::HostReads, expected(Direction::HostReads), expected(Direction::HostReads));
+      check(evidence, Direction::HostWrites, expected(Direction::HostWrites), expected(Direction::HostWrites));
+    }
+  }
 }
 
 TEST_CASE("the end of a long transfer is looked at") {
