@@ -119,6 +119,7 @@ uint64_t new_seed() {
 }  // namespace
 
 bool SelfTestResult::usable_at(uint32_t path_mtu) const {
+  if (path_mtu > active_mtu) return false;
   return path_mtu >= host_reads.page_start_from_mtu || path_mtu >= host_writes.page_start_from_mtu;
 }
 

@@ -30,7 +30,8 @@ struct SelfTestResult {
       findings;  // sentences for the operator, without the names of SSD and RNIC, the verdict first
   std::vector<std::string> remedies;  // what to do so that more transfers work; may be empty
 
-  // Whether any transfer may use the CMB on a connection of this path MTU (bytes), in either direction.
+  // Whether any transfer may use the CMB on a connection of this path MTU (bytes), in either direction. Larger ones
+  // than active_mtu were not tried.
   bool usable_at(uint32_t path_mtu) const;
 };
 

@@ -23,11 +23,18 @@ std::unique_ptr<p2p::SsdProbe> open_probe(const std::string& path, const p2p::Cm
   }
 }
 
-// The first port that is up: all ports of a device share its PCI path.
-uint8_t active_port(const rdma::Rnic& rnic) {
-  for (uint8_t port = 1; port <= rnic.device().phys_port_cnt; ++port)
-    if (verbs::query_port(rnic.context(), port).state == IBV_PORT_ACTIVE) return port;
-  return 1;
+// The port that is up and has the largest path MTU: all ports of a device share its PCI path.
+uint8_t port_to_test(const rdma::Rnic& rnic) {
+  uint8_t best = 1;
+  uint32_t largest_mtu = 0;
+  for (uint8_t port = 1; port <= rnic.device().phys_port_cnt; ++port) {
+    const ibv_port_attr attributes = verbs::query_port(rnic.context(), port);
+    const uint32_t mtu = verbs::mtu_bytes(attributes.active_mtu);
+    if (attributes.state != IBV_PORT_ACTIVE || mtu <= largest_mtu) continue;
+    best = port;
+    largest_mtu = mtu;
+  }
+  return best;
 }
 
 bool proves_anything(const core::ProvenTransfers& proven) {
@@ -47,7 +54,7 @@ void report(const std::string& bdf, const std::string& rnic, const p2p::SelfTest
 
 p2p::ProofSubject subject_of(const rdma::Rnic& rnic, const p2p::CmbMapping& mapping,
                              const p2p::SelfTestOptions& options, const std::string& probe_path) {
-  const uint8_t port = active_port(rnic);
+  const uint8_t port = port_to_test(rnic);
   return {.bdf = mapping.bdf(),
           .rnic = rnic.name(),
           .port = port,
@@ -59,6 +66,15 @@ p2p::ProofSubject subject_of(const rdma::Rnic& rnic, const p2p::CmbMapping& mapp
 }
 
 constexpr size_t whole_pages(size_t bytes) { return bytes / core::limits::kPageBytes * core::limits::kPageBytes; }
+
+// The end of the CMB: enough for the longest transfers where that is a small part of it.
+p2p::CmbRange proving_ground_of(size_t cmb_bytes) {
+  constexpr size_t kMostBytes = 2 << 20;
+  constexpr size_t kPartOfCmb = 16;
+  const size_t length = whole_pages(std::min(cmb_bytes / kPartOfCmb, kMostBytes));
+  if (p2p::testable_transfer_bytes(length, core::limits::kPageBytes) == 0) return {};
+  return {.offset_bytes = cmb_bytes - length, .length_bytes = length};
+}
 
 }  // namespace
 
@@ -98,33 +114,33 @@ bool PeerMemories::retire(const std::string& bdf) {
 const std::string& PeerMemories::failure(const std::string& bdf) const { return ssds_.at(bdf).failure; }
 
 boost::asio::awaitable<void> PeerMemories::prove(Ssd& ssd, const rdma::Rnic& rnic, p2p::CmbRange range) {
-  OnRnic result{.rnic = &rnic};
+  OnRnic& result = on_rnic(ssd, rnic);
+  result.tried_for_mtu = rnic.largest_path_mtu();
+  p2p::SelfTestResult proof;
   try {
-    co_await worker_.run([&] { result = examine(rnic, ssd, range); });
+    co_await worker_.run([&] {
+      proof = examine(rnic, ssd, range);
+      if (proves_anything(proof) && !result.region) result.region.emplace(rnic.domain(), *ssd.mapping);
+    });
   } catch (const std::exception& error) {
-    result = {.rnic = &rnic};
-    result.proof.findings = {std::string("the self-test failed: ") + error.what()};
+    proof = {};
+    proof.findings = {std::string("the self-test failed: ") + error.what()};
   }
-  report(ssd.mapping->bdf(), rnic.name(), result.proof);
-  on_rnic(ssd, rnic) = std::move(result);
+  report(ssd.mapping->bdf(), rnic.name(), proof);
+  result.proof = std::move(proof);
 }
 
-PeerMemories::OnRnic PeerMemories::examine(const rdma::Rnic& rnic, const Ssd& ssd, p2p::CmbRange range) const {
-  OnRnic result{.rnic = &rnic};
+p2p::SelfTestResult PeerMemories::examine(const rdma::Rnic& rnic, const Ssd& ssd, p2p::CmbRange range) const {
   p2p::SelfTestOptions options;
   options.max_transfer_bytes = max_transfer_bytes_;
   options.range = range;
   const p2p::ProofSubject pair = subject_of(rnic, *ssd.mapping, options, ssd.probe_path);
   const p2p::ProofConditions conditions = p2p::read_conditions(kSysfs, pair);
-  if (auto proof = take_over(pair, conditions, rnic, ssd, options)) {
-    result.proof = std::move(*proof);
-  } else {
-    const auto probe = open_probe(ssd.probe_path, *ssd.mapping, range);
-    result.proof = p2p::self_test(rnic.context(), pair.port, *ssd.mapping, options, probe.get());
-    keep(pair, conditions, result.proof);
-  }
-  if (proves_anything(result.proof)) result.region.emplace(rnic.domain(), *ssd.mapping);
-  return result;
+  if (auto proof = take_over(pair, conditions, rnic, ssd, options)) return std::move(*proof);
+  const auto probe = open_probe(ssd.probe_path, *ssd.mapping, range);
+  p2p::SelfTestResult proof = p2p::self_test(rnic.context(), pair.port, *ssd.mapping, options, probe.get());
+  keep(pair, conditions, proof);
+  return proof;
 }
 
 std::optional<p2p::SelfTestResult> PeerMemories::take_over(const p2p::ProofSubject& pair,
@@ -168,13 +184,16 @@ void PeerMemories::divide(Ssd& ssd) {
   for (const OnRnic& result : ssd.on_rnic)
     if (result.region) ssd.shares.push_back(result.rnic);
   const size_t given = ssd.shares.size();
-  if (given != 0) ssd.shares.resize(given + expected_rnics_);
+  if (given == 0) return;
+  ssd.shares.resize(given + expected_rnics_);
+  ssd.proving_ground = proving_ground_of(ssd.mapping->length_bytes());
   for (size_t index = 0; index < given; ++index) give_share(ssd, index, *ssd.shares[index]);
 }
 
 // A whole number of pages.
 p2p::CmbRange PeerMemories::share(const Ssd& ssd, size_t index) {
-  const size_t length = whole_pages(ssd.mapping->length_bytes() / ssd.shares.size());
+  const size_t divided_bytes = ssd.mapping->length_bytes() - ssd.proving_ground.length_bytes;
+  const size_t length = whole_pages(divided_bytes / ssd.shares.size());
   return {.offset_bytes = index * length, .length_bytes = length};
 }
 
@@ -219,6 +238,43 @@ boost::asio::awaitable<void> PeerMemories::add(Ssd& ssd, const rdma::Rnic& rnic)
   const auto index = static_cast<size_t>(free - ssd.shares.begin());
   co_await prove(ssd, rnic, share(ssd, index));
   if (on_rnic(ssd, rnic).region) give_share(ssd, index, rnic);
+}
+
+bool PeerMemories::has_untried_mtu(const Ssd& ssd, const rdma::Rnic& rnic) {
+  if (!ssd.failure.empty()) return false;
+  const auto known = std::ranges::find(ssd.on_rnic, &rnic, &OnRnic::rnic);
+  return known != ssd.on_rnic.end() &&
+         rnic.largest_path_mtu() > std::max(known->proof.active_mtu, known->tried_for_mtu);
+}
+
+bool PeerMemories::has_untried_mtu(const rdma::Rnic& rnic) const {
+  return std::ranges::any_of(ssds_, [&](const auto& one) { return has_untried_mtu(one.second, rnic); });
+}
+
+boost::asio::awaitable<void> PeerMemories::try_again(const rdma::Rnic& rnic) {
+  for (auto& [bdf, ssd] : ssds_)
+    if (has_untried_mtu(ssd, rnic)) co_await try_again(ssd, rnic);
+}
+
+boost::asio::awaitable<void> PeerMemories::try_again(Ssd& ssd, const rdma::Rnic& rnic) {
+  spdlog::info("CMB of {} with {}: a host has connected at path MTU {}, which was not tried: the self-test is repeated",
+               ssd.mapping->bdf(), rnic.name(), rnic.largest_path_mtu());
+  OnRnic& known = on_rnic(ssd, rnic);
+  if (ssd.shares.empty()) {
+    co_await prove(ssd, rnic, {});
+    divide(ssd);
+  } else if (known.pools.empty()) {
+    known.tried_for_mtu = rnic.largest_path_mtu();
+    co_await add(ssd, rnic);
+  } else if (ssd.proving_ground.length_bytes != 0) {
+    co_await prove(ssd, rnic, ssd.proving_ground);
+  } else {
+    known.tried_for_mtu = rnic.largest_path_mtu();
+    known.proof.findings.push_back("path MTU " + std::to_string(known.tried_for_mtu) +
+                                   " can be tried only by a restart of the daemon: the CMB is too small to keep a part "
+                                   "of it for that");
+    report(ssd.mapping->bdf(), rnic.name(), known.proof);
+  }
 }
 
 void PeerMemories::remove(const rdma::Rnic& rnic) {

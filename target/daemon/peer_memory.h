@@ -1,7 +1,9 @@
 // The controller memory buffers in use: mapped once per SSD, tested once per pair of SSD and RNIC, registered with the
 // RNIC, and divided among the poll groups. Control thread. A CMB is divided once, when the first RNICs have passed the
 // self-test: into equal shares, one for each of them and one for each that is expected. An RNIC that appears later is
-// tested in a free share and gets it; one that disappears leaves its share free.
+// tested in a free share and gets it; one that disappears leaves its share free. A part of each CMB belongs to no
+// share: there the self-test is repeated while commands use the shares, for hosts that connect at a path MTU that was
+// not tried before, because a port's MTU was raised or the port was down.
 #pragma once
 
 #include <boost/asio/awaitable.hpp>
@@ -37,6 +39,11 @@ class PeerMemories {
   boost::asio::awaitable<void> add(std::vector<rdma::Rnic*> rnics);
   // The RNIC has disappeared, and its poll groups are no longer polled.
   void remove(const rdma::Rnic& rnic);
+  // Whether hosts have connected to this RNIC at a larger path MTU than any that was tried with some CMB.
+  bool has_untried_mtu(const rdma::Rnic& rnic) const;
+  // Repeats the self-test of this RNIC with these CMBs. Logs the findings. Commands may use its shares meanwhile; no
+  // RNIC may be removed.
+  boost::asio::awaitable<void> try_again(const rdma::Rnic& rnic);
 
   // Maps the CMB of the SSD at `bdf`, and runs the self-test with every RNIC. `probe_path`: a generic character device
   // of that SSD, which then takes part in the self-test; empty: none. Once per SSD; later calls return the first
@@ -73,6 +80,7 @@ class PeerMemories {
   struct OnRnic {
     const rdma::Rnic* rnic = nullptr;
     p2p::SelfTestResult proof{};
+    uint32_t tried_for_mtu = 0;  // the largest path MTU that hosts had when the self-test began, bytes
     std::optional<p2p::CmbRegion> region{};
     std::vector<std::unique_ptr<core::BufferPool>> pools{};  // of its I/O groups; empty: it has no share
   };
@@ -80,6 +88,7 @@ class PeerMemories {
     std::optional<p2p::CmbMapping> mapping;
     std::string failure;
     std::string probe_path;
+    p2p::CmbRange proving_ground;           // in no share: for later self-tests; length 0: none
     std::list<OnRnic> on_rnic;              // in the order in which they were tested
     std::vector<const rdma::Rnic*> shares;  // the owner of each share; null: free
   };
@@ -88,7 +97,7 @@ class PeerMemories {
   // that cannot be made, for the RNIC has gone, has proved nothing with this RNIC.
   boost::asio::awaitable<void> prove(Ssd& ssd, const rdma::Rnic& rnic, p2p::CmbRange range);
   // Runs on the worker thread.
-  OnRnic examine(const rdma::Rnic& rnic, const Ssd& ssd, p2p::CmbRange range) const;
+  p2p::SelfTestResult examine(const rdma::Rnic& rnic, const Ssd& ssd, p2p::CmbRange range) const;
   // Of a daemon before this one, under the same conditions; none: the self-test must be made.
   std::optional<p2p::SelfTestResult> take_over(const p2p::ProofSubject& pair, const p2p::ProofConditions& conditions,
                                                const rdma::Rnic& rnic, const Ssd& ssd,
@@ -97,6 +106,8 @@ class PeerMemories {
             const p2p::SelfTestResult& proof) const;
   // What is known of that RNIC; one that knows nothing where there is none yet.
   static OnRnic& on_rnic(Ssd& ssd, const rdma::Rnic& rnic);
+  static bool has_untried_mtu(const Ssd& ssd, const rdma::Rnic& rnic);
+  boost::asio::awaitable<void> try_again(Ssd& ssd, const rdma::Rnic& rnic);
   void divide(Ssd& ssd);
   static p2p::CmbRange share(const Ssd& ssd, size_t index);
   void give_share(Ssd& ssd, size_t index, const rdma::Rnic& rnic);

@@ -225,6 +225,11 @@ void Ports::look_again() {
       coming_up_ = true;
       spawn(io_, on_ports_ready(), "bringing up ports");
     }
+    const auto wants_test = [this](const auto& rnic) { return wants_self_test(*rnic); };
+    if (!proving_ && std::ranges::any_of(transport_.rnics(), wants_test)) {
+      proving_ = true;
+      spawn(io_, repeat_self_tests(), "repeating the self-test of peer memory");
+    }
     look_again();
   });
 }
@@ -235,6 +240,25 @@ Ports::Task Ports::on_ports_ready() {
     std::vector<core::Port> ready = std::exchange(unheard_, {});
     std::ranges::copy_if(target_.ports(), std::back_inserter(ready), &core::Port::wildcard);
     co_await come_up(std::move(ready), Attempt::Later);
+    co_return ConfigChange{};
+  };
+  co_await changes_.alone(work);
+}
+
+bool Ports::wants_self_test(const rdma::Rnic& rnic) const {
+  return !rnic.is_leaving() && peer_memories_.has_untried_mtu(rnic);
+}
+
+// Namespaces that require a CMB may be servable by then.
+Ports::Task Ports::repeat_self_tests() {
+  const auto work = [this]() -> Changes::Change {
+    std::vector<const rdma::Rnic*> tested;
+    for (const auto& rnic : transport_.rnics())
+      if (wants_self_test(*rnic)) tested.push_back(rnic.get());
+    for (const rdma::Rnic* rnic : tested) co_await peer_memories_.try_again(*rnic);
+    proving_ = false;
+    for (const rdma::Rnic* rnic : tested) co_await storage_.follow_proof(*rnic);
+    if (!tested.empty()) co_await on_devices_came();
     co_return ConfigChange{};
   };
   co_await changes_.alone(work);

@@ -81,6 +81,9 @@ class Ports {
   // Once a second, for the kernel tells nobody when an address moves to another device.
   void look_again();
   Task on_ports_ready();
+  // Hosts have connected to it at a path MTU that was not tried with some CMB.
+  bool wants_self_test(const rdma::Rnic& rnic) const;
+  Task repeat_self_tests();
 
   boost::asio::io_context& io_;
   core::Target& target_;
@@ -96,6 +99,7 @@ class Ports {
   std::set<std::pair<uint16_t, std::string>> deaf_;  // addresses on which a wildcard failed to listen, which was logged
   std::set<uint16_t> drained_;
   bool coming_up_ = false;  // a change is under way, or waits, that brings up ports
+  bool proving_ = false;    // the same, that repeats self-tests
 };
 
 }  // namespace nvmf::daemon

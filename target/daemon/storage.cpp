@@ -241,6 +241,13 @@ Storage::Task Storage::choose_again() {
   for (const auto& [nqn, nsid] : without) co_await choose_again(*target_.find_subsystem(nqn), nsid);
 }
 
+Storage::Task Storage::follow_proof(const rdma::Rnic& rnic) {
+  for (const auto& served : served_)
+    if (!served->p2p.provider.empty())
+      co_await replace_views(*target_.find_subsystem(served->subsystem), *served, make_views(*served, &rnic));
+  co_await choose_again();
+}
+
 Storage::Task Storage::join(rdma::Rnic& rnic) {
   co_await on_reactors([&](size_t reactor) { rnic.join(reactor); });
 }
@@ -427,6 +434,7 @@ std::unique_ptr<core::IoNamespace> Storage::make_view(const ServedNamespace& ser
   if (served.p2p.provider.empty()) return view;
   if (const p2p::SelfTestResult* proof = peer_memories_.proof(served.p2p.provider, *place.rnic)) {
     view->cmb = peer_memories_.pool(served.p2p.provider, place.group());
+    view->p2p.largest_tried_mtu = proof->active_mtu;
     view->p2p.host_reads = proof->host_reads;
     view->p2p.host_writes = proof->host_writes;
   }

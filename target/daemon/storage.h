@@ -124,6 +124,8 @@ class Storage {
   Task part(rdma::Rnic& rnic);
   // RNICs have appeared, with which more peer memory may be usable.
   Task choose_again();
+  // The self-test was repeated with this RNIC: its result decides from now on.
+  Task follow_proof(const rdma::Rnic& rnic);
   // Whether a device or file has another size than hosts were told.
   bool sizes_differ() const;
   // Tells hosts of those that have. The changes, each in a sentence for the operator.

@@ -6,12 +6,15 @@
 
 #include "p2p/cmb.h"
 #include "p2p/self_test.h"
+#include "transport/verbs/verbs.h"
 
 namespace nvmf::simulation {
 namespace {
 
 constexpr size_t kPageBytes = 4096;
 constexpr int kFirstDescriptor = 1 << 20;  // of no file
+
+bool next_self_test_fails = false;
 
 std::map<std::string, ModelCmb*>& all() {
   static std::map<std::string, ModelCmb*> by_bdf;
@@ -36,6 +39,8 @@ ModelCmb* ModelCmb::at(const std::string& bdf) {
   const auto found = all().find(bdf);
   return found == all().end() ? nullptr : found->second;
 }
+
+void ModelCmb::fail_next_self_test() { next_self_test_fails = true; }
 
 void ModelCmb::lend() {
   descriptor_ = kFirstDescriptor + static_cast<int>(fabric_.new_number());
@@ -87,10 +92,14 @@ std::string confirm(ibv_context*, uint8_t, const CmbMapping&, const SelfTestOpti
 }
 
 // The model moves every byte that its rules let through.
-SelfTestResult self_test(ibv_context*, uint8_t, const CmbMapping&, const SelfTestOptions&, SsdProbe*) {
+SelfTestResult self_test(ibv_context* context, uint8_t port, const CmbMapping&, const SelfTestOptions&, SsdProbe*) {
   SelfTestResult result;
+  if (std::exchange(simulation::next_self_test_fails, false)) {
+    result.findings = {"the self-test could not run: no port is up"};
+    return result;
+  }
   result.host_reads = result.host_writes = {.any_offset_from_mtu = 256, .page_start_from_mtu = 256};
-  result.active_mtu = 4096;
+  result.active_mtu = verbs::mtu_bytes(verbs::query_port(context, port).active_mtu);
   return result;
 }
 

@@ -26,6 +26,8 @@ class ModelCmb {
   std::byte* address() const { return address_; }
   size_t length_bytes() const { return length_bytes_; }
   int descriptor() const { return descriptor_; }
+  // The next self-test of any CMB cannot run, as where the port is down.
+  static void fail_next_self_test();
   // The SSD takes it away: no region of it moves data any more. What is registered from then on is of the next one.
   void revoke();
 

@@ -2,6 +2,7 @@
 #include <doctest/doctest.h>
 
 #include <cstring>
+#include <functional>
 
 #include "tests/simulation/host.h"
 #include "tests/simulation/multipath.h"
@@ -17,6 +18,79 @@ WorldOptions with_cmb() {
 
 std::string verdict(World& world) {
   return world.control_plane().storage().find(World::kNqn, World::kNsid)->p2p.verdict;
+}
+
+// Of the namespace with the CMB, since its beginning.
+uint64_t count(World& world, const std::function<const core::Counter&(const core::IoCounters&)>& of) {
+  const daemon::ServedNamespace& served = *world.control_plane().storage().find(World::kNqn, World::kNsid);
+  uint64_t total = of(served.past).get();
+  for (const daemon::OnGroup& place : served.on_groups) total += of(place.view->counters).get();
+  return total;
+}
+
+uint64_t reads_through_cmb(World& world) {
+  return count(world, [](const core::IoCounters& counters) -> const core::Counter& {
+    return counters.reads[static_cast<size_t>(core::DataPath::Cmb)].commands;
+  });
+}
+
+uint64_t reads_at_other_mtus(World& world) {
+  return count(world, [](const core::IoCounters& counters) -> const core::Counter& {
+    return counters.fallbacks[static_cast<size_t>(core::Fallback::PathMtu)].commands;
+  });
+}
+
+uint32_t tried_mtu(World& world) {
+  return world.control_plane().peer_memories().prepared().front().pairs.front().proof->active_mtu;
+}
+
+TEST_CASE("a port's MTU is raised: nothing goes through the CMB at a path MTU that was not tried, until it was") {
+  WorldOptions options = with_cmb();
+  options.mtu = IBV_MTU_1024;
+  World world(options);
+  Host before(world, {});
+  REQUIRE_MESSAGE(before.bring_up(), before.failure);
+  REQUIRE(before.read(1, 40, 32).ok());
+  CHECK(reads_through_cmb(world) == 1);
+
+  world.device->set_mtu(IBV_MTU_4096);
+  Host after(world, {.nqn = "nqn.2014-08.org.nvmexpress:uuid:22222222-2222-3333-4444-555555555555", .hostid = 0x43});
+  REQUIRE_MESSAGE(after.bring_up(), after.failure);
+  CHECK(tried_mtu(world) == 1024);
+  REQUIRE(after.read(1, 40, 32).ok());
+  CHECK(reads_through_cmb(world) == 1);
+  CHECK(reads_at_other_mtus(world) == 1);
+  REQUIRE(before.read(1, 40, 32).ok());
+  CHECK(reads_through_cmb(world) == 2);
+
+  CHECK(world.wait([&] { return tried_mtu(world) == 4096; }));
+  REQUIRE(world.wait([&] { return after.read(1, 40, 32).ok() && reads_through_cmb(world) == 3; }));
+  REQUIRE(before.read(1, 40, 32).ok());
+  CHECK(reads_through_cmb(world) == 4);
+  before.leave();
+  after.leave();
+  world.check_quiet();
+  CHECK(world.fabric.faults() == std::vector<std::string>{});
+}
+
+TEST_CASE("no port was up when the self-test was due: it is made when a host has connected") {
+  WorldOptions options = with_cmb();
+  World world(options);
+  world.remove_ssd();
+  REQUIRE(world.wait([&] { return world.control_plane().peer_memories().prepared().empty(); }));
+  ModelCmb::fail_next_self_test();
+  world.return_ssd();
+  REQUIRE(world.wait([&] { return world.control_plane().storage().find(World::kNqn, World::kNsid) != nullptr; }));
+  CHECK(tried_mtu(world) == 0);
+  Host host(world, {});
+  REQUIRE_MESSAGE(host.bring_up(), host.failure);
+  CHECK(world.wait([&] { return verdict(world) == "data goes through the CMB of 0000:01:00.0"; }));
+  CHECK(tried_mtu(world) == 4096);
+  REQUIRE(host.read(1, 40, 32).ok());
+  CHECK(reads_through_cmb(world) == 1);
+  host.leave();
+  world.check_quiet();
+  CHECK(world.fabric.faults() == std::vector<std::string>{});
 }
 
 TEST_CASE("data of a namespace with a CMB goes through it, byte for byte") {

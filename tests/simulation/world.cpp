@@ -47,6 +47,7 @@ World::World(const WorldOptions& options)
       config_(config_of(options)),
       keep_alive_timer_(io_),
       credits_(fabric) {
+  device->set_mtu(options.mtu);
   if (options.ports == 2) fabric.add_device("rnic1", kSecondAddress, options.profile);
   if (options.cmb_bytes != 0) {
     cmb_ = std::make_unique<ModelCmb>(fabric, WorldConfig::kCmbSsd, options.cmb_bytes);

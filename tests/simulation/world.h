@@ -38,6 +38,7 @@ struct WorldOptions {
   unsigned ports = 1;                      // each on a device of its own
   size_t cmb_bytes = 0;                    // of an SSD, for the namespace kNsid; 0: none
   uint32_t max_new_controllers_per_s = 0;  // 0: no limit
+  ibv_mtu mtu = IBV_MTU_4096;              // of the device of port 1, at first
 };
 
 class World {

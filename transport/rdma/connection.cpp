@@ -101,6 +101,7 @@ void Connection::accept(std::optional<uint8_t> traffic_class) {
   parameters.rnr_retry_count = 7;  // without bound
   verbs::accept(id_.get(), parameters, traffic_class);
   queue_.path_mtu = verbs::path_mtu_bytes(queue_pair_.qp);
+  rnic_.note_path_mtu(queue_.path_mtu);
 }
 
 uint32_t Connection::reserve_io_queues(uint32_t wanted) {

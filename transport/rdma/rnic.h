@@ -4,6 +4,7 @@
 // every reactor after its last connection, and destroy it.
 #pragma once
 
+#include <algorithm>
 #include <boost/asio/io_context.hpp>
 #include <functional>
 #include <memory>
@@ -42,6 +43,9 @@ class Rnic {
   void set_remote_invalidate(bool can) { has_remote_invalidate_ = can; }
   // It says so itself.
   bool claims_remote_invalidate() const { return (device_.device_cap_flags & IBV_DEVICE_MEM_MGT_EXTENSIONS) != 0; }
+  // The largest path MTU of a connection so far, bytes; 0: there was none.
+  uint32_t largest_path_mtu() const { return largest_path_mtu_; }
+  void note_path_mtu(uint32_t bytes) { largest_path_mtu_ = std::max(largest_path_mtu_, bytes); }
   // It has failed to. Connections from now on do without; false when that was known.
   bool distrust_remote_invalidate() { return std::exchange(has_remote_invalidate_, false); }
   PollGroup& admin_group() { return *admin_group_; }
@@ -96,6 +100,7 @@ class Rnic {
   WatchedDescriptor events_;
   std::function<void(const ibv_async_event&)> on_event_;
   uint32_t reserved_io_queues_ = 0;
+  uint32_t largest_path_mtu_ = 0;
   bool leaving_ = false;
   bool has_remote_invalidate_ = false;
 };

@@ -33,7 +33,7 @@ inline constexpr size_t kDataPaths = 3;
 enum class Fallback : uint8_t {
   None,            // it went through the CMB
   Refused,         // the self-test of this (SSD, RNIC) pair proved no transfer in this direction
-  PathMtu,         // proved only for a larger path MTU than this connection's
+  PathMtu,         // not proved for this connection's path MTU: proved for larger ones only, or not tried yet
   Alignment,       // the host's descriptors split a page, and only transfers that start on a page were proved
   PoolDry,         // no CMB buffer was free, or the host's share was used up, and the policy is to spill
   TooLarge,        // longer than the largest CMB buffer
@@ -59,9 +59,10 @@ struct ProvenTransfers {
 struct P2pPolicy {
   P2pMode mode = P2pMode::Off;
   P2pWhenDry when_dry = P2pWhenDry::Spill;
-  uint32_t min_bytes = 0;       // shorter transfers use DRAM
-  ProvenTransfers host_reads;   // RNIC reads the CMB (RDMA WRITE to the host)
-  ProvenTransfers host_writes;  // RNIC writes the CMB (RDMA READ from the host)
+  uint32_t min_bytes = 0;          // shorter transfers use DRAM
+  uint32_t largest_tried_mtu = 0;  // bytes; at larger path MTUs nothing is proved
+  ProvenTransfers host_reads;      // RNIC reads the CMB (RDMA WRITE to the host)
+  ProvenTransfers host_writes;     // RNIC writes the CMB (RDMA READ from the host)
 };
 
 }  // namespace nvmf::core

@@ -14,7 +14,15 @@ namespace {
 // Checks the pair of SSD and RNIC and this connection: the same for every command of one direction.
 Fallback connection_allows(const IoNamespace& ns, const ProvenTransfers& proven, uint32_t path_mtu) {
   if (ns.cmb == nullptr || proven.page_start_from_mtu == ProvenTransfers::kNever) return Fallback::Refused;
-  return path_mtu < proven.page_start_from_mtu ? Fallback::PathMtu : Fallback::None;
+  const bool is_proved = path_mtu >= proven.page_start_from_mtu && path_mtu <= ns.p2p.largest_tried_mtu;
+  return is_proved ? Fallback::None : Fallback::PathMtu;
+}
+
+// Where peer-to-peer is required. A path MTU that was not tried yet will be soon (PeerMemories); else a retry would
+// fail again, for the path MTU of a connection never changes.
+Status not_ready(const IoNamespace& ns, uint32_t path_mtu) {
+  const Status status = NVME_SC_NS_NOT_READY;
+  return ns.cmb != nullptr && path_mtu > ns.p2p.largest_tried_mtu ? status : status.do_not_retry();
 }
 
 // Checks this command.
@@ -37,9 +45,8 @@ MemoryChoice choose_memory(const Request& request) {
       request.transfer == Transfer::ControllerToHost ? ns->p2p.host_reads : ns->p2p.host_writes;
   const uint32_t path_mtu = request.queue->path_mtu;
   if (const Fallback reason = connection_allows(*ns, proven, path_mtu); reason != Fallback::None) {
-    // Do Not Retry: the path MTU of a connection never changes, so a retry would fail again.
     if (ns->p2p.mode == P2pMode::Require && !request.processor_needs_data)
-      return {nullptr, reason, Status(NVME_SC_NS_NOT_READY).do_not_retry()};
+      return {nullptr, reason, not_ready(*ns, path_mtu)};
     return {nullptr, reason, kSuccess};
   }
   if (const Fallback reason = command_allows(request, proven, path_mtu); reason != Fallback::None)

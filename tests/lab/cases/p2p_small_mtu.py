@@ -1,4 +1,5 @@
-"""Target finds at path MTU 1024 that P2P would corrupt, says why, serves "prefer" over DRAM and refuses "require"; host reads right data."""
+"""Target finds at path MTU 1024 that P2P would corrupt, says why, serves "prefer" over DRAM and refuses "require"; host reads right data.
+The MTU is raised and the host reconnects: both namespaces are served by P2P, without a restart or reload."""
 
 from nvmf_lab import One, Ssd, daemon, fio, initiator
 
@@ -23,3 +24,14 @@ def test(lab):
     lab.check(served["fallbacks"]["refused"]["commands"] > 0, f"no fallback was counted: {served}")
     lab.check(served["p2p"]["verdict"].startswith("data goes through DRAM: "), f"the verdict does not say why: {served['p2p']}")
     lab.check(lab.target.trace.count("pci_nvme_map_addr_cmb") == 0, "the SSD saw data pointers into its CMB")
+
+    initiator.disconnect(lab.host, daemon.NQN)
+    lab.target.run("ip link set dev eth0 mtu 9000")
+    controller = initiator.connect_controller(lab.host, lab.target.address(), daemon.NQN)
+    devices = initiator.wait_for_namespaces(lab.host, controller, 2)
+    for nsid, device in enumerate(devices, 1):
+        fio.verify(lab.host, device, size_mib=4)
+        served = target.namespace(nsid)
+        moved = [served[direction]["cmb"]["commands"] for direction in ("reads", "writes")]
+        lab.check(min(moved) > 0, f"after the MTU was raised the CMB of namespace {nsid} is not used: {served}")
+    initiator.disconnect(lab.host, daemon.NQN)

@@ -33,6 +33,7 @@ struct Command {
   Command() {
     ns.cmb = &cmb;
     ns.p2p.mode = P2pMode::Prefer;
+    ns.p2p.largest_tried_mtu = 4096;
     ns.p2p.host_reads = {.any_offset_from_mtu = 256, .page_start_from_mtu = 256};
     ns.p2p.host_writes = ns.p2p.host_reads;
     queue.path_mtu = 4096;
@@ -130,6 +131,21 @@ TEST_CASE("A connection whose path MTU is smaller than the proved one") {
     command.ns.p2p.mode = P2pMode::Require;
     command.request.processor_needs_data = true;
     command.check_falls_back(Fallback::PathMtu);
+  }
+}
+
+TEST_CASE("A connection whose path MTU is larger than any that was tried") {
+  Command command;
+  command.ns.p2p.largest_tried_mtu = 1024;
+  command.queue.path_mtu = 2048;
+
+  SUBCASE("prefer: goes through DRAM") { command.check_falls_back(Fallback::PathMtu); }
+  SUBCASE("require: the host may try again, for the self-test will be repeated") {
+    command.ns.p2p.mode = P2pMode::Require;
+    const MemoryChoice choice = choose_memory(command.request);
+    CHECK(choice.pool == nullptr);
+    CHECK(choice.fallback == Fallback::PathMtu);
+    CHECK(choice.status == Status(NVME_SC_NS_NOT_READY));
   }
 }
 
