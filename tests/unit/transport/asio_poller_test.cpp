@@ -11,7 +11,8 @@ using namespace nvmf::rdma;
 
 namespace {
 
-constexpr int kFlood = 100'000;  // turns, or messages: whoever waits for their end waits in vain
+constexpr int kFlood = 100'000;   // turns, or messages: whoever waits for their end waits in vain
+constexpr int kMostAtATime = 32;  // polls, or messages, in one go
 
 // Finds something in each of its first polls; after that when it is rung.
 class BusyPoller final : public Poller {
@@ -67,6 +68,21 @@ TEST_CASE("A poller that never runs dry keeps no timer waiting") {
   io.run();
   CHECK(polls_then >= 0);
   CHECK(polls_then < kFlood);
+}
+
+TEST_CASE("However much there is to do, it is done in small pieces") {
+  boost::asio::io_context io;
+  BusyPoller poller(kFlood);
+  AsioPoller asio(io, poller);
+  Mailbox mailbox;
+  Flood flood{mailbox, 0, {}};
+  flood.send();
+  AsioMailbox asio_mailbox(io, mailbox, [] {});
+  for (int piece = 0; piece < 10; ++piece) {
+    CHECK(poller.polls <= kMostAtATime * (piece + 1));
+    CHECK(flood.delivered <= kMostAtATime * (piece + 1));
+    REQUIRE(io.run_one() == 1);
+  }
 }
 
 TEST_CASE("What a poller finds is flushed; it sleeps when it runs dry and wakes at an event") {

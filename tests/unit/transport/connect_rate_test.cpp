@@ -114,6 +114,18 @@ TEST_CASE("two controllers of a host bring the I/O queues of both; those of anot
   CHECK(rate.admit_io_queue("192.0.2.8", kStart) == Verdict::Admitted);  // its own token
 }
 
+TEST_CASE("an allowance that has just run out does not count again with the next admin queue") {
+  ConnectRate rate;
+  rate.set({.per_s = 0, .per_s_of_address = 1});
+  REQUIRE(rate.admit("192.0.2.7", kStart, 100) == Verdict::Admitted);
+  const auto late = kStart + ConnectRate::kAllowanceLife + milliseconds(1);
+  // What is old is forgotten once a second: the allowance was not yet.
+  REQUIRE(rate.admit("192.0.2.8", late - milliseconds(500)) == Verdict::Admitted);
+  REQUIRE(rate.admit("192.0.2.7", late, 3) == Verdict::Admitted);
+  for (int i = 0; i < 3; ++i) CHECK(rate.admit_io_queue("192.0.2.7", late).at == late);
+  CHECK(rate.admit_io_queue("192.0.2.7", late).at > late);
+}
+
 TEST_CASE("I/O queues that do not come soon do not come with their admin queue any more") {
   ConnectRate rate;
   rate.set({.per_s = 0, .per_s_of_address = 1});

@@ -88,3 +88,16 @@ TEST_CASE("A queue pair that fails takes its capsules with it, and has no turn a
   CHECK(waiting.take() == nullptr);
   CHECK(waiting.empty());
 }
+
+TEST_CASE("A turn that a queue pair had before its capsules were dropped is no turn for later ones") {
+  WaitingCapsules waiting;
+  Host host;
+  waiting.add(host.slots[0]);
+  waiting.request_came_free(host.queue_pair);
+  CHECK(waiting.drop(host.queue_pair) == &host.slots[0]);
+  waiting.add(host.slots[1]);
+  CHECK(waiting.take() == nullptr);
+  waiting.request_came_free(host.queue_pair);
+  CHECK(waiting.take() == &host.slots[1]);
+  CHECK(waiting.take() == nullptr);
+}
