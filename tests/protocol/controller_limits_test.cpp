@@ -136,6 +136,15 @@ TEST_CASE("a controller whose connection ends already keeps nobody out") {
   CHECK(again.connect(limited.nqn()).ok());
 }
 
+TEST_CASE("a controller whose connection ends already does not count against the target's limits") {
+  World world;
+  world.target.set_limits({.max_controllers = 1, .max_controllers_per_host = 1});
+  Host old(world), again(world);
+  old.bring_up();
+  old.controller().fail("the link was lost");
+  CHECK(again.connect().ok());
+}
+
 TEST_CASE("the target has its limits of controllers, of all hosts and of one: Controller Busy; discovery is free") {
   World world;
   world.target.set_limits({.max_controllers = 2, .max_controllers_per_host = 1});

@@ -3,6 +3,7 @@
 
 #include <utility>
 
+#include "target/core/datapath/limits.h"
 #include "tests/protocol/host.h"
 
 namespace nvmf::test {
@@ -44,6 +45,20 @@ TEST_CASE("a namespace gets another size: hosts hear of it and see it") {
   world.subsystem.change_namespace(options);
   CHECK(host.changed_namespace() == 1);
   CHECK(host.identify(NVME_IDENTIFY_CNS_NS, 1).as<nvme_id_ns>().nsze == 4711);
+}
+
+TEST_CASE("a namespace changes twice before its host reads the log: it is there once") {
+  World world;
+  Listener host(world);
+  core::NamespaceOptions options = *world.subsystem.find_namespace(1);
+  for (const uint64_t blocks : {4711u, 4712u}) {
+    options.block_count = blocks;
+    world.subsystem.change_namespace(options);
+  }
+  REQUIRE(host.admin.answered(host.awaited));
+  const auto list = host.log_page(NVME_LOG_LID_CHANGED_NS, 4096).as<nvme_ns_list>();
+  CHECK(list.ns[0] == 1);
+  CHECK(list.ns[1] == 0);
 }
 
 TEST_CASE("a namespace is hidden from a host and shown again: it hears of both, and is served only when it sees it") {
@@ -148,6 +163,27 @@ TEST_CASE("a subsystem is removed: its hosts are disconnected, and it is gone wh
   Host other(world);
   CHECK(other.connect("nqn.2024-01.org.example:passing").status == specific(NVME_SC_CONNECT_INVALID_PARAM));
   host.admin.close();
+}
+
+TEST_CASE("one subsystem comes and goes for ever: hosts of another that is gone are still told not to come again") {
+  World world;
+  const auto add = [&](const std::string& nqn) -> core::Subsystem& {
+    return world.target.add_subsystem({.nqn = nqn,
+                                       .serial = "SN-0003",
+                                       .model = "Example disks",
+                                       .ports = {1},
+                                       .allow_any_host = true,
+                                       .allowed_hosts = {}});
+  };
+  const std::string gone = "nqn.2024-01.org.example:gone";
+  const std::string restless = "nqn.2024-01.org.example:restless";
+  world.target.remove_subsystem(add(gone));
+  for (size_t i = 0; i <= core::limits::kMaxRemovedSubsystems; ++i) world.target.remove_subsystem(add(restless));
+  CHECK(Host(world).connect(gone).do_not_retry);
+  CHECK(Host(world).connect(restless).do_not_retry);
+  add(restless);
+  CHECK_FALSE(world.target.was_removed(restless));
+  CHECK(Host(world).connect(restless).ok());
 }
 
 TEST_CASE("allowed hosts, ports and subsystems change: discovery has a new generation each time") {
