@@ -101,7 +101,7 @@ bool Host::is_authenticated(HostQueue& queue) {
 
 bool Host::bring_up() {
   if (!connect_admin()) return false;
-  const Answer enabled = run(*admin_, property(nvme_fabrics_type_property_set, NVME_REG_CC, kEnable), Direction::None);
+  const Answer enabled = property_set(NVME_REG_CC, kEnable);
   if (!enabled.ok()) return fail("enabling the controller", enabled);
   for (Answer ready; !ready.ok() || (ready.result & 1) == 0;)
     if (ready = property_get(NVME_REG_CSTS); !ready.ok()) return fail("CSTS.RDY", ready);
@@ -177,6 +177,10 @@ Answer Host::identify_controller() {
 
 Answer Host::property_get(uint32_t offset) {
   return run(*admin_, property(nvme_fabrics_type_property_get, offset, 0), Direction::None);
+}
+
+Answer Host::property_set(uint32_t offset, uint64_t value) {
+  return run(*admin_, property(nvme_fabrics_type_property_set, offset, value), Direction::None);
 }
 
 }  // namespace nvmf::simulation

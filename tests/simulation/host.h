@@ -57,6 +57,7 @@ class Host {
   Answer write(uint16_t qid, uint64_t slba, const Bytes& data, bool in_capsule = false);
   Answer identify_controller();
   Answer property_get(uint32_t offset);
+  Answer property_set(uint32_t offset, uint64_t value);
 
   HostQueue& admin() { return *admin_; }
   HostQueue& io(uint16_t qid) { return *io_[qid - 1]; }

@@ -68,6 +68,27 @@ TEST_CASE("a pool of 4 GiB is as large as that, and serves hosts") {
   CHECK(world.fabric.faults() == std::vector<std::string>{});
 }
 
+// The reactor sleeps meanwhile: nothing but the completions of its answers can wake it.
+TEST_CASE("a host whose commands wait for buffers, and that sends no more, gets all of its answers") {
+  for (const rnic::Profile& profile : rnic::all_profiles()) {
+    CAPTURE(profile.name);
+    WorldOptions options = with_small_pool();
+    options.profile = profile;
+    options.dram_pool_bytes = 4 * World::kMaxTransferBytes;
+    World world(options);
+    Host host(world, {});
+    REQUIRE_MESSAGE(host.bring_up(), host.failure);
+    HostQueue& queue = host.io(1);
+    while (queue.has_room())
+      queue.send(transfer_command(nvme_cmd_read, 0, kBlocks), Direction::ToHost, Bytes(World::kMaxTransferBytes));
+    CHECK(queue.outstanding() > 4);
+    CHECK(world.wait([&] { return queue.turn(), queue.outstanding() == 0; }, 1'000'000'000));
+    host.leave();
+    world.check_quiet();
+    CHECK(world.fabric.faults() == std::vector<std::string>{});
+  }
+}
+
 TEST_CASE("a host that takes no answers leaves buffers to the others: their commands do not wait") {
   World world(with_small_pool());
   world.host_device.add_address(kHostile[0]);

@@ -86,6 +86,27 @@ TEST_CASE("a full queue of commands is answered, each once, whatever order the d
   });
 }
 
+// A host that finds CSTS.RDY at 0 may write the same blocks by another path: nothing of this one may land on top.
+TEST_CASE("a host resets its controller while a write is at the disk: it is ready until the disk has ended it") {
+  with_each_profile([](World& world, const HostOptions& options) {
+    Host host(world, options);
+    REQUIRE_MESSAGE(host.bring_up(), host.failure);
+    world.disk.hang(true);
+    host.io(1).send(transfer_command(nvme_cmd_write, 0, 8), Direction::ToController, pattern(4096, 1));
+    REQUIRE(world.wait([&] { return world.disk.in_flight() == 1; }));
+    REQUIRE(host.property_set(NVME_REG_CC, 0).ok());
+    const auto is_ready = [&] {
+      const Answer status = host.property_get(NVME_REG_CSTS);
+      return status.ok() && (status.result & 1) != 0;
+    };
+    CHECK_FALSE(world.wait([&] { return !is_ready(); }, 200'000'000));
+    world.disk.hang(false);
+    CHECK(world.wait([&] { return !is_ready(); }));
+    CHECK(world.disk.in_flight() == 0);
+    host.leave();
+  });
+}
+
 // Issue: completion events must be taken by the verb, or ConnectX, irdma and efa wake nobody a second time.
 TEST_CASE("a target that has slept wakes for the next command, again and again") {
   with_each_profile([](World& world, const HostOptions& options) {

@@ -294,10 +294,21 @@ void PollGroup::report_dismissed() {
   };
   dismissing_.take_if(is_over, [this](QueuePair& queue_pair) {
     queue_pair.queues->by_number.remove(queue_pair);
+    check_nothing_is_left();
     ++queue_pair.queues->dismissed;
     control_mailbox_.send(queue_pair.dismiss, queue_pair,
                           [](QueuePair& dismissed) { dismissed.group->on_dismissed(dismissed); });
   });
+}
+
+// Of queue pairs that are gone: what waits and what is counted belongs to one that is there.
+void PollGroup::check_nothing_is_left() const {
+  if (!std::ranges::all_of(polled_, [](const QueueSet* queues) { return queues->by_number.empty(); })) return;
+  NVMF_INVARIANT(waiting_buffers_ == 0);
+  NVMF_INVARIANT(waiting_posts_ == 0);
+  NVMF_INVARIANT(waiting_capsules_.empty());
+  NVMF_INVARIANT(throttled_ == 0);
+  NVMF_INVARIANT(reads_in_flight_ == 0);
 }
 
 // Those that no queue pair can hold: none of the table, and none that has left it and is still to be destroyed (the

@@ -163,6 +163,7 @@ class PollGroup final : public core::Poller {
   void begin_leave();
   void begin_dismiss(QueuePair& queue_pair);
   void report_dismissed();
+  void check_nothing_is_left() const;
   void on_dismissed(QueuePair& queue_pair);
   void find_lost_slots(QueueSet& queues);
   void post_lost_slots(QueueSet& queues);

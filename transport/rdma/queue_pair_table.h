@@ -17,6 +17,7 @@ class QueuePairTable {
   // Null when no queue pair has this number.
   QueuePair* find(uint32_t qp_num) const { return by_number_[place_of(qp_num)]; }
   bool contains(const QueuePair& queue_pair) const { return find(queue_pair.qp->qp_num) == &queue_pair; }
+  bool empty() const { return count_ == 0; }
   // At most `max_queue_pairs` at a time, each with a number of its own.
   void insert(QueuePair& queue_pair);
   void remove(const QueuePair& queue_pair);
