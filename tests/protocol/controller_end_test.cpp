@@ -235,6 +235,7 @@ TEST_CASE("a reset that was not in time: the host resets again when the disk has
   w.host.enable(0);
   w.world.target.expire(Clock::now() + kBound + seconds(1));
   w.host.enable();
+  CHECK(w.host.csts() == (kReady | kFatal));  // the write is at the disk still
   w.host.enable(0);
   CHECK(w.host.csts() == kReady);
   CHECK(w.world.target.expire(Clock::now()).has_value());

@@ -94,6 +94,7 @@ TEST_CASE("host resets its controller: ACRE is as in the beginning") {
   host.enable(0);
   host.enable();
   CHECK(acre_of(host) == 0);
+  CHECK_FALSE(host.admin.queue.advanced_command_retry.load());
   REQUIRE(host.connect_io(1).ok());
   check_not_interrupted(host);
 }

@@ -143,8 +143,14 @@ TEST_CASE("a subsystem leaves a port, or the port is closed: hosts that came thr
   world.subsystem.set_ports({2});
   CHECK(through_1.admin.disconnected());
   CHECK_FALSE(through_2.admin.disconnected());
+  Host discovering_1(world, World::kHostNqn, 1);
+  Host discovering_2(world, World::kHostNqn, 2);
+  discovering_1.bring_up(0, nvme::kDiscoveryNqn);
+  discovering_2.bring_up(0, nvme::kDiscoveryNqn);
   world.target.remove_port(2);
   CHECK(through_2.admin.disconnected());
+  CHECK(discovering_2.admin.disconnected());
+  CHECK_FALSE(discovering_1.admin.disconnected());
 }
 
 TEST_CASE("a subsystem is removed: its hosts are disconnected, and it is gone when the last has left") {

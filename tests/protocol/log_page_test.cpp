@@ -66,6 +66,20 @@ TEST_CASE("the error log keeps the newest 64 and goes on counting") {
   CHECK(log.as<nvme_error_log_page>(log.data.size() - 64).error_count == 37);
 }
 
+TEST_CASE("an I/O queue closes before anybody has looked at its errors: they are in the log") {
+  World world;
+  Host host(world);
+  host.bring_up(1);
+  core::Mailbox reactor;
+  host.io(1).queue.reactor = &reactor;
+  CHECK(host.io(1).send(command(nvme_cmd_read, 77), Bytes(512)).status == NVME_SC_INVALID_NS);
+  host.io(1).queue.reactor = nullptr;
+  host.io(1).close();
+  const auto newest = host.log_page(NVME_LOG_LID_ERROR, 64).as<nvme_error_log_page>();
+  CHECK(newest.error_count == 1);
+  CHECK(newest.sqid == 1);
+}
+
 TEST_CASE("an I/O queue that fails faster than anybody looks loses the newer errors, not the queue") {
   World world;
   Host host(world);

@@ -46,6 +46,19 @@ TEST_CASE("host registers a key, and may register the same again, but no other: 
   CHECK(hosts.generation() == 2);
 }
 
+TEST_CASE("a namespace with a reservation is removed, and another one gets its number: that one keeps nobody out") {
+  TwoHosts hosts;
+  hosts.both_register();
+  REQUIRE(hosts.a.acquire(kKeyA, kExclusiveAccess).ok());
+  REQUIRE(hosts.b.read() == kConflict);
+  const core::NamespaceOptions options = *hosts.world.subsystem.find_namespace(1);
+  hosts.world.subsystem.remove_namespace(1);
+  hosts.world.subsystem.add_namespace(options);
+  CHECK(hosts.registered() == 0);
+  CHECK(hosts.b.read() == 0);
+  CHECK(hosts.b.write() == 0);
+}
+
 TEST_CASE("two hosts register the same key: both are registered") {
   TwoHosts hosts;
   CHECK(hosts.a.register_key(kKeyA).ok());
