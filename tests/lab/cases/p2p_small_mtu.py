@@ -30,7 +30,7 @@ def test(lab):
     controller = initiator.connect_controller(lab.host, lab.target.address(), daemon.NQN)
     devices = initiator.wait_for_namespaces(lab.host, controller, 2)
     for nsid, device in enumerate(devices, 1):
-        fio.verify(lab.host, device, size_mib=4)
+        fio.verify(lab.host, device, bs="64k", size_mib=4)
         served = target.namespace(nsid)
         moved = [served[direction]["cmb"]["commands"] for direction in ("reads", "writes")]
         lab.check(min(moved) > 0, f"after the MTU was raised the CMB of namespace {nsid} is not used: {served}")
