@@ -15,7 +15,7 @@ TEST_CASE("a failed shared receive queue, or completion queue, ends its hosts an
       static_cast<rnic::CompletionQueue*>(network.group().queue_sets().front()->receive_cq.get())->fail();
     CHECK(network.run_until([&] { return network.said("created again; the hosts reconnect"); }));
     CHECK(network.run_until([&] { return network.transport->connections() == 0; }));
-    CHECK(network.run_until([&] { return network.said("the failed queue was created again"); }));
+    CHECK(network.run_until([&] { return network.said("the queues of a reactor were created again"); }));
 
     ModelHost after(network);
     REQUIRE(after.connect());

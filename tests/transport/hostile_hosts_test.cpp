@@ -125,6 +125,40 @@ TEST_CASE("half-sent capsules take no receive slots away for good, whatever othe
   }
 }
 
+// No capsule of anybody tells that younger slots have been taken.
+TEST_CASE("half-sent capsules alone, more than there are slots: the next host is served, with each provider") {
+  for (const rnic::Profile& profile : rnic::all_profiles()) {
+    for (const bool beside_idle_host : {false, true}) {
+      CAPTURE(profile.name);
+      CAPTURE(beside_idle_host);
+      Network network(profile, 5);
+      network.device.set_mtu(IBV_MTU_1024);
+      network.settle();
+      const size_t slots = Network::receives(network.io_group()).posted();
+      ModelHost idle(network, 1);
+      if (beside_idle_host) REQUIRE(idle.connect());
+      const unsigned others = beside_idle_host ? 1 : 0;
+      for (unsigned round = 0; round < 2 * slots; ++round) {
+        ModelHost hostile(network, 1);
+        REQUIRE(hostile.connect());
+        hostile.send_half_a_capsule();
+        for (int i = 0; i < 30; ++i) network.step();
+        hostile.leave();
+        REQUIRE(network.run_until([&] { return network.transport->connections() == others; }));
+      }
+      ModelHost honest(network, 1);
+      REQUIRE(honest.connect());
+      honest.take_answers(1);
+      honest.send_command();
+      CHECK(network.run_until([&] { return honest.is_answered(1); }));
+      if (!beside_idle_host) continue;
+      idle.take_answers(1);
+      idle.send_command();
+      CHECK(network.run_until([&] { return idle.is_answered(1); }));
+    }
+  }
+}
+
 TEST_CASE("a host that takes no answers is disconnected in the end, one that takes them late is not") {
   Network network(rnic::connectx());
   ModelHost stalled(network), late(network);

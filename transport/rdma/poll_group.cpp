@@ -84,6 +84,10 @@ QueueSet* PollGroup::find_room(uint32_t depth, uint32_t send_entries) const {
   return found == sets_.end() ? nullptr : found->get();
 }
 
+bool PollGroup::may_have_lost_most_slots() const {
+  return std::ranges::any_of(sets_, [](const auto& queues) { return 2 * queues->slots_missing.get() > queues->slots; });
+}
+
 bool PollGroup::has_room(uint32_t depth, uint32_t send_entries) const {
   if (left_ || queue_pairs_ >= options_.max_queue_pairs) return false;
   if (find_room(depth, send_entries) != nullptr) return true;
@@ -135,7 +139,7 @@ void PollGroup::adopt(QueuePair& queue_pair) {
   queue_pair.send_entries_free = queue_pair.send_entries;
   queue_pair.reads_free = queue_pair.read_depth;
   queue_pair.max_requests = requests_of(queue_pair.queue->depth);
-  queue_pair.newest_slot = queue_pair.queues->ledger.newest();
+  queue_pair.newest_slot = queue_pair.slot_before = queue_pair.queues->ledger.newest();
   thread_mailbox_.send(queue_pair.adopt, queue_pair, [](QueuePair& adopted) { adopted.group->install(adopted); });
 }
 
@@ -294,6 +298,7 @@ void PollGroup::report_dismissed() {
   };
   dismissing_.take_if(is_over, [this](QueuePair& queue_pair) {
     queue_pair.queues->by_number.remove(queue_pair);
+    if (queue_pair.newest_slot == queue_pair.slot_before) queue_pair.queues->ledger.went_in_silence();
     check_nothing_is_left();
     ++queue_pair.queues->dismissed;
     control_mailbox_.send(queue_pair.dismiss, queue_pair,
@@ -327,7 +332,7 @@ void PollGroup::post_lost_slots(QueueSet& queues) {
         repost(slot);
       }
   }
-  queues.slots_missing.add(queues.ledger.overdue() - queues.slots_missing.get());
+  queues.tell_missing();
   const auto found = [](QueueSet& asked) {
     asked.search.is_under_way = false;
     if (asked.search.again) asked.group.find_lost_slots(asked);
@@ -380,6 +385,7 @@ std::string PollGroup::make_queues_anew() {
         if (slot.sequence != 0) queues->ledger.report(slot);
         repost(slot);
       }
+    queues->tell_missing();
   }
   flush();
   return {};

@@ -78,6 +78,8 @@ class PollGroup final : public core::Poller {
   // whether there is for one more.
   uint32_t capacity(uint32_t depth, uint32_t send_entries) const;
   bool has_room(uint32_t depth, uint32_t send_entries) const;
+  // Of a set. More slots have been added for those, but not without end.
+  bool may_have_lost_most_slots() const;
   // Makes room for a queue of `depth` entries that posts at most `send_entries`: null when the RNIC's limits are
   // reached. May make a set of queues, and map and register memory: throws VerbsError, std::system_error. Given back by
   // unreserve().

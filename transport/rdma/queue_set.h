@@ -63,6 +63,7 @@ struct QueueSet {
 
   // Makes the queues anew: no queue pair uses them. Throws VerbsError.
   void create_queues();
+  void tell_missing() { slots_missing.add(ledger.missing() - slots_missing.get()); }
   // All request objects of its slabs.
   template <class Visitor>
   void visit_requests(Visitor visitor) const {
@@ -95,7 +96,7 @@ struct QueueSet {
   core::Message lost_slots;  // comes back
 
   // Any thread.
-  core::Counter slots_missing;  // that may be lost, but not for certain; written by the group's thread
+  core::Counter slots_missing;  // SlotLedger::missing(); written by the group's thread
 
   // The group's thread.
   std::vector<const ReceiveSlab*> installed;

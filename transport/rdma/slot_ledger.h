@@ -4,7 +4,8 @@
 // removed its completions (ConnectX). Nothing reports those slots. But slots are taken in the order in which they were
 // posted, and a queue pair reports its own in the order in which it took them. So a queue pair holds none that is older
 // than its newest report, nor than what had been reported when it was made: where that is true of every queue pair
-// there is, the slot is lost and may be posted again. The group's thread, but for newest().
+// there is, the slot is lost and may be posted again. Where nobody has reported a slot since, only this is known: a
+// queue pair that has gone may have taken one. The group's thread, but for newest().
 #pragma once
 
 #include <algorithm>
@@ -22,6 +23,8 @@ class SlotLedger {
   uint64_t posted() const { return issued_ - reported_; }
   // Older than one that was reported: with queue pairs that are about to report them, or lost.
   uint64_t overdue() const { return newest() - reported_; }
+  // The most that may be lost.
+  uint64_t missing() const { return overdue() + gone_in_silence_; }
   // The youngest slot that was reported. Any thread: at least what is known there, or less.
   uint64_t newest() const { return newest_.load(std::memory_order_relaxed); }
 
@@ -35,9 +38,14 @@ class SlotLedger {
     const uint64_t sequence = slot.sequence;
     slot.sequence = 0;
     ++reported_;
-    newest_.store(std::max(newest(), sequence), std::memory_order_relaxed);
+    if (sequence > newest()) {
+      newest_.store(sequence, std::memory_order_relaxed);
+      gone_in_silence_ = 0;  // what they took is overdue now
+    }
     return sequence;
   }
+  // A queue pair that has reported none is gone: it may have taken one, for half a message.
+  void went_in_silence() { ++gone_in_silence_; }
   // No queue pair there is can report it: `oldest_report` is the least of their newest ones.
   bool is_lost(const ReceiveSlot& slot, uint64_t oldest_report) const {
     return slot.sequence != 0 && slot.sequence < std::min(oldest_report, newest());
@@ -46,6 +54,7 @@ class SlotLedger {
  private:
   uint64_t issued_ = 0;
   uint64_t reported_ = 0;
+  uint64_t gone_in_silence_ = 0;  // queue pairs, since the newest report
   std::atomic<uint64_t> newest_{0};
 };
 

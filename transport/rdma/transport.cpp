@@ -452,17 +452,21 @@ void Transport::group_left(PollGroup& group) {
 }
 
 void Transport::rebuild_if_empty(Rnic& rnic, PollGroup& group) {
-  if (group.has_left() && !rnic.is_leaving() && group.queue_pairs() == 0) group.rebuild();
+  if (rnic.is_leaving() || group.queue_pairs() != 0) return;
+  if (group.has_left())
+    group.rebuild();
+  else if (group.may_have_lost_most_slots())
+    group.leave();  // group_left() comes here again
 }
 
 void Transport::group_rebuilt(PollGroup& group, const std::string& failure) {
   const Rnic* const rnic = find(group);
   if (rnic == nullptr || rnic->is_leaving()) return;
   if (failure.empty())
-    return target_.event(device_event(Severity::Info, rnic->name() + ": the failed queue was created again"));
+    return target_.event(device_event(Severity::Info, rnic->name() + ": the queues of a reactor were created again"));
   target_.event(device_event(
       Severity::Warning,
-      rnic->name() + ": the failed queue cannot be created again, so fewer queues can connect: " + failure));
+      rnic->name() + ": the queues of a reactor cannot be created again, so fewer hosts can connect: " + failure));
 }
 
 // The end of a device ------------------------------------------------------------------------------------------------

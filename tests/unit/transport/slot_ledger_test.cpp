@@ -64,3 +64,20 @@ TEST_CASE("A lost slot that is posted anew is the youngest") {
   CHECK(p.ledger.overdue() == 0);
   CHECK(p.ledger.posted() == 3);
 }
+
+TEST_CASE("Queue pairs that go in silence may have taken slots, until a younger slot shows which") {
+  Posted p;
+  CHECK(p.ledger.missing() == 0);
+  p.ledger.went_in_silence();
+  p.ledger.went_in_silence();
+  CHECK(p.ledger.missing() == 2);
+  p.ledger.report(p.slots[2]);
+  CHECK(p.ledger.missing() == 2);  // the two before it
+  p.ledger.report(p.slots[1]);
+  p.ledger.report(p.slots[0]);
+  CHECK(p.ledger.missing() == 0);
+  p.ledger.went_in_silence();
+  p.ledger.post(p.slots[0]);
+  p.ledger.report(p.slots[3]);
+  CHECK(p.ledger.missing() == 0);
+}
