@@ -208,7 +208,7 @@ void World::check_quiet(rdma::PollGroup& group) {
   for (const auto& queues : group.queue_sets()) {
     const auto& receives = *static_cast<const rnic::SharedReceiveQueue*>(queues->shared_receives.get());
     // The last queue pairs to go may have taken some: the next capsule shows it.
-    expect(wait([&] { return receives.posted() + queues->slots_missing.get() >= queues->slots; }, kSlotsNs),
+    expect(wait([&] { return receives.posted() + queues->slots_in_doubt.get() >= queues->slots; }, kSlotsNs),
            "of " + std::to_string(queues->slots) + " receive slots " + std::to_string(receives.posted()) +
                " were with their shared receive queue");
   }

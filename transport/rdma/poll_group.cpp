@@ -85,7 +85,9 @@ QueueSet* PollGroup::find_room(uint32_t depth, uint32_t send_entries) const {
 }
 
 bool PollGroup::may_have_lost_most_slots() const {
-  return std::ranges::any_of(sets_, [](const auto& queues) { return 2 * queues->slots_missing.get() > queues->slots; });
+  return std::ranges::any_of(sets_, [](const auto& queues) {
+    return 2 * (queues->slots_missing.get() + queues->slots_in_doubt.get()) > queues->slots;
+  });
 }
 
 bool PollGroup::has_room(uint32_t depth, uint32_t send_entries) const {

@@ -77,7 +77,8 @@ bool QueueSet::has_room(uint32_t depth, uint32_t send_entries) const {
 
 ReceiveSlab* QueueSet::reserve(uint32_t depth, uint32_t send_entries) {
   ReceiveSlab* added = nullptr;
-  if (const uint32_t needed = slots_needed_with(depth); needed > slots) {
+  const uint64_t wished = slots_needed_with(depth) + slots_in_doubt.get();
+  if (const auto needed = static_cast<uint32_t>(std::min<uint64_t>(wished, limits.slots)); needed > slots) {
     const uint32_t wanted = std::max(needed - slots, kMinSlabSlots);
     added = &add_slab(std::min(wanted + wanted % 2, limits.slots - slots));
   }

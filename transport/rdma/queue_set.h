@@ -63,7 +63,10 @@ struct QueueSet {
 
   // Makes the queues anew: no queue pair uses them. Throws VerbsError.
   void create_queues();
-  void tell_missing() { slots_missing.add(ledger.missing() - slots_missing.get()); }
+  void tell_missing() {
+    slots_missing.add(ledger.overdue() - slots_missing.get());
+    slots_in_doubt.add(ledger.in_doubt() - slots_in_doubt.get());
+  }
   // All request objects of its slabs.
   template <class Visitor>
   void visit_requests(Visitor visitor) const {
@@ -96,7 +99,8 @@ struct QueueSet {
   core::Message lost_slots;  // comes back
 
   // Any thread.
-  core::Counter slots_missing;  // SlotLedger::missing(); written by the group's thread
+  core::Counter slots_missing;   // SlotLedger::overdue(); written by the group's thread
+  core::Counter slots_in_doubt;  // SlotLedger::in_doubt(); written by the group's thread
 
   // The group's thread.
   std::vector<const ReceiveSlab*> installed;

@@ -23,8 +23,8 @@ class SlotLedger {
   uint64_t posted() const { return issued_ - reported_; }
   // Older than one that was reported: with queue pairs that are about to report them, or lost.
   uint64_t overdue() const { return newest() - reported_; }
-  // The most that may be lost.
-  uint64_t missing() const { return overdue() + gone_in_silence_; }
+  // Those that may be lost beside the overdue ones, at most.
+  uint64_t in_doubt() const { return gone_in_silence_; }
   // The youngest slot that was reported. Any thread: at least what is known there, or less.
   uint64_t newest() const { return newest_.load(std::memory_order_relaxed); }
 
