@@ -141,7 +141,7 @@ void PollGroup::adopt(QueuePair& queue_pair) {
   queue_pair.send_entries_free = queue_pair.send_entries;
   queue_pair.reads_free = queue_pair.read_depth;
   queue_pair.max_requests = requests_of(queue_pair.queue->depth);
-  queue_pair.newest_slot = queue_pair.slot_before = queue_pair.queues->ledger.newest();
+  queue_pair.newest_slot = queue_pair.queues->ledger.newest();
   thread_mailbox_.send(queue_pair.adopt, queue_pair, [](QueuePair& adopted) { adopted.group->install(adopted); });
 }
 
@@ -300,7 +300,7 @@ void PollGroup::report_dismissed() {
   };
   dismissing_.take_if(is_over, [this](QueuePair& queue_pair) {
     queue_pair.queues->by_number.remove(queue_pair);
-    if (queue_pair.newest_slot == queue_pair.slot_before) queue_pair.queues->ledger.went_in_silence();
+    queue_pair.queues->ledger.queue_pair_gone();
     check_nothing_is_left();
     ++queue_pair.queues->dismissed;
     control_mailbox_.send(queue_pair.dismiss, queue_pair,

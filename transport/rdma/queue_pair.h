@@ -61,7 +61,6 @@ struct QueuePair {
   bool failed = false;                 // the connection is lost: nothing is posted any more
   bool retiring = false;               // no more capsules are taken, and none that waits is executed
   uint64_t newest_slot = 0;            // SlotLedger: the number of its newest capsule's slot, or of what was before it
-  uint64_t slot_before = 0;            // SlotLedger: the newest that was reported when it was made
   QueuePair* next_retiring = nullptr;  // linked while the control thread waits until nothing is outstanding
 
   // Control thread: messages that the group's thread has not sent back yet. When the queue pair is leaving and none is

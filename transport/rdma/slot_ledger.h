@@ -24,7 +24,7 @@ class SlotLedger {
   // Older than one that was reported: with queue pairs that are about to report them, or lost.
   uint64_t overdue() const { return newest() - reported_; }
   // Those that may be lost beside the overdue ones, at most.
-  uint64_t in_doubt() const { return gone_in_silence_; }
+  uint64_t in_doubt() const { return gone_since_newest_; }
   // The youngest slot that was reported. Any thread: at least what is known there, or less.
   uint64_t newest() const { return newest_.load(std::memory_order_relaxed); }
 
@@ -40,12 +40,12 @@ class SlotLedger {
     ++reported_;
     if (sequence > newest()) {
       newest_.store(sequence, std::memory_order_relaxed);
-      gone_in_silence_ = 0;  // what they took is overdue now
+      gone_since_newest_ = 0;  // what they took is overdue now
     }
     return sequence;
   }
-  // A queue pair that has reported none is gone: it may have taken one, for half a message.
-  void went_in_silence() { ++gone_in_silence_; }
+  // It may have taken one slot that it has not reported, for half a message.
+  void queue_pair_gone() { ++gone_since_newest_; }
   // No queue pair there is can report it: `oldest_report` is the least of their newest ones.
   bool is_lost(const ReceiveSlot& slot, uint64_t oldest_report) const {
     return slot.sequence != 0 && slot.sequence < std::min(oldest_report, newest());
@@ -54,7 +54,7 @@ class SlotLedger {
  private:
   uint64_t issued_ = 0;
   uint64_t reported_ = 0;
-  uint64_t gone_in_silence_ = 0;  // queue pairs, since the newest report
+  uint64_t gone_since_newest_ = 0;  // queue pairs
   std::atomic<uint64_t> newest_{0};
 };
 

@@ -65,17 +65,17 @@ TEST_CASE("A lost slot that is posted anew is the youngest") {
   CHECK(p.ledger.posted() == 3);
 }
 
-TEST_CASE("Queue pairs that go in silence may have taken slots, until a younger slot shows which") {
+TEST_CASE("Queue pairs that have gone may have taken slots, until a younger slot shows which") {
   Posted p;
   CHECK(p.ledger.in_doubt() == 0);
-  p.ledger.went_in_silence();
-  p.ledger.went_in_silence();
+  p.ledger.queue_pair_gone();
+  p.ledger.queue_pair_gone();
   CHECK(p.ledger.in_doubt() == 2);
   CHECK(p.ledger.overdue() == 0);
   p.ledger.report(p.slots[2]);
   CHECK(p.ledger.in_doubt() == 0);
   CHECK(p.ledger.overdue() == 2);
-  p.ledger.went_in_silence();
+  p.ledger.queue_pair_gone();
   p.ledger.report(p.slots[1]);
   CHECK(p.ledger.in_doubt() == 1);
   p.ledger.report(p.slots[3]);
