@@ -87,6 +87,23 @@ TEST_CASE("a namespace is hidden from a host and shown again: it hears of both, 
   CHECK(host.io(1).send(command(nvme_cmd_read, 3), Bytes(4096)).ok());
 }
 
+TEST_CASE("a hidden namespace is removed: it is hidden while queues still have it; the next one of its number is not") {
+  World world;
+  Host host(world);
+  host.bring_up(1);
+  core::NamespaceOptions options = *world.subsystem.find_namespace(3);
+  options.visible_to = {"nqn.2024-01.org.example:other"};
+  options.write_protected = true;
+  world.subsystem.change_namespace(options);
+  world.subsystem.remove_namespace(3);
+  CHECK(host.io(1).send(command(nvme_cmd_read, 3), Bytes(4096)).status == NVME_SC_INVALID_NS);
+  options.visible_to.clear();
+  options.write_protected = false;
+  world.subsystem.add_namespace(options);
+  CHECK(host.io(1).send(command(nvme_cmd_read, 3), Bytes(4096)).ok());
+  CHECK(host.io(1).send(command(nvme_cmd_write, 3), Bytes(4096)).ok());
+}
+
 TEST_CASE("a namespace is hidden from all but one host: a new host does not see it, that one does") {
   World world;
   core::NamespaceOptions options = *world.subsystem.find_namespace(1);

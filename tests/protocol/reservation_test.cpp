@@ -53,6 +53,8 @@ TEST_CASE("a namespace with a reservation is removed, and another one gets its n
   REQUIRE(hosts.b.read() == kConflict);
   const core::NamespaceOptions options = *hosts.world.subsystem.find_namespace(1);
   hosts.world.subsystem.remove_namespace(1);
+  CHECK(hosts.b.read() == kConflict);  // its queue has the namespace still
+  CHECK(hosts.b.write() == kConflict);
   hosts.world.subsystem.add_namespace(options);
   CHECK(hosts.registered() == 0);
   CHECK(hosts.b.read() == 0);

@@ -114,14 +114,13 @@ void Subsystem::change_namespace(const NamespaceOptions& options) {
   }
 }
 
+// What a host was denied stays denied while queues still have the namespace; the next one of this number sets all anew.
 void Subsystem::remove_namespace(uint32_t nsid) {
   members_changed(find_namespace(nsid)->ana_group);
   persistent_events_.namespace_removed(*find_namespace(nsid));
   namespaces_.erase(place_of(nsid));
   namespace_changed(nsid);
   target_.dispersed_namespaces().remove(*this, nsid);
-  for (const auto& controller : controllers_)
-    controller->permit(nsid, kHidden | kWriteProtected | kAnaDenials | kReservedFromReads | kReservedFromWrites);
 }
 
 DispersedNamespace& Subsystem::dispersed_namespace(uint32_t nsid) const {
