@@ -1,7 +1,9 @@
 #include "tests/simulation/simulation.h"
 
 #include <algorithm>
+#include <functional>
 #include <memory>
+#include <utility>
 
 #include "tests/simulation/authenticating.h"
 #include "tests/simulation/hostile.h"
@@ -12,7 +14,7 @@
 namespace nvmf::simulation {
 namespace {
 
-constexpr uint64_t kMostNs = 120'000'000'000;
+constexpr uint64_t kMostNs = 300'000'000'000;
 
 constexpr unsigned kMultipathCommands = 120;
 
@@ -136,6 +138,14 @@ Outcome simulate(uint64_t seed, const Settings& settings) {
   std::unique_ptr<Multipath> multipath;
   std::unique_ptr<Operator> operating;
   const uint64_t blocks_each = World::kBlocks / (plan.honest + 2);
+  unsigned others = 0;  // hostile hosts, the operator and fate, as long as they are at work
+  const auto start_other = [&](std::function<void()> body) {
+    ++others;
+    world.start_host([&others, body = std::move(body)] {
+      body();
+      --others;
+    });
+  };
   const auto start_honest = [&](unsigned i) {
     WorkloadOptions options;
     options.number = i + 1;
@@ -144,7 +154,9 @@ Outcome simulate(uint64_t seed, const Settings& settings) {
     options.host.hostid = static_cast<uint8_t>(i + 1);
     options.host.io_queues = static_cast<uint16_t>(1 + (seed + i) % 2);
     options.host.invalidates = plan.world.profile.remote_invalidate == rnic::RemoteInvalidate::Works;
-    options.bound_ns = plan.disk_hangs ? 0 : options.bound_ns;
+    options.host.keep_alive_ms = World::kKeepAliveMs;
+    // One of them is there all the time, and sees calm return.
+    if (i == 0) options.goes_on = [&] { return others != 0 || world.is_disturbed(); };
     options.administers = (seed + i) % 3 == 0;
     if (settings.is_long) options.connections *= 2, options.commands *= 4;
     workloads.push_back(std::make_unique<Workload>(world, options, i * blocks_each, blocks_each));
@@ -157,6 +169,7 @@ Outcome simulate(uint64_t seed, const Settings& settings) {
     options.host.nqn = "nqn.2024-01.org.example:guest";
     options.host.hostid = 60;
     options.host.invalidates = false;
+    options.host.keep_alive_ms = World::kKeepAliveMs;
     options.bound_ns = 0;
     options.nsid = Operator::kNsid;
     options.namespace_stays = false;
@@ -165,10 +178,10 @@ Outcome simulate(uint64_t seed, const Settings& settings) {
   };
   for (unsigned i = 0; i < plan.honest; ++i) start_honest(i);
   for (size_t i = 0; i < plan.hostile.size(); ++i)
-    world.start_host(
+    start_other(
         [&world, how = plan.hostile[i], number = static_cast<uint32_t>(100 + i)] { be_hostile(world, how, number); });
   for (const Imposture how : plan.impostors)
-    world.start_host([&authenticators, how, victim = HostOptions{.nqn = nqn_of(0), .hostid = 1}] {
+    start_other([&authenticators, how, victim = HostOptions{.nqn = nqn_of(0), .hostid = 1}] {
       authenticators.be_impostor(how, victim);
     });
   if (plan.two_paths) {
@@ -180,14 +193,15 @@ Outcome simulate(uint64_t seed, const Settings& settings) {
     std::vector<std::string> nqns;
     for (unsigned i = 0; i < plan.honest; ++i) nqns.push_back(nqn_of(i));
     operating = std::make_unique<Operator>(world, std::move(nqns));
-    world.start_host([&] { operating->run(plan.changes); });
+    start_other([&] { operating->run(plan.changes); });
     start_guest();
   }
-  if (plan.disk_hangs || plan.device_goes || plan.ssd_goes) world.start_host([&world, &plan] { disturb(world, plan); });
+  if (plan.disk_hangs || plan.device_goes || plan.ssd_goes) start_other([&world, &plan] { disturb(world, plan); });
 
   const auto over = [&] { return world.hosts_are_done() || !world.fabric.faults().empty(); };
   if (!world.wait(over, kMostNs)) world.fabric.fault("the hosts do not come to an end");
-  // Whatever the others did, there is room for one more; and what they took with them is found when it ends.
+  // Whatever the others did, there is room for one more, whose bounds hold; and what they took with them is found when
+  // it ends.
   if (world.fabric.faults().empty()) start_honest(plan.honest);
   if (!world.wait(over, kMostNs)) world.fabric.fault("the last host does not come to an end");
   if (world.fabric.faults().empty()) world.check_quiet();

@@ -35,6 +35,13 @@ WorldConfig config_of(const WorldOptions& options) {
 
 }  // namespace
 
+Disturbance::Disturbance(World& world) : world_(world) { ++world_.disturbances_; }
+
+Disturbance::~Disturbance() {
+  --world_.disturbances_;
+  world_.calm_since_ns_ = world_.fabric.now_ns() + World::kAftermathNs;
+}
+
 World::World(const WorldOptions& options)
     : fabric(options.seed),
       target({.max_transfer_bytes = kMaxTransferBytes,
@@ -143,15 +150,18 @@ void World::destroy_on_fiber(std::function<void()> work, std::function<void()> d
 bool World::is_in_service() const { return transport_->is_listening(kPort); }
 
 void World::remove_device() {
-  disturb();
+  device_is_away_.emplace(*this);
   fabric.remove(*std::exchange(device, nullptr));
 }
 
-void World::return_device(const rnic::Profile& profile) { device = &fabric.add_device("rnic0", kAddress, profile); }
+void World::return_device(const rnic::Profile& profile) {
+  device = &fabric.add_device("rnic0", kAddress, profile);
+  device_is_away_.reset();
+}
 
 // What it has under way fails, and its memory is nobody's any more, before anybody is told.
 void World::remove_ssd() {
-  disturb();
+  ssd_is_away_.emplace(*this);
   ssd_was_removed_ = true;
   if (cmb_) cmb_->revoke();
   disk.remove(true);
@@ -161,6 +171,7 @@ void World::remove_ssd() {
 void World::return_ssd() {
   disk.remove(false);
   directory_.write(kDisk, {});
+  ssd_is_away_.reset();
 }
 
 void World::await_deadline(core::Target::Clock::time_point deadline) {

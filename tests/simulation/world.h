@@ -41,6 +41,20 @@ struct WorldOptions {
   ibv_mtu mtu = IBV_MTU_4096;              // of the device of port 1, at first
 };
 
+class World;
+
+// Something that ends connections or commands of honest hosts, or keeps them out, as long as this lives.
+class Disturbance {
+ public:
+  explicit Disturbance(World& world);
+  ~Disturbance();
+  Disturbance(const Disturbance&) = delete;
+  Disturbance& operator=(const Disturbance&) = delete;
+
+ private:
+  World& world_;
+};
+
 class World {
  public:
   static constexpr char kAddress[] = "192.0.2.1";
@@ -53,6 +67,9 @@ class World {
   static constexpr uint64_t kBlocks = 2048;
   static constexpr uint8_t kLbaShift = 9;
   static constexpr uint32_t kMaxTransferBytes = 65536;
+  static constexpr uint32_t kKeepAliveMs = 4000;  // of honest hosts
+  // After a disturbance hosts find out what it has done to them: a message that was lost is given up after 4 s.
+  static constexpr uint64_t kAftermathNs = 6'000'000'000;
 
   explicit World(const WorldOptions& options);
   ~World();
@@ -77,8 +94,10 @@ class World {
   void return_ssd();
   // Transfers through the CMB fail from now on.
   void revoke_cmb() { cmb_->revoke(); }
-  // No command of kNsid has a reason to fail.
-  bool storage_is_sound() const { return disk.errors_percent == 0 && !ssd_was_removed_; }
+  // No command of kNsid that was sent at that time, or later, has a reason to fail.
+  bool storage_is_sound_since(uint64_t ns) const {
+    return disk.errors_percent == 0 && (!ssd_was_removed_ || !is_disturbed_since(ns));
+  }
   // A disk that the config can name from now on. Its blocks hold zeroes.
   ModelDisk& add_disk(const std::string& name, uint64_t blocks);
   // The operator writes this config, and reloads. Empty, or why it was refused. From a host's fiber, or outside.
@@ -87,9 +106,9 @@ class World {
   ControlPlane& control_plane() { return *control_plane_; }
   // Runs `work` on the control thread as what arrives there from outside; how long that took. None: it never ran.
   std::optional<uint64_t> time_on_control_thread(std::function<void()> work);
-  // Something happens that ends connections or commands of honest hosts.
-  void disturb() { ++disturbances_; }
-  uint64_t disturbances() const { return disturbances_; }
+  // Whether a disturbance, or the aftermath of one, reaches into the time from then until now; whether it is one now.
+  bool is_disturbed_since(uint64_t ns) const { return disturbances_ != 0 || ns < calm_since_ns_; }
+  bool is_disturbed() const { return is_disturbed_since(fabric.now_ns()); }
   // Every host out, every queue closed.
   bool shut_down();
   // The end: nothing may be left of anything. What is, becomes a fault.
@@ -105,6 +124,8 @@ class World {
   core::Subsystem& subsystem() { return *target.find_subsystem(kNqn); }
 
  private:
+  friend class Disturbance;
+
   std::vector<rdma::ReactorSeat> seats();
   ModelDisk& disk_at(const std::string& path);
   void destroy_on_fiber(std::function<void()> work, std::function<void()> done);
@@ -131,7 +152,10 @@ class World {
   unsigned idle_steps_ = 0;
   static constexpr uint64_t kLeapNs = 2'000'000;
   uint64_t leap_ns_ = kLeapNs;
-  uint64_t disturbances_ = 0;
+  uint64_t disturbances_ = 0;  // that are under way
+  uint64_t calm_since_ns_ = 0;
+  std::optional<Disturbance> device_is_away_;
+  std::optional<Disturbance> ssd_is_away_;
   bool ssd_was_removed_ = false;
 };
 
