@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "tests/simulation/authenticating.h"
+#include "tests/simulation/device_events.h"
 #include "tests/simulation/hostile.h"
 #include "tests/simulation/multipath.h"
 #include "tests/simulation/operator.h"
@@ -34,7 +35,8 @@ struct Plan {
   std::vector<Imposture> impostors;
   bool ssd_goes;
   bool two_paths;
-  unsigned changes;  // that an operator makes
+  unsigned changes;        // that an operator makes
+  unsigned device_events;  // that RNICs have
   std::string words;
 };
 
@@ -65,6 +67,7 @@ Plan plan_of(uint64_t seed, const Settings& settings) {
   plan.world.cmb_bytes = random.chance(30) ? size_t{256 << 10} << random.below(3) : 0;
   plan.ssd_goes = random.chance(10);
   plan.changes = random.chance(25) ? static_cast<unsigned>(1 + random.below(6)) : 0;
+  plan.device_events = random.chance(25) ? static_cast<unsigned>(1 + random.below(5)) : 0;
   // An operator's config has no keys.
   plan.authenticating =
       plan.changes == 0 && random.chance(50) ? static_cast<unsigned>(1 + random.below(plan.honest)) : 0;
@@ -77,6 +80,7 @@ Plan plan_of(uint64_t seed, const Settings& settings) {
                (plan.disk_errors_percent ? ", disk errors" : "") + (plan.disk_hangs ? ", a hung disk" : "") +
                (plan.device_goes ? ", the device goes" : "") + (plan.ssd_goes ? ", the SSD goes" : "") +
                (plan.world.cmb_bytes != 0 ? ", a CMB" : "") + (plan.two_paths ? ", two paths" : "") +
+               (plan.device_events != 0 ? ", " + std::to_string(plan.device_events) + " device events" : "") +
                (plan.changes != 0 ? ", an operator makes " + std::to_string(plan.changes) + " changes" : "");
   return plan;
 }
@@ -197,6 +201,8 @@ Outcome simulate(uint64_t seed, const Settings& settings) {
     start_guest();
   }
   if (plan.disk_hangs || plan.device_goes || plan.ssd_goes) start_other([&world, &plan] { disturb(world, plan); });
+  if (plan.device_events != 0)
+    start_other([&world, events = plan.device_events] { have_device_events(world, events); });
 
   const auto over = [&] { return world.hosts_are_done() || !world.fabric.faults().empty(); };
   if (!world.wait(over, kMostNs)) world.fabric.fault("the hosts do not come to an end");
