@@ -38,8 +38,9 @@ bool comes_in(World& world, HostQueue& queue) {
   return queue.state() == State::Connected;
 }
 
-HostOptions options_of(uint32_t number) {
+HostOptions options_of(uint32_t number, const char* address) {
   HostOptions options;
+  options.address = address;
   options.nqn = "nqn.2024-01.org.example:hostile-" + std::to_string(number);
   options.hostid = static_cast<uint8_t>(number);
   options.depth = 8;
@@ -180,8 +181,7 @@ void flood_with_reports(World& world, HostQueue& queue) {
   linger(world, queue);
 }
 
-void take_no_answers(World& world, uint32_t number) {
-  HostOptions options = options_of(number);
+void take_no_answers(World& world, HostOptions options) {
   options.takes_answers = false;
   Host host(world, options);
   if (!host.bring_up()) return;
@@ -191,53 +191,55 @@ void take_no_answers(World& world, uint32_t number) {
   linger(world, queue);
 }
 
-void send_no_connect(World& world, unsigned connections) {
+void send_no_connect(World& world, HostQueueOptions options, unsigned connections) {
   std::vector<std::unique_ptr<HostQueue>> silent;
-  const HostQueueOptions options{.receives = 1};
+  options.receives = 1;
   for (unsigned i = 0; i < connections; ++i) silent.push_back(std::make_unique<HostQueue>(world, options));
   for (const auto& queue : silent) comes_in(world, *queue);
   const auto has_ended = [](const auto& queue) { return queue->turn(), queue->state() != State::Connected; };
   world.wait([&] { return std::ranges::all_of(silent, has_ended); }, kPatienceNs);
 }
 
-void vanish_at_any_step(World& world, uint32_t number) {
+void vanish_at_any_step(World& world, const HostOptions& options, const HostQueueOptions& of_queue) {
   rnic::Random& random = world.fabric.schedule().random();
   if (random.chance(50)) {
-    HostQueue queue(world, {});
+    HostQueue queue(world, of_queue);
     const uint64_t until = world.fabric.now_ns() + random.below(600'000);
     world.wait([&] { return queue.turn(), world.fabric.now_ns() >= until; });
     queue.die();
     return;
   }
-  Host host(world, options_of(number));
+  Host host(world, options);
   if (!host.connect_admin() || (random.chance(70) && !host.bring_up())) return;
   host.die();
 }
 
 }  // namespace
 
-void be_hostile(World& world, Hostility how, uint32_t number) {
+void be_hostile(World& world, Hostility how, uint32_t number, const char* address) {
   world.fabric.note("host %llu is hostile, kind %llu", number, static_cast<uint64_t>(how));
+  HostOptions options = options_of(number, address);
+  HostQueueOptions of_queue;
+  of_queue.address = address;
+  if (how == Hostility::FloodsAdminQueue || how == Hostility::FloodsWithReports) options.depth = kFloodDepth;
   for (int i = 0; i < 4; ++i) {
     pause(world, 5'000'000);
     if (how == Hostility::NoConnect || how == Hostility::FloodsConnections) {
-      send_no_connect(world, how == Hostility::NoConnect ? kSilent : kFloodOfConnections);
+      send_no_connect(world, of_queue, how == Hostility::NoConnect ? kSilent : kFloodOfConnections);
       continue;
     }
     if (how == Hostility::FloodsBeforeConnect) {
-      flood_before_connect(world, {});
+      flood_before_connect(world, of_queue);
       continue;
     }
     if (how == Hostility::TakesNoAnswers) {
-      take_no_answers(world, number);
+      take_no_answers(world, options);
       continue;
     }
     if (how == Hostility::VanishesAtAnyStep) {
-      vanish_at_any_step(world, number);
+      vanish_at_any_step(world, options, of_queue);
       continue;
     }
-    HostOptions options = options_of(number);
-    if (how == Hostility::FloodsAdminQueue || how == Hostility::FloodsWithReports) options.depth = kFloodDepth;
     Host host(world, options);
     if (!host.bring_up()) continue;
     HostQueue& queue = world.fabric.schedule().random().chance(70) ? host.io(1) : host.admin();

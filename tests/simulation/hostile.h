@@ -23,6 +23,7 @@ enum class Hostility : uint8_t {
 inline constexpr unsigned kHostilities = 11;
 
 // On the host's fiber, until its last connection has ended. `world.fabric.schedule().random()` chooses the details.
-void be_hostile(World& world, Hostility how, uint32_t number);
+// `address`: the host's; outlives it.
+void be_hostile(World& world, Hostility how, uint32_t number, const char* address = World::kHostAddress);
 
 }  // namespace nvmf::simulation

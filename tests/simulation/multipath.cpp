@@ -16,8 +16,11 @@ constexpr uint64_t kMissedNs = 3'000'000'000;
 
 }  // namespace
 
-Multipath::Multipath(World& world, uint32_t number, uint64_t first_block, uint64_t blocks)
-    : world_(world), number_(number), history_(number, first_block, blocks, 1u << World::kLbaShift) {}
+Multipath::Multipath(World& world, uint32_t number, uint64_t first_block, uint64_t blocks, const char* address)
+    : world_(world),
+      number_(number),
+      address_(address),
+      history_(number, first_block, blocks, 1u << World::kLbaShift) {}
 
 void Multipath::fault(const std::string& what) {
   world_.fabric.fault("host " + std::to_string(number_) + " with two paths: " + what);
@@ -27,6 +30,7 @@ HostOptions Multipath::options_of(size_t path) const {
   HostOptions options;
   options.nqn = "nqn.2024-01.org.example:host-" + std::to_string(number_);
   options.hostid = static_cast<uint8_t>(number_);
+  options.address = address_;
   options.target = path == 0 ? World::kAddress : World::kSecondAddress;
   options.invalidates = false;
   options.keep_alive_ms = World::kKeepAliveMs;

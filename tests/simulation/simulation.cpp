@@ -19,6 +19,13 @@ constexpr uint64_t kMostNs = 300'000'000'000;
 
 constexpr unsigned kMultipathCommands = 120;
 
+// Whose addresses are whose: an honest host has the one of its number, a hostile one mostly one of its own.
+constexpr size_t kGuest = 5;
+constexpr size_t kMultipath = 6;
+constexpr size_t kFirstHostile = 7;
+
+const char* address_of(size_t host) { return World::kHostAddresses[host]; }
+
 std::string nqn_of(unsigned host) { return "nqn.2024-01.org.example:host-" + std::to_string(host + 1); }
 
 // What a seed stands for.
@@ -26,7 +33,7 @@ struct Plan {
   WorldOptions world;
   size_t profile;
   unsigned honest;
-  std::vector<Hostility> hostile;
+  std::vector<std::pair<Hostility, const char*>> hostile;  // with their addresses
   uint64_t disk_ns;
   unsigned disk_errors_percent;
   bool disk_hangs;
@@ -56,8 +63,14 @@ Plan plan_of(uint64_t seed, const Settings& settings) {
   plan.world.initial_slots = static_cast<uint32_t>(16 << random.below(4));
   plan.honest = static_cast<unsigned>(1 + random.below(4));
   if (random.chance(60))
-    for (uint64_t left = 1 + random.below(3); left != 0; --left)
-      plan.hostile.push_back(static_cast<Hostility>(random.below(kHostilities)));
+    for (uint64_t left = 1 + random.below(3); left != 0; --left) {
+      const auto how = static_cast<Hostility>(random.below(kHostilities));
+      plan.hostile.emplace_back(how, address_of(random.chance(20) ? 0 : kFirstHostile + plan.hostile.size()));
+    }
+  // A hostile host may use up what its address may have, of an honest host with the same address, too.
+  const auto is_shared = [](const auto& hostile) { return hostile.second == address_of(0); };
+  if (random.chance(15) && std::ranges::none_of(plan.hostile, is_shared))
+    plan.world.max_new_controllers_per_s_per_host = static_cast<uint32_t>(5 + random.below(30));
   plan.disk_ns = 5'000u << random.below(7);
   plan.disk_errors_percent = random.chance(15) ? 5 : 0;
   plan.disk_hangs = random.chance(10);
@@ -80,6 +93,7 @@ Plan plan_of(uint64_t seed, const Settings& settings) {
                (plan.disk_errors_percent ? ", disk errors" : "") + (plan.disk_hangs ? ", a hung disk" : "") +
                (plan.device_goes ? ", the device goes" : "") + (plan.ssd_goes ? ", the SSD goes" : "") +
                (plan.world.cmb_bytes != 0 ? ", a CMB" : "") + (plan.two_paths ? ", two paths" : "") +
+               (plan.world.max_new_controllers_per_s_per_host != 0 ? ", a limit of new controllers" : "") +
                (plan.device_events != 0 ? ", " + std::to_string(plan.device_events) + " device events" : "") +
                (plan.changes != 0 ? ", an operator makes " + std::to_string(plan.changes) + " changes" : "");
   return plan;
@@ -154,6 +168,7 @@ Outcome simulate(uint64_t seed, const Settings& settings) {
     WorkloadOptions options;
     options.number = i + 1;
     options.host.nqn = nqn_of(i);
+    options.host.address = address_of(i);
     if (i < plan.authenticating) options.host.authenticate = authenticators.honest(options.host.nqn);
     options.host.hostid = static_cast<uint8_t>(i + 1);
     options.host.io_queues = static_cast<uint16_t>(1 + (seed + i) % 2);
@@ -171,6 +186,7 @@ Outcome simulate(uint64_t seed, const Settings& settings) {
     WorkloadOptions options;
     options.number = 60;
     options.host.nqn = "nqn.2024-01.org.example:guest";
+    options.host.address = address_of(kGuest);
     options.host.hostid = 60;
     options.host.invalidates = false;
     options.host.keep_alive_ms = World::kKeepAliveMs;
@@ -182,14 +198,16 @@ Outcome simulate(uint64_t seed, const Settings& settings) {
   };
   for (unsigned i = 0; i < plan.honest; ++i) start_honest(i);
   for (size_t i = 0; i < plan.hostile.size(); ++i)
-    start_other(
-        [&world, how = plan.hostile[i], number = static_cast<uint32_t>(100 + i)] { be_hostile(world, how, number); });
+    start_other([&world, hostile = plan.hostile[i], number = static_cast<uint32_t>(100 + i)] {
+      be_hostile(world, hostile.first, number, hostile.second);
+    });
   for (const Imposture how : plan.impostors)
     start_other([&authenticators, how, victim = HostOptions{.nqn = nqn_of(0), .hostid = 1}] {
       authenticators.be_impostor(how, victim);
     });
   if (plan.two_paths) {
-    multipath = std::make_unique<Multipath>(world, 50, (plan.honest + 1) * blocks_each, blocks_each);
+    multipath =
+        std::make_unique<Multipath>(world, 50, (plan.honest + 1) * blocks_each, blocks_each, address_of(kMultipath));
     world.start_host([&] { multipath->run(kMultipathCommands); });
     world.start_host([&] { multipath->keep_paths(); });
   }

@@ -29,6 +29,7 @@ WorldConfig config_of(const WorldOptions& options) {
   config.mdts_bytes = World::kMaxTransferBytes;
   config.max_queue_depth = options.max_queue_depth;
   config.max_new_controllers_per_s = options.max_new_controllers_per_s;
+  config.max_new_controllers_per_s_per_host = options.max_new_controllers_per_s_per_host;
   config.namespaces = {{.nsid = World::kNsid, .disk = kDisk, .uses_cmb = options.cmb_bytes != 0}};
   return config;
 }
@@ -55,6 +56,8 @@ World::World(const WorldOptions& options)
       keep_alive_timer_(io_),
       credits_(fabric) {
   device->set_mtu(options.mtu);
+  for (const char* const address : kHostAddresses)
+    if (address != kHostAddress) host_device.add_address(address);
   if (options.ports == 2) fabric.add_device("rnic1", kSecondAddress, options.profile);
   if (options.cmb_bytes != 0) {
     cmb_ = std::make_unique<ModelCmb>(fabric, WorldConfig::kCmbSsd, options.cmb_bytes);

@@ -2,6 +2,7 @@
 // network take steps in an order that the seed chooses, in virtual time.
 #pragma once
 
+#include <array>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <cstdint>
@@ -39,6 +40,7 @@ struct WorldOptions {
   size_t cmb_bytes = 0;                    // of an SSD, for the namespace kNsid; 0: none
   uint32_t max_new_controllers_per_s = 0;  // 0: no limit
   ibv_mtu mtu = IBV_MTU_4096;              // of the device of port 1, at first
+  uint32_t max_new_controllers_per_s_per_host = 0;
 };
 
 class World;
@@ -59,6 +61,10 @@ class World {
  public:
   static constexpr char kAddress[] = "192.0.2.1";
   static constexpr char kHostAddress[] = "192.0.2.101";
+  // Of the hosts' device, all; the first one where it does not matter.
+  static constexpr std::array<const char*, 12> kHostAddresses{
+      kHostAddress,   "198.51.100.1", "198.51.100.2", "198.51.100.3", "198.51.100.4",  "198.51.100.5",
+      "198.51.100.6", "198.51.100.7", "198.51.100.8", "198.51.100.9", "198.51.100.10", "198.51.100.11"};
   static constexpr char kSecondAddress[] = "192.0.2.2";
   static constexpr uint16_t kService = 4420;
   static constexpr uint16_t kPort = 1;
