@@ -57,6 +57,7 @@ Plan plan_of(uint64_t seed, const Settings& settings) {
     if (rnic::all_profiles()[i].name == settings.profile) plan.profile = i;
   plan.world.profile = rnic::all_profiles()[plan.profile];
   plan.world.profile.slow_destroy_percent = 2;  // where it takes long
+  if (random.chance(20)) plan.world.profile.reports_last_wqe = false;
   plan.world.reactors = static_cast<unsigned>(1 + random.below(3));
   plan.world.poll_us = random.chance(50) ? 0 : static_cast<uint32_t>(random.below(50));
   plan.world.dram_pool_bytes = static_cast<uint32_t>(512 << 10) << random.below(4);
@@ -86,8 +87,10 @@ Plan plan_of(uint64_t seed, const Settings& settings) {
       plan.changes == 0 && random.chance(50) ? static_cast<unsigned>(1 + random.below(plan.honest)) : 0;
   for (uint64_t left = plan.authenticating != 0 ? random.below(3) : 0; left != 0; --left)
     plan.impostors.push_back(static_cast<Imposture>(random.below(kImpostures)));
-  plan.words = plan.world.profile.name + ", " + std::to_string(plan.world.reactors) + " reactors, " +
-               std::to_string(plan.honest) + " honest and " + std::to_string(plan.hostile.size()) + " hostile hosts" +
+  plan.words = plan.world.profile.name +
+               (plan.world.profile.reports_last_wqe ? ", " : ", which does not report the last WQE, ") +
+               std::to_string(plan.world.reactors) + " reactors, " + std::to_string(plan.honest) + " honest and " +
+               std::to_string(plan.hostile.size()) + " hostile hosts" +
                (plan.authenticating ? ", " + std::to_string(plan.authenticating) + " of them authenticate" : "") +
                (plan.impostors.empty() ? "" : ", " + std::to_string(plan.impostors.size()) + " impostors") +
                (plan.disk_errors_percent ? ", disk errors" : "") + (plan.disk_hangs ? ", a hung disk" : "") +
