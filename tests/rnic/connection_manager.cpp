@@ -305,4 +305,10 @@ void ConnectionManager::device_removed(Device& device) {
   }
 }
 
+void ConnectionManager::address_changed(const Device& device) {
+  fabric_.note("addresses change");
+  for (CmId* const id : ids_)
+    if (id->device() == &device) tell_later(*id, RDMA_CM_EVENT_ADDR_CHANGE);
+}
+
 }  // namespace nvmf::rnic

@@ -102,6 +102,9 @@ class ConnectionManager {
   // What the other side hears when an id is destroyed.
   void abandon(CmId& id);
   void device_removed(Device& device);
+  // As when a bond moves the device's addresses to another of its devices and back: RDMA_CM_EVENT_ADDR_CHANGE is told
+  // to each id of the device (the kernel's cma_netdev_change()). Nothing of what they do changes.
+  void address_changed(const Device& device);
 
  private:
   struct Request;

@@ -318,6 +318,28 @@ TEST_CASE("every id of a removed device hears of it, and the device's return is 
   Network::close(accepted);
 }
 
+TEST_CASE("every id of a device hears when its addresses change, and goes on as before") {
+  Network network;
+  auto [asking, accepted] = network.connected();
+  const auto listener = network.listen();
+  network.fabric.connections().address_changed(network.target.device);
+  for (int ids = 0; ids < 3; ++ids)  // the one that keeps the device open, the connection, the listener
+    CHECK(network.target.hears(RDMA_CM_EVENT_ADDR_CHANGE));
+  const auto another = network.resolved();
+  REQUIRE(Network::ask(another.get()) == 0);
+  {
+    const auto request = network.target.event();
+    REQUIRE(request);
+    CHECK(request->event == RDMA_CM_EVENT_CONNECT_REQUEST);
+    rdma_reject(request->id, nullptr, 0);
+    const verbs::CmId rejected(request->id);
+  }
+  CHECK(rdma_disconnect(accepted.get()) == 0);
+  CHECK(network.target.hears(RDMA_CM_EVENT_DISCONNECTED));
+  Network::close(asking);
+  Network::close(accepted);
+}
+
 TEST_CASE("an id cannot go while an event of it is not acknowledged") {
   Fabric fabric(1);
   fabric.add_device("rnic0", "192.0.2.1", connectx());

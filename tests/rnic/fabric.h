@@ -26,7 +26,8 @@
 // - The faults of on-demand pages, and their invalidation by the kernel: such a region is as good as a pinned one.
 // - The limits of a device but for its queues: protection domains and memory regions are never too many.
 // - Numbers that come again: queue pair numbers and keys are given once, so that a late message never finds another's.
-// - ibv_poll_cq() that fails, and RDMA_CM_EVENT_ADDR_CHANGE: nothing brings them about.
+// - ibv_poll_cq() that fails: nothing brings it about. RDMA_CM_EVENT_UNREACHABLE of a neighbour whose hardware address
+//   has changed.
 // - The order in which the bytes of one piece become visible, and PCIe: peer-to-peer transfers are memory copies.
 // - What destroying waits for: a real ibv_destroy_cq() sleeps until the last event is acknowledged; here it is a fault.
 // - The time that a call itself takes, but for ibv_destroy_qp(); shortage of memory in the libraries and the kernel.

@@ -37,6 +37,8 @@ Profile irdma() {
   // irdma_upost_send() asks for one more flush only when the ring is empty and ib_qp->state is the error state, which
   // only ibv_modify_qp() writes.
   profile.flushes_after_device_error = false;
+  // The kernel's irdma_ib_qp_event() has three events to report: QP_FATAL, QP_ACCESS_ERR and QP_REQ_ERR.
+  profile.reports_last_wqe = false;
   // irdma_uk_cq_poll_cmpl() moves the ring's tail to the entry that a completion names.
   profile.poll_frees_send_entries = true;
   profile.max_inline_bytes = 101;
@@ -127,6 +129,8 @@ Profile soft_roce() {
   profile.arming_sees_waiting_completions = false;
   // rxe_destroy_qp() leaves the completion queue alone; rxe_poll_cq() gives what lies in it.
   profile.destroy_removes_completions = false;
+  // Since Linux 6.5 flush_recv_queue() reports the last WQE; a seed of the simulation may take an older kernel's rxe.
+  profile.reports_last_wqe = true;
   // The kernel's get_srq_wqe() takes the entry at the first packet; at teardown nothing is reported of it
   // (rxe_drain_req_pkts(), flush_recv_queue()): tried in the lab.
   profile.reports_half_received = false;

@@ -69,9 +69,10 @@ void AdminLane::turn(const std::vector<uint16_t>& cids) {
   }
   asked_ = std::move(open);
   if (!is_connected()) return;
-  if (bound_ns_ != 0 && world_.disturbances() == 0)
+  if (bound_ns_ != 0)
     for (const Asked& one : asked_)
-      if (one.kind != Kind::Event && world_.fabric.now_ns() - one.sent_ns > bound_ns_)
+      if (one.kind != Kind::Event && world_.fabric.now_ns() - one.sent_ns > bound_ns_ &&
+          !world_.is_disturbed_since(one.sent_ns))
         return fault("a command of kind " + std::to_string(static_cast<int>(one.kind)) + " is not answered in time");
   rnic::Random& random = world_.fabric.schedule().random();
   if (random.chance(70) || asked_.size() - events_ >= kMost || !queue.has_room()) return;
@@ -135,13 +136,15 @@ void AdminLane::take(const Asked& asked) {
   const Bytes data = host_.admin().take(asked.cid);
   if (asked.kind == Kind::Event) --events_;
   ++completed_;
-  check(asked.kind, status, data);
+  check(asked, status, data);
 }
 
 // Of Abort commands so many may be outstanding; events come with what happens.
-void AdminLane::check(Kind kind, int status, const Bytes& data) {
+void AdminLane::check(const Asked& asked, int status, const Bytes& data) {
+  const Kind kind = asked.kind;
+  const bool was_disturbed = world_.is_disturbed_since(asked.sent_ns);
   if (kind == Kind::Abort && status == NVME_SC_ABORT_LIMIT + (NVME_SCT_CMD_SPECIFIC << 8)) return;
-  const bool may_fail = kind == Kind::Event || (kind == Kind::Namespace && world_.disturbances() != 0);
+  const bool may_fail = kind == Kind::Event || (kind == Kind::Namespace && was_disturbed);
   if (status != 0) {
     if (!may_fail)
       fault("a command of kind " + std::to_string(static_cast<int>(kind)) + " failed with status " +
@@ -149,12 +152,12 @@ void AdminLane::check(Kind kind, int status, const Bytes& data) {
     return;
   }
   if (kind == Kind::Identify && std::memcmp(data.data() + 4, "SN-0001 ", 8) != 0) fault("another serial number");
-  if (kind == Kind::ActiveList && world_.disturbances() == 0 && data.front() != std::byte{World::kNsid})
+  if (kind == Kind::ActiveList && !was_disturbed && data.front() != std::byte{World::kNsid})
     fault("the list of active namespaces does not begin with the first one");
   if (kind != Kind::Namespace) return;
   uint64_t blocks = 0;
   std::memcpy(&blocks, data.data(), sizeof blocks);
-  if (blocks != world_.disk.block_count() && world_.disturbances() == 0)
+  if (blocks != world_.disk.block_count() && !was_disturbed)
     fault("a namespace of " + std::to_string(blocks) + " blocks, not " + std::to_string(world_.disk.block_count()));
 }
 

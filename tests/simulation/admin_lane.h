@@ -33,7 +33,7 @@ class AdminLane {
 
   void send(Kind kind, const std::vector<uint16_t>& cids);
   void take(const Asked& asked);
-  void check(Kind kind, int status, const Bytes& data);
+  void check(const Asked& asked, int status, const Bytes& data);
   void fault(const std::string& what) { world_.fabric.fault("admin queue: " + what); }
 
   World& world_;

@@ -149,6 +149,7 @@ void ControlPlane::close_devices(std::function<void()> done) {
   const auto task = [this]() -> boost::asio::awaitable<void> {
     while (!parts_.transport.rnics().empty()) {
       rdma::Rnic& rnic = *parts_.transport.rnics().front();
+      rnic.leave();  // nothing of it asks a reactor for anything any more
       co_await storage_.part(rnic);
       peer_memories_.remove(rnic);
       parts_.transport.close(rnic);

@@ -2,6 +2,7 @@
 
 #include <bit>
 #include <cstring>
+#include <utility>
 
 #include "target/nvme/fabrics.h"
 
@@ -11,6 +12,7 @@ namespace {
 constexpr uint64_t kAnswerNs = 8'000'000'000;
 constexpr uint32_t kEnable = 1u | 6u << NVME_CC_IOSQES_SHIFT | 4u << NVME_CC_IOCQES_SHIFT;
 constexpr uint16_t kAdminDepth = 32;
+constexpr uint64_t kKeepAliveEveryNs = 200'000'000;
 
 nvme::Sqe property(uint8_t fctype, uint32_t offset, uint64_t value) {
   nvme::PropertyCommand command{};
@@ -115,6 +117,7 @@ bool Host::bring_up() {
   if (!granted.ok()) return fail("Set Features, Number of Queues", granted);
   for (uint16_t qid = 1; qid <= options_.io_queues; ++qid)
     if (!connect_io(qid)) return false;
+  keep_alive_sent_ns_ = world_.fabric.now_ns();
   return true;
 }
 
@@ -173,6 +176,21 @@ Answer Host::identify_controller() {
   sqe.opcode = nvme_admin_identify;
   sqe.cdw10 = NVME_IDENTIFY_CNS_CTRL;
   return run(*admin_, sqe, Direction::ToHost, Bytes(4096));
+}
+
+std::optional<uint64_t> Host::keep_alive() {
+  const uint64_t now = world_.fabric.now_ns();
+  if (keep_alive_cid_ && admin_->answer(*keep_alive_cid_)) {
+    if (admin_->answer(*keep_alive_cid_)->status != 0) world_.fabric.fault("a Keep Alive failed");
+    admin_->take(*std::exchange(keep_alive_cid_, std::nullopt));
+  }
+  if (!keep_alive_cid_ && now - keep_alive_sent_ns_ >= kKeepAliveEveryNs && admin_->has_room()) {
+    nvme::Sqe sqe{};
+    sqe.opcode = nvme_admin_keep_alive;
+    keep_alive_cid_ = admin_->send(sqe, Direction::None, {});
+    keep_alive_sent_ns_ = now;
+  }
+  return keep_alive_cid_ ? std::optional(keep_alive_sent_ns_) : std::nullopt;
 }
 
 Answer Host::property_get(uint32_t offset) {

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -58,6 +59,9 @@ class Host {
   Answer identify_controller();
   Answer property_get(uint32_t offset);
   Answer property_set(uint32_t offset, uint64_t value);
+  // Sends a Keep Alive when it is time for one, and takes its answer. Since when an answer to one is awaited; none: it
+  // is not.
+  std::optional<uint64_t> keep_alive();
 
   HostQueue& admin() { return *admin_; }
   HostQueue& io(uint16_t qid) { return *io_[qid - 1]; }
@@ -72,6 +76,8 @@ class Host {
   World& world_;
   HostOptions options_;
   uint16_t cntlid_ = 0xffff;
+  std::optional<uint16_t> keep_alive_cid_;  // of the one that is not answered yet
+  uint64_t keep_alive_sent_ns_ = 0;         // the last one
   std::unique_ptr<HostQueue> admin_;
   std::vector<std::unique_ptr<HostQueue>> io_;
 };

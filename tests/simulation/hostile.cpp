@@ -2,11 +2,21 @@
 
 #include <algorithm>
 #include <cstring>
+#include <memory>
+#include <vector>
+
+#include "target/core/datapath/limits.h"
 
 namespace nvmf::simulation {
 namespace {
 
 constexpr uint64_t kPatienceNs = 200'000'000;
+constexpr unsigned kFlood = 200;  // capsules
+constexpr uint16_t kFloodDepth = 32;
+constexpr uint16_t kNobodysCid = 0xfff0;  // no answer to it is taken for that of another command
+constexpr uint32_t kPage = 4096;
+constexpr unsigned kSilent = 6;  // connections
+constexpr unsigned kFloodOfConnections = core::limits::kMaxUnfinishedConnections + 6;
 
 using State = HostQueue::State;
 
@@ -28,8 +38,9 @@ bool comes_in(World& world, HostQueue& queue) {
   return queue.state() == State::Connected;
 }
 
-HostOptions options_of(uint32_t number) {
+HostOptions options_of(uint32_t number, const char* address) {
   HostOptions options;
+  options.address = address;
   options.nqn = "nqn.2024-01.org.example:hostile-" + std::to_string(number);
   options.hostid = static_cast<uint8_t>(number);
   options.depth = 8;
@@ -83,8 +94,94 @@ void send_wrong_keys(World& world, HostQueue& queue) {
   linger(world, queue);
 }
 
-void take_no_answers(World& world, uint32_t number) {
-  HostOptions options = options_of(number);
+// Takes all answers, so that the next commands may be sent. False: the connection has ended, or takes too long.
+bool has_room_again(World& world, HostQueue& queue) {
+  const bool came = world.wait(
+      [&] {
+        queue.turn();
+        for (const uint16_t cid : queue.answered()) queue.take(cid);
+        return queue.has_room() || queue.state() != State::Connected;
+      },
+      kPatienceNs);
+  return came && queue.state() == State::Connected;
+}
+
+// More than the queue has entries, and than its own send queue takes at once.
+void flood_raw(World& world, HostQueue& queue, nvme::Sqe sqe) {
+  sqe.flags = 0x40;
+  sqe.cid = kNobodysCid;
+  const ibv_sge capsule = queue.some_memory(sizeof sqe);
+  std::memcpy(reinterpret_cast<void*>(capsule.addr), &sqe, sizeof sqe);
+  for (unsigned sent = 0; sent < kFlood && queue.state() == State::Connected; queue.turn()) {
+    if (queue.send_raw({capsule}))
+      ++sent;
+    else
+      pause(world, 20'000);
+  }
+}
+
+void flood_before_connect(World& world, const HostQueueOptions& options) {
+  std::vector<std::unique_ptr<HostQueue>> queues;
+  for (int i = 0; i < 4; ++i) queues.push_back(std::make_unique<HostQueue>(world, options));
+  nvme::Sqe sqe{};
+  sqe.opcode = world.fabric.schedule().random().chance(50) ? nvme_admin_fabrics : nvme_admin_identify;
+  for (const auto& queue : queues)
+    if (comes_in(world, *queue)) flood_raw(world, *queue, sqe);
+  for (const auto& queue : queues) linger(world, *queue);
+}
+
+nvme::Sqe admin_command(rnic::Random& random) {
+  nvme::Sqe sqe{};
+  switch (random.below(5)) {
+    case 0:
+      sqe.opcode = nvme_admin_identify;
+      sqe.cdw10 = random.chance(50) ? NVME_IDENTIFY_CNS_CTRL : NVME_IDENTIFY_CNS_NS_ACTIVE_LIST;
+      break;
+    case 1:
+      sqe.opcode = nvme_admin_get_log_page;
+      sqe.nsid = NVME_NSID_ALL;
+      sqe.cdw10 = (random.chance(50) ? NVME_LOG_LID_CMD_EFFECTS : NVME_LOG_LID_CHANGED_NS) | (kPage / 4 - 1) << 16;
+      break;
+    case 2:
+      sqe.opcode = nvme_admin_async_event;
+      break;
+    case 3:
+      sqe.opcode = nvme_admin_abort_cmd;
+      sqe.cdw10 = static_cast<uint32_t>(random.below(2)) | static_cast<uint32_t>(random.below(kFloodDepth)) << 16;
+      break;
+    default:
+      sqe.opcode = nvme_admin_keep_alive;
+  }
+  return sqe;
+}
+
+// With reads on the I/O queue, for Abort to look for.
+void flood_admin_queue(World& world, Host& host) {
+  rnic::Random& random = world.fabric.schedule().random();
+  HostQueue& queue = host.admin();
+  while (host.io(1).has_room()) host.io(1).send(transfer_command(nvme_cmd_read, 0, 8), Direction::ToHost, Bytes(kPage));
+  for (unsigned sent = 0; sent < kFlood && has_room_again(world, queue); ++sent) {
+    const nvme::Sqe sqe = admin_command(random);
+    const bool reads = sqe.opcode == nvme_admin_identify || sqe.opcode == nvme_admin_get_log_page;
+    queue.send(sqe, reads ? Direction::ToHost : Direction::None, Bytes(reads ? kPage : 0));
+    host.io(1).turn();
+  }
+  if (random.chance(50)) flood_raw(world, queue, admin_command(random));
+  linger(world, queue);
+}
+
+void flood_with_reports(World& world, HostQueue& queue) {
+  nvme::Sqe sqe{};
+  sqe.opcode = nvme_cmd_resv_report;
+  sqe.nsid = World::kNsid;
+  sqe.cdw10 = World::kMaxTransferBytes / 4 - 1;
+  sqe.cdw11 = 1;  // EDS
+  for (unsigned sent = 0; sent < kFlood && has_room_again(world, queue); ++sent)
+    queue.send(sqe, Direction::ToHost, Bytes(World::kMaxTransferBytes));
+  linger(world, queue);
+}
+
+void take_no_answers(World& world, HostOptions options) {
   options.takes_answers = false;
   Host host(world, options);
   if (!host.bring_up()) return;
@@ -94,52 +191,64 @@ void take_no_answers(World& world, uint32_t number) {
   linger(world, queue);
 }
 
-void send_no_connect(World& world) {
+void send_no_connect(World& world, HostQueueOptions options, unsigned connections) {
   std::vector<std::unique_ptr<HostQueue>> silent;
-  for (int i = 0; i < 6; ++i) silent.push_back(std::make_unique<HostQueue>(world, HostQueueOptions{}));
+  options.receives = 1;
+  for (unsigned i = 0; i < connections; ++i) silent.push_back(std::make_unique<HostQueue>(world, options));
   for (const auto& queue : silent) comes_in(world, *queue);
-  for (const auto& queue : silent) linger(world, *queue);
+  const auto has_ended = [](const auto& queue) { return queue->turn(), queue->state() != State::Connected; };
+  world.wait([&] { return std::ranges::all_of(silent, has_ended); }, kPatienceNs);
 }
 
-void vanish_at_any_step(World& world, uint32_t number) {
+void vanish_at_any_step(World& world, const HostOptions& options, const HostQueueOptions& of_queue) {
   rnic::Random& random = world.fabric.schedule().random();
   if (random.chance(50)) {
-    HostQueue queue(world, {});
+    HostQueue queue(world, of_queue);
     const uint64_t until = world.fabric.now_ns() + random.below(600'000);
     world.wait([&] { return queue.turn(), world.fabric.now_ns() >= until; });
     queue.die();
     return;
   }
-  Host host(world, options_of(number));
+  Host host(world, options);
   if (!host.connect_admin() || (random.chance(70) && !host.bring_up())) return;
   host.die();
 }
 
 }  // namespace
 
-void be_hostile(World& world, Hostility how, uint32_t number) {
+void be_hostile(World& world, Hostility how, uint32_t number, const char* address) {
   world.fabric.note("host %llu is hostile, kind %llu", number, static_cast<uint64_t>(how));
+  HostOptions options = options_of(number, address);
+  HostQueueOptions of_queue;
+  of_queue.address = address;
+  if (how == Hostility::FloodsAdminQueue || how == Hostility::FloodsWithReports) options.depth = kFloodDepth;
   for (int i = 0; i < 4; ++i) {
     pause(world, 5'000'000);
-    if (how == Hostility::NoConnect) {
-      send_no_connect(world);
+    if (how == Hostility::NoConnect || how == Hostility::FloodsConnections) {
+      send_no_connect(world, of_queue, how == Hostility::NoConnect ? kSilent : kFloodOfConnections);
+      continue;
+    }
+    if (how == Hostility::FloodsBeforeConnect) {
+      flood_before_connect(world, of_queue);
       continue;
     }
     if (how == Hostility::TakesNoAnswers) {
-      take_no_answers(world, number);
+      take_no_answers(world, options);
       continue;
     }
     if (how == Hostility::VanishesAtAnyStep) {
-      vanish_at_any_step(world, number);
+      vanish_at_any_step(world, options, of_queue);
       continue;
     }
-    Host host(world, options_of(number));
+    Host host(world, options);
     if (!host.bring_up()) continue;
     HostQueue& queue = world.fabric.schedule().random().chance(70) ? host.io(1) : host.admin();
     if (how == Hostility::TooManyCapsules) send_too_many(world, host);
     if (how == Hostility::HalfCapsules) send_halves(world, host.io(1));
     if (how == Hostility::Garbage) send_garbage(world, queue);
     if (how == Hostility::WrongKeys) send_wrong_keys(world, host.io(1));
+    if (how == Hostility::FloodsAdminQueue) flood_admin_queue(world, host);
+    if (how == Hostility::FloodsWithReports) flood_with_reports(world, host.io(1));
   }
 }
 

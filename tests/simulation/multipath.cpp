@@ -16,8 +16,11 @@ constexpr uint64_t kMissedNs = 3'000'000'000;
 
 }  // namespace
 
-Multipath::Multipath(World& world, uint32_t number, uint64_t first_block, uint64_t blocks)
-    : world_(world), number_(number), history_(number, first_block, blocks, 1u << World::kLbaShift) {}
+Multipath::Multipath(World& world, uint32_t number, uint64_t first_block, uint64_t blocks, const char* address)
+    : world_(world),
+      number_(number),
+      address_(address),
+      history_(number, first_block, blocks, 1u << World::kLbaShift) {}
 
 void Multipath::fault(const std::string& what) {
   world_.fabric.fault("host " + std::to_string(number_) + " with two paths: " + what);
@@ -27,8 +30,10 @@ HostOptions Multipath::options_of(size_t path) const {
   HostOptions options;
   options.nqn = "nqn.2024-01.org.example:host-" + std::to_string(number_);
   options.hostid = static_cast<uint8_t>(number_);
+  options.address = address_;
   options.target = path == 0 ? World::kAddress : World::kSecondAddress;
   options.invalidates = false;
+  options.keep_alive_ms = World::kKeepAliveMs;
   return options;
 }
 
@@ -118,18 +123,22 @@ void Multipath::collect() {
     HostQueue& queue = path.host->io(1);
     path.host->admin().turn();
     queue.turn();
+    const auto kept_alive_ns = path.host->keep_alive();
+    const auto is_missed = [&](uint64_t sent_ns) {
+      return now - sent_ns > kMissedNs && world_.is_disturbed_since(sent_ns);
+    };
     std::erase_if(under_way_, [&](const Command& command) {
       if (command.path != i || !queue.answer(command.cid)) return false;
       take(command, queue);
       return true;
     });
-    const bool is_silent = std::ranges::any_of(under_way_, [&](const Command& command) {
-      return command.path == i && world_.disturbances() != 0 && now - command.sent_ns > kMissedNs;
-    });
-    path.is_up = !is_silent && queue.state() == HostQueue::State::Connected &&
+    const bool is_silent = std::ranges::any_of(
+        under_way_, [&](const Command& command) { return command.path == i && is_missed(command.sent_ns); });
+    path.is_up = !is_silent && !(kept_alive_ns && is_missed(*kept_alive_ns)) &&
+                 queue.state() == HostQueue::State::Connected &&
                  path.host->admin().state() == HostQueue::State::Connected;
     if (path.is_up) continue;
-    if (world_.disturbances() == 0) fault("a path has ended");
+    if (!world_.is_disturbed()) fault("a path has ended");
     path.host->vanish();
     std::erase_if(under_way_, [&](const Command& command) {
       if (command.path != i) return false;
@@ -146,14 +155,14 @@ void Multipath::collect() {
 void Multipath::take(const Command& command, HostQueue& queue) {
   const int status = queue.answer(command.cid)->status >> 1 & 0x7ff;
   const Bytes data = queue.take(command.cid);
-  if (status >> 8 == NVME_SCT_PATH && world_.disturbances() != 0) {
+  if (status >> 8 == NVME_SCT_PATH && world_.is_disturbed_since(command.sent_ns)) {
     if (!command.writes) history_.forget_read(command.number);
     return again(command);
   }
   ++completed_;
   if (status != 0) {
     if (!command.writes) history_.forget_read(command.number);
-    if (world_.storage_is_sound()) fault("a command failed with status " + std::to_string(status));
+    if (world_.storage_is_sound_since(command.sent_ns)) fault("a command failed with status " + std::to_string(status));
   } else if (command.writes) {
     history_.end_write(command.write);
   } else if (const std::string wrong = history_.end_read(command.number, data); !wrong.empty()) {

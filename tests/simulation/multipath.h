@@ -15,8 +15,9 @@ namespace nvmf::simulation {
 
 class Multipath {
  public:
-  // Of a world with two ports.
-  Multipath(World& world, uint32_t number, uint64_t first_block, uint64_t blocks);
+  // Of a world with two ports. `address`: the host's; outlives it.
+  Multipath(World& world, uint32_t number, uint64_t first_block, uint64_t blocks,
+            const char* address = World::kHostAddress);
 
   // Two fibers of the host: one does I/O, the other one sets up paths that have ended.
   void run(unsigned commands);
@@ -53,6 +54,7 @@ class Multipath {
 
   World& world_;
   const uint32_t number_;
+  const char* const address_;
   BlockHistory history_;
   std::array<Path, 2> paths_;
   std::vector<Command> under_way_;

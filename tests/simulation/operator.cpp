@@ -99,7 +99,7 @@ void Operator::lock_out() {
   wanted.allowed_hosts.erase(wanted.allowed_hosts.begin() +
                              static_cast<ptrdiff_t>(world_.fabric.schedule().random().below(hosts_.size())));
   wanted.allowed_hosts.emplace_back("nqn.2024-01.org.example:nobody");
-  world_.disturb();
+  const Disturbance locked_out(world_);
   reload(wanted);
   pause(5'000'000);
   reload(before);
@@ -107,7 +107,7 @@ void Operator::lock_out() {
 
 void Operator::drain() {
   daemon::Ports& ports = world_.control_plane().ports();
-  world_.disturb();
+  const Disturbance drained(world_);
   ports.drain(World::kPort);
   if (!world_.wait([this] { return world_.target.controllers_on(World::kPort) == 0; }, kDrainNs))
     world_.fabric.fault("a port does not drain");
@@ -116,7 +116,7 @@ void Operator::drain() {
 }
 
 void Operator::disconnect() {
-  world_.disturb();
+  const Disturbance disconnected(world_);
   world_.control_plane().disconnect(hosts_[world_.fabric.schedule().random().below(hosts_.size())]);
 }
 

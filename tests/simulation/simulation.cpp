@@ -1,9 +1,12 @@
 #include "tests/simulation/simulation.h"
 
 #include <algorithm>
+#include <functional>
 #include <memory>
+#include <utility>
 
 #include "tests/simulation/authenticating.h"
+#include "tests/simulation/device_events.h"
 #include "tests/simulation/hostile.h"
 #include "tests/simulation/multipath.h"
 #include "tests/simulation/operator.h"
@@ -12,9 +15,16 @@
 namespace nvmf::simulation {
 namespace {
 
-constexpr uint64_t kMostNs = 120'000'000'000;
+constexpr uint64_t kMostNs = 300'000'000'000;
 
 constexpr unsigned kMultipathCommands = 120;
+
+// Whose addresses are whose: an honest host has the one of its number, a hostile one mostly one of its own.
+constexpr size_t kGuest = 5;
+constexpr size_t kMultipath = 6;
+constexpr size_t kFirstHostile = 7;
+
+const char* address_of(size_t host) { return World::kHostAddresses[host]; }
 
 std::string nqn_of(unsigned host) { return "nqn.2024-01.org.example:host-" + std::to_string(host + 1); }
 
@@ -23,7 +33,7 @@ struct Plan {
   WorldOptions world;
   size_t profile;
   unsigned honest;
-  std::vector<Hostility> hostile;
+  std::vector<std::pair<Hostility, const char*>> hostile;  // with their addresses
   uint64_t disk_ns;
   unsigned disk_errors_percent;
   bool disk_hangs;
@@ -32,7 +42,8 @@ struct Plan {
   std::vector<Imposture> impostors;
   bool ssd_goes;
   bool two_paths;
-  unsigned changes;  // that an operator makes
+  unsigned changes;        // that an operator makes
+  unsigned device_events;  // that RNICs have
   std::string words;
 };
 
@@ -46,14 +57,21 @@ Plan plan_of(uint64_t seed, const Settings& settings) {
     if (rnic::all_profiles()[i].name == settings.profile) plan.profile = i;
   plan.world.profile = rnic::all_profiles()[plan.profile];
   plan.world.profile.slow_destroy_percent = 2;  // where it takes long
+  if (random.chance(20)) plan.world.profile.reports_last_wqe = false;
   plan.world.reactors = static_cast<unsigned>(1 + random.below(3));
   plan.world.poll_us = random.chance(50) ? 0 : static_cast<uint32_t>(random.below(50));
   plan.world.dram_pool_bytes = static_cast<uint32_t>(512 << 10) << random.below(4);
   plan.world.initial_slots = static_cast<uint32_t>(16 << random.below(4));
   plan.honest = static_cast<unsigned>(1 + random.below(4));
   if (random.chance(60))
-    for (uint64_t left = 1 + random.below(3); left != 0; --left)
-      plan.hostile.push_back(static_cast<Hostility>(random.below(kHostilities)));
+    for (uint64_t left = 1 + random.below(3); left != 0; --left) {
+      const auto how = static_cast<Hostility>(random.below(kHostilities));
+      plan.hostile.emplace_back(how, address_of(random.chance(20) ? 0 : kFirstHostile + plan.hostile.size()));
+    }
+  // A hostile host may use up what its address may have, of an honest host with the same address, too.
+  const auto is_shared = [](const auto& hostile) { return hostile.second == address_of(0); };
+  if (random.chance(15) && std::ranges::none_of(plan.hostile, is_shared))
+    plan.world.max_new_controllers_per_s_per_host = static_cast<uint32_t>(5 + random.below(30));
   plan.disk_ns = 5'000u << random.below(7);
   plan.disk_errors_percent = random.chance(15) ? 5 : 0;
   plan.disk_hangs = random.chance(10);
@@ -63,18 +81,23 @@ Plan plan_of(uint64_t seed, const Settings& settings) {
   plan.world.cmb_bytes = random.chance(30) ? size_t{256 << 10} << random.below(3) : 0;
   plan.ssd_goes = random.chance(10);
   plan.changes = random.chance(25) ? static_cast<unsigned>(1 + random.below(6)) : 0;
+  plan.device_events = random.chance(25) ? static_cast<unsigned>(1 + random.below(5)) : 0;
   // An operator's config has no keys.
   plan.authenticating =
       plan.changes == 0 && random.chance(50) ? static_cast<unsigned>(1 + random.below(plan.honest)) : 0;
   for (uint64_t left = plan.authenticating != 0 ? random.below(3) : 0; left != 0; --left)
     plan.impostors.push_back(static_cast<Imposture>(random.below(kImpostures)));
-  plan.words = plan.world.profile.name + ", " + std::to_string(plan.world.reactors) + " reactors, " +
-               std::to_string(plan.honest) + " honest and " + std::to_string(plan.hostile.size()) + " hostile hosts" +
+  plan.words = plan.world.profile.name +
+               (plan.world.profile.reports_last_wqe ? ", " : ", which does not report the last WQE, ") +
+               std::to_string(plan.world.reactors) + " reactors, " + std::to_string(plan.honest) + " honest and " +
+               std::to_string(plan.hostile.size()) + " hostile hosts" +
                (plan.authenticating ? ", " + std::to_string(plan.authenticating) + " of them authenticate" : "") +
                (plan.impostors.empty() ? "" : ", " + std::to_string(plan.impostors.size()) + " impostors") +
                (plan.disk_errors_percent ? ", disk errors" : "") + (plan.disk_hangs ? ", a hung disk" : "") +
                (plan.device_goes ? ", the device goes" : "") + (plan.ssd_goes ? ", the SSD goes" : "") +
                (plan.world.cmb_bytes != 0 ? ", a CMB" : "") + (plan.two_paths ? ", two paths" : "") +
+               (plan.world.max_new_controllers_per_s_per_host != 0 ? ", a limit of new controllers" : "") +
+               (plan.device_events != 0 ? ", " + std::to_string(plan.device_events) + " device events" : "") +
                (plan.changes != 0 ? ", an operator makes " + std::to_string(plan.changes) + " changes" : "");
   return plan;
 }
@@ -136,15 +159,26 @@ Outcome simulate(uint64_t seed, const Settings& settings) {
   std::unique_ptr<Multipath> multipath;
   std::unique_ptr<Operator> operating;
   const uint64_t blocks_each = World::kBlocks / (plan.honest + 2);
+  unsigned others = 0;  // hostile hosts, the operator and fate, as long as they are at work
+  const auto start_other = [&](std::function<void()> body) {
+    ++others;
+    world.start_host([&others, body = std::move(body)] {
+      body();
+      --others;
+    });
+  };
   const auto start_honest = [&](unsigned i) {
     WorkloadOptions options;
     options.number = i + 1;
     options.host.nqn = nqn_of(i);
+    options.host.address = address_of(i);
     if (i < plan.authenticating) options.host.authenticate = authenticators.honest(options.host.nqn);
     options.host.hostid = static_cast<uint8_t>(i + 1);
     options.host.io_queues = static_cast<uint16_t>(1 + (seed + i) % 2);
     options.host.invalidates = plan.world.profile.remote_invalidate == rnic::RemoteInvalidate::Works;
-    options.bound_ns = plan.disk_hangs ? 0 : options.bound_ns;
+    options.host.keep_alive_ms = World::kKeepAliveMs;
+    // One of them is there all the time, and sees calm return.
+    if (i == 0) options.goes_on = [&] { return others != 0 || world.is_disturbed(); };
     options.administers = (seed + i) % 3 == 0;
     if (settings.is_long) options.connections *= 2, options.commands *= 4;
     workloads.push_back(std::make_unique<Workload>(world, options, i * blocks_each, blocks_each));
@@ -155,8 +189,10 @@ Outcome simulate(uint64_t seed, const Settings& settings) {
     WorkloadOptions options;
     options.number = 60;
     options.host.nqn = "nqn.2024-01.org.example:guest";
+    options.host.address = address_of(kGuest);
     options.host.hostid = 60;
     options.host.invalidates = false;
+    options.host.keep_alive_ms = World::kKeepAliveMs;
     options.bound_ns = 0;
     options.nsid = Operator::kNsid;
     options.namespace_stays = false;
@@ -165,14 +201,16 @@ Outcome simulate(uint64_t seed, const Settings& settings) {
   };
   for (unsigned i = 0; i < plan.honest; ++i) start_honest(i);
   for (size_t i = 0; i < plan.hostile.size(); ++i)
-    world.start_host(
-        [&world, how = plan.hostile[i], number = static_cast<uint32_t>(100 + i)] { be_hostile(world, how, number); });
+    start_other([&world, hostile = plan.hostile[i], number = static_cast<uint32_t>(100 + i)] {
+      be_hostile(world, hostile.first, number, hostile.second);
+    });
   for (const Imposture how : plan.impostors)
-    world.start_host([&authenticators, how, victim = HostOptions{.nqn = nqn_of(0), .hostid = 1}] {
+    start_other([&authenticators, how, victim = HostOptions{.nqn = nqn_of(0), .hostid = 1}] {
       authenticators.be_impostor(how, victim);
     });
   if (plan.two_paths) {
-    multipath = std::make_unique<Multipath>(world, 50, (plan.honest + 1) * blocks_each, blocks_each);
+    multipath =
+        std::make_unique<Multipath>(world, 50, (plan.honest + 1) * blocks_each, blocks_each, address_of(kMultipath));
     world.start_host([&] { multipath->run(kMultipathCommands); });
     world.start_host([&] { multipath->keep_paths(); });
   }
@@ -180,14 +218,17 @@ Outcome simulate(uint64_t seed, const Settings& settings) {
     std::vector<std::string> nqns;
     for (unsigned i = 0; i < plan.honest; ++i) nqns.push_back(nqn_of(i));
     operating = std::make_unique<Operator>(world, std::move(nqns));
-    world.start_host([&] { operating->run(plan.changes); });
+    start_other([&] { operating->run(plan.changes); });
     start_guest();
   }
-  if (plan.disk_hangs || plan.device_goes || plan.ssd_goes) world.start_host([&world, &plan] { disturb(world, plan); });
+  if (plan.disk_hangs || plan.device_goes || plan.ssd_goes) start_other([&world, &plan] { disturb(world, plan); });
+  if (plan.device_events != 0)
+    start_other([&world, events = plan.device_events] { have_device_events(world, events); });
 
   const auto over = [&] { return world.hosts_are_done() || !world.fabric.faults().empty(); };
   if (!world.wait(over, kMostNs)) world.fabric.fault("the hosts do not come to an end");
-  // Whatever the others did, there is room for one more; and what they took with them is found when it ends.
+  // Whatever the others did, there is room for one more, whose bounds hold; and what they took with them is found when
+  // it ends.
   if (world.fabric.faults().empty()) start_honest(plan.honest);
   if (!world.wait(over, kMostNs)) world.fabric.fault("the last host does not come to an end");
   if (world.fabric.faults().empty()) world.check_quiet();

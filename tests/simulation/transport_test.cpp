@@ -136,6 +136,30 @@ TEST_CASE("a host that vanishes without a word leaves nothing behind once it is 
   });
 }
 
+// Of a queue pair that takes no more receive slots: IBV_EVENT_QP_LAST_WQE_REACHED.
+TEST_CASE(
+    "a provider that never says that it is done with a queue pair: the connection ends all the same, in a second") {
+  for (const bool reports : {true, false}) {
+    for (rnic::Profile profile : rnic::all_profiles()) {
+      CAPTURE(profile.name);
+      CAPTURE(reports);
+      profile.reports_last_wqe = reports;
+      WorldOptions options;
+      options.profile = profile;
+      World world(options);
+      Host host(world, {});
+      REQUIRE_MESSAGE(host.bring_up(), host.failure);
+      REQUIRE(host.read(1, 0, 8).ok());
+      const uint64_t begin = world.fabric.now_ns();
+      host.leave();
+      REQUIRE(world.wait([&] { return world.transport()->connections() == 0; }));
+      CHECK(world.fabric.now_ns() - begin < 1'000'000'000);
+      world.check_quiet();
+      CHECK(world.fabric.faults() == std::vector<std::string>{});
+    }
+  }
+}
+
 TEST_CASE("a device that goes in the middle of commands is let go of, and serves again when it is back") {
   with_each_profile([](World& world, const HostOptions& options) {
     {

@@ -10,7 +10,14 @@ namespace {
 constexpr uint32_t kMostBlocks = 64;
 constexpr unsigned kMostDescriptors = core::limits::kMaxSglDescriptors;
 constexpr uint64_t kPauseNs = 2'000'000;
+constexpr uint64_t kBusyNs = 200'000;  // between two looks at its queues, at most
+// The same of a host that goes on at leisure, and of one that does it in troubled times: these take seconds.
+constexpr uint64_t kLeisureNs = 10'000'000;
+constexpr uint64_t kTroubledNs = 100'000'000;
+constexpr unsigned kMostAtLeisure = 40;  // commands of a connection
 constexpr unsigned kSetUps = 200;
+// So long an honest host tries to come in, where nothing disturbs it: so many times the bound of a set-up.
+constexpr uint64_t kBoundsToComeIn = 3;
 constexpr uint64_t kMissedNs = 2'000'000'000;
 
 }  // namespace
@@ -24,12 +31,12 @@ void Workload::fault(const std::string& what) {
 
 void Workload::run() {
   rnic::Random& random = world_.fabric.schedule().random();
-  for (unsigned i = 0; i < options_.connections; ++i) {
+  for (unsigned i = 0; i < options_.connections || is_to_go_on(); ++i) {
     Host host(world_, options_.host);
     if (!connect(host)) return;
-    transfer(host);
+    transfer(host, i >= options_.connections);
     world_.fabric.note("host %llu ends its connection %llu", options_.number, i);
-    if (random.chance(30) || world_.disturbances() != 0)
+    if (random.chance(30) || world_.is_disturbed())
       host.vanish();
     else
       host.leave();
@@ -38,17 +45,19 @@ void Workload::run() {
 
 // A host tries again: the target may refuse it for good reasons (a device that is away, hosts that come too fast).
 bool Workload::connect(Host& host) {
+  uint64_t undisturbed_since_ns = world_.fabric.now_ns();
   for (unsigned tries = 0; tries < kSetUps; ++tries) {
     const uint64_t begun_ns = world_.fabric.now_ns();
-    const uint64_t disturbed = world_.disturbances();
     world_.fabric.note("host %llu sets up its connection, try %llu", options_.number, tries);
     if (host.bring_up()) {
-      if (options_.bound_ns != 0 && disturbed == world_.disturbances() &&
-          world_.fabric.now_ns() - begun_ns > options_.bound_ns)
-        fault("the set-up took too long");
+      if (is_late(begun_ns)) fault("the set-up took too long");
       return true;
     }
     host.vanish();
+    const uint64_t now = world_.fabric.now_ns();
+    if (world_.is_disturbed_since(undisturbed_since_ns)) undisturbed_since_ns = now;
+    if (options_.bound_ns != 0 && now - undisturbed_since_ns > kBoundsToComeIn * options_.bound_ns)
+      return fault("does not come in: " + host.failure), false;
     const uint64_t until = world_.fabric.now_ns() + kPauseNs * (1 + tries);
     world_.wait([&] { return world_.fabric.now_ns() >= until; });
   }
@@ -56,12 +65,23 @@ bool Workload::connect(Host& host) {
   return false;
 }
 
-void Workload::transfer(Host& host) {
+// Whether what was sent then ought to have been answered.
+bool Workload::is_late(uint64_t sent_ns) const {
+  return options_.bound_ns != 0 && world_.fabric.now_ns() - sent_ns > options_.bound_ns &&
+         !world_.is_disturbed_since(sent_ns);
+}
+
+// Whether the host gives up its connection: the target is away, and says nothing.
+bool Workload::is_missed(uint64_t sent_ns) const {
+  return world_.fabric.now_ns() - sent_ns > kMissedNs && world_.is_disturbed_since(sent_ns);
+}
+
+void Workload::transfer(Host& host, bool at_leisure) {
   std::vector<Lane> lanes;
   for (uint16_t qid = 1; qid <= options_.host.io_queues; ++qid) lanes.push_back({&host.io(qid), {}});
   AdminLane admin(world_, host, options_.bound_ns);
   rnic::Random& random = world_.fabric.schedule().random();
-  unsigned left = options_.commands;
+  unsigned left = at_leisure ? 1 + static_cast<unsigned>(random.below(kMostAtLeisure)) : options_.commands;
   bool alive = true;
   while (alive && (left != 0 || std::ranges::any_of(lanes, [](const Lane& lane) { return !lane.under_way.empty(); }))) {
     Lane& lane = lanes[random.below(lanes.size())];
@@ -74,22 +94,27 @@ void Workload::transfer(Host& host) {
         [&] {
           host.admin().turn();
           for (Lane& one : lanes) one.queue->turn();
-          return std::ranges::any_of(lanes, [](const Lane& one) {
-            return one.queue->state() != HostQueue::State::Connected || !one.queue->answered().empty();
+          return std::ranges::any_of(lanes, [at_leisure](const Lane& one) {
+            return one.queue->state() != HostQueue::State::Connected || (!at_leisure && !one.queue->answered().empty());
           });
         },
-        random.below(200'000));
+        random.below(!at_leisure             ? kBusyNs
+                     : world_.is_disturbed() ? kTroubledNs
+                                             : kLeisureNs));
     if (options_.administers) administer(lanes, admin);
+    const auto kept_alive_ns = host.keep_alive();
+    if (kept_alive_ns && is_late(*kept_alive_ns)) fault("a Keep Alive is not answered in time");
     for (Lane& one : lanes) collect(one);
     alive =
         std::ranges::all_of(lanes, [](const Lane& one) { return one.queue->state() == HostQueue::State::Connected; }) &&
-        host.admin().state() == HostQueue::State::Connected && !is_missing_target(lanes);
+        host.admin().state() == HostQueue::State::Connected && !is_missing_target(lanes) &&
+        !(kept_alive_ns && is_missed(*kept_alive_ns));
   }
   for (Lane& lane : lanes)
     for (const Transfer& transfer : lane.under_way)
       if (!transfer.writes) history_.forget_read(transfer.number);
   completed_ += admin.completed();
-  if (!alive && world_.disturbances() == 0) fault("the target has ended an honest host's connection");
+  if (!alive && !world_.is_disturbed()) fault("the target has ended an honest host's connection");
 }
 
 // A command of the first queue that is outstanding while an Abort with its identifier is may end by that.
@@ -105,11 +130,9 @@ void Workload::administer(std::vector<Lane>& lanes, AdminLane& admin) const {
   mark();
 }
 
-// What a host's Keep Alive command finds out: the target is away, and says nothing.
 bool Workload::is_missing_target(const std::vector<Lane>& lanes) const {
-  return world_.disturbances() != 0 && std::ranges::any_of(lanes, [this](const Lane& lane) {
-           return !lane.under_way.empty() && world_.fabric.now_ns() - lane.under_way.front().sent_ns > kMissedNs;
-         });
+  return std::ranges::any_of(
+      lanes, [this](const Lane& lane) { return !lane.under_way.empty() && is_missed(lane.under_way.front().sent_ns); });
 }
 
 void Workload::send(Lane& lane, const AdminLane& admin) {
@@ -142,18 +165,16 @@ void Workload::collect(Lane& lane) {
     end(lane, *found);
     lane.under_way.erase(found);
   }
-  if (options_.bound_ns == 0 || world_.disturbances() != 0) return;
   for (const Transfer& transfer : lane.under_way)
-    if (world_.fabric.now_ns() - transfer.sent_ns > options_.bound_ns &&
-        lane.queue->state() == HostQueue::State::Connected)
+    if (is_late(transfer.sent_ns) && lane.queue->state() == HostQueue::State::Connected)
       return fault("command " + std::to_string(transfer.cid) + " is not answered in time");
 }
 
 bool Workload::may_fail(const Transfer& transfer, int status) const {
   if (transfer.may_be_aborted && status == NVME_SC_ABORT_REQ) return true;
   // Of a port that is drained.
-  if (status >> 8 == NVME_SCT_PATH && world_.disturbances() != 0) return true;
-  return !options_.namespace_stays || !world_.storage_is_sound();
+  if (status >> 8 == NVME_SCT_PATH && world_.is_disturbed_since(transfer.sent_ns)) return true;
+  return !options_.namespace_stays || !world_.storage_is_sound_since(transfer.sent_ns);
 }
 
 void Workload::end(Lane& lane, const Transfer& transfer) {

@@ -1,9 +1,10 @@
-// An honest host's life: it connects, reads and writes its own blocks, leaves or vanishes, comes again. What it gets to
-// see is held against its block history, and how long it waits against a bound.
+// An honest host's life: it connects, reads and writes its own blocks, keeps its controller alive, leaves or vanishes,
+// comes again. What it gets to see is held against its block history, and how long it waits against a bound.
 #pragma once
 
 #include <cstdint>
 #include <deque>
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -21,8 +22,10 @@ struct WorkloadOptions {
   uint32_t nsid = World::kNsid;
   bool namespace_stays = true;  // false: the operator adds and removes it
   bool administers = false;     // sends admin commands beside
-  // A command, a Connect and a whole set-up must be over by then. 0: no bound, because something is wrong with the
-  // disk.
+  // While it is true the host goes on after these connections, at leisure, and comes again and again.
+  std::function<bool()> goes_on{};
+  // Where nothing disturbs them, a command, a Keep Alive and a whole set-up must be over by then. 0: no bound, because
+  // the operator limits the namespace, or removes it.
   uint64_t bound_ns = 5'000'000'000;
 };
 
@@ -48,8 +51,11 @@ class Workload {
     std::deque<Transfer> under_way;
   };
 
+  bool is_to_go_on() const { return options_.goes_on && options_.goes_on(); }
   bool connect(Host& host);
-  void transfer(Host& host);
+  void transfer(Host& host, bool at_leisure);
+  bool is_late(uint64_t sent_ns) const;
+  bool is_missed(uint64_t sent_ns) const;
   bool is_missing_target(const std::vector<Lane>& lanes) const;
   void administer(std::vector<Lane>& lanes, AdminLane& admin) const;
   void send(Lane& lane, const AdminLane& admin);

@@ -29,11 +29,19 @@ WorldConfig config_of(const WorldOptions& options) {
   config.mdts_bytes = World::kMaxTransferBytes;
   config.max_queue_depth = options.max_queue_depth;
   config.max_new_controllers_per_s = options.max_new_controllers_per_s;
+  config.max_new_controllers_per_s_per_host = options.max_new_controllers_per_s_per_host;
   config.namespaces = {{.nsid = World::kNsid, .disk = kDisk, .uses_cmb = options.cmb_bytes != 0}};
   return config;
 }
 
 }  // namespace
+
+Disturbance::Disturbance(World& world) : world_(world) { ++world_.disturbances_; }
+
+Disturbance::~Disturbance() {
+  --world_.disturbances_;
+  world_.calm_since_ns_ = world_.fabric.now_ns() + World::kAftermathNs;
+}
 
 World::World(const WorldOptions& options)
     : fabric(options.seed),
@@ -48,6 +56,8 @@ World::World(const WorldOptions& options)
       keep_alive_timer_(io_),
       credits_(fabric) {
   device->set_mtu(options.mtu);
+  for (const char* const address : kHostAddresses)
+    if (address != kHostAddress) host_device.add_address(address);
   if (options.ports == 2) fabric.add_device("rnic1", kSecondAddress, options.profile);
   if (options.cmb_bytes != 0) {
     cmb_ = std::make_unique<ModelCmb>(fabric, WorldConfig::kCmbSsd, options.cmb_bytes);
@@ -143,15 +153,18 @@ void World::destroy_on_fiber(std::function<void()> work, std::function<void()> d
 bool World::is_in_service() const { return transport_->is_listening(kPort); }
 
 void World::remove_device() {
-  disturb();
+  device_is_away_.emplace(*this);
   fabric.remove(*std::exchange(device, nullptr));
 }
 
-void World::return_device(const rnic::Profile& profile) { device = &fabric.add_device("rnic0", kAddress, profile); }
+void World::return_device(const rnic::Profile& profile) {
+  device = &fabric.add_device("rnic0", kAddress, profile);
+  device_is_away_.reset();
+}
 
 // What it has under way fails, and its memory is nobody's any more, before anybody is told.
 void World::remove_ssd() {
-  disturb();
+  ssd_is_away_.emplace(*this);
   ssd_was_removed_ = true;
   if (cmb_) cmb_->revoke();
   disk.remove(true);
@@ -161,6 +174,7 @@ void World::remove_ssd() {
 void World::return_ssd() {
   disk.remove(false);
   directory_.write(kDisk, {});
+  ssd_is_away_.reset();
 }
 
 void World::await_deadline(core::Target::Clock::time_point deadline) {

@@ -2,6 +2,7 @@
 // network take steps in an order that the seed chooses, in virtual time.
 #pragma once
 
+#include <array>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <cstdint>
@@ -39,12 +40,31 @@ struct WorldOptions {
   size_t cmb_bytes = 0;                    // of an SSD, for the namespace kNsid; 0: none
   uint32_t max_new_controllers_per_s = 0;  // 0: no limit
   ibv_mtu mtu = IBV_MTU_4096;              // of the device of port 1, at first
+  uint32_t max_new_controllers_per_s_per_host = 0;
+};
+
+class World;
+
+// Something that ends connections or commands of honest hosts, or keeps them out, as long as this lives.
+class Disturbance {
+ public:
+  explicit Disturbance(World& world);
+  ~Disturbance();
+  Disturbance(const Disturbance&) = delete;
+  Disturbance& operator=(const Disturbance&) = delete;
+
+ private:
+  World& world_;
 };
 
 class World {
  public:
   static constexpr char kAddress[] = "192.0.2.1";
   static constexpr char kHostAddress[] = "192.0.2.101";
+  // Of the hosts' device, all; the first one where it does not matter.
+  static constexpr std::array<const char*, 12> kHostAddresses{
+      kHostAddress,   "198.51.100.1", "198.51.100.2", "198.51.100.3", "198.51.100.4",  "198.51.100.5",
+      "198.51.100.6", "198.51.100.7", "198.51.100.8", "198.51.100.9", "198.51.100.10", "198.51.100.11"};
   static constexpr char kSecondAddress[] = "192.0.2.2";
   static constexpr uint16_t kService = 4420;
   static constexpr uint16_t kPort = 1;
@@ -53,6 +73,9 @@ class World {
   static constexpr uint64_t kBlocks = 2048;
   static constexpr uint8_t kLbaShift = 9;
   static constexpr uint32_t kMaxTransferBytes = 65536;
+  static constexpr uint32_t kKeepAliveMs = 4000;  // of honest hosts
+  // After a disturbance hosts find out what it has done to them: a message that was lost is given up after 4 s.
+  static constexpr uint64_t kAftermathNs = 6'000'000'000;
 
   explicit World(const WorldOptions& options);
   ~World();
@@ -77,8 +100,10 @@ class World {
   void return_ssd();
   // Transfers through the CMB fail from now on.
   void revoke_cmb() { cmb_->revoke(); }
-  // No command of kNsid has a reason to fail.
-  bool storage_is_sound() const { return disk.errors_percent == 0 && !ssd_was_removed_; }
+  // No command of kNsid that was sent at that time, or later, has a reason to fail.
+  bool storage_is_sound_since(uint64_t ns) const {
+    return disk.errors_percent == 0 && (!ssd_was_removed_ || !is_disturbed_since(ns));
+  }
   // A disk that the config can name from now on. Its blocks hold zeroes.
   ModelDisk& add_disk(const std::string& name, uint64_t blocks);
   // The operator writes this config, and reloads. Empty, or why it was refused. From a host's fiber, or outside.
@@ -87,9 +112,9 @@ class World {
   ControlPlane& control_plane() { return *control_plane_; }
   // Runs `work` on the control thread as what arrives there from outside; how long that took. None: it never ran.
   std::optional<uint64_t> time_on_control_thread(std::function<void()> work);
-  // Something happens that ends connections or commands of honest hosts.
-  void disturb() { ++disturbances_; }
-  uint64_t disturbances() const { return disturbances_; }
+  // Whether a disturbance, or the aftermath of one, reaches into the time from then until now; whether it is one now.
+  bool is_disturbed_since(uint64_t ns) const { return disturbances_ != 0 || ns < calm_since_ns_; }
+  bool is_disturbed() const { return is_disturbed_since(fabric.now_ns()); }
   // Every host out, every queue closed.
   bool shut_down();
   // The end: nothing may be left of anything. What is, becomes a fault.
@@ -105,6 +130,8 @@ class World {
   core::Subsystem& subsystem() { return *target.find_subsystem(kNqn); }
 
  private:
+  friend class Disturbance;
+
   std::vector<rdma::ReactorSeat> seats();
   ModelDisk& disk_at(const std::string& path);
   void destroy_on_fiber(std::function<void()> work, std::function<void()> done);
@@ -131,7 +158,10 @@ class World {
   unsigned idle_steps_ = 0;
   static constexpr uint64_t kLeapNs = 2'000'000;
   uint64_t leap_ns_ = kLeapNs;
-  uint64_t disturbances_ = 0;
+  uint64_t disturbances_ = 0;  // that are under way
+  uint64_t calm_since_ns_ = 0;
+  std::optional<Disturbance> device_is_away_;
+  std::optional<Disturbance> ssd_is_away_;
   bool ssd_was_removed_ = false;
 };
 

@@ -39,7 +39,9 @@ std::string WorldConfig::text(const Directory& directory) const {
   const json config = {
       {"state_dir", directory.path_of("none/state")},
       {"rdma", {{"mdts_bytes", mdts_bytes}, {"max_queue_depth", max_queue_depth}, {"max_io_queues", 8}}},
-      {"limits", {{"max_new_controllers_per_s", max_new_controllers_per_s}, {"max_new_controllers_per_s_per_host", 0}}},
+      {"limits",
+       {{"max_new_controllers_per_s", max_new_controllers_per_s},
+        {"max_new_controllers_per_s_per_host", max_new_controllers_per_s_per_host}}},
       {"ports", std::move(ports)},
       {"subsystems", {std::move(subsystem)}}};
   return config.dump(1);

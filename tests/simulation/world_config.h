@@ -24,6 +24,7 @@ struct WorldConfig {
   uint32_t mdts_bytes = 0;
   uint16_t max_queue_depth = 0;
   uint32_t max_new_controllers_per_s = 0;  // 0: no limit
+  uint32_t max_new_controllers_per_s_per_host = 0;
   std::vector<Namespace> namespaces;
   std::vector<std::string> allowed_hosts;  // empty: any
 

@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "target/core/reactor/mailbox.h"
+#include "tests/rnic/connection_manager.h"
 #include "tests/rnic/device.h"
 #include "tests/rnic/fabric.h"
 #include "tests/transport/open_device.h"
@@ -76,6 +77,25 @@ TEST_CASE("the address of a port moves to another device: the port is lost, and 
   world.transport.close_moved_listeners();
   CHECK(world.transport.is_listening(1));
   CHECK(world.lost.size() == 1);
+}
+
+TEST_CASE("a bond has another of its devices take over the address of a port: the port is lost, and listens there") {
+  World world;
+  REQUIRE(world.open(port(1, "192.0.2.1")) != nullptr);
+  REQUIRE(world.open(port(2, "192.0.2.2")) != nullptr);
+  world.transport.listen(port(1, "192.0.2.1"));
+  world.transport.listen(port(2, "192.0.2.2"));
+  world.fabric.connections().address_changed(world.first);
+  for (int turn = 0; turn < 1000 && world.lost.empty(); ++turn) {
+    world.io.restart();
+    world.io.poll();
+    world.fabric.schedule().step();
+  }
+  CHECK(world.lost == std::vector<uint16_t>{1});
+  CHECK_FALSE(world.transport.is_listening(1));
+  CHECK(world.transport.is_listening(2));
+  world.transport.listen(port(1, "192.0.2.1"));
+  CHECK(world.transport.is_listening(1));
 }
 
 TEST_CASE("while a removed RNIC is not closed yet, only it cannot be opened, and addresses that move are found") {
