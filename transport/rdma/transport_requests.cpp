@@ -4,9 +4,11 @@
 #include <chrono>
 #include <exception>
 #include <utility>
+#include <vector>
 
 #include "target/core/datapath/limits.h"
 #include "target/core/subsystem/controller.h"
+#include "target/core/subsystem/host_network.h"
 #include "transport/rdma/transport.h"
 
 namespace nvmf::rdma {
@@ -197,25 +199,21 @@ void Transport::make_room_for(const std::string& address) {
                     " connections without a Connect command, and asks for another one");
 }
 
-// Silent connections of many addresses take nobody's room: the oldest one of the address that has most goes, so that
-// one address cannot have those of the others ended. False: there is none.
+// Silent connections take nobody's room (core::who_makes_room()). False: there is none.
 bool Transport::end_a_silent_connection(const Rnic& rnic, bool is_admin) {
-  Connection* chosen = nullptr;
-  size_t most = 0;
+  std::vector<Connection*> silent;
+  std::vector<core::RoomHolder> holders;
   for (auto& [address, connections] : unfinished_) {
     drop_finished(connections);
-    const auto is_of_kind = [&](Connection* one) {
-      return &one->rnic() == &rnic && (one->queue().qid == 0) == is_admin;
-    };
-    const auto oldest = std::ranges::find_if(connections, is_of_kind);
-    if (oldest == connections.end()) continue;
-    const auto count = static_cast<size_t>(std::ranges::count_if(connections, is_of_kind));
-    if (count < most || (count == most && (*oldest)->number() > chosen->number())) continue;
-    most = count;
-    chosen = *oldest;
+    for (Connection* const one : connections) {
+      if (&one->rnic() != &rnic || (one->queue().qid == 0) != is_admin) continue;
+      silent.push_back(one);
+      holders.push_back({address, static_cast<int64_t>(one->number())});
+    }
   }
-  if (chosen == nullptr) return false;
-  chosen->disconnect("its host sends no Connect command, and another host needs the room on the RNIC");
+  const auto maker = core::who_makes_room(holders);
+  if (!maker) return false;
+  silent[maker->index]->disconnect("its host sends no Connect command, and another host needs the room on the RNIC");
   return true;
 }
 
