@@ -34,5 +34,37 @@ TEST_CASE("an impostor gets in by no queue: not by one of its own, nor by one of
   }
 }
 
+// Room for four admin queues.
+rnic::Profile small_rnic() {
+  rnic::Profile profile = rnic::irdma();
+  profile.max_srq = 8;
+  profile.max_srq_wr = 64;
+  return profile;
+}
+
+TEST_CASE("hosts that do not authenticate fill the RNIC: one that does has the room of the oldest at once") {
+  Authenticators authenticators;
+  World world({.profile = small_rnic()});
+  const HostOptions victim;
+  authenticators.attach(world, {victim.nqn});
+  HostOptions stranger = victim;
+  stranger.address = Authenticators::kImpostorAddress;
+  std::vector<std::unique_ptr<Host>> strangers;
+  for (int i = 0; i < 20; ++i) {
+    strangers.push_back(std::make_unique<Host>(world, stranger));
+    strangers.back()->connect_admin();
+  }
+  REQUIRE(world.transport()->connections() < strangers.size());
+  HostOptions honest = victim;
+  honest.authenticate = authenticators.honest(victim.nqn);
+  Host host(world, honest);
+  REQUIRE_MESSAGE(host.bring_up(), host.failure);
+  CHECK(host.read(1, 0, 1).ok());
+  strangers.clear();
+  host.leave();
+  world.check_quiet();
+  CHECK(world.fabric.faults() == std::vector<std::string>{});
+}
+
 }  // namespace
 }  // namespace nvmf::simulation

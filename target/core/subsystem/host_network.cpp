@@ -59,4 +59,8 @@ std::optional<RoomMaker> who_makes_room(std::span<const RoomHolder> holders) {
                    .of_network = network.count};
 }
 
+bool has_several(const RoomMaker& maker, const std::string& address, const std::string& newcomer) {
+  return (network_of(address) == network_of(newcomer) ? maker.of_address : maker.of_network) > 1;
+}
+
 }  // namespace nvmf::core

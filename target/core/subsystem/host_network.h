@@ -31,4 +31,8 @@ struct RoomMaker {
 // hold ended by holding more. None: there are no holders.
 std::optional<RoomMaker> who_makes_room(std::span<const RoomHolder> holders);
 
+// Whether it has several of what it makes room with, as a newcomer sees it: for a host of another network its network
+// has, for a neighbour its address. An only one may be an honest host's.
+bool has_several(const RoomMaker& maker, const std::string& address, const std::string& newcomer);
+
 }  // namespace nvmf::core

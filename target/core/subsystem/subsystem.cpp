@@ -380,10 +380,9 @@ bool Subsystem::make_room_for_unauthenticated(const std::string& address) {
   const RoomMaker maker = *who_makes_room(holders);
   Controller& oldest = *unauthenticated[maker.index];
   const auto age = KeepAlive::Clock::now() - oldest.created_at();
-  // A network with several makes room for the hosts of others at once, and for its own as their addresses do.
-  const bool is_neighbour = network_of(address) == network_of(holders[maker.index].address);
-  const bool is_only_one = (is_neighbour ? maker.of_address : maker.of_network) == 1;
-  if (is_only_one && age < std::chrono::milliseconds(limits::kUnauthenticatedLeastMs)) return false;
+  if (!has_several(maker, holders[maker.index].address, address) &&
+      age < std::chrono::milliseconds(limits::kUnauthenticatedLeastMs))
+    return false;
   oldest.tell(Severity::Warning, EventKind::Authentication,
               oldest.description() + ": has not authenticated for " +
                   std::to_string(std::chrono::duration_cast<std::chrono::milliseconds>(age).count()) +
