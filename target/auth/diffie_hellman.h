@@ -21,19 +21,22 @@ class DhExponent final : public core::DhchapTransaction::DhExponent {
  public:
   // Another group than NULL. Throws std::runtime_error when OpenSSL cannot do it.
   explicit DhExponent(nvme::DhGroup group);
-  ~DhExponent() override;
-  DhExponent(const DhExponent&) = delete;
-  DhExponent& operator=(const DhExponent&) = delete;
+  // The same with this exponent, most significant byte first: for tests.
+  DhExponent(nvme::DhGroup group, std::span<const uint8_t> exponent);
 
   // As long as the group's prime, most significant byte first.
-  std::vector<uint8_t> value() const;
+  const std::vector<uint8_t>& value() const { return value_; }
   // What both sides share, as long as the group's prime. None: `other` is no DH value of the group (RFC 7919, section
   // 5.1), or OpenSSL cannot do it.
   std::optional<Secret> shared_with(std::span<const uint8_t> other) const;
 
  private:
   nvme::DhGroup group_;
-  evp_pkey_st* key_;
+  struct Free {
+    void operator()(evp_pkey_st* key) const;
+  };
+  std::unique_ptr<evp_pkey_st, Free> key_;
+  std::vector<uint8_t> value_;
 };
 
 }  // namespace nvmf::auth

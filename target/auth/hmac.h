@@ -8,7 +8,7 @@
 #include "target/auth/secret.h"
 #include "target/nvme/authentication.h"
 
-struct evp_mac_ctx_st;
+struct hmac_ctx_st;
 
 namespace nvmf::auth {
 
@@ -29,7 +29,7 @@ class Hmac {
   Secret result();
 
  private:
-  evp_mac_ctx_st* context_;
+  hmac_ctx_st* context_;
   size_t length_bytes_;
 };
 

@@ -89,6 +89,7 @@ AdminActions::Json AdminService::status() {
           {"namespaces", parts_.storage.namespaces().size()},
           {"missing_namespaces", parts_.reload.missing().size()},
           {"unsaved_identifiers", parts_.storage.unkept()},
+          {"unreadable_keys", parts_.reload.unreadable_keys()},
           {"state_dir_fault", parts_.state_watch.fault()},
           {"controllers", controllers},
           {"authentications", authentications_report(target)},

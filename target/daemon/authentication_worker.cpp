@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "target/auth/dhchap_response.h"
+#include "target/core/subsystem/host_network.h"
 #include "target/daemon/spawn.h"
 
 namespace nvmf::daemon {
@@ -33,11 +34,27 @@ bool AuthenticationWorker::check_reply(core::DhchapTransaction& transaction, std
   return begin({auth::check_reply, &transaction, std::move(done)});
 }
 
+AuthenticationWorker::Job AuthenticationWorker::Network::take_next() {
+  const auto place = waiting.find(turns.front());
+  turns.pop_front();
+  std::deque<Job>& jobs = place->second;
+  Job job = std::move(jobs.front());
+  jobs.pop_front();
+  if (jobs.empty())
+    waiting.erase(place);
+  else
+    turns.push_back(place->first);
+  return job;
+}
+
 bool AuthenticationWorker::begin(Job job) {
   const std::string& address = job.transaction->address;
-  std::deque<Job>& jobs = waiting_[address];
+  const std::string name = core::network_of(address);
+  Network& network = networks_[name];
+  std::deque<Job>& jobs = network.waiting[address];
   if (jobs.size() >= kMostWaiting) return false;
-  if (jobs.empty()) turns_.push_back(address);
+  if (network.turns.empty()) turns_.push_back(name);
+  if (jobs.empty()) network.turns.push_back(address);
   jobs.push_back(std::move(job));
   if (!working_) work_on_next();
   return true;
@@ -46,15 +63,13 @@ bool AuthenticationWorker::begin(Job job) {
 void AuthenticationWorker::work_on_next() {
   working_ = !turns_.empty();
   if (!working_) return;
-  const auto place = waiting_.find(turns_.front());
+  const auto network = networks_.find(turns_.front());
   turns_.pop_front();
-  std::deque<Job>& jobs = place->second;
-  Job job = std::move(jobs.front());
-  jobs.pop_front();
-  if (jobs.empty())
-    waiting_.erase(place);
+  Job job = network->second.take_next();
+  if (network->second.turns.empty())
+    networks_.erase(network);
   else
-    turns_.push_back(place->first);
+    turns_.push_back(network->first);
   const auto on_worker = [work = job.work, transaction = job.transaction] {
     give_way();
     work(*transaction);

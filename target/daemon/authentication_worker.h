@@ -1,5 +1,6 @@
-// The cryptography of authentication on a thread of its own, which gives way to others. Host addresses take turns, so
-// that a host waits for one piece of work of each other address at most, however much a stranger asks for. Control
+// The cryptography of authentication on a thread of its own, which gives way to others. The networks of hosts
+// (core/subsystem/host_network.h) take turns, and in each network the addresses, so that a host waits for one piece of
+// work of each other network and, of its own, of each other address at most, however much a stranger asks for. Control
 // thread.
 #pragma once
 
@@ -33,13 +34,19 @@ class AuthenticationWorker final : public core::DhchapCrypto {
     core::DhchapTransaction* transaction;
     std::function<void()> done;
   };
+  // Work that waits, of one network.
+  struct Network {
+    Job take_next();
+    std::map<std::string, std::deque<Job>> waiting;  // by address; none is empty
+    std::deque<std::string> turns;                   // the addresses of waiting, the next one first
+  };
   bool begin(Job job);
   void work_on_next();
 
   boost::asio::io_context& io_;
   std::function<void()> answered_;
-  std::map<std::string, std::deque<Job>> waiting_;  // by address; none is empty
-  std::deque<std::string> turns_;                   // the addresses of waiting_, the next one first
+  std::map<std::string, Network> networks_;  // in which work waits
+  std::deque<std::string> turns_;            // the names of networks_, the next one first
   bool working_ = false;
   WorkerThread worker_;
 };

@@ -308,6 +308,7 @@ HealthFigures Daemon::health() const {
   }
   health.state_dir_fault = state_watch_.fault();
   health.unsaved_identifiers = storage_.unkept().size();
+  health.unreadable_keys = reload_.unreadable_keys().size();
   health.refused_state = state_watch_.refused();
   return health;
 }

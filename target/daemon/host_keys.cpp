@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <memory>
 #include <optional>
+#include <utility>
 
 #include "config/diagnostics.h"
 #include "target/auth/key_file.h"
@@ -27,23 +28,46 @@ bool same_host(const core::AuthenticatedHost& a, const core::AuthenticatedHost& 
          same_key(a.keys.controller, b.keys.controller);
 }
 
+core::HostKeys keys_in_files_of(const HostEntry& entry) {
+  core::HostKeys keys;
+  keys.host = auth::read_key_file(entry.key_file);
+  if (entry.controller_key_file) keys.controller = auth::read_key_file(*entry.controller_key_file);
+  return keys;
+}
+
+// The keys of an entry whose files cannot be read, and what that means.
+std::pair<core::HostKeys, KeyFault::Outcome> former_keys_of(const HostEntry& entry, const HostKeyFiles& former) {
+  const auto found = former.keys.find(entry);
+  if (found == former.keys.end()) return {{}, KeyFault::Outcome::NewEntry};
+  return {found->second, found->second.host == nullptr ? KeyFault::Outcome::NoKeys : KeyFault::Outcome::KeptKeys};
+}
+
 }  // namespace
 
-HostKeyFiles read_host_keys(const config::Config& config) {
+std::string to_string(const KeyFault& fault) {
+  return fault.text + (fault.outcome == KeyFault::Outcome::KeptKeys
+                           ? "; the host goes on with the keys that were read before, until a reload can read the file"
+                           : "; the host cannot authenticate until a reload can read the file");
+}
+
+HostKeyFiles read_host_keys(const config::Config& config, const HostKeyFiles& former) {
   HostKeyFiles read;
   for (const config::Subsystem& subsystem : config.subsystems) {
     auto& hosts = read.hosts[subsystem.nqn];
     for (const config::Host& wanted : subsystem.hosts) {
+      const HostEntry entry{subsystem.nqn, wanted.nqn, wanted.key_file, wanted.controller_key_file};
       core::AuthenticatedHost host = host_of(wanted);
       try {
-        core::HostKeys keys;
-        keys.host = auth::read_key_file(wanted.key_file);
-        if (wanted.controller_key_file) keys.controller = auth::read_key_file(*wanted.controller_key_file);
-        host.keys = std::move(keys);
+        host.keys = keys_in_files_of(entry);
       } catch (const auth::KeyFileError& error) {
-        read.faults.push_back(config::location(config, wanted.position) + ": host " + wanted.nqn + " of subsystem " +
-                              subsystem.nqn + ": " + error.what());
+        const auto [keys, outcome] = former_keys_of(entry, former);
+        host.keys = keys;
+        read.faults.push_back({entry,
+                               config::location(config, wanted.position) + ": host " + wanted.nqn + " of subsystem " +
+                                   subsystem.nqn + ": " + error.what(),
+                               outcome});
       }
+      read.keys[entry] = host.keys;
       hosts.push_back(std::move(host));
     }
   }

@@ -69,6 +69,12 @@ void add_config(const HealthFigures& health, Problems& problems) {
         {.weight = Problem::Weight::Note,
          .what = fmt::format("{} changes of the running config are not in the config file.", health.unsaved_changes),
          .remedy = "nvmf-p2p status lists them; nvmf-p2p save writes them to the file."});
+  if (health.unreadable_keys != 0)
+    problems.push_back(
+        {.what = fmt::format("{} key files of hosts cannot be read: the hosts cannot authenticate with them, now or "
+                             "after a restart.",
+                             health.unreadable_keys),
+         .remedy = "nvmf-p2p status names the files and what to do; then nvmf-p2p reload."});
 }
 
 void add_state(const HealthFigures& health, Problems& problems) {

@@ -65,9 +65,8 @@ Reload::Task Reload::serve() {
     config::Difference difference = config::diff(nothing, wanted);
     for (const config::Referral& referral : wanted.discovery.referrals) target_.add_referral(referral_of(referral));
     set_limits(wanted.limits);
-    for (const std::string& fault : co_await read_keys(wanted))
-      events_.error(EventKind::Authentication,
-                    fmt::format("{}; the host cannot authenticate until the next reload", fault));
+    co_await read_keys(wanted);
+    for (const std::string& fault : unreadable_keys()) events_.error(EventKind::Authentication, fault);
     target_.find_subsystem(nvme::kDiscoveryNqn)->set_discovery_authentication(wanted.discovery.require_authentication);
     difference.namespaces_added.clear();
     co_await ports_.open_devices_of(ports_of(wanted), Ports::Attempt::First);
@@ -201,9 +200,10 @@ Reload::Change Reload::try_to_become(config::Result& wanted, config::Sources& so
   std::ranges::copy(difference.needs_restart, std::back_inserter(change.reasons));
   if (!difference.needs_restart.empty()) co_return refused(Verdict::NeedsRestart);
   const HostKeyFiles former = keys_;
-  const std::vector<std::string> faults = co_await read_keys(*wanted.config);
-  std::ranges::copy(faults, std::back_inserter(change.reasons));
-  if (!faults.empty()) {
+  co_await read_keys(*wanted.config);
+  const std::vector<std::string> unavailable = keys_that_change_needs();
+  std::ranges::copy(unavailable, std::back_inserter(change.reasons));
+  if (!unavailable.empty()) {
     keys_ = former;
     co_return refused(Verdict::Unavailable);
   }
@@ -217,6 +217,8 @@ Reload::Change Reload::try_to_become(config::Result& wanted, config::Sources& so
   applies = true;
   const std::vector<std::string> failures = co_await apply(difference, std::move(*staged));
   std::ranges::copy(failures, std::back_inserter(change.reasons));
+  std::ranges::move(unreadable_keys(), std::back_inserter(change.reasons));
+  if (source == Source::AdminApi) tell_of_faults_since(former);
   std::ranges::move(take_over_keys(*wanted.config), std::back_inserter(change.changes));
   std::ranges::move(co_await storage_.follow_sizes(target_), std::back_inserter(change.changes));
   set_limits(wanted.config->limits);
@@ -300,11 +302,32 @@ void Reload::change_subsystem(const config::Subsystem& wanted) {
 
 // Keys ----------------------------------------------------------------------------------------------------------------
 
-boost::asio::awaitable<std::vector<std::string>> Reload::read_keys(const config::Config& wanted) {
+Reload::Task Reload::read_keys(const config::Config& wanted) {
+  const HostKeyFiles former = keys_;
   HostKeyFiles read;
-  co_await key_reader_.run([&] { read = read_host_keys(wanted); });
+  co_await key_reader_.run([&] { read = read_host_keys(wanted, former); });
   keys_ = std::move(read);
-  co_return keys_.faults;
+}
+
+// A change does not fail because of a file that it does not concern, and that cannot be read just now.
+std::vector<std::string> Reload::keys_that_change_needs() const {
+  std::vector<std::string> unavailable;
+  for (const KeyFault& fault : keys_.faults)
+    if (fault.outcome == KeyFault::Outcome::NewEntry) unavailable.push_back(fault.text);
+  return unavailable;
+}
+
+// A reload logs all of them.
+void Reload::tell_of_faults_since(const HostKeyFiles& former) {
+  for (const KeyFault& fault : keys_.faults)
+    if (std::ranges::find(former.faults, fault.entry, &KeyFault::entry) == former.faults.end())
+      events_.warn(EventKind::Authentication, to_string(fault));
+}
+
+std::vector<std::string> Reload::unreadable_keys() const {
+  std::vector<std::string> sentences;
+  for (const KeyFault& fault : keys_.faults) sentences.push_back(to_string(fault));
+  return sentences;
 }
 
 std::vector<std::string> Reload::take_over_keys(const config::Config& wanted) {

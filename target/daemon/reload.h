@@ -73,6 +73,8 @@ class Reload {
   const std::optional<Last>& last() const { return last_; }
 
   const MissingNamespaces& missing() const { return staging_.missing(); }
+  // The hosts' key files that could not be read when the config was last applied: a sentence each.
+  std::vector<std::string> unreadable_keys() const;
 
  private:
   // Throws Refused when the running config has another version.
@@ -86,8 +88,11 @@ class Reload {
   Change become(config::Result& wanted, config::Sources& sources, Source source);
   // The same, for become(): may throw with keys_ of `wanted`. `applies` is set when hosts begin to see the change.
   Change try_to_become(config::Result& wanted, config::Sources& sources, Source source, bool& applies);
-  // Reads the hosts' keys of `wanted` into keys_, and returns what is wrong with them.
-  boost::asio::awaitable<std::vector<std::string>> read_keys(const config::Config& wanted);
+  // Reads the hosts' keys of `wanted` into keys_.
+  Task read_keys(const config::Config& wanted);
+  // Why the change to the config with keys_ cannot be made: files of entries that it adds.
+  std::vector<std::string> keys_that_change_needs() const;
+  void tell_of_faults_since(const HostKeyFiles& former);
   // Lines for the subsystems of the config whose key files have other keys than before; the hosts get them.
   std::vector<std::string> take_over_keys(const config::Config& wanted);
   void disconnect_former_keys(ConfigChange& change);

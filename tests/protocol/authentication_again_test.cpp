@@ -30,24 +30,73 @@ TEST_CASE("authentication again on a live queue: commands go on meanwhile, a fai
   CHECK(w.host.admin.disconnected());
 }
 
-TEST_CASE("a queue whose host fails to authenticate again executes nothing more, before its host hears of that, too") {
+TEST_CASE("a host that fails to authenticate again: no queue executes anything more, before it hears of that, too") {
   Secured w;
   w.bring_up_admin();
-  REQUIRE(w.host.connect_io(1).ok());
-  w.prover(w.host.io(1)).authenticate(w.host_key);
+  for (const uint16_t qid : {uint16_t{1}, uint16_t{2}}) {
+    REQUIRE(w.host.connect_io(qid).ok());
+    w.prover(w.host.io(qid)).authenticate(w.host_key);
+  }
   const auto fail_on = [&](Wire& wire) {
     Prover wrong = w.prover(wire);
     wrong.begin();
     REQUIRE(wrong.send(wrong.reply(key_of('h'))).ok());
+    return wrong;
+  };
+  const auto all_end = [&] {
+    return w.host.admin.disconnected() && w.host.io(1).disconnected() && w.host.io(2).disconnected();
+  };
+  const auto expire_after = [&](uint32_t ms) {
+    w.world.target.expire(core::Target::Clock::now() + std::chrono::milliseconds(ms));
   };
   SUBCASE("I/O queue") {
-    fail_on(w.host.io(1));
+    Prover wrong = fail_on(w.host.io(1));
     CHECK(w.host.io(1).send(command(nvme_cmd_read, 1), Bytes(512)).status == specific(NVME_SC_AUTH_REQUIRED));
+    CHECK(w.host.io(2).drops(command(nvme_cmd_read, 1), Bytes(512)));
+    CHECK(w.host.identify(NVME_IDENTIFY_CNS_CTRL).status == specific(NVME_SC_AUTH_REQUIRED));
     CHECK(w.world.disk_1.seen.empty());
+    CHECK(!w.host.io(1).disconnected());
+    SUBCASE("its host fetches AUTH_Failure1") { wrong.expect_failure(AuthExplanation::AuthenticationFailed); }
+    SUBCASE("its host does not") { expire_after(2000); }
+    SUBCASE("its connection ends") { w.host.io(1).close(); }
+    SUBCASE("the admin queue's connection ends") { w.host.admin.close(); }
+    CHECK((w.host.admin.queue.controller == nullptr || w.host.admin.disconnected()));
+    CHECK(w.host.io(2).disconnected());
   }
   SUBCASE("admin queue") {
-    fail_on(w.host.admin);
+    Prover wrong = fail_on(w.host.admin);
     CHECK(w.host.identify(NVME_IDENTIFY_CNS_CTRL).status == specific(NVME_SC_AUTH_REQUIRED));
+    for (const uint16_t qid : {uint16_t{1}, uint16_t{2}})
+      CHECK(w.host.io(qid).drops(command(nvme_cmd_read, 1), Bytes(512)));
+    CHECK(w.world.disk_1.seen.empty());
+    CHECK(!w.host.admin.disconnected());
+    CHECK(w.host.connect_io(3).status == specific(NVME_SC_CONNECT_CTRL_BUSY));
+    SUBCASE("its host fetches AUTH_Failure1") {
+      wrong.expect_failure(AuthExplanation::AuthenticationFailed);
+      CHECK(all_end());
+    }
+    SUBCASE("its host does not") {
+      expire_after(2000);
+      CHECK(all_end());
+    }
+    SUBCASE("its connection ends") {
+      w.host.admin.close();
+      CHECK(w.host.io(1).disconnected());
+    }
+    SUBCASE("the operator disconnects it") {
+      w.world.target.disconnect_all("the operator");
+      CHECK(all_end());
+    }
+  }
+  SUBCASE("a command that the disk has: the queues end after it") {
+    w.world.disk_1.hold = true;
+    const size_t write = w.host.io(2).post(command(nvme_cmd_write, 1), Bytes(512));
+    Prover wrong = fail_on(w.host.admin);
+    expire_after(2000);
+    CHECK(!w.host.admin.disconnected());
+    w.world.disk_1.complete_all();
+    CHECK(w.host.io(2).answered(write));
+    CHECK(all_end());
   }
   SUBCASE("a queue that is being ended stays so") {
     SlowCrypto slow;

@@ -235,6 +235,34 @@ TEST_CASE("hosts that have not authenticated leave three identifiers of four to 
   }
 }
 
+TEST_CASE("a stranger with many IPv6 addresses makes room for the hosts of other networks at once") {
+  Secured w;
+  constexpr char kSmall[] = "nqn.2024-01.org.example:small";
+  core::SubsystemOptions options;
+  options.nqn = kSmall;
+  options.ports = {1};
+  options.cntlid_max = 8;
+  options.hosts = {{.nqn = World::kHostNqn, .keys = {w.host_key, nullptr}}};
+  w.world.target.add_subsystem(options);
+  Host first(w.world);
+  Host second(w.world);
+  first.admin.come_from("[2001:db8::66]:41512");
+  second.admin.come_from("[2001:db8::67]:41512");
+  for (Host* const stranger : {&first, &second}) REQUIRE(stranger->connect(kSmall).ok());
+  SUBCASE("for a host of another network") {
+    w.host.admin.come_from("[2001:db8:0:1::66]:41512");
+    REQUIRE(w.host.connect(kSmall).ok());
+    CHECK(first.admin.disconnected());
+    CHECK(w.logged("([2001:db8::66]:41512)"));
+  }
+  SUBCASE("a neighbour waits until an honest host would be done") {
+    w.host.admin.come_from("[2001:db8::68]:41512");
+    CHECK(w.host.connect(kSmall).status == specific(NVME_SC_CONNECT_CTRL_BUSY));
+    CHECK(!first.admin.disconnected());
+  }
+  CHECK(!second.admin.disconnected());
+}
+
 TEST_CASE(
     "an I/O queue from another address than its controller's is refused: nobody takes a host's queues by its names") {
   Secured w;

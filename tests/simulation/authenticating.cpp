@@ -91,26 +91,51 @@ bool Authenticators::authenticate(Host& host, HostQueue& queue, const std::strin
 
 // What follows is only for hosts that do not have the key.
 void Authenticators::be_impostor(Imposture how, const HostOptions& victim) {
-  world_->fabric.note("an impostor, kind %llu", static_cast<uint64_t>(how));
-  HostOptions options = victim;
-  options.address = kImpostorAddress;
-  options.authenticate = nullptr;
-  options.keep_alive_ms = 500;  // how the target misses one that dies
+  rnic::Random& random = world_->fabric.schedule().random();
   for (int i = 0; i < 8; ++i) {
-    const uint64_t until = world_->fabric.now_ns() + world_->fabric.schedule().random().below(5'000'000);
+    const uint64_t until = world_->fabric.now_ns() + random.below(5'000'000);
     world_->wait([&] { return world_->fabric.now_ns() >= until; });
-    Host host(*world_, options);
-    if (!host.connect_admin()) continue;
-    try_it(how, host, victim);
-    if (host.identify_controller().ok() || host.property_get(NVME_REG_CSTS).ok())
-      return world_->fabric.fault("an impostor got in, kind " + std::to_string(static_cast<unsigned>(how)));
-    world_->fabric.schedule().random().chance(50) ? host.die() : host.vanish();
+    be_impostor(how, static_cast<Breach>(random.below(kBreaches)), victim);
   }
 }
 
-void Authenticators::try_it(Imposture how, Host& host, const HostOptions& victim) {
+void Authenticators::be_impostor(Imposture how, Breach where, const HostOptions& victim) {
+  world_->fabric.note("an impostor, kind %llu at queue %llu", static_cast<uint64_t>(how), static_cast<uint64_t>(where));
+  HostOptions options = victim;
+  options.address = kImpostorAddress;
+  options.keep_alive_ms = 500;  // how the target misses one that dies
+  options.authenticate = [=, this](Host& host, HostQueue& queue) {
+    const bool is_admin = &queue == &host.admin();
+    if (where == Breach::AdminQueue) return true;
+    if (where != Breach::IoQueue || is_admin) return authenticate(host, queue, victim.nqn);
+    ++tried_[static_cast<size_t>(where)];
+    try_it(how, host, queue, victim);
+    return true;
+  };
+  Host host(*world_, options);
+  if (!come_in(how, where, host, victim)) return;
+  const bool has_admin_queue = where == Breach::IoQueue;
+  if (!has_admin_queue && (host.identify_controller().ok() || host.property_get(NVME_REG_CSTS).ok()))
+    return world_->fabric.fault("an impostor got in, kind " + std::to_string(static_cast<unsigned>(how)));
+  if (where != Breach::AdminQueue && (host.read(1, 0, 1).ok() || host.write(1, 0, Bytes(1u << World::kLbaShift)).ok()))
+    return world_->fabric.fault("an impostor has an I/O queue, kind " + std::to_string(static_cast<unsigned>(how)));
+  world_->fabric.schedule().random().chance(50) ? host.die() : host.vanish();
+}
+
+// False: the target did not let it come so far, or there is nothing to be gained.
+bool Authenticators::come_in(Imposture how, Breach where, Host& host, const HostOptions& victim) {
+  if (where == Breach::IoQueue) return host.bring_up();
+  const bool is_again = where != Breach::AdminQueue;
+  // A queue that does not fail to authenticate again stays authenticated.
+  if (is_again && (how == Imposture::NeverFinishes || how == Imposture::DoesNotBother)) return false;
+  if (!(is_again ? host.bring_up() : host.connect_admin())) return false;
+  ++tried_[static_cast<size_t>(where)];
+  try_it(how, host, where == Breach::IoQueueAgain ? host.io(1) : host.admin(), victim);
+  return true;
+}
+
+void Authenticators::try_it(Imposture how, Host& host, HostQueue& queue, const HostOptions& victim) {
   rnic::Random& random = world_->fabric.schedule().random();
-  HostQueue& queue = host.admin();
   const auto cut = [&](Message message) {
     if (how == Imposture::Truncated && random.chance(60)) message.resize(1 + random.below(message.size() - 1));
     return message;

@@ -1,7 +1,9 @@
 // Hosts that authenticate (DH-HMAC-CHAP), and impostors: they come with the NQN and the identifier of an honest host,
-// from another address, and have no key. None may get in, nor keep an honest host out.
+// from another address, and have no key; some of them after the honest host has authenticated a part of the controller
+// from there. None may get in, nor keep an honest host out.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <functional>
 #include <map>
@@ -25,6 +27,15 @@ enum class Imposture : uint8_t {
 };
 inline constexpr unsigned kImpostures = 7;
 
+// The queue that an impostor is at.
+enum class Breach : uint8_t {
+  AdminQueue,
+  IoQueue,          // of a controller whose admin queue has been authenticated with the key
+  AdminQueueAgain,  // that and an I/O queue have been: to authenticate again
+  IoQueueAgain      // the same
+};
+inline constexpr unsigned kBreaches = 4;
+
 // Both sides' cryptography and keys. Outlives the world.
 class Authenticators final : public core::DhchapCrypto {
  public:
@@ -35,7 +46,11 @@ class Authenticators final : public core::DhchapCrypto {
   // For HostOptions::authenticate of an honest host.
   std::function<bool(Host& host, HostQueue& queue)> honest(const std::string& hostnqn);
   // On the host's fiber. `victim`: whom it plays.
+  void be_impostor(Imposture how, Breach where, const HostOptions& victim);
+  // The same several times, anywhere.
   void be_impostor(Imposture how, const HostOptions& victim);
+  // How often an impostor came to the point where it needs the key.
+  unsigned tried(Breach where) const { return tried_[static_cast<size_t>(where)]; }
 
   // As long as a worker takes, and the others go on.
   bool make_challenge(core::DhchapTransaction& transaction, std::function<void()> done) override;
@@ -43,7 +58,8 @@ class Authenticators final : public core::DhchapCrypto {
 
  private:
   bool authenticate(Host& host, HostQueue& queue, const std::string& hostnqn);
-  void try_it(Imposture how, Host& host, const HostOptions& victim);
+  bool come_in(Imposture how, Breach where, Host& host, const HostOptions& victim);
+  void try_it(Imposture how, Host& host, HostQueue& queue, const HostOptions& victim);
   bool begin(std::function<void()> work, std::function<void()> done);
 
   World* world_ = nullptr;
@@ -51,6 +67,7 @@ class Authenticators final : public core::DhchapCrypto {
   std::map<std::string, test::Key> keys_;  // by host NQN
   test::Key controller_key_ = auth::DhchapKey::generate(32, {});
   test::Message last_reply_;
+  std::array<unsigned, kBreaches> tried_{};
 };
 
 }  // namespace nvmf::simulation

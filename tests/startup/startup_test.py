@@ -220,11 +220,6 @@ class Startup(unittest.TestCase):
         place.config["subsystems"][0]["hosts"] = [host]
         with Running(place) as running:
             self.assertEqual(json.loads(place.ask("reload").stdout)["changes"], [])
-            first.chmod(0o640)
-            refused = place.ask("reload")
-            self.assertEqual(refused.returncode, 1)
-            self.assertIn(f"chmod 600 {first}", refused.stdout)
-            first.chmod(0o600)
             secret = first.read_text().strip()
             first.write_text(second.read_text())
             self.assertEqual(json.loads(place.ask("reload").stdout)["changes"], [f"change subsystem {NQN}: keys of hosts"])
@@ -250,12 +245,54 @@ class Startup(unittest.TestCase):
 
     def test_a_key_that_is_missing_keeps_only_its_host_out(self):
         place = self.place()
-        place.config["subsystems"][0]["hosts"] = [{"nqn": "nqn.2026-01.io.example:h", "key_file": str(place.folder / "no.key")}]
+        key = place.folder / "no.key"
+        place.config["subsystems"][0]["hosts"] = [{"nqn": "nqn.2026-01.io.example:h", "key_file": str(key)}]
+        locked_out = "no.key cannot be opened: No such file or directory; the host cannot authenticate until a reload can read the file"
         with Running(place) as running:
             self.assertEqual(place.namespaces()[0]["state"], "served")
+            self.assertRegex(self.unreadable_keys(place), locked_out)
+            place.config["log_level"] = "debug"
+            place.command()
+            reloaded = place.ask("reload")
+            self.assertEqual(reloaded.returncode, 0, reloaded.stdout)
+            self.assertRegex(reloaded.stdout, locked_out)
+            self.assertEqual(json.loads(place.ask("status").stdout)["log_level"], "debug")
+            subprocess.run([PROGRAM, "key", "generate", "--output", str(key)], check=True)
+            self.assertEqual(json.loads(place.ask("reload").stdout)["changes"], [f"change subsystem {NQN}: keys of hosts"])
+            self.assertEqual(self.unreadable_keys(place), "")
             running.process.send_signal(signal.SIGTERM)
-            said = running.process.communicate(timeout=WAIT_S)[1]
-        self.assertRegex(said, "no.key cannot be opened: No such file or directory; the host cannot authenticate until the next reload")
+            self.assertRegex(running.process.communicate(timeout=WAIT_S)[1], locked_out)
+
+    def test_a_key_file_that_cannot_be_read_any_more_refuses_nothing_but_what_is_new_about_it(self):
+        place = self.place()
+        key = place.folder / "a.key"
+        subprocess.run([PROGRAM, "key", "generate", "--output", str(key)], check=True)
+        host = {"nqn": "nqn.2026-01.io.example:h", "key_file": str(key)}
+        place.config["subsystems"][0]["hosts"] = [host]
+        with Running(place) as running:
+            self.assertEqual(self.unreadable_keys(place), "")
+            key.chmod(0o640)
+            for change in (["reload"], ["log-level", "debug"], ["reload"]):
+                changed = place.ask(*change)
+                self.assertEqual(changed.returncode, 0, changed.stdout)
+                self.assertRegex(self.unreadable_keys(place), f"chmod 600 {key}; the host goes on with the keys that were read before")
+            self.assertEqual(json.loads(place.ask("reload", "--force").stdout)["changes"], [])
+            self.assertEqual(subprocess.run([PROGRAM, "check", str(place.config_path)], capture_output=True).returncode, 2)
+            # What is new and cannot be read is a part of the change.
+            place.config["subsystems"][0]["hosts"].append({"nqn": host["nqn"], "key_file": str(place.folder / "no.key")})
+            place.config["log_level"] = "warn"
+            place.command()
+            refused = place.ask("reload")
+            self.assertEqual(refused.returncode, 1)
+            self.assertIn("no.key cannot be opened", refused.stdout)
+            self.assertNotIn("a.key", refused.stdout)
+            self.assertEqual(json.loads(place.ask("status").stdout)["log_level"], "info")
+            self.assertRegex(self.unreadable_keys(place), "a.key")
+            running.process.send_signal(signal.SIGTERM)
+            self.assertIn("the host goes on with the keys that were read before", running.process.communicate(timeout=WAIT_S)[1])
+
+    def unreadable_keys(self, place):
+        return "\n".join(json.loads(place.ask("status").stdout)["unreadable_keys"])
 
     def test_the_read_only_socket_answers_and_changes_nothing(self):
         place = self.place()

@@ -147,7 +147,7 @@ class Transport final : private QueuePairOwner {
   void withdraw(const rdma_cm_id* id);
   void refuse_waiting(const std::function<bool(const Request&)>& is_meant, const std::string& why);
   void make_room_for(const std::string& address);
-  bool end_a_silent_connection(const Rnic& rnic, bool is_admin);
+  bool end_an_unfinished_connection(const Rnic& rnic, bool is_admin, const std::string& newcomer);
   void forget_unfinished(const Connection& connection);
   void send_rejection(rdma_cm_id* id, nvme::RdmaCmStatus status);
   // The same, and logs the reason.
@@ -196,7 +196,8 @@ class Transport final : private QueuePairOwner {
   std::map<uint64_t, std::unique_ptr<Connection>> connections_;
   std::map<uint64_t, std::unique_ptr<Connection>> ending_;  // whose queue pairs are being destroyed
   uint64_t last_number_ = 0;                                // of a connection
-  // By host address, the oldest first: those that may have no Connect command yet.
+  // By host address, the oldest first: those that may have no Connect command yet, or whose host may have to
+  // authenticate.
   std::map<std::string, std::deque<Connection*>> unfinished_;
   Deadline stalled_hosts_;  // the next look at them; set while there are connections
   bool awaits_stalled_hosts_ = false;

@@ -4,9 +4,11 @@
 #include <chrono>
 #include <exception>
 #include <utility>
+#include <vector>
 
 #include "target/core/datapath/limits.h"
 #include "target/core/subsystem/controller.h"
+#include "target/core/subsystem/host_network.h"
 #include "transport/rdma/transport.h"
 
 namespace nvmf::rdma {
@@ -21,11 +23,19 @@ core::Event refused(std::string message) {
   return {.severity = core::Severity::Warning, .kind = core::EventKind::Refusal, .message = std::move(message)};
 }
 
-// Leaves those that have no Connect command yet.
+bool is_silent(const Connection* connection) { return connection->queue().controller == nullptr; }
+
+// Leaves those that have no Connect command yet, or whose host must authenticate and has not.
 void drop_finished(std::deque<Connection*>& connections) {
   std::erase_if(connections, [](const Connection* connection) {
-    return connection->is_closing() || connection->queue().controller != nullptr;
+    return connection->is_closing() || (!is_silent(connection) && connection->queue().controller->is_admitted());
   });
+}
+
+// So long that an honest host would have authenticated.
+bool is_old(const core::Controller& controller) {
+  return core::KeepAlive::Clock::now() - controller.created_at() >=
+         std::chrono::milliseconds(core::limits::kUnauthenticatedLeastMs);
 }
 
 }  // namespace
@@ -135,7 +145,8 @@ bool Transport::may_wait_for_room(Request& request) {
   Rnic& rnic = *find(request.id->verbs);
   const bool is_admin = request.handshake.qid == 0;
   const bool ever_has_room = is_admin || rnic.io_queue_capacity(request.handshake.depth) != 0;
-  return ever_has_room && end_a_silent_connection(rnic, is_admin);
+  const std::string newcomer = verbs::host_of(rdma_get_peer_addr(request.id.get()));
+  return ever_has_room && end_an_unfinished_connection(rnic, is_admin, newcomer);
 }
 
 void Transport::wait(ConnectRate::Clock::time_point until, Request& request) {
@@ -190,33 +201,41 @@ void Transport::make_room_for(const std::string& address) {
   const auto found = unfinished_.find(address);
   if (found == unfinished_.end()) return;
   drop_finished(found->second);
-  if (found->second.size() < core::limits::kMaxUnfinishedConnections) return;
-  Connection& oldest = *found->second.front();
-  found->second.pop_front();
+  if (std::ranges::count_if(found->second, is_silent) < core::limits::kMaxUnfinishedConnections) return;
+  const auto place = std::ranges::find_if(found->second, is_silent);
+  Connection& oldest = **place;
+  found->second.erase(place);
   oldest.disconnect("its host has " + std::to_string(core::limits::kMaxUnfinishedConnections) +
                     " connections without a Connect command, and asks for another one");
 }
 
-// Silent connections of many addresses take nobody's room: the oldest one of the address that has most goes, so that
-// one address cannot have those of the others ended. False: there is none.
-bool Transport::end_a_silent_connection(const Rnic& rnic, bool is_admin) {
-  Connection* chosen = nullptr;
-  size_t most = 0;
-  for (auto& [address, connections] : unfinished_) {
-    drop_finished(connections);
-    const auto is_of_kind = [&](Connection* one) {
-      return &one->rnic() == &rnic && (one->queue().qid == 0) == is_admin;
-    };
-    const auto oldest = std::ranges::find_if(connections, is_of_kind);
-    if (oldest == connections.end()) continue;
-    const auto count = static_cast<size_t>(std::ranges::count_if(connections, is_of_kind));
-    if (count < most || (count == most && (*oldest)->number() > chosen->number())) continue;
-    most = count;
-    chosen = *oldest;
+// Neither silent connections nor hosts that do not authenticate take anybody's room (core::who_makes_room()). False:
+// there is none.
+bool Transport::end_an_unfinished_connection(const Rnic& rnic, bool is_admin, const std::string& newcomer) {
+  for (const bool silent : {true, false}) {
+    std::vector<Connection*> unfinished;
+    std::vector<core::RoomHolder> holders;
+    for (auto& [address, connections] : unfinished_) {
+      drop_finished(connections);
+      for (Connection* const one : connections) {
+        if (is_silent(one) != silent || &one->rnic() != &rnic || (one->queue().qid == 0) != is_admin) continue;
+        unfinished.push_back(one);
+        holders.push_back({address, static_cast<int64_t>(one->number())});
+      }
+    }
+    const auto maker = core::who_makes_room(holders);
+    if (!maker) continue;
+    Connection& oldest = *unfinished[maker->index];
+    if (silent) {
+      oldest.disconnect("its host sends no Connect command, and another host needs the room on the RNIC");
+      return true;
+    }
+    core::Controller& controller = *oldest.queue().controller;
+    if (!core::has_several(*maker, oldest.address(), newcomer) && !is_old(controller)) return false;
+    controller.fail("its host does not authenticate, and another host needs the room on the RNIC");
+    return true;
   }
-  if (chosen == nullptr) return false;
-  chosen->disconnect("its host sends no Connect command, and another host needs the room on the RNIC");
-  return true;
+  return false;
 }
 
 void Transport::forget_unfinished(const Connection& connection) {

@@ -132,7 +132,7 @@ class ConnectAttempt {
                          " controllers of hosts of the address " + address +
                          " have not authenticated yet; the host may try again when they have");
     }
-    if (!subsystem_->make_room_for_unauthenticated()) {
+    if (!subsystem_->make_room_for_unauthenticated(address)) {
       refusal_ = ConnectRefusal::NoController;
       return refuse_busy("too many hosts that have not authenticated yet connect to subsystem " + subsystem_->nqn() +
                          " at once; the host tries again");

@@ -93,6 +93,9 @@ constexpr const char* kKeyHasGone = "its key was taken off the host's keys while
 constexpr const char* kTooMuchWaits =
     "too many authentications of hosts of its address wait already; the host may try again";
 
+// Why the controller ends.
+constexpr const char* kHasFailed = "authentication failed";
+
 constexpr std::chrono::milliseconds kTimeout(limits::kAuthenticationTimeoutMs);
 
 }  // namespace
@@ -108,7 +111,7 @@ Authentication::Authentication(Controller& controller, Queue& queue) : controlle
   transaction_.hostnqn = controller.host().nqn;
   transaction_.subsysnqn = controller.subsysnqn();
   transaction_.address = address_of(controller.peer());
-  start_timer();
+  start_timer(kTimeout);
 }
 
 bool Authentication::has_failed() const {
@@ -117,8 +120,8 @@ bool Authentication::has_failed() const {
 
 // The host's time ---------------------------------------------------------------------------------------------------
 
-void Authentication::start_timer() {
-  due_ = Clock::now() + kTimeout;
+void Authentication::start_timer(std::chrono::milliseconds timeout) {
+  due_ = Clock::now() + timeout;
   controller_.subsystem().target().deadline_set(*due_);
 }
 
@@ -156,7 +159,7 @@ void Authentication::expire(Clock::time_point now) {
         queue_, AuthenticationFailure::TimedOut,
         "it has not authenticated within " + std::to_string(kTimeout / std::chrono::seconds(1)) + " s");
   go_to(State::Over);
-  controller_.fail(is_told ? "authentication failed" : "the host has not authenticated in time");
+  controller_.fail(is_told ? kHasFailed : "the host has not authenticated in time");
 }
 
 void Authentication::abandoned() {
@@ -259,7 +262,7 @@ void Authentication::take_negotiate(std::span<const std::byte> message) {
   }
   if (!choose(*offered) || !has_key()) return end_send();
   if (const std::string rule = obstacle(); !rule.empty()) return put_off_negotiation(rule);
-  if (done_once_) start_timer();
+  if (done_once_) start_timer(kTimeout);
   go_to(State::MakesChallenge);
   transaction_.s1 = controller_.subsystem().target().next_authentication_seqnum();
   const bool begun = controller_.subsystem().target().dhchap_crypto->make_challenge(transaction_, [this] {
@@ -376,7 +379,7 @@ void Authentication::take_failure2(std::span<const std::byte> message) {
       "the host ended the authentication with AUTH_Failure2, reason code explanation " + std::to_string(explanation) +
       (state_ == State::AwaitsSuccess2 ? ": it has another controller key than \"controller_key_file\"" : "");
   controller_.authentication_failed(queue_, AuthenticationFailure::HostRejected, rule);
-  end_reason_ = "authentication failed";
+  end_reason_ = kHasFailed;
   go_to(State::Over);
 }
 
@@ -394,7 +397,7 @@ Authentication::Given Authentication::give(size_t room_bytes) {
   if (state_ == State::HasChallenge) {
     go_to(State::AwaitsReply);
   } else if (state_ == State::HasFailure1) {
-    end_reason_ = "authentication failed";
+    end_reason_ = kHasFailed;
     go_to(State::Over);
   } else if (transaction_.c2.empty()) {
     authenticated();
@@ -456,17 +459,29 @@ void Authentication::authenticated() {
   go_to(State::Idle);
 }
 
-// The rule is for the operator; the host is told no more than the explanation. A queue that was authenticated executes
-// nothing more, whether or not its host fetches AUTH_Failure1.
+// The rule is for the operator; the host is told no more than the explanation.
 void Authentication::fail(AuthenticationFailure failure, AuthExplanation explanation, const std::string& rule) {
   explanation_ = explanation;
-  if (done_once_ && !is_dropped(queue_)) queue_.admission.store(Admission::Unauthenticated, std::memory_order_relaxed);
-  if (!due_) start_timer();
   const auto delay = controller_.authentication_failed(queue_, failure, rule);
-  if (delay.count() == 0 || !send_done_) return go_to(State::HasFailure1);
-  go_to(State::DelaysFailure1);
-  delay_end_ = Clock::now() + delay;
-  controller_.subsystem().target().deadline_set(delay_end_);
+  const bool is_delayed = delay.count() != 0 && send_done_;
+  go_to(is_delayed ? State::DelaysFailure1 : State::HasFailure1);
+  if (is_delayed) {
+    delay_end_ = Clock::now() + delay;
+    controller_.subsystem().target().deadline_set(delay_end_);
+  }
+  if (done_once_)
+    end_association();
+  else if (!due_)
+    start_timer(kTimeout);
+}
+
+// Of a queue that was authenticated. NVMe Base 2.1, section 8.3.5, ends the association with all its queues when
+// AUTH_Failure1 has been sent. The host may let that lie: nothing is executed for it meanwhile, and it has not long.
+// Commands are dropped with their connection instead of ended with Operation Denied: Linux repeats the latter on the
+// same path until they are errors for its user, and takes another path when the connection ends.
+void Authentication::end_association() {
+  start_timer(std::chrono::milliseconds(limits::kLastAnswersTimeoutMs));
+  controller_.fail_after_answer(queue_, kHasFailed);
 }
 
 }  // namespace nvmf::core

@@ -10,10 +10,11 @@
 //                                                     AwaitsSuccess2          when the host has asked for R2
 //   DH-HMAC-CHAP_Success2 ──────────►                 Idle
 //
-// What breaks a rule leads to HasFailure1, and its AUTH_Failure1 to the end of the controller. The Authentication Send
-// command of a message is completed when the message has been dealt with, so the queue stays while a worker has the
-// transaction. A new AUTH_Negotiate begins a new transaction, also on a queue that is authenticated: that goes on
-// executing commands unless the transaction fails.
+// What breaks a rule leads to HasFailure1, and its AUTH_Failure1 to the end of the controller; on a queue that was
+// authenticated the controller ends at once, and waits with the last connection until the host has AUTH_Failure1. The
+// Authentication Send command of a message is completed when the message has been dealt with, so the queue stays while
+// a worker has the transaction. A new AUTH_Negotiate begins a new transaction, also on a queue that is authenticated:
+// that goes on executing commands unless the transaction fails.
 //
 // What the target will not do for the host now (its address has failed too often, too much of the address waits for the
 // worker, the queue authenticates again too often) ends the Authentication Send with Internal Error: the host may
@@ -108,7 +109,8 @@ class Authentication {
   bool has_failed() const;
   // The target takes its time, not the host.
   bool is_targets_turn() const { return is_busy() || state_ == State::DelaysFailure1; }
-  void start_timer();
+  void end_association();
+  void start_timer(std::chrono::milliseconds timeout);
   void go_to(State state);
   void end_send();
   std::vector<std::byte> challenge() const;

@@ -93,10 +93,26 @@ void Controller::write_csts(uint32_t csts) {
 // The end of its commands --------------------------------------------------------------------------------------------
 
 void Controller::fail(const std::string& reason) {
-  if (closing_) return;
+  if (closing_) return end_answering_queue();
   closing_ = true;
   closing_reason_ = reason;
   quiesce_io_queues();
+}
+
+void Controller::fail_after_answer(Queue& queue, const std::string& reason) {
+  if (closing_) return;
+  for (Queue* const one : {&queue, admin_queue_})
+    if (!is_dropped(*one)) one->admission.store(Admission::Unauthenticated, std::memory_order_relaxed);
+  answering_queue_ = &queue;
+  ++awaited_;
+  fail(reason);
+}
+
+void Controller::end_answering_queue() {
+  Queue* const queue = std::exchange(answering_queue_, nullptr);
+  if (queue == nullptr) return;
+  if (queue != admin_queue_ && queue->controller == this && !is_dropped(*queue)) quiesce(*queue, [] {});
+  one_ended();
 }
 
 bool Controller::is_closing() const { return closing_ || admin_queue_ == nullptr || admin_queue_->link->is_closing(); }
@@ -116,7 +132,7 @@ void Controller::shut_down() {
 void Controller::quiesce_io_queues() {
   ++awaited_;
   for (Queue* queue : io_queues_) {
-    if (queue != nullptr && !is_dropped(*queue)) quiesce(*queue, [] {});
+    if (queue != nullptr && queue != answering_queue_ && !is_dropped(*queue)) quiesce(*queue, [] {});
   }
   if (awaited_ > 1) start_quiesce_timer();
   one_ended();
@@ -226,6 +242,7 @@ void Controller::queue_closed(Queue& queue) {
   }
   errors_.collect(queue.errors);
   if (std::erase(released_, &queue) == 0) io_queues_[queue.qid - 1] = nullptr;
+  if (&queue == answering_queue_) end_answering_queue();
 }
 
 // Its queues ---------------------------------------------------------------------------------------------------------

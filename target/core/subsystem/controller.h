@@ -87,8 +87,12 @@ class Controller {
   bool is_silent(KeepAlive::Clock::time_point now) const;
   // Ends it. Its I/O queues take no more commands; when those that there are have ended (contract above), CSTS.CFS is
   // set and every queue is disconnected for `reason`. Until then admin commands are answered. No effect on one that is
-  // closing.
+  // closing, but that fail_after_answer() waits no longer.
   void fail(const std::string& reason);
+  // For Authentication: the host of `queue`, which was authenticated, has failed to authenticate again. The same at
+  // once, only that neither this queue nor the admin queue is disconnected before the next fail(), so that the host can
+  // fetch AUTH_Failure1: until then they execute nothing but authentication commands.
+  void fail_after_answer(Queue& queue, const std::string& reason);
 
   // I/O queue identifiers run from 1 to this: Number of Queues.
   uint16_t granted_io_queues() const { return granted_io_queues_; }
@@ -205,6 +209,7 @@ class Controller {
   // The end of its commands: awaited_ is counted up for each thing that must end, and on_quiet() is called at 0.
   void quiesce(Queue& queue, std::function<void()> quiesced);
   void quiesce_io_queues();
+  void end_answering_queue();
   void start_quiesce_timer();
   void one_ended();
   void on_quiet();
@@ -227,8 +232,9 @@ class Controller {
   Queue* admin_queue_;             // null when it has closed
   std::vector<Queue*> io_queues_;  // by QID - 1, null when there is none; has room for all queues that can be granted
   std::vector<Queue*> released_;   // I/O queues that are disconnected: their identifiers may be used again
-  uint32_t awaited_ = 0;           // queues that are quiesced, and flushes of a shutdown
-  bool flush_due_ = false;         // a normal shutdown: when it is quiet
+  uint32_t awaited_ = 0;           // queues that are quiesced, flushes of a shutdown, and answering_queue_
+  Queue* answering_queue_ = nullptr;  // of fail_after_answer()
+  bool flush_due_ = false;            // a normal shutdown: when it is quiet
   bool closing_ = false;
   std::string closing_reason_;
   std::optional<KeepAlive::Clock::time_point> quiesce_deadline_;  // while awaited_ is not 0

@@ -2,13 +2,13 @@
 
 #include <algorithm>
 #include <chrono>
-#include <map>
 #include <set>
 #include <stdexcept>
 
 #include "target/core/datapath/limits.h"
 #include "target/core/datapath/queue.h"
 #include "target/core/subsystem/controller.h"
+#include "target/core/subsystem/host_network.h"
 #include "target/core/subsystem/target.h"
 #include "target/core/subsystem/target_limits.h"
 
@@ -367,21 +367,22 @@ Controller* Subsystem::create_controller(HostIdentity host, Queue& admin_queue, 
   return controllers_.insert(place, std::move(controller))->get();
 }
 
-bool Subsystem::make_room_for_unauthenticated() {
+bool Subsystem::make_room_for_unauthenticated(const std::string& address) {
   const size_t identifiers = size_t{options_.cntlid_max} - options_.cntlid_min + 1;
   const size_t room = std::max<size_t>(1, identifiers / limits::kUnauthenticatedShare);
-  std::map<std::string, std::vector<Controller*>> by_address;
-  size_t count = 0;
-  for (const auto& controller : controllers_) {
-    if (controller->is_closing() || controller->is_admitted()) continue;
-    by_address[address_of(controller->peer())].push_back(controller.get());
-    ++count;
-  }
-  if (count < room) return true;
-  const auto most = std::ranges::max_element(by_address, {}, [](const auto& entry) { return entry.second.size(); });
-  Controller& oldest = **std::ranges::min_element(most->second, {}, &Controller::created_at);
+  std::vector<Controller*> unauthenticated;
+  for (const auto& controller : controllers_)
+    if (!controller->is_closing() && !controller->is_admitted()) unauthenticated.push_back(controller.get());
+  if (unauthenticated.size() < room) return true;
+  std::vector<RoomHolder> holders;
+  for (const Controller* controller : unauthenticated)
+    holders.push_back({address_of(controller->peer()), controller->created_at().time_since_epoch().count()});
+  const RoomMaker maker = *who_makes_room(holders);
+  Controller& oldest = *unauthenticated[maker.index];
   const auto age = KeepAlive::Clock::now() - oldest.created_at();
-  if (most->second.size() == 1 && age < std::chrono::milliseconds(limits::kUnauthenticatedLeastMs)) return false;
+  if (!has_several(maker, holders[maker.index].address, address) &&
+      age < std::chrono::milliseconds(limits::kUnauthenticatedLeastMs))
+    return false;
   oldest.tell(Severity::Warning, EventKind::Authentication,
               oldest.description() + ": has not authenticated for " +
                   std::to_string(std::chrono::duration_cast<std::chrono::milliseconds>(age).count()) +

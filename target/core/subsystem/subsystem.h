@@ -178,9 +178,9 @@ class Subsystem {
   void disconnect_unwelcome();
   bool is_on_port(uint16_t port_id) const;
 
-  // For one more controller whose host must authenticate, beside those that have not (limits::kUnauthenticatedShare):
-  // ends another one where it must. False: there is none.
-  bool make_room_for_unauthenticated();
+  // For one more controller whose host must authenticate, and comes from `address`, beside those that have not
+  // (limits::kUnauthenticatedShare): ends another one where it must. False: there is none.
+  bool make_room_for_unauthenticated(const std::string& address);
 
   // By ascending CNTLID.
   const std::vector<std::unique_ptr<Controller>>& controllers() const { return controllers_; }

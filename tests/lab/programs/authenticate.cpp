@@ -58,13 +58,12 @@ bool authenticate(HostQueue& queue, const Where& where, const test::Key& key) {
 
 }  // namespace
 
-unsigned attack_by_authenticating(const Where& where, const std::string& key_file, unsigned seconds) {
+unsigned attack_by_authenticating(const Where& where, const std::string& key_file, unsigned count) {
   const test::Key key = auth::DhchapKey::parse(line_of(key_file));
   const auto begin = std::chrono::steady_clock::now();
-  const auto passed = [&] { return std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count(); };
   unsigned authenticated = 0;
   unsigned refused = 0;
-  while (passed() < seconds) {
+  while (authenticated < count) {
     try {
       const Session session = connect_admin(where);
       ++(authenticate(*session.admin, where, key) ? authenticated : refused);
@@ -72,7 +71,9 @@ unsigned attack_by_authenticating(const Where& where, const std::string& key_fil
       ++refused;  // Controller Busy, or too many connections in this second
     }
   }
-  std::cout << "hosts: " << authenticated << " authenticated, " << refused << " refused, in " << passed() << " s\n";
+  const std::chrono::duration<double> passed = std::chrono::steady_clock::now() - begin;
+  std::cout << "hosts: " << authenticated << " authenticated, " << refused << " refused, in " << passed.count()
+            << " s\n";
   return 0;
 }
 

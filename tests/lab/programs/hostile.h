@@ -36,9 +36,9 @@ unsigned attack_by_flood(const Where& where);
 unsigned attack_by_silence(const Where& where);
 // Reads from an address of its own (IPv4 literal), and takes no answer. Namespace 1 must have 256 KiB.
 unsigned attack_by_taking_no_answers(const Where& where, const std::string& from);
-// Nothing bad, but much of it: authenticates for so many seconds, each time on a new connection, with FFDHE-2048.
-// Prints how often.
-unsigned attack_by_authenticating(const Where& where, const std::string& key_file, unsigned seconds);
+// Nothing bad, but much of it: authenticates until it has been let in `count` times, each time on a new connection,
+// with FFDHE-2048. Prints how often it was refused meanwhile.
+unsigned attack_by_authenticating(const Where& where, const std::string& key_file, unsigned count);
 // Comes back while its old controller is still there (the case allows one controller per host).
 unsigned attack_by_returning(const Where& where);
 

@@ -2,7 +2,7 @@
 //   hostile_host ATTACK ADDRESS NQN
 //   hostile_host garbage ADDRESS NQN SEED COUNT
 //   hostile_host no-answers ADDRESS NQN FROM
-//   hostile_host authenticate ADDRESS NQN HOSTNQN KEY_FILE SECONDS
+//   hostile_host authenticate ADDRESS NQN HOSTNQN KEY_FILE COUNT
 // Exit status: 0 every answer was the expected one, 1 some was not, 2 wrong usage.
 #include <cstdlib>
 #include <exception>
@@ -50,7 +50,7 @@ int main(int argc, char** argv) {
     std::cerr << "usage: hostile_host ATTACK ADDRESS NQN\n"
                  "       hostile_host garbage ADDRESS NQN SEED COUNT\n"
                  "       hostile_host no-answers ADDRESS NQN FROM\n"
-                 "       hostile_host authenticate ADDRESS NQN HOSTNQN KEY_FILE SECONDS\n"
+                 "       hostile_host authenticate ADDRESS NQN HOSTNQN KEY_FILE COUNT\n"
                  "attacks:";
     for (const auto& [name, function] : kAttacks) std::cerr << ' ' << name;
     std::cerr << '\n';

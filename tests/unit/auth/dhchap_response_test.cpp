@@ -1,13 +1,17 @@
 // The responses of DH-HMAC-CHAP, with exchanges of Linux 7.3's host (R1) and its own target nvmet (R2), as they went
-// over the wire: group NULL, mutual, one exchange for each hash function.
+// over the wire: group NULL, mutual, one exchange for each hash function. With a group, whose exponents are on no wire:
+// the kernel's test vector of FFDHE-2048, and what the specification makes of it (make_ffdhe2048_exchange).
 #include "target/auth/dhchap_response.h"
 
 #include <doctest/doctest.h>
 
+#include <memory>
 #include <string>
 #include <vector>
 
 #include "target/auth/dhchap_key.h"
+#include "target/auth/diffie_hellman.h"
+#include "tests/unit/auth/ffdhe2048_exchange.h"
 
 namespace nvmf::auth {
 namespace {
@@ -105,6 +109,45 @@ TEST_CASE("with any value of the exchange changed the response is wrong") {
     refuse([](core::DhchapTransaction& transaction) { transaction.subsysnqn.pop_back(); });
     refuse([](core::DhchapTransaction& transaction) { transaction.keys[0].host = transaction.keys[0].controller; });
     refuse([](core::DhchapTransaction& transaction) { transaction.keys.clear(); });
+  }
+}
+
+core::DhchapTransaction transaction_of(const FfdheExchange& exchange) {
+  core::DhchapTransaction transaction;
+  transaction.hostnqn = kFfdheHostNqn;
+  transaction.subsysnqn = kFfdheSubsysNqn;
+  transaction.t_id = kFfdheTid;
+  transaction.hash = exchange.hash;
+  transaction.group = nvme::DhGroup::Ffdhe2048;
+  transaction.s1 = kFfdheS1;
+  transaction.c1 = bytes_of(exchange.c1);
+  transaction.exponent = std::make_unique<DhExponent>(transaction.group, bytes_of(kFfdheExponent));
+  transaction.r1 = bytes_of(exchange.r1);
+  transaction.c2 = bytes_of(exchange.c2);
+  transaction.s2 = kFfdheS2;
+  transaction.host_dh_value = bytes_of(kFfdheHostValue);
+  transaction.keys = {{DhchapKey::parse(kFfdheHostKey), DhchapKey::parse(kFfdheControllerKey)}};
+  return transaction;
+}
+
+TEST_CASE("the kernel's exponent of FFDHE-2048 gives the kernel's DH value, and what the kernel shares") {
+  const DhExponent exponent(nvme::DhGroup::Ffdhe2048, bytes_of(kFfdheExponent));
+  CHECK(exponent.value() == bytes_of(kFfdheControllerValue));
+  const auto shared = exponent.shared_with(bytes_of(kFfdheHostValue));
+  REQUIRE(shared);
+  CHECK(Bytes(shared->bytes().begin(), shared->bytes().end()) == bytes_of(kFfdheShared));
+}
+
+TEST_CASE("with FFDHE-2048 the response is right, and the answer to it as the specification has it") {
+  for (const FfdheExchange& exchange : kFfdheExchanges) {
+    core::DhchapTransaction transaction = transaction_of(exchange);
+    check_reply(transaction);
+    CHECK((transaction.verdict == Verdict::Right));
+    CHECK(transaction.r2 == bytes_of(exchange.r2));
+    transaction = transaction_of(exchange);
+    transaction.host_dh_value.back() ^= 1;
+    check_reply(transaction);
+    CHECK((transaction.verdict == Verdict::WrongResponse));
   }
 }
 

@@ -42,6 +42,16 @@ TEST_CASE("a host waits for one piece of work of each other address, however man
                                           "192.0.2.67", "192.0.2.7"});
 }
 
+TEST_CASE("a host with many IPv6 addresses has one turn beside other networks, each host of a network one in it") {
+  Hosts hosts;
+  for (const char* address : {"[2001:db8::1]", "[2001:db8::2]", "[2001:db8::3]", "[2001:db8::1]"})
+    REQUIRE(hosts.ask(address));
+  for (const char* address : {"[2001:db8:0:1::7]", "192.0.2.7", "192.0.2.7"}) REQUIRE(hosts.ask(address));
+  hosts.io.run();
+  CHECK(hosts.served == std::vector<std::string>{"[2001:db8::1]", "[2001:db8::2]", "[2001:db8:0:1::7]", "192.0.2.7",
+                                                 "[2001:db8::3]", "192.0.2.7", "[2001:db8::1]"});
+}
+
 TEST_CASE("an address that asks for too much is refused, and nobody else") {
   Hosts hosts;
   for (size_t i = 0; i <= AuthenticationWorker::kMostWaiting; ++i) REQUIRE(hosts.ask("192.0.2.66"));

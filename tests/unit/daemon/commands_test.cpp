@@ -243,6 +243,13 @@ TEST_CASE("operator looks: identifiers that could not be saved are named with th
   CHECK(says(world.run({"status"}).output, "state_dir    cannot be written: cannot write /var/lib/nvmf-p2p/trial"));
 }
 
+TEST_CASE("operator looks: key files that cannot be read are named") {
+  World world;
+  CHECK_FALSE(says(world.run({"status"}).output, "key file"));
+  world.daemon.unreadable_keys = {"a.json:1:1: host nqn.h of subsystem nqn.a: the key file /k cannot be opened"};
+  CHECK(says(world.run({"status"}).output, "key file     a.json:1:1: host nqn.h of subsystem nqn.a: the key file /k"));
+}
+
 TEST_CASE("operator looks at a port on all addresses: told on which it listens") {
   World world;
   CHECK_FALSE(says(world.run({"status"}).output, "listening on"));

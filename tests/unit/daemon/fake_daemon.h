@@ -42,6 +42,7 @@ class FakeDaemon : public AdminActions {
             {"namespaces", 2},
             {"missing_namespaces", missing_namespaces},
             {"unsaved_identifiers", unsaved_identifiers},
+            {"unreadable_keys", unreadable_keys},
             {"state_dir_fault", state_dir_fault},
             {"rdma_devices", Json::array({{{"name", "rocep1s0"}, {"io_queues", 4}, {"max_io_queues", 81}}})},
             {"controllers", 1},
@@ -241,6 +242,7 @@ class FakeDaemon : public AdminActions {
   std::vector<std::string> drop_ins;
   SavedFiles saved{.file = "/etc/nvmf-p2p/config.json", .files = {"/etc/nvmf-p2p/config.json"}};
   std::vector<std::string> unsaved_identifiers;
+  std::vector<std::string> unreadable_keys;
   std::string state_dir_fault;
   std::string done;  // the last operation
   UpgradePlan plan{.version = "0.2.0"};

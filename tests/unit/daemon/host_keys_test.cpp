@@ -3,6 +3,7 @@
 #include <doctest/doctest.h>
 #include <sys/stat.h>
 
+#include <filesystem>
 #include <fstream>
 #include <string>
 
@@ -39,10 +40,12 @@ TEST_CASE("hosts come with the keys of their files, and with what the config wan
   const Scratch scratch;
   const std::string key = write_key(scratch, "key", kKey);
   const std::string other = write_key(scratch, "other", kOtherKey);
-  const HostKeyFiles read = read_host_keys(config_with(
-      host("h", key,
-           R"(, "controller_key_file": ")" + other + R"(", "dhchap_hash": "sha384", "dhchap_group": "null")") +
-      ", " + host("i", other)));
+  const HostKeyFiles read =
+      read_host_keys(config_with(host("h", key,
+                                      R"(, "controller_key_file": ")" + other +
+                                          R"(", "dhchap_hash": "sha384", "dhchap_group": "null")") +
+                                 ", " + host("i", other)),
+                     {});
   CHECK(read.faults.empty());
   const auto& hosts = read.hosts.at(kNqn);
   REQUIRE(hosts.size() == 2);
@@ -59,22 +62,75 @@ TEST_CASE("a host whose key cannot be read is there without a key, and the place
   const std::string key = write_key(scratch, "key", kKey);
   const HostKeyFiles read = read_host_keys(
       config_with(host("h", "/missing/key") + ", " +
-                  host("i", key, R"(, "controller_key_file": "/missing/controller")") + ", " + host("j", key)));
+                  host("i", key, R"(, "controller_key_file": "/missing/controller")") + ", " + host("j", key)),
+      {});
   const auto& hosts = read.hosts.at(kNqn);
   REQUIRE(hosts.size() == 3);
   CHECK(hosts[0].keys.host == nullptr);
   CHECK(hosts[1].keys.host == nullptr);
   CHECK(hosts[2].keys.host != nullptr);
   REQUIRE(read.faults.size() == 2);
-  CHECK(read.faults[0] ==
+  CHECK(read.faults[0].text ==
         "a.json:1:76: host nqn.2026-01.io.example:h of subsystem nqn.2026-01.io.example:a: the key file /missing/key "
         "cannot be opened: No such file or directory");
+  CHECK((read.faults[0].outcome == KeyFault::Outcome::NewEntry));
+  CHECK(to_string(read.faults[0]).ends_with("; the host cannot authenticate until a reload can read the file"));
+}
+
+TEST_CASE("an entry whose file cannot be read any more keeps its keys, until the file can be read") {
+  const Scratch scratch;
+  const std::string key = write_key(scratch, "key", kKey);
+  const std::string other = write_key(scratch, "other", kOtherKey);
+  const config::Config config = config_with(host("h", key) + ", " + host("i", other));
+  const HostKeyFiles first = read_host_keys(config, {});
+  SUBCASE("it is gone") { std::filesystem::remove(key); }
+  SUBCASE("others may read it") { chmod(key.c_str(), 0644); }
+  SUBCASE("it is half written") { write_key(scratch, "key", std::string(kKey).substr(0, 30)); }
+  const HostKeyFiles second = read_host_keys(config, first);
+  REQUIRE(second.faults.size() == 1);
+  CHECK((second.faults[0].outcome == KeyFault::Outcome::KeptKeys));
+  CHECK(to_string(second.faults[0]).find("; the host goes on with the keys that were read before") !=
+        std::string::npos);
+  CHECK(same_hosts(first.hosts.at(kNqn), second.hosts.at(kNqn)));
+  // Once more, with what it has kept.
+  CHECK(same_hosts(first.hosts.at(kNqn), read_host_keys(config, second).hosts.at(kNqn)));
+
+  write_key(scratch, "key", kOtherKey);
+  const HostKeyFiles third = read_host_keys(config, second);
+  CHECK(third.faults.empty());
+  CHECK(core::same(*third.hosts.at(kNqn)[0].keys.host, *auth::DhchapKey::parse(kOtherKey)));
+}
+
+TEST_CASE("keys of other files, of another host or of another subsystem are nobody's former keys") {
+  const Scratch scratch;
+  const std::string key = write_key(scratch, "key", kKey);
+  const HostKeyFiles first = read_host_keys(config_with(host("h", key)), {});
+  std::filesystem::remove(key);
+  config::Config config;
+  SUBCASE("another file") { config = config_with(host("h", "/missing/key")); }
+  SUBCASE("another host") { config = config_with(host("i", key)); }
+  SUBCASE("a file with a controller key that was not there") {
+    config = config_with(host("h", key, R"(, "controller_key_file": ")" + key + '"'));
+  }
+  SUBCASE("another subsystem") {
+    config = config_with(host("h", key));
+    config.subsystems[0].nqn += "other";
+  }
+  const HostKeyFiles second = read_host_keys(config, first);
+  REQUIRE(second.faults.size() == 1);
+  CHECK((second.faults[0].outcome == KeyFault::Outcome::NewEntry));
+  CHECK(second.hosts.begin()->second[0].keys.host == nullptr);
+  // With the next reload it is no news.
+  const HostKeyFiles third = read_host_keys(config, second);
+  REQUIRE(third.faults.size() == 1);
+  CHECK((third.faults[0].outcome == KeyFault::Outcome::NoKeys));
+  CHECK(third.hosts.begin()->second[0].keys.host == nullptr);
 }
 
 TEST_CASE("hosts are the same when their keys are, whatever their files") {
   const Scratch scratch;
   const std::string key = write_key(scratch, "key", kKey);
-  const auto hosts = [](const std::string& text) { return read_host_keys(config_with(text)).hosts.at(kNqn); };
+  const auto hosts = [](const std::string& text) { return read_host_keys(config_with(text), {}).hosts.at(kNqn); };
   const auto before = hosts(host("h", key));
   CHECK(same_hosts(before, hosts(host("h", key))));
   CHECK(same_hosts(before, hosts(host("h", write_key(scratch, "copy", kKey)))));

@@ -60,6 +60,7 @@ class Counted {
                       .reload_time_s = 1'800'000'000,
                       .state_dir_fault = "No space left on device",
                       .unsaved_identifiers = 3,
+                      .unreadable_keys = 4,
                       .refused_state = {0, 5}};
     figures.reactors.push_back(
         {.index = 0, .cpu_ns = 2'500'000'000, .polled_in_vain_us = 250'000, .turns = 11, .sleeps = 6});
@@ -144,6 +145,7 @@ TEST_CASE("What was counted is there, with its labels") {
       "nvmf_last_reload_timestamp_seconds 1800000000",
       "nvmf_state_dir_fault 1",
       "nvmf_unsaved_identifiers 3",
+      "nvmf_unreadable_keys 4",
       R"(nvmf_state_changes_refused_total{state="reservation"} 0)",
       R"(nvmf_state_changes_refused_total{state="write_protection"} 5)",
       R"(nvmf_reactor_idle_poll_seconds_total{reactor="0"} 0.25)",

@@ -73,6 +73,14 @@ TEST_CASE("A state directory that cannot be written, and identifiers that are no
   CHECK(only_problem_in(conditions).what.starts_with("The identifiers of 2 namespaces are not saved"));
 }
 
+TEST_CASE("Key files that cannot be read are a fault") {
+  Conditions conditions = good();
+  conditions.health.unreadable_keys = 2;
+  const Problem problem = only_problem_in(conditions);
+  CHECK(problem.weight == Weight::Fault);
+  CHECK(problem.what.starts_with("2 key files of hosts cannot be read"));
+}
+
 TEST_CASE("A reload that was refused, changes that were not saved; faults come first") {
   Conditions conditions = good();
   conditions.health.unsaved_changes = 2;
