@@ -3,6 +3,7 @@
 
 import json
 import pathlib
+import stat
 import subprocess
 import sys
 import unittest
@@ -11,7 +12,113 @@ sys.dont_write_bytecode = True
 from place import DaemonTest, NQN, PROGRAM, WAIT_S  # noqa: E402, takes the program off the arguments
 
 
+HOST = "nqn.2014-08.org.nvmexpress:uuid:3c1e2f4a-0000-4000-8000-000000000001"
+RDMA = {"trtype": "rdma", "adrfam": "ipv4", "traddr": "192.0.2.10", "trsvcid": "4420", "treq": "not specified"}
+
+
+def nvmet(nqn, address, hosts=(), device=None):
+    """What nvmetcli saves of one port, one subsystem and one namespace."""
+    return {
+        "hosts": list(hosts),
+        "ports": [{"addr": address, "portid": 1, "referrals": [], "subsystems": [nqn]}],
+        "subsystems": [{
+            "nqn": nqn,
+            "attr": {"allow_any_host": "0" if hosts else "1"},
+            "allowed_hosts": [host["nqn"] for host in hosts],
+            "namespaces": [{"nsid": 1, "enable": 1, "device": device or {"path": "/dev/nvme0n1"}}],
+        }],
+    }
+
+
+def spdk(bdevs, transport, space, allow_any_host):
+    """What SPDK's save_config prints of one subsystem."""
+    nqn = {"nqn": NQN}
+    calls = [
+        ("nvmf_create_transport", {"trtype": "RDMA", **transport}),
+        ("nvmf_create_subsystem", {**nqn, "allow_any_host": allow_any_host, "serial_number": "S1", "max_namespaces": 256}),
+        ("nvmf_subsystem_add_ns", {**nqn, "namespace": space}),
+        ("nvmf_subsystem_add_listener", {**nqn, "listen_address": {"trtype": "RDMA", "adrfam": "IPv4", "traddr": "192.0.2.10",
+                                                                  "trsvcid": "4420"}}),
+    ]
+    if not allow_any_host:
+        calls.append(("nvmf_subsystem_add_host", {**nqn, "host": HOST}))
+    named = lambda pairs: [{"method": method, "params": params} for method, params in pairs]
+    return {"subsystems": [{"subsystem": "bdev", "config": named(bdevs)}, {"subsystem": "nvmf", "config": named(calls)}]}
+
+
 class Import(DaemonTest):
+    def imported(self, form, saved, status, *words):
+        """The config, and what was said of it."""
+        path = pathlib.Path(self.scratch.name) / "saved.json"
+        path.write_text(json.dumps(saved))
+        done = subprocess.run([PROGRAM, "import", form, str(path), *words], capture_output=True, text=True, timeout=WAIT_S)
+        self.assertEqual(done.returncode, status, done.stderr)
+        self.assertIn(f"{path}: imported ", done.stderr)
+        return json.loads(done.stdout), done.stderr
+
+    def checked(self, config):
+        """What `check` says of the file alone."""
+        path = pathlib.Path(self.scratch.name) / "config.json"
+        path.write_text(json.dumps(config))
+        done = subprocess.run([PROGRAM, "check", "--file-only", "--json", str(path)], capture_output=True, text=True, timeout=WAIT_S)
+        self.assertEqual(done.returncode, 0, done.stdout)
+        return [f"{one['path']}: {one['problem']}" for one in json.loads(done.stdout)]
+
+    def test_a_plain_name_stays_and_is_warned_of(self):
+        config, _ = self.imported("nvmetcli", nvmet("disks", RDMA), 0)
+        self.assertEqual(config["subsystems"][0]["nqn"], "disks")
+        self.assertEqual(len(self.checked(config)), 1)
+        self.assertIn("$.subsystems[0].nqn: the name is no NQN", self.checked(config)[0])
+
+    def test_any_address_stays(self):
+        config, _ = self.imported("nvmetcli", nvmet(NQN, {**RDMA, "traddr": "0.0.0.0"}), 0)
+        self.assertEqual(config["ports"][0]["address"], "0.0.0.0")
+        self.assertEqual(self.checked(config), [])
+
+    def test_a_tcp_port_and_its_tls_are_named_and_the_file_is_kept(self):
+        device = {"path": "/srv/boot.img", "uuid": "3c1e2f4a-0000-4000-8000-000000000002", "nguid": "00000000-0000-0000-0000-000000000000"}
+        address = {**RDMA, "trtype": "tcp", "adrfam": "ipv6", "traddr": "::", "tsas": "tls1.3"}
+        config, said = self.imported("nvmetcli", nvmet("disks", address, device=device), 3)
+        self.assertEqual((config["ports"], config["subsystems"][0]["ports"]), ([], []))
+        space = config["subsystems"][0]["namespaces"][0]
+        self.assertEqual((space["file"], space["uuid"]), (device["path"], device["uuid"]))
+        self.assertIn('not carried over: a port of transport "tcp", and its tls1.3', said)
+        self.assertIn("1 thing was left out", said)
+
+    def test_a_host_comes_with_its_key_and_the_key_with_nobody_else(self):
+        key = subprocess.run([PROGRAM, "key", "generate"], capture_output=True, text=True, check=True).stdout.strip()
+        host = {"nqn": HOST, "dhchap_key": key, "dhchap_ctrl_key": "", "dhchap_hash": "hmac(sha384)", "dhchap_dhgroup": "ffdhe3072"}
+        keys = pathlib.Path(self.scratch.name) / "keys"
+        config, said = self.imported("nvmetcli", nvmet(NQN, RDMA, [host]), 0, "--keys", str(keys))
+        subsystem = config["subsystems"][0]
+        self.assertNotIn("allowed_hosts", subsystem)
+        self.assertEqual([(one["nqn"], one["dhchap_hash"], one["dhchap_group"]) for one in subsystem["hosts"]],
+                         [(HOST, "sha384", "ffdhe3072")])
+        file = pathlib.Path(subsystem["hosts"][0]["key_file"])
+        self.assertEqual((file.parent, file.read_text().strip(), stat.S_IMODE(file.stat().st_mode)), (keys, key, 0o600))
+        self.assertNotIn(key[10:30], json.dumps(config) + said)
+        config, said = self.imported("nvmetcli", nvmet(NQN, RDMA, [host]), 0)
+        self.assertIn("1 key not written", said)
+        self.assertEqual(config["subsystems"][0]["hosts"][0]["key_file"], f"/etc/nvmf-p2p/keys/{HOST}.key")
+
+    def test_what_the_numbers_of_another_target_mean_here_is_said(self):
+        aio = ("bdev_aio_create", {"name": "a0", "filename": "/dev/nvme0n1", "block_size": 4096})
+        transport = {"num_shared_buffers": 8192, "max_queue_depth": 256, "max_qpairs_per_ctrlr": 128, "in_capsule_data_size": 8192,
+                     "max_io_size": 262144, "io_unit_size": 262144, "num_cqe": 4096}
+        config, said = self.imported("spdk", spdk([aio], transport, {"nsid": 1, "bdev_name": "a0"}, False), 0)
+        self.assertEqual(config["rdma"], {"in_capsule_data_bytes": 8192, "max_queue_depth": 256, "max_io_queues": 127, "mdts_bytes": 262144})
+        self.assertEqual(config["subsystems"][0]["allowed_hosts"], [HOST])
+        self.assertIn('this target serves the device\'s own block size, SPDK served "4096"', said)
+        self.assertEqual(len(self.checked(config)), 1)
+        self.assertIn("$.rdma.in_capsule_data_bytes: Linux hosts from 5.5 to 5.12", self.checked(config)[0])
+
+    def test_a_namespace_without_backend_leaves_no_empty_subsystem_without_a_word(self):
+        config, said = self.imported("spdk", spdk([], {}, {"nsid": 1, "bdev_name": "a0"}, True), 3)
+        self.assertEqual(config["subsystems"][0]["namespaces"], [])
+        self.assertIn('a namespace whose block device "a0" does not exist', said)
+        self.assertIn(f'all namespaces of subsystem "{NQN}"', said)
+        self.assertIn("hosts find no namespace", self.checked(config)[0])
+
     def test_keys_are_imported_again_and_none_is_left_by_an_import_that_failed(self):
         def key():
             return subprocess.run([PROGRAM, "key", "generate"], capture_output=True, text=True, check=True).stdout.strip()
