@@ -35,6 +35,23 @@ void write_audit_line(const HttpAudit& audit) {
                          shortened(audit.body), result, shortened(audit.answer)));
 }
 
+// Where there are many, the number of missing namespaces tells so.
+constexpr size_t kMostFaults = 64;
+
+json faults_in(const Conditions& conditions) {
+  json faults = json::array();
+  for (const Problem& problem : problems_in(conditions))
+    if (problem.weight == Problem::Weight::Fault && faults.size() < kMostFaults)
+      faults.push_back({{"what", problem.what}, {"remedy", problem.remedy}});
+  return faults;
+}
+
+json report_of(const std::optional<Reload::Last>& last) {
+  if (!last) return nullptr;
+  const auto time = std::chrono::duration_cast<std::chrono::milliseconds>(last->time.time_since_epoch());
+  return {{"succeeded", last->succeeded}, {"time_ms", time.count()}};
+}
+
 }  // namespace
 
 void AdminService::listen(boost::asio::io_context& io) {
@@ -88,6 +105,9 @@ AdminActions::Json AdminService::status() {
           {"subsystems", target.subsystems().size()},
           {"namespaces", parts_.storage.namespaces().size()},
           {"missing_namespaces", parts_.reload.missing().size()},
+          {"last_reload", report_of(parts_.reload.last())},
+          {"unready", parts_.unready()},
+          {"faults", faults_in(parts_.conditions())},
           {"unsaved_identifiers", parts_.storage.unkept()},
           {"state_dir_fault", parts_.state_watch.fault()},
           {"controllers", controllers},

@@ -75,6 +75,14 @@ class Place:
         status = json.loads(answer.stdout)
         return status["namespaces"] + status["missing_namespaces"] == namespaces
 
+    def answer_of_metrics(self, path):
+        """The status and the body that the address of the metrics answers."""
+        client = http.client.HTTPConnection(self.config["metrics"]["address"], self.config["metrics"]["port"], timeout=WAIT_S)
+        with contextlib.closing(client):
+            client.request("GET", path)
+            answer = client.getresponse()
+            return answer.status, answer.read().decode()
+
     def namespaces(self):
         return json.loads(self.ask("namespaces").stdout)
 

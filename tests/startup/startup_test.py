@@ -270,6 +270,40 @@ class Startup(DaemonTest):
         self.assertIn("cannot be written", done.stderr)
         self.assertFalse(path.exists())
 
+    def test_what_is_wrong_is_told_everywhere_alike(self):
+        place = self.place()
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            place.config["metrics"] = {"address": "127.0.0.1", "port": free.getsockname()[1]}
+        place.config["subsystems"][0]["namespaces"].append({"file": str(place.folder / "no-image")})
+        (place.folder / "state").write_text("a file in its place")
+        with Running(place, namespaces=2):
+            end = time.monotonic() + WAIT_S
+            while not self.status(place)["state_dir_fault"]:
+                self.assertLess(time.monotonic(), end, "the fault is not told")
+                time.sleep(0.05)
+            place.config_path.write_text("{ no json")
+            self.assertEqual(place.ask("reload").returncode, 2)
+            faults = self.status(place)["faults"]
+            for word in ("Port 1 ", "Namespace 2 ", "The last reload ", "The state directory "):
+                self.assertEqual(len([one for one in faults if one["what"].startswith(word)]), 1, word)
+            self.assertEqual(place.ask("status", "--exit-code").returncode, 3)
+            while True:
+                page = json.loads(place.answer_of_metrics("/page.json")[1])  # may be half a second old
+                if [one["what"] for one in page["problems"] if one["weight"] == "fault"] == [one["what"] for one in faults]:
+                    break
+                self.assertLess(time.monotonic(), end, page["problems"])
+                time.sleep(0.1)
+            unready = self.status(place)["unready"]
+            self.assertEqual(len(unready), 1)
+            self.assertEqual(page["unready"], unready)
+            self.assertEqual(place.answer_of_metrics("/readyz"), (503, unready[0] + "\n"))
+            metrics = place.answer_of_metrics("/metrics")[1].splitlines()
+            for sample in ("nvmf_missing_namespaces 1", "nvmf_last_reload_success 0", "nvmf_state_dir_fault 1",
+                           'nvmf_port_state{port="1",address="192.0.2.1",state="waiting"} 1'):
+                self.assertIn(sample, metrics)
+            self.assertEqual(place.answer_of_metrics("/healthz")[0], 200)
+
     def test_a_state_directory_that_cannot_be_written_is_told_until_it_can_be(self):
         place = self.place()
         (place.folder / "state").write_text("a file in its place")
