@@ -219,7 +219,7 @@ class Startup(DaemonTest):
             self.assertEqual(place.ask("drain", "9").returncode, 1)
             running.process.send_signal(signal.SIGTERM)
             log = running.process.communicate(timeout=WAIT_S)[1]
-        self.assertIn(f"audit: uid {os.getuid()}, pid {changing.pid}: PUT /v1/log-level/warn: done", log)
+        self.assertIn(f"audit: uid {os.getuid()}, pid {changing.pid}, socket {place.socket}: PUT /v1/log-level/warn: done", log)
 
     def test_a_port_that_waits_says_why(self):
         place = self.place()
