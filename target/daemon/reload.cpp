@@ -83,7 +83,9 @@ Reload::Task Reload::serve() {
 
 Reload::Task Reload::reload_on_signal() {
   if (std::exchange(reload_is_wanted_, true)) co_return;
-  co_await reload();
+  const ConfigChange change = co_await reload();
+  const bool good = change.verdict == ConfigChange::Verdict::Good;
+  log_always(std::string("audit: signal SIGHUP: reload: ") + (good ? "done" : "refused"));
 }
 
 // The files replace changes that were not saved.

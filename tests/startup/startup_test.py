@@ -217,9 +217,15 @@ class Startup(DaemonTest):
             changing = subprocess.Popen([PROGRAM, "log-level", "warn", "--socket", str(place.socket)])
             self.assertEqual(changing.wait(WAIT_S), 0)
             self.assertEqual(place.ask("drain", "9").returncode, 1)
+            running.process.send_signal(signal.SIGHUP)
+            end = time.monotonic() + WAIT_S
+            while not self.status(place)["last_reload"]:
+                self.assertLess(time.monotonic(), end, "SIGHUP reloads nothing")
+                time.sleep(0.05)
             running.process.send_signal(signal.SIGTERM)
             log = running.process.communicate(timeout=WAIT_S)[1]
         self.assertIn(f"audit: uid {os.getuid()}, pid {changing.pid}, socket {place.socket}: PUT /v1/log-level/warn: done", log)
+        self.assertIn("audit: signal SIGHUP: reload: done", log)
 
     def test_a_port_that_waits_says_why(self):
         place = self.place()
