@@ -13,6 +13,7 @@
 #include "config/wording.h"
 #include "target/daemon/core_options.h"
 #include "target/daemon/log.h"
+#include "target/daemon/save_journal.h"
 #include "target/daemon/service_manager.h"
 #include "target/daemon/spawn.h"
 #include "target/nvme/fabrics.h"
@@ -96,7 +97,12 @@ Reload::Change Reload::reload(bool force) {
     const std::string& file = running_.file();
     config::Sources sources;
     config::Result wanted;
-    co_await files_.run([&] { wanted = config::load(file, &sources); });
+    std::vector<std::string> undone;
+    co_await files_.run([&] {
+      undone = undo_before_reading(file);
+      wanted = config::load(file, &sources);
+    });
+    for (const std::string& sentence : undone) events_.warn(EventKind::Config, sentence);
     std::vector<std::string> unsaved;
     if (wanted.config) unsaved = running_.lost_by(*wanted.config);
     ConfigChange change = co_await become(wanted, sources, Source::Files);

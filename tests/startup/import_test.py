@@ -114,7 +114,7 @@ class Import(DaemonTest):
 
     def test_a_namespace_without_backend_leaves_no_empty_subsystem_without_a_word(self):
         config, said = self.imported("spdk", spdk([], {}, {"nsid": 1, "bdev_name": "a0"}, True), 3)
-        self.assertEqual(config["subsystems"][0]["namespaces"], [])
+        self.assertNotIn("namespaces", config["subsystems"][0])
         self.assertIn('a namespace whose block device "a0" does not exist', said)
         self.assertIn(f'all namespaces of subsystem "{NQN}"', said)
         self.assertIn("hosts find no namespace", self.checked(config)[0])

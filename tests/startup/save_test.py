@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 import unittest
+import uuid
 
 sys.dont_write_bytecode = True
 from place import DaemonTest, NQN, PROGRAM, Running, WAIT_S  # noqa: E402, takes the program off the arguments
@@ -230,6 +231,36 @@ class Save(DaemonTest):
             loads = subprocess.run([PROGRAM, "check", "--file-only", str(place.config_path)], capture_output=True, text=True,
                                    timeout=WAIT_S)
             self.assertEqual(loads.returncode, 0, loads.stderr)
+
+    def test_a_save_that_was_interrupted_is_undone_before_the_config_is_read(self):
+        place = self.place()
+        place.config["log_level"] = "warn"
+        old = json.dumps({**place.config, "log_level": "debug"})
+        place.command()
+        new = place.config_path.read_text()
+        journal = place.folder / ".config.json.nvmf-p2p-save-journal"
+
+        def interrupt():
+            place.config_path.write_text(new)
+            pathlib.Path(f"{place.config_path}~").write_text(old)
+            before, after = (str(uuid.uuid5(uuid.NAMESPACE_OID, text)) for text in (old, new))
+            journal.write_text(json.dumps({"files": [{"path": str(place.config_path), "before": before, "after": after}]}))
+
+        interrupt()
+        checked = subprocess.run([PROGRAM, "check", "--file-only", str(place.config_path)], capture_output=True, text=True,
+                                 timeout=WAIT_S)
+        self.assertEqual(checked.returncode, 0)
+        self.assertIn("a save of the running config was interrupted", checked.stderr)
+        with Running(place) as running:
+            self.assertEqual(self.status(place)["log_level"], "debug")
+            self.assertEqual(place.config_path.read_text(), old)
+            self.assertFalse(journal.exists())
+            interrupt()
+            self.assertEqual(json.loads(place.ask("reload").stdout)["changes"], [])
+            self.assertFalse(journal.exists())
+            running.process.send_signal(signal.SIGTERM)
+            log = running.process.communicate(timeout=WAIT_S)[1]
+        self.assertEqual(log.count(f"{place.config_path} has again what it had before the save"), 2)
 
     def test_a_broken_drop_in_is_the_only_thing_that_is_told(self):
         place = self.place()
