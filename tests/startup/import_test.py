@@ -102,7 +102,7 @@ class Import(DaemonTest):
         self.assertEqual(config["subsystems"][0]["hosts"][0]["key_file"], f"/etc/nvmf-p2p/keys/{HOST}.key")
 
     def test_what_the_numbers_of_another_target_mean_here_is_said(self):
-        aio = ("bdev_aio_create", {"name": "a0", "filename": "/dev/nvme0n1", "block_size": 4096})
+        aio = ("bdev_aio_create", {"name": "a0", "filename": "/dev/disk/by-id/nvme-no-such-disk", "block_size": 4096})
         transport = {"num_shared_buffers": 8192, "max_queue_depth": 256, "max_qpairs_per_ctrlr": 128, "in_capsule_data_size": 8192,
                      "max_io_size": 262144, "io_unit_size": 262144, "num_cqe": 4096}
         config, said = self.imported("spdk", spdk([aio], transport, {"nsid": 1, "bdev_name": "a0"}, False), 0)

@@ -130,6 +130,23 @@ TEST_CASE(
   CHECK(config.rdma.in_capsule_data_bytes == 8192);
 }
 
+TEST_CASE("SPDK: the block size of a device that is here is compared with the one that SPDK served") {
+  const std::string text = spdk_of(R"({"method": "bdev_aio_create", "params":
+      {"name": "a0", "filename": "/dev/nvme0n1", "block_size": 4096}})",
+                                   kAddNamespace);
+  const auto with = [&](uint64_t bytes) {
+    return import_spdk(text, "spdk.json", [bytes](const std::string& path) {
+      CHECK(path == "/dev/nvme0n1");
+      return bytes;
+    });
+  };
+  check_lines(said(with(4096)), {});
+  const ImportResult other = with(512);
+  CHECK(other.left_out == 0);
+  CHECK(is_said(other, R"(own block size, 512, SPDK served "4096"; hosts cannot use the existing data: copy it)"));
+  CHECK(is_said(with(0), "run blockdev --getss /dev/nvme0n1"));
+}
+
 TEST_CASE("SPDK: a host whose key is no file of the keyring is not carried over") {
   std::string text = sample("import_spdk_fuzz/save_config.json");
   text.replace(text.find("\"name\": \"key2\""), 14, "\"name\": \"key3\"");
