@@ -126,6 +126,20 @@ int print_candidates(const CLI::App& app, const std::vector<std::string>& words)
   return EXIT_SUCCESS;
 }
 
+// CLI11's messages, but for those that do not say what was wrong.
+std::string usage_fault(const CLI::App* app, const CLI::Error& error) {
+  constexpr std::string_view kNotConverted = "Could not convert: ";
+  std::string text = error.what();
+  const std::vector<std::string> unknown = app->remaining(true);
+  if (text == "A subcommand is required" && !unknown.empty()) text = "there is no command \"" + unknown.front() + '"';
+  if (text.starts_with(kNotConverted) && text.find(" = ") != std::string::npos) {  // «id = x»
+    const size_t equals = text.find(" = ");
+    text = text.substr(kNotConverted.size(), equals - kNotConverted.size()) + ": \"" + text.substr(equals + 3) +
+           "\" is not a number";
+  }
+  return nvmf::config::printable(text) + "\nRun with --help for more information.\n";
+}
+
 int execute(int argc, char** argv) {
   nvmf::daemon::Program program(argc, argv);
   CLI::App app{"NVMe over Fabrics target for RDMA networks that serves SSDs through their controller memory buffers",
@@ -133,6 +147,7 @@ int execute(int argc, char** argv) {
   app.set_version_flag("--version", NVMF_P2P_VERSION);
   app.require_subcommand(1);
   app.footer(kExitStatuses);
+  app.failure_message(usage_fault);
   std::string config_path;
 
   auto* run_command =

@@ -242,6 +242,23 @@ class Startup(DaemonTest):
             self.assertEqual(done.returncode, 1)
             self.assertIn("standard output", done.stderr)
 
+    def test_a_slip_of_the_keyboard_is_named(self):
+        folder = pathlib.Path(self.scratch.name)
+
+        def said(*words):
+            done = subprocess.run([PROGRAM, *words], cwd=folder, capture_output=True, text=True, timeout=WAIT_S)
+            self.assertNotEqual(done.returncode, 0, words)
+            return done.stderr
+
+        self.assertTrue(said("staus").startswith('there is no command "staus"\n'))
+        self.assertTrue(said("import", "spkd", "file").startswith('there is no command "spkd"\n'))
+        self.assertTrue(said("remove", "port", "first").startswith('id: "first" is not a number\n'))
+        self.assertIn("none,sha256,sha384,sha512", said("key", "generate", "--transform", "sha1"))
+        self.assertTrue(said("key", "check", "host.key").startswith("./host.key cannot be opened: No such file"))
+        self.assertIn("nothing.json: error: No such file", said("backup", "out", "--config", "nothing.json"))
+        self.assertIn("the state directory /nothing cannot be read: No such file", said("backup", "out", "--state-dir", "/nothing"))
+        self.assertFalse((folder / "out").exists())
+
     def test_a_slip_drains_no_port(self):
         place = self.place()
         with Running(place):

@@ -383,8 +383,23 @@ int Commands::show_named(const std::string& path, View view) const {
   Json named = Json::array();
   for (const Json& one : reply.body)
     if ((nqn_.empty() || one.at("subsystem") == nqn_) && (nsid_ == 0 || one.at("nsid") == nsid_)) named.push_back(one);
+  if (named.empty() && !nqn_.empty() && !is_known()) return kExitFailed;
   reply.body = std::move(named);
   return print(reply, view);
+}
+
+// Whether there is the subsystem, or namespace, that was named: nothing is listed of one that a slip of the keyboard
+// names.
+bool Commands::is_known() const {
+  const Reply reply = Client(socket_).ask("GET", nsid_ == 0 ? "/v1/subsystems" : "/v1/namespaces");
+  if (!reply.good()) return refuse(reply) == EXIT_SUCCESS;
+  const auto is_named = [this](const Json& one) {
+    return nsid_ == 0 ? one.at("nqn") == nqn_ : one.at("subsystem") == nqn_ && one.at("nsid") == nsid_;
+  };
+  if (std::ranges::any_of(reply.body, is_named)) return true;
+  std::cerr << "there is no " << (nsid_ == 0 ? "subsystem " : "namespace " + std::to_string(nsid_) + " of ")
+            << config::printable(nqn_) << '\n';
+  return false;
 }
 
 int Commands::show(const std::string& path, View view) const {

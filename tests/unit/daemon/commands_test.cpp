@@ -271,6 +271,11 @@ TEST_CASE("operator looks at reservations and write protection, and ends what a 
   CHECK(says(listed.output, "0xa11ce"));
   CHECK(says(listed.output, std::string(FakeDaemon::kHost) + " (not connected)"));
   CHECK(world.run({"reservations", FakeDaemon::kNqn, "2"}).output == "no host is registered on a namespace\n");
+  const Said slip = world.run({"reservations", FakeDaemon::kNqn, "9"});
+  CHECK(slip.status == 1);
+  CHECK(slip.errors == "there is no namespace 9 of " + std::string(FakeDaemon::kNqn) + "\n");
+  CHECK(world.run({"write-protection", "nqn.2026-01.io.example:none"}).errors ==
+        "there is no subsystem nqn.2026-01.io.example:none\n");
   CHECK(nlohmann::json::parse(world.run({"reservations", FakeDaemon::kNqn, "1", "--json"}).output).size() == 1);
 
   const Said unforced = world.run({"reservations", "clear", FakeDaemon::kNqn, "1"});
