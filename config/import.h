@@ -6,6 +6,8 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
+#include <functional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -37,8 +39,11 @@ ImportResult import_nvmetcli(std::string_view text, const std::string& file_name
 // nvmetcli would save it by.
 ImportResult import_kernel(const std::string& configfs, const std::string& key_directory = kImportedKeys);
 
+// The size of the blocks of a block device of this machine, in bytes; 0: unknown.
+using BlockBytesOf = std::function<uint64_t(const std::string& path)>;
+
 // SPDK's target as its RPC save_config prints it. `file_name` is for messages only. The config names the key files of
 // SPDK's keyring.
-ImportResult import_spdk(std::string_view text, const std::string& file_name);
+ImportResult import_spdk(std::string_view text, const std::string& file_name, const BlockBytesOf& block_bytes_of = {});
 
 }  // namespace nvmf::config

@@ -82,7 +82,8 @@ bool is_rdma(const Value& address) { return spdk_transport(address) == "rdma"; }
 
 class SpdkImport {
  public:
-  SpdkImport(Config& config, Reader& reader) : config_(config), reader_(reader), bdevs_(reader) {}
+  SpdkImport(Config& config, Reader& reader, const BlockBytesOf& block_bytes_of)
+      : config_(config), reader_(reader), bdevs_(reader, block_bytes_of) {}
 
   void run(const Value& root) {
     for_each(reader_, root, "subsystems", [this](const Value& part) {
@@ -449,7 +450,7 @@ bool has_parts(const Value& root) {
 
 }  // namespace
 
-ImportResult import_spdk(std::string_view text, const std::string& file_name) {
+ImportResult import_spdk(std::string_view text, const std::string& file_name, const BlockBytesOf& block_bytes_of) {
   const ImportSource source = read_import_source(text, file_name);
   if (!source.root) return {source.refusal};
   if (!has_parts(*source.root)) {
@@ -460,7 +461,7 @@ ImportResult import_spdk(std::string_view text, const std::string& file_name) {
   }
   Config config;
   Reader reader(file_name);
-  SpdkImport(config, reader).run(*source.root);
+  SpdkImport(config, reader, block_bytes_of).run(*source.root);
   return finish_import(config, std::move(reader), file_name);
 }
 

@@ -72,11 +72,24 @@ void SpdkBdevs::import_file(const Value& params) {
   if (auto* file = std::get_if<FileBackend>(&bdev.backend)) {
     if (!read_block_size(params, file->block_size_bytes)) return;
   } else if (const std::string size = scalar_text(params.find("block_size")); !size.empty()) {
-    reader_.warning(path->position, "this target serves the device's own block size, SPDK served " + quote(size),
-                    "run blockdev --getss " + scalar_text(path) +
-                        ": if it prints another size, hosts cannot use the existing data");
+    compare_block_size(*path, size);
   }
   add(params, std::move(bdev));
+}
+
+// This target serves a device's own blocks; hosts that know others by their numbers would find the wrong data there.
+void SpdkBdevs::compare_block_size(const Value& path, const std::string& served) {
+  const std::string device = scalar_text(&path);
+  const uint64_t bytes = block_bytes_of_ ? block_bytes_of_(device) : 0;
+  if (bytes == 0)
+    reader_.warning(
+        path.position, "this target serves the device's own block size, SPDK served " + quote(served),
+        "run blockdev --getss " + device + ": if it prints another size, hosts cannot use the existing data");
+  else if (std::to_string(bytes) != served)
+    reader_.warning(
+        path.position,
+        "this target serves the device's own block size, " + std::to_string(bytes) + ", SPDK served " + quote(served),
+        "hosts cannot use the existing data: copy it while SPDK serves it");
 }
 
 void SpdkBdevs::import_controller(const Value& params) {

@@ -43,7 +43,7 @@ std::string spdk_transport(const Value& address);
 
 class SpdkBdevs {
  public:
-  explicit SpdkBdevs(Reader& reader) : reader_(reader) {}
+  SpdkBdevs(Reader& reader, const BlockBytesOf& block_bytes_of) : reader_(reader), block_bytes_of_(block_bytes_of) {}
 
   // The calls of the part "bdev".
   void import(const Value& part);
@@ -67,10 +67,12 @@ class SpdkBdevs {
   void import_controller(const Value& params);
   void import_limits(const Value& params);
   void add(const Value& params, Bdev bdev);
+  void compare_block_size(const Value& path, const std::string& served);
   bool read_block_size(const Value& params, uint32_t& block_size_bytes);
   bool find_ssd(const std::string& name, Namespace& ns) const;
 
   Reader& reader_;
+  const BlockBytesOf& block_bytes_of_;
   std::map<std::string, Bdev> bdevs_;
   std::map<std::string, std::string> controllers_;  // PCI addresses by name
   std::map<std::string, Limits> limits_;

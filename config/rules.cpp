@@ -303,6 +303,15 @@ void check_rdma_device(const Value& object, RdmaDevice& device, Reader& reader) 
   if (!device.name.empty()) reader.unique_at(object, "name", "name of an RNIC", device.name);
 }
 
+// Linux commit 12b2aaadb6d5 (nvme-rdma) mends what 38e1800275d3 broke: the third page of a write in a capsule was lost.
+void check_rdma(const Value& object, Rdma& rdma, Reader& reader) {
+  if (rdma.in_capsule_data_bytes <= Rdma{}.in_capsule_data_bytes) return;
+  reader.warning_at(object, "in_capsule_data_bytes",
+                    "Linux hosts from 5.5 to 5.12 that lack a fix of June 2021 (it is in 5.10.43, 5.12.10 and 5.13) "
+                    "fail or write wrong data when a capsule carries more than 4096 bytes",
+                    "write 4096 where such hosts may connect");
+}
+
 void check_port(const Value& object, Port& port, Reader& reader) {
   if (port.id != 0) reader.unique_at(object, "id", "port id", std::to_string(port.id));
   if (port.address.empty()) return;

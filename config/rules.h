@@ -20,6 +20,7 @@ bool misspells_one_of(std::span<const std::string_view> keys, const Value& objec
                       std::span<const std::string_view> similar = {});
 
 void check_rdma_device(const Value& object, RdmaDevice& device, Reader& reader);
+void check_rdma(const Value& object, Rdma& rdma, Reader& reader);
 void check_reactors(const Value& object, Reactors& reactors, Reader& reader);
 void check_port(const Value& object, Port& port, Reader& reader);
 void check_referral(const Value& object, Referral& referral, Reader& reader);

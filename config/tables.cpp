@@ -154,7 +154,7 @@ const Table<Rdma>& rdma_table() {
           key("devices", &Rdma::devices, ListOf<ObjectOf<RdmaDevice>>{{rdma_device_table()}, {0, 64}},
               "RNICs about which something is special."),
       },
-      nullptr};
+      check_rdma};
   return table;
 }
 

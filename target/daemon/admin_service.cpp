@@ -26,13 +26,30 @@ std::string shortened(const std::string& text) {
   return text.size() <= kMostAuditedBytes ? text : text.substr(0, kMostAuditedBytes) + "...";
 }
 
-// Who asked for what, and what became of it.
-void write_audit_line(const HttpAudit& audit) {
+// Who asked for what on which socket, and what became of it.
+void write_audit_line(const HttpAudit& audit, const std::string& socket) {
   if (audit.target.starts_with("/v1/diff")) return;  // changes nothing
   const std::string who = audit.peer ? fmt::format("uid {}, pid {}", audit.peer->uid, audit.peer->pid) : "unknown";
   const std::string result = audit.status < 300 ? "done" : fmt::format("refused, status {}: ", audit.status);
-  log_always(fmt::format("audit: {}: {} {}{}{}: {}{}", who, audit.method, audit.target, audit.body.empty() ? "" : " ",
-                         shortened(audit.body), result, shortened(audit.answer)));
+  log_always(fmt::format("audit: {}, socket {}: {} {}{}{}: {}{}", who, socket, audit.method, audit.target,
+                         audit.body.empty() ? "" : " ", shortened(audit.body), result, shortened(audit.answer)));
+}
+
+// Where there are many, the number of missing namespaces tells so.
+constexpr size_t kMostFaults = 64;
+
+json faults_in(const Conditions& conditions) {
+  json faults = json::array();
+  for (const Problem& problem : problems_in(conditions))
+    if (problem.weight == Problem::Weight::Fault && faults.size() < kMostFaults)
+      faults.push_back({{"what", problem.what}, {"remedy", problem.remedy}});
+  return faults;
+}
+
+json report_of(const std::optional<Reload::Last>& last) {
+  if (!last) return nullptr;
+  const auto time = std::chrono::duration_cast<std::chrono::milliseconds>(last->time.time_since_epoch());
+  return {{"succeeded", last->succeeded}, {"time_ms", time.count()}};
 }
 
 }  // namespace
@@ -40,7 +57,9 @@ void write_audit_line(const HttpAudit& audit) {
 void AdminService::listen(boost::asio::io_context& io) {
   const config::Admin& wanted = parts_.running.config().admin;
   socket_.emplace(wanted.socket);
-  server_.emplace(admin_routes(*this), HttpLimits{}, &write_audit_line)
+  server_
+      .emplace(admin_routes(*this), HttpLimits{},
+               [socket = wanted.socket](const HttpAudit& audit) { write_audit_line(audit, socket); })
       .serve(socket_->listen(io, {.owner = wanted.owner, .group = wanted.group, .mode = wanted.mode}));
   spdlog::info("the admin API listens on {}", wanted.socket);
   if (!wanted.read_only_socket) return;
@@ -88,6 +107,9 @@ AdminActions::Json AdminService::status() {
           {"subsystems", target.subsystems().size()},
           {"namespaces", parts_.storage.namespaces().size()},
           {"missing_namespaces", parts_.reload.missing().size()},
+          {"last_reload", report_of(parts_.reload.last())},
+          {"unready", parts_.unready()},
+          {"faults", faults_in(parts_.conditions())},
           {"unsaved_identifiers", parts_.storage.unkept()},
           {"unreadable_keys", parts_.reload.unreadable_keys()},
           {"state_dir_fault", parts_.state_watch.fault()},

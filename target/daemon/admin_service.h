@@ -6,6 +6,7 @@
 #include <functional>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "target/core/subsystem/target.h"
 #include "target/daemon/admin_actions.h"
@@ -15,6 +16,7 @@
 #include "target/daemon/namespace_states.h"
 #include "target/daemon/peer_memory.h"
 #include "target/daemon/ports.h"
+#include "target/daemon/problems.h"
 #include "target/daemon/program.h"
 #include "target/daemon/reload.h"
 #include "target/daemon/running_config.h"
@@ -43,6 +45,8 @@ class AdminService final : public AdminActions {
     RunningConfig& running;
     WorkerThread& files;  // reads and writes the config files
     std::function<Figures()> figures;
+    std::function<Conditions()> conditions;
+    std::function<std::vector<std::string>()> unready;  // MetricsServer::Unready
     const Program& program;
     Upgrade& upgrade;
     std::function<void()> hand_over;

@@ -41,7 +41,7 @@ std::filesystem::path directory_of(const Options& options) {
   std::string directory = options.state_dir;
   if (!options.config.empty()) {
     const config::Result result = config::load(options.config);
-    if (!result.config) throw BadBackup(options.config + " has mistakes: nvmf-p2p check " + options.config);
+    if (!result.config) throw BadBackup(to_string(result.diagnostics.at(0)));
     directory = result.config->state_dir;
   }
   std::filesystem::path path = std::filesystem::absolute(directory).lexically_normal();

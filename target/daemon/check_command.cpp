@@ -10,6 +10,7 @@
 #include "config/wording.h"
 #include "target/daemon/machine_check.h"
 #include "target/daemon/resource_check.h"
+#include "target/daemon/save_journal.h"
 #include "target/daemon/start_check.h"
 
 namespace nvmf::daemon {
@@ -44,6 +45,15 @@ void add_start(config::Result& result) {
   add(check_start(*result.config), result);
 }
 
+config::Diagnostic interrupted_save(const std::string& file) {
+  return {config::Severity::warning,
+          file,
+          {},
+          "$",
+          "a save of the running config was interrupted before it had replaced all files",
+          "the next start, reload or save of the daemon gives the files what they had before"};
+}
+
 void print_summary(const std::string& path, const config::Config& config) {
   size_t namespaces = 0;
   for (const auto& subsystem : config.subsystems) namespaces += subsystem.namespaces.size();
@@ -61,6 +71,7 @@ void point_to_config_file(const std::string& path) {
 
 int check(const Options& options) {
   config::Result result = config::load_input(options.path);
+  if (is_save_interrupted(options.path)) add({interrupted_save(options.path)}, result);
   if (result.config && !options.file_only) add_machine_warnings(result);
   if (result.config && options.start) add_start(result);
   const bool has_error = std::ranges::any_of(

@@ -1,5 +1,7 @@
 #include "target/daemon/config_files.h"
 
+#include <spdlog/spdlog.h>
+
 #include <algorithm>
 #include <cerrno>
 #include <deque>
@@ -11,18 +13,12 @@
 
 #include "config/file_content.h"
 #include "config/parse.h"
+#include "target/daemon/save_journal.h"
 
 namespace nvmf::daemon {
 namespace {
 
 constexpr size_t kConfigFile = 0;
-
-// The target of a symbolic link, so that the link itself stays when the file is replaced. The file may be missing.
-std::string target_of(const std::string& path) {
-  std::filesystem::path target = path;
-  if (std::filesystem::is_symlink(target)) target = target.parent_path() / std::filesystem::read_symlink(target);
-  return std::filesystem::weakly_canonical(std::filesystem::absolute(target)).string();
-}
 
 // None: there is no such file.
 std::optional<std::string> content_if_any(const std::string& path) {
@@ -92,7 +88,8 @@ void check_result(config::Sources files, const std::vector<const FileOnDisk*>& t
 }
 
 // Copies first: until the last of the new contents is on the disk, every file is as it was.
-void write(const std::vector<const FileOnDisk*>& files, const DurableHook& before, ConfigFiles::Outcome& outcome) {
+void write(const std::vector<const FileOnDisk*>& files, const std::string& config_file, const DurableHook& before,
+           ConfigFiles::Outcome& outcome) {
   for (const FileOnDisk* const one : files) {
     if (!one->content) continue;
     replace_durably(one->path + "~", *one->content, access_of(one->path), before);
@@ -104,7 +101,15 @@ void write(const std::vector<const FileOnDisk*>& files, const DurableHook& befor
     const bool given = replacements.emplace_back(one->path, before).write(one->wanted, access ? &*access : nullptr);
     if (!given) outcome.not_given.push_back(one->known.name);
   }
-  for (DurableReplacement& replacement : replacements) replacement.put_in_place();
+  const auto replace = [&] {
+    for (DurableReplacement& replacement : replacements) replacement.put_in_place();
+  };
+  if (files.size() < 2) return replace();
+  const bool has_config_file =
+      std::ranges::any_of(files, [&](const FileOnDisk* const one) { return one->known.name == config_file; });
+  SaveJournal journal(journal_of(config_file, has_config_file), before);
+  for (const FileOnDisk* const one : files) journal.add(one->path, one->content, one->wanted);
+  journal.guard(replace);
 }
 
 }  // namespace
@@ -169,6 +174,7 @@ std::vector<ConfigFiles::Wanted> ConfigFiles::wanted_by(const Running& running) 
 }
 
 ConfigFiles::Outcome ConfigFiles::save(const Running& running, bool force) const {
+  for (const std::string& sentence : undo_interrupted_save(name())) spdlog::warn("{}", sentence);
   Outcome outcome{.saved = {.file = name()}, .texts = std::vector<std::optional<std::string>>(count())};
   config::Sources found;
   const bool can_be_read = config::read_sources(name(), found).empty();
@@ -198,7 +204,7 @@ ConfigFiles::Outcome ConfigFiles::save(const Running& running, bool force) const
   }
   if (!undone.empty() && !force) throw Refused(refusal_of(undone, name()));
   if (can_be_read && !to_write.empty()) check_result(std::move(found), to_write);
-  write(to_write, before_, outcome);
+  write(to_write, name(), before_, outcome);
   return outcome;
 }
 
@@ -219,6 +225,7 @@ void ConfigFiles::remove_leftovers() const {
     remove_leftover(path);
     remove_leftover(path + "~");
   }
+  remove_leftover(journal_of(name(), true));
   // A drop-in that was gone, and was to be written anew, is not among the files.
   remove_leftovers_in(config::drop_in_directory(name()));
 }

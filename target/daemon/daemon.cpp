@@ -20,7 +20,6 @@
 #include "target/daemon/on_reactors.h"
 #include "target/daemon/page_report.h"
 #include "target/daemon/picture.h"
-#include "target/daemon/problems.h"
 #include "target/daemon/service_manager.h"
 #include "target/daemon/spawn.h"
 
@@ -183,6 +182,8 @@ Daemon::Daemon(const config::Config& config, config::Sources sources, Program& p
               .running = running_,
               .files = config_files_,
               .figures = [this] { return figures(); },
+              .conditions = [this] { return conditions(); },
+              .unready = [this] { return unready(); },
               .program = program,
               .upgrade = upgrade_,
               .hand_over = [this] { hand_over(); }}),
@@ -273,14 +274,11 @@ void Daemon::serve_metrics() {
 
 std::string Daemon::page() const {
   const auto now = std::chrono::steady_clock::now();
-  HealthFigures figures = health();
-  std::vector<PortFigures> ports = figures.ports;
-  const Conditions conditions{
-      .health = std::move(figures), .missing = reload_.missing(), .cmbs = cmb_conditions_of(peer_memories_)};
+  const Conditions conditions = this->conditions();
   return page_report({.now = now,
                       .uptime = std::chrono::duration_cast<std::chrono::seconds>(now - made_),
                       .unready = unready(),
-                      .ports = std::move(ports),
+                      .ports = conditions.health.ports,
                       .problems = problems_in(conditions),
                       .picture = picture_of(transport_, storage_, peer_memories_),
                       .history = &history_});
@@ -311,6 +309,10 @@ HealthFigures Daemon::health() const {
   health.unreadable_keys = reload_.unreadable_keys().size();
   health.refused_state = state_watch_.refused();
   return health;
+}
+
+Conditions Daemon::conditions() const {
+  return {.health = health(), .missing = reload_.missing(), .cmbs = cmb_conditions_of(peer_memories_)};
 }
 
 // Hosts find the target where one port listens; the others are told of, too.

@@ -35,6 +35,7 @@
 #include "target/daemon/namespace_states.h"
 #include "target/daemon/peer_memory.h"
 #include "target/daemon/ports.h"
+#include "target/daemon/problems.h"
 #include "target/daemon/program.h"
 #include "target/daemon/reload.h"
 #include "target/daemon/reservation_files.h"
@@ -79,6 +80,7 @@ class Daemon {
   std::string status_line() const;
   Figures figures() const;
   HealthFigures health() const;
+  Conditions conditions() const;
   std::vector<std::string> unready() const;
   void serve_metrics();
   std::string page() const;

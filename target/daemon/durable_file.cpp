@@ -96,6 +96,12 @@ void DurableReplacement::put_in_place() {
   sync_directory(std::filesystem::path(path_).parent_path());
 }
 
+std::string target_of(const std::string& path) {
+  std::filesystem::path target = path;
+  if (std::filesystem::is_symlink(target)) target = target.parent_path() / std::filesystem::read_symlink(target);
+  return std::filesystem::weakly_canonical(std::filesystem::absolute(target)).string();
+}
+
 void sync_directory(const std::string& path) { Descriptor(path, O_RDONLY | O_DIRECTORY).sync(); }
 
 FileAccess access_of(const std::string& path) {

@@ -10,7 +10,7 @@
 namespace nvmf::daemon {
 
 // The system calls in their order; a test is told of each before it is made.
-enum class DurableStep { Create, Write, SetAccess, SyncFile, Rename, SyncDirectory };
+enum class DurableStep { Create, Write, SetAccess, SyncFile, Rename, SyncDirectory, Remove };
 using DurableHook = std::function<void(DurableStep)>;
 
 // Whose a file is, and who may use it.
@@ -66,6 +66,9 @@ void remove_leftover(const std::string& path);
 
 // The same for every file of a directory, those included that are gone.
 void remove_leftovers_in(const std::string& directory);
+
+// Where a path leads: a symbolic link stays when the file is replaced. The file may be missing.
+std::string target_of(const std::string& path);
 
 // Makes the entries of a directory durable. Throws std::system_error.
 void sync_directory(const std::string& path);

@@ -37,7 +37,8 @@ void History::add(Clock::time_point now, std::unique_ptr<const Totals> totals) {
   totals_ = std::move(totals);
 }
 
-boost::asio::awaitable<std::unique_ptr<const History::Totals>> totals_of(std::vector<NamespaceSource> namespaces) {
+boost::asio::awaitable<std::unique_ptr<const History::Totals>> totals_of(std::vector<NamespaceSource> namespaces,
+                                                                         SliceClock now) {
   auto totals = std::make_unique<History::Totals>();
   const auto add = [&](size_t i) {
     const auto space = namespaces[i]();
@@ -47,7 +48,7 @@ boost::asio::awaitable<std::unique_ptr<const History::Totals>> totals_of(std::ve
     for (size_t path = 0; path < core::kDataPaths; ++path)
       totals->bytes[path] += space->counters->reads[path].bytes.get() + space->counters->writes[path].bytes.get();
   };
-  co_await in_slices(namespaces.size(), add);
+  co_await in_slices(namespaces.size(), add, std::move(now));
   co_return totals;
 }
 

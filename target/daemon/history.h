@@ -53,6 +53,7 @@ class History {
 };
 
 // Adds up the namespaces, in slices (slices.h).
-boost::asio::awaitable<std::unique_ptr<const History::Totals>> totals_of(std::vector<NamespaceSource> namespaces);
+boost::asio::awaitable<std::unique_ptr<const History::Totals>> totals_of(
+    std::vector<NamespaceSource> namespaces, SliceClock now = std::chrono::steady_clock::now);
 
 }  // namespace nvmf::daemon

@@ -16,6 +16,7 @@
 #include "config/import.h"
 #include "config/printable.h"
 #include "config/write.h"
+#include "p2p/sysfs.h"
 #include "target/auth/key_file.h"
 
 namespace nvmf::daemon {
@@ -201,13 +202,24 @@ void add_nvmetcli_command(CLI::App& group, std::function<int()>& chosen) {
   command->callback([=, &chosen] { chosen = [=] { return import_file(import, *path, *options); }; });
 }
 
+uint64_t block_bytes_of(const std::string& path) {
+  const p2p::Sysfs sysfs;
+  const std::string device = "/sys/class/block/" + std::filesystem::path(sysfs.resolve(path)).filename().string();
+  for (const char* const disk : {"", "/.."})  // that of a partition is its disk's
+    if (const auto bytes = sysfs.number(sysfs.resolve(device + disk) + "/queue/logical_block_size")) return *bytes;
+  return 0;
+}
+
 // SPDK's config names the files of its keys.
 void add_spdk_command(CLI::App& group, std::function<int()>& chosen) {
   auto path = std::make_shared<std::string>();
   CLI::App* command = group.add_subcommand("spdk", "Import SPDK's target from the output of its save_config");
   command->add_option("file", *path, "The saved JSON file; - is standard input")->required();
   const Options options = add_options(*command);
-  command->callback([=, &chosen] { chosen = [=] { return import_file(config::import_spdk, *path, *options); }; });
+  const Import import = [](std::string_view text, const std::string& file_name) {
+    return config::import_spdk(text, file_name, &block_bytes_of);
+  };
+  command->callback([=, &chosen] { chosen = [=] { return import_file(import, *path, *options); }; });
 }
 
 }  // namespace

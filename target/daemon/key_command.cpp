@@ -1,5 +1,6 @@
 #include "target/daemon/key_command.h"
 
+#include <cstdlib>
 #include <iostream>
 #include <map>
 #include <memory>
@@ -21,12 +22,13 @@ constexpr int kNoKey = 2;
 const std::map<std::string, int> kTransforms = {{"none", 0}, {"sha256", 1}, {"sha384", 2}, {"sha512", 3}};
 
 struct NewKey {
-  int transform = 0;
+  std::string transform = "none";
   size_t length_bytes = 0;  // 0: as long as the transform's hash value
   std::string path;         // empty: standard output
 };
 
-std::optional<DhchapHash> transform_of(int digit) {
+std::optional<DhchapHash> transform_of(const std::string& name) {
+  const int digit = kTransforms.at(name);
   return digit == 0 ? std::nullopt : std::optional(static_cast<DhchapHash>(digit));
 }
 
@@ -76,7 +78,14 @@ std::string description_of(const DhchapKey& key) {
          key.fingerprint();
 }
 
-int show(const std::string& path, bool only_fingerprint) {
+// Credentials are there only in a service; elsewhere a name without a slash is a file, as for any other command.
+std::string path_of(const std::string& given) {
+  const bool is_name = given.find('/') == std::string::npos;
+  return is_name && std::getenv("CREDENTIALS_DIRECTORY") == nullptr ? "./" + given : given;
+}
+
+int show(const std::string& given, bool only_fingerprint) {
+  const std::string path = path_of(given);
   try {
     const auto key = auth::read_key_file(path);
     std::cout << (only_fingerprint ? key->fingerprint() : path + ": good: " + description_of(*key)) << '\n';
@@ -93,8 +102,8 @@ void add_generate(CLI::App& group, std::function<int()>& chosen) {
       group.add_subcommand("generate", "Print a new random key, or write it to a file that only its owner may read");
   command->add_option("--transform", wanted->transform, "How host or subsystem transform the key: by none or one hash")
       ->type_name("HASH")
-      ->transform(CLI::CheckedTransformer(kTransforms).description(""))
-      ->default_str("none");
+      ->check(CLI::IsMember({"none", "sha256", "sha384", "sha512"}).description(""))
+      ->capture_default_str();
   command
       ->add_option("--length", wanted->length_bytes,
                    "Bytes: 32, 48 or 64; with a hash its length, which is the default; otherwise 32")
@@ -112,7 +121,9 @@ void add_reader(CLI::App& group, const char* name, const char* what, bool only_f
                 std::function<int()>& chosen) {
   auto path = std::make_shared<std::string>();
   CLI::App* const command = group.add_subcommand(name, what);
-  command->add_option("file", *path, "The key file; a name without a slash is a file in $CREDENTIALS_DIRECTORY")
+  command
+      ->add_option("file", *path,
+                   "The key file; in a service a name without a slash is a file in $CREDENTIALS_DIRECTORY")
       ->type_name("FILE")
       ->required();
   command->callback([=, &chosen] { chosen = [=] { return show(*path, only_fingerprint); }; });

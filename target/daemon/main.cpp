@@ -13,6 +13,7 @@
 
 #include "config/edit.h"
 #include "config/parse.h"
+#include "config/printable.h"
 #include "config/schema.h"
 #include "config/wording.h"
 #include "target/daemon/backup_command.h"
@@ -27,6 +28,7 @@
 #include "target/daemon/key_command.h"
 #include "target/daemon/log.h"
 #include "target/daemon/program.h"
+#include "target/daemon/save_journal.h"
 
 namespace {
 
@@ -81,9 +83,11 @@ int run(const std::string& path, nvmf::daemon::Program& program) {
         << "run: the config must be a file, because reloads read it again and `save` writes it: give --config FILE\n";
     return kExitUsage;
   }
+  const std::vector<std::string> undone = nvmf::daemon::undo_before_reading(path);
   nvmf::config::Sources sources;
   const auto config = load(path, program, sources);
   if (!config) {
+    for (const std::string& sentence : undone) std::cerr << nvmf::config::printable(sentence) << '\n';
     program.go_back("the config has mistakes");
     return kExitUsage;
   }
@@ -91,6 +95,7 @@ int run(const std::string& path, nvmf::daemon::Program& program) {
   const std::string& former = program.former_version();
   spdlog::info("nvmf-p2p {} with {}{}{}", NVMF_P2P_VERSION, path, nvmf::config::and_drop_ins(config->drop_ins.size()),
                former.empty() ? "" : ", in place of version " + former);
+  for (const std::string& sentence : undone) spdlog::warn("{}", sentence);
   if (!program.upgrade_failure().empty()) spdlog::error("the upgrade failed: {}", program.upgrade_failure());
   try {
     const Served served = serve(*config, std::move(sources), program);
@@ -121,6 +126,20 @@ int print_candidates(const CLI::App& app, const std::vector<std::string>& words)
   return EXIT_SUCCESS;
 }
 
+// CLI11's messages, but for those that do not say what was wrong.
+std::string usage_fault(const CLI::App* app, const CLI::Error& error) {
+  constexpr std::string_view kNotConverted = "Could not convert: ";
+  std::string text = error.what();
+  const std::vector<std::string> unknown = app->remaining(true);
+  if (text == "A subcommand is required" && !unknown.empty()) text = "there is no command \"" + unknown.front() + '"';
+  if (text.starts_with(kNotConverted) && text.find(" = ") != std::string::npos) {  // «id = x»
+    const size_t equals = text.find(" = ");
+    text = text.substr(kNotConverted.size(), equals - kNotConverted.size()) + ": \"" + text.substr(equals + 3) +
+           "\" is not a number";
+  }
+  return nvmf::config::printable(text) + "\nRun with --help for more information.\n";
+}
+
 int execute(int argc, char** argv) {
   nvmf::daemon::Program program(argc, argv);
   CLI::App app{"NVMe over Fabrics target for RDMA networks that serves SSDs through their controller memory buffers",
@@ -128,6 +147,7 @@ int execute(int argc, char** argv) {
   app.set_version_flag("--version", NVMF_P2P_VERSION);
   app.require_subcommand(1);
   app.footer(kExitStatuses);
+  app.failure_message(usage_fault);
   std::string config_path;
 
   auto* run_command =

@@ -8,7 +8,6 @@
 
 #include "target/core/subsystem/controller.h"
 #include "target/daemon/exposition.h"
-#include "target/daemon/slices.h"
 
 namespace nvmf::daemon {
 namespace {
@@ -291,32 +290,48 @@ void write_reactors(Exposition& out, const std::vector<ReactorFigures>& reactors
            [](const auto& one) { return one.sleeps; });
 }
 
-// All but the namespaces.
-std::string text_of(const Figures& figures) {
-  Exposition out;
+void write_cmbs(Exposition& out, const std::vector<CmbFigures>& cmbs) {
+  gauges(out, "nvmf_cmb_bytes", "Size of a CMB's part for user data.", cmbs, [](const auto& one) { return one.bytes; });
+  gauges(out, "nvmf_cmb_used_bytes", "Memory of a CMB that commands use.", cmbs,
+         [](const auto& one) { return one.used_bytes; });
+}
+
+void write_build(Exposition& out) {
   out.gauge("nvmf_build_info", "Always 1: the daemon's version.");
   out.sample({{"version", NVMF_P2P_VERSION}}, 1);
-  write_connections(out, figures);
-  write_hosts(out, *figures.target);
-  write_host_traffic(out, figures.hosts);
-  write_poll_groups(out, figures.poll_groups);
-  gauges(out, "nvmf_cmb_bytes", "Size of a CMB's part for user data.", figures.cmbs,
-         [](const auto& one) { return one.bytes; });
-  gauges(out, "nvmf_cmb_used_bytes", "Memory of a CMB that commands use.", figures.cmbs,
-         [](const auto& one) { return one.used_bytes; });
-  write_reactors(out, figures.reactors);
-  write_health(out, figures.health);
-  return out.text();
 }
+
+// All but the namespaces, in pieces. Poll groups may be gone after the first.
+using WritePiece = void (*)(Exposition& out, const Figures& figures);
+constexpr std::array<WritePiece, 4> kPieces = {{
+    [](Exposition& out, const Figures& figures) {
+      write_build(out);
+      write_poll_groups(out, figures.poll_groups);
+      write_cmbs(out, figures.cmbs);
+      write_reactors(out, figures.reactors);
+      write_health(out, figures.health);
+    },
+    write_connections,
+    [](Exposition& out, const Figures& figures) { write_hosts(out, *figures.target); },
+    [](Exposition& out, const Figures& figures) { write_host_traffic(out, figures.hosts); },
+}};
 
 }  // namespace
 
-boost::asio::awaitable<std::string> metrics_text(Figures figures, std::vector<NamespaceSource> namespaces) {
-  std::string text = text_of(figures);
+boost::asio::awaitable<std::string> metrics_text(Figures figures, std::vector<NamespaceSource> namespaces,
+                                                 SliceClock now) {
+  Slices slices(now);
+  Exposition all_but_namespaces;
+  for (const WritePiece write : kPieces) {
+    write(all_but_namespaces, figures);
+    if (slices.is_over()) co_await slices.next();
+  }
   NamespaceText spaces;
-  co_await in_slices(namespaces.size(), [&](size_t i) {
+  const auto add = [&](size_t i) {
     if (const auto space = namespaces[i]()) spaces.add(*space);
-  });
+  };
+  co_await in_slices(namespaces.size(), add, std::move(now));
+  std::string text = all_but_namespaces.text();
   spaces.append_to(text);
   co_return text;
 }

@@ -3,6 +3,7 @@
 
 #include <array>
 #include <boost/asio/awaitable.hpp>
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <functional>
@@ -13,6 +14,7 @@
 
 #include "target/core/datapath/io_counters.h"
 #include "target/core/subsystem/target.h"
+#include "target/daemon/slices.h"
 #include "target/daemon/state_watch.h"
 #include "transport/rdma/transport_counters.h"
 
@@ -96,7 +98,8 @@ struct Figures {
 using NamespaceSource = std::function<std::optional<NamespaceFigures>()>;
 
 // In Prometheus' text format. Control thread. The number of labels is bounded by the config and the connected hosts.
-// The namespaces are read in slices (slices.h), what `figures` points to before.
-boost::asio::awaitable<std::string> metrics_text(Figures figures, std::vector<NamespaceSource> namespaces);
+// It takes several turns of the thread (slices.h); what `figures` points to in poll groups is read in the first.
+boost::asio::awaitable<std::string> metrics_text(Figures figures, std::vector<NamespaceSource> namespaces,
+                                                 SliceClock now = std::chrono::steady_clock::now);
 
 }  // namespace nvmf::daemon

@@ -13,6 +13,7 @@
 #include "config/wording.h"
 #include "target/daemon/core_options.h"
 #include "target/daemon/log.h"
+#include "target/daemon/save_journal.h"
 #include "target/daemon/service_manager.h"
 #include "target/daemon/spawn.h"
 #include "target/nvme/fabrics.h"
@@ -82,7 +83,9 @@ Reload::Task Reload::serve() {
 
 Reload::Task Reload::reload_on_signal() {
   if (std::exchange(reload_is_wanted_, true)) co_return;
-  co_await reload();
+  const ConfigChange change = co_await reload();
+  const bool good = change.verdict == ConfigChange::Verdict::Good;
+  log_always(std::string("audit: signal SIGHUP: reload: ") + (good ? "done" : "refused"));
 }
 
 // The files replace changes that were not saved.
@@ -93,7 +96,12 @@ Reload::Change Reload::reload(bool force) {
     const std::string& file = running_.file();
     config::Sources sources;
     config::Result wanted;
-    co_await files_.run([&] { wanted = config::load(file, &sources); });
+    std::vector<std::string> undone;
+    co_await files_.run([&] {
+      undone = undo_before_reading(file);
+      wanted = config::load(file, &sources);
+    });
+    for (const std::string& sentence : undone) events_.warn(EventKind::Config, sentence);
     std::vector<std::string> unsaved;
     if (wanted.config) unsaved = running_.lost_by(*wanted.config);
     ConfigChange change = co_await become(wanted, sources, Source::Files);

@@ -1,11 +1,14 @@
 #include "target/daemon/resource_check.h"
 
 #include <algorithm>
+#include <array>
+#include <chrono>
 #include <set>
 #include <sstream>
 #include <string>
 
 #include "target/daemon/core_options.h"
+#include "target/daemon/service_manager.h"
 #include "transport/rdma/queue_capacity.h"
 #include "transport/verbs/verbs.h"
 
@@ -13,6 +16,8 @@ namespace nvmf::daemon {
 namespace {
 
 constexpr unsigned kMibShift = 20;
+// See check_shutdown_time().
+constexpr std::chrono::seconds kShippedGrace{15};
 
 // 0: unknown.
 uint64_t memory_of_machine_mib(const p2p::Sysfs& sysfs) {
@@ -43,6 +48,7 @@ class ResourceCheck {
   std::vector<config::Diagnostic> run() {
     check_memory();
     check_queues();
+    check_shutdown_time();
     if (config_.metrics) check_metrics(*config_.metrics);
     return std::move(warnings_);
   }
@@ -96,6 +102,23 @@ class ResourceCheck {
                room,
            "lower it, or \"rdma\".\"max_queue_depth\"");
     check_hosts(all, room);
+  }
+
+  // An engine of containers kills a daemon that does not stop in time, and says nowhere how long that is; the compose
+  // file and the DaemonSet of this program say kShippedGrace.
+  void check_shutdown_time() {
+    constexpr std::array<const char*, 3> kTraces = {"/.dockerenv", "/run/.containerenv",
+                                                    "/run/secrets/kubernetes.io/serviceaccount"};
+    const bool is_container =
+        std::ranges::any_of(kTraces, [this](const char* const path) { return sysfs_.exists(path); });
+    const auto wanted =
+        std::chrono::ceil<std::chrono::seconds>(std::chrono::milliseconds(config_.shutdown_timeout_ms)) +
+        service_manager::kStoppingMargin;
+    if (!is_container || wanted <= kShippedGrace) return;
+    warn({}, "$.shutdown_timeout_ms",
+         "in a container the daemon may be killed before: it needs " + std::to_string(wanted.count()) + " s to stop",
+         "give the container that time: stop_grace_period of a compose file, terminationGracePeriodSeconds of a pod, "
+         "--stop-timeout of docker run");
   }
 
   // The hosts that the config names, each with one path to each of its subsystems.

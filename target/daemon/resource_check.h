@@ -1,5 +1,5 @@
 // Warns of what a config takes that this machine does not have: memory, addresses of its own services, queues of its
-// RNICs. Part of `nvmf-p2p check`; changes nothing.
+// RNICs, time to stop in a container. Part of `nvmf-p2p check`; changes nothing.
 #pragma once
 
 #include <infiniband/verbs.h>

@@ -8,9 +8,6 @@
 namespace nvmf::daemon::service_manager {
 namespace {
 
-// For the end of the process, after its last host is gone.
-constexpr std::chrono::seconds kStoppingMargin{5};
-
 // A lost notification is no reason to stop serving.
 void send(const std::string& state) { sd_notify(0, state.c_str()); }
 

@@ -8,6 +8,9 @@
 
 namespace nvmf::daemon::service_manager {
 
+// For the end of the process, after its last host is gone.
+inline constexpr std::chrono::seconds kStoppingMargin{5};
+
 // One of these is true at a time; `status` is the line that `systemctl status` shows.
 void ready(const std::string& status);
 void reloading();

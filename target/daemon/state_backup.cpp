@@ -158,7 +158,12 @@ void exchange(const fs::path& fresh, const fs::path& directory) {
 
 StateBackup read_state(const fs::path& directory) {
   StateBackup backup;
-  for (const fs::directory_entry& entry : fs::directory_iterator(directory)) {
+  std::error_code error;
+  const fs::directory_iterator entries(directory, error);
+  if (error)
+    throw std::runtime_error("the state directory " + directory.string() + " cannot be read: " + error.message() +
+                             "; name another one with --state-dir, or its config with --config");
+  for (const fs::directory_entry& entry : entries) {
     const std::string name = entry.path().filename().string();
     if (is_of(kProof, name)) continue;
     if (!is_ours(name)) {

@@ -15,13 +15,12 @@ import unittest
 
 sys.dont_write_bytecode = True
 PROGRAM = os.path.abspath(sys.argv[1])
-import startup_test  # noqa: E402, takes PROGRAM off the arguments
+from place import Place, Running, WAIT_S  # noqa: E402, takes PROGRAM off the arguments
 
 NQN = "nqn.2026-01.io.example:a"
 OTHER = "nqn.2026-01.io.example:b/tape"
 HOST = "nqn.2014-08.org.nvmexpress:uuid:3c1e2f4a-0000-4000-8000-000000000001"
 TRAP = "nqn.2026-01.io.example:$(touch trap)"  # a name that a shell must not run
-WAIT_S = startup_test.WAIT_S
 # Each command line as far as it is typed, and what it becomes.
 COMPLETED = [
     (("remove", "namespace", "nq"), ("remove", "namespace", "nqn.2026-01.io.example:")),
@@ -37,7 +36,7 @@ COMPLETED = [
 
 
 def served_place(folder):
-    place = startup_test.Place(folder)
+    place = Place(folder)
     place.config["ports"] = [{"id": 17, "address": "192.0.2.1"}]
     place.config["subsystems"] = [
         {"nqn": NQN, "allowed_hosts": [HOST, TRAP], "namespaces": [{"nsid": 42, "memory": "1MiB"}]},
@@ -112,7 +111,7 @@ class Completion(unittest.TestCase):
 
     def test_bash_completes_what_the_daemon_has(self):
         place = served_place(self.folder / "a")
-        with startup_test.Running(place, PROGRAM, namespaces=2), Bash(self.folder) as bash:
+        with Running(place, PROGRAM, namespaces=2), Bash(self.folder) as bash:
             for typed, completed in COMPLETED:
                 with self.subTest(typed=typed):
                     self.assertEqual(bash.gives(with_socket(typed, place.socket)), with_socket(completed, place.socket))
@@ -125,7 +124,7 @@ class Completion(unittest.TestCase):
     def test_fish_completes_what_the_daemon_has(self):
         self.script("fish", "script.fish")
         place = served_place(self.folder / "a")
-        with startup_test.Running(place, PROGRAM, namespaces=2):
+        with Running(place, PROGRAM, namespaces=2):
             for typed, completed in COMPLETED[1:-1]:
                 line = " ".join([PROGRAM, *with_socket(typed, place.socket)])
                 said = subprocess.run(["fish", "--no-config", "-c", f"source script.fish; complete -C '{line}'"], cwd=self.folder, capture_output=True,
@@ -135,7 +134,7 @@ class Completion(unittest.TestCase):
     def test_zsh_completes_what_the_daemon_has(self):
         self.script("zsh", "_nvmf-p2p")
         place = served_place(self.folder / "a")
-        with startup_test.Running(place, PROGRAM, namespaces=2):
+        with Running(place, PROGRAM, namespaces=2):
             for typed, completed in COMPLETED[1:-1]:
                 words = [PROGRAM, *with_socket(typed, place.socket)]
                 # As zsh calls it, whose completion system takes long to start.
@@ -148,7 +147,7 @@ source ./_nvmf-p2p"""
 
     def test_a_name_that_a_shell_would_run_is_no_candidate(self):
         place = served_place(self.folder / "a")
-        with startup_test.Running(place, PROGRAM, namespaces=2):
+        with Running(place, PROGRAM, namespaces=2):
             self.assertEqual(self.asked(*with_socket(("remove", "host", NQN, ""), place.socket)), [HOST])
 
     def test_no_daemon_is_no_message(self):

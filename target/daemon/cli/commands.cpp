@@ -143,9 +143,12 @@ void Commands::add_views(CLI::App& app) {
   const auto add = [&](const char* name, const char* what, View view) {
     command(app, name, what, [this, name, view] { return show(std::string("/v1/") + name, view); });
   };
-  command(app, "status", "Print the daemon's version, uptime, unsaved changes and ports", [this] {
-    return show_status();
-  })->add_flag("--exit-code", exit_code_, "Exit with status 3 when a port does not listen or a namespace is missing");
+  command(app, "status", "Print the daemon's version, uptime, faults, unsaved changes and ports",
+          [this] { return show_status(); })
+      ->add_flag(
+          "--exit-code", exit_code_,
+          "Exit with status 3 when no host can connect, or there is a fault: a port that waits, a namespace that is "
+          "missing, a reload that was refused, a state directory that cannot be written");
   add("subsystems", "List the subsystems in service", subsystems_view);
   add("namespaces", "List the namespaces; for a missing one, print why", namespaces_view);
   add("connections", "List the connected hosts and whether their data may go through a CMB", connections_view);
@@ -380,8 +383,23 @@ int Commands::show_named(const std::string& path, View view) const {
   Json named = Json::array();
   for (const Json& one : reply.body)
     if ((nqn_.empty() || one.at("subsystem") == nqn_) && (nsid_ == 0 || one.at("nsid") == nsid_)) named.push_back(one);
+  if (named.empty() && !nqn_.empty() && !is_known()) return kExitFailed;
   reply.body = std::move(named);
   return print(reply, view);
+}
+
+// Whether there is the subsystem, or namespace, that was named: nothing is listed of one that a slip of the keyboard
+// names.
+bool Commands::is_known() const {
+  const Reply reply = Client(socket_).ask("GET", nsid_ == 0 ? "/v1/subsystems" : "/v1/namespaces");
+  if (!reply.good()) return refuse(reply) == EXIT_SUCCESS;
+  const auto is_named = [this](const Json& one) {
+    return nsid_ == 0 ? one.at("nqn") == nqn_ : one.at("subsystem") == nqn_ && one.at("nsid") == nsid_;
+  };
+  if (std::ranges::any_of(reply.body, is_named)) return true;
+  std::cerr << "there is no " << (nsid_ == 0 ? "subsystem " : "namespace " + std::to_string(nsid_) + " of ")
+            << config::printable(nqn_) << '\n';
+  return false;
 }
 
 int Commands::show(const std::string& path, View view) const {
@@ -392,11 +410,9 @@ int Commands::show(const std::string& path, View view) const {
 int Commands::show_status() const {
   const Reply reply = Client(socket_).ask("GET", "/v1/status");
   if (!reply.good()) return refuse(reply);
-  const bool listens =
-      std::ranges::all_of(reply.body.at("ports"), [](const Json& port) { return port.at("state") == "listening"; });
-  const bool is_whole = listens && !reply.body.at("ports").empty() && reply.body.at("missing_namespaces") == 0;
+  const bool is_well = reply.body.at("faults").empty() && reply.body.at("unready").empty();
   print(reply, status_view);
-  return exit_code_ && !is_whole ? kExitFound : EXIT_SUCCESS;
+  return exit_code_ && !is_well ? kExitFound : EXIT_SUCCESS;
 }
 
 int Commands::compare() const {

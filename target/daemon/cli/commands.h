@@ -74,6 +74,7 @@ class Commands {
   ConfigRequest request_with_config() const;
   // The elements of a list that are of the subsystem and namespace that were named, if they were.
   int show_named(const std::string& path, View view) const;
+  bool is_known() const;
   int operate_ports(const std::string& path, const std::string& done, const std::string& unchanged) const;
   int wait_until_drained() const;
   int refuse(const Reply& reply) const;

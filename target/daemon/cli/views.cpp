@@ -93,6 +93,13 @@ std::string path_cell(const Json& space, const char* path) {
   return sum.commands == 0 ? "-" : count_text(static_cast<double>(sum.commands)) + " / " + bytes_text(sum.bytes);
 }
 
+// Whether hosts can connect; of several reasons why not the first, for the table of ports has the others.
+std::string readiness_of(const Json& reasons) {
+  if (reasons.empty()) return "yes";
+  return "no, hosts cannot connect: " + word(reasons.front()) +
+         (reasons.size() == 1 ? "" : ", and " + std::to_string(reasons.size() - 1) + " more");
+}
+
 }  // namespace
 
 PathSum sum_of_path(const Json& space, const std::string& path) {
@@ -113,6 +120,13 @@ std::string status_view(const Json& answer, size_t width) {
   text += "config       " + word(answer.at("config")) + config::and_drop_ins(answer.at("drop_ins").size()) +
           (unsaved.empty() ? "" : ", with unsaved changes:") + "\n";
   for (const Json& line : unsaved) text += "             " + word(line) + "\n";
+  if (const Json& reload = answer.at("last_reload"); !reload.is_null() && !reload.at("succeeded").get<bool>())
+    text +=
+        paragraph("reload       ",
+                  "the last one was refused: what runs is not what the config file says. nvmf-p2p check FILE reports "
+                  "its mistakes",
+                  width);
+  text += paragraph("ready        ", readiness_of(answer.at("unready")), width);
   if (const std::string failure = word(answer.at("upgrade_failure")); !failure.empty())
     text += paragraph("upgrade      ", "failed: " + failure, width);
   text += "subsystems   " + number(answer.at("subsystems")) + "\n";

@@ -404,6 +404,10 @@ const std::vector<Broken> kUnwise = {
      "$.ports: an empty list: no host can connect"},
     {with_subsystems("").replace(with_subsystems("").rfind("[]"), 2, "^[]"),
      "$.subsystems: an empty list: hosts find no subsystem"},
+    {with_top("\"rdma\": {\"in_capsule_data_bytes\": ^8192}"),
+     "$.rdma.in_capsule_data_bytes: Linux hosts from 5.5 to 5.12 that lack a fix of June 2021 (it is in 5.10.43, "
+     "5.12.10 and 5.13) fail or write wrong data when a capsule carries more than 4096 bytes; write 4096 where such "
+     "hosts may connect"},
     {with_subsystems("^{\"nqn\": " + host("a") + ", \"allow_any_host\": true}"),
      "$.subsystems[0]: a subsystem without \"namespaces\": hosts find no namespace in it; add namespaces"},
     {with_subsystems("{\"nqn\": " + host("a") + ", \"allow_any_host\": true, \"namespaces\": ^[]}"),

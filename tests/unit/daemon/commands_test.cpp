@@ -222,16 +222,30 @@ TEST_CASE("operator looks: the status tells how many drop-ins the config has") {
   CHECK(says(world.run({"status"}).output, "config       /etc/nvmf-p2p/config.json and 1 drop-in\n"));
 }
 
-TEST_CASE("monitor asks: the exit status tells of a port that does not listen, and of a namespace that is missing") {
+TEST_CASE("monitor asks: the exit status tells of faults, and of a target that no host can reach") {
   World world;
+  CHECK(world.run({"status", "--exit-code"}).status == 0);
+  world.daemon.faults =
+      FakeDaemon::Json::array({{{"what", "Namespace 1 is not served."}, {"remedy", "Connect the device."}}});
   CHECK(world.run({"status"}).status == 0);
   CHECK(world.run({"status", "--exit-code"}).status == 3);
-  world.daemon.missing_namespaces = 0;
-  CHECK(world.run({"status", "--exit-code"}).status == 0);
+  world.daemon.faults.clear();
+  world.daemon.unready = {"port 1 is drained", "port 2 is drained"};
+  const Said drained = world.run({"status", "--exit-code"});
+  CHECK(drained.status == 3);
+  CHECK(says(drained.output, "ready        no, hosts cannot connect: port 1 is drained, and 1 more\n"));
+  world.daemon.unready.resize(1);
+  world.daemon.last_reload = {{"succeeded", true}, {"time_ms", 1'764'500'000'000}};
+  CHECK_FALSE(says(world.run({"status"}).output, "reload"));
+  world.daemon.last_reload["succeeded"] = false;
+  CHECK(says(world.run({"status"}).output, "reload       the last one was refused"));
+}
+
+TEST_CASE("operator looks at a port that waits: told why") {
+  World world;
+  CHECK(says(world.run({"status"}).output, "ready        yes\n"));
   world.daemon.port_reason = "no interface has the address 192.0.2.10";
-  const Said waiting = world.run({"status", "--exit-code"});
-  CHECK(waiting.status == 3);
-  CHECK(says(waiting.output, "port 1: no interface has the address 192.0.2.10\n"));
+  CHECK(says(world.run({"status"}).output, "port 1: no interface has the address 192.0.2.10\n"));
 }
 
 TEST_CASE("operator looks: identifiers that could not be saved are named with the cause") {
@@ -264,6 +278,11 @@ TEST_CASE("operator looks at reservations and write protection, and ends what a 
   CHECK(says(listed.output, "0xa11ce"));
   CHECK(says(listed.output, std::string(FakeDaemon::kHost) + " (not connected)"));
   CHECK(world.run({"reservations", FakeDaemon::kNqn, "2"}).output == "no host is registered on a namespace\n");
+  const Said slip = world.run({"reservations", FakeDaemon::kNqn, "9"});
+  CHECK(slip.status == 1);
+  CHECK(slip.errors == "there is no namespace 9 of " + std::string(FakeDaemon::kNqn) + "\n");
+  CHECK(world.run({"write-protection", "nqn.2026-01.io.example:none"}).errors ==
+        "there is no subsystem nqn.2026-01.io.example:none\n");
   CHECK(nlohmann::json::parse(world.run({"reservations", FakeDaemon::kNqn, "1", "--json"}).output).size() == 1);
 
   const Said unforced = world.run({"reservations", "clear", FakeDaemon::kNqn, "1"});

@@ -41,6 +41,9 @@ class FakeDaemon : public AdminActions {
             {"subsystems", 1},
             {"namespaces", 2},
             {"missing_namespaces", missing_namespaces},
+            {"last_reload", last_reload},
+            {"unready", unready},
+            {"faults", faults},
             {"unsaved_identifiers", unsaved_identifiers},
             {"unreadable_keys", unreadable_keys},
             {"state_dir_fault", state_dir_fault},
@@ -238,6 +241,9 @@ class FakeDaemon : public AdminActions {
   std::string port_address = "192.0.2.10";
   std::string port_reason;     // why its port waits
   int missing_namespaces = 1;  // namespaces
+  Json last_reload = nullptr;
+  std::vector<std::string> unready;
+  Json faults = Json::array();
   std::vector<std::string> unsaved;
   std::vector<std::string> drop_ins;
   SavedFiles saved{.file = "/etc/nvmf-p2p/config.json", .files = {"/etc/nvmf-p2p/config.json"}};

@@ -13,7 +13,6 @@
 #include <sstream>
 
 #include "target/daemon/counter_report.h"
-#include "target/daemon/slices.h"
 
 namespace nvmf::daemon {
 namespace {
@@ -69,7 +68,8 @@ class Counted {
   // Can be asked once. `spaces`: how many namespaces there are; only the first one has been used.
   std::string text(uint32_t spaces = 2) {
     asio::io_context io;
-    auto answer = asio::co_spawn(io, metrics_text(std::move(figures), sources(spaces)), asio::use_future);
+    auto answer =
+        asio::co_spawn(io, metrics_text(std::move(figures), sources(spaces), [this] { return now; }), asio::use_future);
     turns = io.run();
     return answer.get();
   }
@@ -77,12 +77,15 @@ class Counted {
   Figures figures;
   core::IoCounters counters;
   size_t turns = 0;  // of the control thread that text() took
+  std::chrono::steady_clock::time_point now{};
+  std::chrono::microseconds of_namespace{};  // that reading one takes
 
  private:
   std::vector<NamespaceSource> sources(uint32_t spaces) {
     std::vector<NamespaceSource> sources;
     for (uint32_t nsid = 1; nsid <= spaces; ++nsid)
       sources.emplace_back([this, nsid] {
+        now += of_namespace;
         NamespaceFigures space{.subsystem = kNqn,
                                .nsid = nsid,
                                .device = "/dev/ng0n1",
@@ -192,9 +195,10 @@ TEST_CASE("Histograms without a command have no sample, so that idle namespaces 
 
 TEST_CASE("The most namespaces that a config may have: other work of the control thread has its turn meanwhile") {
   Counted counted;
+  counted.of_namespace = std::chrono::milliseconds(2);
   const std::string text = counted.text(4096);
   CHECK(text.size() < 16U << 20U);
-  CHECK(counted.turns >= 4096 / kNamespacesPerTurn);
+  CHECK(counted.turns >= 4096 / 3);  // a slice of 5 ms ends after three
   CHECK(text.find("nsid=\"4096\"") != std::string::npos);
 }
 

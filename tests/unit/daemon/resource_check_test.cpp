@@ -41,6 +41,22 @@ TEST_CASE("namespaces and pools that need more memory than the machine has") {
           "MiB; this machine has 4096 MiB; lower \"dram_pool_mib\" or the number of reactors"});
 }
 
+TEST_CASE("more time to stop than a container is given, as far as anybody can know") {
+  const config::Result result =
+      config::parse(R"({"shutdown_timeout_ms": 10001, "ports": [], "subsystems": []})", "a.json");
+  REQUIRE(result.config.has_value());
+  Machine machine;
+  CHECK(check_resources(*result.config, machine.sysfs(), kAddresses).empty());
+  machine.file("/run/.containerenv", "");
+  const auto found = check_resources(*result.config, machine.sysfs(), kAddresses);
+  REQUIRE(found.size() == 1);
+  CHECK(found.front().path == "$.shutdown_timeout_ms");
+  CHECK(found.front().problem == "in a container the daemon may be killed before: it needs 16 s to stop");
+  config::Config in_time = *result.config;
+  in_time.shutdown_timeout_ms = 10'000;
+  CHECK(check_resources(in_time, machine.sysfs(), kAddresses).empty());
+}
+
 // As Soft-RoCE has them, but for what the test is about.
 RdmaDeviceLimits device(int queue_pairs, int queue_entries) {
   RdmaDeviceLimits limits{.name = "rxe0"};
