@@ -25,6 +25,7 @@ struct WorldConfig {
   uint16_t max_queue_depth = 0;
   uint32_t max_new_controllers_per_s = 0;  // 0: no limit
   std::vector<Namespace> namespaces;
+  bool ana_by_topology = false;
   std::vector<std::string> allowed_hosts;  // empty: any
 
   std::string text(const Directory& directory) const;
