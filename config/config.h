@@ -219,7 +219,8 @@ struct AnaGroup {
 // have the same identifier for different devices.
 struct Namespace {
   Position position;
-  // 1..1024, unique in the subsystem; default: the lowest that is free. Always resolved.
+  // 1..1024, with Subsystem::ana_by_topology 1..128; unique in the subsystem; default: the lowest that is free. Always
+  // resolved.
   uint32_t nsid = 0;
   Backend backend;
   // Position of the key that names `backend`.
@@ -240,7 +241,7 @@ struct Namespace {
   std::optional<std::string> p2p_provider;
   // Commands that transfer fewer bytes use DRAM: 0..2,097,152, default 0; above 0 only with P2pMode::prefer.
   uint32_t p2p_min_bytes = 0;
-  // The ANA group it belongs to, 1..128, default 1.
+  // The ANA group it belongs to, 1..128, default 1; with Subsystem::ana_by_topology always `nsid`.
   uint32_t ana_group = 1;
   // I/O commands of all hosts per second, 0..100,000,000, default 0: no limit. More commands wait.
   uint32_t max_iops = 0;
@@ -281,6 +282,9 @@ struct Subsystem {
   bool subsystem_reset = false;
   // Whether its hosts may protect namespaces against writing for ever, which nobody can undo; default false.
   bool permanent_write_protection = false;
+  // Whether the topology decides which ports are optimized for a namespace: those whose RNICs reach the CMB that it
+  // uses; default false. `ana` is empty then.
+  bool ana_by_topology = false;
   // ANA groups that are not optimized on every port; default none.
   std::vector<AnaGroup> ana;
   // At most 1024, in the order of the file.

@@ -38,9 +38,10 @@ auto policies(const Namespace& space) {
 }
 
 bool same_ana(const Subsystem& a, const Subsystem& b) {
-  return std::ranges::equal(a.ana, b.ana, [](const AnaGroup& x, const AnaGroup& y) {
-    return x.group == y.group && x.port == y.port && x.state == y.state;
-  });
+  return a.ana_by_topology == b.ana_by_topology &&
+         std::ranges::equal(a.ana, b.ana, [](const AnaGroup& x, const AnaGroup& y) {
+           return x.group == y.group && x.port == y.port && x.state == y.state;
+         });
 }
 
 bool same_hosts(const Subsystem& a, const Subsystem& b) {

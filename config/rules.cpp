@@ -147,6 +147,38 @@ void check_ana_groups(const Value& object, const Subsystem& subsystem, Reader& r
   }
 }
 
+// Where the topology decides, each namespace may prefer other ports, so each has an ANA group of its own.
+void take_ana_groups_from_nsids(const Value& object, Subsystem& subsystem, Reader& reader) {
+  if (!subsystem.ana_by_topology) return;
+  const auto in_list = reader.into("namespaces");
+  for (size_t i = 0; i < subsystem.namespaces.size(); ++i) {
+    Namespace& ns = subsystem.namespaces[i];
+    const Value& element = elements(object, "namespaces")[i];
+    const auto in_element = reader.into(i);
+    if (ns.nsid > kMostAnaGroups)
+      reader.error(
+          element.position,
+          "the nsid " + std::to_string(ns.nsid) + " cannot be an ANA group, too, as \"ana\": \"by_topology\" needs it",
+          "write an \"nsid\" from 1 to " + std::to_string(kMostAnaGroups));
+    if (ns.ana_group != ns.nsid)
+      reader.error_at(element, "ana_group",
+                      "with \"ana\": \"by_topology\" each namespace has an ANA group of its own, its nsid",
+                      "remove this key");
+    ns.ana_group = ns.nsid;
+  }
+}
+
+void warn_of_topology_without_choice(const Value& object, const Subsystem& subsystem, Reader& reader) {
+  if (!subsystem.ana_by_topology) return;
+  const auto uses_cmb = [](const Namespace& ns) { return ns.p2p != P2pMode::off; };
+  if (subsystem.ports.size() == 1)
+    reader.warning_at(object, "ana", "the subsystem is on one port only, so hosts cannot prefer one",
+                      "offer it on a port of another RNIC, too, or remove this key");
+  else if (std::ranges::none_of(subsystem.namespaces, uses_cmb))
+    reader.warning_at(object, "ana", "no namespace of the subsystem uses a CMB, so all ports are optimized",
+                      "set \"p2p\" of a namespace, or remove this key");
+}
+
 // Warns of hosts in "visible_to" that may not connect: probably not intended.
 void check_visibility(const Value& object, const Subsystem& subsystem, Reader& reader) {
   std::vector<std::string> names = subsystem.allowed_hosts;
@@ -216,6 +248,7 @@ void resolve_ports(const std::vector<FileOfConfig>& files, Config& config, Reade
       for (const Port& port : config.ports) subsystem.ports.push_back(port.id);
     }
     if (knows_all_ids(config.ports)) check_ana_ports(value, subsystem, reader);
+    warn_of_topology_without_choice(value, subsystem, reader);
   });
 }
 
@@ -347,6 +380,7 @@ void check_subsystem(const Value& object, Subsystem& subsystem, Reader& reader) 
   check_authenticated_hosts(object, subsystem, reader);
   check_namespaces(object, subsystem, reader);
   assign_nsids(subsystem.namespaces);
+  take_ana_groups_from_nsids(object, subsystem, reader);
   check_cntlids(object, subsystem, reader);
   check_ana_groups(object, subsystem, reader);
   check_visibility(object, subsystem, reader);

@@ -1,5 +1,7 @@
 #include "config/tables.h"
 
+#include <array>
+
 #include "config/limits.h"
 #include "config/rules.h"
 
@@ -330,7 +332,8 @@ const Table<Namespace>& namespace_table() {
           key("p2p_min_bytes", &Namespace::p2p_min_bytes, Integer{0, kMostMdtsBytes},
               "Commands that transfer fewer bytes use DRAM. Only with p2p \"prefer\"."),
           key("ana_group", &Namespace::ana_group, Integer{1, kMostAnaGroups},
-              "ANA group (Asymmetric Namespace Access). All namespaces of a group have the same state on a port."),
+              "ANA group (Asymmetric Namespace Access). All namespaces of a group have the same state on a port. Not "
+              "with \"ana\": \"by_topology\"."),
           key("max_iops", &Namespace::max_iops, Integer{0, kMostIops},
               "I/O commands per second, of all hosts together; more commands wait. 0: no limit."),
           key("max_mib_per_s", &Namespace::max_mib_per_s, Integer{0, kMostMibPerSecond},
@@ -355,6 +358,38 @@ const Table<AnaGroup>& ana_table() {
       },
       nullptr};
   return table;
+}
+
+// What "ana" says.
+struct Ana {
+  bool by_topology = false;
+  std::vector<AnaGroup> states{};
+};
+
+// States of groups on ports, or the word that leaves the states to the topology.
+struct StatesOrTopology {
+  bool read(const Value& value, Ana& out, Reader& reader) const {
+    if (value.as<std::string>() == nullptr) return states().read(value, out.states, reader);
+    constexpr std::array<std::string_view, 1> kWords = {kByTopology};
+    out.by_topology = read_word(value, kWords, reader).has_value();
+    return out.by_topology;
+  }
+  Json literal(const Ana& ana) const { return ana.by_topology ? Json(kByTopology) : states().literal(ana.states); }
+  Json schema() const { return {{"anyOf", {states().schema(), {{"enum", Json::array({kByTopology})}}}}}; }
+
+ private:
+  static constexpr std::string_view kByTopology = "by_topology";
+  static ListOf<ObjectOf<AnaGroup>> states() { return {{ana_table()}, {0, kMostAnaStates}}; }
+};
+
+void set_ana(Subsystem& subsystem, Ana ana, Position) {
+  subsystem.ana_by_topology = ana.by_topology;
+  subsystem.ana = std::move(ana.states);
+}
+
+std::optional<Ana> get_ana(const Subsystem& subsystem) {
+  if (!subsystem.ana_by_topology && subsystem.ana.empty()) return std::nullopt;
+  return Ana{subsystem.ana_by_topology, subsystem.ana};
 }
 
 const Table<Host>& host_table() {
@@ -414,8 +449,12 @@ const Table<Subsystem>& subsystem_table() {
               "hosts."),
           key("permanent_write_protection", &Subsystem::permanent_write_protection, Boolean{},
               "Whether hosts may protect namespaces against writing permanently, which cannot be undone."),
-          key("ana", &Subsystem::ana, ListOf<ObjectOf<AnaGroup>>{{ana_table()}, {0, kMostAnaStates}},
-              "States of ANA groups on ports. Default: optimized on all ports."),
+          key_through<Subsystem, Ana>(
+              "ana", StatesOrTopology{},
+              "States of ANA groups on ports. \"by_topology\": for each namespace, the ports whose RNICs reach the CMB "
+              "that it uses are optimized, and the others are non-optimized as long as there is such a port. Default: "
+              "optimized on all ports.",
+              set_ana, get_ana),
           key("namespaces", &Subsystem::namespaces,
               ListOf<ObjectOf<Namespace>>{{namespace_table()}, {0, kMostNamespaces}}, "The namespaces."),
       },

@@ -146,11 +146,20 @@ Daemon::Daemon(const config::Config& config, config::Sources sources, Program& p
       mailbox_(io_, control_mailbox_, [this] { transport_.turn_admin(); }),
       changes_(io_,
                [this] {
+                 ana_topology_.changed();
                  transport_.turn_admin();  // what hosts are told of the change
                  if (!changes_.closed()) service_manager::ready(status_line());
                }),
       states_(io_, target_, changes_, events_),
       ports_(io_, target_, transport_, storage_, peer_memories_, changes_, events_),
+      ana_topology_({.io = io_,
+                     .target = target_,
+                     .transport = transport_,
+                     .storage = storage_,
+                     .peer_memories = peer_memories_,
+                     .ports = ports_,
+                     .running = running_,
+                     .events = events_}),
       reload_({.io = io_,
                .target = target_,
                .transport = transport_,

@@ -22,6 +22,7 @@
 #include "target/core/reactor/reactor.h"
 #include "target/core/subsystem/target.h"
 #include "target/daemon/admin_service.h"
+#include "target/daemon/ana_topology.h"
 #include "target/daemon/authentication_worker.h"
 #include "target/daemon/changes.h"
 #include "target/daemon/events.h"
@@ -127,6 +128,7 @@ class Daemon {
   Changes changes_;
   NamespaceStates states_;
   Ports ports_;
+  AnaTopology ana_topology_;
   Reload reload_;
   Upgrade upgrade_;
   FallbackWatch fallbacks_;

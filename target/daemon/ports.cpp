@@ -112,6 +112,7 @@ void Ports::listen(const core::Port& port, Attempt attempt) {
   if (port.wildcard) return listen_everywhere(port, attempt);
   try {
     transport_.listen(port);
+    on_listening_changed();
     reasons_.erase(port.id);
     events_.tell(EventKind::Port,
                  fmt::format("port {}: listening on {}, service {}", port.id, port.address, port.service));
@@ -132,6 +133,7 @@ void Ports::listen_everywhere(const core::Port& port, Attempt attempt) {
     if (std::ranges::find(heard, one.address) != heard.end()) continue;
     try {
       transport_.listen(one);
+      on_listening_changed();
       deaf_.erase({one.id, one.address});
       events_.tell(EventKind::Port,
                    fmt::format("port {}: listening on {}, service {}", one.id, one.address, one.service));
@@ -166,6 +168,7 @@ void Ports::let_go_of_addresses() {
     for (const std::string& heard : transport_.addresses_of(port.id)) {
       if (std::ranges::find(meant, heard, &core::Port::address) != meant.end()) continue;
       transport_.stop_listening(port.id, heard);
+      on_listening_changed();
       events_.tell(
           EventKind::Port,
           fmt::format(
@@ -188,6 +191,7 @@ void Ports::stop_listening(uint16_t port_id) {
   std::erase_if(unheard_, [&](const core::Port& port) { return port.id == port_id; });
   reasons_.erase(port_id);
   transport_.stop_listening(port_id);
+  on_listening_changed();
   for (const core::Port& port : target_.ports())
     if (port.id == port_id) tell_addresses(port);
 }
@@ -200,6 +204,7 @@ void Ports::remove(uint16_t port_id) {
 }
 
 void Ports::on_port_lost(uint16_t port_id) {
+  on_listening_changed();
   for (const core::Port& port : target_.ports()) {
     if (port.id != port_id) continue;
     if (port.wildcard)

@@ -39,6 +39,9 @@ class Ports {
   // The addresses by which hosts reach a wildcard port have changed.
   std::function<void()> on_addresses_changed;
 
+  // A port has begun to listen on an address, or has stopped.
+  std::function<void()> on_listening_changed;
+
   // Opens the RNICs of the ports and puts them in service; true when there was a new one. Part of a change.
   boost::asio::awaitable<bool> open_devices_of(std::vector<core::Port> ports, Attempt attempt);
   // The same, then listens on the ports. Ports whose address or device is missing are tried again. Part of a change.

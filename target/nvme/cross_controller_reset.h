@@ -1,5 +1,7 @@
 // Cross-Controller Reset: NVMe Base 2.3, sections 5.4.3 (the command) and 5.2.12.3.1 (the log page). Command Quiesce
-// Time is of Base 2.1. libnvme's headers of Debian 12 have none of it.
+// Time is of Base 2.1. libnvme's headers of Debian 12 have none of it. The values are those of libnvme's later
+// nvme-types-base.h (2026); the status codes and the event's information are those of the specification's Figures 103
+// and 154 (2.3).
 #pragma once
 
 #include <cstddef>
@@ -13,8 +15,11 @@ inline constexpr uint8_t kAdminCrossControllerReset = 0x38;
 inline uint16_t impacted_controller(uint32_t cdw10) { return static_cast<uint16_t>(cdw10); }
 inline uint8_t impacted_uniquifier(uint32_t cdw10) { return static_cast<uint8_t>(cdw10 >> 16); }
 
-// Dword 0 of its completion: the reset was over before the command.
+// Dword 0 of its completion. IRS: the reset was over before the command.
 inline constexpr uint32_t kImmediateResetSuccessful = 1u << 0;
+// With IRS only. V: the controller that the command names was there; CLRI: the command has begun its reset.
+inline constexpr uint32_t kImmediateResetValidated = 1u << 1;
+inline constexpr uint32_t kImmediateResetInitiated = 1u << 2;
 
 // Command specific status codes.
 inline constexpr uint16_t kCrossControllerResetInProgress = 0x3f;
@@ -46,13 +51,13 @@ struct CrossControllerResetLogEntry {
   uint16_t impacted;   // ICID
   uint8_t uniquifier;  // CIU
   uint8_t reserved3;
-  uint16_t associated;  // ACID: the controller that was asked
+  uint16_t alternate;  // ACID: the controller that was asked
   CrossControllerResetStatus status;
   uint8_t flags;
 };
-static_assert(sizeof(CrossControllerResetLogEntry) == 8 && offsetof(CrossControllerResetLogEntry, associated) == 4);
+static_assert(sizeof(CrossControllerResetLogEntry) == 8 && offsetof(CrossControllerResetLogEntry, alternate) == 4);
 
-// CCRF.
+// CCRF: V, CLRI. Bits 3:2, RETRY, are of resets that have failed.
 inline constexpr uint8_t kResetValidated = 1u << 0;
 inline constexpr uint8_t kResetInitiated = 1u << 1;
 

@@ -173,6 +173,54 @@ TEST_CASE("a state gives way to another: the host meets the new one alone") {
   }
 }
 
+TEST_CASE("a port is a worse way: the group is non-optimized there, hosts are told once, and may use it as before") {
+  World world;
+  Host here(world, World::kHostNqn, 1);
+  Host there(world, World::kHostNqn, 2);
+  for (Host* host : {&here, &there}) {
+    host->bring_up(1);
+    host->set_feature(NVME_FEAT_FID_ASYNC_EVENT, kAnaNotices);
+  }
+  const AnaLog before = parsed(read_log(here));
+  const size_t event = here.await_event();
+  const size_t elsewhere = there.await_event();
+  world.subsystem.set_ana_distant(1, 1, true);
+  CHECK(here.admin.take(event).result == kAnaChanged);
+  CHECK_FALSE(there.admin.answered(elsewhere));
+  const AnaLog after = parsed(read_log(here));
+  CHECK(after.groups[0].state == AnaState::NonOptimized);
+  CHECK(after.groups[0].changes == before.groups[0].changes + 1);
+  CHECK(after.changes == before.changes + 1);
+  CHECK(parsed(read_log(there)).groups[0].state == AnaState::Optimized);
+  CHECK(here.io(1).send(command(nvme_cmd_read, 1), Bytes(512)).ok());
+
+  const size_t next = here.await_event();
+  world.subsystem.set_ana_distant(1, 1, true);
+  CHECK_FALSE(here.admin.answered(next));
+  world.subsystem.set_ana_distant(1, 1, false);
+  CHECK(here.admin.take(next).result == kAnaChanged);
+  CHECK(parsed(read_log(here)).groups[0].state == AnaState::Optimized);
+}
+
+TEST_CASE(
+    "a port is a worse way to a group that is not optimized anyway: it stays as it was set, and no host is told") {
+  for (const AnaState set : {AnaState::NonOptimized, AnaState::Inaccessible, AnaState::PersistentLoss}) {
+    World world;
+    world.subsystem.set_ana_state(1, 1, set);
+    Host host(world);
+    host.bring_up(1);
+    host.set_feature(NVME_FEAT_FID_ASYNC_EVENT, kAnaNotices);
+    const uint64_t changes = parsed(read_log(host)).changes;
+    const size_t event = host.await_event();
+    world.subsystem.set_ana_distant(1, 1, true);
+    CHECK_FALSE(host.admin.answered(event));
+    CHECK(parsed(read_log(host)).groups[0].state == set);
+    CHECK(parsed(read_log(host)).changes == changes);
+    world.subsystem.set_ana_state(1, 1, AnaState::Optimized);
+    CHECK(parsed(read_log(host)).groups[0].state == AnaState::NonOptimized);
+  }
+}
+
 TEST_CASE("a state leaves alone what else keeps the host from a namespace") {
   World world;
   Host host(world);

@@ -69,8 +69,20 @@ ControlPlane::ControlPlane(const Parts& parts, const std::string& file, const st
       storage_(parts.io, parts.target, parts.control, threads(), parts.transport, peer_memories_, opener_, identifiers_,
                served_storages_, events_),
       health_(parts.io, parts.target, storage_.namespaces(), nullptr, [this] { parts_.transport.turn_admin(); }),
-      changes_(parts.io, [this] { parts_.transport.turn_admin(); }),
+      changes_(parts.io,
+               [this] {
+                 ana_topology_.changed();
+                 parts_.transport.turn_admin();
+               }),
       ports_(parts.io, parts.target, parts.transport, storage_, peer_memories_, changes_, events_),
+      ana_topology_({.io = parts.io,
+                     .target = parts.target,
+                     .transport = parts.transport,
+                     .storage = storage_,
+                     .peer_memories = peer_memories_,
+                     .ports = ports_,
+                     .running = running_,
+                     .events = events_}),
       reload_({.io = parts.io,
                .target = parts.target,
                .transport = parts.transport,

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "target/backend/engine.h"
+#include "target/daemon/ana_topology.h"
 #include "target/daemon/changes.h"
 #include "target/daemon/device_opener.h"
 #include "target/daemon/events.h"
@@ -77,6 +78,7 @@ class ControlPlane {
   daemon::HealthMonitor health_;
   daemon::Changes changes_;
   daemon::Ports ports_;
+  daemon::AnaTopology ana_topology_;
   daemon::Reload reload_;
   bool started_ = false;
 };

@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "tests/rnic/fabric.h"
@@ -28,6 +29,9 @@ class ModelCmb {
   int descriptor() const { return descriptor_; }
   // The next self-test of any CMB cannot run, as where the port is down.
   static void fail_next_self_test();
+  // No transfer between this device and the CMB is proved.
+  void put_out_of_reach(std::string device) { out_of_reach_ = std::move(device); }
+  bool is_out_of_reach(const std::string& device) const { return device == out_of_reach_; }
   // The SSD takes it away: no region of it moves data any more. What is registered from then on is of the next one.
   void revoke();
 
@@ -39,6 +43,7 @@ class ModelCmb {
   const size_t length_bytes_;
   std::unique_ptr<std::byte[]> memory_;
   std::byte* address_;
+  std::string out_of_reach_;
   int descriptor_ = 0;
   std::unique_ptr<rnic::DmaBuf> lent_;
 };

@@ -137,6 +137,41 @@ TEST_CASE("an SSD goes in the middle of commands: hosts are served through its C
   }
 }
 
+TEST_CASE("ANA by topology: hosts are to prefer the port whose RNIC reaches the CMB, as long as there is one") {
+  using core::AnaState;
+  WorldOptions options = with_cmb();
+  options.ports = 2;
+  options.second_reaches_cmb = false;
+  World world(options);
+  const auto port_2_is = [&](AnaState wanted) {
+    return world.wait([&] {
+      const core::AnaStates& ana = world.subsystem().ana();
+      return ana.state(World::kNsid, 1) == AnaState::Optimized && ana.state(World::kNsid, 2) == wanted;
+    });
+  };
+  const WorldConfig before = world.config();
+  WorldConfig wanted = before;
+  wanted.ana_by_topology = true;
+  REQUIRE(world.reload(wanted).empty());
+  CHECK(port_2_is(AnaState::NonOptimized));
+  world.remove_device();
+  CHECK(port_2_is(AnaState::Optimized));
+  world.return_device(options.profile);
+  CHECK(port_2_is(AnaState::NonOptimized));
+  world.remove_ssd();
+  CHECK(port_2_is(AnaState::Optimized));
+  world.return_ssd();
+  CHECK(port_2_is(AnaState::NonOptimized));
+  world.control_plane().ports().drain(World::kPort);
+  CHECK(world.wait([&] { return world.subsystem().ana().state(World::kNsid, 2) == AnaState::Optimized; }));
+  world.control_plane().ports().resume(World::kPort);
+  CHECK(port_2_is(AnaState::NonOptimized));
+  REQUIRE(world.reload(before).empty());
+  CHECK(port_2_is(AnaState::Optimized));
+  world.check_quiet();
+  CHECK(world.fabric.faults() == std::vector<std::string>{});
+}
+
 TEST_CASE("a region of the CMB is revoked: the host's connection ends, and nothing else") {
   World world(with_cmb());
   Host host(world, {});

@@ -62,6 +62,7 @@ World::World(const WorldOptions& options)
   if (options.cmb_bytes != 0) {
     cmb_ = std::make_unique<ModelCmb>(fabric, WorldConfig::kCmbSsd, options.cmb_bytes);
     disk.pci_address = WorldConfig::kCmbSsd;
+    if (!options.second_reaches_cmb) cmb_->put_out_of_reach("rnic1");
   }
   target.on_event = [this](const core::Event& event) {
     fabric.note("(an event was reported)");

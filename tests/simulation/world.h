@@ -37,6 +37,7 @@ struct WorldOptions {
   uint32_t initial_slots = 64;
   uint16_t max_queue_depth = 32;
   unsigned ports = 1;                      // each on a device of its own
+  bool second_reaches_cmb = true;          // the device of port 2
   size_t cmb_bytes = 0;                    // of an SSD, for the namespace kNsid; 0: none
   uint32_t max_new_controllers_per_s = 0;  // 0: no limit
   ibv_mtu mtu = IBV_MTU_4096;              // of the device of port 1, at first

@@ -32,6 +32,7 @@ std::string WorldConfig::text(const Directory& directory) const {
   for (const Namespace& one : namespaces) spaces.push_back(space_of(one, directory));
   json subsystem = {
       {"nqn", nqn}, {"serial", "SN-0001"}, {"model", "Model disks"}, {"cntlid_max", 60000}, {"namespaces", spaces}};
+  if (ana_by_topology) subsystem["ana"] = "by_topology";
   if (allowed_hosts.empty())
     subsystem["allow_any_host"] = true;
   else

@@ -26,6 +26,7 @@ struct WorldConfig {
   uint32_t max_new_controllers_per_s = 0;  // 0: no limit
   uint32_t max_new_controllers_per_s_per_host = 0;
   std::vector<Namespace> namespaces;
+  bool ana_by_topology = false;
   std::vector<std::string> allowed_hosts;  // empty: any
 
   std::string text(const Directory& directory) const;

@@ -233,6 +233,17 @@ std::vector<std::string> Transport::addresses_of(uint16_t port_id) const {
   return addresses;
 }
 
+std::vector<const Rnic*> Transport::rnics_of(uint16_t port_id) const {
+  std::vector<const Rnic*> devices;
+  for (const auto& rnic : rnics_) {
+    const auto is_on_it = [&](const Listener& one) {
+      return one.port_id == port_id && one.id->verbs == rnic->context();
+    };
+    if (std::ranges::any_of(listeners_, is_on_it)) devices.push_back(rnic.get());
+  }
+  return devices;
+}
+
 void Transport::visit(const std::function<void(const Connection&)>& visitor) const {
   for (const auto& [number, connection] : connections_) visitor(*connection);
 }

@@ -79,6 +79,8 @@ class Transport final : private QueuePairOwner {
   bool is_listening(uint16_t port_id) const { return !addresses_of(port_id).empty(); }
   // On which the port listens.
   std::vector<std::string> addresses_of(uint16_t port_id) const;
+  // The devices of these addresses, each once.
+  std::vector<const Rnic*> rnics_of(uint16_t port_id) const;
   // All connections, for reports.
   void visit(const std::function<void(const Connection&)>& visitor) const;
   // Whether any queue is connected with the table.

@@ -30,12 +30,14 @@ void execute_cross_controller_reset(Request& request) {
   const ControllerInstance instance = instance_of(*request.sqe);
   if (cntlid == asked.cntlid()) return finish(request, invalid_field(request, offsetof(nvme::Sqe, cdw10)));
   Controller* const impacted = asked.subsystem().find_controller(cntlid);
-  if (impacted == nullptr || !is_named(*impacted, instance, asked.host()) || impacted->is_quiet())
+  if (impacted == nullptr || !is_named(*impacted, instance, asked.host()))
     return finish(request, kSuccess, nvme::kImmediateResetSuccessful);
+  constexpr uint32_t kFound = nvme::kImmediateResetSuccessful | nvme::kImmediateResetValidated;
+  if (impacted->is_quiet()) return finish(request, kSuccess, kFound);
   CrossControllerResets& resets = asked.cross_controller_resets();
   if (const Status status = resets.check(cntlid, instance); !status.ok()) return finish(request, status);
   impacted->fail("its host asked controller " + std::to_string(asked.cntlid()) + " for its reset");
-  if (impacted->is_quiet()) return finish(request, kSuccess, nvme::kImmediateResetSuccessful);
+  if (impacted->is_quiet()) return finish(request, kSuccess, kFound | nvme::kImmediateResetInitiated);
   resets.begin(cntlid, instance);
   finish(request, kSuccess);
 }
@@ -57,7 +59,7 @@ void write_cross_controller_resets(Request& request, LogWriter& log) {
     log.put(CrossControllerResetLogEntry{.impacted = entry.cntlid,
                                          .uniquifier = entry.instance.uniquifier,
                                          .reserved3 = 0,
-                                         .associated = controller.cntlid(),
+                                         .alternate = controller.cntlid(),
                                          .status = entry.is_completed ? Progress::Successful : Progress::InProgress,
                                          .flags = nvme::kResetValidated | nvme::kResetInitiated});
   }

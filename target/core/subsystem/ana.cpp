@@ -24,6 +24,12 @@ Denials denials_of(AnaState state) {
 
 }  // namespace
 
+AnaState AnaStates::state(uint32_t group, uint16_t port_id) const {
+  if (is_withdrawn(port_id)) return AnaState::Inaccessible;
+  const Group found = at(group, port_id);
+  return found.distant && found.state == AnaState::Optimized ? AnaState::NonOptimized : found.state;
+}
+
 bool AnaStates::is_withdrawn(uint16_t port_id) const {
   const auto port = ports_.find(port_id);
   return port != ports_.end() && port->second.withdrawn;
@@ -37,6 +43,15 @@ uint64_t AnaStates::log_change_count(uint16_t port_id) const {
 bool AnaStates::set(uint32_t group, uint16_t port_id, AnaState state) {
   if (at(group, port_id).state == state) return false;
   ports_[port_id].groups[group].state = state;
+  members_changed(group, port_id);
+  return true;
+}
+
+bool AnaStates::set_distant(uint32_t group, uint16_t port_id, bool distant) {
+  if (at(group, port_id).distant == distant) return false;
+  const AnaState before = state(group, port_id);
+  ports_[port_id].groups[group].distant = distant;
+  if (state(group, port_id) == before) return false;
   members_changed(group, port_id);
   return true;
 }

@@ -29,9 +29,7 @@ inline constexpr Denials kAnaDenials = kAnaInaccessible | kAnaPersistentLoss | k
 // The groups of one subsystem, as the ANA log page of a controller on each port shows them: section 5.16.1.10.
 class AnaStates {
  public:
-  AnaState state(uint32_t group, uint16_t port_id) const {
-    return is_withdrawn(port_id) ? AnaState::Inaccessible : configured_state(group, port_id);
-  }
+  AnaState state(uint32_t group, uint16_t port_id) const;
   AnaState configured_state(uint32_t group, uint16_t port_id) const { return at(group, port_id).state; }
   // CHGCNT of the group's descriptor and of the log page; never 0, which would mean that changes are not counted.
   uint64_t change_count(uint32_t group, uint16_t port_id) const { return at(group, port_id).changes; }
@@ -39,6 +37,9 @@ class AnaStates {
 
   // False: the group already has this state.
   bool set(uint32_t group, uint16_t port_id, AnaState state);
+  // The port is a worse way to the group than others: it is non-optimized there while it is set to be optimized. False:
+  // the group has the state that it had.
+  bool set_distant(uint32_t group, uint16_t port_id, bool distant);
   // The port is about to be drained: all groups are inaccessible there until it is not withdrawn any more.
   void withdraw(uint16_t port_id, bool withdrawn) { ports_[port_id].withdrawn = withdrawn; }
   bool is_withdrawn(uint16_t port_id) const;
@@ -48,6 +49,7 @@ class AnaStates {
  private:
   struct Group {
     AnaState state = AnaState::Optimized;
+    bool distant = false;
     uint64_t changes = 1;
   };
   struct Port {

@@ -271,6 +271,14 @@ void Subsystem::change_ana_state(uint32_t group, uint16_t port_id, AnaState stat
     ana_transitions_.push_back({group, port_id, Clock::now() + std::chrono::seconds(kAnaTransitionSeconds)});
     target_.deadline_set(ana_transitions_.back().end);
   }
+  tell_of_ana_state(group, port_id);
+}
+
+void Subsystem::set_ana_distant(uint32_t group, uint16_t port_id, bool distant) {
+  if (ana_.set_distant(group, port_id, distant)) tell_of_ana_state(group, port_id);
+}
+
+void Subsystem::tell_of_ana_state(uint32_t group, uint16_t port_id) const {
   for (const auto& controller : controllers_) {
     if (controller->port_id() == port_id) controller->ana_changed(group);
   }
@@ -301,9 +309,7 @@ void Subsystem::withdraw_port(uint16_t port_id, bool withdrawn) {
   for (const NamespaceOptions& ns : namespaces_) groups.insert(ns.ana_group);
   for (const uint32_t group : groups) {
     ana_.members_changed(group, port_id);
-    for (const auto& controller : controllers_) {
-      if (controller->port_id() == port_id) controller->ana_changed(group);
-    }
+    tell_of_ana_state(group, port_id);
   }
 }
 

@@ -161,6 +161,9 @@ class Subsystem {
   // Sets the state of a group on one port: hosts that use it are notified. A group that is in the change state for
   // kAnaTransitionSeconds becomes inaccessible there. Throws std::invalid_argument when there is no such group or port.
   void set_ana_state(uint32_t group, uint16_t port_id, AnaState state);
+  // The port is a worse way to the group than others, which hosts are to prefer: AnaStates::set_distant(). Hosts that
+  // use it are notified. Independent of set_ana_state().
+  void set_ana_distant(uint32_t group, uint16_t port_id, bool distant);
   // Ends the change states that are due; returns when the next is, if there are more.
   std::optional<Clock::time_point> end_ana_transitions(Clock::time_point now);
 
@@ -223,6 +226,7 @@ class Subsystem {
   void apply_denials(Controller& controller, const NamespaceOptions& options) const;
   void members_changed(uint32_t ana_group);
   void change_ana_state(uint32_t group, uint16_t port_id, AnaState state);
+  void tell_of_ana_state(uint32_t group, uint16_t port_id) const;
   std::string reached_count(const HostIdentity& host) const;
   bool has_free_identifier() const;
   bool is_dead(const Controller& old, const HostIdentity& host, const QueueLink& link) const;

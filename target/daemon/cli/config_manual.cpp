@@ -83,8 +83,13 @@ const Json* object_in(const Json& value) {
   return nullptr;
 }
 
+// One of its forms may be a list.
+bool is_list(const Json& value) {
+  return value.contains("items") || std::ranges::any_of(value.value("anyOf", Json::array()), is_list);
+}
+
 std::string path_of(const std::string& parent, const std::string& key, const Json& value) {
-  return (parent.empty() ? "" : parent + ".") + key + (value.contains("items") ? "[]" : "");
+  return (parent.empty() ? "" : parent + ".") + key + (is_list(value) ? "[]" : "");
 }
 
 // Each object after the one that it is in.

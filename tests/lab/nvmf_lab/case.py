@@ -32,9 +32,10 @@ class Case:
         text = ast.get_docstring(ast.parse(self.path.read_text())) or ""
         return text.splitlines()[0] if text else "(has no docstring)"
 
-    def limit_s(self) -> float:
-        """Its TIME_LIMIT_S, of a quiet machine."""
-        return float(self._declared("TIME_LIMIT_S", DEFAULT_LIMIT_S))
+    def limit_s(self, thorough: bool) -> float:
+        """Its TIME_LIMIT_S, of a quiet machine; or, where it has one, its THOROUGH_LIMIT_S."""
+        usual = self._declared("TIME_LIMIT_S", DEFAULT_LIMIT_S)
+        return float(self._declared("THOROUGH_LIMIT_S", usual) if thorough else usual)
 
     def alone(self) -> bool:
         """Its ALONE: what it measures or watches would be another case's doing beside one."""

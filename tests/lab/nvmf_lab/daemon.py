@@ -178,6 +178,10 @@ class Daemon:
         self._program.signal(signal.SIGKILL)
         self._program.wait(STOP_WAIT_S, check=False)
 
+    def forget(self) -> None:
+        """Its machine is about to lose its power. Nothing more is demanded of this daemon."""
+        self._done = True
+
     def expect_exit(self, exit_code: int, timeout_s: float = 15) -> str:
         """For a daemon that must give up by itself; returns what it said."""
         self._done = True

@@ -72,7 +72,7 @@ class Runner:
         """The first case of the topology with most left to do, so that the end is not one worker's alone; one that no worker has, if there is any."""
         left: dict[str, float] = {}
         for case in self._waiting:
-            left[case.topology()] = left.get(case.topology(), 0) + case.limit_s()
+            left[case.topology()] = left.get(case.topology(), 0) + case.limit_s(self._options.thorough)
         taken = {run.case.topology() for run in self._undecided()}
         chosen = max(left, key=lambda topology: (topology not in taken, left[topology]))
         return self._take(chosen)
@@ -123,7 +123,7 @@ class Runner:
     def _hand(self, run: Run, case: Case, out: pathlib.Path, attempt: int = 1) -> None:
         """Give a worker its next case."""
         run.name, run.out, run.case, run.attempt, run.verdict = case.name, out, case, attempt, None
-        run.begin, run.limit_s = time.monotonic(), case.limit_s() * self._options.patience
+        run.begin, run.limit_s = time.monotonic(), case.limit_s(self._options.thorough) * self._options.patience
         try:
             run.process.stdin.write(json.dumps({"case": str(case.path), "out": str(out)}).encode() + b"\n")
             run.process.stdin.flush()

@@ -55,6 +55,49 @@ TEST_CASE("mistakes in ANA states") {
   for (const Broken& mistake : mistakes) check_only(mistake, Severity::error);
 }
 
+std::string by_topology(const std::string& namespaces) {
+  return R"({"ports": [{"id": 1, "address": "10.0.0.1"}, {"id": 2, "address": "10.0.0.2"}],
+             "subsystems": [{"nqn": "nqn.2026-01.io.example:a", "allow_any_host": true, "ana": "by_topology",
+                             "namespaces": [)" +
+         namespaces + "]}]}";
+}
+
+TEST_CASE("states by topology: each namespace has an ANA group of its own") {
+  const Result result = parse(by_topology(R"({"nvme": "/dev/ng0n1"}, {"nsid": 7, "memory": 512})"), "test.json");
+  for (const Diagnostic& diagnostic : result.diagnostics) MESSAGE(to_string(diagnostic));
+  REQUIRE(result.config);
+  CHECK(result.diagnostics.empty());
+  const Subsystem& read = result.config->subsystems.at(0);
+  CHECK(read.ana_by_topology);
+  CHECK(read.ana.empty());
+  CHECK(read.namespaces.at(0).ana_group == 1);
+  CHECK(read.namespaces.at(1).ana_group == 7);
+}
+
+TEST_CASE("states by topology: what contradicts them, and what makes them useless") {
+  check_only({by_topology(R"({"nvme": "/dev/ng0n1"}, {"memory": 512, "ana_group": ^1})"),
+              "$.subsystems[0].namespaces[1].ana_group: with \"ana\": \"by_topology\" each namespace has an ANA group "
+              "of its own, its nsid; remove this key"},
+             Severity::error);
+  check_only({by_topology(R"(^{"nvme": "/dev/ng0n1", "nsid": 129})"),
+              "$.subsystems[0].namespaces[0]: the nsid 129 cannot be an ANA group, too, as \"ana\": \"by_topology\" "
+              "needs it; write an \"nsid\" from 1 to 128"},
+             Severity::error);
+  check_only({subsystem("\"ana\": ^\"by-topology\""),
+              "$.subsystems[0].ana: \"by-topology\" is not one of the choices; did you mean \"by_topology\"? write "
+              "\"by_topology\""},
+             Severity::error);
+  check_only(
+      {subsystem("\"ana\": ^\"by_topology\""),
+       "$.subsystems[0].ana: the subsystem is on one port only, so hosts cannot prefer one; offer it on a port of "
+       "another RNIC, too, or remove this key"},
+      Severity::warning);
+  const Result no_cmb = parse(by_topology(R"({"memory": 512})"), "test.json");
+  REQUIRE(no_cmb.diagnostics.size() == 1);
+  CHECK(no_cmb.config.has_value());
+  CHECK(no_cmb.diagnostics[0].problem == "no namespace of the subsystem uses a CMB, so all ports are optimized");
+}
+
 TEST_CASE("mistakes in the range of controller identifiers") {
   check_only({subsystem("\"cntlid_min\": ^200, \"cntlid_max\": 100"),
               "$.subsystems[0].cntlid_min: \"cntlid_min\" is above \"cntlid_max\"; write the lower one first"},

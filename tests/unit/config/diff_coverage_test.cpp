@@ -31,7 +31,7 @@ constexpr const char* kBase = R"({
 // One of these is good for any key.
 const Json kCandidates =
     Json::parse(R"([ true, 1, 2, 3, 11, 32, 512, 4096, 65536, "other", "debug", "sha384", "ffdhe3072", "json", "0640",
-  "nqn.2026-01.io.example:other", "nqn.2026-01.io.example:third", "192.0.2.77", "/somewhere/else", "0000:05:00.0", "8MiB", "off", "spill", "change",
+  "by_topology", "nqn.2026-01.io.example:other", "nqn.2026-01.io.example:third", "192.0.2.77", "/somewhere/else", "0000:05:00.0", "8MiB", "off", "spill", "change",
   "11112222-3333-4444-8555-666677778888", "11112222333344445555666677778888", "1111222233334444",
   [1], [12], ["nqn.2026-01.io.example:other"] ])");
 
@@ -53,6 +53,9 @@ void find_leaves(const Json& schema, const Json& base, const Pointer& place, std
   } else {
     leaves.push_back({place, schema});
   }
+  // One of its forms may be an array.
+  for (const Json& form : schema.value("anyOf", Json::array()))
+    if (form.value("type", "") == "array") find_leaves(form, base, place, leaves);
 }
 
 Json with(Json document, const Pointer& place, const Json& value) {

@@ -75,6 +75,8 @@ void collect_keys(const Json& value, std::set<std::string>& keys) {
 
 void collect_properties(const Json& schema, std::set<std::string>& keys) {
   if (schema.contains("items")) collect_properties(schema["items"], keys);
+  if (schema.contains("anyOf"))
+    for (const Json& one : schema["anyOf"]) collect_properties(one, keys);
   if (!schema.contains("properties")) return;
   for (const auto& [key, member] : schema["properties"].items()) {
     keys.insert(key);
@@ -101,6 +103,20 @@ TEST_CASE("subsystems that are written as drop-ins come back as they were") {
   const Result again = parse(sources);
   REQUIRE(again.config.has_value());
   CHECK(write(*again.config) == write(whole));
+}
+
+TEST_CASE("ANA states by topology come back as they were") {
+  const Config before = good(R"({
+    "ports": [{ "id": 1, "address": "10.0.0.1" }, { "id": 2, "address": "10.0.0.2" }],
+    "subsystems": [{ "nqn": "nqn.2026-01.io.example:a", "allow_any_host": true, "ana": "by_topology",
+                     "namespaces": [{ "nvme": "/dev/ng0n1" }, { "nvme": "/dev/ng1n1" }] }]
+  })");
+  const std::string text = write(before);
+  CHECK(Json::parse(text).at("subsystems").at(0).at("ana") == "by_topology");
+  const Config after = good(text);
+  CHECK(after.subsystems[0].ana_by_topology);
+  CHECK(after.subsystems[0].namespaces.at(1).ana_group == 2);
+  CHECK(describe(diff(before, after)).empty());
 }
 
 TEST_CASE("cores are written instead of their count") {

@@ -3,7 +3,10 @@
 
 #include <doctest/doctest.h>
 
+#include <algorithm>
 #include <nlohmann/json.hpp>
+
+#include "target/daemon/ana_topology.h"
 
 namespace nvmf::daemon {
 namespace {
@@ -63,6 +66,17 @@ TEST_CASE("operator asks for what cannot be: refused, and nothing changes") {
   CHECK_THROWS(set_ana_state(served.target, "{}"));
   CHECK_THROWS(set_ana_state(served.target, "not JSON"));
   CHECK((served.subsystem.ana().state(2, 1) == core::AnaState::Optimized));
+}
+
+TEST_CASE("ports that do not reach the CMB are distant, unless none does") {
+  const std::vector<uint16_t> ports = {1, 2, 3};
+  const auto distant = [&](std::vector<uint16_t> near) {
+    return distant_ports(ports, [&](uint16_t port) { return std::ranges::find(near, port) != near.end(); });
+  };
+  CHECK(distant({2}) == std::vector<uint16_t>{1, 3});
+  CHECK(distant({1, 3}) == std::vector<uint16_t>{2});
+  CHECK(distant({1, 2, 3}).empty());
+  CHECK(distant({}).empty());
 }
 
 }  // namespace
