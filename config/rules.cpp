@@ -336,7 +336,7 @@ void check_rdma_device(const Value& object, RdmaDevice& device, Reader& reader) 
   if (!device.name.empty()) reader.unique_at(object, "name", "name of an RNIC", device.name);
 }
 
-// Linux commit 12b2aaadb6d5 (nvme-rdma) mends what 38e1800275d3 broke: the third page of a write in a capsule was lost.
+// Linux commit 12b2aaadb6d5 (nvme-rdma) mends what 38e1800275d3 broke: writes of more than two pages in a capsule.
 void check_rdma(const Value& object, Rdma& rdma, Reader& reader) {
   if (rdma.in_capsule_data_bytes <= Rdma{}.in_capsule_data_bytes) return;
   reader.warning_at(object, "in_capsule_data_bytes",

@@ -1,5 +1,6 @@
 #include "target/daemon/backup_command.h"
 
+#include <algorithm>
 #include <filesystem>
 #include <iostream>
 #include <memory>
@@ -41,7 +42,8 @@ std::filesystem::path directory_of(const Options& options) {
   std::string directory = options.state_dir;
   if (!options.config.empty()) {
     const config::Result result = config::load(options.config);
-    if (!result.config) throw BadBackup(to_string(result.diagnostics.at(0)));
+    const auto error = std::ranges::find(result.diagnostics, config::Severity::error, &config::Diagnostic::severity);
+    if (error != result.diagnostics.end()) throw BadBackup(to_string(*error));
     directory = result.config->state_dir;
   }
   std::filesystem::path path = std::filesystem::absolute(directory).lexically_normal();

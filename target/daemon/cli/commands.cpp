@@ -392,7 +392,10 @@ int Commands::show_named(const std::string& path, View view) const {
 // names.
 bool Commands::is_known() const {
   const Reply reply = Client(socket_).ask("GET", nsid_ == 0 ? "/v1/subsystems" : "/v1/namespaces");
-  if (!reply.good()) return refuse(reply) == EXIT_SUCCESS;
+  if (!reply.good()) {
+    refuse(reply);
+    return false;
+  }
   const auto is_named = [this](const Json& one) {
     return nsid_ == 0 ? one.at("nqn") == nqn_ : one.at("subsystem") == nqn_ && one.at("nsid") == nsid_;
   };
