@@ -118,11 +118,6 @@ uint64_t new_seed() {
 
 }  // namespace
 
-bool SelfTestResult::usable_at(uint32_t path_mtu) const {
-  if (path_mtu > active_mtu) return false;
-  return path_mtu >= host_reads.page_start_from_mtu || path_mtu >= host_writes.page_start_from_mtu;
-}
-
 SelfTestResult examine(CopyEngine& engine, const SelfTestSubject& subject, uint64_t seed, uint32_t max_transfer_bytes,
                        SsdProbe* ssd) {
   const std::vector<uint32_t> path_mtus = path_mtus_up_to(subject.active_mtu);

@@ -32,7 +32,10 @@ struct SelfTestResult {
 
   // Whether any transfer may use the CMB on a connection of this path MTU (bytes), in either direction. Larger ones
   // than active_mtu were not tried.
-  bool usable_at(uint32_t path_mtu) const;
+  bool usable_at(uint32_t path_mtu) const {
+    if (path_mtu > active_mtu) return false;
+    return path_mtu >= host_reads.page_start_from_mtu || path_mtu >= host_writes.page_start_from_mtu;
+  }
 };
 
 // Blocks for a fraction of a second on hardware, some seconds on an emulated one. Overwrites `options.range`, which

@@ -112,18 +112,13 @@ TEST_CASE("the key of an HMAC is in no core dump, before and after the result") 
   }
 }
 
-TEST_CASE("a DH exponent and what is shared with it are in no core dump") {
+TEST_CASE("what two DH exponents share is in no core dump") {
   if (!can_search()) return;
-  const Secret secret = random_secret(32);
-  const Secret number = reversed(secret.bytes());
-  const DhExponent exponent(DhGroup::Ffdhe2048, secret.bytes());
-  CHECK(copies_in_core_dump(secret.bytes()) == 0);
-  CHECK(copies_in_core_dump(number.bytes()) == 0);
+  const DhExponent exponent(DhGroup::Ffdhe2048);
   const auto shared = exponent.shared_with(DhExponent(DhGroup::Ffdhe2048).value());
   REQUIRE(shared);
   CHECK(copies_in_core_dump(reversed(shared->bytes().first(64)).bytes()) == 0);
   CHECK(copies_in_core_dump(shared->bytes().first(64)) == 0);
-  CHECK(copies_in_core_dump(number.bytes()) == 0);
 }
 
 TEST_CASE("OpenSSL has the exponents that it makes in its secure heap, which has room for many") {
