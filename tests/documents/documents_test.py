@@ -78,8 +78,10 @@ class Documents(unittest.TestCase):
                         self.assertIn(f"default: {json.dumps(value['default'])}", section)
                     check(f"{path}.{key}".lstrip(".") + ("[]" if "items" in value else ""), value)
                 return  # what else it has are conditions
-            for inner in schema.get("anyOf", []) + [schema[key] for key in ("items",) if key in schema]:
-                check(path, inner)
+            for inner in schema.get("anyOf", []):
+                check(path + ("[]" if "items" in inner else ""), inner)
+            if "items" in schema:
+                check(path, schema["items"])
 
         self.assertNotRegex(page, r"fR \(\)|: [;)]|list of at most \d+: object")
         check("", json.loads((ROOT / "config/schema.json").read_text()))

@@ -291,7 +291,7 @@ class Startup(DaemonTest):
         self.assertTrue(said("import", "spkd", "file").startswith('there is no command "spkd"\n'))
         self.assertTrue(said("remove", "port", "first").startswith('id: "first" is not a number\n'))
         self.assertIn("none,sha256,sha384,sha512", said("key", "generate", "--transform", "sha1"))
-        self.assertTrue(said("key", "check", "host.key").startswith("./host.key cannot be opened: No such file"))
+        self.assertTrue(said("key", "check", "host.key").startswith("the key file ./host.key cannot be opened: No such file"))
         self.assertIn("nothing.json: error: No such file", said("backup", "out", "--config", "nothing.json"))
         self.assertIn("the state directory /nothing cannot be read: No such file", said("backup", "out", "--state-dir", "/nothing"))
         self.assertFalse((folder / "out").exists())

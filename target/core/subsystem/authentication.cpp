@@ -372,7 +372,8 @@ void Authentication::take_success2() {
   fail(AuthenticationFailure::WrongResponse, AuthExplanation::AuthenticationFailed, kKeyHasGone);
 }
 
-// The host has not accepted the controller's response, or gives up.
+// The host has not accepted the controller's response, or gives up. What was authenticated before executes nothing from
+// now on, not only from the moment at which this is answered.
 void Authentication::take_failure2(std::span<const std::byte> message) {
   const int explanation = message.size() < sizeof(nvme::AuthFailure) ? 0 : read<nvme::AuthFailure>(message).explanation;
   const std::string rule =
@@ -381,6 +382,7 @@ void Authentication::take_failure2(std::span<const std::byte> message) {
   controller_.authentication_failed(queue_, AuthenticationFailure::HostRejected, rule);
   end_reason_ = kHasFailed;
   go_to(State::Over);
+  if (done_once_) controller_.fail_after_answer(queue_, kHasFailed);
 }
 
 // Authentication Receive ---------------------------------------------------------------------------------------------
