@@ -77,7 +77,9 @@ bool QueueSet::has_room(uint32_t depth, uint32_t send_entries) const {
 
 ReceiveSlab* QueueSet::reserve(uint32_t depth, uint32_t send_entries) {
   ReceiveSlab* added = nullptr;
-  const uint64_t wished = slots_needed_with(depth) + slots_in_doubt.get();
+  // A few slots less than queues have entries delay only a host that uses all of them at a time: no memory for that.
+  const uint64_t in_doubt = slots_in_doubt.get();
+  const uint64_t wished = slots_needed_with(depth) + (4 * in_doubt > slots ? in_doubt : 0);
   if (const auto needed = static_cast<uint32_t>(std::min<uint64_t>(wished, limits.slots)); needed > slots) {
     const uint32_t wanted = std::max(needed - slots, kMinSlabSlots);
     added = &add_slab(std::min(wanted + wanted % 2, limits.slots - slots));
