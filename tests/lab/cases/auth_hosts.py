@@ -136,15 +136,17 @@ def refused_by_the_kernel(lab, target, keys):
     lab.host.altered = lab.target.altered = "the host still connects to the kernel's target"
     said = [refusal(lab, keys["stranger"], nqn, port) for nqn, port in ((daemon.NQN, 4420), (KERNEL, KERNEL_PORT))]
     print(f"a wrong key: the host says of the daemon and of the kernel's target: {said}")
-    lab.check(said[0] == said[1], f"the host says of the daemon's refusal {said[0]!r}, and of the kernel's {said[1]!r}")
+    lab.check(said[0], "the host says nothing of the daemon's refusal")
+    lab.check(said[1] in ("", said[0]), f"the host says of the daemon's refusal {said[0]!r}, and of the kernel's {said[1]!r}")
 
 
 def refusal(lab, secret, nqn, port):
-    """The host's line about its authentication, without what names the controller."""
+    """The host's line about its authentication, without what names the controller; empty when it says nothing for long."""
     lab.host.run("dmesg -C")
     lab.host.start(connect_command(lab, secret, "", nqn=nqn, port=port))
-    said = lab.host.until("dmesg | grep -i 'nvme.*authentication'", timeout_s=30).stdout
-    return re.sub(r".*nvme[0-9]+: ", "", said.splitlines()[0])
+    found = "dmesg | grep -i 'nvme.*authentication'"
+    said = lab.host.run(f"timeout 40 sh -c \"until {found}; do sleep 1; done\"", timeout_s=60, check=False).stdout
+    return re.sub(r".*nvme[0-9]+: ", "", (said.splitlines() or [""])[0])
 
 
 def make_key(lab, name, hmac):
