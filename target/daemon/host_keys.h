@@ -19,7 +19,7 @@ struct HostEntry {
   std::string host;
   std::string key_file;
   std::optional<std::string> controller_key_file;
-  friend auto operator<=>(const HostEntry&, const HostEntry&) = default;
+  friend auto operator<=>(const HostEntry&, const HostEntry&) = default;  // NOLINT: clang-tidy 14 sees a 0
 };
 
 // A key file that could not be read.
