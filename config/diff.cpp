@@ -177,7 +177,7 @@ std::string text_of(const Difference::NamespaceChange& change) {
 // «change namespace 1 of NQN: max_iops from 0 to 10»; values that are the same and keys that other lines name do not
 // count.
 template <class T>
-std::string with_values(std::string line, const T& before, const T& after) {
+std::string with_values(const std::string& line, const T& before, const T& after) {
   const std::string values = changes_between(values_of(before), values_of(after));
   return values.empty() ? line : line + ": " + values;
 }

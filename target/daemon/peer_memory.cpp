@@ -260,16 +260,15 @@ boost::asio::awaitable<void> PeerMemories::try_again(Ssd& ssd, const rdma::Rnic&
   spdlog::info("CMB of {} with {}: a host has connected at path MTU {}, which was not tried: the self-test is repeated",
                ssd.mapping->bdf(), rnic.name(), rnic.largest_path_mtu());
   OnRnic& known = on_rnic(ssd, rnic);
+  known.tried_for_mtu = rnic.largest_path_mtu();
   if (ssd.shares.empty()) {
     co_await prove(ssd, rnic, {});
     divide(ssd);
   } else if (known.pools.empty()) {
-    known.tried_for_mtu = rnic.largest_path_mtu();
     co_await add(ssd, rnic);
   } else if (ssd.proving_ground.length_bytes != 0) {
     co_await prove(ssd, rnic, ssd.proving_ground);
   } else {
-    known.tried_for_mtu = rnic.largest_path_mtu();
     known.proof.findings.push_back("path MTU " + std::to_string(known.tried_for_mtu) +
                                    " can be tried only by a restart of the daemon: the CMB is too small to keep a part "
                                    "of it for that");

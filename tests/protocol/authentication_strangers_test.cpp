@@ -17,6 +17,18 @@ bool is_refused(const Secured& w) {
   return w.world.target.failed_attempts.is_refused("192.0.2.7", core::Target::Clock::now());
 }
 
+constexpr char kSmall[] = "nqn.2024-01.org.example:small";
+
+// With eight controller identifiers, of which two are for hosts that have not authenticated.
+void add_small_subsystem(Secured& w) {
+  core::SubsystemOptions options;
+  options.nqn = kSmall;
+  options.ports = {1};
+  options.cntlid_max = 8;
+  options.hosts = {{.nqn = World::kHostNqn, .keys = {w.host_key, nullptr}}};
+  w.world.target.add_subsystem(options);
+}
+
 TEST_CASE("failures of an address: their answers are delayed, then its hosts are refused, then let in again") {
   Secured w;
   for (unsigned i = 0; i < FailedAttempts::kMost; ++i) {
@@ -200,13 +212,7 @@ TEST_CASE("an address may have so many controllers that have not authenticated, 
 
 TEST_CASE("hosts that have not authenticated leave three identifiers of four to those that have") {
   Secured w;
-  constexpr char kSmall[] = "nqn.2024-01.org.example:small";
-  core::SubsystemOptions options;
-  options.nqn = kSmall;
-  options.ports = {1};
-  options.cntlid_max = 8;
-  options.hosts = {{.nqn = World::kHostNqn, .keys = {w.host_key, nullptr}}};
-  w.world.target.add_subsystem(options);
+  add_small_subsystem(w);
   std::vector<std::unique_ptr<Host>> strangers;
   const auto stranger = [&](const std::string& address) -> Host& {
     strangers.push_back(std::make_unique<Host>(w.world));
@@ -237,13 +243,7 @@ TEST_CASE("hosts that have not authenticated leave three identifiers of four to 
 
 TEST_CASE("a stranger with many IPv6 addresses makes room for the hosts of other networks at once") {
   Secured w;
-  constexpr char kSmall[] = "nqn.2024-01.org.example:small";
-  core::SubsystemOptions options;
-  options.nqn = kSmall;
-  options.ports = {1};
-  options.cntlid_max = 8;
-  options.hosts = {{.nqn = World::kHostNqn, .keys = {w.host_key, nullptr}}};
-  w.world.target.add_subsystem(options);
+  add_small_subsystem(w);
   Host first(w.world);
   Host second(w.world);
   first.admin.come_from("[2001:db8::66]:41512");

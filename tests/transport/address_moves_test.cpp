@@ -42,6 +42,13 @@ struct World {
     if (opened) transport.put_in_service(*opened);
     return opened;
   }
+  // Port 1 on the first device, port 2 on the second.
+  void listen_on_both() {
+    for (const core::Port& one : {port(1, "192.0.2.1"), port(2, "192.0.2.2")}) {
+      REQUIRE(open(one) != nullptr);
+      transport.listen(one);
+    }
+  }
 
   rnic::Fabric fabric{1};
   rnic::Device& first = fabric.add_device("first", "192.0.2.9", rnic::connectx());
@@ -55,10 +62,7 @@ struct World {
 
 TEST_CASE("the address of a port moves to another device: the port is lost, and listens there") {
   World world;
-  REQUIRE(world.open(port(1, "192.0.2.1")) != nullptr);
-  REQUIRE(world.open(port(2, "192.0.2.2")) != nullptr);
-  world.transport.listen(port(1, "192.0.2.1"));
-  world.transport.listen(port(2, "192.0.2.2"));
+  world.listen_on_both();
   world.transport.close_moved_listeners();
   CHECK(world.lost.empty());
 
@@ -81,10 +85,7 @@ TEST_CASE("the address of a port moves to another device: the port is lost, and 
 
 TEST_CASE("a bond has another of its devices take over the address of a port: the port is lost, and listens there") {
   World world;
-  REQUIRE(world.open(port(1, "192.0.2.1")) != nullptr);
-  REQUIRE(world.open(port(2, "192.0.2.2")) != nullptr);
-  world.transport.listen(port(1, "192.0.2.1"));
-  world.transport.listen(port(2, "192.0.2.2"));
+  world.listen_on_both();
   world.fabric.connections().address_changed(world.first);
   for (int turn = 0; turn < 1000 && world.lost.empty(); ++turn) {
     world.io.restart();

@@ -381,6 +381,7 @@ bool Subsystem::make_room_for_unauthenticated(const std::string& address) {
     if (!controller->is_closing() && !controller->is_admitted()) unauthenticated.push_back(controller.get());
   if (unauthenticated.size() < room) return true;
   std::vector<RoomHolder> holders;
+  holders.reserve(unauthenticated.size());
   for (const Controller* controller : unauthenticated)
     holders.push_back({address_of(controller->peer()), controller->created_at().time_since_epoch().count()});
   const RoomMaker maker = *who_makes_room(holders);
