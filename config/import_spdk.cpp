@@ -280,7 +280,7 @@ class SpdkImport {
     const std::string bdev = scalar_text(value.find("bdev_name"));
     if (!bdevs_.find(bdev, value.position, ns)) {
       return reader_.error(value.position, "a namespace whose block device " + quote(bdev) + " does not exist",
-                           "the device was not carried over, or it combines other devices");
+                           "the bdev was not imported (see above), or it is made of several bdevs");
     }
     import_identifiers(value, ns);
     read_number(value, "anagrpid", Integer{1, kMostAnaGroups}, ns.ana_group, reader_);

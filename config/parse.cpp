@@ -53,7 +53,7 @@ void refuse_keys_of_config_file(Value& root, Reader& reader) {
   std::erase_if(*members, [&](const Member& member) {
     if (is_key_of(drop_in_table(), member) || !is_key_of(config_table(), member)) return false;
     const auto step = reader.into(member.key);
-    reader.error(member.position, "a drop-in has \"subsystems\", and no key that concerns the whole target",
+    reader.error(member.position, "a drop-in may have \"subsystems\", but no key that concerns the whole target",
                  "write it in " + reader.name_of_file(0));
     return true;
   });

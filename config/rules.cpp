@@ -156,10 +156,10 @@ void take_ana_groups_from_nsids(const Value& object, Subsystem& subsystem, Reade
     const Value& element = elements(object, "namespaces")[i];
     const auto in_element = reader.into(i);
     if (ns.nsid > kMostAnaGroups)
-      reader.error(
-          element.position,
-          "the nsid " + std::to_string(ns.nsid) + " cannot be an ANA group, too, as \"ana\": \"by_topology\" needs it",
-          "write an \"nsid\" from 1 to " + std::to_string(kMostAnaGroups));
+      reader.error(element.position,
+                   "with \"ana\": \"by_topology\" the nsid is the ANA group too, and " + std::to_string(ns.nsid) +
+                       " is too large for a group",
+                   "write an \"nsid\" from 1 to " + std::to_string(kMostAnaGroups));
     if (ns.ana_group != ns.nsid)
       reader.error_at(element, "ana_group",
                       "with \"ana\": \"by_topology\" each namespace has an ANA group of its own, its nsid",
@@ -270,7 +270,7 @@ void check_count(const std::vector<FileOfConfig>& files, Reader& reader) {
     const size_t count = file.first + file.subsystems;
     if (count <= kMostSubsystems) continue;
     reader.begin_file(file.file);
-    reader.error_at(*file.root, "subsystems", std::to_string(count) + " subsystems with those of the files before",
+    reader.error_at(*file.root, "subsystems", std::to_string(count) + " subsystems in this file and those before it",
                     "at most " + std::to_string(kMostSubsystems) + " are possible");
     break;
   }

@@ -76,9 +76,8 @@ std::vector<std::string> names_in(const std::string& directory, std::vector<Sour
   for (; !error && entries != std::filesystem::directory_iterator(); entries.increment(error))
     if (std::string name = entries->path().filename().string(); names_drop_in(name)) names.push_back(std::move(name));
   if (error)
-    unreadable.push_back(
-        {directory, reading_error(error.value()),
-         "let it be a directory of drop-ins that the user who runs this command may read, or remove it"});
+    unreadable.push_back({directory, reading_error(error.value()),
+                          "make it a directory that the user who runs this command may read, or remove it"});
   if (names.size() > kMaxDropIns) {
     unreadable.push_back(too_many(directory, names.size()));
     names.clear();

@@ -114,7 +114,7 @@ const Table<Reactors>& reactors_table() {
           key("cores", &Reactors::cores, ListOf<Integer>{{0, 1023}, {1, 256}, "core"},
               "CPU numbers: one reactor is pinned to each. Instead of \"count\"."),
           written_by(written_count, key("count", &Reactors::count, Integer{1, 256},
-                                        "Number of reactors, not pinned. Instead of \"cores\".")),
+                                        "Number of reactors, which may run on any CPU. Instead of \"cores\".")),
           key("poll_us", &Reactors::poll_us, Integer{0, 1'000'000},
               "How long a reactor keeps polling after its last work before it sleeps, in microseconds."),
       },
@@ -255,7 +255,7 @@ const Table<Admin>& admin_table() {
   static const Table<Admin> table = {
       "admin settings",
       "The admin API, HTTP with JSON on a UNIX socket, which the nvmf-p2p commands use. Every user who may connect may "
-      "use every operation, but for those of the read-only socket.",
+      "use every operation; on the read-only socket, only those that change nothing.",
       {
           key("socket", &Admin::socket, Path{PathRole::socket}, "Path of the socket; its directory is created."),
           key("owner", &Admin::owner, Ascii{32},
@@ -405,7 +405,7 @@ const Table<Host>& host_table() {
                   "File with the host's key (DHHC-1:...), which only its owner may read. A name without a slash is "
                   "a file in $CREDENTIALS_DIRECTORY (systemd's LoadCredential=).")),
           key("controller_key_file", &Host::controller_key_file, KeyFile{},
-              "File with the key with which the controller authenticates to the host. Default: it cannot."),
+              "File with the key with which the controller authenticates to the host. Default: it does not."),
           key("dhchap_hash", &Host::dhchap_hash, Word{kDhchapHashNames},
               "The hash function that the host must use. Default: the strongest that the host offers."),
           key("dhchap_group", &Host::dhchap_group, Word{kDhGroupNames},
@@ -448,7 +448,7 @@ const Table<Subsystem>& subsystem_table() {
               "Whether every host of the subsystem may reset it (NVM Subsystem Reset). A reset disconnects all its "
               "hosts."),
           key("permanent_write_protection", &Subsystem::permanent_write_protection, Boolean{},
-              "Whether hosts may protect namespaces against writing permanently, which cannot be undone."),
+              "Whether hosts may write-protect namespaces for ever. Nobody can undo that."),
           key_through<Subsystem, Ana>(
               "ana", StatesOrTopology{},
               "States of ANA groups on ports. \"by_topology\": for each namespace, the ports whose RNICs reach the CMB "

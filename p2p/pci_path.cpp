@@ -97,7 +97,7 @@ std::string opinion(const PciPath& path, const Platform& platform) {
                " that: it allows data within this host bridge only" + processor;
       if (path.host_bridges == HostBridges::Listed)
         return "the kernel allows that, because the host bridges are on its list" + processor;
-      return "the kernel allows that on Intel server processors on its list" + processor +
+      return "the kernel allows that on the Intel server processors that it lists" + processor +
              ", on older ones only within one host bridge";
     case Platform::RootComplex::Unknown:
       break;

@@ -143,7 +143,7 @@ SelfTestResult examine(CopyEngine& engine, const SelfTestSubject& subject, uint6
 std::string confirm(CopyEngine& engine, const SelfTestResult& proof, uint64_t seed) {
   const bool both = proof.active_mtu >= proof.host_reads.page_start_from_mtu &&
                     proof.active_mtu >= proof.host_writes.page_start_from_mtu;
-  if (!both) return "only one direction was proved, so no page makes the round trip";
+  if (!both) return "only one direction was proved, so data cannot be sent into the CMB and read back";
   return prove_page_copies(engine, proof.active_mtu, seed);
 }
 

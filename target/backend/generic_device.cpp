@@ -103,7 +103,7 @@ SsdSearch find_by_serial(const std::string& serial, uint32_t nsid, const std::st
     return {{},
             false,
             "more than one SSD has the serial number \"" + trimmed(serial) + "\": " + paths_of(found),
-            "name the right one by its path, best one in /dev/disk/by-id"};
+            "give the path of the right one instead of the serial number, best one in /dev/disk/by-id"};
   if (nsid == 0 && found.size() > 1)
     return {{}, false, ssd + " has several namespaces", "write one of them as \"nsid\": " + nsids_of(found)};
   const auto chosen = nsid == 0 ? found.begin() : std::ranges::find(found, nsid, &GenericDevice::nsid);

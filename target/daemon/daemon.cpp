@@ -380,7 +380,7 @@ void Daemon::await_signals() {
     if (number == SIGHUP) {
       if (!changes_.closed()) spawn(io_, reload_.reload_on_signal(), "the reload");
     } else if (std::exchange(hands_over_, false)) {
-      spdlog::info("stopping instead of making way for another program; a second signal exits at once");
+      spdlog::info("stopping instead of starting the other program; a second signal exits at once");
     } else if (changes_.closed()) {
       std::_Exit(EXIT_FAILURE);
     } else {

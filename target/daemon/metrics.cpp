@@ -123,8 +123,8 @@ constexpr std::array<NamespaceFamily, 11> kNamespaceFamilies = {{
      "Time from the start of the command's execution, when its data has arrived, to the answer.",
      [](Exposition& out, const NamespaceFigures& one) { write_operations(out, one, one.counters->latency.device); }},
     {&Exposition::histogram, "nvmf_rdma_duration_seconds",
-     "Time of transfers between host and target: RDMA READs, and answers with data. An answer is not counted when the "
-     "reactor slept before its completion.",
+     "Time of transfers between host and target: RDMA READs, and answers with data. Left out are answers whose "
+     "completion the reactor did not see at once, because it slept.",
      [](Exposition& out, const NamespaceFigures& one) {
        for (size_t i = 0; i < core::kRdmaDirections; ++i)
          out.sample(of(one, {{"direction", core::name_of(static_cast<core::RdmaDirection>(i))}}),

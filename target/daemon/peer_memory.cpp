@@ -270,8 +270,8 @@ boost::asio::awaitable<void> PeerMemories::try_again(Ssd& ssd, const rdma::Rnic&
     co_await prove(ssd, rnic, ssd.proving_ground);
   } else {
     known.proof.findings.push_back("path MTU " + std::to_string(known.tried_for_mtu) +
-                                   " can be tried only by a restart of the daemon: the CMB is too small to keep a part "
-                                   "of it for that");
+                                   " is tried after a restart of the daemon only: the CMB is too small to keep a part "
+                                   "of it for later self-tests");
     report(ssd.mapping->bdf(), rnic.name(), known.proof);
   }
 }

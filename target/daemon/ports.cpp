@@ -127,7 +127,7 @@ void Ports::listen(const core::Port& port, Attempt attempt) {
 
 void Ports::listen_everywhere(const core::Port& port, Attempt attempt) {
   const std::vector<std::string> heard = transport_.addresses_of(port.id);
-  std::string reason = fmt::format("no RNIC of this machine has an {} address that no other port listens on",
+  std::string reason = fmt::format("no RNIC of this machine has an {} address, or other ports listen on all of them",
                                    port.ipv6 ? "IPv6" : "IPv4");
   for (const core::Port& one : with_device(port)) {
     if (std::ranges::find(heard, one.address) != heard.end()) continue;

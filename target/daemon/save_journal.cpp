@@ -153,8 +153,10 @@ void SaveJournal::undo() const {
   try {
     for (const std::string& sentence : undo_journal(path_, {})) spdlog::warn("{}", sentence);
   } catch (const std::exception& error) {
-    spdlog::error("a save of the config failed, and cannot be undone: {}; the next start, reload or save tries again",
-                  error.what());
+    spdlog::error(
+        "saving the config failed, and the files that were written already could not be put back: {}; the next start, "
+        "reload or save puts them back",
+        error.what());
   }
 }
 
@@ -182,9 +184,10 @@ std::vector<std::string> undo_before_reading(const std::string& config_file) {
   try {
     return undo_interrupted_save(config_file);
   } catch (const std::exception& error) {
-    return {
-        std::string("a save of the config was interrupted before it had replaced all files, and cannot be undone: ") +
-        error.what()};
+    return {std::string(
+                "a save of the config was interrupted before it had replaced all files, and those that it had written "
+                "could not be put back: ") +
+            error.what()};
   }
 }
 

@@ -116,8 +116,8 @@ boost::asio::awaitable<UpgradePlan> Upgrade::prepare(bool force) {
   if (refused.verdict != ConfigChange::Verdict::Good) plan.obstacles = refused.reasons;
   if (plan.obstacles.empty()) {
     const ConfigChange edits = parts_.running.compare(files);
-    for (const std::string& change : edits.changes) plan.notes.push_back("takes effect with it: " + change);
-    for (const std::string& reason : edits.reasons) plan.notes.push_back("takes effect with it: " + reason);
+    for (const std::string& change : edits.changes) plan.notes.push_back("takes effect with the upgrade: " + change);
+    for (const std::string& reason : edits.reasons) plan.notes.push_back("takes effect with the upgrade: " + reason);
   }
   report(plan);
   co_return plan;

@@ -170,7 +170,8 @@ void PollGroup::count(const RdmaRequest& request) {
   counters.commands.count(kind, core::Status(request.cqe.status >> 1));
   const auto operation = static_cast<size_t>(core::operation_of(kind));
   const uint64_t now = now_ns();
-  counters.latency.target[operation].add(now - request.slot->arrived_ns);
+  const core::LatencyHistogram::Sample taken(now - request.slot->arrived_ns);
+  counters.latency.target[operation].add(taken);
   if (request.executed_ns != 0) counters.latency.device[operation].add(now - request.executed_ns);
   if (request.cqe.status != 0) return counters.errors.add(1);
   if (request.transfer == Transfer::None) return counters.other_commands.add(1);
@@ -181,7 +182,7 @@ void PollGroup::count(const RdmaRequest& request) {
   of_namespace.bytes.add(request.length_bytes);
   core::TrafficCounters& traffic = request.queue->traffic;
   core::TransferCounters& of_queue = (to_host ? traffic.reads : traffic.writes)[path];
-  of_queue.latency.add(now - request.slot->arrived_ns);
+  of_queue.latency.add(taken);
   of_queue.bytes.add(request.length_bytes);
 }
 

@@ -114,7 +114,8 @@ class ConnectAttempt {
   // Before it is known whether the host is who it says that it is.
   Status check_authentication() {
     requires_authentication_ = true;
-    if (queue_.target->dhchap_crypto == nullptr) return refuse_busy("the target cannot authenticate hosts yet");
+    if (queue_.target->dhchap_crypto == nullptr)
+      return refuse_busy("the target is starting, and cannot authenticate hosts yet");
     return kSuccess;
   }
 

@@ -34,6 +34,7 @@ BufferPool::BufferPool(const Buffer& region, uint64_t region_bytes, uint32_t max
       max_order_(max_buffer_bytes_ == 0 ? uint8_t{0} : order_for(max_buffer_bytes_ / kPage)),
       pages_(size_bytes_ / kPage),
       free_heads_(max_order_ + 1u, kNone),
+      kept_(max_order_ + 1u),
       shares_(limits::kBufferShares) {
   NVMF_INVARIANT(reinterpret_cast<uintptr_t>(region.address) % kPage == 0);
   if (max_buffer_bytes_ == 0) return;
@@ -69,19 +70,17 @@ bool BufferPool::allocate(uint32_t length_bytes, Buffer& buffer, uint16_t share)
   return carve(order_for(pages_for(length_bytes)), length_bytes, buffer, share);
 }
 
-// `wanted`: of `length_bytes`. A pool that is too small for it has no free block of that size.
+// `wanted`: of `length_bytes`. A pool that is too small for it has no block of that size.
 bool BufferPool::carve(uint8_t wanted, uint32_t length_bytes, Buffer& buffer, uint16_t share) {
-  uint8_t order = wanted;
-  while (order <= max_order_ && free_heads_[order] == kNone) ++order;
-  if (order > max_order_) return false;
+  if (wanted > max_order_) return false;
+  uint32_t page = take_kept(wanted);
+  if (page == kNone) page = split(wanted);
+  if (page == kNone && merge_kept()) page = split(wanted);
+  if (page == kNone) return false;
 
-  const uint32_t page = free_heads_[order];
-  unlink_free(page);
-  while (order > wanted) {
-    --order;
-    push_free(page + (1u << order), order);
-  }
-  at(page).order = wanted;
+  Page& block = at(page);
+  block.order = wanted;
+  block.state = BlockState::Lent;
   used_.add(uint64_t{kPage} << wanted);
   shares_[share].held_pages += 1u << wanted;
 
@@ -95,21 +94,20 @@ bool BufferPool::carve(uint8_t wanted, uint32_t length_bytes, Buffer& buffer, ui
 
 void BufferPool::release(const Buffer& buffer) {
   NVMF_INVARIANT(buffer.pool == this);
-  auto page = static_cast<uint32_t>(static_cast<size_t>(buffer.address - region_.address) / kPage);
-  NVMF_INVARIANT(!at(page).free && at(page).order <= max_order_);
-  uint8_t order = at(page).order;
-  used_.add(-(uint64_t{kPage} << order));
+  const auto page = static_cast<uint32_t>(static_cast<size_t>(buffer.address - region_.address) / kPage);
+  Page& block = at(page);
+  NVMF_INVARIANT(block.state == BlockState::Lent && block.order <= max_order_);
+  used_.add(-(uint64_t{kPage} << block.order));
   Share& share = shares_[buffer.share];
-  NVMF_INVARIANT(share.held_pages >= 1u << order);
-  share.held_pages -= 1u << order;
+  NVMF_INVARIANT(share.held_pages >= 1u << block.order);
+  share.held_pages -= 1u << block.order;
 
-  for (; order < max_order_; ++order) {
-    const uint32_t buddy = page ^ (1u << order);
-    if (buddy >= pages_.size() || !at(buddy).free || at(buddy).order != order) break;
-    unlink_free(buddy);
-    page = std::min(page, buddy);
-  }
-  push_free(page, order);
+  KeptBlocks& kept = kept_[block.order];
+  if (kept.count == kKeptBlocks) return merge(page, block.order);
+  block.next = kept.head;
+  block.state = BlockState::Kept;
+  kept.head = page;
+  ++kept.count;
 }
 
 // The first of its host may be the first that lacks memory: then the pool is dry.
@@ -154,10 +152,55 @@ BufferPool::Page& BufferPool::at(uint32_t page) {
   return pages_[page];
 }
 
+uint32_t BufferPool::take_kept(uint8_t order) {
+  KeptBlocks& kept = kept_[order];
+  const uint32_t page = kept.head;
+  if (page == kNone) return kNone;
+  kept.head = at(page).next;
+  --kept.count;
+  return page;
+}
+
+// A part of the smallest free block that is large enough.
+uint32_t BufferPool::split(uint8_t wanted) {
+  uint8_t order = wanted;
+  while (order <= max_order_ && free_heads_[order] == kNone) ++order;
+  if (order > max_order_) return kNone;
+  const uint32_t page = free_heads_[order];
+  unlink_free(page);
+  while (order > wanted) {
+    --order;
+    push_free(page + (1u << order), order);
+  }
+  return page;
+}
+
+void BufferPool::merge(uint32_t page, uint8_t order) {
+  for (; order < max_order_; ++order) {
+    const uint32_t buddy = page ^ (1u << order);
+    if (buddy >= pages_.size() || at(buddy).state != BlockState::Free || at(buddy).order != order) break;
+    unlink_free(buddy);
+    page = std::min(page, buddy);
+  }
+  push_free(page, order);
+}
+
+// False when there were none.
+bool BufferPool::merge_kept() {
+  bool any = false;
+  for (uint8_t order = 0; order <= max_order_; ++order) {
+    for (uint32_t page = take_kept(order); page != kNone; page = take_kept(order)) {
+      merge(page, order);
+      any = true;
+    }
+  }
+  return any;
+}
+
 void BufferPool::push_free(uint32_t page, uint8_t order) {
   uint32_t& head = free_heads_[order];
   if (head != kNone) at(head).previous = page;
-  at(page) = {.next = head, .previous = kNone, .order = order, .free = true};
+  at(page) = {.next = head, .previous = kNone, .order = order, .state = BlockState::Free};
   head = page;
 }
 
@@ -165,7 +208,7 @@ void BufferPool::unlink_free(uint32_t page) {
   Page& block = at(page);
   (block.previous == kNone ? free_heads_[block.order] : at(block.previous).next) = block.next;
   if (block.next != kNone) at(block.next).previous = block.previous;
-  block.free = false;
+  block.state = BlockState::Lent;
 }
 
 }  // namespace nvmf::core

@@ -1,6 +1,9 @@
 // A pool of buffers carved from one registered region: a buddy allocator, so that the size classes (powers of two from
 // 4 KiB to the whole region) adapt to the load. Single-threaded; never allocates from the heap after construction.
 //
+// A released buffer is kept whole, for the next command usually wants one of the same size: a few of each size, until
+// memory is missing.
+//
 // Hosts share it. A host (Queue::share) that holds memory of the pool gets more only while it does not hold more than
 // limits::kShareOfFree times what is free then: hosts that take no answers, and so give nothing back, always leave
 // something to the next one, and a host alone can use three quarters. Commands of a host that has used up its share
@@ -61,12 +64,19 @@ class BufferPool {
 
  private:
   static constexpr uint32_t kNone = UINT32_MAX;
+  static constexpr uint32_t kKeptBlocks = 32;  // of one order, at most
+  enum class BlockState : uint8_t { Lent, Kept, Free };
   // One entry per 4 KiB page; meaningful for the first page of a block.
   struct Page {
     uint32_t next = kNone;
-    uint32_t previous = kNone;
+    uint32_t previous = kNone;  // of a free block
     uint8_t order = 0;
-    bool free = false;
+    BlockState state = BlockState::Lent;
+  };
+  // Blocks of one order that came back last; they are not merged with their neighbours.
+  struct KeptBlocks {
+    uint32_t head = kNone;
+    uint32_t count = 0;
   };
 
   // What the requests of one host have of the pool.
@@ -78,6 +88,10 @@ class BufferPool {
   bool may_hold_more(const Share& share, uint8_t order) const;
   bool carve(uint8_t wanted, uint32_t length_bytes, Buffer& buffer, uint16_t share);
   Page& at(uint32_t page);
+  uint32_t take_kept(uint8_t order);
+  uint32_t split(uint8_t wanted);
+  void merge(uint32_t page, uint8_t order);
+  bool merge_kept();
   void push_free(uint32_t page, uint8_t order);
   void unlink_free(uint32_t page);
 
@@ -87,6 +101,7 @@ class BufferPool {
   uint8_t max_order_;
   std::vector<Page> pages_;
   std::vector<uint32_t> free_heads_;  // by order
+  std::vector<KeptBlocks> kept_;      // by order
   std::vector<Share> shares_;         // by Queue::share
   Counter used_;
   WaitingRequests waiting_;

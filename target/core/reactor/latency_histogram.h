@@ -18,10 +18,18 @@ class LatencyHistogram {
   static constexpr unsigned kBitsOfStep = 2;
   static constexpr size_t kBuckets = ((kMostBit - kLeastBit) << kBitsOfStep) + 2;
 
-  void add(uint64_t ns) {
-    buckets_[bucket_of(ns)].add(1);
-    sum_ns_.add(ns);
+  // A time that is to be counted in several histograms.
+  struct Sample {
+    explicit Sample(uint64_t of_ns) : ns(of_ns), bucket(bucket_of(of_ns)) {}
+    uint64_t ns;
+    size_t bucket;
+  };
+
+  void add(const Sample& sample) {
+    buckets_[sample.bucket].add(1);
+    sum_ns_.add(sample.ns);
   }
+  void add(uint64_t ns) { add(Sample(ns)); }
   void merge(const LatencyHistogram& other);
   // Merges what `now` counted since it was `before`. Where `before` counted more, as others took counts away, nothing.
   void merge_since(const LatencyHistogram& before, const LatencyHistogram& now);

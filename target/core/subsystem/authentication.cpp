@@ -91,7 +91,7 @@ bool is_still_right(const Controller& controller, const DhchapTransaction& trans
 constexpr const char* kKeyHasGone = "its key was taken off the host's keys while it authenticated";
 
 constexpr const char* kTooMuchWaits =
-    "too many authentications of hosts of its address wait already; the host may try again";
+    "too many hosts of its address are waiting to be authenticated; the host may try again";
 
 // Why the controller ends.
 constexpr const char* kHasFailed = "authentication failed";

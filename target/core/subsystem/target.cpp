@@ -292,7 +292,7 @@ void Target::id_authenticated(const HostIdentity& host) {
                        controller->description() + ": disconnected, because host " + shown(host.nqn) +
                            " has authenticated with the same host identifier; give each host its own "
                            "(/etc/nvme/hostid)");
-      controller->fail("another host has authenticated with the host identifier");
+      controller->fail("another host has authenticated with the same host identifier");
     }
   }
 }

@@ -21,7 +21,7 @@ def test(lab):
         paths = [initiator.connect_controller(lab.host, lab.target.address(link), daemon.NQN, options=OPTIONS) for link in links]
         device = initiator.wait_for_namespaces(lab.host, paths[0])[0]
         job = fio.Endless(lab.host, device)
-        for number in range(lab.rounds(1, thorough=4)):  # of each way to lose the host
+        for number in range(lab.rounds(1, thorough=8)):  # of each way to lose the host
             for lose in (drain, disconnect, disallow, remove_port):
                 before = controller_id(lab, paths[0])
                 lose(lab, target)

@@ -11,6 +11,8 @@ TIME_LIMIT_S = 240
 OTHER_NQN = "nqn.2026-01.io.example:other"
 FROZEN = "/srv/frozen"
 HOLD_DISKS = 'import os, time; held = [os.open(f"/dev/ram{i}", os.O_RDWR | os.O_EXCL) for i in range(64)]; open("/tmp/held", "w"); time.sleep(600)'
+DISCOVERY_NQN = "nqn.2014-08.org.nvmexpress.discovery"
+ASK = f"until [ -e /tmp/enough ]; do curl -sSf -m 20 --unix-socket {daemon.ADMIN_SOCKET} http://d/v1/status >/dev/null || exit 1; sleep 0.1; done"
 STRANGER = "nqn.2014-08.org.nvmexpress:uuid:00000000-0000-4000-8000-000000000001"
 
 
@@ -23,14 +25,17 @@ def test(lab):
     controller = initiator.connect_controller(lab.host, lab.target.address(), daemon.NQN, options="-i 2")
     device = initiator.wait_for_namespaces(lab.host, controller)[0]
     load = fio.Load(lab.host, device)
+    # The load keeps its own controller alive. This one has its Keep Alive commands only.
+    idle = initiator.connect_controller(lab.host, lab.target.address(), DISCOVERY_NQN, options="-k 5")
 
     namespaces_come_change_and_go(lab, target, controller, alone, both)
     subsystems_come_and_go(lab, target, both)
     mistakes_change_nothing(lab, target, controller, both)
 
     lab.check(load.running(), f"the load ended: {load.story()}")
-    gone = target.departures(daemon.NQN)
-    lab.check(not gone, f"the host lost its controller meanwhile: {gone}")
+    gone = target.departures(daemon.NQN) + target.departures(DISCOVERY_NQN)
+    lab.check(not gone, f"the host lost a controller meanwhile: {gone}")
+    lab.host.run(f"nvme disconnect -d {idle}")
     load.stop()
     served = target.namespace(1)
     lab.check(served["errors"] == 0 and served["reads"]["dram"]["commands"] > 0, f"the load met errors, or was none: {served}")
@@ -101,6 +106,8 @@ def mistakes_change_nothing(lab, target, controller, config):
     lab.target.run(f"for i in $(seq 8); do truncate -s 4M {FROZEN}/$i; done; fsfreeze --freeze {FROZEN}")
     hung = [{"nsid": 200 + i, "file": f"{FROZEN}/{i}"} for i in range(1, 9)]
     crowded = {**config, "subsystems": [{**config["subsystems"][0], "namespaces": [*config["subsystems"][0]["namespaces"], *busy, *hung]}]}
+    lab.target.run("rm -f /tmp/enough")
+    asker = lab.target.start(ASK)
     for wrong, reason in (
         (crowded, "another program uses it"),
         (crowded, f"{FROZEN}/8 does not answer"),
@@ -111,6 +118,8 @@ def mistakes_change_nothing(lab, target, controller, config):
     ):
         said = target.reload(wrong)
         lab.check("reload refused, nothing has changed" in said and reason in said, f"the daemon does not refuse with {reason!r}:\n{said}")
+    lab.target.run("touch /tmp/enough")
+    asker.wait()  # fails when it was not answered once
     holder.stop()
     lab.target.run(f"modprobe -r brd; fsfreeze --unfreeze {FROZEN}")
     lab.target.until(f"umount {FROZEN}")  # the daemon closes the files that have answered after all

@@ -16,6 +16,12 @@ unsigned attack_without_nqn(const Where& where);
 unsigned attack_with_abort(const Where& where);
 // Namespaces 1 and 2 must be the same blocks: 1 delays each write by 6 s, 2 does not.
 unsigned attack_with_late_write(const Where& where);
+// The same with two paths, of which `where` is the first; namespace 3, the same blocks again, holds what is written. It
+// prints what the case has to do: «silence-N» (the first path), «release-N» (the write), «again-N» (both as before);
+// the case makes a file of that name in `folder` when it is done. `also_waits`: N is 2, too, where the host does not
+// ask for a reset, but waits for as long as Command Quiesce Time tells.
+unsigned attack_with_late_write_on_lost_path(const Where& where, const std::string& other_address,
+                                             const std::string& folder, bool also_waits);
 unsigned attack_commands(const Where& where);
 unsigned attack_with_fused(const Where& where);
 // `count` capsules and connection requests of random bytes; the same seed does the same.

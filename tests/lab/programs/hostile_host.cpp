@@ -29,11 +29,14 @@ const std::map<std::string, Attack> kAttacks = {
 };
 
 // Those that need more to know: how many arguments there are in all.
-const std::map<std::string, int> kArguments = {{"garbage", 6}, {"no-answers", 5}, {"authenticate", 7}};
+const std::map<std::string, int> kArguments = {
+    {"garbage", 6}, {"no-answers", 5}, {"authenticate", 7}, {"lost-path", 7}};
 
 unsigned attack(const std::string& how, const nvmf::lab::Where& where, char** more) {
   if (const auto found = kAttacks.find(how); found != kAttacks.end()) return found->second(where);
   if (how == "no-answers") return nvmf::lab::attack_by_taking_no_answers(where, more[0]);
+  if (how == "lost-path")
+    return nvmf::lab::attack_with_late_write_on_lost_path(where, more[0], more[1], std::string(more[2]) == "all");
   if (how == "authenticate")
     return nvmf::lab::attack_by_authenticating({where.address, where.nqn, more[0]}, more[1],
                                                static_cast<unsigned>(std::stoul(more[2])));
@@ -51,6 +54,7 @@ int main(int argc, char** argv) {
                  "       hostile_host garbage ADDRESS NQN SEED COUNT\n"
                  "       hostile_host no-answers ADDRESS NQN FROM\n"
                  "       hostile_host authenticate ADDRESS NQN HOSTNQN KEY_FILE COUNT\n"
+                 "       hostile_host lost-path ADDRESS NQN OTHER_ADDRESS FOLDER all|quick\n"
                  "attacks:";
     for (const auto& [name, function] : kAttacks) std::cerr << ' ' << name;
     std::cerr << '\n';

@@ -79,10 +79,11 @@ TEST_CASE("states by topology: what contradicts them, and what makes them useles
               "$.subsystems[0].namespaces[1].ana_group: with \"ana\": \"by_topology\" each namespace has an ANA group "
               "of its own, its nsid; remove this key"},
              Severity::error);
-  check_only({by_topology(R"(^{"nvme": "/dev/ng0n1", "nsid": 129})"),
-              "$.subsystems[0].namespaces[0]: the nsid 129 cannot be an ANA group, too, as \"ana\": \"by_topology\" "
-              "needs it; write an \"nsid\" from 1 to 128"},
-             Severity::error);
+  check_only(
+      {by_topology(R"(^{"nvme": "/dev/ng0n1", "nsid": 129})"),
+       "$.subsystems[0].namespaces[0]: with \"ana\": \"by_topology\" the nsid is the ANA group too, and 129 is too "
+       "large for a group; write an \"nsid\" from 1 to 128"},
+      Severity::error);
   check_only({subsystem("\"ana\": ^\"by-topology\""),
               "$.subsystems[0].ana: \"by-topology\" is not one of the choices; did you mean \"by_topology\"? write "
               "\"by_topology\""},

@@ -96,7 +96,7 @@ const std::vector<Broken> kMistakes = {
      "$.frobnicate: not a key of a drop-in; write one of \"$schema\" or \"subsystems\""},
     {"{^\"subsystem\": []}", "$.subsystem: not a key of a drop-in; did you mean \"subsystems\"?"},
     {"{\"subsystems\": [],\n ^\"ports\": []}",
-     "$.ports: a drop-in has \"subsystems\", and no key that concerns the whole target; write it in "
+     "$.ports: a drop-in may have \"subsystems\", but no key that concerns the whole target; write it in "
      "/etc/nvmf-p2p/config.json"},
     {"{\"subsystems\": []^", "$: the file ends inside the object that begins at 1:1; close it with }"},
     {"{\"subsystems\": [{\"nqn\": ^\"nqn.2026-01.io.example:a\", \"allow_any_host\": true, \"namespaces\": "
@@ -316,8 +316,7 @@ TEST_CASE("a drop-in that cannot be read is the only fault, where the config fil
 
 TEST_CASE("a directory of drop-ins that is something else, or that is missing where a link says that it is") {
   const Place place;
-  const std::string remedy =
-      "; let it be a directory of drop-ins that the user who runs this command may read, or remove it";
+  const std::string remedy = "; make it a directory that the user who runs this command may read, or remove it";
   SUBCASE("a file") {
     Place::write(place.directory, "");
     place.check_refusal(place.directory + ": error: Not a directory" + remedy);

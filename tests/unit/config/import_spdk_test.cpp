@@ -69,7 +69,7 @@ TEST_CASE("SPDK: all that could not be carried over is named with its place and 
           R"(spdk.json:31:46: warning: $.subsystems[3].config[3].params.max_queue_depth: 2048 becomes 1024; this is the nearest possible value)",
           R"(spdk.json:35:54: warning: $.subsystems[3].config[4].params: not carried over: transport "TCP"; only RDMA is served)",
           R"(spdk.json:51:11: warning: $.subsystems[3].config[9].params.namespace.ptpl_file: not carried over: the reservations that SPDK keeps in a file; hosts must register again; then "state_dir" keeps the reservations)",
-          R"(spdk.json:55:62: warning: $.subsystems[3].config[11].params.namespace: not carried over: a namespace whose block device "lvs0/lv0" does not exist; the device was not carried over, or it combines other devices)",
+          R"(spdk.json:55:62: warning: $.subsystems[3].config[11].params.namespace: not carried over: a namespace whose block device "lvs0/lv0" does not exist; the bdev was not imported (see above), or it is made of several bdevs)",
           R"(spdk.json:58:62: warning: $.subsystems[3].config[12].params.namespace: not carried over: a namespace that no host may see)",
           R"(spdk.json:63:60: warning: $.subsystems[3].config[14].params.listen_address: not carried over: a listener of transport "TCP"; only RDMA is served)",
           R"(spdk.json:83:5: warning: $.subsystems[4]: not carried over: SPDK's part "iscsi" has no counterpart in this target)",

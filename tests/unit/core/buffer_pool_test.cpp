@@ -151,6 +151,23 @@ TEST_CASE("Random allocation against a model: buffers never overlap, and all mem
   }
 }
 
+TEST_CASE("The buffer that came back last is lent again, and all that came back make up a larger one") {
+  constexpr uint32_t kPages = 64;
+  BufferPool pool(region(kPages * kPage), kPages * kPage);
+  std::vector<Buffer> small = take_all(pool, kPage);
+  give_back(pool, small);
+  Buffer again;
+  REQUIRE(pool.allocate(kPage, again));
+  CHECK(again.address == small[31].address);  // the last of the 32 that were kept
+  pool.release(again);
+  for (const uint32_t pages : {2u, 16u, kPages}) {
+    CAPTURE(pages);
+    const std::vector<Buffer> large = take_all(pool, pages * kPage);
+    CHECK(large.size() == kPages / pages);
+    give_back(pool, large);
+  }
+}
+
 TEST_CASE("A whole block is left alone while a smaller one is free") {
   BufferPool pool(region(32 * kPage), 16 * kPage);
   Buffer one, two, large;

@@ -375,7 +375,7 @@ TEST_CASE("another daemon is saving to the same files: its save is not undone") 
   CHECK(is_save_interrupted(who.file));
   const std::vector<std::string> said = undo_before_reading(who.file);
   REQUIRE(said.size() == 1);
-  CHECK(said[0].find("cannot be undone: " + who.journal + " is in use by process") != std::string::npos);
+  CHECK(said[0].find("could not be put back: " + who.journal + " is in use by process") != std::string::npos);
 }
 
 TEST_CASE("save is killed while it writes a drop-in anew that was gone: the next start removes what it left") {
