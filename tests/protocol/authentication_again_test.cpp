@@ -1,4 +1,4 @@
-// In-band authentication, DH-HMAC-CHAP, NVMe Base 2.1, section 8.3.5: authentication of a live queue, and of one
+// In-band authentication, DH-HMAC-CHAP, NVMe Base 2.1, section 8.3.4: authentication of a live queue, and of one
 // transaction after the other.
 #include <doctest/doctest.h>
 

@@ -1,4 +1,4 @@
-// In-band authentication, DH-HMAC-CHAP, NVMe Base 2.1, section 8.3.5: wrong keys, wrong messages, wrong commands.
+// In-band authentication, DH-HMAC-CHAP, NVMe Base 2.1, section 8.3.4: wrong keys, wrong messages, wrong commands.
 #include <doctest/doctest.h>
 
 #include "tests/protocol/secured.h"

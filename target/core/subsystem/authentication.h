@@ -1,4 +1,4 @@
-// In-band authentication of one queue (DH-HMAC-CHAP): NVMe Base 2.1, section 8.3.5. Control thread only.
+// In-band authentication of one queue (DH-HMAC-CHAP): NVMe Base 2.1, section 8.3.4.5. Control thread only.
 //
 //   host sends                                        state                   target answers Authentication Receive
 //                                                     Idle
