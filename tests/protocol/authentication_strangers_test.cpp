@@ -276,6 +276,60 @@ TEST_CASE(
   CHECK(!w.host.admin.disconnected());
 }
 
+// From the host's own address, by its NQN, its identifier and the number of its controller.
+struct StrangerAtFreeQueue : Secured {
+  StrangerAtFreeQueue() {
+    bring_up_admin();
+    REQUIRE(host.connect_io(1).ok());
+    prover(host.io(1)).authenticate(host_key);
+    REQUIRE(host.connect_io(2).ok());
+  }
+  Wire& stranger() { return host.io(2); }
+  bool is_host_served() {
+    return !host.admin.disconnected() && host.identify(NVME_IDENTIFY_CNS_CTRL).ok() && !host.io(1).disconnected() &&
+           host.io(1).send(command(nvme_cmd_read, 1), Bytes(512)).ok();
+  }
+};
+
+TEST_CASE("a stranger who fails at a free I/O queue of a host's controller ends that queue alone") {
+  StrangerAtFreeQueue w;
+  Prover prover = w.prover(w.stranger());
+  const auto wrong_reply = [&] {
+    prover.begin();
+    REQUIRE(prover.send(prover.reply(key_of('h'))).ok());
+  };
+  SUBCASE("a wrong key, and he fetches AUTH_Failure1") {
+    wrong_reply();
+    prover.expect_failure(AuthExplanation::AuthenticationFailed);
+  }
+  SUBCASE("a wrong key, and he does not") {
+    wrong_reply();
+    w.world.target.expire(core::Target::Clock::now() + std::chrono::seconds(31));
+  }
+  SUBCASE("a message that breaks a rule") {
+    REQUIRE(prover.send(success2()).ok());
+    prover.expect_failure(AuthExplanation::IncorrectMessage);
+  }
+  SUBCASE("AUTH_Failure2") {
+    prover.begin();
+    REQUIRE(prover.send(failure2()).ok());
+  }
+  SUBCASE("nothing for 30 s") { w.world.target.expire(core::Target::Clock::now() + std::chrono::seconds(31)); }
+  CHECK(w.stranger().disconnected());
+  CHECK(w.stranger().drops(auth_receive(), Bytes(kAuthMessageBytes)));
+  CHECK(w.is_host_served());
+  // The identifier is the host's again at once, before the stranger's connection has ended.
+  const Wire& former = w.stranger();
+  Wire again(w.world, 2);
+  REQUIRE(again.send(connect_command(2, kIoSqsize), to_bytes(w.host.connect_data(World::kNqn, w.host.cntlid))).ok());
+  w.prover(again).authenticate(w.host_key);
+  CHECK(again.send(command(nvme_cmd_read, 1), Bytes(512)).ok());
+  w.stranger().close();
+  CHECK(former.queue.controller == nullptr);
+  CHECK(again.send(command(nvme_cmd_read, 1), Bytes(512)).ok());
+  CHECK(w.is_host_served());
+}
+
 TEST_CASE(
     "while an address is refused: I/O queues of its authenticated controllers come in, and these authenticate again") {
   Secured w;

@@ -224,6 +224,10 @@ void Controller::delete_io_queue(Queue& queue, std::function<void(Status)> delet
   });
 }
 
+void Controller::end_io_queue(Queue& queue, const std::string& reason) {
+  if (!is_dropped(queue)) quiesce(queue, [this, &queue, reason] { release_io_queue(queue, reason); });
+}
+
 void Controller::release_io_queue(Queue& queue, const std::string& reason) {
   io_queues_[queue.qid - 1] = nullptr;
   released_.push_back(&queue);

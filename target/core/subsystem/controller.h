@@ -111,6 +111,8 @@ class Controller {
   // queue is disconnected. Another status than success: it is being ended already.
   void delete_io_queue(Queue& queue, std::function<void(Status)> deleted);
   // The queue's connection has ended. The I/O queues are ended with the admin queue.
+  // The same without a Disconnect, for `reason`; no effect on a queue that is being ended already.
+  void end_io_queue(Queue& queue, const std::string& reason);
   void queue_closed(Queue& queue);
   // Its last queue has closed, and nothing refers to it: it may be destroyed.
   bool is_over() const;
