@@ -330,6 +330,22 @@ TEST_CASE("a stranger who fails at a free I/O queue of a host's controller ends 
   CHECK(w.is_host_served());
 }
 
+TEST_CASE("a host whose I/O queue a stranger has taken tries again; one that connects a queue twice does not") {
+  StrangerAtFreeQueue w;
+  CHECK(w.host.controller().is_admitted(w.host.io(1).queue));
+  CHECK(!w.host.controller().is_admitted(w.stranger().queue));
+  const auto connect = [&](uint16_t qid) {
+    Wire wire(w.world, qid);
+    return wire.send(connect_command(qid, kIoSqsize), to_bytes(w.host.connect_data(World::kNqn, w.host.cntlid)));
+  };
+  const Answer taken = connect(2);
+  CHECK(taken.status == NVME_SC_CMD_SEQ_ERROR);
+  CHECK(!taken.do_not_retry);
+  const Answer twice = connect(1);
+  CHECK(twice.status == NVME_SC_CMD_SEQ_ERROR);
+  CHECK(twice.do_not_retry);
+}
+
 TEST_CASE(
     "while an address is refused: I/O queues of its authenticated controllers come in, and these authenticate again") {
   Secured w;

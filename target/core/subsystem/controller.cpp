@@ -294,9 +294,11 @@ const Authentication* Controller::authentication() const {
   return found == authentications_.end() ? nullptr : found->second.get();
 }
 
-bool Controller::is_admitted() const {
-  const Authentication* const own = authentication();
-  return own == nullptr || own->is_done();
+bool Controller::is_admitted() const { return admin_queue_ == nullptr || is_admitted(*admin_queue_); }
+
+bool Controller::is_admitted(const Queue& queue) const {
+  const auto found = authentications_.find(&queue);
+  return found == authentications_.end() || found->second->is_done();
 }
 
 bool Controller::has_queue_without_authentication() const {

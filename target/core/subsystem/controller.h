@@ -134,6 +134,8 @@ class Controller {
   // Its host need not authenticate, or has done so on the admin queue. Until then it counts against no limit.
   bool is_admitted() const;
   KeepAlive::Clock::time_point created_at() const { return created_at_; }
+  // The same of one of its queues: whatever comes on another one may come from anybody.
+  bool is_admitted(const Queue& queue) const;
   // One of its queues was connected while its host need not authenticate.
   bool has_queue_without_authentication() const;
   // On one of its queues the host has authenticated with a key that is none of `present`.
