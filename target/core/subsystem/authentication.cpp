@@ -152,7 +152,10 @@ void Authentication::expire(Clock::time_point now) {
     go_to(State::HasFailure1);
     return end_send();
   }
-  if (done_once_ && state_ != State::HasFailure1) return go_to(State::Idle);
+  if (done_once_ && state_ != State::HasFailure1) {
+    timed_out_ = transaction_.t_id;
+    return go_to(State::Idle);
+  }
   const bool is_told = state_ == State::HasFailure1;
   if (!is_told)
     controller_.authentication_failed(
@@ -200,7 +203,7 @@ void Authentication::put_off(const std::string& rule) {
 // Authentication Send ------------------------------------------------------------------------------------------------
 
 void Authentication::take(std::span<const std::byte> message, Done done) {
-  if (is_busy() || has_failed()) return done(Status(NVME_SC_CMD_SEQ_ERROR).do_not_retry());
+  if (is_busy() || has_failed() || is_too_late(message)) return done(Status(NVME_SC_CMD_SEQ_ERROR).do_not_retry());
   send_done_ = std::move(done);
   if (message.size() < sizeof(nvme::AuthHeader)) {
     fail_protocol(AuthExplanation::IncorrectPayload, "its message is too short");
@@ -223,6 +226,13 @@ void Authentication::take(std::span<const std::byte> message, Done done) {
   end_send();
 }
 
+// Of a transaction that has timed out: NVMe Base 2.1, section 8.3.4.2.1.
+bool Authentication::is_too_late(std::span<const std::byte> message) const {
+  if (state_ != State::Idle || !timed_out_ || message.size() < sizeof(nvme::AuthHeader)) return false;
+  const auto head = read<nvme::AuthHeader>(message);
+  return head.t_id == *timed_out_ && !is(head, AuthType::Common, AuthId::Negotiate);
+}
+
 // What a message leads to comes after the command that brought it, so that the host reads the command's answer.
 void Authentication::end_send() {
   if (state_ == State::DelaysFailure1) return;
@@ -234,6 +244,7 @@ void Authentication::take_negotiate(std::span<const std::byte> message) {
   if (done_once_ && !may_begin_again())
     return put_off_negotiation("the queue authenticates again and again; the host may try again in " +
                                std::to_string(limits::kRenegotiationMs / 1000) + " s");
+  timed_out_.reset();
   transaction_ = next_after(transaction_);
   transaction_.t_id = message.size() < sizeof(nvme::AuthNegotiate) ? 0 : read<nvme::AuthHeader>(message).t_id;
   if (!done_once_ && ++negotiations_ > limits::kMaxNegotiations) {

@@ -108,10 +108,11 @@ class Authentication {
   void put_off(const std::string& rule);
   void put_off_negotiation(const std::string& rule);
   bool has_failed() const;
+  bool is_too_late(std::span<const std::byte> message) const;
   // The target takes its time, not the host.
   bool is_targets_turn() const { return is_busy() || state_ == State::DelaysFailure1; }
-  void end_association();
   void end_connection(const std::string& reason);
+  void end_association();
   void start_timer(std::chrono::milliseconds timeout);
   void go_to(State state);
   void end_send();
@@ -130,6 +131,7 @@ class Authentication {
   nvme::AuthExplanation explanation_ = nvme::AuthExplanation::AuthenticationFailed;
   std::string end_reason_;                // of the connection, when its end is due
   std::optional<Clock::time_point> due_;  // none: nothing is awaited of the host
+  std::optional<uint16_t> timed_out_;     // T_ID of the last transaction on an authenticated queue, when it timed out
   Clock::time_point targets_turn_since_;
   Clock::time_point delay_end_;           // of DelaysFailure1
   Clock::time_point renegotiated_until_;  // each renegotiation moves it by limits::kRenegotiationMs
