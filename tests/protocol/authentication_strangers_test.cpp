@@ -346,6 +346,40 @@ TEST_CASE("a host whose I/O queue a stranger has taken tries again; one that con
   CHECK(twice.do_not_retry);
 }
 
+TEST_CASE("a stranger at a free I/O queue keeps no controller alive whose host is dead") {
+  StrangerAtFreeQueue w;
+  const auto now = core::Target::Clock::now();
+  // So long could the host itself need to authenticate there.
+  w.host.controller().set_keep_alive(1000, now - std::chrono::seconds(29));
+  w.stranger().queue.saw_command = true;
+  w.world.target.expire(now);
+  CHECK(!w.host.admin.disconnected());
+  w.stranger().queue.saw_command = true;
+  SUBCASE("he sends messages, and nothing else comes") {
+    w.world.target.expire(now + std::chrono::seconds(2));
+    CHECK(w.host.admin.disconnected());
+  }
+  SUBCASE("it is the host, which authenticates there") {
+    w.prover(w.stranger()).authenticate(w.host_key);
+    REQUIRE(w.host.connect_io(3).ok());
+    for (Wire* const wire : {&w.host.admin, &w.host.io(1), &w.host.io(2)}) wire->queue.saw_command = false;
+    w.world.target.expire(now + std::chrono::seconds(2));
+    CHECK(!w.host.admin.disconnected());
+  }
+}
+
+TEST_CASE("a stranger at a free I/O queue keeps no silent controller in its host's way") {
+  StrangerAtFreeQueue w;
+  w.world.subsystem.set_max_controllers(3, 1);
+  w.host.controller().set_keep_alive(10'000, core::Target::Clock::now() - std::chrono::seconds(8));
+  w.stranger().queue.saw_command = true;
+  Host again(w.world);
+  REQUIRE(again.connect().ok());
+  w.prover(again.admin).authenticate(w.host_key);
+  CHECK(w.host.admin.disconnected());
+  CHECK(!again.admin.disconnected());
+}
+
 TEST_CASE(
     "while an address is refused: I/O queues of its authenticated controllers come in, and these authenticate again") {
   Secured w;
