@@ -3,6 +3,8 @@
 
 #include <doctest/doctest.h>
 
+#include "target/core/subsystem/controller.h"
+
 namespace nvmf::simulation {
 namespace {
 
@@ -31,6 +33,35 @@ TEST_CASE("an impostor gets in by no queue: not by one of its own, nor by one of
     }
     const bool is_again = where >= static_cast<unsigned>(Breach::AdminQueueAgain);
     CHECK(tried == (is_again ? kImpostures - 2 : kImpostures));
+  }
+}
+
+TEST_CASE("a stranger at a free I/O queue of a host's controller, at the host's address: the host keeps what it has") {
+  HostOptions victim;
+  victim.io_queues = 2;
+  for (unsigned how = 0; how < kImpostures; ++how) {
+    CAPTURE(how);
+    Authenticators authenticators;
+    World world({.seed = 1 + how});
+    authenticators.attach(world, {victim.nqn});
+    HostOptions honest = victim;
+    honest.authenticate = authenticators.honest(victim.nqn);
+    Host host(world, honest);
+    REQUIRE_MESSAGE(host.bring_up(), host.failure);
+    const auto is_free = [&] {
+      const core::Controller* const controller = world.subsystem().find_controller(host.cntlid());
+      return controller == nullptr || !controller->has_io_queue(2);
+    };
+    host.io(2).disconnect();
+    REQUIRE(world.wait(is_free));
+    world.start_host([&] { authenticators.be_stranger_at(2, static_cast<Imposture>(how), host, victim); });
+    REQUIRE(world.wait([&] { return world.hosts_are_done() && is_free(); }));
+    CHECK(host.read(1, 0, 1).ok());
+    CHECK(host.identify_controller().ok());
+    CHECK_MESSAGE(host.connect_io(2), host.failure);
+    host.leave();
+    world.check_quiet();
+    CHECK(world.fabric.faults() == std::vector<std::string>{});
   }
 }
 
