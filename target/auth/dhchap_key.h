@@ -1,4 +1,4 @@
-// The secret of a host or subsystem, and its text: «DHHC-1:01:BASE64:», NVMe Base 2.1, section 8.3.5.5.8 (Base 2.0:
+// The secret of a host or subsystem, and its text: «DHHC-1:01:BASE64:», NVMe Base 2.1, section 8.3.4.5.8 (Base 2.0:
 // 8.13.5.8).
 #pragma once
 

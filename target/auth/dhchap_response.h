@@ -1,4 +1,4 @@
-// The values of DH-HMAC-CHAP: NVMe Base 2.1, sections 8.3.5.5.5 and 8.3.5.5.6 (Base 2.0: 8.13.5.5 and 8.13.5.6). And
+// The values of DH-HMAC-CHAP: NVMe Base 2.1, sections 8.3.4.5.4 and 8.3.4.5.5 (Base 2.0: 8.13.5.4 and 8.13.5.5). And
 // core::DhchapCrypto's work with them, which takes milliseconds with the largest groups.
 #pragma once
 

@@ -31,10 +31,18 @@ OSSL_PARAM group_parameter(nvme::DhGroup group) {
                                           0);  // NOLINT: it is only read
 }
 
+// At least 256: NVMe Base 2.1, section 8.3.4.5.3. OpenSSL itself takes 225 with the smallest group.
+int exponent_bits(nvme::DhGroup group) {
+  static constexpr std::array<int, nvme::kDhGroups> kBits = {0, 256, 275, 325, 375, 400};
+  return kBits[static_cast<size_t>(group)];
+}
+
 EVP_PKEY* generate(nvme::DhGroup group) {
   use_secure_heap();
+  int bits = exponent_bits(group);
   const Context context(EVP_PKEY_CTX_new_from_name(nullptr, "DH", nullptr));
-  const std::array parameters = {group_parameter(group), OSSL_PARAM_construct_end()};
+  const std::array parameters = {group_parameter(group), OSSL_PARAM_construct_int(OSSL_PKEY_PARAM_DH_PRIV_LEN, &bits),
+                                 OSSL_PARAM_construct_end()};
   EVP_PKEY* key = nullptr;
   if (context == nullptr || EVP_PKEY_keygen_init(context.get()) != 1 ||
       EVP_PKEY_CTX_set_params(context.get(), parameters.data()) != 1 || EVP_PKEY_generate(context.get(), &key) != 1)
@@ -103,6 +111,14 @@ bool is_in_range(EVP_PKEY* key, std::span<const uint8_t> value) {
 }
 
 }  // namespace
+
+size_t DhExponent::exponent_bits() const {
+  BIGNUM* exponent = nullptr;
+  if (EVP_PKEY_get_bn_param(key_.get(), OSSL_PKEY_PARAM_PRIV_KEY, &exponent) != 1)
+    throw std::runtime_error("OpenSSL does not give the exponent");
+  const std::unique_ptr<BIGNUM, decltype(&BN_clear_free)> owner(exponent, BN_clear_free);
+  return static_cast<size_t>(BN_num_bits(exponent));
+}
 
 void DhExponent::Free::operator()(evp_pkey_st* key) const { EVP_PKEY_free(key); }
 

@@ -26,6 +26,8 @@ class DhExponent final : public core::DhchapTransaction::DhExponent {
 
   // As long as the group's prime, most significant byte first.
   const std::vector<uint8_t>& value() const { return value_; }
+  // How many bits of the exponent are not leading zeroes: for tests.
+  size_t exponent_bits() const;
   // What both sides share, as long as the group's prime. None: `other` is no DH value of the group (RFC 7919, section
   // 5.1), or OpenSSL cannot do it.
   std::optional<Secret> shared_with(std::span<const uint8_t> other) const;

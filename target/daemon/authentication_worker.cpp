@@ -74,10 +74,11 @@ void AuthenticationWorker::work_on_next() {
     give_way();
     work(*transaction);
   };
+  // The next one begins first: whatever goes wrong with the answer, it does not wait for ever.
   const auto on_control = [this, done = std::move(job.done)] {
+    work_on_next();
     done();
     answered_();
-    work_on_next();
   };
   spawn(io_, work_on(worker_, on_worker, on_control), "authenticating a host");
 }

@@ -156,20 +156,29 @@ class MachineCheck {
       for (size_t j = 0; j < config_.subsystems[i].hosts.size(); ++j) {
         const config::Host& host = config_.subsystems[i].hosts[j];
         const std::string path = path_of_subsystem(config_, i) + ".hosts[" + std::to_string(j) + "]";
-        check_key(host.position, path + ".key_file", host.key_file);
+        check_key(host.position, path + ".key_file", host.key_file, host.nqn);
         if (host.controller_key_file)
-          check_key(host.position, path + ".controller_key_file", *host.controller_key_file);
+          check_key(host.position, path + ".controller_key_file", *host.controller_key_file, config_.subsystems[i].nqn);
       }
   }
 
-  void check_key(Position position, const std::string& path, const std::string& file) {
+  void check_key(Position position, const std::string& path, const std::string& file, const std::string& nqn) {
     if (file.find('/') == std::string::npos) return;
     try {
-      auth::read_key_file(file);
+      check_users(position, path, *auth::read_key_file(file), nqn);
     } catch (const auth::KeyFileError& error) {
       warn(position, path, error.what(), "");
       warnings_.back().severity = config::Severity::error;
     }
+  }
+
+  // NVMe Base 2.1, section 8.3.4.5.7: a key is for one NQN. A transform makes another key for each.
+  void check_users(Position position, const std::string& path, const auth::DhchapKey& key, const std::string& nqn) {
+    if (key.transform()) return;
+    const auto [user, is_first] = users_of_keys_.try_emplace(key.fingerprint(), nqn);
+    if (is_first || user->second == nqn) return;
+    warn(position, path, quote(user->second) + " uses the same key, so that whoever has the key can pass for both",
+         "give each its own (nvmf-p2p key generate)");
   }
 
   // A subsystem that strangers may reach, and use by a host's name alone.
@@ -500,7 +509,8 @@ class MachineCheck {
   const std::vector<InterfaceAddress>& addresses_;
   p2p::Report report_;
   std::vector<config::Diagnostic> warnings_;
-  std::map<std::string, std::string> shown_in_;  // identifier to the subsystem that shows it first
+  std::map<std::string, std::string> shown_in_;       // identifier to the subsystem that shows it first
+  std::map<std::string, std::string> users_of_keys_;  // fingerprint of a key without a transform to its first NQN
 };
 
 }  // namespace

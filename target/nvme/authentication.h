@@ -1,4 +1,4 @@
-// In-band authentication, DH-HMAC-CHAP: NVMe Base 2.1, section 8.3.5 (Base 2.0: 8.13; Base 2.4 names it KX-HMAC-CHAP);
+// In-band authentication, DH-HMAC-CHAP: NVMe Base 2.1, section 8.3.4 (Base 2.0: 8.13; Base 2.4 names it KX-HMAC-CHAP);
 // the commands: sections 6.1 and 6.2.
 #pragma once
 

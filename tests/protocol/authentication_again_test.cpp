@@ -1,4 +1,4 @@
-// In-band authentication, DH-HMAC-CHAP, NVMe Base 2.1, section 8.3.5: authentication of a live queue, and of one
+// In-band authentication, DH-HMAC-CHAP, NVMe Base 2.1, section 8.3.4: authentication of a live queue, and of one
 // transaction after the other.
 #include <doctest/doctest.h>
 
@@ -148,6 +148,23 @@ TEST_CASE("a queue that is authenticated stays when its host leaves a new transa
   CHECK(!w.host.admin.disconnected());
   CHECK(w.host.identify(NVME_IDENTIFY_CNS_CTRL).ok());
   CHECK(w.failures(AuthenticationFailure::TimedOut) == 0);
+}
+
+TEST_CASE("a message that comes after its new transaction has timed out is aborted, and the queue stays") {
+  Secured w;
+  w.bring_up_admin();
+  Prover late = w.admin();
+  late.begin();
+  const Bytes reply = late.reply(w.host_key);
+  w.world.target.expire(core::Target::Clock::now() + std::chrono::seconds(130));
+  CHECK(late.send(reply).status == NVME_SC_CMD_SEQ_ERROR);
+  CHECK(late.send(success2()).status == NVME_SC_CMD_SEQ_ERROR);
+  CHECK(w.host.admin.send(auth_receive(), Bytes(kAuthMessageBytes)).status == NVME_SC_CMD_SEQ_ERROR);
+  CHECK(w.host.identify(NVME_IDENTIFY_CNS_CTRL).ok());
+  // No longer than until the next one begins.
+  w.admin().authenticate(w.host_key);
+  REQUIRE(w.admin().send(success2()).ok());
+  w.admin().expect_failure(AuthExplanation::IncorrectMessage);
 }
 
 TEST_CASE("a host that begins again and again is disconnected") {

@@ -1,4 +1,4 @@
-// In-band authentication, DH-HMAC-CHAP, NVMe Base 2.1, section 8.3.5: keys that come and go.
+// In-band authentication, DH-HMAC-CHAP, NVMe Base 2.1, section 8.3.4: keys that come and go.
 #include <doctest/doctest.h>
 
 #include "tests/protocol/secured.h"

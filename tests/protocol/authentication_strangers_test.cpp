@@ -1,4 +1,4 @@
-// In-band authentication, DH-HMAC-CHAP, NVMe Base 2.1, section 8.3.5: what strangers can do to
+// In-band authentication, DH-HMAC-CHAP, NVMe Base 2.1, section 8.3.4: what strangers can do to
 // others, which must be nothing.
 #include <doctest/doctest.h>
 

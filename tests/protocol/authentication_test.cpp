@@ -1,4 +1,4 @@
-// In-band authentication, DH-HMAC-CHAP, NVMe Base 2.1, section 8.3.5: who must authenticate, and how.
+// In-band authentication, DH-HMAC-CHAP, NVMe Base 2.1, section 8.3.4: who must authenticate, and how.
 #include <doctest/doctest.h>
 
 #include "tests/protocol/secured.h"

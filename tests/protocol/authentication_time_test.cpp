@@ -1,4 +1,4 @@
-// In-band authentication, DH-HMAC-CHAP, NVMe Base 2.1, section 8.3.5: how long a host has, and what comes while a
+// In-band authentication, DH-HMAC-CHAP, NVMe Base 2.1, section 8.3.4: how long a host has, and what comes while a
 // worker has its transaction.
 #include <doctest/doctest.h>
 

@@ -1,4 +1,4 @@
-// The host's side of DH-HMAC-CHAP, NVMe Base 2.1, section 8.3.5: what it sends and what it makes of the answers. Knows
+// The host's side of DH-HMAC-CHAP, NVMe Base 2.1, section 8.3.4: what it sends and what it makes of the answers. Knows
 // no transport, so that protocol tests, the simulation and programs of the lab use it.
 #pragma once
 

@@ -122,6 +122,19 @@ void Authenticators::be_impostor(Imposture how, Breach where, const HostOptions&
   world_->fabric.schedule().random().chance(50) ? host.die() : host.vanish();
 }
 
+void Authenticators::be_stranger_at(uint16_t qid, Imposture how, const Host& victim, HostOptions options) {
+  world_->fabric.note("a stranger, kind %llu at queue %llu", static_cast<uint64_t>(how), uint64_t{qid});
+  options.authenticate = [this, how, victim_options = options](Host& host, HostQueue& queue) {
+    try_it(how, host, queue, victim_options);
+    return true;
+  };
+  Host stranger(*world_, options);
+  stranger.claim(victim.cntlid());
+  if (!stranger.connect_io(qid)) return world_->fabric.fault("a stranger did not come so far: " + stranger.failure);
+  if (stranger.read(1, 0, 1).ok())
+    world_->fabric.fault("a stranger has an I/O queue, kind " + std::to_string(static_cast<unsigned>(how)));
+}
+
 // False: the target did not let it come so far, or there is nothing to be gained.
 bool Authenticators::come_in(Imposture how, Breach where, Host& host, const HostOptions& victim) {
   if (where == Breach::IoQueue) return host.bring_up();

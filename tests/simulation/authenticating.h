@@ -1,6 +1,6 @@
 // Hosts that authenticate (DH-HMAC-CHAP), and impostors: they come with the NQN and the identifier of an honest host,
 // from another address, and have no key; some of them after the honest host has authenticated a part of the controller
-// from there. None may get in, nor keep an honest host out.
+// from there. None may get in, nor keep an honest host out. Strangers come from its own address, to its own controller.
 #pragma once
 
 #include <array>
@@ -49,6 +49,8 @@ class Authenticators final : public core::DhchapCrypto {
   void be_impostor(Imposture how, Breach where, const HostOptions& victim);
   // The same several times, anywhere.
   void be_impostor(Imposture how, const HostOptions& victim);
+  // At a free queue of the controller of `victim`, which has these options, from its address.
+  void be_stranger_at(uint16_t qid, Imposture how, const Host& victim, HostOptions options);
   // How often an impostor came to the point where it needs the key.
   unsigned tried(Breach where) const { return tried_[static_cast<size_t>(where)]; }
 

@@ -45,6 +45,8 @@ class Host {
   bool bring_up();
   bool connect_admin();
   bool connect_io(uint16_t qid);
+  // The controller that connect_io() names, without an admin queue of its own.
+  void claim(uint16_t cntlid) { cntlid_ = cntlid; }
   // Disconnects every queue.
   void leave();
   // The same without waiting for anything.

@@ -69,7 +69,7 @@ core::Event device_event(Severity severity, std::string message) {
 core::Event host_event(const Connection& connection, std::string message) {
   const core::Controller* const controller = connection.queue().controller;
   core::Event event{.kind = EventKind::Disconnect, .message = std::move(message)};
-  event.anybodys = controller == nullptr || !controller->is_admitted();
+  event.anybodys = controller == nullptr || !controller->is_admitted() || !controller->is_admitted(connection.queue());
   if (controller != nullptr) {
     event.subsystem = controller->subsystem().nqn();
     event.host = core::shown(controller->host().nqn);

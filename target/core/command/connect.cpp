@@ -207,6 +207,10 @@ class ConnectAttempt {
     const Queue* const former = controller_->find_io_queue(queue_.qid);
     if (former != nullptr && former->link->is_closing())
       return refuse_busy("the queue's previous connection is still closing; the host must try again");
+    // That may be a stranger's: a host that is told not to retry forgets the target for good.
+    if (former != nullptr && !controller_->is_admitted(*former))
+      return refuse_sequence("another connection has this queue and has not authenticated yet; the host must try again",
+                             NVME_SC_CMD_SEQ_ERROR);
     if (former != nullptr)
       return refuse_sequence("the controller already has this queue; the host must disconnect it first");
     if (controller_->io_queue_count() >= io_queues_for(*queue_.target, *controller_)) {
@@ -229,10 +233,10 @@ class ConnectAttempt {
     reason_ = std::move(reason);
     return invalid_in_command(request_, offset);
   }
-  Status refuse_sequence(std::string reason) {
+  Status refuse_sequence(std::string reason, Status status = command_sequence_error()) {
     refusal_ = ConnectRefusal::Sequence;
     reason_ = std::move(reason);
-    return command_sequence_error();
+    return status;
   }
 
   // Hosts try again: it is not marked Do Not Retry.

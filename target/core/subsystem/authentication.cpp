@@ -93,7 +93,7 @@ constexpr const char* kKeyHasGone = "its key was taken off the host's keys while
 constexpr const char* kTooMuchWaits =
     "too many hosts of its address are waiting to be authenticated; the host may try again";
 
-// Why the controller ends.
+// Why the connection ends.
 constexpr const char* kHasFailed = "authentication failed";
 
 constexpr std::chrono::milliseconds kTimeout(limits::kAuthenticationTimeoutMs);
@@ -152,14 +152,17 @@ void Authentication::expire(Clock::time_point now) {
     go_to(State::HasFailure1);
     return end_send();
   }
-  if (done_once_ && state_ != State::HasFailure1) return go_to(State::Idle);
+  if (done_once_ && state_ != State::HasFailure1) {
+    timed_out_ = transaction_.t_id;
+    return go_to(State::Idle);
+  }
   const bool is_told = state_ == State::HasFailure1;
   if (!is_told)
     controller_.authentication_failed(
         queue_, AuthenticationFailure::TimedOut,
         "it has not authenticated within " + std::to_string(kTimeout / std::chrono::seconds(1)) + " s");
   go_to(State::Over);
-  controller_.fail(is_told ? kHasFailed : "the host has not authenticated in time");
+  end_connection(is_told ? kHasFailed : "the host has not authenticated in time");
 }
 
 void Authentication::abandoned() {
@@ -200,7 +203,7 @@ void Authentication::put_off(const std::string& rule) {
 // Authentication Send ------------------------------------------------------------------------------------------------
 
 void Authentication::take(std::span<const std::byte> message, Done done) {
-  if (is_busy() || has_failed()) return done(Status(NVME_SC_CMD_SEQ_ERROR).do_not_retry());
+  if (is_busy() || has_failed() || is_too_late(message)) return done(Status(NVME_SC_CMD_SEQ_ERROR).do_not_retry());
   send_done_ = std::move(done);
   if (message.size() < sizeof(nvme::AuthHeader)) {
     fail_protocol(AuthExplanation::IncorrectPayload, "its message is too short");
@@ -223,17 +226,25 @@ void Authentication::take(std::span<const std::byte> message, Done done) {
   end_send();
 }
 
+// Of a transaction that has timed out: NVMe Base 2.1, section 8.3.4.2.1.
+bool Authentication::is_too_late(std::span<const std::byte> message) const {
+  if (state_ != State::Idle || !timed_out_ || message.size() < sizeof(nvme::AuthHeader)) return false;
+  const auto head = read<nvme::AuthHeader>(message);
+  return head.t_id == *timed_out_ && !is(head, AuthType::Common, AuthId::Negotiate);
+}
+
 // What a message leads to comes after the command that brought it, so that the host reads the command's answer.
 void Authentication::end_send() {
   if (state_ == State::DelaysFailure1) return;
   if (Done done = std::exchange(send_done_, nullptr)) done(kSuccess);
-  if (state_ == State::Over && !end_reason_.empty()) controller_.fail(std::exchange(end_reason_, {}));
+  if (state_ == State::Over && !end_reason_.empty()) end_connection(std::exchange(end_reason_, {}));
 }
 
 void Authentication::take_negotiate(std::span<const std::byte> message) {
   if (done_once_ && !may_begin_again())
     return put_off_negotiation("the queue authenticates again and again; the host may try again in " +
                                std::to_string(limits::kRenegotiationMs / 1000) + " s");
+  timed_out_.reset();
   transaction_ = next_after(transaction_);
   transaction_.t_id = message.size() < sizeof(nvme::AuthNegotiate) ? 0 : read<nvme::AuthHeader>(message).t_id;
   if (!done_once_ && ++negotiations_ > limits::kMaxNegotiations) {
@@ -410,7 +421,7 @@ Authentication::Given Authentication::give(size_t room_bytes) {
 }
 
 void Authentication::sent() {
-  if (state_ == State::Over && !end_reason_.empty()) controller_.fail(std::exchange(end_reason_, {}));
+  if (state_ == State::Over && !end_reason_.empty()) end_connection(std::exchange(end_reason_, {}));
 }
 
 std::vector<std::byte> Authentication::challenge() const {
@@ -477,10 +488,20 @@ void Authentication::fail(AuthenticationFailure failure, AuthExplanation explana
     start_timer(kTimeout);
 }
 
-// Of a queue that was authenticated. NVMe Base 2.1, section 8.3.5, ends the association with all its queues when
-// AUTH_Failure1 has been sent. The host may let that lie: nothing is executed for it meanwhile, and it has not long.
-// Commands are dropped with their connection instead of ended with Operation Denied: Linux repeats the latter on the
-// same path until they are errors for its user, and takes another path when the connection ends.
+// NVMe Base 2.1, section 8.3.4.5.1: AUTH_Failure1 ends the connection, as does a first authentication that takes too
+// long (8.3.4.2.1). With the admin queue's the association ends. Of an I/O queue that was never authenticated nobody
+// knows whether its host is the controller's, so that the controller loses nothing with it.
+void Authentication::end_connection(const std::string& reason) {
+  if (queue_.qid == 0 || done_once_) return controller_.fail(reason);
+  controller_.end_io_queue(queue_, reason);
+}
+
+// Of a queue that was authenticated. NVMe Base 2.1, section 8.3.4.2.1, terminates all commands and ends the connection
+// when AUTH_Failure1 has been sent. An association ends with any connection of a host that does not support the
+// deletion of single I/O queues (3.1.2, 3.3.2.4), and Linux does not. The host may let AUTH_Failure1 lie: nothing is
+// executed for it meanwhile, and it has not long. Commands are dropped with their connection instead of ended with
+// Operation Denied: Linux repeats the latter on the same path until they are errors for its user, and takes another
+// path when the connection ends.
 void Authentication::end_association() {
   start_timer(std::chrono::milliseconds(limits::kLastAnswersTimeoutMs));
   controller_.fail_after_answer(queue_, kHasFailed);

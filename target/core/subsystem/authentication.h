@@ -1,4 +1,4 @@
-// In-band authentication of one queue (DH-HMAC-CHAP): NVMe Base 2.1, section 8.3.5. Control thread only.
+// In-band authentication of one queue (DH-HMAC-CHAP): NVMe Base 2.1, section 8.3.4.5. Control thread only.
 //
 //   host sends                                        state                   target answers Authentication Receive
 //                                                     Idle
@@ -10,11 +10,12 @@
 //                                                     AwaitsSuccess2          when the host has asked for R2
 //   DH-HMAC-CHAP_Success2 ──────────►                 Idle
 //
-// What breaks a rule leads to HasFailure1, and its AUTH_Failure1 to the end of the controller; on a queue that was
-// authenticated the controller ends at once, and waits with the last connection until the host has AUTH_Failure1. The
-// Authentication Send command of a message is completed when the message has been dealt with, so the queue stays while
-// a worker has the transaction. A new AUTH_Negotiate begins a new transaction, also on a queue that is authenticated:
-// that goes on executing commands unless the transaction fails.
+// What breaks a rule leads to HasFailure1, and its AUTH_Failure1 to the end of the connection, and with an admin queue
+// of the controller. An I/O queue that was never authenticated ends alone: nobody knows whose it is. On a queue that
+// was authenticated the controller ends at once, and waits with the last connection until the host has AUTH_Failure1.
+// The Authentication Send command of a message is completed when the message has been dealt with, so the queue stays
+// while a worker has the transaction. A new AUTH_Negotiate begins a new transaction, also on a queue that is
+// authenticated: that goes on executing commands unless the transaction fails.
 //
 // What the target will not do for the host now (its address has failed too often, too much of the address waits for the
 // worker, the queue authenticates again too often) ends the Authentication Send with Internal Error: the host may
@@ -49,8 +50,8 @@ class Authentication {
   Authentication(const Authentication&) = delete;
   Authentication& operator=(const Authentication&) = delete;
 
-  // Authentication Send. `done` is called once, now or later, with the command's status; before the controller is ended
-  // for what the message says.
+  // Authentication Send. `done` is called once, now or later, with the command's status; before the queue or the
+  // controller is ended for what the message says.
   void take(std::span<const std::byte> message, Done done);
   // Authentication Receive: the message, at most `room_bytes`, and the command's status where there is none. `sent`
   // must be called when the command is completed.
@@ -107,8 +108,10 @@ class Authentication {
   void put_off(const std::string& rule);
   void put_off_negotiation(const std::string& rule);
   bool has_failed() const;
+  bool is_too_late(std::span<const std::byte> message) const;
   // The target takes its time, not the host.
   bool is_targets_turn() const { return is_busy() || state_ == State::DelaysFailure1; }
+  void end_connection(const std::string& reason);
   void end_association();
   void start_timer(std::chrono::milliseconds timeout);
   void go_to(State state);
@@ -126,8 +129,9 @@ class Authentication {
   bool done_once_ = false;
   uint32_t negotiations_ = 0;  // while done_once_ is false
   nvme::AuthExplanation explanation_ = nvme::AuthExplanation::AuthenticationFailed;
-  std::string end_reason_;                // of the controller, when its end is due
+  std::string end_reason_;                // of the connection, when its end is due
   std::optional<Clock::time_point> due_;  // none: nothing is awaited of the host
+  std::optional<uint16_t> timed_out_;     // T_ID of the last transaction on an authenticated queue, when it timed out
   Clock::time_point targets_turn_since_;
   Clock::time_point delay_end_;           // of DelaysFailure1
   Clock::time_point renegotiated_until_;  // each renegotiation moves it by limits::kRenegotiationMs

@@ -224,6 +224,10 @@ void Controller::delete_io_queue(Queue& queue, std::function<void(Status)> delet
   });
 }
 
+void Controller::end_io_queue(Queue& queue, const std::string& reason) {
+  if (!is_dropped(queue)) quiesce(queue, [this, &queue, reason] { release_io_queue(queue, reason); });
+}
+
 void Controller::release_io_queue(Queue& queue, const std::string& reason) {
   io_queues_[queue.qid - 1] = nullptr;
   released_.push_back(&queue);
@@ -248,8 +252,8 @@ void Controller::queue_closed(Queue& queue) {
 // Its queues ---------------------------------------------------------------------------------------------------------
 
 bool Controller::is_silent(KeepAlive::Clock::time_point now) const {
-  const auto saw_command = [](const Queue* queue) {
-    return queue != nullptr && queue->saw_command.load(std::memory_order_relaxed);
+  const auto saw_command = [this](const Queue* queue) {
+    return queue != nullptr && queue->saw_command.load(std::memory_order_relaxed) && is_admitted(*queue);
   };
   return keep_alive_.is_overdue(now) && !saw_command(admin_queue_) && std::ranges::none_of(io_queues_, saw_command);
 }
@@ -290,9 +294,11 @@ const Authentication* Controller::authentication() const {
   return found == authentications_.end() ? nullptr : found->second.get();
 }
 
-bool Controller::is_admitted() const {
-  const Authentication* const own = authentication();
-  return own == nullptr || own->is_done();
+bool Controller::is_admitted() const { return admin_queue_ == nullptr || is_admitted(*admin_queue_); }
+
+bool Controller::is_admitted(const Queue& queue) const {
+  const auto found = authentications_.find(&queue);
+  return found == authentications_.end() || found->second->is_done();
 }
 
 bool Controller::has_queue_without_authentication() const {
@@ -314,6 +320,7 @@ std::string Controller::authenticated(Queue& queue) {
     if (std::string refusal = admit(); !refusal.empty()) return refusal;
   }
   if (is_unauthenticated(queue)) queue.admission.store(Admission::Admitted, std::memory_order_relaxed);
+  host_heard_at_ = KeepAlive::Clock::now();
   if (&queue != admin_queue_) return {};
   tell(Severity::Info, EventKind::Authentication,
        "authenticated " + description() + ", with the key " + authentication(queue)->keys().host->fingerprint());
@@ -411,6 +418,11 @@ void Controller::set_keep_alive(uint32_t kato_ms, KeepAlive::Clock::time_point n
 }
 
 void Controller::restart_keep_alive(KeepAlive::Clock::time_point now) {
+  host_heard_at_ = now;
+  restart_keep_alive_timer(now);
+}
+
+void Controller::restart_keep_alive_timer(KeepAlive::Clock::time_point now) {
   keep_alive_.restart(now);
   for_each_queue([](Queue& queue) { queue.saw_command.store(false, std::memory_order_relaxed); });
 }
@@ -432,11 +444,25 @@ void Controller::expire(KeepAlive::Clock::time_point now) {
   for (const auto& [queue, authentication] : authentications_) authentication->expire(now);
 }
 
-// A command since the last look restarts the timer; so does a host that waits for the target to authenticate it.
+// A command since the last look restarts the timer; so does a host that waits for the target to authenticate it. On an
+// I/O queue that has not authenticated that may be a stranger: he keeps the controller of a dead host alive no longer
+// than the host itself may take to authenticate there. (Of a controller whose admin queue has not authenticated
+// anybody may be the host.)
 void Controller::keep_alive_due(KeepAlive::Clock::time_point now) {
-  bool traffic = std::ranges::any_of(authentications_, [](const auto& entry) { return entry.second->is_busy(); });
-  for_each_queue([&](Queue& queue) { traffic |= queue.saw_command.load(std::memory_order_relaxed); });
-  if (traffic) return restart_keep_alive(now);
+  constexpr std::chrono::milliseconds kHostMayTake(limits::kAuthenticationTimeoutMs);
+  bool by_host = false;
+  bool by_anybody = false;
+  const auto hear = [&](const Queue& queue) {
+    by_anybody = true;
+    by_host |= is_admitted(queue) || !is_admitted();
+  };
+  for_each_queue([&](const Queue& queue) {
+    if (queue.saw_command.load(std::memory_order_relaxed)) hear(queue);
+  });
+  for (const auto& [queue, authentication] : authentications_)
+    if (authentication->is_busy()) hear(*queue);
+  if (by_host) return restart_keep_alive(now);
+  if (by_anybody && now < host_heard_at_ + kHostMayTake) return restart_keep_alive_timer(now);
   for (const auto& [queue, authentication] : authentications_) authentication->abandoned();
   const std::string rule = "keep-alive timeout: no command for " + std::to_string(keep_alive_.timer_ms()) + " ms";
   keep_alive_.stop();

@@ -83,7 +83,8 @@ class Controller {
   bool is_closing() const;
   // Nothing that its host has sent can change the medium any more. Only of one that is closing.
   bool is_quiet() const;
-  // The host has been silent for so long that a live host would have sent Keep Alive (keep_alive.h).
+  // The host has been silent for so long that a live host would have sent Keep Alive (keep_alive.h); whoever has not
+  // authenticated on an I/O queue is not known to be the host.
   bool is_silent(KeepAlive::Clock::time_point now) const;
   // Ends it. Its I/O queues take no more commands; when those that there are have ended (contract above), CSTS.CFS is
   // set and every queue is disconnected for `reason`. Until then admin commands are answered. No effect on one that is
@@ -110,6 +111,8 @@ class Controller {
   // Disconnect: the queue takes no more commands; when those that there are have ended, `deleted` hears of it, and the
   // queue is disconnected. Another status than success: it is being ended already.
   void delete_io_queue(Queue& queue, std::function<void(Status)> deleted);
+  // The same without a Disconnect, for `reason`; no effect on a queue that is being ended already.
+  void end_io_queue(Queue& queue, const std::string& reason);
   // The queue's connection has ended. The I/O queues are ended with the admin queue.
   void queue_closed(Queue& queue);
   // Its last queue has closed, and nothing refers to it: it may be destroyed.
@@ -131,6 +134,8 @@ class Controller {
   const Authentication* authentication() const;
   // Its host need not authenticate, or has done so on the admin queue. Until then it counts against no limit.
   bool is_admitted() const;
+  // The same of one of its queues: whatever comes on another one may come from anybody.
+  bool is_admitted(const Queue& queue) const;
   KeepAlive::Clock::time_point created_at() const { return created_at_; }
   // One of its queues was connected while its host need not authenticate.
   bool has_queue_without_authentication() const;
@@ -202,6 +207,7 @@ class Controller {
   void reset();
   void shut_down();
   void keep_alive_due(KeepAlive::Clock::time_point now);
+  void restart_keep_alive_timer(KeepAlive::Clock::time_point now);
   void quiesce_overdue();
   std::string admit();
   void change_denials(uint32_t nsid, Denials denials, bool on);
@@ -250,7 +256,8 @@ class Controller {
   FeatureValues features_;
   bool has_read_ana_log_ = false;
   KeepAlive keep_alive_;
-  std::vector<uint32_t> changed_namespaces_;  // ascending
+  KeepAlive::Clock::time_point host_heard_at_;  // when the keep-alive timer was last restarted by the host for certain
+  std::vector<uint32_t> changed_namespaces_;    // ascending
   // ANA groups whose state has changed while no namespace of theirs was there to tell of.
   std::bitset<limits::kMaxAnaGroups + 1> untold_ana_groups_;
   ReservationNotifications reservation_notifications_;

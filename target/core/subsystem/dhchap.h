@@ -1,4 +1,4 @@
-// What DH-HMAC-CHAP asks of cryptography: NVMe Base 2.1, section 8.3.5.5. The core knows neither secrets nor OpenSSL:
+// What DH-HMAC-CHAP asks of cryptography: NVMe Base 2.1, section 8.3.4.5. The core knows neither secrets nor OpenSSL:
 // target/auth implements this.
 #pragma once
 

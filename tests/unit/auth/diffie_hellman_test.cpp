@@ -2,6 +2,7 @@
 
 #include <doctest/doctest.h>
 
+#include <algorithm>
 #include <string>
 #include <vector>
 
@@ -41,6 +42,14 @@ TEST_CASE("two sides share the same value, as long as the group's prime") {
     CHECK(shared->size() == nvme::dh_value_length_bytes(group));
     CHECK(bytes_of(*shared) == bytes_of(*other.shared_with(one.value())));
     CHECK(bytes_of(*shared) != bytes_of(*one.shared_with(one.value())));
+  }
+}
+
+TEST_CASE("exponents are random numbers of at least 256 bits") {
+  for (const DhGroup group : kGroups) {
+    size_t longest_bits = 0;
+    for (int i = 0; i < 4; ++i) longest_bits = std::max(longest_bits, DhExponent(group).exponent_bits());
+    CHECK(longest_bits > 240);  // leading bits may be 0
   }
 }
 

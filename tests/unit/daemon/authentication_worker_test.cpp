@@ -3,6 +3,7 @@
 #include <doctest/doctest.h>
 
 #include <list>
+#include <stdexcept>
 #include <string>
 #include <vector>
 
@@ -50,6 +51,16 @@ TEST_CASE("a host with many IPv6 addresses has one turn beside other networks, e
   hosts.io.run();
   CHECK(hosts.served == std::vector<std::string>{"[2001:db8::1]", "[2001:db8::2]", "[2001:db8:0:1::7]", "192.0.2.7",
                                                  "[2001:db8::3]", "192.0.2.7", "[2001:db8::1]"});
+}
+
+TEST_CASE("an answer to a host that goes wrong keeps no other host waiting") {
+  Hosts hosts;
+  core::DhchapTransaction broken;
+  broken.address = "192.0.2.66";
+  REQUIRE(hosts.worker.make_challenge(broken, [] { throw std::runtime_error("no memory"); }));
+  REQUIRE(hosts.ask("192.0.2.7"));
+  hosts.io.run();
+  CHECK(hosts.served == std::vector<std::string>{"192.0.2.7"});
 }
 
 TEST_CASE("an address that asks for too much is refused, and nobody else") {

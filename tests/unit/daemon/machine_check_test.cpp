@@ -2,11 +2,14 @@
 #include "target/daemon/machine_check.h"
 
 #include <doctest/doctest.h>
+#include <sys/stat.h>
 
 #include <algorithm>
+#include <fstream>
 
 #include "config/parse.h"
 #include "tests/unit/p2p/machine.h"
+#include "tests/unit/scratch.h"
 
 namespace nvmf::daemon {
 namespace {
@@ -107,6 +110,39 @@ TEST_CASE("a key file that cannot be used is an error") {
                    [{"memory": 512}]}]})");
   CHECK(line.find(": error: $.subsystems[0].hosts[0].key_file: the key file /missing/key cannot be opened") !=
         std::string::npos);
+}
+
+TEST_CASE("a key that is used as it is by more than one NQN: a warning") {
+  constexpr char kAsItIs[] = "DHHC-1:00:AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh+KfiaR:";
+  constexpr char kTransformed[] = "DHHC-1:01:CLaL/jAMKMoXgYx8Xmn+hfg/Ru5pu6fxenBJVOu4cf3z+K/D:";
+  Machine machine;
+  build(machine);
+  const Scratch scratch;
+  const auto key = [&](const char* name, const char* text) {
+    std::string path = scratch.path() + "/" + name;
+    std::ofstream(path) << text << '\n';
+    chmod(path.c_str(), 0600);
+    return path;
+  };
+  const std::string as_it_is = key("first", kAsItIs);
+  const std::string copy = key("copy", kAsItIs);
+  const std::string transformed = key("transformed", kTransformed);
+  const auto host = [](const std::string& name, const std::string& file, const std::string& controller_file = "") {
+    return R"({"nqn": "nqn.2026-01.io.example:)" + name + R"(", "key_file": ")" + file + '"' +
+           (controller_file.empty() ? "" : R"(, "controller_key_file": ")" + controller_file + '"') + "}";
+  };
+  const auto config = [](const std::string& hosts) {
+    return R"({"ports": [{"id": 1, "address": "192.0.2.10"}], "subsystems": [{"nqn": "nqn.2026-01.io.example:a", "hosts": [)" +
+           hosts + R"(], "namespaces": [{"memory": 512}]}]})";
+  };
+  CHECK(only_warning(machine, config(host("h", as_it_is) + ", " + host("i", copy)))
+            .find(": warning: $.subsystems[0].hosts[1].key_file: \"nqn.2026-01.io.example:h\" uses the same key") !=
+        std::string::npos);
+  CHECK(only_warning(machine, config(host("h", as_it_is, copy)))
+            .find(": warning: $.subsystems[0].hosts[0].controller_key_file: ") != std::string::npos);
+  // Of such a key each NQN makes its own.
+  CHECK(warnings(machine, config(host("h", transformed, transformed) + ", " + host("i", transformed))).empty());
+  CHECK(warnings(machine, config(host("h", as_it_is, transformed) + ", " + host("h", copy, transformed))).empty());
 }
 
 TEST_CASE("one SSD in two subsystems: a warning where hosts are shown the same identifiers in both") {
