@@ -323,7 +323,7 @@ void PollGroup::check_nothing_is_left() const {
 // asks again then.
 void PollGroup::post_lost_slots(QueueSet& queues) {
   uint64_t oldest_report = std::min(queues.ledger.newest(), queues.search.oldest_report);
-  thread_mailbox_.receive();  // whoever can hold a slot by now is in the table then
+  thread_mailbox_.receive_all();  // whoever can hold a slot by now is in the table then
   if (queues.ledger.overdue() != 0 && queues.dismissed == queues.search.dismissals) {
     queues.by_number.visit(
         [&](const QueuePair& queue_pair) { oldest_report = std::min(oldest_report, queue_pair.newest_slot); });

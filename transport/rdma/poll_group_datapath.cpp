@@ -110,7 +110,7 @@ void PollGroup::on_capsule(QueueSet& queues, const ibv_wc& completion) {
   if (completion.status != IBV_WC_SUCCESS) return repost(slot);
   QueuePair* queue_pair = queues.by_number.find(completion.qp_num);
   if (queue_pair == nullptr) {  // its adoption was sent before the connection was accepted: it is in the mailbox
-    thread_mailbox_.receive();
+    thread_mailbox_.receive_all();
     queue_pair = queues.by_number.find(completion.qp_num);
   }
   if (queue_pair == nullptr) return repost(slot);
