@@ -127,7 +127,7 @@ void PollGroup::install(QueueSet& queues) { polled_.push_back(&queues); }
 void PollGroup::install(ReceiveSlab& slab) {
   QueueSet& queues = *slab.queues;
   queues.installed.push_back(&slab);
-  for (RdmaRequest& request : slab.requests()) queues.free_requests.push(request);
+  for (RdmaRequest& request : slab.requests()) queues.spare_requests.push(request);
   for (ReceiveSlot& slot : slab.slots()) {
     slot.queues = &queues;
     slot.fixed_index = slab.fixed_index;
@@ -237,11 +237,16 @@ int PollGroup::add_fixed(std::span<std::byte> memory) {
   return fixed_buffers_.add && !memory.empty() ? fixed_buffers_.add(memory.data(), memory.size()) : -1;
 }
 
-void PollGroup::install(QueuePair& queue_pair) { queue_pair.queues->by_number.insert(queue_pair); }
+void PollGroup::install(QueuePair& queue_pair) {
+  queue_pair.queues->lend_requests(queue_pair);
+  queue_pair.queues->by_number.insert(queue_pair);
+}
 
 void PollGroup::begin_retire(QueuePair& queue_pair) {
   drop_waiting(queue_pair);
-  retiring_.push(queue_pair);
+  ++retiring_;
+  queue_pair.awaits_end = true;
+  if (queue_pair.outstanding == 0) drained_.push(queue_pair);
 }
 
 // The queue pair may have been reported while the message was on its way.
@@ -278,8 +283,12 @@ void PollGroup::end_what_rnic_has() {
 
 // At the end of a turn. The queue pair stays in the table: capsules of it may still be found.
 void PollGroup::report_drained() {
-  retiring_.take_if([](const QueuePair& queue_pair) { return queue_pair.outstanding == 0; },
-                    [this](QueuePair& queue_pair) { send_back(queue_pair, queue_pair.retire); });
+  while (QueuePair* const queue_pair = drained_.pop()) {
+    NVMF_INVARIANT(queue_pair->outstanding == 0);
+    queue_pair->awaits_end = false;
+    count_down(retiring_);
+    send_back(*queue_pair, queue_pair->retire);
+  }
 }
 
 void PollGroup::begin_dismiss(QueuePair& queue_pair) {
@@ -300,6 +309,7 @@ void PollGroup::report_dismissed() {
   };
   dismissing_.take_if(is_over, [this](QueuePair& queue_pair) {
     queue_pair.queues->by_number.remove(queue_pair);
+    queue_pair.queues->take_back_requests(queue_pair);
     queue_pair.queues->ledger.queue_pair_gone();
     check_nothing_is_left();
     ++queue_pair.queues->dismissed;
@@ -316,6 +326,7 @@ void PollGroup::check_nothing_is_left() const {
   NVMF_INVARIANT(waiting_capsules_.empty());
   NVMF_INVARIANT(throttled_ == 0);
   NVMF_INVARIANT(reads_in_flight_ == 0);
+  NVMF_INVARIANT(retiring_ == 0 && aborts_waiting_ == 0);
 }
 
 // Those that no queue pair can hold: none of the table, and none that has left it and is still to be destroyed (the

@@ -193,7 +193,6 @@ class PollGroup final : public core::Poller {
   void start(RdmaRequest& request);
   void throttle(RdmaRequest& request);
   unsigned resume_throttled();
-  void drop_throttled(QueuePair& queue_pair);
   void drop_waiting(QueuePair& queue_pair);
   void place_data(RdmaRequest& request);
   void execute(RdmaRequest& request);
@@ -212,6 +211,7 @@ class PollGroup final : public core::Poller {
   void link_answer(RdmaRequest& request);
   ibv_send_wr* link_segments(RdmaRequest& request, uint32_t first, uint32_t count, ibv_wr_opcode opcode);
   void link(QueuePair& queue_pair, ibv_send_wr& work);
+  void one_command_less(QueuePair& queue_pair);
   static void give_back_entries(QueuePair& queue_pair, uint32_t count);
   static void repost(ReceiveSlot& slot);
   unsigned poll_sends(QueueSet& queues);
@@ -223,7 +223,8 @@ class PollGroup final : public core::Poller {
   unsigned serve_waiters();
   void fail(QueuePair& queue_pair, ibv_wc_status status, const char* reason = nullptr);
   static std::string reason_of(const QueuePair& failed);
-  void drop_waiting_posts(RequestList& waiting);
+  template <class List>
+  void drop_waiting_posts(List& waiting);
   void on_post_failed(QueuePair& queue_pair, ibv_send_wr* bad);
   static void count_down(uint32_t& count) {
     NVMF_INVARIANT(count != 0);
@@ -232,6 +233,7 @@ class PollGroup final : public core::Poller {
   bool send_events_wanted() const;
 
   // Commands to be aborted (poll_group_abort.cpp).
+  static constexpr uint32_t kAbortsPerTurn = 16;  // looked at
   void send(QueuePair& queue_pair, std::unique_ptr<QueueAbort> abort);
   void end_abort(QueueAbort& ended);
   void begin_abort(QueueAbort& abort);
@@ -240,7 +242,8 @@ class PollGroup final : public core::Poller {
   void start_aborted(RdmaRequest& request);
   bool abort_waiting(RdmaRequest& request, core::Status status);
   bool withdraw(RdmaRequest& request);
-  void report_aborted();
+  bool withdraw_before_its_data(RdmaRequest& request);
+  void report_aborted(uint32_t most);
 
   // Read once for all that is found at a time: reading the clock costs as much as counting.
   uint64_t now_ns() {
@@ -294,9 +297,11 @@ class PollGroup final : public core::Poller {
   std::vector<ExtraSegment> extra_segments_;  // work requests of this turn beyond a command's first segment
   size_t extra_used_ = 0;
   uint32_t reads_in_flight_ = 0;
-  core::IntrusiveList<QueuePair, &QueuePair::next_retiring> retiring_;
+  uint32_t retiring_ = 0;  // queue pairs whose end the control thread awaits
+  core::IntrusiveList<QueuePair, &QueuePair::next_retiring> drained_;  // of these: nothing is outstanding
   core::IntrusiveList<QueuePair, &QueuePair::next_retiring> dismissing_;
   core::IntrusiveList<QueueAbort, &QueueAbort::next_waiting> aborting_;  // that wait for answers to leave
+  uint32_t aborts_waiting_ = 0;                                          // of these
   uint32_t waiting_posts_ = 0;      // requests that wait for send queue entries or read depth
   uint32_t waiting_buffers_ = 0;    // requests that wait for a buffer
   bool buffers_came_free_ = false;  // since waiting requests were served
