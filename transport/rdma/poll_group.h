@@ -3,7 +3,7 @@
 // the thread; several sets of these when one is not enough (queue_set.h).
 //
 // The data path is poll_group_datapath.cpp and poll_group_answer_datapath.cpp. Set-up, slabs and queue pairs arriving
-// and leaving: poll_group.cpp.
+// and leaving: poll_group.cpp. The end of the group: poll_group_end.cpp.
 #pragma once
 
 #include <array>
@@ -127,14 +127,19 @@ class PollGroup final : public core::Poller {
   // Commands that concern no namespace: Fabrics and admin commands, and invalid ones.
   const core::CommandCounters& other_commands() const { return other_commands_; }
 
+  // From now on it takes no more queue pairs: it is about to leave().
+  void close_to_queue_pairs();
   // The RNIC is gone, or has lost the completions of this group: each queue pair must have been abandoned. The RNIC's
-  // work for their requests counts as ended, so that they drain; later completions are ignored.
+  // work for their requests counts as ended, so that they drain; later completions are ignored. Takes some turns of the
+  // group's thread.
   void leave();
   // Of a group that has left, and whose last queue pair was destroyed: new completion queues, and a new shared receive
-  // queue.
+  // queue. Does nothing before its `owner` has heard that it has left.
   void rebuild();
-  // It takes no more queue pairs: from leave() until it is rebuilt.
-  bool has_left() const { return left_; }
+  // It takes no more queue pairs: from close_to_queue_pairs() or leave() until it is rebuilt.
+  bool has_left() const { return life_ != Life::Serves; }
+  // It is leaving or being rebuilt: its thread must not stop polling it before that has ended.
+  bool is_changing() const { return life_ == Life::Leaves || life_ == Life::IsRebuilt; }
 
   // The group's thread: core::Poller ------------------------------------------------------------------------------
 
@@ -151,6 +156,20 @@ class PollGroup final : public core::Poller {
   uint64_t due_ns() const override;
 
  private:
+  // A place in the tables of queue pairs.
+  struct TablePlace {
+    size_t set = 0;
+    size_t place = 0;
+  };
+  // From the first turn of leaving to the last one.
+  enum class LeavingStep : uint8_t { None, FailQueuePairs, TakeCompletions, EndRequests };
+  struct Leaving {
+    LeavingStep step = LeavingStep::None;
+    size_t set = 0;    // FailQueuePairs, EndRequests: of polled_
+    size_t place = 0;  // FailQueuePairs: in the table of that set
+  };
+  enum class Life : uint8_t { Serves, TakesNoMore, Leaves, HasLeft, IsRebuilt };
+
   // Set-up and change (poll_group.cpp).
   QueueSet* find_room(uint32_t depth, uint32_t send_entries) const;
   QueueSet& add_queue_set();
@@ -162,7 +181,6 @@ class PollGroup final : public core::Poller {
   void install(QueuePair& queue_pair);
   void begin_retire(QueuePair& queue_pair);
   void begin_abandon(QueuePair& queue_pair);
-  void begin_leave();
   void begin_dismiss(QueuePair& queue_pair);
   void report_dismissed();
   void check_nothing_is_left() const;
@@ -171,8 +189,14 @@ class PollGroup final : public core::Poller {
   void post_lost_slots(QueueSet& queues);
   void fail_stalled_hosts();
   bool others_wait_for_buffers_of(const QueuePair& queue_pair) const;
-  std::string make_queues_anew();
-  void end_what_rnic_has();
+
+  // The end (poll_group_end.cpp).
+  void go_on_leaving();
+  bool fail_some_queue_pairs();
+  void end_what_rnic_has(QueueSet& queues);
+  void go_on_rebuilding();
+  std::string make_queues_anew(QueueSet& queues);
+
   void report_drained();
   // Has call(*this) made on the control thread: at once where this is it.
   template <class Call>
@@ -214,6 +238,7 @@ class PollGroup final : public core::Poller {
   void one_command_less(QueuePair& queue_pair);
   static void give_back_entries(QueuePair& queue_pair, uint32_t count);
   static void repost(ReceiveSlot& slot);
+  static void post_receives(QueueSet& queues);
   unsigned poll_sends(QueueSet& queues);
   void on_sent(const QueueSet& queues, const ibv_wc& completion);
   void on_send_failed(const QueueSet& queues, const ibv_wc& completion);
@@ -275,17 +300,20 @@ class PollGroup final : public core::Poller {
   std::vector<std::unique_ptr<QueueSet>> sets_;
   uint32_t queue_pairs_ = 0;
   std::vector<std::unique_ptr<QueueAbort>> aborts_;
-  bool left_ = false;
+  Life life_ = Life::Serves;
   core::Message leave_;  // this and those below come back
   core::Message rebuild_;
   core::Message stalled_hosts_;
   bool finding_stalled_hosts_ = false;
-  bool rebuilding_ = false;
   std::string rebuild_failure_;  // travels with rebuild_
 
   // The group's thread.
   int completions_at_once_ = kCompletionsAtOnce;  // that are asked for; 0 when the RNIC is gone
   int dram_fixed_index_ = -1;
+  Leaving leaving_;
+  size_t sets_rebuilt_ = 0;
+  static constexpr unsigned kQueuePairsPerLook = 64;
+  TablePlace looked_at_;           // by fail_stalled_hosts()
   uint32_t throttled_ = 0;         // requests that wait for their namespace's limit
   std::vector<QueueSet*> polled_;  // the sets that have been installed
   WaitingCapsules waiting_capsules_;

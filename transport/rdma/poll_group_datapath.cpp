@@ -42,16 +42,18 @@ void PollGroup::flush() {
     if (ibv_post_send(queue_pair->qp, queue_pair->batch.take_all(), &bad) != 0) on_post_failed(*queue_pair, bad);
   }
   extra_used_ = 0;
-  for (QueueSet* queues : polled_) {
-    if (queues->receives.empty() || completions_at_once_ == 0) continue;
-    ibv_recv_wr* bad = nullptr;
-    // Cannot fail: there are no more slots than the shared receive queue has entries.
-    ibv_post_srq_recv(queues->shared_receives.get(), queues->receives.take_all(), &bad);
-  }
+  for (QueueSet* queues : polled_)
+    if (!queues->receives.empty() && completions_at_once_ != 0) post_receives(*queues);
   if (!aborting_.empty()) report_aborted(kAbortsPerTurn);
   if (!drained_.empty()) report_drained();
-  if (!dismissing_.empty()) report_dismissed();
+  if (!dismissing_.empty() && leaving_.step == LeavingStep::None) report_dismissed();
   if (tables_.is_changing()) tables_.report_changed();
+}
+
+// Cannot fail: there are no more slots than the shared receive queue has entries.
+void PollGroup::post_receives(QueueSet& queues) {
+  ibv_recv_wr* bad = nullptr;
+  ibv_post_srq_recv(queues.shared_receives.get(), queues.receives.take_all(), &bad);
 }
 
 bool PollGroup::arm() {
