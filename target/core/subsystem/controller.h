@@ -132,6 +132,8 @@ class Controller {
   // Its host need not authenticate, or has done so on the admin queue. Until then it counts against no limit.
   bool is_admitted() const;
   KeepAlive::Clock::time_point created_at() const { return created_at_; }
+  // Subsystem::next_controller_number().
+  uint64_t number() const { return number_; }
   // One of its queues was connected while its host need not authenticate.
   bool has_queue_without_authentication() const;
   // On one of its queues the host has authenticated with a key that is none of `present`.
@@ -222,6 +224,7 @@ class Controller {
   ControllerTypes type_;
   uint16_t cntlid_;
   ControllerInstance instance_;
+  uint64_t number_;
   HostIdentity host_;
   std::string subsysnqn_;
   uint16_t port_id_;
