@@ -84,7 +84,7 @@ TEST_CASE("a host that fails to authenticate again: no queue executes anything m
       CHECK(w.host.io(1).disconnected());
     }
     SUBCASE("the operator disconnects it") {
-      w.world.target.disconnect_all("the operator");
+      w.world.subsystem.disconnect_all("the operator");
       CHECK(all_end());
     }
   }

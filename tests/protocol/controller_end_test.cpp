@@ -191,7 +191,7 @@ TEST_CASE("the target ends an association: no connection ends before the write h
   SUBCASE("its port goes") { w.world.target.remove_port(1); }
   SUBCASE("its subsystem leaves the port") { w.world.subsystem.set_ports({2}); }
   SUBCASE("its host is not allowed any more") { w.world.subsystem.set_allowed_hosts(false, {}); }
-  SUBCASE("the daemon stops") { w.world.target.disconnect_all(kReason); }
+  SUBCASE("all its subsystem's hosts are disconnected") { w.world.subsystem.disconnect_all(kReason); }
   SUBCASE("another host resets the subsystem") { w.world.subsystem.reset(w.controller()); }
   CHECK_FALSE(w.any_connection_ended());
   CHECK(w.host.io(2).drops(command(nvme_cmd_read, 1), Bytes(512)));

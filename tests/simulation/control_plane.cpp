@@ -162,10 +162,12 @@ void ControlPlane::close_devices(std::function<void()> done) {
     while (!parts_.transport.rnics().empty()) {
       rdma::Rnic& rnic = *parts_.transport.rnics().front();
       rnic.leave();  // nothing of it asks a reactor for anything any more
+      while (rnic.is_changing()) co_await boost::asio::post(parts_.io, boost::asio::use_awaitable);
       co_await storage_.part(rnic);
       peer_memories_.remove(rnic);
       parts_.transport.close(rnic);
     }
+    while (parts_.transport.is_closing()) co_await boost::asio::post(parts_.io, boost::asio::use_awaitable);
   };
   boost::asio::co_spawn(parts_.io, task, [done = std::move(done)](const std::exception_ptr& failure) {
     if (failure) std::rethrow_exception(failure);

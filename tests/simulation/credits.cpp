@@ -15,9 +15,16 @@ constexpr uint64_t kCountEvery = 256;
 void Credits::check(const rdma::Transport& transport, const daemon::PeerMemories& peer_memories) {
   transport.visit([this](const rdma::Connection& connection) { check(connection.queue_pair()); });
   if (++steps_ % kCountEvery != 0) return;
-  requests_held_.clear();
+  requests_lent_.clear();
   transport.visit([this](const rdma::Connection& connection) {
-    requests_held_[connection.queue_pair().queues] += connection.queue_pair().requests_held;
+    const rdma::QueuePair& queue_pair = connection.queue_pair();
+    if (queue_pair.lent == nullptr) return;  // its poll group does not know it yet, or no more
+    requests_lent_[queue_pair.queues] += queue_pair.max_requests;
+    uint64_t free = 0;
+    for (const rdma::RdmaRequest* one = queue_pair.free_requests.front(); one != nullptr; one = one->next) ++free;
+    at_most(free + queue_pair.requests_held, queue_pair.max_requests, "request objects, free and held, of a queue");
+    at_most(queue_pair.max_requests, free + queue_pair.requests_held,
+            "request objects of a queue, of which some are neither free nor held");
   });
   for (const auto& rnic : transport.rnics()) rnic->visit([this](rdma::PollGroup& group) { check(group); });
   for (const auto& ssd : peer_memories.prepared())
@@ -44,13 +51,13 @@ void Credits::check(rdma::PollGroup& group) {
   for (const auto& queues : group.queue_sets()) {
     const auto& receives = *static_cast<const rnic::SharedReceiveQueue*>(queues->shared_receives.get());
     at_most(receives.posted(), queues->slots, "receives beyond the slots of the shared receive queue");
-    const uint64_t held = requests_held_[queues.get()];
+    const uint64_t lent = requests_lent_[queues.get()];
     uint64_t all = 0;
     queues->visit_requests([&](const rdma::RdmaRequest&) { ++all; });
-    uint64_t free = 0;
-    for (const rdma::RdmaRequest* one = queues->free_requests.front(); one != nullptr; one = one->next) ++free;
-    at_most(free + held, all, "request objects that are free and held, together");
-    at_most(all, free + held, "request objects, of which some are neither free nor held");
+    uint64_t spare = 0;
+    for (const rdma::RdmaRequest* one = queues->spare_requests.front(); one != nullptr; one = one->next) ++spare;
+    at_most(spare + lent, all, "request objects that are spare and lent, together");
+    at_most(all, spare + lent, "request objects, of which some are neither spare nor lent");
   }
 }
 

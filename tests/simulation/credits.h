@@ -26,7 +26,7 @@ class Credits {
   void at_most(uint64_t held, uint64_t most, const char* what);
 
   rnic::Fabric& fabric_;
-  std::unordered_map<const rdma::QueueSet*, uint64_t> requests_held_;  // by the connected queue pairs
+  std::unordered_map<const rdma::QueueSet*, uint64_t> requests_lent_;  // by the connected queue pairs
   std::set<std::string> told_;
   uint64_t steps_ = 0;
 };

@@ -102,7 +102,8 @@ TEST_CASE("a bond has another of its devices take over the address of a port: th
 TEST_CASE("while a removed RNIC is not closed yet, only it cannot be opened, and addresses that move are found") {
   World world;
   rnic::Device& third = world.fabric.add_device("third", "192.0.2.3", rnic::connectx());
-  world.transport.on_device_drained = [](Rnic&) {};
+  bool drained = false;
+  world.transport.on_device_drained = [&](Rnic&) { drained = true; };
   REQUIRE(world.open(port(1, "192.0.2.1")) != nullptr);
   Rnic* const leaving = world.open(port(3, "192.0.2.3"));
   REQUIRE(leaving != nullptr);
@@ -124,8 +125,12 @@ TEST_CASE("while a removed RNIC is not closed yet, only it cannot be opened, and
   world.transport.close_moved_listeners();
   CHECK(world.lost == std::vector<uint16_t>{1});
 
-  world.io.restart();
-  world.io.poll();
+  for (int turn = 0; turn < 1000 && !drained; ++turn) {
+    world.io.restart();
+    world.io.poll();
+    world.control.receive();
+  }
+  REQUIRE(drained);
   world.transport.close(*leaving);
   CHECK(world.transport.has_device_for(port(3, "192.0.2.3")));
 }

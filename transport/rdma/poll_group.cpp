@@ -22,13 +22,6 @@ core::Buffer start_of(const Pages& pages, const ibv_mr& region) {
   return buffer;
 }
 
-// Its pending sends and reads are dropped, and do not complete any more.
-void reset(ibv_qp* queue_pair) {
-  ibv_qp_attr attributes{};
-  attributes.qp_state = IBV_QPS_RESET;
-  ibv_modify_qp(queue_pair, &attributes, IBV_QP_STATE);  // fails when the kernel has ended the queue pair already
-}
-
 }  // namespace
 
 PollGroup::PollGroup(ibv_context* context, ibv_pd* domain, core::Mailbox& thread, core::Mailbox& control,
@@ -91,7 +84,7 @@ bool PollGroup::may_have_lost_most_slots() const {
 }
 
 bool PollGroup::has_room(uint32_t depth, uint32_t send_entries) const {
-  if (left_ || queue_pairs_ >= options_.max_queue_pairs) return false;
+  if (has_left() || queue_pairs_ >= options_.max_queue_pairs) return false;
   if (find_room(depth, send_entries) != nullptr) return true;
   return sets_.size() < options_.max_queue_sets && set_limits_.capacity(depth, send_entries) != 0;
 }
@@ -127,7 +120,7 @@ void PollGroup::install(QueueSet& queues) { polled_.push_back(&queues); }
 void PollGroup::install(ReceiveSlab& slab) {
   QueueSet& queues = *slab.queues;
   queues.installed.push_back(&slab);
-  for (RdmaRequest& request : slab.requests()) queues.free_requests.push(request);
+  for (RdmaRequest& request : slab.requests()) queues.spare_requests.push(request);
   for (ReceiveSlot& slot : slab.slots()) {
     slot.queues = &queues;
     slot.fixed_index = slab.fixed_index;
@@ -169,7 +162,7 @@ void PollGroup::find_lost_slots(const QueuePair& destroyed) {
 
 // One search at a time; another one follows where it began without knowing all.
 void PollGroup::find_lost_slots(QueueSet& queues) {
-  if (left_) return;
+  if (has_left()) return;
   if (queues.search.is_under_way) {
     queues.search.again = true;
     return;
@@ -190,25 +183,11 @@ void PollGroup::on_dismissed(QueuePair& queue_pair) {
 }
 
 void PollGroup::find_stalled_hosts() {
-  if (left_ || in_flight_.get() == 0 || std::exchange(finding_stalled_hosts_, true)) return;
-  thread_mailbox_.send(stalled_hosts_, *this, [](PollGroup& group) { group.fail_stalled_hosts(); });
-}
-
-void PollGroup::rebuild() {
-  if (std::exchange(rebuilding_, true)) return;
-  thread_mailbox_.send(rebuild_, *this, [](PollGroup& group) {
-    group.rebuild_failure_ = group.make_queues_anew();
-    group.tell_control(group.rebuild_, [](PollGroup& rebuilt) {
-      rebuilt.left_ = !rebuilt.rebuild_failure_.empty();
-      rebuilt.rebuilding_ = false;
-      rebuilt.owner_->group_rebuilt(rebuilt, rebuilt.rebuild_failure_);
-    });
+  if (has_left() || in_flight_.get() == 0 || std::exchange(finding_stalled_hosts_, true)) return;
+  thread_mailbox_.send(stalled_hosts_, *this, [](PollGroup& group) {
+    group.looked_at_ = {};
+    group.fail_stalled_hosts();
   });
-}
-
-void PollGroup::leave() {
-  if (std::exchange(left_, true)) return;
-  thread_mailbox_.send(leave_, *this, [](PollGroup& group) { group.begin_leave(); });
 }
 
 // The group's thread from here on.
@@ -237,11 +216,16 @@ int PollGroup::add_fixed(std::span<std::byte> memory) {
   return fixed_buffers_.add && !memory.empty() ? fixed_buffers_.add(memory.data(), memory.size()) : -1;
 }
 
-void PollGroup::install(QueuePair& queue_pair) { queue_pair.queues->by_number.insert(queue_pair); }
+void PollGroup::install(QueuePair& queue_pair) {
+  queue_pair.queues->lend_requests(queue_pair);
+  queue_pair.queues->by_number.insert(queue_pair);
+}
 
 void PollGroup::begin_retire(QueuePair& queue_pair) {
   drop_waiting(queue_pair);
-  retiring_.push(queue_pair);
+  ++retiring_;
+  queue_pair.awaits_end = true;
+  if (queue_pair.outstanding == 0) drained_.push(queue_pair);
 }
 
 // The queue pair may have been reported while the message was on its way.
@@ -250,36 +234,14 @@ void PollGroup::begin_abandon(QueuePair& queue_pair) {
   send_back(queue_pair, queue_pair.abandon);
 }
 
-void PollGroup::begin_leave() {
-  for (const QueueSet* queues : polled_)
-    queues->by_number.visit([this](QueuePair& queue_pair) {
-      fail(queue_pair, IBV_WC_FATAL_ERR);
-      reset(queue_pair.qp);
-    });
-  flush();  // what this turn has linked ends here, once: it must not be posted after its requests have ended
-  while (poll() != 0) {
-  }
-  completions_at_once_ = 0;
-  end_what_rnic_has();
-  tell_control(leave_, [](PollGroup& group) { group.owner_->group_left(group); });
-}
-
-// A request that is neither free nor in a list nor with a disk: all lists have been emptied.
-void PollGroup::end_what_rnic_has() {
-  for (const QueueSet* queues : polled_)
-    queues->visit_requests([this](RdmaRequest& request) {
-      if (request.queue_pair == nullptr) return;
-      if (request.slot == nullptr)
-        end(request);
-      else if (request.is_reading())
-        on_read_done(request, false);
-    });
-}
-
-// At the end of a turn. The queue pair stays in the table: capsules of it may still be found.
+// At the end of a turn. The queue pairs stay in the table: capsules of them may still be found.
 void PollGroup::report_drained() {
-  retiring_.take_if([](const QueuePair& queue_pair) { return queue_pair.outstanding == 0; },
-                    [this](QueuePair& queue_pair) { send_back(queue_pair, queue_pair.retire); });
+  while (QueuePair* const queue_pair = drained_.pop()) {
+    NVMF_INVARIANT(queue_pair->outstanding == 0);
+    queue_pair->awaits_end = false;
+    count_down(retiring_);
+    send_back(*queue_pair, queue_pair->retire);
+  }
 }
 
 void PollGroup::begin_dismiss(QueuePair& queue_pair) {
@@ -300,6 +262,7 @@ void PollGroup::report_dismissed() {
   };
   dismissing_.take_if(is_over, [this](QueuePair& queue_pair) {
     queue_pair.queues->by_number.remove(queue_pair);
+    queue_pair.queues->take_back_requests(queue_pair);
     queue_pair.queues->ledger.queue_pair_gone();
     check_nothing_is_left();
     ++queue_pair.queues->dismissed;
@@ -316,6 +279,7 @@ void PollGroup::check_nothing_is_left() const {
   NVMF_INVARIANT(waiting_capsules_.empty());
   NVMF_INVARIANT(throttled_ == 0);
   NVMF_INVARIANT(reads_in_flight_ == 0);
+  NVMF_INVARIANT(retiring_ == 0 && aborts_waiting_ == 0);
 }
 
 // Those that no queue pair can hold: none of the table, and none that has left it and is still to be destroyed (the
@@ -323,7 +287,7 @@ void PollGroup::check_nothing_is_left() const {
 // asks again then.
 void PollGroup::post_lost_slots(QueueSet& queues) {
   uint64_t oldest_report = std::min(queues.ledger.newest(), queues.search.oldest_report);
-  thread_mailbox_.receive();  // whoever can hold a slot by now is in the table then
+  thread_mailbox_.receive_all();  // whoever can hold a slot by now is in the table then
   if (queues.ledger.overdue() != 0 && queues.dismissed == queues.search.dismissals) {
     queues.by_number.visit(
         [&](const QueuePair& queue_pair) { oldest_report = std::min(oldest_report, queue_pair.newest_slot); });
@@ -343,7 +307,9 @@ void PollGroup::post_lost_slots(QueueSet& queues) {
   control_mailbox_.send(queues.lost_slots, queues, found);
 }
 
-// One that has failed is left as it is: the control thread may read the reason.
+// A few each turn. One that has failed is left as it is: the control thread may read the reason. One that is looked at
+// twice, or not at all, as others have left the table meanwhile, is found the next time. A group that leaves fails all
+// of them, and has no message under way when it has left.
 void PollGroup::fail_stalled_hosts() {
   using namespace core::limits;
   using Verdict = AnswerProgress::Verdict;
@@ -362,7 +328,13 @@ void PollGroup::fail_stalled_hosts() {
     fail(queue_pair, IBV_WC_RESP_TIMEOUT_ERR,
          "the host does not receive its completions: the host or the network is stuck or too slow");
   };
-  for (const QueueSet* queues : polled_) queues->by_number.visit(look_at);
+  const bool is_leaving = leaving_.step != LeavingStep::None || completions_at_once_ == 0;
+  if (!is_leaving && looked_at_.set != polled_.size()) {
+    const QueuePairTable& table = polled_[looked_at_.set]->by_number;
+    looked_at_.place = table.visit_some(looked_at_.place, kQueuePairsPerLook, look_at);
+    if (looked_at_.place == table.end()) looked_at_ = {.set = looked_at_.set + 1};
+    return thread_mailbox_.send(stalled_hosts_, *this, [](PollGroup& group) { group.fail_stalled_hosts(); });
+  }
   tell_control(stalled_hosts_, [](PollGroup& group) { group.finding_stalled_hosts_ = false; });
 }
 
@@ -370,27 +342,6 @@ bool PollGroup::others_wait_for_buffers_of(const QueuePair& queue_pair) const {
   return std::ranges::any_of(tables_.pools(), [&](const core::BufferPool* pool) {
     return pool->is_dry() && pool->held_bytes(queue_pair.queue->share) != 0;
   });
-}
-
-// Empty, or what failed. The reactor has nothing of this group to do meanwhile.
-std::string PollGroup::make_queues_anew() {
-  try {
-    for (QueueSet* queues : polled_) queues->create_queues();
-  } catch (const verbs::VerbsError& error) {
-    return error.what();
-  }
-  completions_at_once_ = kCompletionsAtOnce;
-  for (QueueSet* queues : polled_) {
-    queues->receives.take_all();
-    for (const ReceiveSlab* slab : queues->installed)
-      for (ReceiveSlot& slot : slab->slots()) {
-        if (slot.sequence != 0) queues->ledger.report(slot);
-        repost(slot);
-      }
-    queues->tell_missing();
-  }
-  flush();
-  return {};
 }
 
 void PollGroup::send_back(QueuePair& queue_pair, core::Message& message) {

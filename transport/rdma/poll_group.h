@@ -3,7 +3,7 @@
 // the thread; several sets of these when one is not enough (queue_set.h).
 //
 // The data path is poll_group_datapath.cpp and poll_group_answer_datapath.cpp. Set-up, slabs and queue pairs arriving
-// and leaving: poll_group.cpp.
+// and leaving: poll_group.cpp. The end of the group: poll_group_end.cpp.
 #pragma once
 
 #include <array>
@@ -127,14 +127,19 @@ class PollGroup final : public core::Poller {
   // Commands that concern no namespace: Fabrics and admin commands, and invalid ones.
   const core::CommandCounters& other_commands() const { return other_commands_; }
 
+  // From now on it takes no more queue pairs: it is about to leave().
+  void close_to_queue_pairs();
   // The RNIC is gone, or has lost the completions of this group: each queue pair must have been abandoned. The RNIC's
-  // work for their requests counts as ended, so that they drain; later completions are ignored.
+  // work for their requests counts as ended, so that they drain; later completions are ignored. Takes some turns of the
+  // group's thread.
   void leave();
   // Of a group that has left, and whose last queue pair was destroyed: new completion queues, and a new shared receive
-  // queue.
+  // queue. Does nothing before its `owner` has heard that it has left.
   void rebuild();
-  // It takes no more queue pairs: from leave() until it is rebuilt.
-  bool has_left() const { return left_; }
+  // It takes no more queue pairs: from close_to_queue_pairs() or leave() until it is rebuilt.
+  bool has_left() const { return life_ != Life::Serves; }
+  // It is leaving or being rebuilt: its thread must not stop polling it before that has ended.
+  bool is_changing() const { return life_ == Life::Leaves || life_ == Life::IsRebuilt; }
 
   // The group's thread: core::Poller ------------------------------------------------------------------------------
 
@@ -151,6 +156,20 @@ class PollGroup final : public core::Poller {
   uint64_t due_ns() const override;
 
  private:
+  // A place in the tables of queue pairs.
+  struct TablePlace {
+    size_t set = 0;
+    size_t place = 0;
+  };
+  // From the first turn of leaving to the last one.
+  enum class LeavingStep : uint8_t { None, FailQueuePairs, TakeCompletions, EndRequests };
+  struct Leaving {
+    LeavingStep step = LeavingStep::None;
+    size_t set = 0;    // FailQueuePairs, EndRequests: of polled_
+    size_t place = 0;  // FailQueuePairs: in the table of that set
+  };
+  enum class Life : uint8_t { Serves, TakesNoMore, Leaves, HasLeft, IsRebuilt };
+
   // Set-up and change (poll_group.cpp).
   QueueSet* find_room(uint32_t depth, uint32_t send_entries) const;
   QueueSet& add_queue_set();
@@ -162,7 +181,6 @@ class PollGroup final : public core::Poller {
   void install(QueuePair& queue_pair);
   void begin_retire(QueuePair& queue_pair);
   void begin_abandon(QueuePair& queue_pair);
-  void begin_leave();
   void begin_dismiss(QueuePair& queue_pair);
   void report_dismissed();
   void check_nothing_is_left() const;
@@ -171,8 +189,14 @@ class PollGroup final : public core::Poller {
   void post_lost_slots(QueueSet& queues);
   void fail_stalled_hosts();
   bool others_wait_for_buffers_of(const QueuePair& queue_pair) const;
-  std::string make_queues_anew();
-  void end_what_rnic_has();
+
+  // The end (poll_group_end.cpp).
+  void go_on_leaving();
+  bool fail_some_queue_pairs();
+  void end_what_rnic_has(QueueSet& queues);
+  void go_on_rebuilding();
+  std::string make_queues_anew(QueueSet& queues);
+
   void report_drained();
   // Has call(*this) made on the control thread: at once where this is it.
   template <class Call>
@@ -193,7 +217,6 @@ class PollGroup final : public core::Poller {
   void start(RdmaRequest& request);
   void throttle(RdmaRequest& request);
   unsigned resume_throttled();
-  void drop_throttled(QueuePair& queue_pair);
   void drop_waiting(QueuePair& queue_pair);
   void place_data(RdmaRequest& request);
   void execute(RdmaRequest& request);
@@ -212,8 +235,10 @@ class PollGroup final : public core::Poller {
   void link_answer(RdmaRequest& request);
   ibv_send_wr* link_segments(RdmaRequest& request, uint32_t first, uint32_t count, ibv_wr_opcode opcode);
   void link(QueuePair& queue_pair, ibv_send_wr& work);
+  void one_command_less(QueuePair& queue_pair);
   static void give_back_entries(QueuePair& queue_pair, uint32_t count);
   static void repost(ReceiveSlot& slot);
+  static void post_receives(QueueSet& queues);
   unsigned poll_sends(QueueSet& queues);
   void on_sent(const QueueSet& queues, const ibv_wc& completion);
   void on_send_failed(const QueueSet& queues, const ibv_wc& completion);
@@ -223,7 +248,8 @@ class PollGroup final : public core::Poller {
   unsigned serve_waiters();
   void fail(QueuePair& queue_pair, ibv_wc_status status, const char* reason = nullptr);
   static std::string reason_of(const QueuePair& failed);
-  void drop_waiting_posts(RequestList& waiting);
+  template <class List>
+  void drop_waiting_posts(List& waiting);
   void on_post_failed(QueuePair& queue_pair, ibv_send_wr* bad);
   static void count_down(uint32_t& count) {
     NVMF_INVARIANT(count != 0);
@@ -232,6 +258,7 @@ class PollGroup final : public core::Poller {
   bool send_events_wanted() const;
 
   // Commands to be aborted (poll_group_abort.cpp).
+  static constexpr uint32_t kAbortsPerTurn = 16;  // looked at
   void send(QueuePair& queue_pair, std::unique_ptr<QueueAbort> abort);
   void end_abort(QueueAbort& ended);
   void begin_abort(QueueAbort& abort);
@@ -240,7 +267,8 @@ class PollGroup final : public core::Poller {
   void start_aborted(RdmaRequest& request);
   bool abort_waiting(RdmaRequest& request, core::Status status);
   bool withdraw(RdmaRequest& request);
-  void report_aborted();
+  bool withdraw_before_its_data(RdmaRequest& request);
+  void report_aborted(uint32_t most);
 
   // Read once for all that is found at a time: reading the clock costs as much as counting.
   uint64_t now_ns() {
@@ -272,17 +300,20 @@ class PollGroup final : public core::Poller {
   std::vector<std::unique_ptr<QueueSet>> sets_;
   uint32_t queue_pairs_ = 0;
   std::vector<std::unique_ptr<QueueAbort>> aborts_;
-  bool left_ = false;
+  Life life_ = Life::Serves;
   core::Message leave_;  // this and those below come back
   core::Message rebuild_;
   core::Message stalled_hosts_;
   bool finding_stalled_hosts_ = false;
-  bool rebuilding_ = false;
   std::string rebuild_failure_;  // travels with rebuild_
 
   // The group's thread.
   int completions_at_once_ = kCompletionsAtOnce;  // that are asked for; 0 when the RNIC is gone
   int dram_fixed_index_ = -1;
+  Leaving leaving_;
+  size_t sets_rebuilt_ = 0;
+  static constexpr unsigned kQueuePairsPerLook = 64;
+  TablePlace looked_at_;           // by fail_stalled_hosts()
   uint32_t throttled_ = 0;         // requests that wait for their namespace's limit
   std::vector<QueueSet*> polled_;  // the sets that have been installed
   WaitingCapsules waiting_capsules_;
@@ -294,9 +325,11 @@ class PollGroup final : public core::Poller {
   std::vector<ExtraSegment> extra_segments_;  // work requests of this turn beyond a command's first segment
   size_t extra_used_ = 0;
   uint32_t reads_in_flight_ = 0;
-  core::IntrusiveList<QueuePair, &QueuePair::next_retiring> retiring_;
+  uint32_t retiring_ = 0;  // queue pairs whose end the control thread awaits
+  core::IntrusiveList<QueuePair, &QueuePair::next_retiring> drained_;  // of these: nothing is outstanding
   core::IntrusiveList<QueuePair, &QueuePair::next_retiring> dismissing_;
   core::IntrusiveList<QueueAbort, &QueueAbort::next_waiting> aborting_;  // that wait for answers to leave
+  uint32_t aborts_waiting_ = 0;                                          // of these
   uint32_t waiting_posts_ = 0;      // requests that wait for send queue entries or read depth
   uint32_t waiting_buffers_ = 0;    // requests that wait for a buffer
   bool buffers_came_free_ = false;  // since waiting requests were served

@@ -21,14 +21,20 @@ bool names(const QueueAbort& abort, const RdmaRequest& request) {
 core::Status status_of(const QueueAbort& abort) { return abort.nsid != 0 ? core::kPreempted : core::kAbortRequested; }
 
 void await(QueueAbort& abort, const ReceiveSlot& slot) {
-  if (abort.unanswered.size() < abort.unanswered.capacity()) abort.unanswered.push_back(&slot);
+  if (abort.unanswered.size() < abort.unanswered.capacity()) abort.unanswered.push_back({&slot, slot.capsule});
 }
 
-// Its command is over but for the answer, which a host that takes none can delay for ever.
-bool has_ended(const ReceiveSlot& slot) {
-  const RdmaRequest* request = slot.queue_pair->waiting_responses.front();
-  while (request != nullptr && request->slot != &slot) request = request->next;
-  return request != nullptr;
+// Of a queue that is quiesced: the command is over but for the answer, which a host that takes none can delay for ever.
+bool is_over(const QueueAbort& abort, const QueueAbort::Capsule& awaited) {
+  const ReceiveSlot& slot = *awaited.slot;
+  if (slot.queue_pair != abort.queue_pair || slot.capsule != awaited.number) return true;
+  return abort.quiesces && slot.answer_waits;
+}
+
+// What is over stays over: one that is not is enough to be looked at.
+bool is_over(QueueAbort& abort) {
+  while (!abort.unanswered.empty() && is_over(abort, abort.unanswered.back())) abort.unanswered.pop_back();
+  return abort.unanswered.empty();
 }
 
 }  // namespace
@@ -81,14 +87,15 @@ void PollGroup::end_abort(QueueAbort& ended) {
 
 void PollGroup::begin_abort(QueueAbort& abort) {
   if (abort.nsid == 0) abort_waiting_capsule(abort);
-  abort.queue_pair->queues->visit_requests([&](RdmaRequest& request) {
+  abort.queue_pair->visit_commands([&](RdmaRequest& request) {
     const ReceiveSlot* slot = request.slot;
-    if (!slot || request.queue_pair != abort.queue_pair || !names(abort, request)) return;
+    if (!slot || !names(abort, request)) return;
     const bool aborted = abort_waiting(request, status_of(abort));
     abort.aborted |= aborted;
     if (aborted || abort.nsid != 0) await(abort, *slot);
   });
   aborting_.push(abort);
+  ++aborts_waiting_;
 }
 
 // What is left then is with its disk, or on the control thread. Fabrics commands change no medium; one of them is the
@@ -96,11 +103,12 @@ void PollGroup::begin_abort(QueueAbort& abort) {
 void PollGroup::begin_quiesce(QueueAbort& quiesce) {
   QueuePair& queue_pair = *quiesce.queue_pair;
   drop_waiting(queue_pair);
-  queue_pair.queues->visit_requests([&](const RdmaRequest& request) {
-    if (request.slot == nullptr || request.queue_pair != &queue_pair || request.is_reading()) return;
+  queue_pair.visit_commands([&](const RdmaRequest& request) {
+    if (request.slot == nullptr || request.is_reading()) return;
     if (request.sqe->opcode != nvme_admin_fabrics) await(quiesce, *request.slot);
   });
   aborting_.push(quiesce);
+  ++aborts_waiting_;
 }
 
 // The capsule is answered when it gets a request object.
@@ -120,7 +128,7 @@ void PollGroup::start_aborted(RdmaRequest& request) {
 }
 
 bool PollGroup::abort_waiting(RdmaRequest& request, core::Status status) {
-  if (request.queue_pair->waiting_responses.contains(request)) return false;
+  if (request.slot->answer_waits) return false;
   if (withdraw(request)) {
     core::finish(request, status);
     return true;
@@ -132,12 +140,16 @@ bool PollGroup::abort_waiting(RdmaRequest& request, core::Status status) {
 
 // Removes the request from the list in which it waits, if any.
 bool PollGroup::withdraw(RdmaRequest& request) {
+  if (!request.queue_pair->waiting_reads.remove(request)) return withdraw_before_its_data(request);
+  count_down(waiting_posts_);
+  return true;
+}
+
+// The same where it has no buffer yet.
+bool PollGroup::withdraw_before_its_data(RdmaRequest& request) {
+  if (request.waits_in == nullptr) return false;
   if (request.ns && request.ns->throttle && request.ns->throttle->remove(request)) {
     count_down(throttled_);
-    return true;
-  }
-  if (request.queue_pair->waiting_reads.remove(request)) {
-    count_down(waiting_posts_);
     return true;
   }
   for (core::BufferPool* pool : tables_.pools()) {
@@ -149,17 +161,18 @@ bool PollGroup::withdraw(RdmaRequest& request) {
   return false;
 }
 
-// At the end of each turn while there are any: answers that were pending may have been sent by now.
-void PollGroup::report_aborted() {
-  const auto is_over = [](QueueAbort& abort) {
-    std::erase_if(abort.unanswered, [&](const ReceiveSlot* slot) {
-      return slot->queue_pair != abort.queue_pair || (abort.quiesces && has_ended(*slot));
-    });
-    return abort.unanswered.empty();
-  };
-  aborting_.take_if(is_over, [this](QueueAbort& abort) {
+// Answers that were pending may have been sent by now: a few aborts at the end of each turn, in turn, and all before
+// the thread sleeps.
+void PollGroup::report_aborted(uint32_t most) {
+  for (uint32_t left = std::min(most, aborts_waiting_); left != 0; --left) {
+    QueueAbort& abort = *aborting_.pop();
+    if (!is_over(abort)) {
+      aborting_.push(abort);
+      continue;
+    }
+    count_down(aborts_waiting_);
     control_mailbox_.send(abort.message, abort, [](QueueAbort& ended) { ended.queue_pair->group->end_abort(ended); });
-  });
+  }
 }
 
 }  // namespace nvmf::rdma

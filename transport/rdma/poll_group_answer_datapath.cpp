@@ -24,6 +24,7 @@ void PollGroup::answer(RdmaRequest& request) {
   if (queue_pair.failed) return end(request);
   if (!queue_pair.waiting_responses.empty() || queue_pair.send_entries_free < entries_of_answer(request)) {
     ++waiting_posts_;
+    request.slot->answer_waits = true;
     return queue_pair.waiting_responses.push(request);
   }
   link_answer(request);
@@ -114,6 +115,7 @@ void PollGroup::resume_waiting(QueuePair& queue_pair) {
   while (RdmaRequest* request = queue_pair.waiting_responses.front()) {
     if (queue_pair.send_entries_free < entries_of_answer(*request)) return;
     queue_pair.waiting_responses.pop();
+    request->slot->answer_waits = false;
     count_down(waiting_posts_);
     link_answer(*request);
   }
@@ -130,11 +132,17 @@ void PollGroup::end(RdmaRequest& request) {
   release_buffer(request);
   core::set_namespace(request, nullptr);
   QueuePair& queue_pair = *std::exchange(request.queue_pair, nullptr);
-  count_down(queue_pair.outstanding);
   count_down(queue_pair.requests_held);
   waiting_capsules_.request_came_free(queue_pair);
+  one_command_less(queue_pair);
+  queue_pair.free_requests.push_front(request);  // the next command finds it in the cache
+}
+
+void PollGroup::one_command_less(QueuePair& queue_pair) {
   in_flight_.add(-uint64_t{1});
-  queue_pair.queues->free_requests.push_front(request);  // the next command finds it in the cache
+  count_down(queue_pair.outstanding);
+  if (queue_pair.outstanding == 0 && queue_pair.awaits_end) [[unlikely]]
+    drained_.push(queue_pair);
 }
 
 void PollGroup::release_buffer(RdmaRequest& request) {

@@ -42,20 +42,23 @@ void PollGroup::flush() {
     if (ibv_post_send(queue_pair->qp, queue_pair->batch.take_all(), &bad) != 0) on_post_failed(*queue_pair, bad);
   }
   extra_used_ = 0;
-  for (QueueSet* queues : polled_) {
-    if (queues->receives.empty() || completions_at_once_ == 0) continue;
-    ibv_recv_wr* bad = nullptr;
-    // Cannot fail: there are no more slots than the shared receive queue has entries.
-    ibv_post_srq_recv(queues->shared_receives.get(), queues->receives.take_all(), &bad);
-  }
-  if (!aborting_.empty()) report_aborted();
-  if (!retiring_.empty()) report_drained();
-  if (!dismissing_.empty()) report_dismissed();
+  for (QueueSet* queues : polled_)
+    if (!queues->receives.empty() && completions_at_once_ != 0) post_receives(*queues);
+  if (!aborting_.empty()) report_aborted(kAbortsPerTurn);
+  if (!drained_.empty()) report_drained();
+  if (!dismissing_.empty() && leaving_.step == LeavingStep::None) report_dismissed();
   if (tables_.is_changing()) tables_.report_changed();
+}
+
+// Cannot fail: there are no more slots than the shared receive queue has entries.
+void PollGroup::post_receives(QueueSet& queues) {
+  ibv_recv_wr* bad = nullptr;
+  ibv_post_srq_recv(queues.shared_receives.get(), queues.receives.take_all(), &bad);
 }
 
 bool PollGroup::arm() {
   if (!dismissing_.empty()) return false;
+  if (!aborting_.empty()) report_aborted(aborts_waiting_);
   if (completions_at_once_ == 0) return true;
   const bool arms_sends = send_events_wanted();
   for (QueueSet* queues : polled_) {
@@ -71,7 +74,7 @@ bool PollGroup::arm() {
 // waits for one of these.
 bool PollGroup::send_events_wanted() const {
   return options_.wake_on_responses || reads_in_flight_ != 0 || waiting_posts_ != 0 || waiting_buffers_ != 0 ||
-         !waiting_capsules_.empty() || !retiring_.empty();
+         !waiting_capsules_.empty() || retiring_ != 0;
 }
 
 // One event each time: where there is another, the descriptor stays readable.
@@ -110,7 +113,7 @@ void PollGroup::on_capsule(QueueSet& queues, const ibv_wc& completion) {
   if (completion.status != IBV_WC_SUCCESS) return repost(slot);
   QueuePair* queue_pair = queues.by_number.find(completion.qp_num);
   if (queue_pair == nullptr) {  // its adoption was sent before the connection was accepted: it is in the mailbox
-    thread_mailbox_.receive();
+    thread_mailbox_.receive_all();
     queue_pair = queues.by_number.find(completion.qp_num);
   }
   if (queue_pair == nullptr) return repost(slot);
@@ -125,6 +128,7 @@ void PollGroup::on_capsule(QueueSet& queues, const ibv_wc& completion) {
     return fail(*queue_pair, IBV_WC_REM_INV_REQ_ERR, "the host sent more commands than its queue has entries");
   }
   slot.queue_pair = queue_pair;
+  slot.capsule = sequence;
   ++queue_pair->slots_held;
   slot.capsule_bytes = completion.byte_len;
   slot.arrived_ns = now_ns();
@@ -147,7 +151,7 @@ void PollGroup::start_waiting_capsules() {
 }
 
 RdmaRequest& PollGroup::take_request(ReceiveSlot& slot) {
-  auto& free_requests = slot.queues->free_requests;
+  RequestList& free_requests = slot.queue_pair->free_requests;
   NVMF_INVARIANT(!free_requests.empty());  // each queue keeps to its share
   RdmaRequest& request = *free_requests.pop();
   ++slot.queue_pair->requests_held;
@@ -183,9 +187,7 @@ void PollGroup::drop_waiting_capsules(QueuePair& queue_pair) {
   for (ReceiveSlot* slot = waiting_capsules_.drop(queue_pair); slot != nullptr;) {
     ReceiveSlot* const next = slot->next;
     slot->aborted = false;
-    NVMF_INVARIANT(queue_pair.outstanding != 0);
-    --queue_pair.outstanding;
-    in_flight_.add(-uint64_t{1});
+    one_command_less(queue_pair);
     repost(*slot);
     slot = next;
   }
@@ -391,22 +393,20 @@ void PollGroup::fail(QueuePair& queue_pair, ibv_wc_status status, const char* re
 void PollGroup::drop_waiting(QueuePair& queue_pair) {
   queue_pair.retiring = true;
   core::drop_lone_half(*queue_pair.queue);
-  drop_throttled(queue_pair);
   drop_waiting_capsules(queue_pair);
   drop_waiting_posts(queue_pair.waiting_reads);
-  for (core::BufferPool* pool : tables_.pools())
-    pool->drop_waiters(*queue_pair.queue, [](core::Request& waiter) {
-      auto& dropped = static_cast<RdmaRequest&>(waiter);
-      PollGroup& group = *dropped.queue_pair->group;
-      count_down(group.waiting_buffers_);
-      group.end(dropped);
+  if (throttled_ != 0 || waiting_buffers_ != 0)
+    queue_pair.visit_commands([this](RdmaRequest& request) {
+      if (withdraw_before_its_data(request)) end(request);
     });
   buffers_came_free_ = waiting_buffers_ != 0;  // those behind them may have their turn
 }
 
-void PollGroup::drop_waiting_posts(RequestList& waiting) {
+template <class List>
+void PollGroup::drop_waiting_posts(List& waiting) {
   while (RdmaRequest* const request = waiting.pop()) {
     count_down(waiting_posts_);
+    request->slot->answer_waits = false;
     end(*request);
   }
 }

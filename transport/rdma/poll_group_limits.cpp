@@ -32,15 +32,4 @@ uint64_t PollGroup::due_ns() const {
   return due_ns;
 }
 
-// The queue's connection ends: none of its commands waits for a limit any more.
-void PollGroup::drop_throttled(QueuePair& queue_pair) {
-  for (core::Throttle* throttle : tables_.throttles())
-    throttle->drop(*queue_pair.queue, [](core::Request& dropped) {
-      auto& request = static_cast<RdmaRequest&>(dropped);
-      PollGroup& group = *request.queue_pair->group;
-      count_down(group.throttled_);
-      group.end(request);
-    });
-}
-
 }  // namespace nvmf::rdma

@@ -20,8 +20,12 @@ struct QueueAbort {
 
   // The group's thread.
   bool aborted = false;
-  // Capsules whose answers the abort waits for. The control thread has reserved room for as many as a queue can have.
-  std::vector<const ReceiveSlot*> unanswered;
+  struct Capsule {
+    const ReceiveSlot* slot;
+    uint64_t number;  // ReceiveSlot::capsule
+  };
+  // Whose answers the abort waits for. The control thread has reserved room for as many as a queue can have.
+  std::vector<Capsule> unanswered;
   QueueAbort* next_waiting = nullptr;
 
   core::Message message;

@@ -19,6 +19,8 @@ class PollGroup;
 struct QueueSet;
 
 using RequestList = core::IntrusiveList<RdmaRequest, &RdmaRequest::next>;
+using ReadList =
+    core::IntrusiveDoubleList<RdmaRequest, &RdmaRequest::next, &RdmaRequest::previous, &RdmaRequest::waits_to_read_in>;
 using SlotList = core::IntrusiveList<ReceiveSlot, &ReceiveSlot::next>;
 using SendList = core::IntrusiveList<ibv_send_wr, &ibv_send_wr::next>;
 
@@ -50,18 +52,21 @@ struct QueuePair {
   uint32_t send_entries_taken = 0;  // that have completed, in all
   AnswerProgress progress;
   uint8_t reads_free = 0;
-  RequestList waiting_reads;      // for read depth or send queue entries
+  ReadList waiting_reads;         // for read depth or send queue entries
   RequestList waiting_responses;  // for send queue entries
   uint32_t outstanding = 0;       // commands between their capsule's arrival and their response's completion
   uint32_t slots_held = 0;        // receive slots of these, until their answers are posted: at most the depth
   uint32_t requests_held = 0;     // request objects of these: at most max_requests
-  SlotList waiting_capsules;      // the others', which wait until it may take a request object
+  RequestList free_requests;      // its other request objects
+  RdmaRequest* lent = nullptr;  // all of its request objects, linked by next_lent: QueueSet's, lent while it is adopted
+  SlotList waiting_capsules;    // the others', which wait until it may take a request object
   QueuePair* next_startable = nullptr;
   bool startable = false;              // in WaitingCapsules' list
   bool failed = false;                 // the connection is lost: nothing is posted any more
   bool retiring = false;               // no more capsules are taken, and none that waits is executed
   uint64_t newest_slot = 0;            // SlotLedger: the number of its newest capsule's slot, or of what was before it
-  QueuePair* next_retiring = nullptr;  // linked while the control thread waits until nothing is outstanding
+  bool awaits_end = false;             // the control thread waits until nothing is outstanding
+  QueuePair* next_retiring = nullptr;  // linked when that is so, and while it is being dismissed
 
   // Control thread: messages that the group's thread has not sent back yet. When the queue pair is leaving and none is
   // left, the group's thread no longer uses it.
@@ -69,6 +74,16 @@ struct QueuePair {
   bool leaving = false;
 
   bool may_take_request() const { return requests_held < max_requests; }
+  // The requests of its commands. `visitor` may end them.
+  template <class Visitor>
+  void visit_commands(Visitor visitor) const {
+    uint32_t left = requests_held;
+    for (RdmaRequest* request = lent; request != nullptr && left != 0; request = request->next_lent) {
+      if (request->queue_pair == nullptr) continue;
+      --left;
+      visitor(*request);
+    }
+  }
 
   core::Message adopt;
   core::Message retire;       // comes back when nothing is outstanding

@@ -22,6 +22,18 @@ class QueuePairTable {
   void insert(QueuePair& queue_pair);
   void remove(const QueuePair& queue_pair);
 
+  // At most `most` of them, from a place on: 0, or what the call before returned. Returns end() when there is no more.
+  // When queue pairs leave the table between two calls, one may be visited twice, or not at all.
+  template <class Visitor>
+  size_t visit_some(size_t place, unsigned most, Visitor visitor) const {
+    for (; place != by_number_.size() && most != 0; ++place) {
+      if (by_number_[place] == nullptr) continue;
+      --most;
+      visitor(*by_number_[place]);
+    }
+    return place;
+  }
+  size_t end() const { return by_number_.size(); }
   template <class Visitor>
   void visit(Visitor visitor) const {
     for (QueuePair* queue_pair : by_number_)

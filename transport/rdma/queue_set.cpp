@@ -97,6 +97,21 @@ void QueueSet::unreserve(uint32_t depth, uint32_t send_entries) {
   --queue_pairs;
 }
 
+void QueueSet::lend_requests(QueuePair& queue_pair) {
+  for (uint32_t i = 0; i < queue_pair.max_requests; ++i) {
+    NVMF_INVARIANT(!spare_requests.empty());  // slots were reserved for it, and each slab has requests for its slots
+    RdmaRequest& request = *spare_requests.pop();
+    request.next_lent = std::exchange(queue_pair.lent, &request);
+    queue_pair.free_requests.push_front(request);
+  }
+}
+
+void QueueSet::take_back_requests(QueuePair& queue_pair) {
+  NVMF_INVARIANT(queue_pair.requests_held == 0);
+  queue_pair.lent = nullptr;
+  while (RdmaRequest* const request = queue_pair.free_requests.pop()) spare_requests.push(*request);
+}
+
 ReceiveSlab& QueueSet::add_slab(uint32_t count) {
   slabs.push_back(std::make_unique<ReceiveSlab>(domain, count, in_capsule_bytes));
   slabs.back()->queues = this;

@@ -67,6 +67,9 @@ struct QueueSet {
     slots_missing.add(ledger.overdue() - slots_missing.get());
     slots_in_doubt.add(ledger.in_doubt() - slots_in_doubt.get());
   }
+  // Request objects for an adopted queue pair, as many as it may have; and back, when none is in use.
+  void lend_requests(QueuePair& queue_pair);
+  void take_back_requests(QueuePair& queue_pair);
   // All request objects of its slabs.
   template <class Visitor>
   void visit_requests(Visitor visitor) const {
@@ -104,7 +107,7 @@ struct QueueSet {
 
   // The group's thread.
   std::vector<const ReceiveSlab*> installed;
-  core::IntrusiveList<RdmaRequest, &RdmaRequest::next> free_requests;
+  RequestList spare_requests;  // that no queue pair has
   QueuePairTable by_number;
   core::IntrusiveList<ibv_recv_wr, &ibv_recv_wr::next> receives;  // to be posted by PollGroup::flush()
   SlotLedger ledger;                                              // with those

@@ -24,11 +24,13 @@ struct ReceiveSlot {
   QueueSet* queues = nullptr;       // to whose shared receive queue it is posted
   uint64_t sequence = 0;            // while it is with the shared receive queue: SlotLedger
   QueuePair* queue_pair = nullptr;  // of the capsule in the slot, until the capsule is answered
+  uint64_t capsule = 0;             // its number, which no other capsule of the slot has had: its SlotLedger sequence
   uint32_t capsule_bytes = 0;
   uint64_t arrived_ns = 0;      // when the capsule was found
   int fixed_index = -1;         // io_uring registered buffer that contains in_capsule
   ReceiveSlot* next = nullptr;  // the queue pair's capsules that wait for a request object
   bool aborted = false;         // while it waits in that list
+  bool answer_waits = false;    // the command is over, and its answer waits for send queue entries
 
   const nvme::Sqe& command() const { return *reinterpret_cast<const nvme::Sqe*>(sqe); }
 };
@@ -44,9 +46,12 @@ inline Completion completion_of(uint64_t wr_id) { return static_cast<Completion>
 
 struct alignas(64) RdmaRequest : core::Request {
   QueuePair* queue_pair = nullptr;
-  ReceiveSlot* slot = nullptr;  // until the response is posted
-  RdmaRequest* next = nullptr;  // free list, or the queue pair's waiting lists
-  uint8_t segments_read = 0;    // RDMA READs that have completed
+  ReceiveSlot* slot = nullptr;      // until the response is posted
+  RdmaRequest* next = nullptr;      // free list, or the queue pair's waiting lists
+  RdmaRequest* previous = nullptr;  // of those that wait to read, with the list that they are in
+  const void* waits_to_read_in = nullptr;
+  RdmaRequest* next_lent = nullptr;  // of its queue pair's, in use or not
+  uint8_t segments_read = 0;         // RDMA READs that have completed
   uint8_t segments_in_flight = 0;
   uint16_t posted = 0;  // send queue entries to give back when the response completes
   core::DataPath path = core::DataPath::Dram;

@@ -12,6 +12,8 @@
 namespace nvmf::rdma {
 namespace {
 
+constexpr unsigned kEventsPerTurn = 16;
+
 PollGroupOptions admin_options(const PollGroupOptions& io) {
   PollGroupOptions options = io;
   options.in_capsule_bytes = 0;  // admin capsules are 64 bytes
@@ -32,7 +34,8 @@ Rnic::Rnic(boost::asio::io_context& io, verbs::CmId device, core::Mailbox& contr
       name_(ibv_get_device_name(context()->device)),
       device_(verbs::query_device(context())),
       domain_(verbs::allocate_protection_domain(context())),
-      events_(io, context()->async_fd) {
+      events_(std::in_place, io, context()->async_fd),
+      more_events_(io) {
   const auto bounded_here = [&](const PollGroupOptions& wanted) {
     return bounded(wanted, device_, reactors.size() + 1);
   };
@@ -116,8 +119,22 @@ void Rnic::part(size_t reactor) {
   io_groups_[reactor]->close();
 }
 
+bool Rnic::has_queue_pairs() const { return io_queues() + admin_group_->queue_pairs() != 0; }
+
+bool Rnic::awaits_group(bool is_admin) const {
+  if (is_admin) return admin_group_->has_left();
+  return std::ranges::any_of(io_groups_, [](const auto& group) { return group->has_left(); });
+}
+
+bool Rnic::is_changing() const {
+  return admin_group_->is_changing() ||
+         std::ranges::any_of(io_groups_, [](const auto& group) { return group->is_changing(); });
+}
+
+void Rnic::begin_to_leave() { leaving_ = true; }
+
 void Rnic::leave() {
-  leaving_ = true;
+  begin_to_leave();
   admin_group_->leave();
   for (const auto& group : io_groups_) group->leave();
 }
@@ -129,15 +146,27 @@ void Rnic::watch_events(std::function<void(const ibv_async_event&)> handler) {
   wait_for_event();
 }
 
+void Rnic::stop_watching() {
+  admin_poller_.reset();
+  events_.reset();
+}
+
 void Rnic::wait_for_event() {
-  events_.when_readable([this] {
+  events_->when_readable([this] { take_events(); });
+}
+
+// A bounded number each time: however many queue pairs fail at once, timers and the API have their turns in between.
+void Rnic::take_events() {
+  for (unsigned taken = 0; taken < kEventsPerTurn; ++taken) {
     ibv_async_event event;
-    while (ibv_get_async_event(context(), &event) == 0) {
-      on_event_(event);
-      ibv_ack_async_event(&event);
+    if (ibv_get_async_event(context(), &event) != 0) {
+      if (!leaving_) wait_for_event();
+      return;
     }
-    if (!leaving_) wait_for_event();
-  });
+    on_event_(event);
+    ibv_ack_async_event(&event);
+  }
+  more_events_.post([this] { take_events(); });
 }
 
 }  // namespace nvmf::rdma

@@ -8,6 +8,7 @@
 #include <boost/asio/io_context.hpp>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -69,6 +70,10 @@ class Rnic {
   // belong to their own group.
   bool has_room_beside_admin_queues() const;
   uint32_t io_queues() const;
+  // Of all groups.
+  bool has_queue_pairs() const;
+  // A group for such queues has left, and is to be rebuilt.
+  bool awaits_group(bool is_admin) const;
 
   // On that reactor's thread, or before it runs: the reactor polls its group from now on, or stops polling it.
   void join(size_t reactor);
@@ -76,17 +81,24 @@ class Rnic {
 
   void turn_admin() { admin_poller_->turn(); }
 
-  // Admin queues are served from now on. Asynchronous events of the device (Verbs): reads all that wait and hands each
-  // on.
+  // Admin queues are served from now on. Asynchronous events of the device (Verbs): hands each on, a few each turn.
   void watch_events(std::function<void(const ibv_async_event&)> handler);
 
-  // The device is gone, and all its connections have been marked as lost.
+  // The end of watch_events(): from then on the RNIC may be destroyed on any thread.
+  void stop_watching();
+
+  // The device is gone: no connection may come any more, and it is about to leave().
+  void begin_to_leave();
+  // All its connections have been marked as lost.
   void leave();
   bool is_leaving() const { return leaving_; }
+  // A group of it is (PollGroup::is_changing()): the reactors must not part() meanwhile.
+  bool is_changing() const;
 
  private:
   uint32_t max_io_queue_pairs() const;
   void wait_for_event();
+  void take_events();
 
   boost::asio::io_context& io_;
   const std::vector<ReactorSeat>& reactors_;
@@ -97,7 +109,8 @@ class Rnic {
   std::unique_ptr<PollGroup> admin_group_;
   std::vector<std::unique_ptr<PollGroup>> io_groups_;
   std::unique_ptr<AsioPoller> admin_poller_;
-  WatchedDescriptor events_;
+  std::optional<WatchedDescriptor> events_;
+  Continuation more_events_;
   std::function<void(const ibv_async_event&)> on_event_;
   uint32_t reserved_io_queues_ = 0;
   uint32_t largest_path_mtu_ = 0;

@@ -13,6 +13,7 @@
 #include <utility>
 
 #include "target/core/datapath/limits.h"
+#include "target/core/reactor/invariant.h"
 #include "target/core/subsystem/async_event.h"
 #include "target/core/subsystem/controller.h"
 
@@ -25,6 +26,7 @@ using nvme::RdmaCmStatus;
 
 constexpr int kListenBacklog = 1024;  // the most that the kernel takes
 constexpr unsigned kCmEventsPerTurn = 16;
+constexpr unsigned kEndingsPerTurn = 16;  // connections looked at
 
 sockaddr_storage socket_address(const core::Port& port) {
   sockaddr_storage storage{};
@@ -88,6 +90,7 @@ Transport::Transport(boost::asio::io_context& io, core::Target& target, core::Ma
       options_(options),
       more_cm_events_(io),
       next_request_(io),
+      more_endings_(io),
       stalled_hosts_(io) {
   verbs::let_go_of_gone_devices();
 }
@@ -190,8 +193,16 @@ void Transport::put_in_service(Rnic& rnic) {
   if (!rnic.is_leaving()) in_service_.insert(&rnic);
 }
 
+// Its queues and its memory take the kernel as long as there are many of them.
 void Transport::close(Rnic& rnic) {
-  std::erase_if(rnics_, [&](const auto& one) { return one.get() == &rnic; });
+  NVMF_INVARIANT(!rnic.has_queue_pairs() && !rnic.is_changing());
+  const auto place = std::ranges::find_if(rnics_, [&](const auto& one) { return one.get() == &rnic; });
+  const auto closed = std::make_shared<std::unique_ptr<Rnic>>(std::move(*place));
+  rnics_.erase(place);
+  rnic.stop_watching();
+  if (!destroy_elsewhere) return;
+  const auto name = closing_.insert(rnic.name());
+  destroy_elsewhere([closed] { closed->reset(); }, [this, name] { closing_.erase(name); });
 }
 
 void Transport::listen(const core::Port& port) {
@@ -258,12 +269,17 @@ void Transport::stop(std::function<void()> drained) {
   listeners_.clear();
   const std::string reason = "the target is shutting down";
   refuse_waiting([](const Request&) { return true; }, reason);
-  std::vector<Connection*> open;
-  for (const auto& [number, connection] : connections_) open.push_back(connection.get());
-  target_.disconnect_all(reason);
-  for (Connection* connection : open)
-    if (!connection->queue().controller) connection->disconnect(reason);
-  if (connections() == 0) drained_();
+  const auto end = [reason](Connection& connection) {
+    core::Controller* const controller = connection.queue().controller;
+    controller != nullptr ? controller->fail(reason) : connection.disconnect(reason);
+  };
+  end_connections({.rnic = nullptr, .end = end, .then = nullptr});
+}
+
+// Not before each connection has been told to end: whoever hears it may destroy the transport.
+void Transport::tell_if_stopped() {
+  if (!stopping_ || connections() != 0 || !endings_.empty() || !drained_) return;
+  std::exchange(drained_, nullptr)();
 }
 
 void Transport::turn_admin() {
@@ -390,7 +406,7 @@ void Transport::destroyed(Connection& connection) {
   PollGroup& group = connection.group();
   const bool is_admin = connection.queue().qid == 0;
   ending_.erase(connection.number());
-  if (stopping_ && connections() == 0) return drained_();
+  if (stopping_ && connections() == 0) return tell_if_stopped();
   rebuild_if_empty(rnic, group);
   give_room(rnic, is_admin);
   report_if_drained(rnic);
@@ -446,11 +462,46 @@ void Transport::on_group_broken(Rnic& rnic, PollGroup* group, const std::string&
       rnic.name() + ": " + what + ": the " + std::to_string(group->queue_pairs()) +
           " queues that depend on the failed queue are disconnected, and the failed queue is created again; "
           "the hosts reconnect"));
-  std::vector<Connection*> lost;
-  for (const auto& [number, connection] : connections_)
-    if (&connection->group() == group) lost.push_back(connection.get());
-  for (Connection* connection : lost) connection->lost("device event " + what);
-  group->leave();
+  group->close_to_queue_pairs();
+  const auto end = [group, reason = "device event " + what](Connection& connection) {
+    if (&connection.group() == group) connection.lost(reason);
+  };
+  end_connections({.rnic = &rnic, .end = end, .then = [group] { group->leave(); }});
+}
+
+void Transport::end_connections(Ending ending) {
+  ending.last = last_number_;
+  endings_.push_back(std::move(ending));
+  if (endings_.size() == 1) end_some_connections();
+}
+
+// The endings take turns.
+void Transport::end_some_connections() {
+  std::function<void()> then;
+  if (end_some_connections(endings_.front()))
+    endings_.push_back(std::move(endings_.front()));
+  else
+    then = std::move(endings_.front().then);
+  endings_.pop_front();
+  if (!endings_.empty())
+    more_endings_.post([this] {
+      end_some_connections();
+      turn_admin();
+    });
+  if (then) then();
+  if (endings_.empty()) tell_if_stopped();
+}
+
+// False: all have been told to end.
+bool Transport::end_some_connections(Ending& ending) {
+  for (unsigned looked_at = 0; looked_at < kEndingsPerTurn; ++looked_at) {
+    const auto next = connections_.lower_bound(ending.next);
+    if (next == connections_.end() || next->first > ending.last) return false;
+    Connection& connection = *next->second;
+    ending.next = connection.number() + 1;
+    if (ending.rnic == nullptr || ending.rnic == &connection.rnic()) ending.end(connection);
+  }
+  return true;
 }
 
 Rnic* Transport::find(const PollGroup& group) {
@@ -459,7 +510,10 @@ Rnic* Transport::find(const PollGroup& group) {
 }
 
 void Transport::group_left(PollGroup& group) {
-  if (Rnic* const rnic = find(group)) rebuild_if_empty(*rnic, group);
+  Rnic* const rnic = find(group);
+  if (rnic == nullptr) return;
+  rebuild_if_empty(*rnic, group);
+  report_if_drained(*rnic);
 }
 
 void Transport::rebuild_if_empty(Rnic& rnic, PollGroup& group) {
@@ -471,10 +525,13 @@ void Transport::rebuild_if_empty(Rnic& rnic, PollGroup& group) {
 }
 
 void Transport::group_rebuilt(PollGroup& group, const std::string& failure) {
-  const Rnic* const rnic = find(group);
-  if (rnic == nullptr || rnic->is_leaving()) return;
-  if (failure.empty())
-    return target_.event(device_event(Severity::Info, rnic->name() + ": the queues of a reactor were created again"));
+  Rnic* const rnic = find(group);
+  if (rnic == nullptr) return;
+  if (rnic->is_leaving()) return report_if_drained(*rnic);
+  if (failure.empty()) {
+    target_.event(device_event(Severity::Info, rnic->name() + ": the queues of a reactor were created again"));
+    return give_rebuilt_group(*rnic);
+  }
   target_.event(device_event(
       Severity::Warning,
       rnic->name() + ": the queues of a reactor cannot be created again, so fewer hosts can connect: " + failure));
@@ -490,10 +547,13 @@ void Transport::on_device_gone(Rnic& rnic) {
       device_event(Severity::Warning,
                    "the RNIC " + rnic.name() +
                        " was removed: its hosts are disconnected; its ports listen again when the device is back"));
-  std::vector<Connection*> lost;
-  for (const auto& [number, connection] : connections_)
-    if (&connection->rnic() == &rnic) lost.push_back(connection.get());
-  for (Connection* connection : lost) connection->lost("the RNIC was removed");
+  rnic.begin_to_leave();
+  end_connections({.rnic = &rnic,
+                   .end = [](Connection& connection) { connection.lost("the RNIC was removed"); },
+                   .then = [this, &rnic] { on_connections_lost(rnic); }});
+}
+
+void Transport::on_connections_lost(Rnic& rnic) {
   rnic.leave();
   // Only after the event has been acknowledged: it may belong to a listener.
   boost::asio::post(io_, [this, &rnic] {
@@ -517,15 +577,14 @@ void Transport::lose_listeners(const std::function<bool(const Listener&)>& is_lo
 
 void Transport::report_if_drained(Rnic& rnic) {
   if (stopping_ || !draining_.contains(&rnic)) return;
-  const auto is_on_it = [&](const auto& one) { return &one.second->rnic() == &rnic; };
-  const bool has_connection = std::ranges::any_of(connections_, is_on_it) || std::ranges::any_of(ending_, is_on_it);
-  if (has_connection) return;
+  if (rnic.has_queue_pairs() || rnic.is_changing()) return;
   draining_.erase(&rnic);
   on_device_drained(rnic);
 }
 
 bool Transport::is_leaving(const std::string& name) const {
-  return std::ranges::any_of(rnics_, [&](const auto& rnic) { return rnic->is_leaving() && rnic->name() == name; });
+  return closing_.contains(name) ||
+         std::ranges::any_of(rnics_, [&](const auto& rnic) { return rnic->is_leaving() && rnic->name() == name; });
 }
 
 }  // namespace nvmf::rdma

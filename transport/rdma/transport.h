@@ -12,6 +12,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <unordered_map>
 #include <unordered_set>
@@ -56,11 +57,14 @@ class Transport final : private QueuePairOwner {
   bool has_device_for(const core::Port& port);
   // Does nothing if the device is gone again.
   void put_in_service(Rnic& rnic);
-  // After on_device_drained, when its poll groups are no longer in use.
+  // After on_device_drained, when its poll groups are no longer in use. The device is not opened again before it has
+  // been closed (is_closing()).
   void close(Rnic& rnic);
+  // Of any device.
+  bool is_closing() const { return !closing_.empty(); }
 
   // Runs `work` on another thread, for the kernel may block it for long, then `done` on this one. Unless it is set,
-  // both run here.
+  // both run here. `work` that was given must have ended when the transport is destroyed.
   std::function<void(std::function<void()> work, std::function<void()> done)> destroy_elsewhere;
 
   std::function<void(uint16_t port_id)> on_port_lost;
@@ -86,8 +90,8 @@ class Transport final : private QueuePairOwner {
   // Whether any queue is connected with the table.
   bool uses(const core::IoNamespaceTable& table) const;
 
-  // Stops to accept, ends every host's association (Controller::fail()); `drained` is called when the last queue has
-  // closed, and its queue pair was destroyed.
+  // Stops to accept, ends every host's association (Controller::fail()), a few each turn; `drained` is called when the
+  // last queue has closed, and its queue pair was destroyed.
   void stop(std::function<void()> drained);
   // Sets how fast hosts may connect from now on.
   void set_rate(const ConnectRate::Limits& limits) { rate_.set(limits); }
@@ -133,6 +137,7 @@ class Transport final : private QueuePairOwner {
     uint16_t port_id;
     bool withdrawn = false;                                            // the host has given up
     std::optional<ConnectRate::Clock::time_point> wants_room_until{};  // none: it has not met a full RNIC
+    bool awaits_group = false;                                         // that is being rebuilt, and so has no room
   };
   struct Refusal {
     nvme::RdmaCmStatus status;
@@ -145,6 +150,7 @@ class Transport final : private QueuePairOwner {
   bool may_wait_for_room(Request& request);
   void wait(ConnectRate::Clock::time_point until, Request& request);
   void give_room(const Rnic& rnic, bool is_admin);
+  void give_rebuilt_group(const Rnic& rnic);
   void await_next_request();
   void withdraw(const rdma_cm_id* id);
   void refuse_waiting(const std::function<bool(const Request&)>& is_meant, const std::string& why);
@@ -159,9 +165,22 @@ class Transport final : private QueuePairOwner {
   void on_device_event(Rnic& rnic, const ibv_async_event& event);
   static Connection* connection_with(const ibv_qp* qp);
   void on_group_broken(Rnic& rnic, PollGroup* group, const std::string& what);
+  // Connections that end together: a few each turn, the oldest first.
+  struct Ending {
+    const Rnic* rnic;                      // null: of all RNICs
+    std::function<void(Connection&)> end;  // is called for each of that RNIC
+    std::function<void()> then;
+    uint64_t next = 0;  // number of a connection
+    uint64_t last = 0;  // none that comes later is meant
+  };
+  void end_connections(Ending ending);
+  void end_some_connections();
+  bool end_some_connections(Ending& ending);
+  void tell_if_stopped();
   void rebuild_if_empty(Rnic& rnic, PollGroup& group);
   void await_stalled_hosts();
   void on_device_gone(Rnic& rnic);
+  void on_connections_lost(Rnic& rnic);
   void lose_listeners(const std::function<bool(const Listener&)>& is_lost);
   void report_if_drained(Rnic& rnic);
   bool is_leaving(const std::string& name) const;  // a device of that name
@@ -186,6 +205,7 @@ class Transport final : private QueuePairOwner {
   std::vector<std::unique_ptr<Rnic>> rnics_;
   std::unordered_set<const Rnic*> in_service_;
   std::unordered_set<Rnic*> draining_;  // devices that are gone; their listeners are closed
+  std::multiset<std::string> closing_;  // names of those whose objects are being destroyed elsewhere
   Opening opening_;
   std::map<std::string, RemoteInvalidate> remote_invalidate_;  // by the name of the device
   std::vector<Listener> listeners_;
@@ -198,6 +218,8 @@ class Transport final : private QueuePairOwner {
   std::map<uint64_t, std::unique_ptr<Connection>> connections_;
   std::map<uint64_t, std::unique_ptr<Connection>> ending_;  // whose queue pairs are being destroyed
   uint64_t last_number_ = 0;                                // of a connection
+  std::deque<Ending> endings_;                              // take turns
+  Continuation more_endings_;
   // By host address, the oldest first: those that may have no Connect command yet, or whose host may have to
   // authenticate.
   std::map<std::string, std::deque<Connection*>> unfinished_;

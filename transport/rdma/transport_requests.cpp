@@ -137,13 +137,16 @@ void Transport::make_connection(Request& request) {
   }
 }
 
-// The RNIC is full. A connection that nobody uses ends for it, and it waits for that room.
+// The RNIC is full. A connection that nobody uses ends for it, and it waits for that room; or for a group that is being
+// rebuilt.
 bool Transport::may_wait_for_room(Request& request) {
   const auto now = ConnectRate::Clock::now();
   if (!request.wants_room_until) request.wants_room_until = now + ConnectRate::kMostDelay;
   if (now >= *request.wants_room_until || waiting_.size() >= ConnectRate::kMostWaiting) return false;
   Rnic& rnic = *find(request.id->verbs);
   const bool is_admin = request.handshake.qid == 0;
+  request.awaits_group = rnic.awaits_group(is_admin);
+  if (request.awaits_group) return true;
   const bool ever_has_room = is_admin || rnic.io_queue_capacity(request.handshake.depth) != 0;
   const std::string newcomer = verbs::host_of(rdma_get_peer_addr(request.id.get()));
   return ever_has_room && end_an_unfinished_connection(rnic, is_admin, newcomer);
@@ -164,6 +167,21 @@ void Transport::give_room(const Rnic& rnic, bool is_admin) {
   auto due = waiting_.extract(longest);
   if (due.mapped().withdrawn) return give_room(rnic, is_admin);
   accept(due.mapped());
+}
+
+// In the order in which they came, a few each turn.
+void Transport::give_rebuilt_group(const Rnic& rnic) {
+  std::vector<decltype(waiting_)::node_type> due;
+  for (auto next = waiting_.begin(); next != waiting_.end();) {
+    const auto one = next++;
+    const Request& request = one->second;
+    if (request.awaits_group && request.id->verbs == rnic.context()) due.push_back(waiting_.extract(one));
+  }
+  for (auto& one : due) {
+    one.key() = ConnectRate::Clock::now();
+    waiting_.insert(std::move(one));
+  }
+  await_next_request();
 }
 
 // A few at a time, as when they come.

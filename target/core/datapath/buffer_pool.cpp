@@ -137,12 +137,9 @@ Request* BufferPool::serve_next() {
 
 bool BufferPool::remove_waiter(Request& request) {
   if (!waiting_.remove(request)) return false;
+  NVMF_INVARIANT(shares_[request.queue->share].waiting != 0);
   --shares_[request.queue->share].waiting;
   return true;
-}
-
-void BufferPool::drop_waiters(const Queue& queue, void (*dropped)(Request&)) {
-  shares_[queue.share].waiting -= waiting_.drop(queue, dropped);
 }
 
 uint64_t BufferPool::held_bytes(uint16_t share) const { return uint64_t{shares_[share].held_pages} * kPage; }

@@ -53,10 +53,9 @@ class BufferPool {
   void wait(Request& request);
   bool has_waiters() const { return waiting_.first() != nullptr; }
   // The next waiting request that gets a buffer, as its data, and waits no more; null when there is none. To be called
-  // until then after release(), remove_waiter() and drop_waiters().
+  // until then after release() and remove_waiter().
   Request* serve_next();
   bool remove_waiter(Request& request);
-  void drop_waiters(const Queue& queue, void (*dropped)(Request&));
 
   // A request waits although its host's share is not used up: what others hold is missing.
   bool is_dry() const { return dry_; }

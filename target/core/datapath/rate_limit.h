@@ -63,7 +63,6 @@ class Throttle {
   }
   // The next command gets the time that was booked for it, if it was the first.
   bool remove(Request& request) { return waiting_.remove(request); }
-  void drop(const Queue& queue, void (*dropped)(Request&)) { waiting_.drop(queue, dropped); }
   // Bytes that became known after admit().
   void charge(uint64_t bytes) { limit_.book(0, bytes, steady_ns()); }
 

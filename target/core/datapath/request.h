@@ -70,9 +70,12 @@ struct Request : Io {
 
   // Hop between a reactor and the control thread (commands of I/O queues that change controllers).
   Message hop;
-  // WaitingRequests' lists: the next waiting request of the same host and, in a host's first one, the host's last, the
-  // first ones of the hosts whose turns are before and after, and of the next host in the same bucket.
+  // What it waits in: WaitingRequests or GateQueue; null: neither.
+  const void* waits_in = nullptr;
+  // The requests before and after it there; of WaitingRequests, of the same host. And in a host's first one the host's
+  // last, the first ones of the hosts whose turns are before and after, and of the next host in the same bucket.
   Request* next_waiter = nullptr;
+  Request* previous_waiter = nullptr;
   Request* last_waiter = nullptr;
   Request* previous_turn = nullptr;
   Request* next_turn = nullptr;

@@ -15,10 +15,14 @@ Request** WaitingRequests::place_of(uint16_t share) {
 }
 
 void WaitingRequests::add(Request& request) {
+  NVMF_INVARIANT(request.waits_in == nullptr);
+  request.waits_in = this;
   request.next_waiter = nullptr;
+  request.previous_waiter = nullptr;
   request.last_waiter = &request;
   Request** const place = place_of(request.queue->share);
   if (Request* const first = *place; first != nullptr) {
+    request.previous_waiter = first->last_waiter;
     first->last_waiter->next_waiter = &request;
     first->last_waiter = &request;
     return;
@@ -34,9 +38,12 @@ void WaitingRequests::take(Request& request) {
   Request** const place = place_of(request.queue->share);
   NVMF_INVARIANT(*place == &request);
   unlink_turn(request);
+  request.waits_in = nullptr;
   Request* const next = request.next_waiter;
   follow_in_bucket(place, next);
-  if (next != nullptr) append_turn(*next);
+  if (next == nullptr) return;
+  next->previous_waiter = nullptr;
+  append_turn(*next);
 }
 
 void WaitingRequests::append_turn(Request& request) {
@@ -68,56 +75,28 @@ void WaitingRequests::follow_in_turn(const Request& gone, Request& next) {
   (next.next_turn == nullptr ? turn_last_ : next.next_turn->previous_turn) = &next;
 }
 
-// The host keeps its turn while more of its requests wait. `previous`: null when the request is the host's first.
-void WaitingRequests::unlink(Request** place, Request* previous, Request& request) {
+// The host keeps its turn while more of its requests wait.
+void WaitingRequests::unlink(Request& request) {
+  Request* const previous = request.previous_waiter;
+  Request* const next = request.next_waiter;
+  if (next != nullptr) next->previous_waiter = previous;
   if (previous != nullptr) {
-    previous->next_waiter = request.next_waiter;
-    if ((*place)->last_waiter == &request) (*place)->last_waiter = previous;
+    previous->next_waiter = next;
+    if (next == nullptr) (*place_of(request.queue->share))->last_waiter = previous;
     return;
   }
-  if (request.next_waiter != nullptr)
-    follow_in_turn(request, *request.next_waiter);
+  if (next != nullptr)
+    follow_in_turn(request, *next);
   else
     unlink_turn(request);
-  follow_in_bucket(place, request.next_waiter);
+  follow_in_bucket(place_of(request.queue->share), next);
 }
 
 bool WaitingRequests::remove(Request& request) {
-  Request** const place = place_of(request.queue->share);
-  Request* previous = nullptr;
-  for (Request* waiter = *place; waiter != nullptr; previous = waiter, waiter = waiter->next_waiter) {
-    if (waiter != &request) continue;
-    unlink(place, previous, request);
-    return true;
-  }
-  return false;
-}
-
-uint32_t WaitingRequests::drop(const Queue& queue, void (*dropped)(Request&)) {
-  Request** const place = place_of(queue.share);
-  Request* gone = nullptr;
-  Request** gone_end = &gone;
-  Request* previous = nullptr;
-  for (Request* waiter = *place; waiter != nullptr;) {
-    Request* const next = waiter->next_waiter;
-    if (waiter->queue == &queue) {
-      unlink(place, previous, *waiter);
-      waiter->next_waiter = nullptr;
-      *gone_end = waiter;
-      gone_end = &waiter->next_waiter;
-    } else {
-      previous = waiter;
-    }
-    waiter = next;
-  }
-  uint32_t count = 0;
-  while (gone != nullptr) {
-    Request* const next = gone->next_waiter;  // dropping may reuse the request
-    dropped(*gone);
-    gone = next;
-    ++count;
-  }
-  return count;
+  if (request.waits_in != this) return false;
+  unlink(request);
+  request.waits_in = nullptr;
+  return true;
 }
 
 }  // namespace nvmf::core

@@ -10,11 +10,14 @@
 
 namespace nvmf::core {
 
-struct Queue;
 struct Request;
 
 class WaitingRequests {
  public:
+  WaitingRequests() = default;
+  WaitingRequests(const WaitingRequests&) = delete;
+  WaitingRequests& operator=(const WaitingRequests&) = delete;
+
   void add(Request& request);
   // The request whose turn it is, null when none waits. It stays first until take().
   Request* first() const { return turn_first_; }
@@ -22,10 +25,8 @@ class WaitingRequests {
   static Request* next_turn(const Request& request);
   // Removes the first request of a host, which has its next turn after all others.
   void take(Request& request);
-  // Removes the request, if it waits.
+  // Removes the request, if it waits here: at the same cost however many do.
   bool remove(Request& request);
-  // Removes every request of `queue` (its connection is gone) and calls `dropped` for each. Returns how many.
-  uint32_t drop(const Queue& queue, void (*dropped)(Request&));
 
  private:
   static constexpr size_t kBuckets = 64;
@@ -33,7 +34,7 @@ class WaitingRequests {
   Request** place_of(uint16_t share);
   void append_turn(Request& request);
   void unlink_turn(Request& request);
-  void unlink(Request** place, Request* previous, Request& request);
+  void unlink(Request& request);
   static void follow_in_bucket(Request** place, Request* next);
   void follow_in_turn(const Request& gone, Request& next);
 

@@ -32,7 +32,7 @@ namespace nvmf::core {
 class FusedTurns;
 
 // Requests that wait at a gate.
-using GateQueue = IntrusiveList<Request, &Request::next_waiter>;
+using GateQueue = IntrusiveDoubleList<Request, &Request::next_waiter, &Request::previous_waiter, &Request::waits_in>;
 
 class WriteGate {
  public:

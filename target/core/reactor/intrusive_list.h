@@ -1,8 +1,10 @@
-// First in, first out; linked through a member of the elements, so that it allocates nothing. An element is in one list
+// First in, first out; linked through members of the elements, so that it allocates nothing. An element is in one list
 // of a member at a time. One thread.
 #pragma once
 
 #include <utility>
+
+#include "target/core/reactor/invariant.h"
 
 namespace nvmf::core {
 
@@ -64,6 +66,48 @@ class IntrusiveList {
  private:
   Element* first_ = nullptr;
   Element* last_ = nullptr;  // valid while the list is not empty
+};
+
+// The same for elements that leave from anywhere, however long the list is: an element knows its neighbours and, by
+// `list`, the list that it is in; null: none. Lists of other kinds may share that member.
+template <class Element, Element* Element::*next, Element* Element::*previous, const void* Element::*list>
+class IntrusiveDoubleList {
+ public:
+  IntrusiveDoubleList() = default;
+  IntrusiveDoubleList(const IntrusiveDoubleList&) = delete;
+  IntrusiveDoubleList& operator=(const IntrusiveDoubleList&) = delete;
+
+  bool empty() const { return first_ == nullptr; }
+  // Null when it is empty.
+  Element* front() const { return first_; }
+  bool contains(const Element& element) const { return element.*list == this; }
+
+  void push(Element& element) {
+    NVMF_INVARIANT(element.*list == nullptr);
+    element.*list = this;
+    element.*next = nullptr;
+    element.*previous = last_;
+    (last_ == nullptr ? first_ : last_->*next) = &element;
+    last_ = &element;
+  }
+  // Null when it is empty.
+  Element* pop() {
+    Element* const taken = first_;
+    if (taken != nullptr) remove(*taken);
+    return taken;
+  }
+  // False when it is not in the list.
+  bool remove(Element& element) {
+    if (!contains(element)) return false;
+    (element.*previous == nullptr ? first_ : element.*previous->*next) = element.*next;
+    (element.*next == nullptr ? last_ : element.*next->*previous) = element.*previous;
+    element.*list = nullptr;
+    return true;
+  }
+
+ private:
+  Element* first_ = nullptr;
+  Element* last_ = nullptr;
 };
 
 }  // namespace nvmf::core

@@ -42,6 +42,12 @@ unsigned Mailbox::receive(unsigned most) {
   return count;
 }
 
+// First what has been taken from the senders already.
+void Mailbox::receive_all() {
+  if (oldest_ != nullptr) receive();
+  receive();
+}
+
 bool Mailbox::prepare_sleep() {
   sleeping_.store(true, std::memory_order_seq_cst);
   if (oldest_ == nullptr && newest_.load(std::memory_order_seq_cst) == nullptr) return true;

@@ -43,6 +43,9 @@ class Mailbox {
 
   // Receiver: delivers what has come, oldest first, at most `most`; returns how many. Delivering may receive more.
   unsigned receive(unsigned most = UINT_MAX);
+  // Receiver: delivers all that has been sent before this call, also from inside a delivery. What is sent meanwhile may
+  // wait, so that a message that is sent again when it is delivered comes a bounded number of times.
+  void receive_all();
   // Receiver, before it sleeps: from now on senders wake it. False when a message has arrived already.
   bool prepare_sleep();
   void awake();

@@ -7,6 +7,9 @@
 namespace nvmf::core {
 namespace {
 
+// More of them at a time, and the queues would wait.
+constexpr unsigned kMessagesPerTurn = 16;
+
 void increment(std::atomic<uint64_t>& counter) {
   counter.store(counter.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
 }
@@ -42,7 +45,7 @@ unsigned Reactor::turn() {
 
 // By index: a poller may deliver messages while it looks for work, and these add and remove pollers.
 unsigned Reactor::gather() {
-  unsigned work = mailbox_.receive();
+  unsigned work = mailbox_.receive(kMessagesPerTurn);
   for (size_t i = 0; i < pollers_.size(); ++i) work += pollers_[i]->poll();
   return work;
 }

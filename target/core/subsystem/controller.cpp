@@ -33,6 +33,7 @@ Controller::Controller(Subsystem& subsystem, uint16_t cntlid, HostIdentity host,
     : subsystem_(subsystem),
       type_(subsystem.is_discovery() ? kDiscoveryController : kIoController),
       cntlid_(cntlid),
+      number_(subsystem.next_controller_number()),
       host_(std::move(host)),
       subsysnqn_(std::move(subsysnqn)),
       port_id_(admin_queue.link->port_id()),
@@ -115,7 +116,9 @@ void Controller::end_answering_queue() {
   one_ended();
 }
 
-bool Controller::is_closing() const { return closing_ || admin_queue_ == nullptr || admin_queue_->link->is_closing(); }
+bool Controller::is_closing() const {
+  return closing_ || subsystem_.is_ending(*this) || admin_queue_ == nullptr || admin_queue_->link->is_closing();
+}
 
 bool Controller::is_quiet() const { return closing_ && awaited_ == 0; }
 
@@ -475,7 +478,8 @@ void Controller::keep_alive_due(KeepAlive::Clock::time_point now) {
 
 void Controller::change_denials(uint32_t nsid, Denials denials, bool on) {
   Denials& denied = denied_[nsid - 1];
-  denied = static_cast<Denials>(on ? denied | denials : denied & ~denials);
+  const auto changed = static_cast<Denials>(on ? denied | denials : denied & ~denials);
+  if (std::exchange(denied, changed) == changed) return;  // its queues have it already: there may be very many
   for (Queue* queue : io_queues_)
     if (queue != nullptr) queue->denied[nsid - 1].store(denied, std::memory_order_relaxed);
 }

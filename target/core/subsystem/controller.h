@@ -137,6 +137,8 @@ class Controller {
   // The same of one of its queues: whatever comes on another one may come from anybody.
   bool is_admitted(const Queue& queue) const;
   KeepAlive::Clock::time_point created_at() const { return created_at_; }
+  // Subsystem::next_controller_number().
+  uint64_t number() const { return number_; }
   // One of its queues was connected while its host need not authenticate.
   bool has_queue_without_authentication() const;
   // On one of its queues the host has authenticated with a key that is none of `present`.
@@ -228,6 +230,7 @@ class Controller {
   ControllerTypes type_;
   uint16_t cntlid_;
   ControllerInstance instance_;
+  uint64_t number_;
   HostIdentity host_;
   std::string subsysnqn_;
   uint16_t port_id_;

@@ -15,6 +15,9 @@
 namespace nvmf::core {
 namespace {
 
+// Told to end in one turn of the control thread.
+constexpr unsigned kControllersPerTurn = 16;
+
 template <typename Identifier>
 bool is_given(const Identifier& identifier) {
   return std::ranges::any_of(identifier, [](uint8_t byte) { return byte != 0; });
@@ -220,8 +223,27 @@ void Subsystem::reset(const Controller& by) {
 }
 
 void Subsystem::disconnect_all(const std::string& reason) {
-  for (const auto& controller : controllers_) controller->fail(reason);
+  last_to_end_ = last_controller_number_;
+  next_to_end_ = 0;
+  end_reason_ = reason;
+  if (end_some_controllers()) target_.deadline_set(Clock::now());
 }
+
+bool Subsystem::end_some_controllers() {
+  for (unsigned looked_at = 0; looked_at < kControllersPerTurn; ++looked_at) {
+    const auto next = place_of_controller(next_to_end_);
+    if (next == controllers_.end()) {
+      next_to_end_ = limits::kMaxCntlid + 1u;
+      return false;
+    }
+    Controller& controller = **next;
+    next_to_end_ = controller.cntlid() + 1u;
+    if (is_ending(controller)) controller.fail(end_reason_);
+  }
+  return true;
+}
+
+bool Subsystem::is_ending(const Controller& controller) const { return controller.number() <= last_to_end_; }
 
 const NamespaceOptions* Subsystem::find_namespace(uint32_t nsid, const Controller& controller) const {
   const NamespaceOptions* found = find_namespace(nsid);
@@ -347,11 +369,14 @@ bool Subsystem::is_on_port(uint16_t port_id) const {
   return is_discovery_ || std::ranges::find(options_.ports, port_id) != options_.ports.end();
 }
 
+// The first one of that identifier or a higher one.
+std::vector<std::unique_ptr<Controller>>::const_iterator Subsystem::place_of_controller(uint32_t cntlid) const {
+  return std::ranges::lower_bound(controllers_, cntlid, {}, [](const auto& one) { return uint32_t{one->cntlid()}; });
+}
+
 Controller* Subsystem::find_controller(uint16_t cntlid) const {
-  for (const auto& controller : controllers_) {
-    if (controller->cntlid() == cntlid) return controller.get();
-  }
-  return nullptr;
+  const auto place = place_of_controller(cntlid);
+  return place != controllers_.end() && (*place)->cntlid() == cntlid ? place->get() : nullptr;
 }
 
 Controller* Subsystem::create_controller(HostIdentity host, Queue& admin_queue, uint32_t kato_ms, std::string subsysnqn,
@@ -365,8 +390,7 @@ Controller* Subsystem::create_controller(HostIdentity host, Queue& admin_queue, 
   if (!has_room || target_.has_former_controller(nqn(), host)) return nullptr;
   auto controller =
       std::make_unique<Controller>(*this, next_cntlid(), std::move(host), admin_queue, kato_ms, std::move(subsysnqn));
-  const auto place =
-      std::ranges::find_if(controllers_, [&](const auto& other) { return other->cntlid() > controller->cntlid(); });
+  const auto place = place_of_controller(controller->cntlid());
   for (const NamespaceOptions& options : namespaces_) apply_denials(*controller, options);
   admin_queue.controller = controller.get();
   reservations_.enforce_on(*controller);
@@ -470,20 +494,23 @@ std::string Subsystem::reached_count(const HostIdentity& host) const {
 }
 
 void Subsystem::remove_controller(const Controller& controller) {
-  const auto place = std::ranges::find_if(controllers_, [&](const auto& other) { return other.get() == &controller; });
+  const auto place = place_of_controller(controller.cntlid());
+  NVMF_INVARIANT(place != controllers_.end() && place->get() == &controller);
   controllers_.erase(place);
 }
 
 // Round robin, because a host may still use the CNTLID of a controller that has ended. One is free: there are fewer
 // controllers than identifiers.
 uint16_t Subsystem::next_cntlid() {
-  const auto is_taken = [&](uint16_t cntlid) {
-    return std::ranges::any_of(controllers_, [&](const auto& controller) { return controller->cntlid() == cntlid; });
-  };
-  do {
+  const auto advance = [&] {
     const bool at_end = last_cntlid_ >= options_.cntlid_max;
     last_cntlid_ = at_end ? options_.cntlid_min : static_cast<uint16_t>(last_cntlid_ + 1);
-  } while (is_taken(last_cntlid_));
+    return at_end;
+  };
+  advance();
+  auto taken = place_of_controller(last_cntlid_);
+  while (taken != controllers_.end() && (*taken)->cntlid() == last_cntlid_)
+    taken = advance() ? controllers_.begin() : taken + 1;
   return last_cntlid_;
 }
 

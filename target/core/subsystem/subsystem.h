@@ -12,6 +12,7 @@
 #include "target/core/datapath/device_error.h"
 #include "target/core/datapath/io.h"
 #include "target/core/datapath/io_hints.h"
+#include "target/core/datapath/limits.h"
 #include "target/core/subsystem/ana.h"
 #include "target/core/subsystem/dhchap.h"
 #include "target/core/subsystem/dispersed_namespace.h"
@@ -139,8 +140,14 @@ class Subsystem {
   // So since the target started, and the host has not cleared CSTS.NSSRO since: the bit of its controllers that come.
   bool was_reset(const HostIdentity& host) const;
   void reset_noted(const HostIdentity& host);
-  // Disconnects every host.
+  // Disconnects every host. Its controllers count as closing at once; a few begin to end now, the others in the next
+  // calls of Target::expire().
   void disconnect_all(const std::string& reason);
+  // For the core only: a few more of them. False: there is no more.
+  bool end_some_controllers();
+  bool is_ending(const Controller& controller) const;
+  // For the core only: of a new controller. No other one of the subsystem has it, and later ones have higher numbers.
+  uint64_t next_controller_number() { return ++last_controller_number_; }
 
   // The state that one of its namespaces has in all subsystems.
   DispersedNamespace& dispersed_namespace(uint32_t nsid) const;
@@ -227,6 +234,7 @@ class Subsystem {
   void members_changed(uint32_t ana_group);
   void change_ana_state(uint32_t group, uint16_t port_id, AnaState state);
   void tell_of_ana_state(uint32_t group, uint16_t port_id) const;
+  std::vector<std::unique_ptr<Controller>>::const_iterator place_of_controller(uint32_t cntlid) const;
   std::string reached_count(const HostIdentity& host) const;
   bool has_free_identifier() const;
   bool is_dead(const Controller& old, const HostIdentity& host, const QueueLink& link) const;
@@ -241,7 +249,12 @@ class Subsystem {
   SubsystemReservations reservations_{*this};
   SubsystemWriteProtection write_protection_{*this};
   PersistentEvents persistent_events_;
-  std::vector<std::unique_ptr<Controller>> controllers_;
+  std::vector<std::unique_ptr<Controller>> controllers_;  // by CNTLID
+  uint64_t last_controller_number_ = 0;
+  // disconnect_all(), of the controllers up to this number: those from this CNTLID on are to be told.
+  uint64_t last_to_end_ = 0;
+  uint32_t next_to_end_ = limits::kMaxCntlid + 1u;
+  std::string end_reason_;
   AnaStates ana_;
   std::vector<AnaTransition> ana_transitions_;
   uint16_t last_cntlid_;

@@ -16,6 +16,9 @@
 namespace nvmf::core {
 namespace {
 
+// Connects that wait are attempted in one turn of the control thread.
+constexpr size_t kConnectsPerTurn = 16;
+
 void require(bool condition, const std::string& message) {
   if (!condition) throw std::invalid_argument(message);
 }
@@ -98,6 +101,7 @@ struct WaitingConnect {
   Request* request;
   bool (*attempt)(Request& request, bool last);
   Target::Clock::time_point deadline;
+  bool may_go_on = false;  // what it waits for may have gone since its last attempt
 };
 
 struct Target::State {
@@ -345,10 +349,6 @@ void Target::for_each_subsystem(const std::function<void(Subsystem&)>& action) c
   for (const auto& subsystem : state_->removed_subsystems) action(*subsystem);
 }
 
-void Target::disconnect_all(const std::string& reason) {
-  for_each_subsystem([&](Subsystem& subsystem) { subsystem.disconnect_all(reason); });
-}
-
 // Time ---------------------------------------------------------------------------------------------------------------
 
 std::optional<Target::Clock::time_point> Target::expire(Clock::time_point now) {
@@ -360,6 +360,7 @@ std::optional<Target::Clock::time_point> Target::expire(Clock::time_point now) {
     if (deadline && (!next || *deadline < *next)) next = deadline;
   };
   for_each_subsystem([&](Subsystem& subsystem) {
+    if (subsystem.end_some_controllers()) take(now);
     for (const auto& controller : subsystem.controllers()) {
       controller->expire(now);
       take(controller->deadline());
@@ -368,7 +369,7 @@ std::optional<Target::Clock::time_point> Target::expire(Clock::time_point now) {
     take(subsystem.end_ana_transitions(now));
   });
   for (const Controller* controller : over) remove_if_over(*controller);
-  for (const WaitingConnect& waiting : state_->waiting_connects) take(waiting.deadline);
+  for (const WaitingConnect& waiting : state_->waiting_connects) take(waiting.may_go_on ? now : waiting.deadline);
   if (state_->connects_may_go_on) take(now);
   state_->next_deadline = next;
   return next;
@@ -383,16 +384,23 @@ void Target::controller_is_quiet(const Controller& controller) {
 
 void Target::wait_to_connect(Request& request, bool (*attempt)(Request& request, bool last)) {
   const auto deadline = Clock::now() + std::chrono::milliseconds(limits::kConnectWaitMs);
-  state_->waiting_connects.push_back({&request, attempt, deadline});
+  state_->waiting_connects.push_back({.request = &request, .attempt = attempt, .deadline = deadline});
   deadline_set(deadline);
 }
 
+// A few each time; those that wait on come after the others.
 void Target::attempt_connects(Clock::time_point now) {
   const bool may_go_on = std::exchange(state_->connects_may_go_on, false);
-  for (const WaitingConnect& waiting : std::exchange(state_->waiting_connects, {})) {
+  std::vector<WaitingConnect> attempted;
+  for (WaitingConnect& waiting : std::exchange(state_->waiting_connects, {})) {
     const bool last = waiting.deadline <= now;
-    const bool over = (may_go_on || last) && waiting.attempt(*waiting.request, last);
-    if (!over) state_->waiting_connects.push_back(waiting);
+    waiting.may_go_on |= may_go_on;
+    const bool is_due = (waiting.may_go_on || last) && attempted.size() != kConnectsPerTurn;
+    (is_due ? attempted : state_->waiting_connects).push_back(waiting);
+  }
+  for (WaitingConnect& waiting : attempted) {
+    waiting.may_go_on = false;
+    if (!waiting.attempt(*waiting.request, waiting.deadline <= now)) state_->waiting_connects.push_back(waiting);
   }
 }
 

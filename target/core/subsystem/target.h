@@ -124,11 +124,9 @@ class Target {
   // For the core only: the state that namespaces have in all subsystems.
   DispersedNamespaces& dispersed_namespaces();
 
-  // Ends every host's association (Controller::fail()).
-  void disconnect_all(const std::string& reason);
-
   // Time-outs of keep-alive timers, of commands that must end, of Connects that wait and of change states of ANA
-  // groups: expires what is due and returns when to look again (none: no timer runs).
+  // groups: expires what is due and returns when to look again (none: no timer runs). What would take long is done in
+  // pieces: it returns `now` while there is more.
   std::optional<Clock::time_point> expire(Clock::time_point now);
   // Called when a deadline appears that is earlier than what expire() returned last.
   std::function<void(Clock::time_point)> on_earlier_deadline;

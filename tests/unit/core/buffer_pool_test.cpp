@@ -178,8 +178,6 @@ TEST_CASE("A whole block is left alone while a smaller one is free") {
 
 namespace {
 
-std::vector<Request*> dropped_requests;
-
 // A pool of one page, whose last owner gives it back.
 struct SmallPool : BufferPool {
   SmallPool() : BufferPool(region(kPage), kPage) { take_page(); }
@@ -210,6 +208,13 @@ struct Waiters {
   std::vector<Request> requests = std::vector<Request>(16);
   unsigned used = 0;
 
+  // The requests of a queue stop waiting; returns their names.
+  std::vector<int> drop(BufferPool& pool, const Queue& queue) {
+    std::vector<int> names;
+    for (Request& request : requests)
+      if (request.queue == &queue && pool.remove_waiter(request)) names.push_back(request.cqe.cid);
+    return names;
+  }
   Request& wait(BufferPool& pool, Queue& queue, int name) {
     Request& request = requests[used++];
     request.queue = &queue;
@@ -273,9 +278,7 @@ TEST_CASE("A queue that goes away leaves the waiting requests of its host's othe
   w.wait(pool, w.b, 21);
   w.wait(pool, w.a, 13);
   w.wait(pool, w.c, 32);
-  dropped_requests.clear();
-  pool.drop_waiters(w.a, [](Request& request) { dropped_requests.push_back(&request); });
-  CHECK(dropped_requests.size() == 3);
+  CHECK(w.drop(pool, w.a).size() == 3);
   w.wait(pool, w.c, 33);
   CHECK(served(pool) == std::vector<int>{31, 21, 32, 33});
 }
@@ -287,11 +290,7 @@ TEST_CASE("A queue that goes away takes its waiting requests with it, wherever i
     Queue* queues[] = {&w.a, &w.b, &w.c};
     for (int round = 1; round <= 2; ++round)
       for (int i = 0; i < 3; ++i) w.wait(pool, *queues[i], 10 * i + round);
-    dropped_requests.clear();
-    pool.drop_waiters(*queues[gone], [](Request& request) { dropped_requests.push_back(&request); });
-    REQUIRE(dropped_requests.size() == 2);
-    CHECK(dropped_requests[0]->cqe.cid == 10 * gone + 1);
-    CHECK(dropped_requests[1]->cqe.cid == 10 * gone + 2);
+    CHECK(w.drop(pool, *queues[gone]) == std::vector<int>{10 * gone + 1, 10 * gone + 2});
 
     w.wait(pool, *queues[gone], 99);
     std::vector<int> expected;
@@ -358,8 +357,12 @@ struct Hosts {
   std::vector<Request*> take_all(unsigned host, uint32_t pages) {
     std::vector<Request*> taken;
     while (Request* const request = ask(host, pages)) taken.push_back(request);
-    pool.drop_waiters(queues[host], [](Request&) {});
+    drop(host);
     return taken;
+  }
+  void drop(unsigned host) {
+    for (Request& request : requests)
+      if (request.queue == &queues[host]) pool.remove_waiter(request);
   }
   void give_back(Request* request) { pool.release(request->data); }
 
@@ -436,7 +439,7 @@ TEST_CASE("When the request that the pool was too dry for goes away, those behin
   CHECK(hosts.ask(1, 16) != nullptr);
   CHECK(hosts.ask(2, 64) == nullptr);
   CHECK(hosts.ask(3, 1) == nullptr);
-  hosts.pool.drop_waiters(hosts.queues[2], [](Request&) {});
+  hosts.drop(2);
   const Request* const served = hosts.pool.serve_next();
   REQUIRE(served != nullptr);
   CHECK(served->queue == &hosts.queues[3]);

@@ -4,6 +4,7 @@
 
 #include <vector>
 
+using nvmf::core::IntrusiveDoubleList;
 using nvmf::core::IntrusiveList;
 
 namespace {
@@ -84,4 +85,41 @@ TEST_CASE("Elements are taken out by what they are, and may be gone after that")
     delete item;
   }
   CHECK(left == std::vector{1, 3, 5});
+}
+
+namespace {
+
+struct Member {
+  int number = 0;
+  Member* next = nullptr;
+  Member* previous = nullptr;
+  const void* list = nullptr;
+};
+using DoubleList = IntrusiveDoubleList<Member, &Member::next, &Member::previous, &Member::list>;
+
+}  // namespace
+
+TEST_CASE("An element leaves from anywhere in a list of both directions, and knows the list that it is in") {
+  for (int gone = 0; gone < 4; ++gone) {
+    CAPTURE(gone);
+    Member members[5] = {{1}, {2}, {3}, {4}, {9}};
+    DoubleList list, other;
+    for (int i = 0; i < 4; ++i) list.push(members[i]);
+    CHECK_FALSE(other.remove(members[gone]));
+    CHECK(list.contains(members[gone]));
+    CHECK(list.remove(members[gone]));
+    CHECK_FALSE(list.contains(members[gone]));
+    CHECK_FALSE(list.remove(members[gone]));
+    other.push(members[gone]);
+    list.push(members[4]);
+    std::vector<int> expected;
+    for (int i = 0; i < 5; ++i)
+      if (i != gone) expected.push_back(members[i].number);
+    std::vector<int> left;
+    while (const Member* one = list.pop()) left.push_back(one->number);
+    CHECK(left == expected);
+    CHECK(list.empty());
+    CHECK(other.pop() == &members[gone]);
+    CHECK(other.empty());
+  }
 }

@@ -133,6 +133,42 @@ TEST_CASE("Many senders and a receiver that sleeps in between: no message is los
   CHECK(in_order);
 }
 
+TEST_CASE("All that was sent before is delivered, what is behind a delivery's own message too, and each once") {
+  struct Letter {
+    Mailbox* mailbox;
+    int times_again = 0;
+    int delivered = 0;
+    Message message{};
+    void send() {
+      mailbox->send(message, *this, [](Letter& letter) {
+        ++letter.delivered;
+        if (letter.times_again-- > 0) letter.send();
+      });
+    }
+  };
+  struct Reader {
+    Mailbox* mailbox;
+    Message message{};
+  };
+  Mailbox mailbox;
+  Letter taken{&mailbox}, late{&mailbox}, again{&mailbox, 1000};
+  Reader reader{&mailbox};
+  // `taken` and `again` are behind it in what it takes from the senders, `late` comes after that.
+  struct Late {
+    Letter* letter;
+    Message message{};
+  } sends_late{&late};
+  mailbox.send(sends_late.message, sends_late, [](Late& sends) { sends.letter->send(); });
+  mailbox.send(reader.message, reader, [](Reader& one) { one.mailbox->receive_all(); });
+  taken.send();
+  again.send();
+  CHECK(mailbox.receive(2) == 2);
+  CHECK(taken.delivered == 1);
+  CHECK(late.delivered == 1);
+  CHECK(again.delivered >= 1);
+  CHECK(again.delivered <= 2);
+}
+
 TEST_CASE("A receiver may bound how many messages it takes at a time: the rest stays, in order, and keeps it awake") {
   struct Letter {
     int number;

@@ -262,6 +262,27 @@ TEST_CASE("Its thread takes no signals") {
   CHECK(sigismember(&mask, SIGTERM) == 0);
 }
 
+TEST_CASE("However many messages come, a few are delivered each turn: its pollers have their turns in between") {
+  FakeEngine engine;
+  Reactor reactor({}, engine);
+  struct Note {
+    Reactor* reactor = nullptr;
+    uint64_t turn = 0;
+    Message message{};
+  };
+  std::vector<Note> notes(100);
+  for (Note& note : notes) {
+    note.reactor = &reactor;
+    reactor.mailbox().send(note.message, note, [](Note& delivered) { delivered.turn = delivered.reactor->turns(); });
+  }
+  reactor.start();
+  reactor.stop();
+  for (size_t i = 0; i < notes.size(); ++i) {
+    REQUIRE(notes[i].turn != 0);
+    if (i >= 16) CHECK(notes[i].turn > notes[i - 16].turn);
+  }
+}
+
 TEST_CASE("Messages sent before stop() are delivered") {
   FakeEngine engine;
   Reactor reactor({}, engine);

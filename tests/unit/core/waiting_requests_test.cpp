@@ -3,6 +3,7 @@
 #include <doctest/doctest.h>
 
 #include <algorithm>
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <deque>
@@ -48,23 +49,11 @@ class Model {
     }
     return false;
   }
-  std::deque<const Request*> drop(const Queue& queue) {
-    std::deque<const Request*> dropped;
-    for (Turn& turn : turns_) {
-      std::ranges::copy_if(turn.second, std::back_inserter(dropped),
-                           [&](const Request* request) { return request->queue == &queue; });
-      std::erase_if(turn.second, [&](const Request* request) { return request->queue == &queue; });
-    }
-    turns_.remove_if([](const Turn& turn) { return turn.second.empty(); });
-    return dropped;
-  }
 
  private:
   using Turn = std::pair<uint16_t, std::deque<Request*>>;  // of a host
   std::list<Turn> turns_;
 };
-
-std::deque<const Request*> dropped;
 
 // More hosts than the table has places, and two queues each. Each step makes all kinds of changes follow each other.
 TEST_CASE("Whatever comes, goes, is aborted or dropped: hosts take turns, and each one's requests stay in order") {
@@ -94,11 +83,11 @@ TEST_CASE("Whatever comes, goes, is aborted or dropped: hosts take turns, and ea
         waits[chosen] = false;
       } else if (what == 5 && below(10) == 0) {
         const Queue& queue = queues[below(queue_count)];
-        dropped.clear();
-        const uint32_t count = waiting.drop(queue, [](Request& request) { dropped.push_back(&request); });
-        REQUIRE(count == dropped.size());
-        REQUIRE(dropped == model.drop(queue));
-        for (const Request* request : dropped) forget(request);
+        for (Request& request : requests) {
+          if (request.queue != &queue) continue;
+          REQUIRE(waiting.remove(request) == model.remove(request));
+          forget(&request);
+        }
       } else if (what > 5 && model.first() != nullptr) {
         const size_t turns = what == 6 ? 0 : below(model.hosts());
         Request* waiter = waiting.first();
@@ -117,6 +106,21 @@ TEST_CASE("Whatever comes, goes, is aborted or dropped: hosts take turns, and ea
     }
     CHECK(waiting.first() == nullptr);
   }
+}
+
+// Half a minute, where each of them is looked for among all.
+TEST_CASE("A hundred thousand requests of one host that wait are aborted one by one, the last first, within seconds") {
+  Queue queue;
+  std::vector<Request> requests(100'000);
+  WaitingRequests waiting;
+  for (Request& request : requests) {
+    request.queue = &queue;
+    waiting.add(request);
+  }
+  const auto begun = std::chrono::steady_clock::now();
+  for (size_t i = requests.size(); i-- > 1;) REQUIRE(waiting.remove(requests[i]));
+  CHECK(std::chrono::steady_clock::now() - begun < std::chrono::seconds(5));
+  CHECK(waiting.first() == &requests.front());
 }
 
 }  // namespace

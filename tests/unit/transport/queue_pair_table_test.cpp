@@ -2,6 +2,7 @@
 
 #include <doctest/doctest.h>
 
+#include <algorithm>
 #include <memory>
 #include <random>
 #include <vector>
@@ -67,4 +68,23 @@ TEST_CASE("Random arrivals and departures of a full table: each that is there is
   size_t visited = 0;
   table.visit([&](QueuePair&) { ++visited; });
   CHECK(visited == there.size());
+}
+
+TEST_CASE("A few at a time, all of a table are visited, each once") {
+  constexpr uint32_t kMost = 64;
+  QueuePairTable table(kMost);
+  std::vector<std::unique_ptr<Numbered>> there;
+  for (uint32_t number = 0; number < kMost; ++number) {
+    there.push_back(std::make_unique<Numbered>(number * 7));
+    table.insert(there.back()->queue_pair);
+  }
+  std::vector<const QueuePair*> visited;
+  for (size_t place = 0; place != table.end();) {
+    const size_t before = visited.size();
+    place = table.visit_some(place, 5, [&](QueuePair& queue_pair) { visited.push_back(&queue_pair); });
+    CHECK(visited.size() - before <= 5);
+  }
+  CHECK(visited.size() == kMost);
+  std::ranges::sort(visited);
+  CHECK(std::ranges::adjacent_find(visited) == visited.end());
 }
