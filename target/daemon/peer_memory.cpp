@@ -11,6 +11,7 @@ namespace nvmf::daemon {
 namespace {
 
 const p2p::Sysfs kSysfs{};
+constexpr char kTooSmall[] = "the CMB is too small to keep a part of it for that";
 
 std::unique_ptr<p2p::SsdProbe> open_probe(const std::string& path, const p2p::CmbMapping& mapping,
                                           p2p::CmbRange range) {
@@ -35,6 +36,19 @@ uint8_t port_to_test(const rdma::Rnic& rnic) {
     largest_mtu = mtu;
   }
   return best;
+}
+
+// Whether a self-test can be made; a device that does not answer has none.
+bool has_active_port(const rdma::Rnic& rnic) {
+  try {
+    return verbs::query_port(rnic.context(), port_to_test(rnic)).state == IBV_PORT_ACTIVE;
+  } catch (const verbs::VerbsError&) {
+    return false;
+  }
+}
+
+void add_finding(p2p::SelfTestResult& proof, std::string finding) {
+  if (std::ranges::find(proof.findings, finding) == proof.findings.end()) proof.findings.push_back(std::move(finding));
 }
 
 bool proves_anything(const core::ProvenTransfers& proven) {
@@ -113,13 +127,14 @@ bool PeerMemories::retire(const std::string& bdf) {
 
 const std::string& PeerMemories::failure(const std::string& bdf) const { return ssds_.at(bdf).failure; }
 
-boost::asio::awaitable<void> PeerMemories::prove(Ssd& ssd, const rdma::Rnic& rnic, p2p::CmbRange range) {
+boost::asio::awaitable<void> PeerMemories::prove(Ssd& ssd, const rdma::Rnic& rnic, p2p::CmbRange range,
+                                                 Earlier earlier) {
   OnRnic& result = on_rnic(ssd, rnic);
   result.tried_for_mtu = rnic.largest_path_mtu();
   p2p::SelfTestResult proof;
   try {
     co_await worker_.run([&] {
-      proof = examine(rnic, ssd, range);
+      proof = examine(rnic, ssd, range, earlier);
       if (proves_anything(proof) && !result.region) result.region.emplace(rnic.domain(), *ssd.mapping);
     });
   } catch (const std::exception& error) {
@@ -130,13 +145,15 @@ boost::asio::awaitable<void> PeerMemories::prove(Ssd& ssd, const rdma::Rnic& rni
   result.proof = std::move(proof);
 }
 
-p2p::SelfTestResult PeerMemories::examine(const rdma::Rnic& rnic, const Ssd& ssd, p2p::CmbRange range) const {
+p2p::SelfTestResult PeerMemories::examine(const rdma::Rnic& rnic, const Ssd& ssd, p2p::CmbRange range,
+                                          Earlier earlier) const {
   p2p::SelfTestOptions options;
   options.max_transfer_bytes = max_transfer_bytes_;
   options.range = range;
   const p2p::ProofSubject pair = subject_of(rnic, *ssd.mapping, options, ssd.probe_path);
   const p2p::ProofConditions conditions = p2p::read_conditions(kSysfs, pair);
-  if (auto proof = take_over(pair, conditions, rnic, ssd, options)) return std::move(*proof);
+  if (earlier == Earlier::TakenOver)
+    if (auto proof = take_over(pair, conditions, rnic, ssd, options)) return std::move(*proof);
   const auto probe = open_probe(ssd.probe_path, *ssd.mapping, range);
   p2p::SelfTestResult proof = p2p::self_test(rnic.context(), pair.port, *ssd.mapping, options, probe.get());
   keep(pair, conditions, proof);
@@ -226,7 +243,7 @@ boost::asio::awaitable<void> PeerMemories::add(std::vector<rdma::Rnic*> rnics) {
   }
 }
 
-boost::asio::awaitable<void> PeerMemories::add(Ssd& ssd, const rdma::Rnic& rnic) {
+boost::asio::awaitable<void> PeerMemories::add(Ssd& ssd, const rdma::Rnic& rnic, Earlier earlier) {
   const auto free = std::ranges::find(ssd.shares, nullptr);
   if (free == ssd.shares.end()) {
     p2p::SelfTestResult& proof = on_rnic(ssd, rnic).proof;
@@ -236,7 +253,7 @@ boost::asio::awaitable<void> PeerMemories::add(Ssd& ssd, const rdma::Rnic& rnic)
     co_return report(ssd.mapping->bdf(), rnic.name(), proof);
   }
   const auto index = static_cast<size_t>(free - ssd.shares.begin());
-  co_await prove(ssd, rnic, share(ssd, index));
+  co_await prove(ssd, rnic, share(ssd, index), earlier);
   if (on_rnic(ssd, rnic).region) give_share(ssd, index, rnic);
 }
 
@@ -252,26 +269,45 @@ bool PeerMemories::has_untried_mtu(const rdma::Rnic& rnic) const {
 }
 
 boost::asio::awaitable<void> PeerMemories::try_again(const rdma::Rnic& rnic) {
-  for (auto& [bdf, ssd] : ssds_)
-    if (has_untried_mtu(ssd, rnic)) co_await try_again(ssd, rnic);
+  for (auto& [bdf, ssd] : ssds_) {
+    if (!has_untried_mtu(ssd, rnic)) continue;
+    const std::string mtu = std::to_string(rnic.largest_path_mtu());
+    spdlog::info(
+        "CMB of {} with {}: a host has connected at path MTU {}, which was not tried: the self-test is repeated", bdf,
+        rnic.name(), mtu);
+    co_await try_again(ssd, rnic, Earlier::TakenOver,
+                       "path MTU " + mtu + " can be tried only by a restart of the daemon: " + kTooSmall);
+  }
 }
 
-boost::asio::awaitable<void> PeerMemories::try_again(Ssd& ssd, const rdma::Rnic& rnic) {
-  spdlog::info("CMB of {} with {}: a host has connected at path MTU {}, which was not tried: the self-test is repeated",
-               ssd.mapping->bdf(), rnic.name(), rnic.largest_path_mtu());
+boost::asio::awaitable<void> PeerMemories::prove_again(const rdma::Rnic& rnic, std::string bdf) {
+  for (auto& [address, ssd] : ssds_) {
+    if (!ssd.failure.empty() || (!bdf.empty() && address != bdf)) continue;
+    bool can_test = false;
+    co_await worker_.run([&] { can_test = has_active_port(rnic); });
+    if (!can_test) {
+      add_finding(on_rnic(ssd, rnic).proof, "the self-test was not repeated, because no port of the RNIC is up");
+      continue;
+    }
+    spdlog::info("CMB of {} with {}: the operator asks for the self-test: it is repeated", address, rnic.name());
+    co_await try_again(ssd, rnic, Earlier::Ignored,
+                       std::string("the self-test can be repeated only by a restart of the daemon: ") + kTooSmall);
+  }
+}
+
+boost::asio::awaitable<void> PeerMemories::try_again(Ssd& ssd, const rdma::Rnic& rnic, Earlier earlier,
+                                                     std::string unless_possible) {
   OnRnic& known = on_rnic(ssd, rnic);
   known.tried_for_mtu = rnic.largest_path_mtu();
   if (ssd.shares.empty()) {
-    co_await prove(ssd, rnic, {});
+    co_await prove(ssd, rnic, {}, earlier);
     divide(ssd);
   } else if (known.pools.empty()) {
-    co_await add(ssd, rnic);
+    co_await add(ssd, rnic, earlier);
   } else if (ssd.proving_ground.length_bytes != 0) {
-    co_await prove(ssd, rnic, ssd.proving_ground);
+    co_await prove(ssd, rnic, ssd.proving_ground, earlier);
   } else {
-    known.proof.findings.push_back("path MTU " + std::to_string(known.tried_for_mtu) +
-                                   " can be tried only by a restart of the daemon: the CMB is too small to keep a part "
-                                   "of it for that");
+    add_finding(known.proof, std::move(unless_possible));
     report(ssd.mapping->bdf(), rnic.name(), known.proof);
   }
 }
@@ -281,6 +317,11 @@ void PeerMemories::remove(const rdma::Rnic& rnic) {
     std::ranges::replace(ssd.shares, &rnic, nullptr);
     std::erase_if(ssd.on_rnic, [&](const OnRnic& one) { return one.rnic == &rnic; });
   }
+}
+
+bool PeerMemories::serves(const std::string& bdf, const rdma::Rnic& rnic) const {
+  const p2p::SelfTestResult* const known = proof(bdf, rnic);
+  return known != nullptr && proves_anything(*known) && pool(bdf, *rnic.io_groups().front()) != nullptr;
 }
 
 const p2p::SelfTestResult* PeerMemories::proof(const std::string& bdf, const rdma::Rnic& rnic) const {

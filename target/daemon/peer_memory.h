@@ -44,6 +44,10 @@ class PeerMemories {
   // Repeats the self-test of this RNIC with these CMBs. Logs the findings. Commands may use its shares meanwhile; no
   // RNIC may be removed.
   boost::asio::awaitable<void> try_again(const rdma::Rnic& rnic);
+  // The same because the operator asks for it, whatever was tried: with the CMB of the SSD at `bdf`, or with all of
+  // them (empty). A proof of an earlier start is not taken over. Where nothing can be tested, the former result stands,
+  // and a finding says why.
+  boost::asio::awaitable<void> prove_again(const rdma::Rnic& rnic, std::string bdf);
 
   // Maps the CMB of the SSD at `bdf`, and runs the self-test with every RNIC. `probe_path`: a generic character device
   // of that SSD, which then takes part in the self-test; empty: none. Once per SSD; later calls return the first
@@ -57,6 +61,8 @@ class PeerMemories {
   void forget(const std::string& bdf) { ssds_.erase(bdf); }
   const std::string& failure(const std::string& bdf) const;
 
+  // Whether data may move between that SSD's CMB and the RNIC: something was proved, and the RNIC has its share.
+  bool serves(const std::string& bdf, const rdma::Rnic& rnic) const;
   // The proof; null when the SSD was not prepared.
   const p2p::SelfTestResult* proof(const std::string& bdf, const rdma::Rnic& rnic) const;
   // This group's pool in that SSD's CMB; null when nothing was proved.
@@ -93,11 +99,15 @@ class PeerMemories {
     std::vector<const rdma::Rnic*> shares;  // the owner of each share; null: free
   };
 
+  // Whether a proof of an earlier start may be taken over.
+  enum class Earlier : uint8_t { TakenOver, Ignored };
+
   // For a CMB that is mapped. `range`: the part that the self-test overwrites; length 0: the whole CMB. A self-test
   // that cannot be made, for the RNIC has gone, has proved nothing with this RNIC.
-  boost::asio::awaitable<void> prove(Ssd& ssd, const rdma::Rnic& rnic, p2p::CmbRange range);
+  boost::asio::awaitable<void> prove(Ssd& ssd, const rdma::Rnic& rnic, p2p::CmbRange range,
+                                     Earlier earlier = Earlier::TakenOver);
   // Runs on the worker thread.
-  p2p::SelfTestResult examine(const rdma::Rnic& rnic, const Ssd& ssd, p2p::CmbRange range) const;
+  p2p::SelfTestResult examine(const rdma::Rnic& rnic, const Ssd& ssd, p2p::CmbRange range, Earlier earlier) const;
   // Of a daemon before this one, under the same conditions; none: the self-test must be made.
   std::optional<p2p::SelfTestResult> take_over(const p2p::ProofSubject& pair, const p2p::ProofConditions& conditions,
                                                const rdma::Rnic& rnic, const Ssd& ssd,
@@ -107,11 +117,13 @@ class PeerMemories {
   // What is known of that RNIC; one that knows nothing where there is none yet.
   static OnRnic& on_rnic(Ssd& ssd, const rdma::Rnic& rnic);
   static bool has_untried_mtu(const Ssd& ssd, const rdma::Rnic& rnic);
-  boost::asio::awaitable<void> try_again(Ssd& ssd, const rdma::Rnic& rnic);
+  // Where the CMB leaves room for it. `unless_possible`: the finding when it leaves none.
+  boost::asio::awaitable<void> try_again(Ssd& ssd, const rdma::Rnic& rnic, Earlier earlier,
+                                         std::string unless_possible);
   void divide(Ssd& ssd);
   static p2p::CmbRange share(const Ssd& ssd, size_t index);
   void give_share(Ssd& ssd, size_t index, const rdma::Rnic& rnic);
-  boost::asio::awaitable<void> add(Ssd& ssd, const rdma::Rnic& rnic);
+  boost::asio::awaitable<void> add(Ssd& ssd, const rdma::Rnic& rnic, Earlier earlier = Earlier::TakenOver);
 
   const std::vector<std::unique_ptr<rdma::Rnic>>& rnics_;
   uint32_t max_transfer_bytes_;

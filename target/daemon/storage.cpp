@@ -161,9 +161,12 @@ boost::asio::awaitable<std::string> Storage::obstacle(const std::string& bdf, co
   const std::string probe_path = own && is_passthrough ? device.info().path : "";
   const bool prepared = co_await peer_memories_.prepare(bdf, probe_path);
   if (!prepared) co_return peer_memories_.failure(bdf);
-  const auto serves = [&](const auto& rnic) { return peer_memories_.pool(bdf, *rnic->io_groups().front()); };
-  if (std::ranges::any_of(transport_.rnics(), serves)) co_return std::string();
+  if (is_proved(bdf)) co_return std::string();
   co_return "no RNIC passed the self-test with the CMB of " + bdf + " (see the lines above, or nvmf-p2p p2p)";
+}
+
+bool Storage::is_proved(const std::string& bdf) const {
+  return std::ranges::any_of(transport_.rnics(), [&](const auto& rnic) { return peer_memories_.serves(bdf, *rnic); });
 }
 
 // Hosts are notified when every reactor can serve the namespace.
@@ -236,7 +239,7 @@ Storage::Task Storage::choose_again(core::Subsystem& subsystem, uint32_t nsid) {
 Storage::Task Storage::choose_again() {
   std::vector<std::pair<std::string, uint32_t>> without;
   for (const auto& served : served_)
-    if (served->p2p.mode != core::P2pMode::Off && served->p2p.provider.empty())
+    if (served->p2p.mode != core::P2pMode::Off && (served->p2p.provider.empty() || !is_proved(served->p2p.provider)))
       without.emplace_back(served->subsystem, served->wanted.nsid);
   for (const auto& [nqn, nsid] : without) co_await choose_again(*target_.find_subsystem(nqn), nsid);
 }

@@ -122,7 +122,8 @@ class Storage {
   Task serve_on(rdma::Rnic& rnic);
   // An RNIC is removed, and no command is left on it: no namespace is served on it, and no reactor polls it any more.
   Task part(rdma::Rnic& rnic);
-  // RNICs have appeared, with which more peer memory may be usable.
+  // More peer memory may be usable, because RNICs have appeared, or less, because a self-test was repeated. Namespaces
+  // that require a CMB are removed when none is proved any more.
   Task choose_again();
   // The self-test was repeated with this RNIC: its result decides from now on.
   Task follow_proof(const rdma::Rnic& rnic);
@@ -162,6 +163,8 @@ class Storage {
   // Why `wanted`, which is on `device`, cannot use the CMB of the SSD at `bdf`; empty: it can.
   boost::asio::awaitable<std::string> obstacle(const std::string& bdf, const config::Namespace& wanted,
                                                const backend::Device& device);
+  // With some RNIC.
+  bool is_proved(const std::string& bdf) const;
   void add_gates(ServedNamespace& served);
   void add_device_errors(ServedNamespace& served);
   void set_limits(ServedNamespace& served);

@@ -40,6 +40,22 @@ uint64_t reads_at_other_mtus(World& world) {
   });
 }
 
+uint64_t refused_reads(World& world) {
+  return count(world, [](const core::IoCounters& counters) -> const core::Counter& {
+    return counters.fallbacks[static_cast<size_t>(core::Fallback::Refused)].commands;
+  });
+}
+
+void prove(World& world) {
+  bool done = false;
+  world.control_plane().prove([&] { done = true; });
+  REQUIRE(world.wait([&] { return done; }));
+}
+
+std::vector<std::string> findings(World& world) {
+  return world.control_plane().peer_memories().prepared().front().pairs.front().proof->findings;
+}
+
 uint32_t tried_mtu(World& world) {
   return world.control_plane().peer_memories().prepared().front().pairs.front().proof->active_mtu;
 }
@@ -91,6 +107,47 @@ TEST_CASE("no port was up when the self-test was due: it is made when a host has
   host.leave();
   world.check_quiet();
   CHECK(world.fabric.faults() == std::vector<std::string>{});
+}
+
+TEST_CASE("the operator repeats the self-test while commands use the CMB: its result decides from then on") {
+  World world(with_cmb());
+  Host host(world, {});
+  REQUIRE_MESSAGE(host.bring_up(), host.failure);
+  const Bytes data(16384, std::byte{0x5a});
+  REQUIRE(host.write(1, 40, data).ok());
+  for (unsigned i = 0; i < 4; ++i)
+    host.io(1).send(transfer_command(nvme_cmd_read, i * 128, 128), Direction::ToHost, Bytes(65536));
+  prove(world);
+  CHECK(verdict(world) == "data goes through the CMB of 0000:01:00.0");
+  CHECK(refused_reads(world) == 0);
+
+  ModelCmb::fail_next_self_test();
+  prove(world);
+  CHECK(verdict(world).starts_with("data goes through DRAM: no RNIC passed the self-test"));
+  CHECK(host.read(1, 40, 32).data == data);
+  CHECK(refused_reads(world) == 0);  // no CMB is wanted any more
+
+  prove(world);
+  CHECK(verdict(world) == "data goes through the CMB of 0000:01:00.0");
+  const uint64_t before = reads_through_cmb(world);
+  CHECK(host.read(1, 40, 32).data == data);
+  CHECK(reads_through_cmb(world) == before + 1);
+  host.leave();
+  world.check_quiet();
+  CHECK(world.fabric.faults() == std::vector<std::string>{});
+}
+
+TEST_CASE("the operator wants the self-test of a CMB that has no part left for it: the proof stands, and it is told") {
+  WorldOptions options = with_cmb();
+  options.cmb_bytes = 128 << 10;
+  World world(options);
+  prove(world);
+  prove(world);
+  CHECK(findings(world) ==
+        std::vector<std::string>{"the self-test can be repeated only by a restart of the daemon: the "
+                                 "CMB is too small to keep a part of it for that"});
+  CHECK(verdict(world) == "data goes through the CMB of 0000:01:00.0");
+  world.check_quiet();
 }
 
 TEST_CASE("data of a namespace with a CMB goes through it, byte for byte") {
