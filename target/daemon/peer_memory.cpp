@@ -3,6 +3,7 @@
 #include <spdlog/spdlog.h>
 
 #include <algorithm>
+#include <utility>
 
 #include "p2p/nvme_probe.h"
 #include "target/core/datapath/limits.h"
@@ -80,6 +81,11 @@ p2p::ProofSubject subject_of(const rdma::Rnic& rnic, const p2p::CmbMapping& mapp
 }
 
 constexpr size_t whole_pages(size_t bytes) { return bytes / core::limits::kPageBytes * core::limits::kPageBytes; }
+
+// Of each of so many poll groups.
+size_t part_of(p2p::CmbRange range, size_t groups) {
+  return std::min<size_t>(whole_pages(range.length_bytes / groups), 1u << 31);
+}
 
 // The end of the CMB: enough for the longest transfers where that is a small part of it.
 p2p::CmbRange proving_ground_of(size_t cmb_bytes) {
@@ -208,25 +214,30 @@ void PeerMemories::divide(Ssd& ssd) {
 }
 
 // A whole number of pages.
-p2p::CmbRange PeerMemories::share(const Ssd& ssd, size_t index) {
+p2p::CmbRange PeerMemories::share_of(const Ssd& ssd, size_t index, size_t shares) {
   const size_t divided_bytes = ssd.mapping->length_bytes() - ssd.proving_ground.length_bytes;
-  const size_t length = whole_pages(divided_bytes / ssd.shares.size());
+  const size_t length = whole_pages(divided_bytes / shares);
   return {.offset_bytes = index * length, .length_bytes = length};
 }
 
-// Equal parts, each of whole pages, for its poll groups.
 void PeerMemories::give_share(Ssd& ssd, size_t index, const rdma::Rnic& rnic) {
   ssd.shares[index] = &rnic;
-  OnRnic& result = on_rnic(ssd, rnic);
-  const p2p::CmbRange range = share(ssd, index);
-  const size_t part_bytes = std::min<size_t>(whole_pages(range.length_bytes / rnic.io_groups().size()), 1u << 31);
-  core::Buffer part = result.region->buffer();
+  OnRnic& owner = on_rnic(ssd, rnic);
+  owner.pools = pools_in(owner, share(ssd, index));
+}
+
+PeerMemories::Pools PeerMemories::pools_in(const OnRnic& owner, p2p::CmbRange range) const {
+  const size_t groups = owner.rnic->io_groups().size();
+  const size_t part_bytes = part_of(range, groups);
+  core::Buffer part = owner.region->buffer();
   part.address += range.offset_bytes;
   part.length_bytes = static_cast<uint32_t>(part_bytes);
-  while (result.pools.size() < rnic.io_groups().size()) {
-    result.pools.push_back(std::make_unique<core::BufferPool>(part, max_transfer_bytes_));
+  Pools pools;
+  while (pools.size() < groups) {
+    pools.push_back(std::make_unique<core::BufferPool>(part, max_transfer_bytes_));
     part.address += part_bytes;
   }
+  return pools;
 }
 
 boost::asio::awaitable<void> PeerMemories::add(std::vector<rdma::Rnic*> rnics) {
@@ -245,16 +256,56 @@ boost::asio::awaitable<void> PeerMemories::add(std::vector<rdma::Rnic*> rnics) {
 
 boost::asio::awaitable<void> PeerMemories::add(Ssd& ssd, const rdma::Rnic& rnic, Earlier earlier) {
   const auto free = std::ranges::find(ssd.shares, nullptr);
-  if (free == ssd.shares.end()) {
+  const auto index = static_cast<size_t>(free - ssd.shares.begin());
+  if (free == ssd.shares.end()) co_await add_share_for(ssd, rnic, earlier);
+  if (index == ssd.shares.size()) co_return;
+  co_await prove(ssd, rnic, share(ssd, index), earlier);
+  if (proves_anything(on_rnic(ssd, rnic).proof)) give_share(ssd, index, rnic);
+}
+
+std::string PeerMemories::obstacle_to_share(const Ssd& ssd, const rdma::Rnic& rnic) {
+  const size_t groups = rnic.io_groups().size();  // as many as any RNIC has
+  const p2p::CmbRange smaller = share_of(ssd, 0, ssd.shares.size() + 1);
+  const bool has_room = part_of(ssd.proving_ground, groups) != 0 && part_of(smaller, groups) != 0 &&
+                        p2p::testable_transfer_bytes(smaller.length_bytes, core::limits::kPageBytes) != 0;
+  if (has_room) return {};
+  return rnic.name() +
+         " can use the CMB only after a restart of the daemon: the RNICs that were present before have divided the CMB "
+         "among them, and it is too small to be divided anew while they use it";
+}
+
+// The others give nothing up for an RNIC that cannot use the CMB.
+boost::asio::awaitable<void> PeerMemories::add_share_for(Ssd& ssd, const rdma::Rnic& rnic, Earlier earlier) {
+  const std::string obstacle = obstacle_to_share(ssd, rnic);
+  if (!obstacle.empty()) {
     p2p::SelfTestResult& proof = on_rnic(ssd, rnic).proof;
-    proof.findings = {rnic.name() +
-                      " can use the CMB only after a restart of the daemon: the RNICs that were present before have "
-                      "divided the CMB among them"};
+    proof.findings = {obstacle};
     co_return report(ssd.mapping->bdf(), rnic.name(), proof);
   }
-  const auto index = static_cast<size_t>(free - ssd.shares.begin());
-  co_await prove(ssd, rnic, share(ssd, index), earlier);
-  if (on_rnic(ssd, rnic).region) give_share(ssd, index, rnic);
+  co_await prove(ssd, rnic, ssd.proving_ground, earlier);
+  if (!proves_anything(on_rnic(ssd, rnic).proof)) co_return;
+  co_await divide_anew(ssd);
+  spdlog::info("CMB of {}: divided anew into {} shares of {} KiB, so that {} has one", ssd.mapping->bdf(),
+               ssd.shares.size(), share(ssd, 0).length_bytes >> 10, rnic.name());
+}
+
+// One after the other, from the start of the CMB: a new share lies where its owner's former one and those before it
+// were. Its owner's commands leave the former one for the proving ground before they may use the new one, so that no
+// memory is in two pools.
+boost::asio::awaitable<void> PeerMemories::divide_anew(Ssd& ssd) {
+  ssd.shares.push_back(nullptr);
+  for (size_t index = 0; index < ssd.shares.size(); ++index) {
+    const rdma::Rnic* const owner = ssd.shares[index];
+    if (owner == nullptr) continue;
+    co_await move_pools(ssd, *owner, ssd.proving_ground);
+    co_await move_pools(ssd, *owner, share(ssd, index));
+  }
+}
+
+boost::asio::awaitable<void> PeerMemories::move_pools(Ssd& ssd, const rdma::Rnic& rnic, p2p::CmbRange range) {
+  OnRnic& owner = on_rnic(ssd, rnic);
+  const Pools former = std::exchange(owner.pools, pools_in(owner, range));
+  co_await on_pools_changed(rnic);
 }
 
 bool PeerMemories::has_untried_mtu(const Ssd& ssd, const rdma::Rnic& rnic) {

@@ -1,12 +1,14 @@
 // The controller memory buffers in use: mapped once per SSD, tested once per pair of SSD and RNIC, registered with the
-// RNIC, and divided among the poll groups. Control thread. A CMB is divided once, when the first RNICs have passed the
+// RNIC, and divided among the poll groups. Control thread. A CMB is divided when the first RNICs have passed the
 // self-test: into equal shares, one for each of them and one for each that is expected. An RNIC that appears later is
-// tested in a free share and gets it; one that disappears leaves its share free. A part of each CMB belongs to no
-// share: there the self-test is repeated while commands use the shares, for hosts that connect at a path MTU that was
-// not tried before, because a port's MTU was raised or the port was down.
+// tested in a free share and gets it; one that disappears leaves its share free. Where none is free the CMB is divided
+// anew, while commands use it. A part of each CMB belongs to no share: there the self-test is repeated while commands
+// use the shares, on demand, or for hosts that connect at a path MTU that was not tried before, because a port's MTU
+// was raised or the port was down; and commands find memory there while shares become smaller.
 #pragma once
 
 #include <boost/asio/awaitable.hpp>
+#include <functional>
 #include <list>
 #include <map>
 #include <memory>
@@ -32,10 +34,14 @@ class PeerMemories {
   PeerMemories(const std::vector<std::unique_ptr<rdma::Rnic>>& rnics, uint32_t max_transfer_bytes,
                std::optional<ProofFiles> proofs = std::nullopt);
 
+  // The pools of this RNIC in some CMB are others now: its poll groups are to use them. Over when nothing uses the
+  // former ones any more.
+  std::function<boost::asio::awaitable<void>(const rdma::Rnic& rnic)> on_pools_changed;
+
   // The number of RNICs that ports still wait for: as many shares are left free.
   void expect_rnics(size_t count) { expected_rnics_ = count; }
-  // More RNICs have appeared: they are tested with every CMB that is prepared. Logs the findings. No RNIC may be
-  // removed meanwhile.
+  // More RNICs have appeared: they are tested with every CMB that is prepared, and get their shares. Logs the findings.
+  // No RNIC may be removed meanwhile.
   boost::asio::awaitable<void> add(std::vector<rdma::Rnic*> rnics);
   // The RNIC has disappeared, and its poll groups are no longer polled.
   void remove(const rdma::Rnic& rnic);
@@ -83,18 +89,20 @@ class PeerMemories {
   std::vector<Prepared> prepared() const;
 
  private:
+  using Pools = std::vector<std::unique_ptr<core::BufferPool>>;
+
   struct OnRnic {
     const rdma::Rnic* rnic = nullptr;
     p2p::SelfTestResult proof{};
     uint32_t tried_for_mtu = 0;  // the largest path MTU that hosts had when the self-test began, bytes
     std::optional<p2p::CmbRegion> region{};
-    std::vector<std::unique_ptr<core::BufferPool>> pools{};  // of its I/O groups; empty: it has no share
+    Pools pools{};  // of its I/O groups; empty: it has no share
   };
   struct Ssd {
     std::optional<p2p::CmbMapping> mapping;
     std::string failure;
     std::string probe_path;
-    p2p::CmbRange proving_ground;           // in no share: for later self-tests; length 0: none
+    p2p::CmbRange proving_ground;           // in no share; length 0: none
     std::list<OnRnic> on_rnic;              // in the order in which they were tested
     std::vector<const rdma::Rnic*> shares;  // the owner of each share; null: free
   };
@@ -121,8 +129,17 @@ class PeerMemories {
   boost::asio::awaitable<void> try_again(Ssd& ssd, const rdma::Rnic& rnic, Earlier earlier,
                                          std::string unless_possible);
   void divide(Ssd& ssd);
-  static p2p::CmbRange share(const Ssd& ssd, size_t index);
+  static p2p::CmbRange share(const Ssd& ssd, size_t index) { return share_of(ssd, index, ssd.shares.size()); }
+  static p2p::CmbRange share_of(const Ssd& ssd, size_t index, size_t shares);
   void give_share(Ssd& ssd, size_t index, const rdma::Rnic& rnic);
+  // Equal parts of that range, each of whole pages, for the RNIC's poll groups.
+  Pools pools_in(const OnRnic& owner, p2p::CmbRange range) const;
+  // Why no share can be made for one more RNIC; empty: it can.
+  static std::string obstacle_to_share(const Ssd& ssd, const rdma::Rnic& rnic);
+  boost::asio::awaitable<void> add_share_for(Ssd& ssd, const rdma::Rnic& rnic, Earlier earlier);
+  // One more share, which is free; the others become smaller.
+  boost::asio::awaitable<void> divide_anew(Ssd& ssd);
+  boost::asio::awaitable<void> move_pools(Ssd& ssd, const rdma::Rnic& rnic, p2p::CmbRange range);
   boost::asio::awaitable<void> add(Ssd& ssd, const rdma::Rnic& rnic, Earlier earlier = Earlier::TakenOver);
 
   const std::vector<std::unique_ptr<rdma::Rnic>>& rnics_;

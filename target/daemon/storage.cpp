@@ -99,7 +99,9 @@ Storage::Storage(boost::asio::io_context& io, core::Target& target, core::Mailbo
       opener_(opener),
       identifiers_(identifiers),
       served_storages_(served_storages),
-      events_(events) {}
+      events_(events) {
+  peer_memories_.on_pools_changed = [this](const rdma::Rnic& rnic) { return follow_pools(rnic); };
+}
 
 ServedNamespace* Storage::find(const std::string& nqn, uint32_t nsid) const {
   for (const auto& served : served_)
@@ -245,10 +247,14 @@ Storage::Task Storage::choose_again() {
 }
 
 Storage::Task Storage::follow_proof(const rdma::Rnic& rnic) {
+  co_await follow_pools(rnic);
+  co_await choose_again();
+}
+
+Storage::Task Storage::follow_pools(const rdma::Rnic& rnic) {
   for (const auto& served : served_)
     if (!served->p2p.provider.empty())
       co_await replace_views(*target_.find_subsystem(served->subsystem), *served, make_views(*served, &rnic));
-  co_await choose_again();
 }
 
 Storage::Task Storage::join(rdma::Rnic& rnic) {

@@ -163,6 +163,8 @@ class Storage {
   // Why `wanted`, which is on `device`, cannot use the CMB of the SSD at `bdf`; empty: it can.
   boost::asio::awaitable<std::string> obstacle(const std::string& bdf, const config::Namespace& wanted,
                                                const backend::Device& device);
+  // This RNIC's groups use the peer memory that it has now. Over when no command uses what it had before.
+  Task follow_pools(const rdma::Rnic& rnic);
   // With some RNIC.
   bool is_proved(const std::string& bdf) const;
   void add_gates(ServedNamespace& served);

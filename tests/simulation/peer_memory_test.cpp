@@ -6,6 +6,7 @@
 
 #include "tests/simulation/host.h"
 #include "tests/simulation/multipath.h"
+#include "tests/simulation/workload.h"
 
 namespace nvmf::simulation {
 namespace {
@@ -125,7 +126,7 @@ TEST_CASE("the operator repeats the self-test while commands use the CMB: its re
   prove(world);
   CHECK(verdict(world).starts_with("data goes through DRAM: no RNIC passed the self-test"));
   CHECK(host.read(1, 40, 32).data == data);
-  CHECK(refused_reads(world) == 0);  // no CMB is wanted any more
+  CHECK(refused_reads(world) == 1);
 
   prove(world);
   CHECK(verdict(world) == "data goes through the CMB of 0000:01:00.0");
@@ -192,6 +193,87 @@ TEST_CASE("an SSD goes in the middle of commands: hosts are served through its C
     world.check_quiet();
     CHECK(world.fabric.faults() == std::vector<std::string>{});
   }
+}
+
+// Without a restart of the target.
+void add_second_port(World& world) {
+  world.fabric.add_device("rnic1", World::kSecondAddress, rnic::connectx());
+  WorldConfig wanted = world.config();
+  wanted.addresses.emplace_back(World::kSecondAddress);
+  REQUIRE(world.reload(wanted).empty());
+}
+
+std::vector<uint64_t> pool_bytes(World& world, const std::string& device) {
+  std::vector<uint64_t> sizes;
+  const auto prepared = world.control_plane().peer_memories().prepared();
+  for (const auto& pair : prepared.front().pairs)
+    if (pair.rnic->name() == device)
+      for (const core::BufferPool* pool : pair.pools) sizes.push_back(pool->size_bytes());
+  return sizes;
+}
+
+TEST_CASE("an RNIC comes when the CMB is divided: it gets its part while commands use the CMB, with every byte right") {
+  for (const uint64_t seed : {1u, 2u, 3u, 4u}) {
+    CAPTURE(seed);
+    WorldOptions options = with_cmb();
+    options.seed = seed;
+    options.reactors = 2;
+    World world(options);
+    bool enough = false;
+    WorkloadOptions early;
+    early.goes_on = [&] { return !enough; };
+    Workload first(world, early, 0, 1024);
+    world.start_host([&] { first.run(); });
+    REQUIRE(world.wait([&] { return first.completed() >= 20; }));
+    CHECK(pool_bytes(world, "rnic0") == std::vector<uint64_t>(2, 480 << 10));
+
+    add_second_port(world);
+    const std::vector<uint64_t> half(2, 240 << 10);
+    CHECK(pool_bytes(world, "rnic0") == half);
+    CHECK(pool_bytes(world, "rnic1") == half);
+    CHECK(verdict(world) == "data goes through the CMB of 0000:01:00.0");
+
+    const uint64_t before = reads_through_cmb(world);
+    WorkloadOptions late;
+    late.number = 1;
+    late.host = {.nqn = "nqn.2014-08.org.nvmexpress:uuid:22222222-2222-3333-4444-555555555555",
+                 .hostid = 0x43,
+                 .target = World::kSecondAddress};
+    Workload second(world, late, 1024, 1024);
+    world.start_host([&] { second.run(); });
+    CHECK(world.wait([&] { return second.completed() >= 60; }));
+    CHECK(reads_through_cmb(world) > before);
+    enough = true;
+    CHECK(world.wait([&] { return world.hosts_are_done(); }));
+    CHECK(refused_reads(world) == 0);
+    world.check_quiet();
+    CHECK(world.fabric.faults() == std::vector<std::string>{});
+  }
+}
+
+TEST_CASE("an RNIC comes that cannot use the CMB: the others keep their shares") {
+  WorldOptions options = with_cmb();
+  options.second_reaches_cmb = false;
+  World world(options);
+  const std::vector<uint64_t> before = pool_bytes(world, "rnic0");
+  add_second_port(world);
+  CHECK(pool_bytes(world, "rnic0") == before);
+  CHECK(pool_bytes(world, "rnic1").empty());
+  world.check_quiet();
+  CHECK(world.fabric.faults() == std::vector<std::string>{});
+}
+
+TEST_CASE("an RNIC comes when a CMB is divided that is too small to be divided anew: it is told so") {
+  WorldOptions options = with_cmb();
+  options.cmb_bytes = 128 << 10;
+  World world(options);
+  const std::vector<uint64_t> before = pool_bytes(world, "rnic0");
+  add_second_port(world);
+  CHECK(pool_bytes(world, "rnic0") == before);
+  const auto pairs = world.control_plane().peer_memories().prepared().front().pairs;
+  REQUIRE(pairs.size() == 2);
+  CHECK(pairs.back().proof->findings.front().find("only after a restart of the daemon") != std::string::npos);
+  world.check_quiet();
 }
 
 TEST_CASE("ANA by topology: hosts are to prefer the port whose RNIC reaches the CMB, as long as there is one") {
