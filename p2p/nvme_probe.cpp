@@ -23,8 +23,9 @@ constexpr uint32_t kTimeoutMs = 2000;
 constexpr int kStatusMask = 0x7ff;  // SCT and SC
 constexpr int kCompareFailed = NVME_SCT_MEDIA << 8 | NVME_SC_COMPARE_FAILED;
 
-// Compare counts as a transfer to the SSD, which the kernel lets a process without CAP_SYS_ADMIN make only through a file
-// that is open for writing. A block device that was open for writing makes udev look for partitions when it is closed.
+// Compare counts as a transfer to the SSD, which the kernel lets a process without CAP_SYS_ADMIN make only through a
+// file that is open for writing. A block device that was open for writing makes udev look for partitions when it is
+// closed.
 int open_namespace(const char* device) {
   struct stat status {};
   const bool is_generic = stat(device, &status) == 0 && S_ISCHR(status.st_mode);

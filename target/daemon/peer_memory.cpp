@@ -1,11 +1,12 @@
 #include "target/daemon/peer_memory.h"
 
+#include <fmt/format.h>
 #include <spdlog/spdlog.h>
 
 #include <algorithm>
 #include <utility>
 
-#include "p2p/nvme_probe.h"
+#include "p2p/nvme_inventory.h"
 #include "target/core/datapath/limits.h"
 
 namespace nvmf::daemon {
@@ -14,15 +15,11 @@ namespace {
 const p2p::Sysfs kSysfs{};
 constexpr char kTooSmall[] = "the CMB is too small to keep a part of it for that";
 
-std::unique_ptr<p2p::SsdProbe> open_probe(const std::string& path, const p2p::CmbMapping& mapping,
-                                          p2p::CmbRange range) {
-  if (path.empty()) return nullptr;
-  try {
-    return std::make_unique<p2p::NvmeProbe>(path, mapping, range);
-  } catch (const std::exception& error) {
-    spdlog::warn("the SSD cannot take part in the self-test of its CMB: {}", error.what());
-    return nullptr;
-  }
+std::unique_ptr<p2p::SsdProbe> open_own_ssd(const p2p::CmbMapping& mapping, p2p::CmbRange range) {
+  std::string why_not;
+  auto probe = p2p::open_ssd(kSysfs, mapping.bdf(), mapping, range, why_not);
+  if (!probe) spdlog::warn("CMB of {}: only the RNIC takes part in the self-test: {}", mapping.bdf(), why_not);
+  return probe;
 }
 
 // The port that is up and has the largest path MTU: all ports of a device share its PCI path.
@@ -60,6 +57,11 @@ bool proves_anything(const p2p::SelfTestResult& proof) {
   return proves_anything(proof.host_reads) || proves_anything(proof.host_writes);
 }
 
+// The smallest path MTU at which single pages make the round trip; larger than any when they do not.
+uint32_t mtu_of_page_copies(const p2p::SelfTestResult& proof) {
+  return std::max(proof.host_reads.page_start_from_mtu, proof.host_writes.page_start_from_mtu);
+}
+
 void report(const std::string& bdf, const std::string& rnic, const p2p::SelfTestResult& proof) {
   const auto level = proves_anything(proof) ? spdlog::level::info : spdlog::level::warn;
   for (const std::string& finding : proof.findings) spdlog::log(level, "CMB of {} with {}: {}", bdf, rnic, finding);
@@ -68,7 +70,7 @@ void report(const std::string& bdf, const std::string& rnic, const p2p::SelfTest
 }
 
 p2p::ProofSubject subject_of(const rdma::Rnic& rnic, const p2p::CmbMapping& mapping,
-                             const p2p::SelfTestOptions& options, const std::string& probe_path) {
+                             const p2p::SelfTestOptions& options) {
   const uint8_t port = port_to_test(rnic);
   return {.bdf = mapping.bdf(),
           .rnic = rnic.name(),
@@ -77,7 +79,7 @@ p2p::ProofSubject subject_of(const rdma::Rnic& rnic, const p2p::CmbMapping& mapp
           .mapping_bytes = mapping.length_bytes(),
           .range = options.range,
           .max_transfer_bytes = options.max_transfer_bytes,
-          .probe_path = probe_path};
+          .probe_paths = fmt::format("{}", fmt::join(p2p::devices_of_ssd(kSysfs, mapping.bdf()), " "))};
 }
 
 constexpr size_t whole_pages(size_t bytes) { return bytes / core::limits::kPageBytes * core::limits::kPageBytes; }
@@ -102,14 +104,13 @@ PeerMemories::PeerMemories(const std::vector<std::unique_ptr<rdma::Rnic>>& rnics
                            std::optional<ProofFiles> proofs)
     : rnics_(rnics), max_transfer_bytes_(max_transfer_bytes), proofs_(std::move(proofs)) {}
 
-boost::asio::awaitable<bool> PeerMemories::prepare(std::string bdf, std::string probe_path) {
+boost::asio::awaitable<bool> PeerMemories::prepare(std::string bdf) {
   const auto known = ssds_.find(bdf);
   if (known != ssds_.end() && known->second.mapping) co_return known->second.failure.empty();
   if (known != ssds_.end()) ssds_.erase(known);
   std::vector<const rdma::Rnic*> rnics;
   for (const auto& rnic : rnics_) rnics.push_back(rnic.get());
   Ssd& ssd = unproved_[bdf];
-  ssd.probe_path = std::move(probe_path);
   spdlog::debug("the self-test of the CMB of {} begins", bdf);
   try {
     co_await worker_.run([&] { ssd.mapping = p2p::map_cmb(kSysfs, bdf); });
@@ -156,11 +157,11 @@ p2p::SelfTestResult PeerMemories::examine(const rdma::Rnic& rnic, const Ssd& ssd
   p2p::SelfTestOptions options;
   options.max_transfer_bytes = max_transfer_bytes_;
   options.range = range;
-  const p2p::ProofSubject pair = subject_of(rnic, *ssd.mapping, options, ssd.probe_path);
+  const p2p::ProofSubject pair = subject_of(rnic, *ssd.mapping, options);
   const p2p::ProofConditions conditions = p2p::read_conditions(kSysfs, pair);
   if (earlier == Earlier::TakenOver)
     if (auto proof = take_over(pair, conditions, rnic, ssd, options)) return std::move(*proof);
-  const auto probe = open_probe(ssd.probe_path, *ssd.mapping, range);
+  const auto probe = open_own_ssd(*ssd.mapping, range);
   p2p::SelfTestResult proof = p2p::self_test(rnic.context(), pair.port, *ssd.mapping, options, probe.get());
   keep(pair, conditions, proof);
   return proof;
@@ -331,11 +332,11 @@ boost::asio::awaitable<void> PeerMemories::try_again(const rdma::Rnic& rnic) {
   }
 }
 
-boost::asio::awaitable<void> PeerMemories::prove_again(const rdma::Rnic& rnic, std::string bdf) {
+boost::asio::awaitable<bool> PeerMemories::prove_again(const rdma::Rnic& rnic, std::string bdf) {
+  bool can_test = false;
+  co_await worker_.run([&] { can_test = has_active_port(rnic); });
   for (auto& [address, ssd] : ssds_) {
     if (!ssd.failure.empty() || (!bdf.empty() && address != bdf)) continue;
-    bool can_test = false;
-    co_await worker_.run([&] { can_test = has_active_port(rnic); });
     if (!can_test) {
       add_finding(on_rnic(ssd, rnic).proof, "the self-test was not repeated, because no port of the RNIC is up");
       continue;
@@ -344,6 +345,33 @@ boost::asio::awaitable<void> PeerMemories::prove_again(const rdma::Rnic& rnic, s
     co_await try_again(ssd, rnic, Earlier::Ignored,
                        std::string("the self-test can be repeated only by a restart of the daemon: ") + kTooSmall);
   }
+  co_return can_test;
+}
+
+boost::asio::awaitable<p2p::ConsumerProof> PeerMemories::prove_consumer(std::string bdf, std::string consumer) {
+  const Ssd& ssd = ssds_.at(bdf);
+  const auto is_two_way = [](const OnRnic& one) { return mtu_of_page_copies(one.proof) <= one.proof.active_mtu; };
+  const auto witness = std::ranges::find_if(ssd.on_rnic, is_two_way);
+  p2p::ConsumerProof proof;
+  if (witness == ssd.on_rnic.end()) {
+    proof.reasons = {"it can be tested only with an RNIC for which the CMB is proved in both directions"};
+    co_return proof;
+  }
+  const rdma::Rnic& rnic = *witness->rnic;
+  const uint32_t path_mtu = mtu_of_page_copies(witness->proof);
+  try {
+    co_await worker_.run([&] {
+      proof = p2p::prove_consumer(kSysfs, consumer, rnic.context(), port_to_test(rnic), *ssd.mapping,
+                                  ssd.proving_ground, path_mtu);
+    });
+  } catch (const std::exception& error) {
+    proof.reasons = {error.what()};
+  }
+  spdlog::info("CMB of {} with the SSD at {}: host reads: {}; host writes: {}", bdf, consumer,
+               proof.host_reads ? "proved" : "not proved", proof.host_writes ? "proved" : "not proved");
+  for (const std::string& reason : proof.reasons)
+    spdlog::warn("CMB of {} with the SSD at {}: {}", bdf, consumer, reason);
+  co_return proof;
 }
 
 boost::asio::awaitable<void> PeerMemories::try_again(Ssd& ssd, const rdma::Rnic& rnic, Earlier earlier,

@@ -20,6 +20,7 @@
 
 #include "p2p/cmb.h"
 #include "p2p/self_test.h"
+#include "p2p/witness.h"
 #include "target/core/datapath/buffer_pool.h"
 #include "target/daemon/proof_files.h"
 #include "target/daemon/worker_thread.h"
@@ -51,16 +52,19 @@ class PeerMemories {
   // RNIC may be removed.
   boost::asio::awaitable<void> try_again(const rdma::Rnic& rnic);
   // The same because the operator asks for it, whatever was tried: with the CMB of the SSD at `bdf`, or with all of
-  // them (empty). A proof of an earlier start is not taken over. Where nothing can be tested, the former result stands,
-  // and a finding says why.
-  boost::asio::awaitable<void> prove_again(const rdma::Rnic& rnic, std::string bdf);
+  // them (empty). A proof of an earlier start is not taken over. False: no port of the RNIC is up, so the former
+  // results stand, and findings say why.
+  boost::asio::awaitable<bool> prove_again(const rdma::Rnic& rnic, std::string bdf);
 
-  // Maps the CMB of the SSD at `bdf`, and runs the self-test with every RNIC. `probe_path`: a generic character device
-  // of that SSD, which then takes part in the self-test; empty: none. Once per SSD; later calls return the first
-  // result, unless the CMB could not be mapped then. Logs the findings. False, with the reason in failure(): no CMB can
-  // be used. The self-test runs on a thread of its own; the other functions see its results only when it has ended. One
-  // call at a time; no RNIC may be removed meanwhile.
-  boost::asio::awaitable<bool> prepare(std::string bdf, std::string probe_path);
+  // Maps the CMB of the SSD at `bdf`, and runs the self-test with every RNIC, in which the SSD takes part where one of
+  // its namespaces can be opened. Once per SSD; later calls return the first result, unless the CMB could not be mapped
+  // then. Logs the findings. False, with the reason in failure(): no CMB can be used. The self-test runs on a thread of
+  // its own; the other functions see its results only when it has ended. One call at a time; no RNIC may be removed
+  // meanwhile.
+  boost::asio::awaitable<bool> prepare(std::string bdf);
+  // What the SSD at `consumer` does right with the CMB of the SSD at `bdf`, which serves() some RNIC. Logs the
+  // findings. Commands may use the CMB meanwhile; no RNIC may be removed.
+  boost::asio::awaitable<p2p::ConsumerProof> prove_consumer(std::string bdf, std::string consumer);
   // The SSD was unplugged: no namespace gets memory of its CMB any more. False when it was not prepared.
   bool retire(const std::string& bdf);
   // After retire(), when no namespace uses memory of its CMB: lets go of it. When the SSD is back it is prepared anew.
@@ -101,7 +105,6 @@ class PeerMemories {
   struct Ssd {
     std::optional<p2p::CmbMapping> mapping;
     std::string failure;
-    std::string probe_path;
     p2p::CmbRange proving_ground;           // in no share; length 0: none
     std::list<OnRnic> on_rnic;              // in the order in which they were tested
     std::vector<const rdma::Rnic*> shares;  // the owner of each share; null: free

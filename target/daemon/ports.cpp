@@ -263,15 +263,11 @@ Ports::Task Ports::repeat_self_tests() {
       if (wants_self_test(*rnic)) tested.push_back(rnic.get());
     for (const rdma::Rnic* rnic : tested) co_await peer_memories_.try_again(*rnic);
     proving_ = false;
-    co_await follow_proofs(tested);
+    for (const rdma::Rnic* rnic : tested) co_await storage_.follow_proof(*rnic);
+    if (!tested.empty()) co_await on_devices_came();
     co_return ConfigChange{};
   };
   co_await changes_.alone(work);
-}
-
-Ports::Task Ports::follow_proofs(std::vector<const rdma::Rnic*> tested) {
-  for (const rdma::Rnic* rnic : tested) co_await storage_.follow_proof(*rnic);
-  if (!tested.empty()) co_await on_devices_came();
 }
 
 Ports::Task Ports::prove(std::string ssd) {
@@ -280,11 +276,17 @@ Ports::Task Ports::prove(std::string ssd) {
     if (!ssd.empty() && std::ranges::find(prepared, ssd, &PeerMemories::Prepared::bdf) == prepared.end())
       throw config::EditError(config::EditError::Kind::Absent,
                               "no namespace is configured to use the CMB of an SSD at " + ssd);
-    std::vector<const rdma::Rnic*> tested;
+    std::vector<const rdma::Rnic*> present;
     for (const auto& rnic : transport_.rnics())
-      if (!rnic->is_leaving()) tested.push_back(rnic.get());
-    for (const rdma::Rnic* rnic : tested) co_await peer_memories_.prove_again(*rnic, ssd);
-    co_await follow_proofs(tested);
+      if (!rnic->is_leaving()) present.push_back(rnic.get());
+    bool has_tested = false;
+    for (const rdma::Rnic* rnic : present) {
+      if (!co_await peer_memories_.prove_again(*rnic, ssd)) continue;
+      has_tested = true;
+      co_await storage_.follow_proof(*rnic);
+    }
+    if (has_tested) co_await storage_.prove_consumers(ssd);
+    co_await on_devices_came();
     co_return ConfigChange{};
   };
   const ConfigChange change = co_await changes_.alone(work);

@@ -92,8 +92,6 @@ class Ports {
   // Hosts have connected to it at a path MTU that was not tried with some CMB.
   bool wants_self_test(const rdma::Rnic& rnic) const;
   Task repeat_self_tests();
-  // The self-test was repeated with these RNICs.
-  Task follow_proofs(std::vector<const rdma::Rnic*> tested);
 
   boost::asio::io_context& io_;
   core::Target& target_;

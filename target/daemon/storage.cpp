@@ -140,10 +140,10 @@ boost::asio::awaitable<PeerMemoryChoice> Storage::choose_peer_memory(const confi
     co_return choice;
   }
   const std::string bdf = wanted.p2p_provider.value_or(device.info().pci_address.value_or(""));
-  const std::string why_not = co_await obstacle(bdf, wanted, device);
+  const std::string why_not = co_await obstacle(bdf, device, choice);
   if (why_not.empty()) {
     choice.provider = bdf;
-    choice.verdict = "data goes through the CMB of " + bdf;
+    if (choice.verdict.empty()) choice.verdict = "data goes through the CMB of " + bdf;
     co_return choice;
   }
   if (choice.mode == core::P2pMode::Require)
@@ -152,19 +152,36 @@ boost::asio::awaitable<PeerMemoryChoice> Storage::choose_peer_memory(const confi
   co_return choice;
 }
 
-boost::asio::awaitable<std::string> Storage::obstacle(const std::string& bdf, const config::Namespace& wanted,
-                                                      const backend::Device& device) {
+boost::asio::awaitable<std::string> Storage::obstacle(const std::string& bdf, const backend::Device& device,
+                                                      PeerMemoryChoice& choice) {
   if (transport_.rnics().empty()) co_return "no port has found its RNIC yet";
   if (bdf.empty())
     co_return "the device is not an SSD with a PCI address, so it has no CMB; name an SSD with \"p2p_provider\"";
-  const bool is_passthrough = std::holds_alternative<config::NvmeBackend>(wanted.backend);
-  const bool own = bdf == device.info().pci_address;
-  // In a variable, because gcc 12 destroys a conditional temporary of an awaited call twice.
-  const std::string probe_path = own && is_passthrough ? device.info().path : "";
-  const bool prepared = co_await peer_memories_.prepare(bdf, probe_path);
+  const bool prepared = co_await peer_memories_.prepare(bdf);
   if (!prepared) co_return peer_memories_.failure(bdf);
-  if (is_proved(bdf)) co_return std::string();
-  co_return "no RNIC passed the self-test with the CMB of " + bdf + " (see the lines above, or nvmf-p2p p2p)";
+  if (!is_proved(bdf))
+    co_return "no RNIC passed the self-test with the CMB of " + bdf + " (see the lines above, or nvmf-p2p p2p)";
+  const std::string own = device.info().pci_address.value_or("");
+  if (bdf == own) co_return std::string();
+  co_return co_await obstacle_to_consumer(bdf, own, choice);
+}
+
+boost::asio::awaitable<std::string> Storage::obstacle_to_consumer(const std::string& bdf, const std::string& consumer,
+                                                                  PeerMemoryChoice& choice) {
+  if (consumer.empty())
+    co_return "the device is not an SSD with a PCI address, so its access to the CMB of " + bdf + " cannot be tested";
+  const p2p::ConsumerProof proof = co_await peer_memories_.prove_consumer(bdf, consumer);
+  choice.host_reads = proof.host_reads;
+  choice.host_writes = proof.host_writes;
+  if (proof.host_reads && proof.host_writes) co_return std::string();
+  const std::string reasons = fmt::format("{}", fmt::join(proof.reasons, "; "));
+  const bool is_enough = choice.mode != core::P2pMode::Require && (proof.host_reads || proof.host_writes);
+  if (!is_enough)
+    co_return fmt::format("the SSD at {} did not pass the self-test with the CMB of {}: {}", consumer, bdf, reasons);
+  choice.verdict =
+      fmt::format("data of host {} goes through the CMB of {}, data of host {} through DRAM: {}",
+                  proof.host_reads ? "reads" : "writes", bdf, proof.host_reads ? "writes" : "reads", reasons);
+  co_return std::string();
 }
 
 bool Storage::is_proved(const std::string& bdf) const {
@@ -249,6 +266,16 @@ Storage::Task Storage::choose_again() {
 Storage::Task Storage::follow_proof(const rdma::Rnic& rnic) {
   co_await follow_pools(rnic);
   co_await choose_again();
+}
+
+Storage::Task Storage::prove_consumers(std::string bdf) {
+  std::vector<std::pair<std::string, uint32_t>> consumers;
+  for (const auto& served : served_) {
+    const std::string& provider = served->p2p.provider;
+    if (!provider.empty() && provider != served->device->info().pci_address && (bdf.empty() || provider == bdf))
+      consumers.emplace_back(served->subsystem, served->wanted.nsid);
+  }
+  for (const auto& [nqn, nsid] : consumers) co_await choose_again(*target_.find_subsystem(nqn), nsid);
 }
 
 Storage::Task Storage::follow_pools(const rdma::Rnic& rnic) {
@@ -444,8 +471,8 @@ std::unique_ptr<core::IoNamespace> Storage::make_view(const ServedNamespace& ser
   if (const p2p::SelfTestResult* proof = peer_memories_.proof(served.p2p.provider, *place.rnic)) {
     view->cmb = peer_memories_.pool(served.p2p.provider, place.group());
     view->p2p.largest_tried_mtu = proof->active_mtu;
-    view->p2p.host_reads = proof->host_reads;
-    view->p2p.host_writes = proof->host_writes;
+    if (served.p2p.host_reads) view->p2p.host_reads = proof->host_reads;
+    if (served.p2p.host_writes) view->p2p.host_writes = proof->host_writes;
   }
   return view;
 }

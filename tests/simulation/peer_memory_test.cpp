@@ -17,13 +17,14 @@ WorldOptions with_cmb() {
   return options;
 }
 
-std::string verdict(World& world) {
-  return world.control_plane().storage().find(World::kNqn, World::kNsid)->p2p.verdict;
+std::string verdict(World& world, uint32_t nsid = World::kNsid) {
+  return world.control_plane().storage().find(World::kNqn, nsid)->p2p.verdict;
 }
 
-// Of the namespace with the CMB, since its beginning.
-uint64_t count(World& world, const std::function<const core::Counter&(const core::IoCounters&)>& of) {
-  const daemon::ServedNamespace& served = *world.control_plane().storage().find(World::kNqn, World::kNsid);
+// Of a namespace, since its beginning.
+uint64_t count(World& world, const std::function<const core::Counter&(const core::IoCounters&)>& of,
+               uint32_t nsid = World::kNsid) {
+  const daemon::ServedNamespace& served = *world.control_plane().storage().find(World::kNqn, nsid);
   uint64_t total = of(served.past).get();
   for (const daemon::OnGroup& place : served.on_groups) total += of(place.view->counters).get();
   return total;
@@ -273,6 +274,81 @@ TEST_CASE("an RNIC comes when a CMB is divided that is too small to be divided a
   const auto pairs = world.control_plane().peer_memories().prepared().front().pairs;
   REQUIRE(pairs.size() == 2);
   CHECK(pairs.back().proof->findings.front().find("only after a restart of the daemon") != std::string::npos);
+  world.check_quiet();
+}
+
+// A namespace on an SSD of its own, which is to use the CMB of the other one.
+constexpr uint32_t kConsumer = 2;
+
+std::string add_consumer(World& world, const std::string& pci_address) {
+  world.add_disk("disk2", 512).pci_address = pci_address;
+  WorldConfig wanted = world.config();
+  wanted.namespaces.push_back({.nsid = kConsumer, .disk = "disk2", .uses_cmb = true});
+  REQUIRE(world.reload(wanted).empty());
+  return verdict(world, kConsumer);
+}
+
+// Writes and reads; the commands of each direction that went through the CMB.
+using Moved = std::pair<uint64_t, uint64_t>;
+Moved through_cmb(World& world, Host& host) {
+  const auto commands = [&](auto direction) {
+    return count(
+        world,
+        [=](const core::IoCounters& counters) -> const core::Counter& {
+          return (counters.*direction)[static_cast<size_t>(core::DataPath::Cmb)].commands;
+        },
+        kConsumer);
+  };
+  const auto all = [&] { return Moved(commands(&core::IoCounters::reads), commands(&core::IoCounters::writes)); };
+  const Moved before = all();
+  const Bytes data(16384, std::byte{0x5a});
+  const auto command = [](uint8_t opcode) { return transfer_command(opcode, 40, 32, kConsumer); };
+  CHECK(host.run(host.io(1), command(nvme_cmd_write), Direction::ToController, data).ok());
+  CHECK(host.run(host.io(1), command(nvme_cmd_read), Direction::ToHost, Bytes(16384)).data == data);
+  const Moved after = all();
+  return {after.first - before.first, after.second - before.second};
+}
+
+TEST_CASE("a namespace uses the CMB of another SSD: in the directions that its own SSD was proved to move data in") {
+  World world(with_cmb());
+  Host host(world, {});
+  REQUIRE_MESSAGE(host.bring_up(), host.failure);
+  CHECK(add_consumer(world, "0000:02:00.0") == "data goes through the CMB of 0000:01:00.0");
+  CHECK(through_cmb(world, host) == Moved(1, 1));
+
+  world.cmb().set_consumers(true, false);
+  prove(world);
+  CHECK(verdict(world, kConsumer) ==
+        "data of host reads goes through the CMB of 0000:01:00.0, data of host writes through DRAM: the root complex "
+        "drops it");
+  CHECK(through_cmb(world, host) == Moved(1, 0));
+
+  world.cmb().set_consumers(false, true);
+  prove(world);
+  CHECK(through_cmb(world, host) == Moved(0, 1));
+
+  world.cmb().set_consumers(false, false);
+  prove(world);
+  CHECK(verdict(world, kConsumer) ==
+        "data goes through DRAM: the SSD at 0000:02:00.0 did not pass the self-test with the CMB of 0000:01:00.0: the "
+        "root complex drops it");
+  CHECK(through_cmb(world, host) == Moved(0, 0));
+  CHECK(verdict(world) == "data goes through the CMB of 0000:01:00.0");
+
+  world.cmb().set_consumers(true, true);
+  prove(world);
+  CHECK(verdict(world, kConsumer) == "data goes through the CMB of 0000:01:00.0");
+  CHECK(through_cmb(world, host) == Moved(1, 1));
+  host.leave();
+  world.check_quiet();
+  CHECK(world.fabric.faults() == std::vector<std::string>{});
+}
+
+TEST_CASE("a device that is no SSD is to use a CMB: it cannot be tested, so its data goes through DRAM") {
+  World world(with_cmb());
+  CHECK(add_consumer(world, "") ==
+        "data goes through DRAM: the device is not an SSD with a PCI address, so its access to the CMB of 0000:01:00.0 "
+        "cannot be tested");
   world.check_quiet();
 }
 
