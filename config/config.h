@@ -237,7 +237,8 @@ struct Namespace {
   P2pMode p2p = P2pMode::off;
   // Default: spill; with P2pMode::require always wait.
   P2pWhenDry p2p_when_dry = P2pWhenDry::spill;
-  // PCI address of the SSD whose CMB is used, as sysfs spells it («0000:3b:00.0»). Default: the namespace's own SSD.
+  // PCI address of the SSD whose CMB is used, or of another device whose memory the kernel lends, as sysfs spells it
+  // («0000:3b:00.0»). Default: the namespace's own SSD.
   std::optional<std::string> p2p_provider;
   // Commands that transfer fewer bytes use DRAM: 0..2,097,152, default 0; above 0 only with P2pMode::prefer.
   uint32_t p2p_min_bytes = 0;

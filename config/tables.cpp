@@ -328,7 +328,8 @@ const Table<Namespace>& namespace_table() {
                               "What a command does when no CMB buffer is free: it waits, or spills to DRAM. Default: "
                               "\"spill\"; with p2p \"require\" only \"wait\".")),
           key("p2p_provider", &Namespace::p2p_provider, PciAddress{},
-              "PCI address of the SSD whose CMB is used. Default: the namespace's own SSD."),
+              "PCI address of the SSD whose CMB is used, or of another device whose memory the kernel lends "
+              "(p2pmem/allocate in sysfs). Default: the namespace's own SSD."),
           key("p2p_min_bytes", &Namespace::p2p_min_bytes, Integer{0, kMostMdtsBytes},
               "Commands that transfer fewer bytes use DRAM. Only with p2p \"prefer\"."),
           key("ana_group", &Namespace::ana_group, Integer{1, kMostAnaGroups},

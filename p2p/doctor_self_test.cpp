@@ -5,7 +5,7 @@
 #include <memory>
 
 #include "p2p/doctor.h"
-#include "p2p/nvme_probe.h"
+#include "p2p/witness.h"
 #include "transport/verbs/verbs.h"
 
 namespace nvmf::p2p {
@@ -19,19 +19,6 @@ OpenDevice open_device(const std::string& name) {
   for (int i = 0; i < count; ++i)
     if (ibv_get_device_name(devices.get()[i]) == name) return OpenDevice(ibv_open_device(devices.get()[i]));
   return {};
-}
-
-// Null when no namespace of the SSD can take part; `why` gets the reason.
-std::unique_ptr<NvmeProbe> open_probe(const NvmeController& ssd, const CmbMapping& mapping, std::string& why) {
-  for (const NvmeNamespace& one : ssd.namespaces) {
-    try {
-      return std::make_unique<NvmeProbe>("/dev/" + (one.generic.empty() ? one.block : one.generic), mapping,
-                                         CmbRange{0, mapping.length_bytes()});
-    } catch (const PeerMemoryError& failure) {
-      why = failure.what();
-    }
-  }
-  return nullptr;
 }
 
 void report_outcome(PairReport& pair, const SelfTestResult& result) {
@@ -51,8 +38,8 @@ void test_pair(const Sysfs& sysfs, const NvmeController& ssd, const RdmaDevice& 
       return;
     }
     std::string silent;
-    const auto probe = open_probe(ssd, mapping, silent);
-    if (!silent.empty()) pair.reasons.push_back("the SSD could not take part in the self-test: " + silent);
+    const auto probe = open_ssd(sysfs, ssd.bdf, mapping, {0, mapping.length_bytes()}, silent);
+    if (!probe) pair.reasons.push_back("the SSD could not take part in the self-test: " + silent);
     for (const RdmaPort& port : rnic.ports)
       if (port.active)
         report_outcome(pair, self_test(context.get(), static_cast<uint8_t>(port.number), mapping, {}, probe.get()));

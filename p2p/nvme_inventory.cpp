@@ -95,6 +95,15 @@ std::vector<NvmeController> read_other_nvme_controllers(const Sysfs& sysfs) {
   return others;
 }
 
+std::vector<std::string> devices_of_ssd(const Sysfs& sysfs, const std::string& bdf) {
+  std::vector<std::string> devices;
+  for (const NvmeController& controller : read_nvme_controllers(sysfs))
+    if (controller.bdf == bdf)
+      for (const NvmeNamespace& one : controller.namespaces)
+        devices.push_back("/dev/" + (one.generic.empty() ? one.block : one.generic));
+  return devices;
+}
+
 std::string ssd_of_device(const Sysfs& sysfs, const std::string& device) {
   const std::string name = std::filesystem::path(device).filename().string();
   for (const NvmeController& controller : read_nvme_controllers(sysfs))

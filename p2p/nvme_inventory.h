@@ -50,4 +50,8 @@ std::vector<NvmeController> read_other_nvme_controllers(const Sysfs& sysfs);
 // The local SSD behind "/dev/ng0n1" or "/dev/nvme0n1": its PCI address, empty when there is none.
 std::string ssd_of_device(const Sysfs& sysfs, const std::string& device);
 
+// The namespaces by which the SSD at `bdf` can be given commands, "/dev/ng0n1", or "/dev/nvme0n1" where the kernel
+// offers no other; in the order of their names.
+std::vector<std::string> devices_of_ssd(const Sysfs& sysfs, const std::string& bdf);
+
 }  // namespace nvmf::p2p

@@ -4,6 +4,7 @@
 #include <linux/nvme_ioctl.h>
 #include <nvme/types.h>
 #include <sys/ioctl.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -22,13 +23,23 @@ constexpr uint32_t kTimeoutMs = 2000;
 constexpr int kStatusMask = 0x7ff;  // SCT and SC
 constexpr int kCompareFailed = NVME_SCT_MEDIA << 8 | NVME_SC_COMPARE_FAILED;
 
+// Compare counts as a transfer to the SSD, which the kernel lets a process without CAP_SYS_ADMIN make only through a
+// file that is open for writing. A block device that was open for writing makes udev look for partitions when it is
+// closed.
+int open_namespace(const char* device) {
+  struct stat status {};
+  const bool is_generic = stat(device, &status) == 0 && S_ISCHR(status.st_mode);
+  const int descriptor = is_generic ? open(device, O_RDWR | O_CLOEXEC) : -1;
+  return descriptor >= 0 ? descriptor : open(device, O_RDONLY | O_CLOEXEC);
+}
+
 std::string why(int result) { return result < 0 ? std::strerror(-result) : to_string(core::Status(result)); }
 
 }  // namespace
 
 NvmeProbe::NvmeProbe(const std::string& device, const CmbMapping& mapping, CmbRange range)
     : device_(device), range_start_(mapping.address() + range.offset_bytes) {
-  descriptor_ = open(device.c_str(), O_RDONLY | O_CLOEXEC);
+  descriptor_ = open_namespace(device.c_str());
   if (descriptor_ < 0) throw PeerMemoryError(errno, "cannot open " + device);
   try {
     identify_namespace();

@@ -16,9 +16,9 @@ namespace nvmf::p2p {
 
 class NvmeProbe final : public SsdProbe {
  public:
-  // `device`: the namespace, "/dev/ng0n1" or "/dev/nvme0n1". `mapping` must be of its SSD's CMB and outlive this
-  // object; `range` as for the RdmaLoop. Throws PeerMemoryError when the namespace cannot be used (permissions,
-  // metadata in the blocks).
+  // `device`: the namespace, "/dev/ng0n1" or "/dev/nvme0n1". `mapping`, of its SSD's CMB or of another one's, must
+  // outlive this object; `range` as for the RdmaLoop. Throws PeerMemoryError when the namespace cannot be used
+  // (permissions, metadata in the blocks).
   NvmeProbe(const std::string& device, const CmbMapping& mapping, CmbRange range);
   ~NvmeProbe() override;
   NvmeProbe(const NvmeProbe&) = delete;

@@ -109,7 +109,7 @@ ProofConditions read_conditions(const Sysfs& sysfs, const ProofSubject& subject)
                                              std::to_string(subject.range.length_bytes) + " of " +
                                              std::to_string(subject.mapping_bytes) + " bytes";
   conditions["the longest transfer"] = std::to_string(subject.max_transfer_bytes);
-  conditions["the SSD's device in the self-test"] = subject.probe_path;
+  conditions["the SSD's devices for the self-test"] = subject.probe_paths;
   add_ssd(sysfs, subject, conditions);
   add_rnic(sysfs, subject, conditions);
   return conditions;

@@ -25,7 +25,7 @@ struct ProofSubject {
   uint64_t mapping_bytes = 0;       // of the CMB
   CmbRange range{};                 // the part that is tested; length 0: all of it
   uint32_t max_transfer_bytes = 0;  // the longest transfer of the data path
-  std::string probe_path{};         // of the SSD's device that takes part; empty: none
+  std::string probe_paths{};        // of the SSD's devices that may take part; empty: none
 };
 
 // Empty when it cannot be told whether the next daemon runs in the same boot: then no proof can be taken over. The boot

@@ -54,7 +54,11 @@ std::vector<std::string> findings(const Evidence& loop, const Evidence& evidence
     said.push_back(evidence.no_page_copy);
   explain_failures(evidence, Direction::HostReads, said);
   explain_failures(evidence, Direction::HostWrites, said);
-  said.insert(said.end(), ssd_evidence.notes.begin(), ssd_evidence.notes.end());
+  if (!ssd_evidence.on_host_reads.empty()) said.push_back(ssd_evidence.on_host_reads);
+  if (!ssd_evidence.on_host_writes.empty())
+    said.push_back(ssd_evidence.on_host_writes + (ssd_evidence.host_writes == SsdVerdict::Silent
+                                                      ? "; only the RNIC's loop has tested host writes"
+                                                      : ""));
   return said;
 }
 

@@ -51,8 +51,7 @@ Answer Confirmation::host_reads(const MediaSample& sample) {
 }
 
 Answer Confirmation::host_writes(const MediaSample& sample) {
-  if (!ssd_.has_compare())
-    return {SsdVerdict::Silent, "the SSD has no Compare command, so only the RNIC's loop has tested host writes"};
+  if (!ssd_.has_compare()) return {SsdVerdict::Silent, "the SSD has no Compare command"};
   Answer answer = host_writes_at(0, sample);
   return answer.verdict == SsdVerdict::Agrees ? host_writes_at(last_area(), sample) : answer;
 }
@@ -62,7 +61,7 @@ Answer Confirmation::host_reads_at(uint64_t area, const MediaSample& sample) {
   std::string error = pages_.put(area, 0, kAreaBytes);
   if (!error.empty()) return {SsdVerdict::Contradicts, "the RNIC failed during the test with the SSD: " + error};
   error = ssd_.read_into_cmb(sample.slba, area + kGuardBytes, kSampleBytes);
-  if (!error.empty()) return {SsdVerdict::Contradicts, "the SSD cannot read into its CMB: " + error};
+  if (!error.empty()) return {SsdVerdict::Contradicts, "the SSD cannot read into the CMB: " + error};
   fill_pattern(moved(), ++seed_);
   error = pages_.get(area, kAreaBytes, kAreaBytes);
   if (!error.empty()) return {SsdVerdict::Contradicts, "the RNIC failed during the test with the SSD: " + error};
@@ -88,15 +87,13 @@ Answer Confirmation::host_writes_at(uint64_t area, const MediaSample& sample) {
   using Comparison = SsdProbe::Comparison;
   std::string error;
   const Comparison equal = write_and_compare(area, sample, kUnaltered, error);
-  if (equal == Comparison::Failed)
-    return {SsdVerdict::Silent,
-            "the SSD cannot compare from its CMB (" + error + "), so only the RNIC's loop has tested host writes"};
+  if (equal == Comparison::Failed) return {SsdVerdict::Silent, "the SSD cannot compare from the CMB: " + error};
   if (equal == Comparison::Different)
-    return {SsdVerdict::Contradicts, "the SSD did not find in its CMB what the RNIC had written there"};
+    return {SsdVerdict::Contradicts, "the SSD did not find in the CMB what the RNIC had written there"};
   const size_t altered = (seed_ * 0x9e3779b97f4a7c15u >> 33) % kSampleBytes;
   const Comparison different = write_and_compare(area, sample, altered, error);
   if (different == Comparison::Different) return {SsdVerdict::Agrees, {}};
-  if (!error.empty()) return {SsdVerdict::Contradicts, "the SSD cannot compare from its CMB: " + error};
+  if (!error.empty()) return {SsdVerdict::Contradicts, "the SSD cannot compare from the CMB: " + error};
   return {SsdVerdict::Contradicts, "the SSD's Compare found no difference, although the RNIC had changed byte " +
                                        std::to_string(altered) + " of the data in the CMB"};
 }
@@ -121,7 +118,7 @@ SsdEvidence confirm_with_ssd(SsdProbe& ssd, CopyEngine& engine, uint32_t page_co
   std::string error;
   std::optional<MediaSample> sample = find_sample(ssd, kSampleBytes, error);
   if (!sample || engine.cmb_bytes() < kAreaBytes) {
-    evidence.notes.push_back("the SSD could not take part in the self-test" + (error.empty() ? "" : ": " + error));
+    evidence.on_host_reads = "the SSD could not take part in the self-test" + (error.empty() ? "" : ": " + error);
     return evidence;
   }
   Confirmation confirmation(ssd, engine, page_copy_mtu, seed);
@@ -132,8 +129,8 @@ SsdEvidence confirm_with_ssd(SsdProbe& ssd, CopyEngine& engine, uint32_t page_co
   // Without Compare, only right reads show that SSD and RNIC access the same pages.
   if (reads.verdict == SsdVerdict::Contradicts && writes.verdict == SsdVerdict::Silent)
     evidence.host_writes = SsdVerdict::Contradicts;
-  for (const Answer& answer : {reads, writes})
-    if (!answer.note.empty()) evidence.notes.push_back(answer.note);
+  evidence.on_host_reads = reads.note;
+  evidence.on_host_writes = writes.note;
   return evidence;
 }
 

@@ -1,5 +1,5 @@
-// The seam to the SSD in the self-test: it accesses its own CMB without any PCIe path between devices. Nothing here
-// changes the media. Implemented by nvme_probe.h, and by a fake in unit tests.
+// The seam to an SSD in the self-test. The CMB is its own, which it accesses without any PCIe path between devices, or
+// another SSD's. Nothing here changes the media. Implemented by nvme_probe.h, and by a fake in unit tests.
 #pragma once
 
 #include <cstddef>

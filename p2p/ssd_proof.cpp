@@ -65,7 +65,7 @@ std::string SsdProof::all_right(const std::vector<TransferCase>& cases, Directio
     const Transfer transfer{direction, path_mtu, place_ + kGuardBytes + one.offset_in_page, kGuardBytes + one.dram_skew,
                             one.length};
     std::string wrong = ssd_.read_into_cmb(sample_.slba, place_, neighbourhood_);
-    if (!wrong.empty()) return "the SSD cannot read into its CMB: " + wrong;
+    if (!wrong.empty()) return "the SSD cannot read into the CMB: " + wrong;
     wrong = direction == Direction::HostReads ? host_reads(transfer) : host_writes(transfer);
     if (!wrong.empty()) return describe(direction, path_mtu, one) + ": " + wrong;
   }
@@ -93,10 +93,10 @@ std::string SsdProof::expect(SsdProbe::Comparison expected, uint64_t offset, uin
   std::string error;
   const auto found = ssd_.compare_from_cmb(sample_.slba + offset / ssd_.block_bytes(), place_ + offset, length, error);
   if (found == expected) return {};
-  if (found == SsdProbe::Comparison::Failed) return "the SSD cannot compare from its CMB: " + error;
+  if (found == SsdProbe::Comparison::Failed) return "the SSD cannot compare from the CMB: " + error;
   return found == SsdProbe::Comparison::Equal
              ? "the SSD's Compare found no difference, although the RNIC had changed the data in the CMB"
-             : "the SSD did not find in its CMB what the RNIC had written there";
+             : "the SSD did not find in the CMB what the RNIC had written there";
 }
 
 std::string SsdProof::write_altered(const Transfer& transfer, uint32_t piece) {

@@ -1,4 +1,4 @@
-// The SSD's part in the proof of its CMB. It reads and writes its own CMB without any PCIe path between devices, so it
+// The SSD's part in the proof of a CMB. It reads and writes its own CMB without any PCIe path between devices, so it
 // can see what the RNIC's loop cannot: that both directions are wrong in the same way, or which of them is wrong.
 //
 // Only reads of the media are used: Read into the CMB, and Compare with data in the CMB. Others may write to the
@@ -21,7 +21,9 @@ enum class SsdVerdict : uint8_t { Silent, Agrees, Contradicts };
 struct SsdEvidence {
   SsdVerdict host_reads = SsdVerdict::Silent;
   SsdVerdict host_writes = SsdVerdict::Silent;
-  std::vector<std::string> notes;  // why the SSD is silent, or what contradicts
+  // Why the SSD is silent, or what contradicts; empty: it agrees, or why is said of the other direction.
+  std::string on_host_reads;
+  std::string on_host_writes;
 };
 
 // For a pair whose page copies work. Host reads: the RNIC fills pages, the SSD overwrites some of them with blocks of

@@ -67,6 +67,9 @@ class AdminActions {
   virtual Json namespaces() = 0;
   virtual Json connections() = 0;
   virtual Json p2p() = 0;
+  // Repeats the self-test of the CMB of the SSD at that PCI address, or of all (empty), with each RNIC; then the answer
+  // of p2p(). Throws config::EditError when no namespace uses that CMB, and Refused.
+  virtual boost::asio::awaitable<Json> prove(std::string ssd) = 0;
   // Over after a while: thousands of namespaces are read in slices.
   virtual boost::asio::awaitable<Json> stats() = 0;
   virtual Json ana() = 0;

@@ -169,6 +169,7 @@ class Api {
     add_storage_changes();
     add_host_changes();
     add_operations();
+    add_proof();
     add_upgrade();
     return std::move(routes_);
   }
@@ -388,6 +389,24 @@ class Api {
     };
     routes_.add("POST", "/v1/hosts/{hostnqn}/disconnect", disconnect);
     routes_.add("POST", "/v1/hosts//disconnect", disconnect);  // hosts that send an empty NQN
+  }
+
+  void add_proof() {
+    const HttpTakes takes{.query = {"ssd", "all"}};
+    routes_.add_waiting("POST", "/v1/p2p/prove", takes, [&actions = actions_](HttpRequest request) -> Task {
+      const auto ssd = request.query.find("ssd");
+      const std::string named = ssd == request.query.end() ? "" : ssd->second;
+      if (named.empty() != is_set(request, "all"))
+        throw HttpError(400, R"(give either "ssd" with the PCI address of an SSD, or "all=true" for all SSDs)");
+      try {
+        const json result = co_await actions.prove(named);
+        co_return answer(result);
+      } catch (const config::EditError& error) {
+        throw HttpError(status_of(error.kind()), error.what());
+      } catch (const Refused& refusal) {
+        throw HttpError(409, refusal.what());
+      }
+    });
   }
 
   void add_upgrade() {

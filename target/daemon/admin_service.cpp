@@ -130,6 +130,11 @@ AdminActions::Json AdminService::connections() {
 
 AdminActions::Json AdminService::p2p() { return p2p_view(parts_.peer_memories, parts_.storage); }
 
+boost::asio::awaitable<AdminActions::Json> AdminService::prove(std::string ssd) {
+  co_await parts_.ports.prove(std::move(ssd));
+  co_return p2p();
+}
+
 boost::asio::awaitable<AdminActions::Json> AdminService::stats() {
   return daemon::stats(parts_.target, parts_.transport, parts_.storage, parts_.figures());
 }

@@ -61,6 +61,7 @@ class AdminService final : public AdminActions {
   Json namespaces() override;
   Json connections() override;
   Json p2p() override;
+  boost::asio::awaitable<Json> prove(std::string ssd) override;
   boost::asio::awaitable<Json> stats() override;
   Json ana() override;
   Json reservations() override { return reservations_view(parts_.target); }

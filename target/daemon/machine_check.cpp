@@ -469,10 +469,25 @@ class MachineCheck {
     const p2p::NvmeController* provider = provider_of(ns);
     if (provider != nullptr) return check_pairs(subsystem, ns, path, *provider);
     if (!ns.p2p_provider) return;  // a missing device was reported already, other faults show when the device is opened
+    if (p2p::read_peer_memory(sysfs_, *ns.p2p_provider)) return check_other_provider(ns, path);
     std::vector<std::string> ssds;
     for (const p2p::NvmeController& one : report_.controllers) ssds.push_back(one.bdf + " (" + one.name + ")");
-    warn(ns.position, path + ".p2p_provider", "there is no SSD at " + *ns.p2p_provider,
+    warn(ns.position, path + ".p2p_provider",
+         "there is no SSD at " + *ns.p2p_provider + ", and no other device that lends peer memory",
          ssds.empty() ? "" : "this machine has: " + joined(ssds));
+  }
+
+  // A device that is no SSD, of which only the kernel's peer memory is known.
+  void check_other_provider(const config::Namespace& ns, const std::string& path) {
+    const p2p::PeerMemory memory = *p2p::read_peer_memory(sysfs_, *ns.p2p_provider);
+    if (!memory.mappable)
+      warn(ns.position, path + ".p2p_provider",
+           "this kernel cannot give the peer memory of " + *ns.p2p_provider + " to processes",
+           "install Linux 6.17 or newer");
+    else if (!memory.permitted)
+      warn(ns.position, path + ".p2p_provider", report_.user + " may not use the peer memory of " + *ns.p2p_provider,
+           "run as root, or give the user's group access to /sys/bus/pci/devices/" + *ns.p2p_provider +
+               "/p2pmem/allocate");
   }
 
   // Doctor's findings about the provider with the RNICs of the subsystem's ports.

@@ -1,26 +1,25 @@
 #include "target/daemon/peer_memory.h"
 
+#include <fmt/format.h>
 #include <spdlog/spdlog.h>
 
 #include <algorithm>
+#include <utility>
 
-#include "p2p/nvme_probe.h"
+#include "p2p/nvme_inventory.h"
 #include "target/core/datapath/limits.h"
 
 namespace nvmf::daemon {
 namespace {
 
 const p2p::Sysfs kSysfs{};
+constexpr char kTooSmall[] = "the CMB is too small to keep a part of it for later self-tests";
 
-std::unique_ptr<p2p::SsdProbe> open_probe(const std::string& path, const p2p::CmbMapping& mapping,
-                                          p2p::CmbRange range) {
-  if (path.empty()) return nullptr;
-  try {
-    return std::make_unique<p2p::NvmeProbe>(path, mapping, range);
-  } catch (const std::exception& error) {
-    spdlog::warn("the SSD cannot take part in the self-test of its CMB: {}", error.what());
-    return nullptr;
-  }
+std::unique_ptr<p2p::SsdProbe> open_own_ssd(const p2p::CmbMapping& mapping, p2p::CmbRange range) {
+  std::string why_not;
+  auto probe = p2p::open_ssd(kSysfs, mapping.bdf(), mapping, range, why_not);
+  if (!probe) spdlog::warn("CMB of {}: only the RNIC takes part in the self-test: {}", mapping.bdf(), why_not);
+  return probe;
 }
 
 // The port that is up and has the largest path MTU: all ports of a device share its PCI path.
@@ -37,12 +36,30 @@ uint8_t port_to_test(const rdma::Rnic& rnic) {
   return best;
 }
 
+// Whether a self-test can be made; a device that does not answer has none.
+bool has_active_port(const rdma::Rnic& rnic) {
+  try {
+    return verbs::query_port(rnic.context(), port_to_test(rnic)).state == IBV_PORT_ACTIVE;
+  } catch (const verbs::VerbsError&) {
+    return false;
+  }
+}
+
+void add_finding(p2p::SelfTestResult& proof, std::string finding) {
+  if (std::ranges::find(proof.findings, finding) == proof.findings.end()) proof.findings.push_back(std::move(finding));
+}
+
 bool proves_anything(const core::ProvenTransfers& proven) {
   return proven.page_start_from_mtu != core::ProvenTransfers::kNever;
 }
 
 bool proves_anything(const p2p::SelfTestResult& proof) {
   return proves_anything(proof.host_reads) || proves_anything(proof.host_writes);
+}
+
+// The smallest path MTU at which single pages make the round trip; larger than any when they do not.
+uint32_t mtu_of_page_copies(const p2p::SelfTestResult& proof) {
+  return std::max(proof.host_reads.page_start_from_mtu, proof.host_writes.page_start_from_mtu);
 }
 
 void report(const std::string& bdf, const std::string& rnic, const p2p::SelfTestResult& proof) {
@@ -53,7 +70,7 @@ void report(const std::string& bdf, const std::string& rnic, const p2p::SelfTest
 }
 
 p2p::ProofSubject subject_of(const rdma::Rnic& rnic, const p2p::CmbMapping& mapping,
-                             const p2p::SelfTestOptions& options, const std::string& probe_path) {
+                             const p2p::SelfTestOptions& options) {
   const uint8_t port = port_to_test(rnic);
   return {.bdf = mapping.bdf(),
           .rnic = rnic.name(),
@@ -62,10 +79,15 @@ p2p::ProofSubject subject_of(const rdma::Rnic& rnic, const p2p::CmbMapping& mapp
           .mapping_bytes = mapping.length_bytes(),
           .range = options.range,
           .max_transfer_bytes = options.max_transfer_bytes,
-          .probe_path = probe_path};
+          .probe_paths = fmt::format("{}", fmt::join(p2p::devices_of_ssd(kSysfs, mapping.bdf()), " "))};
 }
 
 constexpr size_t whole_pages(size_t bytes) { return bytes / core::limits::kPageBytes * core::limits::kPageBytes; }
+
+// Of each of so many poll groups.
+size_t part_of(p2p::CmbRange range, size_t groups) {
+  return std::min<size_t>(whole_pages(range.length_bytes / groups), 1u << 31);
+}
 
 // The end of the CMB: enough for the longest transfers where that is a small part of it.
 p2p::CmbRange proving_ground_of(size_t cmb_bytes) {
@@ -82,14 +104,13 @@ PeerMemories::PeerMemories(const std::vector<std::unique_ptr<rdma::Rnic>>& rnics
                            std::optional<ProofFiles> proofs)
     : rnics_(rnics), max_transfer_bytes_(max_transfer_bytes), proofs_(std::move(proofs)) {}
 
-boost::asio::awaitable<bool> PeerMemories::prepare(std::string bdf, std::string probe_path) {
+boost::asio::awaitable<bool> PeerMemories::prepare(std::string bdf) {
   const auto known = ssds_.find(bdf);
   if (known != ssds_.end() && known->second.mapping) co_return known->second.failure.empty();
   if (known != ssds_.end()) ssds_.erase(known);
   std::vector<const rdma::Rnic*> rnics;
   for (const auto& rnic : rnics_) rnics.push_back(rnic.get());
   Ssd& ssd = unproved_[bdf];
-  ssd.probe_path = std::move(probe_path);
   spdlog::debug("the self-test of the CMB of {} begins", bdf);
   try {
     co_await worker_.run([&] { ssd.mapping = p2p::map_cmb(kSysfs, bdf); });
@@ -113,13 +134,14 @@ bool PeerMemories::retire(const std::string& bdf) {
 
 const std::string& PeerMemories::failure(const std::string& bdf) const { return ssds_.at(bdf).failure; }
 
-boost::asio::awaitable<void> PeerMemories::prove(Ssd& ssd, const rdma::Rnic& rnic, p2p::CmbRange range) {
+boost::asio::awaitable<void> PeerMemories::prove(Ssd& ssd, const rdma::Rnic& rnic, p2p::CmbRange range,
+                                                 Earlier earlier) {
   OnRnic& result = on_rnic(ssd, rnic);
   result.tried_for_mtu = rnic.largest_path_mtu();
   p2p::SelfTestResult proof;
   try {
     co_await worker_.run([&] {
-      proof = examine(rnic, ssd, range);
+      proof = examine(rnic, ssd, range, earlier);
       if (proves_anything(proof) && !result.region) result.region.emplace(rnic.domain(), *ssd.mapping);
     });
   } catch (const std::exception& error) {
@@ -130,14 +152,16 @@ boost::asio::awaitable<void> PeerMemories::prove(Ssd& ssd, const rdma::Rnic& rni
   result.proof = std::move(proof);
 }
 
-p2p::SelfTestResult PeerMemories::examine(const rdma::Rnic& rnic, const Ssd& ssd, p2p::CmbRange range) const {
+p2p::SelfTestResult PeerMemories::examine(const rdma::Rnic& rnic, const Ssd& ssd, p2p::CmbRange range,
+                                          Earlier earlier) const {
   p2p::SelfTestOptions options;
   options.max_transfer_bytes = max_transfer_bytes_;
   options.range = range;
-  const p2p::ProofSubject pair = subject_of(rnic, *ssd.mapping, options, ssd.probe_path);
+  const p2p::ProofSubject pair = subject_of(rnic, *ssd.mapping, options);
   const p2p::ProofConditions conditions = p2p::read_conditions(kSysfs, pair);
-  if (auto proof = take_over(pair, conditions, rnic, ssd, options)) return std::move(*proof);
-  const auto probe = open_probe(ssd.probe_path, *ssd.mapping, range);
+  if (earlier == Earlier::TakenOver)
+    if (auto proof = take_over(pair, conditions, rnic, ssd, options)) return std::move(*proof);
+  const auto probe = open_own_ssd(*ssd.mapping, range);
   p2p::SelfTestResult proof = p2p::self_test(rnic.context(), pair.port, *ssd.mapping, options, probe.get());
   keep(pair, conditions, proof);
   return proof;
@@ -191,25 +215,30 @@ void PeerMemories::divide(Ssd& ssd) {
 }
 
 // A whole number of pages.
-p2p::CmbRange PeerMemories::share(const Ssd& ssd, size_t index) {
+p2p::CmbRange PeerMemories::share_of(const Ssd& ssd, size_t index, size_t shares) {
   const size_t divided_bytes = ssd.mapping->length_bytes() - ssd.proving_ground.length_bytes;
-  const size_t length = whole_pages(divided_bytes / ssd.shares.size());
+  const size_t length = whole_pages(divided_bytes / shares);
   return {.offset_bytes = index * length, .length_bytes = length};
 }
 
-// Equal parts, each of whole pages, for its poll groups.
 void PeerMemories::give_share(Ssd& ssd, size_t index, const rdma::Rnic& rnic) {
   ssd.shares[index] = &rnic;
-  OnRnic& result = on_rnic(ssd, rnic);
-  const p2p::CmbRange range = share(ssd, index);
-  const size_t part_bytes = std::min<size_t>(whole_pages(range.length_bytes / rnic.io_groups().size()), 1u << 31);
-  core::Buffer part = result.region->buffer();
+  OnRnic& owner = on_rnic(ssd, rnic);
+  owner.pools = pools_in(owner, share(ssd, index));
+}
+
+PeerMemories::Pools PeerMemories::pools_in(const OnRnic& owner, p2p::CmbRange range) const {
+  const size_t groups = owner.rnic->io_groups().size();
+  const size_t part_bytes = part_of(range, groups);
+  core::Buffer part = owner.region->buffer();
   part.address += range.offset_bytes;
   part.length_bytes = static_cast<uint32_t>(part_bytes);
-  while (result.pools.size() < rnic.io_groups().size()) {
-    result.pools.push_back(std::make_unique<core::BufferPool>(part, max_transfer_bytes_));
+  Pools pools;
+  while (pools.size() < groups) {
+    pools.push_back(std::make_unique<core::BufferPool>(part, max_transfer_bytes_));
     part.address += part_bytes;
   }
+  return pools;
 }
 
 boost::asio::awaitable<void> PeerMemories::add(std::vector<rdma::Rnic*> rnics) {
@@ -226,18 +255,58 @@ boost::asio::awaitable<void> PeerMemories::add(std::vector<rdma::Rnic*> rnics) {
   }
 }
 
-boost::asio::awaitable<void> PeerMemories::add(Ssd& ssd, const rdma::Rnic& rnic) {
+boost::asio::awaitable<void> PeerMemories::add(Ssd& ssd, const rdma::Rnic& rnic, Earlier earlier) {
   const auto free = std::ranges::find(ssd.shares, nullptr);
-  if (free == ssd.shares.end()) {
+  const auto index = static_cast<size_t>(free - ssd.shares.begin());
+  if (free == ssd.shares.end()) co_await add_share_for(ssd, rnic, earlier);
+  if (index == ssd.shares.size()) co_return;
+  co_await prove(ssd, rnic, share(ssd, index), earlier);
+  if (proves_anything(on_rnic(ssd, rnic).proof)) give_share(ssd, index, rnic);
+}
+
+std::string PeerMemories::obstacle_to_share(const Ssd& ssd, const rdma::Rnic& rnic) {
+  const size_t groups = rnic.io_groups().size();  // as many as any RNIC has
+  const p2p::CmbRange smaller = share_of(ssd, 0, ssd.shares.size() + 1);
+  const bool has_room = part_of(ssd.proving_ground, groups) != 0 && part_of(smaller, groups) != 0 &&
+                        p2p::testable_transfer_bytes(smaller.length_bytes, core::limits::kPageBytes) != 0;
+  if (has_room) return {};
+  return rnic.name() +
+         " can use the CMB only after a restart of the daemon: the RNICs that were present before have divided the CMB "
+         "among them, and it is too small to be divided anew while they use it";
+}
+
+// The others give nothing up for an RNIC that cannot use the CMB.
+boost::asio::awaitable<void> PeerMemories::add_share_for(Ssd& ssd, const rdma::Rnic& rnic, Earlier earlier) {
+  const std::string obstacle = obstacle_to_share(ssd, rnic);
+  if (!obstacle.empty()) {
     p2p::SelfTestResult& proof = on_rnic(ssd, rnic).proof;
-    proof.findings = {rnic.name() +
-                      " can use the CMB only after a restart of the daemon: the RNICs that were present before have "
-                      "divided the CMB among them"};
+    proof.findings = {obstacle};
     co_return report(ssd.mapping->bdf(), rnic.name(), proof);
   }
-  const auto index = static_cast<size_t>(free - ssd.shares.begin());
-  co_await prove(ssd, rnic, share(ssd, index));
-  if (on_rnic(ssd, rnic).region) give_share(ssd, index, rnic);
+  co_await prove(ssd, rnic, ssd.proving_ground, earlier);
+  if (!proves_anything(on_rnic(ssd, rnic).proof)) co_return;
+  co_await divide_anew(ssd);
+  spdlog::info("CMB of {}: divided anew into {} shares of {} KiB, so that {} has one", ssd.mapping->bdf(),
+               ssd.shares.size(), share(ssd, 0).length_bytes >> 10, rnic.name());
+}
+
+// One after the other, from the start of the CMB: a new share lies where its owner's former one and those before it
+// were. Its owner's commands leave the former one for the proving ground before they may use the new one, so that no
+// memory is in two pools.
+boost::asio::awaitable<void> PeerMemories::divide_anew(Ssd& ssd) {
+  ssd.shares.push_back(nullptr);
+  for (size_t index = 0; index < ssd.shares.size(); ++index) {
+    const rdma::Rnic* const owner = ssd.shares[index];
+    if (owner == nullptr) continue;
+    co_await move_pools(ssd, *owner, ssd.proving_ground);
+    co_await move_pools(ssd, *owner, share(ssd, index));
+  }
+}
+
+boost::asio::awaitable<void> PeerMemories::move_pools(Ssd& ssd, const rdma::Rnic& rnic, p2p::CmbRange range) {
+  OnRnic& owner = on_rnic(ssd, rnic);
+  const Pools former = std::exchange(owner.pools, pools_in(owner, range));
+  co_await on_pools_changed(rnic);
 }
 
 bool PeerMemories::has_untried_mtu(const Ssd& ssd, const rdma::Rnic& rnic) {
@@ -252,26 +321,72 @@ bool PeerMemories::has_untried_mtu(const rdma::Rnic& rnic) const {
 }
 
 boost::asio::awaitable<void> PeerMemories::try_again(const rdma::Rnic& rnic) {
-  for (auto& [bdf, ssd] : ssds_)
-    if (has_untried_mtu(ssd, rnic)) co_await try_again(ssd, rnic);
+  for (auto& [bdf, ssd] : ssds_) {
+    if (!has_untried_mtu(ssd, rnic)) continue;
+    const std::string mtu = std::to_string(rnic.largest_path_mtu());
+    spdlog::info(
+        "CMB of {} with {}: a host has connected at path MTU {}, which was not tried: the self-test is repeated", bdf,
+        rnic.name(), mtu);
+    co_await try_again(ssd, rnic, Earlier::TakenOver,
+                       "path MTU " + mtu + " is tried after a restart of the daemon only: " + kTooSmall);
+  }
 }
 
-boost::asio::awaitable<void> PeerMemories::try_again(Ssd& ssd, const rdma::Rnic& rnic) {
-  spdlog::info("CMB of {} with {}: a host has connected at path MTU {}, which was not tried: the self-test is repeated",
-               ssd.mapping->bdf(), rnic.name(), rnic.largest_path_mtu());
+boost::asio::awaitable<bool> PeerMemories::prove_again(const rdma::Rnic& rnic, std::string bdf) {
+  bool can_test = false;
+  co_await worker_.run([&] { can_test = has_active_port(rnic); });
+  for (auto& [address, ssd] : ssds_) {
+    if (!ssd.failure.empty() || (!bdf.empty() && address != bdf)) continue;
+    if (!can_test) {
+      add_finding(on_rnic(ssd, rnic).proof, "the self-test was not repeated, because no port of the RNIC is up");
+      continue;
+    }
+    spdlog::info("CMB of {} with {}: the operator asks for the self-test: it is repeated", address, rnic.name());
+    co_await try_again(ssd, rnic, Earlier::Ignored,
+                       std::string("the self-test can be repeated only by a restart of the daemon: ") + kTooSmall);
+  }
+  co_return can_test;
+}
+
+boost::asio::awaitable<p2p::ConsumerProof> PeerMemories::prove_consumer(std::string bdf, std::string consumer) {
+  const Ssd& ssd = ssds_.at(bdf);
+  const auto is_two_way = [](const OnRnic& one) { return mtu_of_page_copies(one.proof) <= one.proof.active_mtu; };
+  const auto witness = std::ranges::find_if(ssd.on_rnic, is_two_way);
+  p2p::ConsumerProof proof;
+  if (witness == ssd.on_rnic.end()) {
+    proof.reasons = {"it can be tested only with an RNIC for which the CMB is proved in both directions"};
+    co_return proof;
+  }
+  const rdma::Rnic& rnic = *witness->rnic;
+  const uint32_t path_mtu = mtu_of_page_copies(witness->proof);
+  try {
+    co_await worker_.run([&] {
+      proof = p2p::prove_consumer(kSysfs, consumer, rnic.context(), port_to_test(rnic), *ssd.mapping,
+                                  ssd.proving_ground, path_mtu);
+    });
+  } catch (const std::exception& error) {
+    proof.reasons = {error.what()};
+  }
+  spdlog::info("CMB of {} with the SSD at {}: host reads: {}; host writes: {}", bdf, consumer,
+               proof.host_reads ? "proved" : "not proved", proof.host_writes ? "proved" : "not proved");
+  for (const std::string& reason : proof.reasons)
+    spdlog::warn("CMB of {} with the SSD at {}: {}", bdf, consumer, reason);
+  co_return proof;
+}
+
+boost::asio::awaitable<void> PeerMemories::try_again(Ssd& ssd, const rdma::Rnic& rnic, Earlier earlier,
+                                                     std::string unless_possible) {
   OnRnic& known = on_rnic(ssd, rnic);
   known.tried_for_mtu = rnic.largest_path_mtu();
   if (ssd.shares.empty()) {
-    co_await prove(ssd, rnic, {});
+    co_await prove(ssd, rnic, {}, earlier);
     divide(ssd);
   } else if (known.pools.empty()) {
-    co_await add(ssd, rnic);
+    co_await add(ssd, rnic, earlier);
   } else if (ssd.proving_ground.length_bytes != 0) {
-    co_await prove(ssd, rnic, ssd.proving_ground);
+    co_await prove(ssd, rnic, ssd.proving_ground, earlier);
   } else {
-    known.proof.findings.push_back("path MTU " + std::to_string(known.tried_for_mtu) +
-                                   " is tried after a restart of the daemon only: the CMB is too small to keep a part "
-                                   "of it for later self-tests");
+    add_finding(known.proof, std::move(unless_possible));
     report(ssd.mapping->bdf(), rnic.name(), known.proof);
   }
 }
@@ -281,6 +396,11 @@ void PeerMemories::remove(const rdma::Rnic& rnic) {
     std::ranges::replace(ssd.shares, &rnic, nullptr);
     std::erase_if(ssd.on_rnic, [&](const OnRnic& one) { return one.rnic == &rnic; });
   }
+}
+
+bool PeerMemories::serves(const std::string& bdf, const rdma::Rnic& rnic) const {
+  const p2p::SelfTestResult* const known = proof(bdf, rnic);
+  return known != nullptr && proves_anything(*known) && pool(bdf, *rnic.io_groups().front()) != nullptr;
 }
 
 const p2p::SelfTestResult* PeerMemories::proof(const std::string& bdf, const rdma::Rnic& rnic) const {

@@ -7,6 +7,7 @@
 #include <exception>
 #include <utility>
 
+#include "config/edit.h"
 #include "target/core/subsystem/controller.h"
 #include "target/daemon/end_controllers.h"
 #include "target/daemon/spawn.h"
@@ -267,6 +268,29 @@ Ports::Task Ports::repeat_self_tests() {
     co_return ConfigChange{};
   };
   co_await changes_.alone(work);
+}
+
+Ports::Task Ports::prove(std::string ssd) {
+  const auto work = [&]() -> Changes::Change {
+    const auto prepared = peer_memories_.prepared();
+    if (!ssd.empty() && std::ranges::find(prepared, ssd, &PeerMemories::Prepared::bdf) == prepared.end())
+      throw config::EditError(config::EditError::Kind::Absent,
+                              "no namespace is configured to use the CMB of an SSD at " + ssd);
+    std::vector<const rdma::Rnic*> present;
+    for (const auto& rnic : transport_.rnics())
+      if (!rnic->is_leaving()) present.push_back(rnic.get());
+    bool has_tested = false;
+    for (const rdma::Rnic* rnic : present) {
+      if (!co_await peer_memories_.prove_again(*rnic, ssd)) continue;
+      has_tested = true;
+      co_await storage_.follow_proof(*rnic);
+    }
+    if (has_tested) co_await storage_.prove_consumers(ssd);
+    co_await on_devices_came();
+    co_return ConfigChange{};
+  };
+  const ConfigChange change = co_await changes_.alone(work);
+  if (change.verdict != ConfigChange::Verdict::Good) throw Refused(change.reasons.front());
 }
 
 const char* Ports::state_of(const core::Port& port) const {

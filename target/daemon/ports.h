@@ -60,6 +60,11 @@ class Ports {
   std::optional<std::vector<uint16_t>> drain(std::optional<uint16_t> port);
   std::optional<std::vector<uint16_t>> resume(std::optional<uint16_t> port);
 
+  // Repeats the self-test of the CMB of the SSD at `ssd`, or of every CMB that namespaces use (empty), with each RNIC.
+  // Hosts' commands may use the CMBs meanwhile; what they use then is what the result allows. Throws config::EditError
+  // when no namespace uses that CMB, and Refused.
+  Task prove(std::string ssd);
+
   // The daemon ends, and its successor listens on the same ports: no host may connect any more, and those that use ANA
   // are told to use other paths. Over when they have read it, at the latest after kMoveTimeout.
   Task move_hosts();

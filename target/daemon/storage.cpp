@@ -22,18 +22,6 @@ struct Match : Case... {
 template <class... Case>
 Match(Case...) -> Match<Case...>;
 
-core::P2pMode mode_of(config::P2pMode mode) {
-  switch (mode) {
-    case config::P2pMode::off:
-      return core::P2pMode::Off;
-    case config::P2pMode::prefer:
-      return core::P2pMode::Prefer;
-    case config::P2pMode::require:
-      return core::P2pMode::Require;
-  }
-  return core::P2pMode::Off;
-}
-
 // Several paths may lead to one file.
 std::string storage_of(const backend::Device& device) {
   const std::string& storage = device.info().storage;
@@ -99,7 +87,9 @@ Storage::Storage(boost::asio::io_context& io, core::Target& target, core::Mailbo
       opener_(opener),
       identifiers_(identifiers),
       served_storages_(served_storages),
-      events_(events) {}
+      events_(events) {
+  peer_memories_.on_pools_changed = [this](const rdma::Rnic& rnic) { return follow_pools(rnic); };
+}
 
 ServedNamespace* Storage::find(const std::string& nqn, uint32_t nsid) const {
   for (const auto& served : served_)
@@ -126,44 +116,6 @@ boost::asio::awaitable<std::unique_ptr<ServedNamespace>> Storage::stage(const st
   if (!is_identified(wanted, info)) co_await state_files_.run(find_uuid);
   staged->p2p = co_await choose_peer_memory(wanted, *staged->device);
   co_return staged;
-}
-
-// Chooses the SSD whose CMB is used, and explains the choice; throws when a CMB is required and cannot be used.
-boost::asio::awaitable<PeerMemoryChoice> Storage::choose_peer_memory(const config::Namespace& wanted,
-                                                                     const backend::Device& device) {
-  PeerMemoryChoice choice;
-  choice.mode = mode_of(wanted.p2p);
-  if (choice.mode == core::P2pMode::Off) {
-    choice.verdict = "data goes through DRAM: \"p2p\" is \"off\"";
-    co_return choice;
-  }
-  const std::string bdf = wanted.p2p_provider.value_or(device.info().pci_address.value_or(""));
-  const std::string why_not = co_await obstacle(bdf, wanted, device);
-  if (why_not.empty()) {
-    choice.provider = bdf;
-    choice.verdict = "data goes through the CMB of " + bdf;
-    co_return choice;
-  }
-  if (choice.mode == core::P2pMode::Require)
-    throw std::runtime_error("\"p2p\" is \"require\", but no CMB can be used: " + why_not);
-  choice.verdict = "data goes through DRAM: " + why_not;
-  co_return choice;
-}
-
-boost::asio::awaitable<std::string> Storage::obstacle(const std::string& bdf, const config::Namespace& wanted,
-                                                      const backend::Device& device) {
-  if (transport_.rnics().empty()) co_return "no port has found its RNIC yet";
-  if (bdf.empty())
-    co_return "the device is not an SSD with a PCI address, so it has no CMB; name an SSD with \"p2p_provider\"";
-  const bool is_passthrough = std::holds_alternative<config::NvmeBackend>(wanted.backend);
-  const bool own = bdf == device.info().pci_address;
-  // In a variable, because gcc 12 destroys a conditional temporary of an awaited call twice.
-  const std::string probe_path = own && is_passthrough ? device.info().path : "";
-  const bool prepared = co_await peer_memories_.prepare(bdf, probe_path);
-  if (!prepared) co_return peer_memories_.failure(bdf);
-  const auto serves = [&](const auto& rnic) { return peer_memories_.pool(bdf, *rnic->io_groups().front()); };
-  if (std::ranges::any_of(transport_.rnics(), serves)) co_return std::string();
-  co_return "no RNIC passed the self-test with the CMB of " + bdf + " (see the lines above, or nvmf-p2p p2p)";
 }
 
 // Hosts are notified when every reactor can serve the namespace.
@@ -215,37 +167,6 @@ Storage::Task Storage::remove_with_device(core::Target& target, core::Subsystem&
     if (served->p2p.provider == ssd) borrowers.emplace_back(served->subsystem, served->wanted.nsid);
   for (const auto& [nqn, number] : borrowers) co_await choose_again(*target.find_subsystem(nqn), number);
   peer_memories_.forget(ssd);
-}
-
-Storage::Task Storage::choose_again(core::Subsystem& subsystem, uint32_t nsid) {
-  const ServedNamespace& served = *find(subsystem.nqn(), nsid);
-  std::optional<PeerMemoryChoice> choice;
-  try {
-    choice = co_await choose_peer_memory(served.wanted, *served.device);
-  } catch (const std::exception& error) {
-    events_.error(EventKind::Namespace,
-                  fmt::format("namespace {} of {} is not served any more: {}", nsid, subsystem.nqn(), error.what()),
-                  subsystem.nqn());
-  }
-  if (choice)
-    co_await change_policies(subsystem, config::Namespace(served.wanted), std::move(*choice));
-  else
-    co_await remove(subsystem, nsid);
-}
-
-Storage::Task Storage::choose_again() {
-  std::vector<std::pair<std::string, uint32_t>> without;
-  for (const auto& served : served_)
-    if (served->p2p.mode != core::P2pMode::Off && served->p2p.provider.empty())
-      without.emplace_back(served->subsystem, served->wanted.nsid);
-  for (const auto& [nqn, nsid] : without) co_await choose_again(*target_.find_subsystem(nqn), nsid);
-}
-
-Storage::Task Storage::follow_proof(const rdma::Rnic& rnic) {
-  for (const auto& served : served_)
-    if (!served->p2p.provider.empty())
-      co_await replace_views(*target_.find_subsystem(served->subsystem), *served, make_views(*served, &rnic));
-  co_await choose_again();
 }
 
 Storage::Task Storage::join(rdma::Rnic& rnic) {
@@ -435,8 +356,8 @@ std::unique_ptr<core::IoNamespace> Storage::make_view(const ServedNamespace& ser
   if (const p2p::SelfTestResult* proof = peer_memories_.proof(served.p2p.provider, *place.rnic)) {
     view->cmb = peer_memories_.pool(served.p2p.provider, place.group());
     view->p2p.largest_tried_mtu = proof->active_mtu;
-    view->p2p.host_reads = proof->host_reads;
-    view->p2p.host_writes = proof->host_writes;
+    if (served.p2p.host_reads) view->p2p.host_reads = proof->host_reads;
+    if (served.p2p.host_writes) view->p2p.host_writes = proof->host_writes;
   }
   return view;
 }

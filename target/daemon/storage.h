@@ -31,6 +31,9 @@ namespace nvmf::daemon {
 // The path of a namespace's data.
 struct PeerMemoryChoice {
   core::P2pMode mode = core::P2pMode::Off;
+  // What the namespace's own device was proved to do with the CMB.
+  bool host_reads = true;
+  bool host_writes = true;
   std::string provider;  // PCI address of the SSD whose CMB is used; empty: none
   std::string verdict;   // why data goes, or does not go, through a CMB: one sentence
 };
@@ -122,10 +125,14 @@ class Storage {
   Task serve_on(rdma::Rnic& rnic);
   // An RNIC is removed, and no command is left on it: no namespace is served on it, and no reactor polls it any more.
   Task part(rdma::Rnic& rnic);
-  // RNICs have appeared, with which more peer memory may be usable.
+  // More peer memory may be usable, because RNICs have appeared, or less, because a self-test was repeated. Namespaces
+  // that require a CMB are removed when none is proved any more.
   Task choose_again();
   // The self-test was repeated with this RNIC: its result decides from now on.
   Task follow_proof(const rdma::Rnic& rnic);
+  // Repeats the proof of SSDs whose namespaces use the CMB of another SSD, that at `bdf` or any (empty): its result
+  // decides from now on.
+  Task prove_consumers(std::string bdf);
   // Whether a device or file has another size than hosts were told.
   bool sizes_differ() const;
   // Tells hosts of those that have. The changes, each in a sentence for the operator.
@@ -159,9 +166,16 @@ class Storage {
   std::vector<rdma::PollGroup*> io_groups() const;
   void add_groups(ServedNamespace& served, const rdma::Rnic& rnic) const;
   Task on_reactors(std::function<void(size_t reactor)> work);
-  // Why `wanted`, which is on `device`, cannot use the CMB of the SSD at `bdf`; empty: it can.
-  boost::asio::awaitable<std::string> obstacle(const std::string& bdf, const config::Namespace& wanted,
-                                               const backend::Device& device);
+  // Why a namespace on `device` cannot use the CMB of the SSD at `bdf`; empty: it can, as `choice` gets to know.
+  boost::asio::awaitable<std::string> obstacle(const std::string& bdf, const backend::Device& device,
+                                               PeerMemoryChoice& choice);
+  // The same for the CMB of another SSD than the namespace's.
+  boost::asio::awaitable<std::string> obstacle_to_consumer(const std::string& bdf, const std::string& consumer,
+                                                           PeerMemoryChoice& choice);
+  // This RNIC's groups use the peer memory that it has now. Over when no command uses what it had before.
+  Task follow_pools(const rdma::Rnic& rnic);
+  // With some RNIC.
+  bool is_proved(const std::string& bdf) const;
   void add_gates(ServedNamespace& served);
   void add_device_errors(ServedNamespace& served);
   void set_limits(ServedNamespace& served);

@@ -157,6 +157,13 @@ void ControlPlane::move_hosts(std::function<void()> done) {
   });
 }
 
+void ControlPlane::prove(std::function<void()> done) {
+  boost::asio::co_spawn(parts_.io, ports_.prove({}), [done = std::move(done)](const std::exception_ptr& failure) {
+    if (failure) std::rethrow_exception(failure);
+    done();
+  });
+}
+
 void ControlPlane::close_devices(std::function<void()> done) {
   const auto task = [this]() -> boost::asio::awaitable<void> {
     while (!parts_.transport.rnics().empty()) {

@@ -6,6 +6,7 @@
 
 #include "p2p/cmb.h"
 #include "p2p/self_test.h"
+#include "p2p/witness.h"
 #include "transport/verbs/verbs.h"
 
 namespace nvmf::simulation {
@@ -64,6 +65,9 @@ CmbMapping::CmbMapping(CmbMapping&& other) noexcept = default;
 CmbMapping& CmbMapping::operator=(CmbMapping&& other) noexcept = default;
 CmbMapping::~CmbMapping() = default;
 
+// Of this machine.
+std::optional<PeerMemory> read_peer_memory(const Sysfs&, const std::string&) { return std::nullopt; }
+
 CmbMapping map_cmb(const Sysfs&, const std::string& bdf, size_t) {
   const ModelCmb* const cmb = ModelCmb::at(bdf);
   if (cmb == nullptr) throw PeerMemoryError(ENOENT, "the SSD at " + bdf + " has no CMB");
@@ -89,6 +93,20 @@ core::Buffer CmbRegion::buffer() const {
 
 std::string confirm(ibv_context*, uint8_t, const CmbMapping&, const SelfTestOptions&, const SelfTestResult&) {
   return {};
+}
+
+std::unique_ptr<SsdProbe> open_ssd(const Sysfs&, const std::string&, const CmbMapping&, CmbRange, std::string&) {
+  return nullptr;
+}
+
+ConsumerProof prove_consumer(const Sysfs&, const std::string&, ibv_context*, uint8_t, const CmbMapping& mapping,
+                             CmbRange, uint32_t) {
+  const ModelCmb& cmb = *ModelCmb::at(mapping.bdf());
+  ConsumerProof proof;
+  proof.host_reads = cmb.consumers_read();
+  proof.host_writes = cmb.consumers_write();
+  if (!proof.host_reads || !proof.host_writes) proof.reasons = {"the root complex drops it"};
+  return proof;
 }
 
 // The model moves every byte that its rules let through.

@@ -1,5 +1,5 @@
 // The controller memory buffer of a model SSD. The functions of p2p/ that find, register and prove peer memory come to
-// these: model_cmb.cpp is linked instead of p2p/cmb.cpp and p2p/self_test.cpp.
+// these: model_cmb.cpp is linked instead of p2p/cmb.cpp, p2p/self_test.cpp and p2p/witness.cpp.
 #pragma once
 
 #include <cstddef>
@@ -32,6 +32,13 @@ class ModelCmb {
   // No transfer between this device and the CMB is proved.
   void put_out_of_reach(std::string device) { out_of_reach_ = std::move(device); }
   bool is_out_of_reach(const std::string& device) const { return device == out_of_reach_; }
+  // What is proved of other SSDs: both directions at first.
+  void set_consumers(bool host_reads, bool host_writes) {
+    consumers_read_ = host_reads;
+    consumers_write_ = host_writes;
+  }
+  bool consumers_read() const { return consumers_read_; }
+  bool consumers_write() const { return consumers_write_; }
   // The SSD takes it away: no region of it moves data any more. What is registered from then on is of the next one.
   void revoke();
 
@@ -44,6 +51,8 @@ class ModelCmb {
   std::unique_ptr<std::byte[]> memory_;
   std::byte* address_;
   std::string out_of_reach_;
+  bool consumers_read_ = true;
+  bool consumers_write_ = true;
   int descriptor_ = 0;
   std::unique_ptr<rnic::DmaBuf> lent_;
 };

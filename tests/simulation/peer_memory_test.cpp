@@ -6,6 +6,7 @@
 
 #include "tests/simulation/host.h"
 #include "tests/simulation/multipath.h"
+#include "tests/simulation/workload.h"
 
 namespace nvmf::simulation {
 namespace {
@@ -16,13 +17,14 @@ WorldOptions with_cmb() {
   return options;
 }
 
-std::string verdict(World& world) {
-  return world.control_plane().storage().find(World::kNqn, World::kNsid)->p2p.verdict;
+std::string verdict(World& world, uint32_t nsid = World::kNsid) {
+  return world.control_plane().storage().find(World::kNqn, nsid)->p2p.verdict;
 }
 
-// Of the namespace with the CMB, since its beginning.
-uint64_t count(World& world, const std::function<const core::Counter&(const core::IoCounters&)>& of) {
-  const daemon::ServedNamespace& served = *world.control_plane().storage().find(World::kNqn, World::kNsid);
+// Of a namespace, since its beginning.
+uint64_t count(World& world, const std::function<const core::Counter&(const core::IoCounters&)>& of,
+               uint32_t nsid = World::kNsid) {
+  const daemon::ServedNamespace& served = *world.control_plane().storage().find(World::kNqn, nsid);
   uint64_t total = of(served.past).get();
   for (const daemon::OnGroup& place : served.on_groups) total += of(place.view->counters).get();
   return total;
@@ -38,6 +40,22 @@ uint64_t reads_at_other_mtus(World& world) {
   return count(world, [](const core::IoCounters& counters) -> const core::Counter& {
     return counters.fallbacks[static_cast<size_t>(core::Fallback::PathMtu)].commands;
   });
+}
+
+uint64_t refused_reads(World& world) {
+  return count(world, [](const core::IoCounters& counters) -> const core::Counter& {
+    return counters.fallbacks[static_cast<size_t>(core::Fallback::Refused)].commands;
+  });
+}
+
+void prove(World& world) {
+  bool done = false;
+  world.control_plane().prove([&] { done = true; });
+  REQUIRE(world.wait([&] { return done; }));
+}
+
+std::vector<std::string> findings(World& world) {
+  return world.control_plane().peer_memories().prepared().front().pairs.front().proof->findings;
 }
 
 uint32_t tried_mtu(World& world) {
@@ -93,6 +111,47 @@ TEST_CASE("no port was up when the self-test was due: it is made when a host has
   CHECK(world.fabric.faults() == std::vector<std::string>{});
 }
 
+TEST_CASE("the operator repeats the self-test while commands use the CMB: its result decides from then on") {
+  World world(with_cmb());
+  Host host(world, {});
+  REQUIRE_MESSAGE(host.bring_up(), host.failure);
+  const Bytes data(16384, std::byte{0x5a});
+  REQUIRE(host.write(1, 40, data).ok());
+  for (unsigned i = 0; i < 4; ++i)
+    host.io(1).send(transfer_command(nvme_cmd_read, i * 128, 128), Direction::ToHost, Bytes(65536));
+  prove(world);
+  CHECK(verdict(world) == "data goes through the CMB of 0000:01:00.0");
+  CHECK(refused_reads(world) == 0);
+
+  ModelCmb::fail_next_self_test();
+  prove(world);
+  CHECK(verdict(world).starts_with("data goes through DRAM: no RNIC passed the self-test"));
+  CHECK(host.read(1, 40, 32).data == data);
+  CHECK(refused_reads(world) == 1);
+
+  prove(world);
+  CHECK(verdict(world) == "data goes through the CMB of 0000:01:00.0");
+  const uint64_t before = reads_through_cmb(world);
+  CHECK(host.read(1, 40, 32).data == data);
+  CHECK(reads_through_cmb(world) == before + 1);
+  host.leave();
+  world.check_quiet();
+  CHECK(world.fabric.faults() == std::vector<std::string>{});
+}
+
+TEST_CASE("the operator wants the self-test of a CMB that has no part left for it: the proof stands, and it is told") {
+  WorldOptions options = with_cmb();
+  options.cmb_bytes = 128 << 10;
+  World world(options);
+  prove(world);
+  prove(world);
+  CHECK(findings(world) ==
+        std::vector<std::string>{"the self-test can be repeated only by a restart of the daemon: the "
+                                 "CMB is too small to keep a part of it for that"});
+  CHECK(verdict(world) == "data goes through the CMB of 0000:01:00.0");
+  world.check_quiet();
+}
+
 TEST_CASE("data of a namespace with a CMB goes through it, byte for byte") {
   World world(with_cmb());
   Host host(world, {});
@@ -135,6 +194,162 @@ TEST_CASE("an SSD goes in the middle of commands: hosts are served through its C
     world.check_quiet();
     CHECK(world.fabric.faults() == std::vector<std::string>{});
   }
+}
+
+// Without a restart of the target.
+void add_second_port(World& world) {
+  world.fabric.add_device("rnic1", World::kSecondAddress, rnic::connectx());
+  WorldConfig wanted = world.config();
+  wanted.addresses.emplace_back(World::kSecondAddress);
+  REQUIRE(world.reload(wanted).empty());
+}
+
+std::vector<uint64_t> pool_bytes(World& world, const std::string& device) {
+  std::vector<uint64_t> sizes;
+  const auto prepared = world.control_plane().peer_memories().prepared();
+  for (const auto& pair : prepared.front().pairs)
+    if (pair.rnic->name() == device)
+      for (const core::BufferPool* pool : pair.pools) sizes.push_back(pool->size_bytes());
+  return sizes;
+}
+
+TEST_CASE("an RNIC comes when the CMB is divided: it gets its part while commands use the CMB, with every byte right") {
+  for (const uint64_t seed : {1u, 2u, 3u, 4u}) {
+    CAPTURE(seed);
+    WorldOptions options = with_cmb();
+    options.seed = seed;
+    options.reactors = 2;
+    World world(options);
+    bool enough = false;
+    WorkloadOptions early;
+    early.goes_on = [&] { return !enough; };
+    Workload first(world, early, 0, 1024);
+    world.start_host([&] { first.run(); });
+    REQUIRE(world.wait([&] { return first.completed() >= 20; }));
+    CHECK(pool_bytes(world, "rnic0") == std::vector<uint64_t>(2, 480 << 10));
+
+    add_second_port(world);
+    const std::vector<uint64_t> half(2, 240 << 10);
+    CHECK(pool_bytes(world, "rnic0") == half);
+    CHECK(pool_bytes(world, "rnic1") == half);
+    CHECK(verdict(world) == "data goes through the CMB of 0000:01:00.0");
+
+    const uint64_t before = reads_through_cmb(world);
+    WorkloadOptions late;
+    late.number = 1;
+    late.host = {.nqn = "nqn.2014-08.org.nvmexpress:uuid:22222222-2222-3333-4444-555555555555",
+                 .hostid = 0x43,
+                 .target = World::kSecondAddress};
+    Workload second(world, late, 1024, 1024);
+    world.start_host([&] { second.run(); });
+    CHECK(world.wait([&] { return second.completed() >= 60; }));
+    CHECK(reads_through_cmb(world) > before);
+    enough = true;
+    CHECK(world.wait([&] { return world.hosts_are_done(); }));
+    CHECK(refused_reads(world) == 0);
+    world.check_quiet();
+    CHECK(world.fabric.faults() == std::vector<std::string>{});
+  }
+}
+
+TEST_CASE("an RNIC comes that cannot use the CMB: the others keep their shares") {
+  WorldOptions options = with_cmb();
+  options.second_reaches_cmb = false;
+  World world(options);
+  const std::vector<uint64_t> before = pool_bytes(world, "rnic0");
+  add_second_port(world);
+  CHECK(pool_bytes(world, "rnic0") == before);
+  CHECK(pool_bytes(world, "rnic1").empty());
+  world.check_quiet();
+  CHECK(world.fabric.faults() == std::vector<std::string>{});
+}
+
+TEST_CASE("an RNIC comes when a CMB is divided that is too small to be divided anew: it is told so") {
+  WorldOptions options = with_cmb();
+  options.cmb_bytes = 128 << 10;
+  World world(options);
+  const std::vector<uint64_t> before = pool_bytes(world, "rnic0");
+  add_second_port(world);
+  CHECK(pool_bytes(world, "rnic0") == before);
+  const auto pairs = world.control_plane().peer_memories().prepared().front().pairs;
+  REQUIRE(pairs.size() == 2);
+  CHECK(pairs.back().proof->findings.front().find("only after a restart of the daemon") != std::string::npos);
+  world.check_quiet();
+}
+
+// A namespace on an SSD of its own, which is to use the CMB of the other one.
+constexpr uint32_t kConsumer = 2;
+
+std::string add_consumer(World& world, const std::string& pci_address) {
+  world.add_disk("disk2", 512).pci_address = pci_address;
+  WorldConfig wanted = world.config();
+  wanted.namespaces.push_back({.nsid = kConsumer, .disk = "disk2", .uses_cmb = true});
+  REQUIRE(world.reload(wanted).empty());
+  return verdict(world, kConsumer);
+}
+
+// Writes and reads; the commands of each direction that went through the CMB.
+using Moved = std::pair<uint64_t, uint64_t>;
+Moved through_cmb(World& world, Host& host) {
+  const auto commands = [&](auto direction) {
+    return count(
+        world,
+        [=](const core::IoCounters& counters) -> const core::Counter& {
+          return (counters.*direction)[static_cast<size_t>(core::DataPath::Cmb)].commands;
+        },
+        kConsumer);
+  };
+  const auto all = [&] { return Moved(commands(&core::IoCounters::reads), commands(&core::IoCounters::writes)); };
+  const Moved before = all();
+  const Bytes data(16384, std::byte{0x5a});
+  const auto command = [](uint8_t opcode) { return transfer_command(opcode, 40, 32, kConsumer); };
+  CHECK(host.run(host.io(1), command(nvme_cmd_write), Direction::ToController, data).ok());
+  CHECK(host.run(host.io(1), command(nvme_cmd_read), Direction::ToHost, Bytes(16384)).data == data);
+  const Moved after = all();
+  return {after.first - before.first, after.second - before.second};
+}
+
+TEST_CASE("a namespace uses the CMB of another SSD: in the directions that its own SSD was proved to move data in") {
+  World world(with_cmb());
+  Host host(world, {});
+  REQUIRE_MESSAGE(host.bring_up(), host.failure);
+  CHECK(add_consumer(world, "0000:02:00.0") == "data goes through the CMB of 0000:01:00.0");
+  CHECK(through_cmb(world, host) == Moved(1, 1));
+
+  world.cmb().set_consumers(true, false);
+  prove(world);
+  CHECK(verdict(world, kConsumer) ==
+        "data of host reads goes through the CMB of 0000:01:00.0, data of host writes through DRAM: the root complex "
+        "drops it");
+  CHECK(through_cmb(world, host) == Moved(1, 0));
+
+  world.cmb().set_consumers(false, true);
+  prove(world);
+  CHECK(through_cmb(world, host) == Moved(0, 1));
+
+  world.cmb().set_consumers(false, false);
+  prove(world);
+  CHECK(verdict(world, kConsumer) ==
+        "data goes through DRAM: the SSD at 0000:02:00.0 did not pass the self-test with the CMB of 0000:01:00.0: the "
+        "root complex drops it");
+  CHECK(through_cmb(world, host) == Moved(0, 0));
+  CHECK(verdict(world) == "data goes through the CMB of 0000:01:00.0");
+
+  world.cmb().set_consumers(true, true);
+  prove(world);
+  CHECK(verdict(world, kConsumer) == "data goes through the CMB of 0000:01:00.0");
+  CHECK(through_cmb(world, host) == Moved(1, 1));
+  host.leave();
+  world.check_quiet();
+  CHECK(world.fabric.faults() == std::vector<std::string>{});
+}
+
+TEST_CASE("a device that is no SSD is to use a CMB: it cannot be tested, so its data goes through DRAM") {
+  World world(with_cmb());
+  CHECK(add_consumer(world, "") ==
+        "data goes through DRAM: the device is not an SSD with a PCI address, so its access to the CMB of 0000:01:00.0 "
+        "cannot be tested");
+  world.check_quiet();
 }
 
 TEST_CASE("ANA by topology: hosts are to prefer the port whose RNIC reaches the CMB, as long as there is one") {

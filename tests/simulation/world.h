@@ -101,6 +101,7 @@ class World {
   void return_ssd();
   // Transfers through the CMB fail from now on.
   void revoke_cmb() { cmb_->revoke(); }
+  ModelCmb& cmb() { return *cmb_; }
   // No command of kNsid that was sent at that time, or later, has a reason to fail.
   bool storage_is_sound_since(uint64_t ns) const {
     return disk.errors_percent == 0 && (!ssd_was_removed_ || !is_disturbed_since(ns));

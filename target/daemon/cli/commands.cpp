@@ -20,6 +20,7 @@ namespace nvmf::cli {
 namespace {
 
 constexpr std::chrono::milliseconds kStatusPoll{200};
+constexpr char kAllSsds[] = "all";
 
 // "-" is standard input.
 config::Sources sources_at(const std::string& path) {
@@ -152,8 +153,19 @@ void Commands::add_views(CLI::App& app) {
   add("subsystems", "List the subsystems in service", subsystems_view);
   add("namespaces", "List the namespaces; for a missing one, print why", namespaces_view);
   add("connections", "List the connected hosts and whether their data may go through a CMB", connections_view);
-  add("p2p", "Print the proof of each SSD's CMB with each RNIC, and the commands that fell back to DRAM", p2p_view);
+  add_p2p(app);
   add("stats", "List the counters since the start", stats_view);
+}
+
+void Commands::add_p2p(CLI::App& app) {
+  CLI::App* const p2p =
+      command(app, "p2p", "Print the proof of each SSD's CMB with each RNIC, and the commands that fell back to DRAM",
+              [this] { return show_p2p(); });
+  p2p->add_option("ssd", ssd_, "Only the SSD at this PCI address; all: every SSD")->type_name(kSsdType);
+  p2p->add_flag(
+      "--prove", prove_,
+      "First repeat the self-test, in a part of the CMB that is kept for it, while hosts are served: data goes "
+      "by what it proves from then on");
 }
 
 void Commands::add_top(CLI::App& app) {
@@ -416,6 +428,23 @@ int Commands::show_status() const {
   const bool is_well = reply.body.at("faults").empty() && reply.body.at("unready").empty();
   print(reply, status_view);
   return exit_code_ && !is_well ? kExitFound : EXIT_SUCCESS;
+}
+
+int Commands::show_p2p() const {
+  const bool all = ssd_.empty() || ssd_ == kAllSsds;
+  const std::string which = all ? "all=true" : "ssd=" + percent_encoded(ssd_);
+  Reply reply = prove_ ? Client(socket_).ask("POST", "/v1/p2p/prove?" + which) : Client(socket_).ask("GET", "/v1/p2p");
+  if (!reply.good()) return refuse(reply);
+  if (all) return print(reply, p2p_view);
+  Json named = Json::array();
+  for (const Json& one : reply.body.at("ssds"))
+    if (one.at("address") == ssd_) named.push_back(one);
+  if (named.empty()) {
+    std::cerr << "no namespace is configured to use the CMB of an SSD at " << config::printable(ssd_) << '\n';
+    return kExitFailed;
+  }
+  reply.body["ssds"] = std::move(named);
+  return print(reply, p2p_view);
 }
 
 int Commands::compare() const {

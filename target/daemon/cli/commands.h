@@ -21,6 +21,7 @@ inline constexpr char kNqnType[] = "NQN";
 inline constexpr char kHostType[] = "HOSTNQN";
 inline constexpr char kNsidType[] = "NSID";
 inline constexpr char kPortType[] = "PORT";
+inline constexpr char kSsdType[] = "SSD";
 
 // The JSON object that `KEY=VALUE` arguments describe. A value that is valid JSON is used as such, any other value as a
 // string; the dots of a key separate nested objects. Throws std::invalid_argument.
@@ -41,6 +42,7 @@ class Commands {
   CLI::App* command(CLI::App& parent, const std::string& name, const std::string& what, std::function<int()> run);
   CLI::App* group(CLI::App& parent, const std::string& name, const std::string& what);
   void add_views(CLI::App& app);
+  void add_p2p(CLI::App& app);
   void add_config_changes(CLI::App& app);
   void add_adds(CLI::App& parent);
   void add_removes(CLI::App& parent);
@@ -62,6 +64,7 @@ class Commands {
   int operate(const std::string& path, const std::string& done, const std::string& body = "") const;
   // The same for a port or all of them: prints `done` for each that changed, `unchanged` when none did.
   int show_status() const;
+  int show_p2p() const;
   int follow_events() const;
   int compare() const;
   int save() const;
@@ -92,6 +95,7 @@ class Commands {
   std::string file_;
   std::string level_;
   std::string state_;
+  std::string ssd_;
   uint32_t nsid_ = 0;
   uint32_t group_ = 0;
   uint16_t port_ = 0;
@@ -102,6 +106,7 @@ class Commands {
   bool force_ = false;
   bool once_ = false;
   bool past_ = false;
+  bool prove_ = false;
   bool wait_ = false;
   bool batch_ = false;
 

@@ -99,6 +99,13 @@ Values ports(const Typed& typed) {
   return ids;
 }
 
+Values ssds(const Typed& typed) {
+  Values addresses{"all"};
+  const Json p2p = answer_of(typed, "/v1/p2p");
+  for (const Json& one : p2p.at("ssds")) addresses.insert(one.at("address").get<std::string>());
+  return addresses;
+}
+
 Values connected_hosts(const Typed& typed) {
   Values nqns;
   const Json connections = answer_of(typed, "/v1/connections");
@@ -138,6 +145,7 @@ Values values_of(const Typed& typed) {
   if (type.starts_with(kNsidType)) return namespaces(typed);
   if (type.starts_with(kPortType)) return ports(typed);
   if (type.starts_with(kHostType)) return hosts(typed);
+  if (type.starts_with(kSsdType)) return ssds(typed);
   return {};
 }
 

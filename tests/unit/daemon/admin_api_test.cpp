@@ -314,6 +314,22 @@ TEST_CASE("client asks for an upgrade: it begins when the client has the answer,
   CHECK(world.ask("POST", "/v1/upgrade?force=1").status == 400);
 }
 
+TEST_CASE("client has the self-test repeated: of one SSD or of all, never of none or of both") {
+  World world;
+  CHECK(world.ask("POST", "/v1/p2p/prove?ssd=0000%3A3b%3A00.0").body.at("ssds").size() == 1);
+  CHECK(world.daemon.done == "prove 0000:3b:00.0");
+  CHECK(world.ask("POST", "/v1/p2p/prove?all=true").body.contains("namespaces"));
+  CHECK(world.daemon.done == "prove ");
+  CHECK(world.ask("POST", "/v1/p2p/prove?ssd=0000%3A3c%3A00.0").status == 404);
+  for (const char* query :
+       {"", "?ssd=", "?all=false", "?ssd=0000%3A3b%3A00.0&all=true", "?ssd=&all=yes", "?rnic=mlx5_0"})
+    CHECK(world.ask("POST", std::string("/v1/p2p/prove") + query).status == 400);
+  world.daemon.is_shutting_down = true;
+  const Reply late = world.ask("POST", "/v1/p2p/prove?all=true");
+  CHECK(late.status == 409);
+  CHECK(late.body.at("error") == "the daemon is shutting down");
+}
+
 TEST_CASE("client's slip never means everything: what a request does not take is refused, and nothing is done") {
   World world;
   for (const char* operation : {"/v1/drain", "/v1/resume"}) {

@@ -370,6 +370,23 @@ TEST_CASE("operator drains, resumes, disconnects, sets ANA states") {
   CHECK(world.daemon.done == "ana inaccessible");
 }
 
+TEST_CASE("operator looks at one CMB, and has its self-test repeated") {
+  World world;
+  CHECK(says(world.run({"p2p", "0000:3b:00.0"}).output, "SSD 0000:3b:00.0: CMB of 64 MiB\n"));
+  const Said unknown = world.run({"p2p", "0000:3c:00.0"});
+  CHECK(unknown.status == 1);
+  CHECK(unknown.errors == "no namespace is configured to use the CMB of an SSD at 0000:3c:00.0\n");
+  CHECK(world.daemon.done.empty());
+
+  CHECK(says(world.run({"p2p", "--prove", "0000:3b:00.0"}).output, "mlx5_0: whole pages come through\n"));
+  CHECK(world.daemon.done == "prove 0000:3b:00.0");
+  for (const std::vector<std::string>& all : {std::vector<std::string>{"p2p", "--prove"}, {"p2p", "--prove", "all"}}) {
+    CHECK(says(world.run(all).output, "SSD 0000:3b:00.0"));
+    CHECK(world.daemon.done == "prove ");
+  }
+  CHECK(world.run({"p2p", "--prove", "3b:00.0"}).status == 1);
+}
+
 TEST_CASE("operator names no port, or none that can be: wrong usage, and every port stays as it is") {
   World world;
   for (const char* command : {"drain", "resume"}) {

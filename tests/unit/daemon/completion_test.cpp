@@ -41,6 +41,7 @@ TEST_CASE("subsystems, namespaces and ports of the daemon") {
   CHECK(shell.completes({"ana", nqn, "1", ""}) == Words{"1"});
   CHECK(shell.completes({"reservations", ""}) == Words{nqn});
   CHECK((shell.completes({"reservations", "clear", nqn, ""}) == Words{"1", "2"}));
+  CHECK((shell.completes({"p2p", "--prove", ""}) == Words{"0000:3b:00.0", "all"}));
 }
 
 TEST_CASE("hosts: to be disconnected those that are connected, to be removed those that are allowed") {

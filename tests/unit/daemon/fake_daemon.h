@@ -112,6 +112,13 @@ class FakeDaemon : public AdminActions {
                   {"pools", {{{"size_bytes", 1U << 20U}, {"used_bytes", 1U << 18U}}}}}}}}}},
             {"namespaces", Json::array()}};
   }
+  boost::asio::awaitable<Json> prove(std::string ssd) override {
+    if (!ssd.empty() && ssd != "0000:3b:00.0")
+      throw config::EditError(config::EditError::Kind::Absent, "no namespace is configured to use that CMB");
+    if (is_shutting_down) throw Refused("the daemon is shutting down");
+    done = "prove " + ssd;
+    co_return p2p();
+  }
   boost::asio::awaitable<Json> stats() override { co_return stats_now(); }
   Json ana() override {
     return {{{"subsystem", kNqn}, {"states", {{{"group", 1}, {"port", 1}, {"state", "optimized"}}}}}};
@@ -258,6 +265,7 @@ class FakeDaemon : public AdminActions {
   int64_t started_ms = 1'764'500'000'000;
   bool is_reserved = true;  // its namespace 1
   bool has_host_without_nqn = false;
+  bool is_shutting_down = false;
   bool may_save = true;
   bool edited = false;  // the file, since it was read
   bool reload_was_forced = false;

@@ -350,8 +350,26 @@ TEST_CASE("peer-to-peer that cannot work: doctor's reason and remedy, once") {
   SUBCASE("a provider that is not there") {
     build(machine);
     CHECK(only_warning(machine, config_with("192.0.2.10", R"({"nvme": "/dev/ng0n1", "p2p_provider": "0000:99:00.0"})"))
-              .ends_with(".p2p_provider: there is no SSD at 0000:99:00.0; this machine has: 0000:04:00.0 (nvme0)"));
+              .ends_with(
+                  ".p2p_provider: there is no SSD at 0000:99:00.0, and no other device that lends peer memory; this "
+                  "machine has: 0000:04:00.0 (nvme0)"));
   }
+}
+
+TEST_CASE("a provider that is no SSD: whatever lends peer memory in sysfs will do, where it may be used") {
+  Machine machine;
+  build(machine);
+  const std::string accelerator = "0000:06:00.0";
+  machine.pci("pci0000:00", accelerator);
+  const std::string memory = "/sys/bus/pci/devices/" + accelerator + "/p2pmem/";
+  for (const char* file : {"size", "available"}) machine.file(memory + file, "67108864\n");
+  machine.file(memory + "published", "1\n");
+  const std::string config =
+      config_with("192.0.2.10", R"({"nvme": "/dev/ng0n1", "p2p_provider": ")" + accelerator + "\"}");
+  CHECK(only_warning(machine, config).find("this kernel cannot give the peer memory of 0000:06:00.0 to processes") !=
+        std::string::npos);
+  machine.file(memory + "allocate", "");
+  CHECK(warnings(machine, config).empty());
 }
 
 TEST_CASE("a user or a group that this machine has not") {

@@ -96,6 +96,8 @@ TEST_CASE("an SSD with its CMB and namespace") {
     CHECK(ssd_of_device(machine.sysfs(), device) == "0000:00:06.0");
   for (const char* device : {"/dev/nvme1n1", "/dev/sda", "", "/tmp/image"})
     CHECK(ssd_of_device(machine.sysfs(), device).empty());
+  CHECK(devices_of_ssd(machine.sysfs(), "0000:00:06.0") == std::vector<std::string>{"/dev/ng0n1"});
+  CHECK(devices_of_ssd(machine.sysfs(), "0000:00:07.0").empty());
 }
 
 TEST_CASE("a namespace of a multipath SSD is known by the name it is used under") {

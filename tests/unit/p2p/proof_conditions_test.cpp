@@ -49,7 +49,7 @@ struct World : Machine {
                        .active_mtu = 4096,
                        .mapping_bytes = 63 << 20,
                        .max_transfer_bytes = 1 << 20,
-                       .probe_path = "/dev/ng0n1"};
+                       .probe_paths = "/dev/ng0n1"};
 };
 
 void check_noticed(const World& world, const ProofConditions& then, const std::string& what) {
@@ -160,7 +160,7 @@ TEST_CASE("each thing that was tested is noticed when it is another one") {
     check_noticed(world, then, "the longest transfer");
   }
   SUBCASE("whether the SSD took part") {
-    world.subject.probe_path.clear();
+    world.subject.probe_paths.clear();
     check_noticed(world, then, "the SSD's device in the self-test was \"/dev/ng0n1\" and is \"\"");
   }
 }
