@@ -14,6 +14,12 @@ constexpr core::Status kNotSupported = NVME_SC_INVALID_OPCODE | NVME_SC_DNR;
 // BLOCK_URING_CMD_DISCARD of linux/blkdev.h, which is newer than the headers of most systems.
 constexpr uint32_t kDiscardCommand = _IO(0x12, 0);
 
+// Asked for the rest of a write whose queue is being ended.
+class NoRest final : public ShortWrites {
+  void write_rest(core::Io& io, uint32_t /*written_bytes*/) override { io.done(io, NVME_SC_ABORT_QUEUE); }
+};
+constinit NoRest no_rest;
+
 }  // namespace
 
 void BlockChannel::submit(core::Io& io) {
@@ -58,6 +64,13 @@ void BlockChannel::write_rest(core::Io& io, uint32_t written_bytes) {
   sqe->flags = file_.sqe_flags;
   if (io.fua) sqe->rw_flags = RWF_DSYNC;
   sqe->user_data = UringEngine::tag_rest(io, rest_bytes);
+}
+
+// A write that the disk does not have, or not at its beginning, has another word there, or one that is set anew.
+void BlockChannel::withdraw_rest(core::Io& io) {
+  ShortWrites& self = *this;
+  if (io.kind != core::IoKind::Write || io.backend_word != reinterpret_cast<uintptr_t>(&self)) return;
+  io.backend_word = reinterpret_cast<uintptr_t>(static_cast<ShortWrites*>(&no_rest));
 }
 
 // FUA of a Read: what is in a volatile cache goes to the medium first. NVM Command Set 1.0, section 3.2.4.

@@ -29,6 +29,7 @@ class BlockChannel final : public core::IoChannel, private ShortWrites {
       : engine_(engine), file_(engine.register_file(fd)), geometry_(geometry) {}
 
   void submit(core::Io& io) override;
+  void withdraw_rest(core::Io& io) override;
 
  private:
   void transfer(core::Io& io, int opcode);

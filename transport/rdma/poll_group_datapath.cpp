@@ -402,6 +402,7 @@ void PollGroup::drop_waiting(QueuePair& queue_pair) {
       group.end(dropped);
     });
   buffers_came_free_ = waiting_buffers_ != 0;  // those behind them may have their turn
+  drop_held(queue_pair);
 }
 
 void PollGroup::drop_waiting_posts(RequestList& waiting) {

@@ -95,6 +95,40 @@ TEST_CASE("The rest of a write that was cut short is as durable as its beginning
   }
 }
 
+TEST_CASE("The rest of a write whose queue is being ended never reaches the disk, and the write ends") {
+  BlockRecorder recorder(kWithCache);
+  TestIo io = on_blocks(IoKind::Write);
+  const auto end_short = [&io] { reinterpret_cast<ShortWrites*>(io.backend_word)->write_rest(io, 512); };
+  SUBCASE("its beginning is at the disk") {
+    recorder.channel.submit(io);
+    recorder.channel.withdraw_rest(io);
+    end_short();
+    CHECK(io.status == Status(NVME_SC_ABORT_QUEUE));
+    TestIo after = on_blocks(IoKind::Write);
+    recorder.channel.submit(after);
+    for (const io_uring_sqe& entry : recorder.entries(2)) CHECK(entry.off == 64 * 512);
+  }
+  SUBCASE("another life of the request is not concerned") {
+    recorder.channel.submit(io);
+    recorder.channel.withdraw_rest(io);
+    end_short();
+    recorder.channel.submit(io);
+    end_short();
+    CHECK(recorder.entries(3)[2].off == 65 * 512);
+  }
+  SUBCASE("the rest is at the disk already, or the command is of another kind: it ends by its own result") {
+    recorder.channel.submit(io);
+    end_short();
+    const uint64_t rest = io.backend_word;
+    recorder.channel.withdraw_rest(io);
+    CHECK(io.backend_word == rest);
+    TestIo zeroes = on_blocks(IoKind::WriteZeroes, true);
+    recorder.channel.submit(zeroes);
+    recorder.channel.withdraw_rest(zeroes);
+    CHECK(zeroes.backend_word == 2);
+  }
+}
+
 TEST_CASE("FUA of a read flushes the cache first, where there is one") {
   SUBCASE("with a cache: the read is linked behind a sync") {
     BlockRecorder recorder(kWithCache);
