@@ -498,6 +498,7 @@ void Controller::reset() {
   }
   set_advanced_command_retry(false);
   features_ = {};
+  events_.reset(NVME_SC_ABORT_QUEUE);  // again: of what came while it waited
   reported_warnings_ = 0;
   reservation_notifications_ = {};
   untold_ana_groups_.reset();
