@@ -43,7 +43,7 @@ void BlockChannel::submit(core::Io& io) {
 }
 
 void BlockChannel::transfer(core::Io& io, int opcode) {
-  if (io.kind == core::IoKind::Read && io.fua && geometry_.flush_needed) return read_from_medium(io, opcode);
+  if (io.kind == core::IoKind::Read && io.fua) return read_from_medium(io, opcode);
   io_uring_sqe* const sqe = prepare_transfer(io, opcode);
   if (sqe == nullptr) return io.done(io, UringEngine::kNoRoom);
   if (io.kind == core::IoKind::Read) {
@@ -90,8 +90,8 @@ io_uring_sqe* BlockChannel::prepare_transfer(const core::Io& io, int opcode) {
   return sqe;
 }
 
+// Whether or not the device has a volatile cache now: it may get one at any time, and the kernel knows.
 void BlockChannel::flush(core::Io& io) {
-  if (!geometry_.flush_needed) return io.done(io, core::kSuccess);
   if (!engine_.make_room(1)) return io.done(io, UringEngine::kNoRoom);
   queue_sync(0, UringEngine::tag(io, Result::Command));
 }
@@ -99,12 +99,11 @@ void BlockChannel::flush(core::Io& io) {
 void BlockChannel::write_zeroes(core::Io& io) {
   const int mode = io.deallocate && geometry_.punch_mode != 0 ? geometry_.punch_mode : geometry_.zero_mode;
   if (mode == 0) return io.done(io, kNotSupported);
-  const bool sync = io.fua && geometry_.flush_needed;
   if (!engine_.make_room(2)) return io.done(io, UringEngine::kNoRoom);
-  UringEngine::begin_parts(io, sync ? 2 : 1);
+  UringEngine::begin_parts(io, io.fua ? 2 : 1);
   const uint64_t user_data = UringEngine::tag_part(io, Result::Command);
-  queue_fallocate(mode, io.slba, io.blocks, sync ? IOSQE_IO_LINK : 0, user_data);
-  if (sync) queue_sync(0, user_data);
+  queue_fallocate(mode, io.slba, io.blocks, io.fua ? IOSQE_IO_LINK : 0, user_data);
+  if (io.fua) queue_sync(0, user_data);
 }
 
 // One range after the other: the kernel works each off in a thread, and those would only wait for each other.

@@ -17,9 +17,8 @@ enum class Deallocate : uint8_t {
 
 struct BlockGeometry {
   uint8_t lba_shift = 9;
-  bool flush_needed = true;  // false: Flush has nothing to do
-  int zero_mode = 0;         // of fallocate(2), for Write Zeroes; 0: not supported
-  int punch_mode = 0;        // the same, for Write Zeroes that may deallocate; 0: zero_mode does
+  int zero_mode = 0;   // of fallocate(2), for Write Zeroes; 0: not supported
+  int punch_mode = 0;  // the same, for Write Zeroes that may deallocate; 0: zero_mode does
   Deallocate deallocate = Deallocate::None;
 };
 

@@ -170,12 +170,13 @@ void Controller::on_quiet() {
   act(properties_.quiesced());
 }
 
-// Of a normal shutdown. What no command can change any more is put on stable media.
+// Of a normal shutdown. What no command can change any more is put on stable media, and whether the media have caches
+// is for the backend to know at this moment.
 void Controller::flush() {
   const auto& flush_namespace = subsystem_.target().flush_namespace;
   ++awaited_;
   for (const NamespaceOptions& ns : subsystem_.namespaces()) {
-    if (!ns.volatile_write_cache || !flush_namespace) continue;
+    if (!flush_namespace) continue;
     ++awaited_;
     start_quiesce_timer();
     flush_namespace(subsystem_, ns.nsid, [this, nsid = ns.nsid](Status status) { flushed(nsid, status); });
