@@ -111,13 +111,13 @@ boost::asio::awaitable<std::unique_ptr<ServedNamespace>> Storage::stage(const st
   staged->device = std::move(opened.device);
   staged->lock = std::move(opened.lock);
   staged->identity = std::move(opened.identity);
+  staged->storage = std::move(opened.storage);
   co_await require_same_storage(*staged);
   staged->block_count = staged->device->info().block_count;
   staged->volatile_write_cache = staged->device->info().volatile_write_cache;
-  staged->storage = std::move(opened.storage);
   const backend::DeviceInfo& info = staged->device->info();
   for (const std::string& note : info.notes) spdlog::warn("{}", note);
-  const auto find_uuid = [&] { staged->kept_uuid = identifiers_.uuid_of(nqn, wanted.nsid, info.storage); };
+  const auto find_uuid = [&] { staged->kept_uuid = identifiers_.uuid_of(nqn, wanted.nsid, info.storage, info.path); };
   if (!is_identified(wanted, info)) co_await state_files_.run(find_uuid);
   staged->p2p = co_await choose_peer_memory(wanted, *staged->device);
   co_return staged;
