@@ -65,7 +65,7 @@ struct DeviceInfo {
 
 // What may change of an open device.
 struct Measurement {
-  uint64_t size_bytes = 0;  // 0: unknown, or it cannot change
+  uint64_t size_bytes = 0;                     // 0: unknown, or it cannot change
   std::optional<bool> volatile_write_cache{};  // the same
 };
 

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <exception>
 #include <functional>
 #include <utility>
 
@@ -42,7 +43,11 @@ boost::asio::awaitable<void> DeviceLooks::ask(WeakDevice device, milliseconds pa
     look->is_over = true;
   };
   late_.push_back(look);
-  co_await work_.run(std::move(work), patience);
+  try {
+    co_await work_.run(std::move(work), patience);
+  } catch (const std::exception&) {  // no thread is to be had: the next look asks it again
+    std::erase(late_, look);
+  }
   is_asked(device);
 }
 

@@ -401,7 +401,8 @@ Reload::Task Reload::look_every_few_seconds() {
     if (!storage_.differs() && storage_.unkept().empty()) continue;
     co_await changes_.alone([this]() -> Change {
       co_await storage_.keep_again();
-      for (const std::string& change : co_await storage_.follow_devices(target_)) events_.tell(EventKind::Device, change);
+      for (const std::string& change : co_await storage_.follow_devices(target_))
+        events_.tell(EventKind::Device, change);
       co_return ConfigChange{};
     });
   }

@@ -32,9 +32,7 @@ class ModelDevice final : public backend::Device {
   }
 
  private:
-  backend::Measurement measure() const override {
-    return {.size_bytes = disk_.block_count() << disk_.lba_shift()};
-  }
+  backend::Measurement measure() const override { return {.size_bytes = disk_.block_count() << disk_.lba_shift()}; }
 
   ModelDisk& disk_;
   EngineOf engine_of_;

@@ -32,8 +32,8 @@ void fill_atomic_writes(const IoHints& hints, nvme_id_ns& id) {
   id.nabo = has_boundary ? static_cast<uint16_t>(hints.first_atomic_boundary_lba) : uint16_t{0};
 }
 
-// NOWS is a multiple of NPWG, and has no value that says «not known»: 0 is one block, which Linux before 6.17 shows as
-// the optimal size of 512 bytes. So it is the least that hosts write anyway, a page, in whole granules.
+// NOWS is a multiple of NPWG, and has no value that says «not known»: 0 is one block, which Linux 6.1 shows as an
+// optimal size of 512 bytes. So it is the least that hosts write anyway, a page, in whole granules.
 uint32_t optimal_write_blocks(const NamespaceOptions& ns) {
   if (ns.hints.optimal_write_blocks != 0) return ns.hints.optimal_write_blocks;
   const uint32_t page = limits::kPageBytes >> ns.lba_shift;
