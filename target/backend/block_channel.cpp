@@ -14,6 +14,12 @@ constexpr core::Status kNotSupported = NVME_SC_INVALID_OPCODE | NVME_SC_DNR;
 // BLOCK_URING_CMD_DISCARD of linux/blkdev.h, which is newer than the headers of most systems.
 constexpr uint32_t kDiscardCommand = _IO(0x12, 0);
 
+// Asked for the rest of a write whose queue is being ended.
+class NoRest final : public ShortWrites {
+  void write_rest(core::Io& io, uint32_t /*written_bytes*/) override { io.done(io, NVME_SC_ABORT_QUEUE); }
+};
+constinit NoRest no_rest;
+
 }  // namespace
 
 void BlockChannel::submit(core::Io& io) {
@@ -37,7 +43,7 @@ void BlockChannel::submit(core::Io& io) {
 }
 
 void BlockChannel::transfer(core::Io& io, int opcode) {
-  if (io.kind == core::IoKind::Read && io.fua && geometry_.flush_needed) return read_from_medium(io, opcode);
+  if (io.kind == core::IoKind::Read && io.fua) return read_from_medium(io, opcode);
   io_uring_sqe* const sqe = prepare_transfer(io, opcode);
   if (sqe == nullptr) return io.done(io, UringEngine::kNoRoom);
   if (io.kind == core::IoKind::Read) {
@@ -60,6 +66,13 @@ void BlockChannel::write_rest(core::Io& io, uint32_t written_bytes) {
   sqe->user_data = UringEngine::tag_rest(io, rest_bytes);
 }
 
+// A write that the disk does not have, or not at its beginning, has another word there, or one that is set anew.
+void BlockChannel::withdraw_rest(core::Io& io) {
+  ShortWrites& self = *this;
+  if (io.kind != core::IoKind::Write || io.backend_word != reinterpret_cast<uintptr_t>(&self)) return;
+  io.backend_word = reinterpret_cast<uintptr_t>(static_cast<ShortWrites*>(&no_rest));
+}
+
 // FUA of a Read: what is in a volatile cache goes to the medium first. NVM Command Set 1.0, section 3.2.4.
 void BlockChannel::read_from_medium(core::Io& io, int opcode) {
   if (!engine_.make_room(2)) return io.done(io, UringEngine::kNoRoom);
@@ -77,8 +90,8 @@ io_uring_sqe* BlockChannel::prepare_transfer(const core::Io& io, int opcode) {
   return sqe;
 }
 
+// Whether or not the device has a volatile cache now: it may get one at any time, and the kernel knows.
 void BlockChannel::flush(core::Io& io) {
-  if (!geometry_.flush_needed) return io.done(io, core::kSuccess);
   if (!engine_.make_room(1)) return io.done(io, UringEngine::kNoRoom);
   queue_sync(0, UringEngine::tag(io, Result::Command));
 }
@@ -86,12 +99,11 @@ void BlockChannel::flush(core::Io& io) {
 void BlockChannel::write_zeroes(core::Io& io) {
   const int mode = io.deallocate && geometry_.punch_mode != 0 ? geometry_.punch_mode : geometry_.zero_mode;
   if (mode == 0) return io.done(io, kNotSupported);
-  const bool sync = io.fua && geometry_.flush_needed;
   if (!engine_.make_room(2)) return io.done(io, UringEngine::kNoRoom);
-  UringEngine::begin_parts(io, sync ? 2 : 1);
+  UringEngine::begin_parts(io, io.fua ? 2 : 1);
   const uint64_t user_data = UringEngine::tag_part(io, Result::Command);
-  queue_fallocate(mode, io.slba, io.blocks, sync ? IOSQE_IO_LINK : 0, user_data);
-  if (sync) queue_sync(0, user_data);
+  queue_fallocate(mode, io.slba, io.blocks, io.fua ? IOSQE_IO_LINK : 0, user_data);
+  if (io.fua) queue_sync(0, user_data);
 }
 
 // One range after the other: the kernel works each off in a thread, and those would only wait for each other.

@@ -17,9 +17,8 @@ enum class Deallocate : uint8_t {
 
 struct BlockGeometry {
   uint8_t lba_shift = 9;
-  bool flush_needed = true;  // false: Flush has nothing to do
-  int zero_mode = 0;         // of fallocate(2), for Write Zeroes; 0: not supported
-  int punch_mode = 0;        // the same, for Write Zeroes that may deallocate; 0: zero_mode does
+  int zero_mode = 0;   // of fallocate(2), for Write Zeroes; 0: not supported
+  int punch_mode = 0;  // the same, for Write Zeroes that may deallocate; 0: zero_mode does
   Deallocate deallocate = Deallocate::None;
 };
 
@@ -29,6 +28,7 @@ class BlockChannel final : public core::IoChannel, private ShortWrites {
       : engine_(engine), file_(engine.register_file(fd)), geometry_(geometry) {}
 
   void submit(core::Io& io) override;
+  void withdraw_rest(core::Io& io) override;
 
  private:
   void transfer(core::Io& io, int opcode);

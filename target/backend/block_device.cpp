@@ -82,11 +82,11 @@ BlockDevice::BlockDevice(const DeviceSpec& spec) {
   const std::string number = std::to_string(major_number) + ":" + std::to_string(minor_number);
   const std::string disk = std::string(sysfs::kRoot) + "/dev/block/" + number;
   geometry_ = {.lba_shift = info_.lba_shift, .zero_mode = kZero};
-  if (const auto queue = sysfs::block_queue(major_number, minor_number)) {
-    take_limits(spec.path, read_block_limits(disk, *queue, info_.lba_shift));
-    if (auto advice = scheduler_advice(spec.path, *queue)) info_.notes.push_back(std::move(*advice));
+  queue_ = sysfs::block_queue(major_number, minor_number).value_or(std::string());
+  if (!queue_.empty()) {
+    take_limits(spec.path, read_block_limits(disk, queue_, info_.lba_shift));
+    if (auto advice = scheduler_advice(spec.path, queue_)) info_.notes.push_back(std::move(*advice));
   }
-  geometry_.flush_needed = info_.volatile_write_cache;
   info_.supports_write_zeroes = true;  // the kernel writes them out where the device cannot
   info_.pci_address = sysfs::pci_address(disk);
   info_.controller = sysfs::nvme_controller(disk).value_or(std::string());
@@ -117,6 +117,12 @@ void BlockDevice::take_limits(const std::string& path, const BlockLimits& limits
   info_.supports_deallocate = geometry_.deallocate != Deallocate::None;
 }
 
+// A write cache comes with other disks below a volume (pvmove), or by a command to the disk (hdparm -W1).
+Measurement BlockDevice::measure() const {
+  return {.size_bytes = size_of(file_).value_or(0),
+          .volatile_write_cache = queue_.empty() ? std::nullopt : std::optional(has_write_cache(queue_))};
+}
+
 std::unique_ptr<core::IoChannel> BlockDevice::open_channel(UringEngine& engine) {
   return std::make_unique<BlockChannel>(engine, file_.get(), geometry_);
 }
@@ -139,7 +145,7 @@ FileDevice::FileDevice(const DeviceSpec& spec) : file_(open_file(spec.path, O_RD
   info_.hints = hints_of_file(static_cast<uint64_t>(status.st_blksize), info_.lba_shift);
   choose_direct_or_buffered(spec);
   ignore_access_time(file_);
-  geometry_ = {.lba_shift = info_.lba_shift, .flush_needed = true};
+  geometry_ = {.lba_shift = info_.lba_shift};
   probe_fallocate(spec.path);
 }
 
@@ -178,6 +184,8 @@ void FileDevice::probe_fallocate(const std::string& path) {
   info_.supports_write_zeroes = geometry_.zero_mode != 0;
   if (!punches) info_.notes.push_back(path + ": the file system cannot punch holes: no Deallocate");
 }
+
+Measurement FileDevice::measure() const { return {.size_bytes = size_of(file_).value_or(0)}; }
 
 std::unique_ptr<core::IoChannel> FileDevice::open_channel(UringEngine& engine) {
   return std::make_unique<BlockChannel>(engine, file_.get(), geometry_);

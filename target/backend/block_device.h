@@ -21,12 +21,13 @@ class BlockDevice final : public Device {
  public:
   explicit BlockDevice(const DeviceSpec& spec);
   std::unique_ptr<core::IoChannel> open_channel(UringEngine& engine) override;
+  Measurement measure() const override;
 
  private:
-  std::optional<uint64_t> size_now() const override { return size_of(file_); }
   void take_limits(const std::string& path, const BlockLimits& limits);
 
   Descriptor file_;
+  std::string queue_;  // its directory in sysfs; empty: not found
   BlockGeometry geometry_;
 };
 
@@ -36,9 +37,9 @@ class FileDevice final : public Device {
  public:
   explicit FileDevice(const DeviceSpec& spec);
   std::unique_ptr<core::IoChannel> open_channel(UringEngine& engine) override;
+  Measurement measure() const override;
 
  private:
-  std::optional<uint64_t> size_now() const override { return size_of(file_); }
   void choose_direct_or_buffered(const DeviceSpec& spec);
   void probe_fallocate(const std::string& path);
 

@@ -80,7 +80,7 @@ BlockLimits read_block_limits(const std::string& disk, const std::string& queue,
   limits.host_managed_zones = of.text("zoned") == "host-managed";
   limits.discards = of.of_queue("discard_max_bytes") != 0;
   limits.zeroes_and_unmaps = limits.discards && zeroes_and_unmaps(of, queue);
-  limits.volatile_write_cache = of.text("write_cache") != "write through";
+  limits.volatile_write_cache = has_write_cache(queue);
   if (const auto mask = sysfs::read_number(queue + "/dma_alignment"); mask && *mask < kLargestAlignment)
     limits.memory_alignment_bytes = static_cast<uint32_t>(*mask) + 1;
   limits.optimal_io_boundary_blocks = optimal_io_boundary(of);
@@ -89,6 +89,8 @@ BlockLimits read_block_limits(const std::string& disk, const std::string& queue,
   read_granularities(of, limits.hints);
   return limits;
 }
+
+bool has_write_cache(const std::string& queue) { return sysfs::read_text(queue + "/write_cache") != "write through"; }
 
 bool takes_discard_commands(int fd, uint8_t lba_shift, uint64_t block_count) {
   UringEngine engine(kTrialEngine);

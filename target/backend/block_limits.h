@@ -23,6 +23,10 @@ struct BlockLimits {
 // as not known.
 BlockLimits read_block_limits(const std::string& disk, const std::string& queue, uint8_t lba_shift);
 
+// Whether the device behind the request queue may lose what it has acknowledged. It may change at any time: nobody may
+// leave out a flush for it.
+bool has_write_cache(const std::string& queue);
+
 // Whether the kernel passes on discards that come through io_uring (Linux 6.12 and later), and the device takes them.
 // Asks for one behind the end of the device, which is refused in either case.
 bool takes_discard_commands(int fd, uint8_t lba_shift, uint64_t block_count);

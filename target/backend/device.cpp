@@ -1,5 +1,7 @@
 #include "target/backend/device.h"
 
+#include <utility>
+
 #include "target/backend/block_device.h"
 #include "target/backend/memory_device.h"
 #include "target/backend/nvme_device.h"
@@ -20,11 +22,12 @@ std::unique_ptr<Device> open_device(const DeviceSpec& spec) {
   return nullptr;
 }
 
-bool Device::remeasure() {
-  const uint64_t blocks = size_now().value_or(0) >> info_.lba_shift;
-  if (blocks == 0 || blocks == info_.block_count) return false;
-  info_.block_count = blocks;
-  return true;
+bool Device::take(const Measurement& measured) {
+  const uint64_t blocks = measured.size_bytes >> info_.lba_shift;
+  const uint64_t former_blocks = blocks != 0 ? std::exchange(info_.block_count, blocks) : info_.block_count;
+  const bool cache = measured.volatile_write_cache.value_or(info_.volatile_write_cache);
+  const bool had_cache = std::exchange(info_.volatile_write_cache, cache);
+  return info_.block_count != former_blocks || cache != had_cache;
 }
 
 }  // namespace nvmf::backend

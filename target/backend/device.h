@@ -63,6 +63,12 @@ struct DeviceInfo {
   std::vector<std::string> notes;          // what does not work as well as it could, and why
 };
 
+// What may change of an open device.
+struct Measurement {
+  uint64_t size_bytes = 0;                     // 0: unknown, or it cannot change
+  std::optional<bool> volatile_write_cache{};  // the same
+};
+
 class Device {
  public:
   virtual ~Device() = default;
@@ -70,14 +76,13 @@ class Device {
   // Before the engine's start(), or on its thread. The device must outlive the channel.
   virtual std::unique_ptr<core::IoChannel> open_channel(UringEngine& engine) = 0;
 
-  // Reads the size again. True when DeviceInfo::block_count has changed; a device that has lost all its blocks keeps
-  // its old size.
-  bool remeasure();
+  // Asks the kernel. Any thread, for it may block: a file on a server that is gone does, for ever.
+  virtual Measurement measure() const { return {}; }
+  // Control thread. True when DeviceInfo::block_count or volatile_write_cache has changed; a device that has lost all
+  // its blocks keeps its old size.
+  bool take(const Measurement& measured);
 
  protected:
-  // The present size in bytes; none when it cannot change or is unknown.
-  virtual std::optional<uint64_t> size_now() const { return std::nullopt; }
-
   DeviceInfo info_;
 };
 

@@ -124,17 +124,15 @@ void NvmeDevice::try_passthrough(const std::string& disk) {
   if (auto advice = scheduler_advice(info_.description, disk + "/queue")) info_.notes.push_back(std::move(*advice));
 }
 
-std::optional<uint64_t> NvmeDevice::size_now() const {
-  if (disk_.is_open() || disk_directory_.empty()) return size_of(disk_);
-  const auto sectors = sysfs::read_number(disk_directory_ + "/size");
-  return sectors ? std::optional(*sectors * 512) : std::nullopt;
+Measurement NvmeDevice::measure() const {
+  if (disk_.is_open() || disk_directory_.empty()) return {.size_bytes = size_of(disk_).value_or(0)};
+  return {.size_bytes = sysfs::read_number(disk_directory_ + "/size").value_or(0) * 512};
 }
 
 std::unique_ptr<core::IoChannel> NvmeDevice::open_channel(UringEngine& engine) {
   std::unique_ptr<core::IoChannel> block;
   if (geometry_.max_cmb_passthrough_bytes == kPage)
-    block = std::make_unique<BlockChannel>(
-        engine, disk_.get(), BlockGeometry{.lba_shift = info_.lba_shift, .flush_needed = info_.volatile_write_cache});
+    block = std::make_unique<BlockChannel>(engine, disk_.get(), BlockGeometry{.lba_shift = info_.lba_shift});
   return std::make_unique<NvmeChannel>(engine, file_.get(), geometry_, std::move(block));
 }
 

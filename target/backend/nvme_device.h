@@ -15,9 +15,9 @@ class NvmeDevice final : public Device {
  public:
   explicit NvmeDevice(const DeviceSpec& spec);
   std::unique_ptr<core::IoChannel> open_channel(UringEngine& engine) override;
+  Measurement measure() const override;
 
  private:
-  std::optional<uint64_t> size_now() const override;
   void take_limits(const nvme_id_ctrl_nvm& limits);
   void claim_disk(const std::string& path, const std::string& name);
   void read_limits(const std::string& disk, std::optional<uint64_t> mdts_bytes);

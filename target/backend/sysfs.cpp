@@ -65,6 +65,35 @@ std::optional<std::string> first_controller_of_subsystem(const fs::path& subsyst
   return first;
 }
 
+// In the order in which they are believed: worldwide names; mapped devices, arrays and loop devices; the serial number
+// of virtio-blk; the register of an MMC or SD card.
+constexpr const char* kNames[] = {"wwid",   "device/wwid", "dm/uuid", "md/uuid", "loop/backing_file",
+                                  "serial", "device/cid"};
+
+// An array without a superblock has a UUID of zeros, and so has whatever was never given one.
+bool is_name(const std::string& text) { return text.find_first_not_of("0- ") != std::string::npos; }
+
+// Its place, too, for a new partition may get the number of a former one.
+std::optional<std::string> name_of_partition(const std::string& partition, uint64_t number) {
+  std::error_code error;
+  const fs::path directory = fs::canonical(partition, error);
+  if (error) return std::nullopt;
+  const auto disk = lasting_name(directory.parent_path().string());
+  const auto start = read_number(partition + "/start");
+  if (!disk || !start) return std::nullopt;
+  return *disk + ", partition " + std::to_string(number) + " from sector " + std::to_string(*start);
+}
+
+std::optional<std::string> name_of_rados_image(const std::string& disk) {
+  std::string name = "rbd";
+  for (const char* part : {"cluster_fsid", "pool_id", "image_id", "snap_id"}) {
+    const auto text = read_text(disk + "/device/" + part);
+    if (!text) return std::nullopt;
+    name += " " + *text;
+  }
+  return name;
+}
+
 }  // namespace
 
 std::optional<std::string> read_text(const std::string& path) {
@@ -100,9 +129,10 @@ std::optional<std::string> disk_of_generic(const std::string& name, const std::s
 }
 
 std::optional<std::string> lasting_name(const std::string& disk) {
-  for (const char* attribute : {"wwid", "device/wwid", "dm/uuid", "loop/backing_file"})
-    if (auto name = read_text(disk + "/" + attribute); name && !name->empty()) return name;
-  return std::nullopt;
+  if (const auto number = read_number(disk + "/partition")) return name_of_partition(disk, *number);
+  for (const char* attribute : kNames)
+    if (auto name = read_text(disk + "/" + attribute); name && is_name(*name)) return name;
+  return name_of_rados_image(disk);
 }
 
 // The one in brackets is active: "[mq-deadline] none".

@@ -22,7 +22,9 @@ std::optional<std::string> block_queue(unsigned major, unsigned minor, const std
 std::optional<std::string> disk_of_generic(const std::string& name, const std::string& root = kRoot);
 
 // Identifies a disk, wherever it is plugged in and whatever its device is called: its worldwide name, the UUID of a
-// mapped device, or the file behind a loop device. Takes the disk's directory; none for most partitions.
+// mapped device or an array, the file behind a loop device, the serial number of virtio-blk, the image of Ceph. Of a
+// partition its disk's, with the partition's number and place. Takes the directory of the disk or partition. None where
+// nothing lasts: zram, network block devices, DRBD, virtio disks without a serial number.
 std::optional<std::string> lasting_name(const std::string& disk);
 
 // The I/O scheduler of a request queue, if one is active on a disk that does not rotate: there it only costs time.

@@ -44,6 +44,13 @@ void require_serial(const backend::DeviceSpec& spec, const backend::DeviceInfo& 
                        spec.serial + "\" as when it was looked for");
 }
 
+// Several paths may lead to one file.
+std::string storage_of(const backend::DeviceInfo& device) {
+  std::error_code error;
+  const std::filesystem::path path = std::filesystem::canonical(device.storage, error);
+  return error ? device.storage : path.string();
+}
+
 // To a broken link, too: what it names is not there.
 void require_existence(const std::string& path) {
   std::error_code error;
@@ -78,6 +85,7 @@ boost::asio::awaitable<OpenedDevice> DeviceOpener::open(backend::DeviceSpec spec
         std::shared_ptr<backend::Device> device = open(wanted);
         require_serial(wanted, device->info());
         opening->opened.identity = identity_of(wanted, device->info());
+        opening->opened.storage = storage_of(device->info());
         opening->opened.device = std::move(device);
       } catch (...) {
         opening->failure = std::current_exception();

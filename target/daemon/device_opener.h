@@ -35,6 +35,7 @@ struct OpenedDevice {
   std::shared_ptr<backend::Device> device;
   std::shared_ptr<FileLock> lock{};
   std::string identity{};  // identity_of()
+  std::string storage{};   // DeviceInfo::storage; of several paths to one file, the one without links
 };
 
 struct DeviceOpenerOptions {

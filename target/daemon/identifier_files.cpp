@@ -23,6 +23,7 @@ constexpr char kPurpose[] = "identifiers";
 struct Shown {
   std::string storage;
   Uuid uuid;
+  bool by_path;  // this version found no other name; an entry without this may be of a device that has one now
 };
 
 Uuid bytes_of(const boost::uuids::uuid& uuid) {
@@ -51,7 +52,7 @@ std::vector<Shown> shown(const StateDirectory& directory, const std::string& nqn
   for (const Json& one : json->at("shown")) {
     const auto uuid = boost::uuids::string_generator()(one.at("uuid").get<std::string>());
     if (uuid.is_nil()) throw std::runtime_error("a UUID is all zeros");
-    all.push_back({one.at("storage").get<std::string>(), bytes_of(uuid)});
+    all.push_back({one.at("storage").get<std::string>(), bytes_of(uuid), one.value("by_path", false)});
   }
   return all;
 }
@@ -63,17 +64,22 @@ const Shown* find(const std::vector<Shown>& all, const std::string& storage) {
 
 Json to_json(const std::vector<Shown>& all) {
   Json list = Json::array();
-  for (const Shown& one : all) list.push_back({{"storage", one.storage}, {"uuid", text_of(one.uuid)}});
+  for (const Shown& one : all) {
+    list.push_back({{"storage", one.storage}, {"uuid", text_of(one.uuid)}});
+    if (one.by_path) list.back()["by_path"] = true;
+  }
   return {{"shown", std::move(list)}};
 }
 
 }  // namespace
 
-Uuid IdentifierFiles::uuid_of(const std::string& nqn, uint32_t nsid, const std::string& storage) const {
+Uuid IdentifierFiles::uuid_of(const std::string& nqn, uint32_t nsid, const std::string& storage,
+                              const std::string& path) const {
   if (storage.empty()) return random();
   try {
     const std::vector<Shown> all = shown(directory_, nqn, nsid);
     if (const Shown* known = find(all, storage)) return known->uuid;
+    if (const Shown* former = find(all, path); former != nullptr && !former->by_path) return former->uuid;
     return all.empty() ? derived(nqn, nsid) : random();
   } catch (const std::exception& error) {
     throw std::runtime_error("the file with its identifiers, " + path_of(nqn, nsid) + ", is broken (" + error.what() +
@@ -85,8 +91,11 @@ Uuid IdentifierFiles::uuid_of(const std::string& nqn, uint32_t nsid, const std::
 void IdentifierFiles::keep(const std::string& nqn, uint32_t nsid, const std::string& storage, const Uuid& uuid) const {
   if (storage.empty()) return;
   std::vector<Shown> all = shown(directory_, nqn, nsid);
-  if (find(all, storage) != nullptr) return;
-  all.push_back({storage, uuid});
+  const bool by_path = storage.starts_with('/');
+  if (const Shown* known = find(all, storage); known != nullptr && known->by_path == by_path) return;
+  // An entry of the same UUID is this storage's by a former name.
+  std::erase_if(all, [&](const Shown& one) { return one.uuid == uuid; });
+  all.push_back({storage, uuid, by_path});
   directory_.make();
   directory_.replace(kPurpose, {.nqn = nqn, .nsid = nsid}, kFormat, to_json(all));
 }

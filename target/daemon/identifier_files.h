@@ -19,8 +19,9 @@ class IdentifierFiles {
   // The UUID of a namespace on `storage` (backend::DeviceInfo): the one that was kept; for the first storage one
   // derived from NQN and NSID, so that two targets of one subsystem agree; for any other storage a random one, so that
   // hosts do not mistake its data for the first one's. Empty `storage`: random each time. Throws std::runtime_error
-  // with a remedy when the file cannot be read.
-  Uuid uuid_of(const std::string& nqn, uint32_t nsid, const std::string& storage) const;
+  // with a remedy when the file cannot be read. `path`: of the device, by which versions that knew fewer names of
+  // devices kept the UUID.
+  Uuid uuid_of(const std::string& nqn, uint32_t nsid, const std::string& storage, const std::string& path = {}) const;
   // Called before hosts see the UUID. Throws std::exception when it cannot be written: the namespace can be served all
   // the same.
   void keep(const std::string& nqn, uint32_t nsid, const std::string& storage, const Uuid& uuid) const;

@@ -20,6 +20,7 @@
 #include "p2p/doctor.h"
 #include "target/auth/key_file.h"
 #include "target/backend/generic_device.h"
+#include "target/backend/sysfs.h"
 
 namespace nvmf::daemon {
 namespace {
@@ -381,6 +382,10 @@ class MachineCheck {
            "write " + quote(link));
       return;
     }
+    if (nvme != nullptr || backend::sysfs::lasting_name(sysfs_.where("/sys/class/block/" + name_of(device)))) return;
+    warn(ns.backend_position, path,
+         quote(device) + " is known by its path only: another disk that gets this path would be served in its place",
+         "give the disk a serial number (a virtual machine's), or serve a logical volume on it");
   }
 
   // Why the path cannot be what its key says: «is a directory, not a block device». Empty: it can. (On a recorded

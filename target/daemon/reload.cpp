@@ -228,7 +228,8 @@ Reload::Change Reload::try_to_become(config::Result& wanted, config::Sources& so
   std::ranges::move(unreadable_keys(), std::back_inserter(change.reasons));
   if (source == Source::AdminApi) tell_of_faults_since(former);
   std::ranges::move(take_over_keys(*wanted.config), std::back_inserter(change.changes));
-  std::ranges::move(co_await storage_.follow_sizes(target_), std::back_inserter(change.changes));
+  co_await storage_.measure();
+  std::ranges::move(co_await storage_.follow_devices(target_), std::back_inserter(change.changes));
   set_limits(wanted.config->limits);
   set_log_level(wanted.config->log_level);
   const bool other_ports = !difference.ports_added.empty() || !difference.ports_removed.empty();
@@ -389,15 +390,19 @@ Reload::Task Reload::on_devices_changed() {
   });
 }
 
-// The kernel tells nobody of a file that grew, and of a device that grew only those who listen to its events.
+// The kernel tells nobody of a file that grew or of a disk that caches its writes now, and of a device that grew only
+// those who listen to its events.
 Reload::Task Reload::look_every_few_seconds() {
   while (!changes_.closed()) {
     size_timer_.expires_after(kSizesInterval);
     co_await size_timer_.async_wait(boost::asio::use_awaitable);
-    if (!storage_.sizes_differ() && storage_.unkept().empty()) continue;
+    co_await storage_.measure();
+    if (changes_.closed()) co_return;
+    if (!storage_.differs() && storage_.unkept().empty()) continue;
     co_await changes_.alone([this]() -> Change {
       co_await storage_.keep_again();
-      for (const std::string& change : co_await storage_.follow_sizes(target_)) events_.tell(EventKind::Device, change);
+      for (const std::string& change : co_await storage_.follow_devices(target_))
+        events_.tell(EventKind::Device, change);
       co_return ConfigChange{};
     });
   }

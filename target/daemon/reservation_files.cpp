@@ -20,7 +20,6 @@ namespace {
 using Json = nlohmann::ordered_json;
 
 constexpr int kFormat = 1;
-constexpr char kPurpose[] = "reservation";
 
 std::string text_of(const core::HostId& host) {
   boost::uuids::uuid uuid;

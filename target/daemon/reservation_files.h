@@ -12,6 +12,8 @@ namespace nvmf::daemon {
 
 class ReservationFiles : public core::ReservationStore {
  public:
+  static constexpr char kPurpose[] = "reservation";  // StateDirectory's
+
   // Creates the directory when it is missing. A directory that cannot be created or written to is logged; hosts that
   // ask for persistence are then refused.
   explicit ReservationFiles(StateDirectory directory, StateWriter writer = write_at_once);

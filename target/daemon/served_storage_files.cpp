@@ -4,9 +4,13 @@
 #include <sys/stat.h>
 
 #include <algorithm>
+#include <filesystem>
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <stdexcept>
+
+#include "target/daemon/reservation_files.h"
+#include "target/daemon/write_protection_files.h"
 
 namespace nvmf::daemon {
 namespace {
@@ -52,16 +56,23 @@ std::optional<std::string> kept(const StateDirectory& directory, const StateOwne
 
 std::string identity_of(const backend::DeviceSpec& spec, const backend::DeviceInfo& device) {
   if (spec.kind == backend::DeviceKind::File) return identity_of_file(spec.path);
-  if (device.storage == device.path && !device.serial.empty()) return "the SSD with serial number " + device.serial;
-  return device.storage;
+  if (device.storage.empty()) return {};
+  if (device.storage != device.path)
+    return device.storage.starts_with('/') ? identity_of_file(device.storage) : device.storage;
+  return device.serial.empty() ? "the device at path " + device.path : "the SSD with serial number " + device.serial;
 }
 
-std::string ServedStorageFiles::served_before(const config::Namespace& wanted, const std::string& identity) const {
+std::vector<std::string> former_identities_of(const backend::DeviceInfo& device) {
+  return {device.path, device.storage};
+}
+
+std::string ServedStorageFiles::served_before(const config::Namespace& wanted, const std::string& identity,
+                                              const std::vector<std::string>& former) const {
   if (identity.empty()) return {};
   for (const StateOwner& owner : owners_of(wanted)) {
     try {
       const auto before = kept(directory_, owner);
-      if (before && *before != identity) return *before;
+      if (before && *before != identity && std::ranges::find(former, *before) == former.end()) return *before;
     } catch (const std::exception& error) {
       throw std::runtime_error("the record of the storage that it was served from, " +
                                directory_.file(kPurpose, owner) + ", is broken (" + error.what() +
@@ -78,6 +89,15 @@ void ServedStorageFiles::keep(const config::Namespace& wanted, const std::string
     directory_.make();
     directory_.replace(kPurpose, owner, kFormat, {{"served_from", identity}});
   }
+}
+
+void ServedStorageFiles::name_anew(const std::string& path, const std::string& storage) const {
+  if (path.empty() || storage.empty() || storage.starts_with('/')) return;
+  std::error_code error;
+  const std::filesystem::path canonical = std::filesystem::canonical(path, error);
+  const StateOwner former{.storage = error ? path : canonical.string()};
+  for (const char* purpose : {ReservationFiles::kPurpose, WriteProtectionFiles::kPurpose})
+    directory_.hand_over(purpose, former, {.storage = storage});
 }
 
 std::vector<std::string> ServedStorageFiles::paths_of(const config::Namespace& wanted) const {

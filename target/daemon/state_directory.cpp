@@ -95,6 +95,14 @@ std::optional<Json> StateDirectory::read(const std::string& purpose, const State
   return json;
 }
 
+void StateDirectory::hand_over(const std::string& purpose, const StateOwner& from, const StateOwner& to) const {
+  if (!is_there(file(purpose, from)) || is_there(file(purpose, to))) return;
+  Json json = parsed(contents(file(purpose, from)));
+  json.update(to_json(to));
+  replace_durably(file(purpose, to), json.dump(2) + "\n", before_);
+  remove(purpose, from);
+}
+
 void StateDirectory::replace(const std::string& purpose, const StateOwner& owner, int format,
                              const Json& content) const {
   Json json = {{"format", format}};

@@ -49,6 +49,8 @@ class StateDirectory {
   // The file is durable when this has returned. Adds format and owner. Throws std::system_error.
   void replace(const std::string& purpose, const StateOwner& owner, int format,
                const nlohmann::ordered_json& content) const;
+  // The state of one storage becomes that of another, which has none. Throws std::exception.
+  void hand_over(const std::string& purpose, const StateOwner& from, const StateOwner& to) const;
   // Removes the file if it exists.
   void remove(const std::string& purpose, const StateOwner& owner) const;
 

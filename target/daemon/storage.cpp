@@ -4,7 +4,8 @@
 
 #include <algorithm>
 #include <exception>
-#include <filesystem>
+#include <functional>
+#include <set>
 
 #include "target/core/datapath/scratch.h"
 #include "target/daemon/namespace_identifiers.h"
@@ -21,14 +22,6 @@ struct Match : Case... {
 };
 template <class... Case>
 Match(Case...) -> Match<Case...>;
-
-// Several paths may lead to one file.
-std::string storage_of(const backend::Device& device) {
-  const std::string& storage = device.info().storage;
-  std::error_code error;
-  const std::filesystem::path path = std::filesystem::canonical(storage, error);
-  return error ? storage : path.string();
-}
 
 core::CopyLimits copy_limits(const backend::DeviceInfo& device) {
   return (device.own_commands & core::kOwnCopy) != 0 ? device.copy : core::composed_copy_limits(device.lba_shift);
@@ -64,7 +57,7 @@ core::NamespaceOptions options_of(const ServedNamespace& served, const config::N
   options.block_count = served.block_count;
   set_identifiers(options, wanted, device, served.kept_uuid);
   options.copy = copy_limits(device);
-  options.volatile_write_cache = device.volatile_write_cache;
+  options.volatile_write_cache = served.volatile_write_cache;
   options.ana_group = wanted.ana_group;
   options.optimal_io_boundary_blocks = device.optimal_io_boundary_blocks;
   options.hints = device.hints;
@@ -87,7 +80,8 @@ Storage::Storage(boost::asio::io_context& io, core::Target& target, core::Mailbo
       opener_(opener),
       identifiers_(identifiers),
       served_storages_(served_storages),
-      events_(events) {
+      events_(events),
+      looks_(io) {
   peer_memories_.on_pools_changed = [this](const rdma::Rnic& rnic) { return follow_pools(rnic); };
 }
 
@@ -107,12 +101,13 @@ boost::asio::awaitable<std::unique_ptr<ServedNamespace>> Storage::stage(const st
   staged->device = std::move(opened.device);
   staged->lock = std::move(opened.lock);
   staged->identity = std::move(opened.identity);
+  staged->storage = std::move(opened.storage);
   co_await require_same_storage(*staged);
   staged->block_count = staged->device->info().block_count;
-  staged->storage = storage_of(*staged->device);
+  staged->volatile_write_cache = staged->device->info().volatile_write_cache;
   const backend::DeviceInfo& info = staged->device->info();
   for (const std::string& note : info.notes) spdlog::warn("{}", note);
-  const auto find_uuid = [&] { staged->kept_uuid = identifiers_.uuid_of(nqn, wanted.nsid, info.storage); };
+  const auto find_uuid = [&] { staged->kept_uuid = identifiers_.uuid_of(nqn, wanted.nsid, info.storage, info.path); };
   if (!is_identified(wanted, info)) co_await state_files_.run(find_uuid);
   staged->p2p = co_await choose_peer_memory(wanted, *staged->device);
   co_return staged;
@@ -130,9 +125,13 @@ Storage::Task Storage::add(core::Subsystem& subsystem, std::unique_ptr<ServedNam
   co_await on_reactors(
       [&](size_t reactor) { served.channels[reactor] = served.device->open_channel(*threads_[reactor].engine); });
   co_await replace_views(subsystem, served, make_views(served));
+  const core::NamespaceOptions options = options_of(served, served.wanted);
+  core::Subsystem::SavedState saved;
+  const std::function<void()> load = [&] { saved = subsystem.saved_state(options); };
   std::exception_ptr refusal;
   try {
-    subsystem.add_namespace(options_of(served, served.wanted));
+    co_await state_files_.run(load);
+    subsystem.add_namespace(options, saved);
     events_.tell(EventKind::Namespace,
                  fmt::format("namespace {} of {}: {}; {}", served.wanted.nsid, subsystem.nqn(),
                              served.device->info().description, served.p2p.verdict),
@@ -207,26 +206,38 @@ Storage::Task Storage::change_policies(core::Subsystem& subsystem, const config:
                  subsystem.nqn());
 }
 
-bool Storage::sizes_differ() const {
+Storage::Task Storage::measure() {
+  std::vector<std::weak_ptr<backend::Device>> devices;
+  std::set<const backend::Device*> known;
+  for (const auto& served : served_)
+    if (known.insert(served->device.get()).second) devices.emplace_back(served->device);
+  co_await looks_.measure(std::move(devices));
+}
+
+bool Storage::differs() const {
   return std::ranges::any_of(served_, [](const auto& served) {
-    served->device->remeasure();
-    return served->device->info().block_count != served->block_count;
+    const backend::DeviceInfo& now = served->device->info();
+    return now.block_count != served->block_count || now.volatile_write_cache != served->volatile_write_cache;
   });
 }
 
-boost::asio::awaitable<std::vector<std::string>> Storage::follow_sizes(core::Target& target) {
+boost::asio::awaitable<std::vector<std::string>> Storage::follow_devices(core::Target& target) {
   std::vector<std::string> changes;
   for (const auto& served : served_) {
     core::Subsystem* subsystem = target.find_subsystem(served->subsystem);
     if (subsystem == nullptr) continue;
-    served->device->remeasure();
     const uint64_t now = served->device->info().block_count;
     const uint64_t before = std::exchange(served->block_count, now);
-    if (now == before) continue;
-    co_await replace_views(*subsystem, *served, make_views(*served));
+    const bool has_cache = served->device->info().volatile_write_cache;
+    const bool had_cache = std::exchange(served->volatile_write_cache, has_cache);
+    if (now == before && has_cache == had_cache) continue;
+    const std::string name = fmt::format("namespace {} of {}", served->wanted.nsid, subsystem->nqn());
+    if (now != before) co_await replace_views(*subsystem, *served, make_views(*served));
     subsystem->change_namespace(options_of(*served, served->wanted));
-    changes.push_back(fmt::format("namespace {} of {} has {} blocks now, it had {} before", served->wanted.nsid,
-                                  subsystem->nqn(), now, before));
+    if (now != before) changes.push_back(fmt::format("{} has {} blocks now, it had {} before", name, now, before));
+    if (has_cache != had_cache)
+      changes.push_back(name + (has_cache ? ": its device has a volatile write cache now: hosts are told to flush it"
+                                          : ": its device has no volatile write cache any more"));
   }
   co_return changes;
 }

@@ -18,6 +18,7 @@
 #include "target/core/datapath/rate_limit.h"
 #include "target/core/subsystem/target.h"
 #include "target/daemon/countdown.h"
+#include "target/daemon/device_looks.h"
 #include "target/daemon/device_opener.h"
 #include "target/daemon/events.h"
 #include "target/daemon/identifier_files.h"
@@ -57,6 +58,7 @@ struct ServedNamespace {
   std::shared_ptr<FileLock> lock;           // null: no file
   std::string identity;                     // of the device: served_storage_files.h
   uint64_t block_count = 0;                 // as hosts were told
+  bool volatile_write_cache = false;        // the same
   std::string storage;                      // names the storage that other namespaces may share; empty: not shared
   std::optional<IdentifierFiles::Uuid> kept_uuid;  // when neither config nor device gives an identifier
   // By reactor. Channels are made and destroyed on its thread.
@@ -133,10 +135,13 @@ class Storage {
   // Repeats the proof of SSDs whose namespaces use the CMB of another SSD, that at `bdf` or any (empty): its result
   // decides from now on.
   Task prove_consumers(std::string bdf);
-  // Whether a device or file has another size than hosts were told.
-  bool sizes_differ() const;
+  // Asks the devices and files for what may have changed of them. Waits a second at most: of those that do not answer,
+  // a later call takes what they say.
+  Task measure();
+  // Whether a device or file has another size, or write cache, than hosts were told.
+  bool differs() const;
   // Tells hosts of those that have. The changes, each in a sentence for the operator.
-  boost::asio::awaitable<std::vector<std::string>> follow_sizes(core::Target& target);
+  boost::asio::awaitable<std::vector<std::string>> follow_devices(core::Target& target);
   // Flushes the data written to a namespace to stable media; then calls `done` on the control thread.
   Task flush(std::string nqn, uint32_t nsid, std::function<void(core::Status)> done);
 
@@ -199,6 +204,7 @@ class Storage {
   const ServedStorageFiles& served_storages_;
   Events& events_;
   WorkerThread state_files_;  // reads and writes them
+  DeviceLooks looks_;
   // Storage that was refused: what the config wanted of it, and its identity.
   std::map<std::pair<std::string, uint32_t>, std::pair<config::Namespace, std::string>> refused_;
   std::map<std::pair<std::string, uint32_t>, Kept> unkept_;

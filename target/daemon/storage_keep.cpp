@@ -18,7 +18,10 @@ Storage::Task Storage::require_same_storage(const ServedNamespace& staged) {
   const std::pair key{staged.subsystem, wanted.nsid};
   refused_.erase(key);
   std::string before;
-  const auto look = [&] { before = served_storages_.served_before(wanted, staged.identity); };
+  const auto look = [&] {
+    before = served_storages_.served_before(wanted, staged.identity, former_identities_of(staged.device->info()));
+    if (before.empty()) served_storages_.name_anew(staged.device->info().path, staged.storage);
+  };
   co_await state_files_.run(look);
   if (before.empty()) co_return;
   refused_[key] = {wanted, staged.identity};

@@ -17,7 +17,6 @@ using Json = nlohmann::ordered_json;
 using States = std::map<std::string, WriteProtection>;
 
 constexpr int kFormat = 1;
-constexpr char kPurpose[] = "write-protection";
 constexpr char kProtected[] = "write protect";
 constexpr char kPermanent[] = "permanent write protect";
 
@@ -44,7 +43,7 @@ WriteProtection state_from(const std::string& text) {
 
 States read(const StateDirectory& directory, const StateOwner& owner) {
   States states;
-  const auto json = directory.read(kPurpose, owner, kFormat);
+  const auto json = directory.read(WriteProtectionFiles::kPurpose, owner, kFormat);
   if (!json) return states;
   for (const auto& [identity, state] : json->at("protected").items())
     states[identity] = state_from(state.get<std::string>());

@@ -13,6 +13,8 @@ namespace nvmf::daemon {
 
 class WriteProtectionFiles : public core::WriteProtectionStore {
  public:
+  static constexpr char kPurpose[] = "write-protection";  // StateDirectory's
+
   explicit WriteProtectionFiles(StateDirectory directory, StateWriter writer = write_at_once)
       : directory_(std::move(directory)), writer_(std::move(writer)) {}
 

@@ -156,6 +156,25 @@ TEST_CASE(
   CHECK(host.admin.take(awaited).result == kNamespaceChanged);
 }
 
+TEST_CASE("an event that comes while a reset waits for the disk is none of the controller's next life") {
+  World world;
+  Host host(world);
+  host.bring_up(1);
+  world.disk_1.hold = true;
+  host.io(1).post(command(nvme_cmd_write, 1), Bytes(512));
+  REQUIRE(host.enable(0).ok());
+  REQUIRE(host.csts() == 1u << NVME_CSTS_RDY_SHIFT);
+  SUBCASE("a device fails") { host.controller().events().post(core::AsyncEvent::TransientInternalError); }
+  SUBCASE("a reservation is preempted") {
+    host.controller().events().post(core::AsyncEvent::ReservationLogPageAvailable);
+  }
+  world.disk_1.complete_all();
+  REQUIRE(host.csts() == 0);
+  REQUIRE(host.enable().ok());
+  const size_t event = host.await_event();
+  CHECK_FALSE(host.admin.answered(event));
+}
+
 TEST_CASE("host aborts one of several requests for events: that one, and the next event takes the oldest") {
   World world;
   Host host(world);

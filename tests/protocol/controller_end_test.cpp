@@ -80,6 +80,96 @@ TEST_CASE("commands that wait for anything but their disk are dropped by a reset
   CHECK(w.world.disk_1.seen.size() == 1);
 }
 
+// A host of its own whose fused pair is at the disk: changes by others wait at the gate.
+struct BehindAGate {
+  World world;
+  Host host{world};
+  Host lost{world, "nqn.2014-08.org.nvmexpress:uuid:99999999-2222-3333-4444-555555555555"};
+  size_t first;
+  size_t second;
+
+  BehindAGate() {
+    lost.hostid = {0x43};
+    host.bring_up(1);
+    lost.bring_up(2);
+    world.disk_1.blocks = Bytes(World::kBlocks * 512);
+    world.disk_1.hold = true;
+    first = host.io(1).post(half(1, nvme_cmd_compare), Bytes(512));
+    second = host.io(1).post(half(2, nvme_cmd_write), Bytes(512));
+    REQUIRE(world.disk_1.seen.size() == 1);  // the Compare's read
+  }
+  static Sqe half(uint8_t fuse, uint8_t opcode) {
+    Sqe sqe = command(opcode, 1);
+    sqe.flags = static_cast<uint8_t>(sqe.flags | fuse);
+    return sqe;
+  }
+  void complete_everything() {
+    for (int i = 0; i < 8; ++i) world.disk_1.complete_all();
+  }
+};
+
+TEST_CASE("changes that a fused pair keeps out are dropped by a reset, and never reach the disk") {
+  BehindAGate w;
+  std::vector<size_t> waiting;
+  nvme_copy_range source{};
+  source.slba = 100;
+  waiting.push_back(w.lost.io(1).post(command(nvme_cmd_write, 1, 9), Bytes(512)));
+  waiting.push_back(w.lost.io(1).post(command(nvme_cmd_write_zeroes, 1, 9)));
+  waiting.push_back(w.lost.io(1).post(command(nvme_cmd_copy, 1, 300), to_bytes(source)));
+  waiting.push_back(w.lost.io(1).post(command(nvme_cmd_dsm, 1, 0, NVME_DSMGMT_AD), to_bytes(nvme_dsm_range{0, 1, 50})));
+  const size_t bystander = w.host.io(1).post(command(nvme_cmd_write, 1, 20), Bytes(512));
+  REQUIRE(w.world.disk_1.seen.size() == 1);
+  w.lost.enable(0);
+  CHECK(w.lost.csts() == 0);  // while the pair is at the disk still
+  for (const size_t number : waiting) CHECK(w.lost.io(1).dropped(number));
+  w.complete_everything();
+  CHECK(w.host.io(1).take(w.second).ok());
+  CHECK(w.host.io(1).take(bystander).ok());
+  CHECK(w.world.disk_1.seen.size() == 3);
+}
+
+TEST_CASE("a fused pair that waits for its turn is dropped by a reset, and the turn goes to the next one") {
+  BehindAGate w;
+  const size_t one = w.lost.io(1).post(BehindAGate::half(1, nvme_cmd_compare), Bytes(512));
+  const size_t two = w.lost.io(1).post(BehindAGate::half(2, nvme_cmd_write), Bytes(512));
+  w.lost.enable(0);
+  CHECK(w.lost.csts() == 0);
+  CHECK(w.lost.io(1).dropped(one));
+  CHECK(w.lost.io(1).dropped(two));
+  const size_t next_one = w.host.io(1).post(BehindAGate::half(1, nvme_cmd_compare), Bytes(512));
+  const size_t next_two = w.host.io(1).post(BehindAGate::half(2, nvme_cmd_write), Bytes(512));
+  w.complete_everything();
+  CHECK(w.host.io(1).take(next_one).ok());
+  CHECK(w.host.io(1).take(next_two).ok());
+  CHECK(w.world.disk_1.seen.size() == 4);
+}
+
+TEST_CASE("a fused pair's Compare ends after the reset: its Write never reaches the disk, and the gate opens") {
+  BehindAGate w;
+  const size_t write = w.lost.io(1).post(command(nvme_cmd_write, 1, 9), Bytes(512));
+  w.host.enable(0);
+  CHECK(w.host.csts() == kReady);
+  w.world.disk_1.complete_all();
+  CHECK(w.host.csts() == 0);
+  CHECK(w.host.io(1).take(w.first).status == NVME_SC_ABORT_QUEUE);
+  CHECK(w.host.io(1).take(w.second).status == NVME_SC_FUSED_FAIL);
+  w.complete_everything();
+  CHECK(w.lost.io(1).take(write).ok());
+  CHECK(w.world.disk_1.seen.size() == 2);
+  CHECK(w.world.disk_1.seen.back().slba == 9);
+}
+
+TEST_CASE("a Flush of all namespaces goes no further after the reset") {
+  AtWork w;
+  w.world.disk_1.complete_all();
+  const size_t flush = w.host.io(1).post(command(nvme_cmd_flush, NVME_NSID_ALL));
+  w.host.enable(0);
+  w.world.disk_1.complete_all();
+  CHECK(w.host.csts() == 0);
+  CHECK(w.host.io(1).take(flush).status == NVME_SC_ABORT_QUEUE);
+  CHECK(w.world.disk_3.seen.empty());
+}
+
 TEST_CASE("host shuts the controller down: it is occurring until the write at the disk has ended") {
   AtWork w;
   CHECK(w.host.enable(kEnable | kAbrupt).ok());
@@ -92,23 +182,26 @@ TEST_CASE("host shuts the controller down: it is occurring until the write at th
 // Flushes as the daemon makes them.
 struct Flushing : AtWork {
   std::vector<uint32_t> flushed;
-  std::function<void(Status)> done;
+  std::vector<std::function<void(Status)>> dones;
+  void done(Status status) {
+    for (const auto& one : std::exchange(dones, {})) one(status);
+  }
   Flushing() {
     world.target.flush_namespace = [this](const core::Subsystem& subsystem, uint32_t nsid, auto when_done) {
       CHECK(&subsystem == &world.subsystem);
       flushed.push_back(nsid);
-      done = when_done;
+      dones.push_back(when_done);
     };
   }
   ~Flushing() { world.target.flush_namespace = nullptr; }
 };
 
-TEST_CASE("a normal shutdown flushes what has a write cache, after the last write and before it is complete") {
+TEST_CASE("a normal shutdown flushes every namespace, after the last write and before it is complete") {
   Flushing w;
   w.host.enable(kEnable | kNormal);
   CHECK(w.flushed.empty());
   w.world.disk_1.complete_all();
-  CHECK(w.flushed == std::vector<uint32_t>{1});
+  CHECK(w.flushed == std::vector<uint32_t>{1, 3});  // 3 had no write cache when hosts were last told
   CHECK(w.host.csts() == (kReady | kShuttingDown));
   SUBCASE("flushed") {
     w.done(core::kSuccess);

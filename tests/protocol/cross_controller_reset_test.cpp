@@ -25,6 +25,8 @@ ControllerInstance instance_of(Host& host) {
   return instance;
 }
 
+constexpr uint32_t kKatoMs = 1000;
+
 Answer reset(Host& by, uint16_t cntlid, const ControllerInstance& instance) {
   Sqe sqe = command(0x38, 0, cntlid | uint32_t{instance.uniquifier} << 16);
   sqe.cdw12 = static_cast<uint32_t>(instance.random_number);
@@ -42,7 +44,7 @@ struct TwoPaths {
   size_t event = 0;
 
   TwoPaths() {
-    lost.bring_up(2);
+    lost.bring_up(2, World::kNqn, kKatoMs);
     alive.bring_up(1);
     alive.set_feature(NVME_FEAT_FID_ASYNC_EVENT, nvme::kCrossControllerResetNotices);
     instance = instance_of(lost);
@@ -127,10 +129,28 @@ TEST_CASE("it is being ended already, by its keep-alive timer or another way: th
   TwoPaths w;
   SUBCASE("the operator disconnects it") { w.lost.controller().fail("the operator disconnects it"); }
   SUBCASE("its admin queue has closed") { w.lost.admin.close(); }
+  SUBCASE("its keep-alive timer has expired") {
+    auto deadline = w.world.target.expire(core::Target::Clock::now());
+    deadline = w.world.target.expire(deadline.value());  // there was traffic before
+    w.world.target.expire(deadline.value());
+    REQUIRE(w.lost.controller().is_closing());
+  }
   CHECK(w.ask().result == 0);
+  REQUIRE(w.log().size() == 1);
   CHECK(w.log()[0].status == Progress::InProgress);
+  CHECK(w.log()[0].flags == nvme::kResetValidated);
   w.world.disk_1.complete_all();
   CHECK(w.alive.admin.take(w.event).result == kEvent);
+  CHECK(w.log()[0].status == Progress::Successful);
+  CHECK(w.log()[0].flags == nvme::kResetValidated);
+}
+
+TEST_CASE("it is being ended already, and its last command ends with the request: it was not this reset that began") {
+  TwoPaths w;
+  w.world.disk_1.complete_all();
+  w.lost.controller().fail_after_answer(w.lost.admin.queue, "the host has not authenticated");
+  const Answer answer = w.ask();
+  CHECK(answer.result == (nvme::kImmediateResetSuccessful | nvme::kImmediateResetValidated));
 }
 
 TEST_CASE("a controller in a later life, or of another host, is not touched: the one that was named is gone") {

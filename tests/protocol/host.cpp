@@ -259,12 +259,20 @@ void Wire::begin_quiesce(Abort& abort) {
   quiesced_ = true;
   core::drop_lone_half(queue);
   for (Exchange* exchange : std::exchange(held_, {})) exchange->dropped = true;
+  drop_held();
   for (const auto& exchange : exchanges_) {
     if (!exchange->is_over() && exchange->capsule.opcode != nvme_admin_fabrics)
       abort.unanswered.push_back(exchange.get());
   }
   in_progress_.push_back(&abort);
   report_aborts();
+}
+
+void Wire::drop_held() {
+  for (const auto& exchange : exchanges_) {
+    if (exchange->is_over()) continue;
+    core::drop_held(*exchange, [](core::Request& held) { static_cast<Exchange&>(held).dropped = true; });
+  }
 }
 
 bool Wire::abort_waiting(Exchange& exchange, core::Status status) {

@@ -189,6 +189,7 @@ class Wire : public core::QueueLink {
   void send(Abort abort);
   void begin(Abort& abort);
   void begin_quiesce(Abort& abort);
+  void drop_held();
   bool abort_waiting(Exchange& exchange, core::Status status);
   void report_aborts();
 

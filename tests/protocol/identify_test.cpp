@@ -233,6 +233,15 @@ TEST_CASE("host identifies a namespace: NSFEAT, and what it stands for, are the 
   CHECK(id.npda == 63);
   CHECK(id.nows == 0xffff);
 
+  // A size that the device does not know is a page in whole granules: never one block, which hosts would show.
+  options.hints.optimal_write_blocks = 0;
+  for (const auto& [granule, nows_z] : {std::pair{1u, 7u}, {2u, 7u}, {3u, 8u}, {8u, 7u}, {128u, 127u}}) {
+    options.hints.write_granularity_blocks = granule;
+    id = identify();
+    CHECK(id.nows == nows_z);
+    CHECK((id.nows + 1) % granule == 0);
+  }
+
   options.hints = {};
   options.hints.atomic_write_blocks = 8;
   options.hints.first_atomic_boundary_lba = 3;

@@ -32,7 +32,7 @@ class ModelDevice final : public backend::Device {
   }
 
  private:
-  std::optional<uint64_t> size_now() const override { return disk_.block_count() << disk_.lba_shift(); }
+  backend::Measurement measure() const override { return {.size_bytes = disk_.block_count() << disk_.lba_shift()}; }
 
   ModelDisk& disk_;
   EngineOf engine_of_;

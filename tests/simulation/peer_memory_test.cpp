@@ -147,7 +147,7 @@ TEST_CASE("the operator wants the self-test of a CMB that has no part left for i
   prove(world);
   CHECK(findings(world) ==
         std::vector<std::string>{"the self-test can be repeated only by a restart of the daemon: the "
-                                 "CMB is too small to keep a part of it for that"});
+                                 "CMB is too small to keep a part of it for later self-tests"});
   CHECK(verdict(world) == "data goes through the CMB of 0000:01:00.0");
   world.check_quiet();
 }

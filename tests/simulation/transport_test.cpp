@@ -107,6 +107,45 @@ TEST_CASE("a host resets its controller while a write is at the disk: it is read
   });
 }
 
+nvme::Sqe half(uint8_t fuse, uint8_t opcode) {
+  nvme::Sqe sqe = transfer_command(opcode, 0, 1);
+  sqe.flags = fuse;
+  return sqe;
+}
+
+// Held back by another host's fused pair, and so not at a disk: it must never get there.
+TEST_CASE("a host resets its controller while its write waits at the gate: over at once, and never written") {
+  with_each_profile([](World& world, const HostOptions& options) {
+    Host host(world, options);
+    HostOptions other;
+    other.nqn = "nqn.2014-08.org.nvmexpress:uuid:99999999-2222-3333-4444-555555555555";
+    other.hostid = 0x43;
+    Host lost(world, other);
+    REQUIRE_MESSAGE(host.bring_up(), host.failure);
+    REQUIRE_MESSAGE(lost.bring_up(), lost.failure);
+    const Bytes block(1 << World::kLbaShift);
+    world.disk.hang(true);
+    host.io(1).send(half(1, nvme_cmd_compare), Direction::ToController, block);
+    const uint16_t write = host.io(1).send(half(2, nvme_cmd_write), Direction::ToController, block);
+    REQUIRE(world.wait([&] { return world.disk.in_flight() == 1; }));  // the Compare's read
+    lost.io(1).send(transfer_command(nvme_cmd_write, 50, 1), Direction::ToController, pattern(block.size(), 7));
+    CHECK_FALSE(world.wait([&] { return world.disk.in_flight() != 1; }, 20'000'000));
+    REQUIRE(lost.property_set(NVME_REG_CC, 0).ok());
+    const auto is_ready = [&] {
+      const Answer status = lost.property_get(NVME_REG_CSTS);
+      return status.ok() && (status.result & 1) != 0;
+    };
+    CHECK(world.wait([&] { return !is_ready(); }));
+    world.disk.hang(false);
+    CHECK(world.wait([&] { return host.io(1).turn(), host.io(1).answer(write).has_value(); }));
+    CHECK(host.io(1).answer(write)->status == 0);
+    CHECK_FALSE(world.wait([&] { return world.disk.in_flight() != 0; }, 20'000'000));
+    CHECK(std::memcmp(world.disk.block(50), block.data(), block.size()) == 0);
+    host.leave();
+    lost.leave();
+  });
+}
+
 // Issue: completion events must be taken by the verb, or ConnectX, irdma and efa wake nobody a second time.
 TEST_CASE("a target that has slept wakes for the next command, again and again") {
   with_each_profile([](World& world, const HostOptions& options) {

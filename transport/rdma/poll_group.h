@@ -218,6 +218,7 @@ class PollGroup final : public core::Poller {
   void throttle(RdmaRequest& request);
   unsigned resume_throttled();
   void drop_waiting(QueuePair& queue_pair);
+  void drop_held(QueuePair& queue_pair);
   void place_data(RdmaRequest& request);
   void execute(RdmaRequest& request);
   void use_capsule_room(RdmaRequest& request);

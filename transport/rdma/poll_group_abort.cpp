@@ -111,6 +111,18 @@ void PollGroup::begin_quiesce(QueueAbort& quiesce) {
   ++aborts_waiting_;
 }
 
+// What waits in the core. A request whose data is under way ends when that has arrived.
+void PollGroup::drop_held(QueuePair& queue_pair) {
+  queue_pair.queues->visit_requests([&](RdmaRequest& request) {
+    if (request.slot == nullptr || request.queue_pair != &queue_pair || request.is_reading()) return;
+    if (queue_pair.waiting_responses.contains(request)) return;
+    core::drop_held(request, [](core::Request& held) {
+      auto& dropped = static_cast<RdmaRequest&>(held);
+      dropped.queue_pair->group->end(dropped);
+    });
+  });
+}
+
 // The capsule is answered when it gets a request object.
 void PollGroup::abort_waiting_capsule(QueueAbort& abort) {
   ReceiveSlot* const slot = WaitingCapsules::find(*abort.queue_pair, abort.cid);

@@ -400,6 +400,7 @@ void PollGroup::drop_waiting(QueuePair& queue_pair) {
       if (withdraw_before_its_data(request)) end(request);
     });
   buffers_came_free_ = waiting_buffers_ != 0;  // those behind them may have their turn
+  drop_held(queue_pair);
 }
 
 template <class List>

@@ -45,6 +45,14 @@ bool abort_executed(Request& request, Status status) {
   return true;
 }
 
+void drop_held(Request& request, void (*drop)(Request&)) {
+  if (request.ns == nullptr) return;
+  if (request.fused) return drop_half(request, drop);
+  if (request.ns->gate->withdraw(request)) return drop(request);
+  request.ns->channel->withdraw_rest(request);
+  request.ns->channel->withdraw_rest(request.step);
+}
+
 Executor abort_instead(Status status) {
   if (status == kPreempted) return [](Request& request) { finish(request, kPreempted); };
   return [](Request& request) { finish(request, kAbortRequested); };

@@ -20,6 +20,10 @@ inline constexpr Status kPreempted = NVME_SC_CMD_ABORTED_PREMEPT;  // libnvme's 
 // For a command that does not wait in the transport: completes it if its disk does not have it. False: it ends by
 // itself.
 bool abort_executed(Request& request, Status status);
+// Its queue is being ended (Admission::Dropped), and it does not wait in the transport. What waits at a write gate is
+// passed to `drop`, which ends it without an answer; of a fused pair, both halves. Of what the disk has, the backend
+// begins nothing more: it ends by itself.
+void drop_held(Request& request, void (*drop)(Request&));
 // Replaces Request::execute while the data comes from the host: completes the command when the data has arrived.
 Executor abort_instead(Status status);
 

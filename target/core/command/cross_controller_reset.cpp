@@ -36,10 +36,16 @@ void execute_cross_controller_reset(Request& request) {
   if (impacted->is_quiet()) return finish(request, kSuccess, kFound);
   CrossControllerResets& resets = asked.cross_controller_resets();
   if (const Status status = resets.check(cntlid, instance); !status.ok()) return finish(request, status);
+  const bool initiates = !impacted->is_ending();
   impacted->fail("its host asked controller " + std::to_string(asked.cntlid()) + " for its reset");
-  if (impacted->is_quiet()) return finish(request, kSuccess, kFound | nvme::kImmediateResetInitiated);
-  resets.begin(cntlid, instance);
+  if (impacted->is_quiet())
+    return finish(request, kSuccess, initiates ? kFound | nvme::kImmediateResetInitiated : kFound);
+  resets.begin(cntlid, instance, initiates);
   finish(request, kSuccess);
+}
+
+uint8_t flags_of(const CrossControllerResets::Entry& entry) {
+  return entry.initiated ? nvme::kResetValidated | nvme::kResetInitiated : nvme::kResetValidated;
 }
 
 }  // namespace
@@ -61,7 +67,7 @@ void write_cross_controller_resets(Request& request, LogWriter& log) {
                                          .reserved3 = 0,
                                          .alternate = controller.cntlid(),
                                          .status = entry.is_completed ? Progress::Successful : Progress::InProgress,
-                                         .flags = nvme::kResetValidated | nvme::kResetInitiated});
+                                         .flags = flags_of(entry)});
   }
   if ((log_specific_field(*request.sqe) & nvme::kRemoveCompleted) == 0) return;
   // Those of which the host gets every byte.

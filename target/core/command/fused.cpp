@@ -31,11 +31,13 @@ void compared(Io& io, Status status) {
   if (!status.ok()) return end_pair(first, status, kFailedFused);
   if (std::memcmp(first.data.address, io.data.address, first.length_bytes) != 0)
     return end_pair(first, kCompareFailure, kFailedFused);
+  if (is_dropped(*first.queue)) return end_pair(first, NVME_SC_ABORT_QUEUE, kFailedFused);
   second.done = written;
   second.ns->channel->submit(second);
 }
 
 void run_pair(Request& first) {
+  if (is_dropped(*first.queue)) return end_pair(first, NVME_SC_ABORT_QUEUE, kFailedFused);
   Buffer scratch;
   scratch.address = first.ns->gate->scratch();
   scratch.length_bytes = first.length_bytes;
@@ -43,6 +45,9 @@ void run_pair(Request& first) {
 }
 
 Request& first_of(Request& half) { return half.kind == IoKind::Compare ? half : *half.fused_partner; }
+
+// Of a half that has its data.
+bool is_whole(const Request& half) { return half.fused_partner != nullptr && half.fused_partner->fused_has_data; }
 
 // A half that can no longer run is completed when its data has arrived: until then its transport works on it.
 void give_up(Request& half, Status status) {
@@ -157,11 +162,17 @@ void leave_pair(Request& request) {
 }
 
 bool abort_half(Request& request, Status status) {
-  const Request* partner = request.fused_partner;
-  const bool is_whole = partner != nullptr && partner->fused_has_data;
-  if (is_whole && !request.ns->gate->withdraw_pair(first_of(request))) return false;
+  if (is_whole(request) && !request.ns->gate->withdraw_pair(first_of(request))) return false;
   finish(request, status);
   return true;
+}
+
+void drop_half(Request& half, void (*drop)(Request&)) {
+  if (!is_whole(half) || !half.ns->gate->withdraw_pair(first_of(half))) return;
+  Request& partner = *half.fused_partner;
+  half.fused = partner.fused = false;
+  drop(half);
+  drop(partner);
 }
 
 void drop_lone_half(Queue& queue) {

@@ -19,6 +19,8 @@ Status parse_fused(Request& request);
 void leave_pair(Request& request);
 // Of a half that has its data, which is completed with `status`. False: its pair runs already.
 bool abort_half(Request& request, Status status);
+// Of a half whose pair waits for its turn: both are passed to `drop`, without an answer.
+void drop_half(Request& half, void (*drop)(Request&));
 // The queue takes no more capsules: a first half without its second is completed, with Missing Fused Command.
 void drop_lone_half(Queue& queue);
 

@@ -148,6 +148,8 @@ void flush_next(Request& request) {
   const auto& namespaces = request.queue->namespaces->by_nsid;
   while (request.slba < namespaces.size() && !may_flush(request, request.slba)) ++request.slba;
   if (request.slba == namespaces.size()) return finish(request, kSuccess);
+  if (is_dropped(*request.queue)) [[unlikely]]
+    return finish(request, NVME_SC_ABORT_QUEUE);
   set_namespace(request, namespaces[request.slba++]);
   request.ns->channel->submit(request);
 }

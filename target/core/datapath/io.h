@@ -59,6 +59,9 @@ class IoChannel {
  public:
   virtual ~IoChannel() = default;
   virtual void submit(Io& io) = 0;
+  // Of a command that its disk has in part, if this is one: the rest is not begun any more. It ends as always. On the
+  // thread of submit().
+  virtual void withdraw_rest(Io& /*io*/) {}
 };
 
 }  // namespace nvmf::core

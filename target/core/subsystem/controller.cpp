@@ -173,12 +173,13 @@ void Controller::on_quiet() {
   act(properties_.quiesced());
 }
 
-// Of a normal shutdown. What no command can change any more is put on stable media.
+// Of a normal shutdown. What no command can change any more is put on stable media, and whether the media have caches
+// is for the backend to know at this moment.
 void Controller::flush() {
   const auto& flush_namespace = subsystem_.target().flush_namespace;
   ++awaited_;
   for (const NamespaceOptions& ns : subsystem_.namespaces()) {
-    if (!ns.volatile_write_cache || !flush_namespace) continue;
+    if (!flush_namespace) continue;
     ++awaited_;
     start_quiesce_timer();
     flush_namespace(subsystem_, ns.nsid, [this, nsid = ns.nsid](Status status) { flushed(nsid, status); });
@@ -528,6 +529,7 @@ void Controller::reset() {
   }
   set_advanced_command_retry(false);
   features_ = {};
+  events_.reset(NVME_SC_ABORT_QUEUE);  // again: of what came while it waited
   reported_warnings_ = 0;
   reservation_notifications_ = {};
   untold_ana_groups_.reset();

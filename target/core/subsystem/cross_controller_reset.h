@@ -28,12 +28,15 @@ class CrossControllerResets {
   struct Entry {
     uint16_t cntlid;  // of the controller that is reset, the impacted one
     ControllerInstance instance;
+    bool initiated = true;  // by the host's request; false: its end had begun otherwise
     bool is_completed = false;
   };
 
   // Whether one more may begin: success, or the status that says why not.
   Status check(uint16_t cntlid, const ControllerInstance& instance) const;
-  void begin(uint16_t cntlid, const ControllerInstance& instance) { entries_.push_back({cntlid, instance}); }
+  void begin(uint16_t cntlid, const ControllerInstance& instance, bool initiated = true) {
+    entries_.push_back({cntlid, instance, initiated});
+  }
   // The controller has been reset. False: this one was not asked for that.
   bool complete(uint16_t cntlid, const ControllerInstance& instance);
 

@@ -79,15 +79,19 @@ void Subsystem::check(const NamespaceOptions& options) const {
   }
 }
 
-void Subsystem::add_namespace(const NamespaceOptions& options) {
+Subsystem::SavedState Subsystem::saved_state(const NamespaceOptions& options) const {
+  return {.reservation = reservations_.load(options), .write_protection = write_protection_.load(options)};
+}
+
+void Subsystem::add_namespace(const NamespaceOptions& options) { add_namespace(options, saved_state(options)); }
+
+void Subsystem::add_namespace(const NamespaceOptions& options, const SavedState& saved) {
   check(options);
   if (find_namespace(options.nsid) != nullptr) {
     throw std::invalid_argument("namespace " + std::to_string(options.nsid) + " of " + nqn() +
                                 ": another namespace has the same NSID");
   }
-  const ReservationState reservation = reservations_.load(options);
-  const WriteProtection protection = write_protection_.load(options);
-  target_.dispersed_namespaces().add(*this, options, reservation, protection);
+  target_.dispersed_namespaces().add(*this, options, saved.reservation, saved.write_protection);
   persistent_events_.namespace_added(options);
   namespaces_.insert(place_of(options.nsid), options);
   reservations_.enforce(options.nsid);

@@ -45,9 +45,9 @@ TEST_CASE("Block device: random commands against a model") {
 TEST_CASE("Block device: one that was made longer is measured again, without being opened again") {
   LoopDevice loop(kSize);
   const auto device = open_device(block(loop));
-  CHECK_FALSE(device->remeasure());
+  CHECK_FALSE(device->take(device->measure()));
   loop.resize(2 * kSize);
-  CHECK(device->remeasure());
+  CHECK(device->take(device->measure()));
   CHECK(device->info().block_count == 2 * kSize / 512);
   Bench bench(*device);
   check_reads_back(bench, 2 * kSize / 512 - 8, 8, 1);

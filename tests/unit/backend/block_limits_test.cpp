@@ -135,6 +135,31 @@ TEST_CASE("Write cache, alignment of memory, and boundaries") {
   CHECK_MESSAGE(disk.limits().optimal_io_boundary_blocks == 0, "a partition between the disk's boundaries");
 }
 
+TEST_CASE("A write cache that comes later is seen") {
+  Disk disk;
+  disk.queue("write_cache", "write through");
+  const std::string queue = disk.sysfs.path("disk/queue");
+  CHECK_FALSE(has_write_cache(queue));
+  disk.queue("write_cache", "write back");
+  CHECK(has_write_cache(queue));
+}
+
+TEST_CASE("A device's write cache is followed, and an unknown one is not") {
+  struct Measured : Device {
+    Measured() { info_.block_count = 8; }
+    std::unique_ptr<nvmf::core::IoChannel> open_channel(UringEngine&) override { return nullptr; }
+  } device;
+  CHECK_FALSE(device.take({}));
+  CHECK(device.take({.size_bytes = 0, .volatile_write_cache = true}));
+  CHECK(device.info().volatile_write_cache);
+  CHECK(device.info().block_count == 8);
+  CHECK_FALSE(device.take({.size_bytes = 4096}));
+  CHECK(device.info().volatile_write_cache);
+  CHECK(device.take({.size_bytes = 8192, .volatile_write_cache = true}));
+  CHECK(device.info().block_count == 16);
+  CHECK(device.take({.size_bytes = 8192, .volatile_write_cache = false}));
+}
+
 TEST_CASE("A file takes no discards of io_uring, and is not changed by being asked" *
           doctest::skip(without_io_uring())) {
   const TemporaryFile file(1 << 20);

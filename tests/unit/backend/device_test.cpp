@@ -158,15 +158,15 @@ TEST_CASE("File: without direct I/O it goes through the page cache and says so")
 TEST_CASE("File: one that was made longer or shorter is measured again, one without blocks is not") {
   TemporaryFile file(kSize);
   const auto device = open_device(file_spec(file.path(), 4096));
-  CHECK_FALSE(device->remeasure());
+  CHECK_FALSE(device->take(device->measure()));
   REQUIRE(truncate(file.path().c_str(), 2 * kSize + 4095) == 0);
-  CHECK(device->remeasure());
+  CHECK(device->take(device->measure()));
   CHECK(device->info().block_count == 2 * kSize / 4096);
   REQUIRE(truncate(file.path().c_str(), 4096) == 0);
-  CHECK(device->remeasure());
+  CHECK(device->take(device->measure()));
   CHECK(device->info().block_count == 1);
   REQUIRE(truncate(file.path().c_str(), 0) == 0);
-  CHECK_FALSE(device->remeasure());
+  CHECK_FALSE(device->take(device->measure()));
   CHECK(device->info().block_count == 1);
 }
 

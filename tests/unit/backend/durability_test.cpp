@@ -20,14 +20,8 @@ constexpr int kPunch = 3;
 constexpr uint32_t kFua = 1u << 30;
 constexpr uint32_t kDeac = 1u << 25;
 
-constexpr BlockGeometry kWithCache{
-    .lba_shift = 9, .flush_needed = true, .zero_mode = kZero, .punch_mode = kPunch, .deallocate = Deallocate::Punch};
-
-BlockGeometry without_cache() {
-  BlockGeometry geometry = kWithCache;
-  geometry.flush_needed = false;
-  return geometry;
-}
+constexpr BlockGeometry kGeometry{
+    .lba_shift = 9, .zero_mode = kZero, .punch_mode = kPunch, .deallocate = Deallocate::Punch};
 
 // A channel to a block device of which nothing is asked.
 struct BlockRecorder : Recorder {
@@ -67,7 +61,7 @@ TEST_SUITE_BEGIN("durability" * doctest::skip(without_io_uring()));
 TEST_CASE("FUA of a write to a block device or file is RWF_DSYNC") {
   for (const bool fua : {false, true}) {
     for (const int fixed_index : {-1, 3}) {
-      BlockRecorder recorder(kWithCache);
+      BlockRecorder recorder(kGeometry);
       TestIo io = on_blocks(IoKind::Write, fua);
       io.data.fixed_index = fixed_index;
       recorder.channel.submit(io);
@@ -83,7 +77,7 @@ TEST_CASE("FUA of a write to a block device or file is RWF_DSYNC") {
 
 TEST_CASE("The rest of a write that was cut short is as durable as its beginning") {
   for (const bool fua : {false, true}) {
-    BlockRecorder recorder(kWithCache);
+    BlockRecorder recorder(kGeometry);
     TestIo io = on_blocks(IoKind::Write, fua);
     recorder.channel.submit(io);
     reinterpret_cast<ShortWrites*>(io.backend_word)->write_rest(io, 512);  // as the engine does
@@ -95,9 +89,53 @@ TEST_CASE("The rest of a write that was cut short is as durable as its beginning
   }
 }
 
-TEST_CASE("FUA of a read flushes the cache first, where there is one") {
-  SUBCASE("with a cache: the read is linked behind a sync") {
-    BlockRecorder recorder(kWithCache);
+TEST_CASE("The rest of a write whose queue is being ended never reaches the disk, and the write ends") {
+  BlockRecorder recorder(kGeometry);
+  TestIo io = on_blocks(IoKind::Write);
+  const auto end_short = [&io] { reinterpret_cast<ShortWrites*>(io.backend_word)->write_rest(io, 512); };
+  SUBCASE("its beginning is at the disk") {
+    recorder.channel.submit(io);
+    recorder.channel.withdraw_rest(io);
+    end_short();
+    CHECK(io.status == Status(NVME_SC_ABORT_QUEUE));
+    TestIo after = on_blocks(IoKind::Write);
+    recorder.channel.submit(after);
+    for (const io_uring_sqe& entry : recorder.entries(2)) CHECK(entry.off == 64 * 512);
+  }
+  SUBCASE("another life of the request is not concerned") {
+    recorder.channel.submit(io);
+    recorder.channel.withdraw_rest(io);
+    end_short();
+    recorder.channel.submit(io);
+    end_short();
+    CHECK(recorder.entries(3)[2].off == 65 * 512);
+  }
+  SUBCASE("the rest is at the disk already, or the command is of another kind: it ends by its own result") {
+    recorder.channel.submit(io);
+    end_short();
+    const uint64_t rest = io.backend_word;
+    recorder.channel.withdraw_rest(io);
+    CHECK(io.backend_word == rest);
+    TestIo zeroes = on_blocks(IoKind::WriteZeroes, true);
+    recorder.channel.submit(zeroes);
+    recorder.channel.withdraw_rest(zeroes);
+    CHECK(zeroes.backend_word == 2);
+  }
+}
+
+TEST_CASE("A Flush reaches the kernel, whatever the device said of its cache when it was opened") {
+  BlockRecorder recorder(kGeometry);
+  TestIo io = on_blocks(IoKind::Flush);
+  recorder.channel.submit(io);
+  CHECK(io.times == 0);
+  const io_uring_sqe entry = recorder.entries(1)[0];
+  CHECK(entry.opcode == IORING_OP_FSYNC);
+  CHECK(entry.fsync_flags == IORING_FSYNC_DATASYNC);
+}
+
+TEST_CASE("FUA of a read flushes the cache first") {
+  SUBCASE("with FUA: the read is linked behind a sync") {
+    BlockRecorder recorder(kGeometry);
     TestIo io = on_blocks(IoKind::Read, true);
     recorder.channel.submit(io);
     const auto entries = recorder.entries(2);
@@ -108,21 +146,19 @@ TEST_CASE("FUA of a read flushes the cache first, where there is one") {
     CHECK(entries[1].len == 4096);
     CHECK_FALSE(is_linked(entries[1]));
   }
-  SUBCASE("without a cache, or without FUA: the read alone") {
-    for (const bool fua : {false, true}) {
-      BlockRecorder recorder(fua ? without_cache() : kWithCache);
-      TestIo io = on_blocks(IoKind::Read, fua);
-      recorder.channel.submit(io);
-      const io_uring_sqe entry = recorder.entries(1)[0];
-      CHECK(entry.opcode == IORING_OP_READ);
-      CHECK(entry.rw_flags == 0);
-    }
+  SUBCASE("without: the read alone") {
+    BlockRecorder recorder(kGeometry);
+    TestIo io = on_blocks(IoKind::Read);
+    recorder.channel.submit(io);
+    const io_uring_sqe entry = recorder.entries(1)[0];
+    CHECK(entry.opcode == IORING_OP_READ);
+    CHECK(entry.rw_flags == 0);
   }
 }
 
-TEST_CASE("Write Zeroes with FUA has a sync linked behind it, where there is a cache") {
-  SUBCASE("with a cache") {
-    BlockRecorder recorder(kWithCache);
+TEST_CASE("Write Zeroes with FUA has a sync linked behind it") {
+  SUBCASE("with FUA") {
+    BlockRecorder recorder(kGeometry);
     TestIo io = on_blocks(IoKind::WriteZeroes, true);
     recorder.channel.submit(io);
     const auto entries = recorder.entries(2);
@@ -131,21 +167,19 @@ TEST_CASE("Write Zeroes with FUA has a sync linked behind it, where there is a c
     CHECK(entries[1].opcode == IORING_OP_FSYNC);
     CHECK_FALSE(is_linked(entries[1]));
   }
-  SUBCASE("without FUA, or without a cache") {
-    for (const bool fua : {false, true}) {
-      BlockRecorder recorder(fua ? without_cache() : kWithCache);
-      TestIo io = on_blocks(IoKind::WriteZeroes, fua);
-      recorder.channel.submit(io);
-      CHECK_FALSE(is_linked(recorder.entries(1)[0]));
-      UringEngine::end_part(io, nvmf::core::kSuccess);
-      CHECK_MESSAGE(io.times == 1, "it is of one part");
-    }
+  SUBCASE("without FUA") {
+    BlockRecorder recorder(kGeometry);
+    TestIo io = on_blocks(IoKind::WriteZeroes);
+    recorder.channel.submit(io);
+    CHECK_FALSE(is_linked(recorder.entries(1)[0]));
+    UringEngine::end_part(io, nvmf::core::kSuccess);
+    CHECK_MESSAGE(io.times == 1, "it is of one part");
   }
 }
 
 TEST_CASE("Write Zeroes keeps blocks allocated unless the host said that they may be deallocated") {
   for (const bool deallocate : {false, true}) {
-    BlockRecorder recorder(kWithCache);
+    BlockRecorder recorder(kGeometry);
     TestIo io = on_blocks(IoKind::WriteZeroes, false, deallocate);
     recorder.channel.submit(io);
     const io_uring_sqe entry = recorder.entries(1)[0];
@@ -153,7 +187,7 @@ TEST_CASE("Write Zeroes keeps blocks allocated unless the host said that they ma
     CHECK(entry.off == 64 * 512);
     CHECK(entry.addr == 8 * 512);  // its length
   }
-  BlockGeometry cannot_punch = kWithCache;
+  BlockGeometry cannot_punch = kGeometry;
   cannot_punch.punch_mode = 0;
   BlockRecorder recorder(cannot_punch);
   TestIo io = on_blocks(IoKind::WriteZeroes, false, true);
@@ -164,7 +198,7 @@ TEST_CASE("Write Zeroes keeps blocks allocated unless the host said that they ma
 TEST_CASE("Deallocate is a hole for each range, or a discard where the device cannot write zeroes") {
   const std::vector<nvme_dsm_range> ranges = {range(8, 16), range(0, 0), range(100, 2)};
   SUBCASE("holes") {
-    BlockRecorder recorder(kWithCache);
+    BlockRecorder recorder(kGeometry);
     TestIo io = deallocate_of(ranges);
     recorder.channel.submit(io);
     const auto entries = recorder.entries(2);
@@ -177,7 +211,7 @@ TEST_CASE("Deallocate is a hole for each range, or a discard where the device ca
     CHECK_FALSE(is_linked(entries[1]));
   }
   SUBCASE("discards") {
-    BlockGeometry geometry = kWithCache;
+    BlockGeometry geometry = kGeometry;
     geometry.punch_mode = 0;
     geometry.deallocate = Deallocate::Discard;
     BlockRecorder recorder(geometry);
@@ -198,7 +232,7 @@ TEST_CASE("Deallocate is a hole for each range, or a discard where the device ca
     CHECK_FALSE(is_linked(entries[1]));
   }
   SUBCASE("not at all") {
-    BlockGeometry geometry = kWithCache;
+    BlockGeometry geometry = kGeometry;
     geometry.deallocate = Deallocate::None;
     BlockRecorder recorder(geometry);
     TestIo io = deallocate_of(ranges);
@@ -215,7 +249,7 @@ TEST_CASE("A command of two linked parts of which the first fails ends once, wit
     const int fd = open(path, O_RDWR);
     TestIo io = command;
     {
-      BlockChannel channel(engine, fd, kWithCache);
+      BlockChannel channel(engine, fd, kGeometry);
       channel.submit(io);
       engine.poll();
       while (io.times == 0) engine.sleep(std::nullopt);
@@ -326,7 +360,7 @@ TEST_CASE("Linked parts go to the kernel together or not at all") {
   const TemporaryFile file(1 << 20);
   const int fd = open(file.path().c_str(), O_RDWR);
   {
-    BlockChannel channel(engine, fd, kWithCache);
+    BlockChannel channel(engine, fd, kGeometry);
     std::vector<TestIo> reads(3, on_blocks(IoKind::Read));
     for (TestIo& read : reads) channel.submit(read);
     for (TestIo io : {on_blocks(IoKind::WriteZeroes, true), on_blocks(IoKind::Read, true)}) {

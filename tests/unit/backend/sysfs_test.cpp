@@ -109,12 +109,43 @@ TEST_CASE("What a disk is known by, whatever its device is called") {
   sysfs.file("block/sda/device/wwid", "naa.5000c500a1b2c3d4");
   sysfs.file("block/dm-0/dm/uuid", "LVM-abcdef");
   sysfs.file("block/loop0/loop/backing_file", "/srv/disk.img");
-  sysfs.file("block/sda/sda1/partition", "1");
   sysfs.file("block/dm-1/dm/uuid", "");
   CHECK(sysfs::lasting_name(sysfs.path("block/nvme0n1")) == "eui.0025385b01234567");
   CHECK(sysfs::lasting_name(sysfs.path("block/sda")) == "naa.5000c500a1b2c3d4");
   CHECK(sysfs::lasting_name(sysfs.path("block/dm-0")) == "LVM-abcdef");
   CHECK(sysfs::lasting_name(sysfs.path("block/loop0")) == "/srv/disk.img");
-  CHECK(!sysfs::lasting_name(sysfs.path("block/sda/sda1")));
   CHECK(!sysfs::lasting_name(sysfs.path("block/dm-1")));
+}
+
+TEST_CASE("A partition is known by its disk, its number and its place") {
+  FakeSysfs sysfs;
+  sysfs.file("block/sda/device/wwid", "naa.5000c500a1b2c3d4");
+  sysfs.file("block/sda/sda2/partition", "2");
+  sysfs.file("block/sda/sda2/start", "2048");
+  sysfs.link("dev/block/8:2", "block/sda/sda2");
+  CHECK(sysfs::lasting_name(sysfs.path("dev/block/8:2")) == "naa.5000c500a1b2c3d4, partition 2 from sector 2048");
+  sysfs.file("block/sda/sda2/start", "4096");
+  CHECK(sysfs::lasting_name(sysfs.path("dev/block/8:2")) == "naa.5000c500a1b2c3d4, partition 2 from sector 4096");
+  sysfs.file("block/zram0/zram0p1/partition", "1");
+  sysfs.file("block/zram0/zram0p1/start", "8");
+  CHECK(!sysfs::lasting_name(sysfs.path("block/zram0/zram0p1")));
+}
+
+TEST_CASE("What virtio disks, arrays, cards and images of Ceph are known by; zeros and nothing are no name") {
+  FakeSysfs sysfs;
+  sysfs.file("block/vda/serial", "disk-7");
+  sysfs.file("block/vdb/serial", "");
+  sysfs.file("block/md0/md/uuid", "5b3c1f0e-0001-0002-0003-0123456789ab");
+  sysfs.file("block/md1/md/uuid", "00000000-0000-0000-0000-000000000000");
+  sysfs.file("block/mmcblk0/device/cid", "150100424a4e4234520745d6b1bc8a00");
+  for (const auto& [part, text] : {std::pair{"cluster_fsid", "b5168ed4-a98f"}, {"pool_id", "3"}, {"image_id", "10ab"}})
+    sysfs.file(std::string("block/rbd0/device/") + part, text);
+  CHECK(!sysfs::lasting_name(sysfs.path("block/rbd0")));
+  sysfs.file("block/rbd0/device/snap_id", "head");
+  CHECK(sysfs::lasting_name(sysfs.path("block/vda")) == "disk-7");
+  CHECK(!sysfs::lasting_name(sysfs.path("block/vdb")));
+  CHECK(sysfs::lasting_name(sysfs.path("block/md0")) == "5b3c1f0e-0001-0002-0003-0123456789ab");
+  CHECK(!sysfs::lasting_name(sysfs.path("block/md1")));
+  CHECK(sysfs::lasting_name(sysfs.path("block/mmcblk0")) == "150100424a4e4234520745d6b1bc8a00");
+  CHECK(sysfs::lasting_name(sysfs.path("block/rbd0")) == "rbd b5168ed4-a98f 3 10ab head");
 }

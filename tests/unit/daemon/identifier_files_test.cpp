@@ -124,5 +124,25 @@ TEST_CASE("a file is broken: it is named, with what to do, and no identifier is 
   CHECK(said.find("remove the file") != std::string::npos);
 }
 
+TEST_CASE(
+    "a device of which a former version knew the path alone keeps its UUID, and nothing else at the path gets it") {
+  const StateScratch scratch;
+  const IdentifierFiles files(scratch.state());
+  constexpr char kPath[] = "/dev/vdb";
+  files.keep(kNqn, 1, kPath, files.uuid_of(kNqn, 1, kPath));
+  const auto uuid = files.uuid_of(kNqn, 1, kPath);
+  CHECK(files.uuid_of(kNqn, 1, "serial-7", kPath) != uuid);  // a disk without a name was there
+
+  std::string text;
+  std::getline(std::ifstream(files.path_of(kNqn, 1)), text, '\0');
+  text.replace(text.find("\"by_path\": true"), 15, "\"other\": true");
+  std::ofstream(files.path_of(kNqn, 1)) << text;
+  CHECK(files.uuid_of(kNqn, 1, "serial-7", kPath) == uuid);
+  files.keep(kNqn, 1, "serial-7", uuid);
+  CHECK(files.uuid_of(kNqn, 1, "serial-7") == uuid);
+  CHECK(files.uuid_of(kNqn, 1, "serial-8", kPath) != uuid);
+  CHECK(files.uuid_of(kNqn, 1, kPath) != uuid);
+}
+
 }  // namespace
 }  // namespace nvmf::daemon

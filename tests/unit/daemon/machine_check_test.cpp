@@ -27,6 +27,7 @@ void build(Machine& machine, const std::string& driver = "mlx5_core") {
   machine.rnic("mlx5_0", machine.pci(up, "0000:02:01.0"), "0000:05:00.0", driver);
   machine.file("/sys/devices/system/cpu/online", "0-3,8\n");
   machine.file("/dev/nvme0n1", "");
+  machine.file("/sys/class/block/nvme0n1/wwid", "eui.1\n");
 }
 
 const std::vector<InterfaceAddress> kAddresses = {{"127.0.0.1", "lo"}, {"192.0.2.10", "eth0"}, {"192.0.2.20", "eth1"}};
@@ -411,6 +412,17 @@ TEST_CASE("a device by a name that may be another disk's after the next boot: th
         std::string::npos);
   CHECK(warnings(machine, config_with("192.0.2.10", R"({"nvme": "/dev/disk/by-id/nvme-eui.1", "p2p": "require"})"))
             .empty());
+}
+
+TEST_CASE("a disk that nothing but its path names: another one at the path would be served") {
+  Machine machine;
+  build(machine);
+  machine.file("/dev/vdb", "");
+  machine.file("/sys/class/block/vdb/size", "2048");
+  const std::string config = config_with("192.0.2.10", R"({"block": "/dev/vdb"})");
+  CHECK(only_warning(machine, config).find("\"/dev/vdb\" is known by its path only") != std::string::npos);
+  machine.file("/sys/class/block/vdb/serial", "disk-7");
+  CHECK(warnings(machine, config).empty());
 }
 
 }  // namespace

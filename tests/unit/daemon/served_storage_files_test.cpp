@@ -81,7 +81,38 @@ TEST_CASE("the identity of a disk is its worldwide name, else the serial number 
   info.storage = "/dev/ng0n1";
   CHECK(identity_of(spec, info) == "the SSD with serial number S1");
   info.serial.clear();
-  CHECK(identity_of(spec, info) == "/dev/ng0n1");
+  CHECK(identity_of(spec, info) == "the device at path /dev/ng0n1");
+}
+
+TEST_CASE("the identity of a loop device is that of the file behind it") {
+  const Scratch scratch;
+  const std::string image = scratch.path() + "/image";
+  std::ofstream(image) << "data";
+  const backend::DeviceSpec spec{.kind = backend::DeviceKind::Block, .path = "/dev/loop0"};
+  backend::DeviceInfo info;
+  info.path = "/dev/loop0";
+  info.storage = image;
+  CHECK(identity_of(spec, info) == identity_of({.kind = backend::DeviceKind::File, .path = image}, {}));
+}
+
+TEST_CASE(
+    "a partition whose record is a path, by a former version, is served; a record of the path by this one is not") {
+  const StateScratch scratch;
+  const ServedStorageFiles files(scratch.state());
+  const backend::DeviceSpec spec{.kind = backend::DeviceKind::Block, .path = "/dev/sda1"};
+  backend::DeviceInfo info;
+  info.path = "/dev/sda1";
+  info.storage = "naa.1, partition 1 from sector 8";
+  const std::string identity = identity_of(spec, info);
+  files.keep(space(1), "/dev/sda1");
+  CHECK(files.served_before(space(1), identity, former_identities_of(info)).empty());
+  files.keep(space(1), identity);
+  CHECK(files.served_before(space(1), "/dev/sda1") == identity);
+
+  backend::DeviceInfo nameless = info;
+  nameless.storage = nameless.path;
+  files.keep(space(2), identity_of(spec, nameless));
+  CHECK(files.served_before(space(2), identity, former_identities_of(info)) == "the device at path /dev/sda1");
 }
 
 }  // namespace
