@@ -12,6 +12,7 @@ namespace nvmf::rnic {
 namespace {
 
 constexpr uint64_t kEventNs = 20'000;
+constexpr uint64_t kStopNs = 40'000;
 
 }  // namespace
 
@@ -125,6 +126,7 @@ int Device::objects() const {
 
 void Device::remove() {
   gone_ = true;
+  stops_at_ns_ = fabric_.now_ns() + schedule().delay_ns(kStopNs);
   raise(IBV_EVENT_DEVICE_FATAL);
 }
 

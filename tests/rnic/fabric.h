@@ -43,6 +43,7 @@
 #include <memory>
 #include <string>
 #include <unordered_map>
+#include <utility>
 #include <vector>
 
 #include "tests/rnic/profile.h"
@@ -82,6 +83,8 @@ class Fabric {
   // What a program did that hangs, leaks or corrupts with the real libraries.
   void fault(std::string what) { faults_.push_back(std::move(what)); }
   const std::vector<std::string>& faults() const { return faults_; }
+  // For tests of the faults themselves.
+  std::vector<std::string> take_faults() { return std::exchange(faults_, {}); }
 
   // A call blocks its caller for so long. By default nothing else than devices and network goes on meanwhile.
   std::function<void(uint64_t ns)> block = [this](uint64_t ns) { schedule_.advance(ns); };

@@ -36,7 +36,7 @@ TEST_CASE("an impostor gets in by no queue: not by one of its own, nor by one of
 
 // Room for four admin queues.
 rnic::Profile small_rnic() {
-  rnic::Profile profile = rnic::irdma();
+  rnic::Profile profile = rnic::irdma_gen3();
   profile.max_srq = 8;
   profile.max_srq_wr = 64;
   return profile;

@@ -1,4 +1,9 @@
 // What RNICs do that Soft-RoCE does not.
+#include <functional>
+#include <optional>
+#include <string>
+#include <utility>
+
 #include "tests/transport/network.h"
 
 namespace nvmf::test {
@@ -40,6 +45,100 @@ TEST_CASE("an answer that is posted to a queue pair that the device has failed c
     CHECK(network.run_until([&] { return network.transport->connections() == 0; }));
     CHECK(network.group().commands_in_flight() == 0);
   }
+}
+
+// ucma_shutdown(): for iWARP, disconnecting moves the queue pair to SQD, where nothing is flushed.
+TEST_CASE("a host goes while an answer waits for its receive: its connection ends at once, with each provider") {
+  for (const rnic::Profile& profile : rnic::all_profiles()) {
+    CAPTURE(profile.name);
+    Network network(profile);
+    ModelHost host(network);
+    REQUIRE(host.connect());
+    host.send_command();
+    for (int i = 0; i < 200; ++i) network.step();
+    const uint64_t begin_ns = network.fabric.now_ns();
+    host.leave();
+    CHECK(network.run_until([&] { return network.transport->connections() == 0; }));
+    CHECK(network.fabric.now_ns() - begin_ns < 500'000'000);
+  }
+}
+
+// The device goes on for a moment: its queue pairs are destroyed after its removal is told.
+TEST_CASE("answers that leave after the target has given a removed device up are nobody's any more") {
+  for (const rnic::Profile& profile : rnic::all_profiles()) {
+    CAPTURE(profile.name);
+    for (uint64_t seed = 1; seed <= 10; ++seed) {
+      CAPTURE(seed);
+      Network network(profile, seed);
+      ModelHost host(network, 1);
+      REQUIRE(host.connect());
+      host.take_answers(ModelHost::kDepth);
+      for (unsigned i = 0; i < ModelHost::kDepth; ++i) host.send_command();
+      network.stall(2'000'000);
+      network.io_group().poll();  // finds all, and posts the answers
+      network.io_group().flush();
+      network.fabric.remove(network.device);
+      CHECK(network.run_until([&] { return network.transport->connections() == 0; }));
+      CHECK(network.io_group().commands_in_flight() == 0);
+    }
+  }
+}
+
+// The reactor hears that its queues have failed while it polls: in the message that makes a new queue pair known.
+TEST_CASE("what a reactor's turn has linked when its group's queues fail ends once") {
+  for (const rnic::Profile& profile : rnic::all_profiles()) {
+    CAPTURE(profile.name);
+    Network network(profile);
+    ModelHost known(network, 1), unknown(network, 1);
+    REQUIRE(known.connect());
+    network.settle();
+    network.mailbox_waits = true;
+    REQUIRE(unknown.connect());
+    known.take_answers(1);
+    known.send_command();
+    network.stall(1'000'000);
+    unknown.send_command();
+    network.stall(1'000'000);
+    Network::receives(network.io_group()).fail();
+    network.stall(10'000'000);
+    while (!network.said("created again; the hosts reconnect")) network.io.poll();
+    network.io_group().poll();
+    network.io_group().flush();
+    network.mailbox_waits = false;
+    CHECK(network.run_until([&] { return network.transport->connections() == 0; }));
+    CHECK(network.io_group().commands_in_flight() == 0);
+    CHECK(network.run_until([&] { return network.said("the queues of a reactor were created again"); }));
+  }
+}
+
+// Later than the target waits for an RNIC that does not say when it is done with a queue pair.
+TEST_CASE("a capsule that comes after its queue pair was given back: its slot is posted again, once") {
+  Network network(rnic::soft_roce());
+  std::function<void()> destroy, destroyed;
+  network.transport->destroy_elsewhere = [&](std::function<void()> work, std::function<void()> done) {
+    destroy = std::move(work);
+    destroyed = std::move(done);
+  };
+  network.settle();
+  rnic::SharedReceiveQueue& receives = Network::receives(network.group());
+  const size_t slots = receives.posted();
+  {
+    ModelHost host(network);
+    REQUIRE(host.connect());
+  }
+  REQUIRE(network.run_until([&] { return destroy != nullptr; }));
+  rnic::Completion late;
+  late.entry.wr_id = receives.take()->wr_id;
+  late.entry.status = IBV_WC_SUCCESS;
+  late.entry.byte_len = 64;
+  late.entry.qp_num = 12345;
+  late.receives = &receives;
+  static_cast<rnic::CompletionQueue*>(network.group().queue_sets().front()->receive_cq.get())->add(late);
+  network.settle();
+  CHECK(receives.posted() == slots);
+  network.transport->destroy_elsewhere = nullptr;
+  destroy();
+  destroyed();
 }
 
 }  // namespace nvmf::test
