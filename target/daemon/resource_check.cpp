@@ -78,13 +78,16 @@ class ResourceCheck {
 
   // Hosts ask for as many I/O queues as they have processors, and get "max_io_queues" at most.
   void check_queues() {
-    if (devices_.empty()) return;
+    for (const RdmaDeviceLimits& device : devices_)
+      if (!device.lack.empty()) warn(config_.rdma.position, "$.rdma", device.lack, "");
+    if (std::ranges::all_of(devices_, [](const RdmaDeviceLimits& device) { return !device.lack.empty(); })) return;
     rdma::PollGroupOptions options = group_options(config_);
     if (const uint64_t has_mib = memory_of_machine_mib(sysfs_); has_mib != 0)
       options.slot_memory_bytes = slot_memory_bytes(has_mib << kMibShift);
     uint64_t all = 0;
     std::string room;
     for (const RdmaDeviceLimits& device : devices_) {
+      if (!device.lack.empty()) continue;
       const uint32_t queues =
           rdma::io_queue_capacity(device.attributes, options, config_.reactors.count, config_.rdma.max_queue_depth);
       all += queues;
@@ -163,7 +166,9 @@ std::vector<RdmaDeviceLimits> read_rdma_device_limits() {
   for (int i = 0; i < count; ++i) {
     const verbs::Owned<ibv_context, ibv_close_device> context(ibv_open_device(list.get()[i]));
     RdmaDeviceLimits limits{.name = ibv_get_device_name(list.get()[i])};
-    if (context && ibv_query_device(context.get(), &limits.attributes) == 0) devices.push_back(std::move(limits));
+    if (!context || ibv_query_device(context.get(), &limits.attributes) != 0) continue;
+    limits.lack = verbs::lack_of_shared_receive_queues(*list.get()[i], limits.attributes);
+    devices.push_back(std::move(limits));
   }
   return devices;
 }

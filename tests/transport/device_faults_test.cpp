@@ -181,4 +181,37 @@ TEST_CASE("receive slots that find no room in their queue again are missed by no
   CHECK(network.run_until([&] { return next.is_answered(1); }));
 }
 
+std::string failure_to_open(Network& network, const core::Port& port) {
+  try {
+    open_device(network.io, *network.transport, port);
+  } catch (const verbs::VerbsError& error) {
+    return error.what();
+  }
+  return {};
+}
+
+TEST_CASE("an RNIC without shared receive queues is refused, and the message says that it has none") {
+  Network network(rnic::connectx());
+  network.fabric.add_device("rocep1s0", "192.0.2.2", rnic::irdma_gen2());
+  const std::string failure = failure_to_open(network, {.id = 2, .address = "192.0.2.2", .service = 4420});
+  CHECK(failure.find("rocep1s0: this RNIC's driver has no shared receive queues, which nvmf-p2p needs: use an RNIC "
+                     "whose driver has them") == 0);
+  CHECK(network.transport->rnics().size() == 1);
+}
+
+TEST_CASE("memory that an RNIC cannot register: the message says what to change, and the device opens once it can") {
+  Network network(rnic::connectx());
+  rnic::Device& device = network.fabric.add_device("rnic1", "192.0.2.2", rnic::connectx());
+  const core::Port port{.id = 2, .address = "192.0.2.2", .service = 4420};
+  device.limit_memory(1U << 20U);
+  const std::string failure = failure_to_open(network, port);
+  CHECK(failure.find("rnic1: cannot register ") == 0);
+  CHECK(failure.find("raise the locked-memory limit") != std::string::npos);
+  CHECK(failure.find("\"dram_pool_mib\" smaller") != std::string::npos);
+  CHECK(device.objects() == 0);
+  device.limit_memory(std::nullopt);
+  CHECK(failure_to_open(network, port).empty());
+  CHECK(network.transport->rnics().size() == 2);
+}
+
 }  // namespace nvmf::test
