@@ -47,6 +47,7 @@ class ResourceCheck {
 
   std::vector<config::Diagnostic> run() {
     check_memory();
+    check_iwarp();
     check_queues();
     check_shutdown_time();
     if (config_.metrics) check_metrics(*config_.metrics);
@@ -74,6 +75,22 @@ class ResourceCheck {
            "the pools of " + std::to_string(config_.reactors.count) + " reactors and the namespaces in memory take " +
                std::to_string(namespaces_mib + pools_mib) + " MiB; " + machine,
            "lower \"dram_pool_mib\" or the number of reactors");
+  }
+
+  void check_iwarp() {
+    for (const RdmaDeviceLimits& device : devices_) {
+      if (!device.is_iwarp) continue;
+      const auto said = std::ranges::find(config_.rdma.devices, device.name, &config::RdmaDevice::name);
+      if (said != config_.rdma.devices.end() && said->iwarp)
+        warn(said->position, "$.rdma.devices",
+             device.name +
+                 "'s transport is iWARP: each host that knows or guesses a memory key can overwrite the data "
+                 "of other hosts",
+             "serve it only to hosts that trust each other");
+      else
+        warn(config_.rdma.position, "$.rdma.devices", device.name + "'s transport is iWARP, so it is not served",
+             "the config's README says what \"iwarp\": true risks");
+    }
   }
 
   // Hosts ask for as many I/O queues as they have processors, and get "max_io_queues" at most.
@@ -168,6 +185,7 @@ std::vector<RdmaDeviceLimits> read_rdma_device_limits() {
     RdmaDeviceLimits limits{.name = ibv_get_device_name(list.get()[i])};
     if (!context || ibv_query_device(context.get(), &limits.attributes) != 0) continue;
     limits.lack = verbs::lack_of_shared_receive_queues(*list.get()[i], limits.attributes);
+    limits.is_iwarp = list.get()[i]->transport_type == IBV_TRANSPORT_IWARP;
     devices.push_back(std::move(limits));
   }
   return devices;

@@ -199,6 +199,38 @@ TEST_CASE("an RNIC without shared receive queues is refused, and the message say
   CHECK(network.transport->rnics().size() == 1);
 }
 
+TEST_CASE("an iWARP RNIC is refused unless the operator names it, and the message says why") {
+  Network network(rnic::connectx());
+  network.fabric.add_device("siw0", "192.0.2.2", rnic::iwarp());
+  const core::Port port{.id = 2, .address = "192.0.2.2", .service = 4420};
+  const std::string failure = failure_to_open(network, port);
+  CHECK(failure.find("siw0: this RNIC's transport is iWARP, where a host that knows or guesses a memory key can "
+                     "overwrite the data of other hosts, so it is not served; \"iwarp\": true for it") == 0);
+  network.transport->set_iwarp({"siw0"});
+  CHECK(failure_to_open(network, port).empty());
+}
+
+// What others could otherwise overwrite: objects with addresses of functions.
+TEST_CASE("no region that a host can write to holds anything but data, with each provider") {
+  for (const rnic::Profile& profile : rnic::all_profiles()) {
+    CAPTURE(profile.name);
+    Network network(profile);
+    network.transport->rnics().front()->visit([&](rdma::PollGroup& group) {
+      group.queue_sets().front()->visit_requests([&](const rdma::RdmaRequest& request) {
+        for (const auto& [key, region] : network.device.regions) {
+          const auto* const begin = static_cast<const std::byte*>(region->addr);
+          const auto* const at = reinterpret_cast<const std::byte*>(&request);
+          if (at >= begin && at < begin + region->length) CHECK((region->access & IBV_ACCESS_REMOTE_WRITE) == 0);
+        }
+      });
+    });
+    const bool opens_data = profile.transport == IBV_TRANSPORT_IWARP;
+    CHECK(std::ranges::any_of(network.device.regions, [](const auto& one) {
+            return (one.second->access & IBV_ACCESS_REMOTE_WRITE) != 0;
+          }) == opens_data);
+  }
+}
+
 TEST_CASE("memory that an RNIC cannot register: the message says what to change, and the device opens once it can") {
   Network network(rnic::connectx());
   rnic::Device& device = network.fabric.add_device("rnic1", "192.0.2.2", rnic::connectx());
