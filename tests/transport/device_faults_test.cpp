@@ -246,4 +246,23 @@ TEST_CASE("memory that an RNIC cannot register: the message says what to change,
   CHECK(network.transport->rnics().size() == 2);
 }
 
+// Issue: no exception may leave a handler of the control thread.
+TEST_CASE("memory that runs out when a host connects: this host is refused, and the next one is served") {
+  NetworkOptions options;
+  options.groups.initial_slots = ModelHost::kDepth;
+  Network network(rnic::connectx(), options);
+  ModelHost first(network, 1), second(network, 1), third(network, 1);
+  REQUIRE(first.connect());
+  network.device.limit_memory(4096);
+  CHECK_FALSE(second.connect());
+  CHECK(network.said("cannot register "));
+  network.device.limit_memory(std::nullopt);
+  REQUIRE(third.connect());
+  for (ModelHost* const host : {&first, &third}) {
+    host->take_answers(1);
+    host->send_command();
+    CHECK(network.run_until([&] { return host->is_answered(1); }));
+  }
+}
+
 }  // namespace nvmf::test
