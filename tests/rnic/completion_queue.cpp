@@ -23,9 +23,13 @@ CompletionChannel::CompletionChannel(Context& opened)
   context = &opened.context;
   fd = records.fd();
   ++owner.objects;
+  owner.channels.push_back(this);
 }
 
-CompletionChannel::~CompletionChannel() { --owner.objects; }
+CompletionChannel::~CompletionChannel() {
+  std::erase(owner.channels, this);
+  --owner.objects;
+}
 
 CompletionQueue::CompletionQueue(Context& opened, int entries, CompletionChannel* channel_of, void* of_owner)
     : ibv_cq{}, owner_(opened), channel_(channel_of) {

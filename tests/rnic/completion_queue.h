@@ -45,6 +45,8 @@ class CompletionQueue : public ibv_cq {
   // A queue pair is destroyed, or reset.
   void forget(const QueuePair& queue_pair, bool is_destroyed);
   void forget(const SharedReceiveQueue& receives);
+  // Those that nobody has read.
+  void drop_records() { records_ -= unread_records(); }
   // As if the device had found it broken.
   void fail();
 

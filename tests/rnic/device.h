@@ -16,6 +16,7 @@
 
 namespace nvmf::rnic {
 
+struct CompletionChannel;
 class CompletionQueue;
 class Device;
 struct MemoryRegion;
@@ -39,7 +40,11 @@ struct Context : verbs_context {
   bool shared = false;  // librdmacm's own, which lives as long as an id uses it
   int users = 0;
 
+  std::vector<CompletionChannel*> channels;
+
  private:
+  void close_descriptors();
+
   EventPipe events_;
   std::unordered_map<const void*, int> unacknowledged_;  // by element
   uint64_t raised_ = 0;                                  // events
