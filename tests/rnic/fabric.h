@@ -30,8 +30,8 @@
 //   has changed.
 // - The order in which the bytes of one piece become visible, and PCIe: peer-to-peer transfers are memory copies.
 // - What destroying waits for: a real ibv_destroy_cq() sleeps until the last event is acknowledged; here it is a fault.
-// - The time that a call itself takes, but for ibv_destroy_qp(); shortage of memory in the libraries and the kernel, but
-//   for memory that cannot be registered.
+// - The time that a call itself takes, but for ibv_destroy_qp().
+// - Shortage of memory in the libraries and the kernel, but where memory is registered.
 // - IPv6 addresses, several ports of a device, bonding, the migration of paths, rdma_migrate_id().
 #pragma once
 
