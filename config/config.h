@@ -68,6 +68,8 @@ struct RdmaDevice {
   std::string name;
   // Default: proved.
   RemoteInvalidate remote_invalidate = RemoteInvalidate::proved;
+  // Whether it may serve although its transport is iWARP. Default: false.
+  bool iwarp = false;
 };
 
 // The threads that run I/O queues.

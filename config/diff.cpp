@@ -85,7 +85,7 @@ auto values(const Limits& limits) {
 bool same_devices(const Rdma& a, const Rdma& b) {
   return std::equal(a.devices.begin(), a.devices.end(), b.devices.begin(), b.devices.end(),
                     [](const RdmaDevice& x, const RdmaDevice& y) {
-                      return x.name == y.name && x.remote_invalidate == y.remote_invalidate;
+                      return x.name == y.name && x.remote_invalidate == y.remote_invalidate && x.iwarp == y.iwarp;
                     });
 }
 

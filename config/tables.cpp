@@ -132,6 +132,9 @@ const Table<RdmaDevice>& rdma_device_table() {
           key("remote_invalidate", &RdmaDevice::remote_invalidate, Word{kRemoteInvalidateNames},
               "Whether answers invalidate the hosts' keys (SEND with invalidate): when the device has shown at start "
               "that it can, untried, or never."),
+          key("iwarp", &RdmaDevice::iwarp, Boolean{},
+              "Serve the RNIC although its transport is iWARP, where each host that knows or guesses a memory key can "
+              "overwrite the data of other hosts."),
       },
       check_rdma_device};
   return table;

@@ -1,6 +1,7 @@
 #include "p2p/requirements.h"
 
 #include <algorithm>
+#include <array>
 #include <cstdlib>
 #include <sstream>
 
@@ -69,6 +70,18 @@ Requirement verbs_files(const Sysfs& sysfs, const std::vector<RdmaDevice>& rnics
           remedy_to_open(sysfs, file, "/dev/infiniband")};
 }
 
+// PCI drivers whose RNICs have no shared receive queues in rdma-core: ice and i40e are those of irdma's E810 and X722.
+constexpr std::array kDriversWithoutSharedReceiveQueues{"efa", "erdma", "i40e", "ice", "ionic", "mana"};
+
+Requirement shared_receive_queues(const std::vector<RdmaDevice>& rnics) {
+  std::string without;
+  for (const RdmaDevice& rnic : rnics)
+    if (std::ranges::find(kDriversWithoutSharedReceiveQueues, rnic.driver) != kDriversWithoutSharedReceiveQueues.end())
+      without += (without.empty() ? "" : ", ") + rnic.name + " (" + rnic.driver + ")";
+  return {without.empty(), "the RNICs have shared receive queues" + (without.empty() ? "" : ", but not " + without),
+          "serve other RNICs: the README names the families that nvmf-p2p can use"};
+}
+
 Requirement ssd(const std::vector<NvmeController>& controllers) {
   const bool found = std::ranges::any_of(controllers, [](const NvmeController& controller) {
     return !controller.bdf.empty() && !controller.other_driver;
@@ -126,7 +139,10 @@ std::vector<Requirement> check_requirements(const Sysfs& sysfs, const KernelVers
       kernel_requirement(kernel, 6, 2, "can give controller memory buffers to processes"),
       kernel_requirement(kernel, 6, 17, "lets RNICs reach controller memory buffers by on-demand paging"),
       rdma_device(rnics), connection_manager(sysfs)};
-  if (!rnics.empty()) requirements.push_back(verbs_files(sysfs, rnics));
+  if (!rnics.empty()) {
+    requirements.push_back(verbs_files(sysfs, rnics));
+    requirements.push_back(shared_receive_queues(rnics));
+  }
   requirements.push_back(ssd(controllers));
   if (requirements.back().met) {
     requirements.push_back(namespace_files(sysfs, controllers));

@@ -10,6 +10,7 @@
 #include <cstdlib>
 #include <functional>
 #include <map>
+#include <set>
 #include <string>
 #include <system_error>
 #include <utility>
@@ -46,6 +47,13 @@ std::map<std::string, rdma::RemoteInvalidate> remote_invalidate(const config::Co
     }
   }
   return by_device;
+}
+
+std::set<std::string> iwarp_devices(const config::Config& config) {
+  std::set<std::string> names;
+  for (const config::RdmaDevice& device : config.rdma.devices)
+    if (device.iwarp) names.insert(device.name);
+  return names;
 }
 
 core::ReactorOptions reactor_options(const config::Reactors& reactors, unsigned index) {
@@ -207,6 +215,7 @@ Daemon::Daemon(const config::Config& config, config::Sources sources, Program& p
   target_.dhchap_crypto = &authentication_;
   target_.health_source = &health_;
   transport_.set_remote_invalidate(remote_invalidate(config));
+  transport_.set_iwarp(iwarp_devices(config));
   transport_.destroy_elsewhere = [this](std::function<void()> work, std::function<void()> done) {
     boost::asio::post(queue_pair_threads_, [this, work = std::move(work), done = std::move(done)] {
       work();

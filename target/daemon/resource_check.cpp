@@ -47,6 +47,7 @@ class ResourceCheck {
 
   std::vector<config::Diagnostic> run() {
     check_memory();
+    check_iwarp();
     check_queues();
     check_shutdown_time();
     if (config_.metrics) check_metrics(*config_.metrics);
@@ -76,15 +77,34 @@ class ResourceCheck {
            "lower \"dram_pool_mib\" or the number of reactors");
   }
 
+  void check_iwarp() {
+    for (const RdmaDeviceLimits& device : devices_) {
+      if (!device.is_iwarp) continue;
+      const auto said = std::ranges::find(config_.rdma.devices, device.name, &config::RdmaDevice::name);
+      if (said != config_.rdma.devices.end() && said->iwarp)
+        warn(said->position, "$.rdma.devices",
+             device.name +
+                 "'s transport is iWARP: each host that knows or guesses a memory key can overwrite the data "
+                 "of other hosts",
+             "serve it only to hosts that trust each other");
+      else
+        warn(config_.rdma.position, "$.rdma.devices", device.name + "'s transport is iWARP, so it is not served",
+             "the config's README says what \"iwarp\": true risks");
+    }
+  }
+
   // Hosts ask for as many I/O queues as they have processors, and get "max_io_queues" at most.
   void check_queues() {
-    if (devices_.empty()) return;
+    for (const RdmaDeviceLimits& device : devices_)
+      if (!device.lack.empty()) warn(config_.rdma.position, "$.rdma", device.lack, "");
+    if (std::ranges::all_of(devices_, [](const RdmaDeviceLimits& device) { return !device.lack.empty(); })) return;
     rdma::PollGroupOptions options = group_options(config_);
     if (const uint64_t has_mib = memory_of_machine_mib(sysfs_); has_mib != 0)
       options.slot_memory_bytes = slot_memory_bytes(has_mib << kMibShift);
     uint64_t all = 0;
     std::string room;
     for (const RdmaDeviceLimits& device : devices_) {
+      if (!device.lack.empty()) continue;
       const uint32_t queues =
           rdma::io_queue_capacity(device.attributes, options, config_.reactors.count, config_.rdma.max_queue_depth);
       all += queues;
@@ -163,7 +183,10 @@ std::vector<RdmaDeviceLimits> read_rdma_device_limits() {
   for (int i = 0; i < count; ++i) {
     const verbs::Owned<ibv_context, ibv_close_device> context(ibv_open_device(list.get()[i]));
     RdmaDeviceLimits limits{.name = ibv_get_device_name(list.get()[i])};
-    if (context && ibv_query_device(context.get(), &limits.attributes) == 0) devices.push_back(std::move(limits));
+    if (!context || ibv_query_device(context.get(), &limits.attributes) != 0) continue;
+    limits.lack = verbs::lack_of_shared_receive_queues(*list.get()[i], limits.attributes);
+    limits.is_iwarp = list.get()[i]->transport_type == IBV_TRANSPORT_IWARP;
+    devices.push_back(std::move(limits));
   }
   return devices;
 }

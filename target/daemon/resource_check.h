@@ -18,6 +18,8 @@ namespace nvmf::daemon {
 struct RdmaDeviceLimits {
   std::string name;
   ibv_device_attr attributes{};
+  std::string lack{};  // why it cannot be used at all; empty: it can
+  bool is_iwarp = false;
 };
 // Of the devices that this user may open.
 std::vector<RdmaDeviceLimits> read_rdma_device_limits();

@@ -210,13 +210,18 @@ int rdma_reject(rdma_cm_id* id, const void* private_data, uint8_t private_data_l
 int rdma_disconnect(rdma_cm_id* id) {
   CmId& ended = own(id);
   if (!ended.device() || ended.device()->is_gone()) return fail(ENODEV);
+  int error = 0;
   if (id->qp) {
+    // ucma_shutdown(): ucma_modify_qp_sqd() for iWARP, which fails in the error state. The driver has closed the stream
+    // then (IW_CM_EVENT_CLOSE), so that the other side hears of it all the same.
+    const bool is_iwarp = ended.device()->profile().transport == IBV_TRANSPORT_IWARP;
     ibv_qp_attr attributes{};
-    attributes.qp_state = IBV_QPS_ERR;
-    if (const int error = ibv_modify_qp(id->qp, &attributes, IBV_QP_STATE)) return fail(error);
+    attributes.qp_state = is_iwarp ? IBV_QPS_SQD : IBV_QPS_ERR;
+    error = ibv_modify_qp(id->qp, &attributes, IBV_QP_STATE);
+    if (error != 0 && !is_iwarp) return fail(error);
   }
   manager().disconnect(ended);
-  return 0;
+  return answer(error);
 }
 
 int rdma_get_cm_event(rdma_event_channel* channel, rdma_cm_event** event) {

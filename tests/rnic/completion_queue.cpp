@@ -23,9 +23,13 @@ CompletionChannel::CompletionChannel(Context& opened)
   context = &opened.context;
   fd = records.fd();
   ++owner.objects;
+  owner.channels.push_back(this);
 }
 
-CompletionChannel::~CompletionChannel() { --owner.objects; }
+CompletionChannel::~CompletionChannel() {
+  std::erase(owner.channels, this);
+  --owner.objects;
+}
 
 CompletionQueue::CompletionQueue(Context& opened, int entries, CompletionChannel* channel_of, void* of_owner)
     : ibv_cq{}, owner_(opened), channel_(channel_of) {
@@ -85,6 +89,10 @@ int CompletionQueue::poll(int most, ibv_wc* entries) {
   int count = 0;
   for (; count < most && !completions_.empty(); ++count) {
     const Completion& completion = completions_.front();
+    if (completion.is_dangling)
+      owner_.device.fabric().fault(
+          "ibv_poll_cq() would read a queue pair that was destroyed before its completion of a "
+          "shared receive queue was polled");
     entries[count] = completion.entry;
     if (completion.queue_pair && completion.sent != 0) completion.queue_pair->on_polled(completion.sent);
     if (completion.receives) completion.receives->on_polled();
@@ -140,15 +148,18 @@ void CompletionQueue::fire() {
   });
 }
 
-void CompletionQueue::forget(const QueuePair& queue_pair, bool remove) {
+void CompletionQueue::forget(const QueuePair& queue_pair, bool is_destroyed) {
+  const Profile& profile = owner_.device.profile();
   std::deque<Completion> kept;
   for (Completion& completion : completions_) {
     if (completion.queue_pair == &queue_pair) {
-      if (remove) {
-        if (completion.receives) completion.receives->on_swallowed();
+      const bool stays = completion.receives != nullptr && profile.keeps_shared_completions;
+      if (profile.destroy_removes_completions && !stays) {
+        if (completion.receives) completion.receives->on_removed();
         continue;
       }
-      completion.queue_pair = nullptr;
+      completion.is_dangling = stays && is_destroyed;
+      if (is_destroyed || !stays) completion.queue_pair = nullptr;
     }
     kept.push_back(completion);
   }

@@ -25,6 +25,7 @@ struct Completion {
   QueuePair* queue_pair = nullptr;         // null once that is destroyed
   uint64_t sent = 0;                       // of a send: its number, up to which send queue entries are free then
   SharedReceiveQueue* receives = nullptr;  // of a receive: whose entry it was
+  bool is_dangling = false;                // Profile::keeps_shared_completions: its queue pair is destroyed
 };
 
 class CompletionQueue : public ibv_cq {
@@ -41,9 +42,11 @@ class CompletionQueue : public ibv_cq {
   // ibv_get_cq_event() has read a record.
   void on_event();
   void acknowledge(unsigned events) { acknowledged_ += events; }
-  // A queue pair is destroyed or reset.
-  void forget(const QueuePair& queue_pair, bool remove);
+  // A queue pair is destroyed, or reset.
+  void forget(const QueuePair& queue_pair, bool is_destroyed);
   void forget(const SharedReceiveQueue& receives);
+  // Those that nobody has read.
+  void drop_records() { records_ -= unread_records(); }
   // As if the device had found it broken.
   void fail();
 

@@ -129,10 +129,20 @@ TEST_CASE("destroying a queue pair removes its unread completions, or not, as th
     Ends ends(profile);
     deliver(ends);
     ends.target->queue_pair.reset();
-    CHECK(ends.target->received().size() == (profile.destroy_removes_completions ? 0 : 1));
-    CHECK(static_cast<SharedReceiveQueue*>(ends.target->shared.get())->swallowed() ==
-          (profile.destroy_removes_completions ? 1 : 0));
+    const bool removes = profile.destroy_removes_completions && !profile.keeps_shared_completions;
+    CHECK(static_cast<CompletionQueue*>(ends.target->receives.get())->waiting() == (removes ? 0 : 1));
+    CHECK(static_cast<SharedReceiveQueue*>(ends.target->shared.get())->swallowed() == (removes ? 1 : 0));
+    if (!profile.keeps_shared_completions) CHECK(ends.target->received().size() == (removes ? 0 : 1));
   }
+}
+
+TEST_CASE("irdma: a completion of a shared receive queue that is polled after its queue pair has gone is a fault") {
+  Ends ends(irdma_gen3());
+  deliver(ends);
+  ends.target->queue_pair.reset();
+  CHECK(ends.fabric.faults().empty());
+  ends.target->received();
+  CHECK(ends.fabric.take_faults().size() == 1);
 }
 
 }  // namespace

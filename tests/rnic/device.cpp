@@ -6,12 +6,14 @@
 #include <cerrno>
 #include <cstring>
 
+#include "tests/rnic/completion_queue.h"
 #include "tests/rnic/operations.h"
 
 namespace nvmf::rnic {
 namespace {
 
 constexpr uint64_t kEventNs = 20'000;
+constexpr uint64_t kStopNs = 40'000;
 
 }  // namespace
 
@@ -35,7 +37,15 @@ void Context::raise(ibv_event_type type, void* element) {
     event.event_type = type;
     event.element.qp = static_cast<ibv_qp*>(element);
     events_.put(&event);
+    if (device.is_gone()) close_descriptors();
   });
+}
+
+// After the last event that there is to tell: reading gives EIO from now on, and the descriptors are readable for ever.
+void Context::close_descriptors() {
+  for (CompletionQueue* queue : completion_queues) queue->drop_records();
+  for (CompletionChannel* channel : channels) channel->records.close();
+  events_.close();
 }
 
 bool Context::next_event(ibv_async_event& event) {
@@ -125,6 +135,7 @@ int Device::objects() const {
 
 void Device::remove() {
   gone_ = true;
+  stops_at_ns_ = fabric_.now_ns() + schedule().delay_ns(kStopNs);
   raise(IBV_EVENT_DEVICE_FATAL);
 }
 

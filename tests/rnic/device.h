@@ -6,6 +6,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <unordered_map>
 #include <vector>
@@ -15,6 +16,7 @@
 
 namespace nvmf::rnic {
 
+struct CompletionChannel;
 class CompletionQueue;
 class Device;
 struct MemoryRegion;
@@ -38,7 +40,11 @@ struct Context : verbs_context {
   bool shared = false;  // librdmacm's own, which lives as long as an id uses it
   int users = 0;
 
+  std::vector<CompletionChannel*> channels;
+
  private:
+  void close_descriptors();
+
   EventPipe events_;
   std::unordered_map<const void*, int> unacknowledged_;  // by element
   uint64_t raised_ = 0;                                  // events
@@ -55,8 +61,12 @@ class Device : public ibv_device {
   Fabric& fabric() const { return fabric_; }
   Schedule& schedule() const { return fabric_.schedule(); }
   const Profile& profile() const { return profile_; }
+  // Removed: what asks the kernel fails.
   bool is_gone() const { return gone_; }
-  bool has_link() const { return link_up_ && !gone_; }
+  // A little later: it does nothing any more. Until then its queues go on (the kernel's ib_uverbs_free_hw_resources()
+  // ends the system calls and tells DEVICE_FATAL before it destroys the queue pairs).
+  bool has_stopped() const { return gone_ && schedule().now_ns() >= stops_at_ns_; }
+  bool has_link() const { return link_up_ && !has_stopped(); }
   bool has_address(in_addr address) const;
   in_addr address() const { return addresses_.front(); }
   // One more host behind the same device.
@@ -75,6 +85,9 @@ class Device : public ibv_device {
     profile_.slow_destroy_ns = ns;
     profile_.slow_destroy_percent = percent;
   }
+  // What can be registered with it at a time; none: any size. More fails with ENOMEM.
+  void limit_memory(std::optional<uint64_t> bytes) { most_memory_bytes_ = bytes; }
+  bool takes_memory(uint64_t bytes) const { return !most_memory_bytes_ || bytes <= *most_memory_bytes_; }
   // What programs have made on it and not destroyed.
   int objects() const;
 
@@ -106,6 +119,8 @@ class Device : public ibv_device {
   bool gone_ = false;
   bool link_up_ = true;
   ibv_mtu mtu_ = IBV_MTU_4096;
+  uint64_t stops_at_ns_ = 0;  // where it is gone
+  std::optional<uint64_t> most_memory_bytes_;
 };
 
 }  // namespace nvmf::rnic

@@ -30,7 +30,8 @@
 //   has changed.
 // - The order in which the bytes of one piece become visible, and PCIe: peer-to-peer transfers are memory copies.
 // - What destroying waits for: a real ibv_destroy_cq() sleeps until the last event is acknowledged; here it is a fault.
-// - The time that a call itself takes, but for ibv_destroy_qp(); shortage of memory in the libraries and the kernel.
+// - The time that a call itself takes, but for ibv_destroy_qp().
+// - Shortage of memory in the libraries and the kernel, but where memory is registered.
 // - IPv6 addresses, several ports of a device, bonding, the migration of paths, rdma_migrate_id().
 #pragma once
 
@@ -43,6 +44,7 @@
 #include <memory>
 #include <string>
 #include <unordered_map>
+#include <utility>
 #include <vector>
 
 #include "tests/rnic/profile.h"
@@ -82,6 +84,8 @@ class Fabric {
   // What a program did that hangs, leaks or corrupts with the real libraries.
   void fault(std::string what) { faults_.push_back(std::move(what)); }
   const std::vector<std::string>& faults() const { return faults_; }
+  // For tests of the faults themselves.
+  std::vector<std::string> take_faults() { return std::exchange(faults_, {}); }
 
   // A call blocks its caller for so long. By default nothing else than devices and network goes on meanwhile.
   std::function<void(uint64_t ns)> block = [this](uint64_t ns) { schedule_.advance(ns); };

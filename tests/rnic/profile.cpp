@@ -17,23 +17,32 @@ Profile connectx() {
   profile.destroy_removes_completions = true;
   // mlx5_wq_overflow() compares with wq->tail, which mlx5_poll_cq() moves to the entry that a completion names.
   profile.poll_frees_send_entries = true;
-  // mlx5_free_srq_wqe() is called from mlx5_poll_cq().
+  // mlx5_free_srq_wqe() is called from mlx5_poll_cq(), and from __mlx5_cq_clean() (free_res_cqe()), and by nobody else:
+  // the bit of an entry without a completion stays clear, and mlx5_post_srq_recv() answers ENOMEM where it meets one.
   profile.poll_frees_receive_entries = true;
+  profile.removal_frees_receive_entries = true;
   // align_queue_size() in mlx5's create_cq() and mlx5_alloc_srq_buf(); mlx5_calc_sq_size() for a send queue.
   profile.rounds_up_queues = true;
   profile.on_demand_paging = true;
   return profile;
 }
 
-Profile irdma() {
+// irdma_ualloc_context() gives a context irdma_uctx_srq_ops only with IRDMA_FEATURE_SRQ, which the kernel's driver has
+// for GEN_3.
+Profile irdma_gen3() {
   Profile profile;
-  profile.name = "irdma";
+  profile.name = "irdma GEN_3";
   profile.vendor_id = 0x8086;
   // irdma_uarm_cq() only sets skip_arm while is_armed; irdma_cq_event() arms then, or resets is_armed.
   profile.arming = Arming::UntilEvent;
   profile.arming_sees_waiting_completions = false;
-  // irdma_udestroy_qp() calls irdma_clean_cqes().
+  // irdma_udestroy_qp() calls irdma_clean_cqes(). irdma_uk_clean_cq() finds the queue pair in the completion's second
+  // quadword, where that of a shared receive queue has its wr_id: it stays, and irdma_uk_cq_poll_cmpl() takes the freed
+  // queue pair from its sixth one.
   profile.destroy_removes_completions = true;
+  profile.keeps_shared_completions = true;
+  // irdma_uk_cq_poll_cmpl() moves the tail of srq_ring with each completion, and nobody else does.
+  profile.removal_frees_receive_entries = false;
   // irdma_upost_send() asks for one more flush only when the ring is empty and ib_qp->state is the error state, which
   // only ibv_modify_qp() writes.
   profile.flushes_after_device_error = false;
@@ -50,9 +59,20 @@ Profile irdma() {
   return profile;
 }
 
-Profile irdma_iwarp() {
-  Profile profile = irdma();
-  profile.name = "irdma, iWARP";
+Profile irdma_gen2() {
+  Profile profile = irdma_gen3();
+  profile.name = "irdma GEN_2";
+  // create_srq() of libibverbs' dummy_ops.c; the kernel's irdma_query_device() leaves max_srq at 0.
+  profile.has_shared_receive_queues = false;
+  profile.max_srq = profile.max_srq_wr = 0;
+  return profile;
+}
+
+// irdma's iWARP devices have no shared receive queues, and those of other families are like this one as far as the
+// model goes: ucma_shutdown() of librdmacm moves their queue pairs to SQD, not to the error state.
+Profile iwarp() {
+  Profile profile = irdma_gen3();
+  profile.name = "iWARP";
   profile.transport = IBV_TRANSPORT_IWARP;
   // RFC 5040: the sink of an RDMA READ is a tagged buffer that the peer writes to. The kernel's rdma_rw_init_one_mr()
   // adds REMOTE_WRITE for iWARP.
@@ -67,8 +87,10 @@ Profile bnxt_re() {
   // bnxt_re_arm_cq() rings each time; there is no cq_event in bnxt_re's verbs_context_ops.
   profile.arming = Arming::Flag;
   profile.arming_sees_waiting_completions = true;
-  // bnxt_re_cleanup_cq() clears the handle of the queue pair in each completion; bnxt_re_poll_one() skips those.
+  // bnxt_re_cleanup_cq() clears the handle of the queue pair in each completion; bnxt_re_poll_one() skips those, and so
+  // does not come to bnxt_re_release_srqe(): bnxt_re_post_srq_recv() answers ENOMEM when none is left.
   profile.destroy_removes_completions = true;
+  profile.removal_frees_receive_entries = false;
   // bnxt_re_post_send() takes IBV_WR_SEND_WITH_INV; bnxt_re_ibv_to_bnxt_wr_opcd() has no code for it and gives
   // BNXT_RE_WR_OPCD_INVAL.
   profile.remote_invalidate = RemoteInvalidate::Fails;
@@ -99,17 +121,17 @@ Profile vmw_pvrdma() {
   return profile;
 }
 
-// efa has no RC queue pairs: what is modelled is its way with memory and arming.
-Profile efa_like() {
+// No single family: ways of several with memory and arming, together with small limits.
+Profile pinning() {
   Profile profile;
-  profile.name = "efa-like";
+  profile.name = "pins dma-bufs";
   profile.vendor_id = 0x1d0f;
-  // efa_arm_cq() rings with cmd_sn, which only efa_cq_event() advances.
+  // hns_roce_u_v2_arm_cq() rings with arm_sn, efa_arm_cq() with cmd_sn; only their cq_event advances it.
   profile.arming = Arming::SequenceNumber;
   profile.arming_sees_waiting_completions = true;
-  // efa_destroy_qp() takes the queue pair out of its table only.
+  // siw_destroy_qp() leaves the completion queue alone.
   profile.destroy_removes_completions = false;
-  // The kernel's efa_reg_user_mr_dmabuf() calls ib_umem_dmabuf_get_pinned(); mana and ionic do the same.
+  // The kernel's bnxt_re_reg_user_mr_dmabuf() calls ib_umem_dmabuf_get_pinned(); efa, mana and ionic do the same.
   profile.pins_dma_bufs = true;
   profile.max_inline_bytes = 32;
   profile.max_qp_wr = 4096;
@@ -138,7 +160,8 @@ Profile soft_roce() {
   profile.poll_frees_send_entries = false;
   profile.poll_frees_receive_entries = false;
   profile.rounds_up_queues = false;
-  // Posting is a system call (post_send_db()), which fails when the device is disassociated.
+  // rxe_post_send() sets *bad_wr to null, puts the work requests into its queue, and returns what the system call of
+  // post_send_db() gives: an error when the device is disassociated. rxe_post_srq_recv() calls nobody.
   profile.posts_fail_after_removal = true;
   // The kernel's __rxe_cleanup() waits for the last reference to the queue pair, 50 s at most, while its caller is in
   // the system call.
@@ -154,8 +177,7 @@ Profile soft_roce() {
 }
 
 std::span<const Profile> all_profiles() {
-  static const std::array kProfiles{connectx(),   irdma(),    irdma_iwarp(), bnxt_re(),
-                                    vmw_pvrdma(), efa_like(), soft_roce()};
+  static const std::array kProfiles{connectx(), irdma_gen3(), iwarp(), bnxt_re(), vmw_pvrdma(), pinning(), soft_roce()};
   return kProfiles;
 }
 

@@ -42,7 +42,15 @@ struct Profile {
   bool poll_frees_send_entries = true;     // false: they are free when the device is done with them
   bool poll_frees_receive_entries = true;  // the same, of a shared receive queue
   bool rounds_up_queues = true;            // to a power of two
-  bool posts_fail_after_removal = false;   // false: they are lost
+  // Posting a send rings by a system call. When the device is gone, that fails without naming a work request.
+  bool posts_fail_after_removal = false;  // false: they are lost
+  // Room in a shared receive queue that an entry takes, where poll_frees_receive_entries: whether it comes back with a
+  // completion that was removed unread. That of an entry for which no completion came never does.
+  bool removal_frees_receive_entries = true;
+  // A completion of a shared receive queue's entry stays when its queue pair is destroyed, and points into the memory
+  // that the queue pair had: reading it is a fault.
+  bool keeps_shared_completions = false;
+  bool has_shared_receive_queues = true;  // false: ibv_create_srq() fails with EOPNOTSUPP
 
   // How long ibv_destroy_qp() can block its caller; it does in that many percent of the calls, by default never.
   uint64_t slow_destroy_ns = 0;
@@ -65,13 +73,17 @@ struct Profile {
   int max_read_depth = 16;  // max_qp_rd_atom and max_qp_init_rd_atom
 };
 
-Profile connectx();     // mlx5, mlx4
-Profile irdma();        // E810, X722 in RoCE mode
-Profile irdma_iwarp();  // the same in iWARP mode
-Profile bnxt_re();      // Broadcom
-Profile vmw_pvrdma();   // VMware's paravirtual device
-Profile efa_like();     // importers that pin dma-bufs (efa, mana, ionic), on an RC device
-Profile soft_roce();    // rxe
+Profile connectx();    // mlx5, mlx4
+Profile irdma_gen3();  // irdma with IRDMA_FEATURE_SRQ: Intel's E2000
+Profile iwarp();       // irdma's rules for a device of iWARP (cxgb4 with T6, qedr, siw have shared receive queues)
+Profile bnxt_re();     // Broadcom
+Profile vmw_pvrdma();  // VMware's paravirtual device
+Profile pinning();     // an importer that pins dma-bufs (bnxt_re, efa, mana, ionic), and arms as hns and efa do
+Profile soft_roce();   // rxe
+// The families that nvmf-p2p serves: those with shared receive queues.
 std::span<const Profile> all_profiles();
+
+// E810, X722: irdma GEN_1 and GEN_2. As efa, erdma, ionic and mana, without shared receive queues.
+Profile irdma_gen2();
 
 }  // namespace nvmf::rnic

@@ -45,10 +45,9 @@ QueuePair::QueuePair(ProtectionDomain& domain_of, const ibv_qp_init_attr& wanted
 
 QueuePair::~QueuePair() {
   device.fabric().note("queue pair %llu destroyed, %llu sends unfinished", qp_num, sends_.size());
-  const bool remove = device.profile().destroy_removes_completions;
   if (message_ && shared()) shared()->on_swallowed();
-  send_queue().forget(*this, remove);
-  receive_queue().forget(*this, remove);
+  send_queue().forget(*this, true);
+  receive_queue().forget(*this, true);
   device.fabric().leave(*this);
   if (shared()) --shared()->queue_pairs;
   --receive_queue().queue_pairs;
@@ -69,7 +68,9 @@ int QueuePair::check_transition(ibv_qp_state next, int mask) const {
     case IBV_QPS_RTR:
       return now == IBV_QPS_INIT && has(kToReceive) ? 0 : EINVAL;
     case IBV_QPS_RTS:
-      return (now == IBV_QPS_RTR && has(kToSend)) || now == IBV_QPS_RTS ? 0 : EINVAL;
+      return (now == IBV_QPS_RTR && has(kToSend)) || now == IBV_QPS_RTS || now == IBV_QPS_SQD ? 0 : EINVAL;
+    case IBV_QPS_SQD:
+      return now == IBV_QPS_RTS || now == IBV_QPS_SQD ? 0 : EINVAL;
     default:
       return EINVAL;
   }
@@ -114,9 +115,8 @@ void QueuePair::reset() {
   posted_ = freed_ = 0;
   busy_ = flushing_ = error_by_device_ = false;
   reads_outstanding_ = reads_answering_ = not_ready_ = unanswered_ = 0;
-  const bool remove = device.profile().destroy_removes_completions;
-  send_queue().forget(*this, remove);
-  receive_queue().forget(*this, remove);
+  send_queue().forget(*this, false);
+  receive_queue().forget(*this, false);
 }
 
 unsigned QueuePair::reads_posted() const {
@@ -148,8 +148,8 @@ void QueuePair::enter_error(bool by_device) {
 
 int QueuePair::post(const ibv_send_wr& work) {
   const Profile& profile = device.profile();
-  if (device.is_gone()) return profile.posts_fail_after_removal ? EIO : 0;
-  if (now != IBV_QPS_RTS && now != IBV_QPS_ERR) return EINVAL;
+  if (device.has_stopped()) return 0;
+  if (now != IBV_QPS_RTS && now != IBV_QPS_SQD && now != IBV_QPS_ERR) return EINVAL;
   if (work.num_sge < 0 || static_cast<uint32_t>(work.num_sge) > initial.cap.max_send_sge) return EINVAL;
   if (posted_ - freed_ >= initial.cap.max_send_wr) return ENOMEM;
 
@@ -185,7 +185,7 @@ int QueuePair::post(const ibv_send_wr& work) {
   send.number = ++posted_;
   const bool was_empty = sends_.empty();
   sends_.push_back(std::move(send));
-  if (now == IBV_QPS_RTS) {
+  if (now != IBV_QPS_ERR) {
     transmit();
   } else if (!flushing_ && (profile.flushes_after_device_error || !error_by_device_ || !was_empty)) {
     flushing_ = true;
@@ -196,7 +196,7 @@ int QueuePair::post(const ibv_send_wr& work) {
 
 int QueuePair::post(const ibv_recv_wr& work) {
   if (srq) return EINVAL;
-  if (device.is_gone()) return device.profile().posts_fail_after_removal ? EIO : 0;
+  if (device.has_stopped()) return 0;
   if (now == IBV_QPS_RESET || work.num_sge < 0 || static_cast<uint32_t>(work.num_sge) > initial.cap.max_recv_sge)
     return EINVAL;
   if (receives_.size() >= initial.cap.max_recv_wr) return ENOMEM;

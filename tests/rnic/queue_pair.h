@@ -106,7 +106,7 @@ struct QueuePair : ibv_qp {
     Receive receive;
     uint64_t placed_bytes = 0;
   };
-  bool answers() const { return (now == IBV_QPS_RTR || now == IBV_QPS_RTS) && device.has_link(); }
+  bool answers() const { return (now == IBV_QPS_RTR || now == IBV_QPS_RTS || now == IBV_QPS_SQD) && device.has_link(); }
   Answer begin_message();
   Answer place(const std::byte* data, uint64_t bytes);
   Answer end_message(std::optional<uint32_t> invalidated_key);
@@ -133,11 +133,11 @@ struct QueuePair : ibv_qp {
   std::unique_ptr<Life> epoch_ = std::make_unique<Life>();
 };
 
-// Nothing happens any more on a device that is gone.
+// Nothing happens any more on a device that has stopped.
 template <class Happens>
 void QueuePair::later(uint64_t delay_ns, Happens happens) {
   device.schedule().after(delay_ns, *epoch_, [this, happens = std::move(happens)] {
-    if (!device.is_gone()) happens();
+    if (!device.has_stopped()) happens();
   });
 }
 

@@ -312,20 +312,72 @@ TEST_CASE("a destroyed queue pair's events are not heard of any more") {
   CHECK(ends.target->async_events().empty());
 }
 
-TEST_CASE("a device that is removed says so, and nothing completes any more") {
+TEST_CASE("a device that is removed says so, and soon nothing completes any more") {
   for (const Profile& profile : all_profiles()) {
     CAPTURE(profile.name);
     Ends ends(profile);
-    REQUIRE(ends.target->post(IBV_WR_RDMA_WRITE, {ends.target->piece(0, 16)}, 1, &*ends.host) == 0);
     ends.fabric.remove(ends.target_device);
+    CHECK(to_state(*ends.target, IBV_QPS_ERR) == EIO);
+    CHECK(ibv_open_device(&ends.target_device) == nullptr);
+    ends.settle();
+    CHECK(ends.target_device.has_stopped());
     CHECK(ends.target->post(IBV_WR_RDMA_WRITE, {ends.target->piece(0, 16)}, 2, &*ends.host) ==
           (profile.posts_fail_after_removal ? EIO : 0));
     ends.settle();
     CHECK(ends.target->sent().empty());
     CHECK(ends.target->async_events() == std::vector{IBV_EVENT_DEVICE_FATAL});
-    CHECK(to_state(*ends.target, IBV_QPS_ERR) == EIO);
-    CHECK(ibv_open_device(&ends.target_device) == nullptr);
   }
+}
+
+TEST_CASE("what a device had when it was removed may still complete, for a short time") {
+  bool some_complete = false;
+  bool some_do_not = false;
+  for (uint64_t seed = 1; seed <= 20; ++seed) {
+    Ends ends(connectx(), {}, seed);
+    for (uint64_t i = 0; i < 8; ++i)
+      REQUIRE(ends.target->post(IBV_WR_RDMA_WRITE, {ends.target->piece(0, 16)}, i, &*ends.host) == 0);
+    ends.fabric.remove(ends.target_device);
+    ends.settle();
+    const size_t completed = ends.target->sent().size();
+    some_complete |= completed != 0;
+    some_do_not |= completed != 8;
+  }
+  CHECK(some_complete);
+  CHECK(some_do_not);
+}
+
+TEST_CASE("Soft-RoCE names no work request when posting fails because the device is gone") {
+  for (const Profile& profile : {connectx(), soft_roce()}) {
+    CAPTURE(profile.name);
+    Ends ends(profile);
+    ends.fabric.remove(ends.target_device);
+    ibv_sge piece = ends.target->piece(0, 16);
+    ibv_send_wr work{};
+    work.sg_list = &piece;
+    work.num_sge = 1;
+    work.opcode = IBV_WR_SEND;
+    ibv_send_wr* bad = &work;
+    const int error = ibv_post_send(ends.target->queue_pair.get(), &work, &bad);
+    CHECK(error == (profile.posts_fail_after_removal ? EIO : 0));
+    if (error != 0) CHECK(bad == nullptr);
+  }
+}
+
+TEST_CASE("in SQD nothing more is sent, and what arrives is taken; only then comes the error state") {
+  Ends ends;
+  REQUIRE(to_state(*ends.target, IBV_QPS_SQD) == 0);
+  REQUIRE(ends.target->post(IBV_WR_RDMA_WRITE, {ends.target->piece(0, 16)}, 1, &*ends.host) == 0);
+  REQUIRE(ends.target->post_receive({ends.target->piece(0, 64)}, 7) == 0);
+  REQUIRE(ends.host->post(IBV_WR_SEND, {ends.host->piece(0, 16)}, 1) == 0);
+  ends.settle();
+  CHECK(ends.target->sent().empty());
+  CHECK(ends.target->received().size() == 1);
+  REQUIRE(to_state(*ends.target, IBV_QPS_ERR) == 0);
+  ends.settle();
+  const auto sent = ends.target->sent();
+  REQUIRE(sent.size() == 1);
+  CHECK(sent[0].status == IBV_WC_WR_FLUSH_ERR);
+  CHECK(to_state(*ends.target, IBV_QPS_SQD) == EINVAL);
 }
 
 }  // namespace

@@ -49,8 +49,12 @@ void SharedReceiveQueue::on_polled() {
   if (domain_.owner.device.profile().poll_frees_receive_entries) --occupied_;
 }
 
+void SharedReceiveQueue::on_removed() {
+  if (domain_.owner.device.profile().removal_frees_receive_entries) on_polled();
+  on_swallowed();
+}
+
 void SharedReceiveQueue::on_swallowed() {
-  on_polled();
   ++swallowed_;
   domain_.owner.device.fabric().note("a receive entry was swallowed; %llu are left", receives_.size());
 }

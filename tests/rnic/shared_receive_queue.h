@@ -29,8 +29,9 @@ class SharedReceiveQueue : public ibv_srq {
   int post(const ibv_recv_wr& work);
   // None: it is empty, or has failed. IBV_EVENT_SRQ_LIMIT_REACHED when there are fewer left than the limit.
   std::optional<Receive> take();
-  // The completion of a taken entry has been polled; or neither it nor the entry will ever be seen.
+  // What becomes of a taken entry: its completion has been polled; or was removed unread; or none ever came.
   void on_polled();
+  void on_removed();
   void on_swallowed();
   void set_limit(uint32_t limit) { limit_ = limit; }
   ibv_srq_attr attributes() const { return {capacity_, max_sge_, limit_}; }

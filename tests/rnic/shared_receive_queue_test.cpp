@@ -1,3 +1,5 @@
+#include <cerrno>
+
 #include "tests/rnic/ends.h"
 
 namespace nvmf::rnic {
@@ -82,6 +84,38 @@ TEST_CASE("a queue pair that is destroyed at once takes the entry of a half-rece
     CHECK(ends.target->received().empty());
     CHECK(shared(ends).swallowed() == 1);
   }
+}
+
+// Soft-RoCE has the room back as soon as the message takes the entry.
+TEST_CASE("the room of an entry that was swallowed comes back, or does not, as the provider has it") {
+  for (const Profile& profile : all_profiles()) {
+    CAPTURE(profile.name);
+    EndOptions options;
+    options.shared_receives = 3;
+    Ends ends(profile, options);
+    for (uint64_t i = 0; i < 3; ++i) REQUIRE(ends.target->post_receive({ends.target->piece(0, 4096)}, i) == 0);
+    send_half(ends);
+    ends.settle();
+    ends.target->queue_pair.reset();
+    CHECK(shared(ends).swallowed() == 1);
+    CHECK(ends.target->post_receive({ends.target->piece(0, 4096)}, 3) ==
+          (profile.poll_frees_receive_entries ? ENOMEM : 0));
+  }
+}
+
+TEST_CASE("a device without shared receive queues says so, and gives none") {
+  Fabric fabric(1);
+  ibv_context* const context = ibv_open_device(&fabric.add_device("rnic0", "192.0.2.1", irdma_gen2()));
+  REQUIRE(context != nullptr);
+  {
+    const auto domain = verbs::allocate_protection_domain(context);
+    ibv_srq_init_attr wanted{};
+    wanted.attr = {.max_wr = 8, .max_sge = 1, .srq_limit = 0};
+    CHECK(ibv_create_srq(domain.get(), &wanted) == nullptr);
+    CHECK(errno == EOPNOTSUPP);
+    CHECK(verbs::query_device(context).max_srq == 0);
+  }
+  ibv_close_device(context);
 }
 
 TEST_CASE("a queue that has failed takes no message: the sender waits as if there were no entry") {

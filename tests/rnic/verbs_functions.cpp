@@ -47,6 +47,8 @@ int post_all(Queue& queue, Work* work, Work** bad) {
 }
 
 int post_send(ibv_qp* queue_pair, ibv_send_wr* work, ibv_send_wr** bad) {
+  const Device& device = device_of(queue_pair->context);
+  if (device.is_gone() && device.profile().posts_fail_after_removal) return *bad = nullptr, EIO;
   return post_all(*static_cast<QueuePair*>(queue_pair), work, bad);
 }
 
@@ -55,8 +57,6 @@ int post_receive(ibv_qp* queue_pair, ibv_recv_wr* work, ibv_recv_wr** bad) {
 }
 
 int post_shared_receive(ibv_srq* queue, ibv_recv_wr* work, ibv_recv_wr** bad) {
-  if (device_of(queue->context).is_gone() && device_of(queue->context).profile().posts_fail_after_removal)
-    return *bad = work, EIO;
   return post_all(*static_cast<SharedReceiveQueue*>(queue), work, bad);
 }
 
@@ -92,6 +92,7 @@ ibv_mr* make_region(ibv_pd* pd, void* address, size_t length, uint64_t iova, uns
   const Device& device = domain.owner.device;
   if (device.is_gone()) return refuse<ibv_mr>(EIO);
   if (length == 0) return refuse<ibv_mr>(EINVAL);
+  if (!device.takes_memory(length)) return refuse<ibv_mr>(ENOMEM);
   // The kernel's ib_check_mr_access(): who lets others write must be allowed to write.
   if ((access & (IBV_ACCESS_REMOTE_WRITE | IBV_ACCESS_REMOTE_ATOMIC)) != 0 && (access & IBV_ACCESS_LOCAL_WRITE) == 0)
     return refuse<ibv_mr>(EINVAL);
@@ -277,6 +278,7 @@ void ibv_ack_cq_events(ibv_cq* queue, unsigned events) { static_cast<CompletionQ
 
 ibv_srq* ibv_create_srq(ibv_pd* pd, ibv_srq_init_attr* attributes) {
   const Profile& profile = device_of(pd->context).profile();
+  if (!profile.has_shared_receive_queues) return refuse<ibv_srq>(EOPNOTSUPP);
   if (device_of(pd->context).is_gone()) return refuse<ibv_srq>(EIO);
   if (attributes->attr.max_wr == 0 || attributes->attr.max_wr > static_cast<uint32_t>(profile.max_srq_wr) ||
       attributes->attr.max_sge > static_cast<uint32_t>(profile.max_sge))

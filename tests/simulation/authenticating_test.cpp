@@ -103,7 +103,7 @@ TEST_CASE("a stranger at a free I/O queue dies: what the log says of that is lim
 
 // Room for four admin queues.
 rnic::Profile small_rnic() {
-  rnic::Profile profile = rnic::irdma();
+  rnic::Profile profile = rnic::irdma_gen3();
   profile.max_srq = 8;
   profile.max_srq_wr = 64;
   return profile;

@@ -108,6 +108,18 @@ bool change_an_address(World& world) {
   return true;
 }
 
+// As mlx5 before its driver's recovery.
+bool fail_a_device(World& world) {
+  const std::vector<rdma::Rnic*> rnics = rnics_of(world);
+  if (rnics.empty()) return false;
+  const Disturbance failure(world);
+  device_of(one_of(world, rnics)).raise(IBV_EVENT_DEVICE_FATAL);
+  world.wait([&] { return has_waiting_port(world); }, kHeardNs);
+  if (!world.wait([&] { return !has_waiting_port(world); }, kRecoveryNs))
+    world.fabric.fault("a device that has failed and is there again does not serve");
+  return true;
+}
+
 }  // namespace
 
 bool have_device_event(World& world, DeviceEvent event) {
@@ -126,6 +138,8 @@ bool have_device_event(World& world, DeviceEvent event) {
     }
     case DeviceEvent::AddressChanges:
       return change_an_address(world);
+    case DeviceEvent::DeviceFails:
+      return fail_a_device(world);
   }
   return false;
 }

@@ -3,9 +3,11 @@
 
 #include <doctest/doctest.h>
 
+#include <optional>
 #include <string>
 #include <vector>
 
+#include "tests/rnic/completion_queue.h"
 #include "tests/simulation/host.h"
 
 namespace nvmf::simulation {
@@ -15,6 +17,54 @@ constexpr uint64_t kLongNs = 120'000'000'000;
 
 bool ends_connections(DeviceEvent event) {
   return event != DeviceEvent::GidChanges && event != DeviceEvent::AddressChanges;
+}
+
+// Issue: it has the fewest queues, so that it got every new one. Here its queue pairs take a minute to be destroyed.
+TEST_CASE("a reactor's group whose queues have failed gets no new host until it is made anew: the others serve") {
+  WorldOptions options;
+  options.profile = rnic::soft_roce();
+  options.reactors = 3;
+  World world(options);
+  HostOptions of_host;
+  of_host.io_queues = 3;
+  Host before(world, of_host);
+  REQUIRE_MESSAGE(before.bring_up(), before.failure);
+  world.device->set_slow_destroy(60'000'000'000, 100);
+  const rdma::PollGroup& failed = *world.transport()->rnics().front()->io_groups().front();
+  static_cast<rnic::CompletionQueue*>(failed.queue_sets().front()->receive_cq.get())->fail();
+  REQUIRE(world.wait([&] { return failed.has_left(); }));
+  before.vanish();
+  for (uint8_t number = 1; number <= 3; ++number) {
+    of_host.nqn = "nqn.2024-01.org.example:host-" + std::to_string(number);
+    of_host.hostid = number;
+    Host host(world, of_host);
+    REQUIRE_MESSAGE(host.bring_up(), host.failure);
+    for (uint16_t qid = 1; qid <= 3; ++qid) CHECK(host.read(qid, 0, 8).ok());
+    CHECK(failed.has_left());
+    world.transport()->visit([&](const rdma::Connection& connection) {
+      if (!connection.is_closing()) CHECK(&connection.queue_pair().queues->group != &failed);
+    });
+    host.leave();
+  }
+  CHECK(world.wait([&] { return !failed.has_left(); }, kLongNs));
+  CHECK(world.fabric.faults() == std::vector<std::string>{});
+}
+
+TEST_CASE("an RNIC that is back and cannot register memory: its port waits, and serves once the RNIC can") {
+  World world({});
+  world.remove_device();
+  REQUIRE(world.wait([&] { return world.transport()->rnics().empty(); }));
+  world.return_device(rnic::connectx());
+  world.device->limit_memory(1U << 20U);
+  CHECK_FALSE(world.wait([&] { return world.is_in_service(); }, 5'000'000'000));
+  CHECK(world.device->objects() == 0);
+  world.device->limit_memory(std::nullopt);
+  REQUIRE(world.wait([&] { return world.is_in_service(); }));
+  Host host(world, {});
+  REQUIRE_MESSAGE(host.bring_up(), host.failure);
+  CHECK(host.read(1, 0, 8).ok());
+  host.leave();
+  CHECK(world.fabric.faults() == std::vector<std::string>{});
 }
 
 TEST_CASE("after each event of a device hosts are served as before, and nothing is left of those that it ended") {

@@ -44,8 +44,8 @@ std::unique_ptr<HostQueue> Host::open(uint16_t qid, uint16_t depth) {
   HostQueueOptions options;
   options.qid = qid;
   options.depth = depth;
-  options.reposts = qid == 0 || options_.takes_answers;
-  options.receives = options.reposts ? depth : uint16_t{1};
+  options.reposts = qid == 0 ? options_.takes_admin_answers : options_.takes_answers;
+  options.receives = qid == 0 || options.reposts ? depth : uint16_t{1};
   options.cntlid = cntlid_;
   options.invalidates = options_.invalidates;
   options.address = options_.address;

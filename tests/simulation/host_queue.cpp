@@ -15,6 +15,7 @@ namespace {
 // Of a SEND's identifier; below is the CID of the command that it carries, if any.
 constexpr uint64_t kSent = uint64_t{1} << 32;
 constexpr uint64_t kNoCommand = 0xffff;
+constexpr uint64_t kIntrusion = 0xfffe;
 constexpr int kRemote = IBV_ACCESS_LOCAL_WRITE | IBV_ACCESS_REMOTE_READ | IBV_ACCESS_REMOTE_WRITE;
 
 sockaddr_in ipv4(const char* address, uint16_t service) {
@@ -107,6 +108,8 @@ void HostQueue::turn() {
       state_ = state_ == State::Rejected ? state_ : State::Ended;
     else if (completion.wr_id < kSent)
       on_answer(completion);
+    else if (completion.wr_id == (kSent | kIntrusion))
+      fault("the target's RNIC lets a host into the target's memory");
     else if (completion.wr_id != (kSent | kNoCommand))
       commands_[completion.wr_id & ~kSent].sending = false;
   }
@@ -240,6 +243,20 @@ void HostQueue::on_access(const Command& command, const rnic::RemoteAccess& acce
 bool HostQueue::send_raw(const std::vector<ibv_sge>& pieces) {
   sends_raw_ = true;
   return post(pieces.data(), static_cast<int>(pieces.size()), kNoCommand);
+}
+
+bool HostQueue::intrude(ibv_wr_opcode opcode, uint64_t address, uint32_t key) {
+  sends_raw_ = true;
+  ibv_sge piece = some_memory(sizeof(nvme::Sqe));
+  ibv_send_wr work{};
+  work.wr_id = kSent | kIntrusion;
+  work.sg_list = &piece;
+  work.num_sge = 1;
+  work.opcode = opcode;
+  work.send_flags = IBV_SEND_SIGNALED;
+  work.wr.rdma = {address, key};
+  ibv_send_wr* bad = nullptr;
+  return ibv_post_send(queue_pair_.get(), &work, &bad) == 0;
 }
 
 bool HostQueue::post(const ibv_sge* pieces, int count, uint64_t cid) {

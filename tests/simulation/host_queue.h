@@ -68,6 +68,8 @@ class HostQueue {
   void die();
   // For hostile hosts: a message as it is. Answers to it mean nothing from then on.
   bool send_raw(const std::vector<ibv_sge>& pieces);
+  // The same: RDMA into or out of memory of the target. A fault where the target's RNIC carries it out.
+  bool intrude(ibv_wr_opcode opcode, uint64_t address, uint32_t key);
   ibv_sge some_memory(uint32_t bytes);
   ibv_qp* queue_pair() const { return queue_pair_.get(); }
 

@@ -3,14 +3,18 @@
 #include <algorithm>
 #include <cstring>
 #include <memory>
+#include <string>
 #include <vector>
 
 #include "target/core/datapath/limits.h"
+#include "transport/rdma/receive_slab.h"
 
 namespace nvmf::simulation {
 namespace {
 
 constexpr uint64_t kPatienceNs = 200'000'000;
+// Longer than a host that takes no answers may stay.
+constexpr uint64_t kLongPatienceNs = uint64_t{core::limits::kStalledAnswersMs + 3'000} * 1'000'000;
 constexpr unsigned kFlood = 200;  // capsules
 constexpr uint16_t kFloodDepth = 32;
 constexpr uint16_t kNobodysCid = 0xfff0;  // no answer to it is taken for that of another command
@@ -28,6 +32,13 @@ void pause(World& world, uint64_t most_ns) {
 // Until the target has had enough, or the host has.
 void linger(World& world, HostQueue& queue) {
   world.wait([&] { return queue.turn(), queue.state() != State::Connected; }, kPatienceNs);
+}
+
+// Of a host that has to be disconnected. A link that is down keeps the news from it.
+void expect_end(World& world, HostQueue& queue, uint64_t since_ns, const std::string& why) {
+  world.wait([&] { return queue.turn(), queue.state() != State::Connected; }, kLongPatienceNs);
+  if (queue.state() == State::Connected && !world.is_disturbed_since(since_ns))
+    world.fabric.fault("a host " + why + " is not disconnected");
 }
 
 bool comes_in(World& world, HostQueue& queue) {
@@ -48,13 +59,25 @@ HostOptions options_of(uint32_t number, const char* address) {
   return options;
 }
 
-void send_too_many(World& world, Host& host) {
+// It takes no answers, so that what it sends stays with the target.
+void send_too_many(World& world, HostOptions options) {
+  const uint64_t begin_ns = world.fabric.now_ns();
+  options.takes_answers = false;
+  options.keep_alive_ms = 0;
+  Host host(world, options);
+  if (!host.bring_up()) return;
   HostQueue& queue = host.io(1);
   const ibv_sge capsule = queue.some_memory(sizeof(nvme::Sqe));
   const nvme::Sqe sqe = transfer_command(nvme_cmd_flush, 0, 1);
   std::memcpy(reinterpret_cast<void*>(capsule.addr), &sqe, sizeof sqe);
-  for (int i = 0; i < 24 && queue.state() == State::Connected; ++i) queue.send_raw({capsule});
-  linger(world, queue);
+  const unsigned most = rdma::requests_of(options.depth) + options.depth;
+  for (unsigned sent = 0; sent <= most && queue.state() == State::Connected; queue.turn()) {
+    if (queue.send_raw({capsule}))
+      ++sent;
+    else
+      pause(world, 20'000);
+  }
+  expect_end(world, queue, begin_ns, "that sends more commands than its queue has entries");
 }
 
 void send_halves(World& world, HostQueue& queue) {
@@ -181,13 +204,44 @@ void flood_with_reports(World& world, HostQueue& queue) {
   linger(world, queue);
 }
 
-void take_no_answers(World& world, HostOptions options) {
+// A patient one has no Keep Alive, by which the target would miss it.
+void take_no_answers(World& world, HostOptions options, bool is_patient) {
+  const uint64_t begin_ns = world.fabric.now_ns();
   options.takes_answers = false;
+  if (is_patient) options.keep_alive_ms = 0;
   Host host(world, options);
   if (!host.bring_up()) return;
   HostQueue& queue = host.io(1);
   while (queue.has_room())
     queue.send(transfer_command(nvme_cmd_read, 0, 128), Direction::ToHost, Bytes(World::kMaxTransferBytes));
+  if (is_patient) return expect_end(world, queue, begin_ns, "that takes no answers");
+  linger(world, queue);
+}
+
+void take_no_admin_answers(World& world, HostOptions options) {
+  const uint64_t begin_ns = world.fabric.now_ns();
+  options.takes_admin_answers = false;
+  options.keep_alive_ms = 0;
+  Host host(world, options);
+  if (!host.bring_up()) return;
+  HostQueue& queue = host.admin();
+  nvme::Sqe sqe{};
+  sqe.opcode = nvme_admin_keep_alive;
+  for (unsigned sent = 0; sent < 40 && has_room_again(world, queue); ++sent) queue.send(sqe, Direction::None, {});
+  expect_end(world, queue, begin_ns, "that takes no answers on its admin queue");
+}
+
+// Memory that every transport but iWARP keeps to itself, whoever knows its keys.
+void use_the_targets_keys(World& world, HostQueue& queue) {
+  rnic::Random& random = world.fabric.schedule().random();
+  if (world.device == nullptr || world.device->profile().transport == IBV_TRANSPORT_IWARP) return;
+  std::vector<uint32_t> keys;
+  for (const auto& [key, region] : world.device->regions) keys.push_back(key);
+  std::ranges::sort(keys);
+  if (keys.empty()) return;
+  const uint32_t key = keys[random.below(keys.size())];
+  const auto address = reinterpret_cast<uintptr_t>(world.device->regions.at(key)->addr);
+  queue.intrude(random.chance(50) ? IBV_WR_RDMA_WRITE : IBV_WR_RDMA_READ, address, key);
   linger(world, queue);
 }
 
@@ -233,7 +287,14 @@ void be_hostile(World& world, Hostility how, uint32_t number, const char* addres
       continue;
     }
     if (how == Hostility::TakesNoAnswers) {
-      take_no_answers(world, options);
+      if (i == 1)
+        take_no_admin_answers(world, options);
+      else
+        take_no_answers(world, options, i == 3);
+      continue;
+    }
+    if (how == Hostility::TooManyCapsules) {
+      send_too_many(world, options);
       continue;
     }
     if (how == Hostility::VanishesAtAnyStep) {
@@ -243,7 +304,7 @@ void be_hostile(World& world, Hostility how, uint32_t number, const char* addres
     Host host(world, options);
     if (!host.bring_up()) continue;
     HostQueue& queue = world.fabric.schedule().random().chance(70) ? host.io(1) : host.admin();
-    if (how == Hostility::TooManyCapsules) send_too_many(world, host);
+    if (how == Hostility::UsesTheTargetsKeys) use_the_targets_keys(world, host.io(1));
     if (how == Hostility::HalfCapsules) send_halves(world, host.io(1));
     if (how == Hostility::Garbage) send_garbage(world, queue);
     if (how == Hostility::WrongKeys) send_wrong_keys(world, host.io(1));

@@ -18,9 +18,10 @@ enum class Hostility : uint8_t {
   FloodsBeforeConnect,  // capsules on several connections without a Connect command, many more than their entries
   FloodsAdminQueue,     // all that costs the control thread work, as fast as the depth allows, and then faster
   FloodsWithReports,    // Reservation Reports of the largest size
-  FloodsConnections     // without a Connect command, more than one address may have
+  FloodsConnections,    // without a Connect command, more than one address may have
+  UsesTheTargetsKeys    // RDMA into and out of the target's memory
 };
-inline constexpr unsigned kHostilities = 11;
+inline constexpr unsigned kHostilities = 12;
 
 // On the host's fiber, until its last connection has ended. `world.fabric.schedule().random()` chooses the details.
 // `address`: the host's; outlives it.

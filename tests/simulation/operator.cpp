@@ -23,7 +23,7 @@ void Operator::run(unsigned changes) {
   const WorldConfig as_it_was = world_.config();
   for (unsigned i = 0; i < changes && world_.fabric.faults().empty(); ++i) {
     pause(8'000'000);
-    ask_for_status();
+    ask_for_status(world_);
     const uint64_t action = random.below(kActions);
     world_.fabric.note("the operator makes change %llu, of kind %llu", i, action);
     switch (action) {
@@ -45,7 +45,7 @@ void Operator::run(unsigned changes) {
       default:
         add_or_remove_namespace();
     }
-    ask_for_status();
+    ask_for_status(world_);
   }
   reload(as_it_was);
 }
@@ -60,17 +60,16 @@ void Operator::reload(const WorldConfig& wanted) {
   if (!failure.empty()) world_.fabric.fault(failure);
 }
 
-// What `status` and `connections` read, when the control thread comes to it.
-void Operator::ask_for_status() {
-  const auto taken_ns = world_.time_on_control_thread([this] {
-    ControlPlane& control_plane = world_.control_plane();
-    for (const core::Port& port : world_.target.ports())
-      if (std::string(control_plane.ports().state_of(port)).empty()) world_.fabric.fault("a port has no state");
-    if (control_plane.storage().namespaces().size() > world_.config().namespaces.size() + 1)
-      world_.fabric.fault("more namespaces are served than the config has");
+void ask_for_status(World& world) {
+  const auto taken_ns = world.time_on_control_thread([&world] {
+    ControlPlane& control_plane = world.control_plane();
+    for (const core::Port& port : world.target.ports())
+      if (std::string(control_plane.ports().state_of(port)).empty()) world.fabric.fault("a port has no state");
+    if (control_plane.storage().namespaces().size() > world.config().namespaces.size() + 1)
+      world.fabric.fault("more namespaces are served than the config has");
   });
-  if (!taken_ns) return world_.fabric.fault("status is not answered");
-  if (*taken_ns > kStatusNs) world_.fabric.fault("status takes " + std::to_string(*taken_ns / 1'000'000) + " ms");
+  if (!taken_ns) return world.fabric.fault("status is not answered");
+  if (*taken_ns > kStatusNs) world.fabric.fault("status takes " + std::to_string(*taken_ns / 1'000'000) + " ms");
 }
 
 void Operator::add_or_remove_namespace() {

@@ -10,6 +10,9 @@
 
 namespace nvmf::simulation {
 
+// What `status` and `connections` read, when the control thread comes to it: a fault when that takes long.
+void ask_for_status(World& world);
+
 class Operator {
  public:
   // The namespace that comes and goes, and its disk.
@@ -25,7 +28,6 @@ class Operator {
  private:
   void pause(uint64_t most_ns);
   void reload(const WorldConfig& wanted);
-  void ask_for_status();
   void add_or_remove_namespace();
   void resize();
   void limit();

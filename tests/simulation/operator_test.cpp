@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "target/core/datapath/limits.h"
 #include "tests/simulation/host.h"
 
 namespace nvmf::simulation {
@@ -73,6 +74,41 @@ TEST_CASE("a namespace is removed while commands wait for its limit: at once, an
   CHECK(host.read(1, 0, 8).ok());
   host.leave();
   world.check_quiet();
+  CHECK(world.fabric.faults() == std::vector<std::string>{});
+}
+
+// Issue: the namespace waits for its commands, and these for a host that takes no answers.
+TEST_CASE("a namespace is removed, added and reloaded while a host takes no answers of it: it ends with the host") {
+  constexpr uint64_t kMostNs = uint64_t{core::limits::kStalledAnswersMs + 4 * core::limits::kStallCheckMs} * 1'000'000;
+  World world({});
+  world.add_disk("disk2", 256);
+  const WorldConfig before = world.config();
+  WorldConfig wanted = before;
+  wanted.namespaces.push_back({.nsid = 2, .disk = "disk2"});
+  REQUIRE(world.reload(wanted) == "");
+  HostOptions options;
+  options.takes_answers = false;
+  Host stalled(world, options);
+  REQUIRE_MESSAGE(stalled.bring_up(), stalled.failure);
+  while (stalled.io(1).has_room())
+    stalled.io(1).send(transfer_command(nvme_cmd_read, 0, 128, 2), Direction::ToHost, Bytes(65536));
+  world.wait([] { return false; }, kShortNs);
+
+  const uint64_t begin_ns = world.fabric.now_ns();
+  CHECK(world.reload(before) == "");
+  CHECK(world.fabric.now_ns() - begin_ns < kMostNs);
+  const auto status_ns = world.time_on_control_thread([] {});
+  REQUIRE(status_ns.has_value());
+  CHECK(*status_ns < kShortNs);
+  CHECK(world.reload(wanted) == "");
+  CHECK(world.fabric.now_ns() - begin_ns < 2 * kMostNs);
+  HostOptions other;
+  other.nqn = "nqn.2024-01.org.example:another";
+  other.hostid = 7;
+  Host honest(world, other);
+  REQUIRE_MESSAGE(honest.bring_up(), honest.failure);
+  CHECK(honest.run(honest.io(1), transfer_command(nvme_cmd_read, 0, 1, 2), Direction::ToHost, Bytes(512)).ok());
+  honest.leave();
   CHECK(world.fabric.faults() == std::vector<std::string>{});
 }
 

@@ -18,6 +18,7 @@ namespace {
 constexpr uint64_t kMostNs = 300'000'000'000;
 
 constexpr unsigned kMultipathCommands = 120;
+constexpr uint64_t kQuestionsNs = 20'000'000;  // between two
 
 // Whose addresses are whose: an honest host has the one of its number, a hostile one mostly one of its own.
 constexpr size_t kGuest = 5;
@@ -44,6 +45,7 @@ struct Plan {
   bool two_paths;
   unsigned changes;        // that an operator makes
   unsigned device_events;  // that RNICs have
+  unsigned questions;      // for the status
   std::string words;
 };
 
@@ -82,6 +84,9 @@ Plan plan_of(uint64_t seed, const Settings& settings) {
   plan.ssd_goes = random.chance(10);
   plan.changes = random.chance(25) ? static_cast<unsigned>(1 + random.below(6)) : 0;
   plan.device_events = random.chance(25) ? static_cast<unsigned>(1 + random.below(5)) : 0;
+  plan.questions = random.chance(40) ? static_cast<unsigned>(1 + random.below(5)) : 0;
+  constexpr ibv_mtu kSmallMtus[] = {IBV_MTU_1024, IBV_MTU_2048};
+  if (random.chance(30)) plan.world.mtu = kSmallMtus[random.below(2)];
   // An operator's config has no keys.
   plan.authenticating =
       plan.changes == 0 && random.chance(50) ? static_cast<unsigned>(1 + random.below(plan.honest)) : 0;
@@ -95,7 +100,8 @@ Plan plan_of(uint64_t seed, const Settings& settings) {
                (plan.impostors.empty() ? "" : ", " + std::to_string(plan.impostors.size()) + " impostors") +
                (plan.disk_errors_percent ? ", disk errors" : "") + (plan.disk_hangs ? ", a hung disk" : "") +
                (plan.device_goes ? ", the device goes" : "") + (plan.ssd_goes ? ", the SSD goes" : "") +
-               (plan.world.cmb_bytes != 0 ? ", a CMB" : "") + (plan.two_paths ? ", two paths" : "") +
+               (plan.world.cmb_bytes != 0 ? ", a CMB" : "") + (plan.world.mtu != IBV_MTU_4096 ? ", a small MTU" : "") +
+               (plan.two_paths ? ", two paths" : "") +
                (plan.world.max_new_controllers_per_s_per_host != 0 ? ", a limit of new controllers" : "") +
                (plan.device_events != 0 ? ", " + std::to_string(plan.device_events) + " device events" : "") +
                (plan.changes != 0 ? ", an operator makes " + std::to_string(plan.changes) + " changes" : "");
@@ -222,6 +228,14 @@ Outcome simulate(uint64_t seed, const Settings& settings) {
     start_guest();
   }
   if (plan.disk_hangs || plan.device_goes || plan.ssd_goes) start_other([&world, &plan] { disturb(world, plan); });
+  if (plan.questions != 0)
+    start_other([&world, questions = plan.questions] {
+      for (unsigned i = 0; i < questions; ++i) {
+        const uint64_t until = world.fabric.now_ns() + world.fabric.schedule().random().below(kQuestionsNs);
+        world.wait([&] { return world.fabric.now_ns() >= until; });
+        ask_for_status(world);
+      }
+    });
   if (plan.device_events != 0)
     start_other([&world, events = plan.device_events] { have_device_events(world, events); });
 

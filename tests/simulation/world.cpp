@@ -76,6 +76,7 @@ World::World(const WorldOptions& options)
   group.max_transfer_bytes = kMaxTransferBytes;
   group.initial_slots = options.initial_slots;
   transport_ = std::make_unique<rdma::Transport>(io_, target, control_, seats(), group);
+  transport_->set_iwarp({"rnic0", "rnic1"});
   transport_->destroy_elsewhere = [this](auto work, auto done) { destroy_on_fiber(std::move(work), std::move(done)); };
   // What blocks a fiber blocks nobody else; what blocks the control thread or a reactor blocks all that is behind it.
   fabric.block = [this](uint64_t ns) {

@@ -215,7 +215,7 @@ TEST_CASE("a storm of hosts that all come at once: none is refused, and each is 
 }
 
 TEST_CASE("a device whose queues are short gets more of them, each full of slots that come home") {
-  rnic::Profile profile = rnic::irdma();
+  rnic::Profile profile = rnic::irdma_gen3();
   profile.max_srq_wr = 256;
   Network network(profile, with_small_capsules());
   const size_t queues = 60;
@@ -236,7 +236,7 @@ TEST_CASE("a device whose queues are short gets more of them, each full of slots
 
 // Four have room. Four more each have the place of one of these, which are silent; for the ninth there is nobody left.
 TEST_CASE("an RNIC without room for one more set of queues refuses the host, and says what is missing") {
-  rnic::Profile profile = rnic::irdma();
+  rnic::Profile profile = rnic::irdma_gen3();
   profile.max_srq_wr = 64;
   NetworkOptions options = with_small_capsules();
   options.groups.max_queue_sets = 2;
@@ -257,7 +257,7 @@ TEST_CASE("an RNIC without room for one more set of queues refuses the host, and
 }
 
 TEST_CASE("a queue that no RNIC of this kind has room for is refused, and takes nobody's place") {
-  rnic::Profile profile = rnic::irdma();
+  rnic::Profile profile = rnic::irdma_gen3();
   profile.max_srq_wr = 64;
   Network network(profile, with_small_capsules());
   ModelHost silent(network, 1);
@@ -271,7 +271,7 @@ TEST_CASE("a queue that no RNIC of this kind has room for is refused, and takes 
 
 // The capsule has the reactor deliver what is in its mailbox while it polls one set after the other.
 TEST_CASE("a queue of the first set sends its first capsule when the reactor has yet to hear of it, and of a new set") {
-  rnic::Profile profile = rnic::irdma();
+  rnic::Profile profile = rnic::irdma_gen3();
   profile.max_srq_wr = 2 * ModelHost::kDepth;
   Network network(profile, with_small_capsules());
   std::vector<std::unique_ptr<ModelHost>> hosts;
@@ -298,7 +298,7 @@ TEST_CASE("a queue of the first set sends its first capsule when the reactor has
 }
 
 TEST_CASE("hosts that never let the reactor find the end of its completion queue do not keep another's end waiting") {
-  rnic::Profile profile = rnic::irdma();
+  rnic::Profile profile = rnic::irdma_gen3();
   profile.max_srq_wr = 8 * ModelHost::kDepth;
   Network network(profile, with_small_capsules());
   std::vector<std::unique_ptr<ModelHost>> busy;

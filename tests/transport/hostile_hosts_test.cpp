@@ -327,7 +327,7 @@ struct FullRnic {
     return options;
   }
   static rnic::Profile profile() {
-    rnic::Profile profile = rnic::irdma();
+    rnic::Profile profile = rnic::irdma_gen3();
     profile.max_srq_wr = 2 * ModelHost::kDepth;
     return profile;
   }

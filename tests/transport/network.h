@@ -11,6 +11,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -53,6 +54,7 @@ struct NetworkOptions {
   uint64_t seed = 1;
   std::map<std::string, rdma::RemoteInvalidate> remote_invalidate{};  // by device
   rdma::PollGroupOptions groups{};
+  std::set<std::string> iwarp{"rnic0"};
 };
 
 struct Network {
@@ -74,6 +76,7 @@ struct Network {
     options.connect_timeout_ms = options.stall_check_ms = kNever;
     transport.emplace(io, target, control, std::vector<rdma::ReactorSeat>{{&reactor, {}}}, options);
     transport->set_remote_invalidate(wanted.remote_invalidate);
+    transport->set_iwarp(wanted.iwarp);
     transport->on_port_lost = [](uint16_t) {};
     transport->on_device_drained = [](rdma::Rnic&) {};
     mailbox.emplace(io, control, [this] { transport->turn_admin(); });

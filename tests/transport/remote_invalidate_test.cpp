@@ -66,7 +66,7 @@ TEST_CASE("what the operator says of a device holds: off without a word, on with
     CHECK(connect_as_linux_does(network) == 0);
     CHECK(lines_with(network, "invalidate") == 0);
   }
-  Network network(rnic::irdma_iwarp(), with(RemoteInvalidate::On));
+  Network network(rnic::iwarp(), with(RemoteInvalidate::On));
   CHECK(lines_with(network, kNotUsed) == 0);
   CHECK(connect_as_linux_does(network) == 1);
 }
@@ -88,7 +88,7 @@ TEST_CASE("a device that fails SEND with invalidate all the same costs one conne
 }
 
 TEST_CASE("an iWARP device reads a host's data: the memory that it reads into may be written remotely") {
-  Network network(rnic::irdma_iwarp());
+  Network network(rnic::iwarp());
   ModelHost host(network);
   REQUIRE(host.connect());
   host.take_answers(1);

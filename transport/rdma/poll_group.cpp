@@ -3,6 +3,7 @@
 #include <sys/mman.h>
 
 #include <algorithm>
+#include <bit>
 #include <utility>
 
 #include "target/core/command/fused.h"
@@ -287,6 +288,7 @@ void PollGroup::check_nothing_is_left() const {
 // asks again then.
 void PollGroup::post_lost_slots(QueueSet& queues) {
   uint64_t oldest_report = std::min(queues.ledger.newest(), queues.search.oldest_report);
+  repost_refused(queues);
   thread_mailbox_.receive_all();  // whoever can hold a slot by now is in the table then
   if (queues.ledger.overdue() != 0 && queues.dismissed == queues.search.dismissals) {
     queues.by_number.visit(
@@ -305,6 +307,13 @@ void PollGroup::post_lost_slots(QueueSet& queues) {
   };
   if (&thread_mailbox_ == &control_mailbox_) return found(queues);
   control_mailbox_.send(queues.lost_slots, queues, found);
+}
+
+// They may find room again, or be refused again.
+void PollGroup::repost_refused(QueueSet& queues) {
+  for (ibv_recv_wr* refused = queues.refused_receives.take_all(); refused != nullptr;)
+    repost(*std::bit_cast<ReceiveSlot*>(std::exchange(refused, refused->next)->wr_id));
+  queues.slots_refused = 0;
 }
 
 // A few each turn. One that has failed is left as it is: the control thread may read the reason. One that is looked at

@@ -252,6 +252,8 @@ class PollGroup final : public core::Poller {
   template <class List>
   void drop_waiting_posts(List& waiting);
   void on_post_failed(QueuePair& queue_pair, ibv_send_wr* bad);
+  static void on_receives_refused(QueueSet& queues, ibv_recv_wr* bad);
+  static void repost_refused(QueueSet& queues);
   static void count_down(uint32_t& count) {
     NVMF_INVARIANT(count != 0);
     --count;

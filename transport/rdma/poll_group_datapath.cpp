@@ -50,10 +50,10 @@ void PollGroup::flush() {
   if (tables_.is_changing()) tables_.report_changed();
 }
 
-// Cannot fail: there are no more slots than the shared receive queue has entries.
 void PollGroup::post_receives(QueueSet& queues) {
   ibv_recv_wr* bad = nullptr;
-  ibv_post_srq_recv(queues.shared_receives.get(), queues.receives.take_all(), &bad);
+  if (ibv_post_srq_recv(queues.shared_receives.get(), queues.receives.take_all(), &bad) != 0) [[unlikely]]
+    on_receives_refused(queues, bad);
 }
 
 bool PollGroup::arm() {
@@ -429,6 +429,19 @@ void PollGroup::on_post_failed(QueuePair& queue_pair, ibv_send_wr* bad) {
         break;
     }
   }
+}
+
+// There are no more slots than the shared receive queue has entries; but the room of entries that a queue pair took
+// with it may be lost. Those from `bad` on are the last that the ledger has. They are posted again when the queue is
+// made anew, or a queue pair has gone.
+void PollGroup::on_receives_refused(QueueSet& queues, ibv_recv_wr* bad) {
+  while (bad != nullptr) {
+    ibv_recv_wr& refused = *std::exchange(bad, bad->next);
+    queues.ledger.take_back(*std::bit_cast<ReceiveSlot*>(refused.wr_id));
+    queues.refused_receives.push(refused);
+    ++queues.slots_refused;
+  }
+  queues.tell_missing();
 }
 
 // Counters -----------------------------------------------------------------------------------------------------------

@@ -121,6 +121,8 @@ std::string PollGroup::make_queues_anew(QueueSet& queues) {
     return error.what();
   }
   queues.receives.take_all();
+  queues.refused_receives.take_all();
+  queues.slots_refused = 0;
   for (const ReceiveSlab* slab : queues.installed)
     for (ReceiveSlot& slot : slab->slots()) {
       if (slot.sequence != 0) queues.ledger.report(slot);

@@ -64,7 +64,7 @@ struct QueueSet {
   // Makes the queues anew: no queue pair uses them. Throws VerbsError.
   void create_queues();
   void tell_missing() {
-    slots_missing.add(ledger.overdue() - slots_missing.get());
+    slots_missing.add(ledger.overdue() + slots_refused - slots_missing.get());
     slots_in_doubt.add(ledger.in_doubt() - slots_in_doubt.get());
   }
   // Request objects for an adopted queue pair, as many as it may have; and back, when none is in use.
@@ -102,7 +102,7 @@ struct QueueSet {
   core::Message lost_slots;  // comes back
 
   // Any thread.
-  core::Counter slots_missing;   // SlotLedger::overdue(); written by the group's thread
+  core::Counter slots_missing;   // SlotLedger::overdue(), and those refused; written by the group's thread
   core::Counter slots_in_doubt;  // SlotLedger::in_doubt(); written by the group's thread
 
   // The group's thread.
@@ -117,6 +117,10 @@ struct QueueSet {
   bool send_armed = false;
   uint32_t receive_events = 0;  // to be acknowledged before the completion queues go
   uint32_t send_events = 0;
+  // For these the shared receive queue has no room: providers do not give back that of entries which a queue pair took
+  // with it.
+  core::IntrusiveList<ibv_recv_wr, &ibv_recv_wr::next> refused_receives;
+  uint32_t slots_refused = 0;
 
  private:
   uint32_t slots_needed_with(uint32_t depth) const;  // one more queue of that depth

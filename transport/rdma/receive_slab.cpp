@@ -39,9 +39,11 @@ ReceiveSlab::ReceiveSlab(ibv_pd* domain, uint32_t count, uint32_t in_capsule_byt
       request_count_(requests_of(count)),
       pages_(in_capsule_area(count, in_capsule_bytes) + size_t{count} * kSqeBytes +
              size_t{request_count_} * sizeof(RdmaRequest)),
-      region_(verbs::register_memory(domain, pages_.begin(), pages_.size(), verbs::read_sink_access(domain->context))),
       slots_(std::make_unique<ReceiveSlot[]>(count)) {
   const size_t area = in_capsule_area(count, in_capsule_bytes);
+  if (area != 0)
+    data_region_ = verbs::register_memory(domain, pages_.begin(), area, verbs::read_sink_access(domain->context));
+  region_ = verbs::register_memory(domain, pages_.begin() + area, pages_.size() - area, IBV_ACCESS_LOCAL_WRITE);
   in_capsule_ = {pages_.begin(), area};
   std::byte* sqes = pages_.begin() + area;
   auto* first_request = sqes + size_t{count} * kSqeBytes;
@@ -51,7 +53,8 @@ ReceiveSlab::ReceiveSlab(ibv_pd* domain, uint32_t count, uint32_t in_capsule_byt
     slot.sqe = sqes + size_t{i} * kSqeBytes;
     slot.in_capsule = pages_.begin() + i * (area / count);
     slot.pieces[0] = {reinterpret_cast<uintptr_t>(slot.sqe), kSqeBytes, region_->lkey};
-    slot.pieces[1] = {reinterpret_cast<uintptr_t>(slot.in_capsule), in_capsule_bytes, region_->lkey};
+    slot.pieces[1] = {reinterpret_cast<uintptr_t>(slot.in_capsule), in_capsule_bytes,
+                      data_region_ ? data_region_->lkey : 0};
     slot.receive = {};
     slot.receive.wr_id = reinterpret_cast<uintptr_t>(&slot);
     slot.receive.sg_list = slot.pieces;

@@ -52,6 +52,9 @@ class ReceiveSlab {
   uint32_t count_;
   uint32_t request_count_;
   Pages pages_;
+  // In-capsule data, which RDMA READs may bring in; null: there is no room for any. Hosts can write into it on iWARP.
+  verbs::MemoryRegion data_region_;
+  // SQEs and requests: only this side writes into it.
   verbs::MemoryRegion region_;
   std::unique_ptr<ReceiveSlot[]> slots_;
   RdmaRequest* requests_ = nullptr;  // in pages_: completion entries are sent from there

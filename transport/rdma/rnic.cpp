@@ -3,6 +3,7 @@
 #include <fcntl.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <utility>
 
 #include "target/core/datapath/limits.h"
@@ -24,6 +25,13 @@ PollGroupOptions admin_options(const PollGroupOptions& io) {
   return options;
 }
 
+ibv_device_attr usable(ibv_context* context) {
+  const ibv_device_attr device = verbs::query_device(context);
+  if (const std::string lack = verbs::lack_of_shared_receive_queues(*context->device, device); !lack.empty())
+    throw verbs::VerbsError(EOPNOTSUPP, lack);
+  return device;
+}
+
 }  // namespace
 
 Rnic::Rnic(boost::asio::io_context& io, verbs::CmId device, core::Mailbox& control,
@@ -32,7 +40,7 @@ Rnic::Rnic(boost::asio::io_context& io, verbs::CmId device, core::Mailbox& contr
       reactors_(reactors),
       cm_device_(std::move(device)),
       name_(ibv_get_device_name(context()->device)),
-      device_(verbs::query_device(context())),
+      device_(usable(context())),
       domain_(verbs::allocate_protection_domain(context())),
       events_(std::in_place, io, context()->async_fd),
       more_events_(io) {

@@ -44,6 +44,12 @@ class SlotLedger {
     }
     return sequence;
   }
+  // The shared receive queue has not taken it, nor any that were posted after it.
+  void take_back(ReceiveSlot& slot) {
+    NVMF_INVARIANT(slot.sequence > newest() && issued_ > reported_);
+    slot.sequence = 0;
+    --issued_;
+  }
   // It may have taken one slot that it has not reported, for half a message.
   void queue_pair_gone() { ++gone_since_newest_; }
   // No queue pair there is can report it: `oldest_report` is the least of their newest ones.

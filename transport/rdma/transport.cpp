@@ -122,6 +122,8 @@ boost::asio::awaitable<Rnic*> Transport::open_device_of(core::Port port, Elsewhe
   verbs::CmId device = device_of(port);
   if (find(device->verbs)) co_return nullptr;
   ibv_context* const context = device->verbs;
+  if (const std::string refusal = why_not_served(*context->device); !refusal.empty())
+    throw verbs::VerbsError(EACCES, refusal);
   opening_ = {.device = std::move(device), .context = context};
   std::function<void()> make = [this] {
     QueuePairOwner& owner = *this;
@@ -136,6 +138,15 @@ boost::asio::awaitable<Rnic*> Transport::open_device_of(core::Port port, Elsewhe
   Rnic& rnic = *rnics_.back();
   rnic.watch_events([this, &rnic](const ibv_async_event& event) { on_device_event(rnic, event); });
   co_return &rnic;
+}
+
+// Empty: it may serve.
+std::string Transport::why_not_served(const ibv_device& device) const {
+  if (device.transport_type != IBV_TRANSPORT_IWARP || iwarp_.contains(device.name)) return {};
+  return std::string(device.name) +
+         ": this RNIC's transport is iWARP, where a host that knows or guesses a memory key can overwrite the data of "
+         "other hosts, so it is not served; \"iwarp\": true for it in \"rdma\".\"devices\" of the config takes that "
+         "risk";
 }
 
 // One line where it is not used although the device claims it: hosts are slower then.

@@ -49,6 +49,9 @@ class Transport final : private QueuePairOwner {
   void set_remote_invalidate(std::map<std::string, RemoteInvalidate> by_device) {
     remote_invalidate_ = std::move(by_device);
   }
+  // The devices that may serve although their transport is iWARP, by name. The memory into which they read the hosts'
+  // data can be written to by each host that knows or guesses its key.
+  void set_iwarp(std::set<std::string> devices) { iwarp_ = std::move(devices); }
   // Opens the device that the port's address belongs to, registers memory with it elsewhere, and tries its remote
   // invalidate; null when it is open already. One at a time. Throws VerbsError: there is no such device, or it cannot
   // be used.
@@ -123,6 +126,7 @@ class Transport final : private QueuePairOwner {
   verbs::CmId device_at(const sockaddr_storage& address);
   verbs::CmId device_of(const core::Port& port);
   static std::string device_name(ibv_context* context);
+  std::string why_not_served(const ibv_device& device) const;
   boost::asio::awaitable<void> settle_remote_invalidate(const Elsewhere& elsewhere);
   boost::asio::awaitable<std::string> try_remote_invalidate(const Elsewhere& elsewhere);
   void wait_for_cm_event();
@@ -229,6 +233,7 @@ class Transport final : private QueuePairOwner {
   std::function<void()> drained_;
   bool stopping_ = false;
   bool turning_ = false;
+  std::set<std::string> iwarp_;  // the names of devices
 };
 
 }  // namespace nvmf::rdma

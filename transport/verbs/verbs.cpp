@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstdlib>
+#include <filesystem>
 
 namespace nvmf::verbs {
 namespace {
@@ -83,6 +84,16 @@ SharedReceiveQueue create_shared_receive_queue(ibv_pd* domain, uint32_t max_work
   attributes.attr.max_sge = max_sge;
   return check(SharedReceiveQueue(ibv_create_srq(domain, &attributes)), domain->context,
                "cannot create a shared receive queue of " + std::to_string(max_work_requests) + " entries");
+}
+
+std::string lack_of_shared_receive_queues(const ibv_device& device, const ibv_device_attr& attributes) {
+  if (attributes.max_srq > 0 && attributes.max_srq_wr > 0) return {};
+  std::error_code unknown;
+  const auto link = std::filesystem::read_symlink(std::string(device.ibdev_path) + "/device/driver", unknown);
+  const std::string driver = unknown ? "" : " (" + link.filename().string() + ")";
+  return std::string(device.name) + ": this RNIC's driver" + driver +
+         " has no shared receive queues, which nvmf-p2p needs: use an RNIC whose driver has them; the README names the "
+         "families";
 }
 
 ibv_device_attr query_device(ibv_context* context) {

@@ -60,6 +60,10 @@ ibv_cq* next_completion_event(ibv_comp_channel* channel);
 CompletionQueue create_completion_queue(ibv_context* context, int entries, ibv_comp_channel* channel);
 SharedReceiveQueue create_shared_receive_queue(ibv_pd* domain, uint32_t max_work_requests, uint32_t max_sge);
 
+// Empty, or what to tell the operator: the device has none. Some drivers do not have them (efa, erdma, ionic, mana, and
+// irdma for E810 and X722).
+std::string lack_of_shared_receive_queues(const ibv_device& device, const ibv_device_attr& attributes);
+
 ibv_device_attr query_device(ibv_context* context);
 ibv_port_attr query_port(ibv_context* context, uint8_t port);
 // Whether an RC queue pair of this device can send, RDMA WRITE and RDMA READ with on-demand memory regions.

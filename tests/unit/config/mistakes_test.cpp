@@ -122,6 +122,8 @@ const std::vector<Broken> kMistakesInReactorsAndRdma = {
     {with_top("\"rdma\": {\"devices\": [^{}]}"), "$.rdma.devices[0]: an RNIC without \"name\"; add it"},
     {with_top("\"rdma\": {\"devices\": [{\"name\": \"mlx5_0\", \"remote_invalidate\": ^\"never\"}]}"),
      "$.rdma.devices[0].remote_invalidate: \"never\" is not one of the choices; write \"proved\", \"on\" or \"off\""},
+    {with_top("\"rdma\": {\"devices\": [{\"name\": \"siw0\", \"iwarp\": ^1}]}"),
+     "$.rdma.devices[0].iwarp: a number where a boolean is expected; write true or false without quotes"},
 };
 
 const std::vector<Broken> kMistakesInPorts = {

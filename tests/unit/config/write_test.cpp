@@ -30,7 +30,7 @@ constexpr std::string_view kEveryKey = R"({
   "state_dir": "/srv/state", "shutdown_timeout_ms": 1,
   "reactors": { "count": 2, "poll_us": 7 },
   "rdma": { "in_capsule_data_bytes": 8192, "max_queue_depth": 64, "max_io_queues": 8, "mdts_bytes": 131072,
-            "dram_pool_mib": 32, "devices": [{ "name": "mlx5_0", "remote_invalidate": "off" }] },
+            "dram_pool_mib": 32, "devices": [{ "name": "mlx5_0", "remote_invalidate": "off", "iwarp": true }] },
   "limits": { "max_controllers": 9, "max_controllers_per_host": 8, "max_io_queues": 7, "max_io_queues_per_host": 6,
               "max_new_controllers_per_s": 5, "max_new_controllers_per_s_per_host": 4 },
   "discovery": { "nqn": "nqn.2026-01.io.example:discovery", "mdns": true, "require_authentication": true,

@@ -108,6 +108,23 @@ TEST_CASE("more queues than the RNICs have room for: for one controller, by the 
   CHECK(queue_warnings(R"("limits": {"max_io_queues": 700}, )", device(1'000, 32'768), twelve).empty());
 }
 
+TEST_CASE("an RNIC without shared receive queues is told, and counts as no room") {
+  RdmaDeviceLimits without = device(1'000, 0);
+  without.lack = "rxe0: this RNIC's driver (ice) has no shared receive queues";
+  CHECK(queue_warnings("", without) ==
+        std::vector<std::string>{"$.rdma: rxe0: this RNIC's driver (ice) has no shared receive queues"});
+}
+
+TEST_CASE("an iWARP RNIC: not served, or served at a risk") {
+  using Lines = std::vector<std::string>;
+  RdmaDeviceLimits iwarp = device(1'000, 32'768);
+  iwarp.is_iwarp = true;
+  CHECK(queue_warnings("", iwarp) == Lines{"$.rdma.devices: rxe0's transport is iWARP, so it is not served"});
+  CHECK(queue_warnings(R"("rdma": {"devices": [{"name": "rxe0", "iwarp": true}]}, )", iwarp) ==
+        Lines{"$.rdma.devices: rxe0's transport is iWARP: each host that knows or guesses a memory key can overwrite "
+              "the data of other hosts"});
+}
+
 TEST_CASE("an address for metrics that no interface has") {
   for (const char* good : {"127.0.0.1", "192.0.2.10", "0.0.0.0", "::"})
     CHECK(warnings(R"("metrics": {"address": ")" + std::string(good) + R"("}, )").empty());

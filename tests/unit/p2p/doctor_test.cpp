@@ -159,6 +159,22 @@ TEST_CASE("an SSD that another driver has: who, and the commands that give it ba
   CHECK(only_pair(machine).provider.empty());
 }
 
+TEST_CASE("RNICs whose drivers have no shared receive queues: which, and what to do") {
+  for (const char* driver : {"ice", "i40e", "efa", "erdma", "ionic", "mana"}) {
+    CAPTURE(driver);
+    Machine machine;
+    build(machine, Machine::Acs::Quiet, driver);
+    CHECK(mentions(missing(diagnose(machine.sysfs())),
+                   "the RNICs have shared receive queues, but not mlx5_0 (" + std::string(driver) +
+                       "): serve other RNICs: the README names the families that nvmf-p2p can use"));
+  }
+  for (const char* driver : {"mlx5_core", "bnxt_en", "idpf"}) {
+    Machine machine;
+    build(machine, Machine::Acs::Quiet, driver);
+    CHECK_FALSE(mentions(missing(diagnose(machine.sysfs())), "shared receive queues"));
+  }
+}
+
 TEST_CASE("a kernel that is too old") {
   Machine machine;
   build(machine);
