@@ -115,7 +115,8 @@ class AdminActions {
   // serves. `force`: also where data of namespaces in memory, or reservations that do not persist, are lost.
   virtual boost::asio::awaitable<UpgradePlan> prepare_upgrade(bool force) = 0;
   // That program takes this one's place: hosts that use ANA are told to use other paths, all are disconnected, and
-  // reconnect to it. Does nothing when the daemon shuts down.
+  // reconnect to it. Does nothing when the daemon shuts down, or there are changes by now that are not saved. This
+  // program serves on when commands do not end in time; status() says why.
   virtual void hand_over() = 0;
   // Returns the number of controllers that the host had. The host may connect again, if it is allowed to.
   virtual size_t disconnect(const std::string& hostnqn) = 0;

@@ -111,6 +111,7 @@ AdminActions::Json AdminService::status() {
           {"unready", parts_.unready()},
           {"faults", faults_in(parts_.conditions())},
           {"unsaved_identifiers", parts_.storage.unkept()},
+          {"awaited_devices", parts_.storage.awaited()},
           {"unreadable_keys", parts_.reload.unreadable_keys()},
           {"state_dir_fault", parts_.state_watch.fault()},
           {"controllers", controllers},

@@ -20,8 +20,10 @@ class Changes {
   // Runs `work` when earlier changes have ended, and throws what `work` throws. When closed, refuses it.
   Change alone(std::function<Change()> work);
 
-  // The daemon shuts down. A running change checks closed() where it waits long.
+  // The daemon shuts down, or makes way for another program. A running change checks closed() where it waits long.
   void close() { closed_ = true; }
+  // It serves on.
+  void reopen() { closed_ = false; }
   bool closed() const { return closed_; }
 
  private:

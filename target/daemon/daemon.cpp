@@ -182,6 +182,7 @@ Daemon::Daemon(const config::Config& config, config::Sources sources, Program& p
       upgrade_({.program = program,
                 .target = target_,
                 .running = running_,
+                .storage = storage_,
                 .ports = ports_,
                 .changes = changes_,
                 .events = events_}),
@@ -261,7 +262,7 @@ int Daemon::run() {
 
 void Daemon::on_started(const std::exception_ptr& failure) {
   started_ = !failure;
-  if (started_) return program_.settle();
+  if (started_) return spawn(io_, prove_itself(), "looking whether all is served that was served before the upgrade");
   start_failure_ = failure;
   io_.stop();
 }
@@ -388,69 +389,18 @@ void Daemon::await_signals() {
     if (error) return;
     if (number == SIGHUP) {
       if (!changes_.closed()) spawn(io_, reload_.reload_on_signal(), "the reload");
-    } else if (std::exchange(hands_over_, false)) {
-      spdlog::info("stopping instead of starting the other program; a second signal exits at once");
-    } else if (changes_.closed()) {
+    } else if (std::exchange(successor_, Successor::None) != Successor::None) {
+      spdlog::info("stopping instead of starting the other program");
+      shut_down();
+    } else if (!changes_.closed()) {
+      shut_down();
+    } else if (std::exchange(gives_up_, true)) {
       std::_Exit(EXIT_FAILURE);
     } else {
-      shut_down();
+      spawn(io_, give_up(), "the end of the process");
     }
     await_signals();
   });
-}
-
-void Daemon::shut_down() {
-  const uint32_t timeout_ms = running_.config().shutdown_timeout_ms;
-  changes_.close();
-  service_manager::stopping("disconnecting hosts", milliseconds(timeout_ms));
-  spdlog::info("shutting down: waiting for {} queues to finish, at most {} ms; a second signal exits at once",
-               transport_.connections(), timeout_ms);
-  end_service();
-}
-
-// No way leads back from here: everything that can fail was tried before.
-void Daemon::hand_over() {
-  if (changes_.closed()) return;
-  hands_over_ = true;
-  changes_.close();
-  service_manager::upgrading("making way for another version");
-  events_.tell(core::EventKind::Config, "upgrade: hosts are asked to use other paths, then disconnected");
-  spawn(io_, move_hosts_and_end(), "moving hosts");
-}
-
-Daemon::Task Daemon::move_hosts_and_end() {
-  co_await ports_.move_hosts();
-  spdlog::info("upgrade: waiting for {} queues to finish, at most {} ms", transport_.connections(),
-               running_.config().shutdown_timeout_ms);
-  end_service();
-}
-
-void Daemon::end_service() {
-  const uint32_t timeout_ms = running_.config().shutdown_timeout_ms;
-  ports_.stop();
-  reload_.stop();
-  metrics_.reset();
-  shutdown_timer_.expires_after(milliseconds(timeout_ms));
-  shutdown_timer_.async_wait([this](const boost::system::error_code& error) {
-    if (!error) give_up();
-  });
-  transport_.stop([this] { io_.stop(); });
-}
-
-void Daemon::give_up() {
-  spdlog::error("{} queues still had commands outstanding after {} ms; their hosts will retry the commands",
-                transport_.connections(), running_.config().shutdown_timeout_ms);
-  if (hands_over_) make_way_at_once();
-  std::_Exit(EXIT_FAILURE);
-}
-
-// The kernel ends what is outstanding, as at an exit.
-void Daemon::make_way_at_once() const {
-  try {
-    program_.replace(config_text());
-  } catch (const std::exception& error) {
-    spdlog::error("{}", error.what());
-  }
 }
 
 }  // namespace nvmf::daemon

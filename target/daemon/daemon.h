@@ -63,8 +63,16 @@ class Daemon {
   // Serves what the config names until SIGTERM or SIGINT; returns the process's exit status. SIGHUP: reads the config
   // file again. Throws std::exception with a message for the operator when it cannot start; nothing runs then.
   int run();
-  // After run(): another program is to take this one's place, when this object is gone.
-  bool hands_over() const { return hands_over_; }
+  // After run(): which program is to take this one's place, when this object is gone.
+  enum class Successor : uint8_t {
+    None,    // the process ends
+    Next,    // the one that is at its path by now
+    Former,  // the one whose place this one has taken: shortfall() says why
+  };
+  Successor successor() const { return successor_; }
+  const std::string& shortfall() const { return shortfall_; }
+  // What it served when it began to make way (served_names.h).
+  const std::vector<std::string>& served_names() const { return served_names_; }
   // The text of the config, as the file had it.
   std::string config_text() const { return running_.text_of_files(); }
 
@@ -95,12 +103,23 @@ class Daemon {
   void await_deadline(core::Target::Clock::time_point deadline);
   void await_signals();
   void shut_down();
+  // See AdminActions.
   void hand_over();
-  Task move_hosts_and_end();
-  // Disconnects all hosts; run() returns when their last command has ended.
-  void end_service();
-  [[noreturn]] void give_up();
-  void make_way_at_once() const;
+  // The process makes way for another program, unless `obstacle` finds a reason not to when earlier changes have ended:
+  // then, and when commands do not end in time, it serves on.
+  Task make_way(Successor successor, std::function<std::string()> obstacle);
+  std::vector<std::string> names_of_what_is_served() const;
+  // After an upgrade: serves as much as the former program did, or makes way for it.
+  Task prove_itself();
+  // Disconnects all hosts; run() returns when their last command has ended. `most`: then time_is_up().
+  void end_service(std::chrono::milliseconds most);
+  void time_is_up();
+  // Of an upgrade whose hosts' commands have not ended.
+  Task serve_on();
+  // Ends the process while commands are outstanding.
+  Task give_up();
+  boost::asio::awaitable<std::string> outstanding_commands();
+  [[noreturn]] void make_way_at_once() const;
 
   Program& program_;
   RunningConfig running_;
@@ -143,7 +162,10 @@ class Daemon {
   const std::chrono::steady_clock::time_point made_ = std::chrono::steady_clock::now();
   std::exception_ptr start_failure_;
   bool started_ = false;  // the config of the start has been applied
-  bool hands_over_ = false;
+  Successor successor_ = Successor::None;
+  std::string shortfall_;
+  std::vector<std::string> served_names_;
+  bool gives_up_ = false;
 };
 
 }  // namespace nvmf::daemon

@@ -22,6 +22,7 @@ FallbackReports::Commands commands_of(const ServedNamespace& served) {
       commands[reason] += counters.fallbacks[reason].commands.get();
   };
   add(served.past);
+  for (const core::IoNamespace* former : served.former_views) add(former->counters);
   for (const OnGroup& place : served.on_groups)
     if (place.view) add(place.view->counters);
   return commands;

@@ -115,6 +115,7 @@ std::vector<NamespaceSource> namespace_figures_of(const Storage& storage) {
 std::unique_ptr<core::IoCounters> counters_of(const ServedNamespace& served) {
   auto total = std::make_unique<core::IoCounters>();
   core::add(*total, served.past);
+  for (const core::IoNamespace* former : served.former_views) core::add(*total, former->counters);
   for (const OnGroup& place : served.on_groups)
     if (place.view) core::add(*total, place.view->counters);
   return total;

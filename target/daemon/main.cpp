@@ -67,14 +67,16 @@ std::optional<Config> load(const std::string& path, const nvmf::daemon::Program&
 
 struct Served {
   int status;
-  bool hands_over;
-  std::string config;  // its files, as one text
+  nvmf::daemon::Daemon::Successor successor;
+  std::string config;              // its files, as one text
+  std::vector<std::string> names;  // of what it served
+  std::string shortfall;           // why the former program is to return
 };
 
 Served serve(const Config& config, nvmf::config::Sources sources, nvmf::daemon::Program& program) {
   nvmf::daemon::Daemon daemon(config, std::move(sources), program);
   const int status = daemon.run();
-  return {status, daemon.hands_over(), daemon.config_text()};
+  return {status, daemon.successor(), daemon.config_text(), daemon.served_names(), daemon.shortfall()};
 }
 
 int run(const std::string& path, nvmf::daemon::Program& program) {
@@ -88,7 +90,7 @@ int run(const std::string& path, nvmf::daemon::Program& program) {
   const auto config = load(path, program, sources);
   if (!config) {
     for (const std::string& sentence : undone) std::cerr << nvmf::config::printable(sentence) << '\n';
-    program.go_back("the config has mistakes");
+    program.go_back("could not start: the config has mistakes");
     return kExitUsage;
   }
   nvmf::daemon::start_log(config->log_level, config->log_format);
@@ -99,11 +101,14 @@ int run(const std::string& path, nvmf::daemon::Program& program) {
   if (!program.upgrade_failure().empty()) spdlog::error("the upgrade failed: {}", program.upgrade_failure());
   try {
     const Served served = serve(*config, std::move(sources), program);
-    if (served.hands_over) program.replace(served.config);
-    return served.status;
+    using Successor = nvmf::daemon::Daemon::Successor;
+    if (served.successor == Successor::Next) program.replace(served.config, served.names);
+    if (served.successor != Successor::Former) return served.status;
+    program.go_back(served.shortfall);
+    return EXIT_FAILURE;
   } catch (const std::exception& error) {
     spdlog::error("{}", error.what());
-    program.go_back(error.what());
+    program.go_back(std::string("could not start: ") + error.what());
     return EXIT_FAILURE;
   }
 }

@@ -354,6 +354,19 @@ Ports::Task Ports::move_hosts() {
   }
 }
 
+// Changes that waited were refused meanwhile.
+void Ports::serve_on() {
+  coming_up_ = false;
+  proving_ = false;
+  for (const core::Port& port : target_.ports()) {
+    if (drained_.contains(port.id)) continue;
+    target_.withdraw_port(port.id, false);
+    listen(port, Attempt::First);
+  }
+  transport_.turn_admin();
+  look_again();
+}
+
 std::optional<std::vector<uint16_t>> Ports::resume(std::optional<uint16_t> port) {
   std::vector<uint16_t> changed;
   bool found = !port;

@@ -69,6 +69,9 @@ class Ports {
   // are told to use other paths. Over when they have read it, at the latest after kMoveTimeout.
   Task move_hosts();
 
+  // After move_hosts(): the daemon goes on. Ports that are not drained listen again.
+  void serve_on();
+
   // Stops looking at ports, because the daemon shuts down.
   void stop() { next_look_.cancel(); }
 

@@ -24,7 +24,8 @@ namespace {
 using backend::Descriptor;
 
 constexpr char kSelf[] = "/proc/self/exe";
-// "FILE TEXT VERSION": the descriptors of the former program's file and of the text of its config, and what it is.
+// "FILE TEXT VERSION SERVED": the descriptors of the former program's file and of the text of its config, what it is,
+// and the descriptor of the text that has in each line something that it served.
 constexpr char kFormer[] = "NVMF_P2P_FORMER";
 // "TEXT REASON": the descriptor of the text of the config with which the program ran before, and what failed.
 constexpr char kFailed[] = "NVMF_P2P_UPGRADE_FAILED";
@@ -100,6 +101,12 @@ void Program::take_former(const std::string& told) {
   former_file_ = take_regular_file(file);
   former_text_ = take_regular_file(text);
   former_version_ = version;
+  int served = -1;
+  if (!(words >> served)) return;
+  const Descriptor names = take_regular_file(served);
+  if (!names.is_open()) return;
+  std::istringstream lines(content_of(names));
+  for (std::string line; std::getline(lines, line);) former_served_.push_back(line);
 }
 
 void Program::take_failure(const std::string& told) {
@@ -111,12 +118,16 @@ void Program::take_failure(const std::string& told) {
   prctl(PR_SET_NAME, std::filesystem::path(path_).filename().c_str());
 }
 
-void Program::replace(const std::string& config) const {
+void Program::replace(const std::string& config, const std::vector<std::string>& served) const {
   const Descriptor self(open(kSelf, O_RDONLY | O_CLOEXEC));
   const Descriptor text = file_with(config);
-  const std::string former = std::to_string(self.get()) + " " + std::to_string(text.get()) + " " + NVMF_P2P_VERSION;
+  std::string lines;
+  for (const std::string& name : served) lines += name + '\n';
+  const Descriptor names = file_with(lines);
+  const std::string former = std::to_string(self.get()) + " " + std::to_string(text.get()) + " " + NVMF_P2P_VERSION +
+                             " " + std::to_string(names.get());
   setenv(kFormer, former.c_str(), 1);
-  prepare_exec({self.get(), text.get()});
+  prepare_exec({self.get(), text.get(), names.get()});
   execv(path_.c_str(), arguments_.data());
   const std::string why = path_ + " cannot be started: " + std::strerror(errno);
   spdlog::error("the upgrade failed, version {} starts again: {}", NVMF_P2P_VERSION, why);
@@ -132,7 +143,7 @@ void Program::settle() {
 
 void Program::go_back(const std::string& reason) const {
   if (!former_file_.is_open()) return;
-  const std::string why = std::string("version ") + NVMF_P2P_VERSION + " could not start: " + reason;
+  const std::string why = std::string("version ") + NVMF_P2P_VERSION + " " + reason;
   spdlog::error("the upgrade failed, version {} returns: {}", former_version_, why);
   tell_failure(former_text_, why);
   fexecve(former_file_.get(), arguments_.data(), environ);

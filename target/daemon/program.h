@@ -7,6 +7,7 @@
 
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "target/backend/descriptor.h"
@@ -26,15 +27,20 @@ class Program {
   const std::string& upgrade_failure() const { return upgrade_failure_; }
   // Then: the text of the config with which this program ran before, whatever is in the config file by now.
   const std::optional<std::string>& former_config() const { return former_config_; }
+  // What the program served whose place this one has taken (served_names.h); empty: there is none, or it is too old to
+  // say.
+  const std::vector<std::string>& former_served() const { return former_served_; }
 
   // The file at path() takes this one's place, with the same arguments. `config`: the text of the config with which
-  // this program runs. All descriptors but the standard ones are closed, all other threads end. Returns only by
-  // std::system_error: then neither that file nor this program's own could be started again.
-  [[noreturn]] void replace(const std::string& config) const;
-  // This program has started: it needs the former one no longer.
+  // this program runs; `served`: what it serves. All descriptors but the standard ones are closed, all other threads
+  // end. Returns only by std::system_error: then neither that file nor this program's own could be started again.
+  [[noreturn]] void replace(const std::string& config, const std::vector<std::string>& served) const;
+  // Another program is asked to take this one's place, and why it has not: empty, no such thing has happened yet.
+  void set_upgrade_failure(std::string why) { upgrade_failure_ = std::move(why); }
+  // This program serves all that it is to serve: it needs the former one no longer.
   void settle();
-  // This program could not start, because of `reason`: the former one takes its place again. Returns when there is
-  // none, or it could not be started again.
+  // This program could not start, or does not serve all, because of `reason`: the former one takes its place again.
+  // Returns when there is none, or it could not be started again.
   void go_back(const std::string& reason) const;
 
  private:
@@ -47,6 +53,7 @@ class Program {
   // Of the program whose place this one has taken: its file, and the text of its config.
   backend::Descriptor former_file_;
   backend::Descriptor former_text_;
+  std::vector<std::string> former_served_;
   std::string upgrade_failure_;
   std::optional<std::string> former_config_;
 };

@@ -53,7 +53,11 @@ Reload::Reload(const Parts& parts)
       size_timer_(parts.io),
       device_watch_(parts.io, [this] { devices_may_have_changed(); }) {
   opener_.on_late = [this] { devices_may_have_changed(); };
+  storage_.state_files().on_late = [this] { devices_may_have_changed(); };
   ports_.on_devices_came = [this] { return serve_missing(); };
+  storage_.on_cmb_unused([this] {
+    if (!changes_.closed()) spawn(io_, choose_memory_again(), "using the CMB of an SSD that is back");
+  });
   ports_.on_addresses_changed = [this] {
     if (!changes_.closed()) announce();
   };
@@ -78,7 +82,20 @@ Reload::Task Reload::serve() {
     watch_devices();
     co_return ConfigChange{};
   });
-  spawn(io_, look_every_few_seconds(), "watching the sizes of devices, and saving what could not be saved");
+  keep_looking();
+}
+
+void Reload::serve_on() {
+  reload_is_wanted_ = false;
+  devices_changed_ = false;
+  announce();
+  keep_looking();
+  devices_may_have_changed();
+}
+
+void Reload::keep_looking() {
+  if (!std::exchange(looks_, true))
+    spawn(io_, look_every_few_seconds(), "watching the sizes of devices, and saving what could not be saved");
 }
 
 Reload::Task Reload::reload_on_signal() {
@@ -225,6 +242,8 @@ Reload::Change Reload::try_to_become(config::Result& wanted, config::Sources& so
   applies = true;
   const std::vector<std::string> failures = co_await apply(difference, std::move(*staged));
   std::ranges::copy(failures, std::back_inserter(change.reasons));
+  co_await storage_.settle();
+  std::ranges::move(storage_.awaited(), std::back_inserter(change.reasons));
   std::ranges::move(unreadable_keys(), std::back_inserter(change.reasons));
   if (source == Source::AdminApi) tell_of_faults_since(former);
   std::ranges::move(take_over_keys(*wanted.config), std::back_inserter(change.changes));
@@ -406,6 +425,7 @@ Reload::Task Reload::look_every_few_seconds() {
       co_return ConfigChange{};
     });
   }
+  looks_ = false;
 }
 
 // Takes unplugged devices out of service, and devices that were plugged in into service.
@@ -436,6 +456,13 @@ Reload::Task Reload::serve_missing() {
   const bool has_come = !staged.added.empty();
   co_await apply({}, std::move(staged));
   if (has_come) co_await storage_.choose_again();
+}
+
+Reload::Task Reload::choose_memory_again() {
+  co_await changes_.alone([this]() -> Change {
+    co_await storage_.choose_again();
+    co_return ConfigChange{};
+  });
 }
 
 void Reload::watch_devices() {

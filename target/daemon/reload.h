@@ -64,6 +64,8 @@ class Reload {
   Task reload_on_signal();
   // Stops announcing the discovery service, because the daemon shuts down.
   void stop() { mdns_.reset(); }
+  // The daemon, which was about to make way for another program, serves again.
+  void serve_on();
 
   // The last reload; none: there was none since the start.
   struct Last {
@@ -110,7 +112,9 @@ class Reload {
   Task take_out_gone_devices();
   Task serve_missing();
   void watch_devices();
+  void keep_looking();
   Task look_every_few_seconds();
+  Task choose_memory_again();
 
   boost::asio::io_context& io_;
   core::Target& target_;
@@ -132,6 +136,7 @@ class Reload {
   std::optional<Last> last_;
   bool reload_is_wanted_ = false;  // after the present change
   bool devices_changed_ = false;   // since the last look at the devices
+  bool looks_ = false;             // look_every_few_seconds() runs
 };
 
 }  // namespace nvmf::daemon

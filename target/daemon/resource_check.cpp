@@ -7,6 +7,7 @@
 #include <sstream>
 #include <string>
 
+#include "target/core/datapath/limits.h"
 #include "target/daemon/core_options.h"
 #include "target/daemon/service_manager.h"
 #include "transport/rdma/queue_capacity.h"
@@ -17,7 +18,7 @@ namespace {
 
 constexpr unsigned kMibShift = 20;
 // See check_shutdown_time().
-constexpr std::chrono::seconds kShippedGrace{15};
+constexpr std::chrono::seconds kShippedGrace{35};
 
 // 0: unknown.
 uint64_t memory_of_machine_mib(const p2p::Sysfs& sysfs) {
@@ -127,6 +128,14 @@ class ResourceCheck {
   // An engine of containers kills a daemon that does not stop in time, and says nowhere how long that is; the compose
   // file and the DaemonSet of this program say kShippedGrace.
   void check_shutdown_time() {
+    if (config_.shutdown_timeout_ms < core::limits::kQuiesceTimeoutMs)
+      warn(
+          {}, "$.shutdown_timeout_ms",
+          "a stop may end the process while a disk has commands, which the daemon allows " +
+              std::to_string(core::limits::kQuiesceTimeoutMs / 1000) +
+              " s: hosts repeat them by other paths, and when the disk executes the old ones last, older data replaces "
+              "newer",
+          "make it longer, or leave it out");
     constexpr std::array<const char*, 3> kTraces = {"/.dockerenv", "/run/.containerenv",
                                                     "/run/secrets/kubernetes.io/serviceaccount"};
     const bool is_container =

@@ -124,7 +124,13 @@ boost::asio::awaitable<StagedNamespaces> Staging::stage_missing(const config::Co
   StagedNamespaces staged;
   co_await open_together(candidates);
   co_await stage_opened(candidates, staged);
-  co_await rehearse(wanted, staged, candidates);
+  std::string hangs;
+  try {
+    co_await rehearse(wanted, staged, candidates);
+  } catch (const StateFilesWorker::Hangs& error) {
+    hangs = error.what();
+  }
+  if (!hangs.empty()) give_up(staged, candidates, hangs);
   if (which == Missing::All) missing_.clear();
   for (const Candidate& one : candidates) {
     const std::pair key{one.subsystem->nqn, one.space->nsid};
@@ -214,29 +220,59 @@ Staging::Task Staging::change_policies(const config::Difference& difference, con
   }
 }
 
-// Beside the control thread, for it reads files of the state directory.
-Staging::Task Staging::rehearse(const config::Config& wanted, StagedNamespaces& staged, Candidates& candidates) {
-  std::map<const StagedNamespaces::Added*, std::string> refused;
-  const std::vector<Rehearsed> stay = staying(wanted, staged);
-  const auto work = [&] {
-    core::Target rehearsal(target_options(wanted));
-    rehearse_staying(wanted, stay, rehearsal);
-    rehearsal.reservation_store = target_.reservation_store;
-    rehearsal.write_protection_store = target_.write_protection_store;
-    for (const auto& added : staged.added) {
+struct Staging::Rehearsal {
+  config::Config wanted;
+  std::vector<Rehearsed> stay;
+  std::vector<Rehearsed> added;
+  core::ReservationStore* reservation_store;
+  core::WriteProtectionStore* write_protection_store;
+  std::map<size_t, std::string> refused{};  // of `added`
+
+  void run() {
+    core::Target target(target_options(wanted));
+    for (const core::Port& port : ports_of(wanted)) target.add_port(port);
+    for (const config::Referral& referral : wanted.discovery.referrals) target.add_referral(referral_of(referral));
+    for (const config::Subsystem& subsystem : wanted.subsystems)
+      set_ana_states(target.add_subsystem(options_of(subsystem)), subsystem);
+    for (const Rehearsed& one : stay) target.find_subsystem(one.nqn)->add_namespace(one.options);
+    target.reservation_store = reservation_store;
+    target.write_protection_store = write_protection_store;
+    for (size_t i = 0; i < added.size(); ++i) {
       try {
-        rehearsal.find_subsystem(added.subsystem->nqn)->add_namespace(options_of(*added.space, added.space->wanted));
+        target.find_subsystem(added[i].nqn)->add_namespace(added[i].options);
       } catch (const std::exception& error) {
-        refused[&added] = without_name(error.what(), added.subsystem->nqn, added.space->wanted.nsid);
+        refused[i] = without_name(error.what(), added[i].nqn, added[i].options.nsid);
       }
     }
-  };
-  co_await worker_.run(work);
-  for (Candidate& candidate : candidates) {
-    const auto* const added = find(staged, candidate.subsystem->nqn, candidate.space->nsid);
-    if (const auto found = refused.find(added); found != refused.end()) candidate.failure = found->second;
   }
-  std::erase_if(staged.added, [&](const auto& added) { return refused.contains(&added); });
+};
+
+// Beside the control thread, for it reads files of the state directory.
+Staging::Task Staging::rehearse(const config::Config& wanted, StagedNamespaces& staged, Candidates& candidates) {
+  std::vector<Rehearsed> added;
+  for (const auto& one : staged.added) added.push_back({one.subsystem->nqn, options_of(*one.space, one.space->wanted)});
+  const auto rehearsal = std::make_shared<Rehearsal>(Rehearsal{
+      wanted, staying(wanted, staged), std::move(added), target_.reservation_store, target_.write_protection_store});
+  std::function<void()> work = [rehearsal] { rehearsal->run(); };
+  co_await storage_.state_files().run(std::move(work));
+  std::map<const StagedNamespaces::Added*, std::string> refused;
+  for (const auto& [place, why] : rehearsal->refused) refused[&staged.added[place]] = why;
+  for (Candidate& candidate : candidates) {
+    const auto* const found_added = find(staged, candidate.subsystem->nqn, candidate.space->nsid);
+    if (const auto found = refused.find(found_added); found != refused.end()) candidate.failure = found->second;
+  }
+  std::erase_if(staged.added, [&](const auto& one) { return refused.contains(&one); });
+}
+
+// None of them is served now; all are tried again when the state directory answers.
+void Staging::give_up(StagedNamespaces& staged, Candidates& candidates, const std::string& why) {
+  for (Candidate& candidate : candidates) {
+    if (!candidate.failure.empty()) continue;
+    candidate.failure = why;
+    candidate.served_when = "it answers";
+  }
+  for (auto& added : staged.added) opener_.close({std::move(added.space->device), std::move(added.space->lock)});
+  staged.added.clear();
 }
 
 // Namespaces that are served and stay, as they will be.
@@ -250,15 +286,6 @@ std::vector<Staging::Rehearsed> Staging::staying(const config::Config& wanted, c
     }
   }
   return all;
-}
-
-void Staging::rehearse_staying(const config::Config& wanted, const std::vector<Rehearsed>& stay,
-                               core::Target& rehearsal) {
-  for (const core::Port& port : ports_of(wanted)) rehearsal.add_port(port);
-  for (const config::Referral& referral : wanted.discovery.referrals) rehearsal.add_referral(referral_of(referral));
-  for (const config::Subsystem& subsystem : wanted.subsystems)
-    set_ana_states(rehearsal.add_subsystem(options_of(subsystem)), subsystem);
-  for (const Rehearsed& one : stay) rehearsal.find_subsystem(one.nqn)->add_namespace(one.options);
 }
 
 }  // namespace nvmf::daemon

@@ -80,14 +80,16 @@ class Staging {
   Task stage_opened(Candidates& candidates, StagedNamespaces& staged);
   // Has the core make the target that `wanted` describes, which nobody uses: it says here what it would refuse later.
   // What it refuses of `staged` goes to the candidates as a failure, anything else is thrown.
+  // StateFilesWorker::Hangs: it says nothing.
   Task rehearse(const config::Config& wanted, StagedNamespaces& staged, Candidates& candidates);
+  void give_up(StagedNamespaces& staged, Candidates& candidates, const std::string& why);
   struct Rehearsed {
     std::string nqn;
     core::NamespaceOptions options;
   };
   std::vector<Rehearsed> staying(const config::Config& wanted, const StagedNamespaces& staged) const;
-  static void rehearse_staying(const config::Config& wanted, const std::vector<Rehearsed>& stay,
-                               core::Target& rehearsal);
+  // What the work of a rehearsal owns.
+  struct Rehearsal;
   Task change_policies(const config::Difference& difference, const config::Config& wanted, StagedNamespaces& staged,
                        std::vector<std::string>& reasons);
 
@@ -97,7 +99,6 @@ class Staging {
   DeviceOpener& opener_;
   const Changes& changes_;
   Events& events_;
-  WorkerThread worker_;
   MissingNamespaces missing_;
 };
 

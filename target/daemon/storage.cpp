@@ -10,6 +10,7 @@
 #include "target/core/datapath/scratch.h"
 #include "target/daemon/namespace_identifiers.h"
 #include "target/daemon/on_reactors.h"
+#include "target/daemon/spawn.h"
 
 namespace nvmf::daemon {
 namespace {
@@ -81,7 +82,9 @@ Storage::Storage(boost::asio::io_context& io, core::Target& target, core::Mailbo
       identifiers_(identifiers),
       served_storages_(served_storages),
       events_(events),
-      looks_(io) {
+      looks_(io),
+      state_files_(io),
+      former_(io) {
   peer_memories_.on_pools_changed = [this](const rdma::Rnic& rnic) { return follow_pools(rnic); };
 }
 
@@ -107,8 +110,13 @@ boost::asio::awaitable<std::unique_ptr<ServedNamespace>> Storage::stage(const st
   staged->volatile_write_cache = staged->device->info().volatile_write_cache;
   const backend::DeviceInfo& info = staged->device->info();
   for (const std::string& note : info.notes) spdlog::warn("{}", note);
-  const auto find_uuid = [&] { staged->kept_uuid = identifiers_.uuid_of(nqn, wanted.nsid, info.storage, info.path); };
-  if (!is_identified(wanted, info)) co_await state_files_.run(find_uuid);
+  if (!is_identified(wanted, info)) {
+    const auto uuid = std::make_shared<IdentifierFiles::Uuid>();
+    std::function<void()> find_uuid = [uuid, files = identifiers_, nqn, nsid = wanted.nsid, storage = info.storage,
+                                       path = info.path] { *uuid = files.uuid_of(nqn, nsid, storage, path); };
+    co_await state_files_.run(std::move(find_uuid));
+    staged->kept_uuid = *uuid;
+  }
   staged->p2p = co_await choose_peer_memory(wanted, *staged->device);
   co_return staged;
 }
@@ -126,12 +134,12 @@ Storage::Task Storage::add(core::Subsystem& subsystem, std::unique_ptr<ServedNam
       [&](size_t reactor) { served.channels[reactor] = served.device->open_channel(*threads_[reactor].engine); });
   co_await replace_views(subsystem, served, make_views(served));
   const core::NamespaceOptions options = options_of(served, served.wanted);
-  core::Subsystem::SavedState saved;
-  const std::function<void()> load = [&] { saved = subsystem.saved_state(options); };
+  const auto saved = std::make_shared<core::Subsystem::SavedState>();
+  std::function<void()> load = [saved, read = subsystem.saved_state_of(options)] { *saved = read(); };
   std::exception_ptr refusal;
   try {
-    co_await state_files_.run(load);
-    subsystem.add_namespace(options, saved);
+    co_await state_files_.run(std::move(load));
+    subsystem.add_namespace(options, *saved);
     events_.tell(EventKind::Namespace,
                  fmt::format("namespace {} of {}: {}; {}", served.wanted.nsid, subsystem.nqn(),
                              served.device->info().description, served.p2p.verdict),
@@ -144,19 +152,6 @@ Storage::Task Storage::add(core::Subsystem& subsystem, std::unique_ptr<ServedNam
   std::rethrow_exception(refusal);
 }
 
-Storage::Task Storage::remove(core::Subsystem& subsystem, uint32_t nsid) {
-  ServedNamespace& served = *find(subsystem.nqn(), nsid);
-  if (subsystem.find_namespace(nsid) != nullptr) subsystem.remove_namespace(nsid);
-  co_await served.flushes->reached();
-  co_await replace_views(subsystem, served, no_views(served));
-  for (const auto& gate : served.gates) served.fused_turns->remove(*gate);
-  // When this is done, all messages between the gates, and error reports to the control thread, have been delivered.
-  co_await on_reactors([&](size_t reactor) { served.channels[reactor].reset(); });
-  opener_.close({std::move(served.device), std::move(served.lock)});
-  std::erase_if(served_, [&](const auto& one) { return one.get() == &served; });
-  unkept_.erase({subsystem.nqn(), nsid});
-}
-
 Storage::Task Storage::remove_with_device(core::Target& target, core::Subsystem& subsystem, uint32_t nsid) {
   const std::string ssd = find(subsystem.nqn(), nsid)->device->info().pci_address.value_or("");
   co_await remove(subsystem, nsid);
@@ -165,7 +160,17 @@ Storage::Task Storage::remove_with_device(core::Target& target, core::Subsystem&
   for (const auto& served : served_)
     if (served->p2p.provider == ssd) borrowers.emplace_back(served->subsystem, served->wanted.nsid);
   for (const auto& [nqn, number] : borrowers) co_await choose_again(*target.find_subsystem(nqn), number);
+  spawn(io_, forget_when_unused(ssd), "letting go of the CMB of an SSD that was unplugged");
+}
+
+// An SSD that is back before is served without its CMB at first.
+Storage::Task Storage::forget_when_unused(std::string ssd) {
+  co_await former_.ended([this, ssd](const FormerViews::Former& one) {
+    return one.view && one.view->cmb != nullptr && one.view->cmb == peer_memories_.pool(ssd, *one.group);
+  });
   peer_memories_.forget(ssd);
+  const auto is_on_it = [&](const auto& served) { return served->device->info().pci_address == ssd; };
+  if (on_cmb_unused_ && std::ranges::any_of(served_, is_on_it)) on_cmb_unused_();
 }
 
 Storage::Task Storage::join(rdma::Rnic& rnic) {
@@ -183,12 +188,17 @@ Storage::Task Storage::serve_on(rdma::Rnic& rnic) {
 }
 
 Storage::Task Storage::part(rdma::Rnic& rnic) {
+  co_await former_.ended([&](const FormerViews::Former& one) {
+    return std::ranges::any_of(rnic.io_groups(), [&](const auto& group) { return group.get() == one.group; });
+  });
   co_await on_reactors([&](size_t reactor) { rnic.part(reactor); });
-  for (const auto& served : served_) {
-    for (const OnGroup& place : served->on_groups)
-      if (place.rnic == &rnic && place.view) core::add(served->past, place.view->counters);
-    std::erase_if(served->on_groups, [&](const OnGroup& place) { return place.rnic == &rnic; });
-  }
+  const auto leave = [&](ServedNamespace& served) {
+    for (OnGroup& place : served.on_groups)
+      if (place.rnic == &rnic && place.view) former_.destroy(served, std::move(place.view));
+    std::erase_if(served.on_groups, [&](const OnGroup& place) { return place.rnic == &rnic; });
+  };
+  for (const auto& served : served_) leave(*served);
+  for (const Leaving& one : leaving_) leave(*one.served);
 }
 
 Storage::Task Storage::change_policies(core::Subsystem& subsystem, const config::Namespace& wanted,
@@ -299,10 +309,17 @@ void Storage::add_groups(ServedNamespace& served, const rdma::Rnic& rnic) const 
 
 // Closes the gates of all namespaces on the storage, so that none of them changes it meanwhile.
 void Storage::add_gates(ServedNamespace& served) {
-  const auto shared = std::ranges::find_if(served_, [&](const auto& other) {
+  const auto is_shared = [&](const auto& other) {
     return other->fused_turns && !served.storage.empty() && other->storage == served.storage;
-  });
-  served.fused_turns = shared != served_.end() ? (*shared)->fused_turns : std::make_shared<core::FusedTurns>(&control_);
+  };
+  const auto shared = std::ranges::find_if(served_, is_shared);
+  const auto left = std::ranges::find_if(leaving_, is_shared, &Leaving::served);
+  if (shared != served_.end())
+    served.fused_turns = (*shared)->fused_turns;
+  else if (left != leaving_.end())
+    served.fused_turns = left->served->fused_turns;
+  else
+    served.fused_turns = std::make_shared<core::FusedTurns>(&control_);
   for (const DataThreadRef& thread : threads_) {
     served.gates.push_back(std::make_unique<core::WriteGate>());
     served.fused_turns->add(*served.gates.back(), &thread.reactor->mailbox());
@@ -310,8 +327,10 @@ void Storage::add_gates(ServedNamespace& served) {
 }
 
 void Storage::add_device_errors(ServedNamespace& served) {
-  const auto report = [this, nqn = served.subsystem, nsid = served.wanted.nsid](core::DeviceError error) {
-    if (core::Subsystem* subsystem = target_.find_subsystem(nqn)) subsystem->device_failed(nsid, error);
+  const auto report = [this, it = &served](core::DeviceError error) {
+    const uint32_t nsid = it->wanted.nsid;
+    if (find(it->subsystem, nsid) != it) return;  // it was removed, and another one may have its place
+    if (core::Subsystem* subsystem = target_.find_subsystem(it->subsystem)) subsystem->device_failed(nsid, error);
   };
   for (size_t reactor = 0; reactor < threads_.size(); ++reactor)
     served.device_errors.push_back(std::make_unique<core::DeviceErrors>(&control_, report));
@@ -374,23 +393,9 @@ std::unique_ptr<core::IoNamespace> Storage::make_view(const ServedNamespace& ser
 }
 
 Storage::Task Storage::replace_views(const core::Subsystem& subsystem, ServedNamespace& served, Views views) {
-  std::vector<rdma::NamespaceChange> changes(views.size());
-  Countdown left(io_, views.size());
-  for (size_t i = 0; i < views.size(); ++i) {
-    rdma::NamespaceChange& change = changes[i];
-    change.subsystem = &subsystem;
-    change.nsid = served.wanted.nsid;
-    change.next = views[i].view.get();
-    change.context = &left;
-    change.done = [](rdma::NamespaceChange& done) { static_cast<Countdown*>(done.context)->one_less(); };
-    served.on_groups[views[i].place].group().change_namespace(change);
-  }
-  co_await left.reached();
-  for (NewView& one : views) {
-    OnGroup& place = served.on_groups[one.place];
-    if (place.view) core::add(served.past, place.view->counters);
-    place.view = std::move(one.view);
-  }
+  for (NewView& one : views) former_.replace(subsystem, served, served.on_groups[one.place], std::move(one.view));
+  // What was sent to a reactor before this has arrived when this has.
+  co_await on_reactors([](size_t) {});
 }
 
 std::vector<rdma::PollGroup*> Storage::io_groups() const {

@@ -4,6 +4,7 @@
 
 #include <boost/asio/awaitable.hpp>
 #include <boost/asio/io_context.hpp>
+#include <chrono>
 #include <functional>
 #include <map>
 #include <memory>
@@ -21,10 +22,11 @@
 #include "target/daemon/device_looks.h"
 #include "target/daemon/device_opener.h"
 #include "target/daemon/events.h"
+#include "target/daemon/former_views.h"
 #include "target/daemon/identifier_files.h"
 #include "target/daemon/peer_memory.h"
 #include "target/daemon/served_storage_files.h"
-#include "target/daemon/worker_thread.h"
+#include "target/daemon/state_files_worker.h"
 #include "transport/rdma/transport.h"
 
 namespace nvmf::daemon {
@@ -68,9 +70,10 @@ struct ServedNamespace {
   std::vector<OnGroup> on_groups;                 // of every RNIC
   std::shared_ptr<core::FusedTurns> fused_turns;  // shared by all namespaces on the same storage
   std::unique_ptr<core::RateLimit> limit;         // null: none has been set
-  core::IoCounters past;                          // counters of replaced views
+  core::IoCounters past;                          // counters of replaced views whose commands have ended
   std::unique_ptr<Countdown>
       flushes;  // of Storage::flush(), in progress: the channels stay until the flushes have ended
+  std::vector<const core::IoNamespace*> former_views;  // that commands may use still
 };
 
 // The parts of a reactor that devices need.
@@ -82,6 +85,14 @@ struct DataThreadRef {
 // The config's identifiers come first, then the device's own.
 core::NamespaceOptions options_of(const ServedNamespace& served, const config::Namespace& wanted);
 backend::DeviceSpec spec_of(const config::Backend& wanted);
+
+// Of one namespace, for messages.
+struct OutstandingCommands {
+  std::string space;   // "namespace 1 of NQN"
+  std::string device;  // what it is served from
+  uint64_t commands = 0;
+};
+std::string to_string(const OutstandingCommands& one);
 
 class Storage {
  public:
@@ -114,14 +125,26 @@ class Storage {
   boost::asio::awaitable<PeerMemoryChoice> choose_peer_memory(const config::Namespace& wanted,
                                                               const backend::Device& device);
 
-  // Each completes when the last command under the old state has ended. add() throws std::exception, and has undone
-  // everything, when the core refuses the namespace.
+  // For others who read the state directory in a change.
+  StateFilesWorker& state_files() { return state_files_; }
+
+  // Each completes when every reactor is in the new state; commands that began before end under the old one, sooner or
+  // later. add() throws std::exception, and has undone everything, when the core refuses the namespace. The device of a
+  // removed namespace is closed when its last command has ended.
   Task add(core::Subsystem& subsystem, std::unique_ptr<ServedNamespace> staged);
   Task remove(core::Subsystem& subsystem, uint32_t nsid);
   // The device has disappeared, and with it the memory that other namespaces may use: their data goes through DRAM from
   // now on, and namespaces that require a CMB are removed, too.
   Task remove_with_device(core::Target& target, core::Subsystem& subsystem, uint32_t nsid);
   Task change_policies(core::Subsystem& subsystem, const config::Namespace& wanted, PeerMemoryChoice choice);
+  // Waits until the devices of removed namespaces are closed, or are in awaited().
+  Task settle();
+  // Removed namespaces that have had commands at their devices for more than a second since: a sentence each.
+  std::vector<std::string> awaited() const;
+  // `call`: the CMB of an SSD that was unplugged is in use no more, and the SSD is back: its CMB may be prepared anew.
+  void on_cmb_unused(std::function<void()> call) { on_cmb_unused_ = std::move(call); }
+  // The namespaces, removed ones included, with commands that have not ended.
+  boost::asio::awaitable<std::vector<OutstandingCommands>> outstanding();
   // An RNIC has appeared: the reactors poll it, and all namespaces are served on it.
   Task join(rdma::Rnic& rnic);
   Task serve_on(rdma::Rnic& rnic);
@@ -164,8 +187,9 @@ class Storage {
     std::optional<IdentifierFiles::Uuid> uuid;
     std::string failure{};  // empty: it has been written
   };
-  // Blocks.
-  void write(const std::string& nqn, Kept& kept) const;
+  // Empty, or why it could not be written. Blocks.
+  static std::string write(const IdentifierFiles& identifiers, const ServedStorageFiles& served_storages,
+                           const std::string& nqn, const Kept& kept);
 
   Task require_same_storage(const ServedNamespace& staged);
   std::vector<rdma::PollGroup*> io_groups() const;
@@ -179,6 +203,7 @@ class Storage {
                                                            PeerMemoryChoice& choice);
   // This RNIC's groups use the peer memory that it has now. Over when no command uses what it had before.
   Task follow_pools(const rdma::Rnic& rnic);
+  Task renew_views(const rdma::Rnic& rnic);
   // With some RNIC.
   bool is_proved(const std::string& bdf) const;
   void add_gates(ServedNamespace& served);
@@ -188,8 +213,20 @@ class Storage {
   Views make_views(const ServedNamespace& served, const rdma::Rnic* rnic = nullptr) const;
   std::unique_ptr<core::IoNamespace> make_view(const ServedNamespace& served, const OnGroup& place) const;
   static Views no_views(const ServedNamespace& served);
-  // Waits until no command uses the former ones; groups that have no new one may go on.
+  // Over when the poll groups serve the new ones.
   Task replace_views(const core::Subsystem& subsystem, ServedNamespace& served, Views views);
+  using Clock = std::chrono::steady_clock;
+  // A namespace that was removed.
+  struct Leaving {
+    std::unique_ptr<ServedNamespace> served;
+    Clock::time_point since;
+  };
+  Task close_when_unused(ServedNamespace& served);
+  Task tell_when_overdue(const ServedNamespace& served);
+  std::vector<Leaving>::iterator find_leaving(const ServedNamespace& served);
+  static bool is_overdue(const Leaving& one);
+  static std::string sentence_of(const Leaving& one);
+  Task forget_when_unused(std::string ssd);
   // Removes the namespace when its policy cannot be kept any more.
   Task choose_again(core::Subsystem& subsystem, uint32_t nsid);
 
@@ -203,13 +240,16 @@ class Storage {
   const IdentifierFiles& identifiers_;
   const ServedStorageFiles& served_storages_;
   Events& events_;
-  WorkerThread state_files_;  // reads and writes them
   DeviceLooks looks_;
+  StateFilesWorker state_files_;  // reads and writes them
   // Storage that was refused: what the config wanted of it, and its identity.
   std::map<std::pair<std::string, uint32_t>, std::pair<config::Namespace, std::string>> refused_;
   std::map<std::pair<std::string, uint32_t>, Kept> unkept_;
   std::vector<std::unique_ptr<ServedNamespace>> served_;
   std::vector<std::unique_ptr<core::IoNamespaceTable>> closed_tables_;  // queues may still refer to them
+  std::vector<Leaving> leaving_;
+  std::function<void()> on_cmb_unused_;
+  FormerViews former_;
 };
 
 }  // namespace nvmf::daemon

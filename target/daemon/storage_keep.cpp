@@ -3,6 +3,7 @@
 
 #include <exception>
 #include <functional>
+#include <memory>
 #include <stdexcept>
 #include <utility>
 
@@ -17,12 +18,15 @@ Storage::Task Storage::require_same_storage(const ServedNamespace& staged) {
   const config::Namespace& wanted = staged.wanted;
   const std::pair key{staged.subsystem, wanted.nsid};
   refused_.erase(key);
-  std::string before;
-  const auto look = [&] {
-    before = served_storages_.served_before(wanted, staged.identity, former_identities_of(staged.device->info()));
-    if (before.empty()) served_storages_.name_anew(staged.device->info().path, staged.storage);
+  const auto found = std::make_shared<std::string>();
+  const backend::DeviceInfo& info = staged.device->info();
+  std::function<void()> look = [found, files = served_storages_, wanted, identity = staged.identity,
+                                former = former_identities_of(info), path = info.path, storage = staged.storage] {
+    *found = files.served_before(wanted, identity, former);
+    if (found->empty()) files.name_anew(path, storage);
   };
-  co_await state_files_.run(look);
+  co_await state_files_.run(std::move(look));
+  const std::string& before = *found;
   if (before.empty()) co_return;
   refused_[key] = {wanted, staged.identity};
   const std::string space = staged.subsystem + " " + std::to_string(wanted.nsid);
@@ -37,8 +41,8 @@ boost::asio::awaitable<bool> Storage::accept(std::string nqn, uint32_t nsid) {
   const auto found = refused_.find({nqn, nsid});
   if (found == refused_.end()) co_return false;
   const auto refused = found->second;
-  const auto keep_it = [&] { served_storages_.keep(refused.first, refused.second); };
-  co_await state_files_.run(keep_it);
+  std::function<void()> keep_it = [files = served_storages_, refused] { files.keep(refused.first, refused.second); };
+  co_await state_files_.run(std::move(keep_it));
   refused_.erase({nqn, nsid});
   events_.warn(
       EventKind::Namespace,
@@ -48,13 +52,14 @@ boost::asio::awaitable<bool> Storage::accept(std::string nqn, uint32_t nsid) {
   co_return true;
 }
 
-void Storage::write(const std::string& nqn, Kept& kept) const {
+std::string Storage::write(const IdentifierFiles& identifiers, const ServedStorageFiles& served_storages,
+                           const std::string& nqn, const Kept& kept) {
   try {
-    if (kept.uuid) identifiers_.keep(nqn, kept.wanted.nsid, kept.storage, *kept.uuid);
-    served_storages_.keep(kept.wanted, kept.identity);
-    kept.failure.clear();
+    if (kept.uuid) identifiers.keep(nqn, kept.wanted.nsid, kept.storage, *kept.uuid);
+    served_storages.keep(kept.wanted, kept.identity);
+    return {};
   } catch (const std::exception& error) {
-    kept.failure = error.what();
+    return error.what();
   }
 }
 
@@ -62,8 +67,16 @@ Storage::Task Storage::keep(const ServedNamespace& staged) {
   const std::string nqn = staged.subsystem;
   const uint32_t nsid = staged.wanted.nsid;
   Kept kept{staged.wanted, staged.identity, staged.device->info().storage, staged.kept_uuid};
-  const std::function<void()> work = [&] { write(nqn, kept); };
-  co_await state_files_.run(work);
+  const auto failure = std::make_shared<std::string>();
+  std::function<void()> work = [failure, nqn, kept, identifiers = identifiers_, served_storages = served_storages_] {
+    *failure = write(identifiers, served_storages, nqn, kept);
+  };
+  try {
+    co_await state_files_.run(std::move(work));
+    kept.failure = *failure;
+  } catch (const std::exception& error) {
+    kept.failure = error.what();
+  }
   unkept_.erase({nqn, nsid});
   if (kept.failure.empty()) co_return;
   events_.error(
@@ -77,12 +90,16 @@ Storage::Task Storage::keep(const ServedNamespace& staged) {
 }
 
 Storage::Task Storage::keep_again() {
-  auto again = unkept_;
-  const std::function<void()> work = [&] {
-    for (auto& [name, kept] : again) write(name.first, kept);
+  const auto again = std::make_shared<decltype(unkept_)>(unkept_);
+  std::function<void()> work = [again, identifiers = identifiers_, served_storages = served_storages_] {
+    for (auto& [name, kept] : *again) kept.failure = write(identifiers, served_storages, name.first, kept);
   };
-  co_await state_files_.run(work);
-  for (auto& [name, kept] : again) {
+  try {
+    co_await state_files_.run(std::move(work));
+  } catch (const std::exception&) {
+    co_return;  // they stay as they are
+  }
+  for (auto& [name, kept] : *again) {
     const auto place = unkept_.find(name);
     if (place == unkept_.end()) continue;
     place->second.failure = kept.failure;

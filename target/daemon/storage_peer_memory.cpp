@@ -111,7 +111,7 @@ Storage::Task Storage::choose_again() {
 }
 
 Storage::Task Storage::follow_proof(const rdma::Rnic& rnic) {
-  co_await follow_pools(rnic);
+  co_await renew_views(rnic);
   co_await choose_again();
 }
 
@@ -125,7 +125,17 @@ Storage::Task Storage::prove_consumers(std::string bdf) {
   for (const auto& [nqn, nsid] : consumers) co_await choose_again(*target_.find_subsystem(nqn), nsid);
 }
 
+// Commands that are under way use the former pools, whose memory may become another pool's when this is over.
 Storage::Task Storage::follow_pools(const rdma::Rnic& rnic) {
+  co_await renew_views(rnic);
+  co_await former_.ended([&](const FormerViews::Former& one) {
+    const auto is_ours = [&](const auto& group) { return group.get() == one.group; };
+    return one.view && one.view->cmb != nullptr && std::ranges::any_of(rnic.io_groups(), is_ours) &&
+           one.view->cmb != peer_memories_.pool(one.served->p2p.provider, *one.group);
+  });
+}
+
+Storage::Task Storage::renew_views(const rdma::Rnic& rnic) {
   for (const auto& served : served_)
     if (!served->p2p.provider.empty())
       co_await replace_views(*target_.find_subsystem(served->subsystem), *served, make_views(*served, &rnic));

@@ -102,22 +102,26 @@ void ask_program(const std::string& program, const std::string& config_file, Upg
 
 boost::asio::awaitable<UpgradePlan> Upgrade::prepare(bool force) {
   UpgradePlan plan;
+  look_at_this_daemon(force, plan);
   config::Sources files;
+  const std::string path = parts_.program.path();
+  const std::string file = parts_.running.file();
+  UpgradePlan answers;
   const std::function<void()> ask = [&] {
-    if (plan.obstacles.empty()) ask_program(parts_.program.path(), parts_.running.file(), plan);
-    config::read_sources(parts_.running.file(), files);
+    ask_program(path, file, answers);
+    config::read_sources(file, files);
   };
-  const auto work = [&]() -> Changes::Change {
-    look_at_this_daemon(force, plan);
+  if (plan.obstacles.empty()) {
     co_await worker_.run(ask);
-    co_return ConfigChange{};
-  };
-  const ConfigChange refused = co_await parts_.changes.alone(work);
-  if (refused.verdict != ConfigChange::Verdict::Good) plan.obstacles = refused.reasons;
+    plan = std::move(answers);
+    if (plan.obstacles.empty()) look_at_this_daemon(force, plan);  // again, for changes were made meanwhile
+  }
+  if (plan.obstacles.empty() && parts_.changes.closed()) plan.obstacles.emplace_back(kShutsDown);
   if (plan.obstacles.empty()) {
     const ConfigChange edits = parts_.running.compare(files);
     for (const std::string& change : edits.changes) plan.notes.push_back("takes effect with the upgrade: " + change);
     for (const std::string& reason : edits.reasons) plan.notes.push_back("takes effect with the upgrade: " + reason);
+    parts_.program.set_upgrade_failure({});
   }
   report(plan);
   co_return plan;
@@ -130,6 +134,7 @@ void Upgrade::look_at_this_daemon(bool force, UpgradePlan& plan) const {
         "these changes of the config are not saved and would be lost: {}: save them (nvmf-p2p save), or undo "
         "them (nvmf-p2p reload)",
         fmt::join(unsaved, ", ")));
+  for (const std::string& removed : parts_.storage.awaited()) plan.obstacles.push_back(removed);
   for (const std::string& loss : losses(parts_.running.config(), parts_.target)) {
     if (force)
       plan.notes.push_back(loss);

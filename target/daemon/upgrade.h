@@ -12,6 +12,7 @@
 #include "target/daemon/ports.h"
 #include "target/daemon/program.h"
 #include "target/daemon/running_config.h"
+#include "target/daemon/storage.h"
 #include "target/daemon/worker_thread.h"
 
 namespace nvmf::daemon {
@@ -19,16 +20,17 @@ namespace nvmf::daemon {
 class Upgrade {
  public:
   struct Parts {
-    const Program& program;
+    Program& program;
     const core::Target& target;
     const RunningConfig& running;
+    const Storage& storage;
     const Ports& ports;
     Changes& changes;
     Events& events;
   };
   explicit Upgrade(const Parts& parts) : parts_(parts) {}
 
-  // See AdminActions. No config change is made meanwhile.
+  // See AdminActions. The other program is asked while config changes are made: it may take minutes to answer, or hang.
   boost::asio::awaitable<UpgradePlan> prepare(bool force);
 
  private:

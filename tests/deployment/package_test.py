@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""What the package's postinst does to the config directory. Exit code 77: only root can try it."""
+"""What the package's scripts do to the config directory and to the service. Exit code 77: only root can try it."""
 
 import grp
 import os
@@ -13,7 +13,7 @@ import tempfile
 import unittest
 
 SKIPPED = 77
-POSTINST = pathlib.Path(__file__).resolve().parents[2] / "docker/debian/postinst"
+SCRIPTS = pathlib.Path(__file__).resolve().parents[2] / "docker/debian"
 USER = "games"  # for the daemon's, who is not there; on every Debian
 
 
@@ -38,12 +38,44 @@ class Package(unittest.TestCase):
 
     def configure(self, former=""):
         """`former`: the version that was there before."""
-        text = POSTINST.read_text().replace("/etc/nvmf-p2p", "@etc@").replace("/run/", f"{self.folder}/none/")
+        self.run_script("postinst", "configure", former)
+
+    def run_script(self, name, *words):
+        text = (SCRIPTS / name).read_text().replace("/etc/nvmf-p2p", "@etc@").replace("/run/", f"{self.folder}/run/")
         text = re.sub(r"(?<![\w/-])nvmf-p2p(?=[ \"])", USER, text).replace("@etc@", str(self.etc))
         self.assertNotIn("/etc/nvmf-p2p", text)
         path = f"{self.folder}/bin:{os.environ['PATH']}"
-        done = subprocess.run(["sh", "-s", "configure", former], input=text, capture_output=True, text=True, env={**os.environ, "PATH": path})
+        done = subprocess.run(["sh", "-s", *words], input=text, capture_output=True, text=True, env={**os.environ, "PATH": path})
         self.assertEqual((done.returncode, done.stderr), (0, ""))
+
+    def what_becomes_of_the_service(self, state, *scripts):
+        """What the scripts have done to it: words of deb-systemd-invoke, or "upgrade". `state`: as systemctl calls it."""
+        (self.folder / "run/systemd/system").mkdir(parents=True, exist_ok=True)
+        told = self.folder / "told"
+        told.write_text("")
+        commands = {
+            "systemctl": f'case "$1" in is-active) [ {state} = active ];; is-failed) [ {state} = failed ];; esac',
+            "deb-systemd-invoke": f'echo "$1" >> {told}',
+            USER: f'echo "$1" >> {told}',  # the program's name is replaced, too
+        }
+        for name, script in commands.items():
+            (self.folder / "bin" / name).write_text(f"#!/bin/sh\n{script}\n")
+            (self.folder / "bin" / name).chmod(0o755)
+        for name, *words in scripts:
+            self.run_script(name, *words)
+        self.assertEqual([one.name for one in (self.folder / "run").iterdir()], ["systemd"])
+        return told.read_text().split()
+
+    def test_an_upgrade_does_not_start_a_service_that_the_operator_has_stopped(self):
+        upgrade = [("preinst", "upgrade", "0.1.0"), ("postinst", "configure", "0.1.0")]
+        self.assertEqual(self.what_becomes_of_the_service("inactive", *upgrade), [])
+        self.assertEqual(self.what_becomes_of_the_service("active", *upgrade), ["upgrade"])
+        self.assertEqual(self.what_becomes_of_the_service("failed", *upgrade), ["restart"])
+
+    def test_an_installation_starts_the_service_also_after_a_removal(self):
+        self.assertEqual(self.what_becomes_of_the_service("inactive", ("preinst", "install"), ("postinst", "configure", "")), ["start"])
+        again = [("preinst", "install", "0.1.0"), ("postinst", "configure", "0.1.0")]
+        self.assertEqual(self.what_becomes_of_the_service("inactive", *again), ["start"])
 
     def check(self, path, owner, group, mode):
         found = path.stat()

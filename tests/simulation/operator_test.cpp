@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "target/core/datapath/limits.h"
+#include "target/daemon/figures.h"
 #include "tests/simulation/host.h"
 
 namespace nvmf::simulation {
@@ -25,6 +26,14 @@ uint64_t blocks_of(Host& host, uint32_t nsid) {
   uint64_t blocks = 0;
   if (answer.ok()) std::memcpy(&blocks, answer.data.data(), sizeof blocks);
   return blocks;
+}
+
+// Takes it.
+int status_of(HostQueue& queue, uint16_t cid) {
+  const std::optional<nvme::Cqe> answer = queue.answer(cid);
+  if (!answer) return -1;
+  queue.take(cid);
+  return answer->status >> 1U;
 }
 
 TEST_CASE("a reload adds, resizes and removes a namespace of a host that is connected") {
@@ -214,6 +223,87 @@ TEST_CASE("a disk hangs while its RNIC goes: other ports are opened, and the RNI
   REQUIRE_MESSAGE(another.bring_up(), another.failure);
   CHECK(another.read(1, 0, 8).ok());
   another.leave();
+  CHECK(world.fabric.faults() == std::vector<std::string>{});
+}
+
+// Issue: a removal waited for the last command of its disk, and with it every other change.
+TEST_CASE("a disk hangs for good, and its namespace is removed: other changes are made, and an RNIC comes back") {
+  WorldOptions options;
+  options.ports = 2;
+  World world(options);
+  world.add_disk("disk3", 64);
+  world.add_disk("disk4", 64);
+  ModelDisk& hung = world.add_disk("disk2", 64);
+  const WorldConfig before = world.config();
+  WorldConfig with_disk2 = before;
+  with_disk2.namespaces.push_back({.nsid = 2, .disk = "disk2"});
+  REQUIRE(world.reload(with_disk2) == "");
+  HostOptions over_the_second;
+  over_the_second.target = World::kSecondAddress;
+  Host host(world, over_the_second);
+  REQUIRE_MESSAGE(host.bring_up(), host.failure);
+  hung.hang(true);
+  const uint16_t cid = host.io(1).send(transfer_command(nvme_cmd_read, 0, 1, 2), Direction::ToHost, Bytes(512));
+  REQUIRE(world.wait([&] { return hung.in_flight() == 1; }));
+
+  daemon::Storage& storage = world.control_plane().storage();
+  REQUIRE(world.reload(before) == "");
+  CHECK(storage.namespaces().size() == 1);
+  REQUIRE(storage.awaited().size() == 1);
+  CHECK(storage.awaited().front().find("namespace 2 of") == 0);
+
+  WorldConfig with_disk3 = before;
+  with_disk3.namespaces.push_back({.nsid = 3, .disk = "disk3"});
+  REQUIRE(world.reload(with_disk3) == "");
+  CHECK(blocks_of(host, 3) == 64);
+  with_disk3.namespaces.push_back({.nsid = 2, .disk = "disk4"});  // another one in its place
+  REQUIRE(world.reload(with_disk3) == "");
+  CHECK(host.run(host.io(1), transfer_command(nvme_cmd_read, 0, 1, 2), Direction::ToHost, Bytes(512)).ok());
+  world.remove_device();
+  REQUIRE(world.wait([&] { return !world.is_in_service(); }));
+  world.return_device(options.profile);
+  CHECK(world.wait([&] { return world.is_in_service(); }));
+  CHECK(hung.in_flight() == 1);
+  CHECK(storage.awaited().size() == 1);
+
+  hung.hang(false);
+  CHECK(world.wait([&] { return storage.awaited().empty(); }));
+  CHECK(world.wait([&] { return host.io(1).turn(), !host.io(1).answered().empty(); }));
+  CHECK(status_of(host.io(1), cid) == 0);
+  host.leave();
+  world.check_quiet();
+  CHECK(world.fabric.faults() == std::vector<std::string>{});
+}
+
+// The view that a command uses outlives a change of its namespace, and so do its counts.
+TEST_CASE("a disk hangs, and its namespace is changed: the change is made, and the command is answered and counted") {
+  World world({});
+  Host host(world, {});
+  REQUIRE_MESSAGE(host.bring_up(), host.failure);
+  CHECK(host.read(1, 0, 8).ok());
+  world.disk.hang(true);
+  const uint16_t cid = host.io(1).send(transfer_command(nvme_cmd_read, 0, 1), Direction::ToHost, Bytes(512));
+  REQUIRE(world.wait([&] { return world.disk.in_flight() == 1; }));
+  WorldConfig wanted = world.config();
+  for (unsigned max_iops : {1'000'000, 2'000'000}) {
+    wanted.namespaces.front().max_iops = max_iops;
+    REQUIRE(world.reload(wanted) == "");
+  }
+  CHECK(world.disk.in_flight() == 1);
+  const auto reads = [&] {
+    const auto counters = daemon::counters_of(*world.control_plane().storage().namespaces().front());
+    uint64_t commands = 0;
+    for (const core::PathCounters& path : counters->reads) commands += path.commands.get();
+    return commands;
+  };
+  CHECK(reads() == 1);
+  world.disk.hang(false);
+  CHECK(world.wait([&] { return host.io(1).turn(), !host.io(1).answered().empty(); }));
+  CHECK(status_of(host.io(1), cid) == 0);
+  CHECK(host.read(1, 0, 8).ok());
+  CHECK(reads() == 3);
+  host.leave();
+  world.check_quiet();
   CHECK(world.fabric.faults() == std::vector<std::string>{});
 }
 

@@ -7,6 +7,7 @@ import pathlib
 import shutil
 import subprocess
 import sys
+import time
 import unittest
 
 sys.dont_write_bytecode = True
@@ -119,6 +120,69 @@ class Upgrade(DaemonTest):
             place.config_path.write_text(good)
             self.assertEqual(self.upgrade(place).returncode, 0)
             self.assertEqual(self.status(place)["upgrade_failure"], "")
+
+    def test_a_program_that_serves_less_than_the_former_one_gives_the_place_back(self):
+        place = self.served_place()
+        with Running(place, self.installed(place)) as running:
+            before = self.status(place)
+            good = place.config_path.read_text()
+            place.config["subsystems"][0]["namespaces"] = [{"file": str(place.folder / "missing")}]
+            place.command()  # writes the config: its file may appear later, so it is no mistake
+            failed = self.upgrade(place)
+            self.assertEqual(failed.returncode, 1)
+            self.assertIn(f"does not serve what version {before['version']} served: namespace 1 of", failed.stderr)
+            self.assertIsNone(running.process.poll())
+            after = self.status(place)
+            self.assertNotEqual(after["started_ms"], before["started_ms"])
+            self.assertIn("does not serve what", after["upgrade_failure"])
+            self.assertEqual(place.namespaces()[0]["state"], "served")
+            place.config_path.write_text(good)
+            self.assertEqual(self.upgrade(place).returncode, 0)
+            self.assertEqual(self.status(place)["upgrade_failure"], "")
+
+    def test_a_namespace_that_the_config_has_no_longer_is_not_missed_by_the_next_program(self):
+        place = self.served_place()
+        second = place.folder / "second"
+        second.write_bytes(bytes(1 << 20))
+        first = place.config["subsystems"][0]["namespaces"]
+        place.config["subsystems"][0]["namespaces"] = [*first, {"file": str(second)}]
+        with Running(place, self.installed(place), namespaces=2):
+            place.config["subsystems"][0]["namespaces"] = first
+            place.command()
+            before = self.status(place)
+            self.assertEqual(place.request("POST", "/v1/upgrade"), 200)
+            end = time.monotonic() + WAIT_S
+            while not place.has_started(1) or self.status(place)["started_ms"] == before["started_ms"]:
+                self.assertLess(time.monotonic(), end)
+                time.sleep(0.05)
+            time.sleep(6)  # a second longer than it would take to give up
+            self.assertEqual((self.status(place)["upgraded_from"], self.status(place)["upgrade_failure"]), (before["version"], ""))
+
+    def test_changes_are_made_while_the_next_program_is_asked_and_are_not_lost(self):
+        place = self.served_place()
+        asked, go = place.folder / "asked", place.folder / "go"
+        with Running(place, self.installed(place)):
+            before = self.status(place)
+            self.installed(place, f"""#!/bin/sh
+[ "$1" = --version ] && {{ echo 9; exit; }}
+touch {asked}
+while [ ! -e {go} ]; do sleep 0.1; done
+echo '[]'
+""")
+            words = [PROGRAM, "upgrade", "--socket", str(place.socket)]
+            with subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as upgrade:
+                try:
+                    end = time.monotonic() + WAIT_S
+                    while not asked.exists():
+                        self.assertLess(time.monotonic(), end)
+                        time.sleep(0.05)
+                    changed = subprocess.run([PROGRAM, "set", "config", "log_level=debug", "--socket", str(place.socket)], stdout=subprocess.DEVNULL, timeout=WAIT_S / 4)
+                    self.assertEqual(changed.returncode, 0)
+                finally:
+                    go.touch()
+                self.assertIn("log_level", upgrade.stderr.read())
+                self.assertEqual(upgrade.wait(timeout=WAIT_S), 1)
+            self.assertEqual(self.status(place)["started_ms"], before["started_ms"])
 
 
 if __name__ == "__main__":

@@ -62,6 +62,8 @@ class Connection final : public core::QueueLink {
   // on any thread, while the connection lives. After it only the destructor may be called.
   std::function<void()> end_of_queue_pair();
   bool is_dismissed() const { return dismissed_; }
+  // Neither disks nor the RNIC have any of its commands.
+  bool is_drained() const { return drained_; }
 
   // core::QueueLink. Answers have limits::kLastAnswersTimeoutMs to leave.
   void disconnect(const std::string& reason) override;

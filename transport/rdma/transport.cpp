@@ -293,6 +293,18 @@ void Transport::tell_if_stopped() {
   std::exchange(drained_, nullptr)();
 }
 
+// Devices that have gone meanwhile were kept.
+void Transport::resume() {
+  stopping_ = false;
+  drained_ = {};
+  const std::vector<Rnic*> gone(draining_.begin(), draining_.end());
+  for (Rnic* const rnic : gone) report_if_drained(*rnic);
+}
+
+bool Transport::has_commands() const {
+  return std::ranges::any_of(connections_, [](const auto& one) { return !one.second->is_drained(); });
+}
+
 void Transport::turn_admin() {
   if (turning_) return;
   turning_ = true;

@@ -96,6 +96,10 @@ class Transport final : private QueuePairOwner {
   // Stops to accept, ends every host's association (Controller::fail()), a few each turn; `drained` is called when the
   // last queue has closed, and its queue pair was destroyed.
   void stop(std::function<void()> drained);
+  // After stop(): accepts again, where it is to listen. Connections that have not ended stay.
+  void resume();
+  // Whether any connection's commands have not ended: a disk may have them.
+  bool has_commands() const;
   // Sets how fast hosts may connect from now on.
   void set_rate(const ConnectRate::Limits& limits) { rate_.set(limits); }
   uint64_t refused_by_rate() const { return rate_.refused(); }

@@ -79,11 +79,16 @@ void Subsystem::check(const NamespaceOptions& options) const {
   }
 }
 
-Subsystem::SavedState Subsystem::saved_state(const NamespaceOptions& options) const {
-  return {.reservation = reservations_.load(options), .write_protection = write_protection_.load(options)};
+std::function<Subsystem::SavedState()> Subsystem::saved_state_of(const NamespaceOptions& options) const {
+  return [options, nqn = nqn(), reservations = target_.reservation_store, protection = target_.write_protection_store] {
+    SavedState saved;
+    if (reservations != nullptr) saved.reservation = reservations->load(nqn, options);
+    if (protection != nullptr) saved.write_protection = protection->load(nqn, options);
+    return saved;
+  };
 }
 
-void Subsystem::add_namespace(const NamespaceOptions& options) { add_namespace(options, saved_state(options)); }
+void Subsystem::add_namespace(const NamespaceOptions& options) { add_namespace(options, saved_state_of(options)()); }
 
 void Subsystem::add_namespace(const NamespaceOptions& options, const SavedState& saved) {
   check(options);

@@ -99,15 +99,16 @@ class Subsystem {
   // Each notifies the controllers' hosts. Throws std::invalid_argument with a message for the operator, the first also
   // what ReservationStore::load() and WriteProtectionStore::load() throw.
   void add_namespace(const NamespaceOptions& options);
-  // The same with what saved_state() gave.
+  // The same with what saved_state_of() gave.
   struct SavedState {
     ReservationState reservation;
     WriteProtection write_protection = WriteProtection::None;
   };
   void add_namespace(const NamespaceOptions& options, const SavedState& saved);
-  // What the stores have of a namespace that is to be added. Reads files: any thread, while the subsystem stays. Throws
-  // std::runtime_error, with a remedy, when they cannot be read.
-  SavedState saved_state(const NamespaceOptions& options) const;
+  // Reads what the stores have of a namespace that is to be added: files, so any thread may do that, and while the
+  // target's stores stay it may take as long as it likes. Throws std::runtime_error, with a remedy, when they cannot be
+  // read.
+  std::function<SavedState()> saved_state_of(const NamespaceOptions& options) const;
   // Changes the size or the abilities of the namespace with the same NSID and identifiers.
   void change_namespace(const NamespaceOptions& options);
   void remove_namespace(uint32_t nsid);

@@ -32,11 +32,6 @@ void tell(const DispersedNamespace& ns, const ReservationNotice& notice) {
 
 }  // namespace
 
-ReservationState SubsystemReservations::load(const NamespaceOptions& ns) const {
-  ReservationStore* store = subsystem_.target().reservation_store;
-  return store != nullptr ? store->load(subsystem_.nqn(), ns) : ReservationState{};
-}
-
 void SubsystemReservations::enforce(uint32_t nsid) const { core::enforce(subsystem_.dispersed_namespace(nsid)); }
 
 void SubsystemReservations::enforce_on(Controller& controller) const {

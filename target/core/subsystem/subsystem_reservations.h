@@ -18,8 +18,6 @@ class SubsystemReservations {
  public:
   explicit SubsystemReservations(Subsystem& subsystem) : subsystem_(subsystem) {}
 
-  // The saved state of a namespace that is about to be added. Throws as ReservationStore::load() does.
-  ReservationState load(const NamespaceOptions& ns) const;
   // Enforces the reservation on every controller, after a namespace has been added.
   void enforce(uint32_t nsid) const;
   // A controller has been created.

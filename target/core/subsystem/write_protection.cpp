@@ -17,10 +17,6 @@ bool may_change(WriteProtection state) { return state == WriteProtection::None |
 
 bool SubsystemWriteProtection::is_offered() const { return subsystem_.target().write_protection_store != nullptr; }
 
-WriteProtection SubsystemWriteProtection::load(const NamespaceOptions& ns) const {
-  return is_offered() ? subsystem_.target().write_protection_store->load(subsystem_.nqn(), ns) : WriteProtection::None;
-}
-
 void SubsystemWriteProtection::enforce(uint32_t nsid) const {
   for (const auto& place : subsystem_.dispersed_namespace(nsid).places)
     place.subsystem->enforce_write_protection(place.nsid);

@@ -41,8 +41,6 @@ class SubsystemWriteProtection {
 
   // Whether hosts can protect namespaces, that is, whether there is a store.
   bool is_offered() const;
-  // The saved state of a namespace that is about to be added. Throws as WriteProtectionStore::load() does.
-  WriteProtection load(const NamespaceOptions& ns) const;
   // Enforces it on every controller of each subsystem with the namespace, which has been added.
   void enforce(uint32_t nsid) const;
 

@@ -79,15 +79,17 @@ int conclude(const Json& before, const Json& now, Clock::duration took) {
   return EXIT_SUCCESS;
 }
 
-// The last that it said, however much is served by then; none: it does not answer.
+// The last that it said, however much is served by then; none: it does not answer. The daemon that was asked forgets an
+// earlier failure before it agrees.
 std::optional<Json> await_successor(const Client& client, const Json& before) {
   const Clock::time_point end = Clock::now() + kTimeout;
   std::optional<Json> last;
   while (Clock::now() < end) {
     auto now = status_of(client);
+    const bool has_failed = now && !now->at("upgrade_failure").get<std::string>().empty();
     const bool is_next = now && now->at("started_ms") != before.at("started_ms");
-    if (is_next) last = std::move(now);
-    if (is_next && losses(before, *last).empty()) return last;
+    if (is_next || has_failed) last = std::move(now);
+    if (has_failed || (is_next && losses(before, *last).empty())) return last;
     std::this_thread::sleep_for(kPoll);
   }
   return last;

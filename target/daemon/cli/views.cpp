@@ -134,6 +134,8 @@ std::string status_view(const Json& answer, size_t width) {
   text += "namespaces   " + number(answer.at("namespaces")) +
           (missing == 0 ? "" : ", and " + std::to_string(missing) + " missing: see nvmf-p2p namespaces") + "\n";
   for (const Json& line : answer.at("unsaved_identifiers")) text += paragraph("not saved    ", word(line), width);
+  if (answer.contains("awaited_devices"))  // older daemons do not say
+    for (const Json& line : answer.at("awaited_devices")) text += paragraph("waits for    ", word(line), width);
   for (const Json& line : answer.at("unreadable_keys")) text += paragraph("key file     ", word(line), width);
   if (const std::string fault = word(answer.at("state_dir_fault")); !fault.empty())
     text += paragraph("state_dir    ", "cannot be written: " + fault, width);

@@ -29,7 +29,8 @@ def stop(lab, bound_s, signals):
         time.sleep(2)
     # The kernel keeps a process that has commands on a disk until they are back.
     disk_speed(lab, bytes_per_s=0)
-    target.expect_exit(1)
+    said = target.expect_exit(1)
+    lab.check("DATA MAY BE DAMAGED" in said and f"namespace 1 of {daemon.NQN}" in said, "the daemon did not say which namespaces have commands outstanding")
     reader.wait(timeout_s=60, check=False)
     lab.host.run(f"nvme disconnect -n {daemon.NQN}", check=False)
 

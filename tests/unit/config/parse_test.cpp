@@ -146,7 +146,7 @@ TEST_CASE("what is left out has its default") {
   CHECK(!config.admin.group);
   CHECK(config.admin.mode == 0600);
   CHECK(config.state_dir == "/var/lib/nvmf-p2p");
-  CHECK(config.shutdown_timeout_ms == 5000);
+  CHECK(config.shutdown_timeout_ms == 30'000);
   CHECK(config.reactors.cores.empty());
   CHECK(config.reactors.count == 1);
   CHECK(config.reactors.poll_us == 50);

@@ -108,7 +108,7 @@ TEST_CASE("operator changes what runs: the changes are told; save keeps them") {
   CHECK(world.run({"add", "host", FakeDaemon::kNqn, "nqn.2026-01.io.example:host"}).status == 0);
   CHECK(world.run({"remove", "host", FakeDaemon::kNqn, "nqn.2026-01.io.example:host"}).status == 0);
   CHECK(world.run({"set", "subsystem", FakeDaemon::kNqn, "max_controllers=8"}).status == 0);
-  CHECK(world.run({"set", "config", "shutdown_timeout_ms=7"}).output == "change shutdown_timeout_ms from 5000 to 7\n");
+  CHECK(world.run({"set", "config", "shutdown_timeout_ms=7"}).output == "change shutdown_timeout_ms from 30000 to 7\n");
   CHECK(world.run({"set", "port", "2", "service=4421"}).status == 0);
   CHECK(world.run({"remove", "port", "2"}).status == 0);
   CHECK(world.run({"remove", "namespace", FakeDaemon::kNqn, "3"}).status == 0);

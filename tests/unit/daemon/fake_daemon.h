@@ -45,6 +45,7 @@ class FakeDaemon : public AdminActions {
             {"unready", unready},
             {"faults", faults},
             {"unsaved_identifiers", unsaved_identifiers},
+            {"awaited_devices", awaited_devices},
             {"unreadable_keys", unreadable_keys},
             {"state_dir_fault", state_dir_fault},
             {"rdma_devices", Json::array({{{"name", "rocep1s0"}, {"io_queues", 4}, {"max_io_queues", 81}}})},
@@ -255,6 +256,7 @@ class FakeDaemon : public AdminActions {
   std::vector<std::string> drop_ins;
   SavedFiles saved{.file = "/etc/nvmf-p2p/config.json", .files = {"/etc/nvmf-p2p/config.json"}};
   std::vector<std::string> unsaved_identifiers;
+  std::vector<std::string> awaited_devices;
   std::vector<std::string> unreadable_keys;
   std::string state_dir_fault;
   std::string done;  // the last operation

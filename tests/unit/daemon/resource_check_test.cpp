@@ -4,6 +4,7 @@
 #include <doctest/doctest.h>
 
 #include "config/parse.h"
+#include "target/core/datapath/limits.h"
 #include "tests/unit/p2p/machine.h"
 
 namespace nvmf::daemon {
@@ -43,7 +44,7 @@ TEST_CASE("namespaces and pools that need more memory than the machine has") {
 
 TEST_CASE("more time to stop than a container is given, as far as anybody can know") {
   const config::Result result =
-      config::parse(R"({"shutdown_timeout_ms": 10001, "ports": [], "subsystems": []})", "a.json");
+      config::parse(R"({"shutdown_timeout_ms": 30001, "ports": [], "subsystems": []})", "a.json");
   REQUIRE(result.config.has_value());
   Machine machine;
   CHECK(check_resources(*result.config, machine.sysfs(), kAddresses).empty());
@@ -51,10 +52,23 @@ TEST_CASE("more time to stop than a container is given, as far as anybody can kn
   const auto found = check_resources(*result.config, machine.sysfs(), kAddresses);
   REQUIRE(found.size() == 1);
   CHECK(found.front().path == "$.shutdown_timeout_ms");
-  CHECK(found.front().problem == "in a container the daemon may be killed before: it needs 16 s to stop");
+  CHECK(found.front().problem == "in a container the daemon may be killed before: it needs 36 s to stop");
   config::Config in_time = *result.config;
-  in_time.shutdown_timeout_ms = 10'000;
+  in_time.shutdown_timeout_ms = 30'000;
   CHECK(check_resources(in_time, machine.sysfs(), kAddresses).empty());
+}
+
+TEST_CASE("less time to stop than a disk may have commands") {
+  Machine machine;
+  config::Config config = *config::parse(R"({"ports": [], "subsystems": []})", "a.json").config;
+  CHECK(check_resources(config, machine.sysfs(), kAddresses).empty());
+  config.shutdown_timeout_ms = core::limits::kQuiesceTimeoutMs - 1;
+  const auto found = check_resources(config, machine.sysfs(), kAddresses);
+  REQUIRE(found.size() == 1);
+  CHECK(found.front().path == "$.shutdown_timeout_ms");
+  CHECK(found.front().problem.find("older data replaces newer") != std::string::npos);
+  config.shutdown_timeout_ms = core::limits::kQuiesceTimeoutMs;
+  CHECK(check_resources(config, machine.sysfs(), kAddresses).empty());
 }
 
 // As Soft-RoCE has them, but for what the test is about.
