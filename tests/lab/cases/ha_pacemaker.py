@@ -109,7 +109,8 @@ def test(lab):
 def standby(lab, client, active):
     """`crm node standby` of the machine that serves, and back."""
     client.begin("crm node standby")
-    lab.guests[active].run(f"crm node standby {active}", timeout_s=CLUSTER_WAIT_S)
+    said = lab.guests[active].run(f"crm node standby {active} 2>&1", timeout_s=CLUSTER_WAIT_S).stdout
+    lab.check("WARNING" not in said, f"the cluster's shell does not put {active} on standby: {said}")
     wait_for_active(lab, [other(active)])
     client.survived(other(active))
     lab.guests[active].run(f"crm node online {active}", timeout_s=CLUSTER_WAIT_S)
@@ -150,8 +151,8 @@ class Client:
         self.seen = len(self.watch.stdout)
 
     def known_data(self, how):
-        """8 MiB behind what the load uses: written before a fault, compared after it."""
-        fio.run(self.lab.host, self.device, f"--rw=write --bs=64k --iodepth=4 --offset=32M --size=8M --verify=crc32c --verify_fatal=1 {how}")
+        """4 MiB behind what the load uses: written before a fault, compared after it."""
+        fio.run(self.lab.host, self.device, f"--rw=write --bs=64k --iodepth=4 --offset=32M --size=4M --verify=crc32c --verify_fatal=1 {how}")
 
     def survived(self, active):
         host = self.lab.host
@@ -225,7 +226,7 @@ ln -s {REPOSITORY}/docker/systemd/sysusers.conf /usr/lib/sysusers.d/nvmf-p2p.con
 cp {daemon.stage(lab)} /usr/bin/nvmf-p2p; chmod 755 /usr/bin/nvmf-p2p /usr/sbin/fence_lab
 cp {REPOSITORY}/docker/systemd/nvmf-p2p.service /etc/systemd/system/
 mkdir -p /usr/lib/ocf/resource.d/nvmf-p2p; cp {REPOSITORY}/docker/ha/nvmf-p2p /usr/lib/ocf/resource.d/nvmf-p2p/
-mkdir -p {STATE}
+printf '10.77.1.1 target\\n10.77.1.3 partner\\n' >>/etc/hosts; mkdir -p {STATE}
 systemd-tmpfiles --create drbd.conf resource-agents.conf
 systemctl daemon-reload
 modprobe -a drbd xfs nvme_rdma""", timeout_s=90)
