@@ -27,6 +27,8 @@ running() { [ -e pid ] && kill -0 "$(cat pid)" 2>/dev/null && ! grep -q ^State:.
 cd {folder} || exit 1
 case "$1" in
   is-active) running ;;
+  show)
+    if running; then echo active; elif [ -e restarts ]; then echo activating; else echo inactive; fi ;;
   start)
     running && exit 0
     {program} run -c {config} >>log 2>&1 & echo $! >pid
@@ -37,6 +39,7 @@ case "$1" in
     done
     exit 1 ;;
   stop)
+    rm -f restarts
     running || exit 0
     kill "$(cat pid)"
     for _ in $(seq 300); do running || exit 0; sleep 0.2; done
@@ -144,6 +147,13 @@ class Agent(unittest.TestCase):
         self.expect("start", SUCCESS)
         self.expect("promote", SUCCESS)
         self.expect("monitor", PROMOTED)
+
+    def test_a_daemon_that_systemd_is_about_to_restart_does_not_come_back(self):
+        self.expect("start", SUCCESS)
+        for action in ("demote", "stop"):
+            (self.folder / "restarts").touch()
+            self.expect(action, SUCCESS)
+            self.assertFalse((self.folder / "restarts").exists())
 
     def test_a_daemon_that_hangs_has_failed(self):
         self.expect("start", SUCCESS)

@@ -71,6 +71,14 @@ class Suite:
         (self.home / "apt.conf").write_text(CONFIGURATION.format(home=self.home, user=user))
 
 
+def download_missing(packages: list[str], folder: pathlib.Path) -> list[pathlib.Path]:
+    """Fetch packages of this machine's own release, and of what they depend on that which is not installed here."""
+    (folder / "partial").mkdir(parents=True, exist_ok=True)
+    wanted = ["--yes", "--no-install-recommends", "--download-only", "-o", f"Dir::Cache::archives={folder}"]
+    programs.output_of("apt-get", "-q", *wanted, "install", *packages)
+    return sorted(folder.glob("*.deb"))
+
+
 def debian_mirror() -> str:
     """The address of the Debian archive this machine's own apt uses."""
     listing = programs.output_of(

@@ -9,7 +9,7 @@ import pathlib
 import traceback
 from typing import Callable
 
-from . import kernel
+from . import kernel, layer
 from .errors import LabError
 from .topology import ONE, TWO, Topology
 from .userland import Userland
@@ -41,6 +41,10 @@ class Case:
         """Its ALONE: what it measures or watches would be another case's doing beside one."""
         return bool(self._declared("ALONE", False))
 
+    def thorough(self) -> bool:
+        """Its THOROUGH: it takes so long that only --thorough, or its name, has it run."""
+        return bool(self._declared("THOROUGH", False))
+
     def topology(self) -> str:
         """Its TOPOLOGY as it is written, read without running the case: which cases may have the same guests. The worker compares what it means."""
         for node in ast.parse(self.path.read_text()).body:
@@ -69,7 +73,12 @@ class Case:
         topology, test = self.load()
         kernels = {machine.kernel for machine in topology.machines().values() if machine.kernel}
         userlands = [one for one in test.__globals__.values() if isinstance(one, Userland)]
-        return [*(functools.partial(kernel.get, name) for name in kernels), *(one.fetch for one in userlands)]
+        layers = {machine.packages for machine in topology.machines().values() if machine.packages}
+        return [
+            *(functools.partial(kernel.get, name) for name in kernels),
+            *(functools.partial(layer.get, packages) for packages in layers),
+            *(one.fetch for one in userlands),
+        ]
 
     def where(self, error: BaseException) -> str:
         """The innermost line of the case that an exception came through."""

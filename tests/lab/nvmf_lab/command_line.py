@@ -21,12 +21,12 @@ REASON_LINES = 10
 DESCRIPTION = """\
 Boot virtual machines in which everything is real but the silicon, and run cases there: QEMU's emulation (no KVM), a stock
 Debian kernel with Soft-RoCE, NVMe SSDs with a Controller Memory Buffer. The guests see this machine's own files, read-only.
-The first run fetches the kernel through apt (about 120 MB), and what single cases need besides (Debian 12's kernel, nvme-stas),
+The first run fetches the kernel through apt (about 120 MB), and what single cases need besides (Debian 12's kernel, nvme-stas, Pacemaker),
 for which it needs the network; later ones do not."""
 
 EXAMPLES = """\
 examples:
-  tests/lab/run                          all cases
+  tests/lab/run                          all cases but those that only --thorough runs
   tests/lab/run 'lab_*' --jobs 2         the lab's own cases, two at a time
   tests/lab/run --shell two              boot a target and a host, and stay; then, from anywhere:
   tests/lab/guest host 'rdma link'
@@ -55,10 +55,14 @@ def _main(options: argparse.Namespace) -> int:
     chosen = [] if options.shell else cases.select(options.cases)
     if options.alone != "with":
         chosen = [case for case in chosen if case.alone() == (options.alone == "only")]
+    left_out = [] if options.thorough or options.cases else [case for case in chosen if case.thorough()]
+    chosen = [case for case in chosen if case not in left_out]
     if options.fetch:
         return _fetch(options, chosen)
     _prepare(options)
     tally = Tally()
+    for case in left_out:
+        tally.add(case.name, Verdict(SKIP, 0, story="it runs with --thorough, or by its name"), pathlib.Path(options.out))
     runner = Runner(pathlib.Path(options.out).absolute(), _options(options), options.jobs, tally.add)
     interrupted = False
     try:
@@ -167,7 +171,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--out", metavar="DIR", default=str(REPOSITORY / "build/lab"), help="logs and results go to DIR/CASE (default: build/lab)")
     parser.add_argument("--jobs", metavar="N", type=int, default=1, help="cases at the same time (default: 1)")
     parser.add_argument("--patience", metavar="X", type=float, default=4, help="what every time limit is multiplied by (default: 4)")
-    parser.add_argument("--thorough", action="store_true", help="more rounds of what a case repeats (hosts that vanish, are cut off, ...): before a release")
+    parser.add_argument("--thorough", action="store_true", help="more rounds of what a case repeats (hosts that vanish, are cut off, ...), and the cases that take longest: before a release")
     parser.add_argument("--kernel", choices=list(kernel.SOURCES), default="backports", help="the guests' kernel, unless the case names one (default: backports)")
     parser.add_argument("--refresh-kernel", action="store_true", help="look for a newer kernel than the one in the cache")
     parser.add_argument("--fetch", action="store_true", help="fetch what the cases need of the network, and run none")

@@ -90,7 +90,7 @@ class Guest:
         guest.altered = "booted again"
         return guest
 
-    def power_on(self, links: list[str]) -> None:
+    def power_on(self, links: list[list[str]]) -> None:
         self._qemu.start(links)
 
     def attach(self, boot_limit_s: float) -> None:

@@ -9,16 +9,32 @@ from .guest import Guest
 NODE_NAMESPACE = uuid.UUID("2f0f6a54-6a7e-4a5c-9d5b-0d7a3f6c1e77")
 
 
-def wires(guests: list[str], links: int, runtime: pathlib.Path) -> dict[str, list[str]]:
-    """The -netdev arguments of each guest: a pair of datagram sockets per link."""
-    return {name: [_wire(guests, name, link, runtime) for link in range(links)] for name in guests}
+def wires(guests: list[str], links: int, runtime: pathlib.Path) -> dict[str, list[list[str]]]:
+    """The -netdev arguments of each link of each guest, of which the first is what its network device has: a pair of datagram sockets, or,
+    with more than two guests, a hub in the last one's QEMU."""
+    make = _wire if len(guests) < 3 else _wire_of_hub
+    return {name: [make(guests, name, link, runtime) for link in range(links)] for name in guests}
 
 
-def _wire(guests: list[str], name: str, link: int, runtime: pathlib.Path) -> str:
+def _wire(guests: list[str], name: str, link: int, runtime: pathlib.Path) -> list[str]:
     # A single guest sends into a socket that nobody holds: packets vanish, as they do in an unplugged switch.
     other = next((other for other in guests if other != name), "nobody")
-    here, there = (runtime / f"{end}.link{link}" for end in (name, other))
-    return f"dgram,id=net{link},local.type=unix,local.path={here},remote.type=unix,remote.path={there}"
+    return [_sockets(f"net{link}", runtime / f"{name}.link{link}", runtime / f"{other}.link{link}")]
+
+
+def _wire_of_hub(guests: list[str], name: str, link: int, runtime: pathlib.Path) -> list[str]:
+    *others, hub = guests
+    if name != hub:
+        return [_sockets(f"net{link}", runtime / f"{name}.link{link}", runtime / f"{hub}.link{link}.{name}")]
+    ports = [f"hubport,id=net{link},hubid={link}"]
+    for other in others:
+        ports.append(_sockets(f"net{link}.{other}", runtime / f"{hub}.link{link}.{other}", runtime / f"{other}.link{link}"))
+        ports.append(f"hubport,id=port{link}.{other},hubid={link},netdev=net{link}.{other}")
+    return ports
+
+
+def _sockets(name: str, here: pathlib.Path, there: pathlib.Path) -> str:
+    return f"dgram,id={name},local.type=unix,local.path={here},remote.type=unix,remote.path={there}"
 
 
 def set_up(guest: Guest, wiring: topology.Topology) -> None:

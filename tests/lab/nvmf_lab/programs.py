@@ -13,6 +13,7 @@ PACKAGE_OF = {
     "modprobe": "kmod",
     "depmod": "kmod",
     "setpriv": "util-linux",
+    "cp": "coreutils",
     "apt-get": "apt",
     "apt-cache": "apt",
     "dpkg": "dpkg",

@@ -8,7 +8,7 @@ import subprocess
 import sys
 import time
 
-from . import initramfs, programs, tsc
+from . import initramfs, layer, programs, tsc
 from .errors import LabError
 from .kernel import Kernel
 from .topology import Machine, Ssd, mac
@@ -28,6 +28,8 @@ QUICK_BOOT_ARGS = ("rodata=off", "nokaslr", "cryptomgr.notests=1", "apparmor=0",
 # Without xsave and the wide registers behind it a thread's state is smaller: less to save at each switch, and to emulate.
 CPU = "max,la57=off,xsave=off"
 KERNEL_HZ = 250  # Debian's
+# A kernel that is told a wrong rate of the time stamp counter may have no clock to find that out, or to set its timers by.
+OTHER_CLOCKS_OFF = ("pmtmr=0", "hpet=disable")
 # Its first unit is inside/init's; interfaces keep the kernel's names.
 SYSTEMD_ARGS = ("systemd.unit=lab.target", "net.ifnames=0")
 
@@ -43,8 +45,8 @@ class Qemu:
         self.messages = out / f"{name}.qemu.log"
         self._process: subprocess.Popen | None = None
 
-    def start(self, links: list[str]) -> None:
-        """Start QEMU with one network device per entry of `links` (each the tail of a -netdev argument)."""
+    def start(self, links: list[list[str]]) -> None:
+        """Start QEMU with one network device per entry of `links` (each the tails of -netdev arguments; the first is the device's)."""
         self._make_disks()
         # QEMU must die with the runner, however the runner dies; a process group of its own keeps Ctrl-C for the runner.
         command = [programs.find("setpriv"), "--pdeathsig", "KILL", *self.command_line(links)]
@@ -54,7 +56,7 @@ class Qemu:
                 command, stdin=subprocess.DEVNULL, stdout=messages, stderr=messages, start_new_session=True
             )
 
-    def command_line(self, links: list[str]) -> list[str]:
+    def command_line(self, links: list[list[str]]) -> list[str]:
         machine = self.machine
         return [
             programs.find("qemu-system-x86_64"),
@@ -69,6 +71,7 @@ class Qemu:
             *_share("root", "/", ",readonly=on"),
             *_share("repo", str(REPOSITORY), ",readonly=on"),
             *_share("lab", str(self.share), ""),
+            *(_share("layer", str(layer.get(machine.packages)), ",readonly=on") if machine.packages else ()),
             *self._network(links),
             *machine.qemu_args,
             *(argument for number, ssd in enumerate(machine.ssds) for argument in self._ssd(number, ssd)),
@@ -137,6 +140,8 @@ class Qemu:
         python = "/usr/bin/python3" if os.path.exists("/usr/bin/python3") else os.path.realpath(sys.executable)
         lab = {"name": self.name, "agent": AGENT, "python": python, "modules": self.kernel.modules, "repo": REPOSITORY}
         words = [*KERNEL_ARGS, *QUICK_BOOT_ARGS, *self._clock_args(), self.machine.kernel_args]
+        if self.machine.packages:
+            lab["layer"] = "layer"
         if self.machine.systemd:
             lab["manager"] = "/lib/systemd/systemd"
             words += SYSTEMD_ARGS
@@ -145,12 +150,16 @@ class Qemu:
     def _clock_args(self) -> list[str]:
         """Nothing to measure at boot; counted instructions are a clock of their own."""
         khz = None if self.machine.icount else tsc.khz()
-        return [f"tsc_early_khz={khz}", f"lpj={khz * 1000 // KERNEL_HZ}"] if khz else []
+        if not khz:
+            return []
+        khz *= self.machine.slow_clock
+        other_clocks = OTHER_CLOCKS_OFF if self.machine.slow_clock != 1 else ()
+        return [f"tsc_early_khz={khz}", f"lpj={khz * 1000 // KERNEL_HZ}", *other_clocks]
 
-    def _network(self, links: list[str]) -> list[str]:
+    def _network(self, links: list[list[str]]) -> list[str]:
         arguments = []
-        for number, backend in enumerate(links):
-            arguments += ["-netdev", backend]
+        for number, backends in enumerate(links):
+            arguments += [word for backend in backends for word in ("-netdev", backend)]
             arguments += ["-device", f"virtio-net-pci,id=nic{number},netdev=net{number},host_mtu=9000,mac={mac(self.name, number)}"]
         return arguments
 

@@ -36,8 +36,13 @@ class Machine:
     """QEMU trace events to record, e.g. pci_nvme_map_addr_cmb; read with guest.trace."""
     icount: bool = False
     """Count instructions: one guest nanosecond is one instruction. Demands vcpus=1."""
+    slow_clock: int = 1
+    """How many seconds pass here while one passes there. For programs whose own time limits an emulated CPU cannot keep: a guest has so many
+    times the CPU time between two ticks. Guests that talk to each other need the same."""
     kernel: str = ""
     """A name of kernel.SOURCES; default: what the topology says."""
+    packages: tuple[str, ...] = ()
+    """Debian packages that lie over the machine's own root with what they depend on; see layer.py."""
     systemd: bool = False
     """Let systemd be process 1, with udev and the journal and none of the machine's own services; the agent is a unit of it."""
     machine: str = "q35"
@@ -46,6 +51,8 @@ class Machine:
     def __post_init__(self):
         if self.icount and self.vcpus != 1:
             raise ValueError("icount needs vcpus=1: QEMU counts instructions of one virtual CPU only")
+        if self.icount and self.slow_clock != 1:
+            raise ValueError("slow_clock needs the time stamp counter of this machine, icount has its own")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -81,6 +88,12 @@ class TwoGuests(Topology):
         return {"target": self.target, "host": self.host}
 
 
+@dataclasses.dataclass(frozen=True)
+class ThreeGuests(TwoGuests):
+    def machines(self) -> dict[str, Machine]:
+        return {"target": self.target, "partner": self.target, "host": self.host}
+
+
 _NETWORK = ("mtu", "links", "rdma", "kernel")
 
 
@@ -96,18 +109,24 @@ def Two(*, host: Machine | None = None, **options) -> TwoGuests:
     return TwoGuests(target=Machine(**options), host=host or Machine(), **network)
 
 
+def Three(*, host: Machine | None = None, **options) -> ThreeGuests:
+    """Two targets with the same hardware, `target` and `partner`, and a host, all in one network. Takes what Two takes."""
+    two = Two(host=host, **options)
+    return ThreeGuests(**{field.name: getattr(two, field.name) for field in dataclasses.fields(two)})
+
+
 # What most cases declare, so that they can have the same guests one after the other: a boot costs as much as many a case.
 ONE = One(ssds=[Ssd(cmb_mib=64), Ssd()])
 TWO = Two(ssds=[Ssd(size_mib=512, cmb_mib=64), Ssd(size_mib=512)])
 
 
 def address(guest: str, link: int = 0) -> str:
-    """The IPv4 address of a guest's network device: 10.77.LINK.1 for the target, 10.77.LINK.2 for the host."""
+    """The IPv4 address of a guest's network device: 10.77.LINK.1 for the target, 10.77.LINK.2 for the host, 10.77.LINK.3 for the partner."""
     return f"10.77.{link}.{_number(guest)}"
 
 
 def address_v6(guest: str, link: int = 0) -> str:
-    """The IPv6 address of a guest's network device: fd77:0:0:LINK::1 for the target, ::2 for the host."""
+    """The IPv6 address of a guest's network device: fd77:0:0:LINK::1 for the target, ::2 for the host, ::3 for the partner."""
     return f"fd77:0:0:{link}::{_number(guest)}"
 
 
@@ -116,4 +135,4 @@ def mac(guest: str, link: int = 0) -> str:
 
 
 def _number(guest: str) -> int:
-    return {"target": 1, "host": 2}[guest]
+    return {"target": 1, "host": 2, "partner": 3}[guest]

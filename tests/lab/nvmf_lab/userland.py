@@ -5,12 +5,10 @@ import os
 import pathlib
 import shutil
 
-from . import programs
 from .apt import Suite
 from .guest import Guest
 from .kernel import cache_folder
-
-MERGED = ("bin", "lib", "lib64", "sbin")
+from .layer import unpack
 
 
 class Userland:
@@ -29,7 +27,7 @@ class Userland:
             if not root.exists():
                 suite = Suite(self._suite, self._home / "apt")
                 suite.refresh()
-                self._unpack(suite.download_all(self._packages, self._home / "debs"), self._home / "root.part")
+                unpack(suite.download_all(self._packages, self._home / "debs"), self._home / "root.part")
                 os.rename(self._home / "root.part", root)
                 shutil.rmtree(self._home / "debs")
         return root
@@ -42,11 +40,3 @@ class Userland:
             "mkdir -p var/lib; echo root:x:0:0:root:/:/bin/sh >etc/passwd; echo root:x:0: >etc/group"
         )
         return f"env LC_ALL=C.UTF-8 PYTHONUNBUFFERED=1 chroot {root}"
-
-    def _unpack(self, packages: list[pathlib.Path], root: pathlib.Path) -> None:
-        shutil.rmtree(root, ignore_errors=True)
-        for name in MERGED:
-            (root / "usr" / name).mkdir(parents=True)
-            (root / name).symlink_to(f"usr/{name}")
-        for package in packages:
-            programs.output_of("dpkg-deb", "-x", str(package), str(root))
