@@ -62,7 +62,7 @@ size_t most_in_a_turn(Network& network, size_t all, Count count) {
 
 // Small queues: two queue pairs fill a set.
 rnic::Profile small_sets() {
-  rnic::Profile profile = rnic::irdma();
+  rnic::Profile profile = rnic::irdma_gen3();
   profile.max_srq_wr = 2 * ModelHost::kDepth;
   return profile;
 }

@@ -9,6 +9,7 @@
 #include "target/core/datapath/queue.h"
 #include "target/core/subsystem/controller.h"
 #include "target/core/subsystem/host_network.h"
+#include "target/core/subsystem/reservation_store.h"
 #include "target/core/subsystem/target.h"
 #include "target/core/subsystem/target_limits.h"
 
