@@ -25,7 +25,7 @@ ADDRESS = "10.77.0.10"
 STATE = "/srv/nvmf-p2p-state"
 HOST_OPTIONS = "--reconnect-delay=2 --ctrl-loss-tmo=-1"  # the guide's
 LEAST_GAP_S = 0.5
-CLUSTER_WAIT_S = 120
+CLUSTER_WAIT_S = 300
 WRITE_EXCLUSIVE = 1
 REGISTER, ACQUIRE, PERSIST = 0, 0, 3
 KEY = "a11ce"
