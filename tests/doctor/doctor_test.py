@@ -103,7 +103,7 @@ class Doctor(unittest.TestCase):
         value = subprocess.run(["sh", "-c", f'GRUB_CMDLINE_LINUX_DEFAULT=quiet; . {path}; echo "$GRUB_CMDLINE_LINUX_DEFAULT"'], capture_output=True, text=True, check=True).stdout
         self.assertEqual(value, "quiet 'pci=disable_acs_redir=0000:22:00.0;0000:22:01.0'\n")
         path.write_text("GRUB_TIMEOUT=0\n" + text)
-        self.assertIn("not overwritten", self.run_doctor("--from", folder, "--grub-drop-in", str(path), status=1).stderr)
+        self.assertIn("not replaced", self.run_doctor("--from", folder, "--grub-drop-in", str(path), status=1).stderr)
         self.assertTrue(path.read_text().startswith("GRUB_TIMEOUT=0\n"))
 
     def test_without_redirection_no_drop_in_is_written(self):
