@@ -21,8 +21,14 @@ class FileLock {
   // Of a file or a directory. Throws std::runtime_error that names the holder where another open file keeps the lock
   // for that long, std::system_error where the path cannot be opened. A file system without locks is used without one.
   explicit FileLock(const std::string& path, std::chrono::milliseconds patience = kPatience);
+  // The same for a file that is open already; `path` is for messages.
+  FileLock(backend::Descriptor file, const std::string& path, std::chrono::milliseconds patience = kPatience);
+
+  int descriptor() const { return file_.get(); }
 
  private:
+  void take(const std::string& path, std::chrono::milliseconds patience) const;
+
   backend::Descriptor file_;
 };
 
