@@ -2,6 +2,7 @@
 #include <spdlog/spdlog.h>
 
 #include <CLI/CLI.hpp>
+#include <csignal>
 #include <cstdio>
 #include <cstdlib>
 #include <functional>
@@ -91,6 +92,8 @@ int run(const std::string& path, nvmf::daemon::Program& program) {
     program.go_back("the config has mistakes");
     return kExitUsage;
   }
+  // The reader of the log may go; and nobody who asks a program of another kind to do something ends this one.
+  for (const int signal : {SIGPIPE, SIGUSR1, SIGUSR2}) std::signal(signal, SIG_IGN);
   nvmf::daemon::start_log(config->log_level, config->log_format);
   const std::string& former = program.former_version();
   spdlog::info("nvmf-p2p {} with {}{}{}", NVMF_P2P_VERSION, path, nvmf::config::and_drop_ins(config->drop_ins.size()),
