@@ -69,6 +69,22 @@ void FileLock::take(const std::string& path, std::chrono::milliseconds patience)
   }
 }
 
+void DirectoryLock::hold(std::chrono::milliseconds patience) {
+  const std::lock_guard guard(mutex_);
+  struct stat there {};
+  struct stat locked {};
+  const bool is_same = lock_ && stat(path_.c_str(), &there) == 0 && fstat(lock_->descriptor(), &locked) == 0 &&
+                       there.st_dev == locked.st_dev && there.st_ino == locked.st_ino;
+  if (is_same) return;
+  lock_.reset();
+  lock_.emplace(path_, patience);
+}
+
+bool DirectoryLock::is_held() const {
+  const std::lock_guard guard(mutex_);
+  return lock_.has_value();
+}
+
 std::shared_ptr<FileLock> ImageLocks::known(const Inode& inode) {
   const std::lock_guard guard(mutex_);
   std::erase_if(locks_, [](const auto& one) { return one.second.expired(); });

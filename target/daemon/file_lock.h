@@ -6,6 +6,7 @@
 #include <map>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <utility>
 
@@ -30,6 +31,22 @@ class FileLock {
   void take(const std::string& path, std::chrono::milliseconds patience) const;
 
   backend::Descriptor file_;
+};
+
+// The lock of a directory that may come late, or be removed and made again: whoever writes there calls hold() before. Any
+// thread.
+class DirectoryLock {
+ public:
+  explicit DirectoryLock(std::string path) : path_(std::move(path)) {}
+
+  // Locks the directory that is there now, unless it is locked already. Throws as FileLock does.
+  void hold(std::chrono::milliseconds patience = std::chrono::milliseconds(0));
+  bool is_held() const;
+
+ private:
+  const std::string path_;
+  mutable std::mutex mutex_;
+  std::optional<FileLock> lock_;
 };
 
 // The locks of image files. This daemon may serve one file as several namespaces: they share its lock. Any thread.

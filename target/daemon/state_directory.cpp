@@ -59,6 +59,11 @@ void StateDirectory::make() const {
   if (std::filesystem::create_directories(path_)) sync_directory(std::filesystem::path(path_).parent_path());
   if (access(path_.c_str(), W_OK | X_OK) != 0)
     throw std::system_error(errno, std::generic_category(), "cannot write to " + path_);
+  hold_lock();
+}
+
+void StateDirectory::hold_lock() const {
+  if (lock_) lock_->hold();
 }
 
 void StateDirectory::try_to_write() const {
@@ -100,11 +105,15 @@ void StateDirectory::replace(const std::string& purpose, const StateOwner& owner
   Json json = {{"format", format}};
   json.update(to_json(owner));
   json.update(content);
+  hold_lock();
   replace_durably(file(purpose, owner), json.dump(2) + "\n", before_);
 }
 
 void StateDirectory::remove(const std::string& purpose, const StateOwner& owner) const {
-  if (std::filesystem::remove(file(purpose, owner))) sync_directory(path_);
+  const std::string path = file(purpose, owner);
+  if (!is_there(path)) return;
+  hold_lock();
+  if (std::filesystem::remove(path)) sync_directory(path_);
 }
 
 }  // namespace nvmf::daemon

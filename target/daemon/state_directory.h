@@ -2,11 +2,14 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <nlohmann/json_fwd.hpp>
 #include <optional>
 #include <string>
+#include <utility>
 
 #include "target/daemon/durable_file.h"
+#include "target/daemon/file_lock.h"
 
 namespace nvmf::core {
 struct NamespaceOptions;
@@ -29,6 +32,9 @@ class StateDirectory {
   // Creates and reads nothing yet. `before` is for tests.
   explicit StateDirectory(std::string path, DurableHook before = {})
       : path_(std::move(path)), before_(std::move(before)) {}
+  // Writes only while it holds the lock, which is that of the directory: what another daemon has locked is not changed.
+  StateDirectory(std::string path, std::shared_ptr<DirectoryLock> lock)
+      : path_(std::move(path)), lock_(std::move(lock)) {}
 
   const std::string& path() const { return path_; }
   // Creates the directory when it is missing. Throws std::system_error when it cannot be created or written to.
@@ -53,8 +59,11 @@ class StateDirectory {
   void remove(const std::string& purpose, const StateOwner& owner) const;
 
  private:
+  void hold_lock() const;
+
   std::string path_;
   DurableHook before_;
+  std::shared_ptr<DirectoryLock> lock_;  // null: nobody else writes there
 };
 
 }  // namespace nvmf::daemon
