@@ -12,7 +12,8 @@
 
 namespace nvmf::config {
 
-// `text` in double quotes, control characters escaped, cut after some 60 bytes.
+// `text` in double quotes, control characters escaped, cut after some 60 bytes; an NQN is not cut: NQNs differ at their
+// end.
 std::string quote(std::string_view text);
 
 // «"a", "b" or "c"»; the words are quoted.

@@ -168,8 +168,8 @@ std::vector<std::string> Sysfs::list(const std::string& folder) const {
   note(folder);
   std::vector<std::string> names;
   std::error_code error;
-  for (fs::directory_iterator entry(inside(folder), error), end;
-       !error && entry != end && names.size() < kMostNames; entry.increment(error)) {
+  for (fs::directory_iterator entry(inside(folder), error), end; !error && entry != end && names.size() < kMostNames;
+       entry.increment(error)) {
     names.push_back(entry->path().filename().string());
     note((fs::path(folder) / names.back()).string());
   }

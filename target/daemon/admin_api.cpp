@@ -82,7 +82,7 @@ config::Sources sources_in(const HttpRequest& request) {
 }
 
 json saved_view(const SavedFiles& saved) {
-  return {{"file", saved.file}, {"files", saved.files}, {"left", saved.left}};
+  return {{"file", saved.file}, {"files", saved.files}, {"left", saved.left}, {"not_given", saved.not_given}};
 }
 
 unsigned status_of(ConfigChange::Verdict verdict) {

@@ -228,9 +228,7 @@ Daemon::Daemon(const config::Config& config, config::Sources sources, Program& p
 
 Daemon::~Daemon() = default;
 
-StateDirectory Daemon::state_directory() const {
-  return StateDirectory(running_.config().state_dir, state_lock_);
-}
+StateDirectory Daemon::state_directory() const { return StateDirectory(running_.config().state_dir, state_lock_); }
 
 StateWriter Daemon::state_writer(HostState state) {
   return state_watch_.watch(state, write_on(state_writes_, io_, [this] { transport_.turn_admin(); }));

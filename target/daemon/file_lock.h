@@ -33,8 +33,8 @@ class FileLock {
   backend::Descriptor file_;
 };
 
-// The lock of a directory that may come late, or be removed and made again: whoever writes there calls hold() before. Any
-// thread.
+// The lock of a directory that may come late, or be removed and made again: whoever writes there calls hold() before.
+// Any thread.
 class DirectoryLock {
  public:
   explicit DirectoryLock(std::string path) : path_(std::move(path)) {}

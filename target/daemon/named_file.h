@@ -19,8 +19,8 @@ struct NamedFileKind {
 inline constexpr size_t kMarkBytes = 512;
 
 // Writes `text` to the file at `path` as replace_durably() does. Only a path that does not exist, or a regular file of
-// that kind, is written to: no device node, FIFO, socket, directory or symbolic link is opened or replaced, and no other
-// file. Throws std::runtime_error with a remedy.
+// that kind, is written to: no device node, FIFO, socket, directory or symbolic link is opened or replaced, and no
+// other file. Throws std::runtime_error with a remedy.
 void write_named_file(const std::string& path, const std::string& text, const NamedFileKind& kind);
 
 }  // namespace nvmf::daemon

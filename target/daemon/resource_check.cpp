@@ -45,6 +45,11 @@ class ResourceCheck {
                 const std::vector<RdmaDeviceLimits>& devices)
       : config_(config), sysfs_(sysfs), addresses_(addresses), devices_(devices) {}
 
+  std::vector<config::Diagnostic> run_memory() {
+    check_memory();
+    return std::move(warnings_);
+  }
+
   std::vector<config::Diagnostic> run() {
     check_memory();
     check_queues();
@@ -166,6 +171,10 @@ std::vector<RdmaDeviceLimits> read_rdma_device_limits() {
     if (context && ibv_query_device(context.get(), &limits.attributes) == 0) devices.push_back(std::move(limits));
   }
   return devices;
+}
+
+std::vector<config::Diagnostic> check_memory(const config::Config& config, const p2p::Sysfs& sysfs) {
+  return ResourceCheck(config, sysfs, {}, {}).run_memory();
 }
 
 std::vector<config::Diagnostic> check_resources(const config::Config& config, const p2p::Sysfs& sysfs,

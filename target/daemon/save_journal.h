@@ -49,8 +49,8 @@ bool is_save_interrupted(const std::string& config_file);
 
 // Gives the files of an interrupted save what they had before it, except those that were edited since. Returns what was
 // done, in sentences for the log; none: no save was interrupted. Throws std::exception when that is not possible, or
-// when another daemon is saving just now, or when the journal is somebody else's or names other files than the config file
-// and its drop-ins; the journal stays then.
+// when another daemon is saving just now, or when the journal is somebody else's or names other files than the config
+// file and its drop-ins; the journal stays then.
 std::vector<std::string> undo_interrupted_save(const std::string& config_file, const DurableHook& before = {});
 
 // The same before the files are read. What fails is a sentence of the result.

@@ -55,15 +55,15 @@ StateOwner owner_of(const std::string& nqn, const core::NamespaceOptions& ns) {
   return {.nqn = nqn, .nsid = ns.nsid, .storage = ns.storage};
 }
 
+StateDirectory::StateDirectory(std::string path, const std::shared_ptr<DirectoryLock>& lock)
+    : StateDirectory(std::move(path), [lock](DurableStep step) {
+        if (step == DurableStep::Create || step == DurableStep::Remove) lock->hold();
+      }) {}
+
 void StateDirectory::make() const {
   if (std::filesystem::create_directories(path_)) sync_directory(std::filesystem::path(path_).parent_path());
   if (access(path_.c_str(), W_OK | X_OK) != 0)
     throw std::system_error(errno, std::generic_category(), "cannot write to " + path_);
-  hold_lock();
-}
-
-void StateDirectory::hold_lock() const {
-  if (lock_) lock_->hold();
 }
 
 void StateDirectory::try_to_write() const {
@@ -105,14 +105,13 @@ void StateDirectory::replace(const std::string& purpose, const StateOwner& owner
   Json json = {{"format", format}};
   json.update(to_json(owner));
   json.update(content);
-  hold_lock();
   replace_durably(file(purpose, owner), json.dump(2) + "\n", before_);
 }
 
 void StateDirectory::remove(const std::string& purpose, const StateOwner& owner) const {
   const std::string path = file(purpose, owner);
   if (!is_there(path)) return;
-  hold_lock();
+  if (before_) before_(DurableStep::Remove);
   if (std::filesystem::remove(path)) sync_directory(path_);
 }
 

@@ -29,12 +29,11 @@ StateOwner owner_of(const std::string& nqn, const core::NamespaceOptions& ns);
 
 class StateDirectory {
  public:
-  // Creates and reads nothing yet. `before` is for tests.
+  // Creates and reads nothing yet. `before` is told of each step before it is made, and may prevent it by an exception.
   explicit StateDirectory(std::string path, DurableHook before = {})
       : path_(std::move(path)), before_(std::move(before)) {}
   // Writes only while it holds the lock, which is that of the directory: what another daemon has locked is not changed.
-  StateDirectory(std::string path, std::shared_ptr<DirectoryLock> lock)
-      : path_(std::move(path)), lock_(std::move(lock)) {}
+  StateDirectory(std::string path, const std::shared_ptr<DirectoryLock>& lock);
 
   const std::string& path() const { return path_; }
   // Creates the directory when it is missing. Throws std::system_error when it cannot be created or written to.
@@ -59,11 +58,8 @@ class StateDirectory {
   void remove(const std::string& purpose, const StateOwner& owner) const;
 
  private:
-  void hold_lock() const;
-
   std::string path_;
   DurableHook before_;
-  std::shared_ptr<DirectoryLock> lock_;  // null: nobody else writes there
 };
 
 }  // namespace nvmf::daemon

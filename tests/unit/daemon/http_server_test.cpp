@@ -226,8 +226,8 @@ tcp::socket connection_from(asio::io_context& io, const char* address, const tcp
 }
 
 TEST_CASE("slow clients of several addresses that come again and again: one that is alone at its address is served") {
-  const Served served(
-      routes(), {.connections = 4, .connections_of_address = 2, .patience = std::chrono::milliseconds(0)});
+  const Served served(routes(),
+                      {.connections = 4, .connections_of_address = 2, .patience = std::chrono::milliseconds(0)});
   asio::io_context io;
   std::vector<tcp::socket> slow;
   for (const char* const address : {"127.0.0.2", "127.0.0.3"})
