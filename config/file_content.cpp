@@ -53,7 +53,8 @@ int read_file(const std::string& path, std::string& text, size_t most_bytes) {
 }
 
 int read_input(const std::string& path, std::string& text, size_t most_bytes) {
-  return path == "-" ? read_open_file(STDIN_FILENO, text, most_bytes) : read_file(path, text, most_bytes);
+  return path == "-" || path == "/dev/stdin" ? read_open_file(STDIN_FILENO, text, most_bytes)
+                                             : read_file(path, text, most_bytes);
 }
 
 int read_open_file(int descriptor, std::string& text, size_t most_bytes) {

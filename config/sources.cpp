@@ -141,7 +141,7 @@ std::vector<SourceFault> read_sources(const std::string& path, Sources& sources)
 }
 
 std::vector<SourceFault> read_input_sources(const std::string& path, Sources& sources) {
-  if (path != "-") return read_sources(path, sources);
+  if (path != "-" && path != "/dev/stdin") return read_sources(path, sources);
   sources.file.name = path;
   const int error = read_input(path, sources.file.text);
   return fault_of(path, error, remedy_for(error));

@@ -165,10 +165,11 @@ std::optional<std::string_view> nearest_name(std::string_view name, std::span<co
   return std::nullopt;
 }
 
-std::string and_drop_ins(size_t count) {
-  if (count == 0) return {};
-  return " and " + std::to_string(count) + (count == 1 ? " drop-in" : " drop-ins");
+std::string count_of(size_t count, std::string_view noun) {
+  return std::to_string(count) + ' ' + std::string(noun) + (count == 1 ? "" : "s");
 }
+
+std::string and_drop_ins(size_t count) { return count == 0 ? "" : " and " + count_of(count, "drop-in"); }
 
 void append_key(std::string& path, std::string_view key) {
   if (!key.empty() && key.size() <= kLongestQuoteBytes && std::ranges::all_of(key, is_plain)) {

@@ -28,7 +28,7 @@ Number number_at(const Parameters& parameters, const char* name) {
   const std::string& text = parameters.at(name);
   Number number{};
   const auto [end, fault] = std::from_chars(text.data(), text.data() + text.size(), number);
-  if (fault != std::errc{} || end != text.data() + text.size() || number == 0)
+  if (fault != std::errc{} || text.front() == '0' || end != text.data() + text.size() || number == 0)
     throw HttpError(400, std::string("\"") + name + "\" must be a positive integer, but is \"" + text + "\"");
   return number;
 }

@@ -11,6 +11,7 @@
 #include "config/file_content.h"
 #include "config/parse.h"
 #include "config/printable.h"
+#include "config/wording.h"
 #include "target/daemon/named_file.h"
 #include "target/daemon/state_backup.h"
 
@@ -50,8 +51,6 @@ std::filesystem::path directory_of(const Options& options) {
   return path.has_filename() ? path : path.parent_path();
 }
 
-std::string count_of(size_t files) { return std::to_string(files) + (files == 1 ? " file" : " files"); }
-
 int back_up(const Options& options) {
   const std::filesystem::path directory = directory_of(options);
   const StateBackup backup = read_state(directory);
@@ -64,7 +63,7 @@ int back_up(const Options& options) {
     std::cout << text;
   else
     write_named_file(options.file, text, {.what = "backup of nvmf-p2p's state", .is_of = &begins_backup});
-  (to_output ? std::cerr : std::cout) << "saved " << count_of(backup.files.size()) << " of "
+  (to_output ? std::cerr : std::cout) << "saved " << config::count_of(backup.files.size(), "file") << " of "
                                       << config::printable(directory.string()) << '\n';
   return EXIT_SUCCESS;
 }
@@ -76,7 +75,8 @@ int put_back(const Options& options) {
     throw std::runtime_error("it cannot be read: " + config::reading_error(error, kMostBackupBytes));
   const StateBackup backup = backup_from(text);
   const Restored done = restore(directory, backup);
-  std::cout << "restored " << count_of(backup.files.size()) << " to " << config::printable(directory.string()) << '\n';
+  std::cout << "restored " << config::count_of(backup.files.size(), "file") << " to "
+            << config::printable(directory.string()) << '\n';
   if (!done.former.empty())
     std::cout << "what was there before is in " << config::printable(done.former.string()) << '\n';
   if (!done.owned)

@@ -57,8 +57,10 @@ config::Diagnostic interrupted_save(const std::string& file) {
 void print_summary(const std::string& path, const config::Config& config) {
   size_t namespaces = 0;
   for (const auto& subsystem : config.subsystems) namespaces += subsystem.namespaces.size();
-  std::cout << path << config::and_drop_ins(config.drop_ins.size()) << ": good: " << config.ports.size() << " ports, "
-            << config.subsystems.size() << " subsystems, " << namespaces << " namespaces\n";
+  std::cout << config::printable(path) << config::and_drop_ins(config.drop_ins.size())
+            << ": good: " << config::count_of(config.ports.size(), "port") << ", "
+            << config::count_of(config.subsystems.size(), "subsystem") << ", "
+            << config::count_of(namespaces, "namespace") << '\n';
 }
 
 // A drop-in by itself is no config: ports, and what must be unique, are in the other files.

@@ -3,6 +3,7 @@
 #include <spdlog/spdlog.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/post.hpp>
 #include <boost/asio/use_awaitable.hpp>
@@ -14,6 +15,7 @@
 #include <system_error>
 #include <utility>
 
+#include "config/wording.h"
 #include "target/daemon/core_options.h"
 #include "target/daemon/descriptor_limit.h"
 #include "target/daemon/log.h"
@@ -275,8 +277,11 @@ void Daemon::serve_until_stopped() {
 }
 
 std::string Daemon::status_line() const {
-  return fmt::format("serving {} namespaces of {} subsystems on {} ports", storage_.namespaces().size(),
-                     target_.subsystems().size(), target_.ports().size());
+  const auto listens = [this](const core::Port& port) { return ports_.state_of(port) == kPortStates.front(); };
+  return fmt::format("serving {} of {}; {} of {} listening",
+                     config::count_of(storage_.namespaces().size(), "namespace"),
+                     config::count_of(target_.subsystems().size(), "subsystem"),
+                     std::ranges::count_if(target_.ports(), listens), config::count_of(target_.ports().size(), "port"));
 }
 
 void Daemon::serve_metrics() {

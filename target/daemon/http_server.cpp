@@ -162,9 +162,10 @@ asio::awaitable<Answer> answer(Asked asked, std::string body) {
 }
 
 template <class Stream>
-Task send(Stream& stream, Response response, const HttpLimits& limits, beast::error_code& error) {
+Task send(Stream& stream, Response response, const HttpLimits& limits, beast::error_code& error, bool is_head = false) {
   response.set(http::field::server, "nvmf-p2p");
   response.prepare_payload();
+  if (is_head) response.body().clear();  // the length stays that of the answer to GET
   stream.expires_after(limits.timeout);
   co_await http::async_write(stream, response, asio::redirect_error(asio::use_awaitable, error));
 }
@@ -281,6 +282,7 @@ Task converse(Stream& stream, Service& service, HttpSession& session) {
     session.has_asked = true;
     const unsigned version = parser.get().version();
     keep_alive = parser.get().keep_alive();
+    const bool is_head = parser.get().method() == http::verb::head;
     audit.body = std::move(parser.release().body());
     Answer answered;
     if (asked.refusal)
@@ -294,7 +296,7 @@ Task converse(Stream& stream, Service& service, HttpSession& session) {
     response.version(version);
     response.keep_alive(keep_alive);
     session.waiting_since = HttpSession::Clock::now();
-    co_await send(stream, std::move(response), limits, error);
+    co_await send(stream, std::move(response), limits, error, is_head);
     if (error) co_return;
   }
 }

@@ -23,6 +23,7 @@
 #include "target/daemon/cli/completion.h"
 #include "target/daemon/cli/config_manual.h"
 #include "target/daemon/cli/documents.h"
+#include "target/daemon/cli/error_output.h"
 #include "target/daemon/daemon.h"
 #include "target/daemon/doctor_command.h"
 #include "target/daemon/import_command.h"
@@ -191,11 +192,11 @@ int with_output_written(int status) {
 }  // namespace
 
 int main(int argc, char** argv) {
+  const nvmf::cli::PrintableOutput errors(std::cerr);
   try {
     return with_output_written(execute(argc, argv));
   } catch (const std::exception& error) {
-    std::fputs(error.what(), stderr);
-    std::fputc('\n', stderr);
+    std::cerr << error.what() << '\n';
     return EXIT_FAILURE;
   }
 }

@@ -143,7 +143,8 @@ Reload::Change Reload::reload(bool force) {
       events_.warn(EventKind::Config, fmt::format("reload: {}", change.reasons.back()));
     }
     const std::string drop_ins = config::and_drop_ins(running_.drop_ins().size());
-    events_.tell(EventKind::Config, fmt::format("reloaded {}{}: {} changes", file, drop_ins, change.changes.size()));
+    events_.tell(EventKind::Config,
+                 fmt::format("reloaded {}{}: {}", file, drop_ins, config::count_of(change.changes.size(), "change")));
     co_return change;
   };
   return changes_.alone(work);
@@ -189,6 +190,8 @@ Reload::Change Reload::replace(config::Sources sources, std::optional<std::strin
 Reload::Change Reload::accept(std::string nqn, uint32_t nsid) {
   const auto work = [this, nqn = std::move(nqn), nsid]() -> Change {
     const std::string name = "namespace " + std::to_string(nsid) + " of " + nqn;
+    config::Json document = running_.document();
+    config::find_namespace(document, nqn, nsid);
     const bool was_refused = co_await storage_.accept(nqn, nsid);
     if (!was_refused)
       throw config::EditError(config::EditError::Kind::Absent, "no storage of " + name + " is waiting to be accepted");
@@ -381,7 +384,7 @@ void Reload::disconnect_former_keys(ConfigChange& change) {
   const auto disconnect = [&](core::Subsystem& subsystem) {
     const size_t count = subsystem.disconnect_former_keys();
     if (count != 0)
-      change.changes.push_back("disconnect " + std::to_string(count) + " controllers of " + subsystem.nqn() +
+      change.changes.push_back("disconnect " + config::count_of(count, "controller") + " of " + subsystem.nqn() +
                                ", whose hosts had authenticated with keys that are no longer valid");
   };
   for (const auto& subsystem : target_.subsystems()) disconnect(*subsystem);

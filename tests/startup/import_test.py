@@ -145,6 +145,13 @@ class Import(DaemonTest):
         self.assertEqual(imported().returncode, 1)
         self.assertEqual(sorted((folder / "keys").iterdir()), files[1:])
 
+    def test_a_target_without_ports_and_subsystems_is_no_success(self):
+        path = pathlib.Path(self.scratch.name) / "empty.json"
+        path.write_text(json.dumps({"hosts": [{"nqn": "nqn.2026-01.io.example:h"}], "ports": [], "subsystems": []}))
+        done = subprocess.run([PROGRAM, "import", "nvmetcli", str(path)], capture_output=True, text=True, timeout=WAIT_S)
+        self.assertEqual(done.returncode, 2, done.stdout)
+        self.assertIn("no port and no subsystem is left", done.stderr)
+
     def test_subsystems_are_imported_as_drop_ins(self):
         folder = pathlib.Path(self.scratch.name)
         nqns = ["nqn.2026-01.io.example:a/1", "nqn.2026-01.io.example:b", "nqn.2026-01.io.other:b"]
