@@ -1,9 +1,11 @@
 #include "target/daemon/check_command.h"
 
 #include <algorithm>
+#include <array>
 #include <iostream>
 #include <memory>
 #include <string>
+#include <string_view>
 
 #include "config/parse.h"
 #include "config/printable.h"
@@ -30,10 +32,20 @@ void add(const std::vector<config::Diagnostic>& more, config::Result& result) {
   result.diagnostics.insert(result.diagnostics.end(), more.begin(), more.end());
 }
 
+// `run` ends where it cannot make its sockets for those who are to use them.
+bool prevents_start(const config::Diagnostic& one) {
+  constexpr std::array<std::string_view, 5> kPaths = {"$.admin.owner", "$.admin.group", "$.admin.read_only_group",
+                                                      "$.admin.socket", "$.admin.read_only_socket"};
+  return std::ranges::find(kPaths, one.path) != kPaths.end();
+}
+
 void add_machine_warnings(config::Result& result) {
   const p2p::Sysfs sysfs;
   const auto addresses = read_interface_addresses();
-  add(check_machine(*result.config, sysfs, addresses), result);
+  std::vector<config::Diagnostic> machine = check_machine(*result.config, sysfs, addresses);
+  for (config::Diagnostic& one : machine)
+    if (prevents_start(one)) one.severity = config::Severity::error;
+  add(machine, result);
   add(check_resources(*result.config, sysfs, addresses, read_rdma_device_limits()), result);
   std::ranges::stable_sort(result.diagnostics, {}, &config::Diagnostic::position);
 }

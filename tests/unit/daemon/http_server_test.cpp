@@ -173,6 +173,13 @@ TEST_CASE("client asks what cannot be: the status and a message say why") {
             .starts_with("HTTP/1.1 431 "));
 }
 
+TEST_CASE("an answer to HEAD has no body") {
+  const Served served(routes());
+  const std::string answer = Client<tcp>(served.endpoint()).ask("HEAD /metrics HTTP/1.0\r\n\r\n");
+  CHECK(answer.starts_with("HTTP/1.1 405 "));
+  CHECK(answer.ends_with("\r\n\r\n"));
+}
+
 TEST_CASE("client keeps its connection: requests are answered one after the other until it says close") {
   const Served served(routes());
   Client<Local> client{Local::endpoint(served.path())};
