@@ -56,6 +56,15 @@ void take_only(const config::Json& object, std::initializer_list<std::string_vie
       throw HttpError(400, std::string(what) + " takes no key \"" + key + '"');
 }
 
+// A change of keys does not become the removal of one thing, which disconnects its hosts, and the making of another.
+void keep(const char* name, const config::Json& present, const config::Json& patch, const std::string& what) {
+  const auto wanted = patch.find(name);
+  if (wanted == patch.end() || *wanted == present.at(name)) return;
+  throw config::EditError(config::EditError::Kind::Malformed, std::string("\"") + name + "\" is what hosts know the " +
+                                                                  what + " by, and cannot be changed: remove the " +
+                                                                  what + ", and add it with the other \"" + name + '"');
+}
+
 // {"config": TEXT, "drop_ins": [{"name": NAME, "text": TEXT}, ...]}
 void take_files(const config::Json& body, config::Sources& sources) {
   take_only(body, {"config", "drop_ins"}, "the body");
@@ -284,7 +293,9 @@ class Api {
     edit("POST", "/v1/ports",
          [](config::Json& document, const Parameters&, const config::Json& body) { config::add_port(document, body); });
     edit("PATCH", "/v1/ports/{id}", [](config::Json& document, const Parameters& parameters, const config::Json& body) {
-      config::set(config::find_port(document, number_at<uint64_t>(parameters, "id")), body);
+      config::Json& port = config::find_port(document, number_at<uint64_t>(parameters, "id"));
+      keep("id", port, body, "port");
+      config::set(port, body);
     });
     edit("DELETE", "/v1/ports/{id}", [](config::Json& document, const Parameters& parameters, const config::Json&) {
       config::remove_port(document, number_at<uint64_t>(parameters, "id"));
@@ -297,7 +308,9 @@ class Api {
     });
     edit("PATCH", "/v1/subsystems/{nqn}",
          [](config::Json& document, const Parameters& parameters, const config::Json& body) {
-           config::set(config::find_subsystem(document, parameters.at("nqn")), body);
+           config::Json& subsystem = config::find_subsystem(document, parameters.at("nqn"));
+           keep("nqn", subsystem, body, "subsystem");
+           config::set(subsystem, body);
          });
     edit("DELETE", "/v1/subsystems/{nqn}",
          [](config::Json& document, const Parameters& parameters, const config::Json&) {
@@ -313,7 +326,9 @@ class Api {
     edit("PATCH", "/v1/subsystems/{nqn}/namespaces/{nsid}",
          [](config::Json& document, const Parameters& parameters, const config::Json& body) {
            const auto nsid = number_at<uint64_t>(parameters, "nsid");
-           config::set(config::find_namespace(document, parameters.at("nqn"), nsid), body);
+           config::Json& space = config::find_namespace(document, parameters.at("nqn"), nsid);
+           keep("nsid", space, body, "namespace");
+           config::set(space, body);
          });
     edit("DELETE", "/v1/subsystems/{nqn}/namespaces/{nsid}",
          [](config::Json& document, const Parameters& parameters, const config::Json&) {
