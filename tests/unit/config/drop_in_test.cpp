@@ -226,8 +226,12 @@ TEST_CASE("messages about an edited document name no place in it, because nobody
   const Sources twice{.file = {"the changed config", config_file(subsystem("a", "") + ", " + subsystem("a", ""))}};
   Result same = parse_unseen(twice);
   forget_positions(same);
-  CHECK(lines_of(same).at(0).find("the same NQN as $.subsystems[0].nqn; give each its own") != std::string::npos);
-  CHECK(lines_of(parse(twice)).at(0).find("the same NQN as $.subsystems[0].nqn in line 1") != std::string::npos);
+  const auto says = [](const Result& result, const std::string& what) {
+    return std::ranges::any_of(lines_of(result),
+                               [&](const std::string& line) { return line.find(what) != std::string::npos; });
+  };
+  CHECK(says(same, "the same NQN as $.subsystems[0].nqn; give each its own"));
+  CHECK(says(parse(twice), "the same NQN as $.subsystems[0].nqn in line "));
   Result mistaken = parse(config_file(subsystem("a", R"({"memory": 7})")), "the changed config");
   forget_positions(mistaken);
   CHECK(lines_of(mistaken).at(0).starts_with("the changed config: error: $.subsystems[0]"));
