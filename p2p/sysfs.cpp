@@ -107,19 +107,20 @@ fs::path Sysfs::inside(const std::string& path) const {
 
 bool Sysfs::exists(const std::string& path) const {
   note(path);
-  return !inside(path).empty();
+  std::error_code ignored;
+  return fs::exists(where(path), ignored);
 }
 
 fs::file_type Sysfs::type(const std::string& path) const {
   note(path);
   std::error_code ignored;
-  return fs::status(inside(path), ignored).type();
+  return fs::status(where(path), ignored).type();
 }
 
 uint64_t Sysfs::size_bytes(const std::string& path) const {
   note(path);
   std::error_code error;
-  const uintmax_t size = fs::file_size(inside(path), error);
+  const uintmax_t size = fs::file_size(where(path), error);
   return error ? 0 : size;
 }
 
@@ -135,11 +136,11 @@ std::optional<FileRights> Sysfs::rights(const std::string& path) const {
     return found == saved_rights_->end() ? std::nullopt : std::optional(found->second);
   }
   struct stat file {};
-  if (stat(inside(path).c_str(), &file) != 0) return std::nullopt;
+  if (stat(where(path).c_str(), &file) != 0) return std::nullopt;
   return FileRights{.mode = file.st_mode & 0777U,
                     .uid = file.st_uid,
                     .gid = file.st_gid,
-                    .may_open = access(inside(path).c_str(), R_OK | W_OK) == 0};
+                    .may_open = access(where(path).c_str(), R_OK | W_OK) == 0};
 }
 
 std::string Sysfs::text(const std::string& path) const {
@@ -180,7 +181,7 @@ std::vector<std::string> Sysfs::list(const std::string& folder) const {
 std::optional<uint64_t> Sysfs::inode(const std::string& path) const {
   note(path);
   struct stat file {};
-  if (stat(inside(path).c_str(), &file) != 0) return std::nullopt;
+  if (stat(where(path).c_str(), &file) != 0) return std::nullopt;
   return file.st_ino;
 }
 

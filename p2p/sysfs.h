@@ -3,8 +3,8 @@
 // `root` stands for "/", so that everything built on this is tested on recorded trees. Reading never throws: a file
 // that is missing or may not be read gives an empty value. Any thread.
 //
-// A recorded tree may be a stranger's: what its links lead to outside of it is not there, what is no regular file is
-// not opened for its content, and of every file and folder no more than a bound is read.
+// A recorded tree may be a stranger's: nothing is read or listed of what its links lead to outside of it, what is no
+// regular file is not opened for its content, and of every file and folder no more than a bound is read.
 #pragma once
 
 #include <cstddef>

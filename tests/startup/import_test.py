@@ -134,11 +134,13 @@ class Import(DaemonTest):
             return subprocess.run([PROGRAM, "import", "nvmetcli", "saved.json", "--keys", "keys"], cwd=folder,
                                   capture_output=True, text=True, timeout=WAIT_S)
 
-        self.assertEqual(imported().returncode, 0)
+        first = imported()
+        self.assertEqual(first.returncode, 3, first.stderr)
+        self.assertIn(f'the key of host "{names[2]}", which no subsystem that is imported lists', first.stderr)
         files = sorted((folder / "keys").iterdir())
         self.assertEqual(len(files), 2, "the third host is in no subsystem")
         again = imported()
-        self.assertEqual(again.returncode, 0, again.stderr)
+        self.assertEqual(again.returncode, 3, again.stderr)
         self.assertIn(f'"{files[0]}"', again.stdout)
         files[0].unlink()
         hosts[1]["dhchap_key"] = key()

@@ -74,8 +74,7 @@ std::string socket_of(const std::string& file) {
 // CLI11 reads 010 as 8, and 0x1 as 1.
 CLI::Option* decimal(CLI::Option* option) {
   const auto fault = [](const std::string& text) -> std::string {
-    const bool is_decimal =
-        text == "0" || (text.find_first_not_of("0123456789") == std::string::npos && !text.starts_with('0'));
+    const bool is_decimal = text.size() == 1 || !text.starts_with('0');
     return is_decimal ? "" : "\"" + text + "\" is not a decimal number without zeros before it";
   };
   return option->check(CLI::Validator(fault, ""));
