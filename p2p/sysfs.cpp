@@ -187,8 +187,9 @@ std::optional<uint64_t> Sysfs::inode(const std::string& path) const {
 
 std::string Sysfs::resolve(const std::string& path) const {
   note(path);
-  const fs::path real = inside(path);
-  if (real.empty()) return {};
+  std::error_code error;
+  const fs::path real = fs::canonical(where(path), error);
+  if (error) return {};
   return (fs::path("/") / real.lexically_relative(root_)).string();
 }
 
