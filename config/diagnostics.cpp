@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <cstddef>
 #include <nlohmann/json.hpp>
+#include <set>
+#include <tuple>
 
 #include "config/printable.h"
 
@@ -21,6 +23,26 @@ std::string path_of_subsystem(const Config& config, size_t index) {
   const auto before =
       std::count_if(config.subsystems.begin(), end, [file](const Subsystem& one) { return one.position.file == file; });
   return "$.subsystems[" + std::to_string(before) + "]";
+}
+
+std::vector<Diagnostic> brought_by_change(const std::vector<Diagnostic>& after, const std::vector<Diagnostic>& before) {
+  const auto subject_of = [](const Diagnostic& one) {
+    std::string path = one.path;
+    std::erase_if(path, [](char c) { return c >= '0' && c <= '9'; });
+    return std::tuple(path, one.problem, one.remedy);
+  };
+  std::multiset<decltype(subject_of(after.front()))> known;
+  for (const Diagnostic& one : before)
+    if (one.severity == Severity::warning) known.insert(subject_of(one));
+  std::vector<Diagnostic> brought;
+  for (const Diagnostic& one : after) {
+    const auto found = one.severity == Severity::warning ? known.find(subject_of(one)) : known.end();
+    if (found == known.end())
+      brought.push_back(one);
+    else
+      known.erase(found);
+  }
+  return brought;
 }
 
 std::string to_string(const Diagnostic& diagnostic) {

@@ -32,6 +32,9 @@ std::string location(const Config& config, Position position);
 // The path, in its file, of the subsystem with that index in the config: «$.subsystems[0]».
 std::string path_of_subsystem(const Config& config, size_t index);
 
+// Errors, and the warnings that a change brings: without those that were there `before`, at whatever index.
+std::vector<Diagnostic> brought_by_change(const std::vector<Diagnostic>& after, const std::vector<Diagnostic>& before);
+
 // One line that is safe to print: «config.json:14:19: error: $.ports[0].id: PROBLEM; REMEDY».
 std::string to_string(const Diagnostic& diagnostic);
 

@@ -10,8 +10,6 @@
 #include <memory>
 #include <system_error>
 
-#include "config/parse.h"
-
 namespace nvmf::config {
 namespace {
 
@@ -31,16 +29,16 @@ std::FILE* open_regular(const std::string& path) {
   return fdopen(descriptor, "rb");
 }
 
-std::FILE* open_standard_input() {
-  const int descriptor = dup(STDIN_FILENO);
+std::FILE* open_copy(int original) {
+  const int descriptor = fcntl(original, F_DUPFD_CLOEXEC, 0);
   return descriptor < 0 ? nullptr : fdopen(descriptor, "rb");
 }
 
-int read_all(std::FILE* opened, std::string& text) {
+int read_all(std::FILE* opened, std::string& text, size_t most_bytes) {
   const std::unique_ptr<std::FILE, CloseFile> file(opened);
   if (!file) return errno;
   std::array<char, 65536> block{};
-  while (text.size() <= kMaxFileBytes) {
+  while (text.size() <= most_bytes) {
     const size_t length = std::fread(block.data(), 1, block.size(), file.get());
     if (length == 0) return std::ferror(file.get()) != 0 ? errno : 0;
     text.append(block.data(), length);
@@ -50,15 +48,22 @@ int read_all(std::FILE* opened, std::string& text) {
 
 }  // namespace
 
-int read_file(const std::string& path, std::string& text) { return read_all(open_regular(path), text); }
-
-int read_input(const std::string& path, std::string& text) {
-  return path == "-" ? read_all(open_standard_input(), text) : read_file(path, text);
+int read_file(const std::string& path, std::string& text, size_t most_bytes) {
+  return read_all(open_regular(path), text, most_bytes);
 }
 
-std::string reading_error(int error) {
+int read_input(const std::string& path, std::string& text, size_t most_bytes) {
+  return path == "-" || path == "/dev/stdin" ? read_open_file(STDIN_FILENO, text, most_bytes)
+                                             : read_file(path, text, most_bytes);
+}
+
+int read_open_file(int descriptor, std::string& text, size_t most_bytes) {
+  return read_all(open_copy(descriptor), text, most_bytes);
+}
+
+std::string reading_error(int error, size_t most_bytes) {
   if (error == ENXIO) return "this is no regular file";
-  if (error == EFBIG) return "the file is longer than " + std::to_string(kMaxFileBytes >> 20U) + " MiB";
+  if (error == EFBIG) return "the file is longer than " + std::to_string(most_bytes >> 20U) + " MiB";
   return std::generic_category().message(error);
 }
 

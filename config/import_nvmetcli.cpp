@@ -4,6 +4,7 @@
 #include <array>
 #include <map>
 #include <set>
+#include <utility>
 
 #include "config/import.h"
 #include "config/import_source.h"
@@ -80,6 +81,14 @@ void read_identifier_of(const Value& device, std::string_view key, const Identif
   if (reader.unique(noun, {identifier.begin(), identifier.end()}, value.position)) out = identifier;
 }
 
+// DHHC-1:0N:BASE64:, with N for no transform or one of three hashes. What is between is checked where the key is
+// written to a file.
+bool has_form_of_key(std::string_view text) {
+  constexpr std::string_view kPrefix = "DHHC-1:0";
+  return text.size() > kPrefix.size() + 2 && text.starts_with(kPrefix) && text.ends_with(':') &&
+         text[kPrefix.size()] >= '0' && text[kPrefix.size()] <= '3' && text[kPrefix.size() + 1] == ':';
+}
+
 class NvmetImport {
  public:
   NvmetImport(Config& config, Reader& reader, std::string key_directory)
@@ -92,6 +101,7 @@ class NvmetImport {
     import_discovery(root);
     for_each(reader_, root, "hosts", [this](const Value& host) { import_host(host); });
     for_each(reader_, root, "subsystems", [this](const Value& subsystem) { import_subsystem(subsystem); });
+    report_keys_without_subsystem();
     collect_port_ids(root);
     for_each(reader_, root, "ports", [this](const Value& port) { import_port(port); });
     if (!in_capsule_sizes_.empty()) set_in_capsule_size();
@@ -117,6 +127,7 @@ class NvmetImport {
     report_group(host, "dhchap", kDhchapAttributes, {});
     const std::string nqn = scalar_text(host.find("nqn"));
     if (nqn.empty()) return;
+    places_of_hosts_[nqn] = {reader_.path(), host.position};
     import_keys(nqn, host, "dhchap_");
     const auto step = reader_.into("dhchap");
     import_keys(nqn, member_or_empty(host, "dhchap"), "");
@@ -125,20 +136,40 @@ class NvmetImport {
   // Versions of nvmetcli write the attributes of "dhchap" there, or beside the NQN with a prefix.
   void import_keys(const std::string& nqn, const Value& dhchap, const std::string& prefix) {
     const Value* const given = dhchap.find(prefix + "key");
-    if (!is_given(given) || authenticated_.contains(nqn)) return;
+    const std::string controller_key = scalar_text(dhchap.find(prefix + "ctrl_key"));
+    if (authenticated_.contains(nqn)) return;
+    if (!is_given(given)) {
+      if (!controller_key.empty())
+        reader_.error_at(dhchap, prefix + "ctrl_key", "a key of the subsystem for a host that has no key itself",
+                         "give the host a key, too, so that both authenticate");
+      return;
+    }
     const std::string key = scalar_text(given);
-    if (key.empty()) {
+    if (!has_form_of_key(key)) {
       unknown_keys_.insert(nqn);
       return;
     }
     Host found;
     found.nqn = nqn;
     found.key_file = keep_key(nqn, "", key);
-    const std::string controller_key = scalar_text(dhchap.find(prefix + "ctrl_key"));
     if (!controller_key.empty()) found.controller_key_file = keep_key(nqn, ".controller", controller_key);
     read_choice(dhchap, prefix + "hash", kUsualHash, kDhchapHashNames, found.dhchap_hash);
     read_choice(dhchap, prefix + "dhgroup", kUsualGroup, kDhGroupNames, found.dhchap_group);
     authenticated_[nqn] = std::move(found);
+  }
+
+  // Nobody would miss them before a host cannot authenticate.
+  void report_keys_without_subsystem() {
+    for (const auto& [nqn, host] : authenticated_) {
+      const auto lists = [&](const Subsystem& one) {
+        return std::ranges::find(one.hosts, host.nqn, &Host::nqn) != one.hosts.end();
+      };
+      const auto& [path, position] = places_of_hosts_[nqn];
+      if (std::ranges::none_of(config_.subsystems, lists))
+        reader_.error_in(path, position,
+                         "the key of host " + quote(nqn) + ", which no subsystem that is imported lists",
+                         "allow the host in a subsystem there, and import again");
+    }
   }
 
   // The file that is to have the key.
@@ -205,7 +236,7 @@ class NvmetImport {
     if (!Nqn{}.read(host, nqn, reader_)) return;
     if (!reader_.unique("host of " + subsystem.nqn, nqn, host.position, Severity::error, "")) return;
     if (unknown_keys_.contains(nqn)) {
-      return reader_.error(host.position, "a host whose key is no text",
+      return reader_.error(host.position, "a host whose key is none: it does not have the form DHHC-1:0N:...:",
                            "write the key to a file, and add the host to \"hosts\"");
     }
     const auto authenticated = authenticated_.find(nqn);
@@ -327,6 +358,10 @@ class NvmetImport {
     if (!read_member(address, "traddr", Address{kOurAddress, true}, port.address, reader_)) return false;
     const bool has_service = !scalar_text(address.find("trsvcid")).empty();
     if (has_service && !read_number(address, "trsvcid", Integer{1, kMostService}, port.service, reader_)) return false;
+    const Value* security = address.find("tsas");
+    if (scalar_text(security).starts_with("tls"))
+      reader_.error(security->position, quote(scalar_text(security)) + " is not supported: data is not encrypted",
+                    std::string(kSeparateNetwork));
     const Value* requirements = address.find("treq");
     if (scalar_text(requirements) == "required") {
       reader_.error(requirements->position, "secure channels are not supported", std::string(kSeparateNetwork));
@@ -414,6 +449,7 @@ class NvmetImport {
   std::string key_directory_;
   std::map<std::string, Host> authenticated_;  // hosts with keys, by NQN
   std::set<std::string> unknown_keys_;         // NQNs of hosts with keys that cannot be read
+  std::map<std::string, std::pair<std::string, Position>> places_of_hosts_;
   std::vector<FoundKey> keys_;
   std::set<std::string> port_ids_;
   std::set<std::string> referrals_;

@@ -38,8 +38,8 @@ class Bounds {
 
 }  // namespace
 
-Json json_from(std::string_view text) {
-  if (text.size() > kMaxFileBytes) throw JsonError("is longer than " + std::to_string(kMaxFileBytes >> 20U) + " MiB");
+Json json_from(std::string_view text, size_t most_bytes) {
+  if (text.size() > most_bytes) throw JsonError("is longer than " + std::to_string(most_bytes >> 20U) + " MiB");
   Bounds bounds;
   const auto watch = [&](int depth, Event event, const Json& parsed) {
     bounds.see(static_cast<size_t>(depth), event, parsed);

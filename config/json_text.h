@@ -19,7 +19,7 @@ class JsonError : public std::runtime_error {
 };
 
 // The tree of `text`, with the keys in their order. Throws JsonError when the text is not JSON (comments are not), has
-// a key twice in one object, is longer than kMaxFileBytes or nested deeper than kMaxDepth.
-nlohmann::ordered_json json_from(std::string_view text);
+// a key twice in one object, is longer than `most_bytes` or nested deeper than kMaxDepth.
+nlohmann::ordered_json json_from(std::string_view text, size_t most_bytes = kMaxFileBytes);
 
 }  // namespace nvmf::config

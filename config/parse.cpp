@@ -85,7 +85,7 @@ void read_all(std::vector<Document>& documents, bool has_all_files, Config& conf
   if (has_config_file) check_config(files, has_all_files && !reader.has_error_in_drop_in(), config, reader);
 }
 
-Result parse_files(const Sources& sources, bool has_all_files) {
+Result parse_files(const Sources& sources, bool has_all_files, bool is_seen = true) {
   Result result;
   if (auto beyond = beyond_bounds(sources)) {
     result.diagnostics.push_back(refusal(std::move(*beyond)));
@@ -96,7 +96,7 @@ Result parse_files(const Sources& sources, bool has_all_files) {
   config.drop_ins = names_of(sources.drop_ins);
   std::vector<std::string> names = config.drop_ins;
   names.insert(names.begin(), config.file);
-  Reader reader(std::move(names));
+  Reader reader(std::move(names), is_seen);
   std::vector<Document> documents = documents_of(sources, reader);
   read_all(documents, has_all_files, config, reader);
   return finish(std::move(config), std::move(reader));
@@ -121,6 +121,8 @@ Result parse(const Sources& sources) { return parse_files(sources, true); }
 Result parse(std::string_view text, std::string file_name) {
   return parse(Sources{.file = {.name = std::move(file_name), .text = std::string(text)}});
 }
+
+Result parse_unseen(const Sources& sources) { return parse_files(sources, true, false); }
 
 Result load(const std::string& path, Sources* sources) {
   Sources read;

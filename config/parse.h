@@ -37,6 +37,10 @@ Result parse(const Sources& sources);
 // The same for a config file without drop-ins.
 Result parse(std::string_view text, std::string file_name);
 
+// The same for a text that nobody has seen, that of a document which was edited: problems name no lines. (See
+// forget_positions(), edit.h.)
+Result parse_unseen(const Sources& sources);
+
 // Reads the file at `path` with its drop-ins, and parses them. What is no regular file is not waited for. A file that
 // cannot be read is a diagnostic too. `sources`, unless null, gets what was read.
 Result load(const std::string& path, Sources* sources = nullptr);

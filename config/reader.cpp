@@ -95,7 +95,7 @@ bool Reader::unique(std::string_view kind, std::string identity, Position positi
   const Seen& first = before->second;
   const bool is_here = first.position.file == file_;
   std::string problem = "the same " + std::string(kind) + " as " + first.path +
-                        (is_here ? " in line " + std::to_string(first.position.line) : elsewhere(first.position));
+                        (is_here ? in_line(first.position) : elsewhere(first.position));
   diagnostics_.push_back(
       {severity, name_of_file(position.file), position, path_, std::move(problem), std::string(remedy)});
   return false;
@@ -103,6 +103,10 @@ bool Reader::unique(std::string_view kind, std::string identity, Position positi
 
 std::string Reader::elsewhere(Position position) const {
   return position.file == file_ ? "" : " of " + location(name_of_file(position.file), position);
+}
+
+std::string Reader::in_line(Position position) const {
+  return is_seen_ ? " in line " + std::to_string(position.line) : "";
 }
 
 std::vector<Diagnostic> Reader::take_diagnostics(size_t limit) {

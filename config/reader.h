@@ -18,7 +18,8 @@ class Reader {
  public:
   explicit Reader(std::string file) : files_{std::move(file)} {}
   // The config file and its drop-ins: positions name them by their index.
-  explicit Reader(std::vector<std::string> files) : files_(std::move(files)) {}
+  // `is_seen`: somebody can look at the files, so that messages name places in them.
+  explicit Reader(std::vector<std::string> files, bool is_seen = true) : files_(std::move(files)), is_seen_(is_seen) {}
 
   // What is read from here on is in this file, and paths begin with its root.
   void begin_file(uint32_t file) { file_ = file; }
@@ -70,6 +71,8 @@ class Reader {
   std::string identity() const { return std::to_string(file_) + path_; }
   // Where `position` is, as seen from the present file: empty in this file, « of config.json:3:14» in another one.
   std::string elsewhere(Position position) const;
+  // « in line 22» of the present file, when somebody can look at it.
+  std::string in_line(Position position) const;
 
   // All diagnostics, sorted by file and position; beyond `limit` the last one says how many more there are.
   std::vector<Diagnostic> take_diagnostics(size_t limit);
@@ -82,6 +85,7 @@ class Reader {
 
   std::vector<std::string> files_;
   uint32_t file_ = 0;
+  bool is_seen_ = true;
   std::string path_ = "$";
   std::vector<Diagnostic> diagnostics_;
   std::map<std::pair<std::string, std::string>, Seen> seen_;

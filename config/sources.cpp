@@ -18,8 +18,6 @@ namespace {
 constexpr std::string_view kDirectory = "conf.d";
 constexpr std::string_view kSuffix = ".json";
 
-bool names_drop_in(std::string_view name) { return name.ends_with(kSuffix) && !name.starts_with('.'); }
-
 std::string remedy_for(int error) {
   if (error == ENOENT) return "check the name of the config file";
   if (error == EISDIR) return "name a file in that directory";
@@ -109,6 +107,8 @@ void read_drop_ins(Sources& sources, std::vector<SourceFault>& unreadable) {
 
 }  // namespace
 
+bool names_drop_in(std::string_view name) { return name.ends_with(kSuffix) && !name.starts_with('.'); }
+
 std::string drop_in_directory(const std::string& path) {
   return (std::filesystem::path(path).parent_path() / kDirectory).string();
 }
@@ -140,7 +140,7 @@ std::vector<SourceFault> read_sources(const std::string& path, Sources& sources)
 }
 
 std::vector<SourceFault> read_input_sources(const std::string& path, Sources& sources) {
-  if (path != "-") return read_sources(path, sources);
+  if (path != "-" && path != "/dev/stdin") return read_sources(path, sources);
   sources.file.name = path;
   const int error = read_input(path, sources.file.text);
   return fault_of(path, error, remedy_for(error));

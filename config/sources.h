@@ -8,6 +8,7 @@
 #include <cstddef>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace nvmf::config {
@@ -29,6 +30,8 @@ struct Sources {
 
 // The directory of the drop-ins of the config file at `path`.
 std::string drop_in_directory(const std::string& path);
+// Whether a file of that directory is a drop-in, by its name.
+bool names_drop_in(std::string_view name);
 // The config file that a file at `path` would be a drop-in of, as far as its path tells: the directory that has it;
 // empty when a file of this path is no drop-in.
 std::string directory_with_drop_in(const std::string& path);

@@ -25,7 +25,7 @@ void unknown_key(const Member& member, const std::string& noun, const std::vecto
 
 void repeated_key(const Member& member, Position first, Reader& reader) {
   const auto step = reader.into(member.key);
-  reader.error(member.position, "this key is given twice, first in line " + std::to_string(first.line), "keep one");
+  reader.error(member.position, "this key is given twice, first" + reader.in_line(first), "keep one");
 }
 
 }  // namespace

@@ -13,7 +13,7 @@ namespace {
 constexpr size_t kLongestQuoteBytes = 60;
 constexpr size_t kLongestList = 20;
 constexpr size_t kLongestGuessedWordBytes = 40;
-constexpr size_t kLongestGuessedNameBytes = 223;
+constexpr size_t kLongestNqnBytes = 223;
 constexpr size_t kMostGuessedNames = 64;  // comparing costs the product of both lengths
 constexpr size_t kMostSlips = 2;
 
@@ -23,7 +23,8 @@ bool is_continuation(char c) { return (static_cast<unsigned char>(c) & 0xC0U) ==
 
 // At most `kLongestQuoteBytes` of `text`, cut between two characters.
 std::string_view shortened(std::string_view text) {
-  if (text.size() <= kLongestQuoteBytes) return text;
+  const bool is_nqn = text.starts_with("nqn.") && text.size() <= kLongestNqnBytes;
+  if (is_nqn || text.size() <= kLongestQuoteBytes) return text;
   size_t end = kLongestQuoteBytes;
   while (end > 0 && is_continuation(text[end])) --end;
   return text.substr(0, end);
@@ -44,7 +45,7 @@ void append_escaped(std::string& out, char c) {
 
 // Edits (insert, delete, replace, swap two neighbours) that turn `a` into `b`.
 size_t edit_distance(std::string_view a, std::string_view b) {
-  using Row = std::array<size_t, kLongestGuessedNameBytes + 1>;
+  using Row = std::array<size_t, kLongestNqnBytes + 1>;
   Row before{};
   Row above{};
   Row row{};
@@ -157,17 +158,18 @@ std::optional<std::string_view> nearest(std::string_view word, std::span<const s
 }
 
 std::optional<std::string_view> nearest_name(std::string_view name, std::span<const std::string> candidates) {
-  if (name.size() > kLongestGuessedNameBytes) return std::nullopt;
+  if (name.size() > kLongestNqnBytes) return std::nullopt;
   for (const std::string& candidate : candidates.first(std::min(candidates.size(), kMostGuessedNames))) {
-    if (candidate.size() <= kLongestGuessedNameBytes && edit_distance(name, candidate) <= kMostSlips) return candidate;
+    if (candidate.size() <= kLongestNqnBytes && edit_distance(name, candidate) <= kMostSlips) return candidate;
   }
   return std::nullopt;
 }
 
-std::string and_drop_ins(size_t count) {
-  if (count == 0) return {};
-  return " and " + std::to_string(count) + (count == 1 ? " drop-in" : " drop-ins");
+std::string count_of(size_t count, std::string_view noun) {
+  return std::to_string(count) + ' ' + std::string(noun) + (count == 1 ? "" : "s");
 }
+
+std::string and_drop_ins(size_t count) { return count == 0 ? "" : " and " + count_of(count, "drop-in"); }
 
 void append_key(std::string& path, std::string_view key) {
   if (!key.empty() && key.size() <= kLongestQuoteBytes && std::ranges::all_of(key, is_plain)) {

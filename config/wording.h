@@ -12,7 +12,8 @@
 
 namespace nvmf::config {
 
-// `text` in double quotes, control characters escaped, cut after some 60 bytes.
+// `text` in double quotes, control characters escaped, cut after some 60 bytes; an NQN is not cut: NQNs differ at their
+// end.
 std::string quote(std::string_view text);
 
 // «"a", "b" or "c"»; the words are quoted.
@@ -30,6 +31,9 @@ std::optional<std::string_view> nearest(std::string_view word, std::span<const s
 
 // The candidate that differs from `name` by at most two edits: for long, similar names such as NQNs.
 std::optional<std::string_view> nearest_name(std::string_view name, std::span<const std::string> candidates);
+
+// «1 change», «2 changes».
+std::string count_of(size_t count, std::string_view noun);
 
 // « and 2 drop-ins», what follows the name of a config file; empty for none.
 std::string and_drop_ins(size_t count);

@@ -90,7 +90,8 @@ class Saving {
 
 size_t save_tree(const Sysfs& machine, const fs::path& folder) {
   std::error_code error;
-  if (fs::exists(folder, error) && (!fs::is_directory(folder, error) || !fs::is_empty(folder, error)))
+  const fs::file_type there = fs::symlink_status(folder, error).type();
+  if (there != fs::file_type::not_found && (there != fs::file_type::directory || !fs::is_empty(folder, error)))
     throw std::runtime_error(folder.string() + " is not an empty directory: name a new one");
   fs::create_directories(folder, error);
   if (error) throw std::runtime_error("cannot make " + folder.string() + ": " + error.message());

@@ -1,5 +1,6 @@
 #include "p2p/sysfs.h"
 
+#include <fcntl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -42,9 +43,25 @@ bool in_order(std::string_view a, std::string_view b) {
   return a.size() < b.size();
 }
 
+// Of a regular file. Some attributes answer with an error after a part, as the speed of a network interface without a
+// link does.
+std::string content_of(const fs::path& path) {
+  std::string all;
+  const int file = open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOFOLLOW | O_NOCTTY);
+  struct stat status {};
+  if (file >= 0 && fstat(file, &status) == 0 && S_ISREG(status.st_mode)) {
+    std::array<char, 4096> piece;
+    ssize_t length = 0;
+    while (all.size() < Sysfs::kMostReadBytes && (length = read(file, piece.data(), piece.size())) > 0)
+      all.append(piece.data(), static_cast<size_t>(length));
+  }
+  if (file >= 0) close(file);
+  return all;
+}
+
 std::shared_ptr<const std::map<std::string, FileRights>> read_rights(const fs::path& path) {
   auto rights = std::make_shared<std::map<std::string, FileRights>>();
-  std::ifstream file(path);
+  std::istringstream file(content_of(path));
   for (std::string line; std::getline(file, line);) {
     std::istringstream words(line);
     FileRights one;
@@ -68,7 +85,7 @@ Sysfs::Sysfs(fs::path root) {
   std::error_code ignored;
   root_ = fs::canonical(root, ignored);
   if (ignored) root_ = std::move(root);
-  if (root_ != "/" && fs::is_regular_file(root_ / kRightsFile, ignored))
+  if (root_ != "/" && fs::is_regular_file(fs::symlink_status(root_ / kRightsFile, ignored)))
     saved_rights_ = read_rights(root_ / kRightsFile);
 }
 
@@ -79,6 +96,14 @@ void Sysfs::note(const std::string& path, bool content) const {
 }
 
 std::string Sysfs::where(const std::string& path) const { return (root_ / fs::path(path).relative_path()).string(); }
+
+fs::path Sysfs::inside(const std::string& path) const {
+  std::error_code error;
+  fs::path real = fs::canonical(where(path), error);
+  if (error) return {};
+  const auto end_of_root = std::ranges::mismatch(root_, real).in1;
+  return end_of_root == root_.end() ? real : fs::path();
+}
 
 bool Sysfs::exists(const std::string& path) const {
   note(path);
@@ -120,23 +145,13 @@ std::optional<FileRights> Sysfs::rights(const std::string& path) const {
 
 std::string Sysfs::text(const std::string& path) const {
   note(path, true);
-  std::ifstream file(where(path));
-  std::string line;
-  std::getline(file, line);
-  return trimmed(line);
+  const std::string all = content_of(inside(path));
+  return trimmed(std::string_view(all).substr(0, all.find('\n')));
 }
 
-// Some attributes answer with an error, as the speed of a network interface without a link does.
 std::string Sysfs::content(const std::string& path) const {
   note(path, true);
-  std::ifstream file(where(path), std::ios::binary);
-  std::string all;
-  std::array<char, 4096> piece;
-  do {
-    file.read(piece.data(), piece.size());
-    all.append(piece.data(), static_cast<size_t>(file.gcount()));
-  } while (file);
-  return all;
+  return content_of(inside(path));
 }
 
 std::optional<uint64_t> Sysfs::number(const std::string& path) const {
@@ -154,7 +169,8 @@ std::vector<std::string> Sysfs::list(const std::string& folder) const {
   note(folder);
   std::vector<std::string> names;
   std::error_code error;
-  for (fs::directory_iterator entry(where(folder), error), end; !error && entry != end; entry.increment(error)) {
+  for (fs::directory_iterator entry(inside(folder), error), end; !error && entry != end && names.size() < kMostNames;
+       entry.increment(error)) {
     names.push_back(entry->path().filename().string());
     note((fs::path(folder) / names.back()).string());
   }

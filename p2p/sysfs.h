@@ -2,8 +2,12 @@
 //
 // `root` stands for "/", so that everything built on this is tested on recorded trees. Reading never throws: a file
 // that is missing or may not be read gives an empty value. Any thread.
+//
+// A recorded tree may be a stranger's: nothing is read or listed of what its links lead to outside of it, what is no
+// regular file is not opened for its content, and of every file and folder no more than a bound is read.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <filesystem>
 #include <map>
@@ -25,6 +29,9 @@ inline constexpr char kRightsFile[] = "rights";
 
 class Sysfs {
  public:
+  static constexpr size_t kMostReadBytes = 4U << 20U;  // of a file
+  static constexpr size_t kMostNames = 65'536;         // in a folder
+
   explicit Sysfs(std::filesystem::path root = "/");
 
   // From now on: judges whether this user may open files, instead of this process.
@@ -46,7 +53,7 @@ class Sysfs {
   std::optional<FileRights> rights(const std::string& path) const;
   // The first line without the blanks around it.
   std::string text(const std::string& path) const;
-  // The whole file.
+  // The whole file, as far as kMostReadBytes.
   std::string content(const std::string& path) const;
   // Decimal, or hexadecimal after "0x".
   std::optional<uint64_t> number(const std::string& path) const;
@@ -59,6 +66,8 @@ class Sysfs {
 
  private:
   void note(const std::string& path, bool content = false) const;
+  // Where `path` leads, links followed; empty: to nothing, or out of the tree.
+  std::filesystem::path inside(const std::string& path) const;
 
   std::filesystem::path root_;
   std::shared_ptr<const std::map<std::string, FileRights>> saved_rights_;  // null: this is no saved tree

@@ -148,7 +148,10 @@ std::shared_ptr<const DhchapKey> read_key_file(const std::string& name) {
 
 void write_key_file(const std::string& path, const DhchapKey& key) {
   const Descriptor file(open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600));
-  if (file.get() < 0) fail(path, "cannot be created: " + error_text());
+  if (file.get() < 0) {
+    const char* const remedy = errno == EEXIST ? "; name a file that does not exist yet" : "";
+    fail(path, "cannot be created: " + error_text() + remedy);
+  }
   const Secret text = key.text();
   try {
     write_all(file.get(), path, {reinterpret_cast<const char*>(text.bytes().data()), text.size()});

@@ -44,6 +44,8 @@ struct SavedFiles {
   std::vector<std::string> files{};  // that were written
   // That were edited after the daemon had read them, and stay as they are, because no unsaved change belongs to them.
   std::vector<std::string> left{};
+  // That were written, and belong to the daemon's user now, who may not give files to their former owner or group.
+  std::vector<std::string> not_given{};
 };
 
 // An operation that is not done as things are; the message says why, and what the client can do.

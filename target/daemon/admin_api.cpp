@@ -28,7 +28,7 @@ Number number_at(const Parameters& parameters, const char* name) {
   const std::string& text = parameters.at(name);
   Number number{};
   const auto [end, fault] = std::from_chars(text.data(), text.data() + text.size(), number);
-  if (fault != std::errc{} || end != text.data() + text.size() || number == 0)
+  if (fault != std::errc{} || text.front() == '0' || end != text.data() + text.size() || number == 0)
     throw HttpError(400, std::string("\"") + name + "\" must be a positive integer, but is \"" + text + "\"");
   return number;
 }
@@ -54,6 +54,15 @@ void take_only(const config::Json& object, std::initializer_list<std::string_vie
   for (const auto& [key, value] : object.items())
     if (std::ranges::find(keys, key) == keys.end())
       throw HttpError(400, std::string(what) + " takes no key \"" + key + '"');
+}
+
+// A change of keys does not become the removal of one thing, which disconnects its hosts, and the making of another.
+void keep(const char* name, const config::Json& present, const config::Json& patch, const std::string& what) {
+  const auto wanted = patch.find(name);
+  if (wanted == patch.end() || *wanted == present.at(name)) return;
+  throw config::EditError(config::EditError::Kind::Malformed, std::string("\"") + name + "\" is what hosts know the " +
+                                                                  what + " by, and cannot be changed: remove the " +
+                                                                  what + ", and add it with the other \"" + name + '"');
 }
 
 // {"config": TEXT, "drop_ins": [{"name": NAME, "text": TEXT}, ...]}
@@ -82,7 +91,7 @@ config::Sources sources_in(const HttpRequest& request) {
 }
 
 json saved_view(const SavedFiles& saved) {
-  return {{"file", saved.file}, {"files", saved.files}, {"left", saved.left}};
+  return {{"file", saved.file}, {"files", saved.files}, {"left", saved.left}, {"not_given", saved.not_given}};
 }
 
 unsigned status_of(ConfigChange::Verdict verdict) {
@@ -285,7 +294,9 @@ class Api {
     edit("POST", "/v1/ports",
          [](config::Json& document, const Parameters&, const config::Json& body) { config::add_port(document, body); });
     edit("PATCH", "/v1/ports/{id}", [](config::Json& document, const Parameters& parameters, const config::Json& body) {
-      config::set(config::find_port(document, number_at<uint64_t>(parameters, "id")), body);
+      config::Json& port = config::find_port(document, number_at<uint64_t>(parameters, "id"));
+      keep("id", port, body, "port");
+      config::set(port, body);
     });
     edit("DELETE", "/v1/ports/{id}", [](config::Json& document, const Parameters& parameters, const config::Json&) {
       config::remove_port(document, number_at<uint64_t>(parameters, "id"));
@@ -298,7 +309,9 @@ class Api {
     });
     edit("PATCH", "/v1/subsystems/{nqn}",
          [](config::Json& document, const Parameters& parameters, const config::Json& body) {
-           config::set(config::find_subsystem(document, parameters.at("nqn")), body);
+           config::Json& subsystem = config::find_subsystem(document, parameters.at("nqn"));
+           keep("nqn", subsystem, body, "subsystem");
+           config::set(subsystem, body);
          });
     edit("DELETE", "/v1/subsystems/{nqn}",
          [](config::Json& document, const Parameters& parameters, const config::Json&) {
@@ -314,7 +327,9 @@ class Api {
     edit("PATCH", "/v1/subsystems/{nqn}/namespaces/{nsid}",
          [](config::Json& document, const Parameters& parameters, const config::Json& body) {
            const auto nsid = number_at<uint64_t>(parameters, "nsid");
-           config::set(config::find_namespace(document, parameters.at("nqn"), nsid), body);
+           config::Json& space = config::find_namespace(document, parameters.at("nqn"), nsid);
+           keep("nsid", space, body, "namespace");
+           config::set(space, body);
          });
     edit("DELETE", "/v1/subsystems/{nqn}/namespaces/{nsid}",
          [](config::Json& document, const Parameters& parameters, const config::Json&) {

@@ -27,12 +27,18 @@ std::string shortened(const std::string& text) {
 }
 
 // Who asked for what on which socket, and what became of it.
+std::string without_line_break(std::string text) {
+  while (text.ends_with('\n') || text.ends_with('\r')) text.pop_back();
+  return text;
+}
+
 void write_audit_line(const HttpAudit& audit, const std::string& socket) {
   if (audit.target.starts_with("/v1/diff")) return;  // changes nothing
   const std::string who = audit.peer ? fmt::format("uid {}, pid {}", audit.peer->uid, audit.peer->pid) : "unknown";
   const std::string result = audit.status < 300 ? "done" : fmt::format("refused, status {}: ", audit.status);
   log_always(fmt::format("audit: {}, socket {}: {} {}{}{}: {}{}", who, socket, audit.method, audit.target,
-                         audit.body.empty() ? "" : " ", shortened(audit.body), result, shortened(audit.answer)));
+                         audit.body.empty() ? "" : " ", shortened(without_line_break(audit.body)), result,
+                         shortened(without_line_break(audit.answer))));
 }
 
 // Where there are many, the number of missing namespaces tells so.

@@ -11,7 +11,8 @@
 #include "config/file_content.h"
 #include "config/parse.h"
 #include "config/printable.h"
-#include "target/daemon/durable_file.h"
+#include "config/wording.h"
+#include "target/daemon/named_file.h"
 #include "target/daemon/state_backup.h"
 
 namespace nvmf::daemon {
@@ -50,27 +51,32 @@ std::filesystem::path directory_of(const Options& options) {
   return path.has_filename() ? path : path.parent_path();
 }
 
-std::string count_of(size_t files) { return std::to_string(files) + (files == 1 ? " file" : " files"); }
-
 int back_up(const Options& options) {
   const std::filesystem::path directory = directory_of(options);
   const StateBackup backup = read_state(directory);
   for (const std::string& name : backup.ignored)
     std::cerr << "left out, because it is not a file of the daemon's: "
               << config::printable((directory / name).string()) << '\n';
-  replace_durably(std::filesystem::absolute(options.file).string(), text_of(backup));
-  std::cout << "saved " << count_of(backup.files.size()) << " of " << config::printable(directory.string()) << '\n';
+  const std::string text = restorable_text_of(backup, directory);
+  const bool to_output = options.file == "-";
+  if (to_output)
+    std::cout << text;
+  else
+    write_named_file(options.file, text, {.what = "backup of nvmf-p2p's state", .is_of = &begins_backup});
+  (to_output ? std::cerr : std::cout) << "saved " << config::count_of(backup.files.size(), "file") << " of "
+                                      << config::printable(directory.string()) << '\n';
   return EXIT_SUCCESS;
 }
 
 int put_back(const Options& options) {
   const std::filesystem::path directory = directory_of(options);
   std::string text;
-  if (const int error = config::read_input(options.file, text); error != 0)
-    throw std::runtime_error("it cannot be read: " + config::reading_error(error));
+  if (const int error = config::read_input(options.file, text, kMostBackupBytes); error != 0)
+    throw std::runtime_error("it cannot be read: " + config::reading_error(error, kMostBackupBytes));
   const StateBackup backup = backup_from(text);
   const Restored done = restore(directory, backup);
-  std::cout << "restored " << count_of(backup.files.size()) << " to " << config::printable(directory.string()) << '\n';
+  std::cout << "restored " << config::count_of(backup.files.size(), "file") << " to "
+            << config::printable(directory.string()) << '\n';
   if (!done.former.empty())
     std::cout << "what was there before is in " << config::printable(done.former.string()) << '\n';
   if (!done.owned)
@@ -105,7 +111,7 @@ void add(CLI::App& app, const char* name, const char* what, const char* file, in
 void add_backup_commands(CLI::App& app, std::function<int()>& chosen) {
   add(app, "backup",
       "Save what outlives the daemon (reservations, write protection, identifiers) in one file; a daemon may run",
-      "The backup; an existing file is replaced", &back_up, chosen);
+      "The backup: a new file, or an earlier backup, which is replaced; - is standard output", &back_up, chosen);
   add(app, "restore",
       "Put a backup back: all of it at once, while no daemon uses the directory. What was there stays beside it",
       "The backup; - is standard input", &put_back, chosen);

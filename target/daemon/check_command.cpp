@@ -1,9 +1,11 @@
 #include "target/daemon/check_command.h"
 
 #include <algorithm>
+#include <array>
 #include <iostream>
 #include <memory>
 #include <string>
+#include <string_view>
 
 #include "config/parse.h"
 #include "config/printable.h"
@@ -30,10 +32,20 @@ void add(const std::vector<config::Diagnostic>& more, config::Result& result) {
   result.diagnostics.insert(result.diagnostics.end(), more.begin(), more.end());
 }
 
+// `run` ends where it cannot make its sockets for those who are to use them.
+bool prevents_start(const config::Diagnostic& one) {
+  constexpr std::array<std::string_view, 5> kPaths = {"$.admin.owner", "$.admin.group", "$.admin.read_only_group",
+                                                      "$.admin.socket", "$.admin.read_only_socket"};
+  return std::ranges::find(kPaths, one.path) != kPaths.end();
+}
+
 void add_machine_warnings(config::Result& result) {
   const p2p::Sysfs sysfs;
   const auto addresses = read_interface_addresses();
-  add(check_machine(*result.config, sysfs, addresses), result);
+  std::vector<config::Diagnostic> machine = check_machine(*result.config, sysfs, addresses);
+  for (config::Diagnostic& one : machine)
+    if (prevents_start(one)) one.severity = config::Severity::error;
+  add(machine, result);
   add(check_resources(*result.config, sysfs, addresses, read_rdma_device_limits()), result);
   std::ranges::stable_sort(result.diagnostics, {}, &config::Diagnostic::position);
 }
@@ -57,8 +69,10 @@ config::Diagnostic interrupted_save(const std::string& file) {
 void print_summary(const std::string& path, const config::Config& config) {
   size_t namespaces = 0;
   for (const auto& subsystem : config.subsystems) namespaces += subsystem.namespaces.size();
-  std::cout << path << config::and_drop_ins(config.drop_ins.size()) << ": good: " << config.ports.size() << " ports, "
-            << config.subsystems.size() << " subsystems, " << namespaces << " namespaces\n";
+  std::cout << config::printable(path) << config::and_drop_ins(config.drop_ins.size())
+            << ": good: " << config::count_of(config.ports.size(), "port") << ", "
+            << config::count_of(config.subsystems.size(), "subsystem") << ", "
+            << config::count_of(namespaces, "namespace") << '\n';
 }
 
 // A drop-in by itself is no config: ports, and what must be unique, are in the other files.

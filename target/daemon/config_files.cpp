@@ -99,7 +99,7 @@ void write(const std::vector<const FileOnDisk*>& files, const std::string& confi
   for (const FileOnDisk* const one : files) {
     const auto access = one->content ? std::optional(access_of(one->path)) : std::nullopt;
     const bool given = replacements.emplace_back(one->path, before).write(one->wanted, access ? &*access : nullptr);
-    if (!given) outcome.not_given.push_back(one->known.name);
+    if (!given) outcome.saved.not_given.push_back(one->known.name);
   }
   const auto replace = [&] {
     for (DurableReplacement& replacement : replacements) replacement.put_in_place();

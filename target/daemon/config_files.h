@@ -50,7 +50,6 @@ class ConfigFiles {
     std::optional<config::Sources> found{};
     // By file: what was written; none: the file is as it was.
     std::vector<std::optional<std::string>> texts{};
-    std::vector<std::string> not_given{};  // that belong to this process's user now, who may not give files away
     bool has_copies = false;
   };
   // Writes each file that has unsaved changes, all or none; what was there before stays beside it as FILE~. Throws

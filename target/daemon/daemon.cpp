@@ -3,6 +3,7 @@
 #include <spdlog/spdlog.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/post.hpp>
 #include <boost/asio/use_awaitable.hpp>
@@ -15,6 +16,7 @@
 #include <system_error>
 #include <utility>
 
+#include "config/wording.h"
 #include "target/daemon/core_options.h"
 #include "target/daemon/descriptor_limit.h"
 #include "target/daemon/log.h"
@@ -92,14 +94,17 @@ std::vector<DataThreadRef> refs_to(const DataThreads& threads) {
   return refs;
 }
 
-// None, which is logged, where the directory is unavailable: then no daemon keeps anything there.
-std::optional<FileLock> lock_state_directory(const std::string& path) {
+// Where the directory is unavailable, which is logged, the lock is held before the first file is written there.
+std::shared_ptr<DirectoryLock> lock_of_state_directory(const std::string& path) {
+  auto lock = std::make_shared<DirectoryLock>(path);
   try {
-    return FileLock(path);
+    lock->hold(FileLock::kPatience);
   } catch (const std::system_error& error) {
-    spdlog::warn("cannot lock the state directory, so another daemon may use it, too: {}", error.what());
-    return std::nullopt;
+    if (error.code() != std::errc::no_such_file_or_directory)
+      spdlog::warn("cannot lock the state directory yet, so nothing is saved there until that succeeds: {}",
+                   error.what());
   }
+  return lock;
 }
 
 // The reactors run as long as this object lives.
@@ -135,18 +140,18 @@ Daemon::Daemon(const config::Config& config, config::Sources sources, Program& p
     : program_(program),
       running_(config, std::move(sources)),
       events_(io_),
-      state_watch_(io_, StateDirectory(config.state_dir), state_writes_),
-      reservations_(StateDirectory(config.state_dir), state_writer(HostState::Reservation)),
-      state_lock_(lock_state_directory(config.state_dir)),
-      write_protection_(StateDirectory(config.state_dir), state_writer(HostState::WriteProtection)),
-      identifiers_(StateDirectory(config.state_dir)),
-      served_storages_(StateDirectory(config.state_dir)),
+      state_lock_(lock_of_state_directory(config.state_dir)),
+      state_watch_(io_, state_directory(), state_writes_),
+      reservations_(state_directory(), state_writer(HostState::Reservation)),
+      write_protection_(state_directory(), state_writer(HostState::WriteProtection)),
+      identifiers_(state_directory()),
+      served_storages_(state_directory()),
       target_(target_options(config)),
       data_threads_(make_data_threads<decltype(data_threads_)>(config.reactors)),
       transport_(io_, target_, control_mailbox_, seats_of(data_threads_), group_options(config)),
       queue_pair_threads_(kQueuePairThreads),
       authentication_(io_, [this] { transport_.turn_admin(); }),
-      peer_memories_(transport_.rnics(), config.rdma.mdts_bytes, ProofFiles(StateDirectory(config.state_dir))),
+      peer_memories_(transport_.rnics(), config.rdma.mdts_bytes, ProofFiles(state_directory())),
       opener_(io_),
       storage_(io_, target_, control_mailbox_, refs_to(data_threads_), transport_, peer_memories_, opener_,
                identifiers_, served_storages_, events_),
@@ -235,6 +240,8 @@ Daemon::Daemon(const config::Config& config, config::Sources sources, Program& p
 
 Daemon::~Daemon() = default;
 
+StateDirectory Daemon::state_directory() const { return StateDirectory(running_.config().state_dir, state_lock_); }
+
 StateWriter Daemon::state_writer(HostState state) {
   return state_watch_.watch(state, write_on(state_writes_, io_, [this] { transport_.turn_admin(); }));
 }
@@ -244,7 +251,7 @@ int Daemon::run() {
   raise_descriptor_limit();
   admin_.listen(io_);
   running_.remove_leftovers();
-  if (state_lock_) StateDirectory(running_.config().state_dir).remove_leftovers();
+  if (state_lock_->is_held()) StateDirectory(running_.config().state_dir).remove_leftovers();
   await_signals();
   if (running_.config().metrics) serve_metrics();
   boost::asio::co_spawn(io_, reload_.serve(), [this](const std::exception_ptr& failure) { on_started(failure); });
@@ -280,8 +287,11 @@ void Daemon::serve_until_stopped() {
 }
 
 std::string Daemon::status_line() const {
-  return fmt::format("serving {} namespaces of {} subsystems on {} ports", storage_.namespaces().size(),
-                     target_.subsystems().size(), target_.ports().size());
+  const auto listens = [this](const core::Port& port) { return ports_.state_of(port) == kPortStates.front(); };
+  return fmt::format("serving {} of {}; {} of {} listening",
+                     config::count_of(storage_.namespaces().size(), "namespace"),
+                     config::count_of(target_.subsystems().size(), "subsystem"),
+                     std::ranges::count_if(target_.ports(), listens), config::count_of(target_.ports().size(), "port"));
 }
 
 void Daemon::serve_metrics() {

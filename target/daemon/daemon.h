@@ -85,6 +85,7 @@ class Daemon {
   };
 
   // Of one kind of state, for its files.
+  StateDirectory state_directory() const;
   StateWriter state_writer(HostState state);
   std::string status_line() const;
   Figures figures() const;
@@ -126,9 +127,9 @@ class Daemon {
   boost::asio::io_context io_;
   Events events_;
   core::Mailbox control_mailbox_;
+  std::shared_ptr<DirectoryLock> state_lock_;  // shared by all that write to state_dir
   StateWatch state_watch_;
   ReservationFiles reservations_;
-  std::optional<FileLock> state_lock_;
   WriteProtectionFiles write_protection_;
   WorkerThread state_writes_;
   WorkerThread config_files_;

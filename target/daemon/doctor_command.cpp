@@ -4,16 +4,18 @@
 #include <unistd.h>
 
 #include <filesystem>
-#include <fstream>
 #include <iostream>
 #include <memory>
 #include <stdexcept>
+#include <string>
+#include <string_view>
 
 #include "config/printable.h"
 #include "p2p/acs.h"
 #include "p2p/doctor.h"
 #include "p2p/saved_tree.h"
 #include "p2p/user.h"
+#include "target/daemon/named_file.h"
 
 namespace nvmf::daemon {
 namespace {
@@ -48,26 +50,23 @@ p2p::Sysfs machine(const Options& options) {
 void save(const p2p::Sysfs& machine, const std::string& folder) {
   const size_t files = p2p::save_tree(machine, folder);
   std::cout
-      << "saved " << files << " files below " << folder
+      << "saved " << files << " files below " << config::printable(folder)
       << ". They tell the serial numbers of SSDs and the kernel's command line. To judge them elsewhere: nvmf-p2p "
          "doctor --from "
-      << folder << '\n';
+      << config::printable(folder) << '\n';
 }
 
 void write_grub_drop_in(const p2p::Report& report, const std::string& path) {
   const auto functions = p2p::redirecting_functions(report);
   if (functions.empty()) {
-    std::cerr << path << " is not written: ACS redirects the data of no pair\n";
+    std::cerr << config::printable(path) << " is not written: ACS redirects the data of no pair\n";
     return;
   }
-  std::string first_line;
-  if (std::ifstream there(path);
-      there && std::getline(there, first_line) && !first_line.starts_with(p2p::kGrubDropInMark))
-    throw std::runtime_error(path + " was not written by this command, so it is not overwritten: name another file");
-  std::ofstream file(path);
-  file << p2p::grub_drop_in(functions);
-  if (!file.flush()) throw std::runtime_error("cannot write " + path);
-  std::cerr << "wrote " << path << "; it takes effect after update-grub and a reboot\n";
+  write_named_file(path, p2p::grub_drop_in(functions),
+                   {.what = "file that this command wrote",
+                    .is_of = [](std::string_view text) { return text.starts_with(p2p::kGrubDropInMark); },
+                    .mode = 0644});
+  std::cerr << "wrote " << config::printable(path) << "; it takes effect after update-grub and a reboot\n";
 }
 
 int diagnose(const Options& options) {

@@ -25,6 +25,12 @@ constexpr char kFreshSuffix[] = ".nvmf-p2p-save";
   throw std::system_error(errno, std::generic_category(), what + " " + path);
 }
 
+// What a group of others may do: no more than everybody.
+mode_t without_group(mode_t mode) {
+  constexpr mode_t kGroup = S_ISGID | S_IRWXG;
+  return (mode & ~kGroup) | (mode & S_IRWXG & ((mode & S_IRWXO) << 3U));
+}
+
 class Descriptor {
  public:
   Descriptor(const std::string& path, int flags) : path_(path), fd_(open(path.c_str(), flags | O_CLOEXEC, 0600)) {
@@ -42,9 +48,10 @@ class Descriptor {
   // Who may use the file is decided before anybody else can open it. False: see replace_durably().
   bool give(const FileAccess& access) const {
     const bool given = fchown(fd_, access.owner, access.group) == 0;
-    if (!given && fchown(fd_, static_cast<uid_t>(-1), access.group) != 0 && errno != EPERM)
-      fail("cannot change the group of", path_);
-    if (fchmod(fd_, access.mode) != 0) fail("cannot change the mode of", path_);
+    const bool has_group = given || fchown(fd_, static_cast<uid_t>(-1), access.group) == 0;
+    if (!has_group && errno != EPERM) fail("cannot change the group of", path_);
+    if (fchmod(fd_, has_group ? access.mode : without_group(access.mode)) != 0)
+      fail("cannot change the mode of", path_);
     return given;
   }
   void sync() const {

@@ -29,7 +29,8 @@ FileAccess access_of(const std::string& path);
 void replace_durably(const std::string& path, const std::string& content, const DurableHook& before = {});
 
 // The same with the given access, from the moment that the content is there. False: this process may not give files to
-// that owner or group, so the file is its own.
+// that owner or group, so the file is its own; where it is of another group, that group has no more rights than
+// everybody has.
 bool replace_durably(const std::string& path, const std::string& content, const FileAccess& access,
                      const DurableHook& before = {});
 

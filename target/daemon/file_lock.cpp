@@ -47,17 +47,42 @@ std::string holder_of(int fd) {
 }  // namespace
 
 FileLock::FileLock(const std::string& path, std::chrono::milliseconds patience) {
-  const auto end = std::chrono::steady_clock::now() + patience;
   struct stat status {};
   if (stat(path.c_str(), &status) != 0) fail("cannot open", path);
   // Some network file systems lock only what may be written to.
   const int access = S_ISDIR(status.st_mode) ? O_RDONLY : O_RDWR;
   file_ = backend::Descriptor(open(path.c_str(), access | O_CLOEXEC));
   if (!file_.is_open()) fail("cannot open", path);
+  take(path, patience);
+}
+
+FileLock::FileLock(backend::Descriptor file, const std::string& path, std::chrono::milliseconds patience)
+    : file_(std::move(file)) {
+  take(path, patience);
+}
+
+void FileLock::take(const std::string& path, std::chrono::milliseconds patience) const {
+  const auto end = std::chrono::steady_clock::now() + patience;
   while (flock(file_.get(), LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK) {
     if (std::chrono::steady_clock::now() >= end) refuse(path, file_.get());
     std::this_thread::sleep_for(kRetry);
   }
+}
+
+void DirectoryLock::hold(std::chrono::milliseconds patience) {
+  const std::lock_guard guard(mutex_);
+  struct stat there {};
+  struct stat locked {};
+  const bool is_same = lock_ && stat(path_.c_str(), &there) == 0 && fstat(lock_->descriptor(), &locked) == 0 &&
+                       there.st_dev == locked.st_dev && there.st_ino == locked.st_ino;
+  if (is_same) return;
+  lock_.reset();
+  lock_.emplace(path_, patience);
+}
+
+bool DirectoryLock::is_held() const {
+  const std::lock_guard guard(mutex_);
+  return lock_.has_value();
 }
 
 std::shared_ptr<FileLock> ImageLocks::known(const Inode& inode) {

@@ -6,6 +6,7 @@
 #include <map>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <utility>
 
@@ -21,9 +22,31 @@ class FileLock {
   // Of a file or a directory. Throws std::runtime_error that names the holder where another open file keeps the lock
   // for that long, std::system_error where the path cannot be opened. A file system without locks is used without one.
   explicit FileLock(const std::string& path, std::chrono::milliseconds patience = kPatience);
+  // The same for a file that is open already; `path` is for messages.
+  FileLock(backend::Descriptor file, const std::string& path, std::chrono::milliseconds patience = kPatience);
+
+  int descriptor() const { return file_.get(); }
 
  private:
+  void take(const std::string& path, std::chrono::milliseconds patience) const;
+
   backend::Descriptor file_;
+};
+
+// The lock of a directory that may come late, or be removed and made again: whoever writes there calls hold() before.
+// Any thread.
+class DirectoryLock {
+ public:
+  explicit DirectoryLock(std::string path) : path_(std::move(path)) {}
+
+  // Locks the directory that is there now, unless it is locked already. Throws as FileLock does.
+  void hold(std::chrono::milliseconds patience = std::chrono::milliseconds(0));
+  bool is_held() const;
+
+ private:
+  const std::string path_;
+  mutable std::mutex mutex_;
+  std::optional<FileLock> lock_;
 };
 
 // The locks of image files. This daemon may serve one file as several namespaces: they share its lock. Any thread.

@@ -14,7 +14,9 @@
 #include <list>
 #include <nlohmann/json.hpp>
 #include <optional>
+#include <sstream>
 #include <string>
+#include <tuple>
 #include <utility>
 #include <vector>
 
@@ -27,6 +29,7 @@ struct HttpSession {
   std::string address;                               // of the client; empty on a UNIX socket
   std::optional<HttpPeer> peer{};                    // on a UNIX socket
   std::optional<Clock::time_point> waiting_since{};  // none: its request is being answered
+  bool has_asked = false;                            // its request has arrived, its answer not yet
   bool closing = false;
   std::function<void()> close{};
 };
@@ -159,9 +162,10 @@ asio::awaitable<Answer> answer(Asked asked, std::string body) {
 }
 
 template <class Stream>
-Task send(Stream& stream, Response response, const HttpLimits& limits, beast::error_code& error) {
+Task send(Stream& stream, Response response, const HttpLimits& limits, beast::error_code& error, bool is_head = false) {
   response.set(http::field::server, "nvmf-p2p");
   response.prepare_payload();
+  if (is_head) response.body().clear();  // the length stays that of the answer to GET
   stream.expires_after(limits.timeout);
   co_await http::async_write(stream, response, asio::redirect_error(asio::use_awaitable, error));
 }
@@ -242,6 +246,7 @@ Task converse(Stream& stream, Service& service, HttpSession& session) {
   beast::flat_buffer buffer;
   for (bool keep_alive = true; keep_alive;) {
     session.waiting_since = HttpSession::Clock::now();
+    session.has_asked = false;
     http::request_parser<http::string_body> parser;
     parser.body_limit(limits.body_bytes);
     stream.expires_after(limits.timeout);
@@ -274,8 +279,10 @@ Task converse(Stream& stream, Service& service, HttpSession& session) {
     }
     stream.expires_never();
     session.waiting_since.reset();
+    session.has_asked = true;
     const unsigned version = parser.get().version();
     keep_alive = parser.get().keep_alive();
+    const bool is_head = parser.get().method() == http::verb::head;
     audit.body = std::move(parser.release().body());
     Answer answered;
     if (asked.refusal)
@@ -289,7 +296,7 @@ Task converse(Stream& stream, Service& service, HttpSession& session) {
     response.version(version);
     response.keep_alive(keep_alive);
     session.waiting_since = HttpSession::Clock::now();
-    co_await send(stream, std::move(response), limits, error);
+    co_await send(stream, std::move(response), limits, error, is_head);
     if (error) co_return;
   }
 }
@@ -311,31 +318,54 @@ std::optional<HttpPeer> peer_of(asio::local::stream_protocol::socket& socket) {
   return HttpPeer{.uid = who.uid, .pid = who.pid};
 }
 
-// True when one more connection from `address` may be served. That may cost the connection which has kept the server
-// waiting longest.
+// True when one more connection from `address` may be served. That may cost another its connection: of the address that
+// has most, first one that has not asked yet, and of these the one that has kept the server waiting longest.
 template <class Service>
 bool make_room(Service& service, const std::string& address) {
   const auto is_open = [](const HttpSession& one) { return !one.closing; };
   const auto is_of = [&](const HttpSession& one) { return is_open(one) && !address.empty() && one.address == address; };
   const bool address_is_full = std::ranges::count_if(service.sessions, is_of) >= service.limits.connections_of_address;
   if (!address_is_full && std::ranges::count_if(service.sessions, is_open) < service.limits.connections) return true;
+  const auto now = HttpSession::Clock::now();
+  const auto rank_of = [&](const HttpSession& one) {
+    const auto is_neighbour = [&](const HttpSession& other) { return is_open(other) && other.address == one.address; };
+    return std::tuple(std::ranges::count_if(service.sessions, is_neighbour), !one.has_asked, now - *one.waiting_since);
+  };
   HttpSession* slowest = nullptr;
   for (HttpSession& one : service.sessions) {
     if (!one.waiting_since || !is_open(one) || (address_is_full && !is_of(one))) continue;
-    if (slowest == nullptr || *one.waiting_since < *slowest->waiting_since) slowest = &one;
+    if (now - *one.waiting_since < service.limits.patience) continue;
+    if (slowest == nullptr || rank_of(one) > rank_of(*slowest)) slowest = &one;
   }
-  if (slowest == nullptr || HttpSession::Clock::now() - *slowest->waiting_since < service.limits.patience) return false;
+  if (slowest == nullptr) return false;
   slowest->closing = true;
   slowest->close();
   return true;
 }
 
+// Nobody is waited for: neither to take the answer, nor to send the rest of the request.
+template <class Socket>
+void refuse_at_once(Socket& socket, Response response) {
+  response.set(http::field::server, "nvmf-p2p");
+  response.keep_alive(false);
+  response.prepare_payload();
+  std::ostringstream text;
+  text << response;
+  beast::error_code ignored;
+  std::array<char, 16384> request{};
+  socket.non_blocking(true, ignored);
+  socket.receive(asio::buffer(request), 0, ignored);
+  socket.send(asio::buffer(text.str()), 0, ignored);
+  socket.shutdown(asio::socket_base::shutdown_send, ignored);
+}
+
 template <class Socket, class Service>
 Task refuse(Socket socket, std::shared_ptr<Service> service) {
-  if (service->refused >= service->limits.connections) co_return;
+  Response response = refusal(503, "too many connections; try again");
+  if (service->refused >= service->limits.connections) co_return refuse_at_once(socket, std::move(response));
   ++service->refused;
   beast::basic_stream<typename Socket::protocol_type> stream(std::move(socket));
-  co_await send_last(stream, refusal(503, "too many connections; try again"), service->limits);
+  co_await send_last(stream, std::move(response), service->limits);
   --service->refused;
 }
 

@@ -15,6 +15,7 @@
 #include "config/file_content.h"
 #include "config/import.h"
 #include "config/printable.h"
+#include "config/wording.h"
 #include "config/write.h"
 #include "p2p/sysfs.h"
 #include "target/auth/key_file.h"
@@ -38,11 +39,8 @@ struct ImportOptions {
     return keys.empty() ? config::kImportedKeys : std::filesystem::absolute(keys).string();
   }
 };
+using config::count_of;
 using Options = std::shared_ptr<ImportOptions>;
-
-std::string count_of(size_t count, const char* noun) {
-  return std::to_string(count) + ' ' + noun + (count == 1 ? "" : "s");
-}
 
 std::string summary_of(const config::Config& config, size_t left_out) {
   size_t namespaces = 0;
@@ -147,6 +145,10 @@ bool write_drop_ins(const config::Config& config, const std::filesystem::path& d
 int print(const std::string& source, const config::ImportResult& result, const ImportOptions& options) {
   for (const auto& diagnostic : result.diagnostics) std::cerr << to_string(diagnostic) << '\n';
   if (!result.config) return kNothingImported;
+  if (result.config->ports.empty() && result.config->subsystems.empty()) {
+    std::cerr << config::printable(source) << ": nothing is imported, because no port and no subsystem is left\n";
+    return kNothingImported;
+  }
   const bool refused = options.strict && result.left_out != 0;
   std::cerr << config::printable(source) << ": " << summary_of(*result.config, result.left_out)
             << (refused ? ", so with --strict nothing is printed" : "") << '\n';

@@ -7,6 +7,7 @@
 #include <optional>
 #include <string>
 
+#include "config/printable.h"
 #include "target/auth/dhchap_key.h"
 #include "target/auth/key_file.h"
 
@@ -88,7 +89,8 @@ int show(const std::string& given, bool only_fingerprint) {
   const std::string path = path_of(given);
   try {
     const auto key = auth::read_key_file(path);
-    std::cout << (only_fingerprint ? key->fingerprint() : path + ": good: " + description_of(*key)) << '\n';
+    std::cout << (only_fingerprint ? key->fingerprint() : config::printable(path) + ": good: " + description_of(*key))
+              << '\n';
     return 0;
   } catch (const auth::KeyFileError& error) {
     std::cerr << error.what() << '\n';

@@ -1,20 +1,19 @@
 #include "target/daemon/log.h"
 
 #include <spdlog/sinks/base_sink.h>
-#include <spdlog/sinks/stdout_sinks.h>
 #include <spdlog/spdlog.h>
 #include <sys/stat.h>
 #include <sys/syslog.h>
-#include <sys/uio.h>
-#include <systemd/sd-journal.h>
 #include <unistd.h>
 
 #include <array>
 #include <cstdlib>
 #include <mutex>
 #include <nlohmann/json.hpp>
+#include <utility>
 
 #include "config/printable.h"
+#include "target/daemon/log_output.h"
 
 namespace nvmf::daemon {
 namespace {
@@ -53,17 +52,49 @@ int syslog_priority(spdlog::level::level_enum level) {
   }
 }
 
-class JournalSink final : public spdlog::sinks::base_sink<std::mutex> {
+// Drops the lines that nobody takes, and says how many when the log goes on.
+class LossySink : public spdlog::sinks::base_sink<std::mutex> {
  protected:
-  void sink_it_(const spdlog::details::log_msg& message) override {
-    const std::string_view text{message.payload.data(), message.payload.size()};
-    const std::vector<std::string> fields = journal_fields(message.level, text, event_of_line);
-    std::vector<iovec> pieces;
-    pieces.reserve(fields.size());
-    for (const std::string& field : fields) pieces.push_back({const_cast<char*>(field.data()), field.size()});
-    sd_journal_sendv(pieces.data(), static_cast<int>(pieces.size()));
+  // False: the line was dropped.
+  virtual bool put(const spdlog::details::log_msg& message) = 0;
+
+ private:
+  void sink_it_(const spdlog::details::log_msg& message) final {
+    if ((dropped_ == 0 || put_note(message)) && put(message)) return;
+    ++dropped_;
+  }
+  bool put_note(const spdlog::details::log_msg& next) {
+    const std::string text =
+        fmt::format("{} line{} of the log {} lost here, because the reader of the log did not take {}", dropped_,
+                    dropped_ == 1 ? "" : "s", dropped_ == 1 ? "was" : "were", dropped_ == 1 ? "it" : "them");
+    const core::Event* const event = std::exchange(event_of_line, nullptr);
+    const bool taken = put({next.time, {}, next.logger_name, spdlog::level::warn, text});
+    event_of_line = event;
+    if (taken) dropped_ = 0;
+    return taken;
   }
   void flush_() override {}
+
+  uint64_t dropped_ = 0;
+};
+
+class StandardErrorSink final : public LossySink {
+  bool put(const spdlog::details::log_msg& message) override {
+    spdlog::memory_buf_t line;
+    formatter_->format(message, line);
+    return output_.write({line.data(), line.size()});
+  }
+
+  LogOutput output_{STDERR_FILENO};
+};
+
+class JournalSink final : public LossySink {
+  bool put(const spdlog::details::log_msg& message) override {
+    const std::string_view text{message.payload.data(), message.payload.size()};
+    return output_.write(journal_fields(message.level, text, event_of_line));
+  }
+
+  JournalOutput output_;
 };
 
 // One line without control characters and keys, whatever names of hosts and devices, and pieces of requests, it has in
@@ -120,7 +151,7 @@ void start_log(config::LogLevel level, config::LogFormat format) {
   if (to_journal)
     sink = std::make_shared<JournalSink>();
   else
-    sink = std::make_shared<spdlog::sinks::stderr_sink_mt>();
+    sink = std::make_shared<StandardErrorSink>();
   auto logger = std::make_shared<PrintableLog>("nvmf-p2p", std::move(sink));
   logger->set_level(spdlog_level(level));
   logger->flush_on(spdlog::level::trace);

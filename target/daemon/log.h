@@ -1,5 +1,5 @@
 // The daemon's log: one line per event, on standard error, or in the journal when systemd has connected standard error
-// to it. Any thread.
+// to it. Lines that the reader does not take at once are dropped and counted. Any thread.
 #pragma once
 
 #include <spdlog/formatter.h>

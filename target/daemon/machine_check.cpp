@@ -4,6 +4,7 @@
 #include <grp.h>
 #include <netinet/in.h>
 #include <pwd.h>
+#include <sys/stat.h>
 
 #include <algorithm>
 #include <array>
@@ -139,6 +140,9 @@ class MachineCheck {
     if (admin.read_only_group && getgrnam(admin.read_only_group->c_str()) == nullptr)
       warn(admin.position, "$.admin.read_only_group", "this machine has no group " + quote(*admin.read_only_group),
            "create it (groupadd --system), or name another one");
+    if ((admin.mode & S_IWOTH) != 0)
+      warn(admin.position, "$.admin.mode", "every user of this machine may change what is served",
+           "take the right to write from others (0660), and name a \"group\"");
     check_socket(admin.position, "$.admin.socket", admin.socket);
     if (admin.read_only_socket) check_socket(admin.position, "$.admin.read_only_socket", *admin.read_only_socket);
   }
@@ -199,7 +203,14 @@ class MachineCheck {
     }
   }
 
-  void check_state_directory() { check_directory({}, "$.state_dir", config_.state_dir); }
+  void check_state_directory() {
+    check_directory({}, "$.state_dir", config_.state_dir);
+    const std::filesystem::path directory = std::filesystem::path(config_.state_dir + "/").lexically_normal();
+    for (const char* const shared : {"/", "/tmp/", "/var/tmp/", "/etc/", "/var/", "/var/lib/", "/run/", "/home/"})
+      if (directory == shared)
+        warn({}, "$.state_dir", quote(config_.state_dir) + " is not a directory of the daemon's own",
+             "name a directory below it, such as /var/lib/nvmf-p2p");
+  }
 
   // One that the daemon makes where there is none: nothing on the way to it may be another kind of file.
   void check_directory(Position position, const std::string& path, std::filesystem::path directory) {

@@ -2,6 +2,7 @@
 #include <spdlog/spdlog.h>
 
 #include <CLI/CLI.hpp>
+#include <csignal>
 #include <cstdio>
 #include <cstdlib>
 #include <functional>
@@ -22,6 +23,7 @@
 #include "target/daemon/cli/completion.h"
 #include "target/daemon/cli/config_manual.h"
 #include "target/daemon/cli/documents.h"
+#include "target/daemon/cli/error_output.h"
 #include "target/daemon/daemon.h"
 #include "target/daemon/doctor_command.h"
 #include "target/daemon/import_command.h"
@@ -93,6 +95,8 @@ int run(const std::string& path, nvmf::daemon::Program& program) {
     program.go_back("could not start: the config has mistakes");
     return kExitUsage;
   }
+  // The reader of the log may go; and nobody who asks a program of another kind to do something ends this one.
+  for (const int signal : {SIGPIPE, SIGUSR1, SIGUSR2}) std::signal(signal, SIG_IGN);
   nvmf::daemon::start_log(config->log_level, config->log_format);
   const std::string& former = program.former_version();
   spdlog::info("nvmf-p2p {} with {}{}{}", NVMF_P2P_VERSION, path, nvmf::config::and_drop_ins(config->drop_ins.size()),
@@ -193,11 +197,11 @@ int with_output_written(int status) {
 }  // namespace
 
 int main(int argc, char** argv) {
+  const nvmf::cli::PrintableOutput errors(std::cerr);
   try {
     return with_output_written(execute(argc, argv));
   } catch (const std::exception& error) {
-    std::fputs(error.what(), stderr);
-    std::fputc('\n', stderr);
+    std::cerr << error.what() << '\n';
     return EXIT_FAILURE;
   }
 }

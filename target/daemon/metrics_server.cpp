@@ -16,8 +16,12 @@ using boost::asio::ip::tcp;
 
 constexpr std::chrono::seconds kRetry{1};
 
-// Whoever reaches the address may ask: one address must not have all connections, nor all of them wait for long.
-const HttpLimits kLimits{.connections = 32, .connections_of_address = 8, .timeout = std::chrono::milliseconds(5'000)};
+// Whoever reaches the address may ask: one address must not have all connections, nor all of them wait for long. One
+// that is slow makes way at once: a scraper sends its request whole.
+const HttpLimits kLimits{.connections = 32,
+                         .connections_of_address = 8,
+                         .patience = std::chrono::milliseconds(0),
+                         .timeout = std::chrono::milliseconds(5'000)};
 
 HttpResponse as_text(unsigned status, std::string body) {
   return {.status = status, .content_type = "text/plain; charset=utf-8", .body = std::move(body)};

@@ -4,6 +4,8 @@
 
 #include <algorithm>
 
+#include "config/wording.h"
+
 namespace nvmf::daemon {
 namespace {
 
@@ -65,10 +67,11 @@ void add_config(const HealthFigures& health, Problems& problems) {
         {.what = "The last reload was refused: what runs is not what the config file says.",
          .remedy = "nvmf-p2p check FILE reports the mistakes of the config file; then nvmf-p2p reload."});
   if (health.unsaved_changes != 0)
-    problems.push_back(
-        {.weight = Problem::Weight::Note,
-         .what = fmt::format("{} changes of the running config are not in the config file.", health.unsaved_changes),
-         .remedy = "nvmf-p2p status lists them; nvmf-p2p save writes them to the file."});
+    problems.push_back({.weight = Problem::Weight::Note,
+                        .what = fmt::format("{} of the running config {} not in the config file.",
+                                            config::count_of(health.unsaved_changes, "change"),
+                                            health.unsaved_changes == 1 ? "is" : "are"),
+                        .remedy = "nvmf-p2p status lists them; nvmf-p2p save writes them to the file."});
   if (health.unreadable_keys != 0)
     problems.push_back(
         {.what = fmt::format("{} key files of hosts cannot be read: the hosts cannot authenticate with them, now or "

@@ -13,6 +13,7 @@
 #include "config/wording.h"
 #include "target/daemon/core_options.h"
 #include "target/daemon/log.h"
+#include "target/daemon/resource_check.h"
 #include "target/daemon/save_journal.h"
 #include "target/daemon/service_manager.h"
 #include "target/daemon/spawn.h"
@@ -29,10 +30,31 @@ using core::EventKind;
 // Until a device that was resized has its new size for hosts, and between attempts to save what could not be saved.
 constexpr std::chrono::seconds kSizesInterval{5};
 
+config::Sources sources_of_running(const config::Json& document) {
+  return {.file = {.name = kRunningConfig, .text = config::text_of(document)}};
+}
+
+// With what of the machine an operator must know at once.
+config::Result parse_running(const config::Json& document) {
+  config::Result parsed = config::parse_unseen(sources_of_running(document));
+  if (parsed.config)
+    std::ranges::move(check_memory(*parsed.config, p2p::Sysfs()), std::back_inserter(parsed.diagnostics));
+  config::forget_positions(parsed);
+  return parsed;
+}
+
 std::string summary_of(ConfigChange::Verdict verdict, const std::string& file) {
   if (verdict == ConfigChange::Verdict::Mistaken) return "the config has mistakes, see above";
   return verdict == ConfigChange::Verdict::NeedsRestart ? file + " needs a restart"
                                                         : "a device or file that it needs is unavailable, see above";
+}
+
+// Whether a reason says no more than that one of these is not served, and why.
+bool tells(const std::string& reason, const MissingNamespaces& missing) {
+  return std::ranges::any_of(missing, [&](const auto& one) {
+    const auto& [key, why] = one;
+    return reason.ends_with(fmt::format(": namespace {} of {} is not served: {}", key.second, key.first, why));
+  });
 }
 
 }  // namespace
@@ -138,7 +160,8 @@ Reload::Change Reload::reload(bool force) {
       events_.warn(EventKind::Config, fmt::format("reload: {}", change.reasons.back()));
     }
     const std::string drop_ins = config::and_drop_ins(running_.drop_ins().size());
-    events_.tell(EventKind::Config, fmt::format("reloaded {}{}: {} changes", file, drop_ins, change.changes.size()));
+    events_.tell(EventKind::Config,
+                 fmt::format("reloaded {}{}: {}", file, drop_ins, config::count_of(change.changes.size(), "change")));
     co_return change;
   };
   return changes_.alone(work);
@@ -154,10 +177,10 @@ Reload::Change Reload::change(AdminActions::Edit edit, std::optional<std::string
     demand(if_match);
     config::Json wanted = running_.document();
     edit(wanted);
-    config::Sources sources;
-    sources.file = {kRunningConfig, config::text_of(wanted)};
-    config::Result parsed = config::parse(sources);
-    config::forget_positions(parsed);
+    config::Sources sources = sources_of_running(wanted);
+    config::Result parsed = parse_running(wanted);
+    const config::Result before = parse_running(running_.document());
+    parsed.diagnostics = config::brought_by_change(parsed.diagnostics, before.diagnostics);
     ConfigChange change = co_await become(parsed, sources, Source::AdminApi);
     if (change.verdict != ConfigChange::Verdict::Good) co_return change;
     for (const std::string& line : change.changes)
@@ -184,6 +207,8 @@ Reload::Change Reload::replace(config::Sources sources, std::optional<std::strin
 Reload::Change Reload::accept(std::string nqn, uint32_t nsid) {
   const auto work = [this, nqn = std::move(nqn), nsid]() -> Change {
     const std::string name = "namespace " + std::to_string(nsid) + " of " + nqn;
+    config::Json document = running_.document();
+    config::find_namespace(document, nqn, nsid);
     const bool was_refused = co_await storage_.accept(nqn, nsid);
     if (!was_refused)
       throw config::EditError(config::EditError::Kind::Absent, "no storage of " + name + " is waiting to be accepted");
@@ -225,6 +250,8 @@ Reload::Change Reload::try_to_become(config::Result& wanted, config::Sources& so
   std::ranges::copy(difference.needs_restart, std::back_inserter(change.reasons));
   if (!difference.needs_restart.empty()) co_return refused(Verdict::NeedsRestart);
   const HostKeyFiles former = keys_;
+  const std::vector<std::string> unreadable_before = unreadable_keys();
+  const MissingNamespaces missing_before = staging_.missing();
   co_await read_keys(*wanted.config);
   const std::vector<std::string> unavailable = keys_that_change_needs();
   std::ranges::copy(unavailable, std::back_inserter(change.reasons));
@@ -238,13 +265,17 @@ Reload::Change Reload::try_to_become(config::Result& wanted, config::Sources& so
     co_return refused(Verdict::Unavailable);
   }
 
+  if (source == Source::AdminApi)
+    std::erase_if(change.reasons, [&](const std::string& one) { return tells(one, missing_before); });
   change.changes = config::describe(difference);
   applies = true;
   const std::vector<std::string> failures = co_await apply(difference, std::move(*staged));
   std::ranges::copy(failures, std::back_inserter(change.reasons));
   co_await storage_.settle();
   std::ranges::move(storage_.awaited(), std::back_inserter(change.reasons));
-  std::ranges::move(unreadable_keys(), std::back_inserter(change.reasons));
+  for (const std::string& fault : unreadable_keys())
+    if (source == Source::Files || std::ranges::find(unreadable_before, fault) == unreadable_before.end())
+      change.reasons.push_back(fault);
   if (source == Source::AdminApi) tell_of_faults_since(former);
   std::ranges::move(take_over_keys(*wanted.config), std::back_inserter(change.changes));
   co_await storage_.measure();
@@ -373,7 +404,7 @@ void Reload::disconnect_former_keys(ConfigChange& change) {
   const auto disconnect = [&](core::Subsystem& subsystem) {
     const size_t count = subsystem.disconnect_former_keys();
     if (count != 0)
-      change.changes.push_back("disconnect " + std::to_string(count) + " controllers of " + subsystem.nqn() +
+      change.changes.push_back("disconnect " + config::count_of(count, "controller") + " of " + subsystem.nqn() +
                                ", whose hosts had authenticated with keys that are no longer valid");
   };
   for (const auto& subsystem : target_.subsystems()) disconnect(*subsystem);

@@ -46,6 +46,11 @@ class ResourceCheck {
                 const std::vector<RdmaDeviceLimits>& devices)
       : config_(config), sysfs_(sysfs), addresses_(addresses), devices_(devices) {}
 
+  std::vector<config::Diagnostic> run_memory() {
+    check_memory();
+    return std::move(warnings_);
+  }
+
   std::vector<config::Diagnostic> run() {
     check_memory();
     check_iwarp();
@@ -198,6 +203,10 @@ std::vector<RdmaDeviceLimits> read_rdma_device_limits() {
     devices.push_back(std::move(limits));
   }
   return devices;
+}
+
+std::vector<config::Diagnostic> check_memory(const config::Config& config, const p2p::Sysfs& sysfs) {
+  return ResourceCheck(config, sysfs, {}, {}).run_memory();
 }
 
 std::vector<config::Diagnostic> check_resources(const config::Config& config, const p2p::Sysfs& sysfs,

@@ -24,6 +24,9 @@ struct RdmaDeviceLimits {
 // Of the devices that this user may open.
 std::vector<RdmaDeviceLimits> read_rdma_device_limits();
 
+// What the pools and the namespaces in memory take, against what the machine has.
+std::vector<config::Diagnostic> check_memory(const config::Config& config, const p2p::Sysfs& sysfs);
+
 std::vector<config::Diagnostic> check_resources(const config::Config& config, const p2p::Sysfs& sysfs,
                                                 const std::vector<InterfaceAddress>& addresses,
                                                 const std::vector<RdmaDeviceLimits>& devices = {});

@@ -54,7 +54,7 @@ void report(const ConfigFiles::Outcome& outcome) {
   for (const std::string& file : saved.left)
     spdlog::warn("{} was changed after the daemon had read it, and stays as it is: no unsaved change belongs to it",
                  file);
-  for (const std::string& file : outcome.not_given)
+  for (const std::string& file : saved.not_given)
     spdlog::warn("{} belongs to the user of the daemon now, who may not give files to the former owner or group", file);
 }
 

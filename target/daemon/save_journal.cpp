@@ -1,6 +1,8 @@
 #include "target/daemon/save_journal.h"
 
+#include <fcntl.h>
 #include <spdlog/spdlog.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -11,6 +13,7 @@
 #include <cerrno>
 #include <filesystem>
 #include <nlohmann/json.hpp>
+#include <set>
 #include <stdexcept>
 #include <system_error>
 #include <utility>
@@ -18,12 +21,14 @@
 #include "config/file_content.h"
 #include "config/json_text.h"
 #include "config/sources.h"
+#include "target/backend/descriptor.h"
 #include "target/daemon/file_lock.h"
 
 namespace nvmf::daemon {
 namespace {
 
 using Json = nlohmann::ordered_json;
+using backend::Descriptor;
 
 constexpr char kSuffix[] = ".nvmf-p2p-save-journal";
 
@@ -93,31 +98,94 @@ std::string sentence_of(Found found, const std::string& path) {
   return {};
 }
 
-// A daemon that saves keeps the lock of its journal. None where there is no journal.
-std::optional<FileLock> lock_of(const std::string& journal) {
-  try {
-    return FileLock(journal);
-  } catch (const std::system_error& error) {
-    if (error.code() == std::errc::no_such_file_or_directory) return std::nullopt;
-    throw;
-  }
+[[noreturn]] void refuse(const std::string& journal, const std::string& why) {
+  throw std::runtime_error(journal + ' ' + why + ", so nothing is done with it: look at the files of the config, and " +
+                           "remove the journal");
 }
 
-std::vector<std::string> undo_journal(const std::string& journal, const DurableHook& before) {
-  const auto lock = lock_of(journal);
-  const auto text = content_of(journal);
-  if (!text) return {};
-  std::vector<std::string> done;
-  const Json save = config::json_from(*text);
-  for (const Json& file : save.at("files")) {
-    const auto path = file.at("path").get<std::string>();
-    const Json& was = file.at("before");
-    const Found found = undo(path, was.is_null() ? std::nullopt : std::optional(was.get<std::string>()),
-                             file.at("after").get<std::string>(), before);
-    done.push_back(sentence_of(found, path));
+// Not open where there is no journal.
+Descriptor open_journal(const std::string& journal) {
+  constexpr int kCareful = O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY;
+  struct stat status {};
+  if (lstat(journal.c_str(), &status) == 0 && !S_ISREG(status.st_mode)) refuse(journal, "is no regular file");
+  Descriptor file(open(journal.c_str(), O_RDWR | kCareful));  // some network file systems lock only what may be written
+  if (!file.is_open() && errno != ENOENT) file = Descriptor(open(journal.c_str(), O_RDONLY | kCareful));
+  if (!file.is_open()) {
+    if (errno == ENOENT) return {};
+    throw std::system_error(errno, std::generic_category(), "cannot open " + journal);
   }
+  if (fstat(file.get(), &status) != 0) throw std::system_error(errno, std::generic_category(), journal);
+  if (!S_ISREG(status.st_mode)) refuse(journal, "is no regular file");
+  if (status.st_uid != 0 && status.st_uid != geteuid())
+    refuse(journal, "belongs to the user " + std::to_string(status.st_uid) + ", who is neither root nor the daemon's");
+  return file;
+}
+
+bool is_still(const std::string& path, int descriptor) {
+  struct stat named {};
+  struct stat opened {};
+  return lstat(path.c_str(), &named) == 0 && fstat(descriptor, &opened) == 0 && named.st_dev == opened.st_dev &&
+         named.st_ino == opened.st_ino;
+}
+
+struct Entry {
+  std::string path;
+  std::optional<std::string> before;
+  std::string after;
+};
+
+std::vector<Entry> entries_of(const std::string& journal, int descriptor) {
+  std::string text;
+  if (const int error = config::read_open_file(descriptor, text); error != 0)
+    throw std::runtime_error("cannot read " + journal + ": " + config::reading_error(error));
+  std::vector<Entry> entries;
+  try {
+    const Json save = config::json_from(text);
+    for (const Json& file : save.at("files")) {
+      const Json& was = file.at("before");
+      entries.push_back({.path = file.at("path").get<std::string>(),
+                         .before = was.is_null() ? std::nullopt : std::optional(was.get<std::string>()),
+                         .after = file.at("after").get<std::string>()});
+    }
+  } catch (const config::JsonError& error) {
+    refuse(journal, error.what());
+  } catch (const Json::exception&) {
+    refuse(journal, "is not what a save writes");
+  }
+  return entries;
+}
+
+using IsOfConfig = std::function<bool(const std::string& path)>;
+
+// A daemon that saves keeps the lock of its journal, and removes the journal before it lets go.
+std::vector<std::string> undo_journal(const std::string& journal, const IsOfConfig& is_of_config,
+                                      const DurableHook& before) {
+  Descriptor file = open_journal(journal);
+  if (!file.is_open()) return {};
+  const FileLock lock(std::move(file), journal);
+  if (!is_still(journal, lock.descriptor())) return {};
+  const std::vector<Entry> entries = entries_of(journal, lock.descriptor());
+  const auto stranger = std::ranges::find_if_not(entries, is_of_config, &Entry::path);
+  if (stranger != entries.end()) refuse(journal, "names " + stranger->path + ", which is no file of the config");
+  std::vector<std::string> done;
+  for (const Entry& entry : entries)
+    done.push_back(sentence_of(undo(entry.path, entry.before, entry.after, before), entry.path));
   remove_durably(journal, before);
   return done;
+}
+
+// The config file, and what is or was a drop-in: by the name in its directory, or where a link there leads.
+IsOfConfig files_of(const std::string& config_file) {
+  namespace fs = std::filesystem;
+  const std::string directory = config::drop_in_directory(config_file);
+  std::set<std::string> known = {target_of(config_file)};
+  std::error_code error;
+  for (fs::directory_iterator entry(directory, error), end; !error && entry != end; entry.increment(error))
+    if (config::names_drop_in(entry->path().filename().string())) known.insert(target_of(entry->path().string()));
+  return [known, directory = target_of(directory)](const std::string& path) {
+    const fs::path file(path);
+    return known.contains(path) || (file.parent_path() == directory && config::names_drop_in(file.filename().string()));
+  };
 }
 
 }  // namespace
@@ -149,9 +217,14 @@ void SaveJournal::guard(const std::function<void()>& replace) const {
   }
 }
 
+bool SaveJournal::is_of_save(const std::string& path) const {
+  return std::ranges::find(entries_, path, &Entry::path) != entries_.end();
+}
+
 void SaveJournal::undo() const {
   try {
-    for (const std::string& sentence : undo_journal(path_, {})) spdlog::warn("{}", sentence);
+    const auto is_of_save = [this](const std::string& path) { return this->is_of_save(path); };
+    for (const std::string& sentence : undo_journal(path_, is_of_save, {})) spdlog::warn("{}", sentence);
   } catch (const std::exception& error) {
     spdlog::error(
         "saving the config failed, and the files that were written already could not be put back: {}; the next start, "
@@ -175,8 +248,9 @@ bool is_save_interrupted(const std::string& config_file) {
 
 std::vector<std::string> undo_interrupted_save(const std::string& config_file, const DurableHook& before) {
   std::vector<std::string> done;
+  const IsOfConfig is_of_config = files_of(config_file);
   for (const std::string& journal : journals_of(config_file))
-    for (std::string& sentence : undo_journal(journal, before)) done.push_back(std::move(sentence));
+    for (std::string& sentence : undo_journal(journal, is_of_config, before)) done.push_back(std::move(sentence));
   return done;
 }
 

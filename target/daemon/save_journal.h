@@ -1,7 +1,8 @@
 // A `save` that replaces several files of the config replaces all or none, also when the daemon is killed or the
 // machine loses power in the middle. Before the first file is replaced, a journal beside the files says what each was
 // and is to be; when the last has been replaced, the journal goes. A journal that is found belongs to a save that was
-// interrupted: that save is undone, with the copies FILE~ that it has made first.
+// interrupted: that save is undone, with the copies FILE~ that it has made first. A journal is trusted as far as its
+// owner: this process's user or root; and it may name no files but the config's.
 #pragma once
 
 #include <functional>
@@ -32,6 +33,7 @@ class SaveJournal {
     std::string after;
   };
   std::string text() const;
+  bool is_of_save(const std::string& path) const;
   void undo() const;
 
   std::string path_;
@@ -47,7 +49,8 @@ bool is_save_interrupted(const std::string& config_file);
 
 // Gives the files of an interrupted save what they had before it, except those that were edited since. Returns what was
 // done, in sentences for the log; none: no save was interrupted. Throws std::exception when that is not possible, or
-// when another daemon is saving just now; the journal stays then.
+// when another daemon is saving just now, or when the journal is somebody else's or names other files than the config
+// file and its drop-ins; the journal stays then.
 std::vector<std::string> undo_interrupted_save(const std::string& config_file, const DurableHook& before = {});
 
 // The same before the files are read. What fails is a sentence of the result.

@@ -11,6 +11,7 @@
 #include <cerrno>
 #include <cstdio>
 #include <ctime>
+#include <iterator>
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <set>
@@ -197,10 +198,31 @@ std::string text_of(const StateBackup& backup) {
   return json.dump(2, ' ', false, Json::error_handler_t::replace) + "\n";
 }
 
+std::string restorable_text_of(const StateBackup& backup, const fs::path& directory) {
+  for (const StateBackup::File& file : backup.files)
+    if (const std::string fault = fault_of(file); !fault.empty())
+      throw std::runtime_error((directory / file.name).string() + ' ' + fault +
+                               ", so that restore would refuse the backup: move the file out of the directory");
+  std::string text = text_of(backup);
+  if (text.size() > kMostBackupBytes)
+    throw std::runtime_error("the files of " + directory.string() + " are too large for a backup of " +
+                             std::to_string(kMostBackupBytes >> 20U) +
+                             " MiB, which is what restore reads: move those of former namespaces out of the directory");
+  return text;
+}
+
+bool begins_backup(std::string_view text) {
+  std::string dense;
+  std::ranges::copy_if(text, std::back_inserter(dense), [](char c) { return c != ' ' && c != '\n' && c != '\r'; });
+  std::string mark = R"({"kind":")" + std::string(kKind) + '"';
+  std::erase(mark, ' ');
+  return dense.starts_with(mark);
+}
+
 StateBackup backup_from(const std::string& text) {
   StateBackup backup;
   try {
-    const Json json = config::json_from(text);
+    const Json json = config::json_from(text, kMostBackupBytes);
     if (!json.is_object() || json.value("kind", "") != kKind) throw BadBackup("it is not a backup of nvmf-p2p's state");
     if (json.at("format") != kFormat)
       throw BadBackup("another version (" + json.value("version", "unknown") +

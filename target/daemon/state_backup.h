@@ -1,9 +1,11 @@
 // A copy of the directory "state_dir" as one text, and the directory that it is put back into.
 #pragma once
 
+#include <cstddef>
 #include <filesystem>
 #include <stdexcept>
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace nvmf::daemon {
@@ -13,6 +15,10 @@ class BadBackup : public std::runtime_error {
  public:
   using std::runtime_error::runtime_error;
 };
+
+// A backup holds 4,096 namespaces with all their files: for each the reservations of 1,024 hosts, and three files that
+// are small.
+inline constexpr size_t kMostBackupBytes = 4096 * ((128U << 10U) + 3 * (4U << 10U));
 
 struct StateBackup {
   struct File {
@@ -32,6 +38,11 @@ std::string fault_of(const StateBackup::File& file);
 
 // A JSON object with a checksum for each file, and one for all.
 std::string text_of(const StateBackup& backup);
+// The same, when restore would take it. Throws std::runtime_error that names the file of `directory` at fault, and what
+// to do.
+std::string restorable_text_of(const StateBackup& backup, const std::filesystem::path& directory);
+// Whether a file that begins with this text is a backup, of whatever version.
+bool begins_backup(std::string_view text);
 // Throws BadBackup.
 StateBackup backup_from(const std::string& text);
 

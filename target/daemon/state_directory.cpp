@@ -55,6 +55,11 @@ StateOwner owner_of(const std::string& nqn, const core::NamespaceOptions& ns) {
   return {.nqn = nqn, .nsid = ns.nsid, .storage = ns.storage};
 }
 
+StateDirectory::StateDirectory(std::string path, const std::shared_ptr<DirectoryLock>& lock)
+    : StateDirectory(std::move(path), [lock](DurableStep step) {
+        if (step == DurableStep::Create || step == DurableStep::Remove) lock->hold();
+      }) {}
+
 void StateDirectory::make() const {
   if (std::filesystem::create_directories(path_)) sync_directory(std::filesystem::path(path_).parent_path());
   if (access(path_.c_str(), W_OK | X_OK) != 0)
@@ -112,7 +117,10 @@ void StateDirectory::replace(const std::string& purpose, const StateOwner& owner
 }
 
 void StateDirectory::remove(const std::string& purpose, const StateOwner& owner) const {
-  if (std::filesystem::remove(file(purpose, owner))) sync_directory(path_);
+  const std::string path = file(purpose, owner);
+  if (!is_there(path)) return;
+  if (before_) before_(DurableStep::Remove);
+  if (std::filesystem::remove(path)) sync_directory(path_);
 }
 
 }  // namespace nvmf::daemon

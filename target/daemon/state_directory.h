@@ -2,11 +2,14 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <nlohmann/json_fwd.hpp>
 #include <optional>
 #include <string>
+#include <utility>
 
 #include "target/daemon/durable_file.h"
+#include "target/daemon/file_lock.h"
 
 namespace nvmf::core {
 struct NamespaceOptions;
@@ -26,9 +29,11 @@ StateOwner owner_of(const std::string& nqn, const core::NamespaceOptions& ns);
 
 class StateDirectory {
  public:
-  // Creates and reads nothing yet. `before` is for tests.
+  // Creates and reads nothing yet. `before` is told of each step before it is made, and may prevent it by an exception.
   explicit StateDirectory(std::string path, DurableHook before = {})
       : path_(std::move(path)), before_(std::move(before)) {}
+  // Writes only while it holds the lock, which is that of the directory: what another daemon has locked is not changed.
+  StateDirectory(std::string path, const std::shared_ptr<DirectoryLock>& lock);
 
   const std::string& path() const { return path_; }
   // Creates the directory when it is missing. Throws std::system_error when it cannot be created or written to.

@@ -10,6 +10,7 @@ import tempfile
 import unittest
 
 PROGRAM = sys.argv.pop(1) if len(sys.argv) > 1 else "nvmf-p2p"
+TIMEOUT_S = 60
 ACS = 0x001D005F  # capability, and control with P2P Request and Completion Redirect
 
 
@@ -65,7 +66,7 @@ class Doctor(unittest.TestCase):
         self.scratch = self.enterContext(tempfile.TemporaryDirectory())
 
     def run_doctor(self, *options, status=0):
-        done = subprocess.run([PROGRAM, "doctor", *options], capture_output=True, text=True, timeout=60)
+        done = subprocess.run([PROGRAM, "doctor", *options], capture_output=True, text=True, timeout=TIMEOUT_S)
         self.assertEqual(done.returncode, status, done.stderr)
         return done
 
@@ -103,8 +104,46 @@ class Doctor(unittest.TestCase):
         value = subprocess.run(["sh", "-c", f'GRUB_CMDLINE_LINUX_DEFAULT=quiet; . {path}; echo "$GRUB_CMDLINE_LINUX_DEFAULT"'], capture_output=True, text=True, check=True).stdout
         self.assertEqual(value, "quiet 'pci=disable_acs_redir=0000:22:00.0;0000:22:01.0'\n")
         path.write_text("GRUB_TIMEOUT=0\n" + text)
-        self.assertIn("not overwritten", self.run_doctor("--from", folder, "--grub-drop-in", str(path), status=1).stderr)
+        self.assertIn("not replaced", self.run_doctor("--from", folder, "--grub-drop-in", str(path), status=1).stderr)
         self.assertTrue(path.read_text().startswith("GRUB_TIMEOUT=0\n"))
+
+    def test_grubs_drop_in_is_no_fifo_and_no_link(self):
+        folder, fifo, link = self.tree(), pathlib.Path(self.scratch) / "fifo", pathlib.Path(self.scratch) / "link"
+        os.mkfifo(fifo)
+        link.symlink_to(pathlib.Path(self.scratch) / "nowhere")
+        for path, what in ((fifo, "a FIFO"), (link, "a symbolic link")):
+            self.assertIn(f"is {what}, so it is not replaced", self.run_doctor("--from", folder, "--grub-drop-in", str(path), status=1).stderr)
+
+    def test_a_strangers_tree_is_not_left_waited_for_or_read_without_end(self):
+        tree, secret = pathlib.Path(self.tree()), pathlib.Path(self.scratch) / "secret"
+        secret.write_text("9.9.9-a-secret\n")
+        release, cpuinfo, model = tree / "proc/sys/kernel/osrelease", tree / "proc/cpuinfo", next(tree.rglob("model"))
+
+        def replace(path, make):
+            path.unlink()
+            make(path)
+
+        replace(model, os.mkfifo)
+        replace(release, lambda path: path.symlink_to(secret))
+        replace(cpuinfo, lambda path: path.symlink_to("/dev/zero"))
+        (tree / "rights").unlink(missing_ok=True)
+        (tree / "rights").symlink_to("/dev/zero")
+        said = self.run_doctor("--from", str(tree), "--json").stdout
+        self.assertNotIn("a-secret", said)
+        replace(cpuinfo, lambda path: path.touch())
+        os.truncate(cpuinfo, 5 << 30)
+        self.run_doctor("--from", str(tree))
+        for link in list(tree.rglob("nvme0")):
+            if link.is_symlink():
+                replace(link, lambda path: path.symlink_to("/etc"))
+        self.run_doctor("--from", str(tree))
+
+    def test_a_tree_is_not_saved_through_a_link(self):
+        folder, link = pathlib.Path(self.scratch) / "empty", pathlib.Path(self.scratch) / "link"
+        folder.mkdir()
+        link.symlink_to(folder)
+        self.run_doctor("--save", str(link), status=1)
+        self.assertEqual(list(folder.iterdir()), [])
 
     def test_without_redirection_no_drop_in_is_written(self):
         folder, path = self.tree(), pathlib.Path(self.scratch) / "acs.cfg"

@@ -134,16 +134,25 @@ class Import(DaemonTest):
             return subprocess.run([PROGRAM, "import", "nvmetcli", "saved.json", "--keys", "keys"], cwd=folder,
                                   capture_output=True, text=True, timeout=WAIT_S)
 
-        self.assertEqual(imported().returncode, 0)
+        first = imported()
+        self.assertEqual(first.returncode, 3, first.stderr)
+        self.assertIn(f'the key of host "{names[2]}", which no subsystem that is imported lists', first.stderr)
         files = sorted((folder / "keys").iterdir())
         self.assertEqual(len(files), 2, "the third host is in no subsystem")
         again = imported()
-        self.assertEqual(again.returncode, 0, again.stderr)
+        self.assertEqual(again.returncode, 3, again.stderr)
         self.assertIn(f'"{files[0]}"', again.stdout)
         files[0].unlink()
         hosts[1]["dhchap_key"] = key()
         self.assertEqual(imported().returncode, 1)
         self.assertEqual(sorted((folder / "keys").iterdir()), files[1:])
+
+    def test_a_target_without_ports_and_subsystems_is_no_success(self):
+        path = pathlib.Path(self.scratch.name) / "empty.json"
+        path.write_text(json.dumps({"hosts": [{"nqn": "nqn.2026-01.io.example:h"}], "ports": [], "subsystems": []}))
+        done = subprocess.run([PROGRAM, "import", "nvmetcli", str(path)], capture_output=True, text=True, timeout=WAIT_S)
+        self.assertEqual(done.returncode, 2, done.stdout)
+        self.assertIn("no port and no subsystem is left", done.stderr)
 
     def test_subsystems_are_imported_as_drop_ins(self):
         folder = pathlib.Path(self.scratch.name)

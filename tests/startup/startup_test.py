@@ -23,6 +23,14 @@ class Startup(DaemonTest):
         place.config["admin"]["group"] = "no-such-group"
         self.check_one_line(place.failure(), 'there is no group "no-such-group"')
 
+    def test_check_fails_where_run_surely_does(self):
+        place = self.place()
+        place.config["admin"]["group"] = "no-such-group"
+        place.config_path.write_text(json.dumps(place.config))
+        for status, words in ((2, ()), (0, ("--file-only",))):
+            done = subprocess.run([PROGRAM, "check", str(place.config_path), *words], capture_output=True, text=True, timeout=WAIT_S)
+            self.assertEqual(done.returncode, status, done.stderr)
+
     def test_a_socket_below_a_file(self):
         place = self.place()
         (place.folder / "file").write_text("data")
@@ -295,6 +303,42 @@ class Startup(DaemonTest):
         self.assertIn("nothing.json: error: No such file", said("backup", "out", "--config", "nothing.json"))
         self.assertIn("the state directory /nothing cannot be read: No such file", said("backup", "out", "--state-dir", "/nothing"))
         self.assertFalse((folder / "out").exists())
+
+    def test_a_number_is_decimal_and_a_key_is_given_once(self):
+        place = self.place()
+        with Running(place):
+            for words in (("drain", "01"), ("drain", "0x1"), ("remove", "port", "01"), ("remove", "namespace", NQN, "01")):
+                done = place.ask(*words)
+                self.assertEqual(done.returncode, 2, words)
+                self.assertIn("is not a decimal number", done.stderr)
+            self.assertEqual(place.request("DELETE", "/v1/ports/01"), 400)
+            twice = place.ask("set", "subsystem", NQN, "max_controllers=1", "max_controllers=2")
+            self.assertEqual(twice.returncode, 2)
+            self.assertIn('the key "max_controllers" is given twice', twice.stderr)
+            self.assertIn("nosuch", place.ask("accept", "nosuch", "1").stderr)
+            self.assertIn("no subsystem", place.ask("accept", "nosuch", "1").stderr)
+            self.assertEqual([port["state"] for port in self.status(place)["ports"]], ["waiting"])
+
+    def test_a_change_tells_only_of_what_it_brings_and_names_nqns_whole(self):
+        place = self.place()
+        host = "nqn.2014-08.org.nvmexpress:uuid:3c1e2f4a-0000-4000-8000-000000000001"
+        place.config["subsystems"].append({"nqn": "plain", "allowed_hosts": [host], "namespaces": [{"nvme": "/dev/ng77n1"}]})
+        with Running(place, namespaces=2):
+            removed = json.loads(place.ask("set", "subsystem", "plain", "allow_any_host=true", "allowed_hosts=null").stdout)
+            self.assertIn(host, removed["changes"][0])
+            self.assertEqual(removed["reasons"], [])
+            added = json.loads(place.ask("add", "namespace", NQN, "memory=1000GiB").stdout)
+            self.assertEqual(len(added["reasons"]), 1, added)
+            self.assertIn("this machine has", added["reasons"][0])
+            again = json.loads(place.ask("set", "subsystem", NQN, "max_controllers=3").stdout)
+            self.assertEqual(again["reasons"], [])
+
+    def test_a_path_on_the_command_line_cannot_control_the_terminal(self):
+        for words in (("status", "--socket", "/tmp/\x1b[31m"), ("key", "check", "/tmp/\x1b[31m"), ("doctor", "--from", "/tmp/\x1b[31m"), ("check", "/tmp/\x1b[31m"), ("status", "--nosuch\x1b[31m")):
+            done = subprocess.run([PROGRAM, *words], capture_output=True, text=True, timeout=WAIT_S)
+            self.assertNotEqual(done.returncode, 0)
+            self.assertNotIn("\x1b", done.stdout + done.stderr)
+            self.assertIn("\\x1b" if words[0] != "check" else "x1b", done.stdout + done.stderr)
 
     def test_a_slip_drains_no_port(self):
         place = self.place()

@@ -114,13 +114,13 @@ Reply Client::follow(const std::string& target, const std::function<bool(const s
   asio::io_context io;
   Socket socket = connect(io, socket_);
   boost::system::error_code error;
-  http::write(socket, request_for("GET", target, ""), error);
-  check(socket_, error);
+  boost::system::error_code unsent;  // as in exchange()
+  http::write(socket, request_for("GET", target, ""), unsent);
   boost::beast::flat_buffer buffer;
   Parser parser;
   parser.body_limit(std::numeric_limits<uint64_t>::max());
   http::read_header(socket, buffer, parser, error);
-  check(socket_, error);
+  check(socket_, error && unsent ? unsent : error);
   const unsigned status = parser.get().result_int();
   while (!parser.is_done()) {
     http::read_some(socket, buffer, parser, error);

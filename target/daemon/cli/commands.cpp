@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <chrono>
 #include <iostream>
+#include <set>
 #include <sstream>
 #include <stdexcept>
 #include <string_view>
@@ -71,16 +72,28 @@ std::string socket_of(const std::string& file) {
   throw std::invalid_argument(config::printable(file) + " has mistakes: nvmf-p2p check " + config::printable(file));
 }
 
+// CLI11 reads 010 as 8, and 0x1 as 1.
+CLI::Option* decimal(CLI::Option* option) {
+  const auto fault = [](const std::string& text) -> std::string {
+    const bool is_decimal = text.size() == 1 || !text.starts_with('0');
+    return is_decimal ? "" : "\"" + text + "\" is not a decimal number without zeros before it";
+  };
+  return option->check(CLI::Validator(fault, ""));
+}
+
 bool is_mistake(unsigned status) { return status == 400 || status == 422; }
 
 }  // namespace
 
 Json object_from(const std::vector<std::string>& settings) {
   Json object = Json::object();
+  std::set<std::string> keys;
   for (const std::string& setting : settings) {
     const size_t equals = setting.find('=');
     if (equals == 0 || equals == std::string::npos)
       throw std::invalid_argument("\"" + setting + "\" is not of the form KEY=VALUE");
+    if (!keys.insert(setting.substr(0, equals)).second)
+      throw std::invalid_argument("the key \"" + setting.substr(0, equals) + "\" is given twice");
     const std::string text = setting.substr(equals + 1);
     Json value = Json::parse(text, nullptr, false);
     place_of(object, setting.substr(0, equals)) = value.is_discarded() ? Json(text) : std::move(value);
@@ -204,7 +217,7 @@ void Commands::add_config_changes(CLI::App& app) {
       app, "accept", "Serve a namespace that was refused because its identifiers were served from other storage before",
       [this] { return change("POST", path_of_namespace() + "/accept"); });
   take_nqn(*accept);
-  accept->add_option("nsid", nsid_, "Namespace identifier")->type_name(kNsidType)->required();
+  decimal(accept->add_option("nsid", nsid_, "Namespace identifier")->type_name(kNsidType)->required());
   add_adds(*group(app, "add", "Add to the running config; `save` makes it permanent"));
   add_removes(*group(app, "remove", "Remove from the running config; `save` makes it permanent"));
   add_sets(*group(app, "set", "Change keys of the running config; `save` makes it permanent"));
@@ -245,17 +258,15 @@ void Commands::add_adds(CLI::App& parent) {
 }
 
 void Commands::add_removes(CLI::App& parent) {
-  command(parent, "port", "Remove a port; its hosts are disconnected",
-          [this] { return change("DELETE", "/v1/ports/" + std::to_string(port_)); })
-      ->add_option("id", port_, "Id of the port")
-      ->type_name(kPortType)
-      ->required();
+  CLI::App* const port = command(parent, "port", "Remove a port; its hosts are disconnected",
+                                 [this] { return change("DELETE", "/v1/ports/" + std::to_string(port_)); });
+  decimal(port->add_option("id", port_, "Id of the port")->type_name(kPortType)->required());
   take_nqn(*command(parent, "subsystem", "Remove a subsystem; its hosts are disconnected",
                     [this] { return change("DELETE", path_of_subsystem()); }));
   CLI::App* const space = command(parent, "namespace", "Remove a namespace from a subsystem",
                                   [this] { return change("DELETE", path_of_namespace()); });
   take_nqn(*space);
-  space->add_option("nsid", nsid_, "Namespace identifier")->type_name(kNsidType)->required();
+  decimal(space->add_option("nsid", nsid_, "Namespace identifier")->type_name(kNsidType)->required());
   CLI::App* const host =
       command(parent, "host", "Remove a host from those that may connect; it is disconnected",
               [this] { return change("DELETE", path_of_subsystem() + "/hosts/" + percent_encoded(hostnqn_)); });
@@ -269,7 +280,7 @@ void Commands::add_sets(CLI::App& parent) {
   CLI::App* const port = command(parent, "port", "Change keys of a port", [this] {
     return change("PATCH", "/v1/ports/" + std::to_string(port_), settings().dump());
   });
-  port->add_option("id", port_, "Id of the port")->type_name(kPortType)->required();
+  decimal(port->add_option("id", port_, "Id of the port")->type_name(kPortType)->required());
   take_settings(*port);
   CLI::App* const subsystem = command(parent, "subsystem", "Change keys of a subsystem: NQN max_controllers=8",
                                       [this] { return change("PATCH", path_of_subsystem(), settings().dump()); });
@@ -278,13 +289,13 @@ void Commands::add_sets(CLI::App& parent) {
   CLI::App* const space = command(parent, "namespace", "Change keys of a namespace: NQN NSID max_iops=10000",
                                   [this] { return change("PATCH", path_of_namespace(), settings().dump()); });
   take_nqn(*space);
-  space->add_option("nsid", nsid_, "Namespace identifier")->type_name(kNsidType)->required();
+  decimal(space->add_option("nsid", nsid_, "Namespace identifier")->type_name(kNsidType)->required());
   take_settings(*space);
 }
 
 void Commands::take_ports(CLI::App& command) {
   CLI::Option* const port =
-      command.add_option("port", port_, "Id of the port")->type_name(kPortType)->check(CLI::Range(1, 65535));
+      decimal(command.add_option("port", port_, "Id of the port")->type_name(kPortType))->check(CLI::Range(1, 65535));
   command.add_flag("--all", all_, "All ports")->excludes(port);
 }
 
@@ -331,8 +342,8 @@ void Commands::add_ana(CLI::App& app) {
     return operate("/v1/ana", "set", wanted.dump());
   });
   CLI::Option* const nqn = ana->add_option("subsystem", nqn_, "NQN of the subsystem")->type_name(kNqnType);
-  CLI::Option* const group = ana->add_option("group", group_, "ANA group, 1 to 128");
-  CLI::Option* const port = ana->add_option("port", port_, "Id of the port")->type_name(kPortType);
+  CLI::Option* const group = decimal(ana->add_option("group", group_, "ANA group, 1 to 128"));
+  CLI::Option* const port = decimal(ana->add_option("port", port_, "Id of the port")->type_name(kPortType));
   CLI::Option* const state =
       ana->add_option("state", state_, "optimized, non-optimized, inaccessible, persistent-loss or change")
           ->type_name("STATE");
@@ -344,13 +355,13 @@ void Commands::add_namespace_states(CLI::App& app) {
     CLI::App* const shown =
         command(app, name, what, [this, name, view] { return show_named(std::string("/v1/") + name, view); });
     CLI::Option* const nqn = shown->add_option("subsystem", nqn_, "Only of this subsystem")->type_name(kNqnType);
-    shown->add_option("nsid", nsid_, "Only of this namespace")->type_name(kNsidType)->needs(nqn);
+    decimal(shown->add_option("nsid", nsid_, "Only of this namespace")->type_name(kNsidType)->needs(nqn));
     return shown;
   };
   const auto add_clear = [&](CLI::App& parent, const std::string& what, std::function<int()> run) {
     CLI::App* const clear = command(parent, "clear", what, std::move(run));
     take_nqn(*clear);
-    clear->add_option("nsid", nsid_, "Namespace identifier")->type_name(kNsidType)->required();
+    decimal(clear->add_option("nsid", nsid_, "Namespace identifier")->type_name(kNsidType)->required());
     return clear;
   };
   CLI::App* const reservations =

@@ -300,6 +300,11 @@ std::string saved_view(const Json& answer, size_t /*width*/) {
   for (const Json& file : answer.at("left"))
     text +=
         word(file) + " was changed after the daemon had read it, and stays as it is: no unsaved change belongs to it\n";
+  for (const Json& file : answer.at("not_given"))
+    text +=
+        word(file) +
+        " belongs to the daemon's user now, who may not give files to their former owner or group; the former group "
+        "may no longer use the file: as root, chown and chmod the file\n";
   return text;
 }
 

@@ -152,8 +152,10 @@ TEST_CASE("a new key file is its owner's alone, and replaces none") {
   REQUIRE(stat(path.c_str(), &status) == 0);
   CHECK((status.st_mode & 0777) == 0600);
   CHECK(core::same(*read_key_file(path), *key));
-  CHECK_THROWS_WITH_AS(write_key_file(path, *key), ("the key file " + path + " cannot be created: File exists").c_str(),
-                       KeyFileError);
+  CHECK_THROWS_WITH_AS(
+      write_key_file(path, *key),
+      ("the key file " + path + " cannot be created: File exists; name a file that does not exist yet").c_str(),
+      KeyFileError);
 }
 
 }  // namespace

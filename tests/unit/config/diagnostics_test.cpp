@@ -24,6 +24,22 @@ TEST_CASE("a machine reads where, what and what instead") {
                                  {"remedy", "did you mean \"log_level\"?"}});
 }
 
+TEST_CASE("a change tells only of what it brings, at whatever index the rest is by then") {
+  const auto warning = [](const std::string& path, const std::string& problem) {
+    return Diagnostic{Severity::warning, "a.json", {}, path, problem, ""};
+  };
+  const std::vector<Diagnostic> before = {warning("$.subsystems[1]", "old"), warning("$.subsystems[12]", "old")};
+  const Diagnostic error = {Severity::error, "a.json", {}, "$.subsystems[0]", "old", ""};
+  const std::vector<Diagnostic> brought =
+      brought_by_change({warning("$.subsystems[0]", "old"), error, warning("$.subsystems[3]", "new"),
+                         warning("$.subsystems[11]", "old"), warning("$.subsystems[13]", "old")},
+                        before);
+  REQUIRE(brought.size() == 3);
+  CHECK(brought[0].severity == Severity::error);
+  CHECK(brought[1].problem == "new");
+  CHECK(brought[2].path == "$.subsystems[13]");
+}
+
 TEST_CASE("a good file is an empty array, and bytes that are no UTF-8 are replaced") {
   CHECK(nlohmann::json::parse(to_json({})).empty());
   const std::vector<Diagnostic> strange = {{Severity::error, "\xff.json", {}, "", "\xfe", ""}};

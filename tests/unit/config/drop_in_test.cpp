@@ -223,6 +223,15 @@ TEST_CASE("all files in one text come back from it") {
 }
 
 TEST_CASE("messages about an edited document name no place in it, because nobody has seen its text") {
+  const Sources twice{.file = {"the changed config", config_file(subsystem("a", "") + ", " + subsystem("a", ""))}};
+  Result same = parse_unseen(twice);
+  forget_positions(same);
+  const auto says = [](const Result& result, const std::string& what) {
+    return std::ranges::any_of(lines_of(result),
+                               [&](const std::string& line) { return line.find(what) != std::string::npos; });
+  };
+  CHECK(says(same, "the same NQN as $.subsystems[0].nqn; give each its own"));
+  CHECK(says(parse(twice), "the same NQN as $.subsystems[0].nqn in line "));
   Result mistaken = parse(config_file(subsystem("a", R"({"memory": 7})")), "the changed config");
   forget_positions(mistaken);
   CHECK(lines_of(mistaken).at(0).starts_with("the changed config: error: $.subsystems[0]"));

@@ -154,10 +154,38 @@ TEST_CASE("nvmetcli: a host whose key is no text is not imported as one without 
                   {"nqn": "nqn.2026-01.io.example:open"})",
                                R"("nqn.2026-01.io.example:host", "nqn.2026-01.io.example:open")"),
                       "nvmet.json");
-  CHECK(is_said(result, "a host whose key is no text"));
+  CHECK(is_said(result, "a host whose key is none"));
   const Subsystem a = imported(result).subsystems.at(0);
   CHECK(a.allowed_hosts == std::vector<std::string>{"nqn.2026-01.io.example:open"});
   CHECK(a.hosts.empty());
+}
+
+TEST_CASE("nvmetcli: a key that is none, one of the subsystem alone, and one that no subsystem needs are told") {
+  const std::string nqn = R"("nqn": ")" + std::string(kHostWithKey) + '"';
+  const auto of_host = [&](const std::string& keys, bool is_listed) {
+    return import_nvmetcli(
+        nvmet_of("nqn.2026-01.io.example:a", kRdma, "{" + nqn + ", " + keys + "}",
+                 is_listed ? '"' + std::string(kHostWithKey) + '"' : R"("nqn.2026-01.io.example:b")"),
+        "nvmet.json", "/keys");
+  };
+  const ImportResult bad = of_host(R"("dhchap_key": "xx")", true);
+  CHECK(is_said(bad, "a host whose key is none: it does not have the form DHHC-1:0N:...:"));
+  CHECK(bad.left_out != 0);
+  CHECK(bad.keys.empty());
+  const ImportResult alone = of_host(R"("dhchap_ctrl_key": "DHHC-1:00:x:")", true);
+  CHECK(is_said(alone, "a key of the subsystem for a host that has no key itself"));
+  CHECK(alone.left_out == 1);
+  const ImportResult unused = of_host(R"("dhchap_key": "DHHC-1:00:x:")", false);
+  CHECK(is_said(unused, "which no subsystem that is imported lists"));
+  CHECK(unused.left_out == 1);
+}
+
+TEST_CASE("nvmetcli: TLS of an RDMA port is told, not dropped") {
+  const ImportResult result = import_nvmetcli(
+      nvmet_of("nqn.2026-01.io.example:a", R"("trtype": "rdma", "traddr": "192.0.2.1", "tsas": "tls1.3")"),
+      "nvmet.json");
+  CHECK(is_said(result, "\"tls1.3\" is not supported"));
+  CHECK(result.left_out == 1);
 }
 
 TEST_CASE("nvmetcli: a host's keys, hash and group are carried over, and the keys are for files of their own") {

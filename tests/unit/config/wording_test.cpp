@@ -48,6 +48,16 @@ TEST_CASE("lists read like a sentence") {
   CHECK(list_of({3, 1, 2}) == "1, 2 or 3");
 }
 
+TEST_CASE("NQNs are quoted whole, for they differ at their end") {
+  const std::string host = "nqn.2014-08.org.nvmexpress:uuid:3c1e2f4a-0000-4000-8000-000000000001";
+  const std::string longest = "nqn." + std::string(219, 'x');
+  CHECK(quote(host) == '"' + host + '"');
+  CHECK(quote(longest) == '"' + longest + '"');
+  CHECK(quote(longest + "x").ends_with("...\""));
+  CHECK(changes_between({{"allowed_hosts", {host}}}, {{"allowed_hosts", nlohmann::ordered_json::array()}}) ==
+        "allowed_hosts without \"" + host + '"');
+}
+
 TEST_CASE("paths quote keys that are no plain words") {
   std::string path = "$";
   append_key(path, "ports");

@@ -254,6 +254,18 @@ TEST_CASE("client changes one thing of the version that it has read: another ver
   CHECK(ask("PUT /v1/log-level/warn", "*").find(" 200 ") != std::string::npos);
 }
 
+TEST_CASE("client changes keys: what a port, a subsystem or a namespace is known by is not among them") {
+  World world;
+  const std::string space = kSubsystem + "/namespaces/1";
+  const Reply renamed = world.ask("PATCH", space, R"({"nsid": 4})");
+  CHECK(renamed.status == 400);
+  CHECK(renamed.body.at("error").get<std::string>().find("remove the namespace, and add it with the other \"nsid\"") !=
+        std::string::npos);
+  CHECK(world.ask("PATCH", kSubsystem, R"({"nqn": "nqn.2026-01.io.example:other"})").status == 400);
+  CHECK(world.ask("PATCH", "/v1/ports/1", R"({"id": null})").status == 400);
+  CHECK(world.ask("PATCH", space, R"({"nsid": 1})").status == 200);
+}
+
 TEST_CASE("client saves: the names of the files are told, or why they could not be written") {
   World world;
   changes(world.ask("PUT", "/v1/log-level/debug"));

@@ -210,6 +210,8 @@ TEST_CASE("operator saves: each file is named, and those that were left") {
   CHECK(world.run({"save"}).output ==
         "saved /etc/nvmf-p2p/conf.d/a.json\nsaved /etc/nvmf-p2p/config.json\n/etc/nvmf-p2p/conf.d/b.json was changed "
         "after the daemon had read it, and stays as it is: no unsaved change belongs to it\n");
+  world.daemon.saved.not_given = {"/etc/nvmf-p2p/config.json"};
+  CHECK(says(world.run({"save"}).output, "/etc/nvmf-p2p/config.json belongs to the daemon's user now"));
   world.daemon.saved = {.file = "/etc/nvmf-p2p/config.json"};
   CHECK(world.run({"save"}).output == "nothing to save: no change is unsaved\n");
   CHECK(nlohmann::json::parse(world.run({"save", "--json"}).output).at("files").empty());

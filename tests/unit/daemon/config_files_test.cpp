@@ -275,6 +275,59 @@ TEST_CASE("a save was interrupted between two files: the next start gives the fi
   CHECK(hidden_files_in(who.scratch.path()).empty());
 }
 
+// The one sentence of an undoing that is refused; then the files are as the save left them.
+std::string refusal_to_undo(const Interrupted& who) {
+  const std::string file = contents(who.file);
+  const std::vector<std::string> said = undo_before_reading(who.file);
+  REQUIRE(said.size() == 1);
+  CHECK(said[0].find("cannot be undone: " + who.journal) != std::string::npos);
+  CHECK(said[0].ends_with("look at the files of the config, and remove the journal"));
+  CHECK(contents(who.file) == file);
+  CHECK(is_save_interrupted(who.file));
+  return said[0];
+}
+
+TEST_CASE("a journal that somebody else has put beside the config is not trusted, and named") {
+  const Interrupted who;
+  if (chown(who.journal.c_str(), 65534, 65534) != 0) {
+    MESSAGE("skipped: only root may give files away");
+    return;
+  }
+  CHECK(refusal_to_undo(who).find("belongs to the user 65534") != std::string::npos);
+}
+
+TEST_CASE("a link or a FIFO in the place of the journal is not followed or waited for") {
+  const Interrupted who;
+  const std::string elsewhere = who.scratch.path() + "/elsewhere";
+  std::filesystem::rename(who.journal, elsewhere);
+  std::filesystem::create_symlink(elsewhere, who.journal);
+  CHECK(refusal_to_undo(who).find("is no regular file") != std::string::npos);
+  std::filesystem::remove(who.journal);
+  REQUIRE(mkfifo(who.journal.c_str(), 0600) == 0);
+  CHECK(refusal_to_undo(who).find("is no regular file") != std::string::npos);
+}
+
+TEST_CASE("a journal that names a file which is not one of the config touches none of its files") {
+  const Interrupted who;
+  const std::string other = who.scratch.path() + "/other.json";
+  const std::string neighbour = config::drop_in_directory(who.file) + "/../other.json";
+  for (const std::string& path : {other, neighbour, config::drop_in_directory(who.file) + "/note.txt"}) {
+    CAPTURE(path);
+    std::ofstream(path) << "mine";
+    std::ofstream(who.journal) << R"({"files":[{"path":")" + path + R"(","before":null,"after":"x"}]})";
+    CHECK(refusal_to_undo(who).find("names " + path) != std::string::npos);
+    CHECK(contents(path) == "mine");
+  }
+}
+
+TEST_CASE("what is in the place of a journal and is none is named with its fault") {
+  const Interrupted who;
+  std::ofstream(who.journal) << std::string(1000, '[');
+  CHECK(refusal_to_undo(who).find("is nested deeper than 32") != std::string::npos);
+  std::ofstream(who.journal) << "{}";
+  CHECK(refusal_to_undo(who).find("is not what a save writes") != std::string::npos);
+}
+
 TEST_CASE("the undoing of a save is killed before any of its steps: the next one goes on with it") {
   const Interrupted who;
   const auto undo = [&](const DurableHook& hook) { undo_interrupted_save(who.file, hook); };

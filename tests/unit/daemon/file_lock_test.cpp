@@ -4,9 +4,13 @@
 #include <doctest/doctest.h>
 #include <unistd.h>
 
+#include <filesystem>
 #include <fstream>
+#include <memory>
+#include <nlohmann/json.hpp>
 #include <string>
 
+#include "target/daemon/state_directory.h"
 #include "tests/unit/scratch.h"
 
 namespace nvmf::daemon {
@@ -32,6 +36,37 @@ TEST_CASE("a directory that another daemon has locked: the message names the pro
           directory.path() + " is in use by process " + std::to_string(getpid()) + "; stop it, or name another path");
   }
   CHECK(failure_of([&] { const FileLock after(directory.path()); }).empty());
+}
+
+TEST_CASE("a directory that comes late, and is removed and made again, is locked again before it is written to") {
+  const Scratch scratch;
+  const std::string path = scratch.path() + "/state";
+  DirectoryLock ours(path);
+  CHECK(failure_of([&] { ours.hold(); }).find("No such file") != std::string::npos);
+  CHECK_FALSE(ours.is_held());
+  for (int time = 0; time < 2; ++time) {
+    std::filesystem::create_directory(path);
+    ours.hold();
+    ours.hold();
+    CHECK(failure_of([&] { DirectoryLock(path).hold(); }).find("is in use by process") != std::string::npos);
+    std::filesystem::remove(path);
+  }
+}
+
+TEST_CASE("another daemon has the directory that was made again: nothing is written to it") {
+  const Scratch scratch;
+  const std::string path = scratch.path() + "/state";
+  const StateOwner owner{.nqn = "nqn.2026-01.io.example:a", .nsid = 1};
+  const StateDirectory ours(path, std::make_shared<DirectoryLock>(path));
+  ours.make();
+  ours.replace("test", owner, 1, nlohmann::ordered_json::object());
+  std::filesystem::remove_all(path);
+  std::filesystem::create_directory(path);
+  const FileLock theirs(path);
+  for (const auto& failure : {failure_of([&] { ours.try_to_write(); }),
+                              failure_of([&] { ours.replace("test", owner, 1, nlohmann::ordered_json::object()); })})
+    CHECK(failure.find("is in use by process") != std::string::npos);
+  CHECK(std::filesystem::is_empty(path));
 }
 
 TEST_CASE("namespaces of one daemon share an image file, by whatever name; another daemon may not have it") {

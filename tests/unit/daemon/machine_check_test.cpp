@@ -388,6 +388,18 @@ TEST_CASE("a user or a group that this machine has not") {
             .find("$.admin.read_only_group: this machine has no group \"no-such-group\"") != std::string::npos);
 }
 
+TEST_CASE("a state directory that others use, too, and a socket that everybody may write to") {
+  Machine machine;
+  build(machine);
+  for (const char* const shared : {"/tmp", "/var/lib"})
+    CHECK(
+        only_warning(machine, config_with("192.0.2.10", kMemory, R"("state_dir": ")" + std::string(shared) + R"(", )"))
+            .find("is not a directory of the daemon's own") != std::string::npos);
+  CHECK(warnings(machine, config_with("192.0.2.10", kMemory, R"("state_dir": "/var/lib/nvmf-p2p", )")).empty());
+  CHECK(only_warning(machine, config_with("192.0.2.10", kMemory, R"("admin": {"mode": "0666"}, )"))
+            .find("$.admin.mode: every user of this machine may change what is served") != std::string::npos);
+}
+
 TEST_CASE("an admin socket or a state directory where something else is in the way") {
   Machine machine;
   build(machine);

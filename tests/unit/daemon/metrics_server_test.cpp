@@ -7,7 +7,9 @@
 #include <boost/asio/read.hpp>
 #include <boost/asio/write.hpp>
 #include <optional>
+#include <string>
 #include <thread>
+#include <vector>
 
 namespace nvmf::daemon {
 namespace {
@@ -69,6 +71,25 @@ TEST_CASE("Prometheus asks for /metrics: the text of now, in its format; for any
   CHECK(not_ready.ends_with("\r\n\r\nport 1 is waiting: no device\n"));
   unready.clear();
   CHECK(answer_of(io, endpoint, "/readyz").starts_with("HTTP/1.1 200"));
+}
+
+TEST_CASE("slow clients of several addresses have all connections: a scrape is answered") {
+  asio::io_context io;
+  const tcp::endpoint endpoint = [&] {
+    return tcp::acceptor(io, {asio::ip::address_v4::loopback(), 0}).local_endpoint();
+  }();
+  const MetricsServer server(
+      io, at(endpoint), []() -> asio::awaitable<std::string> { co_return "up 1\n"; },
+      [] { return std::vector<std::string>{}; }, [] { return std::string("{}"); });
+  std::vector<tcp::socket> slow;
+  for (int client = 0; client < 40; ++client) {
+    slow.emplace_back(io, tcp::v4());
+    slow.back().bind({asio::ip::make_address("127.0.0." + std::to_string(2 + client / 8)), 0});
+    slow.back().connect(endpoint);
+    while (io.poll_one() != 0) {
+    }
+  }
+  CHECK(answer_of(io, endpoint, "/metrics").ends_with("up 1\n"));
 }
 
 // The header's value.

@@ -2,6 +2,7 @@
 #include "target/daemon/running_config.h"
 
 #include <doctest/doctest.h>
+#include <grp.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -11,6 +12,7 @@
 #include "config/parse.h"
 #include "target/daemon/durable_file.h"
 #include "tests/unit/daemon/running_config_support.h"
+#include "tests/unit/daemon/state_support.h"
 
 namespace nvmf::daemon {
 namespace {
@@ -156,6 +158,23 @@ TEST_CASE("what a killed daemon left, and links that somebody made there, are re
   running.remove_leftovers();
   CHECK_FALSE(std::filesystem::exists(fresh_name(who.file)));
   CHECK_FALSE(std::filesystem::exists(fresh_name(who.copy())));
+}
+
+TEST_CASE("a daemon that may not give files away: no other group gets rights on the file") {
+  const Operator who;
+  if (chown(who.scratch.path().c_str(), kStranger, kStranger) != 0) {
+    MESSAGE("skipped: only root may give files away");
+    return;
+  }
+  REQUIRE(chmod(who.file.c_str(), 0664) == 0);
+  const FileAccess access = access_of(who.file);
+  const int ended = test::in_a_process([&] {
+    if (setgroups(0, nullptr) != 0 || setgid(kStranger) != 0 || setuid(kStranger) != 0) _exit(1);
+    if (replace_durably(who.file, "new", access)) _exit(2);
+  });
+  CHECK(ended == test::kFinished);
+  CHECK(access_of(who.file).owner == kStranger);
+  CHECK(access_of(who.file).mode == 0644);
 }
 
 TEST_CASE("the disk is full at any step: the file has its old content and nothing is left beside it") {

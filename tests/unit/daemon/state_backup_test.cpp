@@ -2,10 +2,12 @@
 #include "target/daemon/state_backup.h"
 
 #include <doctest/doctest.h>
+#include <fmt/format.h>
 #include <sys/stat.h>
 
 #include <nlohmann/json.hpp>
 
+#include "config/parse.h"
 #include "target/daemon/file_lock.h"
 #include "tests/unit/daemon/state_support.h"
 
@@ -117,6 +119,31 @@ TEST_CASE("what is no good backup is refused with the reason") {
   CHECK(changed(Pointer("/files"), Json::array({good["files"][0]})).find("list of files") != std::string::npos);
   CHECK(changed(Pointer("/files"), 7).find("damaged") != std::string::npos);
   CHECK(changed(Pointer("/sha256"), nullptr).find("damaged") != std::string::npos);
+}
+
+TEST_CASE("a backup holds 4,096 namespaces with all their files, and restore takes what backup gives") {
+  StateBackup backup;
+  for (const char* const purpose : {"identifiers", "reservation", "served-storage", "write-protection"})
+    for (int number = 0; number < 4096; ++number)
+      backup.files.push_back({fmt::format("{}-0a000000-0000-4000-8000-{:012}.json", purpose, number),
+                              "{\"format\": 1, \"of\": \"" + std::string(500, 'x') + "\"}\n"});
+  const std::string text = restorable_text_of(backup, "/state");
+  CHECK(text.size() > config::kMaxFileBytes);
+  CHECK(begins_backup(text.substr(0, 512)));
+  CHECK(backup_from(text).files.size() == backup.files.size());
+}
+
+TEST_CASE("a file of which restore would say that it is broken is named before it is in a backup") {
+  const StateBackup backup{.files = {{kReservation, "{\"format\": "}}};
+  CHECK_THROWS_WITH(restorable_text_of(backup, "/state"),
+                    doctest::Contains((std::string("/state/") + kReservation + " is not JSON").c_str()));
+}
+
+TEST_CASE("what begins a backup") {
+  CHECK(begins_backup(text_of({})));
+  CHECK_FALSE(begins_backup(""));
+  CHECK_FALSE(begins_backup("{\"ports\": []}"));
+  CHECK_FALSE(begins_backup("{\"note\": 1, \"kind\": \"nvmf-p2p state backup\"}"));
 }
 
 TEST_CASE("a backup cannot place files elsewhere, whatever names it has, and none of a newer daemon") {
