@@ -506,7 +506,8 @@ const Table<Config>& config_table() {
               "Directory of the state that outlives the daemon: reservations, identifiers, write protection, proofs of "
               "CMBs. It is created when it does not exist."),
           key("shutdown_timeout_ms", &Config::shutdown_timeout_ms, Integer{0, 600'000},
-              "How long SIGTERM waits for commands in flight, in milliseconds. A disk may have commands for 29 s before "
+              "How long SIGTERM waits for commands in flight, in milliseconds. A disk may have commands for 29 s "
+              "before "
               "the daemon calls them overdue; where the process ends sooner, hosts repeat them by other paths, and the "
               "disk may execute the old ones last."),
           key("reactors", &Config::reactors, ObjectOf{reactors_table()}, reactors_table().doc),
