@@ -113,9 +113,8 @@ void PollGroup::begin_quiesce(QueueAbort& quiesce) {
 
 // What waits in the core. A request whose data is under way ends when that has arrived.
 void PollGroup::drop_held(QueuePair& queue_pair) {
-  queue_pair.queues->visit_requests([&](RdmaRequest& request) {
-    if (request.slot == nullptr || request.queue_pair != &queue_pair || request.is_reading()) return;
-    if (queue_pair.waiting_responses.contains(request)) return;
+  queue_pair.visit_commands([](RdmaRequest& request) {
+    if (request.slot == nullptr || request.slot->answer_waits || request.is_reading()) return;
     core::drop_held(request, [](core::Request& held) {
       auto& dropped = static_cast<RdmaRequest&>(held);
       dropped.queue_pair->group->end(dropped);
