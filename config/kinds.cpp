@@ -101,6 +101,7 @@ std::string_view fault_of(const in_addr& address) {
 
 std::string_view fault_of(const in6_addr& address) {
   if (IN6_IS_ADDR_UNSPECIFIED(&address)) return kNotParticular;
+  if (IN6_IS_ADDR_V4MAPPED(&address)) return " is an IPv4 address in the form of IPv6";
   if (IN6_IS_ADDR_LINKLOCAL(&address)) return " is a link-local address, which does not say on which link";
   return IN6_IS_ADDR_MULTICAST(&address) ? " is a multicast address" : "";
 }

@@ -61,7 +61,7 @@ class Explanation {
   std::string container() const { return context_.in_array ? "array" : "object"; }
   char closer() const { return context_.in_array ? ']' : '}'; }
 
-  SyntaxFault empty_file() const { return {from_, "the file is empty", "write an object: { \"ports\": [], ... }"}; }
+  SyntaxFault empty_file() const { return {from_, "the file is empty", "write an object: { ... }"}; }
 
   // Faults at `at` that do not depend on what is expected there: the end of the text, half a comment, bytes that are
   // not text.

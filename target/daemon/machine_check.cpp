@@ -94,11 +94,11 @@ std::set<unsigned> numbers_of(const std::string& ranges) {
   return numbers;
 }
 
-// Without what is mounted there the machine does not run, or does not start again.
+// Without what is mounted there, or below, the machine or its users do not get along.
 bool is_of_the_system(const std::string& place) {
-  constexpr std::array<std::string_view, 8> kPlaces = {"/",    "/boot", "/boot/efi", "/boot/firmware",
-                                                       "/efi", "/etc",  "/usr",      "/var"};
-  return std::ranges::find(kPlaces, place) != kPlaces.end();
+  constexpr std::array<std::string_view, 12> kPlaces = {"/",    "/boot", "/efi", "/etc", "/home", "/lib",
+                                                        "/opt", "/root", "/run", "/tmp", "/usr",  "/var"};
+  return std::ranges::find(kPlaces, place.substr(0, place.find('/', 1))) != kPlaces.end();
 }
 
 class MachineCheck {

@@ -61,8 +61,11 @@ void ask_check(const std::string& program, const std::string& config_file, Upgra
   const ChildEnd end = run_program({program, "check", "--start", "--json", config_file}, kTimeout);
   const json diagnostics = json::parse(end.output, nullptr, false);
   if (diagnostics.is_array()) plan.obstacles = errors_in(diagnostics);
-  if (!diagnostics.is_array() || (end.exit_status != 0 && plan.obstacles.empty()))
-    plan.obstacles.push_back(complaint_of(program + " check --start " + config_file, end));
+  const std::string command = program + " check --start --json " + config_file;
+  if (!diagnostics.is_array() && end.exit_status == 0)
+    plan.obstacles.push_back(command + " has printed no list of faults: is that program nvmf-p2p?");
+  else if (end.exit_status != 0 && plan.obstacles.empty())
+    plan.obstacles.push_back(complaint_of(command, end));
 }
 
 std::string place_in(const json& one) {

@@ -155,6 +155,9 @@ const std::vector<Broken> kMistakesInPorts = {
      "$.ports[0].address: \"fe80::1\" is a link-local address, which does not say on which link; write the address of "
      "an RDMA "
      "interface of this machine, such as 10.0.0.1 or fd00::1, or 0.0.0.0 or :: for all"},
+    {with_port("{\"id\": 1, \"address\": ^\"::ffff:0.0.0.0\"}"),
+     "$.ports[0].address: \"::ffff:0.0.0.0\" is an IPv4 address in the form of IPv6; write the address of an RDMA "
+     "interface of this machine, such as 10.0.0.1 or fd00::1, or 0.0.0.0 or :: for all"},
     {with_port("{\"id\": 1, \"address\": ^10}"),
      "$.ports[0].address: a number where an IP address is expected; write a string like \"10.0.0.1\""},
     {with_port("{\"id\": 1, \"address\": \"10.0.0.1\", \"dscp\": ^64}"),

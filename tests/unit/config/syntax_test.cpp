@@ -11,8 +11,8 @@ namespace {
 
 const std::vector<Broken> kBrokenSyntax = {
     // The text as a whole.
-    {"^", "$: the file is empty; write an object: { \"ports\": [], ... }"},
-    {"^ \n // nothing\n", "$: the file is empty; write an object: { \"ports\": [], ... }"},
+    {"^", "$: the file is empty; write an object: { ... }"},
+    {"^ \n // nothing\n", "$: the file is empty; write an object: { ... }"},
     {"{\n  \"ports\": [^", "$.ports: the file ends inside the array that begins at 2:12; close it with ]"},
     {"{\n  \"ports\": []\n^", "$: the file ends inside the object that begins at 1:1; close it with }"},
     {"{\"rdma\": ^", "$: the file ends inside the object that begins at 1:1; close it with }"},

@@ -309,13 +309,12 @@ TEST_CASE("a device that is mounted, by itself or by a partition, or is a part o
               .ends_with("is mounted at /: two programs that write to one device destroy each other's data; serve "
                          "another device"));
   }
-  SUBCASE("a partition is mounted") {
+  SUBCASE("a partition is mounted, where the system keeps what it needs") {
     machine.file("/sys/class/block/nvme0n1/nvme0n1p1/partition", "1\n");
-    machine.file("/proc/self/mounts", "/dev/nvme0n1p1 /home ext4 rw 0 0\n");
-    CHECK(
-        only_warning(machine, config_with("192.0.2.10", R"({"block": "/dev/nvme0n1"})"))
-            .ends_with(
-                "is mounted at /home: two programs that write to one device destroy each other's data; umount /home"));
+    machine.file("/proc/self/mounts", "/dev/nvme0n1p1 /var/lib ext4 rw 0 0\n");
+    CHECK(only_warning(machine, config_with("192.0.2.10", R"({"block": "/dev/nvme0n1"})"))
+              .ends_with("is mounted at /var/lib: two programs that write to one device destroy each other's data; "
+                         "serve another device"));
   }
   SUBCASE("part of a volume") {
     machine.file("/sys/class/block/nvme0n1/holders/dm-0", "");

@@ -73,6 +73,7 @@ TEST_CASE("a program that cannot answer may not take over, and its own words are
   SUBCASE("it answers something else") {
     CHECK_FALSE(Successor("echo '[{\"severity\": \"error\"}]'").ask().obstacles.empty());
     CHECK_FALSE(Successor("echo '{}'").ask().obstacles.empty());
+    CHECK(says(Successor("true").ask().obstacles, "is that program nvmf-p2p?"));
   }
   SUBCASE("it is not there") {
     UpgradePlan plan;
