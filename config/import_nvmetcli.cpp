@@ -196,7 +196,7 @@ class NvmetImport {
 
   void import_subsystem(const Value& value) {
     Subsystem subsystem;
-    const bool named = read_member(value, "nqn", SubsystemName{}, subsystem.nqn, reader_) &&
+    const bool named = read_member(value, "nqn", kSubsystemName, subsystem.nqn, reader_) &&
                        reader_.unique("NQN", subsystem.nqn, value.find("nqn")->position);
     if (!named) return reader_.error(value.position, "a subsystem whose name is not valid", "");
     if (!has_room(config_.subsystems.size(), kMostSubsystems, value, reader_)) return;
@@ -233,7 +233,7 @@ class NvmetImport {
       return reader_.error(host.position, "a host in addition to \"allow_any_host\"", "any host may connect already");
     }
     if (!has_room(subsystem.allowed_hosts.size() + subsystem.hosts.size(), kMostHosts, host, reader_)) return;
-    if (!Nqn{}.read(host, nqn, reader_)) return;
+    if (!kHostName.read(host, nqn, reader_)) return;
     if (!reader_.unique("host of " + subsystem.nqn, nqn, host.position, Severity::error, "")) return;
     if (unknown_keys_.contains(nqn)) {
       return reader_.error(host.position, "a host whose key is none: it does not have the form DHHC-1:0N:...:",

@@ -215,7 +215,7 @@ class SpdkImport {
   void import_subsystem(const Value& params) {
     if (is_discovery(params)) return;
     Subsystem subsystem;
-    const bool named = read_member(params, "nqn", SubsystemName{}, subsystem.nqn, reader_) &&
+    const bool named = read_member(params, "nqn", kSubsystemName, subsystem.nqn, reader_) &&
                        reader_.unique("NQN", subsystem.nqn, params.find("nqn")->position);
     if (!named) return reader_.error(params.position, "a subsystem whose name is not valid", "");
     if (!has_room(config_.subsystems.size(), kMostSubsystems, params, reader_)) return;

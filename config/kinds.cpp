@@ -238,18 +238,18 @@ Json Nqn::schema() const {
   return {{"type", "string"}, {"maxLength", kMaxNqnBytes}, {"pattern", "^nqn\\.[0-9]{4}-[0-9]{2}\\.[^:]+:."}};
 }
 
-bool SubsystemName::read(const Value& value, std::string& out, Reader& reader) const {
+bool NqnOrName::read(const Value& value, std::string& out, Reader& reader) const {
   const auto* text = value.as<std::string>();
   if (text == nullptr || !can_be_served_as(*text)) return Nqn{}.read(value, out, reader);
   if (const auto fault = check_nqn(*text)) {
     reader.warning(value.position, "the name is no NQN: " + fault->problem,
-                   "Linux hosts can connect to it all the same, others may refuse it; " + fault->remedy);
+                   std::string(warning) + "; " + fault->remedy);
   }
   out = *text;
   return true;
 }
 
-Json SubsystemName::schema() const { return {{"type", "string"}, {"minLength", 1}, {"maxLength", kMaxNqnBytes}}; }
+Json NqnOrName::schema() const { return {{"type", "string"}, {"minLength", 1}, {"maxLength", kMaxNqnBytes}}; }
 
 bool Address::read(const Value& value, std::string& out, Reader& reader) const {
   const auto* text = text_of(value, "an IP address", "write a string like \"10.0.0.1\"", reader);

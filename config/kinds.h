@@ -112,12 +112,16 @@ struct Nqn {
   Json schema() const;
 };
 
-// The name of a subsystem: an NQN, or with a warning another name that hosts can connect to.
-struct SubsystemName {
+// An NQN, or with a warning another name that Linux takes in its place (can_be_served_as()).
+struct NqnOrName {
+  std::string_view warning;  // how far such a name goes
+
   bool read(const Value& value, std::string& out, Reader& reader) const;
   Json literal(const std::string& name) const { return name; }
   Json schema() const;
 };
+inline constexpr NqnOrName kSubsystemName{"Linux hosts can connect to it all the same, others may refuse it"};
+inline constexpr NqnOrName kHostName{"Linux hosts can have it all the same, others cannot"};
 
 inline constexpr std::string_view kOurAddress =
     "write the address of an RDMA interface of this machine, such as 10.0.0.1 or fd00::1, or 0.0.0.0 or :: for all";

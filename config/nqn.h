@@ -26,9 +26,9 @@ struct NqnFault {
 // and not the discovery subsystem's. Returns what is wrong, or nothing.
 std::optional<NqnFault> check_nqn(std::string_view nqn);
 
-// Whether hosts can connect to a subsystem of that name although it need not be an NQN: 1 to 223 bytes without control
-// characters, and not the discovery subsystem's name. The Linux kernel's target serves such names, and its host asks
-// for them.
+// Whether a subsystem or a host can have that name although it need not be an NQN: 1 to 223 bytes without control
+// characters, and not the discovery subsystem's name. The Linux kernel's target serves such names and lets such hosts
+// in; its host asks for them, and calls itself so.
 bool can_be_served_as(std::string_view name);
 
 // Whether `text` is a UUID in its form of 8-4-4-4-12 hexadecimal digits.

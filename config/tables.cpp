@@ -317,7 +317,7 @@ const Table<Namespace>& namespace_table() {
               "and the namespace identifier."),
           key("nguid", &Namespace::nguid, Identifier<16>{kNguidForm}, "NGUID that hosts see: 32 hexadecimal digits."),
           key("eui64", &Namespace::eui64, Identifier<8>{kEui64Form}, "EUI-64 that hosts see: 16 hexadecimal digits."),
-          key("visible_to", &Namespace::visible_to, ListOf<Nqn>{{}, {0, kMostHosts}, "host NQN"},
+          key("visible_to", &Namespace::visible_to, ListOf<NqnOrName>{kHostName, {0, kMostHosts}, "host NQN"},
               "NQNs of the hosts that see the namespace. Default: all hosts that may connect to the subsystem."),
           key("read_only", &Namespace::read_only, Boolean{}, "Whether hosts may only read the namespace."),
           written_by(written_p2p,
@@ -403,7 +403,7 @@ const Table<Host>& host_table() {
       "of "
       "its keys is valid.",
       {
-          required(key("nqn", &Host::nqn, Nqn{}, "NQN of the host.")),
+          required(key("nqn", &Host::nqn, kHostName, "NQN of the host.")),
           required(
               key("key_file", &Host::key_file, KeyFile{},
                   "File with the host's key (DHHC-1:...), which only its owner may read. A name without a slash is "
@@ -425,7 +425,7 @@ const Table<Subsystem>& subsystem_table() {
       "a subsystem",
       "An NVM subsystem: what a host connects to.",
       {
-          required(key("nqn", &Subsystem::nqn, SubsystemName{},
+          required(key("nqn", &Subsystem::nqn, kSubsystemName,
                        "NVMe Qualified Name, such as nqn.2026-01.io.example:disk1.")),
           without_default(key("serial", &Subsystem::serial, Ascii{kLongestSerial},
                               "Serial number that hosts see. Default: derived from the NQN.")),
@@ -433,7 +433,7 @@ const Table<Subsystem>& subsystem_table() {
           always_written(key("ports", &Subsystem::ports, ListOf<Integer>{{1, kMostPortId}, {0, kMostPorts}, "port"},
                              "Ids of the ports that offer the subsystem. Default: all ports.")),
           key("allow_any_host", &Subsystem::allow_any_host, Boolean{}, "Whether any host may connect."),
-          key("allowed_hosts", &Subsystem::allowed_hosts, ListOf<Nqn>{{}, {0, kMostHosts}, "host NQN"},
+          key("allowed_hosts", &Subsystem::allowed_hosts, ListOf<NqnOrName>{kHostName, {0, kMostHosts}, "host NQN"},
               "NQNs of the hosts that may connect without authentication. Any host can claim such an NQN."),
           key("hosts", &Subsystem::hosts, ListOf<ObjectOf<Host>>{{host_table()}, {0, kMostHosts}},
               "The hosts that may connect after they have authenticated with a key."),

@@ -218,7 +218,7 @@ const std::vector<Broken> kMistakesInSubsystems = {
                ", \"key_file\": \"/l\", \"dhchap_group\": \"ffdhe2048\"}]"),
      "$.subsystems[0].hosts[1]: an earlier entry of the host has another \"dhchap_hash\" or \"dhchap_group\"; write "
      "the same in all entries of a host"},
-    {subsystem("\"allowed_hosts\": [^\"myhost\"]"),
+    {subsystem("\"allowed_hosts\": [^\"\"]"),
      "$.subsystems[0].allowed_hosts[0]: this does not begin with \"nqn.\"; an NQN looks like "
      "nqn.2026-01.io.example:disk1"},
     {subsystem("\"allowed_hosts\": [" + host("h") + ",\n  ^" + host("h") + "]"),
@@ -417,6 +417,9 @@ const std::vector<Broken> kUnwise = {
      "$.subsystems[0]: a subsystem without \"namespaces\": hosts find no namespace in it; add namespaces"},
     {with_subsystems("{\"nqn\": " + host("a") + ", \"allow_any_host\": true, \"namespaces\": ^[]}"),
      "$.subsystems[0].namespaces: an empty list: hosts find no namespace in this subsystem"},
+    {subsystem("\"allowed_hosts\": [^\"myhost\"]"),
+     "$.subsystems[0].allowed_hosts[0]: the name is no NQN: this does not begin with \"nqn.\"; Linux hosts can have it "
+     "all the same, others cannot; an NQN looks like nqn.2026-01.io.example:disk1"},
     {subsystem("\"allow_any_host\": true, \"ports\": ^[]"),
      "$.subsystems[0].ports: an empty list: no host can reach this subsystem"},
     {subsystem("\"allow_any_host\": true, \"allowed_hosts\": ^[" + host("h") + "]"),
