@@ -161,8 +161,8 @@ class NvmetImport {
   // Nobody would miss them before a host cannot authenticate.
   void report_keys_without_subsystem() {
     for (const auto& [nqn, host] : authenticated_) {
-      const auto lists = [&](const Subsystem& one) {
-        return std::ranges::find(one.hosts, host.nqn, &Host::nqn) != one.hosts.end();
+      const auto lists = [&wanted = nqn](const Subsystem& one) {
+        return std::ranges::find(one.hosts, wanted, &Host::nqn) != one.hosts.end();
       };
       const auto& [path, position] = places_of_hosts_[nqn];
       if (std::ranges::none_of(config_.subsystems, lists))

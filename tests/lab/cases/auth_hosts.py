@@ -103,7 +103,7 @@ def new_key_under_load(lab, target, keys, controller):
     lab.check(initiator.controllers(lab.host, daemon.NQN) == {controller: "live"}, "the host has lost its controller")
     reload(lab, target, host("first"))
     said = daemon.command(lab, "reload --force").stdout
-    lab.check(re.search("disconnect 1 controllers", said), f"the host with the former key was not disconnected: {said}")
+    lab.check(re.search("disconnect 1 controller of", said), f"the host with the former key was not disconnected: {said}")
 
 
 def storm(lab, target, keys):

@@ -65,7 +65,7 @@ def serves_as_a_user_of_its_own(lab):
     lab.target.run("systemctl restart nvmf-p2p")
     wait_until_active(lab)
     status = lab.target.run("systemctl show -p StatusText --value nvmf-p2p").stdout.strip()
-    lab.check(status == "serving 1 namespaces of 1 subsystems on 1 ports", f"its status is {status!r}, the journal says:\n{journal(lab)}")
+    lab.check(status == "serving 1 namespace of 1 subsystem; 1 of 1 port listening", f"its status is {status!r}, the journal says:\n{journal(lab)}")
     user, capabilities = lab.target.run(f"ps -o user= -p {main_pid(lab)}; grep CapEff /proc/{main_pid(lab)}/status").stdout.split(maxsplit=1)
     lab.check(user == "nvmf-p2p" and int(capabilities.split()[-1], 16) == 0, f"it runs as {user} with {capabilities}")
 
@@ -100,7 +100,7 @@ def takes_a_drop_in(lab):
     lab.check(saved[0]["namespaces"][0].get("max_iops") == 1000, f"the tenant's file has something else: {saved}")
     lab.check(lab.target.read(CONFIG) == before, "saving a change of the tenant changed the config file")
     lab.target.run(f"nvmf-p2p check {CONFIG} && rm {TENANT} {TENANT}~ && systemctl reload nvmf-p2p")
-    lab.target.until("systemctl show -p StatusText --value nvmf-p2p | grep '^serving 2 namespaces of 1 subsystems'")
+    lab.target.until("systemctl show -p StatusText --value nvmf-p2p | grep '^serving 2 namespaces of 1 subsystem'")
 
 
 def is_restarted_when_it_hangs(lab, device):
