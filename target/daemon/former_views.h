@@ -41,7 +41,8 @@ class FormerViews {
   // was sent to it by now.
   void replace(const core::Subsystem& subsystem, ServedNamespace& served, OnGroup& place,
                std::unique_ptr<core::IoNamespace> next);
-  // Over when no command uses the views that are meant.
+  // Over when no command uses the views that are meant. (g++ 12 destroys a temporary of the call's expression twice:
+  // pass a named one.)
   boost::asio::awaitable<void> ended(IsMeant is_meant);
   const std::list<Former>& all() const { return former_; }
 

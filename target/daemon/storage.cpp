@@ -165,9 +165,10 @@ Storage::Task Storage::remove_with_device(core::Target& target, core::Subsystem&
 
 // An SSD that is back before is served without its CMB at first.
 Storage::Task Storage::forget_when_unused(std::string ssd) {
-  co_await former_.ended([this, ssd](const FormerViews::Former& one) {
+  const FormerViews::IsMeant is_of_its_cmb = [this, &ssd](const FormerViews::Former& one) {
     return one.view && one.view->cmb != nullptr && one.view->cmb == peer_memories_.pool(ssd, *one.group);
-  });
+  };
+  co_await former_.ended(is_of_its_cmb);
   peer_memories_.forget(ssd);
   const auto is_on_it = [&](const auto& served) { return served->device->info().pci_address == ssd; };
   if (on_cmb_unused_ && std::ranges::any_of(served_, is_on_it)) on_cmb_unused_();
@@ -188,9 +189,10 @@ Storage::Task Storage::serve_on(rdma::Rnic& rnic) {
 }
 
 Storage::Task Storage::part(rdma::Rnic& rnic) {
-  co_await former_.ended([&](const FormerViews::Former& one) {
+  const FormerViews::IsMeant is_of_it = [&](const FormerViews::Former& one) {
     return std::ranges::any_of(rnic.io_groups(), [&](const auto& group) { return group.get() == one.group; });
-  });
+  };
+  co_await former_.ended(is_of_it);
   co_await on_reactors([&](size_t reactor) { rnic.part(reactor); });
   const auto leave = [&](ServedNamespace& served) {
     for (OnGroup& place : served.on_groups)

@@ -45,7 +45,8 @@ Storage::Task Storage::remove(core::Subsystem& subsystem, uint32_t nsid) {
 
 Storage::Task Storage::close_when_unused(ServedNamespace& served) {
   co_await served.flushes->reached();
-  co_await former_.ended([&](const FormerViews::Former& former) { return former.served == &served; });
+  const FormerViews::IsMeant is_its = [&](const FormerViews::Former& former) { return former.served == &served; };
+  co_await former_.ended(is_its);
   for (const auto& gate : served.gates) served.fused_turns->remove(*gate);
   // When this is done, all messages between the gates, and error reports to the control thread, have been delivered.
   co_await on_reactors([&](size_t reactor) { served.channels[reactor].reset(); });

@@ -128,11 +128,12 @@ Storage::Task Storage::prove_consumers(std::string bdf) {
 // Commands that are under way use the former pools, whose memory may become another pool's when this is over.
 Storage::Task Storage::follow_pools(const rdma::Rnic& rnic) {
   co_await renew_views(rnic);
-  co_await former_.ended([&](const FormerViews::Former& one) {
+  const FormerViews::IsMeant is_meant = [&](const FormerViews::Former& one) {
     const auto is_ours = [&](const auto& group) { return group.get() == one.group; };
     return one.view && one.view->cmb != nullptr && std::ranges::any_of(rnic.io_groups(), is_ours) &&
            one.view->cmb != peer_memories_.pool(one.served->p2p.provider, *one.group);
-  });
+  };
+  co_await former_.ended(is_meant);
 }
 
 Storage::Task Storage::renew_views(const rdma::Rnic& rnic) {
