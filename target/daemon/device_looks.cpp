@@ -36,7 +36,8 @@ bool DeviceLooks::is_asked(const WeakDevice& device) {
 
 // The last to let go of a device closes it, which may block, too: so this one lets go of it on its thread.
 boost::asio::awaitable<void> DeviceLooks::ask(WeakDevice device, milliseconds patience) {
-  const auto look = std::make_shared<Look>(device);
+  const auto look = std::make_shared<Look>();
+  look->device = device;
   std::function<void()> work = [look, asked = device.lock()]() mutable {
     if (asked) look->result = asked->measure();
     asked.reset();
