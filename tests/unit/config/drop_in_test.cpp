@@ -194,8 +194,8 @@ TEST_CASE("the bounds of one file hold for all files together") {
   };
   CHECK(with(drop_in("")).config.has_value());
   CHECK(lines_of(with(drop_in(subsystem("b", R"({"memory": 512})")))) ==
-        Lines{"/etc/nvmf-p2p/conf.d/volume.json:1:16: error: $.subsystems: 1025 subsystems with those of the files "
-              "before; at most 1024 are possible"});
+        Lines{"/etc/nvmf-p2p/conf.d/volume.json:1:16: error: $.subsystems: 1025 subsystems in this file and those "
+              "before it; at most 1024 are possible"});
   const std::vector<SourceFile> drop_ins(kMaxDropIns + 1, {kVolume, drop_in("")});
   CHECK(lines_of(parse({.file = {kFile, kMain}, .drop_ins = drop_ins})) ==
         Lines{"/etc/nvmf-p2p/config.json: error: 1025 drop-ins; at most 1024 are read: put several subsystems in one "

@@ -161,7 +161,7 @@ TEST_CASE("each thing that was tested is noticed when it is another one") {
   }
   SUBCASE("whether the SSD took part") {
     world.subject.probe_paths.clear();
-    check_noticed(world, then, "the SSD's device in the self-test was \"/dev/ng0n1\" and is \"\"");
+    check_noticed(world, then, "the SSD's devices for the self-test was \"/dev/ng0n1\" and is \"\"");
   }
 }
 
