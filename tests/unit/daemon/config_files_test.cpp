@@ -280,7 +280,7 @@ std::string refusal_to_undo(const Interrupted& who) {
   const std::string file = contents(who.file);
   const std::vector<std::string> said = undo_before_reading(who.file);
   REQUIRE(said.size() == 1);
-  CHECK(said[0].find("cannot be undone: " + who.journal) != std::string::npos);
+  CHECK(said[0].find("could not be put back: " + who.journal) != std::string::npos);
   CHECK(said[0].ends_with("look at the files of the config, and remove the journal"));
   CHECK(contents(who.file) == file);
   CHECK(is_save_interrupted(who.file));
