@@ -136,14 +136,10 @@ HttpResponse answer(const UpgradePlan& plan) {
   return answer(refusal, 409);
 }
 
-// The client has its answer before the daemon goes.
+// The client has its answer before the daemon goes; one that does not wait for it changes nothing.
 HttpResponse answer_and_hand_over(AdminActions& actions, const UpgradePlan& plan) {
   HttpResponse response = answer(plan);
-  if (!plan.obstacles.empty()) return response;
-  response.more = [&actions]() -> boost::asio::awaitable<std::string> {
-    actions.hand_over();
-    co_return std::string();
-  };
+  if (plan.obstacles.empty()) response.after = [&actions] { actions.hand_over(); };
   return response;
 }
 

@@ -39,6 +39,8 @@ struct HttpResponse {
   // What follows the body, a part at a time, until one is empty: an answer that goes on for as long as the client
   // stays.
   std::function<boost::asio::awaitable<std::string>()> more{};
+  // Called once, when the client has the answer or has gone; the connection ends then. Not with `more`.
+  std::function<void()> after{};
 };
 
 // A handler throws this to refuse a request: the client gets {"error": what()} with the status.

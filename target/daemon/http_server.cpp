@@ -146,14 +146,16 @@ void take_if_match(std::string version, Asked& asked) {
 struct Answer {
   Response response;
   std::function<asio::awaitable<std::string>()> more{};
+  std::function<void()> after{};
 };
 
 asio::awaitable<Answer> answer(Asked asked, std::string body) {
   try {
     take_body(*asked.route, std::move(body), asked.request);
     HttpResponse made = co_await asked.route->handler(std::move(asked.request));
-    auto more = std::move(made.more);
-    co_return Answer{.response = response_of(std::move(made)), .more = std::move(more)};
+    Answer answered{.response = {}, .more = std::move(made.more), .after = std::move(made.after)};
+    answered.response = response_of(std::move(made));
+    co_return answered;
   } catch (const HttpError& error) {
     co_return Answer{.response = refusal(error.status(), error.what())};
   } catch (const std::exception& error) {
@@ -292,11 +294,12 @@ Task converse(Stream& stream, Service& service, HttpSession& session) {
     Response& response = answered.response;
     tell(service, std::move(audit), response);
     if (answered.more) co_return co_await stream_or_refuse(stream, service, std::move(answered));
-    keep_alive = keep_alive && !service.closed;
+    keep_alive = keep_alive && !service.closed && !answered.after;
     response.version(version);
     response.keep_alive(keep_alive);
     session.waiting_since = HttpSession::Clock::now();
     co_await send(stream, std::move(response), limits, error, is_head);
+    if (answered.after) answered.after();
     if (error) co_return;
   }
 }
