@@ -79,7 +79,7 @@ Requirement shared_receive_queues(const std::vector<RdmaDevice>& rnics) {
     if (std::ranges::find(kDriversWithoutSharedReceiveQueues, rnic.driver) != kDriversWithoutSharedReceiveQueues.end())
       without += (without.empty() ? "" : ", ") + rnic.name + " (" + rnic.driver + ")";
   return {without.empty(), "the RNICs have shared receive queues" + (without.empty() ? "" : ", but not " + without),
-          "serve other RNICs: the README names the families that nvmf-p2p can use"};
+          "serve other RNICs: the config's README names the families that nvmf-p2p can use"};
 }
 
 Requirement ssd(const std::vector<NvmeController>& controllers) {

@@ -13,6 +13,7 @@
 #include <utility>
 
 #include "config/printable.h"
+#include "config/wording.h"
 #include "target/daemon/log_output.h"
 
 namespace nvmf::daemon {
@@ -65,8 +66,8 @@ class LossySink : public spdlog::sinks::base_sink<std::mutex> {
   }
   bool put_note(const spdlog::details::log_msg& next) {
     const std::string text =
-        fmt::format("{} line{} of the log {} lost here, because the reader of the log did not take {}", dropped_,
-                    dropped_ == 1 ? "" : "s", dropped_ == 1 ? "was" : "were", dropped_ == 1 ? "it" : "them");
+        fmt::format("{} of the log {} lost here, because the reader of the log did not take {}",
+                    config::count_of(dropped_, "line"), dropped_ == 1 ? "was" : "were", dropped_ == 1 ? "it" : "them");
     const core::Event* const event = std::exchange(event_of_line, nullptr);
     const bool taken = put({next.time, {}, next.logger_name, spdlog::level::warn, text});
     event_of_line = event;

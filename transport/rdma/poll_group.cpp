@@ -338,12 +338,8 @@ void PollGroup::fail_stalled_hosts() {
          "the host does not receive its completions: the host or the network is stuck or too slow");
   };
   const bool is_leaving = leaving_.step != LeavingStep::None || completions_at_once_ == 0;
-  if (!is_leaving && looked_at_.set != polled_.size()) {
-    const QueuePairTable& table = polled_[looked_at_.set]->by_number;
-    looked_at_.place = table.visit_some(looked_at_.place, kQueuePairsPerLook, look_at);
-    if (looked_at_.place == table.end()) looked_at_ = {.set = looked_at_.set + 1};
+  if (!is_leaving && visit_some(looked_at_, kQueuePairsPerLook, look_at))
     return thread_mailbox_.send(stalled_hosts_, *this, [](PollGroup& group) { group.fail_stalled_hosts(); });
-  }
   tell_control(stalled_hosts_, [](PollGroup& group) { group.finding_stalled_hosts_ = false; });
 }
 

@@ -158,15 +158,14 @@ class PollGroup final : public core::Poller {
  private:
   // A place in the tables of queue pairs.
   struct TablePlace {
-    size_t set = 0;
+    size_t set = 0;  // of polled_
     size_t place = 0;
   };
   // From the first turn of leaving to the last one.
   enum class LeavingStep : uint8_t { None, FailQueuePairs, TakeCompletions, EndRequests };
   struct Leaving {
     LeavingStep step = LeavingStep::None;
-    size_t set = 0;    // FailQueuePairs, EndRequests: of polled_
-    size_t place = 0;  // FailQueuePairs: in the table of that set
+    TablePlace at;  // FailQueuePairs; EndRequests: its set
   };
   enum class Life : uint8_t { Serves, TakesNoMore, Leaves, HasLeft, IsRebuilt };
 
@@ -193,6 +192,15 @@ class PollGroup final : public core::Poller {
   // The end (poll_group_end.cpp).
   void go_on_leaving();
   bool fail_some_queue_pairs();
+  // Of a set's queue pairs at most `most`, from a place on, which goes on. False: there are no more, in any set.
+  template <class Visitor>
+  bool visit_some(TablePlace& at, unsigned most, Visitor visitor) const {
+    if (at.set == polled_.size()) return false;
+    const QueuePairTable& table = polled_[at.set]->by_number;
+    at.place = table.visit_some(at.place, most, visitor);
+    if (at.place == table.end()) at = {.set = at.set + 1};
+    return at.set != polled_.size();
+  }
   void end_what_rnic_has(QueueSet& queues);
   void go_on_rebuilding();
   std::string make_queues_anew(QueueSet& queues);

@@ -65,8 +65,8 @@ void PollGroup::go_on_leaving() {
       leaving_ = {.step = LeavingStep::EndRequests};
       [[fallthrough]];
     case LeavingStep::EndRequests:
-      end_what_rnic_has(*polled_[leaving_.set++]);
-      if (leaving_.set != polled_.size()) break;
+      end_what_rnic_has(*polled_[leaving_.at.set++]);
+      if (leaving_.at.set != polled_.size()) break;
       leaving_.step = LeavingStep::None;
       return tell_control(leave_, [](PollGroup& group) {
         group.life_ = Life::HasLeft;
@@ -78,13 +78,10 @@ void PollGroup::go_on_leaving() {
 
 // False: there is no more. None leaves the tables meanwhile (flush()), and none comes.
 bool PollGroup::fail_some_queue_pairs() {
-  const QueuePairTable& table = polled_[leaving_.set]->by_number;
-  leaving_.place = table.visit_some(leaving_.place, kQueuePairsToFail, [this](QueuePair& queue_pair) {
+  return visit_some(leaving_.at, kQueuePairsToFail, [this](QueuePair& queue_pair) {
     fail(queue_pair, IBV_WC_FATAL_ERR);
     reset(queue_pair.qp);
   });
-  if (leaving_.place == table.end()) leaving_ = {.step = leaving_.step, .set = leaving_.set + 1};
-  return leaving_.set != polled_.size();
 }
 
 // A request that is neither free nor in a list nor with a disk: all lists have been emptied.

@@ -92,7 +92,8 @@ std::string lack_of_shared_receive_queues(const ibv_device& device, const ibv_de
   const auto link = std::filesystem::read_symlink(std::string(device.ibdev_path) + "/device/driver", unknown);
   const std::string driver = unknown ? "" : " (" + link.filename().string() + ")";
   return std::string(device.name) + ": this RNIC's driver" + driver +
-         " has no shared receive queues, which nvmf-p2p needs: use an RNIC whose driver has them; the README names the "
+         " has no shared receive queues, which nvmf-p2p needs: use an RNIC whose driver has them; the config's README "
+         "names the "
          "families";
 }
 

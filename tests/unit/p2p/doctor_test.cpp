@@ -166,7 +166,7 @@ TEST_CASE("RNICs whose drivers have no shared receive queues: which, and what to
     build(machine, Machine::Acs::Quiet, driver);
     CHECK(mentions(missing(diagnose(machine.sysfs())),
                    "the RNICs have shared receive queues, but not mlx5_0 (" + std::string(driver) +
-                       "): serve other RNICs: the README names the families that nvmf-p2p can use"));
+                       "): serve other RNICs: the config's README names the families that nvmf-p2p can use"));
   }
   for (const char* driver : {"mlx5_core", "bnxt_en", "idpf"}) {
     Machine machine;

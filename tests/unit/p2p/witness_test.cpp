@@ -39,17 +39,20 @@ class Consumer final : public SsdProbe {
 
 using Fault = Consumer::Fault;
 
-TEST_CASE("another SSD uses the CMB in both directions: both are proved, and nothing is left to say") {
+ConsumerProof proof_with(Fault fault) {
   FakeRnic rnic;
-  Consumer consumer(rnic.cmb, Fault::None);
-  const ConsumerProof proof = examine_consumer(consumer, rnic, 4096, 7);
+  Consumer consumer(rnic.cmb, fault);
+  return examine_consumer(consumer, rnic, 4096, 7);
+}
+
+TEST_CASE("another SSD uses the CMB in both directions: both are proved, and nothing is left to say") {
+  const ConsumerProof proof = proof_with(Fault::None);
   CHECK(proof.host_reads);
   CHECK(proof.host_writes);
   CHECK(proof.reasons.empty());
 }
 
 TEST_CASE("one direction of another SSD fails: the other one is proved") {
-  FakeRnic rnic;
   bool fails_reads = true;
   Fault fault{};
   SUBCASE("its writes to the CMB are lost") { fault = Fault::WritesAreLost; }
@@ -62,17 +65,14 @@ TEST_CASE("one direction of another SSD fails: the other one is proved") {
     fault = Fault::ReadsAreStale;
     fails_reads = false;
   }
-  Consumer consumer(rnic.cmb, fault);
-  const ConsumerProof proof = examine_consumer(consumer, rnic, 4096, 7);
+  const ConsumerProof proof = proof_with(fault);
   CHECK(proof.host_reads == !fails_reads);
   CHECK(proof.host_writes == fails_reads);
   CHECK(proof.reasons.size() == 1);
 }
 
 TEST_CASE("the kernel lets another SSD nowhere near the CMB: nothing is proved, with the kernel's error") {
-  FakeRnic rnic;
-  Consumer consumer(rnic.cmb, Fault::Refused);
-  const ConsumerProof proof = examine_consumer(consumer, rnic, 4096, 7);
+  const ConsumerProof proof = proof_with(Fault::Refused);
   CHECK_FALSE(proof.host_reads);
   CHECK_FALSE(proof.host_writes);
   CHECK(proof.reasons.front() == "the SSD cannot read into the CMB: Remote I/O error");
