@@ -165,7 +165,7 @@ class PollGroup final : public core::Poller {
   enum class LeavingStep : uint8_t { None, FailQueuePairs, TakeCompletions, EndRequests };
   struct Leaving {
     LeavingStep step = LeavingStep::None;
-    TablePlace at;  // FailQueuePairs; EndRequests: its set
+    TablePlace at = {};  // FailQueuePairs; EndRequests: its set
   };
   enum class Life : uint8_t { Serves, TakesNoMore, Leaves, HasLeft, IsRebuilt };
 
