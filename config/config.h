@@ -362,7 +362,7 @@ struct Config {
   // Absolute path of the directory of the state that outlives the daemon (reservations, identifiers, write protection),
   // default "/var/lib/nvmf-p2p". Two daemons must not share it. It is created when it does not exist.
   std::string state_dir = "/var/lib/nvmf-p2p";
-  // How long SIGTERM waits for hosts and commands to finish: milliseconds, 0..600,000, default 5000.
+  // How long SIGTERM waits for hosts and commands to finish: milliseconds, 0..600,000, default 30,000.
   uint32_t shutdown_timeout_ms = 30'000;
   Reactors reactors;
   Rdma rdma;

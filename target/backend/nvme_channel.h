@@ -35,6 +35,9 @@ class NvmeChannel final : public core::IoChannel {
       : engine_(engine), file_(engine.register_file(fd)), geometry_(geometry), block_(std::move(block)) {}
 
   void submit(core::Io& io) override;
+  void withdraw_rest(core::Io& io) override {
+    if (block_ != nullptr) block_->withdraw_rest(io);
+  }
 
  private:
   void transfer(core::Io& io, uint8_t opcode);

@@ -26,12 +26,12 @@ std::string shortened(const std::string& text) {
   return text.size() <= kMostAuditedBytes ? text : text.substr(0, kMostAuditedBytes) + "...";
 }
 
-// Who asked for what on which socket, and what became of it.
 std::string without_line_break(std::string text) {
   while (text.ends_with('\n') || text.ends_with('\r')) text.pop_back();
   return text;
 }
 
+// Who asked for what on which socket, and what became of it.
 void write_audit_line(const HttpAudit& audit, const std::string& socket) {
   if (audit.target.starts_with("/v1/diff")) return;  // changes nothing
   const std::string who = audit.peer ? fmt::format("uid {}, pid {}", audit.peer->uid, audit.peer->pid) : "unknown";

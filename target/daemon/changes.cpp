@@ -10,8 +10,13 @@ namespace nvmf::daemon {
 Changes::Changes(boost::asio::io_context& io, std::function<void()> after)
     : after_(std::move(after)), over_(io, boost::asio::steady_timer::time_point::max()) {}
 
-Changes::Change Changes::alone(std::function<Change()> work) {
-  while (changing_) {
+void Changes::reopen() {
+  closed_ = false;
+  over_.cancel();
+}
+
+Changes::Change Changes::alone(std::function<Change()> work, WhenClosed when_closed) {
+  while (changing_ || (closed_ && when_closed == WhenClosed::Wait)) {
     boost::system::error_code ignored;
     co_await over_.async_wait(boost::asio::redirect_error(boost::asio::use_awaitable, ignored));
   }

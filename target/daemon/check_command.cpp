@@ -50,13 +50,6 @@ void add_machine_warnings(config::Result& result) {
   std::ranges::stable_sort(result.diagnostics, {}, &config::Diagnostic::position);
 }
 
-// What is only a warning before the daemon is on its machine prevents its start.
-void add_start(config::Result& result) {
-  for (config::Diagnostic& one : result.diagnostics)
-    if (one.path.starts_with("$.admin") || one.path.starts_with("$.state_dir")) one.severity = config::Severity::error;
-  add(check_start(*result.config), result);
-}
-
 config::Diagnostic interrupted_save(const std::string& file) {
   return {config::Severity::warning,
           file,
@@ -87,7 +80,7 @@ int check(const Options& options) {
   config::Result result = config::load_input(options.path);
   if (is_save_interrupted(options.path)) add({interrupted_save(options.path)}, result);
   if (result.config && !options.file_only) add_machine_warnings(result);
-  if (result.config && options.start) add_start(result);
+  if (result.config && options.start) add(check_start(*result.config), result);
   const bool has_error = std::ranges::any_of(
       result.diagnostics, [](const config::Diagnostic& one) { return one.severity == config::Severity::error; });
   const bool good = result.config && !has_error && (!options.strict || result.diagnostics.empty());

@@ -84,8 +84,8 @@ class Daemon {
     explicit DataThread(const core::ReactorOptions& options) : reactor(options, engine) {}
   };
 
-  // Of one kind of state, for its files.
   StateDirectory state_directory() const;
+  // Of one kind of state, for its files.
   StateWriter state_writer(HostState state);
   std::string status_line() const;
   Figures figures() const;

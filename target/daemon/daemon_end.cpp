@@ -14,6 +14,7 @@
 #include <utility>
 #include <vector>
 
+#include "config/wording.h"
 #include "target/core/datapath/limits.h"
 #include "target/daemon/daemon.h"
 #include "target/daemon/served_names.h"
@@ -38,8 +39,8 @@ void Daemon::shut_down() {
   changes_.close();
   metrics_.reset();
   service_manager::stopping("disconnecting hosts", most);
-  spdlog::info("shutting down: waiting for {} queues to finish, at most {} ms; a second signal exits at once",
-               transport_.connections(), most.count());
+  spdlog::info("shutting down: waiting for {} to finish, at most {} ms; a second signal exits at once",
+               config::count_of(transport_.connections(), "queue"), most.count());
   end_service(most);
 }
 
@@ -76,7 +77,8 @@ Daemon::Task Daemon::make_way(Successor successor, std::function<std::string()> 
   co_await ports_.move_hosts();
   if (successor_ == Successor::None) co_return;  // a signal has come
   const milliseconds most(core::limits::kQuiesceTimeoutMs);
-  spdlog::info("upgrade: waiting for {} queues to finish, at most {} ms", transport_.connections(), most.count());
+  spdlog::info("upgrade: waiting for {} to finish, at most {} ms", config::count_of(transport_.connections(), "queue"),
+               most.count());
   end_service(most);
 }
 
@@ -127,8 +129,8 @@ void Daemon::time_is_up() {
     if (!std::exchange(gives_up_, true)) spawn(io_, give_up(), "the end of the process");
     return;
   }
-  spdlog::warn("all commands have ended, but the kernel has not destroyed {} queue pairs yet",
-               transport_.connections());
+  spdlog::warn("all commands have ended, but the kernel has not destroyed {} yet",
+               config::count_of(transport_.connections(), "queue pair"));
   if (successor_ != Successor::None) make_way_at_once();
   std::_Exit(EXIT_SUCCESS);
 }
@@ -166,11 +168,11 @@ Daemon::Task Daemon::give_up() {
   });
   const std::string outstanding = co_await outstanding_commands();
   spdlog::critical(
-      "the process ends although commands of hosts have not ended, in {} queues: {}. DATA MAY BE DAMAGED: hosts repeat "
+      "the process ends although commands of hosts have not ended, in {}: {}. DATA MAY BE DAMAGED: hosts repeat "
       "the commands by other paths, and when the device executes the old ones afterwards, older data replaces newer. "
       "Before a host or another target writes to these namespaces, make sure that the device has no command left (see "
       "the kernel log, dmesg)",
-      transport_.connections(), outstanding);
+      config::count_of(transport_.connections(), "queue"), outstanding);
   std::_Exit(EXIT_FAILURE);
 }
 

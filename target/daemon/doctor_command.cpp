@@ -11,6 +11,7 @@
 #include <string_view>
 
 #include "config/printable.h"
+#include "config/wording.h"
 #include "p2p/acs.h"
 #include "p2p/doctor.h"
 #include "p2p/saved_tree.h"
@@ -50,7 +51,7 @@ p2p::Sysfs machine(const Options& options) {
 void save(const p2p::Sysfs& machine, const std::string& folder) {
   const size_t files = p2p::save_tree(machine, folder);
   std::cout
-      << "saved " << files << " files below " << config::printable(folder)
+      << "saved " << config::count_of(files, "file") << " below " << config::printable(folder)
       << ". They tell the serial numbers of SSDs and the kernel's command line. To judge them elsewhere: nvmf-p2p "
          "doctor --from "
       << config::printable(folder) << '\n';

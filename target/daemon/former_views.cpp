@@ -56,4 +56,18 @@ boost::asio::awaitable<void> FormerViews::ended(IsMeant is_meant) {
     co_await one_has_ended_.async_wait(boost::asio::redirect_error(boost::asio::use_awaitable, cancelled));
 }
 
+boost::asio::awaitable<bool> FormerViews::ended_within(IsMeant is_meant, std::chrono::milliseconds most) {
+  bool is_over = false;
+  boost::asio::steady_timer end(one_has_ended_.get_executor(), most);
+  end.async_wait([this, &is_over](const boost::system::error_code& error) {
+    if (error) return;
+    is_over = true;
+    one_has_ended_.cancel();
+  });
+  boost::system::error_code cancelled;
+  while (!is_over && std::ranges::any_of(former_, is_meant))
+    co_await one_has_ended_.async_wait(boost::asio::redirect_error(boost::asio::use_awaitable, cancelled));
+  co_return !is_over;
+}
+
 }  // namespace nvmf::daemon

@@ -6,6 +6,7 @@
 #include <boost/asio/awaitable.hpp>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/steady_timer.hpp>
+#include <chrono>
 #include <cstddef>
 #include <functional>
 #include <list>
@@ -44,6 +45,8 @@ class FormerViews {
   // Over when no command uses the views that are meant. (g++ 12 destroys a temporary of the call's expression twice:
   // pass a named one.)
   boost::asio::awaitable<void> ended(IsMeant is_meant);
+  // The same for at most so long. False: commands use some of them still.
+  boost::asio::awaitable<bool> ended_within(IsMeant is_meant, std::chrono::milliseconds most);
   const std::list<Former>& all() const { return former_; }
 
   // As long as such an object lives no view is destroyed: reactors read them.

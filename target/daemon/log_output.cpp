@@ -1,5 +1,6 @@
 #include "target/daemon/log_output.h"
 
+#include <fcntl.h>
 #include <poll.h>
 #include <sys/socket.h>
 #include <sys/un.h>
@@ -11,6 +12,29 @@
 #include <cstring>
 
 namespace nvmf::daemon {
+namespace {
+
+// Of one field; what a socket has room for is a multiple.
+constexpr size_t kMostBytes = 32768;
+
+// Between two characters of UTF-8.
+void cut(std::string& text) {
+  const auto goes_on = [](char byte) { return (static_cast<unsigned char>(byte) & 0xc0U) == 0x80U; };
+  size_t length = std::min(text.size(), kMostBytes);
+  while (length != 0 && length != text.size() && goes_on(text[length])) --length;
+  text.resize(length);
+  text += " [cut]";
+}
+
+}  // namespace
+
+// A terminal that can be written to may wait in the middle of what it is given.
+LogOutput::LogOutput(int descriptor) : descriptor_(descriptor) {
+  if (isatty(descriptor) == 0) return;
+  const std::string path = "/proc/self/fd/" + std::to_string(descriptor);
+  terminal_ = backend::Descriptor(open(path.c_str(), O_WRONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC));
+  if (terminal_.is_open()) descriptor_ = terminal_.get();
+}
 
 // A pipe that can be written to takes PIPE_BUF bytes at once. The file is not set to O_NONBLOCK: it may be shared with
 // other processes.
@@ -45,7 +69,14 @@ bool LogOutput::write(std::string_view line) {
 JournalOutput::JournalOutput(const char* socket)
     : socket_(socket), file_(::socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0)) {}
 
-bool JournalOutput::write(const std::vector<std::string>& fields) const {
+bool JournalOutput::write(std::vector<std::string> fields) const {
+  if (send(fields)) return true;
+  if (errno != EMSGSIZE) return false;
+  cut(*std::ranges::max_element(fields, {}, &std::string::size));
+  return send(fields);
+}
+
+bool JournalOutput::send(const std::vector<std::string>& fields) const {
   std::string text;
   for (const std::string& field : fields) text += field + '\n';
   sockaddr_un address{};

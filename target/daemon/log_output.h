@@ -14,7 +14,7 @@ namespace nvmf::daemon {
 class LogOutput {
  public:
   // `descriptor` stays the caller's.
-  explicit LogOutput(int descriptor) : descriptor_(descriptor) {}
+  explicit LogOutput(int descriptor);
 
   // False: the line was dropped, because the reader does not take it now, or is gone. A line of which a part was taken
   // is finished before the next one.
@@ -26,7 +26,8 @@ class LogOutput {
   void take_from(std::string& text) const;
 
   int descriptor_;
-  std::string rest_{};  // of a line that was taken in part
+  backend::Descriptor terminal_;  // an own description of it
+  std::string rest_{};            // of a line that was taken in part
 };
 
 // journald, by its native protocol.
@@ -34,10 +35,13 @@ class JournalOutput {
  public:
   explicit JournalOutput(const char* socket = "/run/systemd/journal/socket");
 
-  // `fields`: "NAME=value", without line breaks. False: as above.
-  bool write(const std::vector<std::string>& fields) const;
+  // `fields`: "NAME=value", without line breaks. False: as above. A text that journald does not take in one message is
+  // cut.
+  bool write(std::vector<std::string> fields) const;
 
  private:
+  bool send(const std::vector<std::string>& fields) const;
+
   std::string socket_;
   backend::Descriptor file_;
 };

@@ -204,7 +204,8 @@ class MachineCheck {
   }
 
   void check_state_directory() {
-    check_directory({}, "$.state_dir", config_.state_dir);
+    if (check_directory({}, "$.state_dir", config_.state_dir))
+      warnings_.back().severity = config::Severity::error;  // all that hosts ask to be kept would be lost
     const std::filesystem::path directory = std::filesystem::path(config_.state_dir + "/").lexically_normal();
     for (const char* const shared : {"/", "/tmp/", "/var/tmp/", "/etc/", "/var/", "/var/lib/", "/run/", "/home/"})
       if (directory == shared)
@@ -212,13 +213,15 @@ class MachineCheck {
              "name a directory below it, such as /var/lib/nvmf-p2p");
   }
 
-  // One that the daemon makes where there is none: nothing on the way to it may be another kind of file.
-  void check_directory(Position position, const std::string& path, std::filesystem::path directory) {
+  // One that the daemon makes where there is none: nothing on the way to it may be another kind of file. True: it
+  // warned.
+  bool check_directory(Position position, const std::string& path, std::filesystem::path directory) {
     std::error_code ignored;
     while (directory.has_relative_path() && !std::filesystem::exists(sysfs_.where(directory), ignored))
       directory = directory.parent_path();
-    if (directory.has_relative_path() && !std::filesystem::is_directory(sysfs_.where(directory), ignored))
-      warn(position, path, quote(directory.string()) + " is not a directory", "name another path");
+    if (!directory.has_relative_path() || std::filesystem::is_directory(sysfs_.where(directory), ignored)) return false;
+    warn(position, path, quote(directory.string()) + " is not a directory", "name another path");
+    return true;
   }
 
   void check_cores() {

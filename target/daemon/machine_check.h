@@ -13,7 +13,7 @@ namespace nvmf::daemon {
 
 // Warnings, in the order of the file: addresses that no interface has, or one without RNIC; devices and files
 // that are missing or in use; cores, users and groups that do not exist; peer-to-peer that cannot work; subsystems that
-// strangers may use. And errors: key files that cannot be used.
+// strangers may use. And errors: key files, and a directory of the state, that cannot be used.
 std::vector<config::Diagnostic> check_machine(const config::Config& config, const p2p::Sysfs& sysfs,
                                               const std::vector<InterfaceAddress>& addresses);
 

@@ -278,16 +278,29 @@ std::string PeerMemories::obstacle_to_share(const Ssd& ssd, const rdma::Rnic& rn
 // The others give nothing up for an RNIC that cannot use the CMB.
 boost::asio::awaitable<void> PeerMemories::add_share_for(Ssd& ssd, const rdma::Rnic& rnic, Earlier earlier) {
   const std::string obstacle = obstacle_to_share(ssd, rnic);
+  p2p::SelfTestResult& proof = on_rnic(ssd, rnic).proof;
   if (!obstacle.empty()) {
-    p2p::SelfTestResult& proof = on_rnic(ssd, rnic).proof;
     proof.findings = {obstacle};
     co_return report(ssd.mapping->bdf(), rnic.name(), proof);
   }
   co_await prove(ssd, rnic, ssd.proving_ground, earlier);
-  if (!proves_anything(on_rnic(ssd, rnic).proof)) co_return;
+  if (!proves_anything(proof)) co_return;
+  if (!co_await are_shares_left_soon(ssd)) {
+    add_finding(proof, rnic.name() +
+                           " has no share of the CMB yet: commands that use the CMB do not end at their devices; when "
+                           "these answer (see the kernel log, dmesg): nvmf-p2p p2p --prove");
+    co_return report(ssd.mapping->bdf(), rnic.name(), proof);
+  }
   co_await divide_anew(ssd);
   spdlog::info("CMB of {}: divided anew into {} shares of {} KiB, so that {} has one", ssd.mapping->bdf(),
                ssd.shares.size(), share(ssd, 0).length_bytes >> 10, rnic.name());
+}
+
+// Every change of the config would wait for a device that hangs.
+boost::asio::awaitable<bool> PeerMemories::are_shares_left_soon(const Ssd& ssd) {
+  for (const rdma::Rnic* const owner : ssd.shares)
+    if (owner != nullptr && !co_await is_left_soon(*owner)) co_return false;
+  co_return true;
 }
 
 // One after the other, from the start of the CMB: a new share lies where its owner's former one and those before it

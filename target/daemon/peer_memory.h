@@ -35,6 +35,8 @@ class PeerMemories {
   PeerMemories(const std::vector<std::unique_ptr<rdma::Rnic>>& rnics, uint32_t max_transfer_bytes,
                std::optional<ProofFiles> proofs = std::nullopt);
 
+  // Whether commands that use this RNIC's pools now end soon; false: not before a device that hangs answers.
+  std::function<boost::asio::awaitable<bool>(const rdma::Rnic& rnic)> is_left_soon;
   // The pools of this RNIC in some CMB are others now: its poll groups are to use them. Over when nothing uses the
   // former ones any more.
   std::function<boost::asio::awaitable<void>(const rdma::Rnic& rnic)> on_pools_changed;
@@ -140,6 +142,7 @@ class PeerMemories {
   // Why no share can be made for one more RNIC; empty: it can.
   static std::string obstacle_to_share(const Ssd& ssd, const rdma::Rnic& rnic);
   boost::asio::awaitable<void> add_share_for(Ssd& ssd, const rdma::Rnic& rnic, Earlier earlier);
+  boost::asio::awaitable<bool> are_shares_left_soon(const Ssd& ssd);
   // One more share, which is free; the others become smaller.
   boost::asio::awaitable<void> divide_anew(Ssd& ssd);
   boost::asio::awaitable<void> move_pools(Ssd& ssd, const rdma::Rnic& rnic, p2p::CmbRange range);

@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "config/edit.h"
+#include "config/wording.h"
 #include "target/core/subsystem/controller.h"
 #include "target/daemon/end_controllers.h"
 #include "target/daemon/spawn.h"
@@ -88,13 +89,14 @@ Ports::Task Ports::put_in_service(const std::vector<rdma::Rnic*>& rnics) {
 
 // Nothing uses the device any more: only other changes have to end first.
 Ports::Task Ports::take_out_of_service(rdma::Rnic& rnic) {
-  co_await changes_.alone([&]() -> Changes::Change {
+  const auto work = [&]() -> Changes::Change {
     co_await storage_.part(rnic);
     peer_memories_.remove(rnic);
     events_.tell(EventKind::Device, fmt::format("the RNIC {} was removed and is out of service", rnic.name()));
     transport_.close(rnic);
     co_return ConfigChange{};
-  });
+  };
+  co_await changes_.alone(work, Changes::WhenClosed::Wait);
 }
 
 // Before hosts connect, namespaces get the CMBs that the new devices can use.
@@ -335,7 +337,8 @@ Ports::Task Ports::disconnect_hosts(uint16_t port_id) {
   }
   const size_t count = end_controllers(target_, "the operator drains port " + std::to_string(port_id),
                                        [&](const core::Controller& it) { return it.port_id() == port_id; });
-  events_.tell(EventKind::Port, fmt::format("port {} drains: {} controllers are disconnected", port_id, count));
+  events_.tell(EventKind::Port, fmt::format("port {} drains: {} {} disconnected", port_id,
+                                            config::count_of(count, "controller"), count == 1 ? "is" : "are"));
   transport_.turn_admin();
 }
 

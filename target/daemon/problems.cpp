@@ -74,9 +74,9 @@ void add_config(const HealthFigures& health, Problems& problems) {
                         .remedy = "nvmf-p2p status lists them; nvmf-p2p save writes them to the file."});
   if (health.unreadable_keys != 0)
     problems.push_back(
-        {.what = fmt::format("{} key files of hosts cannot be read: the hosts cannot authenticate with them, now or "
-                             "after a restart.",
-                             health.unreadable_keys),
+        {.what = fmt::format("{} of hosts cannot be read: the hosts cannot authenticate with them, now or after a "
+                             "restart.",
+                             config::count_of(health.unreadable_keys, "key file")),
          .remedy = "nvmf-p2p status names the files and what to do; then nvmf-p2p reload."});
 }
 
@@ -91,9 +91,8 @@ void add_state(const HealthFigures& health, Problems& problems) {
                         .remedy = remedy});
   if (health.unsaved_identifiers != 0)
     problems.push_back(
-        {.what = fmt::format("The identifiers of {} namespaces are not saved: after a restart hosts may know them by "
-                             "others.",
-                             health.unsaved_identifiers),
+        {.what = fmt::format("The identifiers of {} are not saved: after a restart hosts may know them by others.",
+                             config::count_of(health.unsaved_identifiers, "namespace")),
          .remedy = remedy + " nvmf-p2p status names them."});
 }
 

@@ -78,7 +78,11 @@ Reload::Reload(const Parts& parts)
   storage_.state_files().on_late = [this] { devices_may_have_changed(); };
   ports_.on_devices_came = [this] { return serve_missing(); };
   storage_.on_cmb_unused([this] {
-    if (!changes_.closed()) spawn(io_, choose_memory_again(), "using the CMB of an SSD that is back");
+    if (!changes_.closed()) spawn(io_, use_cmb_again(), "using the CMB of an SSD that is back");
+  });
+  storage_.on_lost([this](const std::string& nqn, uint32_t nsid, const std::string& why) {
+    staging_.add_missing(nqn, nsid, why);
+    health_.refresh();
   });
   ports_.on_addresses_changed = [this] {
     if (!changes_.closed()) announce();
@@ -447,7 +451,7 @@ Reload::Task Reload::look_every_few_seconds() {
     size_timer_.expires_after(kSizesInterval);
     co_await size_timer_.async_wait(boost::asio::use_awaitable);
     co_await storage_.measure();
-    if (changes_.closed()) co_return;
+    if (changes_.closed()) break;
     if (!storage_.differs() && storage_.unkept().empty()) continue;
     co_await changes_.alone([this]() -> Change {
       co_await storage_.keep_again();
@@ -489,8 +493,10 @@ Reload::Task Reload::serve_missing() {
   if (has_come) co_await storage_.choose_again();
 }
 
-Reload::Task Reload::choose_memory_again() {
+// A namespace that demands the CMB may be missing until then.
+Reload::Task Reload::use_cmb_again() {
   co_await changes_.alone([this]() -> Change {
+    co_await serve_missing();
     co_await storage_.choose_again();
     co_return ConfigChange{};
   });

@@ -114,7 +114,7 @@ class Reload {
   void watch_devices();
   void keep_looking();
   Task look_every_few_seconds();
-  Task choose_memory_again();
+  Task use_cmb_again();
 
   boost::asio::io_context& io_;
   core::Target& target_;

@@ -174,14 +174,24 @@ std::vector<std::string> undo_journal(const std::string& journal, const IsOfConf
   return done;
 }
 
-// The config file, and what is or was a drop-in: by the name in its directory, or where a link there leads.
+// Itself, where that cannot be found out.
+std::string where_link_leads(const std::filesystem::path& path) {
+  try {
+    return target_of(path.string());
+  } catch (const std::filesystem::filesystem_error&) {
+    return path.string();
+  }
+}
+
+// The config file, and what is or was a drop-in: by the name in its directory, or where a link there leads, if
+// anywhere.
 IsOfConfig files_of(const std::string& config_file) {
   namespace fs = std::filesystem;
   const std::string directory = config::drop_in_directory(config_file);
   std::set<std::string> known = {target_of(config_file)};
   std::error_code error;
   for (fs::directory_iterator entry(directory, error), end; !error && entry != end; entry.increment(error))
-    if (config::names_drop_in(entry->path().filename().string())) known.insert(target_of(entry->path().string()));
+    if (config::names_drop_in(entry->path().filename().string())) known.insert(where_link_leads(entry->path()));
   return [known, directory = target_of(directory)](const std::string& path) {
     const fs::path file(path);
     return known.contains(path) || (file.parent_path() == directory && config::names_drop_in(file.filename().string()));
@@ -248,7 +258,11 @@ bool is_save_interrupted(const std::string& config_file) {
 
 std::vector<std::string> undo_interrupted_save(const std::string& config_file, const DurableHook& before) {
   std::vector<std::string> done;
-  const IsOfConfig is_of_config = files_of(config_file);
+  std::optional<IsOfConfig> known;  // where there is a journal
+  const IsOfConfig is_of_config = [&](const std::string& path) {
+    if (!known) known = files_of(config_file);
+    return (*known)(path);
+  };
   for (const std::string& journal : journals_of(config_file))
     for (std::string& sentence : undo_journal(journal, is_of_config, before)) done.push_back(std::move(sentence));
   return done;

@@ -102,8 +102,14 @@ std::optional<Json> StateDirectory::read(const std::string& purpose, const State
 
 void StateDirectory::hand_over(const std::string& purpose, const StateOwner& from, const StateOwner& to) const {
   if (!is_there(file(purpose, from)) || is_there(file(purpose, to))) return;
-  Json json = parsed(contents(file(purpose, from)));
-  json.update(to_json(to));
+  Json json;
+  try {
+    json = parsed(contents(file(purpose, from)));
+    json.update(to_json(to));
+  } catch (const std::exception& error) {
+    throw std::runtime_error("the file " + file(purpose, from) + " cannot be used: " + error.what() +
+                             "; put back a good copy, or remove it, which gives up what it keeps");
+  }
   replace_durably(file(purpose, to), json.dump(2) + "\n", before_);
   remove(purpose, from);
 }

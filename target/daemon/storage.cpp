@@ -85,6 +85,7 @@ Storage::Storage(boost::asio::io_context& io, core::Target& target, core::Mailbo
       looks_(io),
       state_files_(io),
       former_(io) {
+  peer_memories_.is_left_soon = [this](const rdma::Rnic& rnic) { return peer_memory_is_left_soon(rnic); };
   peer_memories_.on_pools_changed = [this](const rdma::Rnic& rnic) { return follow_pools(rnic); };
 }
 
@@ -170,8 +171,7 @@ Storage::Task Storage::forget_when_unused(std::string ssd) {
   };
   co_await former_.ended(is_of_its_cmb);
   peer_memories_.forget(ssd);
-  const auto is_on_it = [&](const auto& served) { return served->device->info().pci_address == ssd; };
-  if (on_cmb_unused_ && std::ranges::any_of(served_, is_on_it)) on_cmb_unused_();
+  if (on_cmb_unused_) on_cmb_unused_();
 }
 
 Storage::Task Storage::join(rdma::Rnic& rnic) {

@@ -141,8 +141,12 @@ class Storage {
   Task settle();
   // Removed namespaces that have had commands at their devices for more than a second since: a sentence each.
   std::vector<std::string> awaited() const;
-  // `call`: the CMB of an SSD that was unplugged is in use no more, and the SSD is back: its CMB may be prepared anew.
+  // `call`: the CMB of an SSD that was unplugged is in use no more: where the SSD is back, its CMB may be prepared
+  // anew.
   void on_cmb_unused(std::function<void()> call) { on_cmb_unused_ = std::move(call); }
+  // `call`: a namespace was removed because its policy cannot be kept any more, and why.
+  using OnLost = std::function<void(const std::string& nqn, uint32_t nsid, const std::string& why)>;
+  void on_lost(OnLost call) { on_lost_ = std::move(call); }
   // The namespaces, removed ones included, with commands that have not ended.
   boost::asio::awaitable<std::vector<OutstandingCommands>> outstanding();
   // An RNIC has appeared: the reactors poll it, and all namespaces are served on it.
@@ -201,6 +205,8 @@ class Storage {
   // The same for the CMB of another SSD than the namespace's.
   boost::asio::awaitable<std::string> obstacle_to_consumer(const std::string& bdf, const std::string& consumer,
                                                            PeerMemoryChoice& choice);
+  // Whether what uses peer memory by this RNIC's groups now ends soon; false: a device hangs.
+  boost::asio::awaitable<bool> peer_memory_is_left_soon(const rdma::Rnic& rnic);
   // This RNIC's groups use the peer memory that it has now. Over when no command uses what it had before.
   Task follow_pools(const rdma::Rnic& rnic);
   Task renew_views(const rdma::Rnic& rnic);
@@ -249,6 +255,7 @@ class Storage {
   std::vector<std::unique_ptr<core::IoNamespaceTable>> closed_tables_;  // queues may still refer to them
   std::vector<Leaving> leaving_;
   std::function<void()> on_cmb_unused_;
+  OnLost on_lost_;
   FormerViews former_;
 };
 

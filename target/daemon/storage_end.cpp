@@ -6,6 +6,7 @@
 #include <memory>
 #include <utility>
 
+#include "config/wording.h"
 #include "target/daemon/spawn.h"
 #include "target/daemon/storage.h"
 
@@ -27,7 +28,7 @@ const std::string& device_of(const ServedNamespace& served) { return served.devi
 }  // namespace
 
 std::string to_string(const OutstandingCommands& one) {
-  return fmt::format("{} ({}): {} commands", one.space, one.device, one.commands);
+  return fmt::format("{} ({}): {}", one.space, one.device, config::count_of(one.commands, "command"));
 }
 
 // No other change waits for the last commands: a disk that hangs would keep them all.

@@ -2,6 +2,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <chrono>
 #include <exception>
 #include <optional>
 #include <stdexcept>
@@ -13,6 +14,9 @@ namespace nvmf::daemon {
 namespace {
 
 using core::EventKind;
+
+// A command of a device that works; changes of the config wait so long.
+constexpr std::chrono::seconds kSoon{2};
 
 core::P2pMode mode_of(config::P2pMode mode) {
   switch (mode) {
@@ -89,17 +93,18 @@ bool Storage::is_proved(const std::string& bdf) const {
 Storage::Task Storage::choose_again(core::Subsystem& subsystem, uint32_t nsid) {
   const ServedNamespace& served = *find(subsystem.nqn(), nsid);
   std::optional<PeerMemoryChoice> choice;
+  std::string why_not;
   try {
     choice = co_await choose_peer_memory(served.wanted, *served.device);
   } catch (const std::exception& error) {
-    events_.error(EventKind::Namespace,
-                  fmt::format("namespace {} of {} is not served any more: {}", nsid, subsystem.nqn(), error.what()),
-                  subsystem.nqn());
+    why_not = error.what();
   }
-  if (choice)
-    co_await change_policies(subsystem, config::Namespace(served.wanted), std::move(*choice));
-  else
-    co_await remove(subsystem, nsid);
+  if (choice) co_return co_await change_policies(subsystem, config::Namespace(served.wanted), std::move(*choice));
+  events_.error(EventKind::Namespace,
+                fmt::format("namespace {} of {} is not served any more: {}", nsid, subsystem.nqn(), why_not),
+                subsystem.nqn());
+  co_await remove(subsystem, nsid);
+  if (on_lost_) on_lost_(subsystem.nqn(), nsid, why_not);
 }
 
 Storage::Task Storage::choose_again() {
@@ -123,6 +128,15 @@ Storage::Task Storage::prove_consumers(std::string bdf) {
       consumers.emplace_back(served->subsystem, served->wanted.nsid);
   }
   for (const auto& [nqn, nsid] : consumers) co_await choose_again(*target_.find_subsystem(nqn), nsid);
+}
+
+boost::asio::awaitable<bool> Storage::peer_memory_is_left_soon(const rdma::Rnic& rnic) {
+  co_await renew_views(rnic);
+  const FormerViews::IsMeant is_meant = [&rnic](const FormerViews::Former& one) {
+    const auto is_ours = [&](const auto& group) { return group.get() == one.group; };
+    return one.view && one.view->cmb != nullptr && std::ranges::any_of(rnic.io_groups(), is_ours);
+  };
+  co_return co_await former_.ended_within(is_meant, kSoon);
 }
 
 // Commands that are under way use the former pools, whose memory may become another pool's when this is over.

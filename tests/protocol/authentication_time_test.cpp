@@ -104,5 +104,36 @@ TEST_CASE("a host that waits for a worker is not too late") {
   CHECK(w.host.admin.answered(sent));
 }
 
+TEST_CASE("an authentication was given up while the target worked on it: it stays over, whatever the work shows") {
+  Secured w;
+  REQUIRE(w.host.connect(World::kNqn, 5000).ok());
+  w.admin().authenticate(w.host_key);
+  REQUIRE(w.host.enable().ok());
+  REQUIRE(w.host.connect_io(1).ok());
+  Wire& io = w.host.io(1);
+  Prover stranger = w.prover(io);
+  SlowCrypto slow;
+  Bytes message;
+  SUBCASE("on its challenge") {
+    w.world.target.dhchap_crypto = &slow;
+    message = negotiate({1}, {0});
+  }
+  SUBCASE("on his response") {
+    stranger.begin();
+    w.world.target.dhchap_crypto = &slow;
+    message = stranger.reply(key_of('h'));
+  }
+  const size_t sent = io.post(auth_send(message.size()), message);
+  w.host.admin.queue.saw_command = io.queue.saw_command = false;
+  w.world.target.expire(core::Target::Clock::now() + std::chrono::seconds(60));
+  CHECK(w.failures(AuthenticationFailure::Abandoned) == 1);
+  slow.work();
+  CHECK(io.answered(sent));
+  w.world.target.expire(core::Target::Clock::now() + std::chrono::seconds(120));
+  for (const auto failure : {AuthenticationFailure::WrongResponse, AuthenticationFailure::TimedOut})
+    CHECK(w.failures(failure) == 0);
+  CHECK(w.failures(AuthenticationFailure::Abandoned) == 1);
+}
+
 }  // namespace
 }  // namespace nvmf::test

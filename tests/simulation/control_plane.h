@@ -52,6 +52,7 @@ class ControlPlane {
   // As the command; returns the number of controllers that the host had.
   size_t disconnect(const std::string& hostnqn);
   daemon::Storage& storage() { return storage_; }
+  size_t missing_namespaces() const { return reload_.missing().size(); }
   const daemon::PeerMemories& peer_memories() const { return peer_memories_; }
   // As the command; `done` when the self-tests were repeated, and their results decide.
   void prove(std::function<void()> done);

@@ -47,7 +47,7 @@ void Credits::check(const rdma::QueuePair& queue_pair) {
 
 void Credits::check(rdma::PollGroup& group) {
   check(group.dram(), "DRAM");
-  if (group.has_left()) return;
+  if (group.takes_no_queue_pairs()) return;
   for (const auto& queues : group.queue_sets()) {
     const auto& receives = *static_cast<const rnic::SharedReceiveQueue*>(queues->shared_receives.get());
     at_most(receives.posted(), queues->slots, "receives beyond the slots of the shared receive queue");

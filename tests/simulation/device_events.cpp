@@ -52,7 +52,7 @@ bool fail_a_queue_pair(World& world) {
 bool is_made_anew(World& world, const rdma::PollGroup* group) {
   bool waits = false;
   for (rdma::Rnic* const rnic : rnics_of(world))
-    rnic->visit([&](rdma::PollGroup& one) { waits |= &one == group && one.has_left(); });
+    rnic->visit([&](rdma::PollGroup& one) { waits |= &one == group && one.takes_no_queue_pairs(); });
   return !waits;
 }
 
@@ -60,7 +60,7 @@ bool fail_a_shared_queue(World& world, DeviceEvent event) {
   std::vector<rdma::PollGroup*> groups;
   for (rdma::Rnic* const rnic : rnics_of(world))
     rnic->visit([&](rdma::PollGroup& group) {
-      if (!group.has_left()) groups.push_back(&group);
+      if (!group.takes_no_queue_pairs()) groups.push_back(&group);
     });
   if (groups.empty()) return false;
   const rdma::PollGroup& group = one_of(world, groups);

@@ -32,7 +32,7 @@ TEST_CASE("a reactor's group whose queues have failed gets no new host until it 
   world.device->set_slow_destroy(60'000'000'000, 100);
   const rdma::PollGroup& failed = *world.transport()->rnics().front()->io_groups().front();
   static_cast<rnic::CompletionQueue*>(failed.queue_sets().front()->receive_cq.get())->fail();
-  REQUIRE(world.wait([&] { return failed.has_left(); }));
+  REQUIRE(world.wait([&] { return failed.takes_no_queue_pairs(); }));
   before.vanish();
   for (uint8_t number = 1; number <= 3; ++number) {
     of_host.nqn = "nqn.2024-01.org.example:host-" + std::to_string(number);
@@ -40,13 +40,13 @@ TEST_CASE("a reactor's group whose queues have failed gets no new host until it 
     Host host(world, of_host);
     REQUIRE_MESSAGE(host.bring_up(), host.failure);
     for (uint16_t qid = 1; qid <= 3; ++qid) CHECK(host.read(qid, 0, 8).ok());
-    CHECK(failed.has_left());
+    CHECK(failed.takes_no_queue_pairs());
     world.transport()->visit([&](const rdma::Connection& connection) {
       if (!connection.is_closing()) CHECK(&connection.queue_pair().queues->group != &failed);
     });
     host.leave();
   }
-  CHECK(world.wait([&] { return !failed.has_left(); }, kLongNs));
+  CHECK(world.wait([&] { return !failed.takes_no_queue_pairs(); }, kLongNs));
   CHECK(world.fabric.faults() == std::vector<std::string>{});
 }
 
@@ -60,6 +60,23 @@ TEST_CASE("an RNIC that is back and cannot register memory: its port waits, and 
   CHECK(world.device->objects() == 0);
   world.device->limit_memory(std::nullopt);
   REQUIRE(world.wait([&] { return world.is_in_service(); }));
+  Host host(world, {});
+  REQUIRE_MESSAGE(host.bring_up(), host.failure);
+  CHECK(host.read(1, 0, 8).ok());
+  host.leave();
+  CHECK(world.fabric.faults() == std::vector<std::string>{});
+}
+
+// Hosts reconnect for so long as they are told to, which may be 2 s.
+TEST_CASE("the address of a port moves to another device, and no event tells of it: it listens there within 2 s") {
+  World world({});
+  rnic::Device& other = world.fabric.add_device("rnic1", "192.0.2.50", rnic::connectx());
+  world.device->add_address("192.0.2.51");
+  REQUIRE(world.is_in_service());
+  world.device->remove_address(World::kAddress);
+  other.add_address(World::kAddress);
+  const auto has_moved = [&] { return world.transport()->rnics().size() == 2 && world.is_in_service(); };
+  REQUIRE(world.wait(has_moved, 2'000'000'000));
   Host host(world, {});
   REQUIRE_MESSAGE(host.bring_up(), host.failure);
   CHECK(host.read(1, 0, 8).ok());

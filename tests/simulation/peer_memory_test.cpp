@@ -252,6 +252,32 @@ TEST_CASE("an RNIC comes when the CMB is divided: it gets its part while command
   }
 }
 
+TEST_CASE(
+    "an RNIC comes while a device hangs with the CMB: nobody waits for it, and the RNIC has its part when asked") {
+  World world(with_cmb());
+  Host host(world, {});
+  REQUIRE_MESSAGE(host.bring_up(), host.failure);
+  world.disk.hang(true);
+  const uint16_t read = host.io(1).send(transfer_command(nvme_cmd_read, 0, 128), Direction::ToHost, Bytes(65536));
+  REQUIRE(world.wait([&] { return world.disk.in_flight() == 1; }));
+  const std::vector<uint64_t> whole = pool_bytes(world, "rnic0");
+  add_second_port(world);
+  CHECK(pool_bytes(world, "rnic0") == whole);
+  CHECK(pool_bytes(world, "rnic1").empty());
+  const auto pairs = world.control_plane().peer_memories().prepared().front().pairs;
+  REQUIRE(pairs.size() == 2);
+  CHECK(pairs.back().proof->findings.back().find("do not end at their devices") != std::string::npos);
+  CHECK(world.reload(world.config()).empty());
+  world.disk.hang(false);
+  CHECK(world.wait([&] { return host.io(1).turn(), host.io(1).answer(read).has_value(); }));
+  prove(world);
+  CHECK(pool_bytes(world, "rnic1") == pool_bytes(world, "rnic0"));
+  CHECK(pool_bytes(world, "rnic1") < whole);
+  host.leave();
+  world.check_quiet();
+  CHECK(world.fabric.faults() == std::vector<std::string>{});
+}
+
 TEST_CASE("an RNIC comes that cannot use the CMB: the others keep their shares") {
   WorldOptions options = with_cmb();
   options.second_reaches_cmb = false;
@@ -280,8 +306,10 @@ TEST_CASE("an RNIC comes when a CMB is divided that is too small to be divided a
 // A namespace on an SSD of its own, which is to use the CMB of the other one.
 constexpr uint32_t kConsumer = 2;
 
-std::string add_consumer(World& world, const std::string& pci_address) {
-  world.add_disk("disk2", 512).pci_address = pci_address;
+std::string add_consumer(World& world, const std::string& pci_address, ModelDisk** disk = nullptr) {
+  ModelDisk& added = world.add_disk("disk2", 512);
+  added.pci_address = pci_address;
+  if (disk != nullptr) *disk = &added;
   WorldConfig wanted = world.config();
   wanted.namespaces.push_back({.nsid = kConsumer, .disk = "disk2", .uses_cmb = true});
   REQUIRE(world.reload(wanted).empty());
@@ -342,6 +370,57 @@ TEST_CASE("a namespace uses the CMB of another SSD: in the directions that its o
   host.leave();
   world.check_quiet();
   CHECK(world.fabric.faults() == std::vector<std::string>{});
+}
+
+TEST_CASE(
+    "an SSD is back while another one still works with its CMB: a namespace that demands the CMB is served then") {
+  World world(with_cmb());
+  WorldConfig wanted = world.config();
+  wanted.namespaces.front().requires_cmb = true;
+  REQUIRE(world.reload(wanted).empty());
+  ModelDisk* other = nullptr;
+  REQUIRE(add_consumer(world, "0000:02:00.0", &other) == "data goes through the CMB of 0000:01:00.0");
+  const auto is_served = [&] { return world.control_plane().storage().find(World::kNqn, World::kNsid) != nullptr; };
+  {
+    Host host(world, {});
+    REQUIRE_MESSAGE(host.bring_up(), host.failure);
+    other->hang(true);
+    host.io(1).send(transfer_command(nvme_cmd_read, 0, 8, kConsumer), Direction::ToHost, Bytes(4096));
+    REQUIRE(world.wait([&] { return other->in_flight() == 1; }));
+    world.remove_ssd();
+    REQUIRE(world.wait([&] { return !is_served(); }));
+    world.return_ssd();
+    CHECK_FALSE(world.wait(is_served, 1'000'000'000));
+    CHECK(world.control_plane().missing_namespaces() == 1);
+    other->hang(false);
+    CHECK(world.wait(is_served));
+    CHECK(world.control_plane().missing_namespaces() == 0);
+    host.vanish();
+  }
+  CHECK(world.shut_down());
+}
+
+TEST_CASE(
+    "the only RNIC that reaches a CMB has gone: a namespace that demands the CMB is missing, and counted as such") {
+  WorldOptions options = with_cmb();
+  options.ports = 2;
+  options.second_reaches_cmb = false;
+  World world(options);
+  WorldConfig wanted = world.config();
+  wanted.namespaces.front().requires_cmb = true;
+  wanted.namespaces.push_back({.nsid = 2, .disk = "disk2"});
+  REQUIRE(world.reload(wanted).empty());
+  CHECK(world.control_plane().missing_namespaces() == 1);
+  world.remove_device();
+  REQUIRE(world.wait([&] { return world.transport()->rnics().size() == 1; }));
+  const auto is_served = [&](uint32_t nsid) {
+    return world.control_plane().storage().find(World::kNqn, nsid) != nullptr;
+  };
+  world.add_disk("disk2", 512);
+  REQUIRE(world.wait([&] { return is_served(2); }));
+  REQUIRE(world.wait([&] { return !is_served(World::kNsid); }));
+  CHECK(world.wait([&] { return world.control_plane().missing_namespaces() == 1; }));
+  CHECK(world.shut_down());
 }
 
 TEST_CASE("a device that is no SSD is to use a CMB: it cannot be tested, so its data goes through DRAM") {

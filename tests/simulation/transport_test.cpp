@@ -1,6 +1,7 @@
 // The target's transport on the model of each provider family: what an honest host does, and what a device may do.
 #include <doctest/doctest.h>
 
+#include <array>
 #include <cstring>
 
 #include "tests/simulation/host.h"
@@ -107,6 +108,63 @@ TEST_CASE("a host resets its controller while a write is at the disk: it is read
   });
 }
 
+HostOptions another_host() {
+  HostOptions options;
+  options.nqn = "nqn.2014-08.org.nvmexpress:uuid:99999999-2222-3333-4444-555555555555";
+  options.hostid = 0x43;
+  return options;
+}
+
+constexpr uint32_t kWriteExclusive = 1;   // RTYPE
+constexpr uint32_t kPreemptAndAbort = 2;  // RACQA
+
+// Register without CPTPL and IEKEY: the keys are the current and the new one. Acquire: the current and the one to be
+// preempted.
+Answer reserve(Host& host, uint8_t opcode, uint32_t cdw10, std::array<uint64_t, 2> keys) {
+  nvme::Sqe sqe = transfer_command(opcode, 0, 1);
+  sqe.cdw10 = cdw10;
+  sqe.cdw11 = sqe.cdw12 = 0;
+  Bytes data(sizeof keys);
+  std::memcpy(data.data(), keys.data(), sizeof keys);
+  return host.run(host.io(1), sqe, Direction::ToController, data);
+}
+
+// A cluster fences a node by it: nothing of the preempted host may land after the answer.
+TEST_CASE("Preempt and Abort is answered when the disk has ended what the preempted host had there") {
+  with_each_profile([](World& world, const HostOptions& options) {
+    constexpr uint64_t kTheirs = 1;
+    constexpr uint64_t kOurs = 2;
+    Host host(world, options);
+    Host fenced(world, another_host());
+    REQUIRE_MESSAGE(host.bring_up(), host.failure);
+    REQUIRE_MESSAGE(fenced.bring_up(), fenced.failure);
+    REQUIRE(reserve(fenced, nvme_cmd_resv_register, 0, {0, kTheirs}).ok());
+    REQUIRE(reserve(fenced, nvme_cmd_resv_acquire, kWriteExclusive << 8, {kTheirs, 0}).ok());
+    REQUIRE(reserve(host, nvme_cmd_resv_register, 0, {0, kOurs}).ok());
+    HostQueue& queue = fenced.io(1);
+    REQUIRE(world.wait([&] { return queue.turn(), queue.room() == 15; }));
+    world.disk.hang(true);
+    for (uint64_t i = 0; i < 15; ++i)
+      queue.send(transfer_command(nvme_cmd_write, i, 1), Direction::ToController, pattern(1 << World::kLbaShift, 7));
+    REQUIRE(world.wait([&] { return world.disk.in_flight() == 15; }));
+    bool preempted = false;
+    Answer answer;
+    world.start_host([&] {
+      answer = reserve(host, nvme_cmd_resv_acquire, kWriteExclusive << 8 | kPreemptAndAbort, {kOurs, kTheirs});
+      preempted = true;
+    });
+    CHECK_FALSE(world.wait([&] { return preempted; }, 200'000'000));
+    world.disk.hang(false);
+    CHECK(world.wait([&] { return queue.turn(), preempted; }));
+    CHECK(world.disk.in_flight() == 0);
+    CHECK(answer.ok());
+    CHECK(world.wait([&] { return queue.turn(), queue.outstanding() == 0; }));
+    CHECK(fenced.write(1, 0, pattern(1 << World::kLbaShift, 8)).status == NVME_SC_RESERVATION_CONFLICT);
+    host.leave();
+    fenced.leave();
+  });
+}
+
 nvme::Sqe half(uint8_t fuse, uint8_t opcode) {
   nvme::Sqe sqe = transfer_command(opcode, 0, 1);
   sqe.flags = fuse;
@@ -117,10 +175,7 @@ nvme::Sqe half(uint8_t fuse, uint8_t opcode) {
 TEST_CASE("a host resets its controller while its write waits at the gate: over at once, and never written") {
   with_each_profile([](World& world, const HostOptions& options) {
     Host host(world, options);
-    HostOptions other;
-    other.nqn = "nqn.2014-08.org.nvmexpress:uuid:99999999-2222-3333-4444-555555555555";
-    other.hostid = 0x43;
-    Host lost(world, other);
+    Host lost(world, another_host());
     REQUIRE_MESSAGE(host.bring_up(), host.failure);
     REQUIRE_MESSAGE(lost.bring_up(), lost.failure);
     const Bytes block(1 << World::kLbaShift);

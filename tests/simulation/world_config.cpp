@@ -15,7 +15,8 @@ std::string uuid_of(uint32_t nsid) {
 
 json space_of(const WorldConfig::Namespace& wanted, const Directory& directory) {
   json space = {{"nsid", wanted.nsid}, {"block", directory.path_of(wanted.disk)}, {"uuid", uuid_of(wanted.nsid)}};
-  if (wanted.uses_cmb) space.update({{"p2p", "prefer"}, {"p2p_provider", WorldConfig::kCmbSsd}});
+  if (wanted.uses_cmb)
+    space.update({{"p2p", wanted.requires_cmb ? "require" : "prefer"}, {"p2p_provider", WorldConfig::kCmbSsd}});
   if (wanted.max_iops != 0) space["max_iops"] = wanted.max_iops;
   return space;
 }

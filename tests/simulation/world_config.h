@@ -12,8 +12,9 @@ namespace nvmf::simulation {
 struct WorldConfig {
   struct Namespace {
     uint32_t nsid = 1;
-    std::string disk;       // the name of its file in the directory
-    bool uses_cmb = false;  // of kCmbSsd
+    std::string disk;           // the name of its file in the directory
+    bool uses_cmb = false;      // of kCmbSsd
+    bool requires_cmb = false;  // where it uses it
     uint32_t max_iops = 0;
   };
   static constexpr char kCmbSsd[] = "0000:01:00.0";

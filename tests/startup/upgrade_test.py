@@ -38,6 +38,14 @@ class Upgrade(DaemonTest):
     def upgrade(self, place, *words):
         return subprocess.run([PROGRAM, "upgrade", *words, "--socket", str(place.socket)], capture_output=True, text=True, timeout=WAIT_S)
 
+    def test_what_check_only_warns_of_prevents_no_upgrade(self):
+        place = self.served_place()
+        place.config["admin"]["mode"] = "0666"
+        with Running(place, self.installed(place)):
+            self.installed(place)
+            done = self.upgrade(place)
+            self.assertEqual((done.returncode, done.stderr), (0, ""))
+
     def test_an_upgrade_begins_anew_in_the_same_process(self):
         place = self.served_place()
         with Running(place, self.installed(place)) as running:
@@ -47,7 +55,7 @@ class Upgrade(DaemonTest):
                 program = self.installed(place)
                 done = self.upgrade(place)
                 self.assertEqual((done.returncode, done.stderr), (0, ""))
-                self.assertIn("serves 1 namespaces", done.stdout)
+                self.assertIn("serves 1 namespace on", done.stdout)
                 self.assertIsNone(running.process.poll())
                 self.assertEqual(os.readlink(f"/proc/{running.process.pid}/exe"), str(program))
                 after = self.status(place)

@@ -143,7 +143,7 @@ void Connection::drained() {
   ibv_qp_attr attributes{};
   attributes.qp_state = IBV_QPS_ERR;
   ibv_modify_qp(queue_pair_.qp, &attributes, IBV_QP_STATE);  // fails when it is there already, or the device is gone
-  if (last_receive_reached_ || rnic_.is_leaving() || group_.has_left()) return dismiss();
+  if (last_receive_reached_ || group_.ignores_completions()) return dismiss();
   deadline_.set(std::chrono::milliseconds(core::limits::kLastReceiveTimeoutMs), [this] { dismiss(); });
 }
 

@@ -85,7 +85,7 @@ bool PollGroup::may_have_lost_most_slots() const {
 }
 
 bool PollGroup::has_room(uint32_t depth, uint32_t send_entries) const {
-  if (has_left() || queue_pairs_ >= options_.max_queue_pairs) return false;
+  if (takes_no_queue_pairs() || queue_pairs_ >= options_.max_queue_pairs) return false;
   if (find_room(depth, send_entries) != nullptr) return true;
   return sets_.size() < options_.max_queue_sets && set_limits_.capacity(depth, send_entries) != 0;
 }
@@ -163,7 +163,7 @@ void PollGroup::find_lost_slots(const QueuePair& destroyed) {
 
 // One search at a time; another one follows where it began without knowing all.
 void PollGroup::find_lost_slots(QueueSet& queues) {
-  if (has_left()) return;
+  if (takes_no_queue_pairs()) return;
   if (queues.search.is_under_way) {
     queues.search.again = true;
     return;
@@ -184,7 +184,7 @@ void PollGroup::on_dismissed(QueuePair& queue_pair) {
 }
 
 void PollGroup::find_stalled_hosts() {
-  if (has_left() || in_flight_.get() == 0 || std::exchange(finding_stalled_hosts_, true)) return;
+  if (takes_no_queue_pairs() || in_flight_.get() == 0 || std::exchange(finding_stalled_hosts_, true)) return;
   thread_mailbox_.send(stalled_hosts_, *this, [](PollGroup& group) {
     group.looked_at_ = {};
     group.fail_stalled_hosts();

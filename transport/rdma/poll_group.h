@@ -136,8 +136,12 @@ class PollGroup final : public core::Poller {
   // Of a group that has left, and whose last queue pair was destroyed: new completion queues, and a new shared receive
   // queue. Does nothing before its `owner` has heard that it has left.
   void rebuild();
-  // It takes no more queue pairs: from close_to_queue_pairs() or leave() until it is rebuilt.
-  bool has_left() const { return life_ != Life::Serves; }
+  // From close_to_queue_pairs() or leave() until it is rebuilt.
+  bool takes_no_queue_pairs() const { return life_ != Life::Serves; }
+  // leave() was called: no completion is found any more of a queue pair that is dismissed from now on.
+  bool ignores_completions() const { return life_ == Life::Leaves || life_ == Life::HasLeft; }
+  // It takes no queue pairs, and will again.
+  bool is_to_be_rebuilt() const { return takes_no_queue_pairs() && (life_ != Life::HasLeft || queue_pairs_ != 0); }
   // It is leaving or being rebuilt: its thread must not stop polling it before that has ended.
   bool is_changing() const { return life_ == Life::Leaves || life_ == Life::IsRebuilt; }
 

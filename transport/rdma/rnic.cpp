@@ -130,8 +130,8 @@ void Rnic::part(size_t reactor) {
 bool Rnic::has_queue_pairs() const { return io_queues() + admin_group_->queue_pairs() != 0; }
 
 bool Rnic::awaits_group(bool is_admin) const {
-  if (is_admin) return admin_group_->has_left();
-  return std::ranges::any_of(io_groups_, [](const auto& group) { return group->has_left(); });
+  if (is_admin) return admin_group_->is_to_be_rebuilt();
+  return std::ranges::any_of(io_groups_, [](const auto& group) { return group->is_to_be_rebuilt(); });
 }
 
 bool Rnic::is_changing() const {

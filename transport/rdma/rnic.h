@@ -1,7 +1,8 @@
 // One RNIC with this target's objects on it: a protection domain, a poll group for admin queues on the control
 // thread, and one poll group per reactor for I/O queues. Control thread, unless stated otherwise. An RNIC appears and
-// disappears while the reactors run: construct it, join() on every reactor; when the device is gone leave(), part() on
-// every reactor after its last connection, and destroy it.
+// disappears while the reactors run: construct it, join() on every reactor; when the device is gone begin_to_leave(),
+// and leave() when its connections are lost; after its last connection, when it is not is_changing(), part() on every
+// reactor; then stop_watching(), and destroy it.
 #pragma once
 
 #include <algorithm>
@@ -72,7 +73,7 @@ class Rnic {
   uint32_t io_queues() const;
   // Of all groups.
   bool has_queue_pairs() const;
-  // A group for such queues has left, and is to be rebuilt.
+  // A group for such queues takes none now, and is to be rebuilt.
   bool awaits_group(bool is_admin) const;
 
   // On that reactor's thread, or before it runs: the reactor polls its group from now on, or stops polling it.

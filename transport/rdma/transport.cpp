@@ -287,7 +287,8 @@ void Transport::stop(std::function<void()> drained) {
   end_connections({.rnic = nullptr, .end = end, .then = nullptr});
 }
 
-// Not before each connection has been told to end: whoever hears it may destroy the transport.
+// Not before each connection has been told to end. Whoever hears it may destroy the transport, but not before the
+// present turn of the control thread is over.
 void Transport::tell_if_stopped() {
   if (!stopping_ || connections() != 0 || !endings_.empty() || !drained_) return;
   std::exchange(drained_, nullptr)();
@@ -479,7 +480,7 @@ void Transport::on_device_event(Rnic& rnic, const ibv_async_event& event) {
 
 // Its completions are lost: none of its connections can go on.
 void Transport::on_group_broken(Rnic& rnic, PollGroup* group, const std::string& what) {
-  if (group == nullptr || group->has_left() || rnic.is_leaving()) return;
+  if (group == nullptr || group->takes_no_queue_pairs() || rnic.is_leaving()) return;
   target_.event(device_event(
       Severity::Warning,
       rnic.name() + ": " + what + ": the " + std::to_string(group->queue_pairs()) +
@@ -541,7 +542,7 @@ void Transport::group_left(PollGroup& group) {
 
 void Transport::rebuild_if_empty(Rnic& rnic, PollGroup& group) {
   if (rnic.is_leaving() || group.queue_pairs() != 0) return;
-  if (group.has_left())
+  if (group.takes_no_queue_pairs())
     group.rebuild();
   else if (group.may_have_lost_most_slots())
     group.leave();  // group_left() comes here again

@@ -168,8 +168,12 @@ bool abort_half(Request& request, Status status) {
 }
 
 void drop_half(Request& half, void (*drop)(Request&)) {
-  if (!is_whole(half) || !half.ns->gate->withdraw_pair(first_of(half))) return;
+  if (!is_whole(half)) return;
   Request& partner = *half.fused_partner;
+  if (!half.ns->gate->withdraw_pair(first_of(half))) {
+    half.ns->channel->withdraw_rest(half);
+    return half.ns->channel->withdraw_rest(partner);
+  }
   half.fused = partner.fused = false;
   drop(half);
   drop(partner);

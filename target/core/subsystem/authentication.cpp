@@ -277,6 +277,7 @@ void Authentication::take_negotiate(std::span<const std::byte> message) {
   go_to(State::MakesChallenge);
   transaction_.s1 = controller_.subsystem().target().next_authentication_seqnum();
   const bool begun = controller_.subsystem().target().dhchap_crypto->make_challenge(transaction_, [this] {
+    if (state_ != State::MakesChallenge) return end_send();  // it was given up meanwhile
     if (transaction_.c1.empty())
       fail(AuthenticationFailure::Internal, AuthExplanation::AuthenticationFailed, "OpenSSL cannot make a challenge");
     else
@@ -351,7 +352,7 @@ void Authentication::take_reply(std::span<const std::byte> message) {
   transaction_.keys = controller_.subsystem().credentials_of(transaction_.hostnqn).keys;
   go_to(State::ChecksReply);
   const bool begun = controller_.subsystem().target().dhchap_crypto->check_reply(transaction_, [this] {
-    reply_checked();
+    if (state_ == State::ChecksReply) reply_checked();  // else it was given up meanwhile
     end_send();
   });
   if (begun) return;

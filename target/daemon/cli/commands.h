@@ -62,7 +62,6 @@ class Commands {
   int change(const std::string& method, const std::string& path, const std::string& body = "") const;
   // Sends a request whose answer has no list of changes, and prints `done`.
   int operate(const std::string& path, const std::string& done, const std::string& body = "") const;
-  // The same for a port or all of them: prints `done` for each that changed, `unchanged` when none did.
   int show_status() const;
   int show_p2p() const;
   int follow_events() const;

@@ -9,6 +9,7 @@
 #include <thread>
 #include <vector>
 
+#include "config/wording.h"
 #include "target/daemon/cli/text.h"
 
 namespace nvmf::cli {
@@ -28,6 +29,11 @@ std::vector<unsigned> listening_ports(const Json& status) {
   for (const Json& port : status.at("ports"))
     if (port.at("state") == "listening") ports.push_back(port.at("id").get<unsigned>());
   return ports;
+}
+
+std::string extent_of(const Json& status) {
+  return config::count_of(status.at("namespaces").get<size_t>(), "namespace") + " on " +
+         config::count_of(listening_ports(status).size(), "port");
 }
 
 // None: it does not answer, or answers that it cannot.
@@ -69,27 +75,37 @@ int refuse(const Reply& reply, const std::string& version) {
   return complain({answer.value("error", "the daemon answered with HTTP status " + std::to_string(reply.status))});
 }
 
+bool is_same_process(const Json& before, const Json& now) { return now.at("started_ms") == before.at("started_ms"); }
+
 int conclude(const Json& before, const Json& now, Clock::duration took) {
   if (const auto failure = now.at("upgrade_failure").get<std::string>(); !failure.empty())
     return complain({"the upgrade failed, and version " + version_of(now) + " serves again: " + failure});
+  if (is_same_process(before, now))
+    return complain(
+        {"version " + version_of(now) + " still serves, and has not handed over within " +
+         std::to_string(kTimeout.count()) +
+         " s: another change of its config may not have ended; see the daemon's log (journalctl -u nvmf-p2p)"});
   if (const auto lost = losses(before, now); !lost.empty()) return complain(lost);
-  std::cout << "version " << version_of(now) << " serves " << now.at("namespaces") << " namespaces on "
-            << listening_ports(now).size() << " ports, after " << std::fixed << std::setprecision(1)
-            << std::chrono::duration<double>(took).count() << " s\n";
+  std::cout << "version " << version_of(now) << " serves " << extent_of(now) << ", after " << std::fixed
+            << std::setprecision(1) << std::chrono::duration<double>(took).count() << " s\n";
   return EXIT_SUCCESS;
 }
 
-// The last that it said, however much is served by then; none: it does not answer. The daemon that was asked forgets an
-// earlier failure before it agrees.
+// The last that a daemon said, however much is served by then; none: none answers. An older daemon does not forget an
+// earlier failure when it agrees to another upgrade.
 std::optional<Json> await_successor(const Client& client, const Json& before) {
   const Clock::time_point end = Clock::now() + kTimeout;
+  std::string earlier = before.at("upgrade_failure").get<std::string>();
   std::optional<Json> last;
   while (Clock::now() < end) {
-    auto now = status_of(client);
-    const bool has_failed = now && !now->at("upgrade_failure").get<std::string>().empty();
-    const bool is_next = now && now->at("started_ms") != before.at("started_ms");
-    if (is_next || has_failed) last = std::move(now);
-    if (has_failed || (is_next && losses(before, *last).empty())) return last;
+    if (auto now = status_of(client)) {
+      const bool is_next = !is_same_process(before, *now);
+      const auto failure = now->at("upgrade_failure").get<std::string>();
+      if (failure.empty()) earlier.clear();
+      last = std::move(now);
+      if (!failure.empty() && (is_next || failure != earlier)) return last;
+      if (is_next && losses(before, *last).empty()) return last;
+    }
     std::this_thread::sleep_for(kPoll);
   }
   return last;
@@ -101,8 +117,8 @@ int run_upgrade(const Client& client, bool force) {
   const Reply status = client.ask("GET", "/v1/status");
   if (!status.good()) return refuse(status, "unknown");
   const Json before = printable(status.body);
-  std::cout << "version " << version_of(before) << " serves " << before.at("namespaces") << " namespaces on "
-            << listening_ports(before).size() << " ports; asking the program in its place" << std::endl;
+  std::cout << "version " << version_of(before) << " serves " << extent_of(before)
+            << "; asking the program in its place" << std::endl;
   const Reply plan = client.ask("POST", force ? "/v1/upgrade?force=true" : "/v1/upgrade");
   if (!plan.good()) return refuse(plan, version_of(before));
   const Clock::time_point begin = Clock::now();

@@ -300,6 +300,7 @@ std::string saved_view(const Json& answer, size_t /*width*/) {
   for (const Json& file : answer.at("left"))
     text +=
         word(file) + " was changed after the daemon had read it, and stays as it is: no unsaved change belongs to it\n";
+  if (!answer.contains("not_given")) return text;  // older daemons do not say
   for (const Json& file : answer.at("not_given"))
     text +=
         word(file) +

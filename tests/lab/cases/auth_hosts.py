@@ -1,4 +1,4 @@
-"""The kernel's host authenticates (DH-HMAC-CHAP): every hash and group, one-way and mutual; wrong keys are refused, with --thorough also by the kernel's own target, in the same way; it authenticates again by itself after a lost connection and a lost path, and when it is told to; keys are changed under I/O without an error; a storm of hosts that authenticate delays no other host's keep-alive."""
+"""The kernel's host authenticates (DH-HMAC-CHAP): every hash and group, one-way and mutual; wrong keys are refused, with --thorough also by the kernel's own target, in the same way; it authenticates again by itself after a lost connection and a lost path, and when it is told to; keys are changed under I/O without an error; what is served is told to no host without a key; a storm of hosts that authenticate delays no other host's keep-alive."""
 
 import json
 import re
@@ -29,6 +29,7 @@ def test(lab):
     keys = {name: make_key(lab, name, hmac) for hmac, name in enumerate(("first", "second", "controller", "stranger"))}
     target = daemon.start(lab, config(lab, host("first")))
 
+    discovery(lab, target, keys)
     hashes_and_groups(lab, target, keys)
     wrong_keys(lab, target, keys)
     controller = again_by_itself(lab, target, keys)
@@ -39,6 +40,16 @@ def test(lab):
         refused_by_the_kernel(lab, target, keys)
     told = target.output + lab.target.ask(daemon.ADMIN_SOCKET, "/v1/config") + lab.target.ask(daemon.ADMIN_SOCKET, "/v1/connections")
     lab.check(not any(secret[11:40] in told for secret in keys.values()), "the daemon has told a key")
+
+
+def discovery(lab, target, keys):
+    """What is served here is told to hosts that authenticate, and to nobody else."""
+    discover = f"nvme discover -t rdma -a {lab.target.address()} -s 4420 --hostnqn={HOST} --hostid={HOST.split(':')[-1]}"
+    refused = lab.host.run(discover, check=False)
+    lab.check(refused.exit_code != 0 and daemon.NQN not in refused.stdout, f"a host without a key is told what is served:\n{refused.stdout}")
+    found = lab.host.run(f"{discover} --dhchap-secret='{keys['first']}'").stdout
+    lab.check(daemon.NQN in found, f"a host with its key is not told what is served:\n{found}")
+    target.wait_for_connections(0)
 
 
 def hashes_and_groups(lab, target, keys):
@@ -162,7 +173,8 @@ def host(key, **more):
 
 def config(lab, *hosts):
     limits = {"max_new_controllers_per_s": 0, "max_new_controllers_per_s_per_host": 0}
-    return daemon.config(lab, [], limits=limits, subsystems=[{"nqn": daemon.NQN, "hosts": list(hosts), "namespaces": [{"memory": "16MiB"}]}])
+    discovery = {"require_authentication": True}
+    return daemon.config(lab, [], limits=limits, discovery=discovery, subsystems=[{"nqn": daemon.NQN, "hosts": list(hosts), "namespaces": [{"memory": "16MiB"}]}])
 
 
 def reload(lab, target, *hosts):

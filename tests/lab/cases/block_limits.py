@@ -17,7 +17,7 @@ SCSI_DEBUG = "dev_size_mb=64 sector_size=512 physblk_exp=3 opt_xferlen_exp=3 opt
 THIN_BLOCK_SECTORS = 128
 THIN_SECTORS = 32 * MIB // SECTOR
 # What hosts take from Identify; `discard_granularity` Linux takes only lately.
-QUEUE = ("logical_block_size", "physical_block_size", "minimum_io_size", "optimal_io_size")
+QUEUE = ("logical_block_size", "physical_block_size", "minimum_io_size", "optimal_io_size", "rotational")
 WRITE_ZEROES_BYTES = 32 * MIB
 
 

@@ -8,6 +8,7 @@ TOPOLOGY = ONE
 TIME_LIMIT_S = 300
 
 POOL_MIB = 4
+ANSWER_S = 5  # that an operator waits at most; unbounded turns took 12 s
 FROM = "10.77.0.250"  # of the host that takes no answers: a share of the pool is by address
 
 
@@ -35,7 +36,7 @@ def flood(lab, target, attack):
     flooding = lab.host.start(f"exec {attack}")
     await_words(lab, flooding, "flooding")
     for _ in range(3):
-        daemon.command(lab, "status")
+        daemon.command(lab, "status", timeout_s=ANSWER_S)
     lab.check(flooding.running(), "the flood ended by itself")
     flooding.signal()
     flooding.wait()

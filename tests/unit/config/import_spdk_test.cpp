@@ -105,6 +105,31 @@ TEST_CASE("SPDK: a namespace without block device is named, and so is the subsys
   CHECK(import_spdk(spdk_of("", R"({"method": "nvmf_set_config"})"), "spdk.json").left_out == 0);
 }
 
+TEST_CASE("SPDK: a host that authenticates its controller is carried over with both keys, or not at all") {
+  const auto with = [](const char* controller_key) {
+    const std::string text =
+        R"({"subsystems": [{"subsystem": "keyring", "config": [
+            {"method": "keyring_file_add_key", "params": {"name": "ours", "path": "/etc/spdk/host.key"}},
+            {"method": "keyring_file_add_key", "params": {"name": "theirs", "path": "/etc/spdk/controller.key"}}]},
+          {"subsystem": "nvmf", "config": [
+            {"method": "nvmf_create_subsystem", "params": {"nqn": "nqn.2026-01.io.example:a"}},
+            {"method": "nvmf_subsystem_add_host", "params": {"nqn": "nqn.2026-01.io.example:a",
+              "host": "nqn.2026-01.io.example:host", "dhchap_key": "ours", "dhchap_ctrlr_key": ")" +
+        std::string(controller_key) + R"("}}]}]})";
+    return import_spdk(text, "spdk.json");
+  };
+  const Config config = imported(with("theirs"));
+  const std::vector<Host>& hosts = config.subsystems.at(0).hosts;
+  REQUIRE(hosts.size() == 1);
+  CHECK(hosts[0].key_file == "/etc/spdk/host.key");
+  CHECK(hosts[0].controller_key_file == "/etc/spdk/controller.key");
+
+  const ImportResult lost = with("nobody's");
+  CHECK(lost.left_out >= 1);
+  CHECK(is_said(lost, R"(a host whose key "nobody's" is no file of the keyring)"));
+  if (lost.config) CHECK(lost.config->subsystems.at(0).hosts.empty());
+}
+
 TEST_CASE("spdk: rules for authentication that are lost are told") {
   const ImportResult result = import_spdk(
       spdk_of("",

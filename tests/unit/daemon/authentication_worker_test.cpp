@@ -2,6 +2,7 @@
 
 #include <doctest/doctest.h>
 
+#include <ctime>
 #include <list>
 #include <stdexcept>
 #include <string>
@@ -51,6 +52,24 @@ TEST_CASE("a host with many IPv6 addresses has one turn beside other networks, e
   hosts.io.run();
   CHECK(hosts.served == std::vector<std::string>{"[2001:db8::1]", "[2001:db8::2]", "[2001:db8:0:1::7]", "192.0.2.7",
                                                  "[2001:db8::3]", "192.0.2.7", "[2001:db8::1]"});
+}
+
+uint64_t cpu_time_ns(clockid_t clock) {
+  timespec time{};
+  clock_gettime(clock, &time);
+  return static_cast<uint64_t>(time.tv_sec) * 1'000'000'000 + static_cast<uint64_t>(time.tv_nsec);
+}
+
+TEST_CASE("the exponentiations of a storm are none of the control thread's work") {
+  Hosts hosts;
+  const uint64_t own_before = cpu_time_ns(CLOCK_THREAD_CPUTIME_ID);
+  const uint64_t all_before = cpu_time_ns(CLOCK_PROCESS_CPUTIME_ID);
+  for (int i = 0; i < 20; ++i) REQUIRE(hosts.ask("192.0.2." + std::to_string(i), nvme::DhGroup::Ffdhe8192));
+  hosts.io.run();
+  const uint64_t own = cpu_time_ns(CLOCK_THREAD_CPUTIME_ID) - own_before;
+  const uint64_t all = cpu_time_ns(CLOCK_PROCESS_CPUTIME_ID) - all_before;
+  CHECK(hosts.served.size() == 20);
+  CHECK(own < all / 2);
 }
 
 TEST_CASE("an answer to a host that goes wrong keeps no other host waiting") {

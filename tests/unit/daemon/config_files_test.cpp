@@ -307,6 +307,16 @@ TEST_CASE("a link or a FIFO in the place of the journal is not followed or waite
   CHECK(refusal_to_undo(who).find("is no regular file") != std::string::npos);
 }
 
+TEST_CASE("a link beside the drop-ins that leads nowhere has nothing to do with a save") {
+  const Interrupted who;
+  const std::string link = config::drop_in_directory(who.file) + "/x.json";
+  std::filesystem::create_symlink(link, link);
+  const std::vector<std::string> said = undo_before_reading(who.file);
+  REQUIRE(!said.empty());
+  CHECK(said.front().find("could not be put back") == std::string::npos);
+  CHECK(undo_before_reading(who.file).empty());
+}
+
 TEST_CASE("a journal that names a file which is not one of the config touches none of its files") {
   const Interrupted who;
   const std::string other = who.scratch.path() + "/other.json";

@@ -5,11 +5,13 @@
 #include <fcntl.h>
 #include <sys/socket.h>
 #include <sys/un.h>
+#include <termios.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <array>
 #include <csignal>
+#include <cstdlib>
 #include <cstring>
 #include <string>
 #include <utility>
@@ -36,6 +38,20 @@ Pair make_sockets() {
   std::array<int, 2> ends{};
   REQUIRE(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends.data()) == 0);
   return {Descriptor(ends[0]), Descriptor(ends[1])};
+}
+
+Pair make_terminal() {
+  Descriptor reader(posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC));
+  REQUIRE(reader.is_open());
+  REQUIRE(grantpt(reader.get()) == 0);
+  REQUIRE(unlockpt(reader.get()) == 0);
+  Descriptor writer(open(ptsname(reader.get()), O_RDWR | O_NOCTTY | O_CLOEXEC));
+  REQUIRE(writer.is_open());
+  termios raw{};
+  REQUIRE(tcgetattr(writer.get(), &raw) == 0);
+  cfmakeraw(&raw);
+  REQUIRE(tcsetattr(writer.get(), TCSANOW, &raw) == 0);
+  return {std::move(reader), std::move(writer)};
 }
 
 // All that is there.
@@ -70,6 +86,10 @@ TEST_CASE("a pipe that nobody reads: lines are dropped, and the next line after 
 
 TEST_CASE("a socket that nobody reads") { check_that_nobody_is_waited_for(make_sockets()); }
 
+TEST_CASE("a terminal that stands still, in the middle of a line too") {
+  check_that_nobody_is_waited_for(make_terminal());
+}
+
 TEST_CASE("the reader is gone") {
   std::signal(SIGPIPE, SIG_IGN);
   for (const auto make : {&make_pipe, &make_sockets}) {
@@ -99,6 +119,10 @@ TEST_CASE("journald gets the fields, is not waited for, and may be away") {
   REQUIRE(bind(journal.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0);
   CHECK(log.write({"MESSAGE=x", "PRIORITY=6"}));
   CHECK(read_from(journal) == "MESSAGE=x\nPRIORITY=6\n");
+  CHECK(log.write({"MESSAGE=" + std::string(8U << 20U, 'x'), "PRIORITY=2"}));
+  const std::string cut = read_from(journal);
+  CHECK(cut.starts_with("MESSAGE=xxx"));
+  CHECK(cut.ends_with("xxx [cut]\nPRIORITY=2\n"));
   int lines = 0;
   while (log.write({"MESSAGE=x"})) REQUIRE(++lines < 100'000);
 }

@@ -31,6 +31,8 @@ class Counted {
     options.ports = {1};
     target_.add_subsystem(options);
     target_.counters.keep_alive_expiries = 3;
+    target_.counters.authentications = 12;
+    target_.counters.failed_authentications[static_cast<size_t>(core::AuthenticationFailure::TimedOut)] = 2;
     figures.target = &target_;
     figures.connections = 5;
     figures.transport.rejected[2] = 4;
@@ -138,6 +140,8 @@ TEST_CASE("What was counted is there, with its labels") {
       R"(nvmf_connections_stalled_total{cause="stalled"} 0)",
       R"(nvmf_connections_stalled_total{cause="slow_when_dry"} 6)",
       "nvmf_keep_alive_expiries_total 3",
+      "nvmf_authentications_total 12",
+      R"(nvmf_authentication_failures_total{reason="timeout"} 2)",
       R"(nvmf_controllers{subsystem="nqn.2024-01.org.example:disks"} 0)",
       R"(nvmf_reactor_cpu_seconds_total{reactor="0"} 2.5)",
       R"(nvmf_port_state{port="1",address="192.0.2.1",state="waiting"} 1)",

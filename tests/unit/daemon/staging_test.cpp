@@ -17,6 +17,7 @@
 
 #include "config/parse.h"
 #include "target/daemon/reservation_files.h"
+#include "target/daemon/write_protection_files.h"
 #include "tests/unit/scratch.h"
 #include "transport/rdma/transport.h"
 
@@ -51,6 +52,7 @@ struct Stage {
       milliseconds patience = std::chrono::hours(1))
       : opener(io, {.open = std::move(open), .patience = patience}) {
     target.reservation_store = &reservations;
+    target.write_protection_store = &write_protection;
   }
 
   // Of a reload from nothing to `text`. Empty `reasons`: it would be made.
@@ -94,6 +96,7 @@ struct Stage {
   core::Mailbox control;
   core::Target target{core::TargetOptions{}};
   ReservationFiles reservations{StateDirectory(directory.path())};
+  WriteProtectionFiles write_protection{StateDirectory(directory.path())};
   IdentifierFiles identifiers{StateDirectory(directory.path())};
   ServedStorageFiles served_storages{StateDirectory(directory.path())};
   rdma::Transport transport{io, target, control, {}, rdma::PollGroupOptions{}};
@@ -125,6 +128,15 @@ TEST_CASE("a saved reservation that is broken fails in the first half of the cha
   CHECK_FALSE(test.stage(config_with(R"({"block": "/dev/null"})")).has_value());
   REQUIRE(test.reasons.size() == 1);
   CHECK(test.reasons.front().find("the file with its reservation") != std::string::npos);
+}
+
+TEST_CASE("a saved write protection that is broken fails in the first half of the change") {
+  Stage test;
+  const core::NamespaceOptions ns{.nsid = 1, .storage = "/dev/null"};
+  std::ofstream(test.write_protection.path_of(kNqn, ns)) << "no JSON";
+  CHECK_FALSE(test.stage(config_with(R"({"block": "/dev/null"})")).has_value());
+  REQUIRE(test.reasons.size() == 1);
+  CHECK(test.reasons.front().find("the file with its write protection") != std::string::npos);
 }
 
 TEST_CASE("what the config's check accepts, the core accepts") {
