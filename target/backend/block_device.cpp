@@ -185,7 +185,16 @@ void FileDevice::probe_fallocate(const std::string& path) {
   if (!punches) info_.notes.push_back(path + ": the file system cannot punch holes: no Deallocate");
 }
 
-Measurement FileDevice::measure() const { return {.size_bytes = size_of(file_).value_or(0)}; }
+Measurement FileDevice::measure() const {
+  struct stat opened {};
+  struct stat named {};
+  bool is_displaced = false;
+  if (fstat(file_.get(), &opened) == 0)
+    is_displaced = stat(info_.path.c_str(), &named) != 0
+                       ? errno == ENOENT
+                       : named.st_dev != opened.st_dev || named.st_ino != opened.st_ino;
+  return {.size_bytes = size_of(file_).value_or(0), .is_displaced = is_displaced};
+}
 
 std::unique_ptr<core::IoChannel> FileDevice::open_channel(UringEngine& engine) {
   return std::make_unique<BlockChannel>(engine, file_.get(), geometry_);

@@ -23,6 +23,7 @@ std::unique_ptr<Device> open_device(const DeviceSpec& spec) {
 }
 
 bool Device::take(const Measurement& measured) {
+  info_.is_displaced = measured.is_displaced;
   const uint64_t blocks = measured.size_bytes >> info_.lba_shift;
   const uint64_t former_blocks = blocks != 0 ? std::exchange(info_.block_count, blocks) : info_.block_count;
   const bool cache = measured.volatile_write_cache.value_or(info_.volatile_write_cache);

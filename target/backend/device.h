@@ -44,6 +44,7 @@ struct DeviceInfo {
   uint8_t own_commands = 0;                 // core::OwnCommands
   core::CopyLimits copy{};                  // of kOwnCopy
   bool volatile_write_cache = false;        // Flush has an effect
+  bool is_displaced = false;                // Measurement's
   uint32_t optimal_io_boundary_blocks = 0;  // NOIOB; 0: none
   core::IoHints hints{};
   uint32_t memory_alignment_bytes = 1;  // of Io::data's address, a power of two, at most 4096
@@ -67,6 +68,7 @@ struct DeviceInfo {
 struct Measurement {
   uint64_t size_bytes = 0;                     // 0: unknown, or it cannot change
   std::optional<bool> volatile_write_cache{};  // the same
+  bool is_displaced = false;                   // the path of the file names another one now, or none
 };
 
 class Device {

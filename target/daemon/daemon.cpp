@@ -335,13 +335,17 @@ HealthFigures Daemon::health() const {
   }
   health.state_dir_fault = state_watch_.fault();
   health.unsaved_identifiers = storage_.unkept().size();
+  health.displaced_namespaces = storage_.displaced_files().size();
   health.unreadable_keys = reload_.unreadable_keys().size();
   health.refused_state = state_watch_.refused();
   return health;
 }
 
 Conditions Daemon::conditions() const {
-  return {.health = health(), .missing = reload_.missing(), .cmbs = cmb_conditions_of(peer_memories_)};
+  return {.health = health(),
+          .missing = reload_.missing(),
+          .displaced_files = storage_.displaced_files(),
+          .cmbs = cmb_conditions_of(peer_memories_)};
 }
 
 // Hosts find the target where one port listens; the others are told of, too.

@@ -271,6 +271,8 @@ void write_health(Exposition& out, const HealthFigures& health) {
   out.sample({}, health.state_dir_fault.empty() ? 0 : 1);
   out.gauge("nvmf_unsaved_identifiers", "Namespaces whose identifiers could not be saved in the state directory.");
   out.sample({}, health.unsaved_identifiers);
+  out.gauge("nvmf_displaced_namespaces", "Namespaces whose file was removed or replaced while it was in use.");
+  out.sample({}, health.displaced_namespaces);
   out.gauge("nvmf_unreadable_keys", "Key files of hosts that could not be read when they were read last.");
   out.sample({}, health.unreadable_keys);
   out.counter("nvmf_state_changes_refused_total",

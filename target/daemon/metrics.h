@@ -79,6 +79,7 @@ struct HealthFigures {
   uint64_t reload_time_s = 0;              // of it, since 1970
   std::string state_dir_fault{};           // why nothing can be written to the state directory; empty: it can be
   uint64_t unsaved_identifiers = 0;        // namespaces whose identifiers could not be saved there
+  uint64_t displaced_namespaces = 0;       // whose file was removed or replaced since it was opened
   uint64_t unreadable_keys = 0;            // hosts' key files that could not be read when they were read last
   StateWatch::Refused refused_state{};     // changes of hosts that could not be saved there, by HostState
 };

@@ -37,6 +37,16 @@ void add_missing(const MissingNamespaces& missing, Problems& problems) {
                    "nvmf-p2p namespaces shows its state."});
 }
 
+void add_displaced(const Conditions& conditions, Problems& problems) {
+  for (const auto& [name, file] : conditions.displaced_files)
+    problems.push_back(
+        {.what = fmt::format("The file of namespace {} of {}, {}, was removed or replaced. Hosts still use the former "
+                             "one, which is lost when the daemon closes it.",
+                             name.second, name.first, file),
+         .remedy =
+             "Copy its data by a host to another namespace, before the daemon ends or the namespace is removed."});
+}
+
 std::string joined(const std::vector<std::string>& sentences) {
   std::string text;
   for (const std::string& sentence : sentences) text += (text.empty() ? "" : "; ") + sentence;
@@ -102,6 +112,7 @@ Problems problems_in(const Conditions& conditions) {
   Problems problems;
   add_ports(conditions.health, problems);
   add_missing(conditions.missing, problems);
+  add_displaced(conditions, problems);
   add_config(conditions.health, problems);
   add_state(conditions.health, problems);
   add_cmbs(conditions.cmbs, problems);

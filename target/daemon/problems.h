@@ -2,7 +2,9 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "target/daemon/metrics.h"
@@ -36,6 +38,7 @@ struct CmbCondition {
 struct Conditions {
   HealthFigures health{};
   MissingNamespaces missing{};
+  std::map<std::pair<std::string, uint32_t>, std::string> displaced_files{};  // Storage's
   std::vector<CmbCondition> cmbs{};
 };
 

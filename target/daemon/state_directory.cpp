@@ -62,6 +62,10 @@ StateDirectory::StateDirectory(std::string path, const std::shared_ptr<Directory
 
 void StateDirectory::make() const {
   if (std::filesystem::create_directories(path_)) sync_directory(std::filesystem::path(path_).parent_path());
+  require_writable();
+}
+
+void StateDirectory::require_writable() const {
   if (access(path_.c_str(), W_OK | X_OK) != 0)
     throw std::system_error(errno, std::generic_category(), "cannot write to " + path_);
 }

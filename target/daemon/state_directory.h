@@ -38,6 +38,8 @@ class StateDirectory {
   const std::string& path() const { return path_; }
   // Creates the directory when it is missing. Throws std::system_error when it cannot be created or written to.
   void make() const;
+  // Throws std::system_error when it is missing, or cannot be written to.
+  void require_writable() const;
   // Writes a file as large as most of them are, and removes it. Throws std::exception when that cannot be done.
   void try_to_write() const;
   // Removes what a daemon left that was killed while it wrote. Only for the daemon that has the directory to itself.

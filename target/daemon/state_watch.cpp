@@ -37,21 +37,29 @@ boost::asio::awaitable<void> StateWatch::run() {
   for (;;) {
     timer_.expires_after(kInterval);
     co_await timer_.async_wait(boost::asio::use_awaitable);
-    if (!fault_.empty()) co_await look();
+    co_await look();
   }
 }
 
 boost::asio::awaitable<void> StateWatch::look() {
+  const bool writes = !was_there_ || !fault_.empty();
   std::string fault;
   const std::function<void()> work = [&] {
     try {
-      directory_.try_to_write();
+      if (was_there_) directory_.require_writable();
+      if (writes) directory_.try_to_write();
     } catch (const std::exception& error) {
       fault = error.what();
     }
   };
   co_await on_.run(work);
   if (fault.empty() && !fault_.empty()) spdlog::info("the state directory {} can be written again", directory_.path());
+  if (!fault.empty() && fault_.empty() && was_there_)
+    spdlog::error(
+        "the state directory cannot be used any more: {}; reservations and write protection that hosts ask for are "
+        "refused where they must be saved",
+        fault);
+  was_there_ = was_there_ || fault.empty();
   fault_ = std::move(fault);
 }
 

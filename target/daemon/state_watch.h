@@ -33,9 +33,10 @@ class StateWatch {
   // Does what `writer` does, and notes which of the changes of `state` could not be saved.
   StateWriter watch(HostState state, StateWriter writer);
 
-  // Tries whether the directory can be written: once, and while it cannot be, again every few seconds.
+  // Tries whether the directory can be written: once, and while it cannot be, again every few seconds; while it can be,
+  // only whether it is there and may be written to.
   boost::asio::awaitable<void> run();
-  // Once.
+  // Once. A directory that was there and is gone is not made anew: what was kept there is lost.
   boost::asio::awaitable<void> look();
 
   // Why nothing can be written there, as far as known; empty: it can be.
@@ -48,6 +49,7 @@ class StateWatch {
   WorkerThread& on_;
   boost::asio::steady_timer timer_;
   std::string fault_;
+  bool was_there_ = false;
   Refused refused_{};
 };
 

@@ -224,6 +224,23 @@ Storage::Task Storage::measure() {
   for (const auto& served : served_)
     if (known.insert(served->device.get()).second) devices.emplace_back(served->device);
   co_await looks_.measure(std::move(devices));
+  for (const auto& served : served_) {
+    const bool is_displaced = served->device->info().is_displaced;
+    if (is_displaced && !served->is_displaced)
+      events_.error(EventKind::Device,
+                    fmt::format("namespace {} of {}: its file {} was removed or replaced; hosts still use the former "
+                                "one, which is lost when the daemon closes it: copy its data by a host before",
+                                served->wanted.nsid, served->subsystem, served->device->info().path),
+                    served->subsystem);
+    served->is_displaced = is_displaced;
+  }
+}
+
+std::map<std::pair<std::string, uint32_t>, std::string> Storage::displaced_files() const {
+  std::map<std::pair<std::string, uint32_t>, std::string> files;
+  for (const auto& served : served_)
+    if (served->is_displaced) files.try_emplace({served->subsystem, served->wanted.nsid}, served->device->info().path);
+  return files;
 }
 
 bool Storage::differs() const {

@@ -61,6 +61,7 @@ struct ServedNamespace {
   std::string identity;                     // of the device: served_storage_files.h
   uint64_t block_count = 0;                 // as hosts were told
   bool volatile_write_cache = false;        // the same
+  bool is_displaced = false;                // as the operator was told
   std::string storage;                      // names the storage that other namespaces may share; empty: not shared
   std::optional<IdentifierFiles::Uuid> kept_uuid;  // when neither config nor device gives an identifier
   // By reactor. Channels are made and destroyed on its thread.
@@ -165,6 +166,8 @@ class Storage {
   // Asks the devices and files for what may have changed of them. Waits a second at most: of those that do not answer,
   // a later call takes what they say.
   Task measure();
+  // The files that were removed or replaced since they were opened, as far as measured, by NQN and NSID.
+  std::map<std::pair<std::string, uint32_t>, std::string> displaced_files() const;
   // Whether a device or file has another size, or write cache, than hosts were told.
   bool differs() const;
   // Tells hosts of those that have. The changes, each in a sentence for the operator.

@@ -137,6 +137,11 @@ void Upgrade::look_at_this_daemon(bool force, UpgradePlan& plan) const {
         "these changes of the config are not saved and would be lost: {}: save them (nvmf-p2p save), or undo "
         "them (nvmf-p2p reload)",
         fmt::join(unsaved, ", ")));
+  for (const auto& [name, file] : parts_.storage.displaced_files())
+    plan.obstacles.push_back(
+        fmt::format("the file of namespace {} of {}, {}, was removed or replaced: the data of the former one, which "
+                    "hosts still use, would be lost; have a host copy it to another namespace, and remove this one",
+                    name.second, name.first, file));
   for (const std::string& removed : parts_.storage.awaited()) plan.obstacles.push_back(removed);
   for (const std::string& loss : losses(parts_.running.config(), parts_.target)) {
     if (force)

@@ -13,17 +13,29 @@ void add(std::vector<uint32_t>& versions, uint32_t version) {
 }  // namespace
 
 void BlockHistory::fill(uint64_t lba, uint32_t version, std::byte* block) const {
+  if (is_zero_[version]) {
+    std::fill_n(block, block_bytes_, std::byte{0});
+    return;
+  }
   const uint32_t words[4] = {0x6b636f6c, owner_, static_cast<uint32_t>(lba), version};
   for (uint32_t offset = 0; offset < block_bytes_; offset += sizeof words)
     std::memcpy(block + offset, words, sizeof words);
 }
 
 BlockHistory::Write BlockHistory::begin_write(uint64_t slba, uint32_t blocks, std::vector<std::byte>& data) {
+  const Write write = begin(slba, blocks, false);
+  data.resize(size_t{blocks} * block_bytes_);
+  for (uint32_t i = 0; i < blocks; ++i) fill(slba + i, write.version, data.data() + size_t{i} * block_bytes_);
+  return write;
+}
+
+BlockHistory::Write BlockHistory::begin_zeroes(uint64_t slba, uint32_t blocks) { return begin(slba, blocks, true); }
+
+BlockHistory::Write BlockHistory::begin(uint64_t slba, uint32_t blocks, bool is_zero) {
   const Write write{slba, blocks, static_cast<uint32_t>(ended_.size()), ++order_};
   ended_.push_back(kNever);
-  data.resize(size_t{blocks} * block_bytes_);
+  is_zero_.push_back(is_zero);
   for (uint32_t i = 0; i < blocks; ++i) {
-    fill(slba + i, write.version, data.data() + size_t{i} * block_bytes_);
     add(possible_[slba - first_ + i], write.version);
     for (auto& [number, read] : reads_)
       if (slba + i >= read.slba && slba + i - read.slba < read.allowed.size())
@@ -56,10 +68,7 @@ std::string BlockHistory::end_read(uint64_t number, const std::vector<std::byte>
 std::string BlockHistory::judge(uint64_t lba, const std::byte* block, const std::vector<uint32_t>& allowed) const {
   std::vector<std::byte> expected(block_bytes_);
   for (const uint32_t version : allowed) {
-    if (version == kZeroes)
-      std::ranges::fill(expected, std::byte{0});
-    else
-      fill(lba, version, expected.data());
+    fill(lba, version, expected.data());
     if (std::memcmp(block, expected.data(), block_bytes_) == 0) return {};
   }
   uint32_t words[4];

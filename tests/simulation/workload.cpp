@@ -1,6 +1,7 @@
 #include "tests/simulation/workload.h"
 
 #include <algorithm>
+#include <array>
 
 #include "target/core/datapath/limits.h"
 
@@ -112,7 +113,7 @@ void Workload::transfer(Host& host, bool at_leisure) {
   }
   for (Lane& lane : lanes)
     for (const Transfer& transfer : lane.under_way)
-      if (!transfer.writes) history_.forget_read(transfer.number);
+      if (transfer.kind == Kind::Read) history_.forget_read(transfer.number);
   completed_ += admin.completed();
   if (!alive && !world_.is_disturbed()) fault("the target has ended an honest host's connection");
 }
@@ -135,28 +136,50 @@ bool Workload::is_missing_target(const std::vector<Lane>& lanes) const {
       lanes, [this](const Lane& lane) { return !lane.under_way.empty() && is_missed(lane.under_way.front().sent_ns); });
 }
 
+Workload::Kind Workload::some_kind() const {
+  rnic::Random& random = world_.fabric.schedule().random();
+  if (random.chance(3)) return Kind::Flush;
+  if (random.chance(50)) return Kind::Read;
+  return random.chance(10) ? Kind::WriteZeroes : Kind::Write;
+}
+
 void Workload::send(Lane& lane, const AdminLane& admin) {
   rnic::Random& random = world_.fabric.schedule().random();
   const auto most = std::min<uint64_t>(history_.count(), kMostBlocks);
   const auto blocks = static_cast<uint32_t>(1 + random.below(random.chance(20) ? most : 8));
   const uint64_t slba = history_.first() + random.below(history_.count() - blocks + 1);
-  Transfer transfer{0, ++numbers_, world_.fabric.now_ns(), random.chance(50), {}, false};
-  Bytes data(size_t{blocks} << World::kLbaShift);
-  const auto descriptors = static_cast<unsigned>(random.chance(30) ? 2 + random.below(kMostDescriptors - 1) : 1);
-  if (transfer.writes) {
-    transfer.write = history_.begin_write(slba, blocks, data);
-    transfer.cid =
-        lane.queue->send(transfer_command(nvme_cmd_write, slba, blocks, options_.nsid), Direction::ToController, data,
-                         data.size() <= 4096 && random.chance(50), descriptors);
-  } else {
-    history_.begin_read(transfer.number, slba, blocks);
-    transfer.cid = lane.queue->send(transfer_command(nvme_cmd_read, slba, blocks, options_.nsid), Direction::ToHost,
-                                    data, false, descriptors);
-  }
-  world_.fabric.note(transfer.writes ? "host %llu writes, command %llu" : "host %llu reads, command %llu",
-                     options_.number, transfer.cid);
+  Transfer transfer{0, ++numbers_, world_.fabric.now_ns(), some_kind(), {}, false};
+  transfer.cid = send(*lane.queue, transfer, slba, blocks);
+  constexpr std::array kNotes = {"host %llu reads, command %llu", "host %llu writes, command %llu",
+                                 "host %llu writes zeroes, command %llu", "host %llu flushes, command %llu"};
+  world_.fabric.note(kNotes[static_cast<size_t>(transfer.kind)], options_.number, transfer.cid);
   transfer.may_be_aborted = admin.is_aborting(transfer.cid);
   lane.under_way.push_back(transfer);
+}
+
+// Returns its CID.
+uint16_t Workload::send(HostQueue& queue, Transfer& transfer, uint64_t slba, uint32_t blocks) {
+  rnic::Random& random = world_.fabric.schedule().random();
+  const auto descriptors = static_cast<unsigned>(random.chance(30) ? 2 + random.below(kMostDescriptors - 1) : 1);
+  const auto command = [&](uint8_t opcode) { return transfer_command(opcode, slba, blocks, options_.nsid); };
+  Bytes data(size_t{blocks} << World::kLbaShift);
+  switch (transfer.kind) {
+    case Kind::Read:
+      history_.begin_read(transfer.number, slba, blocks);
+      return queue.send(command(nvme_cmd_read), Direction::ToHost, data, false, descriptors);
+    case Kind::Write:
+      transfer.write = history_.begin_write(slba, blocks, data);
+      return queue.send(command(nvme_cmd_write), Direction::ToController, data,
+                        data.size() <= 4096 && random.chance(50), descriptors);
+    case Kind::WriteZeroes:
+      transfer.write = history_.begin_zeroes(slba, blocks);
+      return queue.send(command(nvme_cmd_write_zeroes), Direction::None, {});
+    case Kind::Flush:
+      break;
+  }
+  nvme::Sqe flush = command(nvme_cmd_flush);
+  flush.cdw10 = flush.cdw11 = flush.cdw12 = 0;
+  return queue.send(flush, Direction::None, {});
 }
 
 void Workload::collect(Lane& lane) {
@@ -182,10 +205,12 @@ void Workload::end(Lane& lane, const Transfer& transfer) {
   const Bytes data = lane.queue->take(transfer.cid);
   ++completed_;
   if (status != 0) {
-    if (!transfer.writes) history_.forget_read(transfer.number);
+    if (transfer.kind == Kind::Read) history_.forget_read(transfer.number);
     if (!may_fail(transfer, status)) fault("a command failed with status " + std::to_string(status));
-  } else if (transfer.writes) {
+  } else if (transfer.kind == Kind::Write || transfer.kind == Kind::WriteZeroes) {
     history_.end_write(transfer.write);
+  } else if (transfer.kind == Kind::Flush) {
+    return;
   } else if (const std::string wrong = history_.end_read(transfer.number, data); !wrong.empty()) {
     fault("wrong data: " + wrong);
   }

@@ -1,5 +1,6 @@
-// An honest host's life: it connects, reads and writes its own blocks, keeps its controller alive, leaves or vanishes,
-// comes again. What it gets to see is held against its block history, and how long it waits against a bound.
+// An honest host's life: it connects, reads, writes and zeroes its own blocks, flushes, keeps its controller alive,
+// leaves or vanishes, comes again. What it gets to see is held against its block history, and how long it waits against
+// a bound.
 #pragma once
 
 #include <cstdint>
@@ -38,11 +39,12 @@ class Workload {
   uint64_t completed() const { return completed_; }
 
  private:
+  enum class Kind : uint8_t { Read, Write, WriteZeroes, Flush };
   struct Transfer {
     uint16_t cid;
     uint64_t number;
     uint64_t sent_ns;
-    bool writes;
+    Kind kind;
     BlockHistory::Write write;
     bool may_be_aborted;
   };
@@ -58,7 +60,9 @@ class Workload {
   bool is_missed(uint64_t sent_ns) const;
   bool is_missing_target(const std::vector<Lane>& lanes) const;
   void administer(std::vector<Lane>& lanes, AdminLane& admin) const;
+  Kind some_kind() const;
   void send(Lane& lane, const AdminLane& admin);
+  uint16_t send(HostQueue& queue, Transfer& transfer, uint64_t slba, uint32_t blocks);
   void collect(Lane& lane);
   void end(Lane& lane, const Transfer& transfer);
   bool may_fail(const Transfer& transfer, int status) const;

@@ -38,6 +38,22 @@ class Upgrade(DaemonTest):
     def upgrade(self, place, *words):
         return subprocess.run([PROGRAM, "upgrade", *words, "--socket", str(place.socket)], capture_output=True, text=True, timeout=WAIT_S)
 
+    def test_a_file_that_was_replaced_is_told_and_prevents_an_upgrade(self):
+        place = self.served_place()
+        image = pathlib.Path(place.config["subsystems"][0]["namespaces"][0]["file"])
+        with Running(place, self.installed(place)):
+            new = image.with_name("new-image")
+            shutil.copy2(image, new)
+            new.rename(image)
+            deadline = time.monotonic() + WAIT_S
+            while not any("was removed or replaced" in one["what"] for one in self.status(place)["faults"]):
+                self.assertLess(time.monotonic(), deadline)
+                time.sleep(0.1)
+            self.installed(place)
+            done = self.upgrade(place)
+            self.assertEqual(done.returncode, 1)
+            self.assertIn("was removed or replaced: the data of the former one", done.stderr)
+
     def test_what_check_only_warns_of_prevents_no_upgrade(self):
         place = self.served_place()
         place.config["admin"]["mode"] = "0666"

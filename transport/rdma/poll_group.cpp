@@ -318,7 +318,7 @@ void PollGroup::repost_refused(QueueSet& queues) {
 
 // A few each turn. One that has failed is left as it is: the control thread may read the reason. One that is looked at
 // twice, or not at all, as others have left the table meanwhile, is found the next time. A group that leaves fails all
-// of them, and has no message under way when it has left.
+// of them.
 void PollGroup::fail_stalled_hosts() {
   using namespace core::limits;
   using Verdict = AnswerProgress::Verdict;

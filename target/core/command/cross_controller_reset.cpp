@@ -36,7 +36,7 @@ void execute_cross_controller_reset(Request& request) {
   if (impacted->is_quiet()) return finish(request, kSuccess, kFound);
   CrossControllerResets& resets = asked.cross_controller_resets();
   if (const Status status = resets.check(cntlid, instance); !status.ok()) return finish(request, status);
-  const bool initiates = !impacted->is_ending();
+  const bool initiates = !impacted->has_begun_to_end();
   impacted->fail("its host asked controller " + std::to_string(asked.cntlid()) + " for its reset");
   if (impacted->is_quiet())
     return finish(request, kSuccess, initiates ? kFound | nvme::kImmediateResetInitiated : kFound);

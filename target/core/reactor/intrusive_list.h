@@ -34,11 +34,6 @@ class IntrusiveList {
   // Removes all elements, as a chain from the first.
   Element* take_all() { return std::exchange(first_, nullptr); }
 
-  bool contains(const Element& wanted) const {
-    const Element* element = first_;
-    while (element != nullptr && element != &wanted) element = element->*next;
-    return element != nullptr;
-  }
   // False when it is not in the list.
   bool remove(const Element& element) {
     return take_if([&](const Element& one) { return &one == &element; }, [](Element&) {}) != 0;
@@ -78,8 +73,6 @@ class IntrusiveDoubleList {
   IntrusiveDoubleList& operator=(const IntrusiveDoubleList&) = delete;
 
   bool empty() const { return first_ == nullptr; }
-  // Null when it is empty.
-  Element* front() const { return first_; }
   bool contains(const Element& element) const { return element.*list == this; }
 
   void push(Element& element) {

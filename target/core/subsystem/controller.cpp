@@ -117,7 +117,7 @@ void Controller::end_answering_queue() {
 }
 
 bool Controller::is_closing() const {
-  return closing_ || subsystem_.is_ending(*this) || admin_queue_ == nullptr || admin_queue_->link->is_closing();
+  return closing_ || subsystem_.is_to_end(*this) || admin_queue_ == nullptr || admin_queue_->link->is_closing();
 }
 
 bool Controller::is_quiet() const { return closing_ && awaited_ == 0; }

@@ -82,7 +82,7 @@ class Controller {
   // fail() has been called, or its admin queue's connection ends: it admits no queue and counts against no limit.
   bool is_closing() const;
   // fail() was called: its end has begun.
-  bool is_ending() const { return closing_; }
+  bool has_begun_to_end() const { return closing_; }
   // Nothing that its host has sent can change the medium any more. Only of one that is closing.
   bool is_quiet() const;
   // The host has been silent for so long that a live host would have sent Keep Alive (keep_alive.h); whoever has not

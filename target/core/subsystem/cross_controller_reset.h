@@ -34,7 +34,7 @@ class CrossControllerResets {
 
   // Whether one more may begin: success, or the status that says why not.
   Status check(uint16_t cntlid, const ControllerInstance& instance) const;
-  void begin(uint16_t cntlid, const ControllerInstance& instance, bool initiated = true) {
+  void begin(uint16_t cntlid, const ControllerInstance& instance, bool initiated) {
     entries_.push_back({cntlid, instance, initiated});
   }
   // The controller has been reset. False: this one was not asked for that.

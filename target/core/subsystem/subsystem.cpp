@@ -248,12 +248,12 @@ bool Subsystem::end_some_controllers() {
     }
     Controller& controller = **next;
     next_to_end_ = controller.cntlid() + 1u;
-    if (is_ending(controller)) controller.fail(end_reason_);
+    if (is_to_end(controller)) controller.fail(end_reason_);
   }
   return true;
 }
 
-bool Subsystem::is_ending(const Controller& controller) const { return controller.number() <= last_to_end_; }
+bool Subsystem::is_to_end(const Controller& controller) const { return controller.number() <= last_to_end_; }
 
 const NamespaceOptions* Subsystem::find_namespace(uint32_t nsid, const Controller& controller) const {
   const NamespaceOptions* found = find_namespace(nsid);

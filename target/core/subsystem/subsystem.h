@@ -155,7 +155,8 @@ class Subsystem {
   void disconnect_all(const std::string& reason);
   // For the core only: a few more of them. False: there is no more.
   bool end_some_controllers();
-  bool is_ending(const Controller& controller) const;
+  // disconnect_all() means it, whether it has begun to end or not.
+  bool is_to_end(const Controller& controller) const;
   // For the core only: of a new controller. No other one of the subsystem has it, and later ones have higher numbers.
   uint64_t next_controller_number() { return ++last_controller_number_; }
 

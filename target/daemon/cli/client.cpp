@@ -21,6 +21,7 @@ std::string remedy_for(const boost::system::error_code& error) {
   if (error == permission_denied)
     return "you may not connect: become root, or set \"owner\" or \"group\" of \"admin\" in the config to your user or "
            "group";
+  if (error == timed_out) return "it does not answer: see its log (journalctl -u nvmf-p2p)";
   return "check that this is the daemon's admin socket";
 }
 
@@ -106,7 +107,8 @@ bool take_lines(std::string& text, const std::function<bool(const std::string& l
 Reply Client::ask(const std::string& method, const std::string& target, const std::string& body) const {
   Parser parser;
   parser.body_limit(std::numeric_limits<uint64_t>::max());
-  check(socket_, exchange(socket_, request_for(method, target, body), patience_, parser));
+  const auto patience = patience_ || method != "GET" ? patience_ : std::chrono::milliseconds(kPatience);
+  check(socket_, exchange(socket_, request_for(method, target, body), patience, parser));
   return reply_of(socket_, parser.get().result_int(), parser.get().body());
 }
 

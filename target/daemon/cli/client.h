@@ -28,7 +28,10 @@ struct Reply {
 
 class Client {
  public:
-  // `patience`: how long ask() waits; none: however long a change takes.
+  // What only shows something is answered at once by a daemon that works.
+  static constexpr std::chrono::seconds kPatience{30};
+
+  // `patience`: how long ask() waits; none: however long a change takes, and kPatience for GET.
   explicit Client(std::string socket, std::optional<std::chrono::milliseconds> patience = {})
       : socket_(std::move(socket)), patience_(patience) {}
 

@@ -4,7 +4,10 @@
 #include <sys/stat.h>
 #include <sys/vfs.h>
 
+#include <cstdio>
 #include <cstring>
+#include <fstream>
+#include <string>
 
 #include "tests/unit/backend/model.h"
 #include "tests/unit/backend/support.h"
@@ -168,6 +171,23 @@ TEST_CASE("File: one that was made longer or shorter is measured again, one with
   REQUIRE(truncate(file.path().c_str(), 0) == 0);
   CHECK_FALSE(device->take(device->measure()));
   CHECK(device->info().block_count == 1);
+}
+
+TEST_CASE("File: one that was removed, or replaced by another of its name, is told from the one that is open") {
+  const TemporaryFile file(kSize);
+  const auto device = open_device(file_spec(file.path(), 512));
+  const auto is_displaced = [&] {
+    device->take(device->measure());
+    return device->info().is_displaced;
+  };
+  CHECK_FALSE(is_displaced());
+  const std::string elsewhere = file.path() + ".former";
+  REQUIRE(rename(file.path().c_str(), elsewhere.c_str()) == 0);
+  CHECK(is_displaced());
+  std::ofstream(file.path()) << "another";
+  CHECK(is_displaced());
+  REQUIRE(rename(elsewhere.c_str(), file.path().c_str()) == 0);
+  CHECK_FALSE(is_displaced());
 }
 
 TEST_CASE("File: one that shrank under us fails reads behind its end") {

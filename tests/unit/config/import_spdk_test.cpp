@@ -127,7 +127,8 @@ TEST_CASE("SPDK: a host that authenticates its controller is carried over with b
   const ImportResult lost = with("nobody's");
   CHECK(lost.left_out >= 1);
   CHECK(is_said(lost, R"(a host whose key "nobody's" is no file of the keyring)"));
-  if (lost.config) CHECK(lost.config->subsystems.at(0).hosts.empty());
+  REQUIRE(lost.config.has_value());
+  for (const Subsystem& one : lost.config->subsystems) CHECK(one.hosts.empty());
 }
 
 TEST_CASE("spdk: rules for authentication that are lost are told") {

@@ -13,7 +13,7 @@ TEST_CASE("at most four resets are in progress") {
   CrossControllerResets resets;
   for (uint16_t cntlid = 1; cntlid <= 4; ++cntlid) {
     REQUIRE(resets.check(cntlid, kInstance).ok());
-    resets.begin(cntlid, kInstance);
+    resets.begin(cntlid, kInstance, true);
   }
   CHECK(code(resets.check(5, kInstance)) == 0x41);
   CHECK(code(resets.check(4, kInstance)) == 0x3f);
@@ -27,7 +27,7 @@ TEST_CASE("a log with 511 entries takes no more until the host removes some") {
   CrossControllerResets resets;
   for (uint16_t cntlid = 1; cntlid <= 511; ++cntlid) {
     REQUIRE(resets.check(cntlid, kInstance).ok());
-    resets.begin(cntlid, kInstance);
+    resets.begin(cntlid, kInstance, true);
     REQUIRE(resets.complete(cntlid, kInstance));
   }
   CHECK(code(resets.check(512, kInstance)) == 0x40);
@@ -37,7 +37,7 @@ TEST_CASE("a log with 511 entries takes no more until the host removes some") {
   resets.remove_completed(510, 600);
   CHECK(resets.entries().size() == 510);
   REQUIRE(resets.check(512, kInstance).ok());
-  resets.begin(512, kInstance);
+  resets.begin(512, kInstance, true);
   resets.remove_completed(0, 511);
   REQUIRE(resets.entries().size() == 1);
   CHECK(resets.entries().front().cntlid == 512);

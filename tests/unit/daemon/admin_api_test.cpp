@@ -339,7 +339,7 @@ TEST_CASE("client has the self-test repeated: of one SSD or of all, never of non
   world.daemon.is_shutting_down = true;
   const Reply late = world.ask("POST", "/v1/p2p/prove?all=true");
   CHECK(late.status == 409);
-  CHECK(late.body.at("error") == "the daemon is shutting down, or makes way for another program");
+  CHECK(late.body.at("error") == "the daemon is shutting down");
 }
 
 TEST_CASE("client's slip never means everything: what a request does not take is refused, and nothing is done") {

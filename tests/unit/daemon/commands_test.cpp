@@ -337,7 +337,7 @@ TEST_CASE("operator upgrades: what is served before and after, or why the daemon
   World world;
   const Said done = world.run({"upgrade"});
   CHECK(done.status == 0);
-  CHECK(says(done.output, "version 0.1.0 serves 2 namespaces on 1 ports"));
+  CHECK(says(done.output, "version 0.1.0 serves 2 namespaces on 1 port,"));
   CHECK(says(done.output, "version 0.2.0 takes over"));
   CHECK(world.daemon.done == "hand over");
 

@@ -61,6 +61,7 @@ class Counted {
                       .reload_time_s = 1'800'000'000,
                       .state_dir_fault = "No space left on device",
                       .unsaved_identifiers = 3,
+                      .displaced_namespaces = 1,
                       .unreadable_keys = 4,
                       .refused_state = {0, 5}};
     figures.reactors.push_back(
@@ -152,6 +153,7 @@ TEST_CASE("What was counted is there, with its labels") {
       "nvmf_last_reload_timestamp_seconds 1800000000",
       "nvmf_state_dir_fault 1",
       "nvmf_unsaved_identifiers 3",
+      "nvmf_displaced_namespaces 1",
       "nvmf_unreadable_keys 4",
       R"(nvmf_state_changes_refused_total{state="reservation"} 0)",
       R"(nvmf_state_changes_refused_total{state="write_protection"} 5)",

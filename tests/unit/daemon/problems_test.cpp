@@ -73,6 +73,14 @@ TEST_CASE("A state directory that cannot be written, and identifiers that are no
   CHECK(only_problem_in(conditions).what.starts_with("The identifiers of 2 namespaces are not saved"));
 }
 
+TEST_CASE("A file that was removed or replaced while hosts use it is a fault") {
+  Conditions conditions = good();
+  conditions.displaced_files[{"nqn.a", 3}] = "/srv/image";
+  const Problem problem = only_problem_in(conditions);
+  CHECK(problem.weight == Weight::Fault);
+  CHECK(problem.what.starts_with("The file of namespace 3 of nqn.a, /srv/image, was removed or replaced."));
+}
+
 TEST_CASE("Key files that cannot be read are a fault") {
   Conditions conditions = good();
   conditions.health.unreadable_keys = 2;

@@ -51,6 +51,20 @@ TEST_CASE("a directory that cannot be written is a fault, with the reason, until
   CHECK(test.watch.fault().empty());
 }
 
+TEST_CASE("a directory that is removed while the daemon runs is a fault, and not made anew") {
+  Watched test;
+  test.look();
+  std::filesystem::remove(test.path);
+  for (int i = 0; i < 2; ++i) {
+    test.look();
+    CHECK(test.watch.fault().find(test.path) != std::string::npos);
+    CHECK_FALSE(std::filesystem::exists(test.path));
+  }
+  std::filesystem::create_directories(test.path);
+  test.look();
+  CHECK(test.watch.fault().empty());
+}
+
 TEST_CASE("a full disk: a fault, and no file is left") {
   test::StateScratch scratch;
   boost::asio::io_context io;
