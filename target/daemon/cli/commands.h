@@ -54,6 +54,7 @@ class Commands {
   void add_events(CLI::App& app);
   void add_top(CLI::App& app);
   CLI::Option* take_nqn(CLI::App& command);
+  void take_nsid(CLI::App& command);
   void take_settings(CLI::App& command);
   void take_ports(CLI::App& command);
 
@@ -62,6 +63,7 @@ class Commands {
   int change(const std::string& method, const std::string& path, const std::string& body = "") const;
   // Sends a request whose answer has no list of changes, and prints `done`.
   int operate(const std::string& path, const std::string& done, const std::string& body = "") const;
+  int set_ana() const;
   int show_status() const;
   int show_p2p() const;
   int follow_events() const;
@@ -77,14 +79,22 @@ class Commands {
   // The elements of a list that are of the subsystem and namespace that were named, if they were.
   int show_named(const std::string& path, View view) const;
   bool is_known() const;
-  int operate_ports(const std::string& path, const std::string& done, const std::string& unchanged) const;
+  // What is said of the named port, or of all ports, when none has changed.
+  struct Unchanged {
+    std::string one;
+    std::string all;
+  };
+  // `done`: what is said of a port that has changed.
+  int operate_ports(const std::string& path, const std::function<std::string(const Json& port)>& done,
+                    const Unchanged& unchanged) const;
+  std::string resumed(const Json& port) const;
   int wait_until_drained() const;
   int refuse(const Reply& reply) const;
   int print(const Reply& reply, View view) const;
   std::string path_of_subsystem() const;
   std::string path_of_namespace() const;
-  // Throws std::invalid_argument when there is none, or one is not of its form.
-  Json settings() const;
+  // Throws std::invalid_argument when there is none, with an `example` of the command, or one is not of its form.
+  Json settings(const std::string& example) const;
 
   std::string socket_ = kDefaultSocket;
   bool json_ = false;
