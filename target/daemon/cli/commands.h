@@ -23,10 +23,6 @@ inline constexpr char kNsidType[] = "NSID";
 inline constexpr char kPortType[] = "PORT";
 inline constexpr char kSsdType[] = "SSD";
 
-// The JSON object that `KEY=VALUE` arguments describe. A value that is valid JSON is used as such, any other value as a
-// string; the dots of a key separate nested objects. Throws std::invalid_argument.
-Json object_from(const std::vector<std::string>& settings);
-
 class Commands {
  public:
   // Adds the commands to the parser, which must not outlive this object.

@@ -12,6 +12,7 @@
 #include <thread>
 
 #include "target/daemon/admin_api.h"
+#include "target/daemon/cli/settings.h"
 #include "tests/unit/daemon/fake_daemon.h"
 #include "tests/unit/daemon/http_fixture.h"
 
@@ -242,7 +243,9 @@ TEST_CASE("monitor asks: the exit status tells of faults, and of a target that n
   world.daemon.last_reload = {{"succeeded", true}, {"time_ms", 1'764'500'000'000}};
   CHECK_FALSE(says(world.run({"status"}).output, "reload"));
   world.daemon.last_reload["succeeded"] = false;
-  CHECK(says(world.run({"status"}).output, "reload       the last one was refused"));
+  const Said refused = world.run({"status"});
+  CHECK(says(refused.output, "reload       the last one was refused"));
+  CHECK(says(refused.output, "nvmf-p2p check /etc/nvmf-p2p/config.json reports its mistakes"));
 }
 
 TEST_CASE("operator looks at a port that waits: told why") {
