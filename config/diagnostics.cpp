@@ -47,7 +47,8 @@ std::vector<Diagnostic> brought_by_change(const std::vector<Diagnostic>& after, 
 
 std::string to_string(const Diagnostic& diagnostic) {
   std::string line = location(diagnostic.file, diagnostic.position);
-  line += diagnostic.severity == Severity::error ? ": error: " : ": warning: ";
+  if (!line.empty()) line += ": ";
+  line += diagnostic.severity == Severity::error ? "error: " : "warning: ";
   if (!diagnostic.path.empty()) line += diagnostic.path + ": ";
   line += diagnostic.problem;
   if (!diagnostic.remedy.empty()) line += "; " + diagnostic.remedy;

@@ -17,9 +17,11 @@ enum class Severity : uint8_t {
 // One mistake at one place.
 struct Diagnostic {
   Severity severity = Severity::error;
-  std::string file;     // The name given to parse(), or that of a drop-in.
-  Position position;    // 0:0 when the mistake concerns the file as a whole (it cannot be read).
-  std::string path;     // JSON path of the value at fault: "$.subsystems[0].namespaces[1].p2p".
+  std::string file;   // The name given to parse(), or that of a drop-in; empty after parse_unseen().
+  Position position;  // 0:0 when the mistake concerns the file as a whole (it cannot be read).
+  // JSON path of the value at fault: "$.subsystems[0].namespaces[1].p2p"; after parse_unseen() "namespace 2 of NQN:
+  // p2p".
+  std::string path;
   std::string problem;  // What is wrong.
   std::string remedy;   // What would be right; may be empty.
 };

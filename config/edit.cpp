@@ -4,6 +4,8 @@
 #include <set>
 #include <utility>
 
+#include "config/object_names.h"
+
 namespace nvmf::config {
 namespace {
 
@@ -117,7 +119,7 @@ Sources sources_of(const std::string& text) {
 }
 
 void forget_positions(Result& parsed) {
-  for (Diagnostic& diagnostic : parsed.diagnostics) diagnostic.position = {};
+  name_objects(parsed.diagnostics, Json());
   if (!parsed.config) return;
   for (Subsystem& subsystem : parsed.config->subsystems) {
     subsystem.position = {};

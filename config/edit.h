@@ -40,7 +40,8 @@ std::string text_of(const Json& document);
 std::string text_of(const Sources& sources);
 Sources sources_of(const std::string& text);
 
-// Takes the positions out of what parse() made of text_of(): nobody has seen that text.
+// Takes the positions out of what parse_unseen() made of text_of(), and of what was added to its messages: nobody has
+// seen that text.
 void forget_positions(Result& parsed);
 
 // The changes. Each throws EditError.

@@ -236,7 +236,7 @@ class NvmetImport {
     if (!kHostName.read(host, nqn, reader_)) return;
     if (!reader_.unique("host of " + subsystem.nqn, nqn, host.position, Severity::error, "")) return;
     if (unknown_keys_.contains(nqn)) {
-      return reader_.error(host.position, "a host whose key is none: it does not have the form DHHC-1:0N:...:",
+      return reader_.error(host.position, "a host whose key is not valid: it does not have the form DHHC-1:0N:...:",
                            "write the key to a file, and add the host to \"hosts\"");
     }
     const auto authenticated = authenticated_.find(nqn);

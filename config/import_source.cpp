@@ -3,10 +3,13 @@
 #include <algorithm>
 #include <cctype>
 #include <charconv>
+#include <iterator>
+#include <map>
 #include <sstream>
 #include <utility>
 
 #include "config/paths.h"
+#include "config/table.h"
 #include "config/wording.h"
 #include "config/write.h"
 
@@ -21,6 +24,25 @@ bool is_harmless(const Value& value, std::string_view harmless) {
     if (word == text) return true;
   }
   return false;
+}
+
+// The config file refuses a repeated key, too: nobody knows which of its values is meant.
+void report_repeated_keys(const Value& value, Reader& reader) {
+  if (const auto* array = value.as<Array>()) {
+    for (size_t i = 0; i < array->size(); ++i) {
+      const auto step = reader.into(i);
+      report_repeated_keys((*array)[i], reader);
+    }
+  }
+  const auto* members = value.as<Object>();
+  if (members == nullptr) return;
+  std::map<std::string_view, Position> given;
+  for (const Member& member : *members) {
+    const auto [first, is_new] = given.try_emplace(member.key, member.position);
+    if (!is_new) report_repeated_key(member, first->second, reader);
+    const auto step = reader.into(member.key);
+    report_repeated_keys(member.value, reader);
+  }
 }
 
 bool is_file(std::string_view path) { return !check_path(PathRole::file, path).has_value(); }
@@ -39,7 +61,11 @@ ImportSource read_import_source(std::string_view text, const std::string& file) 
     source.refusal.diagnostics.push_back({Severity::error, file, error.position, std::move(error.path),
                                           std::move(error.problem), std::move(error.remedy)});
   }
-  if (document.errors.empty()) source.root = std::move(document.root);
+  if (!document.root) return source;
+  Reader reader(file);
+  report_repeated_keys(*document.root, reader);
+  std::ranges::move(reader.take_diagnostics(kMaxDiagnostics), std::back_inserter(source.refusal.diagnostics));
+  if (source.refusal.diagnostics.empty()) source.root = std::move(document.root);
   return source;
 }
 

@@ -2,6 +2,7 @@
 
 #include <set>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -11,11 +12,20 @@ namespace {
 using Json = nlohmann::ordered_json;
 using Event = Json::parse_event_t;
 
-// Without nlohmann's «[json.exception.parse_error.101] ».
+// Of «[json.exception.parse_error.101] parse error at line 2, column 1: syntax error while parsing value - unexpected
+// end of input; expected ...» it is «line 2, column 1: unexpected end of input»; of another exception it is the text
+// behind the bracket.
 std::string text_of(const Json::exception& error) {
-  const std::string text = error.what();
-  const size_t end = text.find("] ");
-  return end == std::string::npos ? text : text.substr(end + 2);
+  constexpr std::string_view kPlace = "parse error at ";
+  constexpr std::string_view kFault = " - ";
+  std::string text = error.what();
+  if (const size_t code_end = text.find("] "); code_end != std::string::npos) text.erase(0, code_end + 2);
+  const size_t place_end = text.find(": syntax error");
+  const size_t fault = text.find(kFault);
+  if (!text.starts_with(kPlace) || place_end == std::string::npos || fault == std::string::npos) return text;
+  const std::string place = text.substr(kPlace.size(), place_end - kPlace.size());
+  const size_t begin = fault + kFault.size();
+  return place + ": " + text.substr(begin, text.find("; ", begin) - begin);
 }
 
 // Told of each object, array and key while the text is parsed.

@@ -35,14 +35,21 @@ bool is_domain(std::string_view domain) {
   }
 }
 
-// U+0080 to U+009F, in UTF-8 C2h 80h to C2h 9Fh, are control characters, too.
-bool is_printable(std::string_view text) {
+// The first one. U+0080 to U+009F, in UTF-8 C2h 80h to C2h 9Fh, are control characters, too.
+std::optional<unsigned char> control_character_in(std::string_view text) {
   for (size_t i = 0; i < text.size(); ++i) {
     const auto byte = static_cast<unsigned char>(text[i]);
     const auto next = static_cast<unsigned char>(i + 1 < text.size() ? text[i + 1] : '\0');
-    if (byte < 0x20 || byte == 0x7F || (byte == 0xC2 && next >= 0x80 && next <= 0x9F)) return false;
+    if (byte < 0x20 || byte == 0x7F) return byte;
+    if (byte == 0xC2 && next >= 0x80 && next <= 0x9F) return next;
   }
-  return true;
+  return std::nullopt;
+}
+
+// «U+001B»
+std::string code_point_text(unsigned char code) {
+  constexpr std::string_view kDigits = "0123456789ABCDEF";
+  return std::string("U+00") + kDigits[code >> 4U] + kDigits[code & 0xFU];
 }
 
 NqnFault fault(std::string_view problem, std::string_view remedy = kForm) {
@@ -61,7 +68,6 @@ std::optional<NqnFault> check_parts(std::string_view rest) {
     return fault("no reversed domain name between the date and the colon");
   }
   if (colon + 1 == rest.size()) return fault("no name after the colon");
-  if (!is_printable(rest)) return fault("a control character in the name");
   return std::nullopt;
 }
 
@@ -77,7 +83,7 @@ bool is_uuid(std::string_view text) {
 }
 
 bool can_be_served_as(std::string_view name) {
-  return !name.empty() && name.size() <= kMaxNqnBytes && name != kDiscoveryNqn && is_printable(name);
+  return !name.empty() && name.size() <= kMaxNqnBytes && name != kDiscoveryNqn && !control_character_in(name);
 }
 
 std::optional<NqnFault> check_nqn(std::string_view nqn) {
@@ -87,6 +93,8 @@ std::optional<NqnFault> check_nqn(std::string_view nqn) {
   if (nqn == kDiscoveryNqn) {
     return fault("the discovery subsystem's NQN", "every port offers it automatically; use another NQN");
   }
+  if (const auto control = control_character_in(nqn))
+    return fault("the control character " + code_point_text(*control) + " in the name", "write the name without it");
   if (!nqn.starts_with("nqn.")) return fault("this does not begin with \"nqn.\"");
   if (nqn.starts_with(kUuidPrefix) && !is_uuid(nqn.substr(kUuidPrefix.size()))) {
     return fault("no UUID after \"uuid:\"", "write one as 8-4-4-4-12 hexadecimal digits; uuidgen makes them");

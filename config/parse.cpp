@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "config/document.h"
+#include "config/object_names.h"
 #include "config/reader.h"
 #include "config/rules.h"
 #include "config/tables.h"
@@ -122,7 +123,12 @@ Result parse(std::string_view text, std::string file_name) {
   return parse(Sources{.file = {.name = std::move(file_name), .text = std::string(text)}});
 }
 
-Result parse_unseen(const Sources& sources) { return parse_files(sources, true, false); }
+Result parse_unseen(const Sources& sources) {
+  Result result = parse_files(sources, true, false);
+  if (!result.diagnostics.empty())
+    name_objects(result.diagnostics, nlohmann::ordered_json::parse(sources.file.text, nullptr, false));
+  return result;
+}
 
 Result load(const std::string& path, Sources* sources) {
   Sources read;

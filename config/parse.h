@@ -37,8 +37,8 @@ Result parse(const Sources& sources);
 // The same for a config file without drop-ins.
 Result parse(std::string_view text, std::string file_name);
 
-// The same for a text that nobody has seen, that of a document which was edited: problems name no lines. (See
-// forget_positions(), edit.h.)
+// The same for a text that nobody has seen, that of a document which was edited and has no drop-ins: messages name
+// objects, no places in it (object_names.h). The positions of the config are forget_positions()'s, edit.h.
 Result parse_unseen(const Sources& sources);
 
 // Reads the file at `path` with its drop-ins, and parses them. What is no regular file is not waited for. A file that

@@ -143,6 +143,7 @@ std::vector<SourceFault> read_input_sources(const std::string& path, Sources& so
   if (path != "-" && path != "/dev/stdin") return read_sources(path, sources);
   sources.file.name = path;
   const int error = read_input(path, sources.file.text);
+  if (error == EFBIG) return {too_long(path, "the text is too long")};
   return fault_of(path, error, remedy_for(error));
 }
 

@@ -23,12 +23,12 @@ void unknown_key(const Member& member, const std::string& noun, const std::vecto
                meant ? "did you mean " + quote(*meant) + "?" : "write one of " + list_of(words));
 }
 
-void repeated_key(const Member& member, Position first, Reader& reader) {
+}  // namespace
+
+void report_repeated_key(const Member& member, Position first, Reader& reader) {
   const auto step = reader.into(member.key);
   reader.error(member.position, "this key is given twice, first" + reader.in_line(first), "keep one");
 }
-
-}  // namespace
 
 void check_keys(const Value& object, const std::string& noun, const std::vector<KeyName>& keys, Reader& reader) {
   const std::vector<std::string_view> words = words_of(keys);
@@ -39,7 +39,7 @@ void check_keys(const Value& object, const std::string& noun, const std::vector<
     const auto meant = known ? std::nullopt : nearest(member.key, words);
     const auto [first, is_new] = given.try_emplace(member.key, member.position);
     if (!is_new) {
-      repeated_key(member, first->second, reader);
+      report_repeated_key(member, first->second, reader);
     } else if (!known) {
       unknown_key(member, noun, words, meant, reader);
     }

@@ -42,6 +42,8 @@ struct KeyName {
   Presence presence;
 };
 void check_keys(const Value& object, const std::string& noun, const std::vector<KeyName>& keys, Reader& reader);
+// `first`: where the same object, which is the value of the present path, has the key before.
+void report_repeated_key(const Member& member, Position first, Reader& reader);
 
 template <class T>
 bool read_object(const Table<T>& table, const Value& value, T& out, Reader& reader) {

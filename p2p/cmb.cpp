@@ -77,8 +77,8 @@ verbs::MemoryRegion register_on_demand(ibv_pd* domain, const CmbMapping& mapping
   } catch (const verbs::VerbsError& failure) {
     throw PeerMemoryError(failure.code().value(), rnic + ": cannot register the controller memory buffer of " +
                                                       mapping.bdf() +
-                                                      "; this needs Linux 6.17 or newer, and a PCI path between SSD "
-                                                      "and RNIC that the kernel allows (see nvmf-p2p doctor)");
+                                                      " (this needs Linux 6.17 or newer, and a PCI path between SSD "
+                                                      "and RNIC that the kernel allows: see nvmf-p2p doctor)");
   }
 }
 

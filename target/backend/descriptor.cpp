@@ -28,6 +28,19 @@ const char* remedy(int error) {
   }
 }
 
+// Says the remedy behind the cause, where std::system_error would have the cause last.
+class Failure : public std::system_error {
+ public:
+  Failure(int error, const std::string& what)
+      : std::system_error(error, std::generic_category(), what), text_(std::system_error::what()) {
+    if (const char* const advice = remedy(error)) text_ += std::string("; ") + advice;
+  }
+  const char* what() const noexcept override { return text_.c_str(); }
+
+ private:
+  std::string text_;
+};
+
 }  // namespace
 
 Descriptor::~Descriptor() {
@@ -67,9 +80,7 @@ std::optional<uint64_t> size_of(const Descriptor& file) {
 void ignore_access_time(const Descriptor& file) { fcntl(file.get(), F_SETFL, fcntl(file.get(), F_GETFL) | O_NOATIME); }
 
 void throw_errno(int error, const std::string& path, const std::string& what) {
-  const char* const advice = remedy(error);
-  const std::string message = path + ": " + what + (advice != nullptr ? std::string(", ") + advice : std::string());
-  throw std::system_error(error, std::generic_category(), message);
+  throw Failure(error, path + ": " + what);
 }
 
 void refuse(const std::string& path, const std::string& what) { throw std::runtime_error(path + ": " + what); }

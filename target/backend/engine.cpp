@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <numeric>
+#include <stdexcept>
 #include <system_error>
 
 namespace nvmf::backend {
@@ -22,6 +23,7 @@ constexpr unsigned kWished[] = {
     IORING_SETUP_SUBMIT_ALL | IORING_SETUP_R_DISABLED,
 };
 
+// With the cause; null: unknown.
 const char* remedy(int error) {
   switch (error) {
     case EPERM:
@@ -34,8 +36,13 @@ const char* remedy(int error) {
     case EINVAL:
       return "the kernel's io_uring lacks 128-byte entries: Linux 5.19 or newer is needed";
     default:
-      return "io_uring cannot be set up";
+      return nullptr;
   }
+}
+
+[[noreturn]] void fail(int error) {
+  if (const char* const cause_and_remedy = remedy(error)) throw std::runtime_error(cause_and_remedy);
+  throw std::system_error(error, std::generic_category(), "io_uring cannot be set up");
 }
 
 int create_ring(const EngineOptions& options, io_uring& ring) {
@@ -60,8 +67,7 @@ std::vector<int> free_indices(uint32_t count) {
 }  // namespace
 
 UringEngine::UringEngine(const EngineOptions& options) {
-  if (const int error = create_ring(options, ring_); error < 0)
-    throw std::system_error(-error, std::generic_category(), remedy(-error));
+  if (const int error = create_ring(options, ring_); error < 0) fail(-error);
   if (io_uring_register_buffers_sparse(&ring_, options.max_buffers) == 0)
     free_buffers_ = free_indices(options.max_buffers);
   if (io_uring_register_files_sparse(&ring_, options.max_files) == 0) free_files_ = free_indices(options.max_files);

@@ -59,7 +59,7 @@ class ShortWrites {
 
 class UringEngine final : public core::IoEngine {
  public:
-  // Throws std::system_error, with what to do about it, when the kernel has or allows no io_uring.
+  // Throws std::runtime_error, with what to do about it, when the kernel has or allows no io_uring.
   explicit UringEngine(const EngineOptions& options = {});
   // Nothing may be in flight.
   ~UringEngine() override;

@@ -95,8 +95,8 @@ class AdminActions {
   // before, is the right one now: it is served. Throws config::EditError when none was refused.
   virtual Change accept(std::string nqn, uint32_t nsid) = 0;
   // End what hosts have set on a namespace: its reservation with all registrations, or its write protection. Throw
-  // config::EditError when there is none, and Refused when nobody can end it.
-  virtual Change clear_reservation(std::string nqn, uint32_t nsid) = 0;
+  // config::EditError when there is none, and Refused when nobody can end it, or the reservation without `force`.
+  virtual Change clear_reservation(std::string nqn, uint32_t nsid, bool force) = 0;
   virtual Change clear_write_protection(std::string nqn, uint32_t nsid) = 0;
   // What a reload would change if the config file and its drop-ins were these. Opens no device.
   virtual ConfigChange compare(const config::Sources& sources) = 0;

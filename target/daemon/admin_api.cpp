@@ -8,6 +8,8 @@
 #include <string_view>
 #include <utility>
 
+#include "config/limits.h"
+
 namespace nvmf::daemon {
 namespace {
 
@@ -24,14 +26,20 @@ HttpResponse answer(const AnyJson& body, unsigned status = 200) {
 }
 
 template <class Number>
-Number number_at(const Parameters& parameters, const char* name) {
+Number number_at(const Parameters& parameters, const char* name, Number most) {
   const std::string& text = parameters.at(name);
   Number number{};
   const auto [end, fault] = std::from_chars(text.data(), text.data() + text.size(), number);
-  if (fault != std::errc{} || text.front() == '0' || end != text.data() + text.size() || number == 0)
-    throw HttpError(400, std::string("\"") + name + "\" must be a positive integer, but is \"" + text + "\"");
+  if (fault != std::errc{} || text.front() == '0' || end != text.data() + text.size() || number == 0 || number > most)
+    throw HttpError(400, std::string("\"") + name + "\" must be an integer from 1 to " + std::to_string(most) +
+                             ", but is \"" + text + "\"");
   return number;
 }
+
+uint32_t nsid_of(const Parameters& parameters) {
+  return number_at<uint32_t>(parameters, "nsid", config::kMostNamespaces);
+}
+uint16_t port_id_of(const Parameters& parameters) { return number_at<uint16_t>(parameters, "id", config::kMostPortId); }
 
 // Whether the query has "NAME=true". It has nothing else for the name.
 bool is_set(const HttpRequest& request, const char* name) {
@@ -290,12 +298,12 @@ class Api {
     edit("POST", "/v1/ports",
          [](config::Json& document, const Parameters&, const config::Json& body) { config::add_port(document, body); });
     edit("PATCH", "/v1/ports/{id}", [](config::Json& document, const Parameters& parameters, const config::Json& body) {
-      config::Json& port = config::find_port(document, number_at<uint64_t>(parameters, "id"));
+      config::Json& port = config::find_port(document, port_id_of(parameters));
       keep("id", port, body, "port");
       config::set(port, body);
     });
     edit("DELETE", "/v1/ports/{id}", [](config::Json& document, const Parameters& parameters, const config::Json&) {
-      config::remove_port(document, number_at<uint64_t>(parameters, "id"));
+      config::remove_port(document, port_id_of(parameters));
     });
   }
 
@@ -322,26 +330,25 @@ class Api {
          });
     edit("PATCH", "/v1/subsystems/{nqn}/namespaces/{nsid}",
          [](config::Json& document, const Parameters& parameters, const config::Json& body) {
-           const auto nsid = number_at<uint64_t>(parameters, "nsid");
+           const uint32_t nsid = nsid_of(parameters);
            config::Json& space = config::find_namespace(document, parameters.at("nqn"), nsid);
            keep("nsid", space, body, "namespace");
            config::set(space, body);
          });
     edit("DELETE", "/v1/subsystems/{nqn}/namespaces/{nsid}",
          [](config::Json& document, const Parameters& parameters, const config::Json&) {
-           config::remove_namespace(document, parameters.at("nqn"), number_at<uint64_t>(parameters, "nsid"));
+           config::remove_namespace(document, parameters.at("nqn"), nsid_of(parameters));
          });
   }
 
   // A change of a namespace that the config does not know.
-  void on_namespace(const std::string& method, const std::string& what, HttpTakes takes,
-                    Change (AdminActions::*action)(std::string nqn, uint32_t nsid), void (*check)(const HttpRequest&)) {
+  using NamespaceAction = Change (*)(AdminActions& actions, const HttpRequest& request, uint32_t nsid);
+  void on_namespace(const std::string& method, const std::string& what, HttpTakes takes, NamespaceAction action) {
     routes_.add_waiting(method, "/v1/subsystems/{nqn}/namespaces/{nsid}/" + what, std::move(takes),
-                        [&actions = actions_, action, check](HttpRequest request) -> Task {
-                          const auto nsid = number_at<uint32_t>(request.parameters, "nsid");
-                          if (check != nullptr) check(request);
+                        [&actions = actions_, action](HttpRequest request) -> Task {
+                          const uint32_t nsid = nsid_of(request.parameters);
                           try {
-                            const ConfigChange changed = co_await (actions.*action)(request.parameters.at("nqn"), nsid);
+                            const ConfigChange changed = co_await action(actions, request, nsid);
                             co_return answer(changed);
                           } catch (const config::EditError& error) {
                             throw HttpError(status_of(error.kind()), error.what());
@@ -351,18 +358,18 @@ class Api {
                         });
   }
 
-  // Hosts of a cluster rely on a reservation for the integrity of their data.
-  static void require_force(const HttpRequest& request) {
-    if (!is_set(request, "force"))
-      throw HttpError(409,
-                      "hosts that rely on the reservation may damage their data without it: make sure that none does, "
-                      "and repeat with force=true (nvmf-p2p: --force)");
-  }
-
   void add_storage_changes() {
-    on_namespace("POST", "accept", {}, &AdminActions::accept, nullptr);
-    on_namespace("DELETE", "reservation", {.query = {"force"}}, &AdminActions::clear_reservation, &require_force);
-    on_namespace("DELETE", "write-protection", {}, &AdminActions::clear_write_protection, nullptr);
+    on_namespace("POST", "accept", {}, [](AdminActions& actions, const HttpRequest& request, uint32_t nsid) {
+      return actions.accept(request.parameters.at("nqn"), nsid);
+    });
+    on_namespace("DELETE", "reservation", {.query = {"force"}},
+                 [](AdminActions& actions, const HttpRequest& request, uint32_t nsid) {
+                   return actions.clear_reservation(request.parameters.at("nqn"), nsid, is_set(request, "force"));
+                 });
+    on_namespace("DELETE", "write-protection", {},
+                 [](AdminActions& actions, const HttpRequest& request, uint32_t nsid) {
+                   return actions.clear_write_protection(request.parameters.at("nqn"), nsid);
+                 });
   }
 
   void add_host_changes() {
@@ -434,7 +441,7 @@ class Api {
     if (names_port == is_set(request, "all"))
       throw HttpError(400, R"(give either "port" with the id of a port, or "all=true" for all ports)");
     if (!names_port) return std::nullopt;
-    return number_at<uint16_t>(request.query, "port");
+    return number_at<uint16_t>(request.query, "port", config::kMostPortId);
   }
 
   void drain_or_resume(const std::string& path,

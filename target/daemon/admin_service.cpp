@@ -2,7 +2,11 @@
 
 #include <spdlog/spdlog.h>
 
+#include <algorithm>
+#include <array>
+#include <filesystem>
 #include <nlohmann/json.hpp>
+#include <system_error>
 
 #include "config/names.h"
 #include "target/core/subsystem/controller.h"
@@ -31,14 +35,52 @@ std::string without_line_break(std::string text) {
   return text;
 }
 
+// «refused, nothing has changed: the config has mistakes: REASON; REASON», of an answer of this API.
+std::string sentence_of(const std::string& answer) {
+  const json body = json::parse(answer, nullptr, false);
+  if (!body.is_object()) return without_line_break(answer);
+  std::string text = body.value("error", "");
+  const char* separator = ": ";
+  for (const json& reason : body.value("reasons", json::array())) {
+    text += separator + reason.get<std::string>();
+    separator = "; ";
+  }
+  return text;
+}
+
+// Whether the answer has a list of what was changed, and the list is empty.
+bool has_changed_nothing(const std::string& answer) {
+  const json body = json::parse(answer, nullptr, false);
+  constexpr std::array<const char*, 3> kLists = {"changes", "ports", "files"};
+  return body.is_object() && std::ranges::any_of(kLists, [&](const char* const list) {
+           return body.contains(list) && body.at(list).empty();
+         });
+}
+
+std::string result_of(const HttpAudit& audit) {
+  if (audit.status < 300) return has_changed_nothing(audit.answer) ? "nothing changed" : "done";
+  return fmt::format("{}, status {}: {}", audit.status >= 500 ? "failed" : "refused", audit.status,
+                     shortened(sentence_of(audit.answer)));
+}
+
 // Who asked for what on which socket, and what became of it.
 void write_audit_line(const HttpAudit& audit, const std::string& socket) {
   if (audit.target.starts_with("/v1/diff")) return;  // changes nothing
   const std::string who = audit.peer ? fmt::format("uid {}, pid {}", audit.peer->uid, audit.peer->pid) : "unknown";
-  const std::string result = audit.status < 300 ? "done" : fmt::format("refused, status {}: ", audit.status);
-  log_always(fmt::format("audit: {}, socket {}: {} {}{}{}: {}{}", who, socket, audit.method, audit.target,
-                         audit.body.empty() ? "" : " ", shortened(without_line_break(audit.body)), result,
-                         shortened(without_line_break(audit.answer))));
+  log_always(fmt::format("audit: {}, socket {}: {} {}{}{}: {}", who, socket, audit.method, audit.target,
+                         audit.body.empty() ? "" : " ", shortened(without_line_break(audit.body)), result_of(audit)));
+}
+
+// Of a file of the config, for clients, which have other working directories.
+std::string absolute(const std::string& path) {
+  std::error_code error;
+  const std::filesystem::path found = std::filesystem::absolute(path, error);
+  return error ? path : found.string();
+}
+
+std::vector<std::string> absolute(std::vector<std::string> paths) {
+  for (std::string& path : paths) path = absolute(path);
+  return paths;
 }
 
 // Where there are many, the number of missing namespaces tells so.
@@ -81,8 +123,10 @@ void AdminService::listen(boost::asio::io_context& io) {
 
 AdminActions::Json AdminService::status() {
   const core::Target& target = parts_.target;
+  std::vector<core::Port> by_id = target.ports();
+  std::ranges::sort(by_id, {}, &core::Port::id);
   json ports = json::array();
-  for (const core::Port& port : target.ports())
+  for (const core::Port& port : by_id)
     ports.push_back({{"id", port.id},
                      {"address", port.address},
                      {"addresses", parts_.ports.addresses_of(port.id)},
@@ -102,8 +146,8 @@ AdminActions::Json AdminService::status() {
           {"started_ms", std::chrono::duration_cast<std::chrono::milliseconds>(started_at_.time_since_epoch()).count()},
           {"upgraded_from", parts_.program.former_version()},
           {"upgrade_failure", parts_.program.upgrade_failure()},
-          {"config", parts_.running.file()},
-          {"drop_ins", parts_.running.drop_ins()},
+          {"config", absolute(parts_.running.file())},
+          {"drop_ins", absolute(parts_.running.drop_ins())},
           {"config_version", parts_.running.version()},
           {"unsaved_changes", parts_.running.unsaved()},
           {"log_level", config::to_string(parts_.running.config().log_level)},
@@ -161,7 +205,10 @@ boost::asio::awaitable<SavedFiles> AdminService::save(bool force) {
   };
   const ConfigChange refused = co_await parts_.changes.alone(work);
   if (!saved) throw Refused(refused.reasons.front());
-  co_return std::move(*saved);
+  co_return SavedFiles{.file = absolute(saved->file),
+                       .files = absolute(saved->files),
+                       .left = absolute(saved->left),
+                       .not_given = absolute(saved->not_given)};
 }
 
 void AdminService::set_ana(const config::Json& wanted) {

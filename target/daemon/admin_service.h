@@ -53,7 +53,7 @@ class AdminService final : public AdminActions {
   };
   explicit AdminService(Parts parts) : parts_(std::move(parts)) {}
 
-  // Listens on the sockets of the config. Throws std::system_error with the failed operation and its path.
+  // Listens on the sockets of the config. Throws std::runtime_error with the failed operation and its path.
   void listen(boost::asio::io_context& io);
 
   Json status() override;
@@ -77,8 +77,8 @@ class AdminService final : public AdminActions {
     return parts_.reload.replace(std::move(sources), std::move(if_match));
   }
   Change accept(std::string nqn, uint32_t nsid) override { return parts_.reload.accept(std::move(nqn), nsid); }
-  Change clear_reservation(std::string nqn, uint32_t nsid) override {
-    return parts_.states.clear_reservation(std::move(nqn), nsid);
+  Change clear_reservation(std::string nqn, uint32_t nsid, bool force) override {
+    return parts_.states.clear_reservation(std::move(nqn), nsid, force);
   }
   Change clear_write_protection(std::string nqn, uint32_t nsid) override {
     return parts_.states.clear_write_protection(std::move(nqn), nsid);

@@ -21,6 +21,9 @@ json trust_of(const core::ProvenTransfers& proven) {
           {"page_start_from_mtu", from(proven.page_start_from_mtu)}};
 }
 
+// Of a namespace that is neither served nor known to be missing.
+constexpr char kNotYetOpened[] = "not opened yet: the daemon is starting, or a change is under way";
+
 json p2p_of(const ServedNamespace& served) {
   return {{"mode", config::to_string(served.wanted.p2p)},
           {"provider", served.p2p.provider},
@@ -154,7 +157,7 @@ json namespaces_view(const config::Config& config, const Storage& storage, const
                     {"p2p", p2p_of(*served)}});
       } else {
         const auto why = missing.find({subsystem.nqn, wanted.nsid});
-        one.update({{"state", "missing"}, {"reason", why == missing.end() ? "" : why->second}});
+        one.update({{"state", "missing"}, {"reason", why == missing.end() ? kNotYetOpened : why->second}});
       }
       list.push_back(std::move(one));
     }

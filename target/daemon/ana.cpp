@@ -2,6 +2,7 @@
 
 #include <spdlog/spdlog.h>
 
+#include <algorithm>
 #include <limits>
 #include <set>
 #include <stdexcept>
@@ -28,13 +29,19 @@ core::AnaState state_from(const std::string& word) {
       "\"state\" must be \"optimized\", \"non-optimized\", \"inaccessible\", \"persistent-loss\" or \"change\"");
 }
 
+std::string text_at(const config::Json& request, const char* key) {
+  const config::Json& value = request.at(key);
+  if (value.is_string()) return value.get<std::string>();
+  throw std::invalid_argument(std::string("\"") + key + "\" must be a string");
+}
+
 // nlohmann's own conversion would truncate a number that is too large.
 template <class Number>
 Number number_at(const config::Json& request, const char* key) {
   const config::Json& value = request.at(key);
-  if (value.is_number_unsigned() && value.get<uint64_t>() <= std::numeric_limits<Number>::max())
-    return value.get<Number>();
-  throw std::invalid_argument(std::string("\"") + key + "\" must be a positive integer");
+  constexpr uint64_t kMost = std::numeric_limits<Number>::max();
+  if (value.is_number_unsigned() && value.get<uint64_t>() <= kMost) return value.get<Number>();
+  throw std::invalid_argument(std::string("\"") + key + "\" must be an integer from 1 to " + std::to_string(kMost));
 }
 
 }  // namespace
@@ -67,13 +74,16 @@ json ana_states(const core::Subsystem& subsystem) {
 }
 
 void set_ana_state(core::Target& target, const config::Json& request) {
-  const auto nqn = request.at("subsystem").get<std::string>();
+  const std::string nqn = text_at(request, "subsystem");
   const auto group = number_at<uint32_t>(request, "group");
   const auto port = number_at<uint16_t>(request, "port");
-  const auto word = request.at("state").get<std::string>();
+  const std::string word = text_at(request, "state");
   core::Subsystem* subsystem = target.find_subsystem(nqn);
   if (subsystem == nullptr || subsystem->is_discovery())
     throw config::EditError(config::EditError::Kind::Absent, "there is no subsystem " + nqn);
+  if (std::ranges::find(subsystem->options().ports, port) == subsystem->options().ports.end())
+    throw config::EditError(config::EditError::Kind::Absent,
+                            "subsystem " + nqn + " is not on a port " + std::to_string(port));
   subsystem->set_ana_state(group, port, state_from(word));
   spdlog::info("subsystem {}: ANA group {} is {} on port {}", nqn, group, word, port);
 }

@@ -12,6 +12,7 @@
 #include "config/parse.h"
 #include "config/printable.h"
 #include "config/wording.h"
+#include "target/daemon/cli/arguments.h"
 #include "target/daemon/named_file.h"
 #include "target/daemon/state_backup.h"
 
@@ -29,11 +30,11 @@ struct Options {
 
 void take_options(CLI::App& command, Options& options) {
   CLI::Option* const directory =
-      command
-          .add_option("--state-dir", options.state_dir, "The directory with the state (\"state_dir\" of the config)")
+      cli::file_name(command.add_option("--state-dir", options.state_dir,
+                                        "The directory with the state (\"state_dir\" of the config)"))
           ->type_name("PATH")
           ->capture_default_str();
-  command.add_option("-c,--config", options.config, "The config file that names the directory")
+  cli::file_name(command.add_option("-c,--config", options.config, "The config file that names the directory"))
       ->type_name("FILE")
       ->excludes(directory);
 }
@@ -59,10 +60,8 @@ int back_up(const Options& options) {
               << config::printable((directory / name).string()) << '\n';
   const std::string text = restorable_text_of(backup, directory);
   const bool to_output = options.file == "-";
-  if (to_output)
-    std::cout << text;
-  else
-    write_named_file(options.file, text, {.what = "backup of nvmf-p2p's state", .is_of = &begins_backup});
+  if (to_output && !(std::cout << text << std::flush)) return kFailed;  // main() says that the output is not complete
+  if (!to_output) write_named_file(options.file, text, {.what = "backup of nvmf-p2p's state", .is_of = &begins_backup});
   (to_output ? std::cerr : std::cout) << "saved " << config::count_of(backup.files.size(), "file") << " of "
                                       << config::printable(directory.string()) << '\n';
   return EXIT_SUCCESS;
@@ -101,7 +100,7 @@ void add(CLI::App& app, const char* name, const char* what, const char* file, in
          std::function<int()>& chosen) {
   auto options = std::make_shared<Options>();
   CLI::App* const command = app.add_subcommand(name, what);
-  command->add_option("file", options->file, file)->type_name("FILE")->required();
+  cli::file_name(command->add_option("file", options->file, file))->type_name("FILE")->required();
   take_options(*command, *options);
   command->callback([=, &chosen] { chosen = [=] { return guarded(*options, act); }; });
 }

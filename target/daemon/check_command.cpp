@@ -10,6 +10,7 @@
 #include "config/parse.h"
 #include "config/printable.h"
 #include "config/wording.h"
+#include "target/daemon/cli/arguments.h"
 #include "target/daemon/machine_check.h"
 #include "target/daemon/resource_check.h"
 #include "target/daemon/save_journal.h"
@@ -100,9 +101,8 @@ void add_check_command(CLI::App& app, std::function<int()>& chosen) {
   auto options = std::make_shared<Options>();
   CLI::App* command = app.add_subcommand(
       "check", "Report the mistakes of a config file, and what cannot work on this machine; starts nothing");
-  command
-      ->add_option("file", options->path,
-                   "The JSON config file, whose drop-ins are checked with it; - is standard input")
+  cli::file_name(command->add_option("file", options->path,
+                                     "The JSON config file, whose drop-ins are checked with it; - is standard input"))
       ->required();
   command->add_flag("--json", options->json, "Print a JSON array of objects with file, line, column, path, ...");
   command->add_flag("--strict", options->strict, "Exit with status 2 for warnings, too");

@@ -6,6 +6,7 @@
 #include <cerrno>
 #include <deque>
 #include <filesystem>
+#include <functional>
 #include <optional>
 #include <stdexcept>
 #include <system_error>
@@ -57,11 +58,17 @@ std::string edit_of(const FileOnDisk& file) {
                       : "there is no " + file.known.name + " any more";
 }
 
-// Of the files whose edits saving would undo.
+bool is_gone(const FileOnDisk& file) { return file.fault.empty() && !file.content; }
+
+// Of the files whose edits saving would undo. Without the config file there is nothing to compare with, nor to reload.
 std::string refusal_of(const std::vector<const FileOnDisk*>& edited, const std::string& config_file) {
   std::string text;
   for (const FileOnDisk* const file : edited) text += (text.empty() ? "" : ", and ") + edit_of(*file);
-  return text + "; saving would undo that. Compare with `nvmf-p2p diff " + config_file +
+  text += "; saving would undo that. ";
+  const bool has_no_config_file = std::ranges::any_of(
+      edited, [&](const FileOnDisk* const one) { return one->known.name == config_file && is_gone(*one); });
+  if (has_no_config_file) return text + "Write what runs with `nvmf-p2p save --force`";
+  return text + "Compare with `nvmf-p2p diff " + config_file +
          "`; then apply what the files have with `nvmf-p2p reload`, or write what runs with `nvmf-p2p save --force`";
 }
 
@@ -87,18 +94,39 @@ void check_result(config::Sources files, const std::vector<const FileOnDisk*>& t
       to_string(*mistake) + ". Apply what the files have with `nvmf-p2p reload`, and repeat the change");
 }
 
+std::string remedy_for(int error, const std::string& directory) {
+  if (error == ENOSPC || error == EDQUOT) return "make room on the file system of " + directory;
+  if (error == EROFS)
+    return "make the file system of " + directory + " writable (in a systemd unit: ReadWritePaths=" + directory + ")";
+  return "the daemon's user must be able to make and replace files in " + directory;
+}
+
+// `write` writes beside the file, whose content stays.
+void beside(const FileOnDisk& file, const std::function<void()>& write) {
+  try {
+    write();
+  } catch (const std::system_error& error) {
+    const std::string directory = std::filesystem::path(file.path).parent_path().string();
+    throw std::runtime_error(file.known.name + " cannot be written: " + error.code().message() +
+                             "; no config file has changed: " + remedy_for(error.code().value(), directory));
+  }
+}
+
 // Copies first: until the last of the new contents is on the disk, every file is as it was.
 void write(const std::vector<const FileOnDisk*>& files, const std::string& config_file, const DurableHook& before,
            ConfigFiles::Outcome& outcome) {
   for (const FileOnDisk* const one : files) {
     if (!one->content) continue;
-    replace_durably(one->path + "~", *one->content, access_of(one->path), before);
+    beside(*one, [&] { replace_durably(one->path + "~", *one->content, access_of(one->path), before); });
     outcome.has_copies = true;
   }
   std::deque<DurableReplacement> replacements;
   for (const FileOnDisk* const one : files) {
-    const auto access = one->content ? std::optional(access_of(one->path)) : std::nullopt;
-    const bool given = replacements.emplace_back(one->path, before).write(one->wanted, access ? &*access : nullptr);
+    bool given = true;
+    beside(*one, [&] {
+      const auto access = one->content ? std::optional(access_of(one->path)) : std::nullopt;
+      given = replacements.emplace_back(one->path, before).write(one->wanted, access ? &*access : nullptr);
+    });
     if (!given) outcome.saved.not_given.push_back(one->known.name);
   }
   const auto replace = [&] {

@@ -217,7 +217,7 @@ template <class Service>
 void tell(const Service& service, HttpAudit audit, const Response& response) {
   if (!service.audit || audit.method == "GET") return;
   audit.status = response.result_int();
-  if (audit.status >= 300) audit.answer = response.body();
+  audit.answer = response.body();
   service.audit(audit);
 }
 

@@ -36,7 +36,7 @@ struct HttpAudit {
   std::string target{};  // path and query as they came
   std::string body{};    // text or JSON; empty when it was refused unread
   unsigned status = 0;
-  std::string answer{};  // the body of a refusal
+  std::string answer{};  // its body
 };
 
 class HttpServer {

@@ -8,6 +8,7 @@
 #include <iostream>
 #include <memory>
 #include <set>
+#include <stdexcept>
 #include <string>
 #include <system_error>
 #include <vector>
@@ -19,6 +20,7 @@
 #include "config/write.h"
 #include "p2p/sysfs.h"
 #include "target/auth/key_file.h"
+#include "target/daemon/cli/arguments.h"
 
 namespace nvmf::daemon {
 namespace {
@@ -113,6 +115,8 @@ std::string unique_name(const std::string& nqn, std::set<std::string>& taken) {
 void write_new_file(const std::string& path, const std::string& text) {
   const auto fail = [&] { throw std::system_error(errno, std::generic_category(), path + " cannot be written"); };
   std::FILE* const file = std::fopen(path.c_str(), "wxe");
+  if (file == nullptr && errno == EEXIST)
+    throw std::runtime_error(path + " exists already: remove the file, or name another directory with --drop-ins");
   if (file == nullptr) fail();
   const bool written = std::fwrite(text.data(), 1, text.size(), file) == text.size();
   if (std::fclose(file) == 0 && written) return;
@@ -132,7 +136,7 @@ bool write_drop_ins(const config::Config& config, const std::filesystem::path& d
       write_new_file(path, config::write_drop_in(subsystem));
       written.push_back(path);
     }
-  } catch (const std::system_error& error) {
+  } catch (const std::runtime_error& error) {
     std::cerr << config::printable(error.what()) << '\n';
     for (const std::string& path : written) std::filesystem::remove(path, ignored);
     return false;
@@ -195,7 +199,7 @@ int import_file(const Import& import, const std::string& path, const ImportOptio
 void add_nvmetcli_command(CLI::App& group, std::function<int()>& chosen) {
   auto path = std::make_shared<std::string>();
   CLI::App* command = group.add_subcommand("nvmetcli", "Import the kernel's target from a file that nvmetcli saved");
-  command->add_option("file", *path, "The saved JSON file; - is standard input")->required();
+  cli::file_name(command->add_option("file", *path, "The saved JSON file; - is standard input"))->required();
   const Options options = add_options(*command);
   add_keys(*command, *options);
   const Import import = [options](std::string_view text, const std::string& file_name) {
@@ -216,7 +220,7 @@ uint64_t block_bytes_of(const std::string& path) {
 void add_spdk_command(CLI::App& group, std::function<int()>& chosen) {
   auto path = std::make_shared<std::string>();
   CLI::App* command = group.add_subcommand("spdk", "Import SPDK's target from the output of its save_config");
-  command->add_option("file", *path, "The saved JSON file; - is standard input")->required();
+  cli::file_name(command->add_option("file", *path, "The saved JSON file; - is standard input"))->required();
   const Options options = add_options(*command);
   const Import import = [](std::string_view text, const std::string& file_name) {
     return config::import_spdk(text, file_name, &block_bytes_of);

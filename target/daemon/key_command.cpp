@@ -10,6 +10,7 @@
 #include "config/printable.h"
 #include "target/auth/dhchap_key.h"
 #include "target/auth/key_file.h"
+#include "target/daemon/cli/arguments.h"
 
 namespace nvmf::daemon {
 namespace {
@@ -111,7 +112,8 @@ void add_generate(CLI::App& group, std::function<int()>& chosen) {
                    "Bytes: 32, 48 or 64; with a hash its length, which is the default; otherwise 32")
       ->type_name("BYTES")
       ->check(CLI::IsMember({32, 48, 64}).description(""));
-  command->add_option("--output", wanted->path, "Write the key to this new file; default: standard output")
+  cli::file_name(
+      command->add_option("--output", wanted->path, "Write the key to this new file; default: standard output"))
       ->type_name("FILE");
   command->callback([=, &chosen] {
     check_length(*wanted);
@@ -123,9 +125,9 @@ void add_reader(CLI::App& group, const char* name, const char* what, bool only_f
                 std::function<int()>& chosen) {
   auto path = std::make_shared<std::string>();
   CLI::App* const command = group.add_subcommand(name, what);
-  command
-      ->add_option("file", *path,
-                   "The key file; in a service a name without a slash is a file in $CREDENTIALS_DIRECTORY")
+  cli::file_name(
+      command->add_option("file", *path,
+                          "The key file; in a service a name without a slash is a file in $CREDENTIALS_DIRECTORY"))
       ->type_name("FILE")
       ->required();
   command->callback([=, &chosen] { chosen = [=] { return show(*path, only_fingerprint); }; });

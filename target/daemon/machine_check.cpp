@@ -46,8 +46,12 @@ std::string in_words(Type type) {
       return "a block device";
     case Type::character:
       return "a character device";
+    case Type::fifo:
+      return "a FIFO";
+    case Type::socket:
+      return "a socket";
     default:
-      return "neither a file nor a device";
+      return "of an unknown kind";
   }
 }
 

@@ -19,6 +19,7 @@
 #include "config/wording.h"
 #include "target/daemon/backup_command.h"
 #include "target/daemon/check_command.h"
+#include "target/daemon/cli/arguments.h"
 #include "target/daemon/cli/commands.h"
 #include "target/daemon/cli/completion.h"
 #include "target/daemon/cli/config_manual.h"
@@ -135,12 +136,19 @@ int print_candidates(const CLI::App& app, const std::vector<std::string>& words)
   return EXIT_SUCCESS;
 }
 
+// `unknown`: the words that no command takes.
+std::string fault_of_command(const std::vector<std::string>& unknown) {
+  if (unknown.empty()) return "a command is needed";
+  const std::string word = '"' + unknown.front() + '"';
+  return unknown.front().starts_with('-') ? "a command is needed before " + word : "there is no command " + word;
+}
+
 // CLI11's messages, but for those that do not say what was wrong.
 std::string usage_fault(const CLI::App* app, const CLI::Error& error) {
   constexpr std::string_view kNotConverted = "Could not convert: ";
   std::string text = error.what();
   const std::vector<std::string> unknown = app->remaining(true);
-  if (text == "A subcommand is required" && !unknown.empty()) text = "there is no command \"" + unknown.front() + '"';
+  if (text == "A subcommand is required") text = fault_of_command(unknown);
   if (text.starts_with(kNotConverted) && text.find(" = ") != std::string::npos) {  // «id = x»
     const size_t equals = text.find(" = ");
     text = text.substr(kNotConverted.size(), equals - kNotConverted.size()) + ": \"" + text.substr(equals + 3) +
@@ -161,7 +169,7 @@ int execute(int argc, char** argv) {
 
   auto* run_command =
       app.add_subcommand("run", "Run the daemon: serve the subsystems of a config file until SIGTERM or SIGINT");
-  run_command->add_option("-c,--config", config_path, "The JSON config file")->required();
+  nvmf::cli::file_name(run_command->add_option("-c,--config", config_path, "The JSON config file"))->required();
   std::function<int()> chosen;
   nvmf::daemon::add_check_command(app, chosen);
   nvmf::daemon::add_doctor_command(app, chosen);

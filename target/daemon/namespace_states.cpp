@@ -118,6 +118,11 @@ std::string in_words(const core::DispersedNamespace& ns) {
   return fmt::format("{}; registered hosts: {}", what, state.registrants.size());
 }
 
+// Hosts of a cluster rely on a reservation for the integrity of their data.
+constexpr char kNeedsForce[] =
+    "hosts that rely on the reservation may damage their data without it: make sure that none does, and repeat with "
+    "force=true (nvmf-p2p: --force)";
+
 config::EditError absent(const std::string& what) { return {config::EditError::Kind::Absent, what}; }
 
 // Runs a change of the core that calls back, now or later.
@@ -180,12 +185,13 @@ core::Subsystem& NamespaceStates::subsystem_with(const std::string& nqn, uint32_
 }
 
 // No other change removes the namespace meanwhile.
-NamespaceStates::Change NamespaceStates::clear_reservation(std::string nqn, uint32_t nsid) {
-  const auto work = [this, nqn = std::move(nqn), nsid]() -> Change {
+NamespaceStates::Change NamespaceStates::clear_reservation(std::string nqn, uint32_t nsid, bool force) {
+  const auto work = [this, nqn = std::move(nqn), nsid, force]() -> Change {
     core::Subsystem& subsystem = subsystem_with(nqn, nsid);
     const core::DispersedNamespace& ns = subsystem.dispersed_namespace(nsid);
     if (ns.reservation.state().registrants.empty())
       throw absent("no host is registered on " + place_of(nqn, nsid) + ", so it has no reservation either");
+    if (!force) throw Refused(kNeedsForce);
     const std::string former = in_words(ns);
     const core::Status status = co_await awaited(
         io_, [&](std::function<void(core::Status)> done) { subsystem.reservations().clear(nsid, std::move(done)); });

@@ -28,8 +28,9 @@ class NamespaceStates {
       : io_(io), target_(target), changes_(changes), events_(events) {}
 
   // Ends the reservation on a namespace and all registrations, in all subsystems that it is in; the hosts are told.
-  // Throws config::EditError when there is none, and std::runtime_error when the change could not be saved.
-  Change clear_reservation(std::string nqn, uint32_t nsid);
+  // Throws config::EditError when there is none, Refused when there is one and it is not done by `force`, and
+  // std::runtime_error when the change could not be saved.
+  Change clear_reservation(std::string nqn, uint32_t nsid, bool force);
   // Ends the write protection by hosts. Throws likewise, and Refused when it is not the operator's to end.
   Change clear_write_protection(std::string nqn, uint32_t nsid);
 

@@ -378,7 +378,7 @@ std::optional<std::vector<uint16_t>> Ports::resume(std::optional<uint16_t> port)
     found = true;
     if (drained_.erase(one.id) == 0) continue;
     changed.push_back(one.id);
-    events_.tell(EventKind::Port, fmt::format("port {} is resumed: hosts may connect again", one.id));
+    events_.tell(EventKind::Port, fmt::format("port {} is resumed", one.id));
     target_.withdraw_port(one.id, false);
     if (!changes_.closed()) listen(one, Attempt::First);
   }

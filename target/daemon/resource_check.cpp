@@ -7,6 +7,7 @@
 #include <sstream>
 #include <string>
 
+#include "config/wording.h"
 #include "target/core/datapath/limits.h"
 #include "target/daemon/core_options.h"
 #include "target/daemon/service_manager.h"
@@ -78,8 +79,8 @@ class ResourceCheck {
            "make them smaller, or serve files");
     else if (namespaces_mib + pools_mib >= has_mib)
       warn(config_.rdma.position, "$.rdma.dram_pool_mib",
-           "the pools of " + std::to_string(config_.reactors.count) + " reactors and the namespaces in memory take " +
-               std::to_string(namespaces_mib + pools_mib) + " MiB; " + machine,
+           "the pools of " + config::count_of(config_.reactors.count, "reactor") +
+               " and the namespaces in memory take " + std::to_string(namespaces_mib + pools_mib) + " MiB; " + machine,
            "lower \"dram_pool_mib\" or the number of reactors");
   }
 

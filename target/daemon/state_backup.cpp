@@ -240,6 +240,11 @@ StateBackup backup_from(const std::string& text) {
 }
 
 Restored restore(const fs::path& directory, const StateBackup& backup) {
+  const fs::path parent = directory.parent_path();
+  if (!parent.empty() && !fs::exists(parent))
+    throw std::runtime_error("the directory " + parent.string() +
+                             " is missing, in which the state directory is to be: make it, or name another one with "
+                             "--state-dir");
   const bool is_there = fs::exists(directory);
   std::optional<FileLock> lock;
   std::optional<FileAccess> former;

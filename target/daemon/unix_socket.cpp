@@ -7,6 +7,7 @@
 
 #include <cerrno>
 #include <filesystem>
+#include <stdexcept>
 #include <system_error>
 
 namespace nvmf::daemon {
@@ -18,11 +19,8 @@ using Protocol = boost::asio::local::stream_protocol;
   throw std::system_error(error, std::generic_category(), what);
 }
 
-std::string remedy(int error) {
-  if (error != EPERM) return {};
-  return " (the daemon's user must be in the group, and its systemd unit must allow chown: a drop-in with "
-         "SupplementaryGroups=GROUP and SystemCallFilter=@chown)";
-}
+// The cause is in the sentence.
+[[noreturn]] void refuse(const std::string& what) { throw std::runtime_error(what); }
 
 void set_access(const std::string& path, const SocketAccess& access) {
   const uid_t owner = access.owner ? user_of(*access.owner, path) : static_cast<uid_t>(-1);
@@ -31,7 +29,11 @@ void set_access(const std::string& path, const SocketAccess& access) {
   const bool is_given = access.owner || access.group;
   if (is_given && chown(path.c_str(), owner, group) != 0) {
     const int error = errno;
-    fail(error, "cannot change the owner of " + path + remedy(error));
+    if (error == EPERM)
+      refuse("cannot change the owner of " + path +
+             ": the daemon's user must be in the group, and its systemd unit must allow chown: a drop-in with "
+             "SupplementaryGroups=GROUP and SystemCallFilter=@chown");
+    fail(error, "cannot change the owner of " + path);
   }
   if (chmod(path.c_str(), access.mode) != 0) fail(errno, "cannot change the mode of " + path);
 }
@@ -48,14 +50,14 @@ void remove_dead_socket(boost::asio::io_context& io, const std::string& path) {
   const auto status = status_of(path);
   if (!status) return;
   if (!S_ISSOCK(status->st_mode))
-    fail(EEXIST, "cannot serve on " + path + ": the file is not a socket; remove it, or name another path");
+    refuse("cannot serve on " + path + ": the file is not a socket; remove it, or name another path");
   Protocol::socket probe(io);
   probe.open();
   probe.non_blocking(true);
   boost::system::error_code error;
   probe.connect(path, error);
   if (!error || error == boost::asio::error::would_block || error == boost::asio::error::try_again)
-    fail(EADDRINUSE, "cannot serve on " + path + ": another process serves there; stop it, or name another path");
+    refuse("cannot serve on " + path + ": another process serves there; stop it, or name another path");
   if (error != boost::asio::error::connection_refused)
     fail(error.value(), "cannot tell whether another process serves on " + path);
   unlink(path.c_str());
@@ -65,13 +67,13 @@ void remove_dead_socket(boost::asio::io_context& io, const std::string& path) {
 
 uid_t user_of(const std::string& name, const std::string& path) {
   const passwd* const user = getpwnam(name.c_str());
-  if (user == nullptr) fail(EINVAL, "there is no user \"" + name + "\" to own " + path);
+  if (user == nullptr) refuse("there is no user \"" + name + "\" to own " + path);
   return user->pw_uid;
 }
 
 gid_t group_of(const std::string& name, const std::string& path) {
   const group* const found = getgrnam(name.c_str());
-  if (found == nullptr) fail(EINVAL, "there is no group \"" + name + "\" to own " + path);
+  if (found == nullptr) refuse("there is no group \"" + name + "\" to own " + path);
   return found->gr_gid;
 }
 

@@ -18,7 +18,7 @@ struct SocketAccess {
   mode_t mode = 0600;
 };
 
-// The ids of a user and a group. Throw std::system_error when there is none of that name, which is to own `path`.
+// The ids of a user and a group. Throw std::runtime_error when there is none of that name, which is to own `path`.
 uid_t user_of(const std::string& name, const std::string& path);
 gid_t group_of(const std::string& name, const std::string& path);
 
@@ -31,8 +31,8 @@ class UnixSocketFile {
   UnixSocketFile& operator=(const UnixSocketFile&) = delete;
 
   // Listens there. Makes the directory, takes the place of a socket that nobody serves any more, and of nothing else.
-  // Nobody may connect before the access is right. Throws std::system_error that says what could not be done, and
-  // where.
+  // Nobody may connect before the access is right. Throws std::runtime_error that says what could not be done, where
+  // and why.
   boost::asio::local::stream_protocol::acceptor listen(boost::asio::io_context& io, const SocketAccess& access);
 
  private:

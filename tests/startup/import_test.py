@@ -177,7 +177,7 @@ class Import(DaemonTest):
         (folder / "conf.d" / "a_1.json").unlink()
         again = imported("--drop-ins", "conf.d")
         self.assertEqual((again.returncode, again.stdout), (1, ""))
-        self.assertIn("conf.d/b.json cannot be written: File exists", again.stderr)
+        self.assertIn("conf.d/b.json exists already: remove the file", again.stderr)
         self.assertFalse((folder / "conf.d" / "a_1.json").exists(), "the first of a failed import is left")
 
 

@@ -262,6 +262,7 @@ class Startup(DaemonTest):
             changing = subprocess.Popen([PROGRAM, "log-level", "warn", "--socket", str(place.socket)])
             self.assertEqual(changing.wait(WAIT_S), 0)
             self.assertEqual(place.ask("drain", "9").returncode, 1)
+            self.assertEqual(place.ask("resume", "1").returncode, 0)
             running.process.send_signal(signal.SIGHUP)
             end = time.monotonic() + WAIT_S
             while not self.status(place)["last_reload"]:
@@ -271,6 +272,8 @@ class Startup(DaemonTest):
             log = running.process.communicate(timeout=WAIT_S)[1]
         self.assertIn(f"audit: uid {os.getuid()}, pid {changing.pid}, socket {place.socket}: PUT /v1/log-level/warn: done", log)
         self.assertIn("audit: signal SIGHUP: reload: done", log)
+        self.assertIn("POST /v1/drain?port=9: refused, status 404: there is no port 9\n", log)
+        self.assertIn("POST /v1/resume?port=1: nothing changed\n", log)
 
     def test_a_port_that_waits_says_why(self):
         place = self.place()
@@ -287,6 +290,14 @@ class Startup(DaemonTest):
             self.assertEqual(done.returncode, 1)
             self.assertIn("standard output", done.stderr)
 
+    def test_output_that_cannot_be_written_is_no_backup(self):
+        state = pathlib.Path(self.scratch.name) / "state"
+        state.mkdir()
+        with open("/dev/full", "w") as full:
+            done = subprocess.run([PROGRAM, "backup", "-", "--state-dir", str(state)], stdout=full, stderr=subprocess.PIPE, text=True,
+                                  timeout=WAIT_S)
+        self.assertEqual((done.returncode, done.stderr), (1, "cannot write to standard output: the output is not complete\n"))
+
     def test_a_slip_of_the_keyboard_is_named(self):
         folder = pathlib.Path(self.scratch.name)
 
@@ -298,6 +309,9 @@ class Startup(DaemonTest):
         self.assertTrue(said("staus").startswith('there is no command "staus"\n'))
         self.assertTrue(said("import", "spkd", "file").startswith('there is no command "spkd"\n'))
         self.assertTrue(said("remove", "port", "first").startswith('id: "first" is not a number\n'))
+        self.assertTrue(said("remove", "port", "99999999999").startswith('id: "99999999999" is not from 1 to 65535\n'))
+        self.assertTrue(said("set", "--socket", "a").startswith('a command is needed before "--socket"\n'))
+        self.assertTrue(said("check", "").startswith("file: the name of the file is empty\n"))
         self.assertIn("none,sha256,sha384,sha512", said("key", "generate", "--transform", "sha1"))
         self.assertTrue(said("key", "check", "host.key").startswith("the key file ./host.key cannot be opened: No such file"))
         self.assertIn("nothing.json: error: No such file", said("backup", "out", "--config", "nothing.json"))

@@ -3,16 +3,18 @@
 #include <algorithm>
 #include <chrono>
 #include <iostream>
-#include <set>
-#include <sstream>
 #include <stdexcept>
 #include <string_view>
 #include <thread>
 #include <utility>
 
+#include "config/characters.h"
+#include "config/limits.h"
 #include "config/parse.h"
 #include "config/printable.h"
 #include "config/sources.h"
+#include "target/daemon/cli/arguments.h"
+#include "target/daemon/cli/settings.h"
 #include "target/daemon/cli/text.h"
 #include "target/daemon/cli/top_screen.h"
 #include "target/daemon/cli/upgrade.h"
@@ -23,12 +25,17 @@ namespace {
 constexpr std::chrono::milliseconds kStatusPoll{200};
 constexpr char kAllSsds[] = "all";
 
+std::string text_of(const config::SourceFault& fault) {
+  const std::string name = fault.name == "-" ? "standard input" : config::printable(fault.name);
+  return "cannot read " + name + ": " + fault.problem + "; " + fault.remedy;
+}
+
 // "-" is standard input.
 config::Sources sources_at(const std::string& path) {
   config::Sources sources;
   std::string faults;
   for (const config::SourceFault& one : config::read_input_sources(path, sources))
-    faults += (faults.empty() ? "" : "\n") + ("cannot read " + config::printable(one.name) + ": " + one.problem);
+    faults += (faults.empty() ? "" : "\n") + text_of(one);
   if (!faults.empty()) throw std::invalid_argument(faults);
   return sources;
 }
@@ -54,12 +61,22 @@ std::string body_of(const config::Sources& sources) {
   }
 }
 
-// The place in `object` that the dots of `key` lead to.
-Json& place_of(Json& object, const std::string& key) {
-  Json* place = &object;
-  std::istringstream steps(key);
-  for (std::string step; std::getline(steps, step, '.');) place = &(*place)[step];
-  return *place;
+bool is_number(const std::string& text) { return !text.empty() && std::ranges::all_of(text, config::is_digit); }
+
+// What the daemon's answer lacks, of what this version of the command expects in it.
+std::string lacking(const Json::exception& error) {
+  const std::string text = error.what();
+  const size_t begin = text.find("key '");
+  const size_t end = text.rfind("' not found");
+  if (begin == std::string::npos || end == std::string::npos) return "its answer has another form";
+  return '"' + text.substr(begin + 5, end - begin - 5) + "\" is missing in its answer";
+}
+
+std::string after_resume(const Json& port) {
+  if (port.at("state") == "listening") return "hosts may connect again";
+  const std::string reason = config::printable(port.at("reason").get<std::string>());
+  if (port.at("state") == "waiting" && !reason.empty()) return "resumed, and waits: " + reason;
+  return "resumed; see nvmf-p2p status";
 }
 
 // In ASCII, so that no name in it controls the terminal.
@@ -72,34 +89,9 @@ std::string socket_of(const std::string& file) {
   throw std::invalid_argument(config::printable(file) + " has mistakes: nvmf-p2p check " + config::printable(file));
 }
 
-// CLI11 reads 010 as 8, and 0x1 as 1.
-CLI::Option* decimal(CLI::Option* option) {
-  const auto fault = [](const std::string& text) -> std::string {
-    const bool is_decimal = text.size() == 1 || !text.starts_with('0');
-    return is_decimal ? "" : "\"" + text + "\" is not a decimal number without zeros before it";
-  };
-  return option->check(CLI::Validator(fault, ""));
-}
-
 bool is_mistake(unsigned status) { return status == 400 || status == 422; }
 
 }  // namespace
-
-Json object_from(const std::vector<std::string>& settings) {
-  Json object = Json::object();
-  std::set<std::string> keys;
-  for (const std::string& setting : settings) {
-    const size_t equals = setting.find('=');
-    if (equals == 0 || equals == std::string::npos)
-      throw std::invalid_argument("\"" + setting + "\" is not of the form KEY=VALUE");
-    if (!keys.insert(setting.substr(0, equals)).second)
-      throw std::invalid_argument("the key \"" + setting.substr(0, equals) + "\" is given twice");
-    const std::string text = setting.substr(equals + 1);
-    Json value = Json::parse(text, nullptr, false);
-    place_of(object, setting.substr(0, equals)) = value.is_discarded() ? Json(text) : std::move(value);
-  }
-  return object;
-}
 
 Commands::Commands(CLI::App& app) {
   add_views(app);
@@ -121,6 +113,10 @@ int Commands::run() const {
   } catch (const std::invalid_argument& error) {
     std::cerr << error.what() << '\n';
     return kExitUsage;
+  } catch (const Json::exception& error) {
+    std::cerr << "what answers on " << socket_ << " is not nvmf-p2p, or another version of it: " << lacking(error)
+              << '\n';
+    return kExitFailed;
   }
 }
 
@@ -143,6 +139,11 @@ CLI::App* Commands::group(CLI::App& parent, const std::string& name, const std::
 
 CLI::Option* Commands::take_nqn(CLI::App& command) {
   return command.add_option("subsystem", nqn_, "NQN of the subsystem")->type_name(kNqnType)->required();
+}
+
+void Commands::take_nsid(CLI::App& command) {
+  decimal(command.add_option("nsid", nsid_, "Namespace identifier")->type_name(kNsidType)->required(),
+          config::kMostNamespaces);
 }
 
 void Commands::take_settings(CLI::App& command) {
@@ -201,23 +202,24 @@ void Commands::add_config_changes(CLI::App& app) {
   CLI::App* const diff =
       command(app, "diff", "Print what a reload would change if FILE, with its drop-ins, were the config file",
               [this] { return compare(); });
-  diff->add_option("file", file_, "The config file to compare with; - is standard input")
+  file_name(diff->add_option("file", file_, "The config file to compare with; - is standard input"))
       ->type_name("FILE")
       ->required();
   diff->add_flag("--exit-code", exit_code_, "Exit with status 3 when there is a difference");
-  command(app, "apply", "Make FILE the running config; `save` makes it permanent. A repetition changes nothing",
-          [this] {
-            const ConfigRequest request = request_with_config();
-            return change("PUT", "/v1/config" + request.query, request.body);
-          })
-      ->add_option("file", file_, "The config file, which is applied with its drop-ins; - is standard input")
+  CLI::App* const apply = command(
+      app, "apply", "Make FILE the running config; `save` makes it permanent. A repetition changes nothing", [this] {
+        const ConfigRequest request = request_with_config();
+        return change("PUT", "/v1/config" + request.query, request.body);
+      });
+  file_name(
+      apply->add_option("file", file_, "The config file, which is applied with its drop-ins; - is standard input"))
       ->type_name("FILE")
       ->required();
   CLI::App* const accept = command(
       app, "accept", "Serve a namespace that was refused because its identifiers were served from other storage before",
       [this] { return change("POST", path_of_namespace() + "/accept"); });
   take_nqn(*accept);
-  decimal(accept->add_option("nsid", nsid_, "Namespace identifier")->type_name(kNsidType)->required());
+  take_nsid(*accept);
   add_adds(*group(app, "add", "Add to the running config; `save` makes it permanent"));
   add_removes(*group(app, "remove", "Remove from the running config; `save` makes it permanent"));
   add_sets(*group(app, "set", "Change keys of the running config; `save` makes it permanent"));
@@ -236,18 +238,24 @@ void Commands::add_config_changes(CLI::App& app) {
 }
 
 void Commands::add_adds(CLI::App& parent) {
-  take_settings(*command(parent, "port", "Add a port: id=2 address=192.0.2.11",
-                         [this] { return change("POST", "/v1/ports", settings().dump()); }));
+  take_settings(*command(parent, "port", "Add a port: id=2 address=192.0.2.11", [this] {
+    const auto id = std::ranges::find_if(settings_, is_number);
+    if (id != settings_.end()) throw std::invalid_argument(not_a_setting(*id) + ": write id=" + *id);
+    return change("POST", "/v1/ports", settings("add port id=2 address=192.0.2.11").dump());
+  }));
   CLI::App* const subsystem = command(parent, "subsystem", "Add a subsystem: NQN allow_any_host=true", [this] {
+    require_utf8("the NQN", nqn_);
     Json wanted = {{"nqn", nqn_}};
-    wanted.update(settings());
+    wanted.update(settings("add subsystem NQN allow_any_host=true"));
     return change("POST", "/v1/subsystems", wanted.dump());
   });
   take_nqn(*subsystem);
   take_settings(*subsystem);
-  CLI::App* const space =
-      command(parent, "namespace", "Add a namespace: NQN nvme=/dev/ng0n1 p2p=require, or NQN nvme.serial=S4EWNX0R",
-              [this] { return change("POST", path_of_subsystem() + "/namespaces", settings().dump()); });
+  CLI::App* const space = command(
+      parent, "namespace", "Add a namespace: NQN nvme=/dev/ng0n1 p2p=require, or NQN nvme.serial=S4EWNX0R", [this] {
+        return change("POST", path_of_subsystem() + "/namespaces",
+                      settings("add namespace NQN nvme=/dev/ng0n1").dump());
+      });
   take_nqn(*space);
   take_settings(*space);
   CLI::App* const host = command(parent, "host", "Allow a host to connect to a subsystem", [this] {
@@ -260,13 +268,13 @@ void Commands::add_adds(CLI::App& parent) {
 void Commands::add_removes(CLI::App& parent) {
   CLI::App* const port = command(parent, "port", "Remove a port; its hosts are disconnected",
                                  [this] { return change("DELETE", "/v1/ports/" + std::to_string(port_)); });
-  decimal(port->add_option("id", port_, "Id of the port")->type_name(kPortType)->required());
+  decimal(port->add_option("id", port_, "Id of the port")->type_name(kPortType)->required(), config::kMostPortId);
   take_nqn(*command(parent, "subsystem", "Remove a subsystem; its hosts are disconnected",
                     [this] { return change("DELETE", path_of_subsystem()); }));
   CLI::App* const space = command(parent, "namespace", "Remove a namespace from a subsystem",
                                   [this] { return change("DELETE", path_of_namespace()); });
   take_nqn(*space);
-  decimal(space->add_option("nsid", nsid_, "Namespace identifier")->type_name(kNsidType)->required());
+  take_nsid(*space);
   CLI::App* const host =
       command(parent, "host", "Remove a host from those that may connect; it is disconnected",
               [this] { return change("DELETE", path_of_subsystem() + "/hosts/" + percent_encoded(hostnqn_)); });
@@ -275,27 +283,30 @@ void Commands::add_removes(CLI::App& parent) {
 }
 
 void Commands::add_sets(CLI::App& parent) {
-  take_settings(*command(parent, "config", "Change top-level keys of the config: shutdown_timeout_ms=10000",
-                         [this] { return change("PATCH", "/v1/config", settings().dump()); }));
+  take_settings(*command(parent, "config", "Change top-level keys of the config: shutdown_timeout_ms=10000", [this] {
+    return change("PATCH", "/v1/config", settings("set config shutdown_timeout_ms=10000").dump());
+  }));
   CLI::App* const port = command(parent, "port", "Change keys of a port", [this] {
-    return change("PATCH", "/v1/ports/" + std::to_string(port_), settings().dump());
+    return change("PATCH", "/v1/ports/" + std::to_string(port_), settings("set port 1 dscp=26").dump());
   });
-  decimal(port->add_option("id", port_, "Id of the port")->type_name(kPortType)->required());
+  decimal(port->add_option("id", port_, "Id of the port")->type_name(kPortType)->required(), config::kMostPortId);
   take_settings(*port);
-  CLI::App* const subsystem = command(parent, "subsystem", "Change keys of a subsystem: NQN max_controllers=8",
-                                      [this] { return change("PATCH", path_of_subsystem(), settings().dump()); });
+  CLI::App* const subsystem = command(parent, "subsystem", "Change keys of a subsystem: NQN max_controllers=8", [this] {
+    return change("PATCH", path_of_subsystem(), settings("set subsystem NQN max_controllers=8").dump());
+  });
   take_nqn(*subsystem);
   take_settings(*subsystem);
-  CLI::App* const space = command(parent, "namespace", "Change keys of a namespace: NQN NSID max_iops=10000",
-                                  [this] { return change("PATCH", path_of_namespace(), settings().dump()); });
+  CLI::App* const space = command(parent, "namespace", "Change keys of a namespace: NQN NSID max_iops=10000", [this] {
+    return change("PATCH", path_of_namespace(), settings("set namespace NQN NSID max_iops=10000").dump());
+  });
   take_nqn(*space);
-  decimal(space->add_option("nsid", nsid_, "Namespace identifier")->type_name(kNsidType)->required());
+  take_nsid(*space);
   take_settings(*space);
 }
 
 void Commands::take_ports(CLI::App& command) {
   CLI::Option* const port =
-      decimal(command.add_option("port", port_, "Id of the port")->type_name(kPortType))->check(CLI::Range(1, 65535));
+      decimal(command.add_option("port", port_, "Id of the port")->type_name(kPortType), config::kMostPortId);
   command.add_flag("--all", all_, "All ports")->excludes(port);
 }
 
@@ -305,14 +316,19 @@ void Commands::add_operations(CLI::App& app) {
               "Disconnect the hosts of a port, or of all ports, and let none connect until `resume`; a restart of the "
               "daemon ends the drain, too. Hosts that use ANA are first notified, so that they use other ports",
               [this] {
-                const int status = operate_ports(
-                    "/v1/drain", "draining: hosts are being disconnected, and none may connect", "is drained already");
+                const auto done = [](const Json& /*port*/) -> std::string {
+                  return "draining: hosts are being disconnected, and none may connect";
+                };
+                const int status = operate_ports("/v1/drain", done,
+                                                 {.one = "is drained already", .all = "every port is drained already"});
                 return status == 0 && wait_ ? wait_until_drained() : status;
               });
   take_ports(*drain);
   drain->add_flag("--wait", wait_, "Return when the last host is disconnected, and its last command has ended");
-  take_ports(*command(app, "resume", "Let hosts connect again after `drain`",
-                      [this] { return operate_ports("/v1/resume", "hosts may connect again", "was not drained"); }));
+  take_ports(*command(app, "resume", "Let hosts connect again after `drain`", [this] {
+    const auto done = [this](const Json& port) { return resumed(port); };
+    return operate_ports("/v1/resume", done, {.one = "was not drained", .all = "no port was drained"});
+  }));
   command(app, "disconnect", "Disconnect a host; it may connect again unless it is removed with `remove host`",
           [this] { return operate("/v1/hosts/" + percent_encoded(hostnqn_) + "/disconnect", "disconnected"); })
       ->add_option("host", hostnqn_, "NQN of the host; an empty one: of all hosts that send none")
@@ -328,7 +344,7 @@ void Commands::add_upgrade(CLI::App& app) {
               "reconnect; where the other program cannot serve, the daemon goes on",
               [this] { return run_upgrade(Client(file_.empty() ? socket_ : socket_of(file_)), force_); });
   upgrade->remove_option(upgrade->get_option("--json"));
-  upgrade->add_option("-c,--config", file_, "The config file that names the daemon's admin socket")
+  file_name(upgrade->add_option("-c,--config", file_, "The config file that names the daemon's admin socket"))
       ->type_name("FILE")
       ->excludes(upgrade->get_option("--socket"));
   upgrade->add_flag("--force", force_,
@@ -338,16 +354,25 @@ void Commands::add_upgrade(CLI::App& app) {
 void Commands::add_ana(CLI::App& app) {
   CLI::App* const ana = command(app, "ana", "List the ANA states, or set one until the next reload or restart", [this] {
     if (nqn_.empty()) return show("/v1/ana", ana_view);
-    const Json wanted = {{"subsystem", nqn_}, {"group", group_}, {"port", port_}, {"state", state_}};
-    return operate("/v1/ana", "set", wanted.dump());
+    return set_ana();
   });
   CLI::Option* const nqn = ana->add_option("subsystem", nqn_, "NQN of the subsystem")->type_name(kNqnType);
-  CLI::Option* const group = decimal(ana->add_option("group", group_, "ANA group, 1 to 128"));
-  CLI::Option* const port = decimal(ana->add_option("port", port_, "Id of the port")->type_name(kPortType));
+  CLI::Option* const group = decimal(ana->add_option("group", group_, "ANA group, 1 to 128"), config::kMostAnaGroups);
+  CLI::Option* const port =
+      decimal(ana->add_option("port", port_, "Id of the port")->type_name(kPortType), config::kMostPortId);
   CLI::Option* const state =
       ana->add_option("state", state_, "optimized, non-optimized, inaccessible, persistent-loss or change")
           ->type_name("STATE");
   nqn->needs(group)->needs(port)->needs(state);
+}
+
+int Commands::set_ana() const {
+  require_utf8("the NQN", nqn_);
+  require_utf8("the state", state_);
+  const Json wanted = {{"subsystem", nqn_}, {"group", group_}, {"port", port_}, {"state", state_}};
+  const std::string done = "ANA group " + std::to_string(group_) + " of " + config::printable(nqn_) + " is " + state_ +
+                           " on port " + std::to_string(port_) + " until the next reload or restart";
+  return operate("/v1/ana", done, wanted.dump());
 }
 
 void Commands::add_namespace_states(CLI::App& app) {
@@ -355,13 +380,14 @@ void Commands::add_namespace_states(CLI::App& app) {
     CLI::App* const shown =
         command(app, name, what, [this, name, view] { return show_named(std::string("/v1/") + name, view); });
     CLI::Option* const nqn = shown->add_option("subsystem", nqn_, "Only of this subsystem")->type_name(kNqnType);
-    decimal(shown->add_option("nsid", nsid_, "Only of this namespace")->type_name(kNsidType)->needs(nqn));
+    decimal(shown->add_option("nsid", nsid_, "Only of this namespace")->type_name(kNsidType)->needs(nqn),
+            config::kMostNamespaces);
     return shown;
   };
   const auto add_clear = [&](CLI::App& parent, const std::string& what, std::function<int()> run) {
     CLI::App* const clear = command(parent, "clear", what, std::move(run));
     take_nqn(*clear);
-    decimal(clear->add_option("nsid", nsid_, "Namespace identifier")->type_name(kNsidType)->required());
+    take_nsid(*clear);
     return clear;
   };
   CLI::App* const reservations =
@@ -493,17 +519,27 @@ int Commands::operate(const std::string& path, const std::string& done, const st
   return EXIT_SUCCESS;
 }
 
-int Commands::operate_ports(const std::string& path, const std::string& done, const std::string& unchanged) const {
+int Commands::operate_ports(const std::string& path, const std::function<std::string(const Json& port)>& done,
+                            const Unchanged& unchanged) const {
   if (!all_ && port_ == 0) throw std::invalid_argument("name a port by its id, or say --all for all ports");
   const std::string which = all_ ? "all=true" : "port=" + std::to_string(port_);
   const Reply reply = Client(socket_).ask("POST", path + '?' + which);
   if (!reply.good()) return refuse(reply);
   if (json_) return print(reply, nullptr);
-  for (const Json& port : reply.body.at("ports")) std::cout << "port " << port << ": " << done << '\n';
+  for (const Json& port : reply.body.at("ports")) std::cout << "port " << port << ": " << done(port) << '\n';
   if (reply.body.at("ports").empty())
-    std::cout << (all_ ? "every port " : "port " + std::to_string(port_) + ' ') << unchanged
+    std::cout << (all_ ? unchanged.all : "port " + std::to_string(port_) + ' ' + unchanged.one)
               << "; nothing has changed\n";
   return EXIT_SUCCESS;
+}
+
+// What has become of a port that was resumed: hosts cannot connect while it waits.
+std::string Commands::resumed(const Json& port) const {
+  const Reply reply = Client(socket_).ask("GET", "/v1/status");
+  if (reply.good())
+    for (const Json& one : reply.body.at("ports"))
+      if (one.at("id") == port) return after_resume(one);
+  return "resumed; see nvmf-p2p status";
 }
 
 // Until the named port, or each that drains, has no host left.
@@ -534,11 +570,9 @@ int Commands::refuse(const Reply& reply) const {
   return is_mistake(reply.status) ? kExitUsage : kExitFailed;
 }
 
-Json Commands::settings() const {
+Json Commands::settings(const std::string& example) const {
   if (settings_.empty())
-    throw std::invalid_argument(
-        "give at least one key of the config file as KEY=VALUE: address=192.0.2.11 for a port, allow_any_host=true for "
-        "a subsystem, nvme=/dev/ng0n1 for a namespace");
+    throw std::invalid_argument("give at least one key of the config file as KEY=VALUE: nvmf-p2p " + example);
   return object_from(settings_);
 }
 

@@ -23,10 +23,6 @@ inline constexpr char kNsidType[] = "NSID";
 inline constexpr char kPortType[] = "PORT";
 inline constexpr char kSsdType[] = "SSD";
 
-// The JSON object that `KEY=VALUE` arguments describe. A value that is valid JSON is used as such, any other value as a
-// string; the dots of a key separate nested objects. Throws std::invalid_argument.
-Json object_from(const std::vector<std::string>& settings);
-
 class Commands {
  public:
   // Adds the commands to the parser, which must not outlive this object.
@@ -54,6 +50,7 @@ class Commands {
   void add_events(CLI::App& app);
   void add_top(CLI::App& app);
   CLI::Option* take_nqn(CLI::App& command);
+  void take_nsid(CLI::App& command);
   void take_settings(CLI::App& command);
   void take_ports(CLI::App& command);
 
@@ -62,6 +59,7 @@ class Commands {
   int change(const std::string& method, const std::string& path, const std::string& body = "") const;
   // Sends a request whose answer has no list of changes, and prints `done`.
   int operate(const std::string& path, const std::string& done, const std::string& body = "") const;
+  int set_ana() const;
   int show_status() const;
   int show_p2p() const;
   int follow_events() const;
@@ -77,14 +75,22 @@ class Commands {
   // The elements of a list that are of the subsystem and namespace that were named, if they were.
   int show_named(const std::string& path, View view) const;
   bool is_known() const;
-  int operate_ports(const std::string& path, const std::string& done, const std::string& unchanged) const;
+  // What is said of the named port, or of all ports, when none has changed.
+  struct Unchanged {
+    std::string one;
+    std::string all;
+  };
+  // `done`: what is said of a port that has changed.
+  int operate_ports(const std::string& path, const std::function<std::string(const Json& port)>& done,
+                    const Unchanged& unchanged) const;
+  std::string resumed(const Json& port) const;
   int wait_until_drained() const;
   int refuse(const Reply& reply) const;
   int print(const Reply& reply, View view) const;
   std::string path_of_subsystem() const;
   std::string path_of_namespace() const;
-  // Throws std::invalid_argument when there is none, or one is not of its form.
-  Json settings() const;
+  // Throws std::invalid_argument when there is none, with an `example` of the command, or one is not of its form.
+  Json settings(const std::string& example) const;
 
   std::string socket_ = kDefaultSocket;
   bool json_ = false;

@@ -121,11 +121,10 @@ std::string status_view(const Json& answer, size_t width) {
           (unsaved.empty() ? "" : ", with unsaved changes:") + "\n";
   for (const Json& line : unsaved) text += "             " + word(line) + "\n";
   if (const Json& reload = answer.at("last_reload"); !reload.is_null() && !reload.at("succeeded").get<bool>())
-    text +=
-        paragraph("reload       ",
-                  "the last one was refused: what runs is not what the config file says. nvmf-p2p check FILE reports "
-                  "its mistakes",
-                  width);
+    text += paragraph("reload       ",
+                      "the last one was refused: what runs is not what the config file says. nvmf-p2p check " +
+                          word(answer.at("config")) + " reports its mistakes",
+                      width);
   text += paragraph("ready        ", readiness_of(answer.at("unready")), width);
   if (const std::string failure = word(answer.at("upgrade_failure")); !failure.empty())
     text += paragraph("upgrade      ", "failed: " + failure, width);

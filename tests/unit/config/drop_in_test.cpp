@@ -230,11 +230,16 @@ TEST_CASE("messages about an edited document name no place in it, because nobody
     return std::ranges::any_of(lines_of(result),
                                [&](const std::string& line) { return line.find(what) != std::string::npos; });
   };
-  CHECK(says(same, "the same NQN as $.subsystems[0].nqn; give each its own"));
+  CHECK(says(same,
+             "error: subsystem nqn.2026-01.io.example:a: nqn: the same NQN as subsystem nqn.2026-01.io.example:a: nqn; "
+             "give each its own"));
   CHECK(says(parse(twice), "the same NQN as $.subsystems[0].nqn in line "));
   Result mistaken = parse(config_file(subsystem("a", R"({"memory": 7})")), "the changed config");
   forget_positions(mistaken);
-  CHECK(lines_of(mistaken).at(0).starts_with("the changed config: error: $.subsystems[0]"));
+  CHECK(lines_of(mistaken).at(0).starts_with("error: subsystems[0]"));
+  const std::string space = R"({"nsid": 3, "memory": "1MiB", "max_iops": "abc"})";
+  CHECK(says(parse_unseen({.file = {"the changed config", config_file(subsystem("a", space))}, .drop_ins = {}}),
+             "error: namespace 3 of nqn.2026-01.io.example:a: max_iops: "));
   Result good = parse(kMain, "the changed config");
   forget_positions(good);
   const Config& config = *good.config;

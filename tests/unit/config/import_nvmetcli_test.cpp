@@ -169,7 +169,7 @@ TEST_CASE("nvmetcli: a key that is none, one of the subsystem alone, and one tha
         "nvmet.json", "/keys");
   };
   const ImportResult bad = of_host(R"("dhchap_key": "xx")", true);
-  CHECK(is_said(bad, "a host whose key is none: it does not have the form DHHC-1:0N:...:"));
+  CHECK(is_said(bad, "a host whose key is not valid: it does not have the form DHHC-1:0N:...:"));
   CHECK(bad.left_out != 0);
   CHECK(bad.keys.empty());
   const ImportResult alone = of_host(R"("dhchap_ctrl_key": "DHHC-1:00:x:")", true);

@@ -27,6 +27,8 @@ TEST_CASE("what is no config of the other target is refused, with a hint when it
         "save_config");
   CHECK(refusal(import_nvmetcli("{\"ports\": [", "a.json")) ==
         "a.json:1:12: error: $.ports: the file ends inside the array that begins at 1:11; close it with ]");
+  CHECK(refusal(import_spdk("{\"subsystems\": [\n{\"config\": [],\n\"config\": []}]}", "a.json")) ==
+        "a.json:3:1: error: $.subsystems[0].config: this key is given twice, first in line 2; keep one");
 }
 
 }  // namespace

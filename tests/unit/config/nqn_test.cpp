@@ -49,9 +49,10 @@ TEST_CASE("what is no NQN is told apart") {
   CHECK(problem_of("nqn.2026-01." + std::string(64, 'x') + ":a") == no_domain);
   CHECK(problem_of("nqn.2026-01.io.example") == "no colon and name after the domain");
   CHECK(problem_of("nqn.2026-01.io.example:") == "no name after the colon");
-  CHECK(problem_of("nqn.2026-01.io.example:a\nb") == "a control character in the name");
+  CHECK(problem_of("nqn.2026-01.io.example:a\nb") == "the control character U+000A in the name");
   CHECK(problem_of("nqn.2026-01.io.example:a\xc2\x9b"
-                   "31m") == "a control character in the name");
+                   "31m") == "the control character U+009B in the name");
+  CHECK(problem_of("disk\x1b[31m") == "the control character U+001B in the name");
   CHECK(problem_of("nqn.2014-08.org.nvmexpress:uuid:2ec0a5a0") == "no UUID after \"uuid:\"");
   CHECK(problem_of(kDiscoveryNqn) == "the discovery subsystem's NQN");
 }

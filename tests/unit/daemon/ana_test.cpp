@@ -63,6 +63,13 @@ TEST_CASE("operator asks for what cannot be: refused, and nothing changes") {
     request[mistake.key] = mistake.value;
     CHECK_THROWS(set_ana_state(served.target, request));
   }
+  config::Json elsewhere = wanted();
+  elsewhere["port"] = 2U;
+  CHECK_THROWS_WITH_AS(set_ana_state(served.target, elsewhere),
+                       (std::string("subsystem ") + kNqn + " is not on a port 2").c_str(), config::EditError);
+  config::Json no_word = wanted();
+  no_word["state"] = 3;
+  CHECK_THROWS_WITH(set_ana_state(served.target, no_word), "\"state\" must be a string");
   CHECK_THROWS(set_ana_state(served.target, "{}"));
   CHECK_THROWS(set_ana_state(served.target, "not JSON"));
   CHECK((served.subsystem.ana().state(2, 1) == core::AnaState::Optimized));

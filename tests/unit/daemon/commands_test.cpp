@@ -12,6 +12,7 @@
 #include <thread>
 
 #include "target/daemon/admin_api.h"
+#include "target/daemon/cli/settings.h"
 #include "tests/unit/daemon/fake_daemon.h"
 #include "tests/unit/daemon/http_fixture.h"
 
@@ -134,7 +135,8 @@ TEST_CASE("operator asks for what cannot be: the reason is on standard error, th
   CHECK(says(restart.errors, "\"reactors\" takes effect only after a restart\n"));
   CHECK(world.run({"disconnect", "nobody"}).status == 1);
   CHECK(world.run({"set", "config", "novalue"}).status == 2);
-  CHECK(world.run({"diff", "/nonexistent"}).errors == "cannot read /nonexistent: No such file or directory\n");
+  CHECK(world.run({"diff", "/nonexistent"}).errors ==
+        "cannot read /nonexistent: No such file or directory; check the name of the config file\n");
   const Said refused = world.run({"drain", "9", "--json"});
   CHECK(refused.status == 1);
   CHECK(nlohmann::json::parse(refused.output).at("error") == "there is no port 9");
@@ -200,7 +202,8 @@ TEST_CASE("operator compares and applies a file that has drop-ins beside it: the
   std::filesystem::create_directory(drop_in);
   const Said unreadable = world.run({"apply", file});
   CHECK(unreadable.status == 2);
-  CHECK(unreadable.errors == "cannot read " + drop_in + ": Is a directory\n");
+  CHECK(unreadable.errors ==
+        "cannot read " + drop_in + ": Is a directory; remove it, or give it a name that does not end in .json\n");
 }
 
 TEST_CASE("operator saves: each file is named, and those that were left") {
@@ -240,7 +243,9 @@ TEST_CASE("monitor asks: the exit status tells of faults, and of a target that n
   world.daemon.last_reload = {{"succeeded", true}, {"time_ms", 1'764'500'000'000}};
   CHECK_FALSE(says(world.run({"status"}).output, "reload"));
   world.daemon.last_reload["succeeded"] = false;
-  CHECK(says(world.run({"status"}).output, "reload       the last one was refused"));
+  const Said refused = world.run({"status"});
+  CHECK(says(refused.output, "reload       the last one was refused"));
+  CHECK(says(refused.output, "nvmf-p2p check /etc/nvmf-p2p/config.json reports its mistakes"));
 }
 
 TEST_CASE("operator looks at a port that waits: told why") {
@@ -330,7 +335,31 @@ TEST_CASE("operator adds without a key: told what keys there are") {
   const World world;
   const Said said = world.run({"add", "namespace", FakeDaemon::kNqn});
   CHECK(said.status == 2);
-  CHECK(says(said.errors, "give at least one key of the config file as KEY=VALUE"));
+  CHECK(says(said.errors, "give at least one key of the config file as KEY=VALUE: nvmf-p2p add namespace NQN"));
+  CHECK(says(world.run({"add", "subsystem", "nqn=nqn.a"}).errors, "nvmf-p2p add subsystem NQN allow_any_host=true"));
+  CHECK(world.run({"add", "port", "3", "address=192.0.2.3"}).errors ==
+        "\"3\" is not of the form KEY=VALUE: write id=3\n");
+}
+
+TEST_CASE("operator gives what is no text, or a number out of its range: told which, and nothing is asked") {
+  const World world;
+  const Said file = world.run({"add", "namespace", FakeDaemon::kNqn, "file=/tmp/\xff"});
+  CHECK(file.status == 2);
+  CHECK(file.errors == "file is not valid UTF-8\n");
+  CHECK(world.run({"ana", "nqn.\xff", "1", "1", "change"}).errors == "the NQN is not valid UTF-8\n");
+  CHECK_THROWS_WITH_AS(world.run({"remove", "namespace", FakeDaemon::kNqn, "99999999999"}),
+                       "nsid: \"99999999999\" is not from 1 to 1024", CLI::ParseError);
+  CHECK_THROWS_WITH_AS(world.run({"apply", ""}), "file: the name of the file is empty", CLI::ParseError);
+}
+
+TEST_CASE("another program answers on the socket: told what its answer lacks") {
+  daemon::HttpRoutes routes;
+  routes.add("GET", "/v1/status", [](const daemon::HttpRequest&) { return daemon::HttpResponse{.body = "{}"}; });
+  const daemon::Served served(std::move(routes));
+  const Said said = run({"status"}, served.path());
+  CHECK(said.status == 1);
+  CHECK(said.errors == "what answers on " + served.path() +
+                           " is not nvmf-p2p, or another version of it: \"faults\" is missing in its answer\n");
 }
 
 TEST_CASE("operator upgrades: what is served before and after, or why the daemon goes on") {
@@ -365,10 +394,16 @@ TEST_CASE("operator drains, resumes, disconnects, sets ANA states") {
   CHECK(world.run({"drain", "--all"}).output == "every port is drained already; nothing has changed\n");
   CHECK(world.run({"resume", "--all"}).output == "port 1: hosts may connect again\n");
   CHECK(world.daemon.done == "resume all");
+  CHECK(world.run({"resume", "--all"}).output == "no port was drained; nothing has changed\n");
+  CHECK(world.run({"drain", "1"}).status == 0);
+  world.daemon.port_reason = "its RNIC is gone";
+  CHECK(world.run({"resume", "1"}).output == "port 1: resumed, and waits: its RNIC is gone\n");
   CHECK(world.run({"disconnect", FakeDaemon::kHost}).output == "disconnected\n");
   world.daemon.has_host_without_nqn = true;
   CHECK(world.run({"disconnect", ""}).output == "disconnected\n");
-  CHECK(world.run({"ana", FakeDaemon::kNqn, "1", "1", "inaccessible"}).output == "set\n");
+  CHECK(world.run({"ana", FakeDaemon::kNqn, "1", "1", "inaccessible"}).output ==
+        "ANA group 1 of " + std::string(FakeDaemon::kNqn) +
+            " is inaccessible on port 1 until the next reload or restart\n");
   CHECK(world.daemon.done == "ana inaccessible");
 }
 
@@ -421,6 +456,7 @@ TEST_CASE("settings: JSON where it is JSON, else text; dots lead into objects") 
   CHECK(object_from({"a=1", "b=text", "c=[1, 2]", "d.e=true", "d.f=null", "g="}) ==
         Json::parse(R"({"a": 1, "b": "text", "c": [1, 2], "d": {"e": true, "f": null}, "g": ""})"));
   CHECK_THROWS_AS(object_from({"=1"}), std::invalid_argument);
+  CHECK_THROWS_AS(object_from({"a=1", "a.b=2"}), std::invalid_argument);
 }
 
 }  // namespace

@@ -471,6 +471,15 @@ TEST_CASE("no change is unsaved, but files were spoiled: refused with the name o
   CHECK(contents(who.a + "~").empty());
 }
 
+TEST_CASE("the config file is gone: told how to write it, and not to compare with what is not there") {
+  const Tenants who;
+  RunningConfig running = who.start();
+  limit(running, "main");
+  std::filesystem::remove(who.file);
+  CHECK(refusal_of(running) ==
+        "there is no " + who.file + " any more; saving would undo that. Write what runs with `nvmf-p2p save --force`");
+}
+
 TEST_CASE("a subsystem was moved by hand to a new drop-in: saving never makes the files contradict each other") {
   const Tenants who;
   RunningConfig running = who.start();
@@ -509,7 +518,10 @@ TEST_CASE("one of the files cannot be written: no file has changed") {
   limit(running, "main");
   limit(running, "b");
   std::filesystem::create_directory(fresh_name(who.b));  // in the way of what is written beside the file
-  CHECK_THROWS_AS(save(running, false), std::system_error);
+  CHECK_THROWS_WITH_AS(
+      save(running, false),
+      doctest::Contains((who.b + " cannot be written: File exists; no config file has changed: ").c_str()),
+      std::runtime_error);
   CHECK(contents(who.file) == kMainWithPort);
   CHECK(contents(who.b) == drop_in("b"));
   CHECK_FALSE(std::filesystem::exists(fresh_name(who.file)));

@@ -142,9 +142,11 @@ class FakeDaemon : public AdminActions {
     return {{{"subsystem", kNqn}, {"nsid", 1}, {"state", "protected"}, {"read_only", false}},
             {{"subsystem", kNqn}, {"nsid", 2}, {"state", "none"}, {"read_only", true}}};
   }
-  Change clear_reservation(std::string nqn, uint32_t nsid) override {
-    if (nqn != kNqn || nsid != 1 || !std::exchange(is_reserved, false))
+  Change clear_reservation(std::string nqn, uint32_t nsid, bool force) override {
+    if (nqn != kNqn || nsid != 1 || !is_reserved)
       throw config::EditError(config::EditError::Kind::Absent, "no host is registered");
+    if (!force) throw Refused("repeat with force=true (nvmf-p2p: --force)");
+    is_reserved = false;
     ConfigChange changed;
     changed.changes.emplace_back("clear the reservation on namespace 1");
     co_return changed;

@@ -372,11 +372,10 @@ TEST_CASE("a socket that a dead daemon left is replaced, one that is served is n
   const auto acceptor = file.listen(io, {});
   {
     UnixSocketFile second(path);
-    CHECK_THROWS_WITH_AS(second.listen(io, {}),
-                         ("cannot serve on " + path +
-                          ": another process serves there; stop it, or name another path: Address already in use")
-                             .c_str(),
-                         std::system_error);
+    CHECK_THROWS_WITH_AS(
+        second.listen(io, {}),
+        ("cannot serve on " + path + ": another process serves there; stop it, or name another path").c_str(),
+        std::runtime_error);
   }
   CHECK(std::filesystem::exists(path));
 }
@@ -386,9 +385,8 @@ TEST_CASE("owner or group that this machine does not have: said by name") {
   asio::io_context io;
   const std::string path = scratch.path() + "/socket";
   CHECK_THROWS_WITH_AS(UnixSocketFile(path).listen(io, {.owner = "no such user"}),
-                       ("there is no user \"no such user\" to own " + path + ": Invalid argument").c_str(),
-                       std::system_error);
-  CHECK_THROWS_AS(UnixSocketFile(path).listen(io, {.group = "no such group"}), std::system_error);
+                       ("there is no user \"no such user\" to own " + path).c_str(), std::runtime_error);
+  CHECK_THROWS_AS(UnixSocketFile(path).listen(io, {.group = "no such group"}), std::runtime_error);
   CHECK_FALSE(std::filesystem::exists(path));
 }
 

@@ -92,18 +92,20 @@ TEST_CASE("operator sees the reservation of a host that is not connected, and en
                            {"controllers", 0},
                            {"key", "0xa11ce"},
                            {"holder", true}}}}});
-  const ConfigChange change = world.result_of(world.states.clear_reservation(kNqn, 1));
+  CHECK_THROWS_AS(world.result_of(world.states.clear_reservation(kNqn, 1, false)), Refused);
+  const ConfigChange change = world.result_of(world.states.clear_reservation(kNqn, 1, true));
   CHECK(change.changes ==
         std::vector<std::string>{"clear the reservation on namespace 1 of nqn.2024-01.org.example:disks: "
                                  "write-exclusive, held by " +
                                  std::string(kHost) + "; registered hosts: 1"});
   CHECK(reservations_view(world.target).size() == 1);
-  CHECK_THROWS_AS(world.result_of(world.states.clear_reservation(kNqn, 1)), config::EditError);
-  CHECK_THROWS_AS(world.result_of(world.states.clear_reservation(kNqn, 3)), config::EditError);
-  CHECK_THROWS_AS(world.result_of(world.states.clear_reservation("nqn.2024-01.org.example:no", 1)), config::EditError);
+  CHECK_THROWS_AS(world.result_of(world.states.clear_reservation(kNqn, 1, false)), config::EditError);
+  CHECK_THROWS_AS(world.result_of(world.states.clear_reservation(kNqn, 3, true)), config::EditError);
+  CHECK_THROWS_AS(world.result_of(world.states.clear_reservation("nqn.2024-01.org.example:no", 1, true)),
+                  config::EditError);
 
   world.reservations.full = true;
-  CHECK_THROWS_WITH_AS(world.result_of(world.states.clear_reservation(kNqn, 2)),
+  CHECK_THROWS_WITH_AS(world.result_of(world.states.clear_reservation(kNqn, 2, true)),
                        doctest::Contains("could not be saved"), std::runtime_error);
   CHECK(reservations_view(world.target).size() == 1);
 }

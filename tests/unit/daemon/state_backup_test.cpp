@@ -80,6 +80,7 @@ TEST_CASE("operator restores on a new machine: the directory is made") {
   const std::string text = text_of(read_state(world.directory));
   const fs::path elsewhere = world.path() + "/lib/new";
   CHECK(restore(elsewhere, backup_from(text)).former.empty());
+  CHECK_THROWS_WITH(restore(world.path() + "/none/state", backup_from(text)), doctest::Contains("/none is missing"));
   CHECK(world.read(elsewhere / kIdentifiers) == "{\"format\": 1}\n");
 }
 

@@ -25,7 +25,7 @@ struct Place {
     try {
       UnixSocketFile file(path);
       file.listen(io, access);
-    } catch (const std::system_error& error) {
+    } catch (const std::runtime_error& error) {
       return error.what();
     }
     return {};
