@@ -5,6 +5,7 @@
 #include <boost/beast/core/flat_buffer.hpp>
 #include <boost/beast/http.hpp>
 #include <cctype>
+#include <filesystem>
 #include <limits>
 
 namespace nvmf::cli {
@@ -14,19 +15,22 @@ namespace asio = boost::asio;
 namespace http = boost::beast::http;
 using Socket = asio::local::stream_protocol::socket;
 
-std::string remedy_for(const boost::system::error_code& error) {
+std::string remedy_for(const std::string& socket, const boost::system::error_code& error) {
   using namespace boost::system::errc;
+  std::error_code ignored;
+  if (error == connection_refused && !std::filesystem::is_socket(socket, ignored))
+    return "it is not a socket: give the daemon's with --socket";
   if (error == no_such_file_or_directory || error == connection_refused)
     return "no daemon listens there: start one (nvmf-p2p run -c FILE), or give its socket with --socket";
   if (error == permission_denied)
-    return "you may not connect: become root, or set \"owner\" or \"group\" of \"admin\" in the config to your user or "
-           "group";
+    return "you may not connect: become root, or set \"owner\" or \"group\" of \"admin\" in the config, or "
+           "\"read_only_group\" for the read-only socket, to your user or group";
   if (error == timed_out) return "it does not answer: see its log (journalctl -u nvmf-p2p)";
   return "check that this is the daemon's admin socket";
 }
 
 [[noreturn]] void fail(const std::string& socket, const boost::system::error_code& error) {
-  throw ClientError("cannot reach the daemon on " + socket + ": " + error.message() + "; " + remedy_for(error));
+  throw ClientError("cannot reach the daemon on " + socket + ": " + error.message() + "; " + remedy_for(socket, error));
 }
 
 void check(const std::string& socket, const boost::system::error_code& error) {
