@@ -11,7 +11,6 @@ TIME_LIMIT_S = 240
 OTHER_NQN = "nqn.2026-01.io.example:other"
 FROZEN = "/srv/frozen"
 HOLD_DISKS = 'import os, time; held = [os.open(f"/dev/ram{i}", os.O_RDWR | os.O_EXCL) for i in range(64)]; open("/tmp/held", "w"); time.sleep(600)'
-DISCOVERY_NQN = "nqn.2014-08.org.nvmexpress.discovery"
 ASK = f"until [ -e /tmp/enough ]; do curl -sSf -m 20 --unix-socket {daemon.ADMIN_SOCKET} http://d/v1/status >/dev/null || exit 1; sleep 0.1; done"
 STRANGER = "nqn.2014-08.org.nvmexpress:uuid:00000000-0000-4000-8000-000000000001"
 
@@ -26,14 +25,14 @@ def test(lab):
     device = initiator.wait_for_namespaces(lab.host, controller)[0]
     load = fio.Load(lab.host, device)
     # The load keeps its own controller alive. This one has its Keep Alive commands only.
-    idle = initiator.connect_controller(lab.host, lab.target.address(), DISCOVERY_NQN, options="-k 5")
+    idle = initiator.connect_controller(lab.host, lab.target.address(), daemon.DISCOVERY_NQN, options="-k 5")
 
     namespaces_come_change_and_go(lab, target, controller, alone, both)
     subsystems_come_and_go(lab, target, both)
     mistakes_change_nothing(lab, target, controller, both)
 
     lab.check(load.running(), f"the load ended: {load.story()}")
-    gone = target.departures(daemon.NQN) + target.departures(DISCOVERY_NQN)
+    gone = target.departures(daemon.NQN) + target.departures(daemon.DISCOVERY_NQN)
     lab.check(not gone, f"the host lost a controller meanwhile: {gone}")
     lab.host.run(f"nvme disconnect -d {idle}")
     load.stop()

@@ -16,6 +16,7 @@ from .lab import Lab
 ADMIN_SOCKET = "/run/nvmf-p2p/admin.sock"  # the default
 LISTENING = ": listening on "  # what it says of each address
 NQN = "nqn.2026-01.io.example:lab"
+DISCOVERY_NQN = "nqn.2014-08.org.nvmexpress.discovery"
 LISTEN_WAIT_S = 15
 ASK_AGAIN_S = 2
 STOP_WAIT_S = 15
