@@ -5,6 +5,7 @@
 #include <memory>
 #include <utility>
 
+#include "target/core/datapath/limits.h"
 #include "tests/simulation/authenticating.h"
 #include "tests/simulation/device_events.h"
 #include "tests/simulation/hostile.h"
@@ -28,6 +29,10 @@ constexpr size_t kFirstHostile = 7;
 const char* address_of(size_t host) { return World::kHostAddresses[host]; }
 
 std::string nqn_of(unsigned host) { return "nqn.2024-01.org.example:host-" + std::to_string(host + 1); }
+
+// A host that takes no answers is disconnected after that, and until then has the buffers of its address.
+constexpr uint64_t kUntilStalledNs =
+    (core::limits::kStalledAnswersMs + 2 * core::limits::kStallCheckMs) * uint64_t{1'000'000};
 
 // What a seed stands for.
 struct Plan {
@@ -186,6 +191,10 @@ Outcome simulate(uint64_t seed, const Settings& settings) {
     // One of them is there all the time, and sees calm return.
     if (i == 0) options.goes_on = [&] { return others != 0 || world.is_disturbed(); };
     options.administers = (seed + i) % 3 == 0;
+    const auto pins_its_buffers = [&](const auto& hostile) {
+      return hostile.first == Hostility::TakesNoAnswers && hostile.second == options.host.address;
+    };
+    if (std::ranges::any_of(plan.hostile, pins_its_buffers)) options.bound_ns += kUntilStalledNs;
     if (settings.is_long) options.connections *= 2, options.commands *= 4;
     workloads.push_back(std::make_unique<Workload>(world, options, i * blocks_each, blocks_each));
     world.start_host([&workload = *workloads.back()] { workload.run(); });

@@ -19,6 +19,7 @@ constexpr unsigned kMostAtLeisure = 40;  // commands of a connection
 constexpr unsigned kSetUps = 200;
 // So long an honest host tries to come in, where nothing disturbs it: so many times the bound of a set-up.
 constexpr uint64_t kBoundsToComeIn = 3;
+constexpr std::array kNames = {"a Read", "a Write", "a Write Zeroes", "a Flush"};  // by kind
 constexpr uint64_t kMissedNs = 2'000'000'000;
 
 }  // namespace
@@ -190,7 +191,8 @@ void Workload::collect(Lane& lane) {
   }
   for (const Transfer& transfer : lane.under_way)
     if (is_late(transfer.sent_ns) && lane.queue->state() == HostQueue::State::Connected)
-      return fault("command " + std::to_string(transfer.cid) + " is not answered in time");
+      return fault("command " + std::to_string(transfer.cid) + ", " + kNames[static_cast<size_t>(transfer.kind)] +
+                   " since " + std::to_string(transfer.sent_ns / 1000) + " us, is not answered in time");
 }
 
 bool Workload::may_fail(const Transfer& transfer, int status) const {
