@@ -6,6 +6,8 @@
 #include <algorithm>
 #include <chrono>
 #include <exception>
+#include <functional>
+#include <memory>
 #include <nlohmann/json.hpp>
 #include <string_view>
 #include <variant>
@@ -22,6 +24,15 @@ using core::EventKind;
 using nlohmann::json;
 
 constexpr std::chrono::seconds kTimeout{60};  // for each answer of the other program
+constexpr std::chrono::seconds kPatience{2 * kTimeout + std::chrono::seconds(10)};
+
+// What the thread that asks the other program has.
+struct Asked {
+  std::string program;
+  std::string config_file;
+  UpgradePlan answers;
+  config::Sources files;
+};
 
 std::string one_line(const std::string& text) {
   const auto first = text.find_first_not_of(" \n");
@@ -106,22 +117,24 @@ void ask_program(const std::string& program, const std::string& config_file, Upg
 boost::asio::awaitable<UpgradePlan> Upgrade::prepare(bool force) {
   UpgradePlan plan;
   look_at_this_daemon(force, plan);
-  config::Sources files;
-  const std::string path = parts_.program.path();
-  const std::string file = parts_.running.file();
-  UpgradePlan answers;
-  const std::function<void()> ask = [&] {
-    ask_program(path, file, answers);
-    config::read_sources(file, files);
-  };
+  const auto asked = std::make_shared<Asked>();
+  asked->program = parts_.program.path();
+  asked->config_file = parts_.running.file();
   if (plan.obstacles.empty()) {
-    co_await worker_.run(ask);
-    plan = std::move(answers);
+    std::function<void()> ask = [asked] {
+      ask_program(asked->program, asked->config_file, asked->answers);
+      config::read_sources(asked->config_file, asked->files);
+    };
+    const bool has_answered = co_await work_.run(std::move(ask), kPatience);
+    if (has_answered)
+      plan = asked->answers;
+    else
+      plan.obstacles.push_back("the config file cannot be read: the file system does not answer");
     if (plan.obstacles.empty()) look_at_this_daemon(force, plan);  // again, for changes were made meanwhile
   }
   if (plan.obstacles.empty() && parts_.changes.closed()) plan.obstacles.emplace_back(kShutsDown);
   if (plan.obstacles.empty()) {
-    const ConfigChange edits = parts_.running.compare(files);
+    const ConfigChange edits = parts_.running.compare(asked->files);
     for (const std::string& change : edits.changes) plan.notes.push_back("takes effect with the upgrade: " + change);
     for (const std::string& reason : edits.reasons) plan.notes.push_back("takes effect with the upgrade: " + reason);
     parts_.program.set_upgrade_failure({});

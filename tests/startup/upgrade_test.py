@@ -5,6 +5,7 @@ import json
 import os
 import pathlib
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -53,6 +54,23 @@ class Upgrade(DaemonTest):
             done = self.upgrade(place)
             self.assertEqual(done.returncode, 1)
             self.assertIn("was removed or replaced: the data of the former one", done.stderr)
+
+    def test_a_stop_does_not_wait_for_a_program_that_hangs(self):
+        place = self.served_place()
+        with Running(place, self.installed(place)) as running:
+            pid_file = place.folder / "pid"
+            self.installed(place, f'#!/bin/sh\n[ "$1" = --version ] && echo 9 && exit\necho $$ >{pid_file}\nexec sleep 300\n')
+            asking = subprocess.Popen([PROGRAM, "upgrade", "--socket", str(place.socket)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+            deadline = time.monotonic() + WAIT_S
+            while not (pid_file.exists() and pid_file.read_text().strip()):
+                self.assertLess(time.monotonic(), deadline)
+                time.sleep(0.05)
+            running.process.terminate()
+            try:
+                self.assertEqual(running.process.wait(WAIT_S / 3), 0)
+            finally:
+                os.kill(int(pid_file.read_text()), signal.SIGKILL)
+                asking.wait(WAIT_S)
 
     def test_what_check_only_warns_of_prevents_no_upgrade(self):
         place = self.served_place()
