@@ -28,6 +28,7 @@ Diagnostic refusal(SourceFault one) {
 
 std::vector<std::string> names_of(const std::vector<SourceFile>& files) {
   std::vector<std::string> names;
+  names.reserve(files.size());
   for (const SourceFile& file : files) names.push_back(file.name);
   return names;
 }

@@ -36,7 +36,7 @@ constexpr uint32_t requests_of(uint32_t slots) { return slots + slots / 2; }
 
 class ReceiveSlab {
  public:
-  // For an even `count`; only the last slab of a set may have an odd one, for request objects are lent in pairs.
+  // For an even `count`, but for the last slab of a set: what requests_of() rounds down would be missing.
   // `in_capsule_bytes` of data room per capsule; 0 for admin queues. Throws std::system_error.
   ReceiveSlab(ibv_pd* domain, uint32_t count, uint32_t in_capsule_bytes);
 
