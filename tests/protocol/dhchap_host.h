@@ -114,7 +114,7 @@ class DhchapHost {
     const auto group = static_cast<nvme::DhGroup>(challenge.dhgid);
     std::vector<uint8_t> own_value;
     if (group != nvme::DhGroup::Null) {
-      const auth::DhExponent exponent(group);
+      const auth::DhExponent exponent = exponent_of(group);
       own_value = exponent.value();
       shared_ = exponent.shared_with(dh_value);
     }
@@ -146,11 +146,15 @@ class DhchapHost {
     return {r2.bytes().begin(), r2.bytes().end()};
   }
 
+  std::vector<uint8_t> known_exponent;  // empty: a random one
   nvme::DhchapChallenge challenge{};
   std::vector<uint8_t> c1;
   std::vector<uint8_t> dh_value;
 
  private:
+  auth::DhExponent exponent_of(nvme::DhGroup group) const {
+    return known_exponent.empty() ? auth::DhExponent(group) : auth::DhExponent(group, known_exponent);
+  }
   auth::Secret augmented(const std::vector<uint8_t>& c) const {
     return shared_ ? auth::augmented_challenge(static_cast<nvme::DhchapHash>(challenge.hashid), shared_->bytes(), c)
                    : auth::Secret(c);

@@ -45,6 +45,10 @@ unsigned attack_by_taking_no_answers(const Where& where, const std::string& from
 // Nothing bad, but much of it: authenticates until it has been let in `count` times, each time on a new connection,
 // with FFDHE-2048. Prints how often it was refused meanwhile.
 unsigned attack_by_authenticating(const Where& where, const std::string& key_file, unsigned count);
+// Nothing bad: authenticates mutually with each hash function and FFDHE-2048, with an exponent that is known, and
+// prints what went over the wire, for tests of the computation. NQNs and keys are those of
+// tests/unit/auth/ffdhe2048_exchange.h.
+unsigned tell_exchanges(const Where& where);
 // Comes back while its old controller is still there (the case allows one controller per host).
 unsigned attack_by_returning(const Where& where);
 

@@ -26,6 +26,7 @@ const std::map<std::string, Attack> kAttacks = {
     {"return", nvmf::lab::attack_by_returning},        {"overrun", nvmf::lab::attack_by_overrun},
     {"halves", nvmf::lab::attack_by_halves},           {"flood", nvmf::lab::attack_by_flood},
     {"silence", nvmf::lab::attack_by_silence},         {"nameless", nvmf::lab::attack_without_nqn},
+    {"exchanges", nvmf::lab::tell_exchanges},
 };
 
 // Those that need more to know: how many arguments there are in all.

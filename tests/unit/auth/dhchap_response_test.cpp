@@ -1,6 +1,7 @@
 // The responses of DH-HMAC-CHAP, with exchanges of Linux 7.3's host (R1) and its own target nvmet (R2), as they went
 // over the wire: group NULL, mutual, one exchange for each hash function. With a group, whose exponents are on no wire:
-// the kernel's test vector of FFDHE-2048, and what the specification makes of it (make_ffdhe2048_exchange).
+// the kernel's test vector of FFDHE-2048, and what the specification makes of it (make_ffdhe2048_exchange); exchanges
+// with nvmet are in nvmet_exchange_test.cpp.
 #include "target/auth/dhchap_response.h"
 
 #include <doctest/doctest.h>
@@ -11,6 +12,7 @@
 
 #include "target/auth/dhchap_key.h"
 #include "target/auth/diffie_hellman.h"
+#include "tests/unit/auth/digits.h"
 #include "tests/unit/auth/ffdhe2048_exchange.h"
 
 namespace nvmf::auth {
@@ -60,13 +62,6 @@ constexpr Exchange kExchanges[] = {
      "843529a35253cba",
      "a5de79e8ce21ac77c9a104217bac869880e699e36bcab9a53fe05b0949dd3e6141fa60cf0fe293094bddc664b38e6db2921c8d412362011f9"
      "f786e6b21b67849"}};
-
-Bytes bytes_of(const std::string& digits) {
-  Bytes bytes;
-  for (size_t at = 0; at < digits.size(); at += 2)
-    bytes.push_back(static_cast<uint8_t>(std::stoul(digits.substr(at, 2), nullptr, 16)));
-  return bytes;
-}
 
 core::DhchapTransaction transaction_of(const Exchange& exchange) {
   core::DhchapTransaction transaction;
