@@ -153,8 +153,10 @@ class NvmetImport {
     found.nqn = nqn;
     found.key_file = keep_key(nqn, "", key);
     if (!controller_key.empty()) found.controller_key_file = keep_key(nqn, ".controller", controller_key);
-    read_choice(dhchap, prefix + "hash", kUsualHash, kDhchapHashNames, found.dhchap_hash);
     read_choice(dhchap, prefix + "dhgroup", kUsualGroup, kDhGroupNames, found.dhchap_group);
+    // Who has chosen a group has chosen to leave the hash function as it is.
+    const std::string_view usual_hash = found.dhchap_group ? std::string_view() : kUsualHash;
+    read_choice(dhchap, prefix + "hash", usual_hash, kDhchapHashNames, found.dhchap_hash);
     authenticated_[nqn] = std::move(found);
   }
 

@@ -334,6 +334,7 @@ HealthFigures Daemon::health() const {
     health.reload_succeeded = last->succeeded;
     health.reload_time_s = static_cast<uint64_t>(std::chrono::system_clock::to_time_t(last->time));
   }
+  if (metrics_) health.metrics_fault = metrics_->fault();
   health.state_dir_fault = state_watch_.fault();
   health.unsaved_identifiers = storage_.unkept().size();
   health.displaced_namespaces = storage_.displaced_files().size();

@@ -77,6 +77,7 @@ struct HealthFigures {
   uint64_t unsaved_changes = 0;
   std::optional<bool> reload_succeeded{};  // the last one; none: the config file was read once only
   uint64_t reload_time_s = 0;              // of it, since 1970
+  std::string metrics_fault{};             // why the metrics address is not served; empty: it is, or there is none
   std::string state_dir_fault{};           // why nothing can be written to the state directory; empty: it can be
   uint64_t unsaved_identifiers = 0;        // namespaces whose identifiers could not be saved there
   uint64_t displaced_namespaces = 0;       // whose file was removed or replaced since it was opened

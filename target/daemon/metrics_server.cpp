@@ -82,15 +82,16 @@ void MetricsServer::listen() {
   try {
     server_.serve(tcp::acceptor(io_, endpoint_));
     listening_ = true;
+    fault_.clear();
     spdlog::info("metrics: http://{0}/metrics; the page to look at: http://{0}/", spell(endpoint_));
   } catch (const boost::system::system_error& error) {
     try_again(error.code().message());
   }
 }
 
-void MetricsServer::try_again(const std::string& fault) {
-  if (!std::exchange(told_, true))
-    spdlog::warn("metrics: cannot listen on {}: {}; trying again every {} s", spell(endpoint_), fault, kRetry.count());
+void MetricsServer::try_again(const std::string& why) {
+  if (std::exchange(fault_, spell(endpoint_) + ": " + why).empty())
+    spdlog::warn("metrics: cannot listen on {}; trying again every {} s", fault_, kRetry.count());
   retry_.expires_after(kRetry);
   retry_.async_wait([this](const boost::system::error_code& error) {
     if (!error) listen();

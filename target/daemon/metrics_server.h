@@ -33,17 +33,19 @@ class MetricsServer {
   MetricsServer& operator=(const MetricsServer&) = delete;
 
   bool listening() const { return listening_; }
+  // The address, and why it cannot be bound; empty: it is.
+  const std::string& fault() const { return fault_; }
 
  private:
   void listen();
-  void try_again(const std::string& fault);
+  void try_again(const std::string& why);
 
   boost::asio::io_context& io_;
   boost::asio::ip::tcp::endpoint endpoint_;
   HttpServer server_;
   boost::asio::steady_timer retry_;
   bool listening_ = false;
-  bool told_ = false;  // the log has said that the address cannot be bound
+  std::string fault_;
 };
 
 }  // namespace nvmf::daemon

@@ -90,6 +90,13 @@ void add_config(const HealthFigures& health, Problems& problems) {
          .remedy = "nvmf-p2p status names the files and what to do; then nvmf-p2p reload."});
 }
 
+void add_metrics(const HealthFigures& health, Problems& problems) {
+  if (health.metrics_fault.empty()) return;
+  problems.push_back({.what = "The metrics address cannot be listened on: " + health.metrics_fault,
+                      .remedy = "Give the address to a network interface, or free its port, or change \"metrics\" in "
+                                "the config. The daemon tries again every second."});
+}
+
 void add_state(const HealthFigures& health, Problems& problems) {
   const std::string remedy =
       "Check that the directory of \"state_dir\" has free space and belongs to the user of the daemon, which tries "
@@ -114,6 +121,7 @@ Problems problems_in(const Conditions& conditions) {
   add_missing(conditions.missing, problems);
   add_displaced(conditions, problems);
   add_config(conditions.health, problems);
+  add_metrics(conditions.health, problems);
   add_state(conditions.health, problems);
   add_cmbs(conditions.cmbs, problems);
   std::ranges::stable_sort(problems, {}, &Problem::weight);

@@ -194,6 +194,8 @@ TEST_CASE("nvmetcli: a host's keys, hash and group are carried over, and the key
   };
   replace("\"ctrl_key\": \"\"", "\"ctrl_key\": \"DHHC-1:00:other:\"");
   replace("\"dhgroup\": \"null\"", "\"dhgroup\": \"ffdhe3072\"");
+  const Config with_usual_hash = imported(import_nvmetcli(text, "nvmet.json", "/keys"));
+  CHECK((subsystem(with_usual_hash, "disk1").hosts.at(0).dhchap_hash == DhchapHash::sha256));
   replace("hmac(sha256)", "hmac(sha512)");
   const ImportResult result = import_nvmetcli(text, "nvmet.json", "/keys");
   const Config config = imported(result);

@@ -134,8 +134,10 @@ TEST_CASE("An address that is taken at the start is served once it is free") {
       io, at(endpoint), []() -> asio::awaitable<std::string> { co_return "up 1\n"; },
       [] { return std::vector<std::string>{}; }, [] { return std::string("{}"); });
   CHECK_FALSE(server.listening());
+  CHECK_FALSE(server.fault().empty());
   other.reset();
   while (!server.listening()) io.run_one();
+  CHECK(server.fault().empty());
   CHECK(answer_of(io, endpoint, "/metrics").ends_with("up 1\n"));
 }
 

@@ -73,6 +73,14 @@ TEST_CASE("A state directory that cannot be written, and identifiers that are no
   CHECK(only_problem_in(conditions).what.starts_with("The identifiers of 2 namespaces are not saved"));
 }
 
+TEST_CASE("A metrics address that cannot be bound is a fault, which the metrics themselves cannot tell") {
+  Conditions conditions = good();
+  conditions.health.metrics_fault = "192.0.2.1:9482: Cannot assign requested address";
+  const Problem problem = only_problem_in(conditions);
+  CHECK(problem.weight == Weight::Fault);
+  CHECK(problem.what.ends_with(": 192.0.2.1:9482: Cannot assign requested address"));
+}
+
 TEST_CASE("A file that was removed or replaced while hosts use it is a fault") {
   Conditions conditions = good();
   conditions.displaced_files[{"nqn.a", 3}] = "/srv/image";
