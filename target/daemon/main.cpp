@@ -31,6 +31,7 @@
 #include "target/daemon/key_command.h"
 #include "target/daemon/log.h"
 #include "target/daemon/program.h"
+#include "target/daemon/resource_check.h"
 #include "target/daemon/save_journal.h"
 
 namespace {
@@ -53,10 +54,15 @@ constexpr char kDescription[] =
     "once; `save` "
     "writes them to the config file.";
 
-// Prints all mistakes; empty when the file cannot be used.
+void print(const std::vector<nvmf::config::Diagnostic>& diagnostics) {
+  for (const auto& diagnostic : diagnostics) std::cerr << to_string(diagnostic) << '\n';
+}
+
+// Prints all mistakes, and that the machine has too little memory; empty when the file cannot be used.
 std::optional<Config> load(const std::string& path, nvmf::config::Sources& sources) {
   const nvmf::config::Result result = nvmf::config::load(path, &sources);
-  for (const auto& diagnostic : result.diagnostics) std::cerr << to_string(diagnostic) << '\n';
+  print(result.diagnostics);
+  if (result.config) print(nvmf::daemon::check_memory(*result.config, nvmf::p2p::Sysfs()));
   return result.config;
 }
 
