@@ -85,6 +85,7 @@ void Workload::transfer(Host& host, bool at_leisure) {
   rnic::Random& random = world_.fabric.schedule().random();
   unsigned left = at_leisure ? 1 + static_cast<unsigned>(random.below(kMostAtLeisure)) : options_.commands;
   bool alive = true;
+  bool gives_up = false;
   while (alive && (left != 0 || std::ranges::any_of(lanes, [](const Lane& lane) { return !lane.under_way.empty(); }))) {
     Lane& lane = lanes[random.below(lanes.size())];
     for (unsigned burst = 1 + static_cast<unsigned>(random.below(4)); burst != 0 && left != 0; --burst) {
@@ -107,16 +108,16 @@ void Workload::transfer(Host& host, bool at_leisure) {
     const auto kept_alive_ns = host.keep_alive();
     if (kept_alive_ns && is_late(*kept_alive_ns)) fault("a Keep Alive is not answered in time");
     for (Lane& one : lanes) collect(one);
+    gives_up = is_missing_target(lanes) || (kept_alive_ns && is_missed(*kept_alive_ns));
     alive =
         std::ranges::all_of(lanes, [](const Lane& one) { return one.queue->state() == HostQueue::State::Connected; }) &&
-        host.admin().state() == HostQueue::State::Connected && !is_missing_target(lanes) &&
-        !(kept_alive_ns && is_missed(*kept_alive_ns));
+        host.admin().state() == HostQueue::State::Connected && !gives_up;
   }
   for (Lane& lane : lanes)
     for (const Transfer& transfer : lane.under_way)
       if (transfer.kind == Kind::Read) history_.forget_read(transfer.number);
   completed_ += admin.completed();
-  if (!alive && !world_.is_disturbed()) fault("the target has ended an honest host's connection");
+  if (!alive && !gives_up && !world_.is_disturbed()) fault("the target has ended an honest host's connection");
 }
 
 // A command of the first queue that is outstanding while an Abort with its identifier is may end by that.
