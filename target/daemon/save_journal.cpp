@@ -168,6 +168,7 @@ std::vector<std::string> undo_journal(const std::string& journal, const IsOfConf
   const auto stranger = std::ranges::find_if_not(entries, is_of_config, &Entry::path);
   if (stranger != entries.end()) refuse(journal, "names " + stranger->path + ", which is no file of the config");
   std::vector<std::string> done;
+  done.reserve(entries.size());
   for (const Entry& entry : entries)
     done.push_back(sentence_of(undo(entry.path, entry.before, entry.after, before), entry.path));
   remove_durably(journal, before);
