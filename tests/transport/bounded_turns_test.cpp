@@ -5,7 +5,6 @@
 #include <vector>
 
 #include "tests/rnic/queue_pair.h"
-#include "tests/rnic/shared_receive_queue.h"
 #include "tests/transport/network.h"
 
 namespace nvmf::test {
@@ -138,19 +137,6 @@ TEST_CASE("a completion queue fails: the connections of its group are lost a few
   after.front()->take_answers(1);
   after.front()->send_command();
   CHECK(network.run_until([&] { return after.front()->is_answered(1); }));
-}
-
-// Such a provider reads what it knew of the queue pair when a completion is found after its end.
-TEST_CASE("a receive queue fails: no completion of a queue pair is found after its end, although others end later") {
-  Network network(rnic::irdma_gen3(), with_small_capsules());
-  const auto hosts = connected_hosts(network, kCrowd, 1);
-  network.settle();
-  for (const auto& host : hosts) host->send_command();
-  static_cast<rnic::SharedReceiveQueue*>(network.io_group().queue_sets().front()->shared_receives.get())->fail();
-  const auto ended = [&] { return kCrowd - network.transport->connections() + closing(network); };
-  CHECK(most_in_a_turn(network, kCrowd, ended) <= kMostOfATurn);
-  CHECK(network.run_until([&] { return network.said("the queues of a reactor were created again"); }));
-  CHECK(network.fabric.faults() == std::vector<std::string>{});
 }
 
 TEST_CASE("the target stops: a few connections each turn are told to end") {
