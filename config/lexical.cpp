@@ -65,8 +65,6 @@ size_t length_by_lead_byte(unsigned char lead) {
   return 0;
 }
 
-bool is_continuation(char c) { return (static_cast<unsigned char>(c) & 0xC0U) == 0x80U; }
-
 }  // namespace
 
 size_t skip_blanks(std::string_view text, size_t offset) {

@@ -19,15 +19,10 @@ constexpr size_t kMostSlips = 2;
 
 bool is_plain(char c) { return is_letter_or_digit(c) || c == '_' || c == '$'; }
 
-bool is_continuation(char c) { return (static_cast<unsigned char>(c) & 0xC0U) == 0x80U; }
-
-// At most `kLongestQuoteBytes` of `text`, cut between two characters.
+// At most `kLongestQuoteBytes` of `text`, but an NQN whole.
 std::string_view shortened(std::string_view text) {
   const bool is_nqn = text.starts_with("nqn.") && text.size() <= kLongestNqnBytes;
-  if (is_nqn || text.size() <= kLongestQuoteBytes) return text;
-  size_t end = kLongestQuoteBytes;
-  while (end > 0 && is_continuation(text[end])) --end;
-  return text.substr(0, end);
+  return is_nqn ? text : beginning_of(text, kLongestQuoteBytes);
 }
 
 void append_escaped(std::string& out, char c) {

@@ -8,6 +8,7 @@
 #include <nlohmann/json.hpp>
 #include <system_error>
 
+#include "config/characters.h"
 #include "config/names.h"
 #include "target/core/subsystem/controller.h"
 #include "target/daemon/admin_api.h"
@@ -27,7 +28,7 @@ namespace {
 constexpr size_t kMostAuditedBytes = 512;  // of a body; of a whole config the changes are in the log
 
 std::string shortened(const std::string& text) {
-  return text.size() <= kMostAuditedBytes ? text : text.substr(0, kMostAuditedBytes) + "...";
+  return text.size() <= kMostAuditedBytes ? text : std::string(config::beginning_of(text, kMostAuditedBytes)) + "...";
 }
 
 std::string without_line_break(std::string text) {

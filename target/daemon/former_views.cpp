@@ -12,6 +12,10 @@ namespace nvmf::daemon {
 FormerViews::FormerViews(boost::asio::io_context& io)
     : one_has_ended_(io, boost::asio::steady_timer::time_point::max()) {}
 
+bool FormerViews::Former::is_on(const rdma::Rnic& rnic) const {
+  return std::ranges::any_of(rnic.io_groups(), [this](const auto& one) { return one.get() == group; });
+}
+
 void FormerViews::replace(const core::Subsystem& subsystem, ServedNamespace& served, OnGroup& place,
                           std::unique_ptr<core::IoNamespace> next) {
   Former& former = former_.emplace_front(

@@ -17,6 +17,7 @@
 #include "target/core/subsystem/subsystem.h"
 #include "transport/rdma/namespace_tables.h"
 #include "transport/rdma/poll_group.h"
+#include "transport/rdma/rnic.h"
 
 namespace nvmf::daemon {
 
@@ -26,6 +27,8 @@ struct OnGroup;
 class FormerViews {
  public:
   struct Former {
+    bool is_on(const rdma::Rnic& rnic) const;
+
     ServedNamespace* served;  // lives as long as this
     rdma::PollGroup* group;
     size_t reactor;

@@ -11,18 +11,16 @@
 #include <climits>
 #include <cstring>
 
+#include "config/characters.h"
+
 namespace nvmf::daemon {
 namespace {
 
 // Of one field; what a socket has room for is a multiple.
 constexpr size_t kMostBytes = 32768;
 
-// Between two characters of UTF-8.
 void cut(std::string& text) {
-  const auto goes_on = [](char byte) { return (static_cast<unsigned char>(byte) & 0xc0U) == 0x80U; };
-  size_t length = std::min(text.size(), kMostBytes);
-  while (length != 0 && length != text.size() && goes_on(text[length])) --length;
-  text.resize(length);
+  text.resize(config::beginning_of(text, kMostBytes).size());
   text += " [cut]";
 }
 

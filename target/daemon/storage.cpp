@@ -189,9 +189,7 @@ Storage::Task Storage::serve_on(rdma::Rnic& rnic) {
 }
 
 Storage::Task Storage::part(rdma::Rnic& rnic) {
-  const FormerViews::IsMeant is_of_it = [&](const FormerViews::Former& one) {
-    return std::ranges::any_of(rnic.io_groups(), [&](const auto& group) { return group.get() == one.group; });
-  };
+  const FormerViews::IsMeant is_of_it = [&rnic](const FormerViews::Former& one) { return one.is_on(rnic); };
   co_await former_.ended(is_of_it);
   co_await on_reactors([&](size_t reactor) { rnic.part(reactor); });
   const auto leave = [&](ServedNamespace& served) {

@@ -133,8 +133,7 @@ Storage::Task Storage::prove_consumers(std::string bdf) {
 boost::asio::awaitable<bool> Storage::peer_memory_is_left_soon(const rdma::Rnic& rnic) {
   co_await renew_views(rnic);
   const FormerViews::IsMeant is_meant = [&rnic](const FormerViews::Former& one) {
-    const auto is_ours = [&](const auto& group) { return group.get() == one.group; };
-    return one.view && one.view->cmb != nullptr && std::ranges::any_of(rnic.io_groups(), is_ours);
+    return one.view && one.view->cmb != nullptr && one.is_on(rnic);
   };
   co_return co_await former_.ended_within(is_meant, kSoon);
 }
@@ -143,8 +142,7 @@ boost::asio::awaitable<bool> Storage::peer_memory_is_left_soon(const rdma::Rnic&
 Storage::Task Storage::follow_pools(const rdma::Rnic& rnic) {
   co_await renew_views(rnic);
   const FormerViews::IsMeant is_meant = [&](const FormerViews::Former& one) {
-    const auto is_ours = [&](const auto& group) { return group.get() == one.group; };
-    return one.view && one.view->cmb != nullptr && std::ranges::any_of(rnic.io_groups(), is_ours) &&
+    return one.view && one.view->cmb != nullptr && one.is_on(rnic) &&
            one.view->cmb != peer_memories_.pool(one.served->p2p.provider, *one.group);
   };
   co_await former_.ended(is_meant);

@@ -13,7 +13,7 @@
 #include "target/nvme/types.h"
 #include "tests/lab/programs/hostile.h"
 #include "tests/protocol/dhchap_host.h"
-#include "tests/unit/auth/digits.h"
+#include "tests/unit/auth/bytes.h"
 #include "tests/unit/auth/ffdhe2048_exchange.h"
 
 namespace nvmf::lab {
@@ -100,11 +100,11 @@ bool tell_exchange(HostQueue& queue, const Where& where, uint8_t hash) {
 }  // namespace
 
 unsigned tell_exchanges(const Where& where) {
+  const Where known{where.address, auth::kFfdheSubsysNqn, auth::kFfdheHostNqn};
   Expectations expectations;
   for (const uint8_t hash : {1, 2, 3}) {
-    const Session session = connect_admin({where.address, auth::kFfdheSubsysNqn, auth::kFfdheHostNqn});
-    expectations.check(tell_exchange(*session.admin, {where.address, auth::kFfdheSubsysNqn, auth::kFfdheHostNqn}, hash),
-                       "the target takes the host's response");
+    const Session session = connect_admin(known);
+    expectations.check(tell_exchange(*session.admin, known, hash), "the target takes the host's response");
   }
   return expectations.failed();
 }

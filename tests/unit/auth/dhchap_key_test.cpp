@@ -7,6 +7,8 @@
 #include <string>
 #include <vector>
 
+#include "tests/unit/auth/bytes.h"
+
 namespace nvmf::auth {
 namespace {
 
@@ -32,8 +34,6 @@ const std::vector<Vector>& vectors() {
        "DHHC-1:03:eeyGD70Vi/N0TVFo+oDU/kfKXtc5fKIPB99TLxUSz+aM5usPXA8A/ohKfod+ukxStAu2vgyIbOcxgjx1vRc5ucqf4Ic=:"}};
   return kVectors;
 }
-
-std::vector<uint8_t> bytes_of(const Secret& secret) { return {secret.bytes().begin(), secret.bytes().end()}; }
 
 std::string text_of(const DhchapKey& key) {
   const Secret text = key.text();

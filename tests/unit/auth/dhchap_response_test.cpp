@@ -12,7 +12,7 @@
 
 #include "target/auth/dhchap_key.h"
 #include "target/auth/diffie_hellman.h"
-#include "tests/unit/auth/digits.h"
+#include "tests/unit/auth/bytes.h"
 #include "tests/unit/auth/ffdhe2048_exchange.h"
 
 namespace nvmf::auth {
@@ -130,7 +130,7 @@ TEST_CASE("the kernel's exponent of FFDHE-2048 gives the kernel's DH value, and 
   CHECK(exponent.value() == bytes_of(kFfdheControllerValue));
   const auto shared = exponent.shared_with(bytes_of(kFfdheHostValue));
   REQUIRE(shared);
-  CHECK(Bytes(shared->bytes().begin(), shared->bytes().end()) == bytes_of(kFfdheShared));
+  CHECK(bytes_of(*shared) == bytes_of(kFfdheShared));
 }
 
 TEST_CASE("with FFDHE-2048 the response is right, and the answer to it as the specification has it") {

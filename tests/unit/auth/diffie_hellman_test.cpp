@@ -6,6 +6,8 @@
 #include <string>
 #include <vector>
 
+#include "tests/unit/auth/bytes.h"
+
 namespace nvmf::auth {
 namespace {
 
@@ -14,11 +16,9 @@ using nvme::DhGroup;
 constexpr DhGroup kGroups[] = {DhGroup::Ffdhe2048, DhGroup::Ffdhe3072, DhGroup::Ffdhe4096, DhGroup::Ffdhe6144,
                                DhGroup::Ffdhe8192};
 
-std::vector<uint8_t> bytes_of(const Secret& secret) { return {secret.bytes().begin(), secret.bytes().end()}; }
-
 // RFC 7919, appendix A.1.
 std::vector<uint8_t> prime_2048() {
-  const char* const digits =
+  return bytes_of(
       "FFFFFFFFFFFFFFFFADF85458A2BB4A9AAFDC5620273D3CF1D8B9C583CE2D3695"
       "A9E13641146433FBCC939DCE249B3EF97D2FE363630C75D8F681B202AEC4617A"
       "D3DF1ED5D5FD65612433F51F5F066ED0856365553DED1AF3B557135E7F57C935"
@@ -26,11 +26,7 @@ std::vector<uint8_t> prime_2048() {
       "BC0AB182B324FB61D108A94BB2C8E3FBB96ADAB760D7F4681D4F42A3DE394DF4"
       "AE56EDE76372BB190B07A7C8EE0A6D709E02FCE1CDF7E2ECC03404CD28342F61"
       "9172FE9CE98583FF8E4F1232EEF28183C3FE3B1B4C6FAD733BB5FCBC2EC22005"
-      "C58EF1837D1683B2C6F34A26C1B2EFFA886B423861285C97FFFFFFFFFFFFFFFF";
-  std::vector<uint8_t> prime;
-  for (const char* at = digits; *at != 0; at += 2)
-    prime.push_back(static_cast<uint8_t>(std::stoul(std::string(at, 2), nullptr, 16)));
-  return prime;
+      "C58EF1837D1683B2C6F34A26C1B2EFFA886B423861285C97FFFFFFFFFFFFFFFF");
 }
 
 TEST_CASE("two sides share the same value, as long as the group's prime") {

@@ -9,7 +9,7 @@
 #include "target/auth/dhchap_key.h"
 #include "target/auth/dhchap_response.h"
 #include "target/auth/diffie_hellman.h"
-#include "tests/unit/auth/digits.h"
+#include "tests/unit/auth/bytes.h"
 #include "tests/unit/auth/ffdhe2048_exchange.h"
 
 namespace nvmf::auth {
@@ -58,8 +58,6 @@ constexpr Exchange kExchanges[] = {
      "bfdabc2876f907f0d620f4a542a4275ba11c5fec8e42eb27a0d0c23ca24b0c78172a2a011ca8c5b0b6b044b785634000f5a8d3d9bc20b4dd1"
      "8a46b9edd3c27cc"}};
 
-Bytes copy_of(const Secret& secret) { return {secret.bytes().begin(), secret.bytes().end()}; }
-
 TEST_CASE("with FFDHE-2048 nvmet takes the host's response, and its answer is the right one") {
   const DhExponent exponent(nvme::DhGroup::Ffdhe2048, bytes_of(kFfdheExponent));
   for (const Exchange& exchange : kExchanges) {
@@ -71,13 +69,13 @@ TEST_CASE("with FFDHE-2048 nvmet takes the host's response, and its answer is th
     const Bytes c1 = bytes_of(exchange.c1);
     const Secret host_challenge = augmented_challenge(exchange.hash, shared->bytes(), c1);
     const Secret host_secret = DhchapKey::parse(kFfdheHostKey)->transformed(kFfdheHostNqn);
-    CHECK(copy_of(host_response(host_secret.bytes(), input_of(host_challenge, exchange.s1))) == bytes_of(exchange.r1));
+    CHECK(bytes_of(host_response(host_secret.bytes(), input_of(host_challenge, exchange.s1))) == bytes_of(exchange.r1));
 
     Bytes c2(c1.size());
     std::iota(c2.begin(), c2.end(), static_cast<uint8_t>(exchange.hash));
     const Secret own_challenge = augmented_challenge(exchange.hash, shared->bytes(), c2);
     const Secret secret = DhchapKey::parse(kFfdheControllerKey)->transformed(kFfdheSubsysNqn);
-    CHECK(copy_of(controller_response(secret.bytes(), input_of(own_challenge, kFfdheS2))) == bytes_of(exchange.r2));
+    CHECK(bytes_of(controller_response(secret.bytes(), input_of(own_challenge, kFfdheS2))) == bytes_of(exchange.r2));
   }
 }
 

@@ -1,10 +1,12 @@
-// Bytes in test vectors, as hexadecimal digits.
+// Bytes to compare: of test vectors, as hexadecimal digits, and of secrets.
 #pragma once
 
 #include <cstddef>
 #include <cstdint>
 #include <string>
 #include <vector>
+
+#include "target/auth/secret.h"
 
 namespace nvmf::auth {
 
@@ -14,5 +16,7 @@ inline std::vector<uint8_t> bytes_of(const std::string& digits) {
     bytes.push_back(static_cast<uint8_t>(std::stoul(digits.substr(at, 2), nullptr, 16)));
   return bytes;
 }
+
+inline std::vector<uint8_t> bytes_of(const Secret& secret) { return {secret.bytes().begin(), secret.bytes().end()}; }
 
 }  // namespace nvmf::auth
