@@ -129,7 +129,7 @@ def storm(lab, target, keys):
     load = fio.Endless(lab.host, initiator.wait_for_namespaces(lab.host, controller)[0])
     before = len(target.output)
     done, worked_s, begin = authenticated(lab), target.cpu_time_s(), time.monotonic()
-    each = lab.rounds(4, thorough=125)
+    each = lab.rounds(4, thorough=250)
     one = f"{daemon.stage(lab, 'hostile_host')} authenticate {lab.target.address()} {daemon.NQN} {STORM} /tmp/storm.key {each}"
     said = lab.host.run(f"for i in $(seq {STORM_PROCESSES}); do {one} & done; wait", timeout_s=200).stdout
     done, worked_s, took_s = authenticated(lab) - done, target.cpu_time_s() - worked_s, time.monotonic() - begin

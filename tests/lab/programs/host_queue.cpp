@@ -16,11 +16,25 @@ namespace {
 using Clock = std::chrono::steady_clock;
 
 constexpr milliseconds kSetUpTimeout{10'000};
+constexpr milliseconds kAskTimeout{3'000};  // of one attempt to resolve the address
 constexpr milliseconds kNap{1};
 constexpr uint64_t kSendId = ~uint64_t{0};
 
 void expect(bool good, const char* what) {
   if (!good) throw verbs::VerbsError(errno, what);
+}
+
+sockaddr_in internet_address(const std::string& literal) {
+  sockaddr_in address{};
+  address.sin_family = AF_INET;
+  if (inet_pton(AF_INET, literal.c_str(), &address.sin_addr) != 1)
+    throw std::runtime_error("'" + literal + "' is not an IPv4 address");
+  return address;
+}
+
+std::string described(const verbs::CmEvent& event) {
+  if (!event) return "no answer in time";
+  return std::string(rdma_event_str(event->event)) + ", status " + std::to_string(event->status);
 }
 
 }  // namespace
@@ -31,29 +45,33 @@ HostQueue::HostQueue(const Address& address, const HostQueueOptions& options)
   make_queue_pair();
 }
 
+// Asks again for a while: the first answer to ARP may be lost while both guests of a busy machine start.
 void HostQueue::resolve(const Address& address) {
+  const auto deadline = Clock::now() + kSetUpTimeout;
+  while (const auto unresolved = ask_for_address(address)) {
+    if (Clock::now() >= deadline) throw std::runtime_error("no RNIC reaches " + address.host + ": " + *unresolved);
+    std::this_thread::sleep_for(milliseconds(100));
+  }
+  expect(rdma_resolve_route(id_.get(), static_cast<int>(kSetUpTimeout.count())) == 0, "cannot resolve the route");
+  const auto routed = await_event(kSetUpTimeout);
+  if (!routed || routed->event != RDMA_CM_EVENT_ROUTE_RESOLVED)
+    throw std::runtime_error("there is no route to " + address.host + ": " + described(routed));
+}
+
+std::optional<std::string> HostQueue::ask_for_address(const Address& address) {
   rdma_cm_id* raw = nullptr;
   expect(rdma_create_id(channel_.get(), &raw, nullptr, RDMA_PS_TCP) == 0, "cannot create an RDMA connection id");
   id_.reset(raw);
-  sockaddr_in to{};
-  to.sin_family = AF_INET;
+  auto to = internet_address(address.host);
   to.sin_port = htons(address.service);
-  expect(inet_pton(AF_INET, address.host.c_str(), &to.sin_addr) == 1, "not an IPv4 address");
-  const int timeout_ms = static_cast<int>(kSetUpTimeout.count());
   sockaddr_in from{};
-  from.sin_family = AF_INET;
-  if (!options_.from.empty())
-    expect(inet_pton(AF_INET, options_.from.c_str(), &from.sin_addr) == 1, "not an IPv4 address");
+  if (!options_.from.empty()) from = internet_address(options_.from);
   auto* const source = options_.from.empty() ? nullptr : reinterpret_cast<sockaddr*>(&from);
-  expect(rdma_resolve_addr(raw, source, reinterpret_cast<sockaddr*>(&to), timeout_ms) == 0,
+  expect(rdma_resolve_addr(raw, source, reinterpret_cast<sockaddr*>(&to), static_cast<int>(kAskTimeout.count())) == 0,
          "cannot resolve the address");
   const auto resolved = await_event(kSetUpTimeout);
-  if (!resolved || resolved->event != RDMA_CM_EVENT_ADDR_RESOLVED)
-    throw std::runtime_error("no RNIC reaches the target");
-  expect(rdma_resolve_route(raw, timeout_ms) == 0, "cannot resolve the route");
-  const auto routed = await_event(kSetUpTimeout);
-  if (!routed || routed->event != RDMA_CM_EVENT_ROUTE_RESOLVED)
-    throw std::runtime_error("there is no route to the target");
+  if (resolved && resolved->event == RDMA_CM_EVENT_ADDR_RESOLVED) return std::nullopt;
+  return described(resolved);
 }
 
 // Not by rdma_create_qp(): librdmacm would then finish every handshake by itself.

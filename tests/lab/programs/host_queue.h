@@ -71,6 +71,8 @@ class HostQueue {
   verbs::CmEvent await_event(milliseconds timeout);
   bool post(std::span<ibv_sge> pieces);
   void resolve(const Address& address);
+  // One attempt, with a connection id of its own. None: resolved; else what came instead.
+  std::optional<std::string> ask_for_address(const Address& address);
   void make_queue_pair();
   void post_receive(size_t slot);
   // Looks at completions and events without waiting.
