@@ -130,14 +130,14 @@ class UringEngine final : public core::IoEngine {
     bool (*on_readable)(void* context);
     void* context;
     uint64_t record = 0;
-    bool reading = false;    // a READ, or a POLL, of it is in flight
+    bool reading = false;    // a READ of it is in flight, or its POLL, which goes on after a completion
     bool dead = false;       // the descriptor gives no more events
-    bool forgotten = false;  // removed when its READ has completed
+    bool forgotten = false;  // removed when its READ, or POLL, has ended
   };
 
   static void complete(const io_uring_cqe& cqe);
   static void complete_write(core::Io& io, int result, bool is_rest);
-  static void complete_watch(Watch* watch, int result);
+  static void complete_watch(Watch* watch, const io_uring_cqe& cqe);
   static void complete_read(Watch& watch, int result);
   static void complete_poll(Watch& watch, int result);
   // The user data of its READ; null: of an entry whose completion tells nothing.

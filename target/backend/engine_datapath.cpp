@@ -39,7 +39,7 @@ void UringEngine::read_watches() {
     if (watch->on_record != nullptr)
       io_uring_prep_read(sqe, watch->fd, &watch->record, sizeof watch->record, 0);
     else
-      io_uring_prep_poll_add(sqe, watch->fd, POLLIN);
+      io_uring_prep_poll_multishot(sqe, watch->fd, POLLIN);  // one request for all that comes
     sqe->user_data = watch_tag(watch.get());
     watch->reading = true;
   }
@@ -70,7 +70,7 @@ unsigned UringEngine::reap() {
 void UringEngine::complete(const io_uring_cqe& cqe) {
   const uint64_t pointer = cqe.user_data & ~(kResultMask | kPart);
   const auto result = static_cast<Result>(cqe.user_data & kResultMask);
-  if (result == Result::Watch) return complete_watch(std::bit_cast<Watch*>(pointer), cqe.res);
+  if (result == Result::Watch) return complete_watch(std::bit_cast<Watch*>(pointer), cqe);
 
   core::Io& io = *std::bit_cast<core::Io*>(pointer);
   const bool is_part = (cqe.user_data & kPart) != 0;
@@ -98,14 +98,16 @@ void UringEngine::end_part(core::Io& io, core::Status status) {
 }
 
 // Null: a READ has been cancelled.
-void UringEngine::complete_watch(Watch* watch, int result) {
+void UringEngine::complete_watch(Watch* watch, const io_uring_cqe& cqe) {
   if (watch == nullptr) return;
-  watch->reading = false;
-  if (watch->forgotten) return watch->engine->drop(*watch);
-  if (watch->on_record != nullptr)
-    complete_read(*watch, result);
-  else
-    complete_poll(*watch, result);
+  watch->reading = (cqe.flags & IORING_CQE_F_MORE) != 0;
+  if (watch->forgotten) {
+    if (!watch->reading) watch->engine->drop(*watch);
+  } else if (watch->on_record != nullptr) {
+    complete_read(*watch, cqe.res);
+  } else if (!watch->dead) {
+    complete_poll(*watch, cqe.res);
+  }
 }
 
 // Anything but a record or a spurious wake-up means that the descriptor is dead: it is not read again.

@@ -143,8 +143,10 @@ bool Authenticators::come_in(Imposture how, Breach where, Host& host, const Host
   if (is_again && (how == Imposture::NeverFinishes || how == Imposture::DoesNotBother)) return false;
   if (!(is_again ? host.bring_up() : host.connect_admin())) return false;
   ++tried_[static_cast<size_t>(where)];
+  const uint64_t begun_ns = world_->fabric.now_ns();
   try_it(how, host, where == Breach::IoQueueAgain ? host.io(1) : host.admin(), victim);
-  return true;
+  // A queue that a disturbance has ended before it could fail leaves the others what they are.
+  return !is_again || !world_->is_disturbed_since(begun_ns);
 }
 
 void Authenticators::try_it(Imposture how, Host& host, HostQueue& queue, const HostOptions& victim) {

@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <stdexcept>
 #include <utility>
 
 namespace nvmf::simulation {
@@ -54,13 +55,21 @@ void SteppedEngine::serve_watches() {
     pollfd waited{watch.fd, POLLIN, 0};
     uint64_t record = 0;
     if (::poll(&waited, 1, 0) != 1 || (waited.revents & POLLIN) == 0) continue;
-    if (watch.on_readable && !watch.on_readable(watch.context))
-      unwatch(watch.fd);  // it is dead
-    else if (watch.on_readable)
-      continue;
+    if (watch.on_readable)
+      serve_readable(watch);
     else if (read(watch.fd, &record, sizeof record) == sizeof record)
       watch.on_record(watch.context, record);
   }
+}
+
+// A real engine would not call again for what is left.
+void SteppedEngine::serve_readable(const Watch& watch) {
+  const bool is_dead = !watch.on_readable(watch.context);
+  pollfd waited{watch.fd, POLLIN, 0};
+  if (is_dead)
+    unwatch(watch.fd);
+  else if (::poll(&waited, 1, 0) == 1 && (waited.revents & POLLIN) != 0)
+    throw std::logic_error("a poller has left an event on its descriptor");
 }
 
 }  // namespace nvmf::simulation

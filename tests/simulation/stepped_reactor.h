@@ -43,6 +43,7 @@ class SteppedEngine final : public core::IoEngine {
   };
 
   void serve_watches();
+  void serve_readable(const Watch& watch);
 
   rnic::Schedule& schedule_;
   std::vector<Watch> watches_;

@@ -271,6 +271,7 @@ class PollGroup final : public core::Poller {
     --count;
   }
   bool send_events_wanted() const;
+  void note_event(const ibv_cq* queue);
 
   // Commands to be aborted (poll_group_abort.cpp).
   static constexpr uint32_t kAbortsPerTurn = 16;  // looked at

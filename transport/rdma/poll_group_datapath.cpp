@@ -77,11 +77,19 @@ bool PollGroup::send_events_wanted() const {
          !waiting_capsules_.empty() || retiring_ != 0;
 }
 
-// One event each time: where there is another, the descriptor stays readable.
+// Takes all events. Each queue that is armed may have one: where none is, no system call is needed to find that out.
 bool PollGroup::on_wake() {
-  const ibv_cq* const queue = verbs::next_completion_event(channel_.get());
+  const auto is_armed = [](const QueueSet* queues) { return queues->receive_armed || queues->send_armed; };
+  do {
+    const ibv_cq* const queue = verbs::next_completion_event(channel_.get());
+    if (queue == nullptr && errno != EINTR) return errno == EAGAIN;
+    if (queue != nullptr) note_event(queue);
+  } while (std::ranges::any_of(polled_, is_armed));
+  return true;
+}
+
+void PollGroup::note_event(const ibv_cq* queue) {
   for (QueueSet* queues : polled_) {
-    if (queue == nullptr) break;
     if (queue == queues->receive_cq.get()) {
       queues->receive_armed = false;
       ++queues->receive_events;
@@ -90,7 +98,6 @@ bool PollGroup::on_wake() {
       ++queues->send_events;
     }
   }
-  return queue != nullptr || errno == EAGAIN || errno == EINTR;
 }
 
 // The capsule --------------------------------------------------------------------------------------------------------

@@ -31,8 +31,8 @@ class Poller {
   virtual bool arm() = 0;
   // Readable when an armed event fired.
   virtual int wake_fd() const = 0;
-  // It is: takes what is there, at least one event. Nobody else reads from the descriptor. False: it is dead, and not
-  // looked at any more.
+  // It is, or was since the last call: takes all that is there, for it is not called again before more comes. Nobody
+  // else reads from the descriptor. False: it is dead, and not looked at any more.
   virtual bool on_wake() = 0;
   // When it must be polled next even without an event: nanoseconds of the steady clock.
   static constexpr uint64_t kNever = UINT64_MAX;
@@ -49,8 +49,8 @@ class IoEngine {
   virtual unsigned poll() = 0;
   // Reads 8-byte records from `fd` (O_NONBLOCK) whenever the engine sleeps, and hands each to on_record(context, r).
   virtual void watch(int fd, void (*on_record)(void* context, uint64_t record), void* context) = 0;
-  // Calls on_readable(context) whenever the engine sleeps while `fd` can be read, and reads nothing itself; until it
-  // returns false.
+  // Calls on_readable(context) when there is something to read from `fd`, and again when more has come; reads nothing
+  // itself. Until on_readable() returns false.
   virtual void watch_readable(int fd, bool (*on_readable)(void* context), void* context) = 0;
   // The end of either: nothing is called again, and the descriptor may be closed.
   virtual void unwatch(int fd) = 0;
