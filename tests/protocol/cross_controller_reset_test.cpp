@@ -161,7 +161,7 @@ TEST_CASE("a controller in a later life, or of another host, is not touched: the
   stranger.hostid = {0x43};
   stranger.bring_up(1);
   SUBCASE("another CIU") { ++named.uniquifier; }
-  SUBCASE("another CIRN") { ++named.random_number; }
+  SUBCASE("another CIRN") { named.random_number ^= 1; }
   SUBCASE("an identifier that nobody has") { cntlid = 0x7777; }
   SUBCASE("another host's") {
     cntlid = stranger.cntlid;
@@ -173,6 +173,22 @@ TEST_CASE("a controller in a later life, or of another host, is not touched: the
   CHECK(w.log().empty());
   CHECK(w.lost.io(2).send(command(nvme_cmd_flush, 3)).ok());
   CHECK(stranger.io(1).send(command(nvme_cmd_flush, 3)).ok());
+}
+
+// Targets with the default range of controller identifiers may use the same ones.
+TEST_CASE("host asks a target about a controller of another target, or of its former process: Invalid Field") {
+  TwoPaths w;
+  World other;
+  Host elsewhere(other);
+  elsewhere.bring_up(1);
+  uint16_t cntlid = 0;
+  SUBCASE("by an identifier that nobody has here") { cntlid = 0x7777; }
+  SUBCASE("by one that a controller of the same host has here") { cntlid = w.lost.cntlid; }
+  const Answer answer = reset(w.alive, cntlid, instance_of(elsewhere));
+  CHECK(answer.status == NVME_SC_INVALID_FIELD);
+  CHECK(answer.do_not_retry);
+  CHECK(w.log().empty());
+  CHECK(w.lost.io(2).send(command(nvme_cmd_flush, 3)).ok());
 }
 
 TEST_CASE("CIU and CIRN are new each time that the controller is enabled, and CIU is never 0") {

@@ -6,6 +6,7 @@
 #include "target/core/command/log_page.h"
 #include "target/core/datapath/queue.h"
 #include "target/core/subsystem/subsystem.h"
+#include "target/core/subsystem/target.h"
 #include "target/nvme/cross_controller_reset.h"
 
 namespace nvmf::core {
@@ -23,12 +24,14 @@ bool is_named(const Controller& controller, const ControllerInstance& instance, 
   return controller.instance() == instance && controller.host() == host;
 }
 
-// A controller with the identifier may be there, but in a later life: what was sent to the former one has ended.
+// A controller with the identifier may be there, but in a later life: what was sent to the former one has ended. Of a
+// controller of another target, or of this one's former process, nobody here knows that: the host has to wait (CQT).
 void execute_cross_controller_reset(Request& request) {
   Controller& asked = controller_of(request);
   const uint16_t cntlid = nvme::impacted_controller(request.sqe->cdw10);
   const ControllerInstance instance = instance_of(*request.sqe);
-  if (cntlid == asked.cntlid()) return finish(request, invalid_field(request, offsetof(nvme::Sqe, cdw10)));
+  const bool is_known = instance.is_of(asked.subsystem().target().mark());
+  if (cntlid == asked.cntlid() || !is_known) return finish(request, invalid_field(request, offsetof(nvme::Sqe, cdw10)));
   Controller* const impacted = asked.subsystem().find_controller(cntlid);
   if (impacted == nullptr || !is_named(*impacted, instance, asked.host()))
     return finish(request, kSuccess, nvme::kImmediateResetSuccessful);

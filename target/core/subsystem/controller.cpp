@@ -46,7 +46,7 @@ Controller::Controller(Subsystem& subsystem, uint16_t cntlid, HostIdentity host,
       offers_permanent_write_protection_(subsystem.options().permanent_write_protection),
       events_(events_of(type_)),
       keep_alive_(type_ == kDiscoveryController ? KeepAlive::kDiscoveryActivityTimeoutMs : 0) {
-  instance_.renew();
+  instance_.renew(subsystem_.target().mark());
   set_keep_alive(kato_ms, KeepAlive::Clock::now());
 }
 
@@ -70,7 +70,7 @@ void Controller::act(Properties::Action action) {
     case Properties::Action::None:
       return;
     case Properties::Action::Start:
-      instance_.renew();
+      instance_.renew(subsystem_.target().mark());
       restart_keep_alive(KeepAlive::Clock::now());
       if (type_ == kIoController) subsystem_.persistent_events().enabled(*this);
       return;

@@ -11,6 +11,7 @@
 #include "target/core/datapath/limits.h"
 #include "target/core/subsystem/controller.h"
 #include "target/core/subsystem/host_id_owners.h"
+#include "target/core/subsystem/random_mark.h"
 #include "target/nvme/fabrics.h"
 
 namespace nvmf::core {
@@ -109,6 +110,7 @@ struct Target::State {
       : options(target_options), discovery(target, discovery_options(target_options.discovery_nqn), true) {}
 
   TargetOptions options;
+  uint32_t mark = random_mark();
   TargetLimits limits;
   DispersedNamespaces dispersed_namespaces;
   std::vector<Port> ports;
@@ -141,6 +143,8 @@ Target::~Target() {
 }
 
 const TargetOptions& Target::options() const { return state_->options; }
+
+uint32_t Target::mark() const { return state_->mark; }
 void Target::set_limits(const TargetLimits& limits) { state_->limits = limits; }
 const TargetLimits& Target::limits() const { return state_->limits; }
 const std::vector<Port>& Target::ports() const { return state_->ports; }

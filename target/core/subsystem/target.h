@@ -60,6 +60,9 @@ class Target {
   Target& operator=(const Target&) = delete;
 
   const TargetOptions& options() const;
+  // Random, drawn at its start: tells apart the targets that serve one subsystem, and this one's life from former ones
+  // (ControllerInstance).
+  uint32_t mark() const;
   // Present controllers and queues stay.
   void set_limits(const TargetLimits& limits);
   const TargetLimits& limits() const;
