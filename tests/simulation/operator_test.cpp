@@ -86,6 +86,34 @@ TEST_CASE("a namespace is removed while commands wait for its limit: at once, an
   CHECK(world.fabric.faults() == std::vector<std::string>{});
 }
 
+// Command Quiesce Time counts on that: it knows the disks' time-outs, and no limit. The target has the data already.
+TEST_CASE(
+    "a host falls silent while its writes wait for a limit: none reaches the disk once the target has missed it") {
+  World world({});
+  ModelDisk& disk = world.add_disk("disk2", 64);
+  Host host(world, {.keep_alive_ms = 1000});
+  REQUIRE_MESSAGE(host.bring_up(), host.failure);
+  WorldConfig wanted = world.config();
+  wanted.namespaces.push_back({.nsid = 2, .disk = "disk2", .max_iops = 1});
+  REQUIRE(world.reload(wanted) == "");
+  const Bytes block(1 << World::kLbaShift, std::byte{7});
+  uint64_t sent = 0;
+  while (host.io(1).has_room())
+    host.io(1).send(transfer_command(nvme_cmd_write, sent++, 1, 2), Direction::ToController, block, true);
+  const auto written = [&] {
+    uint64_t count = 0;
+    for (uint64_t lba = 0; lba < sent; ++lba) count += std::memcmp(disk.block(lba), block.data(), block.size()) == 0;
+    return count;
+  };
+  REQUIRE(world.wait([&] { return world.target.counters.keep_alive_expiries == 1; }, kMinuteNs));
+  const uint64_t when_missed = written();
+  CHECK(when_missed < sent / 2);
+  world.wait([] { return false; }, kMinuteNs);
+  CHECK(written() <= when_missed + 1);  // what the disk had
+  host.vanish();
+  CHECK(world.wait([&] { return world.transport()->connections() == 0; }));
+}
+
 // Issue: the namespace waits for its commands, and these for a host that takes no answers.
 TEST_CASE("a namespace is removed, added and reloaded while a host takes no answers of it: it ends with the host") {
   constexpr uint64_t kMostNs = uint64_t{core::limits::kStalledAnswersMs + 4 * core::limits::kStallCheckMs} * 1'000'000;

@@ -132,7 +132,7 @@ void fill_io_controller(const Request& request, nvme_id_ctrl& id) {
   const ControllerInstance& instance = controller_of(request).instance();
   put(id, nvme::kIdentifyCiu, instance.uniquifier);
   put(id, nvme::kIdentifyCirn, instance.random_number);
-  put(id, nvme::kIdentifyCqt, static_cast<uint16_t>(limits::kReadyTimeoutMs));
+  put(id, nvme::kIdentifyCqt, controller_of(request).command_quiesce_ms());
   put(id, nvme::kIdentifyCcrl, static_cast<uint8_t>(limits::kMaxCrossControllerResets));
 }
 

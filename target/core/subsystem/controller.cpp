@@ -46,7 +46,7 @@ Controller::Controller(Subsystem& subsystem, uint16_t cntlid, HostIdentity host,
       offers_permanent_write_protection_(subsystem.options().permanent_write_protection),
       events_(events_of(type_)),
       keep_alive_(type_ == kDiscoveryController ? KeepAlive::kDiscoveryActivityTimeoutMs : 0) {
-  instance_.renew(subsystem_.target().mark());
+  begin_life();
   set_keep_alive(kato_ms, KeepAlive::Clock::now());
 }
 
@@ -63,6 +63,12 @@ void Controller::tell(Severity severity, EventKind kind, std::string message) co
                              .host = shown(host_.nqn)});
 }
 
+// What its host reads once, when it has enabled it.
+void Controller::begin_life() {
+  instance_.renew(subsystem_.target().mark());
+  command_quiesce_ms_ = subsystem_.command_quiesce_ms();
+}
+
 void Controller::write_cc(uint32_t cc) { act(properties_.write_cc(cc)); }
 
 void Controller::act(Properties::Action action) {
@@ -70,7 +76,7 @@ void Controller::act(Properties::Action action) {
     case Properties::Action::None:
       return;
     case Properties::Action::Start:
-      instance_.renew(subsystem_.target().mark());
+      begin_life();
       restart_keep_alive(KeepAlive::Clock::now());
       if (type_ == kIoController) subsystem_.persistent_events().enabled(*this);
       return;

@@ -60,6 +60,8 @@ class Controller {
   ControllerTypes type() const { return type_; }
   uint16_t cntlid() const { return cntlid_; }
   const ControllerInstance& instance() const { return instance_; }
+  // CQT, as it was when the controller was enabled: hosts read it once.
+  uint16_t command_quiesce_ms() const { return command_quiesce_ms_; }
   const HostIdentity& host() const { return host_; }
   const std::string& subsysnqn() const { return subsysnqn_; }
   uint16_t port_id() const { return port_id_; }
@@ -208,6 +210,7 @@ class Controller {
   template <typename Action>
   void for_each_queue(Action action) const;
   void act(Properties::Action action);
+  void begin_life();
   void reset();
   void shut_down();
   void keep_alive_due(KeepAlive::Clock::time_point now);
@@ -232,6 +235,7 @@ class Controller {
   ControllerTypes type_;
   uint16_t cntlid_;
   ControllerInstance instance_;
+  uint16_t command_quiesce_ms_ = 0;
   uint64_t number_;
   HostIdentity host_;
   std::string subsysnqn_;

@@ -266,6 +266,12 @@ void Subsystem::namespace_changed(uint32_t nsid) {
   }
 }
 
+uint16_t Subsystem::command_quiesce_ms() const {
+  uint32_t longest_ms = limits::kLeastCommandQuiesceMs;
+  for (const NamespaceOptions& ns : namespaces_) longest_ms = std::max(longest_ms, ns.quiesce_ms.value_or(UINT32_MAX));
+  return static_cast<uint16_t>(std::min(longest_ms, limits::kMaxCommandQuiesceMs));
+}
+
 void Subsystem::health_changed() {
   for (const auto& controller : controllers_) controller->report_warnings();
 }

@@ -50,6 +50,8 @@ struct NamespaceOptions {
   uint32_t ana_group = 1;  // ANAGRPID
   // The storage of its data: namespaces of several subsystems with the same storage are one. Empty: not shared.
   std::string storage{};
+  // The device has ended each command that it has after so long; none: nothing says so.
+  std::optional<uint32_t> quiesce_ms = std::nullopt;
   bool write_protected = false;           // by the operator: hosts may only read it
   std::vector<std::string> visible_to{};  // NQNs of the hosts that see it; empty: all
 };
@@ -117,6 +119,8 @@ class Subsystem {
   const NamespaceOptions* find_namespace(uint32_t nsid) const;
   // The same for one controller's host: null also when the namespace is hidden from the host.
   const NamespaceOptions* find_namespace(uint32_t nsid, const Controller& controller) const;
+  // The longest that the device of any of them may keep a command of a lost host: Command Quiesce Time (TP4129).
+  uint16_t command_quiesce_ms() const;
   // A namespace was added, changed or removed: controllers notify their hosts. The three functions above call this
   // themselves.
   void namespace_changed(uint32_t nsid);

@@ -312,6 +312,20 @@ TEST_CASE("FUA and DEAC of an SSD's commands, in every part, where they have a m
   }
 }
 
+TEST_CASE("Each command to an SSD has the time-out that Command Quiesce Time counts on") {
+  NvmeGeometry geometry;
+  geometry.timeout_ms = 30'000;
+  const std::vector<nvme_dsm_range> ranges = {range(0, 8)};
+  for (TestIo io : {on_blocks(IoKind::Write, true), on_blocks(IoKind::WriteZeroes, false),
+                    on_blocks(IoKind::Copy, true), on_blocks(IoKind::Flush, false), deallocate_of(ranges)}) {
+    NvmeRecorder recorder(geometry);
+    if (io.kind == IoKind::Copy) io.range_count = 2;
+    recorder.channel.submit(io);
+    CAPTURE(static_cast<int>(io.kind));
+    CHECK(recorder.commands(1)[0].timeout_ms == 30'000);
+  }
+}
+
 TEST_CASE("A Copy's FUA reaches the SSD; a Deallocate says what it is") {
   {
     NvmeRecorder recorder;
