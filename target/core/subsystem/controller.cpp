@@ -455,9 +455,10 @@ void Controller::expire(KeepAlive::Clock::time_point now) {
 }
 
 // A command since the last look restarts the timer; so does a host that waits for the target to authenticate it. On an
-// I/O queue that has not authenticated that may be a stranger: he keeps the controller of a dead host alive no longer
-// than the host itself may take to authenticate there. (Of a controller whose admin queue has not authenticated
-// anybody may be the host.)
+// I/O queue that has not authenticated that may be a stranger: he keeps the controller of a dead host alive for one
+// more period of the timer, which is within what hosts wait for a target that counts traffic (TBKAS: three times KATO,
+// then CQT), and no longer than the host itself may take to authenticate there. (Of a controller whose admin queue has
+// not authenticated anybody may be the host.)
 void Controller::keep_alive_due(KeepAlive::Clock::time_point now) {
   constexpr std::chrono::milliseconds kHostMayTake(limits::kAuthenticationTimeoutMs);
   bool by_host = false;
@@ -472,7 +473,8 @@ void Controller::keep_alive_due(KeepAlive::Clock::time_point now) {
   for (const auto& [queue, authentication] : authentications_)
     if (authentication->is_busy()) hear(*queue);
   if (by_host) return restart_keep_alive(now);
-  if (by_anybody && now < host_heard_at_ + kHostMayTake) return restart_keep_alive_timer(now);
+  const std::chrono::milliseconds two_periods(uint64_t{keep_alive_.timer_ms()} * 2);
+  if (by_anybody && now < host_heard_at_ + std::min(kHostMayTake, two_periods)) return restart_keep_alive_timer(now);
   for (const auto& [queue, authentication] : authentications_) authentication->abandoned();
   const std::string rule = "keep-alive timeout: no command for " + std::to_string(keep_alive_.timer_ms()) + " ms";
   keep_alive_.stop();
