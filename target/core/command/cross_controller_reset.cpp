@@ -1,4 +1,5 @@
-// Cross-Controller Reset: NVMe Base 2.3, section 5.4.3, and its log page, section 5.2.12.3.1.
+// Cross-Controller Reset: NVMe Base 2.3, section 5.4.3, and its log page, section 5.2.12.3.1. The log page of Lost Host
+// Communication, of the same technical proposal.
 #include "target/core/subsystem/cross_controller_reset.h"
 
 #include "target/core/command/command.h"
@@ -80,6 +81,17 @@ void write_cross_controller_resets(Request& request, LogWriter& log) {
   const uint64_t end = begin + request.length_bytes;
   const uint64_t first = begin <= kHeader ? 0 : (begin - kHeader + kEntry - 1) / kEntry;
   resets.remove_completed(first, end < kHeader ? 0 : (end - kHeader) / kEntry);
+}
+
+// 1Fh. Reading it clears it, unless the host wants the event retained.
+void write_lost_host_communications(Request& request, LogWriter& log) {
+  LostHostCommunications& lost = controller_of(request).lost_host_communications();
+  const auto count = static_cast<uint16_t>(lost.entries().size());
+  log.put(nvme::LostHostCommunicationLogHeader{.entries = count, .reserved2 = {}});
+  for (const LostHostCommunications::Entry& entry : lost.entries())
+    log.put(nvme::LostHostCommunicationLogEntry{
+        .cntlid = entry.cntlid, .count = entry.count, .uniquifier = entry.uniquifier, .reserved4 = {}});
+  if (!retains_event(*request.sqe)) lost.clear();
 }
 
 }  // namespace nvmf::core

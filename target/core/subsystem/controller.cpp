@@ -16,7 +16,7 @@ constexpr uint32_t kIoEvents = NVME_FEATURE_AENCFG_SMART_CRIT_SPARE | NVME_FEATU
                                NVME_FEATURE_AENCFG_SMART_CRIT_DEGRADED | NVME_FEATURE_AENCFG_SMART_CRIT_READ_ONLY |
                                NVME_FEATURE_AENCFG_SMART_CRIT_VOLATILE_BACKUP |
                                NVME_FEATURE_AENCFG_NOTICE_NAMESPACE_ATTRIBUTES | NVME_FEATURE_AENCFG_NOTICE_ANA_CHANGE |
-                               nvme::kCrossControllerResetNotices;
+                               nvme::kCrossControllerResetNotices | nvme::kLostHostCommunicationNotices;
 constexpr uint32_t kDiscoveryEvents = static_cast<uint32_t>(NVME_FEATURE_AENCFG_NOTICE_DISCOVERY_CHANGE);
 
 Properties::SubsystemReset reset_of(const Subsystem& subsystem, const HostIdentity& host) {
@@ -252,6 +252,7 @@ void Controller::queue_closed(Queue& queue) {
   if (&queue == admin_queue_) {
     admin_queue_ = nullptr;
     keep_alive_.stop();
+    tell_of_loss();
     return fail("the admin queue has closed");
   }
   errors_.collect(queue.errors);
@@ -374,6 +375,19 @@ void Controller::other_is_quiet(const Controller& other) {
     events_.post(AsyncEvent::CrossControllerResetCompleted);
 }
 
+// Of a controller that its host uses, and that nobody has ended.
+void Controller::tell_of_loss() {
+  if (type_ != kIoController || closing_ || !ready()) return;
+  for (const auto& other : subsystem_.controllers())
+    if (other.get() != this && other->host() == host_ && !other->is_closing() && other->is_admitted())
+      other->other_has_lost_host(*this);
+}
+
+void Controller::other_has_lost_host(const Controller& other) {
+  lost_host_communications_.add(other.cntlid_, other.instance_.uniquifier);
+  events_.post(AsyncEvent::LostHostCommunication);
+}
+
 bool Controller::begin_abort() {
   if (aborts_ == limits::kMaxAborts) return false;
   ++aborts_;
@@ -478,6 +492,7 @@ void Controller::keep_alive_due(KeepAlive::Clock::time_point now) {
   for (const auto& [queue, authentication] : authentications_) authentication->abandoned();
   const std::string rule = "keep-alive timeout: no command for " + std::to_string(keep_alive_.timer_ms()) + " ms";
   keep_alive_.stop();
+  tell_of_loss();
   properties_.fail();
   ++subsystem_.target().counters.keep_alive_expiries;
   tell(Severity::Warning, EventKind::Disconnect,
@@ -542,6 +557,7 @@ void Controller::reset() {
   reservation_notifications_ = {};
   untold_ana_groups_.reset();
   cross_controller_resets_ = {};
+  lost_host_communications_ = {};
   persistent_event_context_.reset();
   if (admin_queue_ != nullptr) admin_queue_->link->reserve_io_queues(1);
   granted_io_queues_ = static_cast<uint16_t>(io_queues_.size());
