@@ -178,6 +178,39 @@ TEST_CASE("a port that is drained has no host, and takes hosts when it is resume
   CHECK(Host(world, {}).bring_up());
 }
 
+core::AnaState ana_state_of(Host& host) {
+  nvme::Sqe sqe{};
+  sqe.opcode = nvme_admin_get_log_page;
+  sqe.nsid = NVME_NSID_ALL;
+  sqe.cdw10 = NVME_LOG_LID_ANA | 1023U << 16;
+  const Answer answer = host.run(host.admin(), sqe, Direction::ToHost, Bytes(4096));
+  constexpr size_t kStateOfFirst = 16 + 16;
+  return answer.ok() ? static_cast<core::AnaState>(answer.data[kStateOfFirst]) : core::AnaState::Optimized;
+}
+
+TEST_CASE("a port is drained: a host that uses ANA reads of a change, then that the port is no way, and is let go") {
+  World world({});
+  Host host(world, {});
+  REQUIRE_MESSAGE(host.bring_up(), host.failure);
+  nvme::Sqe notices{};
+  notices.opcode = nvme_admin_set_features;
+  notices.cdw10 = NVME_FEAT_FID_ASYNC_EVENT;
+  notices.cdw11 = NVME_FEATURE_AENCFG_NOTICE_ANA_CHANGE;
+  REQUIRE(host.run(host.admin(), notices, Direction::None, {}).ok());
+  REQUIRE(ana_state_of(host) == core::AnaState::Optimized);
+  nvme::Sqe request{};
+  request.opcode = nvme_admin_async_event;
+  for (int events = 0; events < 2; ++events) host.admin().send(request, Direction::None, {});
+  std::vector<core::AnaState> states;
+  world.control_plane().ports().drain(World::kPort);
+  CHECK(world.wait([&] {
+    const core::AnaState state = ana_state_of(host);
+    if (state != core::AnaState::Optimized && (states.empty() || states.back() != state)) states.push_back(state);
+    return world.transport()->connections() == 0;
+  }));
+  CHECK(states == std::vector{core::AnaState::Change, core::AnaState::Inaccessible});
+}
+
 TEST_CASE("before the daemon makes way no host can come, and those that are there stay") {
   World world({});
   Host host(world, {});

@@ -340,9 +340,10 @@ std::optional<Subsystem::Clock::time_point> Subsystem::end_ana_transitions(Clock
   return ana_transitions_.empty() ? std::nullopt : std::optional(ana_transitions_.front().end);
 }
 
-void Subsystem::withdraw_port(uint16_t port_id, bool withdrawn) {
-  if (ana_.is_withdrawn(port_id) == withdrawn) return;
-  ana_.withdraw(port_id, withdrawn);
+void Subsystem::withdraw_port(uint16_t port_id, Withdrawal step) {
+  const Withdrawal reached = ana_.withdrawal(port_id);
+  if (step == Withdrawal::No ? reached == step : step <= reached) return;
+  ana_.withdraw(port_id, step);
   std::set<uint32_t> groups;
   for (const NamespaceOptions& ns : namespaces_) groups.insert(ns.ana_group);
   for (const uint32_t group : groups) {

@@ -189,9 +189,9 @@ class Subsystem {
   // Ends the change states that are due; returns when the next is, if there are more.
   std::optional<Clock::time_point> end_ana_transitions(Clock::time_point now);
 
-  // All its ANA groups are inaccessible on a port from now on, or are again what they were set to: hosts that use ANA
-  // are told, and use other ports.
-  void withdraw_port(uint16_t port_id, bool withdrawn);
+  // All its ANA groups are in the change state on a port from now on, or inaccessible, or are again what they were set
+  // to: hosts that use ANA are told, and use other ports. No effect on a port that has come as far.
+  void withdraw_port(uint16_t port_id, Withdrawal step);
 
   bool allows(const std::string& hostnqn) const;
   bool requires_authentication(const std::string& hostnqn) const;

@@ -207,8 +207,8 @@ void Target::remove_port(uint16_t id) {
   discovery_changed();
 }
 
-void Target::withdraw_port(uint16_t id, bool withdrawn) {
-  for (const auto& subsystem : state_->subsystems) subsystem->withdraw_port(id, withdrawn);
+void Target::withdraw_port(uint16_t id, Withdrawal step) {
+  for (const auto& subsystem : state_->subsystems) subsystem->withdraw_port(id, step);
 }
 
 bool Target::have_hosts_moved(uint16_t port_id) const {
