@@ -95,6 +95,7 @@ MemoryDevice::MemoryDevice(const DeviceSpec& spec) : size_bytes_(spec.size_bytes
   const auto page_blocks = static_cast<uint32_t>(kPage >> info_.lba_shift);
   info_.hints.deallocate_granularity_blocks = info_.hints.deallocate_alignment_blocks = page_blocks;
   info_.hints.deallocated_blocks = NVME_NS_DLFEAT_RB_ALL_0S | NVME_NS_DLFEAT_WRITE_ZEROES;
+  info_.quiesce = {.ms = 0, .remedy = {}};
   info_.description = name;
 }
 
