@@ -203,6 +203,31 @@ TEST_CASE("It is started on another thread than it was made on, and ends on a th
   }).join();
 }
 
+TEST_CASE("A descriptor that becomes readable while the ring is full of completions wakes the engine afterwards, too") {
+  TemporaryFile file(1 << 20);
+  const auto device = open_device(file_spec(file.path()));
+  Bench bench(*device, {.submission_entries = 8, .completion_entries = 16});
+  Bell bell;
+  bench.engine.watch_readable(bell.fd, Bell::on_readable, &bell);
+  bench.start();
+  bench.engine.sleep(1000);
+  Pages data(1 << 20);
+  std::vector<TestIo> ios(256);
+  for (uint32_t i = 0; i < ios.size(); ++i) {
+    ios[i] = transfer(nvmf::core::IoKind::Write, uint64_t{8} * i, 8, data.begin() + size_t{4096} * i, 512);
+    bench.channel->submit(ios[i]);
+    eventfd_write(bell.fd, 1);  // the kernel has no room to say so, and may give up the poll
+  }
+  for (const TestIo& io : ios) bench.wait(io);
+  for (int i = 0; i < 3; ++i) {
+    while (bench.engine.poll() != 0) continue;
+    const size_t before = bell.records.size();
+    bench.engine.sleep(1000);
+    eventfd_write(bell.fd, 1);
+    while (bell.records.size() == before) bench.engine.sleep(std::nullopt);
+  }
+}
+
 TEST_CASE("More commands in a turn than the ring has entries: all are done") {
   TemporaryFile file(1 << 20);
   const auto device = open_device(file_spec(file.path()));
