@@ -32,7 +32,7 @@ unsigned PollGroup::poll() {
   const unsigned resumed = throttled_ == 0 ? 0 : resume_throttled();
   const unsigned served = buffers_came_free_ ? serve_waiters() : 0;
   now_ns_ = 0;  // next come the disks' completions, after a system call
-  return sent + received + resumed + served;
+  return found_ = sent + received + resumed + served;
 }
 
 void PollGroup::flush() {
@@ -65,7 +65,8 @@ bool PollGroup::arm() {
     if (!queues->receive_armed) queues->receive_armed = arm(queues->receive_cq);
     if (!queues->send_armed && arms_sends) queues->send_armed = arm(queues->send_cq);
   }
-  if (!event_comes_ || has_work_of_its_own()) {
+  // Where the last look found something there may be more by now, and a look is much cheaper than a sleep.
+  if (!event_comes_ || found_ != 0 || has_work_of_its_own()) {
     if (poll() != 0) return false;
     event_comes_ = true;
   }
