@@ -147,6 +147,10 @@ void PollGroup::one_command_less(QueuePair& queue_pair) {
 
 void PollGroup::release_buffer(RdmaRequest& request) {
   core::BufferPool* const pool = request.data.pool;
+  if (request.data.kind == core::MemoryKind::Namespace) {
+    request.data.kind = core::MemoryKind::Dram;
+    return request.ns->channel->end_in_place(request);
+  }
   if (!pool) return;
   pool->release(request.data);
   request.data.pool = nullptr;
