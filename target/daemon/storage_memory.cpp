@@ -33,6 +33,7 @@ Storage::Task Storage::register_memory(ServedNamespace& served, const rdma::Rnic
   } catch (const std::exception& error) {
     failure = error.what();
   }
+  served.p2p.verdict += fmt::format("; with {}, which cannot read the memory, all data is copied", rnic.name());
   events_.warn(EventKind::Namespace,
                fmt::format("namespace {} of {}: {} cannot read its memory, so data is copied there: {}",
                            served.wanted.nsid, served.subsystem, rnic.name(), failure),

@@ -162,6 +162,7 @@ TEST_CASE("an RNIC that cannot register a namespace's memory serves it by copies
       host.run(host.io(1), transfer_command(nvme_cmd_read, 9, 8, kLarge), Direction::ToHost, Bytes(data.size()));
   REQUIRE(answer.ok());
   CHECK(answer.data == data);
+  CHECK(served(world, kLarge).p2p.verdict.find("with rnic0, which cannot read the memory") != std::string::npos);
   CHECK(reads(world, core::DataPath::Dram, kLarge) == 1);
   CHECK(reads(world, core::DataPath::Direct, kLarge) == 0);
   host.leave();

@@ -13,7 +13,8 @@ unsigned SteppedEngine::poll() {
   Fiber::yield();
   const std::vector<Ready> ready = std::exchange(completions_, {});
   for (const Ready& one : ready) one.done(one.context);
-  const auto ended = static_cast<unsigned>(ready.size()) + (memory_ != nullptr ? memory_->poll() : 0);
+  const bool has_deferred = memory_ != nullptr && memory_->has_deferred();
+  const auto ended = static_cast<unsigned>(ready.size()) + (has_deferred ? memory_->poll() : 0);
   idle_polls_ = ended == 0 ? idle_polls_ + 1 : 0;
   return ended;
 }

@@ -260,6 +260,7 @@ class PollGroup final : public core::Poller {
   void resume_waiting(QueuePair& queue_pair);
   void end(RdmaRequest& request);
   void release_buffer(RdmaRequest& request);
+  static void end_in_place(RdmaRequest& request);
   unsigned serve_waiters();
   void fail(QueuePair& queue_pair, ibv_wc_status status, const char* reason = nullptr);
   static std::string reason_of(const QueuePair& failed);
