@@ -14,9 +14,10 @@ constexpr core::Status kNotSupported = NVME_SC_INVALID_OPCODE | NVME_SC_DNR;
 // BLOCK_URING_CMD_DISCARD of linux/blkdev.h, which is newer than the headers of most systems.
 constexpr uint32_t kDiscardCommand = _IO(0x12, 0);
 
-// Asked for the rest of a write whose queue is being ended.
-class NoRest final : public ShortWrites {
+// Asked for the rest of a command whose queue is being ended.
+class NoRest final : public Unfinished {
   void write_rest(core::Io& io, uint32_t /*written_bytes*/) override { io.done(io, NVME_SC_ABORT_QUEUE); }
+  void next_step(core::Io& io) override { io.done(io, NVME_SC_ABORT_QUEUE); }
 };
 constinit NoRest no_rest;
 
@@ -66,11 +67,13 @@ void BlockChannel::write_rest(core::Io& io, uint32_t written_bytes) {
   sqe->user_data = UringEngine::tag_rest(io, rest_bytes);
 }
 
-// A write that the disk does not have, or not at its beginning, has another word there, or one that is set anew.
+// A command that the disk does not have, or a write that it does not have at its beginning, has another word there, or
+// one that is set anew.
 void BlockChannel::withdraw_rest(core::Io& io) {
-  ShortWrites& self = *this;
-  if (io.kind != core::IoKind::Write || io.backend_word != reinterpret_cast<uintptr_t>(&self)) return;
-  io.backend_word = reinterpret_cast<uintptr_t>(static_cast<ShortWrites*>(&no_rest));
+  Unfinished& self = *this;
+  const bool may_go_on = io.kind == core::IoKind::Write || io.kind == core::IoKind::Deallocate;
+  if (!may_go_on || io.backend_word != reinterpret_cast<uintptr_t>(&self)) return;
+  io.backend_word = reinterpret_cast<uintptr_t>(static_cast<Unfinished*>(&no_rest));
 }
 
 // FUA of a Read: what is in a volatile cache goes to the medium first. NVM Command Set 1.0, section 3.2.4.
@@ -109,22 +112,20 @@ void BlockChannel::write_zeroes(core::Io& io) {
 // One range after the other: the kernel works each off in a thread, and those would only wait for each other.
 void BlockChannel::deallocate(core::Io& io) {
   if (geometry_.deallocate == Deallocate::None) return io.done(io, kNotSupported);
-  uint32_t to_come = 0;
-  for (uint32_t i = 0; i < io.range_count; ++i) to_come += range_at(io, i).nlb != 0 ? 1 : 0;
-  if (to_come == 0) return io.done(io, core::kSuccess);
-  if (!engine_.make_room(to_come)) return io.done(io, UringEngine::kNoRoom);
+  io.backend_step = 0;
+  next_step(io);
+}
 
-  UringEngine::begin_parts(io, to_come);
-  for (uint32_t i = 0; i < io.range_count; ++i) {
-    const nvme_dsm_range range = range_at(io, i);
-    if (range.nlb == 0) continue;
-    const uint8_t link = --to_come != 0 ? IOSQE_IO_LINK : 0;
-    const uint64_t user_data = UringEngine::tag_part(io, Result::Command);
-    if (geometry_.deallocate == Deallocate::Punch)
-      queue_fallocate(geometry_.punch_mode, range.slba, range.nlb, link, user_data);
-    else
-      queue_discard(range.slba, range.nlb, link, user_data);
-  }
+void BlockChannel::next_step(core::Io& io) {
+  while (io.backend_step < io.range_count && range_at(io, io.backend_step).nlb == 0) ++io.backend_step;
+  if (io.backend_step == io.range_count) return io.done(io, core::kSuccess);
+  if (!engine_.make_room(1)) return io.done(io, UringEngine::kNoRoom);
+  const nvme_dsm_range range = range_at(io, io.backend_step++);
+  const uint64_t user_data = UringEngine::tag_step(io, *this);
+  if (geometry_.deallocate == Deallocate::Punch)
+    queue_fallocate(geometry_.punch_mode, range.slba, range.nlb, 0, user_data);
+  else
+    queue_discard(range.slba, range.nlb, user_data);
 }
 
 void BlockChannel::queue_sync(uint8_t link, uint64_t user_data) {
@@ -145,13 +146,13 @@ void BlockChannel::queue_fallocate(int mode, uint64_t slba, uint64_t blocks, uin
 // As ioctl BLKDISCARD, which cannot be asked for without waiting. By a thread of the kernel's (IOSQE_ASYNC): its first
 // attempt without one must not wait, and devices that cannot promise that (device mapper) answer that they do not
 // discard.
-void BlockChannel::queue_discard(uint64_t slba, uint64_t blocks, uint8_t link, uint64_t user_data) {
+void BlockChannel::queue_discard(uint64_t slba, uint64_t blocks, uint64_t user_data) {
   io_uring_sqe* const sqe = engine_.next_sqe();
   io_uring_prep_rw(IORING_OP_URING_CMD, sqe, file_.fd, nullptr, 0, 0);
   sqe->cmd_op = kDiscardCommand;
   sqe->addr = slba << geometry_.lba_shift;
   sqe->addr3 = blocks << geometry_.lba_shift;
-  sqe->flags = file_.sqe_flags | link | IOSQE_ASYNC;
+  sqe->flags = file_.sqe_flags | IOSQE_ASYNC;
   sqe->user_data = user_data;
 }
 

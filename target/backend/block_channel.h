@@ -22,7 +22,7 @@ struct BlockGeometry {
   Deallocate deallocate = Deallocate::None;
 };
 
-class BlockChannel final : public core::IoChannel, private ShortWrites {
+class BlockChannel final : public core::IoChannel, private Unfinished {
  public:
   BlockChannel(UringEngine& engine, int fd, const BlockGeometry& geometry)
       : engine_(engine), file_(engine.register_file(fd)), geometry_(geometry) {}
@@ -33,6 +33,7 @@ class BlockChannel final : public core::IoChannel, private ShortWrites {
  private:
   void transfer(core::Io& io, int opcode);
   void write_rest(core::Io& io, uint32_t written_bytes) override;
+  void next_step(core::Io& io) override;
   void read_from_medium(core::Io& io, int opcode);
   void flush(core::Io& io);
   void write_zeroes(core::Io& io);
@@ -40,7 +41,7 @@ class BlockChannel final : public core::IoChannel, private ShortWrites {
   io_uring_sqe* prepare_transfer(const core::Io& io, int opcode);
   void queue_sync(uint8_t link, uint64_t user_data);
   void queue_fallocate(int mode, uint64_t slba, uint64_t blocks, uint8_t link, uint64_t user_data);
-  void queue_discard(uint64_t slba, uint64_t blocks, uint8_t link, uint64_t user_data);
+  void queue_discard(uint64_t slba, uint64_t blocks, uint64_t user_data);
 
   UringEngine& engine_;
   FileReference file_;

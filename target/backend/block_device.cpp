@@ -83,7 +83,9 @@ BlockDevice::BlockDevice(const DeviceSpec& spec) {
   const std::string disk = std::string(sysfs::kRoot) + "/dev/block/" + number;
   geometry_ = {.lba_shift = info_.lba_shift, .zero_mode = kZero};
   queue_ = sysfs::block_queue(major_number, minor_number).value_or(std::string());
+  info_.quiesce = unbounded_quiesce_time();
   if (!queue_.empty()) {
+    info_.quiesce = disk_quiesce_time(sysfs::disk_of_queue(queue_));
     take_limits(spec.path, read_block_limits(disk, queue_, info_.lba_shift));
     if (auto advice = scheduler_advice(spec.path, queue_)) info_.notes.push_back(std::move(*advice));
   }
@@ -140,6 +142,7 @@ FileDevice::FileDevice(const DeviceSpec& spec) : file_(open_file(spec.path, O_RD
   info_.volatile_write_cache = true;
   info_.path = spec.path;
   info_.description = "file " + spec.path;
+  info_.quiesce = unbounded_quiesce_time();
   info_.storage = spec.path;
   // Less than a block of the file system is written by reading the rest of it, and not deallocated.
   info_.hints = hints_of_file(static_cast<uint64_t>(status.st_blksize), info_.lba_shift);

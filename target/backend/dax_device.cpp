@@ -97,6 +97,7 @@ DaxDevice::DaxDevice(const DeviceSpec& spec, Descriptor opened, const DaxFacts& 
   info_.block_count = facts.size_bytes / spec.block_bytes;
   info_.supports_write_zeroes = true;
   info_.memory = {memory_->address, info_.block_count << lba_shift};
+  info_.quiesce = {.ms = kLongestClaimMs, .remedy = {}};
   info_.storage = storage_of(spec.path, facts);
   info_.path = spec.path;
   info_.node = status.st_rdev;

@@ -15,6 +15,7 @@
 #include <vector>
 
 #include "target/backend/engine.h"
+#include "target/backend/quiesce_time.h"
 #include "target/core/datapath/io.h"
 #include "target/core/datapath/io_hints.h"
 
@@ -66,6 +67,8 @@ struct DeviceInfo {
   std::string model;
   std::optional<std::string> pci_address;  // of the SSD, as sysfs spells it: "0000:3b:00.0"
   std::string controller;                  // of the SSD, its device: "/dev/nvme0"; empty: no SSD, or not found
+  QuiesceTime quiesce{};                   // of commands that nobody waits for any more
+  std::optional<QuiesceTime> cmb_quiesce;  // of a namespace whose data may be in a CMB; none: the same
   std::string description;                 // one line for the operator
   std::vector<std::string> notes;          // what does not work as well as it could, and why
 };

@@ -57,16 +57,20 @@ enum class Result : uint64_t {
   Command = 0,   // 0, or an NVMe status, or minus errno
   Transfer = 1,  // bytes, all of Io::data or it is an error; or minus errno
   Watch = 2,     // for the engine itself
-  Write = 3,     // bytes, all that was asked for or ShortWrites is told; or minus errno
+  Write = 3,     // bytes, all that was asked for or Unfinished is told; or minus errno
+  Step = 6,      // as Command, and Unfinished is asked for the next one
 };
 
-// Who carries on with a write that ended before all was written: the error is told to who asks for the rest.
-class ShortWrites {
+// Who carries on with a command that its disk has ended in part.
+class Unfinished {
  public:
+  // A write has ended before all was written: the error is told to who asks for the rest.
   virtual void write_rest(core::Io& io, uint32_t written_bytes) = 0;
+  // One of several steps, each of which begins when the one before has ended well.
+  virtual void next_step(core::Io& io) = 0;
 
  protected:
-  ~ShortWrites() = default;
+  ~Unfinished() = default;
 };
 
 class UringEngine final : public core::IoEngine {
@@ -118,7 +122,7 @@ class UringEngine final : public core::IoEngine {
     return reinterpret_cast<uintptr_t>(&io) | static_cast<uint64_t>(result);
   }
   // The same of a write of all of Io::data. Uses Io::backend_word.
-  static uint64_t tag_write(core::Io& io, ShortWrites& asking) {
+  static uint64_t tag_write(core::Io& io, Unfinished& asking) {
     io.backend_word = reinterpret_cast<uintptr_t>(&asking);
     return tag(io, Result::Write);
   }
@@ -126,6 +130,11 @@ class UringEngine final : public core::IoEngine {
   static uint64_t tag_rest(core::Io& io, uint32_t bytes) {
     io.backend_word = bytes;
     return tag(io, Result::Write) | kPart;
+  }
+  // Of an entry that next_step() follows unless it fails. Uses Io::backend_word.
+  static uint64_t tag_step(core::Io& io, Unfinished& asking) {
+    io.backend_word = reinterpret_cast<uintptr_t>(&asking);
+    return tag(io, Result::Step);
   }
   // For an Io of several entries: begin_parts() before the first, then each entry with tag_part(), or end_part() for
   // one that could not be queued. The Io is done when all have ended, with the first error. Uses Io::backend_word.
@@ -135,8 +144,8 @@ class UringEngine final : public core::IoEngine {
 
  private:
   friend struct FileReference;
-  static constexpr uint64_t kResultMask = 3;
-  static constexpr uint64_t kPart = 4;
+  static constexpr uint64_t kTagMask = 7;
+  static constexpr uint64_t kPart = 4;  // beside Command, Transfer or Write
   static_assert(alignof(core::Io) >= 8, "the pointer's low three bits carry the tag");
 
   struct Watch {
@@ -153,6 +162,7 @@ class UringEngine final : public core::IoEngine {
 
   static void complete(const io_uring_cqe& cqe);
   static void complete_write(core::Io& io, int result, bool is_rest);
+  static void complete_step(core::Io& io, int result);
   static void complete_watch(Watch* watch, const io_uring_cqe& cqe);
   static void complete_read(Watch& watch, int result);
   static void complete_poll(Watch& watch, int result);

@@ -83,12 +83,14 @@ unsigned UringEngine::reap() {
 }
 
 void UringEngine::complete(const io_uring_cqe& cqe) {
-  const uint64_t pointer = cqe.user_data & ~(kResultMask | kPart);
-  const auto result = static_cast<Result>(cqe.user_data & kResultMask);
-  if (result == Result::Watch) return complete_watch(std::bit_cast<Watch*>(pointer), cqe);
+  const uint64_t pointer = cqe.user_data & ~kTagMask;
+  const auto tag = static_cast<Result>(cqe.user_data & kTagMask);
+  if (tag == Result::Watch) return complete_watch(std::bit_cast<Watch*>(pointer), cqe);
 
   core::Io& io = *std::bit_cast<core::Io*>(pointer);
+  if (tag == Result::Step) return complete_step(io, cqe.res);
   const bool is_part = (cqe.user_data & kPart) != 0;
+  const auto result = static_cast<Result>(cqe.user_data & kTagMask & ~kPart);
   if (result == Result::Write) return complete_write(io, cqe.res, is_part);
   const core::Status status =
       result == Result::Transfer ? status_of_transfer(cqe.res, io.data.length_bytes) : status_of_command(cqe.res);
@@ -101,7 +103,14 @@ void UringEngine::complete_write(core::Io& io, int result, bool is_rest) {
   if (is_rest) return io.done(io, status_of_transfer(result, static_cast<uint32_t>(io.backend_word)));
   const bool is_short = result > 0 && static_cast<uint32_t>(result) < io.data.length_bytes;
   if (!is_short) return io.done(io, status_of_transfer(result, io.data.length_bytes));
-  std::bit_cast<ShortWrites*>(io.backend_word)->write_rest(io, static_cast<uint32_t>(result));
+  std::bit_cast<Unfinished*>(io.backend_word)->write_rest(io, static_cast<uint32_t>(result));
+}
+
+// backend_word: whom to ask for the next one.
+void UringEngine::complete_step(core::Io& io, int result) {
+  const core::Status status = status_of_command(result);
+  if (!status.ok()) return io.done(io, status);
+  std::bit_cast<Unfinished*>(io.backend_word)->next_step(io);
 }
 
 // backend_word: parts to come in the lower half, the first error above.

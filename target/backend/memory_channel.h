@@ -11,9 +11,15 @@
 #include "target/backend/engine.h"
 #include "target/core/datapath/extent_claims.h"
 #include "target/core/datapath/io.h"
+#include "target/core/datapath/limits.h"
 #include "target/core/reactor/intrusive_list.h"
 
 namespace nvmf::backend {
+
+// A change may wait so long for RNICs that send the blocks: a host that takes its answers too slowly is disconnected
+// then (limits.h).
+inline constexpr uint32_t kLongestClaimMs = 2 * (core::limits::kSlowAnswersWhenDryMs + core::limits::kStallCheckMs);
+static_assert(kLongestClaimMs < core::limits::kQuiesceTimeoutMs);
 
 // Shared by the channels of all reactors; outlives them.
 struct AddressableMemory {

@@ -44,6 +44,7 @@ MemoryDevice::MemoryDevice(const DeviceSpec& spec) {
   info_.block_count = spec.size_bytes / spec.block_bytes;
   info_.supports_write_zeroes = true;
   info_.hints.deallocated_blocks = NVME_NS_DLFEAT_RB_ALL_0S | NVME_NS_DLFEAT_WRITE_ZEROES;
+  info_.quiesce = {.ms = 0, .remedy = {}};
   info_.description = name;
   if (spec.zero_copy)
     take_all_pages(name);
@@ -60,6 +61,7 @@ void MemoryDevice::take_all_pages(const std::string& name) {
     throw_errno(error, name, "cannot be taken at once, as \"zero_copy\" needs it");
   }
   info_.memory = {memory_->address, memory_->length_bytes};
+  info_.quiesce = {.ms = kLongestClaimMs, .remedy = {}};
 }
 
 void MemoryDevice::give_pages_back() {

@@ -15,11 +15,18 @@ constexpr uint32_t kRangeBytes = sizeof(nvme_dsm_range);
 
 constexpr uint32_t parts(uint32_t all, uint32_t most) { return (all + most - 1) / most; }
 
-// Commands on one range of blocks: NVM Command Set 1.0, section 3.2.
-nvme_uring_cmd block_command(uint8_t opcode, uint32_t nsid, uint64_t slba, uint32_t blocks, uint32_t flags) {
+nvme_uring_cmd command_of(uint8_t opcode, const NvmeGeometry& geometry) {
   nvme_uring_cmd command{};
   command.opcode = opcode;
-  command.nsid = nsid;
+  command.nsid = geometry.nsid;
+  command.timeout_ms = geometry.timeout_ms;
+  return command;
+}
+
+// Commands on one range of blocks: NVM Command Set 1.0, section 3.2.
+nvme_uring_cmd block_command(uint8_t opcode, const NvmeGeometry& geometry, uint64_t slba, uint32_t blocks,
+                             uint32_t flags) {
+  nvme_uring_cmd command = command_of(opcode, geometry);
   command.cdw10 = static_cast<uint32_t>(slba);
   command.cdw11 = static_cast<uint32_t>(slba >> 32);
   command.cdw12 = (blocks - 1) | flags;
@@ -66,14 +73,14 @@ void NvmeChannel::transfer(core::Io& io, uint8_t opcode) {
                         : in_cmb         ? geometry_.max_contiguous_bytes
                                          : geometry_.max_scattered_bytes;
   if (length <= most) {
-    nvme_uring_cmd command = block_command(opcode, geometry_.nsid, io.slba, io.blocks, flags);
+    nvme_uring_cmd command = block_command(opcode, geometry_, io.slba, io.blocks, flags);
     set_data(command, io, 0, length);
     return whole(io, command);
   }
   UringEngine::begin_parts(io, parts(length, most));
   for (uint32_t offset = 0; offset < length; offset += most) {
     const uint32_t bytes = std::min(most, length - offset);
-    nvme_uring_cmd command = block_command(opcode, geometry_.nsid, io.slba + (offset >> geometry_.lba_shift),
+    nvme_uring_cmd command = block_command(opcode, geometry_, io.slba + (offset >> geometry_.lba_shift),
                                            bytes >> geometry_.lba_shift, flags);
     set_data(command, io, offset, bytes);
     part(io, command);
@@ -82,10 +89,7 @@ void NvmeChannel::transfer(core::Io& io, uint8_t opcode) {
 
 void NvmeChannel::flush(core::Io& io) {
   if (!geometry_.flush_needed) return io.done(io, core::kSuccess);
-  nvme_uring_cmd command{};
-  command.opcode = nvme_cmd_flush;
-  command.nsid = geometry_.nsid;
-  whole(io, command);
+  whole(io, command_of(nvme_cmd_flush, geometry_));
 }
 
 void NvmeChannel::without_data(core::Io& io, uint8_t opcode, uint32_t most) {
@@ -95,7 +99,7 @@ void NvmeChannel::without_data(core::Io& io, uint8_t opcode, uint32_t most) {
   UringEngine::begin_parts(io, parts(all, most));
   for (uint32_t offset = 0; offset < all; offset += most) {
     const uint32_t blocks = std::min(most, all - offset);
-    part(io, block_command(opcode, geometry_.nsid, io.slba + offset, blocks, flags));
+    part(io, block_command(opcode, geometry_, io.slba + offset, blocks, flags));
   }
 }
 
@@ -106,9 +110,7 @@ void NvmeChannel::deallocate(core::Io& io) {
   UringEngine::begin_parts(io, parts(all, most));
   for (uint32_t first = 0; first < all; first += most) {
     const uint32_t ranges = std::min(most, all - first);
-    nvme_uring_cmd command{};
-    command.opcode = nvme_cmd_dsm;
-    command.nsid = geometry_.nsid;
+    nvme_uring_cmd command = command_of(nvme_cmd_dsm, geometry_);
     command.cdw10 = ranges - 1;
     command.cdw11 = NVME_DSMGMT_AD;
     set_data(command, io, first * kRangeBytes, ranges * kRangeBytes);
@@ -118,7 +120,7 @@ void NvmeChannel::deallocate(core::Io& io) {
 
 // Never split: hosts have been told the SSD's own limits. NVM Command Set 1.0, section 3.2.2.
 void NvmeChannel::copy(core::Io& io) {
-  nvme_uring_cmd command = block_command(nvme_cmd_copy, geometry_.nsid, io.slba, io.range_count, io.fua ? kFua : 0);
+  nvme_uring_cmd command = block_command(nvme_cmd_copy, geometry_, io.slba, io.range_count, io.fua ? kFua : 0);
   set_data(command, io, 0, io.data.length_bytes);
   whole(io, command);
 }

@@ -94,6 +94,8 @@ void NvmeDevice::read_limits(const std::string& disk, std::optional<uint64_t> md
   geometry_.max_scattered_bytes = most.scattered_bytes;
   info_.memory_alignment_bytes =
       static_cast<uint32_t>(std::min<uint64_t>(limit("dma_alignment").value_or(3), kPage - 1) + 1);
+  geometry_.timeout_ms = passthrough_timeout_ms(limit("io_timeout").value_or(0));
+  info_.quiesce = passthrough_quiesce_time(geometry_.timeout_ms);
 
   // The driver knows which SSDs execute these commands badly, and their limits.
   if (const auto bytes = limit("write_zeroes_max_bytes")) {
@@ -121,6 +123,7 @@ void NvmeDevice::try_passthrough(const std::string& disk) {
   geometry_.takes_registered_memory = takes_registered_memory(subject);
   if (!disk_.is_open() || (info_.pci_address && takes_lists_for_cmb(subject, *info_.pci_address))) return;
   geometry_.max_cmb_passthrough_bytes = kPage;
+  info_.cmb_quiesce = longer(info_.quiesce, disk_quiesce_time(disk));
   if (auto advice = scheduler_advice(info_.description, disk + "/queue")) info_.notes.push_back(std::move(*advice));
 }
 

@@ -121,6 +121,10 @@ std::optional<std::string> block_queue(unsigned major, unsigned minor, const std
   return std::nullopt;
 }
 
+std::string disk_of_queue(const std::string& queue, const std::string& root) {
+  return (fs::path(root) / "class/block" / fs::path(queue).parent_path().filename()).string();
+}
+
 std::optional<std::string> disk_of_generic(const std::string& name, const std::string& root) {
   if (name.substr(0, 2) != "ng") return std::nullopt;
   const fs::path disk = fs::path(root) / "class/block" / ("nvme" + name.substr(2));

@@ -18,6 +18,9 @@ std::optional<uint64_t> read_number(const std::string& path);
 // device.
 std::optional<std::string> block_queue(unsigned major, unsigned minor, const std::string& root = kRoot);
 
+// The directory of the disk that a request queue is of, by its short name: "/sys/class/block/sda".
+std::string disk_of_queue(const std::string& queue, const std::string& root = kRoot);
+
 // The directory of the disk beside an NVMe generic device: "nvme0n1" for "ng0n1".
 std::optional<std::string> disk_of_generic(const std::string& name, const std::string& root = kRoot);
 

@@ -19,9 +19,21 @@ namespace {
 
 // Ports are looked at this often: those that wait are tried again.
 constexpr std::chrono::seconds kInterval{1};
-// Hosts of a port that drains have this long to read that it is inaccessible, and are asked this often.
-constexpr std::chrono::seconds kMoveTimeout{5};
-constexpr std::chrono::milliseconds kMovePoll{50};
+// Hosts of a port that drains have this long to read that it changes, and that it is inaccessible; whether they have is
+// looked at this often, because hosts with one path wait meanwhile. Hosts do not wait longer than ANATT for the end of
+// a change.
+constexpr std::chrono::milliseconds kMoveTimeout{5000};
+constexpr std::chrono::milliseconds kMovePoll{10};
+static_assert(kMoveTimeout < std::chrono::seconds(core::kAnaTransitionSeconds));
+
+struct MoveStep {
+  core::Withdrawal withdrawal;
+  std::chrono::milliseconds end;  // at the latest, from the beginning of the first step
+};
+constexpr MoveStep kMoveSteps[] = {
+    {core::Withdrawal::Changing, kMoveTimeout / 2},
+    {core::Withdrawal::Withdrawn, kMoveTimeout},
+};
 
 using core::EventKind;
 
@@ -202,7 +214,7 @@ void Ports::stop_listening(uint16_t port_id) {
 void Ports::remove(uint16_t port_id) {
   stop_listening(port_id);
   drained_.erase(port_id);
-  target_.withdraw_port(port_id, false);
+  target_.withdraw_port(port_id, core::Withdrawal::No);
   target_.remove_port(port_id);
 }
 
@@ -319,7 +331,6 @@ std::optional<std::vector<uint16_t>> Ports::drain(std::optional<uint16_t> port) 
         fmt::format(
             "port {} drains: hosts are asked to use other ports, and none may connect until the port is resumed",
             one.id));
-    target_.withdraw_port(one.id, true);
     spawn(io_, disconnect_hosts(one.id), "draining a port");
   }
   transport_.turn_admin();
@@ -327,14 +338,26 @@ std::optional<std::vector<uint16_t>> Ports::drain(std::optional<uint16_t> port) 
   return changed;
 }
 
-Ports::Task Ports::disconnect_hosts(uint16_t port_id) {
-  const auto deadline = std::chrono::steady_clock::now() + kMoveTimeout;
+Ports::Task Ports::withdraw(std::vector<uint16_t> ports, std::function<bool(uint16_t)> is_resumed) {
+  const auto begin = std::chrono::steady_clock::now();
   boost::asio::steady_timer timer(io_);
-  while (!target_.have_hosts_moved(port_id) && std::chrono::steady_clock::now() < deadline) {
-    timer.expires_after(kMovePoll);
-    co_await timer.async_wait(boost::asio::use_awaitable);
-    if (!drained_.contains(port_id)) co_return;
+  for (const MoveStep& step : kMoveSteps) {
+    std::erase_if(ports, is_resumed);
+    for (const uint16_t id : ports) target_.withdraw_port(id, step.withdrawal);
+    transport_.turn_admin();
+    const auto is_due = [&](uint16_t id) { return !is_resumed(id) && !target_.have_hosts_moved(id); };
+    while (std::ranges::any_of(ports, is_due) && std::chrono::steady_clock::now() < begin + step.end) {
+      timer.expires_after(kMovePoll);
+      co_await timer.async_wait(boost::asio::use_awaitable);
+    }
   }
+}
+
+Ports::Task Ports::disconnect_hosts(uint16_t port_id) {
+  std::vector<uint16_t> ports(1, port_id);
+  const std::function<bool(uint16_t)> is_resumed = [this](uint16_t id) { return !drained_.contains(id); };
+  co_await withdraw(std::move(ports), is_resumed);
+  if (is_resumed(port_id)) co_return;
   const size_t count = end_controllers(target_, "the operator drains port " + std::to_string(port_id),
                                        [&](const core::Controller& it) { return it.port_id() == port_id; });
   events_.tell(EventKind::Port, fmt::format("port {} drains: {} {} disconnected", port_id,
@@ -343,18 +366,13 @@ Ports::Task Ports::disconnect_hosts(uint16_t port_id) {
 }
 
 Ports::Task Ports::move_hosts() {
+  std::vector<uint16_t> ports;
   for (const core::Port& port : target_.ports()) {
     stop_listening(port.id);
-    target_.withdraw_port(port.id, true);
+    ports.push_back(port.id);
   }
-  transport_.turn_admin();
-  const auto deadline = std::chrono::steady_clock::now() + kMoveTimeout;
-  const auto has_moved = [this](const core::Port& port) { return target_.have_hosts_moved(port.id); };
-  boost::asio::steady_timer timer(io_);
-  while (!std::ranges::all_of(target_.ports(), has_moved) && std::chrono::steady_clock::now() < deadline) {
-    timer.expires_after(kMovePoll);
-    co_await timer.async_wait(boost::asio::use_awaitable);
-  }
+  const std::function<bool(uint16_t)> is_resumed = [](uint16_t) { return false; };
+  co_await withdraw(std::move(ports), is_resumed);
 }
 
 // Changes that waited were refused meanwhile.
@@ -363,7 +381,7 @@ void Ports::serve_on() {
   proving_ = false;
   for (const core::Port& port : target_.ports()) {
     if (drained_.contains(port.id)) continue;
-    target_.withdraw_port(port.id, false);
+    target_.withdraw_port(port.id, core::Withdrawal::No);
     listen(port, Attempt::First);
   }
   transport_.turn_admin();
@@ -379,7 +397,7 @@ std::optional<std::vector<uint16_t>> Ports::resume(std::optional<uint16_t> port)
     if (drained_.erase(one.id) == 0) continue;
     changed.push_back(one.id);
     events_.tell(EventKind::Port, fmt::format("port {} is resumed", one.id));
-    target_.withdraw_port(one.id, false);
+    target_.withdraw_port(one.id, core::Withdrawal::No);
     if (!changes_.closed()) listen(one, Attempt::First);
   }
   transport_.turn_admin();

@@ -55,7 +55,7 @@ class Ports {
   std::string reason_of(uint16_t port_id) const;
   // The addresses on which a port listens.
   std::vector<std::string> addresses_of(uint16_t port_id) const { return transport_.addresses_of(port_id); }
-  // See AdminActions. Hosts that use ANA are first told that the port is no way to their namespaces, and have
+  // See AdminActions. Hosts that use ANA are first told that the port ceases to be a way to their namespaces, and have
   // kMoveTimeout to use another; then they are disconnected.
   std::optional<std::vector<uint16_t>> drain(std::optional<uint16_t> port);
   std::optional<std::vector<uint16_t>> resume(std::optional<uint16_t> port);
@@ -87,6 +87,9 @@ class Ports {
   void let_go_of_addresses();
   void tell_addresses(const core::Port& port);  // to target_
   void stop_listening(uint16_t port_id);
+  // Tells the hosts of the ports that use ANA: change, then inaccessible. Each step is over when they have read it,
+  // both after kMoveTimeout at the latest. Ports that are resumed meanwhile are left out.
+  Task withdraw(std::vector<uint16_t> ports, std::function<bool(uint16_t)> is_resumed);
   Task disconnect_hosts(uint16_t port_id);
   void on_port_lost(uint16_t port_id);
   // Once a second, for the kernel tells nobody when an address moves to another device.

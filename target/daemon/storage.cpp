@@ -28,6 +28,11 @@ core::CopyLimits copy_limits(const backend::DeviceInfo& device) {
   return (device.own_commands & core::kOwnCopy) != 0 ? device.copy : core::composed_copy_limits(device.lba_shift);
 }
 
+const backend::QuiesceTime& quiesce_time(const backend::DeviceInfo& device, const config::Namespace& wanted) {
+  const bool may_use_cmb = wanted.p2p != config::P2pMode::off;
+  return may_use_cmb && device.cmb_quiesce ? *device.cmb_quiesce : device.quiesce;
+}
+
 }  // namespace
 
 backend::DeviceSpec spec_of(const config::Backend& wanted) {
@@ -66,6 +71,7 @@ core::NamespaceOptions options_of(const ServedNamespace& served, const config::N
   options.ana_group = wanted.ana_group;
   options.optimal_io_boundary_blocks = device.optimal_io_boundary_blocks;
   options.hints = device.hints;
+  options.quiesce_ms = quiesce_time(device, wanted).ms;
   options.storage = served.storage;
   options.write_protected = wanted.read_only;
   options.visible_to = wanted.visible_to;
@@ -115,6 +121,7 @@ boost::asio::awaitable<std::unique_ptr<ServedNamespace>> Storage::stage(const st
   staged->volatile_write_cache = staged->device->info().volatile_write_cache;
   const backend::DeviceInfo& info = staged->device->info();
   for (const std::string& note : info.notes) spdlog::warn("{}", note);
+  if (const auto note = quiesce_note(info.description, quiesce_time(info, wanted))) spdlog::info("{}", *note);
   if (!is_identified(wanted, info)) {
     const auto uuid = std::make_shared<IdentifierFiles::Uuid>();
     std::function<void()> find_uuid = [uuid, files = identifiers_, nqn, nsid = wanted.nsid, storage = info.storage,

@@ -63,4 +63,29 @@ inline constexpr uint8_t kResetInitiated = 1u << 1;
 
 inline constexpr size_t kMaxCrossControllerResetEntries = 511;
 
+// Lost Host Communication, of the same technical proposal (TP8028): log page 1Fh, and the notice that it has changed.
+// Fields and numbers are those of libnvme's nvme-types-base.h; the ratified text was not at hand. What it means is
+// inferred from the names: the page of a controller lists other controllers of its host whose communication with that
+// host was lost.
+inline constexpr uint32_t kLostHostCommunicationNotices = 1u << 21;
+inline constexpr uint8_t kNoticeLostHostCommunication = 0xf5;
+
+inline constexpr uint8_t kLogLostHostCommunication = 0x1f;
+
+struct LostHostCommunicationLogHeader {
+  uint16_t entries;  // NE
+  uint8_t reserved2[6];
+};
+static_assert(sizeof(LostHostCommunicationLogHeader) == 8);
+
+struct LostHostCommunicationLogEntry {
+  uint16_t cntlid;     // of the controller that lost its host
+  uint8_t count;       // Loss Count
+  uint8_t uniquifier;  // CIU
+  uint8_t reserved4[4];
+};
+static_assert(sizeof(LostHostCommunicationLogEntry) == 8 && offsetof(LostHostCommunicationLogEntry, uniquifier) == 3);
+
+inline constexpr size_t kMaxLostHostCommunicationEntries = 511;
+
 }  // namespace nvmf::nvme

@@ -25,6 +25,12 @@ ControllerInstance instance_of(Host& host) {
   return instance;
 }
 
+uint16_t quiesce_ms(Host& host) {
+  uint16_t cqt = 0;
+  std::memcpy(&cqt, host.identify(NVME_IDENTIFY_CNS_CTRL).data.data() + 386, 2);
+  return cqt;
+}
+
 constexpr uint32_t kKatoMs = 1000;
 
 Answer reset(Host& by, uint16_t cntlid, const ControllerInstance& instance) {
@@ -161,7 +167,7 @@ TEST_CASE("a controller in a later life, or of another host, is not touched: the
   stranger.hostid = {0x43};
   stranger.bring_up(1);
   SUBCASE("another CIU") { ++named.uniquifier; }
-  SUBCASE("another CIRN") { ++named.random_number; }
+  SUBCASE("another CIRN") { named.random_number ^= 1; }
   SUBCASE("an identifier that nobody has") { cntlid = 0x7777; }
   SUBCASE("another host's") {
     cntlid = stranger.cntlid;
@@ -173,6 +179,22 @@ TEST_CASE("a controller in a later life, or of another host, is not touched: the
   CHECK(w.log().empty());
   CHECK(w.lost.io(2).send(command(nvme_cmd_flush, 3)).ok());
   CHECK(stranger.io(1).send(command(nvme_cmd_flush, 3)).ok());
+}
+
+// Targets with the default range of controller identifiers may use the same ones.
+TEST_CASE("host asks a target about a controller of another target, or of its former process: Invalid Field") {
+  TwoPaths w;
+  World other;
+  Host elsewhere(other);
+  elsewhere.bring_up(1);
+  uint16_t cntlid = 0;
+  SUBCASE("by an identifier that nobody has here") { cntlid = 0x7777; }
+  SUBCASE("by one that a controller of the same host has here") { cntlid = w.lost.cntlid; }
+  const Answer answer = reset(w.alive, cntlid, instance_of(elsewhere));
+  CHECK(answer.status == NVME_SC_INVALID_FIELD);
+  CHECK(answer.do_not_retry);
+  CHECK(w.log().empty());
+  CHECK(w.lost.io(2).send(command(nvme_cmd_flush, 3)).ok());
 }
 
 TEST_CASE("CIU and CIRN are new each time that the controller is enabled, and CIU is never 0") {
@@ -196,13 +218,44 @@ TEST_CASE("Identify Controller announces the limit of resets, the event, and the
   Host host(world);
   host.bring_up();
   const Bytes id = host.identify(NVME_IDENTIFY_CNS_CTRL).data;
-  uint16_t quiesce_ms = 0;
-  std::memcpy(&quiesce_ms, id.data() + 386, 2);
-  CHECK(quiesce_ms == 30'000);
+  CHECK(quiesce_ms(host) == 30'000);
   CHECK(std::to_integer<int>(id[1807]) == 4);
   nvme_id_ctrl structure;
   std::memcpy(&structure, id.data(), sizeof(structure));
   CHECK((structure.oaes & 1u << 20) != 0);
+}
+
+TEST_CASE("Command Quiesce Time is what the slowest disk promises, from 30 s to 65.535 s") {
+  World world;
+  core::NamespaceOptions slow{.nsid = 2, .block_count = 8};
+  uint16_t expected = 0;
+  SUBCASE("less than the target itself waits") {
+    slow.quiesce_ms = 5000;
+    expected = 30'000;
+  }
+  SUBCASE("an SSD with the kernel's time-outs") { slow.quiesce_ms = expected = 65'000; }
+  SUBCASE("longer than the field has room for") {
+    slow.quiesce_ms = 190'000;
+    expected = 65'535;
+  }
+  SUBCASE("no promise") { expected = 65'535; }
+  world.subsystem.add_namespace(slow);
+  Host host(world);
+  host.bring_up();
+  CHECK(quiesce_ms(host) == expected);
+}
+
+TEST_CASE("a slower disk comes: hosts that have read Command Quiesce Time go on reading what it was, until a reset") {
+  World world;
+  Host host(world);
+  host.bring_up();
+  world.subsystem.add_namespace({.nsid = 2, .block_count = 8, .quiesce_ms = 65'000});
+  CHECK(quiesce_ms(host) == 30'000);
+  REQUIRE(host.enable(0).ok());
+  REQUIRE(host.enable().ok());
+  CHECK(quiesce_ms(host) == 65'000);
+  world.subsystem.remove_namespace(2);
+  CHECK(quiesce_ms(host) == 65'000);
 }
 
 TEST_CASE("a controller does not reset itself: Invalid Field") {

@@ -111,7 +111,7 @@ TEST_CASE("Identify Controller: fields at the offsets of the specification's fig
   CHECK(holds(id, 73, {0, 0, 0}));                   // IEEE
   CHECK(holds(id, 76, {0xb, 4, 1, 0}));              // CMIC, MDTS, CNTLID
   CHECK(holds(id, 80, {0, 0, 2, 0}));                // VER
-  CHECK(holds(id, 92, {0, 9, 0x10, 0}));             // OAES
+  CHECK(holds(id, 92, {0, 9, 0x30, 0}));             // OAES
   CHECK(holds(id, 96, {0x41, 0, 0, 0}));             // CTRATT
   CHECK(holds(id, 111, {1}));                        // CNTRLTYPE
   CHECK(holds(id, 128, {1, 0, 10, 0, 0, 0}));        // CRDT1 to CRDT3

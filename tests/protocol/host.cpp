@@ -58,11 +58,16 @@ core::NamespaceOptions namespace_1() {
           .volatile_write_cache = true,
           .copy = core::composed_copy_limits(9),
           .optimal_io_boundary_blocks = 256,
-          .storage = "eui.0011223344556677"};
+          .storage = "eui.0011223344556677",
+          .quiesce_ms = 0};
 }
 
 core::NamespaceOptions namespace_3() {
-  return {.nsid = 3, .lba_shift = 12, .block_count = World::kBlocks, .copy = core::composed_copy_limits(12)};
+  return {.nsid = 3,
+          .lba_shift = 12,
+          .block_count = World::kBlocks,
+          .copy = core::composed_copy_limits(12),
+          .quiesce_ms = 0};
 }
 
 }  // namespace

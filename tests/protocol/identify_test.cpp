@@ -22,7 +22,7 @@ TEST_CASE("host sends Identify Controller: target answers what hosts insist on")
   CHECK(id.cntrltype == NVME_CTRL_CNTRLTYPE_IO);
   CHECK(id.cmic == (NVME_CTRL_CMIC_MULTI_CTRL | NVME_CTRL_CMIC_MULTI_PORT | NVME_CTRL_CMIC_MULTI_ANA_REPORTING));
   CHECK(id.mdts == 4);  // 64 KiB
-  CHECK(id.oaes == (NVME_CTRL_OAES_NA | NVME_CTRL_OAES_ANA | 1u << 20));
+  CHECK(id.oaes == (NVME_CTRL_OAES_NA | NVME_CTRL_OAES_ANA | 1u << 20 | 1u << 21));
   CHECK(id.ctratt == (NVME_CTRL_CTRATT_128_ID | NVME_CTRL_CTRATT_TBKAS));
   CHECK(id.kas == 1);
   CHECK(id.aerl == 3);

@@ -13,7 +13,7 @@ TEST_CASE("host asks which log pages there are") {
   const auto pages = host.log_page(NVME_LOG_LID_SUPPORTED_LOG_PAGES, 1024).as<nvme_supported_log_pages>();
   for (int lid = 0; lid < 256; ++lid) {
     const bool expected = (lid >= 0 && lid <= 5) || lid == 0x0c || lid == 0x0d || lid == 0x12 || lid == 0x13 ||
-                          lid == 0x1e || lid == 0x80;
+                          lid == 0x1e || lid == 0x1f || lid == 0x80;
     CHECK((pages.lid_support[lid] & 1) == (expected ? 1 : 0));
   }
 }

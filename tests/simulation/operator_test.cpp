@@ -86,6 +86,34 @@ TEST_CASE("a namespace is removed while commands wait for its limit: at once, an
   CHECK(world.fabric.faults() == std::vector<std::string>{});
 }
 
+// Command Quiesce Time counts on that: it knows the disks' time-outs, and no limit. The target has the data already.
+TEST_CASE(
+    "a host falls silent while its writes wait for a limit: none reaches the disk once the target has missed it") {
+  World world({});
+  ModelDisk& disk = world.add_disk("disk2", 64);
+  Host host(world, {.keep_alive_ms = 1000});
+  REQUIRE_MESSAGE(host.bring_up(), host.failure);
+  WorldConfig wanted = world.config();
+  wanted.namespaces.push_back({.nsid = 2, .disk = "disk2", .max_iops = 1});
+  REQUIRE(world.reload(wanted) == "");
+  const Bytes block(1 << World::kLbaShift, std::byte{7});
+  uint64_t sent = 0;
+  while (host.io(1).has_room())
+    host.io(1).send(transfer_command(nvme_cmd_write, sent++, 1, 2), Direction::ToController, block, true);
+  const auto written = [&] {
+    uint64_t count = 0;
+    for (uint64_t lba = 0; lba < sent; ++lba) count += std::memcmp(disk.block(lba), block.data(), block.size()) == 0;
+    return count;
+  };
+  REQUIRE(world.wait([&] { return world.target.counters.keep_alive_expiries == 1; }, kMinuteNs));
+  const uint64_t when_missed = written();
+  CHECK(when_missed < sent / 2);
+  world.wait([] { return false; }, kMinuteNs);
+  CHECK(written() <= when_missed + 1);  // what the disk had
+  host.vanish();
+  CHECK(world.wait([&] { return world.transport()->connections() == 0; }));
+}
+
 // Issue: the namespace waits for its commands, and these for a host that takes no answers.
 TEST_CASE("a namespace is removed, added and reloaded while a host takes no answers of it: it ends with the host") {
   constexpr uint64_t kMostNs = uint64_t{core::limits::kStalledAnswersMs + 4 * core::limits::kStallCheckMs} * 1'000'000;
@@ -148,6 +176,39 @@ TEST_CASE("a port that is drained has no host, and takes hosts when it is resume
   CHECK(ports.state_of(world.target.ports().front()) == std::string("drained"));
   ports.resume(World::kPort);
   CHECK(Host(world, {}).bring_up());
+}
+
+core::AnaState ana_state_of(Host& host) {
+  nvme::Sqe sqe{};
+  sqe.opcode = nvme_admin_get_log_page;
+  sqe.nsid = NVME_NSID_ALL;
+  sqe.cdw10 = NVME_LOG_LID_ANA | 1023U << 16;
+  const Answer answer = host.run(host.admin(), sqe, Direction::ToHost, Bytes(4096));
+  constexpr size_t kStateOfFirst = 16 + 16;
+  return answer.ok() ? static_cast<core::AnaState>(answer.data[kStateOfFirst]) : core::AnaState::Optimized;
+}
+
+TEST_CASE("a port is drained: a host that uses ANA reads of a change, then that the port is no way, and is let go") {
+  World world({});
+  Host host(world, {});
+  REQUIRE_MESSAGE(host.bring_up(), host.failure);
+  nvme::Sqe notices{};
+  notices.opcode = nvme_admin_set_features;
+  notices.cdw10 = NVME_FEAT_FID_ASYNC_EVENT;
+  notices.cdw11 = NVME_FEATURE_AENCFG_NOTICE_ANA_CHANGE;
+  REQUIRE(host.run(host.admin(), notices, Direction::None, {}).ok());
+  REQUIRE(ana_state_of(host) == core::AnaState::Optimized);
+  nvme::Sqe request{};
+  request.opcode = nvme_admin_async_event;
+  for (int events = 0; events < 2; ++events) host.admin().send(request, Direction::None, {});
+  std::vector<core::AnaState> states;
+  world.control_plane().ports().drain(World::kPort);
+  CHECK(world.wait([&] {
+    const core::AnaState state = ana_state_of(host);
+    if (state != core::AnaState::Optimized && (states.empty() || states.back() != state)) states.push_back(state);
+    return world.transport()->connections() == 0;
+  }));
+  CHECK(states == std::vector{core::AnaState::Change, core::AnaState::Inaccessible});
 }
 
 TEST_CASE("before the daemon makes way no host can come, and those that are there stay") {

@@ -273,6 +273,8 @@ class PollGroup final : public core::Poller {
     NVMF_INVARIANT(count != 0);
     --count;
   }
+  bool arm(const verbs::CompletionQueue& queue);
+  bool has_work_of_its_own() const;
   bool send_events_wanted() const;
   void note_event(const ibv_cq* queue);
 
@@ -352,6 +354,7 @@ class PollGroup final : public core::Poller {
   uint32_t waiting_posts_ = 0;      // requests that wait for send queue entries or read depth
   uint32_t waiting_buffers_ = 0;    // requests that wait for a buffer
   bool buffers_came_free_ = false;  // since waiting requests were served
+  bool event_comes_ = false;        // with the next completion: what is armed has been found empty since
   uint64_t now_ns_ = 0;             // when the present events were found; 0: the clock has not been read
   uint32_t naps_ = 0;               // times that its thread may have slept
   core::Counter in_flight_;

@@ -62,13 +62,25 @@ bool PollGroup::arm() {
   if (completions_at_once_ == 0) return true;
   const bool arms_sends = send_events_wanted();
   for (QueueSet* queues : polled_) {
-    if (!queues->receive_armed) queues->receive_armed = ibv_req_notify_cq(queues->receive_cq.get(), 0) == 0;
-    if (!queues->send_armed && arms_sends) queues->send_armed = ibv_req_notify_cq(queues->send_cq.get(), 0) == 0;
+    if (!queues->receive_armed) queues->receive_armed = arm(queues->receive_cq);
+    if (!queues->send_armed && arms_sends) queues->send_armed = arm(queues->send_cq);
   }
-  if (poll() != 0) return false;
+  if (!event_comes_ || has_work_of_its_own()) {
+    if (poll() != 0) return false;
+    event_comes_ = true;
+  }
   ++naps_;
   return true;
 }
+
+bool PollGroup::arm(const verbs::CompletionQueue& queue) {
+  event_comes_ = false;
+  return ibv_req_notify_cq(queue.get(), 0) == 0;
+}
+
+// What poll() does without a completion: the end of a queue pair whose work requests were refused may have given the
+// others what they wait for.
+bool PollGroup::has_work_of_its_own() const { return buffers_came_free_ || !waiting_capsules_.empty(); }
 
 // The completion of an answer frees a buffer, a request and send queue entries: worth a wake-up only when a command
 // waits for one of these.

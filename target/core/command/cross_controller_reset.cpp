@@ -1,4 +1,5 @@
-// Cross-Controller Reset: NVMe Base 2.3, section 5.4.3, and its log page, section 5.2.12.3.1.
+// Cross-Controller Reset: NVMe Base 2.3, section 5.4.3, and its log page, section 5.2.12.3.1. The log page of Lost Host
+// Communication, of the same technical proposal.
 #include "target/core/subsystem/cross_controller_reset.h"
 
 #include "target/core/command/command.h"
@@ -6,6 +7,7 @@
 #include "target/core/command/log_page.h"
 #include "target/core/datapath/queue.h"
 #include "target/core/subsystem/subsystem.h"
+#include "target/core/subsystem/target.h"
 #include "target/nvme/cross_controller_reset.h"
 
 namespace nvmf::core {
@@ -23,12 +25,14 @@ bool is_named(const Controller& controller, const ControllerInstance& instance, 
   return controller.instance() == instance && controller.host() == host;
 }
 
-// A controller with the identifier may be there, but in a later life: what was sent to the former one has ended.
+// A controller with the identifier may be there, but in a later life: what was sent to the former one has ended. Of a
+// controller of another target, or of this one's former process, nobody here knows that: the host has to wait (CQT).
 void execute_cross_controller_reset(Request& request) {
   Controller& asked = controller_of(request);
   const uint16_t cntlid = nvme::impacted_controller(request.sqe->cdw10);
   const ControllerInstance instance = instance_of(*request.sqe);
-  if (cntlid == asked.cntlid()) return finish(request, invalid_field(request, offsetof(nvme::Sqe, cdw10)));
+  const bool is_known = instance.is_of(asked.subsystem().target().mark());
+  if (cntlid == asked.cntlid() || !is_known) return finish(request, invalid_field(request, offsetof(nvme::Sqe, cdw10)));
   Controller* const impacted = asked.subsystem().find_controller(cntlid);
   if (impacted == nullptr || !is_named(*impacted, instance, asked.host()))
     return finish(request, kSuccess, nvme::kImmediateResetSuccessful);
@@ -77,6 +81,17 @@ void write_cross_controller_resets(Request& request, LogWriter& log) {
   const uint64_t end = begin + request.length_bytes;
   const uint64_t first = begin <= kHeader ? 0 : (begin - kHeader + kEntry - 1) / kEntry;
   resets.remove_completed(first, end < kHeader ? 0 : (end - kHeader) / kEntry);
+}
+
+// 1Fh. Reading it clears it, unless the host wants the event retained.
+void write_lost_host_communications(Request& request, LogWriter& log) {
+  LostHostCommunications& lost = controller_of(request).lost_host_communications();
+  const auto count = static_cast<uint16_t>(lost.entries().size());
+  log.put(nvme::LostHostCommunicationLogHeader{.entries = count, .reserved2 = {}});
+  for (const LostHostCommunications::Entry& entry : lost.entries())
+    log.put(nvme::LostHostCommunicationLogEntry{
+        .cntlid = entry.cntlid, .count = entry.count, .uniquifier = entry.uniquifier, .reserved4 = {}});
+  if (!retains_event(*request.sqe)) lost.clear();
 }
 
 }  // namespace nvmf::core

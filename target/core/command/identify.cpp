@@ -105,7 +105,8 @@ void fill_io_controller(const Request& request, nvme_id_ctrl& id) {
   id.cntrltype = NVME_CTRL_CNTRLTYPE_IO;
   id.cmic = NVME_CTRL_CMIC_MULTI_PORT | NVME_CTRL_CMIC_MULTI_CTRL | NVME_CTRL_CMIC_MULTI_ANA_REPORTING;
   id.rtd3e = limits::kReadyTimeoutMs * 1000;  // microseconds that a shutdown takes at most
-  id.oaes = NVME_CTRL_OAES_NA | NVME_CTRL_OAES_ANA | nvme::kCrossControllerResetNotices;
+  id.oaes =
+      NVME_CTRL_OAES_NA | NVME_CTRL_OAES_ANA | nvme::kCrossControllerResetNotices | nvme::kLostHostCommunicationNotices;
   id.acl = limits::kMaxAborts - 1;
   id.frmw = NVME_CTRL_FRMW_1ST_RO | 1 << 1;  // one slot, read only
   id.lpa = NVME_CTRL_LPA_CMD_EFFECTS | NVME_CTRL_LPA_EXTENDED | NVME_CTRL_LPA_PERSETENT_EVENT |
@@ -132,7 +133,7 @@ void fill_io_controller(const Request& request, nvme_id_ctrl& id) {
   const ControllerInstance& instance = controller_of(request).instance();
   put(id, nvme::kIdentifyCiu, instance.uniquifier);
   put(id, nvme::kIdentifyCirn, instance.random_number);
-  put(id, nvme::kIdentifyCqt, static_cast<uint16_t>(limits::kReadyTimeoutMs));
+  put(id, nvme::kIdentifyCqt, controller_of(request).command_quiesce_ms());
   put(id, nvme::kIdentifyCcrl, static_cast<uint8_t>(limits::kMaxCrossControllerResets));
 }
 

@@ -14,8 +14,7 @@
 namespace nvmf::core {
 namespace {
 
-constexpr uint32_t kRetainAsyncEvent = 1u << 15;  // CDW10
-constexpr uint32_t kOffsetIsIndex = 1u << 23;     // CDW14
+constexpr uint32_t kOffsetIsIndex = 1u << 23;  // CDW14
 
 using Write = void (*)(Request&, LogWriter&);
 
@@ -81,7 +80,7 @@ void write_changed_namespaces(Request& request, LogWriter& log) {
   } else {
     std::ranges::copy(changed, list.ns);
   }
-  if ((request.sqe->cdw10 & kRetainAsyncEvent) == 0) changed.clear();
+  if (!retains_event(*request.sqe)) changed.clear();
   log.put(list);
 }
 
@@ -110,8 +109,7 @@ void write_mi_effects(Request&, LogWriter&) {}
 // 80h, section 5.16.1.24. The oldest page of the queue; the next read gets the next one, unless the host wants this one
 // retained.
 void write_reservation_notification(Request& request, LogWriter& log) {
-  const bool retain = (request.sqe->cdw10 & kRetainAsyncEvent) != 0;
-  log.put(controller_of(request).reservation_notifications().read(retain));
+  log.put(controller_of(request).reservation_notifications().read(retains_event(*request.sqe)));
 }
 
 constexpr LogPage kLogPages[] = {
@@ -132,6 +130,8 @@ constexpr LogPage kLogPages[] = {
      write_mi_effects},
     {nvme::kLogCrossControllerReset, kIoController, kLargestCrossControllerResetLogBytes, check_controller_scope,
      write_cross_controller_resets},
+    {nvme::kLogLostHostCommunication, kIoController, kLargestLostHostCommunicationLogBytes, check_controller_scope,
+     write_lost_host_communications},
     {NVME_LOG_LID_RESERVATION, kIoController, sizeof(nvme_resv_notification_log), check_controller_scope,
      write_reservation_notification},
     {NVME_LOG_LID_DISCOVER, kDiscoveryController, 0, check_discovery_log, write_discovery_log, discovery_log_end,
@@ -156,7 +156,7 @@ void execute_get_log_page(Request& request) {
   const LogPage& page = *find_page(request);
   LogWriter log(request);
   page.write(request, log);
-  if ((request.sqe->cdw10 & kRetainAsyncEvent) == 0) controller_of(request).events().log_page_read(page.lid);
+  if (!retains_event(*request.sqe)) controller_of(request).events().log_page_read(page.lid);
   finish(request, kSuccess);
 }
 

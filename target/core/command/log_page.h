@@ -31,6 +31,9 @@ class LogWriter {
 // LPO: where in the page the host's window begins.
 uint64_t log_page_offset(const nvme::Sqe& sqe);
 
+// RAE: the event stays reported, and what the page lists stays.
+inline bool retains_event(const nvme::Sqe& sqe) { return (sqe.cdw10 & 1u << 15) != 0; }
+
 // LSP, Log Specific Field.
 inline uint8_t log_specific_field(const nvme::Sqe& sqe) { return sqe.cdw10 >> 8 & 0x7f; }
 
@@ -53,6 +56,12 @@ inline constexpr uint32_t kLargestCrossControllerResetLogBytes =
     sizeof(nvme::CrossControllerResetLogHeader) +
     nvme::kMaxCrossControllerResetEntries * sizeof(nvme::CrossControllerResetLogEntry);
 void write_cross_controller_resets(Request& request, LogWriter& log);
+
+// Lost Host Communication log page: TP8028. cross_controller_reset.cpp.
+inline constexpr uint32_t kLargestLostHostCommunicationLogBytes =
+    sizeof(nvme::LostHostCommunicationLogHeader) +
+    nvme::kMaxLostHostCommunicationEntries * sizeof(nvme::LostHostCommunicationLogEntry);
+void write_lost_host_communications(Request& request, LogWriter& log);
 
 // Discovery log page: section 5.16.1.23. discovery.cpp.
 Status check_discovery_log(Request& request);

@@ -52,9 +52,10 @@ struct Io {
   // Read, Write, Compare: blocks << lba_shift bytes; of a Read perhaps the namespace's own (MemoryKind::Namespace).
   // Deallocate, Copy: the ranges, DRAM.
   Buffer data;
-  uint32_t range_count = 0;  // in `data`, Deallocate: struct nvme_dsm_range; Copy: struct nvme_copy_range
+  uint32_t range_count = 0;   // in `data`, Deallocate: struct nvme_dsm_range; Copy: struct nvme_copy_range
+  uint32_t backend_step = 0;  // for the backend, between submit and done
   void (*done)(Io&, Status) = nullptr;
-  uint64_t backend_word = 0;  // for the backend, between submit and done
+  uint64_t backend_word = 0;  // the same
   Io* next = nullptr;         // the same
 };
 

@@ -65,9 +65,13 @@ inline constexpr uint32_t kSlowAnswersWhenDryMs = 6000;
 inline constexpr uint32_t kShareOfFree = 3;
 inline constexpr uint32_t kBufferShares = 2048;
 // How long a reset, a shutdown or the end of a controller waits for commands that its disks have. Hosts are told to be
-// a little more patient (CAP.TO, CRTO.CRWMT, RTD3E, CQT), so that they see the fatal status that follows.
+// a little more patient (CAP.TO, CRTO.CRWMT, RTD3E), so that they see the fatal status that follows.
 inline constexpr uint32_t kQuiesceTimeoutMs = 29'000;
 inline constexpr uint32_t kReadyTimeoutMs = 30'000;
+// Command Quiesce Time (CQT), in which no command of a lost host is at a disk any more: as the disks promise, within
+// these. The field has no room for more.
+inline constexpr uint32_t kLeastCommandQuiesceMs = kReadyTimeoutMs;
+inline constexpr uint32_t kMaxCommandQuiesceMs = UINT16_MAX;
 inline constexpr uint32_t kConnectWaitMs = 3000;  // of a Connect, for the commands of its host's former controller
 
 // A command's descriptors beyond the first are in the capsule after the SQE.
@@ -77,7 +81,7 @@ static_assert(kStallCheckMs < kStalledAnswersMs && kStalledAnswersMs < kSlowAnsw
 static_assert(kStallCheckMs < kStalledAnswersWhenDryMs && kStalledAnswersWhenDryMs < kSlowAnswersWhenDryMs);
 static_assert(kSlowAnswersWhenDryMs < kStalledAnswersMs && kBufferShares <= UINT16_MAX);
 static_assert(kQuiesceTimeoutMs < kReadyTimeoutMs && kReadyTimeoutMs <= 255 * 500);  // CAP.TO: 8 bits of 500 ms
-static_assert(kReadyTimeoutMs <= UINT16_MAX);                                        // CQT
+static_assert(kLeastCommandQuiesceMs <= kMaxCommandQuiesceMs);
 static_assert(kConnectWaitMs < kConnectTimeoutMs);
 
 }  // namespace nvmf::core::limits

@@ -25,14 +25,21 @@ Denials denials_of(AnaState state) {
 }  // namespace
 
 AnaState AnaStates::state(uint32_t group, uint16_t port_id) const {
-  if (is_withdrawn(port_id)) return AnaState::Inaccessible;
+  switch (withdrawal(port_id)) {
+    case Withdrawal::Changing:
+      return AnaState::Change;
+    case Withdrawal::Withdrawn:
+      return AnaState::Inaccessible;
+    case Withdrawal::No:
+      break;
+  }
   const Group found = at(group, port_id);
   return found.distant && found.state == AnaState::Optimized ? AnaState::NonOptimized : found.state;
 }
 
-bool AnaStates::is_withdrawn(uint16_t port_id) const {
+Withdrawal AnaStates::withdrawal(uint16_t port_id) const {
   const auto port = ports_.find(port_id);
-  return port != ports_.end() && port->second.withdrawn;
+  return port != ports_.end() ? port->second.withdrawal : Withdrawal::No;
 }
 
 uint64_t AnaStates::log_change_count(uint16_t port_id) const {

@@ -24,6 +24,14 @@ enum class AnaState : uint8_t {
 // ANATT: how long hosts wait for the end of the change state. Linux resets a controller whose group stays in it.
 inline constexpr uint8_t kAnaTransitionSeconds = 10;
 
+// How far a port has come that is about to be drained, in the order of its steps. Until it is withdrawn no more all
+// groups have this state there.
+enum class Withdrawal : uint8_t {
+  No,
+  Changing,   // AnaState::Change
+  Withdrawn,  // AnaState::Inaccessible
+};
+
 inline constexpr Denials kAnaDenials = kAnaInaccessible | kAnaPersistentLoss | kAnaTransition;
 
 // The groups of one subsystem, as the ANA log page of a controller on each port shows them: section 5.16.1.10.
@@ -40,9 +48,8 @@ class AnaStates {
   // The port is a worse way to the group than others: it is non-optimized there while it is set to be optimized. False:
   // the group has the state that it had.
   bool set_distant(uint32_t group, uint16_t port_id, bool distant);
-  // The port is about to be drained: all groups are inaccessible there until it is not withdrawn any more.
-  void withdraw(uint16_t port_id, bool withdrawn) { ports_[port_id].withdrawn = withdrawn; }
-  bool is_withdrawn(uint16_t port_id) const;
+  void withdraw(uint16_t port_id, Withdrawal step) { ports_[port_id].withdrawal = step; }
+  Withdrawal withdrawal(uint16_t port_id) const;
   // A namespace was added to or removed from the group.
   void members_changed(uint32_t group, uint16_t port_id);
 
@@ -55,7 +62,7 @@ class AnaStates {
   struct Port {
     std::map<uint32_t, Group> groups;
     uint64_t changes = 1;
-    bool withdrawn = false;
+    Withdrawal withdrawal = Withdrawal::No;
   };
   Group at(uint32_t group, uint16_t port_id) const;
 

@@ -37,6 +37,8 @@ constexpr EventType kEvents[] = {
     {NVME_AER_ERROR, NVME_AER_ERROR_TRANSIENT_INTERNAL_ERROR, NVME_LOG_LID_ERROR, 0},
     {NVME_AER_NOTICE, nvme::kNoticeCrossControllerResetCompleted, nvme::kLogCrossControllerReset,
      nvme::kCrossControllerResetNotices},
+    {NVME_AER_NOTICE, nvme::kNoticeLostHostCommunication, nvme::kLogLostHostCommunication,
+     nvme::kLostHostCommunicationNotices},
 };
 static_assert(uint32_t{NVME_SMART_CRIT_SPARE} == NVME_FEATURE_AENCFG_SMART_CRIT_SPARE &&
               uint32_t{NVME_SMART_CRIT_VOLATILE_MEMORY} == NVME_FEATURE_AENCFG_SMART_CRIT_VOLATILE_BACKUP);

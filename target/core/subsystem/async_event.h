@@ -23,6 +23,7 @@ enum class AsyncEvent : uint8_t {
   PersistentInternalError,
   TransientInternalError,
   CrossControllerResetCompleted,
+  LostHostCommunication,
 };
 
 class AsyncEvents {

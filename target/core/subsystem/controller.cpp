@@ -16,7 +16,7 @@ constexpr uint32_t kIoEvents = NVME_FEATURE_AENCFG_SMART_CRIT_SPARE | NVME_FEATU
                                NVME_FEATURE_AENCFG_SMART_CRIT_DEGRADED | NVME_FEATURE_AENCFG_SMART_CRIT_READ_ONLY |
                                NVME_FEATURE_AENCFG_SMART_CRIT_VOLATILE_BACKUP |
                                NVME_FEATURE_AENCFG_NOTICE_NAMESPACE_ATTRIBUTES | NVME_FEATURE_AENCFG_NOTICE_ANA_CHANGE |
-                               nvme::kCrossControllerResetNotices;
+                               nvme::kCrossControllerResetNotices | nvme::kLostHostCommunicationNotices;
 constexpr uint32_t kDiscoveryEvents = static_cast<uint32_t>(NVME_FEATURE_AENCFG_NOTICE_DISCOVERY_CHANGE);
 
 Properties::SubsystemReset reset_of(const Subsystem& subsystem, const HostIdentity& host) {
@@ -46,7 +46,7 @@ Controller::Controller(Subsystem& subsystem, uint16_t cntlid, HostIdentity host,
       offers_permanent_write_protection_(subsystem.options().permanent_write_protection),
       events_(events_of(type_)),
       keep_alive_(type_ == kDiscoveryController ? KeepAlive::kDiscoveryActivityTimeoutMs : 0) {
-  instance_.renew();
+  begin_life();
   set_keep_alive(kato_ms, KeepAlive::Clock::now());
 }
 
@@ -63,6 +63,12 @@ void Controller::tell(Severity severity, EventKind kind, std::string message) co
                              .host = shown(host_.nqn)});
 }
 
+// What its host reads once, when it has enabled it.
+void Controller::begin_life() {
+  instance_.renew(subsystem_.target().mark());
+  command_quiesce_ms_ = subsystem_.command_quiesce_ms();
+}
+
 void Controller::write_cc(uint32_t cc) { act(properties_.write_cc(cc)); }
 
 void Controller::act(Properties::Action action) {
@@ -70,7 +76,7 @@ void Controller::act(Properties::Action action) {
     case Properties::Action::None:
       return;
     case Properties::Action::Start:
-      instance_.renew();
+      begin_life();
       restart_keep_alive(KeepAlive::Clock::now());
       if (type_ == kIoController) subsystem_.persistent_events().enabled(*this);
       return;
@@ -246,6 +252,7 @@ void Controller::queue_closed(Queue& queue) {
   if (&queue == admin_queue_) {
     admin_queue_ = nullptr;
     keep_alive_.stop();
+    tell_of_loss();
     return fail("the admin queue has closed");
   }
   errors_.collect(queue.errors);
@@ -368,6 +375,19 @@ void Controller::other_is_quiet(const Controller& other) {
     events_.post(AsyncEvent::CrossControllerResetCompleted);
 }
 
+// Of a controller that its host uses, and that nobody has ended.
+void Controller::tell_of_loss() {
+  if (type_ != kIoController || closing_ || !ready()) return;
+  for (const auto& other : subsystem_.controllers())
+    if (other.get() != this && other->host() == host_ && !other->is_closing() && other->is_admitted())
+      other->other_has_lost_host(*this);
+}
+
+void Controller::other_has_lost_host(const Controller& other) {
+  lost_host_communications_.add(other.cntlid_, other.instance_.uniquifier);
+  events_.post(AsyncEvent::LostHostCommunication);
+}
+
 bool Controller::begin_abort() {
   if (aborts_ == limits::kMaxAborts) return false;
   ++aborts_;
@@ -449,9 +469,10 @@ void Controller::expire(KeepAlive::Clock::time_point now) {
 }
 
 // A command since the last look restarts the timer; so does a host that waits for the target to authenticate it. On an
-// I/O queue that has not authenticated that may be a stranger: he keeps the controller of a dead host alive no longer
-// than the host itself may take to authenticate there. (Of a controller whose admin queue has not authenticated
-// anybody may be the host.)
+// I/O queue that has not authenticated that may be a stranger: he keeps the controller of a dead host alive for one
+// more period of the timer, which is within what hosts wait for a target that counts traffic (TBKAS: three times KATO,
+// then CQT), and no longer than the host itself may take to authenticate there. (Of a controller whose admin queue has
+// not authenticated anybody may be the host.)
 void Controller::keep_alive_due(KeepAlive::Clock::time_point now) {
   constexpr std::chrono::milliseconds kHostMayTake(limits::kAuthenticationTimeoutMs);
   bool by_host = false;
@@ -466,10 +487,12 @@ void Controller::keep_alive_due(KeepAlive::Clock::time_point now) {
   for (const auto& [queue, authentication] : authentications_)
     if (authentication->is_busy()) hear(*queue);
   if (by_host) return restart_keep_alive(now);
-  if (by_anybody && now < host_heard_at_ + kHostMayTake) return restart_keep_alive_timer(now);
+  const std::chrono::milliseconds two_periods(uint64_t{keep_alive_.timer_ms()} * 2);
+  if (by_anybody && now < host_heard_at_ + std::min(kHostMayTake, two_periods)) return restart_keep_alive_timer(now);
   for (const auto& [queue, authentication] : authentications_) authentication->abandoned();
   const std::string rule = "keep-alive timeout: no command for " + std::to_string(keep_alive_.timer_ms()) + " ms";
   keep_alive_.stop();
+  tell_of_loss();
   properties_.fail();
   ++subsystem_.target().counters.keep_alive_expiries;
   tell(Severity::Warning, EventKind::Disconnect,
@@ -534,6 +557,7 @@ void Controller::reset() {
   reservation_notifications_ = {};
   untold_ana_groups_.reset();
   cross_controller_resets_ = {};
+  lost_host_communications_ = {};
   persistent_event_context_.reset();
   if (admin_queue_ != nullptr) admin_queue_->link->reserve_io_queues(1);
   granted_io_queues_ = static_cast<uint16_t>(io_queues_.size());

@@ -38,6 +38,7 @@
 #include "target/core/subsystem/health.h"
 #include "target/core/subsystem/host_identity.h"
 #include "target/core/subsystem/keep_alive.h"
+#include "target/core/subsystem/lost_host_communication.h"
 #include "target/core/subsystem/properties.h"
 #include "target/core/subsystem/reservation_notification.h"
 
@@ -60,6 +61,8 @@ class Controller {
   ControllerTypes type() const { return type_; }
   uint16_t cntlid() const { return cntlid_; }
   const ControllerInstance& instance() const { return instance_; }
+  // CQT, as it was when the controller was enabled: hosts read it once.
+  uint16_t command_quiesce_ms() const { return command_quiesce_ms_; }
   const HostIdentity& host() const { return host_; }
   const std::string& subsysnqn() const { return subsysnqn_; }
   uint16_t port_id() const { return port_id_; }
@@ -157,6 +160,10 @@ class Controller {
   // Another controller of the subsystem is closing, and is quiet now: its host may have asked this one for that.
   void other_is_quiet(const Controller& other);
 
+  LostHostCommunications& lost_host_communications() { return lost_host_communications_; }
+  // Another controller of the subsystem has lost its host, which is this one's, too: the log page, and the event.
+  void other_has_lost_host(const Controller& other);
+
   AsyncEvents& events() { return events_; }
   ErrorLog& errors() { return errors_; }
   // The same, including the errors that the I/O queues have recorded since.
@@ -208,8 +215,10 @@ class Controller {
   template <typename Action>
   void for_each_queue(Action action) const;
   void act(Properties::Action action);
+  void begin_life();
   void reset();
   void shut_down();
+  void tell_of_loss();
   void keep_alive_due(KeepAlive::Clock::time_point now);
   void restart_keep_alive_timer(KeepAlive::Clock::time_point now);
   void quiesce_overdue();
@@ -232,6 +241,7 @@ class Controller {
   ControllerTypes type_;
   uint16_t cntlid_;
   ControllerInstance instance_;
+  uint16_t command_quiesce_ms_ = 0;
   uint64_t number_;
   HostIdentity host_;
   std::string subsysnqn_;
@@ -255,6 +265,7 @@ class Controller {
   std::unordered_map<const Queue*, std::unique_ptr<Authentication>> authentications_;
   bool asked_for_io_queues_ = false;
   CrossControllerResets cross_controller_resets_;
+  LostHostCommunications lost_host_communications_;
   AsyncEvents events_;
   ErrorLog errors_;
   uint8_t reported_warnings_ = 0;  // Critical Warning bits whose events have been reported since they appeared

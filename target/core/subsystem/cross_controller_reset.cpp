@@ -1,20 +1,18 @@
 #include "target/core/subsystem/cross_controller_reset.h"
 
 #include <algorithm>
-#include <random>
 
 #include "target/core/datapath/limits.h"
+#include "target/core/subsystem/random_mark.h"
 #include "target/nvme/cross_controller_reset.h"
 #include "target/nvme/types.h"
 
 namespace nvmf::core {
 
-void ControllerInstance::renew() {
-  std::random_device random;
-  const auto draw = [&random] { return std::uniform_int_distribution<uint64_t>()(random); };
-  if (uniquifier == 0) uniquifier = static_cast<uint8_t>(draw());
+void ControllerInstance::renew(uint32_t target_mark) {
+  if (uniquifier == 0) uniquifier = static_cast<uint8_t>(random_mark());
   if (++uniquifier == 0) ++uniquifier;
-  random_number = draw();
+  random_number = uint64_t{target_mark} << 32 | random_mark();
 }
 
 Status CrossControllerResets::check(uint16_t cntlid, const ControllerInstance& instance) const {

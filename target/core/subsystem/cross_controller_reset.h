@@ -12,14 +12,16 @@
 
 namespace nvmf::core {
 
-// Tells apart controllers that have the same identifier one after the other, and the lives of one that is enabled
-// several times.
+// Tells apart controllers that have the same identifier one after the other, the lives of one that is enabled several
+// times, and the controllers of several targets that serve one subsystem, whose identifiers may meet.
 struct ControllerInstance {
   uint8_t uniquifier = 0;      // CIU: never 0, once it was renewed
-  uint64_t random_number = 0;  // CIRN
+  uint64_t random_number = 0;  // CIRN: the upper half is Target::mark(), the lower half is random
 
   // Another life begins: CSTS.RDY is set.
-  void renew();
+  void renew(uint32_t target_mark);
+  // The target with this mark has made it. Only that one knows whether its commands have ended.
+  bool is_of(uint32_t target_mark) const { return random_number >> 32 == target_mark; }
   friend bool operator==(const ControllerInstance&, const ControllerInstance&) = default;
 };
 

@@ -266,6 +266,12 @@ void Subsystem::namespace_changed(uint32_t nsid) {
   }
 }
 
+uint16_t Subsystem::command_quiesce_ms() const {
+  uint32_t longest_ms = limits::kLeastCommandQuiesceMs;
+  for (const NamespaceOptions& ns : namespaces_) longest_ms = std::max(longest_ms, ns.quiesce_ms.value_or(UINT32_MAX));
+  return static_cast<uint16_t>(std::min(longest_ms, limits::kMaxCommandQuiesceMs));
+}
+
 void Subsystem::health_changed() {
   for (const auto& controller : controllers_) controller->report_warnings();
 }
@@ -334,9 +340,10 @@ std::optional<Subsystem::Clock::time_point> Subsystem::end_ana_transitions(Clock
   return ana_transitions_.empty() ? std::nullopt : std::optional(ana_transitions_.front().end);
 }
 
-void Subsystem::withdraw_port(uint16_t port_id, bool withdrawn) {
-  if (ana_.is_withdrawn(port_id) == withdrawn) return;
-  ana_.withdraw(port_id, withdrawn);
+void Subsystem::withdraw_port(uint16_t port_id, Withdrawal step) {
+  const Withdrawal reached = ana_.withdrawal(port_id);
+  if (step == Withdrawal::No ? reached == step : step <= reached) return;
+  ana_.withdraw(port_id, step);
   std::set<uint32_t> groups;
   for (const NamespaceOptions& ns : namespaces_) groups.insert(ns.ana_group);
   for (const uint32_t group : groups) {

@@ -50,6 +50,8 @@ struct NamespaceOptions {
   uint32_t ana_group = 1;  // ANAGRPID
   // The storage of its data: namespaces of several subsystems with the same storage are one. Empty: not shared.
   std::string storage{};
+  // The device has ended each command that it has after so long; none: nothing says so.
+  std::optional<uint32_t> quiesce_ms = std::nullopt;
   bool write_protected = false;           // by the operator: hosts may only read it
   std::vector<std::string> visible_to{};  // NQNs of the hosts that see it; empty: all
 };
@@ -117,6 +119,8 @@ class Subsystem {
   const NamespaceOptions* find_namespace(uint32_t nsid) const;
   // The same for one controller's host: null also when the namespace is hidden from the host.
   const NamespaceOptions* find_namespace(uint32_t nsid, const Controller& controller) const;
+  // The longest that the device of any of them may keep a command of a lost host: Command Quiesce Time (TP4129).
+  uint16_t command_quiesce_ms() const;
   // A namespace was added, changed or removed: controllers notify their hosts. The three functions above call this
   // themselves.
   void namespace_changed(uint32_t nsid);
@@ -185,9 +189,9 @@ class Subsystem {
   // Ends the change states that are due; returns when the next is, if there are more.
   std::optional<Clock::time_point> end_ana_transitions(Clock::time_point now);
 
-  // All its ANA groups are inaccessible on a port from now on, or are again what they were set to: hosts that use ANA
-  // are told, and use other ports.
-  void withdraw_port(uint16_t port_id, bool withdrawn);
+  // All its ANA groups are in the change state on a port from now on, or inaccessible, or are again what they were set
+  // to: hosts that use ANA are told, and use other ports. No effect on a port that has come as far.
+  void withdraw_port(uint16_t port_id, Withdrawal step);
 
   bool allows(const std::string& hostnqn) const;
   bool requires_authentication(const std::string& hostnqn) const;

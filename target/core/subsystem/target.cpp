@@ -11,6 +11,7 @@
 #include "target/core/datapath/limits.h"
 #include "target/core/subsystem/controller.h"
 #include "target/core/subsystem/host_id_owners.h"
+#include "target/core/subsystem/random_mark.h"
 #include "target/nvme/fabrics.h"
 
 namespace nvmf::core {
@@ -109,6 +110,7 @@ struct Target::State {
       : options(target_options), discovery(target, discovery_options(target_options.discovery_nqn), true) {}
 
   TargetOptions options;
+  uint32_t mark = random_mark();
   TargetLimits limits;
   DispersedNamespaces dispersed_namespaces;
   std::vector<Port> ports;
@@ -141,6 +143,8 @@ Target::~Target() {
 }
 
 const TargetOptions& Target::options() const { return state_->options; }
+
+uint32_t Target::mark() const { return state_->mark; }
 void Target::set_limits(const TargetLimits& limits) { state_->limits = limits; }
 const TargetLimits& Target::limits() const { return state_->limits; }
 const std::vector<Port>& Target::ports() const { return state_->ports; }
@@ -203,8 +207,8 @@ void Target::remove_port(uint16_t id) {
   discovery_changed();
 }
 
-void Target::withdraw_port(uint16_t id, bool withdrawn) {
-  for (const auto& subsystem : state_->subsystems) subsystem->withdraw_port(id, withdrawn);
+void Target::withdraw_port(uint16_t id, Withdrawal step) {
+  for (const auto& subsystem : state_->subsystems) subsystem->withdraw_port(id, step);
 }
 
 bool Target::have_hosts_moved(uint16_t port_id) const {

@@ -60,6 +60,9 @@ class Target {
   Target& operator=(const Target&) = delete;
 
   const TargetOptions& options() const;
+  // Random, drawn at its start: tells apart the targets that serve one subsystem, and this one's life from former ones
+  // (ControllerInstance).
+  uint32_t mark() const;
   // Present controllers and queues stay.
   void set_limits(const TargetLimits& limits);
   const TargetLimits& limits() const;
@@ -75,9 +78,10 @@ class Target {
   bool set_heard(uint16_t id, std::vector<std::string> addresses);
   // Hosts that are connected through it are disconnected.
   void remove_port(uint16_t id);
-  // Before the hosts of a port are disconnected: subsystems withdraw it (Subsystem::withdraw_port()), or do so no more.
-  void withdraw_port(uint16_t id, bool withdrawn);
-  // Each host that is connected through a withdrawn port and uses ANA has read that its namespaces are inaccessible.
+  // Before the hosts of a port are disconnected: subsystems withdraw it step by step (Subsystem::withdraw_port()), or
+  // do so no more.
+  void withdraw_port(uint16_t id, Withdrawal step);
+  // Each host that is connected through a withdrawn port and uses ANA has read the state of its namespaces there.
   bool have_hosts_moved(uint16_t port_id) const;
   // Controllers on a port, those of the discovery subsystem and of subsystems that were removed included.
   size_t controllers_on(uint16_t port_id) const;

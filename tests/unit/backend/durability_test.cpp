@@ -80,7 +80,7 @@ TEST_CASE("The rest of a write that was cut short is as durable as its beginning
     BlockRecorder recorder(kGeometry);
     TestIo io = on_blocks(IoKind::Write, fua);
     recorder.channel.submit(io);
-    reinterpret_cast<ShortWrites*>(io.backend_word)->write_rest(io, 512);  // as the engine does
+    reinterpret_cast<Unfinished*>(io.backend_word)->write_rest(io, 512);  // as the engine does
     const io_uring_sqe entry = recorder.entries(2)[1];
     CHECK(entry.opcode == IORING_OP_WRITE);
     CHECK(entry.rw_flags == (fua ? RWF_DSYNC : 0));
@@ -92,7 +92,7 @@ TEST_CASE("The rest of a write that was cut short is as durable as its beginning
 TEST_CASE("The rest of a write whose queue is being ended never reaches the disk, and the write ends") {
   BlockRecorder recorder(kGeometry);
   TestIo io = on_blocks(IoKind::Write);
-  const auto end_short = [&io] { reinterpret_cast<ShortWrites*>(io.backend_word)->write_rest(io, 512); };
+  const auto end_short = [&io] { reinterpret_cast<Unfinished*>(io.backend_word)->write_rest(io, 512); };
   SUBCASE("its beginning is at the disk") {
     recorder.channel.submit(io);
     recorder.channel.withdraw_rest(io);
@@ -120,6 +120,28 @@ TEST_CASE("The rest of a write whose queue is being ended never reaches the disk
     recorder.channel.submit(zeroes);
     recorder.channel.withdraw_rest(zeroes);
     CHECK(zeroes.backend_word == 2);
+  }
+}
+
+TEST_CASE("The further ranges of a Deallocate whose queue is being ended never reach the disk, and it ends") {
+  const std::vector<nvme_dsm_range> ranges = {range(8, 16), range(100, 2)};
+  BlockRecorder recorder(kGeometry);
+  TestIo io = deallocate_of(ranges);
+  const auto end_step = [&io] { reinterpret_cast<Unfinished*>(io.backend_word)->next_step(io); };
+  recorder.channel.submit(io);
+  recorder.channel.withdraw_rest(io);
+  CHECK(io.times == 0);
+  end_step();
+  CHECK(io.status == Status(NVME_SC_ABORT_QUEUE));
+  SUBCASE("and nothing more is at the disk") {
+    TestIo after = on_blocks(IoKind::Write);
+    recorder.channel.submit(after);
+    CHECK(recorder.entries(2)[0].off == 8 * 512);
+  }
+  SUBCASE("another life of the request is not concerned") {
+    recorder.channel.submit(io);
+    end_step();
+    CHECK(recorder.entries(3)[2].off == 100 * 512);
   }
 }
 
@@ -195,28 +217,33 @@ TEST_CASE("Write Zeroes keeps blocks allocated unless the host said that they ma
   CHECK(recorder.entries(1)[0].len == kZero);
 }
 
-TEST_CASE("Deallocate is a hole for each range, or a discard where the device cannot write zeroes") {
+TEST_CASE(
+    "Deallocate is a hole for each range, or a discard where the device cannot write zeroes; one after the other") {
   const std::vector<nvme_dsm_range> ranges = {range(8, 16), range(0, 0), range(100, 2)};
+  TestIo io = deallocate_of(ranges);
+  const auto end_step = [&io] { reinterpret_cast<Unfinished*>(io.backend_word)->next_step(io); };  // as the engine does
   SUBCASE("holes") {
     BlockRecorder recorder(kGeometry);
-    TestIo io = deallocate_of(ranges);
     recorder.channel.submit(io);
+    end_step();
+    CHECK(io.times == 0);
+    end_step();
+    CHECK(io.times == 1);
     const auto entries = recorder.entries(2);
     CHECK(entries[0].opcode == IORING_OP_FALLOCATE);
     CHECK(entries[0].len == kPunch);
     CHECK(entries[0].off == 8 * 512);
     CHECK(entries[0].addr == 16 * 512);
-    CHECK(is_linked(entries[0]));
     CHECK(entries[1].off == 100 * 512);
-    CHECK_FALSE(is_linked(entries[1]));
+    for (const io_uring_sqe& entry : entries) CHECK_FALSE(is_linked(entry));
   }
   SUBCASE("discards") {
     BlockGeometry geometry = kGeometry;
     geometry.punch_mode = 0;
     geometry.deallocate = Deallocate::Discard;
     BlockRecorder recorder(geometry);
-    TestIo io = deallocate_of(ranges);
     recorder.channel.submit(io);
+    end_step();
     const auto entries = recorder.entries(2);
     CHECK(entries[0].opcode == IORING_OP_URING_CMD);
     CHECK(entries[0].cmd_op == 0x1200);  // BLOCK_URING_CMD_DISCARD
@@ -224,18 +251,17 @@ TEST_CASE("Deallocate is a hole for each range, or a discard where the device ca
     CHECK(entries[0].addr3 == 16 * 512);
     CHECK(entries[0].len == 0);
     CHECK(entries[0].rw_flags == 0);
-    CHECK(is_linked(entries[0]));
-    for (const io_uring_sqe& entry : entries)
+    for (const io_uring_sqe& entry : entries) {
       CHECK_MESSAGE((entry.flags & IOSQE_ASYNC) != 0, "device mapper refuses what must not wait");
+      CHECK_FALSE(is_linked(entry));
+    }
     CHECK(entries[1].addr == 100 * 512);
     CHECK(entries[1].addr3 == 2 * 512);
-    CHECK_FALSE(is_linked(entries[1]));
   }
   SUBCASE("not at all") {
     BlockGeometry geometry = kGeometry;
     geometry.deallocate = Deallocate::None;
     BlockRecorder recorder(geometry);
-    TestIo io = deallocate_of(ranges);
     recorder.channel.submit(io);
     CHECK(io.times == 1);
     CHECK(io.status == Status(NVME_SC_INVALID_OPCODE).do_not_retry());
@@ -309,6 +335,20 @@ TEST_CASE("FUA and DEAC of an SSD's commands, in every part, where they have a m
     for (const nvme_uring_cmd& command : commands) CHECK(command.cdw12 == (c.flags | 3));  // 4 blocks
     CHECK(commands[0].cdw10 == 64);
     CHECK(commands[1].cdw10 == 68);
+  }
+}
+
+TEST_CASE("Each command to an SSD has the time-out that Command Quiesce Time counts on") {
+  NvmeGeometry geometry;
+  geometry.timeout_ms = 30'000;
+  const std::vector<nvme_dsm_range> ranges = {range(0, 8)};
+  for (TestIo io : {on_blocks(IoKind::Write, true), on_blocks(IoKind::WriteZeroes, false),
+                    on_blocks(IoKind::Copy, true), on_blocks(IoKind::Flush, false), deallocate_of(ranges)}) {
+    NvmeRecorder recorder(geometry);
+    if (io.kind == IoKind::Copy) io.range_count = 2;
+    recorder.channel.submit(io);
+    CAPTURE(static_cast<int>(io.kind));
+    CHECK(recorder.commands(1)[0].timeout_ms == 30'000);
   }
 }
 
