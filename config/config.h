@@ -170,11 +170,22 @@ struct MemoryBackend {
   uint64_t size_bytes = 0;
   // Logical block size: bytes, 512 or 4096, default 512.
   uint32_t block_size_bytes = 512;
+  // RNICs read it themselves; all of it is taken at once.
+  bool zero_copy = false;
 
   friend bool operator==(const MemoryBackend&, const MemoryBackend&) = default;
 };
 
-using Backend = std::variant<NvmeBackend, BlockBackend, FileBackend, MemoryBackend>;
+// A device DAX by its absolute path, such as /dev/dax0.0: persistent memory, or CXL memory. RNICs read it themselves.
+struct DaxBackend {
+  std::string path;
+  // Logical block size: bytes, 512 or 4096, default 512.
+  uint32_t block_size_bytes = 512;
+
+  friend bool operator==(const DaxBackend&, const DaxBackend&) = default;
+};
+
+using Backend = std::variant<NvmeBackend, BlockBackend, FileBackend, MemoryBackend, DaxBackend>;
 
 using Uuid = std::array<uint8_t, 16>;
 using Nguid = std::array<uint8_t, 16>;

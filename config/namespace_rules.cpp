@@ -10,7 +10,8 @@ namespace nvmf::config {
 namespace {
 
 // In the order of `Backend`.
-constexpr std::array<std::string_view, std::variant_size_v<Backend>> kBackendKeys = {"nvme", "block", "file", "memory"};
+constexpr std::array<std::string_view, std::variant_size_v<Backend>> kBackendKeys = {"nvme", "block", "file", "memory",
+                                                                                     "dax"};
 
 bool has(const Value& object, std::string_view key) { return object.find(key) != nullptr; }
 
@@ -43,6 +44,13 @@ void check_block_size(const Value& object, const Namespace& ns, Reader& reader) 
                   "write a multiple of " + std::to_string(memory->block_size_bytes));
 }
 
+void check_zero_copy(const Value& object, Reader& reader) {
+  if (!has(object, "memory"))
+    reader.error_at(object, "zero_copy", "only a namespace in memory can be read by an RNIC itself",
+                    has(object, "dax") ? "remove this key: RNICs read a device DAX themselves"
+                                       : "remove this key, or use \"memory\"");
+}
+
 template <size_t N>
 std::string bytes_of(const std::array<uint8_t, N>& identifier) {
   return {identifier.begin(), identifier.end()};
@@ -51,7 +59,7 @@ std::string bytes_of(const std::array<uint8_t, N>& identifier) {
 // Whether the backend's device can move data by DMA to an address that the target chooses.
 void check_p2p_is_possible(const Value& object, Reader& reader) {
   const std::string remedy = "write \"off\", or use \"nvme\" or \"block\"";
-  if (has(object, "memory")) {
+  if (has(object, "memory") || has(object, "dax")) {
     reader.error_at(object, "p2p", "only an SSD can move data to a CMB, memory cannot", remedy);
   } else if (has(object, "file")) {
     reader.error_at(object, "p2p", "the data of a file goes through the file system, which cannot move it to a CMB",
@@ -120,6 +128,7 @@ std::string device_of(const Namespace& ns) {
 void check_namespace(const Value& object, Namespace& ns, Reader& reader) {
   check_backend(object, reader);
   check_block_size(object, ns, reader);
+  check_zero_copy(object, reader);
   check_p2p(object, ns, reader);
 }
 

@@ -84,6 +84,12 @@ std::optional<PathFault> check_file(std::string_view path) {
   return PathFault{"a device, but \"file\" needs a regular file", "write \"" + key + "\": " + quote(path)};
 }
 
+std::optional<PathFault> check_dax_device(std::string_view path) {
+  if (!path.starts_with("/dev/pmem") && !nvme_name(path, "/dev/nvme") && !generic_name(path)) return std::nullopt;
+  const std::string key = generic_name(path) ? "nvme" : "block";
+  return PathFault{"not a device DAX, such as /dev/dax0.0", "write \"" + key + "\": " + quote(path)};
+}
+
 std::optional<PathFault> check_socket(std::string_view path) {
   if (path.size() <= kMaxSocketPathBytes) return std::nullopt;
   return PathFault{"a path of " + std::to_string(path.size()) + " bytes",
@@ -124,6 +130,8 @@ std::optional<PathFault> check_path(PathRole role, std::string_view path) {
       return check_block_device(normal);
     case PathRole::file:
       return check_file(normal);
+    case PathRole::dax_device:
+      return check_dax_device(normal);
     case PathRole::directory:
       return check_directory(normal);
     case PathRole::key:

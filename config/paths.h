@@ -11,9 +11,10 @@ enum class PathRole {
   nvme_device,  // Generic character device of an NVMe namespace.
   block_device,
   file,
-  key,        // File with a key for authentication.
-  socket,     // UNIX socket that the daemon creates.
-  directory,  // Directory of the daemon's files, which it creates when it is missing.
+  dax_device,  // Character device of memory, such as /dev/dax0.0.
+  key,         // File with a key for authentication.
+  socket,      // UNIX socket that the daemon creates.
+  directory,   // Directory of the daemon's files, which it creates when it is missing.
 };
 
 struct PathFault {

@@ -80,6 +80,7 @@ std::optional<uint64_t> get_memory(const Namespace& ns) {
 void set_block_size(Namespace& ns, uint32_t block_size_bytes, Position) {
   if (auto* file = std::get_if<FileBackend>(&ns.backend)) file->block_size_bytes = block_size_bytes;
   if (auto* memory = std::get_if<MemoryBackend>(&ns.backend)) memory->block_size_bytes = block_size_bytes;
+  if (auto* dax = std::get_if<DaxBackend>(&ns.backend)) dax->block_size_bytes = block_size_bytes;
 }
 
 std::optional<uint32_t> get_block_size(const Namespace& ns) {
@@ -87,7 +88,18 @@ std::optional<uint32_t> get_block_size(const Namespace& ns) {
   uint32_t block_size_bytes = usual;
   if (const auto* file = std::get_if<FileBackend>(&ns.backend)) block_size_bytes = file->block_size_bytes;
   if (const auto* memory = std::get_if<MemoryBackend>(&ns.backend)) block_size_bytes = memory->block_size_bytes;
+  if (const auto* dax = std::get_if<DaxBackend>(&ns.backend)) block_size_bytes = dax->block_size_bytes;
   return block_size_bytes != usual ? std::optional(block_size_bytes) : std::nullopt;
+}
+
+// Read after the backends; check_namespace() reports the key of others.
+void set_zero_copy(Namespace& ns, bool zero_copy, Position) {
+  if (auto* memory = std::get_if<MemoryBackend>(&ns.backend)) memory->zero_copy = zero_copy;
+}
+
+std::optional<bool> get_zero_copy(const Namespace& ns) {
+  const auto* memory = std::get_if<MemoryBackend>(&ns.backend);
+  return memory != nullptr && memory->zero_copy ? std::optional(true) : std::nullopt;
 }
 
 // When it is left out, check_namespace() chooses the default.
@@ -279,9 +291,11 @@ const Table<Admin>& admin_table() {
 // The part of check_namespace() that the schema can express.
 Json namespace_conditions() {
   return Json::parse(R"({
-    "oneOf": [{"required": ["nvme"]}, {"required": ["block"]}, {"required": ["file"]}, {"required": ["memory"]}],
+    "oneOf": [{"required": ["nvme"]}, {"required": ["block"]}, {"required": ["file"]}, {"required": ["memory"]},
+              {"required": ["dax"]}],
     "allOf": [
-      {"if": {"anyOf": [{"required": ["file"]}, {"required": ["memory"]}]},
+      {"if": {"required": ["zero_copy"]}, "then": {"required": ["memory"]}},
+      {"if": {"anyOf": [{"required": ["file"]}, {"required": ["memory"]}, {"required": ["dax"]}]},
        "then": {"properties": {"p2p": {"const": "off"}}},
        "else": {"properties": {"block_size": false}}},
       {"if": {"properties": {"p2p": {"const": "require"}}, "required": ["p2p"]},
@@ -293,7 +307,7 @@ Json namespace_conditions() {
 const Table<Namespace>& namespace_table() {
   static const Table<Namespace> table = {
       "a namespace",
-      "A namespace: an NVMe namespace, block device, file or memory.",
+      "A namespace: an NVMe namespace, block device, file, memory or device DAX.",
       {
           without_default(key("nsid", &Namespace::nsid, Integer{1, kMostNamespaces},
                               "Namespace identifier, unique in the subsystem. Default: the lowest free identifier.")),
@@ -309,9 +323,18 @@ const Table<Namespace>& namespace_table() {
                                            "Capacity of a namespace in memory, lost when the daemon ends: bytes, or a "
                                            "string such as \"64MiB\".",
                                            set_memory, get_memory),
+          key_through<Namespace, std::string>(
+              "dax", Path{PathRole::dax_device},
+              "Device DAX, such as /dev/dax0.0: persistent memory, or CXL memory. RNICs "
+              "read it themselves, so that no CPU copies what hosts read.",
+              set_path<DaxBackend>(), get_path<DaxBackend>),
           key_through<Namespace, uint32_t>("block_size", IntegerOf{{512, 4096}, "512 or 4096"},
                                            "Logical block size of a file or of memory, in bytes. Default: 512.",
                                            set_block_size, get_block_size),
+          key_through<Namespace, bool>("zero_copy", Boolean{},
+                                       "Of a namespace in memory: RNICs read it themselves, so that no CPU copies what "
+                                       "hosts read. All of its memory is taken at the start. Default: false.",
+                                       set_zero_copy, get_zero_copy),
           key("uuid", &Namespace::uuid, Identifier<16>{kUuidForm},
               "UUID that hosts see. Default: the SSD's own identifiers, else a UUID derived from the subsystem's NQN "
               "and the namespace identifier."),

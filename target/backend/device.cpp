@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "target/backend/block_device.h"
+#include "target/backend/dax_device.h"
 #include "target/backend/memory_device.h"
 #include "target/backend/nvme_device.h"
 
@@ -18,6 +19,8 @@ std::unique_ptr<Device> open_device(const DeviceSpec& spec) {
       return std::make_unique<FileDevice>(spec);
     case DeviceKind::Memory:
       return std::make_unique<MemoryDevice>(spec);
+    case DeviceKind::Dax:
+      return std::make_unique<DaxDevice>(spec);
   }
   return nullptr;
 }

@@ -1,4 +1,4 @@
-// The storage of a namespace: an SSD, a block device, a file, or memory.
+// The storage of a namespace: an SSD, a block device, a file, memory, or a device DAX.
 //
 // The control thread opens a device once; each reactor gets its own channel to it. What a device can do is in
 // DeviceInfo, fixed at opening.
@@ -10,6 +10,7 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -25,6 +26,7 @@ enum class DeviceKind : uint8_t {
   Block,   // a block device
   File,    // a regular file; its length is the capacity
   Memory,  // lost when the daemon ends
+  Dax,     // a device DAX, /dev/daxX.Y: persistent or volatile memory
 };
 
 struct DeviceSpec {
@@ -34,7 +36,8 @@ struct DeviceSpec {
   std::string serial{};
   uint32_t nsid = 0;
   uint64_t size_bytes = 0;     // Memory only: a multiple of block_bytes
-  uint32_t block_bytes = 512;  // File and Memory only: 512 or 4096
+  uint32_t block_bytes = 512;  // File, Memory and Dax only: 512 or 4096
+  bool zero_copy = false;      // Memory only: RNICs are to read it themselves (DeviceInfo::memory)
 };
 
 struct DeviceInfo {
@@ -48,6 +51,9 @@ struct DeviceInfo {
   bool is_displaced = false;                // Measurement's
   uint32_t optimal_io_boundary_blocks = 0;  // NOIOB; 0: none
   core::IoHints hints{};
+  // All its blocks, where RNICs may read them themselves: pinned pages, which stay until the device is destroyed.
+  // Empty: they are not in memory, or not to be read so.
+  std::span<std::byte> memory{};
   uint32_t memory_alignment_bytes = 1;  // of Io::data's address, a power of two, at most 4096
   std::array<uint8_t, 16> uuid{};       // all zero: the device has none
   std::array<uint8_t, 16> nguid{};

@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "target/core/datapath/io.h"
+#include "target/core/reactor/intrusive_list.h"
 #include "target/core/reactor/reactor.h"
 
 namespace nvmf::backend {
@@ -25,6 +26,17 @@ struct EngineOptions {
 };
 
 class UringEngine;
+
+// A channel with commands that need more than one turn, of the CPU.
+class Deferred {
+ public:
+  // Returns how many have ended.
+  virtual unsigned try_again() = 0;
+  Deferred* next_deferred = nullptr;
+
+ protected:
+  ~Deferred() = default;
+};
 
 // How a submission names its file: the index of a registered one, which it gives back at its end, or the descriptor.
 struct FileReference {
@@ -88,6 +100,10 @@ class UringEngine final : public core::IoEngine {
   FileReference register_file(int fd);
 
   // For channels ---------------------------------------------------------------------------------------------------
+
+  // Has try_again() called once, in the next turn: the reactor does not sleep before.
+  void defer(Deferred& channel) { deferred_.push(channel); }
+  bool has_deferred() const { return !deferred_.empty(); }
 
   // An entry to fill in; its first 64 bytes, at least, must all be written. Submits early when the ring is full. Null
   // only when the kernel has no memory to take any: the command has to fail with kNoRoom.
@@ -159,9 +175,11 @@ class UringEngine final : public core::IoEngine {
   void drop(const Watch& watch);
   io_uring_sqe* next_sqe_of_full_ring();
   void read_watches();
+  unsigned serve_deferred();
   unsigned reap();
 
   io_uring ring_;
+  core::IntrusiveList<Deferred, &Deferred::next_deferred> deferred_;
   std::vector<std::unique_ptr<Watch>> watches_;
   std::vector<int> free_buffers_;  // indices, the next to use last
   std::vector<int> free_files_;    // the same

@@ -16,10 +16,25 @@ unsigned UringEngine::poll() {
     io_uring_submit_and_get_events(&ring_);
   else if ((IO_URING_READ_ONCE(*ring_.sq.kflags) & kWantsEntry) != 0)
     io_uring_get_events(&ring_);
-  return reap();
+  const unsigned ended = deferred_.empty() ? 0 : serve_deferred();
+  return ended + reap();
+}
+
+unsigned UringEngine::serve_deferred() {
+  unsigned ended = 0;
+  for (Deferred* channel = deferred_.take_all(); channel != nullptr;) {
+    Deferred& served = *channel;
+    channel = channel->next_deferred;
+    ended += served.try_again();
+  }
+  return ended;
 }
 
 void UringEngine::sleep(std::optional<uint32_t> timeout_us) {
+  if (!deferred_.empty()) {
+    poll();
+    return;
+  }
   read_watches();
   io_uring_cqe* first = nullptr;
   if (timeout_us) {

@@ -32,7 +32,7 @@ std::string disk_of(const DeviceSpec& spec) {
 std::optional<OpenDevices::Node> OpenDevices::node_of(const DeviceSpec& spec) {
   struct stat status {};
   if (spec.kind == DeviceKind::Memory || stat(path_of(spec).c_str(), &status) != 0) return std::nullopt;
-  const uint32_t block_bytes = spec.kind == DeviceKind::File ? spec.block_bytes : 0;
+  const uint32_t block_bytes = spec.kind == DeviceKind::File || spec.kind == DeviceKind::Dax ? spec.block_bytes : 0;
   return Node{spec.kind, block_bytes, status.st_dev, status.st_ino, status.st_rdev};
 }
 

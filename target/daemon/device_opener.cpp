@@ -17,7 +17,7 @@ namespace {
 
 bool is_same(const backend::DeviceSpec& a, const backend::DeviceSpec& b) {
   const auto all = [](const backend::DeviceSpec& spec) {
-    return std::tie(spec.kind, spec.path, spec.serial, spec.nsid, spec.size_bytes, spec.block_bytes);
+    return std::tie(spec.kind, spec.path, spec.serial, spec.nsid, spec.size_bytes, spec.block_bytes, spec.zero_copy);
   };
   return all(a) == all(b);
 }

@@ -20,6 +20,7 @@
 #include "config/wording.h"
 #include "p2p/doctor.h"
 #include "target/auth/key_file.h"
+#include "target/backend/dax_device.h"
 #include "target/backend/generic_device.h"
 #include "target/backend/sysfs.h"
 
@@ -308,6 +309,7 @@ class MachineCheck {
     if (const auto* block = std::get_if<config::BlockBackend>(&ns.backend))
       check_device(ns, path + ".block", block->path);
     if (const auto* file = std::get_if<config::FileBackend>(&ns.backend)) check_file(ns, path + ".file", file->path);
+    if (const auto* dax = std::get_if<config::DaxBackend>(&ns.backend)) check_dax(ns, path + ".dax", dax->path);
     if (ns.p2p != config::P2pMode::off) check_p2p(subsystem, ns, path);
     check_identifiers(subsystem, ns, path);
   }
@@ -350,6 +352,18 @@ class MachineCheck {
     if (sysfs_.size_bytes(file) < std::get<config::FileBackend>(ns.backend).block_size_bytes)
       warn(ns.backend_position, path, quote(file) + " is shorter than one block",
            "give it the size of the namespace: truncate -s SIZE " + file);
+  }
+
+  void check_dax(const config::Namespace& ns, const std::string& path, const std::string& device) {
+    if (!sysfs_.exists(device))
+      return warn(
+          ns.backend_position, path, quote(device) + " does not exist",
+          "make it: ndctl create-namespace -m devdax (persistent memory), or daxctl reconfigure-device -m devdax");
+    const auto facts = backend::dax_facts(sysfs_.where("/sys/bus/dax/devices/" + name_of(device)));
+    if (!facts) return warn(ns.backend_position, path, quote(device) + " is not a device DAX", "see: daxctl list");
+    if (facts->domain == backend::PersistenceDomain::None)
+      warn(ns.backend_position, path, quote(device) + " is volatile memory: its data is lost when the machine restarts",
+           "serve persistent memory where hosts keep data; else there is nothing to do");
   }
 
   // The generic device, or the path that the config gives; empty: no SSD has the serial number.

@@ -16,6 +16,8 @@ const char* name_of(backend::DeviceKind kind) {
       return "block device";
     case backend::DeviceKind::File:
       return "file";
+    case backend::DeviceKind::Dax:
+      return "dax";
     case backend::DeviceKind::Memory:
       break;
   }

@@ -50,7 +50,11 @@ backend::DeviceSpec spec_of(const config::Backend& wanted) {
               return Spec{.kind = DeviceKind::Memory,
                           .path = {},
                           .size_bytes = memory.size_bytes,
-                          .block_bytes = memory.block_size_bytes};
+                          .block_bytes = memory.block_size_bytes,
+                          .zero_copy = memory.zero_copy};
+            },
+            [](const config::DaxBackend& dax) {
+              return Spec{.kind = DeviceKind::Dax, .path = dax.path, .block_bytes = dax.block_size_bytes};
             }},
       wanted);
 }
@@ -138,6 +142,7 @@ Storage::Task Storage::add(core::Subsystem& subsystem, std::unique_ptr<ServedNam
   add_gates(served);
   add_device_errors(served);
   set_limits(served);
+  co_await register_memory(served);
   co_await on_reactors(
       [&](size_t reactor) { served.channels[reactor] = served.device->open_channel(*threads_[reactor].engine); });
   co_await replace_views(subsystem, served, make_views(served));
@@ -191,6 +196,7 @@ Storage::Task Storage::serve_on(rdma::Rnic& rnic) {
   for (const auto& served : served_) {
     add_groups(*served, rnic);
     set_limits(*served);
+    co_await register_memory(*served, rnic);
     co_await replace_views(*target_.find_subsystem(served->subsystem), *served, make_views(*served, &rnic));
   }
 }
@@ -206,6 +212,7 @@ Storage::Task Storage::part(rdma::Rnic& rnic) {
   };
   for (const auto& served : served_) leave(*served);
   for (const Leaving& one : leaving_) leave(*one.served);
+  co_await release_memory(rnic);
 }
 
 Storage::Task Storage::change_policies(core::Subsystem& subsystem, const config::Namespace& wanted,
@@ -402,6 +409,7 @@ std::unique_ptr<core::IoNamespace> Storage::make_view(const ServedNamespace& ser
   view->supports_write_zeroes = device.supports_write_zeroes;
   view->own_commands = device.own_commands;
   view->copy = copy_limits(device);
+  view->memory = memory_on(served, *place.rnic);
   view->p2p.mode = served.p2p.mode;
   view->p2p.when_dry =
       served.wanted.p2p_when_dry == config::P2pWhenDry::wait ? core::P2pWhenDry::Wait : core::P2pWhenDry::Spill;

@@ -27,6 +27,7 @@
 #include "target/daemon/peer_memory.h"
 #include "target/daemon/served_storage_files.h"
 #include "target/daemon/state_files_worker.h"
+#include "target/daemon/worker_thread.h"
 #include "transport/rdma/transport.h"
 
 namespace nvmf::daemon {
@@ -51,6 +52,12 @@ struct OnGroup {
   rdma::PollGroup& group() const { return *rnic->io_groups()[reactor]; }
 };
 
+// The memory of a namespace, as one RNIC reads it.
+struct NamespaceRegion {
+  const rdma::Rnic* rnic;
+  verbs::MemoryRegion region;
+};
+
 // One namespace, from stage() to remove().
 struct ServedNamespace {
   config::Namespace wanted;
@@ -68,7 +75,9 @@ struct ServedNamespace {
   std::vector<std::unique_ptr<core::IoChannel>> channels;
   std::vector<std::unique_ptr<core::WriteGate>> gates;
   std::vector<std::unique_ptr<core::DeviceErrors>> device_errors;
-  std::vector<OnGroup> on_groups;                 // of every RNIC
+  std::vector<OnGroup> on_groups;  // of every RNIC
+  // Of DeviceInfo::memory, with each RNIC that could do it. No view may refer to one that goes.
+  std::vector<NamespaceRegion> regions;
   std::shared_ptr<core::FusedTurns> fused_turns;  // shared by all namespaces on the same storage
   std::unique_ptr<core::RateLimit> limit;         // null: none has been set
   core::IoCounters past;                          // counters of replaced views whose commands have ended
@@ -94,6 +103,8 @@ struct OutstandingCommands {
   uint64_t commands = 0;
 };
 std::string to_string(const OutstandingCommands& one);
+// PeerMemoryChoice::verdict of a namespace in memory that RNICs may read.
+std::string memory_verdict();
 
 class Storage {
  public:
@@ -220,6 +231,12 @@ class Storage {
   void set_limits(ServedNamespace& served);
   // For one RNIC's groups; null: for all.
   Views make_views(const ServedNamespace& served, const rdma::Rnic* rnic = nullptr) const;
+  // With all RNICs that serve it, or with one, which must stay meanwhile; where that fails, data is copied.
+  Task register_memory(ServedNamespace& served);
+  Task register_memory(ServedNamespace& served, const rdma::Rnic& rnic);
+  Task release_memory(std::vector<NamespaceRegion> regions);
+  Task release_memory(const rdma::Rnic& rnic);
+  static core::NamespaceMemory memory_on(const ServedNamespace& served, const rdma::Rnic& rnic);
   std::unique_ptr<core::IoNamespace> make_view(const ServedNamespace& served, const OnGroup& place) const;
   static Views no_views(const ServedNamespace& served);
   // Over when the poll groups serve the new ones.
@@ -251,6 +268,7 @@ class Storage {
   Events& events_;
   DeviceLooks looks_;
   StateFilesWorker state_files_;  // reads and writes them
+  WorkerThread memory_worker_;    // registers memory of namespaces
   // Storage that was refused: what the config wanted of it, and its identity.
   std::map<std::pair<std::string, uint32_t>, std::pair<config::Namespace, std::string>> refused_;
   std::map<std::pair<std::string, uint32_t>, Kept> unkept_;

@@ -57,8 +57,9 @@ Storage::Task Storage::close_when_unused(ServedNamespace& served) {
                  fmt::format("{}, which was removed: the last commands have ended at {}, which is closed now",
                              name_of(served), device_of(served)),
                  served.subsystem);
+  co_await release_memory(std::move(served.regions));
   opener_.close({std::move(served.device), std::move(served.lock)});
-  leaving_.erase(place);
+  leaving_.erase(find_leaving(served));
 }
 
 // Not through `served` before it is known to be there still.

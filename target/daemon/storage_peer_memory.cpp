@@ -37,6 +37,10 @@ boost::asio::awaitable<PeerMemoryChoice> Storage::choose_peer_memory(const confi
                                                                      const backend::Device& device) {
   PeerMemoryChoice choice;
   choice.mode = mode_of(wanted.p2p);
+  if (!device.info().memory.empty()) {
+    choice.verdict = memory_verdict();
+    co_return choice;
+  }
   if (choice.mode == core::P2pMode::Off) {
     choice.verdict = "data goes through DRAM: \"p2p\" is \"off\"";
     co_return choice;

@@ -19,6 +19,7 @@ constexpr uint32_t kMostBlocks = World::kMaxTransferBytes >> World::kLbaShift;
 
 struct Job {
   bool writes;
+  bool in_memory;   // a namespace in memory that RNICs read themselves, instead of a disk
   uint32_t blocks;  // of a command
   uint16_t depth;   // commands outstanding
   uint64_t commands;
@@ -40,6 +41,7 @@ void check_answer(HostQueue& queue, uint16_t cid) {
 void run(const Job& job) {
   WorldOptions options;
   options.max_queue_depth = 128;
+  options.in_memory = job.in_memory;
   World world(options);
   Host host(world, {.depth = static_cast<uint16_t>(job.depth + 1), .keep_alive_ms = World::kKeepAliveMs});
   if (!host.bring_up()) throw std::runtime_error("the host does not come up: " + host.failure);
@@ -67,14 +69,17 @@ int main(int argc, char** argv) {
   using namespace nvmf::simulation;
   const auto number = [&](int place) { return std::strtoul(argv[place], nullptr, 10); };
   const std::string kind = argc == 5 ? argv[1] : "";
-  const bool good = (kind == "read" || kind == "write") && number(2) >= 1 && number(2) <= kMostBlocks &&
-                    number(3) >= 1 && number(3) < 128 && number(4) >= 1;
+  const bool writes = kind.starts_with("write");
+  const bool in_memory = kind.ends_with("-memory");
+  const bool is_known = kind == std::string(writes ? "write" : "read") + (in_memory ? "-memory" : "");
+  const bool good =
+      is_known && number(2) >= 1 && number(2) <= kMostBlocks && number(3) >= 1 && number(3) < 128 && number(4) >= 1;
   if (!good) {
-    std::fprintf(stderr, "usage: bench_data_path read|write BLOCKS DEPTH COMMANDS\n");
+    std::fprintf(stderr, "usage: bench_data_path read|write|read-memory|write-memory BLOCKS DEPTH COMMANDS\n");
     return EXIT_FAILURE;
   }
   try {
-    run({kind == "write", static_cast<uint32_t>(number(2)), static_cast<uint16_t>(number(3)), number(4)});
+    run({writes, in_memory, static_cast<uint32_t>(number(2)), static_cast<uint16_t>(number(3)), number(4)});
   } catch (const std::exception& error) {
     std::fprintf(stderr, "bench_data_path: %s\n", error.what());
     return EXIT_FAILURE;

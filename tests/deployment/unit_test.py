@@ -51,7 +51,7 @@ class Unit(unittest.TestCase):
     def test_it_has_what_the_daemon_needs(self):
         unit = settings(UNIT.read_text())
         self.assertEqual(set(unit["RestrictAddressFamilies"]), {"AF_UNIX", "AF_INET", "AF_INET6", "AF_NETLINK"})
-        self.assertLessEqual({"/dev/infiniband/rdma_cm", "char-infiniband_verbs", "char-nvme", "char-nvme-generic", "block-*"}, set(unit["DeviceAllow"]))
+        self.assertLessEqual({"/dev/infiniband/rdma_cm", "char-infiniband_verbs", "char-nvme", "char-nvme-generic", "char-dax", "block-*"}, set(unit["DeviceAllow"]))
         self.assertLessEqual({"io_uring_setup", "io_uring_enter", "io_uring_register"}, set(unit["SystemCallFilter"]))
         self.assertEqual(unit["LimitMEMLOCK"], ["infinity"])
         self.assertIn("/sys/devices", unit["ReadWritePaths"])  # p2pmem/allocate

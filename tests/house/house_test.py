@@ -62,6 +62,7 @@ HOT_PATH = [
     "target/backend/engine_datapath.cpp",
     "target/backend/nvme_channel.cpp",
     "target/backend/block_channel.cpp",
+    "target/backend/memory_channel.cpp",
 ]
 NOT_ON_HOT_PATH = {
     "lock": r"\bstd::(mutex|lock_guard|unique_lock|scoped_lock|condition_variable)\b",

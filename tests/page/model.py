@@ -8,7 +8,7 @@ import random
 import threading
 
 PAGE = pathlib.Path(__file__).resolve().parents[2] / "target/daemon/page.html"
-PATHS = ("cmb", "dram", "in_capsule")
+PATHS = ("cmb", "dram", "in_capsule", "direct")
 STEP_S = 2
 POINTS = 120
 MIB, GIB = 1 << 20, 1 << 30
@@ -43,7 +43,8 @@ def history(cmb=2.6 * GIB, dram=0.28 * GIB):
     if cmb + dram == 0:
         return {"interval_s": 5, "reads": quiet, "writes": quiet, "bytes_per_s": {path: [] for path in PATHS}}
     rates = {"cmb": [int(value) for value in curve(1, cmb * 0.7, cmb * 1.2)], "dram": [int(value) for value in curve(2, dram * 0.6, dram * 1.3)],
-             "in_capsule": [int(value) for value in curve(3, 1e6, 4e6)]}
+             "in_capsule": [int(value) for value in curve(3, 1e6, 4e6)],
+             "direct": [0 for _ in curve(3, 1e6, 4e6)]}
     return {"interval_s": 5, "reads": latency(10, 88), "writes": latency(20, 27), "bytes_per_s": rates}
 
 

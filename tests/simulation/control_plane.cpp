@@ -94,6 +94,7 @@ ControlPlane::ControlPlane(const Parts& parts, const std::string& file, const st
                .running = running_,
                .files = config_files_,
                .events = events_}) {
+  for (size_t i = 0; i < engines_.size(); ++i) parts.reactors[i]->engine.set_memory(engines_[i].get());
   parts.target.health_source = &health_;
   parts.target.flush_namespace = [this](const core::Subsystem& subsystem, uint32_t nsid, auto done) {
     const auto answered = [this, done](core::Status status) {
@@ -102,6 +103,10 @@ ControlPlane::ControlPlane(const Parts& parts, const std::string& file, const st
     };
     boost::asio::co_spawn(parts_.io, storage_.flush(subsystem.nqn(), nsid, answered), [](std::exception_ptr) {});
   };
+}
+
+ControlPlane::~ControlPlane() {
+  for (const auto& reactor : parts_.reactors) reactor->engine.set_memory(nullptr);
 }
 
 std::vector<daemon::DataThreadRef> ControlPlane::threads() const {
@@ -117,6 +122,7 @@ daemon::DeviceOpenerOptions ControlPlane::opener_options() {
     return parts_.reactors[reactor]->engine;
   };
   return {.open = [this, engine_of](const backend::DeviceSpec& spec) -> std::shared_ptr<backend::Device> {
+    if (spec.kind == backend::DeviceKind::Memory) return backend::open_device(spec);
     return std::make_shared<ModelDevice>(parts_.disk_at(spec.path), spec.path, engine_of);
   }};
 }

@@ -41,6 +41,7 @@ class ControlPlane {
   };
   // `text`: of the config file `file`.
   ControlPlane(const Parts& parts, const std::string& file, const std::string& text);
+  ~ControlPlane();
 
   // As the daemon at its start. `is_started()` when the config has been applied.
   void start();

@@ -13,8 +13,10 @@ unsigned SteppedEngine::poll() {
   Fiber::yield();
   const std::vector<Ready> ready = std::exchange(completions_, {});
   for (const Ready& one : ready) one.done(one.context);
-  idle_polls_ = ready.empty() ? idle_polls_ + 1 : 0;
-  return static_cast<unsigned>(ready.size());
+  const bool has_deferred = memory_ != nullptr && memory_->has_deferred();
+  const auto ended = static_cast<unsigned>(ready.size()) + (has_deferred ? memory_->poll() : 0);
+  idle_polls_ = ended == 0 ? idle_polls_ + 1 : 0;
+  return ended;
 }
 
 void SteppedEngine::watch(int fd, void (*on_record)(void* context, uint64_t record), void* context) {
@@ -30,6 +32,10 @@ void SteppedEngine::unwatch(int fd) {
 }
 
 void SteppedEngine::sleep(std::optional<uint32_t> timeout_us) {
+  if (memory_ != nullptr && memory_->has_deferred()) {
+    poll();
+    return;
+  }
   sleeping_ = true;
   wake_at_ns_.reset();
   if (timeout_us) wake_at_ns_ = schedule_.now_ns() + uint64_t{*timeout_us} * 1000;

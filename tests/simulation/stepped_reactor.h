@@ -6,6 +6,7 @@
 #include <optional>
 #include <vector>
 
+#include "target/backend/engine.h"
 #include "target/core/reactor/reactor.h"
 #include "tests/rnic/schedule.h"
 #include "tests/simulation/fiber.h"
@@ -27,6 +28,8 @@ class SteppedEngine final : public core::IoEngine {
   void complete(void (*done)(void* context), void* context) { completions_.push_back({done, context}); }
   // Whether it would go on if it were resumed.
   bool is_awake() const;
+  // The engine of channels to namespaces in memory, which have no disk and work in turns; null: there are none.
+  void set_memory(backend::UringEngine* engine) { memory_ = engine; }
   // Steps in which it found nothing, in a row.
   uint64_t idle_polls() const { return idle_polls_; }
 
@@ -46,6 +49,7 @@ class SteppedEngine final : public core::IoEngine {
   void serve_readable(const Watch& watch);
 
   rnic::Schedule& schedule_;
+  backend::UringEngine* memory_ = nullptr;
   std::vector<Watch> watches_;
   std::vector<Ready> completions_;
   bool sleeping_ = false;

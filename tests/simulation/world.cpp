@@ -30,7 +30,10 @@ WorldConfig config_of(const WorldOptions& options) {
   config.max_queue_depth = options.max_queue_depth;
   config.max_new_controllers_per_s = options.max_new_controllers_per_s;
   config.max_new_controllers_per_s_per_host = options.max_new_controllers_per_s_per_host;
-  config.namespaces = {{.nsid = World::kNsid, .disk = kDisk, .uses_cmb = options.cmb_bytes != 0}};
+  config.namespaces = {{.nsid = World::kNsid,
+                        .disk = kDisk,
+                        .uses_cmb = options.cmb_bytes != 0,
+                        .memory_bytes = options.in_memory ? World::kBlocks << World::kLbaShift : 0}};
   return config;
 }
 

@@ -14,7 +14,11 @@ std::string uuid_of(uint32_t nsid) {
 }
 
 json space_of(const WorldConfig::Namespace& wanted, const Directory& directory) {
-  json space = {{"nsid", wanted.nsid}, {"block", directory.path_of(wanted.disk)}, {"uuid", uuid_of(wanted.nsid)}};
+  json space = {{"nsid", wanted.nsid}, {"uuid", uuid_of(wanted.nsid)}};
+  if (wanted.memory_bytes != 0)
+    space.update({{"memory", wanted.memory_bytes}, {"zero_copy", true}});
+  else
+    space["block"] = directory.path_of(wanted.disk);
   if (wanted.uses_cmb)
     space.update({{"p2p", wanted.requires_cmb ? "require" : "prefer"}, {"p2p_provider", WorldConfig::kCmbSsd}});
   if (wanted.max_iops != 0) space["max_iops"] = wanted.max_iops;

@@ -16,6 +16,7 @@ struct WorldConfig {
     bool uses_cmb = false;      // of kCmbSsd
     bool requires_cmb = false;  // where it uses it
     uint32_t max_iops = 0;
+    uint64_t memory_bytes = 0;  // instead of a disk: in memory that RNICs read themselves
   };
   static constexpr char kCmbSsd[] = "0000:01:00.0";
 

@@ -325,7 +325,7 @@ void PollGroup::fail_stalled_hosts() {
   const auto look_at = [this](QueuePair& queue_pair) {
     if (queue_pair.failed) return;
     const uint32_t posted = queue_pair.send_entries - queue_pair.send_entries_free;
-    const bool dry = others_wait_for_buffers_of(queue_pair);
+    const bool dry = others_wait_for(queue_pair);
     const uint32_t stalled_looks = (dry ? kStalledAnswersWhenDryMs : kStalledAnswersMs) / kStallCheckMs;
     const uint32_t slow_looks = (dry ? kSlowAnswersWhenDryMs : kSlowAnswersMs) / kStallCheckMs;
     const Verdict verdict = queue_pair.progress.look(queue_pair.send_entries_taken, posted, stalled_looks, slow_looks);
@@ -343,10 +343,18 @@ void PollGroup::fail_stalled_hosts() {
   tell_control(stalled_hosts_, [](PollGroup& group) { group.finding_stalled_hosts_ = false; });
 }
 
-bool PollGroup::others_wait_for_buffers_of(const QueuePair& queue_pair) const {
-  return std::ranges::any_of(tables_.pools(), [&](const core::BufferPool* pool) {
+// For buffers that its host holds, or to change blocks that its answers are sent out of.
+bool PollGroup::others_wait_for(const QueuePair& queue_pair) const {
+  const bool holds_buffers = std::ranges::any_of(tables_.pools(), [&](const core::BufferPool* pool) {
     return pool->is_dry() && pool->held_bytes(queue_pair.queue->share) != 0;
   });
+  if (holds_buffers) return true;
+  bool holds_blocks = false;
+  queue_pair.visit_commands([&](const RdmaRequest& request) {
+    holds_blocks |= request.data.kind == core::MemoryKind::Namespace && request.executed_ns != 0 &&
+                    request.ns->channel->keeps_changes_waiting(request);
+  });
+  return holds_blocks;
 }
 
 void PollGroup::send_back(QueuePair& queue_pair, core::Message& message) {

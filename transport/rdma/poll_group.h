@@ -191,7 +191,7 @@ class PollGroup final : public core::Poller {
   void find_lost_slots(QueueSet& queues);
   void post_lost_slots(QueueSet& queues);
   void fail_stalled_hosts();
-  bool others_wait_for_buffers_of(const QueuePair& queue_pair) const;
+  bool others_wait_for(const QueuePair& queue_pair) const;
 
   // The end (poll_group_end.cpp).
   void go_on_leaving();
@@ -232,6 +232,8 @@ class PollGroup final : public core::Poller {
   void drop_waiting(QueuePair& queue_pair);
   void drop_held(QueuePair& queue_pair);
   void place_data(RdmaRequest& request);
+  static bool is_read_in_place(const RdmaRequest& request);
+  void use_namespace_memory(RdmaRequest& request);
   void execute(RdmaRequest& request);
   void use_capsule_room(RdmaRequest& request);
   void use_in_capsule_data(RdmaRequest& request);
@@ -258,6 +260,7 @@ class PollGroup final : public core::Poller {
   void resume_waiting(QueuePair& queue_pair);
   void end(RdmaRequest& request);
   void release_buffer(RdmaRequest& request);
+  static void end_in_place(RdmaRequest& request);
   unsigned serve_waiters();
   void fail(QueuePair& queue_pair, ibv_wc_status status, const char* reason = nullptr);
   static std::string reason_of(const QueuePair& failed);

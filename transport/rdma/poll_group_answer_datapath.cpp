@@ -147,10 +147,17 @@ void PollGroup::one_command_less(QueuePair& queue_pair) {
 
 void PollGroup::release_buffer(RdmaRequest& request) {
   core::BufferPool* const pool = request.data.pool;
-  if (!pool) return;
+  if (pool == nullptr) return end_in_place(request);
   pool->release(request.data);
   request.data.pool = nullptr;
   buffers_came_free_ = waiting_buffers_ != 0;
+}
+
+// Of a read out of the namespace's own memory, if it is one: the blocks may change again.
+void PollGroup::end_in_place(RdmaRequest& request) {
+  if (request.data.kind != core::MemoryKind::Namespace) return;
+  request.data.kind = core::MemoryKind::Dram;
+  request.ns->channel->end_in_place(request);
 }
 
 // Once a turn, and not where a buffer comes free: that may be in the middle of anything.

@@ -224,8 +224,25 @@ void PollGroup::place_data(RdmaRequest& request) {
     case core::DataPointer::Kind::InCapsule:
       return use_in_capsule_data(request);
     case core::DataPointer::Kind::Remote:
-      return take_buffer(request);
+      return is_read_in_place(request) ? use_namespace_memory(request) : take_buffer(request);
   }
+}
+
+// Of a namespace in memory that is registered with the RNIC. Not a write: an RDMA READ that breaks off would leave half
+// a block there, and NVMe has blocks be atomic then too (AWUPF, NVM Command Set 1.0, section 2.1.4.2).
+bool PollGroup::is_read_in_place(const RdmaRequest& request) {
+  return request.ns != nullptr && request.ns->memory.address != nullptr &&
+         request.transfer == Transfer::ControllerToHost && !request.processor_needs_data;
+}
+
+// The backend keeps the blocks from changing until the RNIC is done with them: release_buffer().
+void PollGroup::use_namespace_memory(RdmaRequest& request) {
+  request.data.address = request.ns->memory.address + (request.slba << request.ns->lba_shift);
+  request.data.length_bytes = request.length_bytes;
+  request.data.lkey = request.ns->memory.lkey;
+  request.data.kind = core::MemoryKind::Namespace;
+  request.path = core::DataPath::Direct;
+  execute(request);
 }
 
 void PollGroup::execute(RdmaRequest& request) {

@@ -45,15 +45,18 @@ struct CopyLimits {
 
 struct Io {
   IoKind kind = IoKind::Read;
-  bool fua = false;           // Write, WriteZeroes, Copy: on stable media before done
-  bool deallocate = false;    // WriteZeroes: may deallocate (DEAC)
-  uint64_t slba = 0;          // Copy: of the destination
-  uint32_t blocks = 0;        // all but Flush, Deallocate and Copy
-  Buffer data;                // Read, Write, Compare: blocks << lba_shift bytes. Deallocate, Copy: the ranges, DRAM
+  bool fua = false;         // Write, WriteZeroes, Copy: on stable media before done
+  bool deallocate = false;  // WriteZeroes: may deallocate (DEAC)
+  uint64_t slba = 0;        // Copy: of the destination
+  uint32_t blocks = 0;      // all but Flush, Deallocate and Copy
+  // Read, Write, Compare: blocks << lba_shift bytes; of a Read perhaps the namespace's own (MemoryKind::Namespace).
+  // Deallocate, Copy: the ranges, DRAM.
+  Buffer data;
   uint32_t range_count = 0;   // in `data`, Deallocate: struct nvme_dsm_range; Copy: struct nvme_copy_range
   uint32_t backend_step = 0;  // for the backend, between submit and done
   void (*done)(Io&, Status) = nullptr;
   uint64_t backend_word = 0;  // the same
+  Io* next = nullptr;         // the same
 };
 
 class IoChannel {
@@ -63,6 +66,11 @@ class IoChannel {
   // Of a command that its disk has in part, if this is one: the rest is not begun any more. It ends as always. On the
   // thread of submit().
   virtual void withdraw_rest(Io& /*io*/) {}
+  // Of a Read of the namespace's own memory, once, after it was done with success: the data has left. Until then the
+  // blocks do not change. On the thread of submit().
+  virtual void end_in_place(Io& /*io*/) {}
+  // Whether a change of them waits for that.
+  virtual bool keeps_changes_waiting(const Io& /*io*/) const { return false; }
 };
 
 }  // namespace nvmf::core

@@ -12,7 +12,11 @@ namespace nvmf::core {
 
 class BufferPool;
 
-enum class MemoryKind : uint8_t { Dram, Cmb };
+enum class MemoryKind : uint8_t {
+  Dram,
+  Cmb,
+  Namespace,  // the blocks of a namespace in memory themselves, of no pool; only for reads of hosts
+};
 
 // A piece of registered memory for one command. The CPU never dereferences `address` when `kind` is Cmb.
 struct Buffer {
@@ -25,9 +29,9 @@ struct Buffer {
   BufferPool* pool = nullptr;  // the pool it returns to; null: not from a pool (in-capsule data, no data)
 };
 
-// The path of a command's data.
-enum class DataPath : uint8_t { Cmb, Dram, InCapsule };
-inline constexpr size_t kDataPaths = 3;
+// The path of a command's data. Direct: out of the namespace's own memory.
+enum class DataPath : uint8_t { Cmb, Dram, InCapsule, Direct };
+inline constexpr size_t kDataPaths = 4;
 
 // Why a command of a namespace with peer-to-peer on did not go through the CMB.
 enum class Fallback : uint8_t {
@@ -43,6 +47,12 @@ enum class Fallback : uint8_t {
 inline constexpr size_t kFallbacks = 8;
 const char* name_of(DataPath path);
 const char* name_of(Fallback reason);
+
+// All blocks of a namespace in memory, registered with the RNIC. Null: they are not.
+struct NamespaceMemory {
+  std::byte* address = nullptr;
+  uint32_t lkey = 0;
+};
 
 // The operator's choice for each namespace.
 enum class P2pMode : uint8_t { Off, Prefer, Require };

@@ -55,8 +55,8 @@ MemoryChoice choose_memory(const Request& request) {
 }
 
 const char* name_of(DataPath path) {
-  static constexpr std::array<const char*, kDataPaths> kNames = {"cmb", "dram", "in_capsule"};
-  static_assert(kDataPaths == static_cast<size_t>(DataPath::InCapsule) + 1 && kNames.back() != nullptr);
+  static constexpr std::array<const char*, kDataPaths> kNames = {"cmb", "dram", "in_capsule", "direct"};
+  static_assert(kDataPaths == static_cast<size_t>(DataPath::Direct) + 1 && kNames.back() != nullptr);
   return kNames[static_cast<size_t>(path)];
 }
 

@@ -130,6 +130,7 @@ struct IoNamespace {
   uint64_t block_count = 0;
   IoChannel* channel = nullptr;
   uint32_t memory_alignment_bytes = 1;  // of the data's address, as the backend needs it; at most 4096
+  NamespaceMemory memory;               // out of which hosts' reads are answered
   BufferPool* cmb = nullptr;            // null: no CMB memory for it on this RNIC
   P2pPolicy p2p;
   bool supports_deallocate = false;

@@ -171,7 +171,7 @@ void Top::add_namespaces(const Json& stats, double elapsed_s) {
   for (const Json& space : stats.at("namespaces")) {
     Namespace one{.subsystem = space.at("subsystem").get<std::string>(), .nsid = space.at("nsid").get<uint64_t>()};
     if (const Json* before = find_same(stats_, "namespaces", space, {"subsystem", "nsid"})) {
-      for (const char* const path : {"cmb", "dram", "in_capsule"})
+      for (const char* const path : {"cmb", "dram", "in_capsule", "direct"})
         one.traffic += traffic_of(before, space, path, elapsed_s);
       one.traffic.reads.latency = latency_between(latency_of(*before, "read"), latency_of(space, "read"));
       one.traffic.writes.latency = latency_between(latency_of(*before, "write"), latency_of(space, "write"));
@@ -188,7 +188,7 @@ void Top::add_namespaces(const Json& stats, double elapsed_s) {
 // Shows the connected hosts; the paths are sums over all hosts.
 void Top::add_hosts(const Json& stats, const Json& connections, double elapsed_s) {
   hosts_.clear();
-  paths_ = {{"cmb", "CMB"}, {"dram", "DRAM"}, {"in_capsule", "in capsule"}};
+  paths_ = {{"cmb", "CMB"}, {"dram", "DRAM"}, {"in_capsule", "in capsule"}, {"direct", "direct"}};
   std::map<std::string, Traffic> moved;
   for (const Json& host : stats.at("hosts")) {
     const Json* const before = find_same(stats_, "hosts", host, {"nqn"});

@@ -230,6 +230,7 @@ std::string stats_view(const Json& answer, size_t width) {
                {"CMB"},
                {"DRAM"},
                {"IN CAPSULE"},
+               {"DIRECT"},
                {"OTHER", kRight},
                {"ERRORS", kRight},
                {"WAITS", kRight},
@@ -237,8 +238,8 @@ std::string stats_view(const Json& answer, size_t width) {
                {"FALLBACKS"}});
   for (const Json& one : answer.at("namespaces"))
     table.add({word(one.at("subsystem")), number(one.at("nsid")), path_cell(one, "cmb"), path_cell(one, "dram"),
-               path_cell(one, "in_capsule"), number(one.at("other_commands")), number(one.at("errors")),
-               number(one.at("waits")), number(one.at("throttled")), fallbacks_of(one)});
+               path_cell(one, "in_capsule"), path_cell(one, "direct"), number(one.at("other_commands")),
+               number(one.at("errors")), number(one.at("waits")), number(one.at("throttled")), fallbacks_of(one)});
   std::string text = table.text(width);
   for (const Json& host : answer.value("hosts", Json::array()))
     if (const Json& over = host.at("over_share"); over != 0)

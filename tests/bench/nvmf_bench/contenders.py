@@ -60,9 +60,10 @@ def ssd(lab: Lab, names: list[str], reactors: dict, base: pathlib.Path | None) -
 
 
 def ram(lab: Lab, names: list[str], reactors: dict, base: pathlib.Path | None) -> list[Contender]:
-    """On a RAM disk: nvmet, and ours by io_uring. There is no CMB."""
+    """On a RAM disk: nvmet, and ours by io_uring. There is no CMB. Ours in memory of its own: copied, and read by the RNIC itself."""
     lab.target.run(f"modprobe brd rd_nr=2 rd_size={RAM_MIB << 10} max_part=0")
-    backends = {"ours": {"block": "/dev/ram0", "p2p": "off"}}
+    memory = {"memory": f"{RAM_MIB}MiB", "p2p": "off"}
+    backends = {"ours": {"block": "/dev/ram0", "p2p": "off"}, "memory": memory, "direct": {**memory, "zero_copy": True}}
     if base:
         backends["base"] = {"block": "/dev/ram1", "p2p": "off"}
     for block in ("/dev/ram0", "/dev/ram1"):
@@ -72,6 +73,7 @@ def ram(lab: Lab, names: list[str], reactors: dict, base: pathlib.Path | None) -
 
 DEVICES = {"ssd": ssd, "ram": ram}
 NAMES = ("nvmet", "ours", "ours+p2p")
+"""By default; "memory" and "direct" beside them on a RAM disk."""
 BASE_OF = {"ours": "base", "ours+p2p": "base+p2p"}
 """The same of another binary of ours (--base), to compare with."""
 

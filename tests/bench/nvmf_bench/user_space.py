@@ -49,6 +49,8 @@ JOBS = [
     Job("read-4k-qd16", "read", 8, 16, 1000),
     Job("write-4k-qd16", "write", 8, 16, 1000),
     Job("read-64k-qd16", "read", 128, 16, 500),
+    Job("memory-r-4k", "read-memory", 8, 16, 1000),
+    Job("memory-w-4k", "write-memory", 8, 16, 1000),
 ]
 
 

@@ -36,7 +36,7 @@ const Json kCandidates =
   [1], [12], ["nqn.2026-01.io.example:other"] ])");
 
 // A namespace has one device only.
-const std::vector<const char*> kDevices = {"nvme", "block", "file", "memory"};
+const std::vector<const char*> kDevices = {"nvme", "block", "file", "memory", "dax"};
 
 struct Leaf {
   Pointer place;

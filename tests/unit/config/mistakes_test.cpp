@@ -245,8 +245,8 @@ const std::vector<Broken> kMistakesInSubsystems = {
 
 const std::vector<Broken> kMistakesInNamespaces = {
     {with_namespaces("^{}"),
-     "$.subsystems[0].namespaces[0]: a namespace without a backend; add one of \"nvme\", \"block\", \"file\" or "
-     "\"memory\""},
+     "$.subsystems[0].namespaces[0]: a namespace without a backend; add one of \"nvme\", \"block\", \"file\", "
+     "\"memory\" or \"dax\""},
     {with_namespaces("{^\"blok\": \"/dev/sdb\"}"),
      "$.subsystems[0].namespaces[0].blok: not a key of a namespace; did you mean \"block\"?"},
     {with_namespaces("{\"memory\": ^511}"),
@@ -274,6 +274,14 @@ const std::vector<Broken> kMistakesInNamespaces = {
      "MiB, GiB or TiB, such as \"64MiB\""},
     {with_namespaces("{\"memory\": 4096, \"block_size\": ^1024}"),
      "$.subsystems[0].namespaces[0].block_size: 1024 is not allowed; write 512 or 4096"},
+    {with_namespaces("{\"block\": \"/dev/sdb\", \"zero_copy\": ^true}"),
+     "$.subsystems[0].namespaces[0].zero_copy: only a namespace in memory can be read by an RNIC itself; remove this "
+     "key, or use \"memory\""},
+    {with_namespaces("{\"dax\": \"/dev/dax0.0\", \"zero_copy\": ^true}"),
+     "$.subsystems[0].namespaces[0].zero_copy: only a namespace in memory can be read by an RNIC itself; remove this "
+     "key: RNICs read a device DAX themselves"},
+    {with_namespaces("{\"dax\": ^\"/dev/pmem0\"}"),
+     "$.subsystems[0].namespaces[0].dax: not a device DAX, such as /dev/dax0.0; write \"block\": \"/dev/pmem0\""},
     {with_namespaces("{\"block\": \"/dev/sdb\", \"block_size\": ^512}"),
      "$.subsystems[0].namespaces[0].block_size: a device has its own block size; remove this key"},
     {with_namespaces("{\"block\": \"/dev/sdb\", \"file\": ^\"/srv/a.img\"}"),

@@ -203,6 +203,11 @@ TEST_CASE("each backend has its own options") {
   const auto memory = std::get<MemoryBackend>(good_namespace(R"({"memory": "64MiB"})").backend);
   CHECK(memory.size_bytes == 64U << 20U);
   CHECK(memory.block_size_bytes == 512);
+  CHECK_FALSE(memory.zero_copy);
+  CHECK(std::get<MemoryBackend>(good_namespace(R"({"memory": "64MiB", "zero_copy": true})").backend).zero_copy);
+  const auto dax = std::get<DaxBackend>(good_namespace(R"({"dax": "/dev/dax1.0", "block_size": 4096})").backend);
+  CHECK(dax.path == "/dev/dax1.0");
+  CHECK(dax.block_size_bytes == 4096);
 }
 
 TEST_CASE("sizes are bytes or have a unit") {

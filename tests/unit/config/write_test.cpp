@@ -53,8 +53,9 @@ constexpr std::string_view kEveryKey = R"({
           "p2p_min_bytes": 4096, "max_iops": 1000, "max_mib_per_s": 10 },
         { "nsid": 3, "block": "/dev/sdb", "p2p": "require", "p2p_when_dry": "wait" },
         { "nsid": 4, "file": "/srv/a.img", "block_size": 4096 },
-        { "nsid": 5, "memory": "64 MiB" }, { "nsid": 6, "memory": 512 },
-        { "nsid": 7, "nvme": { "serial": "S4EWNX0R" } }, { "nsid": 8, "nvme": { "serial": "S4EWNX0S", "nsid": 2 } }
+        { "nsid": 5, "memory": "64 MiB", "zero_copy": true }, { "nsid": 6, "memory": 512 },
+        { "nsid": 7, "nvme": { "serial": "S4EWNX0R" } }, { "nsid": 8, "nvme": { "serial": "S4EWNX0S", "nsid": 2 } },
+        { "nsid": 9, "dax": "/dev/dax0.0", "block_size": 4096 }
       ] },
     { "nqn": "nqn.2026-01.io.example:b", "serial": "S2", "ports": [], "allow_any_host": true }
   ]

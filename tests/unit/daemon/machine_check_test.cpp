@@ -75,6 +75,17 @@ TEST_CASE("what cannot work is in a drop-in: the warning has its name and the pl
                          "exist"));
 }
 
+TEST_CASE("a device DAX that is missing, is none, or is volatile: a warning each") {
+  Machine machine;
+  build(machine);
+  const std::string dax = config_with("192.0.2.10", R"({"dax": "/dev/dax0.0"})");
+  CHECK(only_warning(machine, dax).find("\"/dev/dax0.0\" does not exist; make it: ndctl") != std::string::npos);
+  machine.file("/dev/dax0.0", "");
+  CHECK(only_warning(machine, dax).find("\"/dev/dax0.0\" is not a device DAX") != std::string::npos);
+  machine.file("/sys/bus/dax/devices/dax0.0/size", "4096\n");
+  CHECK(only_warning(machine, dax).find("\"/dev/dax0.0\" is volatile memory") != std::string::npos);
+}
+
 TEST_CASE("strangers may reach a subsystem on the internet that does not authenticate: a warning") {
   Machine machine;
   build(machine);

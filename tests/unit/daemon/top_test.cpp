@@ -19,8 +19,8 @@ Json space(const char* nqn, uint64_t nsid, const Json& cmb_reads, const Json& dr
   const Json none = counted(0, 0);
   return {{"subsystem", nqn},
           {"nsid", nsid},
-          {"reads", {{"cmb", cmb_reads}, {"dram", none}, {"in_capsule", none}}},
-          {"writes", {{"cmb", none}, {"dram", dram_writes}, {"in_capsule", none}}}};
+          {"reads", {{"cmb", cmb_reads}, {"dram", none}, {"in_capsule", none}, {"direct", none}}},
+          {"writes", {{"cmb", none}, {"dram", dram_writes}, {"in_capsule", none}, {"direct", none}}}};
 }
 
 Json stats(const std::vector<Json>& namespaces, const std::vector<Json>& hosts = {}) {
@@ -36,8 +36,8 @@ Json host(const char* nqn, const Json& cmb_reads, const Json& dram_writes, const
   Json writes = dram_writes;
   writes["latency"] = {{"count", 0}};
   return {{"nqn", nqn},
-          {"reads", {{"cmb", reads}, {"dram", none}, {"in_capsule", none}}},
-          {"writes", {{"cmb", none}, {"dram", writes}, {"in_capsule", none}}}};
+          {"reads", {{"cmb", reads}, {"dram", none}, {"in_capsule", none}, {"direct", none}}},
+          {"writes", {{"cmb", none}, {"dram", writes}, {"in_capsule", none}, {"direct", none}}}};
 }
 
 const Json kNobody = {{"hosts", Json::array()}};
