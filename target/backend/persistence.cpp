@@ -4,6 +4,7 @@
 #include <stdexcept>
 
 #ifdef __x86_64__
+#include <cpuid.h>
 #include <immintrin.h>
 #endif
 
@@ -35,9 +36,17 @@ void persist_by_clflush(const std::byte* begin, size_t length_bytes) {
 // Large copies bypass the caches (non-temporal stores): these wait in buffers that are in no domain.
 void persist_by_fence(const std::byte*, size_t) { _mm_sfence(); }
 
+// CPUID, leaf 7: not every compiler has words for these bits.
 Persist flush_of_this_processor() {
-  if (__builtin_cpu_supports("clwb")) return persist_by_clwb;
-  return __builtin_cpu_supports("clflushopt") ? persist_by_clflushopt : persist_by_clflush;
+  constexpr unsigned kClflushopt = 1u << 23;
+  constexpr unsigned kClwb = 1u << 24;
+  unsigned eax = 0;
+  unsigned ebx = 0;
+  unsigned ecx = 0;
+  unsigned edx = 0;
+  if (__get_cpuid_count(7, 0, &eax, &ebx, &ecx, &edx) == 0) return persist_by_clflush;
+  if ((ebx & kClwb) != 0) return persist_by_clwb;
+  return (ebx & kClflushopt) != 0 ? persist_by_clflushopt : persist_by_clflush;
 }
 
 #endif
