@@ -123,6 +123,39 @@ TEST_CASE("The rest of a write whose queue is being ended never reaches the disk
   }
 }
 
+TEST_CASE(
+    "A long range of a Deallocate goes to the kernel in steps of a GiB, which end where a GiB of the device does") {
+  constexpr uint64_t kGiB = 1 << 30;
+  const std::vector<nvme_dsm_range> ranges = {range(8, 5 << 20), range((6 << 20) + 8, 8)};  // 2.5 GiB, 4 KiB
+  TestIo io = deallocate_of(ranges);
+  const auto end_step = [&io] { reinterpret_cast<Unfinished*>(io.backend_word)->next_step(io); };
+  const uint64_t end = uint64_t{8 + (5 << 20)} * 512;
+  BlockRecorder recorder(kGeometry);
+  recorder.channel.submit(io);
+  SUBCASE("all of it") {
+    for (int step = 0; step < 3; ++step) end_step();
+    CHECK(io.times == 0);
+    end_step();
+    CHECK(io.status == Status(NVME_SC_SUCCESS));
+    const auto entries = recorder.entries(4);
+    CHECK(entries[0].off == 8 * 512);
+    CHECK(entries[0].addr == kGiB - 8 * 512);
+    CHECK(entries[1].off == kGiB);
+    CHECK(entries[1].addr == kGiB);
+    CHECK(entries[2].off == 2 * kGiB);
+    CHECK(entries[2].addr == end - 2 * kGiB);
+    CHECK(entries[3].off == 3 * kGiB + 8 * 512);
+    CHECK(entries[3].addr == 8 * 512);
+  }
+  SUBCASE("its queue is being ended") {
+    recorder.channel.withdraw_rest(io);
+    end_step();
+    CHECK(io.status == Status(NVME_SC_ABORT_QUEUE));
+    recorder.channel.submit(io);
+    CHECK_MESSAGE(recorder.entries(2)[1].off == 8 * 512, "another life of the request begins at the beginning");
+  }
+}
+
 TEST_CASE("The further ranges of a Deallocate whose queue is being ended never reach the disk, and it ends") {
   const std::vector<nvme_dsm_range> ranges = {range(8, 16), range(100, 2)};
   BlockRecorder recorder(kGeometry);
