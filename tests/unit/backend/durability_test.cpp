@@ -371,17 +371,24 @@ TEST_CASE("FUA and DEAC of an SSD's commands, in every part, where they have a m
   }
 }
 
-TEST_CASE("Each command to an SSD has the time-out that Command Quiesce Time counts on") {
+TEST_CASE("A command that changes an SSD's medium has the target's time-out, and every other one the kernel's") {
   NvmeGeometry geometry;
-  geometry.timeout_ms = 30'000;
+  geometry.change_timeout_ms = 30'000;
   const std::vector<nvme_dsm_range> ranges = {range(0, 8)};
-  for (TestIo io : {on_blocks(IoKind::Write, true), on_blocks(IoKind::WriteZeroes, false),
-                    on_blocks(IoKind::Copy, true), on_blocks(IoKind::Flush, false), deallocate_of(ranges)}) {
+  const auto timeout_ms = [&](TestIo io) {
     NvmeRecorder recorder(geometry);
     if (io.kind == IoKind::Copy) io.range_count = 2;
     recorder.channel.submit(io);
-    CAPTURE(static_cast<int>(io.kind));
-    CHECK(recorder.commands(1)[0].timeout_ms == 30'000);
+    return recorder.commands(1)[0].timeout_ms;
+  };
+  for (const IoKind kind : {IoKind::Write, IoKind::WriteZeroes, IoKind::WriteUncorrectable, IoKind::Copy}) {
+    CAPTURE(static_cast<int>(kind));
+    CHECK(timeout_ms(on_blocks(kind)) == 30'000);
+  }
+  CHECK(timeout_ms(deallocate_of(ranges)) == 30'000);
+  for (const IoKind kind : {IoKind::Read, IoKind::Flush, IoKind::Verify, IoKind::Compare}) {
+    CAPTURE(static_cast<int>(kind));
+    CHECK(timeout_ms(on_blocks(kind)) == 0);
   }
 }
 
