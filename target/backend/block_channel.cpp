@@ -4,6 +4,8 @@
 #include <sys/ioctl.h>
 #include <sys/uio.h>
 
+#include <algorithm>
+
 #include "target/backend/dataset_range.h"
 
 namespace nvmf::backend {
@@ -109,23 +111,41 @@ void BlockChannel::write_zeroes(core::Io& io) {
   if (io.fua) queue_sync(0, user_data);
 }
 
-// One range after the other: the kernel works each off in a thread, and those would only wait for each other.
+// One range after the other: the kernel works each off in a thread, and those would only wait for each other. A long
+// range in steps, because what the kernel has begun goes on when its host is lost: it splits a step into requests of
+// the size that the device takes.
 void BlockChannel::deallocate(core::Io& io) {
   if (geometry_.deallocate == Deallocate::None) return io.done(io, kNotSupported);
   io.backend_step = 0;
+  io.backend_block = 0;
   next_step(io);
 }
 
+// backend_step: the range; backend_block: its first block that is not deallocated yet.
 void BlockChannel::next_step(core::Io& io) {
   while (io.backend_step < io.range_count && range_at(io, io.backend_step).nlb == 0) ++io.backend_step;
   if (io.backend_step == io.range_count) return io.done(io, core::kSuccess);
   if (!engine_.make_room(1)) return io.done(io, UringEngine::kNoRoom);
-  const nvme_dsm_range range = range_at(io, io.backend_step++);
+  const nvme_dsm_range range = range_at(io, io.backend_step);
+  const uint64_t slba = range.slba + io.backend_block;
+  const uint32_t blocks = std::min(range.nlb - io.backend_block, blocks_of_step(slba));
+  io.backend_block += blocks;
+  if (io.backend_block == range.nlb) {
+    ++io.backend_step;
+    io.backend_block = 0;
+  }
   const uint64_t user_data = UringEngine::tag_step(io, *this);
   if (geometry_.deallocate == Deallocate::Punch)
-    queue_fallocate(geometry_.punch_mode, range.slba, range.nlb, 0, user_data);
+    queue_fallocate(geometry_.punch_mode, slba, blocks, 0, user_data);
   else
-    queue_discard(range.slba, range.nlb, user_data);
+    queue_discard(slba, blocks, user_data);
+}
+
+// To the end of the device's GiB, so that no step ends inside a unit that the device deallocates whole.
+uint32_t BlockChannel::blocks_of_step(uint64_t slba) const {
+  constexpr uint64_t kStepBytes = 1 << 30;
+  const uint64_t blocks = kStepBytes >> geometry_.lba_shift;
+  return static_cast<uint32_t>(blocks - slba % blocks);
 }
 
 void BlockChannel::queue_sync(uint8_t link, uint64_t user_data) {

@@ -38,6 +38,7 @@ class BlockChannel final : public core::IoChannel, private Unfinished {
   void flush(core::Io& io);
   void write_zeroes(core::Io& io);
   void deallocate(core::Io& io);
+  uint32_t blocks_of_step(uint64_t slba) const;
   io_uring_sqe* prepare_transfer(const core::Io& io, int opcode);
   void queue_sync(uint8_t link, uint64_t user_data);
   void queue_fallocate(int mode, uint64_t slba, uint64_t blocks, uint8_t link, uint64_t user_data);

@@ -94,14 +94,14 @@ void UringEngine::unwatch(int fd) {
   const auto known = [fd](const auto& watch) { return watch->fd == fd && !watch->forgotten; };
   Watch& watch = **std::ranges::find_if(watches_, known);
   watch.forgotten = true;
-  if (watch.reading)
-    cancel_read(watch);
+  if (watch.in_flight)
+    cancel(watch);
   else
     drop(watch);
 }
 
 // Where the kernel has no memory for the request, the READ (or POLL) and what it holds stay until the engine's end.
-void UringEngine::cancel_read(Watch& watch) {
+void UringEngine::cancel(Watch& watch) {
   io_uring_sqe* const sqe = next_sqe();
   if (sqe == nullptr) return;
   io_uring_prep_cancel64(sqe, watch_tag(&watch), 0);

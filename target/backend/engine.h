@@ -58,7 +58,8 @@ enum class Result : uint64_t {
   Transfer = 1,  // bytes, all of Io::data or it is an error; or minus errno
   Watch = 2,     // for the engine itself
   Write = 3,     // bytes, all that was asked for or Unfinished is told; or minus errno
-  Step = 6,      // as Command, and Unfinished is asked for the next one
+  // As Command, and Unfinished is asked for the next one. The value is that of Watch with kPart, which never meet.
+  Step = 6,
 };
 
 // Who carries on with a command that its disk has ended in part.
@@ -146,6 +147,7 @@ class UringEngine final : public core::IoEngine {
   friend struct FileReference;
   static constexpr uint64_t kTagMask = 7;
   static constexpr uint64_t kPart = 4;  // beside Command, Transfer or Write
+  static_assert(static_cast<uint64_t>(Result::Step) == (static_cast<uint64_t>(Result::Watch) | kPart));
   static_assert(alignof(core::Io) >= 8, "the pointer's low three bits carry the tag");
 
   struct Watch {
@@ -155,7 +157,7 @@ class UringEngine final : public core::IoEngine {
     bool (*on_readable)(void* context);
     void* context;
     uint64_t record = 0;
-    bool reading = false;    // a READ of it is in flight, or its POLL, which goes on after a completion
+    bool in_flight = false;  // its READ is, or its POLL, which goes on after a completion
     bool dead = false;       // the descriptor gives no more events
     bool forgotten = false;  // removed when its READ, or POLL, has ended
   };
@@ -166,15 +168,15 @@ class UringEngine final : public core::IoEngine {
   static void complete_watch(Watch* watch, const io_uring_cqe& cqe);
   static void complete_read(Watch& watch, int result);
   static void complete_poll(Watch& watch, int result);
-  // The user data of its READ; null: of an entry whose completion tells nothing.
+  // The user data of its READ or POLL; null: of an entry whose completion tells nothing.
   static uint64_t watch_tag(const Watch* watch) {
     return reinterpret_cast<uintptr_t>(watch) | static_cast<uint64_t>(Result::Watch);
   }
   bool set_buffer(int index, const iovec& buffer);
-  void cancel_read(Watch& watch);
+  void cancel(Watch& watch);
   void drop(const Watch& watch);
   io_uring_sqe* next_sqe_of_full_ring();
-  void read_watches();
+  void submit_watches();
   unsigned serve_deferred();
   unsigned reap();
 

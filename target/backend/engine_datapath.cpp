@@ -35,7 +35,7 @@ void UringEngine::sleep(std::optional<uint32_t> timeout_us) {
     poll();
     return;
   }
-  read_watches();
+  submit_watches();
   io_uring_cqe* first = nullptr;
   if (timeout_us) {
     __kernel_timespec timeout{.tv_sec = *timeout_us / 1'000'000, .tv_nsec = *timeout_us % 1'000'000 * 1'000LL};
@@ -46,9 +46,9 @@ void UringEngine::sleep(std::optional<uint32_t> timeout_us) {
   reap();
 }
 
-void UringEngine::read_watches() {
+void UringEngine::submit_watches() {
   for (const std::unique_ptr<Watch>& watch : watches_) {
-    if (watch->reading || watch->dead) continue;
+    if (watch->in_flight || watch->dead) continue;
     io_uring_sqe* const sqe = next_sqe();
     if (sqe == nullptr) return;
     if (watch->on_record != nullptr)
@@ -56,7 +56,7 @@ void UringEngine::read_watches() {
     else
       io_uring_prep_poll_multishot(sqe, watch->fd, POLLIN);  // one request for all that comes
     sqe->user_data = watch_tag(watch.get());
-    watch->reading = true;
+    watch->in_flight = true;
   }
 }
 
@@ -121,12 +121,12 @@ void UringEngine::end_part(core::Io& io, core::Status status) {
   io.done(io, core::Status(static_cast<int>(io.backend_word >> 32)));
 }
 
-// Null: a READ has been cancelled.
+// Null: a READ or POLL has been cancelled.
 void UringEngine::complete_watch(Watch* watch, const io_uring_cqe& cqe) {
   if (watch == nullptr) return;
-  watch->reading = (cqe.flags & IORING_CQE_F_MORE) != 0;
+  watch->in_flight = (cqe.flags & IORING_CQE_F_MORE) != 0;
   if (watch->forgotten) {
-    if (!watch->reading) watch->engine->drop(*watch);
+    if (!watch->in_flight) watch->engine->drop(*watch);
   } else if (watch->on_record != nullptr) {
     complete_read(*watch, cqe.res);
   } else if (!watch->dead) {

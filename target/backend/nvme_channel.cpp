@@ -15,11 +15,25 @@ constexpr uint32_t kRangeBytes = sizeof(nvme_dsm_range);
 
 constexpr uint32_t parts(uint32_t all, uint32_t most) { return (all + most - 1) / most; }
 
+// What a device that keeps it too long may do after another path's command for the same blocks.
+constexpr bool changes_medium(uint8_t opcode) {
+  switch (opcode) {
+    case nvme_cmd_write:
+    case nvme_cmd_write_uncor:
+    case nvme_cmd_write_zeroes:
+    case nvme_cmd_dsm:
+    case nvme_cmd_copy:
+      return true;
+    default:
+      return false;
+  }
+}
+
 nvme_uring_cmd command_of(uint8_t opcode, const NvmeGeometry& geometry) {
   nvme_uring_cmd command{};
   command.opcode = opcode;
   command.nsid = geometry.nsid;
-  command.timeout_ms = geometry.timeout_ms;
+  if (changes_medium(opcode)) command.timeout_ms = geometry.change_timeout_ms;
   return command;
 }
 

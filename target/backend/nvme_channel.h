@@ -16,7 +16,9 @@ struct NvmeGeometry {
   uint32_t nsid = 1;
   uint8_t lba_shift = 9;
   bool flush_needed = true;  // false: no volatile write cache, Flush has nothing to do
-  uint32_t timeout_ms = 0;   // after which the kernel aborts a command (quiesce_time.h); 0: after its own one
+  // After which the kernel aborts a command that changes the medium (quiesce_time.h); 0: after its own time-out, as it
+  // does with every other one.
+  uint32_t change_timeout_ms = 0;
   // The most that one command may carry; longer ones are split. Multiples of 4 KiB.
   uint32_t max_contiguous_bytes = 128u << 10;  // of memory that is contiguous for the device: a CMB
   uint32_t max_scattered_bytes = 128u << 10;   // of any other, where every page may be a segment of its own

@@ -56,6 +56,9 @@ NvmeDevice::NvmeDevice(const DeviceSpec& spec) {
   claim_disk(path, name);
   disk_directory_ = sysfs::disk_of_generic(name).value_or(std::string());
   const std::string& disk = disk_directory_;
+  PassthroughTime time = passthrough_time(name);
+  geometry_.change_timeout_ms = time.timeout_ms;
+  info_.quiesce = std::move(time.quiesce);
   read_limits(disk, max_transfer_bytes(identity.controller));
   drop_untrusted_identifiers(disk);
   info_.storage = sysfs::lasting_name(disk).value_or(path);
@@ -94,8 +97,6 @@ void NvmeDevice::read_limits(const std::string& disk, std::optional<uint64_t> md
   geometry_.max_scattered_bytes = most.scattered_bytes;
   info_.memory_alignment_bytes =
       static_cast<uint32_t>(std::min<uint64_t>(limit("dma_alignment").value_or(3), kPage - 1) + 1);
-  geometry_.timeout_ms = passthrough_timeout_ms(limit("io_timeout").value_or(0));
-  info_.quiesce = passthrough_quiesce_time(geometry_.timeout_ms);
 
   // The driver knows which SSDs execute these commands badly, and their limits.
   if (const auto bytes = limit("write_zeroes_max_bytes")) {

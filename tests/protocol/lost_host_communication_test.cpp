@@ -56,11 +56,23 @@ TEST_CASE("a path of a host dies: the host hears of it by its other path, once, 
   CHECK(TwoPaths::log(w.alive)[0].count == 1);
   CHECK(TwoPaths::log(w.alive)[0].uniquifier == uniquifier);
   // The end of its connections is the same loss.
-  if (!w.lost.admin.disconnected()) return;
-  for (Wire* wire : {&w.lost.io(1), &w.lost.admin}) wire->close();
+  if (w.lost.admin.disconnected())
+    for (Wire* wire : {&w.lost.io(1), &w.lost.admin}) wire->close();
   CHECK(TwoPaths::log(w.alive, false).size() == 1);
   CHECK(TwoPaths::log(w.alive).empty());
   CHECK_FALSE(w.alive.admin.answered(w.alive.await_event()));
+}
+
+TEST_CASE("the host reads the log in pieces: the log is cleared with its last entry") {
+  TwoPaths w;
+  w.lost.admin.close();
+  constexpr uint32_t kHeader = sizeof(LogHeader);
+  CHECK(w.alive.log_page(0x1f, kHeader, 0, false).as<LogHeader>().entries == 1);
+  REQUIRE(TwoPaths::log(w.alive).size() == 1);
+  CHECK(w.alive.log_page(0x1f, sizeof(LogEntry), kHeader, true).as<LogEntry>().cntlid == w.lost.cntlid);
+  REQUIRE(TwoPaths::log(w.alive).size() == 1);
+  CHECK(w.alive.log_page(0x1f, sizeof(LogEntry), kHeader, false).as<LogEntry>().cntlid == w.lost.cntlid);
+  CHECK(TwoPaths::log(w.alive).empty());
 }
 
 TEST_CASE("the host ends the controller itself, or the operator does: no loss") {

@@ -83,15 +83,19 @@ void write_cross_controller_resets(Request& request, LogWriter& log) {
   resets.remove_completed(first, end < kHeader ? 0 : (end - kHeader) / kEntry);
 }
 
-// 1Fh. Reading it clears it, unless the host wants the event retained.
+// 1Fh. Reading it to the end of the last entry clears it, unless the host wants the event retained: hosts read the
+// header first.
 void write_lost_host_communications(Request& request, LogWriter& log) {
   LostHostCommunications& lost = controller_of(request).lost_host_communications();
-  const auto count = static_cast<uint16_t>(lost.entries().size());
-  log.put(nvme::LostHostCommunicationLogHeader{.entries = count, .reserved2 = {}});
+  const size_t count = lost.entries().size();
+  log.put(nvme::LostHostCommunicationLogHeader{.entries = static_cast<uint16_t>(count), .reserved2 = {}});
   for (const LostHostCommunications::Entry& entry : lost.entries())
     log.put(nvme::LostHostCommunicationLogEntry{
         .cntlid = entry.cntlid, .count = entry.count, .uniquifier = entry.uniquifier, .reserved4 = {}});
-  if (!retains_event(*request.sqe)) lost.clear();
+  const size_t page_bytes =
+      sizeof(nvme::LostHostCommunicationLogHeader) + count * sizeof(nvme::LostHostCommunicationLogEntry);
+  const bool reads_all = log_page_offset(*request.sqe) + request.length_bytes >= page_bytes;
+  if (reads_all && !retains_event(*request.sqe)) lost.clear();
 }
 
 }  // namespace nvmf::core

@@ -45,18 +45,19 @@ struct CopyLimits {
 
 struct Io {
   IoKind kind = IoKind::Read;
-  bool fua = false;         // Write, WriteZeroes, Copy: on stable media before done
-  bool deallocate = false;  // WriteZeroes: may deallocate (DEAC)
-  uint64_t slba = 0;        // Copy: of the destination
-  uint32_t blocks = 0;      // all but Flush, Deallocate and Copy
+  bool fua = false;            // Write, WriteZeroes, Copy: on stable media before done
+  bool deallocate = false;     // WriteZeroes: may deallocate (DEAC)
+  uint64_t slba = 0;           // Copy: of the destination
+  uint32_t blocks = 0;         // all but Flush, Deallocate and Copy
+  uint32_t backend_block = 0;  // these four are for the backend, between submit and done
+  uint32_t backend_step = 0;
+  uint64_t backend_word = 0;
+  Io* next = nullptr;
   // Read, Write, Compare: blocks << lba_shift bytes; of a Read perhaps the namespace's own (MemoryKind::Namespace).
   // Deallocate, Copy: the ranges, DRAM.
   Buffer data;
-  uint32_t range_count = 0;   // in `data`, Deallocate: struct nvme_dsm_range; Copy: struct nvme_copy_range
-  uint32_t backend_step = 0;  // for the backend, between submit and done
+  uint32_t range_count = 0;  // in `data`, Deallocate: struct nvme_dsm_range; Copy: struct nvme_copy_range
   void (*done)(Io&, Status) = nullptr;
-  uint64_t backend_word = 0;  // the same
-  Io* next = nullptr;         // the same
 };
 
 class IoChannel {

@@ -123,6 +123,39 @@ TEST_CASE("The rest of a write whose queue is being ended never reaches the disk
   }
 }
 
+TEST_CASE(
+    "A long range of a Deallocate goes to the kernel in steps of a GiB, which end where a GiB of the device does") {
+  constexpr uint64_t kGiB = 1 << 30;
+  const std::vector<nvme_dsm_range> ranges = {range(8, 5 << 20), range((6 << 20) + 8, 8)};  // 2.5 GiB, 4 KiB
+  TestIo io = deallocate_of(ranges);
+  const auto end_step = [&io] { reinterpret_cast<Unfinished*>(io.backend_word)->next_step(io); };
+  const uint64_t end = uint64_t{8 + (5 << 20)} * 512;
+  BlockRecorder recorder(kGeometry);
+  recorder.channel.submit(io);
+  SUBCASE("all of it") {
+    for (int step = 0; step < 3; ++step) end_step();
+    CHECK(io.times == 0);
+    end_step();
+    CHECK(io.status == Status(NVME_SC_SUCCESS));
+    const auto entries = recorder.entries(4);
+    CHECK(entries[0].off == 8 * 512);
+    CHECK(entries[0].addr == kGiB - 8 * 512);
+    CHECK(entries[1].off == kGiB);
+    CHECK(entries[1].addr == kGiB);
+    CHECK(entries[2].off == 2 * kGiB);
+    CHECK(entries[2].addr == end - 2 * kGiB);
+    CHECK(entries[3].off == 3 * kGiB + 8 * 512);
+    CHECK(entries[3].addr == 8 * 512);
+  }
+  SUBCASE("its queue is being ended") {
+    recorder.channel.withdraw_rest(io);
+    end_step();
+    CHECK(io.status == Status(NVME_SC_ABORT_QUEUE));
+    recorder.channel.submit(io);
+    CHECK_MESSAGE(recorder.entries(2)[1].off == 8 * 512, "another life of the request begins at the beginning");
+  }
+}
+
 TEST_CASE("The further ranges of a Deallocate whose queue is being ended never reach the disk, and it ends") {
   const std::vector<nvme_dsm_range> ranges = {range(8, 16), range(100, 2)};
   BlockRecorder recorder(kGeometry);
@@ -338,17 +371,24 @@ TEST_CASE("FUA and DEAC of an SSD's commands, in every part, where they have a m
   }
 }
 
-TEST_CASE("Each command to an SSD has the time-out that Command Quiesce Time counts on") {
+TEST_CASE("A command that changes an SSD's medium has the target's time-out, and every other one the kernel's") {
   NvmeGeometry geometry;
-  geometry.timeout_ms = 30'000;
+  geometry.change_timeout_ms = 30'000;
   const std::vector<nvme_dsm_range> ranges = {range(0, 8)};
-  for (TestIo io : {on_blocks(IoKind::Write, true), on_blocks(IoKind::WriteZeroes, false),
-                    on_blocks(IoKind::Copy, true), on_blocks(IoKind::Flush, false), deallocate_of(ranges)}) {
+  const auto timeout_ms = [&](TestIo io) {
     NvmeRecorder recorder(geometry);
     if (io.kind == IoKind::Copy) io.range_count = 2;
     recorder.channel.submit(io);
-    CAPTURE(static_cast<int>(io.kind));
-    CHECK(recorder.commands(1)[0].timeout_ms == 30'000);
+    return recorder.commands(1)[0].timeout_ms;
+  };
+  for (const IoKind kind : {IoKind::Write, IoKind::WriteZeroes, IoKind::WriteUncorrectable, IoKind::Copy}) {
+    CAPTURE(static_cast<int>(kind));
+    CHECK(timeout_ms(on_blocks(kind)) == 30'000);
+  }
+  CHECK(timeout_ms(deallocate_of(ranges)) == 30'000);
+  for (const IoKind kind : {IoKind::Read, IoKind::Flush, IoKind::Verify, IoKind::Compare}) {
+    CAPTURE(static_cast<int>(kind));
+    CHECK(timeout_ms(on_blocks(kind)) == 0);
   }
 }
 
