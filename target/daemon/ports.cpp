@@ -318,12 +318,13 @@ std::string Ports::reason_of(uint16_t port_id) const {
 }
 
 std::optional<std::vector<uint16_t>> Ports::drain(std::optional<uint16_t> port) {
+  const uint64_t drain = ++last_drain_;
   std::vector<uint16_t> changed;
   bool found = !port;
   for (const core::Port& one : target_.ports()) {
     if (port && *port != one.id) continue;
     found = true;
-    if (!drained_.insert(one.id).second) continue;
+    if (!drained_.try_emplace(one.id, drain).second) continue;
     changed.push_back(one.id);
     stop_listening(one.id);
     events_.tell(
@@ -331,8 +332,8 @@ std::optional<std::vector<uint16_t>> Ports::drain(std::optional<uint16_t> port) 
         fmt::format(
             "port {} drains: hosts are asked to use other ports, and none may connect until the port is resumed",
             one.id));
-    spawn(io_, disconnect_hosts(one.id), "draining a port");
   }
+  if (!changed.empty()) spawn(io_, disconnect_hosts(changed, drain), "draining ports");
   transport_.turn_admin();
   if (!found) return std::nullopt;
   return changed;
@@ -345,23 +346,33 @@ Ports::Task Ports::withdraw(std::vector<uint16_t> ports, std::function<bool(uint
     std::erase_if(ports, is_resumed);
     for (const uint16_t id : ports) target_.withdraw_port(id, step.withdrawal);
     transport_.turn_admin();
-    const auto is_due = [&](uint16_t id) { return !is_resumed(id) && !target_.have_hosts_moved(id); };
-    while (std::ranges::any_of(ports, is_due) && std::chrono::steady_clock::now() < begin + step.end) {
+    std::vector<uint16_t> due = ports;
+    const auto is_over = [&](uint16_t id) { return is_resumed(id) || target_.have_hosts_moved(id); };
+    // Each port is looked at until it is over, and the next one then.
+    const auto are_over = [&] {
+      while (!due.empty() && is_over(due.back())) due.pop_back();
+      return due.empty();
+    };
+    while (!are_over() && std::chrono::steady_clock::now() < begin + step.end) {
       timer.expires_after(kMovePoll);
       co_await timer.async_wait(boost::asio::use_awaitable);
     }
   }
 }
 
-Ports::Task Ports::disconnect_hosts(uint16_t port_id) {
-  std::vector<uint16_t> ports(1, port_id);
-  const std::function<bool(uint16_t)> is_resumed = [this](uint16_t id) { return !drained_.contains(id); };
-  co_await withdraw(std::move(ports), is_resumed);
-  if (is_resumed(port_id)) co_return;
-  const size_t count = end_controllers(target_, "the operator drains port " + std::to_string(port_id),
-                                       [&](const core::Controller& it) { return it.port_id() == port_id; });
-  events_.tell(EventKind::Port, fmt::format("port {} drains: {} {} disconnected", port_id,
-                                            config::count_of(count, "controller"), count == 1 ? "is" : "are"));
+Ports::Task Ports::disconnect_hosts(std::vector<uint16_t> ports, uint64_t drain) {
+  const std::function<bool(uint16_t)> is_resumed = [this, drain](uint16_t id) {
+    const auto found = drained_.find(id);
+    return found == drained_.end() || found->second != drain;
+  };
+  co_await withdraw(ports, is_resumed);
+  for (const uint16_t id : ports) {
+    if (is_resumed(id)) continue;
+    const size_t count = end_controllers(target_, "the operator drains port " + std::to_string(id),
+                                         [&](const core::Controller& it) { return it.port_id() == id; });
+    events_.tell(EventKind::Port, fmt::format("port {} drains: {} {} disconnected", id,
+                                              config::count_of(count, "controller"), count == 1 ? "is" : "are"));
+  }
   transport_.turn_admin();
 }
 

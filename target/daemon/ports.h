@@ -90,7 +90,8 @@ class Ports {
   // Tells the hosts of the ports that use ANA: change, then inaccessible. Each step is over when they have read it,
   // both after kMoveTimeout at the latest. Ports that are resumed meanwhile are left out.
   Task withdraw(std::vector<uint16_t> ports, std::function<bool(uint16_t)> is_resumed);
-  Task disconnect_hosts(uint16_t port_id);
+  // Of the ports that this call of drain() has drained, unless they are resumed meanwhile.
+  Task disconnect_hosts(std::vector<uint16_t> ports, uint64_t drain);
   void on_port_lost(uint16_t port_id);
   // Once a second, for the kernel tells nobody when an address moves to another device.
   void look_again();
@@ -111,7 +112,8 @@ class Ports {
   std::vector<core::Port> unheard_;                  // ports whose address or RNIC is missing
   std::map<uint16_t, std::string> reasons_;          // why each of them waits
   std::set<std::pair<uint16_t, std::string>> deaf_;  // addresses on which a wildcard failed to listen, which was logged
-  std::set<uint16_t> drained_;
+  std::map<uint16_t, uint64_t> drained_;  // by which call of drain(), for one may be resumed and drained again
+  uint64_t last_drain_ = 0;
   bool coming_up_ = false;  // a change is under way, or waits, that brings up ports
   bool proving_ = false;    // the same, that repeats self-tests
 };

@@ -33,6 +33,10 @@ const backend::QuiesceTime& quiesce_time(const backend::DeviceInfo& device, cons
   return may_use_cmb && device.cmb_quiesce ? *device.cmb_quiesce : device.quiesce;
 }
 
+void tell_quiesce_time(const backend::DeviceInfo& device, const config::Namespace& wanted) {
+  if (const auto note = quiesce_note(device.description, quiesce_time(device, wanted))) spdlog::info("{}", *note);
+}
+
 }  // namespace
 
 backend::DeviceSpec spec_of(const config::Backend& wanted) {
@@ -121,7 +125,7 @@ boost::asio::awaitable<std::unique_ptr<ServedNamespace>> Storage::stage(const st
   staged->volatile_write_cache = staged->device->info().volatile_write_cache;
   const backend::DeviceInfo& info = staged->device->info();
   for (const std::string& note : info.notes) spdlog::warn("{}", note);
-  if (const auto note = quiesce_note(info.description, quiesce_time(info, wanted))) spdlog::info("{}", *note);
+  tell_quiesce_time(info, wanted);
   if (!is_identified(wanted, info)) {
     const auto uuid = std::make_shared<IdentifierFiles::Uuid>();
     std::function<void()> find_uuid = [uuid, files = identifiers_, nqn, nsid = wanted.nsid, storage = info.storage,
@@ -219,6 +223,8 @@ Storage::Task Storage::change_policies(core::Subsystem& subsystem, const config:
                                        PeerMemoryChoice choice) {
   ServedNamespace& served = *find(subsystem.nqn(), wanted.nsid);
   const bool says_more = served.p2p.verdict != choice.verdict;
+  const backend::DeviceInfo& device = served.device->info();
+  if (&quiesce_time(device, wanted) != &quiesce_time(device, served.wanted)) tell_quiesce_time(device, wanted);
   served.wanted = wanted;
   served.p2p = std::move(choice);
   set_limits(served);

@@ -92,6 +92,23 @@ TEST_CASE(
   for (size_t i = 0; i < kHosts; ++i) CHECK(again[i]->admin.take(connects[i]).ok());
 }
 
+TEST_CASE("the controllers of one host are found among very many") {
+  Crowd crowd;
+  const core::HostIdentity host = crowd.hosts.front()->controller().host();
+  Host second(crowd.world, nqn_of(0), 2);
+  second.hostid = crowd.hosts.front()->hostid;
+  crowd.world.subsystem.set_max_controllers(kHosts + 1, kHosts + 1);
+  second.bring_up();
+  const core::Controller* const both[] = {&crowd.hosts.front()->controller(), &second.controller()};
+  CHECK(std::ranges::equal(crowd.world.subsystem.controllers_of(host), both));
+  for (Host* one : {crowd.hosts.front().get(), &second}) {
+    one->controller().fail("the operator disconnects it");
+    one->admin.close();
+  }
+  CHECK(crowd.world.subsystem.controllers_of(host).empty());
+  CHECK(crowd.world.subsystem.controllers_of({.nqn = nqn_of(kHosts), .id = {}}).empty());
+}
+
 TEST_CASE("identifiers of controllers are given out in turn, over those in use") {
   World world;
   world.subsystem.set_max_controllers(4, 4);

@@ -188,16 +188,20 @@ core::AnaState ana_state_of(Host& host) {
   return answer.ok() ? static_cast<core::AnaState>(answer.data[kStateOfFirst]) : core::AnaState::Optimized;
 }
 
-TEST_CASE("a port is drained: a host that uses ANA reads of a change, then that the port is no way, and is let go") {
-  World world({});
-  Host host(world, {});
-  REQUIRE_MESSAGE(host.bring_up(), host.failure);
+void use_ana(Host& host) {
   nvme::Sqe notices{};
   notices.opcode = nvme_admin_set_features;
   notices.cdw10 = NVME_FEAT_FID_ASYNC_EVENT;
   notices.cdw11 = NVME_FEATURE_AENCFG_NOTICE_ANA_CHANGE;
   REQUIRE(host.run(host.admin(), notices, Direction::None, {}).ok());
   REQUIRE(ana_state_of(host) == core::AnaState::Optimized);
+}
+
+TEST_CASE("a port is drained: a host that uses ANA reads of a change, then that the port is no way, and is let go") {
+  World world({});
+  Host host(world, {});
+  REQUIRE_MESSAGE(host.bring_up(), host.failure);
+  use_ana(host);
   nvme::Sqe request{};
   request.opcode = nvme_admin_async_event;
   for (int events = 0; events < 2; ++events) host.admin().send(request, Direction::None, {});
@@ -209,6 +213,23 @@ TEST_CASE("a port is drained: a host that uses ANA reads of a change, then that 
     return world.transport()->connections() == 0;
   }));
   CHECK(states == std::vector{core::AnaState::Change, core::AnaState::Inaccessible});
+}
+
+TEST_CASE("a port is resumed and drained again at once: its hosts have the whole time of the second drain") {
+  constexpr uint64_t kSecondNs = 1'000'000'000;
+  World world({});
+  daemon::Ports& ports = world.control_plane().ports();
+  Host host(world, {});
+  REQUIRE_MESSAGE(host.bring_up(), host.failure);
+  use_ana(host);  // and it does not read what comes
+  ports.drain(World::kPort);
+  const uint64_t begin_ns = world.fabric.now_ns() + 2 * kSecondNs;
+  REQUIRE(world.wait([&] { return world.fabric.now_ns() >= begin_ns; }));
+  REQUIRE(world.transport()->connections() != 0);
+  ports.resume(World::kPort);
+  ports.drain(World::kPort);
+  CHECK(world.wait([&] { return world.transport()->connections() == 0; }, 10 * kSecondNs));
+  CHECK(world.fabric.now_ns() - begin_ns >= 5 * kSecondNs);
 }
 
 TEST_CASE("before the daemon makes way no host can come, and those that are there stay") {

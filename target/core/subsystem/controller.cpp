@@ -172,7 +172,7 @@ void Controller::one_ended() {
 void Controller::on_quiet() {
   if (closing_) {
     disconnect_queues();
-    for (const auto& other : subsystem_.controllers()) other->other_is_quiet(*this);
+    for (Controller* other : subsystem_.controllers_of(host_)) other->other_is_quiet(*this);
     return subsystem_.target().controller_is_quiet(*this);
   }
   if (std::exchange(flush_due_, false)) return flush();
@@ -378,9 +378,8 @@ void Controller::other_is_quiet(const Controller& other) {
 // Of a controller that its host uses, and that nobody has ended.
 void Controller::tell_of_loss() {
   if (type_ != kIoController || closing_ || !ready()) return;
-  for (const auto& other : subsystem_.controllers())
-    if (other.get() != this && other->host() == host_ && !other->is_closing() && other->is_admitted())
-      other->other_has_lost_host(*this);
+  for (Controller* other : subsystem_.controllers_of(host_))
+    if (other != this && !other->is_closing() && other->is_admitted()) other->other_has_lost_host(*this);
 }
 
 void Controller::other_has_lost_host(const Controller& other) {

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <array>
+#include <compare>
 #include <cstdint>
 #include <string>
 #include <string_view>
@@ -11,7 +12,7 @@ namespace nvmf::core {
 struct HostIdentity {
   std::string nqn;
   std::array<uint8_t, 16> id{};
-  friend bool operator==(const HostIdentity&, const HostIdentity&) = default;
+  friend auto operator<=>(const HostIdentity&, const HostIdentity&) = default;
 };
 
 // The address of a QueueLink's peer: "192.0.2.7:41512" without the port.

@@ -391,6 +391,11 @@ std::vector<std::unique_ptr<Controller>>::const_iterator Subsystem::place_of_con
   return std::ranges::lower_bound(controllers_, cntlid, {}, [](const auto& one) { return uint32_t{one->cntlid()}; });
 }
 
+std::span<Controller* const> Subsystem::controllers_of(const HostIdentity& host) const {
+  const auto found = controllers_of_host_.find(host);
+  return found == controllers_of_host_.end() ? std::span<Controller* const>() : found->second;
+}
+
 Controller* Subsystem::find_controller(uint16_t cntlid) const {
   const auto place = place_of_controller(cntlid);
   return place != controllers_.end() && (*place)->cntlid() == cntlid ? place->get() : nullptr;
@@ -411,6 +416,7 @@ Controller* Subsystem::create_controller(HostIdentity host, Queue& admin_queue, 
   for (const NamespaceOptions& options : namespaces_) apply_denials(*controller, options);
   admin_queue.controller = controller.get();
   reservations_.enforce_on(*controller);
+  controllers_of_host_[controller->host()].push_back(controller.get());
   return controllers_.insert(place, std::move(controller))->get();
 }
 
@@ -513,6 +519,10 @@ std::string Subsystem::reached_count(const HostIdentity& host) const {
 void Subsystem::remove_controller(const Controller& controller) {
   const auto place = place_of_controller(controller.cntlid());
   NVMF_INVARIANT(place != controllers_.end() && place->get() == &controller);
+  const auto of_host = controllers_of_host_.find(controller.host());
+  NVMF_INVARIANT(of_host != controllers_of_host_.end());
+  NVMF_INVARIANT(std::erase(of_host->second, &controller) == 1);
+  if (of_host->second.empty()) controllers_of_host_.erase(of_host);
   controllers_.erase(place);
 }
 

@@ -4,8 +4,10 @@
 #include <array>
 #include <chrono>
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -190,7 +192,8 @@ class Subsystem {
   std::optional<Clock::time_point> end_ana_transitions(Clock::time_point now);
 
   // All its ANA groups are in the change state on a port from now on, or inaccessible, or are again what they were set
-  // to: hosts that use ANA are told, and use other ports. No effect on a port that has come as far.
+  // to: hosts that use ANA are told, and use other ports. No effect on a port that has reached this step or a later
+  // one; `No` always takes it back.
   void withdraw_port(uint16_t port_id, Withdrawal step);
 
   bool allows(const std::string& hostnqn) const;
@@ -209,6 +212,8 @@ class Subsystem {
 
   // By ascending CNTLID.
   const std::vector<std::unique_ptr<Controller>>& controllers() const { return controllers_; }
+  // Of one host, among perhaps very many.
+  std::span<Controller* const> controllers_of(const HostIdentity& host) const;
   // Null when there is none.
   Controller* find_controller(uint16_t cntlid) const;
   // A new controller with a CNTLID that has not been used for as long as possible; null when a limit is reached. Sets
@@ -265,6 +270,7 @@ class Subsystem {
   SubsystemWriteProtection write_protection_{*this};
   PersistentEvents persistent_events_;
   std::vector<std::unique_ptr<Controller>> controllers_;  // by CNTLID
+  std::map<HostIdentity, std::vector<Controller*>> controllers_of_host_;
   uint64_t last_controller_number_ = 0;
   // disconnect_all(), of the controllers up to this number: those from this CNTLID on are to be told.
   uint64_t last_to_end_ = 0;
