@@ -55,9 +55,11 @@ Storage::Task Storage::release_memory(std::vector<NamespaceRegion> regions) {
 Storage::Task Storage::release_memory(const rdma::Rnic& rnic) {
   std::vector<NamespaceRegion> released;
   const auto release = [&](ServedNamespace& served) {
-    const auto kept = std::ranges::partition(served.regions, [&](const auto& one) { return one.rnic != &rnic; });
-    std::ranges::move(kept, std::back_inserter(released));
-    served.regions.erase(kept.begin(), kept.end());
+    auto& regions = served.regions;
+    const auto first =
+        std::partition(regions.begin(), regions.end(), [&](const auto& one) { return one.rnic != &rnic; });
+    std::move(first, regions.end(), std::back_inserter(released));
+    regions.erase(first, regions.end());
   };
   for (const auto& served : served_) release(*served);
   for (const Leaving& one : leaving_) release(*one.served);
