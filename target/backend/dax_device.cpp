@@ -8,7 +8,9 @@
 
 #include <bit>
 #include <cerrno>
+#include <cstdlib>
 #include <filesystem>
+#include <random>
 #include <utility>
 
 #include "target/backend/sysfs.h"
@@ -30,11 +32,17 @@ DaxFacts facts_of(const std::string& path) {
   return *facts;
 }
 
+// As the kernel says, or systemd where /proc does not show it (ProcSubset=pid). Where neither does, each process takes
+// the memory for other storage.
+std::string this_boot() {
+  if (const auto id = sysfs::read_text("/proc/sys/kernel/random/boot_id")) return *id;
+  const char* const told = std::getenv("NVMF_P2P_BOOT_ID");
+  return told != nullptr ? std::string(told) : "unknown " + std::to_string(std::random_device()());
+}
+
 // What is in volatile memory is other data after each restart of the machine.
 std::string storage_of(const std::string& path, const DaxFacts& facts) {
-  if (facts.domain == PersistenceDomain::None)
-    return "volatile memory " + path + ", boot " +
-           sysfs::read_text("/proc/sys/kernel/random/boot_id").value_or("unknown");
+  if (facts.domain == PersistenceDomain::None) return "volatile memory " + path + ", boot " + this_boot();
   return facts.uuid.empty() ? path : "persistent memory with UUID " + facts.uuid;
 }
 

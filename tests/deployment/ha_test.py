@@ -99,6 +99,12 @@ class Agent(unittest.TestCase):
     def daemon_runs(self):
         return subprocess.run([PROGRAM, "status", "--socket", str(self.socket)], capture_output=True).returncode == 0
 
+    def await_line(self, words):
+        deadline = time.monotonic() + WAIT_S
+        while words not in (self.folder / "log").read_text():
+            self.assertLess(time.monotonic(), deadline, f"the daemon does not say {words!r}")
+            time.sleep(0.05)
+
     def scores(self):
         return (self.folder / "tmp/scores").read_text().splitlines()
 
@@ -133,6 +139,7 @@ class Agent(unittest.TestCase):
     def test_hosts_are_told_before_the_daemon_stops(self):
         self.expect("start", SUCCESS)
         self.expect("promote", SUCCESS)
+        self.await_line("port 1")  # the daemon has come so far that there is one to be drained
         self.expect("demote", SUCCESS)
         self.assertIn("port 1 drains: hosts are asked to use other ports", (self.folder / "log").read_text())
 

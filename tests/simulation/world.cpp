@@ -129,12 +129,13 @@ ModelDisk& World::add_disk(const std::string& name, uint64_t blocks) {
 
 std::string World::reload(const WorldConfig& wanted) {
   directory_.write(kConfigFile, wanted.text(directory_));
-  std::optional<daemon::ConfigChange> change;
-  control_plane_->reload([&](const daemon::ConfigChange& done) { change = done; });
-  if (!wait([&] { return change.has_value(); }, kReloadNs)) return "the reload does not come to an end";
+  const auto change = std::make_shared<std::optional<daemon::ConfigChange>>();  // it may end when nobody waits any more
+  control_plane_->reload([change](const daemon::ConfigChange& done) { *change = done; });
+  if (!wait([&] { return change->has_value(); }, kReloadNs)) return "the reload does not come to an end";
   config_ = wanted;
-  if (change->verdict == daemon::ConfigChange::Verdict::Good) return {};
-  return "the reload was refused: " + (change->reasons.empty() ? std::string("?") : change->reasons.front());
+  const daemon::ConfigChange& done = **change;
+  if (done.verdict == daemon::ConfigChange::Verdict::Good) return {};
+  return "the reload was refused: " + (done.reasons.empty() ? std::string("?") : done.reasons.front());
 }
 
 std::optional<uint64_t> World::time_on_control_thread(std::function<void()> work) {

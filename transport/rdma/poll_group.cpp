@@ -280,6 +280,7 @@ void PollGroup::check_nothing_is_left() const {
   NVMF_INVARIANT(waiting_capsules_.empty());
   NVMF_INVARIANT(throttled_ == 0);
   NVMF_INVARIANT(reads_in_flight_ == 0);
+  NVMF_INVARIANT(reads_in_place_ == 0);
   NVMF_INVARIANT(retiring_ == 0 && aborts_waiting_ == 0);
 }
 

@@ -49,7 +49,8 @@ struct PollGroupOptions {
   uint64_t slot_memory_bytes = UINT64_MAX;
   uint32_t connect_timeout_ms = core::limits::kConnectTimeoutMs;
   uint32_t stall_check_ms = core::limits::kStallCheckMs;  // between two looks for hosts that take no answers
-  bool wake_on_responses = false;                         // for a thread that does not poll anyway (the control thread)
+  bool wake_on_reads_in_place = false;  // where other reactors may wait for the blocks that they are sent out of
+  bool wake_on_responses = false;       // for a thread that does not poll anyway (the control thread)
 };
 
 // What the group's thread tells the control thread about a queue pair. Each call is made on the control thread.
@@ -260,7 +261,7 @@ class PollGroup final : public core::Poller {
   void resume_waiting(QueuePair& queue_pair);
   void end(RdmaRequest& request);
   void release_buffer(RdmaRequest& request);
-  static void end_in_place(RdmaRequest& request);
+  void end_in_place(RdmaRequest& request);
   unsigned serve_waiters();
   void fail(QueuePair& queue_pair, ibv_wc_status status, const char* reason = nullptr);
   static std::string reason_of(const QueuePair& failed);
@@ -354,6 +355,7 @@ class PollGroup final : public core::Poller {
   uint32_t waiting_posts_ = 0;      // requests that wait for send queue entries or read depth
   uint32_t waiting_buffers_ = 0;    // requests that wait for a buffer
   bool buffers_came_free_ = false;  // since waiting requests were served
+  uint32_t reads_in_place_ = 0;     // commands that have claimed blocks of a namespace in memory, or are to
   unsigned found_ = 0;              // by the last poll()
   bool event_comes_ = false;        // with the next completion: what is armed has been found empty since
   uint64_t now_ns_ = 0;             // when the present events were found; 0: the clock has not been read

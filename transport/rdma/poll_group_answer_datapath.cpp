@@ -156,6 +156,7 @@ void PollGroup::release_buffer(RdmaRequest& request) {
 // Of a read out of the namespace's own memory, if it is one: the blocks may change again.
 void PollGroup::end_in_place(RdmaRequest& request) {
   if (request.data.kind != core::MemoryKind::Namespace) return;
+  count_down(reads_in_place_);
   request.data.kind = core::MemoryKind::Dram;
   request.ns->channel->end_in_place(request);
 }

@@ -60,7 +60,7 @@ bool PollGroup::arm() {
   if (!dismissing_.empty()) return false;
   if (!aborting_.empty()) report_aborted(aborts_waiting_);
   if (completions_at_once_ == 0) return true;
-  const bool arms_sends = send_events_wanted();
+  const bool arms_sends = send_events_wanted() || (options_.wake_on_reads_in_place && reads_in_place_ != 0);
   for (QueueSet* queues : polled_) {
     if (!queues->receive_armed) queues->receive_armed = arm(queues->receive_cq);
     if (!queues->send_armed && arms_sends) queues->send_armed = arm(queues->send_cq);
@@ -242,6 +242,7 @@ void PollGroup::use_namespace_memory(RdmaRequest& request) {
   request.data.lkey = request.ns->memory.lkey;
   request.data.kind = core::MemoryKind::Namespace;
   request.path = core::DataPath::Direct;
+  ++reads_in_place_;
   execute(request);
 }
 

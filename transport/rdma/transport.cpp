@@ -81,13 +81,22 @@ core::Event host_event(const Connection& connection, std::string message) {
 
 }  // namespace
 
+namespace {
+
+PollGroupOptions among(size_t reactors, PollGroupOptions options) {
+  options.wake_on_reads_in_place = reactors > 1;
+  return options;
+}
+
+}  // namespace
+
 Transport::Transport(boost::asio::io_context& io, core::Target& target, core::Mailbox& control,
                      std::vector<ReactorSeat> reactors, const PollGroupOptions& options)
     : io_(io),
       target_(target),
       control_(control),
       reactors_(std::move(reactors)),
-      options_(options),
+      options_(among(reactors_.size(), options)),
       more_cm_events_(io),
       next_request_(io),
       more_endings_(io),
