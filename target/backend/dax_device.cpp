@@ -10,10 +10,10 @@
 #include <cerrno>
 #include <cstdlib>
 #include <filesystem>
-#include <random>
 #include <utility>
 
 #include "target/backend/sysfs.h"
+#include "target/core/subsystem/random_mark.h"
 
 namespace nvmf::backend {
 namespace {
@@ -37,7 +37,7 @@ DaxFacts facts_of(const std::string& path) {
 std::string this_boot() {
   if (const auto id = sysfs::read_text("/proc/sys/kernel/random/boot_id")) return *id;
   const char* const told = std::getenv("NVMF_P2P_BOOT_ID");
-  return told != nullptr ? std::string(told) : "unknown " + std::to_string(std::random_device()());
+  return told != nullptr ? std::string(told) : "unknown " + std::to_string(core::random_mark());
 }
 
 // What is in volatile memory is other data after each restart of the machine.

@@ -16,8 +16,8 @@
 
 namespace nvmf::backend {
 
-// A change may wait so long for RNICs that send the blocks: a host that takes its answers too slowly is disconnected
-// then (limits.h).
+// A change may wait so long for RNICs that send the blocks of an extent: a host that takes its answers too slowly is
+// disconnected then (limits.h). One of several extents may wait so for each.
 inline constexpr uint32_t kLongestClaimMs = 2 * (core::limits::kSlowAnswersWhenDryMs + core::limits::kStallCheckMs);
 static_assert(kLongestClaimMs < core::limits::kQuiesceTimeoutMs);
 

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <bit>
-#include <random>
 #include <stdexcept>
 #include <string_view>
 #include <unordered_set>
@@ -127,7 +126,7 @@ struct Target::State {
   std::vector<WaitingConnect> waiting_connects;
   bool connects_may_go_on = false;
   uint64_t generation = 1;
-  uint32_t authentication_seqnum = std::random_device{}();
+  uint32_t authentication_seqnum = random_mark();
   std::optional<Clock::time_point> next_deadline;  // that the caller of expire() knows
 };
 
