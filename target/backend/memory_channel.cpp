@@ -13,6 +13,10 @@ namespace {
 constexpr unsigned kRangeShift = 48;
 constexpr uint64_t kRangeDone = uint64_t{1} << kRangeShift;
 
+uint32_t range_at_work(const core::Io& io) { return static_cast<uint32_t>(io.backend_word >> kRangeShift); }
+
+uint64_t bytes_done(const core::Io& io) { return io.backend_word % kRangeDone; }
+
 bool is_supported(core::IoKind kind) {
   switch (kind) {
     case core::IoKind::Read:
@@ -35,6 +39,7 @@ bool is_supported(core::IoKind kind) {
 void MemoryChannel::submit(core::Io& io) {
   if (!is_supported(io.kind)) return io.done(io, core::Status(NVME_SC_INVALID_OPCODE).do_not_retry());
   io.backend_word = 0;
+  io.backend_step = 0;
   if (go_on(io)) [[likely]]
     return io.done(io, core::kSuccess);
   wait(io);
@@ -51,12 +56,15 @@ unsigned MemoryChannel::try_again() {
   for (core::Io* io = waiting_.take_all(); io != nullptr;) {
     core::Io& tried = *io;
     io = io->next;
-    if (!go_on(tried)) {
+    const bool withdrawn = tried.backend_step == kWithdrawn;
+    if (withdrawn) {
+      give_up(tried);
+    } else if (!go_on(tried)) {
       wait(tried);
       continue;
     }
     ++ended;
-    tried.done(tried, core::kSuccess);
+    tried.done(tried, withdrawn ? core::Status(NVME_SC_ABORT_QUEUE) : core::kSuccess);
   }
   return ended;
 }
@@ -95,10 +103,10 @@ bool MemoryChannel::keeps_changes_waiting(const core::Io& io) const {
 bool MemoryChannel::change(core::Io& io) {
   const uint32_t ranges = io.kind == core::IoKind::Deallocate ? io.range_count : 1;
   uint64_t done_in_turn = 0;
-  for (auto index = static_cast<uint32_t>(io.backend_word >> kRangeShift); index < ranges; ++index) {
-    const Range range = io.kind == core::IoKind::Deallocate ? range_of(io, index) : range_of(io);
+  for (uint32_t index = range_at_work(io); index < ranges; ++index) {
+    const Range range = range_of(io, index);
     for (;;) {
-      const uint64_t done = io.backend_word % kRangeDone;
+      const uint64_t done = bytes_done(io);
       const uint64_t begin = range.begin + done;
       if (begin == range.end) break;
       if (done_in_turn >= kBytesOfTurn || !memory_.claims.begin_change(begin)) return false;
@@ -112,6 +120,11 @@ bool MemoryChannel::change(core::Io& io) {
     io.backend_word = (index + uint64_t{1}) << kRangeShift;
   }
   return true;
+}
+
+// Readers need not wait any more for a change that comes no more.
+void MemoryChannel::give_up(const core::Io& io) {
+  memory_.claims.withdraw_change(range_of(io, range_at_work(io)).begin + bytes_done(io));
 }
 
 void MemoryChannel::change(const core::Io& io, uint64_t done_bytes, Range part) {
@@ -132,6 +145,7 @@ MemoryChannel::Range MemoryChannel::range_of(const core::Io& io) const {
 }
 
 MemoryChannel::Range MemoryChannel::range_of(const core::Io& io, uint32_t index) const {
+  if (io.kind != core::IoKind::Deallocate) return range_of(io);
   const nvme_dsm_range range = range_at(io, index);
   return {range.slba << memory_.lba_shift, (range.slba + range.nlb) << memory_.lba_shift};
 }

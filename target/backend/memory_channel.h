@@ -42,12 +42,18 @@ class MemoryChannel final : public core::IoChannel, private Deferred {
   MemoryChannel(UringEngine& engine, AddressableMemory& memory) : engine_(engine), memory_(memory) {}
 
   void submit(core::Io& io) override;
+  // Not of a Read, which changes nothing.
+  void withdraw_rest(core::Io& io) override {
+    if (io.kind != core::IoKind::Read) io.backend_step = kWithdrawn;
+  }
   void end_in_place(core::Io& io) override;
   bool keeps_changes_waiting(const core::Io& io) const override;
 
  private:
   // After so much of a command the others have their turn.
   static constexpr uint64_t kBytesOfTurn = 1 << 20;
+  // Io::backend_step of a command that goes on only to end.
+  static constexpr uint32_t kWithdrawn = 1;
 
   // Bytes of the namespace.
   struct Range {
@@ -61,10 +67,11 @@ class MemoryChannel final : public core::IoChannel, private Deferred {
   bool go_on(core::Io& io);
   bool read(const core::Io& io);
   bool change(core::Io& io);
+  void give_up(const core::Io& io);
   // Of a claimed extent, after `done_bytes` of the command's range.
   void change(const core::Io& io, uint64_t done_bytes, Range part);
   Range range_of(const core::Io& io) const;
-  Range range_of(const core::Io& io, uint32_t index) const;  // of a Deallocate
+  Range range_of(const core::Io& io, uint32_t index) const;  // of a Deallocate with several
 
   UringEngine& engine_;
   AddressableMemory& memory_;

@@ -73,6 +73,12 @@ class ExtentClaims {
     NVMF_INVARIANT((before & kChanging) != 0);
   }
 
+  // After begin_change() was false, when nobody comes again: readers need not wait for it any more. Another change that
+  // waits there says so again.
+  void withdraw_change(uint64_t offset) {
+    word(offset >> kExtentShift).fetch_and(~kChangeWaits, std::memory_order_relaxed);
+  }
+
   static constexpr uint64_t kMostWords = uint64_t{1} << 16;
   static constexpr uint64_t kMostBytes = (kMostWords - 1) << kExtentShift;  // so that a reader meets itself nowhere
 

@@ -122,6 +122,46 @@ TEST_CASE("the engine does not sleep while a command waits") {
   CHECK(write.times == 1);
 }
 
+TEST_CASE("a change that is withdrawn while it waits changes nothing, and keeps no reader out") {
+  const auto device = open_memory();
+  Bench bench(*device);
+  bench.start();
+  Pages data(512);
+  data.fill(1);
+  TestIo first = read_in_place(*device, 0, 1);
+  bench.channel->submit(first);
+  TestIo write = transfer(core::IoKind::Write, 0, 1, data.begin(), 512);
+  bench.channel->submit(write);
+  TestIo second = read_in_place(*device, 0, 1);
+  bench.channel->submit(second);
+  REQUIRE(write.times + second.times == 0);
+  bench.channel->withdraw_rest(write);
+  bench.wait(second);
+  CHECK(write.times == 1);
+  CHECK(write.status == core::Status(NVME_SC_ABORT_QUEUE));
+  CHECK(second.status.ok());
+  CHECK_FALSE(bench.channel->keeps_changes_waiting(first));
+  CHECK(all_zero(device->info().memory.data(), 512));
+  bench.channel->end_in_place(first);
+  bench.channel->end_in_place(second);
+  CHECK(bench.write(0, 1, data.begin()).ok());  // the same request again is not withdrawn
+  bench.channel->submit(write);
+  CHECK((write.times == 2 && write.status.ok()));
+}
+
+TEST_CASE("a long change that is withdrawn ends with its turn") {
+  const auto device = open_memory();
+  Bench bench(*device);
+  bench.start();
+  std::memset(device->info().memory.data(), 7, kSize);
+  TestIo zeroes = transfer(core::IoKind::WriteZeroes, 0, 8192, nullptr, 512);
+  bench.channel->submit(zeroes);
+  bench.channel->withdraw_rest(zeroes);
+  CHECK(bench.engine.poll() == 1);
+  CHECK(zeroes.status == core::Status(NVME_SC_ABORT_QUEUE));
+  CHECK(device->info().memory.data()[kSize - 1] == std::byte{7});
+}
+
 TEST_CASE("every change of persistent memory is flushed before it is done") {
   static size_t flushed_bytes;
   flushed_bytes = 0;

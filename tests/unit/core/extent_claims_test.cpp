@@ -58,6 +58,24 @@ TEST_CASE("a change that waits keeps further readers out until it has had its tu
   claims.end_read(0, 512);
 }
 
+TEST_CASE("a change that gives up lets readers in, and another one that waits says so again") {
+  ExtentClaims claims(kExtent);
+  REQUIRE(claims.begin_read(0, 512));
+  REQUIRE_FALSE(claims.begin_change(0));
+  REQUIRE_FALSE(claims.begin_read(0, 512));
+  claims.withdraw_change(0);
+  CHECK_FALSE(claims.change_waits(0, 512));
+  CHECK(claims.begin_read(0, 512));
+  claims.end_read(0, 512);
+  REQUIRE_FALSE(claims.begin_change(0));
+  CHECK(claims.change_waits(0, 512));
+  claims.end_read(0, 512);
+  REQUIRE(claims.begin_change(0));
+  claims.withdraw_change(0);
+  CHECK_FALSE_MESSAGE(claims.begin_read(0, 512), "the change goes on");
+  claims.end_change(0);
+}
+
 TEST_CASE("a memory of one block has an extent, and a long one has words for all") {
   ExtentClaims small(512);
   REQUIRE(small.begin_read(0, 512));
