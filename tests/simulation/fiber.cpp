@@ -17,6 +17,8 @@
 namespace nvmf::simulation {
 namespace {
 
+using boost::context::detail::jump_fcontext;
+
 constexpr size_t kStackBytes = 256 << 10;
 
 Fiber* running = nullptr;
@@ -36,25 +38,23 @@ void after_switch([[maybe_unused]] void* kept, [[maybe_unused]] const void** fro
 
 }  // namespace
 
-Fiber::Fiber(std::function<void()> body) : body_(std::move(body)), stack_(new std::byte[kStackBytes]) {
-  getcontext(&own_);
-  own_.uc_stack.ss_sp = stack_.get();
-  own_.uc_stack.ss_size = kStackBytes;
-  own_.uc_link = nullptr;
-  makecontext(&own_, &Fiber::enter, 0);
-}
+Fiber::Fiber(std::function<void()> body)
+    : body_(std::move(body)),
+      stack_(new std::byte[kStackBytes]),
+      own_(boost::context::detail::make_fcontext(stack_.get() + kStackBytes, kStackBytes, &Fiber::enter)) {}
 
 Fiber::~Fiber() = default;
 
 Fiber* Fiber::current() { return running; }
 
-void Fiber::enter() {
+void Fiber::enter(boost::context::detail::transfer_t from) {
   Fiber& fiber = *running;
+  fiber.resumer_ = from.fctx;
   after_switch(nullptr, &fiber.resumer_stack_, &fiber.resumer_stack_bytes_);
   fiber.body_();
   fiber.ended_ = true;
   before_switch(nullptr, fiber.resumer_stack_, fiber.resumer_stack_bytes_);
-  setcontext(&fiber.resumer_);
+  jump_fcontext(fiber.resumer_, nullptr);
 }
 
 void Fiber::resume() {
@@ -62,7 +62,7 @@ void Fiber::resume() {
   Fiber* const outer = std::exchange(running, this);
   void* kept = nullptr;
   before_switch(&kept, stack_.get(), kStackBytes);
-  swapcontext(&resumer_, &own_);
+  own_ = jump_fcontext(own_, nullptr).fctx;
   after_switch(kept, nullptr, nullptr);
   running = outer;
 }
@@ -70,7 +70,7 @@ void Fiber::resume() {
 void Fiber::yield() {
   Fiber& fiber = *running;
   before_switch(&fiber.fake_stack_, fiber.resumer_stack_, fiber.resumer_stack_bytes_);
-  swapcontext(&fiber.own_, &fiber.resumer_);
+  fiber.resumer_ = jump_fcontext(fiber.resumer_, nullptr).fctx;
   after_switch(fiber.fake_stack_, &fiber.resumer_stack_, &fiber.resumer_stack_bytes_);
 }
 

@@ -1,8 +1,7 @@
 // A thread of execution that runs only when it is resumed, on the caller's thread: the simulation's reactors and hosts.
 #pragma once
 
-#include <ucontext.h>
-
+#include <boost/context/detail/fcontext.hpp>
 #include <cstddef>
 #include <functional>
 #include <memory>
@@ -28,12 +27,15 @@ class Fiber {
   bool has_ended() const { return ended_; }
 
  private:
-  static void enter();
+  // Not swapcontext(3), which asks the kernel for the signal mask at each switch.
+  using Context = boost::context::detail::fcontext_t;
+
+  static void enter(boost::context::detail::transfer_t from);
 
   std::function<void()> body_;
   std::unique_ptr<std::byte[]> stack_;
-  ucontext_t own_{};
-  ucontext_t resumer_{};
+  Context own_;                 // where it goes on, while it does not run
+  Context resumer_ = nullptr;  // where its resumer does, while it runs
   bool ended_ = false;
   // What AddressSanitizer wants to know of stacks.
   void* fake_stack_ = nullptr;

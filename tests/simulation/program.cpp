@@ -152,8 +152,13 @@ int main(int argc, char** argv) {
   const auto goes_on = [&] {
     return done < most && (!arguments.seconds || seconds() < *arguments.seconds) && !(arguments.stop && failed != 0);
   };
-  for (; goes_on(); ++done)
+  constexpr long kTellAfterS = 30;
+  for (long told = 0; goes_on(); ++done) {
     if (!run(arguments.first + done, arguments, totals)) ++failed;
+    if (seconds() - told < kTellAfterS) continue;
+    told = seconds();
+    std::fprintf(stderr, "%ld s: %lu seeds so far, %lu failed\n", told, done + 1, failed);
+  }
   Totals all;
   for (size_t i = 0; i < totals.size(); ++i) {
     const Totals& one = totals[i];
