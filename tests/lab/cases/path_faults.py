@@ -115,12 +115,12 @@ def link_flaps(world, seconds):
 
 def packets_vanish(world, seconds):
     """Both ways, and no end is told."""
-    ends, device = (world.lab.target, world.lab.host), f"eth{world.busy_link()}"
+    ends, link = (world.lab.target, world.lab.host), world.busy_link()
     for guest in ends:
-        guest.run(f"tc qdisc add dev {device} root netem loss 100%")
+        guest.set_deaf(True, link=link)
     time.sleep(seconds)
     for guest in ends:
-        guest.run(f"tc qdisc del dev {device} root")
+        guest.set_deaf(False, link=link)
 
 
 def port_drained(world, seconds):

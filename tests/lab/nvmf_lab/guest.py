@@ -232,6 +232,15 @@ class Guest:
         self._qmp.command("set_link", name=f"nic{link}", up=up)
         (self._unplugged.discard if up else self._unplugged.add)(link)
 
+    def set_deaf(self, deaf: bool, link: int = 0) -> None:
+        """Let what comes in by a network device vanish, and tell no end. Not what goes out: a packet that the kernel takes back from it
+        leaves Soft-RoCE's queue pair for connection management (GSI) in error for good."""
+        device = f"eth{link}"
+        if deaf:
+            self.run(f"tc qdisc add dev {device} clsact && tc filter add dev {device} ingress matchall action drop")
+        else:
+            self.run(f"tc qdisc del dev {device} clsact")
+
     def freeze(self) -> None:
         """Halt its CPUs; its links stay up, and what is sent to it vanishes: a full socket would stop the other guest's sending instead, as no switch does."""
         self.qmp("stop")
