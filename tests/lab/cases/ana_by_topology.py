@@ -4,8 +4,9 @@ import time
 
 from nvmf_lab import Ssd, Two, daemon, fio, initiator
 
-# The SSD sits on a port from which it can be pulled.
-TOPOLOGY = Two(ssds=[Ssd(cmb_mib=64, bus="port0")], links=2, qemu_args=["-device", "pcie-root-port,id=port0,chassis=1,slot=1"])
+# SSD and NICs each below a root port of its own; the SSD can be pulled from its.
+PORTS = [word for i in range(3) for word in ("-device", f"pcie-root-port,id=port{i},chassis={i + 1},slot={i + 1}")]
+TOPOLOGY = Two(ssds=[Ssd(cmb_mib=64, bus="port0")], links=2, qemu_args=PORTS, nic_buses=("port1", "port2"))
 TIME_LIMIT_S = 240
 
 OPTIONS = "-i 2 -k 5 --reconnect-delay=1 --ctrl-loss-tmo=600"

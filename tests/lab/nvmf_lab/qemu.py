@@ -72,8 +72,8 @@ class Qemu:
             *_share("repo", str(REPOSITORY), ",readonly=on"),
             *_share("lab", str(self.share), ""),
             *(_share("layer", str(layer.get(machine.packages)), ",readonly=on") if machine.packages else ()),
-            *self._network(links),
             *machine.qemu_args,
+            *self._network(links),
             *(argument for number, ssd in enumerate(machine.ssds) for argument in self._ssd(number, ssd)),
             *self._trace(),
         ]
@@ -160,7 +160,8 @@ class Qemu:
         arguments = []
         for number, backends in enumerate(links):
             arguments += [word for backend in backends for word in ("-netdev", backend)]
-            arguments += ["-device", f"virtio-net-pci,id=nic{number},netdev=net{number},host_mtu=9000,mac={mac(self.name, number)}"]
+            bus = f",bus={self.machine.nic_buses[number]}" if self.machine.nic_buses else ""
+            arguments += ["-device", f"virtio-net-pci,id=nic{number},netdev=net{number},host_mtu=9000,mac={mac(self.name, number)}{bus}"]
         return arguments
 
     def _make_disks(self) -> None:

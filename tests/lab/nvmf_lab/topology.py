@@ -29,7 +29,9 @@ class Machine:
     vcpus: int = 2
     memory_mib: int = 2048
     qemu_args: tuple[str, ...] | list[str] = ()
-    """More QEMU arguments; they come before the SSDs, so these can sit on ports made here."""
+    """More QEMU arguments; they come before network devices and SSDs, so these can sit on ports made here."""
+    nic_buses: tuple[str, ...] = ()
+    """The id of a PCIe port made by qemu_args, for each network device; default: the root complex itself."""
     kernel_args: str = ""
     """More of the kernel's command line."""
     trace: tuple[str, ...] | list[str] = ()
