@@ -19,7 +19,7 @@ constexpr uint32_t kDiscardCommand = _IO(0x12, 0);
 // Asked for the rest of a command whose queue is being ended.
 class NoRest final : public Unfinished {
   void write_rest(core::Io& io, uint32_t /*written_bytes*/) override { io.done(io, NVME_SC_ABORT_QUEUE); }
-  void next_step(core::Io& io) override { io.done(io, NVME_SC_ABORT_QUEUE); }
+  void next_step(core::Io& io, uint64_t /*result*/) override { io.done(io, NVME_SC_ABORT_QUEUE); }
 };
 constinit NoRest no_rest;
 
@@ -41,6 +41,9 @@ void BlockChannel::submit(core::Io& io) {
     case core::IoKind::Verify:
     case core::IoKind::Copy:
     case core::IoKind::WriteUncorrectable:
+    case core::IoKind::ZoneAppend:
+    case core::IoKind::ZoneManagementSend:
+    case core::IoKind::ZoneManagementReceive:
       return io.done(io, kNotSupported);
   }
 }
@@ -118,11 +121,11 @@ void BlockChannel::deallocate(core::Io& io) {
   if (geometry_.deallocate == Deallocate::None) return io.done(io, kNotSupported);
   io.backend_step = 0;
   io.backend_block = 0;
-  next_step(io);
+  next_step(io, 0);
 }
 
 // backend_step: the range; backend_block: its first block that is not deallocated yet.
-void BlockChannel::next_step(core::Io& io) {
+void BlockChannel::next_step(core::Io& io, uint64_t /*result*/) {
   while (io.backend_step < io.range_count && range_at(io, io.backend_step).nlb == 0) ++io.backend_step;
   if (io.backend_step == io.range_count) return io.done(io, core::kSuccess);
   if (!engine_.make_room(1)) return io.done(io, UringEngine::kNoRoom);

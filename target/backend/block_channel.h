@@ -33,7 +33,7 @@ class BlockChannel final : public core::IoChannel, private Unfinished {
  private:
   void transfer(core::Io& io, int opcode);
   void write_rest(core::Io& io, uint32_t written_bytes) override;
-  void next_step(core::Io& io) override;
+  void next_step(core::Io& io, uint64_t result) override;
   void read_from_medium(core::Io& io, int opcode);
   void flush(core::Io& io);
   void write_zeroes(core::Io& io);

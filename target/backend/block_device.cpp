@@ -97,9 +97,11 @@ BlockDevice::BlockDevice(const DeviceSpec& spec) {
 
 void BlockDevice::take_limits(const std::string& path, const BlockLimits& limits) {
   if (limits.host_managed_zones)
-    refuse(path,
-           "is a zoned device: each zone can only be written sequentially, and namespaces with zones "
-           "are not supported (a device that maps zones to plain blocks, such as dm-zoned, can be served)");
+    refuse(
+        path,
+        "is a zoned device: each zone can only be written sequentially, and hosts get to know the zones of NVMe SSDs "
+        "only. Serve a namespace of an NVMe SSD as \"nvme\": its generic device, /dev/ngXnY. Of another disk, serve a "
+        "device that maps its zones to plain blocks (dm-zoned)");
   if (limits.memory_alignment_bytes != 0) info_.memory_alignment_bytes = limits.memory_alignment_bytes;
   info_.volatile_write_cache = limits.volatile_write_cache;
   info_.optimal_io_boundary_blocks = limits.optimal_io_boundary_blocks;

@@ -18,6 +18,7 @@
 #include "target/backend/quiesce_time.h"
 #include "target/core/datapath/io.h"
 #include "target/core/datapath/io_hints.h"
+#include "target/core/datapath/zones.h"
 
 namespace nvmf::backend {
 
@@ -51,6 +52,9 @@ struct DeviceInfo {
   bool is_displaced = false;                // Measurement's
   uint32_t optimal_io_boundary_blocks = 0;  // NOIOB; 0: none
   core::IoHints hints{};
+  core::Zones zones{};
+  uint32_t max_zone_append_bytes = 0;   // of a zoned namespace
+  uint32_t max_cmb_bytes = UINT32_MAX;  // of one transfer whose data is in a CMB
   // All its blocks, where RNICs may read them themselves: pinned pages, which stay until the device is destroyed.
   // Empty: they are not in memory, or not to be read so.
   std::span<std::byte> memory{};

@@ -67,8 +67,9 @@ class Unfinished {
  public:
   // A write has ended before all was written: the error is told to who asks for the rest.
   virtual void write_rest(core::Io& io, uint32_t written_bytes) = 0;
-  // One of several steps, each of which begins when the one before has ended well.
-  virtual void next_step(core::Io& io) = 0;
+  // One of several steps, each of which begins when the one before has ended well; or the only one of a command whose
+  // result counts. `result`: dwords 0 and 1 of an NVMe command's completion.
+  virtual void next_step(core::Io& io, uint64_t result) = 0;
 
  protected:
   ~Unfinished() = default;
@@ -164,7 +165,7 @@ class UringEngine final : public core::IoEngine {
 
   static void complete(const io_uring_cqe& cqe);
   static void complete_write(core::Io& io, int result, bool is_rest);
-  static void complete_step(core::Io& io, int result);
+  static void complete_step(core::Io& io, const io_uring_cqe& cqe);
   static void complete_watch(Watch* watch, const io_uring_cqe& cqe);
   static void complete_read(Watch& watch, int result);
   static void complete_poll(Watch& watch, int result);

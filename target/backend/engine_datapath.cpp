@@ -88,7 +88,7 @@ void UringEngine::complete(const io_uring_cqe& cqe) {
   if (tag == Result::Watch) return complete_watch(std::bit_cast<Watch*>(pointer), cqe);
 
   core::Io& io = *std::bit_cast<core::Io*>(pointer);
-  if (tag == Result::Step) return complete_step(io, cqe.res);
+  if (tag == Result::Step) return complete_step(io, cqe);
   const bool is_part = (cqe.user_data & kPart) != 0;
   const auto result = static_cast<Result>(cqe.user_data & kTagMask & ~kPart);
   if (result == Result::Write) return complete_write(io, cqe.res, is_part);
@@ -107,10 +107,10 @@ void UringEngine::complete_write(core::Io& io, int result, bool is_rest) {
 }
 
 // backend_word: whom to ask for the next one.
-void UringEngine::complete_step(core::Io& io, int result) {
-  const core::Status status = status_of_command(result);
+void UringEngine::complete_step(core::Io& io, const io_uring_cqe& cqe) {
+  const core::Status status = status_of_command(cqe.res);
   if (!status.ok()) return io.done(io, status);
-  std::bit_cast<Unfinished*>(io.backend_word)->next_step(io);
+  std::bit_cast<Unfinished*>(io.backend_word)->next_step(io, cqe.big_cqe[0]);
 }
 
 // backend_word: parts to come in the lower half, the first error above.

@@ -29,6 +29,9 @@ bool is_supported(core::IoKind kind) {
     case core::IoKind::Verify:
     case core::IoKind::Copy:
     case core::IoKind::WriteUncorrectable:
+    case core::IoKind::ZoneAppend:
+    case core::IoKind::ZoneManagementSend:
+    case core::IoKind::ZoneManagementReceive:
       return false;
   }
   return false;

@@ -23,6 +23,8 @@ constexpr bool changes_medium(uint8_t opcode) {
     case nvme_cmd_write_zeroes:
     case nvme_cmd_dsm:
     case nvme_cmd_copy:
+    case nvme_zns_cmd_append:
+    case nvme_zns_cmd_mgmt_send:
       return true;
     default:
       return false;
@@ -45,6 +47,17 @@ nvme_uring_cmd block_command(uint8_t opcode, const NvmeGeometry& geometry, uint6
   command.cdw11 = static_cast<uint32_t>(slba >> 32);
   command.cdw12 = (blocks - 1) | flags;
   return command;
+}
+
+uint32_t flags_of(const core::Io& io) {
+  uint32_t flags = io.fua && io.kind != core::IoKind::WriteUncorrectable ? kFua : 0;
+  if (io.deallocate && io.kind == core::IoKind::WriteZeroes) flags |= kDeallocate;
+  return flags;
+}
+
+uint8_t opcode_in_order(core::IoKind kind) {
+  if (kind == core::IoKind::Write) return nvme_cmd_write;
+  return kind == core::IoKind::WriteZeroes ? nvme_cmd_write_zeroes : nvme_cmd_write_uncor;
 }
 
 void set_data(nvme_uring_cmd& command, const core::Io& io, uint32_t offset, uint32_t length_bytes) {
@@ -74,23 +87,26 @@ void NvmeChannel::submit(core::Io& io) {
       return copy(io);
     case core::IoKind::WriteUncorrectable:
       return without_data(io, nvme_cmd_write_uncor, geometry_.max_write_uncorrectable_blocks);
+    case core::IoKind::ZoneAppend:
+      return append(io);
+    case core::IoKind::ZoneManagementSend:
+      return manage_zones(io, nvme_zns_cmd_mgmt_send);
+    case core::IoKind::ZoneManagementReceive:
+      return manage_zones(io, nvme_zns_cmd_mgmt_recv);
   }
 }
 
 void NvmeChannel::transfer(core::Io& io, uint8_t opcode) {
   const uint32_t flags = io.fua ? kFua : 0;
   const uint32_t length = io.data.length_bytes;
-  const bool in_cmb = io.data.kind == core::MemoryKind::Cmb;
-  const bool too_long_for_cmb = in_cmb && length > geometry_.max_cmb_passthrough_bytes;
-  if (too_long_for_cmb && io.kind != core::IoKind::Compare) return block_->submit(io);
-  const uint32_t most = too_long_for_cmb ? geometry_.max_cmb_passthrough_bytes
-                        : in_cmb         ? geometry_.max_contiguous_bytes
-                                         : geometry_.max_scattered_bytes;
+  if (is_too_long_for_cmb(io) && block_ != nullptr && io.kind != core::IoKind::Compare) return block_->submit(io);
+  const uint32_t most = most_bytes(io);
   if (length <= most) {
     nvme_uring_cmd command = block_command(opcode, geometry_, io.slba, io.blocks, flags);
     set_data(command, io, 0, length);
     return whole(io, command);
   }
+  if (io.kind == core::IoKind::Write && geometry_.zone_blocks != 0) return write_in_order(io);
   UringEngine::begin_parts(io, parts(length, most));
   for (uint32_t offset = 0; offset < length; offset += most) {
     const uint32_t bytes = std::min(most, length - offset);
@@ -101,14 +117,23 @@ void NvmeChannel::transfer(core::Io& io, uint8_t opcode) {
   }
 }
 
+bool NvmeChannel::is_too_long_for_cmb(const core::Io& io) const {
+  return io.data.kind == core::MemoryKind::Cmb && io.data.length_bytes > geometry_.max_cmb_passthrough_bytes;
+}
+
+uint32_t NvmeChannel::most_bytes(const core::Io& io) const {
+  if (is_too_long_for_cmb(io)) return geometry_.max_cmb_passthrough_bytes;
+  return io.data.kind == core::MemoryKind::Cmb ? geometry_.max_contiguous_bytes : geometry_.max_scattered_bytes;
+}
+
 void NvmeChannel::flush(core::Io& io) {
   if (!geometry_.flush_needed) return io.done(io, core::kSuccess);
   whole(io, command_of(nvme_cmd_flush, geometry_));
 }
 
 void NvmeChannel::without_data(core::Io& io, uint8_t opcode, uint32_t most) {
-  uint32_t flags = io.fua && io.kind != core::IoKind::WriteUncorrectable ? kFua : 0;
-  if (io.deallocate && io.kind == core::IoKind::WriteZeroes) flags |= kDeallocate;
+  if (changes_medium(opcode) && geometry_.zone_blocks != 0) return write_in_order(io);
+  const uint32_t flags = flags_of(io);
   const uint32_t all = io.blocks;  // `io` may be gone once its last part has ended
   UringEngine::begin_parts(io, parts(all, most));
   for (uint32_t offset = 0; offset < all; offset += most) {
@@ -137,6 +162,70 @@ void NvmeChannel::copy(core::Io& io) {
   nvme_uring_cmd command = block_command(nvme_cmd_copy, geometry_, io.slba, io.range_count, io.fua ? kFua : 0);
   set_data(command, io, 0, io.data.length_bytes);
   whole(io, command);
+}
+
+uint32_t NvmeChannel::most_blocks_in_order(const core::Io& io) const {
+  if (io.kind == core::IoKind::Write) return most_bytes(io) >> geometry_.lba_shift;
+  const bool zeroes = io.kind == core::IoKind::WriteZeroes;
+  return zeroes ? geometry_.max_write_zeroes_blocks : geometry_.max_write_uncorrectable_blocks;
+}
+
+// Of a zoned namespace: Write, Write Zeroes, Write Uncorrectable, perhaps in several commands. Where each ends with
+// success before the next begins, the write pointer is where that one needs it. backend_block: blocks of which that is
+// known, or that are being written; backend_step: the rest is not begun any more.
+void NvmeChannel::write_in_order(core::Io& io) {
+  if (!core::is_in_one_zone(geometry_.zone_blocks, io.slba, io.blocks)) return io.done(io, core::kZoneBoundaryError);
+  io.backend_block = 0;
+  io.backend_step = 0;
+  write_next(io);
+}
+
+void NvmeChannel::write_next(core::Io& io) {
+  const uint32_t begin = io.backend_block;
+  if (begin == io.blocks) return io.done(io, core::kSuccess);
+  if (io.backend_step != 0) return io.done(io, NVME_SC_ABORT_QUEUE);
+  const uint32_t blocks = std::min(most_blocks_in_order(io), io.blocks - begin);
+  nvme_uring_cmd command = block_command(opcode_in_order(io.kind), geometry_, io.slba + begin, blocks, flags_of(io));
+  if (io.kind == core::IoKind::Write)
+    set_data(command, io, begin << geometry_.lba_shift, blocks << geometry_.lba_shift);
+  io.backend_block += blocks;
+  step(io, command);
+}
+
+// Never split: the parts would not be together. Zoned Namespace Command Set 1.1, section 3.4.1.
+void NvmeChannel::append(core::Io& io) {
+  nvme_uring_cmd command = block_command(nvme_zns_cmd_append, geometry_, io.slba, io.blocks, io.fua ? kFua : 0);
+  set_data(command, io, 0, io.data.length_bytes);
+  step(io, command);
+}
+
+// Sections 3.4.2 and 3.4.3
+void NvmeChannel::manage_zones(core::Io& io, uint8_t opcode) {
+  nvme_uring_cmd command = command_of(opcode, geometry_);
+  command.cdw10 = static_cast<uint32_t>(io.slba);
+  command.cdw11 = static_cast<uint32_t>(io.slba >> 32);
+  if (opcode == nvme_zns_cmd_mgmt_recv) command.cdw12 = io.data.length_bytes / 4 - 1;
+  command.cdw13 = io.zone_action;
+  if (io.data.length_bytes != 0) set_data(command, io, 0, io.data.length_bytes);
+  whole(io, command);
+}
+
+void NvmeChannel::next_step(core::Io& io, uint64_t result) {
+  if (io.kind != core::IoKind::ZoneAppend) return write_next(io);
+  io.slba = result;
+  io.done(io, core::kSuccess);
+}
+
+// No command here is one that the kernel ends in part.
+void NvmeChannel::write_rest(core::Io& io, uint32_t /*written_bytes*/) { io.done(io, NVME_SC_INTERNAL); }
+
+void NvmeChannel::withdraw_rest(core::Io& io) {
+  if (geometry_.zone_blocks != 0) io.backend_step = 1;
+  if (block_ != nullptr) block_->withdraw_rest(io);
+}
+
+void NvmeChannel::step(core::Io& io, const nvme_uring_cmd& command) {
+  if (!queue(io, command, UringEngine::tag_step(io, *this))) io.done(io, UringEngine::kNoRoom);
 }
 
 void NvmeChannel::whole(core::Io& io, const nvme_uring_cmd& command) {

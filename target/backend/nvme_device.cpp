@@ -36,6 +36,13 @@ dev_t generic_node(const std::string& path) {
   return status.st_rdev;
 }
 
+// ", 64 zones of 8192 blocks"
+std::string zones_in_words(const DeviceInfo& info) {
+  if (!is_zoned(info.zones)) return {};
+  const uint64_t blocks = info.zones.zone_blocks;
+  return ", " + std::to_string(info.block_count / blocks) + " zones of " + std::to_string(blocks) + " blocks";
+}
+
 }  // namespace
 
 NvmeDevice::NvmeDevice(const DeviceSpec& spec) {
@@ -50,6 +57,7 @@ NvmeDevice::NvmeDevice(const DeviceSpec& spec) {
   describe(identity, info_);
   geometry_.lba_shift = info_.lba_shift;
   geometry_.flush_needed = info_.volatile_write_cache;
+  geometry_.zone_blocks = info_.zones.zone_blocks;
   if (identity.limits) take_limits(*identity.limits);
 
   const std::string name = std::filesystem::canonical(path).filename();
@@ -60,6 +68,8 @@ NvmeDevice::NvmeDevice(const DeviceSpec& spec) {
   geometry_.change_timeout_ms = time.timeout_ms;
   info_.quiesce = std::move(time.quiesce);
   read_limits(disk, max_transfer_bytes(identity.controller));
+  info_.max_zone_append_bytes = static_cast<uint32_t>(
+      std::min<uint64_t>(max_zone_append_bytes(identity).value_or(UINT32_MAX), geometry_.max_scattered_bytes));
   drop_untrusted_identifiers(disk);
   info_.storage = sysfs::lasting_name(disk).value_or(path);
   const std::string generic = std::string(sysfs::kRoot) + "/class/nvme-generic/" + name;
@@ -67,7 +77,7 @@ NvmeDevice::NvmeDevice(const DeviceSpec& spec) {
   info_.controller = sysfs::nvme_controller(generic).value_or(std::string());
   info_.description = "SSD " + info_.model + ", serial " + info_.serial + ", namespace " +
                       std::to_string(geometry_.nsid) + ", " + path +
-                      (info_.pci_address ? ", PCI " + *info_.pci_address : std::string());
+                      (info_.pci_address ? ", PCI " + *info_.pci_address : std::string()) + zones_in_words(info_);
   try_passthrough(disk);
   limit_atomic_writes(
       info_.hints,
@@ -119,11 +129,17 @@ void NvmeDevice::drop_untrusted_identifiers(const std::string& disk) {
   if (!shown("eui")) info_.eui64 = {};
 }
 
+// Longer transfers of a CMB go through the block layer. Not of a zoned namespace: there the block layer follows the
+// write pointers by its own writes alone, and programs have no Zone Append.
 void NvmeDevice::try_passthrough(const std::string& disk) {
   const PassthroughSubject subject{file_.get(), geometry_.nsid, info_.lba_shift};
   geometry_.takes_registered_memory = takes_registered_memory(subject);
   if (!disk_.is_open() || (info_.pci_address && takes_lists_for_cmb(subject, *info_.pci_address))) return;
   geometry_.max_cmb_passthrough_bytes = kPage;
+  if (is_zoned(info_.zones)) {
+    info_.max_cmb_bytes = kPage;
+    return;
+  }
   info_.cmb_quiesce = longer(info_.quiesce, disk_quiesce_time(disk));
   if (auto advice = scheduler_advice(info_.description, disk + "/queue")) info_.notes.push_back(std::move(*advice));
 }
@@ -135,7 +151,7 @@ Measurement NvmeDevice::measure() const {
 
 std::unique_ptr<core::IoChannel> NvmeDevice::open_channel(UringEngine& engine) {
   std::unique_ptr<core::IoChannel> block;
-  if (geometry_.max_cmb_passthrough_bytes == kPage)
+  if (geometry_.max_cmb_passthrough_bytes == kPage && !is_zoned(info_.zones))
     block = std::make_unique<BlockChannel>(engine, disk_.get(), BlockGeometry{.lba_shift = info_.lba_shift});
   return std::make_unique<NvmeChannel>(engine, file_.get(), geometry_, std::move(block));
 }

@@ -18,15 +18,14 @@ namespace {
 constexpr uint32_t kNamespace = 0x00;
 constexpr uint32_t kController = 0x01;
 constexpr uint32_t kNamespaceDescriptors = 0x03;
-constexpr uint32_t kNvmController = 0x06;
+constexpr uint32_t kCsiNamespace = 0x05;
+constexpr uint32_t kCsiController = 0x06;
 
 constexpr uint64_t kSmallestPage = 4096;  // CAP.MPSMIN, which limits of size count in, is this or more
 constexpr uint8_t kProtectionType = 0x7;  // of DPS
-constexpr std::byte kNvmCommandSet{0};
-
 // The result of the ioctl: 0, an NVMe status, or minus errno.
 template <typename Data>
-int identify(int fd, uint32_t nsid, uint32_t cns, Data& data) {
+int identify(int fd, uint32_t nsid, uint32_t cns, Data& data, uint8_t csi = NVME_CSI_NVM) {
   static_assert(sizeof(Data) == 4096);
   nvme_passthru_cmd command{};
   command.opcode = nvme_admin_identify;
@@ -34,6 +33,7 @@ int identify(int fd, uint32_t nsid, uint32_t cns, Data& data) {
   command.addr = reinterpret_cast<uintptr_t>(&data);
   command.data_len = sizeof data;
   command.cdw10 = cns;
+  command.cdw11 = uint32_t{csi} << 24;
   const int result = ioctl(fd, NVME_IOCTL_ADMIN_CMD, &command);
   return result < 0 ? -errno : result;
 }
@@ -85,6 +85,35 @@ std::span<const std::byte> descriptor(std::span<const std::byte> list, uint8_t t
     at += kHeader + header.nidl;
   }
   return {};
+}
+
+uint8_t csi_of(const NvmeIdentity& identity) {
+  const auto csi = descriptor(identity.descriptors, NVME_NIDT_CSI);
+  return csi.empty() ? uint8_t{NVME_CSI_NVM} : std::to_integer<uint8_t>(csi[0]);
+}
+
+void identify_zones(int fd, uint32_t nsid, NvmeIdentity& identity) {
+  nvme_zns_id_ns zones{};
+  if (identify(fd, nsid, kCsiNamespace, zones, NVME_CSI_ZNS) == 0) identity.zones = zones;
+  nvme_zns_id_ctrl controller{};
+  if (identify(fd, 0, kCsiController, controller, NVME_CSI_ZNS) == 0) identity.zasl = controller.zasl;
+}
+
+// MAR and MOR are 0-based; FFFFFFFFh, no limit, becomes 0.
+core::Zones zones_of(const NvmeIdentity& identity) {
+  constexpr uint16_t kReadAcrossZoneBoundaries = 1 << 0;  // OZCS
+  constexpr uint32_t kExtensionUnitBytes = 64;            // of ZDES
+  if (!identity.zones) return {};
+  const nvme_zns_id_ns& id = *identity.zones;
+  const nvme_zns_lbafe& format = id.lbafe[format_index(identity.space)];
+  return {.zone_blocks = format.zsze,
+          .extension_bytes = format.zdes * kExtensionUnitBytes,
+          .max_active = id.mar + 1,
+          .max_open = id.mor + 1,
+          .operation_characteristics = id.zoc,
+          .reads_across_zones = (id.ozcs & kReadAcrossZoneBoundaries) != 0,
+          .reset_recommended_s = {id.rrl, id.rrl1, id.rrl2, id.rrl3},
+          .finish_recommended_s = {id.frl, id.frl1, id.frl2, id.frl3}};
 }
 
 template <size_t N>
@@ -159,20 +188,24 @@ NvmeIdentity identify(int fd, uint32_t nsid, const std::string& path) {
   // Older SSDs have neither of these.
   if (identify(fd, nsid, kNamespaceDescriptors, identity.descriptors) != 0) identity.descriptors = {};
   nvme_id_ctrl_nvm limits{};
-  if (identify(fd, 0, kNvmController, limits) == 0) identity.limits = limits;
+  if (identify(fd, 0, kCsiController, limits) == 0) identity.limits = limits;
+  if (csi_of(identity) == NVME_CSI_ZNS) identify_zones(fd, nsid, identity);
   return identity;
 }
 
 std::optional<std::string> refusal(const NvmeIdentity& identity) {
   const nvme_lbaf& format = format_of(identity.space);
-  const auto command_set = descriptor(identity.descriptors, NVME_NIDT_CSI);
-  if (!command_set.empty() && command_set[0] != kNvmCommandSet)
-    return "it is a zoned or key-value namespace; only those of the NVM command set are supported";
+  const uint8_t csi = csi_of(identity);
+  if (csi != NVME_CSI_NVM && csi != NVME_CSI_ZNS)
+    return "it is a namespace of command set " + std::to_string(csi) +
+           " (key-value, for instance); only those of the NVM and the Zoned Namespace command sets are supported";
   if (identity.space.nsze == 0) return "the namespace is not active: attach it to the controller (nvme attach-ns)";
   if (!is_served(format) || (identity.space.dps & kProtectionType) != 0)
     return "its LBA format is " + format_in_words(identity.space) +
            "; only blocks of 512 or 4096 bytes without metadata and protection information are supported: " +
            format_remedy(identity.space);
+  if (csi == NVME_CSI_ZNS && !is_zoned(zones_of(identity)))
+    return "it is a zoned namespace, and the SSD does not say how large its zones are (nvme zns id-ns)";
   return std::nullopt;
 }
 
@@ -190,6 +223,7 @@ void describe(const NvmeIdentity& identity, DeviceInfo& info) {
   info.volatile_write_cache = (controller.vwc & NVME_CTRL_VWC_PRESENT) != 0;
   info.optimal_io_boundary_blocks = space.noiob;
   info.hints = hints_of(identity);
+  info.zones = zones_of(identity);
   std::memcpy(info.nguid.data(), space.nguid, sizeof space.nguid);
   std::memcpy(info.eui64.data(), space.eui64, sizeof space.eui64);
   copy_identifier(descriptor(identity.descriptors, NVME_NIDT_UUID), info.uuid);
@@ -197,6 +231,11 @@ void describe(const NvmeIdentity& identity, DeviceInfo& info) {
   copy_identifier(descriptor(identity.descriptors, NVME_NIDT_EUI64), info.eui64);
   info.serial = without_padding(controller.sn, sizeof controller.sn);
   info.model = without_padding(controller.mn, sizeof controller.mn);
+}
+
+std::optional<uint64_t> max_zone_append_bytes(const NvmeIdentity& identity) {
+  if (identity.zasl == 0 || identity.zasl > 32) return max_transfer_bytes(identity.controller);
+  return kSmallestPage << identity.zasl;
 }
 
 std::optional<uint64_t> max_transfer_bytes(const nvme_id_ctrl& controller) {

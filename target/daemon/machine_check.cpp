@@ -394,9 +394,10 @@ class MachineCheck {
       return;
     }
     recommend_lasting_name(ns, path, device);
-    if (sysfs_.text(queue_of(device) + "/zoned") == "host-managed")
-      warn(ns.backend_position, path, quote(device) + " is a zoned device, which is not supported",
-           "serve a device that maps the zones to plain blocks (dm-zoned)");
+    if (!is_passthrough && sysfs_.text(queue_of(device) + "/zoned") == "host-managed")
+      warn(ns.backend_position, path,
+           quote(device) + " is a zoned device, and hosts get to know the zones of NVMe SSDs only",
+           remedy_for_zones(device));
     else if (const auto [use, remedy] = use_of(device); !use.empty())
       warn(ns.backend_position, path,
            quote(device) + " " + use + ": two programs that write to one device destroy each other's data", remedy);
@@ -447,6 +448,15 @@ class MachineCheck {
         std::filesystem::path(config::device_identity("/dev/" + name_of(device))).filename().string();
     const std::string folder = "/sys/class/block/" + name;
     return sysfs_.exists(folder + "/partition") ? sysfs_.resolve(folder + "/..") + "/queue" : folder + "/queue";
+  }
+
+  // Of a zoned block device. Hosts get to know the zones of NVMe SSDs only.
+  std::string remedy_for_zones(const std::string& device) const {
+    for (const p2p::NvmeController& controller : report_.controllers)
+      for (const p2p::NvmeNamespace& one : controller.namespaces)
+        if (one.block == name_of(device) && !one.generic.empty())
+          return "write \"nvme\": " + quote("/dev/" + one.generic) + " instead of \"block\"";
+    return "serve a device that maps the zones to plain blocks (dm-zoned)";
   }
 
   // Devices of this machine that the config may mean.

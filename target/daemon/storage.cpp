@@ -3,6 +3,7 @@
 #include <spdlog/spdlog.h>
 
 #include <algorithm>
+#include <bit>
 #include <exception>
 #include <functional>
 #include <set>
@@ -35,6 +36,16 @@ const backend::QuiesceTime& quiesce_time(const backend::DeviceInfo& device, cons
 
 void tell_quiesce_time(const backend::DeviceInfo& device, const config::Namespace& wanted) {
   if (const auto note = quiesce_note(device.description, quiesce_time(device, wanted))) spdlog::info("{}", *note);
+}
+
+// Hosts are told one limit for all zoned namespaces, once: ZASL.
+void require_zone_appends(const backend::DeviceInfo& device, uint32_t mdts_bytes) {
+  const uint32_t told_bytes = core::max_zone_append_bytes(mdts_bytes);
+  if (!is_zoned(device.zones) || device.max_zone_append_bytes >= told_bytes) return;
+  throw std::runtime_error(fmt::format(
+      "{}: the SSD takes Zone Appends of at most {} bytes, and hosts are told {} bytes for all zoned namespaces: set "
+      "\"rdma\".\"mdts_bytes\" to {}, and restart the daemon",
+      device.description, device.max_zone_append_bytes, told_bytes, std::bit_floor(device.max_zone_append_bytes)));
 }
 
 }  // namespace
@@ -71,6 +82,7 @@ core::NamespaceOptions options_of(const ServedNamespace& served, const config::N
   options.block_count = served.block_count;
   set_identifiers(options, wanted, device, served.kept_uuid);
   options.copy = copy_limits(device);
+  options.zones = device.zones;
   options.volatile_write_cache = served.volatile_write_cache;
   options.ana_group = wanted.ana_group;
   options.optimal_io_boundary_blocks = device.optimal_io_boundary_blocks;
@@ -121,6 +133,7 @@ boost::asio::awaitable<std::unique_ptr<ServedNamespace>> Storage::stage(const st
   staged->identity = std::move(opened.identity);
   staged->storage = std::move(opened.storage);
   co_await require_same_storage(*staged);
+  require_zone_appends(staged->device->info(), target_.options().max_transfer_bytes);
   staged->block_count = staged->device->info().block_count;
   staged->volatile_write_cache = staged->device->info().volatile_write_cache;
   const backend::DeviceInfo& info = staged->device->info();
@@ -415,11 +428,13 @@ std::unique_ptr<core::IoNamespace> Storage::make_view(const ServedNamespace& ser
   view->supports_write_zeroes = device.supports_write_zeroes;
   view->own_commands = device.own_commands;
   view->copy = copy_limits(device);
+  view->zones = device.zones;
   view->memory = memory_on(served, *place.rnic);
   view->p2p.mode = served.p2p.mode;
   view->p2p.when_dry =
       served.wanted.p2p_when_dry == config::P2pWhenDry::wait ? core::P2pWhenDry::Wait : core::P2pWhenDry::Spill;
   view->p2p.min_bytes = served.wanted.p2p_min_bytes;
+  view->p2p.max_bytes = device.max_cmb_bytes;
   if (served.p2p.provider.empty()) return view;
   if (const p2p::SelfTestResult* proof = peer_memories_.proof(served.p2p.provider, *place.rnic)) {
     view->cmb = peer_memories_.pool(served.p2p.provider, place.group());

@@ -50,6 +50,9 @@ boost::asio::awaitable<PeerMemoryChoice> Storage::choose_peer_memory(const confi
   if (why_not.empty()) {
     choice.provider = bdf;
     if (choice.verdict.empty()) choice.verdict = "data goes through the CMB of " + bdf;
+    if (const uint32_t most = device.info().max_cmb_bytes; most != UINT32_MAX)
+      choice.verdict += fmt::format(
+          ", and through DRAM where a command has more than {} bytes: the SSD takes no more out of a CMB", most);
     co_return choice;
   }
   if (choice.mode == core::P2pMode::Require)

@@ -44,10 +44,17 @@ class Disk : public core::IoChannel {
   void submit(core::Io& io) override {
     require(io.slba <= blocks_ && io.blocks <= blocks_ - io.slba);
     if (io.kind == core::IoKind::Read) std::memset(io.data.address, 0x5a, io.data.length_bytes);
+    if (io.kind == core::IoKind::ZoneManagementReceive) report(io);
     io.done(io, core::kSuccess);
   }
+  // What reports of zones consist of, again and again.
+  std::vector<std::byte> reported;
 
  private:
+  void report(const core::Io& io) const {
+    for (size_t i = 0; i < io.data.length_bytes; ++i)
+      io.data.address[i] = reported.empty() ? std::byte{1} : reported[i % reported.size()];
+  }
   uint64_t blocks_;
 };
 
@@ -198,18 +205,21 @@ void connect(Connection& connection, const nvmf_connect_data& data) {
 void enable(Connection& admin) {
   nvme::Sqe sqe = fabrics(nvme_fabrics_type_property_set);
   sqe.cdw11 = NVME_REG_CC;
-  sqe.cdw12 = 1u | 6u << NVME_CC_IOSQES_SHIFT | 4u << NVME_CC_IOCQES_SHIFT;
+  sqe.cdw12 =
+      1u | 6u << NVME_CC_IOSQES_SHIFT | 4u << NVME_CC_IOCQES_SHIFT | uint32_t{NVME_CC_CSS_CSI} << NVME_CC_CSS_SHIFT;
   admin.receive(sqe, {}, {});
 }
 
-// A target with two namespaces, of which one can everything and one nothing.
+// A target with three namespaces, of which one can everything, one is zoned, and one can nothing.
 struct Subject {
   core::FusedTurns able_turns{nullptr};
+  core::FusedTurns zoned_turns{nullptr};
   core::FusedTurns plain_turns{nullptr};
   core::Target target{{.max_transfer_bytes = 131072, .max_queue_depth = 32, .max_io_queues = 2}};
   Disk disk{1000};
-  std::array<core::WriteGate, 2> gates;
+  std::array<core::WriteGate, 3> gates;
   core::IoNamespace able;
+  core::IoNamespace zoned;
   core::IoNamespace plain;
   core::IoNamespaceTable table;
 
@@ -221,12 +231,15 @@ struct Subject {
     options.allow_any_host = true;
     core::Subsystem& subsystem = target.add_subsystem(options);
     subsystem.add_namespace({.nsid = 1, .lba_shift = 9, .block_count = 1000, .volatile_write_cache = true});
+    zoned.zones = {.zone_blocks = 10, .extension_bytes = 64};
+    subsystem.add_namespace({.nsid = 2, .lba_shift = 9, .block_count = 1000, .zones = zoned.zones});
     subsystem.add_namespace({.nsid = 3, .lba_shift = 12, .block_count = 1000});
     describe(able, 1, 9, able_turns);
+    describe(zoned, 2, 9, zoned_turns);
     describe(plain, 3, 12, plain_turns);
     able.own_commands = core::kOwnWriteUncorrectable;
     able.supports_deallocate = able.supports_write_zeroes = true;
-    table.by_nsid = {&able, nullptr, &plain};
+    table.by_nsid = {&able, &zoned, &plain};
     table.max_transfer_bytes = 131072;
   }
   void describe(core::IoNamespace& ns, uint32_t nsid, uint8_t lba_shift, core::FusedTurns& turns) {
@@ -235,7 +248,7 @@ struct Subject {
     ns.block_count = 1000;
     ns.channel = &disk;
     ns.copy = core::composed_copy_limits(lba_shift);
-    ns.gate = &gates[nsid == 1 ? 0 : 1];
+    ns.gate = &gates[nsid - 1];
     turns.add(*ns.gate, nullptr);
   }
 };
@@ -282,9 +295,10 @@ void make_right(const Control& control, nvme::Sqe& sqe) {
   constexpr uint8_t kAdmin[] = {nvme_admin_get_log_page, nvme_admin_identify,     nvme_admin_abort_cmd,
                                 nvme_admin_set_features, nvme_admin_get_features, nvme_admin_async_event,
                                 nvme_admin_keep_alive,   nvme_admin_fabrics};
-  constexpr uint8_t kIo[] = {nvme_cmd_flush,       nvme_cmd_write,    nvme_cmd_read,   nvme_cmd_write_zeroes,
-                             nvme_cmd_dsm,         nvme_cmd_compare,  nvme_cmd_verify, nvme_cmd_copy,
-                             nvme_cmd_write_uncor, nvme_admin_fabrics};
+  constexpr uint8_t kIo[] = {nvme_cmd_flush,        nvme_cmd_write,     nvme_cmd_read,       nvme_cmd_write_zeroes,
+                             nvme_cmd_dsm,          nvme_cmd_compare,   nvme_cmd_verify,     nvme_cmd_copy,
+                             nvme_cmd_write_uncor,  nvme_admin_fabrics, nvme_zns_cmd_append, nvme_zns_cmd_mgmt_send,
+                             nvme_zns_cmd_mgmt_recv};
   constexpr uint8_t kFabrics[] = {nvme_fabrics_type_property_set, nvme_fabrics_type_connect,
                                   nvme_fabrics_type_property_get, nvme_fabrics_type_disconnect};
   if (control.known_opcode()) {
@@ -315,6 +329,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     std::memcpy(&sqe, raw.data(), raw.size());
     make_right(control, sqe);
     const std::span<const std::byte> carried = input.take(control.data_bytes());
+    subject.disk.reported.assign(carried.begin(), carried.end());
     Connection& connection = control.io_queue() ? io : admin;
     connection.receive(sqe, carried, carried);
   }

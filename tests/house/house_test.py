@@ -48,6 +48,7 @@ HOT_PATH = [
     "target/core/command/io_command.cpp",
     "target/core/command/compare.cpp",
     "target/core/command/copy.cpp",
+    "target/core/command/zone_command.cpp",
     "target/core/command/fused.cpp",
     "target/core/datapath/sgl.cpp",
     "target/core/datapath/memory_policy.cpp",

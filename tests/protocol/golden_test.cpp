@@ -99,7 +99,7 @@ TEST_CASE("CAP, byte by byte") {
   World world;
   Host host(world);
   host.connect();
-  CHECK(host.admin.send(property_get(NVME_REG_CAP, 1)).result == 0x080000203c01007f);
+  CHECK(host.admin.send(property_get(NVME_REG_CAP, 1)).result == 0x080008203c01007f);
 }
 
 TEST_CASE("Identify Controller: fields at the offsets of the specification's figure") {

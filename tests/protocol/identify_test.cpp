@@ -330,10 +330,12 @@ TEST_CASE("host reads the command set's own structures: VSL and WZSL, and nothin
   CHECK(host.identify(NVME_IDENTIFY_CNS_CSI_CTRL).data == limits);
   CHECK(host.identify(NVME_IDENTIFY_CNS_CSI_NS, 1).data == Bytes(4096));
   CHECK(host.identify(NVME_IDENTIFY_CNS_CSI_NS_ACTIVE_LIST).as<nvme_ns_list>().ns[1] == 3);
-  constexpr uint32_t kZoned = uint32_t{NVME_CSI_ZNS} << 24;
-  CHECK(host.identify(NVME_IDENTIFY_CNS_CSI_CTRL, 0, kZoned).status == NVME_SC_INVALID_FIELD);
-  CHECK(host.identify(NVME_IDENTIFY_CNS_CSI_NS, 1, kZoned).status == NVME_SC_INVALID_FIELD);
-  CHECK(host.identify(NVME_IDENTIFY_CNS_CSI_NS_ACTIVE_LIST, 0, kZoned).status == NVME_SC_INVALID_FIELD);
+  constexpr uint32_t kKeyValue = uint32_t{NVME_CSI_KV} << 24;
+  for (const uint8_t cns : {NVME_IDENTIFY_CNS_CSI_CTRL, NVME_IDENTIFY_CNS_CSI_NS, NVME_IDENTIFY_CNS_CSI_NS_ACTIVE_LIST,
+                            NVME_IDENTIFY_CNS_CSI_ALLOCATED_NS_LIST, NVME_IDENTIFY_CNS_CSI_ID_NS_DATA_STRUCTURE}) {
+    CHECK(host.identify(cns, 1, kKeyValue).status == NVME_SC_INVALID_FIELD);
+    CHECK(host.controller().errors().entry(0).parm_error_location == 47);
+  }
 }
 
 TEST_CASE("host reads the command set independent structure: the namespace is ready and shared") {
@@ -367,11 +369,13 @@ TEST_CASE("host lists controllers of the subsystem and of a namespace") {
   CHECK(first.identify(NVME_IDENTIFY_CNS_NS_CTRL_LIST, 2).status == NVME_SC_INVALID_NS);
 }
 
-TEST_CASE("host reads the command set combinations: NVM alone") {
+TEST_CASE("host reads the command set combinations: NVM and Zoned Namespace together, and nothing else") {
   World world;
   Host host(world);
   host.bring_up();
-  CHECK(host.identify(NVME_IDENTIFY_CNS_COMMAND_SET_STRUCTURE, 0, 0, 0xffff).as<uint64_t>() == 1);
+  Bytes combinations(4096);
+  combinations[0] = std::byte{1 << NVME_CSI_NVM | 1 << NVME_CSI_ZNS};
+  CHECK(host.identify(NVME_IDENTIFY_CNS_COMMAND_SET_STRUCTURE, 0, 0, 0xffff).data == combinations);
   CHECK(host.identify(NVME_IDENTIFY_CNS_COMMAND_SET_STRUCTURE, 0, 0, 99).status == NVME_SC_INVALID_FIELD);
 }
 

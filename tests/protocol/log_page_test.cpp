@@ -145,7 +145,7 @@ TEST_CASE("host reads command effects of another command set: Invalid Field") {
   Host host(world);
   host.bring_up();
   Sqe sqe = get_log_page(NVME_LOG_LID_CMD_EFFECTS, 4096);
-  sqe.cdw14 = uint32_t{NVME_CSI_ZNS} << 24;
+  sqe.cdw14 = uint32_t{NVME_CSI_KV} << 24;
   CHECK(host.admin.send(sqe, Bytes(4096)).status == NVME_SC_INVALID_FIELD);
 }
 

@@ -21,7 +21,7 @@ TEST_CASE("host reads CAP: target answers what it can do") {
   CHECK((cap >> NVME_CAP_CQR_SHIFT & 1) == 1);     // contiguous queues
   CHECK((cap >> NVME_CAP_AMS_SHIFT & 3) == 0);     // round robin
   CHECK((cap >> NVME_CAP_TO_SHIFT & 0xff) == 60);  // 30 s
-  CHECK((cap >> NVME_CAP_CSS_SHIFT & 0xff) == NVME_CAP_CSS_NVM);
+  CHECK((cap >> NVME_CAP_CSS_SHIFT & 0xff) == (NVME_CAP_CSS_NVM | NVME_CAP_CSS_CSI));
   CHECK((cap >> NVME_CAP_MPSMIN_SHIFT & 0xff) == 0);  // 4 KiB, minimum and maximum
   CHECK((cap >> NVME_CAP_CRMS_SHIFT & 3) == NVME_CAP_CRWMS);
 }
@@ -99,7 +99,8 @@ TEST_CASE("host enables with what CAP does not offer: fatal status until it disa
   Host host(world);
   host.connect();
   uint32_t cc = kEnable;
-  SUBCASE("another command set") { cc |= uint32_t{NVME_CC_CSS_CSI} << NVME_CC_CSS_SHIFT; }
+  SUBCASE("no I/O command set") { cc |= uint32_t{NVME_CC_CSS_ADMIN} << NVME_CC_CSS_SHIFT; }
+  SUBCASE("a reserved command set") { cc |= 1u << NVME_CC_CSS_SHIFT; }
   SUBCASE("larger pages") { cc |= 1u << NVME_CC_MPS_SHIFT; }
   SUBCASE("weighted arbitration") { cc |= 1u << NVME_CC_AMS_SHIFT; }
   SUBCASE("other submission queue entries") { cc ^= 1u << NVME_CC_IOSQES_SHIFT; }
@@ -111,6 +112,27 @@ TEST_CASE("host enables with what CAP does not offer: fatal status until it disa
   CHECK(host.csts() == 0);
   CHECK(host.enable().ok());
   CHECK(host.csts() == kReady);
+}
+
+TEST_CASE("host enables with every I/O command set, or with the NVM command set alone: ready") {
+  World world;
+  Host host(world);
+  host.connect();
+  for (const uint32_t css : {NVME_CC_CSS_CSI, NVME_CC_CSS_NVM}) {
+    CHECK(host.enable(kEnable | css << NVME_CC_CSS_SHIFT).ok());
+    CHECK(host.csts() == kReady);
+    CHECK(host.enable(0).ok());
+  }
+}
+
+TEST_CASE("a discovery controller has no I/O command set but the NVM command set, which it need not use") {
+  World world;
+  Host host(world);
+  host.connect(nvme::kDiscoveryNqn);
+  const uint64_t cap = host.admin.send(property_get(NVME_REG_CAP, 1)).result;
+  CHECK((cap >> NVME_CAP_CSS_SHIFT & 0xff) == NVME_CAP_CSS_NVM);
+  CHECK(host.enable(1u | uint32_t{NVME_CC_CSS_CSI} << NVME_CC_CSS_SHIFT).ok());
+  CHECK(host.csts() == kFatal);
 }
 
 TEST_CASE("a discovery controller is enabled without entry sizes too") {

@@ -11,10 +11,11 @@
 namespace nvmf::core {
 
 struct Command {
-  const char* name = nullptr;           // the specification's
-  Status (*parse)(Request&) = nullptr;  // null: not supported
-  uint32_t effects = 0;                 // NVME_CMD_EFFECTS_*
-  uint8_t controllers = 0;              // ControllerTypes
+  const char* name = nullptr;                                      // the specification's
+  Status (*parse)(Request&) = nullptr;                             // null: not supported
+  uint32_t effects = 0;                                            // NVME_CMD_EFFECTS_*
+  uint8_t controllers = 0;                                         // ControllerTypes
+  uint8_t command_sets = 1u << NVME_CSI_NVM | 1u << NVME_CSI_ZNS;  // I/O commands: a bit for each CSI
 };
 using CommandTable = std::array<Command, 256>;
 
@@ -47,6 +48,9 @@ Status check_flags(Request& request);
 inline Status command_sequence_error() { return Status(NVME_SC_CMD_SEQ_ERROR).do_not_retry(); }
 inline Status authentication_required() { return command_specific(NVME_SC_AUTH_REQUIRED).do_not_retry(); }
 inline Status invalid_opcode() { return Status(NVME_SC_INVALID_OPCODE).do_not_retry(); }
+// The I/O command sets of every subsystem, whatever namespaces it has.
+constexpr bool is_served(uint8_t csi) { return csi == NVME_CSI_NVM || csi == NVME_CSI_ZNS; }
+
 inline Status invalid_namespace(Request& request) {
   request.error_location = offsetof(nvme::Sqe, nsid);
   return Status(NVME_SC_INVALID_NS).do_not_retry();

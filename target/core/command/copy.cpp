@@ -56,6 +56,7 @@ Status check_ranges(const Request& request) {
   }
   if (all > ns.copy.mcl) return kSizeLimitExceeded;
   if (!in_range(ns, request.slba, all)) return kLbaOutOfRange;
+  if (!is_in_one_zone(ns.zones.zone_blocks, request.slba, all)) return kZoneBoundaryError;
   for (uint32_t i = 0; i < request.range_count; ++i) {
     const Source range = source(request, i);
     if (overlap(range.slba, range.blocks, request.slba, all)) return kOverlappingIoRange;

@@ -116,6 +116,15 @@ Status set_keep_alive(Request& request) {
   return kSuccess;
 }
 
+// 19h I/O Command Set Profile, section 5.27.1.21: the index of one of the combinations of Identify's CNS 1Ch, of which
+// there is one.
+Status set_command_set_profile(Request& request) {
+  constexpr uint32_t kIocsci = 0x1ff;
+  if ((request.sqe->cdw11 & kIocsci) == 0) return kSuccess;
+  request.error_location = kCdw11;
+  return command_specific(NVME_SC_IOCS_COMBINATION_REJECTED).do_not_retry();
+}
+
 // 81h Host Identifier, section 5.27.1.25: over fabrics only Connect sets it.
 Status set_host_identifier(Request&) { return command_sequence_error(); }
 
@@ -145,6 +154,7 @@ constexpr Feature kFeatures[] = {
     {NVME_FEAT_FID_KATO, kAnyController, true, false, get_keep_alive, get_zero, set_keep_alive},
     {NVME_FEAT_FID_HOST_BEHAVIOR, kIoController, true, false, nullptr, nullptr, nullptr, parse_get_host_behavior,
      parse_set_host_behavior},
+    {NVME_FEAT_FID_IOCS_PROFILE, kIoController, true, false, get_zero, get_zero, set_command_set_profile},
     {NVME_FEAT_FID_HOST_ID, kIoController, false, false, get_zero, get_zero, set_host_identifier,
      parse_get_host_identifier},
     {NVME_FEAT_FID_RESV_MASK, kIoController, true, true, get_notification_mask, get_zero, set_notification_mask},

@@ -1,4 +1,5 @@
-// Identify: NVMe Base 2.0, section 5.17 and NVM Command Set 1.0, section 4.1.5.
+// Identify: NVMe Base 2.0, section 5.17; NVM Command Set 1.0, section 4.1.5; Zoned Namespace Command Set 1.1, section
+// 4.1.5.
 #include <algorithm>
 #include <bit>
 #include <cstring>
@@ -7,6 +8,7 @@
 #include "target/core/command/controller_of.h"
 #include "target/core/command/host_behavior.h"
 #include "target/core/command/identify_io_hints.h"
+#include "target/core/command/identify_zones.h"
 #include "target/core/command/log_page.h"
 #include "target/core/datapath/error_log.h"
 #include "target/core/datapath/limits.h"
@@ -55,9 +57,9 @@ uint8_t cns_of(const Request& request) { return static_cast<uint8_t>(request.sqe
 uint16_t cntid_of(const Request& request) { return static_cast<uint16_t>(request.sqe->cdw10 >> 16); }
 uint8_t csi_of(const Request& request) { return static_cast<uint8_t>(request.sqe->cdw11 >> 24); }
 
-uint8_t mdts(const TargetOptions& options) {
-  return static_cast<uint8_t>(std::bit_width(options.max_transfer_bytes / limits::kPageBytes) - 1);
-}
+// Of a limit as MDTS and ZASL count it: 2 to its power, in pages.
+uint8_t size_limit(uint32_t bytes) { return static_cast<uint8_t>(std::bit_width(bytes / limits::kPageBytes) - 1); }
+uint8_t mdts(const TargetOptions& options) { return size_limit(options.max_transfer_bytes); }
 
 // NWPC. For ever only where the operator allows it.
 uint8_t write_protection_states(const Controller& controller) {
@@ -205,12 +207,16 @@ void execute_independent_namespace(Request& request) {
   reply(request, id);
 }
 
-// CNS 02h, 07h and 10h: NSIDs greater than the command's.
+bool is_any(const NamespaceOptions&, const Request&) { return true; }
+bool is_of_csi(const NamespaceOptions& ns, const Request& request) { return csi_of(ns.zones) == csi_of(request); }
+
+// NSIDs greater than the command's.
+template <bool (*is_wanted)(const NamespaceOptions&, const Request&)>
 void execute_namespace_list(Request& request) {
   nvme_ns_list list{};
   size_t count = 0;
   for (const NamespaceOptions& ns : subsystem_of(request).namespaces()) {
-    const bool visible = (controller_of(request).denials(ns.nsid) & kHidden) == 0;
+    const bool visible = (controller_of(request).denials(ns.nsid) & kHidden) == 0 && is_wanted(ns, request);
     if (visible && ns.nsid > request.sqe->nsid && count < std::size(list.ns)) list.ns[count++] = ns.nsid;
   }
   reply(request, list);
@@ -239,7 +245,7 @@ class DescriptorList {
 // CNS 03h
 void execute_descriptors(Request& request) {
   const NamespaceOptions& ns = *find_namespace(request);
-  const uint8_t csi = NVME_CSI_NVM;
+  const uint8_t csi = csi_of(ns.zones);
   DescriptorList list;
   list.add(NVME_NIDT_EUI64, ns.eui64);
   list.add(NVME_NIDT_NGUID, ns.nguid);
@@ -248,15 +254,33 @@ void execute_descriptors(Request& request) {
   reply(request, list.bytes());
 }
 
-// CNS 05h: no namespace has protection information.
-void execute_nvm_namespace(Request& request) { reply(request, nullptr, 0); }
+// CNS 05h and 1Bh. Of the NVM command set there is nothing to tell: no namespace has protection information.
+void execute_csi_namespace(Request& request) {
+  nvme_zns_id_ns zoned{};
+  const NamespaceOptions* ns = find_namespace(request);
+  if (csi_of(request) == NVME_CSI_ZNS && ns != nullptr) fill_zones(ns->zones, zoned);
+  reply(request, zoned);
+}
 
-// CNS 06h. Longer ranges than these take their time, and are served: ONCS. Linux would take MDTS where WZSL is 0.
-void execute_nvm_controller(Request& request) {
+// Longer ranges than these take their time, and are served: ONCS. Linux would take MDTS where WZSL is 0.
+void reply_nvm_controller(Request& request) {
   nvme_id_ctrl_nvm id{};
   id.vsl = mdts(options_of(request));
   id.wzsl = kWriteZeroesSizeLimit;
   reply(request, id);
+}
+
+// Zoned Namespace Command Set 1.1, section 4.1.5.2. The same whatever devices there are: hosts read it once.
+void reply_zoned_controller(Request& request) {
+  nvme_zns_id_ctrl id{};
+  id.zasl = size_limit(max_zone_append_bytes(options_of(request).max_transfer_bytes));
+  reply(request, id);
+}
+
+// CNS 06h
+void execute_csi_controller(Request& request) {
+  if (csi_of(request) == NVME_CSI_ZNS) return reply_zoned_controller(request);
+  reply_nvm_controller(request);
 }
 
 // CNS 12h and 13h: CNTLIDs from CDW10.CNTID on. Every namespace is attached to every controller.
@@ -269,9 +293,9 @@ void execute_controller_list(Request& request) {
   reply(request, list);
 }
 
-// CNS 1Ch: one combination, the NVM command set alone.
+// CNS 1Ch: one combination, of all command sets.
 void execute_command_sets(Request& request) {
-  const uint64_t combination = 1u << NVME_CSI_NVM;
+  const uint64_t combination = 1u << NVME_CSI_NVM | 1u << NVME_CSI_ZNS;
   reply(request, combination);
 }
 
@@ -293,7 +317,7 @@ Status check_list_nsid(Request& request) {
 }
 
 Status check_csi(Request& request) {
-  return csi_of(request) == NVME_CSI_NVM ? kSuccess : invalid_field(request, offsetof(nvme::Sqe, cdw11) + 3);
+  return is_served(csi_of(request)) ? kSuccess : invalid_field(request, offsetof(nvme::Sqe, cdw11) + 3);
 }
 
 Status check_csi_list(Request& request) {
@@ -301,9 +325,14 @@ Status check_csi_list(Request& request) {
   return status.ok() ? check_list_nsid(request) : status;
 }
 
+// What the Zoned Namespace command set has of the NVM command set, zoned namespaces have, too; not the reverse.
 Status check_csi_namespace(Request& request) {
-  const Status status = check_csi(request);
-  return status.ok() ? check_any_nsid(request) : status;
+  if (const Status status = check_csi(request); !status.ok()) return status;
+  if (const Status status = check_any_nsid(request); !status.ok()) return status;
+  const NamespaceOptions* ns = find_namespace(request);
+  if (csi_of(request) == NVME_CSI_NVM || ns == nullptr || is_zoned(ns->zones)) return kSuccess;
+  request.error_location = offsetof(nvme::Sqe, cdw11) + 3;
+  return command_specific(NVME_SC_INVALID_IOCS).do_not_retry();
 }
 
 // FFFFh means the controller that processes the command.
@@ -323,16 +352,18 @@ struct Structure {
 constexpr Structure kStructures[] = {
     {NVME_IDENTIFY_CNS_NS, kIoController, check_any_nsid, execute_namespace},
     {NVME_IDENTIFY_CNS_CTRL, kAnyController, check_nothing, execute_controller},
-    {NVME_IDENTIFY_CNS_NS_ACTIVE_LIST, kIoController, check_list_nsid, execute_namespace_list},
+    {NVME_IDENTIFY_CNS_NS_ACTIVE_LIST, kIoController, check_list_nsid, execute_namespace_list<is_any>},
     {NVME_IDENTIFY_CNS_NS_DESC_LIST, kIoController, check_active_nsid, execute_descriptors},
-    {NVME_IDENTIFY_CNS_CSI_NS, kIoController, check_csi_namespace, execute_nvm_namespace},
-    {NVME_IDENTIFY_CNS_CSI_CTRL, kIoController, check_csi, execute_nvm_controller},
-    {NVME_IDENTIFY_CNS_CSI_NS_ACTIVE_LIST, kIoController, check_csi_list, execute_namespace_list},
+    {NVME_IDENTIFY_CNS_CSI_NS, kIoController, check_csi_namespace, execute_csi_namespace},
+    {NVME_IDENTIFY_CNS_CSI_CTRL, kIoController, check_csi, execute_csi_controller},
+    {NVME_IDENTIFY_CNS_CSI_NS_ACTIVE_LIST, kIoController, check_csi_list, execute_namespace_list<is_of_csi>},
     {NVME_IDENTIFY_CNS_CSI_INDEPENDENT_ID_NS, kIoController, check_any_nsid, execute_independent_namespace},
-    {NVME_IDENTIFY_CNS_ALLOCATED_NS_LIST, kIoController, check_list_nsid, execute_namespace_list},
+    {NVME_IDENTIFY_CNS_ALLOCATED_NS_LIST, kIoController, check_list_nsid, execute_namespace_list<is_any>},
     {NVME_IDENTIFY_CNS_ALLOCATED_NS, kIoController, check_any_nsid, execute_namespace},
     {NVME_IDENTIFY_CNS_NS_CTRL_LIST, kIoController, check_active_nsid, execute_controller_list},
     {NVME_IDENTIFY_CNS_CTRL_LIST, kIoController, check_nothing, execute_controller_list},
+    {NVME_IDENTIFY_CNS_CSI_ALLOCATED_NS_LIST, kIoController, check_csi_list, execute_namespace_list<is_of_csi>},
+    {NVME_IDENTIFY_CNS_CSI_ID_NS_DATA_STRUCTURE, kIoController, check_csi_namespace, execute_csi_namespace},
     {NVME_IDENTIFY_CNS_COMMAND_SET_STRUCTURE, kIoController, check_cntid, execute_command_sets},
 };
 

@@ -1,4 +1,5 @@
-// HOT PATH. I/O commands of the NVM command set: NVM Command Set 1.0, section 3.
+// HOT PATH. I/O commands of the NVM command set: NVM Command Set 1.0, section 3. Zoned namespaces have them, too: Zoned
+// Namespace Command Set 1.1, section 3.3.
 #include "target/core/command/io_command.h"
 
 #include <array>
@@ -15,14 +16,13 @@ namespace {
   return denial_status(denied);
 }
 
-// Gives the command the executor for commands that change data.
+}  // namespace
+
 Status as_change(Request& request, Status status) {
   request.execute = execute_change;
   request.done = change_done;
   return status;
 }
-
-}  // namespace
 
 void io_done(Io& io, Status status) { finish(static_cast<Request&>(io), status); }
 
@@ -120,6 +120,8 @@ bool set_zeroes(Request& request) {
 void end_zeroes(Request& request) { change_done(request, request.step.status); }
 
 void compose_write_zeroes(Request& request) {
+  if (!is_in_one_zone(request.ns->zones.zone_blocks, request.slba, request.blocks))
+    return finish(request, kZoneBoundaryError);
   if (!request.ns->gate->enter(request)) return;
   request.step.blocks_done = 0;
   set_zeroes(request);
@@ -206,6 +208,7 @@ Status parse_dataset_management(Request& request) {
 constexpr CommandTable make_table() {
   constexpr uint32_t kSupported = NVME_CMD_EFFECTS_CSUPP;
   constexpr uint32_t kChangesData = NVME_CMD_EFFECTS_CSUPP | NVME_CMD_EFFECTS_LBCC;
+  constexpr uint8_t kZoned = 1u << NVME_CSI_ZNS;
   CommandTable table{};
   table[nvme_cmd_flush] = {"Flush", parse_flush, kSupported, kIoController};
   table[nvme_cmd_write] = {"Write", parse_write, kChangesData, kIoController};
@@ -220,6 +223,11 @@ constexpr CommandTable make_table() {
   table[nvme_cmd_resv_release] = {"Reservation Release", parse_reservation_release, kSupported, kIoController};
   table[nvme_cmd_verify] = {"Verify", parse_verify, kSupported, kIoController};
   table[nvme_cmd_copy] = {"Copy", parse_copy, kChangesData, kIoController};
+  table[nvme_zns_cmd_mgmt_send] = {"Zone Management Send", parse_zone_management_send, kChangesData, kIoController,
+                                   kZoned};
+  table[nvme_zns_cmd_mgmt_recv] = {"Zone Management Receive", parse_zone_management_receive, kSupported, kIoController,
+                                   kZoned};
+  table[nvme_zns_cmd_append] = {"Zone Append", parse_zone_append, kChangesData, kIoController, kZoned};
   return table;
 }
 

@@ -33,6 +33,9 @@ Status parse_range(Request& request, IoKind kind, Denials forbidding, uint32_t r
 // The same for a command with NLB blocks of data.
 Status parse_transfer(Request& request, IoKind kind, Transfer transfer, Denials forbidding, uint32_t refused_bits);
 
+// Gives the command the executor for commands that change data.
+Status as_change(Request& request, Status status);
+
 // The disk executes the whole command.
 void execute_io(Request& request);
 void io_done(Io& io, Status status);
@@ -44,10 +47,13 @@ void change_done(Io& io, Status status);
 Status parse_normal(Request& request);
 
 // By chapter.
-Status parse_write(Request& request);                // io_command.cpp
-Status parse_compare(Request& request);              // compare.cpp
-Status parse_verify(Request& request);               // compare.cpp
-Status parse_copy(Request& request);                 // copy.cpp
-Status parse_write_uncorrectable(Request& request);  // io_command.cpp
+Status parse_write(Request& request);                    // io_command.cpp
+Status parse_compare(Request& request);                  // compare.cpp
+Status parse_verify(Request& request);                   // compare.cpp
+Status parse_copy(Request& request);                     // copy.cpp
+Status parse_write_uncorrectable(Request& request);      // io_command.cpp
+Status parse_zone_append(Request& request);              // zone_command.cpp
+Status parse_zone_management_send(Request& request);     // zone_command.cpp
+Status parse_zone_management_receive(Request& request);  // zone_command.cpp
 
 }  // namespace nvmf::core

@@ -38,9 +38,10 @@ Status check_controller_scope(Request& request) {
   return invalid_field(request, offsetof(nvme::Sqe, nsid));
 }
 
+uint8_t csi_of(const Request& request) { return static_cast<uint8_t>(request.sqe->cdw14 >> 24); }
+
 Status check_csi(Request& request) {
-  const bool nvm = request.sqe->cdw14 >> 24 == NVME_CSI_NVM;
-  return nvm ? kSuccess : invalid_field(request, offsetof(nvme::Sqe, cdw14) + 3);
+  return is_served(csi_of(request)) ? kSuccess : invalid_field(request, offsetof(nvme::Sqe, cdw14) + 3);
 }
 
 // 00h, section 5.16.1.1
@@ -84,12 +85,13 @@ void write_changed_namespaces(Request& request, LogWriter& log) {
   log.put(list);
 }
 
-// 05h, section 5.16.1.6
-void write_command_effects(Request&, LogWriter& log) {
+// 05h, section 5.16.1.6: of one I/O command set
+void write_command_effects(Request& request, LogWriter& log) {
   nvme_cmd_effects_log effects{};
   for (size_t opcode = 0; opcode < kAdminCommands.size(); ++opcode) {
+    const Command& command = kIoCommands[opcode];
     effects.acs[opcode] = kAdminCommands[opcode].effects;
-    effects.iocs[opcode] = kIoCommands[opcode].effects;
+    if ((command.command_sets >> csi_of(request) & 1) != 0) effects.iocs[opcode] = command.effects;
   }
   log.put(effects);
 }

@@ -13,7 +13,7 @@ namespace nvmf::core {
 
 // Bits, in order of precedence: the first one that is set gives the command's status.
 enum Denial : uint8_t {
-  kHidden = 1 << 0,           // masked: for this host the namespace does not exist
+  kHidden = 1 << 0,           // masked, or of an I/O command set that the host does not use: it does not exist
   kAnaInaccessible = 1 << 1,  // NVMe Base 2.0, section 8.1: of this controller's port
   kAnaPersistentLoss = 1 << 2,
   kAnaTransition = 1 << 3,

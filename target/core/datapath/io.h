@@ -24,7 +24,11 @@ enum class IoKind : uint8_t {
   Compare,
   Verify,
   Copy,
-  WriteUncorrectable
+  WriteUncorrectable,
+  // Only on zoned namespaces:
+  ZoneAppend,
+  ZoneManagementSend,
+  ZoneManagementReceive
 };
 
 // Commands that a namespace's device executes itself; bits. For other devices the target executes Compare, Verify and
@@ -45,16 +49,18 @@ struct CopyLimits {
 
 struct Io {
   IoKind kind = IoKind::Read;
-  bool fua = false;            // Write, WriteZeroes, Copy: on stable media before done
+  bool fua = false;            // Write, WriteZeroes, Copy, ZoneAppend: on stable media before done
   bool deallocate = false;     // WriteZeroes: may deallocate (DEAC)
-  uint64_t slba = 0;           // Copy: of the destination
-  uint32_t blocks = 0;         // all but Flush, Deallocate and Copy
+  uint32_t zone_action = 0;    // ZoneManagementSend, ZoneManagementReceive: command dword 13
+  uint64_t slba = 0;           // Copy: of the destination; ZoneAppend: of the zone, and when done of the data (ALBA)
+  uint32_t blocks = 0;         // all but Flush, Deallocate, Copy and zone management
   uint32_t backend_block = 0;  // these four are for the backend, between submit and done
   uint32_t backend_step = 0;
   uint64_t backend_word = 0;
   Io* next = nullptr;
-  // Read, Write, Compare: blocks << lba_shift bytes; of a Read perhaps the namespace's own (MemoryKind::Namespace).
-  // Deallocate, Copy: the ranges, DRAM.
+  // Read, Write, Compare, ZoneAppend: blocks << lba_shift bytes; of a Read perhaps the namespace's own
+  // (MemoryKind::Namespace). Deallocate, Copy: the ranges, DRAM. ZoneManagementSend: the Zone Descriptor Extension, or
+  // nothing. ZoneManagementReceive: room for the report, DRAM.
   Buffer data;
   uint32_t range_count = 0;  // in `data`, Deallocate: struct nvme_dsm_range; Copy: struct nvme_copy_range
   void (*done)(Io&, Status) = nullptr;

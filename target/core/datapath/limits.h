@@ -33,6 +33,10 @@ inline constexpr uint32_t kMaxCopyRanges = 128;               // MSRC + 1: a pag
 inline constexpr uint32_t kMaxCopyBytes = 8u << 20;           // MCL, for a Copy that the target executes itself
 inline constexpr uint32_t kCopyScratchBytes =
     (128u << 10) - kPageBytes;  // the most at once: together with the ranges a power of 2
+// Every device of a zoned namespace takes so much at once: of a Zone Append (ZASL), and of a report of zones, which the
+// target reads in such pieces.
+inline constexpr uint32_t kMaxZoneAppendBytes = 128u << 10;
+inline constexpr uint32_t kZoneReportPieceBytes = 128u << 10;
 inline constexpr uint32_t kWriteZeroesPieceBytes = 128u << 10;  // of a Write Zeroes that the target writes out
 inline constexpr size_t kMaxRemovedSubsystems = 1024;           // whose hosts are told not to come again
 inline constexpr size_t kMaxAbsentHosts = 1024;  // hosts whose traffic is remembered after they have left: 5 KiB each

@@ -40,7 +40,7 @@ enum class Fallback : uint8_t {
   PathMtu,         // not proved for this connection's path MTU: proved for larger ones only, or not tried yet
   Alignment,       // the host's descriptors split a page, and only transfers that start on a page were proved
   PoolDry,         // no CMB buffer was free, or the host's share was used up, and the policy is to spill
-  TooLarge,        // longer than the largest CMB buffer
+  TooLarge,        // longer than the largest CMB buffer, or than the device takes out of a CMB
   BelowThreshold,  // shorter than the namespace's p2p_min_bytes
   ProcessorNeeds,  // the target's CPU must read or write the data (Dataset Management ranges, for instance)
 };
@@ -69,10 +69,11 @@ struct ProvenTransfers {
 struct P2pPolicy {
   P2pMode mode = P2pMode::Off;
   P2pWhenDry when_dry = P2pWhenDry::Spill;
-  uint32_t min_bytes = 0;          // shorter transfers use DRAM
-  uint32_t largest_tried_mtu = 0;  // bytes; at larger path MTUs nothing is proved
-  ProvenTransfers host_reads;      // RNIC reads the CMB (RDMA WRITE to the host)
-  ProvenTransfers host_writes;     // RNIC writes the CMB (RDMA READ from the host)
+  uint32_t min_bytes = 0;           // shorter transfers use DRAM
+  uint32_t max_bytes = UINT32_MAX;  // longer ones, too
+  uint32_t largest_tried_mtu = 0;   // bytes; at larger path MTUs nothing is proved
+  ProvenTransfers host_reads;       // RNIC reads the CMB (RDMA WRITE to the host)
+  ProvenTransfers host_writes;      // RNIC writes the CMB (RDMA READ from the host)
 };
 
 }  // namespace nvmf::core

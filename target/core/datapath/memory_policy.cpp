@@ -1,6 +1,7 @@
 // HOT PATH: CMB or DRAM, for each command.
 #include "target/core/datapath/memory_policy.h"
 
+#include <algorithm>
 #include <array>
 #include <cstddef>
 
@@ -30,7 +31,7 @@ Fallback command_allows(const Request& request, const ProvenTransfers& proven, u
   const P2pPolicy& policy = request.ns->p2p;
   if (request.processor_needs_data) return Fallback::ProcessorNeeds;
   if (path_mtu < proven.any_offset_from_mtu && !request.pointer.page_aligned) return Fallback::Alignment;
-  if (request.length_bytes > request.ns->cmb->max_buffer_bytes()) return Fallback::TooLarge;
+  if (request.length_bytes > std::min(policy.max_bytes, request.ns->cmb->max_buffer_bytes())) return Fallback::TooLarge;
   if (policy.mode == P2pMode::Prefer && request.length_bytes < policy.min_bytes) return Fallback::BelowThreshold;
   return Fallback::None;
 }

@@ -17,6 +17,7 @@
 #include "target/core/datapath/memory.h"
 #include "target/core/datapath/request.h"
 #include "target/core/datapath/write_gate.h"
+#include "target/core/datapath/zones.h"
 #include "target/core/reactor/invariant.h"
 
 namespace nvmf::core {
@@ -142,6 +143,7 @@ struct IoNamespace {
   DeviceErrors* device_errors = nullptr;  // null: errors are not reported
   mutable uint32_t commands = 0;          // requests whose Request::ns it is: set_namespace()
   mutable IoCounters counters;
+  Zones zones{};
 };
 
 // What the command is for, from now on; null: nothing. A view may go when no command is for it.

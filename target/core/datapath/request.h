@@ -28,6 +28,7 @@ struct Step : Io {
   uint32_t range = 0;        // Copy: the current source range
   uint32_t blocks_done = 0;  // of that range
   uint64_t destination = 0;  // Copy: where the next block goes
+  uint32_t zones_done = 0;   // Zone Management Receive: descriptors in the report so far
   Status status;             // how it ended
   bool submitting = false;   // inside submit(): a step that ends there does not start the next one
   bool ended = false;

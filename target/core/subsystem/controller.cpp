@@ -77,6 +77,7 @@ void Controller::act(Properties::Action action) {
       return;
     case Properties::Action::Start:
       begin_life();
+      subsystem_.apply_denials(*this);
       restart_keep_alive(KeepAlive::Clock::now());
       if (type_ == kIoController) subsystem_.persistent_events().enabled(*this);
       return;

@@ -14,6 +14,7 @@ constexpr uint32_t kIoCqes = 4;  // 16 bytes
 
 constexpr bool is_enabled(uint32_t cc) { return (cc & NVME_CC_EN_MASK) != 0; }
 constexpr uint32_t field(uint32_t cc, unsigned shift, uint32_t mask) { return cc >> shift & mask; }
+constexpr uint32_t css(uint32_t cc) { return field(cc, NVME_CC_CSS_SHIFT, NVME_CC_CSS_MASK); }
 constexpr bool asks_shutdown(uint32_t cc) { return field(cc, NVME_CC_SHN_SHIFT, NVME_CC_SHN_MASK) != NVME_CC_SHN_NONE; }
 
 }  // namespace
@@ -43,6 +44,7 @@ Properties::Properties(uint16_t max_queue_depth, bool io_controller, SubsystemRe
            uint64_t{NVME_CAP_CRWMS} << NVME_CAP_CRMS_SHIFT),
       io_controller_(io_controller),
       reset_(reset) {
+  if (io_controller) cap_ |= uint64_t{NVME_CAP_CSS_CSI} << NVME_CAP_CSS_SHIFT;
   if (supports_subsystem_reset()) cap_ |= uint64_t{1} << NVME_CAP_NSSRC_SHIFT;
 }
 
@@ -68,6 +70,8 @@ std::optional<uint64_t> Properties::read(uint32_t offset, uint8_t size_bytes) co
 bool Properties::asks_normal_shutdown() const {
   return field(cc_, NVME_CC_SHN_SHIFT, NVME_CC_SHN_MASK) == NVME_CC_SHN_NORMAL;
 }
+
+bool Properties::enables_all_command_sets() const { return css(cc_) == NVME_CC_CSS_CSI; }
 
 // One write may both enable (or disable) and ask for a shutdown. A disable prevails over a shutdown.
 Properties::Action Properties::write_cc(uint32_t cc) {
@@ -115,7 +119,7 @@ Properties::Action Properties::apply(Change change) {
 
 // For a discovery controller the entry sizes should be zero, but hosts set them nevertheless.
 bool Properties::acceptable(uint32_t cc) const {
-  if (field(cc, NVME_CC_CSS_SHIFT, NVME_CC_CSS_MASK) != NVME_CC_CSS_NVM) return false;
+  if (css(cc) != NVME_CC_CSS_NVM && (!io_controller_ || css(cc) != NVME_CC_CSS_CSI)) return false;
   if (field(cc, NVME_CC_MPS_SHIFT, NVME_CC_MPS_MASK) != 0) return false;
   if (field(cc, NVME_CC_AMS_SHIFT, NVME_CC_AMS_MASK) != NVME_CC_AMS_RR) return false;
   if (!io_controller_) return true;

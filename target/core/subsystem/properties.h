@@ -49,6 +49,9 @@ class Properties {
   // CSTS.CFS: only a reset helps. CSTS.RDY stays as it is: commands may still be at work.
   void fail() { apply(Change::Fail); }
 
+  // CC.CSS: the host uses every I/O command set that the controller has; else the NVM command set alone.
+  bool enables_all_command_sets() const;
+
   // CSTS.RDY is set, and neither reset nor shutdown has been asked for: commands may run.
   bool ready() const { return state_ == State::Ready; }
   uint32_t csts() const;

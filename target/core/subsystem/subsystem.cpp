@@ -148,10 +148,17 @@ void Subsystem::members_changed(uint32_t ana_group) {
   for (const uint16_t port_id : options_.ports) ana_.members_changed(ana_group, port_id);
 }
 
+void Subsystem::apply_denials(Controller& controller) const {
+  for (const NamespaceOptions& options : namespaces_) apply_denials(controller, options);
+}
+
+// A namespace of a command set that the host does not use (CC.CSS, NVMe Base 2.0, section 3.1.3.5) is not attached to
+// its controller: Namespace Attachment would answer I/O Command Set Not Enabled.
 void Subsystem::apply_denials(Controller& controller, const NamespaceOptions& options) const {
   const auto& seers = options.visible_to;
   const bool visible = seers.empty() || std::ranges::find(seers, controller.host().nqn) != seers.end();
-  Denials denied = visible ? 0 : kHidden;
+  const bool attached = !is_zoned(options.zones) || controller.properties().enables_all_command_sets();
+  Denials denied = visible && attached ? 0 : kHidden;
   if (write_protection_.is_protected(options)) denied |= kWriteProtected;
   controller.deny(options.nsid, denied);
   controller.permit(options.nsid, static_cast<Denials>((kHidden | kWriteProtected) & ~denied));
@@ -413,7 +420,7 @@ Controller* Subsystem::create_controller(HostIdentity host, Queue& admin_queue, 
   auto controller =
       std::make_unique<Controller>(*this, next_cntlid(), std::move(host), admin_queue, kato_ms, std::move(subsysnqn));
   const auto place = place_of_controller(controller->cntlid());
-  for (const NamespaceOptions& options : namespaces_) apply_denials(*controller, options);
+  apply_denials(*controller);
   admin_queue.controller = controller.get();
   reservations_.enforce_on(*controller);
   controllers_of_host_[controller->host()].push_back(controller.get());

@@ -15,6 +15,7 @@
 #include "target/core/datapath/io.h"
 #include "target/core/datapath/io_hints.h"
 #include "target/core/datapath/limits.h"
+#include "target/core/datapath/zones.h"
 #include "target/core/subsystem/ana.h"
 #include "target/core/subsystem/dhchap.h"
 #include "target/core/subsystem/dispersed_namespace.h"
@@ -47,6 +48,7 @@ struct NamespaceOptions {
   std::array<uint8_t, 8> eui64{};
   bool volatile_write_cache = false;
   CopyLimits copy{};
+  Zones zones{};
   uint32_t optimal_io_boundary_blocks = 0;  // NOIOB
   IoHints hints{};
   uint32_t ana_group = 1;  // ANAGRPID
@@ -176,6 +178,9 @@ class Subsystem {
   const SubsystemWriteProtection& write_protection() const { return write_protection_; }
   // Whether hosts may write to one of its namespaces may have changed: enforces it without notifying them.
   void enforce_write_protection(uint32_t nsid) const;
+  // What the options of its namespaces deny to a controller's host, anew: when the host has chosen the I/O command sets
+  // that it uses (CC.CSS).
+  void apply_denials(Controller& controller) const;
 
   PersistentEvents& persistent_events() { return persistent_events_; }
   const PersistentEvents& persistent_events() const { return persistent_events_; }

@@ -211,7 +211,8 @@ TEST_CASE("Memory and files have no commands of their own beyond reads and write
     CHECK(device->info().own_commands == 0);
     Bench bench(*device);
     Pages data(4096);
-    for (const IoKind kind : {IoKind::Compare, IoKind::Verify, IoKind::Copy, IoKind::WriteUncorrectable}) {
+    for (const IoKind kind : {IoKind::Compare, IoKind::Verify, IoKind::Copy, IoKind::WriteUncorrectable,
+                              IoKind::ZoneAppend, IoKind::ZoneManagementSend, IoKind::ZoneManagementReceive}) {
       TestIo io = transfer(kind, 0, 1, data.begin(), bench.block_bytes);
       CHECK(bench.run(io) == nvmf::core::Status(NVME_SC_INVALID_OPCODE).do_not_retry());
     }

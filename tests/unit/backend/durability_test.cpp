@@ -128,7 +128,7 @@ TEST_CASE(
   constexpr uint64_t kGiB = 1 << 30;
   const std::vector<nvme_dsm_range> ranges = {range(8, 5 << 20), range((6 << 20) + 8, 8)};  // 2.5 GiB, 4 KiB
   TestIo io = deallocate_of(ranges);
-  const auto end_step = [&io] { reinterpret_cast<Unfinished*>(io.backend_word)->next_step(io); };
+  const auto end_step = [&io] { reinterpret_cast<Unfinished*>(io.backend_word)->next_step(io, 0); };
   const uint64_t end = uint64_t{8 + (5 << 20)} * 512;
   BlockRecorder recorder(kGeometry);
   recorder.channel.submit(io);
@@ -160,7 +160,7 @@ TEST_CASE("The further ranges of a Deallocate whose queue is being ended never r
   const std::vector<nvme_dsm_range> ranges = {range(8, 16), range(100, 2)};
   BlockRecorder recorder(kGeometry);
   TestIo io = deallocate_of(ranges);
-  const auto end_step = [&io] { reinterpret_cast<Unfinished*>(io.backend_word)->next_step(io); };
+  const auto end_step = [&io] { reinterpret_cast<Unfinished*>(io.backend_word)->next_step(io, 0); };
   recorder.channel.submit(io);
   recorder.channel.withdraw_rest(io);
   CHECK(io.times == 0);
@@ -254,7 +254,8 @@ TEST_CASE(
     "Deallocate is a hole for each range, or a discard where the device cannot write zeroes; one after the other") {
   const std::vector<nvme_dsm_range> ranges = {range(8, 16), range(0, 0), range(100, 2)};
   TestIo io = deallocate_of(ranges);
-  const auto end_step = [&io] { reinterpret_cast<Unfinished*>(io.backend_word)->next_step(io); };  // as the engine does
+  // As the engine does.
+  const auto end_step = [&io] { reinterpret_cast<Unfinished*>(io.backend_word)->next_step(io, 0); };
   SUBCASE("holes") {
     BlockRecorder recorder(kGeometry);
     recorder.channel.submit(io);

@@ -298,11 +298,59 @@ TEST_CASE("Namespaces that cannot be served are refused in words") {
     identity.space.nsze = 0;
     check_refused("attach");
   }
-  SUBCASE("zoned") {
+  SUBCASE("key-value") {
     size_t at = 0;
-    add_descriptor(identity, at, NVME_NIDT_CSI, {2});
-    check_refused("zoned");
+    add_descriptor(identity, at, NVME_NIDT_CSI, {NVME_CSI_KV});
+    check_refused("command set 1 (key-value, for instance)");
   }
+  SUBCASE("zoned, and the SSD does not identify the zones") {
+    size_t at = 0;
+    add_descriptor(identity, at, NVME_NIDT_CSI, {NVME_CSI_ZNS});
+    check_refused("does not say how large its zones are");
+    identity.zones.emplace();
+    check_refused("does not say how large its zones are");
+  }
+}
+
+TEST_CASE("The zones of a zoned namespace, of the LBA format that it has; and the longest Zone Append") {
+  NvmeIdentity identity = ssd();
+  size_t at = 0;
+  add_descriptor(identity, at, NVME_NIDT_CSI, {NVME_CSI_ZNS});
+  nvme_zns_id_ns zones{};
+  zones.zoc = 3;
+  zones.ozcs = 3;  // reads across zones, and Zone Random Write Areas, which are not passed on
+  zones.mar = 13;
+  zones.mor = UINT32_MAX;
+  zones.rrl = 1;
+  zones.rrl3 = 2;
+  zones.frl1 = 3;
+  zones.lbafe[0].zsze = 77;
+  zones.lbafe[1].zsze = 100;
+  zones.lbafe[1].zdes = 2;
+  identity.zones = zones;
+  CHECK(!refusal(identity));
+  DeviceInfo info;
+  describe(identity, info);
+  CHECK(info.zones == nvmf::core::Zones{.zone_blocks = 100,
+                                        .extension_bytes = 128,
+                                        .max_active = 14,
+                                        .max_open = 0,
+                                        .operation_characteristics = 3,
+                                        .reads_across_zones = true,
+                                        .reset_recommended_s = {1, 0, 0, 2},
+                                        .finish_recommended_s = {0, 3, 0, 0}});
+  CHECK(max_zone_append_bytes(identity) == 4096u << 5);  // MDTS
+  identity.zasl = 3;
+  CHECK(max_zone_append_bytes(identity) == 4096u << 3);
+  identity.zasl = 0;
+  identity.controller.mdts = 0;
+  CHECK(!max_zone_append_bytes(identity));
+}
+
+TEST_CASE("A namespace of the NVM command set has no zones") {
+  DeviceInfo info;
+  describe(ssd(), info);
+  CHECK(info.zones == nvmf::core::Zones{});
 }
 
 TEST_CASE("A descriptor list that makes no sense is not read beyond its end") {

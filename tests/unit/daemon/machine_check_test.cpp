@@ -299,8 +299,10 @@ TEST_CASE("what is there and cannot be served: directories, empty files, devices
   CHECK(warning_of(R"({"nvme": "/dev/null", "p2p": "off"})")
             .find("\"/dev/null\" is not the generic device of an NVMe namespace") != std::string::npos);
   machine.file("/sys/class/block/nvme0n1/queue/zoned", "host-managed\n");
-  CHECK(warning_of(R"({"block": "/dev/nvme0n1"})").find("is a zoned device, which is not supported") !=
-        std::string::npos);
+  CHECK(warning_of(R"({"block": "/dev/nvme0n1"})")
+            .ends_with("\"/dev/nvme0n1\" is a zoned device, and hosts get to know the zones of NVMe SSDs only; write "
+                       "\"nvme\": \"/dev/ng0n1\" instead of \"block\""));
+  CHECK(warnings(machine, config_with("192.0.2.10", kDisk)).empty());
   machine.file("/sys/class/block/nvme0n1/queue/zoned", "none\n");
   CHECK(warnings(machine, config_with("192.0.2.10", R"({"block": "/dev/nvme0n1"})")).empty());
 }
