@@ -11,7 +11,7 @@ import time
 from . import initramfs, layer, programs, tsc
 from .errors import LabError
 from .kernel import Kernel
-from .topology import Machine, Ssd, mac
+from .topology import Machine, Ssd, Zones, mac
 
 REPOSITORY = pathlib.Path(__file__).resolve().parents[3]
 AGENT = pathlib.Path(__file__).resolve().parent.parent / "inside/agent.py"
@@ -173,17 +173,26 @@ class Qemu:
     def _ssd(self, number: int, ssd: Ssd) -> list[str]:
         name = f"ssd{number}"
         drive = f"driver=raw,node-name={name}-disk,discard=unmap,file.driver=file,file.filename={self.disk_path(number)}"
-        device = [f"nvme,id={name},drive={name}-disk,serial={ssd.serial or name}"]
-        device.append(f"logical_block_size={ssd.block_bytes},physical_block_size={ssd.block_bytes}")
-        device += [f"cmb_size_mb={ssd.cmb_mib}"] if ssd.cmb_mib else []
-        device += [f"bus={ssd.bus}"] if ssd.bus else []
-        device += [ssd.properties] if ssd.properties else []
-        return ["-blockdev", drive, "-device", ",".join(device)]
+        controller = [f"nvme,id={name},serial={ssd.serial or name}"]
+        controller += [f"cmb_size_mb={ssd.cmb_mib}"] if ssd.cmb_mib else []
+        controller += [f"bus={ssd.bus}"] if ssd.bus else []
+        controller += [ssd.properties] if ssd.properties else []
+        disk = [f"drive={name}-disk,logical_block_size={ssd.block_bytes},physical_block_size={ssd.block_bytes}"]
+        if ssd.zones is None:
+            return ["-blockdev", drive, "-device", ",".join(controller + disk)]
+        namespace = ["nvme-ns", f"bus={name}", "nsid=1", *disk, *_zoned(ssd.zones)]
+        return ["-blockdev", drive, "-device", ",".join(controller), "-device", ",".join(namespace)]
 
     def _trace(self) -> list[str]:
         if not self.machine.trace:
             return []
         return ["-D", str(self.trace_file), *(word for event in self.machine.trace for word in ("-trace", event))]
+
+
+def _zoned(zones: Zones) -> list[str]:
+    limits = f"zoned.max_active={zones.max_active},zoned.max_open={zones.max_open},zoned.descr_ext_size={zones.extension_bytes}"
+    capacity = [f"zoned.zone_capacity={zones.capacity_kib}K"] if zones.capacity_kib else []
+    return ["zoned=on", f"zoned.zone_size={zones.size_mib}M", *capacity, limits]
 
 
 def _share(tag: str, path: str, options: str) -> list[str]:

@@ -6,6 +6,20 @@ MAC_PREFIX = "52:54:00:77"
 
 
 @dataclasses.dataclass(frozen=True)
+class Zones:
+    """The zones of a zoned namespace. Zone sizes that Linux takes are powers of two."""
+
+    size_mib: int = 4
+    capacity_kib: int = 0
+    """Of each zone what can be written; default: all."""
+    max_active: int = 0
+    """Zones that may be in the middle of being written; 0 is no limit."""
+    max_open: int = 0
+    extension_bytes: int = 0
+    """Zone Descriptor Extensions, a multiple of 64; 0 is none."""
+
+
+@dataclasses.dataclass(frozen=True)
 class Ssd:
     """An emulated NVMe SSD. Its QEMU id (for device_del) is ssd0, ssd1, ... in the order of the list."""
 
@@ -17,6 +31,8 @@ class Ssd:
     """Default: the QEMU id."""
     bus: str = ""
     """The id of a PCIe port made by qemu_args; default: the root complex itself."""
+    zones: Zones | None = None
+    """Its namespace is a zoned one. Zones are empty again after each boot."""
     properties: str = ""
     """More properties of QEMU's nvme device, e.g. "mdts=5,max_ioqpairs=4"."""
 
