@@ -61,7 +61,9 @@ class ZonedDisk : public core::IoChannel {
     const uint64_t all = zones - std::min(first, zones);
     const uint64_t fit = std::min<uint64_t>(all, (io.data.length_bytes - sizeof(nvme_zone_report)) / size);
     std::memset(io.data.address, 0xee, io.data.length_bytes);
-    nvme_zone_report header{};
+    // clang takes no initializer of a structure that ends in an array without a size.
+    nvme_zone_report header;
+    std::memset(&header, 0, sizeof(header));
     header.nr_zones = (partial ? fit : all) + claimed_zones;
     std::memcpy(io.data.address, &header, sizeof(header));
     for (uint64_t i = 0; i < fit; ++i) {
