@@ -155,8 +155,7 @@ void Multipath::collect() {
 void Multipath::take(const Command& command, HostQueue& queue) {
   const int status = queue.answer(command.cid)->status >> 1 & 0x7ff;
   const Bytes data = queue.take(command.cid);
-  const bool of_the_path = status >> 8 == NVME_SCT_PATH || status == NVME_SC_ABORT_QUEUE;
-  if (of_the_path && world_.is_disturbed_since(command.sent_ns)) {
+  if (world_.may_lose_its_path(status, command.sent_ns)) {
     if (!command.writes) history_.forget_read(command.number);
     return again(command);
   }

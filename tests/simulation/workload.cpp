@@ -198,9 +198,7 @@ void Workload::collect(Lane& lane) {
 
 bool Workload::may_fail(const Transfer& transfer, int status) const {
   if (transfer.may_be_aborted && status == NVME_SC_ABORT_REQ) return true;
-  // Of a port that is drained, or a queue that the operator ends.
-  const bool of_the_path = status >> 8 == NVME_SCT_PATH || status == NVME_SC_ABORT_QUEUE;
-  if (of_the_path && world_.is_disturbed_since(transfer.sent_ns)) return true;
+  if (world_.may_lose_its_path(status, transfer.sent_ns)) return true;
   return !options_.namespace_stays || !world_.storage_is_sound_since(transfer.sent_ns);
 }
 

@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "target/core/subsystem/target.h"
+#include "target/nvme/types.h"
 #include "tests/rnic/device.h"
 #include "tests/rnic/fabric.h"
 #include "tests/simulation/control_plane.h"
@@ -118,6 +119,11 @@ class World {
   // Whether a disturbance, or the aftermath of one, reaches into the time from then until now; whether it is one now.
   bool is_disturbed_since(uint64_t ns) const { return disturbances_ != 0 || ns < calm_since_ns_; }
   bool is_disturbed() const { return is_disturbed_since(fabric.now_ns()); }
+  // Whether a command that was sent at that time may end so: its port was drained, or the operator ended its queue.
+  bool may_lose_its_path(int status, uint64_t sent_ns) const {
+    const bool of_the_path = status >> 8 == NVME_SCT_PATH || status == NVME_SC_ABORT_QUEUE;
+    return of_the_path && is_disturbed_since(sent_ns);
+  }
   // Every host out, every queue closed.
   bool shut_down();
   // The end: nothing may be left of anything. What is, becomes a fault.
