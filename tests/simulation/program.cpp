@@ -3,12 +3,12 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include <algorithm>
+#include <CLI/CLI.hpp>
+#include <charconv>
 #include <chrono>
 #include <cstdio>
 #include <cstdlib>
-#include <cstring>
-#include <optional>
+#include <map>
 #include <string>
 #include <vector>
 
@@ -33,48 +33,59 @@ struct Figures {
 
 struct Arguments {
   uint64_t first = 1;
-  std::optional<uint64_t> count;
-  std::optional<unsigned> seconds;
+  uint64_t count = 100;
+  uint64_t seconds = 0;  // 0: until the count is done
   bool verbose = false;
-  bool stop = false;  // at the first seed that fails
+  bool stop = false;
   nvmf::simulation::Settings settings;
-  bool good = true;
 };
 
+std::string fault_of_number(const std::string& text) {
+  uint64_t number = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
+  const bool good = error == std::errc() && end == text.data() + text.size() && number != 0;
+  return good ? "" : "\"" + text + "\" is no whole number from 1 to " + std::to_string(UINT64_MAX);
+}
+
+// Ends the program where the arguments are wrong, or ask for help.
 Arguments parse(int argc, char** argv) {
   Arguments arguments;
-  for (int i = 1; i < argc; ++i) {
-    const std::string word = argv[i];
-    const char* const value = i + 1 < argc ? argv[i + 1] : nullptr;
-    if (word == "--verbose" || word == "--stop" || word == "--long") {
-      (word == "--stop" ? arguments.stop : word == "--long" ? arguments.settings.is_long : arguments.verbose) = true;
-      continue;
-    }
-    if (value == nullptr) return arguments.good = false, arguments;
-    const uint64_t number = std::strtoull(value, nullptr, 10);
-    ++i;
-    if (word == "--profile")
-      arguments.settings.profile = value;
-    else if (word == "--seed")
-      arguments.first = number, arguments.count = 1;
-    else if (word == "--first")
-      arguments.first = number;
-    else if (word == "--seeds")
-      arguments.count = number;
-    else if (word == "--seconds")
-      arguments.seconds = static_cast<unsigned>(number);
-    else
-      arguments.good = false;
+  CLI::App app{"Runs seeds of the simulation: by default the fixed ones, 1 to 100."};
+  std::vector<std::string> profiles;
+  for (const auto& profile : nvmf::rnic::all_profiles()) profiles.push_back(profile.name);
+  const CLI::Validator number(fault_of_number, "");
+  CLI::Option* const seed = app.add_option("--seed", arguments.first, "this one alone")->check(number);
+  app.add_option("--first", arguments.first, "the first one")->check(number)->excludes(seed)->capture_default_str();
+  CLI::Option* const count =
+      app.add_option("--seeds", arguments.count, "how many")->check(number)->excludes(seed)->capture_default_str();
+  CLI::Option* const time =
+      app.add_option("--for", arguments.seconds, "as many as there is time for: seconds, or with m or h, such as 8h")
+          ->transform(CLI::AsNumberWithUnit(std::map<std::string, uint64_t>{{"s", 1}, {"m", 60}, {"h", 3600}}))
+          ->check(number)
+          ->excludes(seed);
+  app.add_option("--profile", arguments.settings.profile, "of the model RNIC, instead of the one that the seed chooses")
+      ->check(CLI::IsMember(profiles));
+  app.add_flag("--long", arguments.settings.is_long, "more connections and commands of each seed");
+  app.add_flag("--stop", arguments.stop, "at the first seed that fails");
+  app.add_flag("--verbose", arguments.verbose, "tell what each seed plays");
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    std::exit(app.exit(error));
   }
-  const auto is_wanted = [&](const auto& profile) { return profile.name == arguments.settings.profile; };
-  if (!arguments.settings.profile.empty() && std::ranges::none_of(nvmf::rnic::all_profiles(), is_wanted))
-    arguments.good = false;
+  if (*seed) arguments.count = 1;
+  if (*time && !*count) arguments.count = UINT64_MAX;
   return arguments;
 }
 
-void tell_and_die(int signal) {
+constexpr unsigned kSeedS = 60;  // a seed takes less than a second
+
+// The story may not be told where the heap is broken: the next alarm is the end then.
+void tell_and_die(int number) {
+  signal(SIGALRM, SIG_DFL);
+  alarm(10);
   if (const auto* fabric = nvmf::rnic::Fabric::current()) std::fputs(fabric->story().c_str(), stderr);
-  std::fprintf(stderr, "signal %d\n", signal);
+  std::fprintf(stderr, "signal %d\n", number);
   std::fflush(stderr);
   std::_Exit(EXIT_FAILURE);
 }
@@ -87,8 +98,11 @@ void tell(const Outcome& outcome) {
 
 // In the child. Its figures go through the pipe.
 [[noreturn]] void run_one(uint64_t seed, const Arguments& arguments, int pipe) {
-  for (const int number : {SIGABRT, SIGSEGV, SIGALRM}) signal(number, tell_and_die);
-  alarm(60);
+  struct sigaction action {};
+  action.sa_handler = tell_and_die;
+  action.sa_flags = static_cast<int>(SA_NODEFER | SA_RESETHAND);
+  for (const int number : {SIGABRT, SIGSEGV, SIGALRM}) sigaction(number, &action, nullptr);
+  alarm(kSeedS);
   const Outcome outcome = nvmf::simulation::simulate(seed, arguments.settings);
   if (!outcome.faults.empty()) tell(outcome);
   if (arguments.verbose) std::fprintf(stderr, "seed %lu: %s\n", static_cast<unsigned long>(seed), outcome.what.c_str());
@@ -132,15 +146,6 @@ bool run(uint64_t seed, const Arguments& arguments, ByProfile& totals) {
 
 int main(int argc, char** argv) {
   const Arguments arguments = parse(argc, argv);
-  if (!arguments.good) {
-    std::fputs(
-        "usage: simulate [--seed N | --first N] [--seeds COUNT] [--seconds N] [--profile NAME] [--long] [--stop] "
-        "[--verbose]\nprofiles:",
-        stderr);
-    for (const auto& profile : nvmf::rnic::all_profiles()) std::fprintf(stderr, " \"%s\"", profile.name.c_str());
-    std::fputs("\n", stderr);
-    return EXIT_FAILURE;
-  }
   const auto start = std::chrono::system_clock::now();  // the steady one is the simulation's
   const auto seconds = [&] {
     return std::chrono::duration_cast<std::chrono::seconds>(std::chrono::system_clock::now() - start).count();
@@ -148,9 +153,9 @@ int main(int argc, char** argv) {
   ByProfile totals(nvmf::rnic::all_profiles().size());
   uint64_t done = 0;
   uint64_t failed = 0;
-  const uint64_t most = arguments.count.value_or(arguments.seconds ? UINT64_MAX : 1);
   const auto goes_on = [&] {
-    return done < most && (!arguments.seconds || seconds() < *arguments.seconds) && !(arguments.stop && failed != 0);
+    const bool has_time = arguments.seconds == 0 || static_cast<uint64_t>(seconds()) < arguments.seconds;
+    return done < arguments.count && has_time && !(arguments.stop && failed != 0);
   };
   constexpr long kTellAfterS = 30;
   for (long told = 0; goes_on(); ++done) {
