@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
+#include <string>
 #include <utility>
 
 #include "tests/rnic/queue_pair.h"
@@ -91,6 +92,9 @@ CmId* ConnectionManager::listener_at(const sockaddr_in& address) const {
 
 void ConnectionManager::tell(CmId& id, rdma_cm_event_type type, int status, std::span<const std::byte> data,
                              size_t padded_bytes) {
+  if (type == RDMA_CM_EVENT_ESTABLISHED || type == RDMA_CM_EVENT_REJECTED || type == RDMA_CM_EVENT_UNREACHABLE ||
+      type == RDMA_CM_EVENT_DISCONNECTED)
+    fabric_.note("connection " + std::to_string(id.number) + " hears " + rdma_event_str(type));
   auto event = std::make_unique<CmEvent>();
   event->id = &id;
   event->event = type;

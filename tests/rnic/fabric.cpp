@@ -3,7 +3,6 @@
 #include <arpa/inet.h>
 
 #include <algorithm>
-#include <cstdio>
 #include <cstdlib>
 
 #include "tests/rnic/connection_manager.h"
@@ -49,26 +48,6 @@ void Fabric::remove(Device& device) {
 Device* Fabric::device_at(in_addr address) const {
   const auto found = std::ranges::find_if(present_, [&](const Device* device) { return device->has_address(address); });
   return found == present_.end() ? nullptr : *found;
-}
-
-void Fabric::note(const char* format, uint64_t a, uint64_t b) {
-  notes_[noted_++ % notes_.size()] = {schedule_.now_ns(), format, a, b};
-}
-
-std::string Fabric::story() const {
-  std::string text;
-  const uint64_t first = noted_ > notes_.size() ? noted_ - notes_.size() : 0;
-  for (uint64_t i = first; i < noted_; ++i) {
-    const Note& note = notes_[i % notes_.size()];
-    char line[256];
-    std::snprintf(line, sizeof line, "%14.3f us  ", static_cast<double>(note.at_ns) / 1000);
-    text += line;
-    std::snprintf(line, sizeof line, note.format, static_cast<unsigned long long>(note.a),
-                  static_cast<unsigned long long>(note.b));
-    text += line;
-    text += '\n';
-  }
-  return text;
 }
 
 void Fabric::enter(QueuePair& queue_pair) { queue_pairs_[queue_pair.qp_num] = &queue_pair; }

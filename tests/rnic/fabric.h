@@ -38,7 +38,6 @@
 #include <infiniband/verbs.h>
 #include <netinet/in.h>
 
-#include <array>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -49,6 +48,7 @@
 
 #include "tests/rnic/profile.h"
 #include "tests/rnic/schedule.h"
+#include "tests/rnic/story.h"
 
 namespace nvmf::rnic {
 
@@ -90,9 +90,11 @@ class Fabric {
   // A call blocks its caller for so long. By default nothing else than devices and network goes on meanwhile.
   std::function<void(uint64_t ns)> block = [this](uint64_t ns) { schedule_.advance(ns); };
 
-  // The last events, for whoever looks for the cause of a failure. `format` takes two unsigned long long.
-  void note(const char* format, uint64_t a = 0, uint64_t b = 0);
-  std::string story() const;
+  // See story.h.
+  void note(const char* format, uint64_t a = 0, uint64_t b = 0) { story_.note(now_ns(), format, a, b); }
+  void note(std::string text) { story_.note(now_ns(), std::move(text)); }
+  void note_routine(const char* format, uint64_t a = 0, uint64_t b = 0) { story_.note_routine(now_ns(), format, a, b); }
+  std::string story() const { return story_.text(); }
 
   // For the model's parts.
   uint32_t new_number() { return ++numbers_; }
@@ -104,19 +106,11 @@ class Fabric {
   std::unordered_map<int, DmaBuf*> dma_bufs;
 
  private:
-  struct Note {
-    uint64_t at_ns;
-    const char* format;
-    uint64_t a;
-    uint64_t b;
-  };
-
   Schedule schedule_;
   std::vector<std::unique_ptr<Device>> devices_;
   std::vector<Device*> present_;
   std::vector<std::string> faults_;
-  std::array<Note, 256> notes_{};
-  uint64_t noted_ = 0;
+  Story story_;
   uint32_t numbers_ = 16;
   std::unordered_map<uint32_t, QueuePair*> queue_pairs_;
   std::unique_ptr<ConnectionManager> connections_;

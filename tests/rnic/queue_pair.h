@@ -57,6 +57,8 @@ struct QueuePair : ibv_qp {
   uint32_t free_send_entries() const { return initial.cap.max_send_wr - (posted_ - freed_); }
   uint32_t used_send_entries() const { return static_cast<uint32_t>(posted_ - freed_); }
   size_t unfinished_sends() const { return sends_.size(); }
+  // Whether the queue pair at the other end would take what this one sends.
+  bool is_connected() const { return now == IBV_QPS_RTS && peer() != nullptr; }
   // RDMA READs that have been posted, and have not ended.
   unsigned reads_posted() const;
 

@@ -1,7 +1,9 @@
 #include "tests/simulation/admin_lane.h"
 
 #include <algorithm>
+#include <array>
 #include <cstring>
+#include <string>
 
 #include "target/core/datapath/limits.h"
 
@@ -22,6 +24,17 @@ constexpr LogPage kLogs[] = {{NVME_LOG_LID_ERROR, 64},         {NVME_LOG_LID_SMA
                              {NVME_LOG_LID_CMD_EFFECTS, 4096}, {NVME_LOG_LID_ANA, 16}};
 constexpr uint8_t kFeatures[] = {NVME_FEAT_FID_ARBITRATION, NVME_FEAT_FID_POWER_MGMT, NVME_FEAT_FID_NUM_QUEUES,
                                  NVME_FEAT_FID_ASYNC_EVENT, NVME_FEAT_FID_KATO};
+
+// By kind.
+constexpr std::array<const char*, kKinds> kNames{"Identify Controller",
+                                                 "Identify Namespace",
+                                                 "Identify, Active Namespace ID list",
+                                                 "Get Log Page",
+                                                 "Get Features",
+                                                 "Set Features",
+                                                 "Keep Alive",
+                                                 "Abort",
+                                                 "Asynchronous Event Request"};
 
 nvme::Sqe identify(uint8_t cns, uint32_t nsid) {
   nvme::Sqe sqe{};
@@ -57,6 +70,8 @@ nvme::Sqe plain(uint8_t opcode) {
 
 }  // namespace
 
+const char* AdminLane::name_of(Kind kind) { return kNames[static_cast<size_t>(kind)]; }
+
 void AdminLane::turn(const std::vector<uint16_t>& cids) {
   HostQueue& queue = host_.admin();
   queue.turn();
@@ -69,11 +84,9 @@ void AdminLane::turn(const std::vector<uint16_t>& cids) {
   }
   asked_ = std::move(open);
   if (!is_connected()) return;
-  if (bound_ns_ != 0)
-    for (const Asked& one : asked_)
-      if (one.kind != Kind::Event && world_.fabric.now_ns() - one.sent_ns > bound_ns_ &&
-          !world_.is_disturbed_since(one.sent_ns))
-        return fault("a command of kind " + std::to_string(static_cast<int>(one.kind)) + " is not answered in time");
+  for (const Asked& one : asked_)
+    if (one.kind != Kind::Event && world_.is_late(queue, one.sent_ns, bound_ns_))
+      return fault(std::string(name_of(one.kind)) + " is not answered in time");
   rnic::Random& random = world_.fabric.schedule().random();
   if (random.chance(70) || asked_.size() - events_ >= kMost || !queue.has_room()) return;
   send(static_cast<Kind>(random.below(kKinds)), cids);
@@ -121,7 +134,7 @@ void AdminLane::send(Kind kind, const std::vector<uint16_t>& cids) {
       ++events_;
       break;
   }
-  world_.fabric.note("an admin command of kind %llu is sent", static_cast<uint64_t>(kind));
+  world_.fabric.note_routine(name_of(kind));
   const Direction direction = bytes != 0 ? Direction::ToHost : Direction::None;
   asked_.push_back({host_.admin().send(sqe, direction, Bytes(bytes)), kind, world_.fabric.now_ns(), aborted_cid});
 }
@@ -146,9 +159,7 @@ void AdminLane::check(const Asked& asked, int status, const Bytes& data) {
   if (kind == Kind::Abort && status == NVME_SC_ABORT_LIMIT + (NVME_SCT_CMD_SPECIFIC << 8)) return;
   const bool may_fail = kind == Kind::Event || (kind == Kind::Namespace && was_disturbed);
   if (status != 0) {
-    if (!may_fail)
-      fault("a command of kind " + std::to_string(static_cast<int>(kind)) + " failed with status " +
-            std::to_string(status));
+    if (!may_fail) fault(std::string(name_of(kind)) + " failed with status " + std::to_string(status));
     return;
   }
   if (kind == Kind::Identify && std::memcmp(data.data() + 4, "SN-0001 ", 8) != 0) fault("another serial number");

@@ -31,6 +31,7 @@ class AdminLane {
     uint16_t aborted_cid;  // of Abort
   };
 
+  static const char* name_of(Kind kind);
   void send(Kind kind, const std::vector<uint16_t>& cids);
   void take(const Asked& asked);
   void check(const Asked& asked, int status, const Bytes& data);

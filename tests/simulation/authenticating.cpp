@@ -1,7 +1,9 @@
 #include "tests/simulation/authenticating.h"
 
 #include <algorithm>
+#include <array>
 #include <optional>
+#include <string>
 #include <utility>
 #include <vector>
 
@@ -14,6 +16,16 @@ using test::DhchapHost;
 using test::Message;
 
 constexpr uint64_t kWorkNs = 200'000;  // of the worker, typically
+// By imposture, and by breach.
+constexpr std::array<const char*, kImpostures> kImpostureNames{
+    "has a wrong key", "replays a reply", "reflects the challenge",         "cuts its messages off",
+    "never finishes",  "gives up",        "does not bother to authenticate"};
+constexpr std::array<const char*, kBreaches> kBreachNames{"the admin queue", "an I/O queue", "the admin queue, again",
+                                                          "an I/O queue, again"};
+
+std::string text_of(const std::string& who, Imposture how) {
+  return who + " that " + kImpostureNames[static_cast<size_t>(how)];
+}
 
 // False: refused, or the connection has ended.
 bool send(Host& host, HostQueue& queue, const Message& message) {
@@ -100,7 +112,7 @@ void Authenticators::be_impostor(Imposture how, const HostOptions& victim) {
 }
 
 void Authenticators::be_impostor(Imposture how, Breach where, const HostOptions& victim) {
-  world_->fabric.note("an impostor, kind %llu at queue %llu", static_cast<uint64_t>(how), static_cast<uint64_t>(where));
+  world_->fabric.note(text_of("an impostor", how) + " at " + kBreachNames[static_cast<size_t>(where)]);
   HostOptions options = victim;
   options.address = kImpostorAddress;
   options.keep_alive_ms = 500;  // how the target misses one that dies
@@ -116,14 +128,14 @@ void Authenticators::be_impostor(Imposture how, Breach where, const HostOptions&
   if (!come_in(how, where, host, victim)) return;
   const bool has_admin_queue = where == Breach::IoQueue;
   if (!has_admin_queue && (host.identify_controller().ok() || host.property_get(NVME_REG_CSTS).ok()))
-    return world_->fabric.fault("an impostor got in, kind " + std::to_string(static_cast<unsigned>(how)));
+    return world_->fabric.fault("got in: " + text_of("an impostor", how));
   if (where != Breach::AdminQueue && (host.read(1, 0, 1).ok() || host.write(1, 0, Bytes(1u << World::kLbaShift)).ok()))
-    return world_->fabric.fault("an impostor has an I/O queue, kind " + std::to_string(static_cast<unsigned>(how)));
+    return world_->fabric.fault("has an I/O queue: " + text_of("an impostor", how));
   world_->fabric.schedule().random().chance(50) ? host.die() : host.vanish();
 }
 
 void Authenticators::be_stranger_at(uint16_t qid, Imposture how, const Host& victim, HostOptions options) {
-  world_->fabric.note("a stranger, kind %llu at queue %llu", static_cast<uint64_t>(how), uint64_t{qid});
+  world_->fabric.note(text_of("a stranger", how) + " at queue " + std::to_string(qid));
   options.authenticate = [this, how, victim_options = options](Host& host, HostQueue& queue) {
     try_it(how, host, queue, victim_options);
     return true;
@@ -131,8 +143,7 @@ void Authenticators::be_stranger_at(uint16_t qid, Imposture how, const Host& vic
   Host stranger(*world_, options);
   stranger.claim(victim.cntlid());
   if (!stranger.connect_io(qid)) return world_->fabric.fault("a stranger did not come so far: " + stranger.failure);
-  if (stranger.read(1, 0, 1).ok())
-    world_->fabric.fault("a stranger has an I/O queue, kind " + std::to_string(static_cast<unsigned>(how)));
+  if (stranger.read(1, 0, 1).ok()) world_->fabric.fault("has an I/O queue: " + text_of("a stranger", how));
 }
 
 // False: the target did not let it come so far, or there is nothing to be gained.

@@ -1,6 +1,7 @@
 #include "tests/simulation/device_events.h"
 
 #include <algorithm>
+#include <array>
 #include <string>
 #include <vector>
 
@@ -19,6 +20,12 @@ constexpr uint64_t kLongFlapNs = 6'000'000'000;  // longer than an RNIC tries to
 // Until failed queues are made anew, and a port whose address has changed listens again: first the last queue pairs
 // must have ended, and the kernel may take its time to destroy them.
 constexpr uint64_t kRecoveryNs = 60'000'000'000;
+
+// By event.
+constexpr std::array<const char*, kDeviceEvents> kNames{
+    "a queue pair is about to fail", "a completion queue is about to fail", "a shared receive queue is about to fail",
+    "a link is about to flap",       "a device's GID is about to change",   "a device's address is about to change",
+    "a device is about to fail"};
 
 rnic::Random& random_of(World& world) { return world.fabric.schedule().random(); }
 
@@ -149,7 +156,7 @@ void have_device_events(World& world, unsigned events) {
     const uint64_t until = world.fabric.now_ns() + random_of(world).below(kPauseNs);
     world.wait([&] { return world.fabric.now_ns() >= until; });
     const auto event = static_cast<DeviceEvent>(random_of(world).below(kDeviceEvents));
-    world.fabric.note("a device has event %llu, of kind %llu", i, static_cast<uint64_t>(event));
+    world.fabric.note(kNames[static_cast<size_t>(event)]);
     have_device_event(world, event);
   }
 }

@@ -34,7 +34,7 @@ class Fiber {
 
   std::function<void()> body_;
   std::unique_ptr<std::byte[]> stack_;
-  Context own_;                 // where it goes on, while it does not run
+  Context own_;                // where it goes on, while it does not run
   Context resumer_ = nullptr;  // where its resumer does, while it runs
   bool ended_ = false;
   // What AddressSanitizer wants to know of stacks.

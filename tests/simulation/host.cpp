@@ -153,7 +153,11 @@ Answer Host::run(HostQueue& queue, const nvme::Sqe& sqe, Direction direction, By
       },
       kAnswerNs);
   const auto cqe = queue.answer(cid);
-  if (!cqe) return answer;
+  if (!cqe) {
+    if (options_.takes_answers && options_.takes_admin_answers && queue.reaches_target())
+      world_.fabric.fault("host " + options_.nqn + ": a command on a queue that reaches the target is never answered");
+    return answer;
+  }
   answer.came = true;
   answer.status = cqe->status >> 1 & 0x7ff;
   answer.result = cqe->result;

@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "tests/rnic/connection_manager.h"
+#include "tests/rnic/queue_pair.h"
 
 namespace nvmf::simulation {
 namespace {
@@ -153,6 +154,10 @@ void HostQueue::on_cm_event(const rdma_cm_event& event) {
     default:
       state_ = State::Ended;
   }
+}
+
+bool HostQueue::reaches_target() const {
+  return state_ == State::Connected && static_cast<const rnic::QueuePair*>(queue_pair_.get())->is_connected();
 }
 
 size_t HostQueue::room() const {

@@ -46,6 +46,8 @@ class HostQueue {
   // Events and completions since the last turn.
   void turn();
   State state() const { return state_; }
+  // Whether the target's end is there, and the network between. The host itself cannot know.
+  bool reaches_target() const;
   std::optional<uint16_t> rejection() const { return rejection_; }
 
   // How many more commands may be sent.

@@ -1,6 +1,7 @@
 #include "tests/simulation/hostile.h"
 
 #include <algorithm>
+#include <array>
 #include <cstring>
 #include <memory>
 #include <string>
@@ -268,10 +269,24 @@ void vanish_at_any_step(World& world, const HostOptions& options, const HostQueu
   host.die();
 }
 
+// By hostility.
+constexpr std::array<const char*, kHostilities> kNames{"it sends more capsules than its queue has entries",
+                                                       "it takes no answers",
+                                                       "it sends half capsules",
+                                                       "it sends garbage",
+                                                       "it sends no Connect",
+                                                       "it names memory that it has not",
+                                                       "it vanishes at any step",
+                                                       "it floods queues before Connect",
+                                                       "it floods its admin queue",
+                                                       "it floods with Reservation Reports",
+                                                       "it floods with connections",
+                                                       "it reads and writes the target's memory"};
+
 }  // namespace
 
 void be_hostile(World& world, Hostility how, uint32_t number, const char* address) {
-  world.fabric.note("host %llu is hostile, kind %llu", number, static_cast<uint64_t>(how));
+  world.fabric.note("host " + std::to_string(number) + " is hostile: " + kNames[static_cast<size_t>(how)]);
   HostOptions options = options_of(number, address);
   HostQueueOptions of_queue;
   of_queue.address = address;

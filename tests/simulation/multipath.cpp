@@ -124,17 +124,15 @@ void Multipath::collect() {
     path.host->admin().turn();
     queue.turn();
     const auto kept_alive_ns = path.host->keep_alive();
-    const auto is_missed = [&](uint64_t sent_ns) {
-      return now - sent_ns > kMissedNs && world_.is_disturbed_since(sent_ns);
-    };
     std::erase_if(under_way_, [&](const Command& command) {
       if (command.path != i || !queue.answer(command.cid)) return false;
       take(command, queue);
       return true;
     });
-    const bool is_silent = std::ranges::any_of(
-        under_way_, [&](const Command& command) { return command.path == i && is_missed(command.sent_ns); });
-    path.is_up = !is_silent && !(kept_alive_ns && is_missed(*kept_alive_ns)) &&
+    const bool is_silent = std::ranges::any_of(under_way_, [&](const Command& command) {
+      return command.path == i && world_.is_missed(queue, command.sent_ns, kMissedNs);
+    });
+    path.is_up = !is_silent && !(kept_alive_ns && world_.is_missed(path.host->admin(), *kept_alive_ns, kMissedNs)) &&
                  queue.state() == HostQueue::State::Connected &&
                  path.host->admin().state() == HostQueue::State::Connected;
     if (path.is_up) continue;

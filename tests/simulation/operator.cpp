@@ -1,6 +1,7 @@
 #include "tests/simulation/operator.h"
 
 #include <algorithm>
+#include <array>
 #include <utility>
 
 namespace nvmf::simulation {
@@ -12,6 +13,9 @@ constexpr uint64_t kStatusNs = 20'000'000;
 // A port waits so long for hosts that use ANA, and then for their last commands.
 constexpr uint64_t kDrainNs = 20'000'000'000;
 constexpr unsigned kActions = 6;
+constexpr std::array<const char*, kActions> kNotes{
+    "the operator locks a host out", "the operator drains the port",      "the operator disconnects a host",
+    "the operator grows a disk",     "the operator changes a rate limit", "the operator adds or removes a namespace"};
 
 }  // namespace
 
@@ -25,7 +29,7 @@ void Operator::run(unsigned changes) {
     pause(8'000'000);
     ask_for_status(world_);
     const uint64_t action = random.below(kActions);
-    world_.fabric.note("the operator makes change %llu, of kind %llu", i, action);
+    world_.fabric.note(kNotes[action]);
     switch (action) {
       case 0:
         lock_out();

@@ -52,7 +52,9 @@ bool Workload::connect(Host& host) {
     const uint64_t begun_ns = world_.fabric.now_ns();
     world_.fabric.note("host %llu sets up its connection, try %llu", options_.number, tries);
     if (host.bring_up()) {
-      if (is_late(begun_ns)) fault("the set-up took too long");
+      if (options_.bound_ns != 0 && world_.fabric.now_ns() - begun_ns > options_.bound_ns &&
+          !world_.is_disturbed_since(begun_ns))
+        fault("the set-up took too long");
       return true;
     }
     host.vanish();
@@ -65,17 +67,6 @@ bool Workload::connect(Host& host) {
   }
   fault("never came in: " + host.failure);
   return false;
-}
-
-// Whether what was sent then ought to have been answered.
-bool Workload::is_late(uint64_t sent_ns) const {
-  return options_.bound_ns != 0 && world_.fabric.now_ns() - sent_ns > options_.bound_ns &&
-         !world_.is_disturbed_since(sent_ns);
-}
-
-// Whether the host gives up its connection: the target is away, and says nothing.
-bool Workload::is_missed(uint64_t sent_ns) const {
-  return world_.fabric.now_ns() - sent_ns > kMissedNs && world_.is_disturbed_since(sent_ns);
 }
 
 void Workload::transfer(Host& host, bool at_leisure) {
@@ -106,9 +97,10 @@ void Workload::transfer(Host& host, bool at_leisure) {
                                              : kLeisureNs));
     if (options_.administers) administer(lanes, admin);
     const auto kept_alive_ns = host.keep_alive();
-    if (kept_alive_ns && is_late(*kept_alive_ns)) fault("a Keep Alive is not answered in time");
+    if (kept_alive_ns && world_.is_late(host.admin(), *kept_alive_ns, options_.bound_ns))
+      fault("a Keep Alive is not answered in time");
     for (Lane& one : lanes) collect(one);
-    gives_up = is_missing_target(lanes) || (kept_alive_ns && is_missed(*kept_alive_ns));
+    gives_up = is_missing_target(lanes) || (kept_alive_ns && world_.is_missed(host.admin(), *kept_alive_ns, kMissedNs));
     alive =
         std::ranges::all_of(lanes, [](const Lane& one) { return one.queue->state() == HostQueue::State::Connected; }) &&
         host.admin().state() == HostQueue::State::Connected && !gives_up;
@@ -134,8 +126,9 @@ void Workload::administer(std::vector<Lane>& lanes, AdminLane& admin) const {
 }
 
 bool Workload::is_missing_target(const std::vector<Lane>& lanes) const {
-  return std::ranges::any_of(
-      lanes, [this](const Lane& lane) { return !lane.under_way.empty() && is_missed(lane.under_way.front().sent_ns); });
+  return std::ranges::any_of(lanes, [this](const Lane& lane) {
+    return !lane.under_way.empty() && world_.is_missed(*lane.queue, lane.under_way.front().sent_ns, kMissedNs);
+  });
 }
 
 Workload::Kind Workload::some_kind() const {
@@ -154,7 +147,7 @@ void Workload::send(Lane& lane, const AdminLane& admin) {
   transfer.cid = send(*lane.queue, transfer, slba, blocks);
   constexpr std::array kNotes = {"host %llu reads, command %llu", "host %llu writes, command %llu",
                                  "host %llu writes zeroes, command %llu", "host %llu flushes, command %llu"};
-  world_.fabric.note(kNotes[static_cast<size_t>(transfer.kind)], options_.number, transfer.cid);
+  world_.fabric.note_routine(kNotes[static_cast<size_t>(transfer.kind)], options_.number, transfer.cid);
   transfer.may_be_aborted = admin.is_aborting(transfer.cid);
   lane.under_way.push_back(transfer);
 }
@@ -191,7 +184,8 @@ void Workload::collect(Lane& lane) {
     lane.under_way.erase(found);
   }
   for (const Transfer& transfer : lane.under_way)
-    if (is_late(transfer.sent_ns) && lane.queue->state() == HostQueue::State::Connected)
+    if (lane.queue->state() == HostQueue::State::Connected &&
+        world_.is_late(*lane.queue, transfer.sent_ns, options_.bound_ns))
       return fault("command " + std::to_string(transfer.cid) + ", " + kNames[static_cast<size_t>(transfer.kind)] +
                    " since " + std::to_string(transfer.sent_ns / 1000) + " us, is not answered in time");
 }

@@ -37,6 +37,7 @@ class Workload {
   // On the host's fiber.
   void run();
   uint64_t completed() const { return completed_; }
+  uint64_t sent() const { return numbers_; }
 
  private:
   enum class Kind : uint8_t { Read, Write, WriteZeroes, Flush };
@@ -56,8 +57,6 @@ class Workload {
   bool is_to_go_on() const { return options_.goes_on && options_.goes_on(); }
   bool connect(Host& host);
   void transfer(Host& host, bool at_leisure);
-  bool is_late(uint64_t sent_ns) const;
-  bool is_missed(uint64_t sent_ns) const;
   bool is_missing_target(const std::vector<Lane>& lanes) const;
   void administer(std::vector<Lane>& lanes, AdminLane& admin) const;
   Kind some_kind() const;

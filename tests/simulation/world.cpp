@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "tests/rnic/shared_receive_queue.h"
+#include "tests/simulation/host_queue.h"
 
 namespace nvmf::simulation {
 namespace {
@@ -15,6 +16,8 @@ constexpr uint64_t kStepNs = 300;
 constexpr uint64_t kLongestLeapNs = 32'000'000;
 // Slots that a queue pair took with it are found when the next one ends.
 constexpr uint64_t kSlotsNs = 2'000'000'000;
+// In troubled times a command may take so many times its bound.
+constexpr uint64_t kTroubledBounds = 3;
 constexpr uint64_t kReloadNs = 60'000'000'000;
 constexpr uint32_t kDepth = 16;  // to ask for the room for queues
 constexpr char kDisk[] = "disk1";
@@ -68,7 +71,7 @@ World::World(const WorldOptions& options)
     if (!options.second_reaches_cmb) cmb_->put_out_of_reach("rnic1");
   }
   target.on_event = [this](const core::Event& event) {
-    fabric.note("(an event was reported)");
+    fabric.note("the target reports: " + event.message);
     events.push_back(event.message);
   };
   target.on_earlier_deadline = [this](core::Target::Clock::time_point deadline) { await_deadline(deadline); };
@@ -190,6 +193,17 @@ void World::await_deadline(core::Target::Clock::time_point deadline) {
     if (const auto next = target.expire(core::Target::Clock::now())) await_deadline(*next);
     transport_->turn_admin();
   });
+}
+
+bool World::is_late(const HostQueue& queue, uint64_t sent_ns, uint64_t bound_ns) const {
+  if (bound_ns == 0) return false;
+  const uint64_t waited_ns = fabric.now_ns() - sent_ns;
+  if (is_disturbed_since(sent_ns)) return waited_ns > kTroubledBounds * bound_ns && queue.reaches_target();
+  return waited_ns > bound_ns;
+}
+
+bool World::is_missed(const HostQueue& queue, uint64_t sent_ns, uint64_t patience_ns) const {
+  return fabric.now_ns() - sent_ns > patience_ns && is_disturbed_since(sent_ns) && !queue.reaches_target();
 }
 
 bool World::shut_down() {

@@ -29,6 +29,8 @@
 
 namespace nvmf::simulation {
 
+class HostQueue;
+
 struct WorldOptions {
   uint64_t seed = 1;
   rnic::Profile profile = rnic::connectx();
@@ -119,6 +121,11 @@ class World {
   // Whether a disturbance, or the aftermath of one, reaches into the time from then until now; whether it is one now.
   bool is_disturbed_since(uint64_t ns) const { return disturbances_ != 0 || ns < calm_since_ns_; }
   bool is_disturbed() const { return is_disturbed_since(fabric.now_ns()); }
+  // Whether a command that was sent at that time ought to have been answered: at once where nothing disturbs it; and
+  // whatever happens, as long as its queue reaches the target. `bound_ns`: 0 where there is none.
+  bool is_late(const HostQueue& queue, uint64_t sent_ns, uint64_t bound_ns) const;
+  // Whether the host gives up: after so long it hears nothing of a target that is away.
+  bool is_missed(const HostQueue& queue, uint64_t sent_ns, uint64_t patience_ns) const;
   // Whether a command that was sent at that time may end so: its port was drained, or the operator ended its queue.
   bool may_lose_its_path(int status, uint64_t sent_ns) const {
     const bool of_the_path = status >> 8 == NVME_SCT_PATH || status == NVME_SC_ABORT_QUEUE;
