@@ -30,7 +30,7 @@
 //   has changed.
 // - The order in which the bytes of one piece become visible, and PCIe: peer-to-peer transfers are memory copies.
 // - What destroying waits for: a real ibv_destroy_cq() sleeps until the last event is acknowledged; here it is a fault.
-// - The time that a call itself takes, but for ibv_destroy_qp().
+// - The time that a call itself takes, but for ibv_destroy_qp(), and where on_call counts it.
 // - Shortage of memory in the libraries and the kernel, but where memory is registered.
 // - IPv6 addresses, several ports of a device, bonding, the migration of paths, rdma_migrate_id().
 #pragma once
@@ -89,6 +89,13 @@ class Fabric {
 
   // A call blocks its caller for so long. By default nothing else than devices and network goes on meanwhile.
   std::function<void(uint64_t ns)> block = [this](uint64_t ns) { schedule_.advance(ns); };
+
+  // Before each poll of a completion queue and each post of a send: what these cost their caller's CPU, in which others
+  // go on. Empty: they take no time.
+  std::function<void()> on_call;
+  void begin_call() {
+    if (on_call) on_call();
+  }
 
   // See story.h.
   void note(const char* format, uint64_t a = 0, uint64_t b = 0) { story_.note(now_ns(), format, a, b); }

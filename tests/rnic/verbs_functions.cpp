@@ -31,7 +31,10 @@ Object* refuse(int error) {
   return nullptr;
 }
 
-int poll(ibv_cq* queue, int most, ibv_wc* entries) { return static_cast<CompletionQueue*>(queue)->poll(most, entries); }
+int poll(ibv_cq* queue, int most, ibv_wc* entries) {
+  Fabric::living().begin_call();
+  return static_cast<CompletionQueue*>(queue)->poll(most, entries);
+}
 
 int request_event(ibv_cq* queue, int) {
   static_cast<CompletionQueue*>(queue)->request_event();
@@ -47,6 +50,7 @@ int post_all(Queue& queue, Work* work, Work** bad) {
 }
 
 int post_send(ibv_qp* queue_pair, ibv_send_wr* work, ibv_send_wr** bad) {
+  Fabric::living().begin_call();
   const Device& device = device_of(queue_pair->context);
   if (device.is_gone() && device.profile().posts_fail_after_removal) return *bad = nullptr, EIO;
   return post_all(*static_cast<QueuePair*>(queue_pair), work, bad);

@@ -141,6 +141,19 @@ std::string World::reload(const WorldConfig& wanted) {
   return "the reload was refused: " + (done.reasons.empty() ? std::string("?") : done.reasons.front());
 }
 
+void World::charge_control_thread(uint64_t ns_of_call) {
+  fabric.on_call = [this, ns_of_call] {
+    if (Fiber::current() != nullptr || is_charging_)
+      return;  // a host's call, a reactor's, or of what goes on meanwhile
+    is_charging_ = true;
+    for (const uint64_t until = fabric.now_ns() + ns_of_call; fabric.now_ns() < until;) {
+      fabric.schedule().advance(kStepNs);
+      if (!hosts_.empty()) hosts_[fabric.schedule().random().below(hosts_.size())]->resume();
+    }
+    is_charging_ = false;
+  };
+}
+
 std::optional<uint64_t> World::time_on_control_thread(std::function<void()> work) {
   const uint64_t begun_ns = fabric.now_ns();
   bool done = false;

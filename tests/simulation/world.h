@@ -116,6 +116,9 @@ class World {
   std::string reload(const WorldConfig& wanted);
   const WorldConfig& config() const { return config_; }
   ControlPlane& control_plane() { return *control_plane_; }
+  // From now on each poll of a completion queue and each post of a send costs the control thread so much time, in which
+  // hosts and the network go on. For hosts that do nothing else than use the network.
+  void charge_control_thread(uint64_t ns_of_call);
   // Runs `work` on the control thread as what arrives there from outside; how long that took. None: it never ran.
   std::optional<uint64_t> time_on_control_thread(std::function<void()> work);
   // Whether a disturbance, or the aftermath of one, reaches into the time from then until now; whether it is one now.
@@ -179,6 +182,7 @@ class World {
   std::optional<Disturbance> device_is_away_;
   std::optional<Disturbance> ssd_is_away_;
   bool ssd_was_removed_ = false;
+  bool is_charging_ = false;
 };
 
 }  // namespace nvmf::simulation
