@@ -19,7 +19,8 @@ namespace {
 constexpr uint64_t kMostNs = 300'000'000'000;
 
 constexpr unsigned kMultipathCommands = 120;
-constexpr uint64_t kQuestionsNs = 20'000'000;  // between two
+constexpr uint64_t kLongestHangNs = 3'000'000'000;  // shorter than hosts' commands may take
+constexpr uint64_t kQuestionsNs = 20'000'000;       // between two
 
 // Whose addresses are whose: an honest host has the one of its number, a hostile one mostly one of its own.
 constexpr size_t kGuest = 5;
@@ -121,11 +122,11 @@ void disturb(World& world, const Plan& plan) {
     const uint64_t until = world.fabric.now_ns() + ns;
     world.wait([&] { return world.fabric.now_ns() >= until; });
   };
-  pause(2'000'000 + random.below(30'000'000));
+  pause(2'000'000 + random.below(random.chance(70) ? 30'000'000 : 300'000'000));
   if (plan.disk_hangs) {
     world.fabric.note("the disk hangs");
     world.disk.hang(true);
-    pause(50'000'000);
+    pause(1 + random.below(random.chance(70) ? 50'000'000 : kLongestHangNs));
     world.disk.hang(false);
     world.fabric.note("the disk goes on");
   }

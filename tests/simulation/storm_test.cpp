@@ -4,6 +4,7 @@
 #include <memory>
 #include <vector>
 
+#include "config/config.h"
 #include "tests/simulation/host_queue.h"
 
 namespace nvmf::simulation {
@@ -14,11 +15,11 @@ using State = HostQueue::State;
 bool is_over(const HostQueue& queue) { return queue.state() != State::Resolving && queue.state() != State::Connecting; }
 
 TEST_CASE(
-    "a storm of hosts, twice as many as may come in a second: they come one after the other, and none is refused") {
-  constexpr size_t kHosts = 400;
+    "a storm of hosts, twice as many as may come in a second by default: one after the other, and none is refused") {
+  constexpr size_t kHosts = 2000;
   constexpr uint64_t kPatienceNs = 3'000'000'000;  // of Linux's host driver, for its connection request
   WorldOptions options;
-  options.max_new_controllers_per_s = kHosts / 2;
+  options.max_new_controllers_per_s = config::Limits{}.max_new_controllers_per_s;
   World world(options);
   std::vector<std::unique_ptr<HostQueue>> hosts;
   for (size_t i = 0; i < kHosts; ++i) {
