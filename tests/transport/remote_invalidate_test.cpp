@@ -43,7 +43,7 @@ TEST_CASE("each device's remote invalidate is proved at start: used where it wor
 }
 
 TEST_CASE("a device that nobody knows as a liar is found out, and costs no connection") {
-  for (rnic::Profile profile : {rnic::bnxt_re(), rnic::vmw_pvrdma()}) {
+  for (rnic::Profile profile : {rnic::bnxt_re(), rnic::vmw_pvrdma(), rnic::ocrdma()}) {
     CAPTURE(profile.name);
     profile.vendor_id = 0;
     Network network(profile);
@@ -66,13 +66,13 @@ TEST_CASE("what the operator says of a device holds: off without a word, on with
     CHECK(connect_as_linux_does(network) == 0);
     CHECK(lines_with(network, "invalidate") == 0);
   }
-  Network network(rnic::iwarp(), with(RemoteInvalidate::On));
+  Network network(rnic::siw(), with(RemoteInvalidate::On));
   CHECK(lines_with(network, kNotUsed) == 0);
   CHECK(connect_as_linux_does(network) == 1);
 }
 
 TEST_CASE("a device that fails SEND with invalidate all the same costs one connection, and is not asked again") {
-  for (const rnic::Profile& profile : {rnic::bnxt_re(), rnic::vmw_pvrdma()}) {
+  for (const rnic::Profile& profile : {rnic::bnxt_re(), rnic::vmw_pvrdma(), rnic::ocrdma()}) {
     CAPTURE(profile.name);
     Network network(profile, with(RemoteInvalidate::On));
     {
@@ -88,7 +88,7 @@ TEST_CASE("a device that fails SEND with invalidate all the same costs one conne
 }
 
 TEST_CASE("an iWARP device reads a host's data: the memory that it reads into may be written remotely") {
-  Network network(rnic::iwarp());
+  Network network(rnic::siw());
   ModelHost host(network);
   REQUIRE(host.connect());
   host.take_answers(1);

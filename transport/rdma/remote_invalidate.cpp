@@ -11,8 +11,9 @@ struct Liar {
   const char* name;
 };
 
-// Their user-space providers have no code for IBV_WR_SEND_WITH_INV: bnxt_re_ibv_to_bnxt_wr_opcd() gives an invalid
-// opcode, pvrdma_post_send() answers EINVAL (rdma-core 55).
+// Their user-space providers have no code for IBV_WR_SEND_WITH_INV, and post it all the same (rdma-core 65):
+// bnxt_re_ibv_to_bnxt_wr_opcd() gives an invalid opcode; ibv_wr_opcode_to_pvrdma() is a cast, which makes it
+// PVRDMA_WR_RDMA_READ_WITH_INV, and pvrdma_post_send() does not pass the key on.
 constexpr Liar kKnownLiars[] = {
     {0x14e4, "Broadcom (bnxt_re)"},
     {0x15ad, "VMware (vmw_pvrdma)"},
