@@ -23,6 +23,13 @@
 //   meaning.
 // - Memory windows, fast registration by work request (a host's keys are renewed and invalidated instead, memory.h),
 //   atomics, immediate data, UD, UC, XRC, multicast, solicited events, extended completion queues, thread domains.
+// - More than one completion vector: all completion queues share the first.
+// - Providers without reg_dmabuf_mr (mlx4, siw, vmw_pvrdma, hns): here each device registers dma-bufs.
+// - What revoking a dma-buf does to a region that pins it. Here each region of it is void from then on. In the kernel
+//   that is so for importers that page on demand (mlx5, rxe) and for those that call
+//   ib_umem_dmabuf_get_pinned_revocable_and_lock() (irdma since 2026). Other importers that pin cannot be told
+//   (ib_umem_dmabuf_unsupported_move_notify()): an exporter that revokes does not let them pin (VFIO's
+//   vfio_pci_dma_buf_pin()), and the region of one that does lives on.
 // - The faults of on-demand pages, and their invalidation by the kernel: such a region is as good as a pinned one.
 // - The limits of a device but for its queues: protection domains and memory regions are never too many.
 // - Numbers that come again: queue pair numbers and keys are given once, so that a late message never finds another's.

@@ -46,7 +46,7 @@ TEST_CASE("a local region of another protection domain, or deregistered in use, 
 }
 
 TEST_CASE("an iWARP device writes an RDMA READ's data only where the other side may write") {
-  Ends ends(iwarp());
+  Ends ends(siw());
   std::vector<std::byte> memory(4096);
   const auto region =
       verbs::register_memory(ends.target->domain.get(), memory.data(), memory.size(), IBV_ACCESS_LOCAL_WRITE);
@@ -77,7 +77,7 @@ TEST_CASE("memory lent as a dma-buf is out of reach once its lender has revoked 
 }
 
 TEST_CASE("a device that pins dma-bufs takes none whose lender cannot pin them") {
-  Ends ends(pinning());
+  Ends ends(bnxt_re());
   std::vector<std::byte> lent(4096);
   DmaBuf movable(ends.fabric, 10, lent.data(), lent.size(), false);
   CHECK(ibv_reg_dmabuf_mr(ends.target->domain.get(), 0, 4096, 0, 10, IBV_ACCESS_LOCAL_WRITE) == nullptr);

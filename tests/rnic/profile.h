@@ -1,5 +1,6 @@
-// The rules in which the provider families differ, as far as a program that uses libibverbs can see them. Each rule was
-// read in rdma-core's providers (or in the kernel's driver, where it says so); profile.cpp names the functions.
+// The rules in which the provider families differ, as far as a program that uses libibverbs can see them. profile.cpp
+// names the function of rdma-core's provider, or of the kernel's driver, in which each rule was read, or says that it
+// is assumed: what hardware and firmware do is in neither.
 #pragma once
 
 #include <infiniband/verbs.h>
@@ -20,8 +21,9 @@ enum class Arming : uint8_t {
 // What becomes of a SEND with invalidate whose device advertises IBV_DEVICE_MEM_MGT_EXTENSIONS.
 enum class RemoteInvalidate : uint8_t {
   Works,
-  Refused,  // ibv_post_send() fails with EINVAL
-  Fails,    // the work request completes with IBV_WC_LOC_QP_OP_ERR
+  Refused,   // ibv_post_send() fails with EINVAL
+  Fails,     // the work request completes with IBV_WC_LOC_QP_OP_ERR
+  WrongKey,  // it is sent with another key than the one that was posted
 };
 
 struct Profile {
@@ -47,6 +49,9 @@ struct Profile {
   // Room in a shared receive queue that an entry takes, where poll_frees_receive_entries: whether it comes back with a
   // completion that was removed unread. That of an entry for which no completion came never does.
   bool removal_frees_receive_entries = true;
+  // The same of a message that was cut off, where not reports_half_received: ibv_poll_cq() takes the completion, frees
+  // the room and returns nothing.
+  bool silent_flush_frees_receive_entries = false;
   // A completion of a shared receive queue's entry stays when its queue pair is destroyed, and points into the memory
   // that the queue pair had: reading it is a fault.
   bool keeps_shared_completions = false;
@@ -57,9 +62,10 @@ struct Profile {
   unsigned slow_destroy_percent = 0;
 
   RemoteInvalidate remote_invalidate = RemoteInvalidate::Works;
+  bool checks_invalidated_keys = true;        // false: a SEND with invalidate arrives whatever its key is
   bool read_sink_needs_remote_write = false;  // the local memory of an RDMA READ
   bool on_demand_paging = false;
-  bool pins_dma_bufs = false;  // ibv_reg_dmabuf_mr() needs an exporter whose buffers can be pinned
+  bool pins_dma_bufs = false;  // ibv_reg_dmabuf_mr() needs an exporter whose buffers can be pinned; otherwise none does
   uint32_t max_inline_bytes = 256;
 
   // Limits.
@@ -75,15 +81,17 @@ struct Profile {
 
 Profile connectx();    // mlx5, mlx4
 Profile irdma_gen3();  // irdma with IRDMA_FEATURE_SRQ: Intel's E2000
-Profile iwarp();       // irdma's rules for a device of iWARP (cxgb4 with T6, qedr, siw have shared receive queues)
+Profile siw();         // iWARP in software
 Profile bnxt_re();     // Broadcom
 Profile vmw_pvrdma();  // VMware's paravirtual device
-Profile pinning();     // an importer that pins dma-bufs (bnxt_re, efa, mana, ionic), and arms as hns and efa do
+Profile small_hns();   // HiSilicon, with smaller limits than any of its devices has
 Profile soft_roce();   // rxe
 // The families that nvmf-p2p serves: those with shared receive queues.
 std::span<const Profile> all_profiles();
 
 // E810, X722: irdma GEN_1 and GEN_2. As efa, erdma, ionic and mana, without shared receive queues.
 Profile irdma_gen2();
+// Emulex OneConnect.
+Profile ocrdma();
 
 }  // namespace nvmf::rnic

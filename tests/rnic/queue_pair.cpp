@@ -164,7 +164,7 @@ int QueuePair::post(const ibv_send_wr& work) {
       break;
     case IBV_WR_SEND_WITH_INV:
       if (profile.remote_invalidate == RemoteInvalidate::Refused) return EINVAL;
-      send.remote_key = work.invalidate_rkey;
+      send.remote_key = work.invalidate_rkey ^ (profile.remote_invalidate == RemoteInvalidate::WrongKey ? 0x700 : 0);
       break;
     case IBV_WR_RDMA_WRITE:
     case IBV_WR_RDMA_READ:

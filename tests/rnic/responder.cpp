@@ -41,7 +41,7 @@ Answer QueuePair::place(const std::byte* data, uint64_t bytes) {
 }
 
 Answer QueuePair::end_message(std::optional<uint32_t> invalidated_key) {
-  if (invalidated_key) {
+  if (invalidated_key && device.profile().checks_invalidated_keys) {
     const auto found = device.regions.find(*invalidated_key);
     if (found == device.regions.end() || &found->second->domain != &domain || !found->second->invalidate())
       return refuse(IBV_WC_LOC_PROT_ERR, Answer::AccessError, IBV_EVENT_QP_ACCESS_ERR);
@@ -80,7 +80,7 @@ void QueuePair::complete_receive(const Receive& receive, ibv_wc_status status, u
 // In the error state. An entry of a shared receive queue is only concerned when a message had begun to use it.
 void QueuePair::flush_receives() {
   if (message_ && shared() && !device.profile().reports_half_received)
-    shared()->on_swallowed();
+    shared()->on_flushed_silently();
   else if (message_)
     complete_receive(message_->receive, IBV_WC_WR_FLUSH_ERR, 0, std::nullopt);
   message_.reset();

@@ -59,6 +59,11 @@ void SharedReceiveQueue::on_swallowed() {
   domain_.owner.device.fabric().note("a receive entry was swallowed; %llu are left", receives_.size());
 }
 
+void SharedReceiveQueue::on_flushed_silently() {
+  if (domain_.owner.device.profile().silent_flush_frees_receive_entries) on_polled();
+  on_swallowed();
+}
+
 void SharedReceiveQueue::fail() {
   if (failed_) return;
   failed_ = true;

@@ -33,6 +33,8 @@ class SharedReceiveQueue : public ibv_srq {
   void on_polled();
   void on_removed();
   void on_swallowed();
+  // As a flush completion that ibv_poll_cq() takes and does not return.
+  void on_flushed_silently();
   void set_limit(uint32_t limit) { limit_ = limit; }
   ibv_srq_attr attributes() const { return {capacity_, max_sge_, limit_}; }
   // As if the device had found it broken: IBV_EVENT_SRQ_ERR.

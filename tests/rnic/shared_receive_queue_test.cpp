@@ -44,7 +44,7 @@ TEST_CASE("ConnectX has room for a new entry only when the old one's completion 
   }
 }
 
-TEST_CASE("a half-received message: its entry is flushed in the error state, but Soft-RoCE swallows it") {
+TEST_CASE("a half-received message: its entry is flushed in the error state, but Soft-RoCE and bnxt_re swallow it") {
   for (const Profile& profile : all_profiles()) {
     CAPTURE(profile.name);
     Ends ends(profile);
@@ -83,6 +83,24 @@ TEST_CASE("a queue pair that is destroyed at once takes the entry of a half-rece
     ends.settle();
     CHECK(ends.target->received().empty());
     CHECK(shared(ends).swallowed() == 1);
+  }
+}
+
+TEST_CASE("the room of a half-received message's entry comes back in the error state, with a completion or without") {
+  for (const Profile& profile : all_profiles()) {
+    CAPTURE(profile.name);
+    EndOptions options;
+    options.shared_receives = 3;
+    Ends ends(profile, options);
+    for (uint64_t i = 0; i < 3; ++i) REQUIRE(ends.target->post_receive({ends.target->piece(0, 4096)}, i) == 0);
+    send_half(ends);
+    ends.settle();
+    ibv_qp_attr error{};
+    error.qp_state = IBV_QPS_ERR;
+    REQUIRE(ibv_modify_qp(ends.target->queue_pair.get(), &error, IBV_QP_STATE) == 0);
+    ends.settle();
+    CHECK(ends.target->received().size() == (profile.reports_half_received ? 1 : 0));
+    CHECK(ends.target->post_receive({ends.target->piece(0, 4096)}, 3) == 0);
   }
 }
 

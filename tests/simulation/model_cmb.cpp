@@ -24,10 +24,11 @@ std::map<std::string, ModelCmb*>& all() {
 
 }  // namespace
 
-ModelCmb::ModelCmb(rnic::Fabric& fabric, std::string bdf, size_t bytes)
+ModelCmb::ModelCmb(rnic::Fabric& fabric, std::string bdf, size_t bytes, bool can_be_pinned)
     : fabric_(fabric),
       bdf_(std::move(bdf)),
       length_bytes_(bytes),
+      can_be_pinned_(can_be_pinned),
       memory_(new std::byte[bytes + kPageBytes]),
       address_(memory_.get() + (kPageBytes - reinterpret_cast<uintptr_t>(memory_.get()) % kPageBytes)) {
   all()[bdf_] = this;
@@ -45,7 +46,7 @@ void ModelCmb::fail_next_self_test() { next_self_test_fails = true; }
 
 void ModelCmb::lend() {
   descriptor_ = kFirstDescriptor + static_cast<int>(fabric_.new_number());
-  lent_ = std::make_unique<rnic::DmaBuf>(fabric_, descriptor_, address_, length_bytes_, true);
+  lent_ = std::make_unique<rnic::DmaBuf>(fabric_, descriptor_, address_, length_bytes_, can_be_pinned_);
 }
 
 void ModelCmb::revoke() {

@@ -15,8 +15,8 @@ namespace nvmf::simulation {
 
 class ModelCmb {
  public:
-  // One at a time has the address. `bytes`: whole pages.
-  ModelCmb(rnic::Fabric& fabric, std::string bdf, size_t bytes);
+  // One at a time has the address. `bytes`: whole pages. An RNIC that pins dma-bufs reaches it when `can_be_pinned`.
+  ModelCmb(rnic::Fabric& fabric, std::string bdf, size_t bytes, bool can_be_pinned);
   ~ModelCmb();
   ModelCmb(const ModelCmb&) = delete;
   ModelCmb& operator=(const ModelCmb&) = delete;
@@ -48,6 +48,7 @@ class ModelCmb {
   rnic::Fabric& fabric_;
   const std::string bdf_;
   const size_t length_bytes_;
+  const bool can_be_pinned_;
   std::unique_ptr<std::byte[]> memory_;
   std::byte* address_;
   std::string out_of_reach_;

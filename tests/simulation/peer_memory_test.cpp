@@ -196,6 +196,25 @@ TEST_CASE("an SSD goes in the middle of commands: hosts are served through its C
   }
 }
 
+TEST_CASE("an RNIC that pins dma-bufs cannot use a CMB that cannot be pinned: its hosts are served through DRAM") {
+  for (const bool can_be_pinned : {false, true})
+    for (const rnic::Profile& profile : {rnic::bnxt_re(), rnic::connectx()}) {
+      CAPTURE(profile.name);
+      CAPTURE(can_be_pinned);
+      WorldOptions options = with_cmb();
+      options.profile = profile;
+      options.cmb_can_be_pinned = can_be_pinned;
+      World world(options);
+      Host host(world, {});
+      REQUIRE_MESSAGE(host.bring_up(), host.failure);
+      CHECK(host.read(1, 0, 128).ok());
+      CHECK(reads_through_cmb(world) == (can_be_pinned || !profile.pins_dma_bufs ? 1 : 0));
+      host.leave();
+      world.check_quiet();
+      CHECK(world.fabric.faults() == std::vector<std::string>{});
+    }
+}
+
 // Without a restart of the target.
 void add_second_port(World& world) {
   world.fabric.add_device("rnic1", World::kSecondAddress, rnic::connectx());

@@ -99,6 +99,7 @@ Plan plan_of(uint64_t seed, const Settings& settings) {
   for (uint64_t left = plan.authenticating != 0 ? random.below(3) : 0; left != 0; --left)
     plan.impostors.push_back(static_cast<Imposture>(random.below(kImpostures)));
   if (plan.world.cmb_bytes == 0 && !plan.ssd_goes) plan.world.in_memory = random.chance(40);
+  plan.world.cmb_can_be_pinned = random.chance(50);
   plan.words = plan.world.profile.name +
                (plan.world.profile.reports_last_wqe ? ", " : ", which does not report the last WQE, ") +
                std::to_string(plan.world.reactors) + " reactors, " + std::to_string(plan.honest) + " honest and " +
@@ -107,8 +108,10 @@ Plan plan_of(uint64_t seed, const Settings& settings) {
                (plan.impostors.empty() ? "" : ", " + std::to_string(plan.impostors.size()) + " impostors") +
                (plan.disk_errors_percent ? ", disk errors" : "") + (plan.disk_hangs ? ", a hung disk" : "") +
                (plan.device_goes ? ", the device goes" : "") + (plan.ssd_goes ? ", the SSD goes" : "") +
-               (plan.world.cmb_bytes != 0 ? ", a CMB" : "") + (plan.world.in_memory ? ", in memory" : "") +
-               (plan.world.mtu != IBV_MTU_4096 ? ", a small MTU" : "") + (plan.two_paths ? ", two paths" : "") +
+               (plan.world.cmb_bytes != 0 ? ", a CMB" : "") +
+               (plan.world.cmb_bytes != 0 && !plan.world.cmb_can_be_pinned ? " that cannot be pinned" : "") +
+               (plan.world.in_memory ? ", in memory" : "") + (plan.world.mtu != IBV_MTU_4096 ? ", a small MTU" : "") +
+               (plan.two_paths ? ", two paths" : "") +
                (plan.world.max_new_controllers_per_s_per_host != 0 ? ", a limit of new controllers" : "") +
                (plan.device_events != 0 ? ", " + std::to_string(plan.device_events) + " device events" : "") +
                (plan.changes != 0 ? ", an operator makes " + std::to_string(plan.changes) + " changes" : "");

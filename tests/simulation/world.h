@@ -42,6 +42,7 @@ struct WorldOptions {
   unsigned ports = 1;                      // each on a device of its own
   bool second_reaches_cmb = true;          // the device of port 2
   size_t cmb_bytes = 0;                    // of an SSD, for the namespace kNsid; 0: none
+  bool cmb_can_be_pinned = true;           // for RNICs that pin dma-bufs
   bool in_memory = false;                  // the namespace kNsid, instead of on the disk
   uint32_t max_new_controllers_per_s = 0;  // 0: no limit
   ibv_mtu mtu = IBV_MTU_4096;              // of the device of port 1, at first

@@ -201,7 +201,7 @@ TEST_CASE("an RNIC without shared receive queues is refused, and the message say
 
 TEST_CASE("an iWARP RNIC is refused unless the operator names it, and the message says why") {
   Network network(rnic::connectx());
-  network.fabric.add_device("siw0", "192.0.2.2", rnic::iwarp());
+  network.fabric.add_device("siw0", "192.0.2.2", rnic::siw());
   const core::Port port{.id = 2, .address = "192.0.2.2", .service = 4420};
   const std::string failure = failure_to_open(network, port);
   CHECK(failure.find("siw0: this RNIC's transport is iWARP, where a host that knows or guesses a memory key can "

@@ -11,8 +11,9 @@ struct Liar {
   const char* name;
 };
 
-// Their user-space providers have no code for IBV_WR_SEND_WITH_INV: bnxt_re_ibv_to_bnxt_wr_opcd() gives an invalid
-// opcode, pvrdma_post_send() answers EINVAL (rdma-core 55).
+// Their user-space providers have no code for IBV_WR_SEND_WITH_INV, and post it all the same (rdma-core 65):
+// bnxt_re_ibv_to_bnxt_wr_opcd() gives an invalid opcode; ibv_wr_opcode_to_pvrdma() is a cast, which makes it
+// PVRDMA_WR_RDMA_READ_WITH_INV, and pvrdma_post_send() does not pass the key on.
 constexpr Liar kKnownLiars[] = {
     {0x14e4, "Broadcom (bnxt_re)"},
     {0x15ad, "VMware (vmw_pvrdma)"},
@@ -28,11 +29,14 @@ bool is_local_error(ibv_wc_status status) {
          status == IBV_WC_LOC_EEC_OP_ERR || status == IBV_WC_GENERAL_ERR;
 }
 
+// A host beyond these is forgotten, the oldest first, and may lose another connection.
+constexpr size_t kRememberedHosts = 64;
+
+}  // namespace
+
 bool is_refused_by_peer(ibv_wc_status status) {
   return status == IBV_WC_REM_ACCESS_ERR || status == IBV_WC_REM_INV_REQ_ERR || status == IBV_WC_REM_OP_ERR;
 }
-
-}  // namespace
 
 std::string known_liar(const ibv_device_attr& device) {
   for (const Liar& liar : kKnownLiars)
@@ -55,11 +59,14 @@ RemoteInvalidateTrial::RemoteInvalidateTrial(ibv_pd* domain, uint8_t port)
   send.num_sge = 1;
   send.opcode = IBV_WR_SEND_WITH_INV;
   send.send_flags = IBV_SEND_SIGNALED;
-  send.invalidate_rkey = region_->rkey ^ 0x5a;  // the low byte is the part of a key that its owner changes
+  send.invalidate_rkey = key();
   ibv_send_wr* refused = nullptr;
   if (const int error = ibv_post_send(pair_.near.get(), &send, &refused))
     verdict_ = std::string("it refused to post a SEND with invalidate: ") + std::strerror(error);
 }
+
+// The low byte is the part of a key that its owner changes.
+uint32_t RemoteInvalidateTrial::key() const { return region_->rkey ^ 0x5a; }
 
 std::optional<std::string> RemoteInvalidateTrial::look() {
   ibv_wc completion{};
@@ -72,13 +79,25 @@ std::optional<std::string> RemoteInvalidateTrial::judge(const ibv_wc& completion
   const std::string status = std::string("\"") + ibv_wc_status_str(completion.status) + "\"";
   if (completion.wr_id == kReceive) {
     if (completion.status == IBV_WC_WR_FLUSH_ERR) return std::nullopt;  // the send's completion says why
-    const bool plain = completion.status == IBV_WC_SUCCESS && (completion.wc_flags & IBV_WC_WITH_INV) == 0;
-    return plain ? "it sent a SEND with invalidate as a plain SEND" : std::string();
+    if (completion.status != IBV_WC_SUCCESS) return std::string();
+    if ((completion.wc_flags & IBV_WC_WITH_INV) == 0) return "it sent a SEND with invalidate as a plain SEND";
+    return completion.invalidated_rkey == key() ? "" : "it invalidated another key than the one that it was given";
   }
   if (is_refused_by_peer(completion.status)) return std::string();
   if (is_local_error(completion.status)) return "its SEND with invalidate ended with " + status;
   if (completion.status == IBV_WC_SUCCESS) return std::nullopt;  // the receive is still to come
   return "its SEND with invalidate did not arrive: " + status;
+}
+
+bool InvalidateRefusals::add(const std::string& address) {
+  if (has(address)) return false;
+  if (addresses_.size() == kRememberedHosts) addresses_.erase(addresses_.begin());
+  addresses_.push_back(address);
+  return true;
+}
+
+bool InvalidateRefusals::has(const std::string& address) const {
+  return std::ranges::find(addresses_, address) != addresses_.end();
 }
 
 }  // namespace nvmf::rdma
