@@ -23,7 +23,7 @@ enum class RemoteInvalidate : uint8_t {
   Works,
   Refused,   // ibv_post_send() fails with EINVAL
   Fails,     // the work request completes with IBV_WC_LOC_QP_OP_ERR
-  WrongKey,  // it is sent with another key than the one that was posted
+  WrongKey,  // it is sent with another key than the one that was posted: no known device
 };
 
 struct Profile {
@@ -86,7 +86,7 @@ Profile bnxt_re();     // Broadcom
 Profile vmw_pvrdma();  // VMware's paravirtual device
 Profile small_hns();   // HiSilicon, with smaller limits than any of its devices has
 Profile soft_roce();   // rxe
-// The families that nvmf-p2p serves: those with shared receive queues.
+// Of which a seed of the simulation chooses one.
 std::span<const Profile> all_profiles();
 
 // E810, X722: irdma GEN_1 and GEN_2. As efa, erdma, ionic and mana, without shared receive queues.

@@ -23,7 +23,6 @@
 #include "tests/rnic/device.h"
 #include "tests/rnic/fabric.h"
 #include "tests/rnic/memory.h"
-#include "tests/rnic/queue_pair.h"
 #include "tests/rnic/shared_receive_queue.h"
 #include "tests/transport/open_device.h"
 #include "transport/rdma/asio_poller.h"
@@ -61,15 +60,13 @@ struct NetworkOptions {
 struct Network {
   static constexpr char kTarget[] = "192.0.2.1";
   static constexpr char kHost[] = "192.0.2.101";
-  static constexpr const char* kOtherHosts[] = {"192.0.2.102", "192.0.2.103", "192.0.2.104"};
   static constexpr uint32_t kNever = 3'600'000;  // ms: no test depends on how fast its machine is
   static constexpr char kNqn[] = "nqn.2024-01.org.example:disks";
 
   explicit Network(const rnic::Profile& profile, uint64_t seed = 1) : Network(profile, NetworkOptions{.seed = seed}) {}
   Network(const rnic::Profile& profile, const NetworkOptions& wanted)
       : fabric(wanted.seed), device(fabric.add_device("rnic0", kTarget, without_timers(profile))) {
-    rnic::Device& hosts = fabric.add_device("host0", kHost, rnic::connectx());
-    for (const char* const address : kOtherHosts) hosts.add_address(address);
+    fabric.add_device("host0", kHost, rnic::connectx());
     target.on_event = [this](const core::Event& event) { events.push_back(event.message); };
     const core::Port port{.id = 1, .address = kTarget, .service = 4420};
     target.add_port(port);
@@ -235,7 +232,6 @@ class ModelHost {
     sqe->opcode = 0x7f;
     sqe->fctype = 0x01;
     sqe->flags = 0x40;
-    sqe->qid = qid_;
     sqe->sqsize_z = kDepth - 1;
     sqe->sgl1.address = address_of(kData);
     sqe->sgl1.specific[1] = sizeof(nvmf_connect_data) >> 8;
@@ -265,11 +261,6 @@ class ModelHost {
     is_answered(0);
     return answered_;
   }
-  // As a host whose memory is gone: it refuses each answer that invalidates its key.
-  void refuse_invalidation() { static_cast<rnic::MemoryRegion*>(keyed_.get())->can_be_invalidated = false; }
-  // Its end of the connection has found an error.
-  bool has_failed() const { return static_cast<const rnic::QueuePair*>(id_->qp)->now == IBV_QPS_ERR; }
-  void hang_up() { rdma_disconnect(id_.get()); }
   // Answers that have invalidated a key.
   unsigned invalidated() const { return invalidated_; }
   bool is_disconnected() {

@@ -33,7 +33,7 @@ Connection::Connection(verbs::CmId& id, const Handshake& handshake, const Connec
   queue_pair_.queue = &queue_;
   queue_pair_.send_entries = rnic_.send_entries(handshake.depth);
   queue_pair_.read_depth = handshake.read_depth;
-  queue_pair_.remote_invalidate = rnic_.may_invalidate_keys_of(address_);
+  queue_pair_.remote_invalidate = rnic_.has_remote_invalidate();
 
   try {
     make_room();

@@ -125,8 +125,6 @@ class PollGroup final : public core::Poller {
   uint32_t queue_pairs() const { return queue_pairs_; }
   // Commands from capsule to the completion of their answer.
   uint64_t commands_in_flight() const { return in_flight_.get(); }
-  // Whether any host has ever had a key invalidated by an answer of this group. Any thread.
-  bool has_invalidated_keys() const { return keys_invalidated_.get() != 0; }
   // Commands that concern no namespace: Fabrics and admin commands, and invalid ones.
   const core::CommandCounters& other_commands() const { return other_commands_; }
 
@@ -363,7 +361,6 @@ class PollGroup final : public core::Poller {
   uint64_t now_ns_ = 0;             // when the present events were found; 0: the clock has not been read
   uint32_t naps_ = 0;               // times that its thread may have slept
   core::Counter in_flight_;
-  core::Counter keys_invalidated_;  // 0 or 1: whether any was
   core::CommandCounters other_commands_;
 };
 

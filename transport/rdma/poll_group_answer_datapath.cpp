@@ -6,7 +6,6 @@
 #include "target/core/datapath/scratch.h"
 #include "target/core/reactor/invariant.h"
 #include "transport/rdma/poll_group.h"
-#include "transport/rdma/remote_invalidate.h"
 
 namespace nvmf::rdma {
 
@@ -91,8 +90,6 @@ void PollGroup::on_sent(const QueueSet& queues, const ibv_wc& completion) {
     case Completion::Response:
       give_back_entries(queue_pair, request.posted);
       if (good && request.naps_before == naps_) count_moved(request, core::RdmaDirection::ToHost);
-      if (good && keys_invalidated_.get() == 0) [[unlikely]]
-        keys_invalidated_.add(request.response.opcode == IBV_WR_SEND_WITH_INV);
       end(request);
       break;
     case Completion::ReadDone:
@@ -108,11 +105,8 @@ void PollGroup::on_sent(const QueueSet& queues, const ibv_wc& completion) {
 void PollGroup::on_send_failed(const QueueSet& queues, const ibv_wc& completion) {
   QueuePair* const queue_pair = queues.by_number.find(completion.qp_num);
   if (queue_pair == nullptr) return;
-  if (completion_of(completion.wr_id) == Completion::Response &&
-      request_of(completion.wr_id).response.opcode == IBV_WR_SEND_WITH_INV) {
-    if (completion.status == IBV_WC_LOC_QP_OP_ERR) queue_pair->invalidate_failure = InvalidateFailure::OfDevice;
-    if (is_refused_by_peer(completion.status)) queue_pair->invalidate_failure = InvalidateFailure::RefusedByHost;
-  }
+  if (completion.status == IBV_WC_LOC_QP_OP_ERR && completion_of(completion.wr_id) == Completion::Response)
+    queue_pair->invalidate_failed = request_of(completion.wr_id).response.opcode == IBV_WR_SEND_WITH_INV;
   fail(*queue_pair, completion.status);
 }
 

@@ -452,8 +452,7 @@ void PollGroup::drop_waiting_posts(List& waiting) {
 
 // Work requests from `bad` on never reached the RNIC: nothing will complete them.
 void PollGroup::on_post_failed(QueuePair& queue_pair, ibv_send_wr* bad) {
-  if (bad != nullptr && bad->opcode == IBV_WR_SEND_WITH_INV)
-    queue_pair.invalidate_failure = InvalidateFailure::OfDevice;
+  queue_pair.invalidate_failed = bad != nullptr && bad->opcode == IBV_WR_SEND_WITH_INV;
   fail(queue_pair, IBV_WC_LOC_QP_OP_ERR);
   for (; bad; bad = bad->next) {
     RdmaRequest& request = request_of(bad->wr_id);

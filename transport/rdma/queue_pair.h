@@ -30,13 +30,6 @@ struct ReceivePolls {
   uint32_t dry = 0;  // polls that have found its end
 };
 
-// How an answer that was to invalidate its host's key has ended a connection.
-enum class InvalidateFailure : uint8_t {
-  None,          // not at all
-  OfDevice,      // the RNIC has not sent it
-  RefusedByHost  // its host's end has refused it
-};
-
 struct QueuePair {
   // Fixed at adoption.
   uint64_t number = 0;  // of its connection
@@ -47,7 +40,7 @@ struct QueuePair {
   uint32_t send_entries = 0;       // of the send queue
   uint8_t read_depth = 1;          // RDMA READs that may be outstanding
   unsigned inline_flag = 0;        // IBV_SEND_INLINE when a completion entry may go into the work request itself
-  bool remote_invalidate = false;  // the RNIC can SEND with invalidate, and the host's address has not refused any
+  bool remote_invalidate = false;  // the RNIC can SEND with invalidate
   uint32_t max_requests = 0;       // request objects that it may have at a time: requests_of()
 
   // Gathered during a turn, posted by flush().
@@ -101,7 +94,7 @@ struct QueuePair {
   ibv_wc_status failure_status = IBV_WC_SUCCESS;  // why, with `failure`
   const char* failure_reason = nullptr;           // null: the status says it
   std::optional<Stall> stall;                     // the host has not taken its answers
-  InvalidateFailure invalidate_failure = InvalidateFailure::None;
+  bool invalidate_failed = false;                 // the RNIC has refused a SEND with invalidate
 };
 
 }  // namespace nvmf::rdma

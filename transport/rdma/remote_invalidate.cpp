@@ -29,14 +29,11 @@ bool is_local_error(ibv_wc_status status) {
          status == IBV_WC_LOC_EEC_OP_ERR || status == IBV_WC_GENERAL_ERR;
 }
 
-// A host beyond these is forgotten, the oldest first, and may lose another connection.
-constexpr size_t kRememberedHosts = 64;
-
-}  // namespace
-
 bool is_refused_by_peer(ibv_wc_status status) {
   return status == IBV_WC_REM_ACCESS_ERR || status == IBV_WC_REM_INV_REQ_ERR || status == IBV_WC_REM_OP_ERR;
 }
+
+}  // namespace
 
 std::string known_liar(const ibv_device_attr& device) {
   for (const Liar& liar : kKnownLiars)
@@ -87,17 +84,6 @@ std::optional<std::string> RemoteInvalidateTrial::judge(const ibv_wc& completion
   if (is_local_error(completion.status)) return "its SEND with invalidate ended with " + status;
   if (completion.status == IBV_WC_SUCCESS) return std::nullopt;  // the receive is still to come
   return "its SEND with invalidate did not arrive: " + status;
-}
-
-bool InvalidateRefusals::add(const std::string& address) {
-  if (has(address)) return false;
-  if (addresses_.size() == kRememberedHosts) addresses_.erase(addresses_.begin());
-  addresses_.push_back(address);
-  return true;
-}
-
-bool InvalidateRefusals::has(const std::string& address) const {
-  return std::ranges::find(addresses_, address) != addresses_.end();
 }
 
 }  // namespace nvmf::rdma

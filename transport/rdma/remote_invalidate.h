@@ -11,7 +11,6 @@
 #include <cstdint>
 #include <optional>
 #include <string>
-#include <vector>
 
 #include "transport/verbs/loop.h"
 
@@ -27,13 +26,9 @@ enum class RemoteInvalidate : uint8_t {
 // Why the device is known to fail what it claims; empty: it is not in the table.
 std::string known_liar(const ibv_device_attr& device);
 
-// The status of a work request that the other end has refused.
-bool is_refused_by_peer(ibv_wc_status status);
-
 // One SEND with invalidate on a pair of the device's own queue pairs, with a key that no memory has: that the other end
-// refuses it shows that it was sent, and what it was. It does not show with which key: only memory windows could have
-// one that may be invalidated, and not every device has those (siw and vmw_pvrdma have none). Hosts find that out
-// (InvalidateRefusals). One thread.
+// refuses it shows that it was sent, and what it was. Not with which key, where the refusal does not tell: a device that
+// sends another one passes; none is known. One thread.
 class RemoteInvalidateTrial {
  public:
   // How long look() may be repeated. An RNIC takes microseconds; some take their retries' time to report a refusal.
@@ -53,23 +48,6 @@ class RemoteInvalidateTrial {
   verbs::MemoryRegion region_;
   verbs::LoopPair pair_;
   std::optional<std::string> verdict_;
-};
-
-// The hosts that have refused a SEND with invalidate of an RNIC. Either the RNIC sends wrong keys, or the host refuses
-// without cause, as any host can on purpose. So a host that refuses decides for its own address: its answers are plain
-// SENDs from its next connection on. The RNIC is given up for all hosts when kEnoughHosts addresses have refused and no
-// SEND with invalidate has ever succeeded; once one has, the RNIC is believed for as long as it is open.
-class InvalidateRefusals {
- public:
-  static constexpr size_t kEnoughHosts = 3;
-
-  // False: it is known.
-  bool add(const std::string& address);
-  bool has(const std::string& address) const;
-  bool are_enough() const { return addresses_.size() >= kEnoughHosts; }
-
- private:
-  std::vector<std::string> addresses_;  // the oldest first
 };
 
 }  // namespace nvmf::rdma

@@ -129,11 +129,6 @@ void Rnic::part(size_t reactor) {
 
 bool Rnic::has_queue_pairs() const { return io_queues() + admin_group_->queue_pairs() != 0; }
 
-bool Rnic::is_refused_by_all() const {
-  const auto has_invalidated = [](const auto& group) { return group->has_invalidated_keys(); };
-  return refusals_.are_enough() && !has_invalidated(admin_group_) && std::ranges::none_of(io_groups_, has_invalidated);
-}
-
 bool Rnic::awaits_group(bool is_admin) const {
   if (is_admin) return admin_group_->is_to_be_rebuilt();
   return std::ranges::any_of(io_groups_, [](const auto& group) { return group->is_to_be_rebuilt(); });

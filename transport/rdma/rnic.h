@@ -17,7 +17,6 @@
 #include "target/core/reactor/reactor.h"
 #include "transport/rdma/asio_poller.h"
 #include "transport/rdma/poll_group.h"
-#include "transport/rdma/remote_invalidate.h"
 #include "transport/verbs/cm.h"
 #include "transport/verbs/verbs.h"
 
@@ -41,11 +40,8 @@ class Rnic {
   uint8_t port() const { return cm_device_->port_num; }  // of the address for which the device was opened
   ibv_pd* domain() const { return domain_.get(); }
   const ibv_device_attr& device() const { return device_; }
-  // Of hosts at this address. The device can SEND with invalidate: Transport has tried it, or the operator says so, and
-  // it has not failed since.
-  bool may_invalidate_keys_of(const std::string& address) const {
-    return has_remote_invalidate_ && !refusals_.has(address);
-  }
+  // The device can SEND with invalidate: Transport has tried it, or the operator says so, and it has not failed since.
+  bool has_remote_invalidate() const { return has_remote_invalidate_; }
   void set_remote_invalidate(bool can) { has_remote_invalidate_ = can; }
   // It says so itself.
   bool claims_remote_invalidate() const { return (device_.device_cap_flags & IBV_DEVICE_MEM_MGT_EXTENSIONS) != 0; }
@@ -54,10 +50,6 @@ class Rnic {
   void note_path_mtu(uint32_t bytes) { largest_path_mtu_ = std::max(largest_path_mtu_, bytes); }
   // It has failed to. Connections from now on do without; false when that was known.
   bool distrust_remote_invalidate() { return std::exchange(has_remote_invalidate_, false); }
-  // A host has refused to have its key invalidated. False: one at this address has before.
-  bool note_refusal(const std::string& address) { return refusals_.add(address); }
-  // By enough hosts, and no host has ever had its key invalidated.
-  bool is_refused_by_all() const;
   PollGroup& admin_group() { return *admin_group_; }
   const std::vector<std::unique_ptr<PollGroup>>& io_groups() const { return io_groups_; }
   // Of a completion queue or a shared receive queue; null when it belongs to none of them.
@@ -125,7 +117,6 @@ class Rnic {
   uint32_t largest_path_mtu_ = 0;
   bool leaving_ = false;
   bool has_remote_invalidate_ = false;
-  InvalidateRefusals refusals_;
 };
 
 }  // namespace nvmf::rdma

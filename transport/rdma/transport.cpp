@@ -405,46 +405,17 @@ void Transport::queue_pair_failed(QueuePair& queue_pair, const std::string& reas
   if (queue_pair.stall) ++counters_.stalled[static_cast<size_t>(*queue_pair.stall)];
   const auto found = connections_.find(queue_pair.number);
   if (found == connections_.end()) return;
+  Rnic& rnic = found->second->rnic();
+  if (queue_pair.invalidate_failed && rnic.distrust_remote_invalidate())
+    target_.event(device_event(
+        Severity::Warning, rnic.name() + " failed to SEND with invalidate, although it claims to support it: from now "
+                                         "on hosts invalidate their keys themselves"));
   on_failed(*found->second, reason);
 }
 
 void Transport::queue_pair_drained(QueuePair& queue_pair) {
   const auto found = connections_.find(queue_pair.number);
-  if (found == connections_.end()) return;
-  heed_invalidate_failure(*found->second);
-  found->second->drained();
-}
-
-// When nothing of the queue pair is under way any more: the host's hanging up may have been found before the completion
-// of the answer that it refused.
-void Transport::heed_invalidate_failure(const Connection& connection) {
-  Rnic& rnic = connection.rnic();
-  switch (connection.queue_pair().invalidate_failure) {
-    case InvalidateFailure::None:
-      return;
-    case InvalidateFailure::OfDevice:
-      return give_up_remote_invalidate(rnic, "it failed to SEND with invalidate, although it claims to support it");
-    case InvalidateFailure::RefusedByHost:
-      if (rnic.note_refusal(connection.address()))
-        target_.event({.kind = EventKind::Disconnect,
-                       .message = connection.address() + " refused an answer of " + rnic.name() +
-                                  " that invalidates a key of the host: from now on hosts at this address invalidate "
-                                  "their keys themselves",
-                       .anybodys = true});
-      if (rnic.is_refused_by_all())
-        give_up_remote_invalidate(rnic, std::to_string(InvalidateRefusals::kEnoughHosts) +
-                                            " hosts refused its SEND with invalidate and none accepted one, so it "
-                                            "seems to send wrong keys");
-  }
-}
-
-void Transport::give_up_remote_invalidate(Rnic& rnic, const std::string& why) {
-  if (!rnic.distrust_remote_invalidate()) return;
-  target_.event(device_event(
-      Severity::Warning,
-      rnic.name() + ": " + why +
-          ": from now on hosts invalidate their keys themselves. \"remote_invalidate\": \"off\" for this RNIC in "
-          "\"rdma\".\"devices\" of the config saves the hosts the connections that are lost to this after each start"));
+  if (found != connections_.end()) found->second->drained();
 }
 
 // The core knows its queue no more; what the connection has of the RNIC and of the poll group stays its own until the

@@ -170,8 +170,6 @@ class Transport final : private QueuePairOwner {
   void reject(rdma_cm_id* id, nvme::RdmaCmStatus status, const std::string& why);
   void on_closing(Connection& connection, const std::string& reason);
   void on_failed(Connection& connection, const std::string& reason);
-  void heed_invalidate_failure(const Connection& connection);
-  void give_up_remote_invalidate(Rnic& rnic, const std::string& why);
   void on_device_event(Rnic& rnic, const ibv_async_event& event);
   static Connection* connection_with(const ibv_qp* qp);
   void on_group_broken(Rnic& rnic, PollGroup* group, const std::string& what);
