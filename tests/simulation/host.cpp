@@ -9,7 +9,6 @@
 namespace nvmf::simulation {
 namespace {
 
-constexpr uint64_t kAnswerNs = 8'000'000'000;
 constexpr uint32_t kEnable = 1u | 6u << NVME_CC_IOSQES_SHIFT | 4u << NVME_CC_IOCQES_SHIFT;
 constexpr uint16_t kAdminDepth = 32;
 constexpr uint64_t kKeepAliveEveryNs = 200'000'000;
@@ -151,11 +150,13 @@ Answer Host::run(HostQueue& queue, const nvme::Sqe& sqe, Direction direction, By
         queue.turn();
         return queue.answer(cid) || queue.state() != HostQueue::State::Connected;
       },
-      kAnswerNs);
+      options_.patience_ns);
   const auto cqe = queue.answer(cid);
   if (!cqe) {
     if (options_.takes_answers && options_.takes_admin_answers && queue.reaches_target())
-      world_.fabric.fault("host " + options_.nqn + ": a command on a queue that reaches the target is never answered");
+      world_.fabric.fault("host " + options_.nqn + ": a command with opcode " + std::to_string(sqe.opcode) +
+                          " is not answered, although " + (&queue == admin_.get() ? "the admin" : "an I/O") +
+                          " queue reaches the target");
     return answer;
   }
   answer.came = true;

@@ -22,8 +22,9 @@ struct HostOptions {
   uint16_t depth = 16;
   uint32_t keep_alive_ms = 0;
   bool invalidates = true;
-  bool takes_answers = true;        // false: on I/O queues only the first, to Connect
-  bool takes_admin_answers = true;  // false: on the admin queue as many as it has entries, and no more
+  uint64_t patience_ns = 8'000'000'000;  // of its calls that wait for an answer
+  bool takes_answers = true;             // false: on I/O queues only the first, to Connect
+  bool takes_admin_answers = true;       // false: on the admin queue as many as it has entries, and no more
   const char* address = World::kHostAddress;
   const char* target = World::kAddress;
   // After each queue's Connect (authenticating.h). False: the host is not let in.

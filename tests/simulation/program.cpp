@@ -74,11 +74,15 @@ Arguments parse(int argc, char** argv) {
     std::exit(app.exit(error));
   }
   if (*seed) arguments.count = 1;
-  if (*time && !*count) arguments.count = UINT64_MAX;
+  const uint64_t most = UINT64_MAX - arguments.first + 1;
+  if (*time && !*count) arguments.count = most;
+  if (arguments.count > most)
+    std::exit(
+        app.exit(CLI::ValidationError("--seeds", "the last seed would be more than " + std::to_string(UINT64_MAX))));
   return arguments;
 }
 
-constexpr unsigned kSeedS = 60;  // a seed takes less than a second
+constexpr unsigned kSeedS = 60;  // a long seed on a busy machine takes a few
 
 // The story may not be told where the heap is broken: the next alarm is the end then.
 void tell_and_die(int number) {

@@ -199,7 +199,10 @@ Outcome simulate(uint64_t seed, const Settings& settings) {
     const auto pins_its_buffers = [&](const auto& hostile) {
       return hostile.first == Hostility::TakesNoAnswers && hostile.second == options.host.address;
     };
-    if (std::ranges::any_of(plan.hostile, pins_its_buffers)) options.bound_ns += kUntilStalledNs;
+    if (std::ranges::any_of(plan.hostile, pins_its_buffers)) {
+      options.bound_ns += kUntilStalledNs;
+      options.host.patience_ns += kUntilStalledNs;
+    }
     if (settings.is_long) options.connections *= 2, options.commands *= 4;
     workloads.push_back(std::make_unique<Workload>(world, options, i * blocks_each, blocks_each));
     world.start_host([&workload = *workloads.back()] { workload.run(); });

@@ -2,17 +2,15 @@
 //
 // What of the target runs: transport, core, peer memory's pools and policy, and of the daemon ports, reload, storage
 // and what they need. What does not, or is a model's:
-// - The daemon's threads: control thread and reactors take steps in turn, nothing runs at the same time. The threads
-// that
-//   destroy queue pairs, and those that open devices and hash, are steps as well, and take no time but where a profile
-//   says so.
-// - The processor's time: steps take the same time whatever they do. Only busy_control_thread_test.cpp charges for
-// calls.
-// - The HTTP API, metrics, discovery by mDNS, saving of the config, upgrade and start-up: `status` here is what the API
-//   asks of the control thread.
-// - The backends: a disk ends commands in any order, late, with errors or not for up to 3 s; a CMB is memory of this
-//   process, and its self-test always finds what the seed has decided. io_uring, block devices, NVMe passthrough and
-//   DAX have their own tests.
+// - The daemon's threads: control thread and reactors take steps in turn, nothing runs at the same time. What worker
+//   threads do is done in steps, too; the destruction of queue pairs takes time where a profile says so.
+// - The processor's time: a step takes the same time whatever is done in it. Only busy_control_thread_test.cpp charges
+//   for calls.
+// - The HTTP API, metrics, mDNS, saving of the config, upgrade and start-up: `status` is what the API asks of the
+//   control thread.
+// - The backends: a disk ends commands in any order, late, or with errors, and hangs for up to 3 s; a CMB is memory of
+//   this process, and its self-test finds what the seed has decided. io_uring, block devices, NVMe passthrough and DAX
+//   have their own tests.
 // - Zoned namespaces, reservations beyond reports, Cross-Controller Reset, persistent state: unit and protocol tests.
 // - What the model RNIC does not model: tests/rnic/fabric.h.
 #pragma once

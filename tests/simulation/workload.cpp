@@ -52,9 +52,7 @@ bool Workload::connect(Host& host) {
     const uint64_t begun_ns = world_.fabric.now_ns();
     world_.fabric.note("host %llu sets up its connection, try %llu", options_.number, tries);
     if (host.bring_up()) {
-      if (options_.bound_ns != 0 && world_.fabric.now_ns() - begun_ns > options_.bound_ns &&
-          !world_.is_disturbed_since(begun_ns))
-        fault("the set-up took too long");
+      if (world_.is_overdue(begun_ns, options_.bound_ns)) fault("the set-up took too long");
       return true;
     }
     host.vanish();

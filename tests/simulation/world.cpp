@@ -110,6 +110,7 @@ World::World(const WorldOptions& options)
 World::~World() {
   // Those that still run are forgotten: nothing of theirs may be called once the target is gone.
   hosts_.clear();
+  fabric.on_call = nullptr;
   if (device) shut_down();
 }
 
@@ -210,10 +211,12 @@ void World::await_deadline(core::Target::Clock::time_point deadline) {
 }
 
 bool World::is_late(const HostQueue& queue, uint64_t sent_ns, uint64_t bound_ns) const {
-  if (bound_ns == 0) return false;
-  const uint64_t waited_ns = fabric.now_ns() - sent_ns;
-  if (is_disturbed_since(sent_ns)) return waited_ns > kTroubledBounds * bound_ns && queue.reaches_target();
-  return waited_ns > bound_ns;
+  if (!is_disturbed_since(sent_ns)) return is_overdue(sent_ns, bound_ns);
+  return bound_ns != 0 && fabric.now_ns() - sent_ns > kTroubledBounds * bound_ns && queue.reaches_target();
+}
+
+bool World::is_overdue(uint64_t begun_ns, uint64_t bound_ns) const {
+  return bound_ns != 0 && fabric.now_ns() - begun_ns > bound_ns && !is_disturbed_since(begun_ns);
 }
 
 bool World::is_missed(const HostQueue& queue, uint64_t sent_ns, uint64_t patience_ns) const {

@@ -128,6 +128,8 @@ class World {
   // Whether a command that was sent at that time ought to have been answered: at once where nothing disturbs it; and
   // whatever happens, as long as its queue reaches the target. `bound_ns`: 0 where there is none.
   bool is_late(const HostQueue& queue, uint64_t sent_ns, uint64_t bound_ns) const;
+  // Whether what a host has begun then takes too long, where nothing disturbs it.
+  bool is_overdue(uint64_t begun_ns, uint64_t bound_ns) const;
   // Whether the host gives up: after so long it hears nothing of a target that is away.
   bool is_missed(const HostQueue& queue, uint64_t sent_ns, uint64_t patience_ns) const;
   // Whether a command that was sent at that time may end so: its port was drained, or the operator ended its queue.
