@@ -22,6 +22,8 @@ TEST_CASE("an honest host whose queue reaches the target waits for its answers i
     world.disk.hang(true);
     world.wait([&] { return !world.fabric.faults().empty() || world.hosts_are_done(); }, 60'000'000'000);
     const auto faults = world.fabric.take_faults();
+    world.disk.hang(false);
+    CHECK(world.wait([&] { return world.hosts_are_done(); }, 60'000'000'000));
     CHECK(std::ranges::any_of(faults,
                               [](const std::string& fault) { return fault.ends_with("is not answered in time"); }));
   }
