@@ -23,7 +23,7 @@ int fail(int error) {
 int answer(int error) { return error == 0 ? 0 : fail(error); }
 
 int move_to(CmId& id, ibv_qp_state state) {
-  if (!id.qp) return 0;
+  if (id.qp == nullptr) return 0;
   ibv_qp_attr attributes{};
   int mask = 0;
   attributes.qp_state = state;
@@ -34,7 +34,7 @@ int move_to(CmId& id, ibv_qp_state state) {
 // With a queue pair on the id librdmacm finishes the handshake when the answer is read (ucma_process_conn_resp()).
 void process_response(CmEvent& event) {
   CmId& id = own(event.id);
-  if (!id.qp) return;
+  if (id.qp == nullptr) return;
   if (move_to(id, IBV_QPS_RTR) == 0 && move_to(id, IBV_QPS_RTS) == 0) {
     manager().ready_to_use(id);
     event.event = RDMA_CM_EVENT_ESTABLISHED;
@@ -75,10 +75,10 @@ int rdma_bind_addr(rdma_cm_id* id, sockaddr* address) {
   sockaddr_in wanted;
   std::memcpy(&wanted, address, sizeof wanted);
   Device* const device = Fabric::living().device_at(wanted.sin_addr);
-  if (!device) return fail(ENODEV);
+  if (device == nullptr) return fail(ENODEV);
   if (wanted.sin_port == 0)
     wanted.sin_port = htons(manager().new_service());
-  else if (manager().listener_at(wanted))
+  else if (manager().listener_at(wanted) != nullptr)
     return fail(EADDRINUSE);
   id->route.addr.src_sin = wanted;
   own(id).bind_to(*device);
@@ -89,7 +89,7 @@ int rdma_bind_addr(rdma_cm_id* id, sockaddr* address) {
 int rdma_listen(rdma_cm_id* id, int backlog) {
   if (own(id).state != CmState::Bound) return fail(EINVAL);
   if (own(id).device()->is_gone()) return fail(ENODEV);
-  if (manager().listener_at(id->route.addr.src_sin)) return fail(EADDRINUSE);
+  if (manager().listener_at(id->route.addr.src_sin) != nullptr) return fail(EADDRINUSE);
   own(id).backlog = backlog;
   own(id).state = CmState::Listening;
   return 0;
@@ -102,7 +102,7 @@ int rdma_resolve_addr(rdma_cm_id* id, sockaddr* source, sockaddr* destination, i
     sockaddr_in any{};
     any.sin_family = AF_INET;
     any.sin_addr = fabric.devices().front()->address();
-    if (source) std::memcpy(&any, source, sizeof any);
+    if (source != nullptr) std::memcpy(&any, source, sizeof any);
     if (rdma_bind_addr(id, reinterpret_cast<sockaddr*>(&any)) != 0) return -1;
   }
   std::memcpy(&id->route.addr.dst_sin, destination, sizeof(sockaddr_in));
@@ -121,9 +121,9 @@ int rdma_resolve_route(rdma_cm_id* id, int) {
 }
 
 int rdma_create_qp(rdma_cm_id* id, ibv_pd* pd, ibv_qp_init_attr* attributes) {
-  if (id->qp || !pd || pd->context != id->verbs) return fail(EINVAL);
+  if ((id->qp != nullptr) || (pd == nullptr) || pd->context != id->verbs) return fail(EINVAL);
   ibv_qp* const queue_pair = ibv_create_qp(pd, attributes);
-  if (!queue_pair) return -1;
+  if (queue_pair == nullptr) return -1;
   id->qp = queue_pair;
   id->pd = pd;
   if (move_to(own(id), IBV_QPS_INIT) == 0) return 0;
@@ -133,14 +133,14 @@ int rdma_create_qp(rdma_cm_id* id, ibv_pd* pd, ibv_qp_init_attr* attributes) {
 }
 
 void rdma_destroy_qp(rdma_cm_id* id) {
-  if (!id->qp) return;
+  if (id->qp == nullptr) return;
   ibv_destroy_qp(id->qp);
   id->qp = nullptr;
 }
 
 int rdma_init_qp_attr(rdma_cm_id* id, ibv_qp_attr* attributes, int* mask) {
   const CmId& asked = own(id);
-  if (!asked.device() || asked.device()->is_gone()) return fail(ENODEV);
+  if ((asked.device() == nullptr) || asked.device()->is_gone()) return fail(ENODEV);
   const ibv_qp_state state = attributes->qp_state;
   *attributes = {};
   attributes->qp_state = state;
@@ -157,7 +157,7 @@ int rdma_init_qp_attr(rdma_cm_id* id, ibv_qp_attr* attributes, int* mask) {
       attributes->qp_access_flags = IBV_ACCESS_REMOTE_WRITE | (asked.responder_resources ? IBV_ACCESS_REMOTE_READ : 0);
       const Device* const there = Fabric::living().device_at(asked.route.addr.dst_sin.sin_addr);
       attributes->path_mtu = asked.device()->port_attributes().active_mtu;
-      if (there) attributes->path_mtu = std::min(attributes->path_mtu, there->port_attributes().active_mtu);
+      if (there != nullptr) attributes->path_mtu = std::min(attributes->path_mtu, there->port_attributes().active_mtu);
       attributes->dest_qp_num = asked.remote_qp;
       attributes->max_dest_rd_atomic = asked.responder_resources;
       return 0;
@@ -183,7 +183,7 @@ int rdma_connect(rdma_cm_id* id, rdma_conn_param* parameters) {
 }
 
 int rdma_establish(rdma_cm_id* id) {
-  if (id->qp || own(id).state != CmState::Answered) return fail(EINVAL);
+  if ((id->qp != nullptr) || own(id).state != CmState::Answered) return fail(EINVAL);
   manager().ready_to_use(own(id));
   return 0;
 }
@@ -192,7 +192,7 @@ int rdma_accept(rdma_cm_id* id, rdma_conn_param* parameters) {
   CmId& accepted = own(id);
   if (accepted.state != CmState::Answering) return fail(EINVAL);
   if (accepted.device()->is_gone()) return fail(ENODEV);
-  if (id->qp) {
+  if (id->qp != nullptr) {
     accepted.responder_resources = parameters->responder_resources;
     accepted.initiator_depth = parameters->initiator_depth;
   }
@@ -209,9 +209,9 @@ int rdma_reject(rdma_cm_id* id, const void* private_data, uint8_t private_data_l
 
 int rdma_disconnect(rdma_cm_id* id) {
   CmId& ended = own(id);
-  if (!ended.device() || ended.device()->is_gone()) return fail(ENODEV);
+  if ((ended.device() == nullptr) || ended.device()->is_gone()) return fail(ENODEV);
   int error = 0;
-  if (id->qp) {
+  if (id->qp != nullptr) {
     // ucma_shutdown(): ucma_modify_qp_sqd() for iWARP, which fails in the error state. The driver has closed the stream
     // then (IW_CM_EVENT_CLOSE), so that the other side hears of it all the same.
     const bool is_iwarp = ended.device()->profile().transport == IBV_TRANSPORT_IWARP;

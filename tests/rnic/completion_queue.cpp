@@ -37,7 +37,7 @@ CompletionQueue::CompletionQueue(Context& opened, int entries, CompletionChannel
   channel = channel_of;
   cq_context = of_owner;
   cqe = rounded(opened.device.profile(), entries);
-  if (channel_) ++channel_->refcnt;
+  if (channel_ != nullptr) ++channel_->refcnt;
   owner_.completion_queues.push_back(this);
   ++owner_.device.completion_queues;
   ++owner_.objects;
@@ -49,7 +49,7 @@ CompletionQueue::~CompletionQueue() {
   if (read != acknowledged_)
     owner_.device.fabric().fault("ibv_destroy_cq() would wait for ever: " + std::to_string(read) +
                                  " events were read, " + std::to_string(acknowledged_) + " acknowledged");
-  if (channel_) --channel_->refcnt;
+  if (channel_ != nullptr) --channel_->refcnt;
   std::erase(owner_.completion_queues, this);
   --owner_.device.completion_queues;
   --owner_.objects;
@@ -57,7 +57,7 @@ CompletionQueue::~CompletionQueue() {
 
 // Takes those of this queue out of the channel.
 unsigned CompletionQueue::unread_records() {
-  if (!channel_) return 0;
+  if (channel_ == nullptr) return 0;
   unsigned own = 0;
   const std::vector<std::byte> records = channel_->records.drain();
   for (size_t offset = 0; offset < records.size(); offset += sizeof(ibv_cq*)) {
@@ -94,8 +94,8 @@ int CompletionQueue::poll(int most, ibv_wc* entries) {
           "ibv_poll_cq() would read a queue pair that was destroyed before its completion of a "
           "shared receive queue was polled");
     entries[count] = completion.entry;
-    if (completion.queue_pair && completion.sent != 0) completion.queue_pair->on_polled(completion.sent);
-    if (completion.receives) completion.receives->on_polled();
+    if ((completion.queue_pair != nullptr) && completion.sent != 0) completion.queue_pair->on_polled(completion.sent);
+    if (completion.receives != nullptr) completion.receives->on_polled();
     completions_.pop_front();
   }
   return count;
@@ -138,7 +138,7 @@ void CompletionQueue::on_event() {
 void CompletionQueue::fire() {
   armed_ = false;
   fired_sequence_ = sequence_;
-  if (!channel_) return;
+  if (channel_ == nullptr) return;
   Schedule& schedule = owner_.device.schedule();
   schedule.after(schedule.delay_ns(kInterruptNs), life_, [this] {
     if (owner_.device.is_gone()) return;
@@ -155,7 +155,7 @@ void CompletionQueue::forget(const QueuePair& queue_pair, bool is_destroyed) {
     if (completion.queue_pair == &queue_pair) {
       const bool stays = completion.receives != nullptr && profile.keeps_shared_completions;
       if (profile.destroy_removes_completions && !stays) {
-        if (completion.receives) completion.receives->on_removed();
+        if (completion.receives != nullptr) completion.receives->on_removed();
         continue;
       }
       completion.is_dangling = stays && is_destroyed;

@@ -55,10 +55,10 @@ CmId::~CmId() {
   if (unacknowledged != 0)
     manager_.fabric().fault("rdma_destroy_id() would wait for ever: " + std::to_string(unacknowledged) +
                             " events are not acknowledged");
-  if (qp) manager_.fabric().fault("rdma_destroy_id() before rdma_destroy_qp()");
+  if (qp != nullptr) manager_.fabric().fault("rdma_destroy_id() before rdma_destroy_qp()");
   manager_.abandon(*this);
   manager_.leave(*this);
-  if (verbs) {
+  if (verbs != nullptr) {
     Context& shared = Context::of(verbs);
     shared.device.unshare(shared);
   }
@@ -85,7 +85,7 @@ CmId* ConnectionManager::listener_at(const sockaddr_in& address) const {
   const auto found = std::ranges::find_if(ids_, [&](CmId* id) {
     const sockaddr_in& own = ipv4(id->route.addr, false);
     return id->state == CmState::Listening && own.sin_port == address.sin_port &&
-           own.sin_addr.s_addr == address.sin_addr.s_addr && id->device() && !id->device()->is_gone();
+           own.sin_addr.s_addr == address.sin_addr.s_addr && (id->device() != nullptr) && !id->device()->is_gone();
   });
   return found == ids_.end() ? nullptr : *found;
 }
@@ -117,12 +117,12 @@ void ConnectionManager::tell_later(CmId& id, rdma_cm_event_type type, int status
 }
 
 void ConnectionManager::send(CmId& from, uint64_t to, std::function<void(CmId&)> arrives) {
-  if (!from.device() || !from.device()->has_link()) return;
+  if ((from.device() == nullptr) || !from.device()->has_link()) return;
   Schedule& schedule = fabric_.schedule();
   from.delivered_at_ns = std::max(from.delivered_at_ns + 1, schedule.now_ns() + schedule.delay_ns(kMessageNs));
   schedule.after(from.delivered_at_ns - schedule.now_ns(), life_, [this, to, arrives = std::move(arrives)] {
     CmId* const id = find(to);
-    if (id && id->device()->has_link()) arrives(*id);
+    if ((id != nullptr) && id->device()->has_link()) arrives(*id);
   });
 }
 
@@ -130,7 +130,7 @@ void ConnectionManager::send(CmId& from, uint64_t to, std::function<void(CmId&)>
 
 void ConnectionManager::connect(CmId& id, const rdma_conn_param& parameters) {
   id.state = CmState::Connecting;
-  id.local_qp = id.qp ? id.qp->qp_num : parameters.qp_num;
+  id.local_qp = id.qp != nullptr ? id.qp->qp_num : parameters.qp_num;
   id.retry_count = parameters.retry_count;
   const auto data = private_data(parameters);
   Request request{id.number,
@@ -152,7 +152,7 @@ void ConnectionManager::connect(CmId& id, const rdma_conn_param& parameters) {
 void ConnectionManager::give_up_unless(CmState reached, uint64_t number, CmState from) {
   fabric_.schedule().after(kNoAnswerNs, life_, [this, reached, number, from] {
     CmId* const id = find(number);
-    if (!id || id->state == reached || id->state != from) return;
+    if ((id == nullptr) || id->state == reached || id->state != from) return;
     id->state = CmState::Ended;
     tell(*id, RDMA_CM_EVENT_UNREACHABLE, -ETIMEDOUT);
   });
@@ -160,9 +160,9 @@ void ConnectionManager::give_up_unless(CmState reached, uint64_t number, CmState
 
 void ConnectionManager::on_request(const Request& request) {
   Device* const device = fabric_.device_at(request.destination.sin_addr);
-  if (!device || !device->has_link() || !find(request.from)) return;
+  if ((device == nullptr) || !device->has_link() || (find(request.from) == nullptr)) return;
   CmId* const listener = listener_at(request.destination);
-  if (!listener) return refuse(request, kInvalidService);
+  if (listener == nullptr) return refuse(request, kInvalidService);
   if (listener->unread_requests >= listener->backlog) return refuse(request, kTimeout);
 
   auto* const id = new CmId(*this, listener->events(), listener->context);
@@ -193,7 +193,7 @@ void ConnectionManager::refuse(const Request& request, int reason) {
   Schedule& schedule = fabric_.schedule();
   schedule.after(schedule.delay_ns(kMessageNs), life_, [this, number = request.from, reason] {
     CmId* const id = find(number);
-    if (!id || id->state != CmState::Connecting) return;
+    if ((id == nullptr) || id->state != CmState::Connecting) return;
     id->state = CmState::Ended;
     tell(*id, RDMA_CM_EVENT_REJECTED, reason);
   });
@@ -201,7 +201,7 @@ void ConnectionManager::refuse(const Request& request, int reason) {
 
 void ConnectionManager::accept(CmId& id, const rdma_conn_param& parameters) {
   id.state = CmState::Accepted;
-  id.local_qp = id.qp ? id.qp->qp_num : parameters.qp_num;
+  id.local_qp = id.qp != nullptr ? id.qp->qp_num : parameters.qp_num;
   const auto data = private_data(parameters);
   send(id, id.peer,
        [this, number = id.number, qp_num = id.local_qp, depth = parameters.initiator_depth,
@@ -258,7 +258,7 @@ void ConnectionManager::end(CmId& id, int status) {
   tell(id, RDMA_CM_EVENT_DISCONNECTED, status);
   fabric_.schedule().after(kTimeWaitNs, life_, [this, number = id.number] {
     CmId* const waited = find(number);
-    if (waited && !waited->device()->is_gone()) tell(*waited, RDMA_CM_EVENT_TIMEWAIT_EXIT);
+    if ((waited != nullptr) && !waited->device()->is_gone()) tell(*waited, RDMA_CM_EVENT_TIMEWAIT_EXIT);
   });
 }
 

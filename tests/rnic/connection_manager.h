@@ -50,7 +50,7 @@ class CmId : public rdma_cm_id {
   ~CmId();
 
   CmChannel& events() const { return *static_cast<CmChannel*>(channel); }
-  Device* device() const { return verbs ? &Context::of(verbs).device : nullptr; }
+  Device* device() const { return verbs != nullptr ? &Context::of(verbs).device : nullptr; }
   void bind_to(Device& device);
 
   const uint64_t number;

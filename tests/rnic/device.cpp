@@ -50,12 +50,12 @@ void Context::close_descriptors() {
 
 bool Context::next_event(ibv_async_event& event) {
   if (!events_.take(&event)) return false;
-  if (event.element.qp) ++unacknowledged_[event.element.qp];
+  if (event.element.qp != nullptr) ++unacknowledged_[event.element.qp];
   return true;
 }
 
 void Context::acknowledge(const ibv_async_event& event) {
-  if (event.element.qp && --unacknowledged_[event.element.qp] < 0)
+  if ((event.element.qp != nullptr) && --unacknowledged_[event.element.qp] < 0)
     device.fabric().fault("ibv_ack_async_event() of an event that was not read, or was acknowledged before");
 }
 

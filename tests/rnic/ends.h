@@ -106,7 +106,7 @@ struct End {
     work.send_flags = flags;
     if (opcode == IBV_WR_SEND_WITH_INV) {
       work.invalidate_rkey = remote->region->rkey;
-    } else if (remote) {
+    } else if (remote != nullptr) {
       work.wr.rdma.remote_addr = reinterpret_cast<uintptr_t>(remote->memory.data() + remote_offset);
       work.wr.rdma.rkey = remote->region->rkey;
     }

@@ -17,14 +17,14 @@ Fabric* living_fabric = nullptr;
 }  // namespace
 
 Fabric::Fabric(uint64_t seed) : schedule_(seed), connections_(std::make_unique<ConnectionManager>(*this)) {
-  if (living_fabric) std::abort();
+  if (living_fabric != nullptr) std::abort();
   living_fabric = this;
 }
 
 Fabric::~Fabric() { living_fabric = nullptr; }
 
 Fabric& Fabric::living() {
-  if (!living_fabric) std::abort();
+  if (living_fabric == nullptr) std::abort();
   return *living_fabric;
 }
 

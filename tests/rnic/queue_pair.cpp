@@ -33,23 +33,23 @@ QueuePair::QueuePair(ProtectionDomain& domain_of, const ibv_qp_init_attr& wanted
   qp_num = device.fabric().new_number();
   state = IBV_QPS_RESET;
   initial.cap.max_send_wr = rounded(device.profile(), wanted.cap.max_send_wr);
-  initial.cap.max_recv_wr = wanted.srq ? 0 : rounded(device.profile(), wanted.cap.max_recv_wr);
+  initial.cap.max_recv_wr = wanted.srq != nullptr ? 0 : rounded(device.profile(), wanted.cap.max_recv_wr);
   ++domain.users;
   ++domain.owner.objects;
   ++device.queue_pairs;
   ++send_queue().queue_pairs;
   ++receive_queue().queue_pairs;
-  if (shared()) ++shared()->queue_pairs;
+  if (shared() != nullptr) ++shared()->queue_pairs;
   device.fabric().enter(*this);
 }
 
 QueuePair::~QueuePair() {
   device.fabric().note("queue pair %llu destroyed, %llu sends unfinished", qp_num, sends_.size());
-  if (message_ && shared()) shared()->on_swallowed();
+  if (message_ && (shared() != nullptr)) shared()->on_swallowed();
   send_queue().forget(*this, true);
   receive_queue().forget(*this, true);
   device.fabric().leave(*this);
-  if (shared()) --shared()->queue_pairs;
+  if (shared() != nullptr) --shared()->queue_pairs;
   --receive_queue().queue_pairs;
   --send_queue().queue_pairs;
   --device.queue_pairs;
@@ -107,7 +107,7 @@ int QueuePair::modify(const ibv_qp_attr& changes, int mask) {
 void QueuePair::reset() {
   now = IBV_QPS_RESET;
   epoch_ = std::make_unique<Life>();
-  if (message_ && shared()) shared()->on_swallowed();
+  if (message_ && (shared() != nullptr)) shared()->on_swallowed();
   message_.reset();
   sends_.clear();
   receives_.clear();
@@ -195,7 +195,7 @@ int QueuePair::post(const ibv_send_wr& work) {
 }
 
 int QueuePair::post(const ibv_recv_wr& work) {
-  if (srq) return EINVAL;
+  if (srq != nullptr) return EINVAL;
   if (device.has_stopped()) return 0;
   if (now == IBV_QPS_RESET || work.num_sge < 0 || static_cast<uint32_t>(work.num_sge) > initial.cap.max_recv_sge)
     return EINVAL;

@@ -33,13 +33,13 @@ ibv_wc_opcode completion_opcode(ibv_wr_opcode opcode) {
 // Null: nobody would answer.
 QueuePair* QueuePair::peer() const {
   QueuePair* const to = device.has_link() ? device.fabric().find_queue_pair(attributes.dest_qp_num) : nullptr;
-  return to && to->attributes.dest_qp_num == qp_num && to->answers() ? to : nullptr;
+  return (to != nullptr) && to->attributes.dest_qp_num == qp_num && to->answers() ? to : nullptr;
 }
 
 // Who answers an RDMA READ whose request has arrived: a responder that has refused a later request still does.
 QueuePair* QueuePair::read_source() const {
   QueuePair* const to = device.has_link() ? device.fabric().find_queue_pair(attributes.dest_qp_num) : nullptr;
-  const bool refused_later = to && to->now == IBV_QPS_ERR && to->error_by_device_ && to->device.has_link();
+  const bool refused_later = (to != nullptr) && to->now == IBV_QPS_ERR && to->error_by_device_ && to->device.has_link();
   return refused_later && to->attributes.dest_qp_num == qp_num ? to : peer();
 }
 
@@ -55,7 +55,7 @@ void QueuePair::arrive() {
   if (send.opcode == IBV_WR_SEND_WITH_INV && device.profile().remote_invalidate == RemoteInvalidate::Fails)
     return end(send.number, IBV_WC_LOC_QP_OP_ERR);
   QueuePair* const to = peer();
-  if (!to) return on_silence();
+  if (to == nullptr) return on_silence();
   unanswered_ = 0;
   if (const std::optional<Answer> answer = deliver(send, *to)) on_answer(*answer);
 }
@@ -98,7 +98,7 @@ std::optional<Answer> QueuePair::deliver_write(Send& send, QueuePair& to, const 
     return to.refuse(IBV_WC_REM_INV_REQ_ERR, Answer::InvalidRequest, IBV_EVENT_QP_REQ_ERR);
   if (send.length_bytes == 0) return Answer::Ack;
   std::byte* const there = resolve_remote(to.domain, send.remote_key, send.remote_address, send.length_bytes, true);
-  if (!there) return to.refuse(IBV_WC_REM_ACCESS_ERR, Answer::AccessError, IBV_EVENT_QP_ACCESS_ERR);
+  if (there == nullptr) return to.refuse(IBV_WC_REM_ACCESS_ERR, Answer::AccessError, IBV_EVENT_QP_ACCESS_ERR);
   const bool first_of_several = send.moved_bytes == 0 && bytes.size() > path_mtu_bytes();
   const uint64_t until =
       first_of_several ? bytes.size() / 2 / path_mtu_bytes() * path_mtu_bytes() + path_mtu_bytes() : bytes.size();
@@ -119,7 +119,7 @@ std::optional<Answer> QueuePair::begin_read(Send& send, QueuePair& to) {
       (to.attributes.qp_access_flags & IBV_ACCESS_REMOTE_READ) == 0)
     return to.refuse(IBV_WC_REM_INV_REQ_ERR, Answer::InvalidRequest, IBV_EVENT_QP_REQ_ERR);
   if (send.length_bytes != 0 &&
-      !resolve_remote(to.domain, send.remote_key, send.remote_address, send.length_bytes, false))
+      (resolve_remote(to.domain, send.remote_key, send.remote_address, send.length_bytes, false) == nullptr))
     return to.refuse(IBV_WC_REM_ACCESS_ERR, Answer::AccessError, IBV_EVENT_QP_ACCESS_ERR);
   ++to.reads_answering_;
   ++reads_outstanding_;
@@ -137,15 +137,15 @@ void QueuePair::continue_read(uint64_t number) {
   QueuePair* const to = read_source();
   const auto finish = [&](ibv_wc_status status) {
     --reads_outstanding_;
-    if (to) --to->reads_answering_;
+    if (to != nullptr) --to->reads_answering_;
     end(number, status);
     transmit();
   };
-  if (!to) return finish(IBV_WC_RETRY_EXC_ERR);
+  if (to == nullptr) return finish(IBV_WC_RETRY_EXC_ERR);
   if (send.length_bytes == 0) return finish(IBV_WC_SUCCESS);
   const std::byte* const from =
       resolve(to->domain, send.remote_key, send.remote_address, send.length_bytes, IBV_ACCESS_REMOTE_READ);
-  if (!from) return finish(IBV_WC_REM_ACCESS_ERR);
+  if (from == nullptr) return finish(IBV_WC_REM_ACCESS_ERR);
   const bool first_of_several = send.moved_bytes == 0 && send.length_bytes > path_mtu_bytes();
   const uint64_t until = first_of_several ? path_mtu_bytes() : send.length_bytes;
   const int rights =
@@ -165,7 +165,7 @@ bool QueuePair::lands(const Send& send, const ProtectionDomain& domain, const st
     const uint64_t last = std::min(end, start + piece.length);
     if (first < last) {
       std::byte* const to = resolve(domain, piece.lkey, piece.addr + (first - start), last - first, rights);
-      if (!to) return false;
+      if (to == nullptr) return false;
       std::memcpy(to, from + first, last - first);
     }
     start += piece.length;
@@ -182,7 +182,7 @@ bool QueuePair::gather(const Send& send, Bytes& bytes) const {
   bytes.reserve(send.length_bytes);
   for (const ibv_sge& piece : send.pieces) {
     const std::byte* const from = resolve(domain, piece.lkey, piece.addr, piece.length, 0);
-    if (!from && piece.length != 0) return false;
+    if ((from == nullptr) && piece.length != 0) return false;
     bytes.insert(bytes.end(), from, from + piece.length);
   }
   return true;
@@ -274,10 +274,10 @@ void QueuePair::flush_sends() {
     sends_.pop_front();
     if (send.arrived && sent_ > 0) --sent_;
     QueuePair* const to = send.opcode == IBV_WR_RDMA_READ && send.arrived && random.chance(50) ? peer() : nullptr;
-    if (to && send.length_bytes != 0) {
+    if ((to != nullptr) && send.length_bytes != 0) {
       const std::byte* const from =
           resolve(to->domain, send.remote_key, send.remote_address, send.length_bytes, IBV_ACCESS_REMOTE_READ);
-      if (from) lands(send, domain, from, send.moved_bytes, send.length_bytes, IBV_ACCESS_LOCAL_WRITE);
+      if (from != nullptr) lands(send, domain, from, send.moved_bytes, send.length_bytes, IBV_ACCESS_LOCAL_WRITE);
     }
     complete(send, IBV_WC_WR_FLUSH_ERR);
   }

@@ -8,7 +8,7 @@ namespace nvmf::rnic {
 
 Answer QueuePair::begin_message() {
   std::optional<Receive> receive;
-  if (shared()) {
+  if (shared() != nullptr) {
     receive = shared()->take();
   } else if (!receives_.empty()) {
     receive = std::move(receives_.front());
@@ -29,7 +29,7 @@ Answer QueuePair::place(const std::byte* data, uint64_t bytes) {
     if (first < last) {
       std::byte* const to =
           resolve(domain, piece.lkey, piece.addr + (first - start), last - first, IBV_ACCESS_LOCAL_WRITE);
-      if (!to) return refuse(IBV_WC_LOC_PROT_ERR, Answer::OperationError, IBV_EVENT_QP_FATAL);
+      if (to == nullptr) return refuse(IBV_WC_LOC_PROT_ERR, Answer::OperationError, IBV_EVENT_QP_FATAL);
       std::memcpy(to, data, last - first);
       data += last - first;
       message_->placed_bytes = last;
@@ -79,14 +79,14 @@ void QueuePair::complete_receive(const Receive& receive, ibv_wc_status status, u
 
 // In the error state. An entry of a shared receive queue is only concerned when a message had begun to use it.
 void QueuePair::flush_receives() {
-  if (message_ && shared() && !device.profile().reports_half_received)
+  if (message_ && (shared() != nullptr) && !device.profile().reports_half_received)
     shared()->on_flushed_silently();
   else if (message_)
     complete_receive(message_->receive, IBV_WC_WR_FLUSH_ERR, 0, std::nullopt);
   message_.reset();
   for (const Receive& receive : receives_) complete_receive(receive, IBV_WC_WR_FLUSH_ERR, 0, std::nullopt);
   receives_.clear();
-  if (shared() && device.profile().reports_last_wqe)
+  if ((shared() != nullptr) && device.profile().reports_last_wqe)
     domain.owner.raise(IBV_EVENT_QP_LAST_WQE_REACHED, static_cast<ibv_qp*>(this));
 }
 

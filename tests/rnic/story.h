@@ -36,7 +36,7 @@ class Story {
   struct Last {
     std::array<Note, N> notes{};
     uint64_t count = 0;
-    void add(Note note) { notes[count++ % N] = std::move(note); }
+    void add(Note&& note) { notes[count++ % N] = std::move(note); }
     // Of the oldest one that is kept.
     uint64_t first() const { return count > N ? count - N : 0; }
     const Note& at(uint64_t index) const { return notes[index % N]; }

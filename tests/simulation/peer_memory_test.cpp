@@ -118,7 +118,7 @@ TEST_CASE("the operator repeats the self-test while commands use the CMB: its re
   const Bytes data(16384, std::byte{0x5a});
   REQUIRE(host.write(1, 40, data).ok());
   for (unsigned i = 0; i < 4; ++i)
-    host.io(1).send(transfer_command(nvme_cmd_read, i * 128, 128), Direction::ToHost, Bytes(65536));
+    host.io(1).send(transfer_command(nvme_cmd_read, uint64_t{128} * i, 128), Direction::ToHost, Bytes(65536));
   prove(world);
   CHECK(verdict(world) == "data goes through the CMB of 0000:01:00.0");
   CHECK(refused_reads(world) == 0);
@@ -177,7 +177,7 @@ TEST_CASE("an SSD goes in the middle of commands: hosts are served through its C
       Host host(world, {});
       REQUIRE_MESSAGE(host.bring_up(), host.failure);
       for (unsigned i = 0; i < 8; ++i)
-        host.io(1).send(transfer_command(i % 2 ? nvme_cmd_read : nvme_cmd_write, i * 128, 128),
+        host.io(1).send(transfer_command(i % 2 ? nvme_cmd_read : nvme_cmd_write, uint64_t{128} * i, 128),
                         i % 2 ? Direction::ToHost : Direction::ToController, Bytes(65536));
       world.wait([&] { return world.disk.in_flight() >= 2; });
       world.remove_ssd();

@@ -111,7 +111,7 @@ World::~World() {
   // Those that still run are forgotten: nothing of theirs may be called once the target is gone.
   hosts_.clear();
   fabric.on_call = nullptr;
-  if (device) shut_down();
+  if (device != nullptr) shut_down();
 }
 
 std::vector<rdma::ReactorSeat> World::seats() {
@@ -286,7 +286,7 @@ bool World::wait(const std::function<bool()>& good, uint64_t most_ns) {
   const uint64_t deadline = fabric.now_ns() + most_ns;
   while (!good()) {
     if (fabric.now_ns() >= deadline) return false;
-    if (Fiber::current())
+    if (Fiber::current() != nullptr)
       Fiber::yield();
     else
       step();

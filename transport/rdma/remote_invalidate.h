@@ -27,8 +27,8 @@ enum class RemoteInvalidate : uint8_t {
 std::string known_liar(const ibv_device_attr& device);
 
 // One SEND with invalidate on a pair of the device's own queue pairs, with a key that no memory has: that the other end
-// refuses it shows that it was sent, and what it was. Not with which key, where the refusal does not tell: a device that
-// sends another one passes; none is known. One thread.
+// refuses it shows that it was sent, and what it was. Not with which key, where the refusal does not tell: a device
+// that sends another one passes; none is known. One thread.
 class RemoteInvalidateTrial {
  public:
   // How long look() may be repeated. An RNIC takes microseconds; some take their retries' time to report a refusal.
