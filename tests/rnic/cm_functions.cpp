@@ -121,7 +121,7 @@ int rdma_resolve_route(rdma_cm_id* id, int) {
 }
 
 int rdma_create_qp(rdma_cm_id* id, ibv_pd* pd, ibv_qp_init_attr* attributes) {
-  if ((id->qp != nullptr) || (pd == nullptr) || pd->context != id->verbs) return fail(EINVAL);
+  if (id->qp != nullptr || pd == nullptr || pd->context != id->verbs) return fail(EINVAL);
   ibv_qp* const queue_pair = ibv_create_qp(pd, attributes);
   if (queue_pair == nullptr) return -1;
   id->qp = queue_pair;
@@ -140,7 +140,7 @@ void rdma_destroy_qp(rdma_cm_id* id) {
 
 int rdma_init_qp_attr(rdma_cm_id* id, ibv_qp_attr* attributes, int* mask) {
   const CmId& asked = own(id);
-  if ((asked.device() == nullptr) || asked.device()->is_gone()) return fail(ENODEV);
+  if (asked.device() == nullptr || asked.device()->is_gone()) return fail(ENODEV);
   const ibv_qp_state state = attributes->qp_state;
   *attributes = {};
   attributes->qp_state = state;
@@ -183,7 +183,7 @@ int rdma_connect(rdma_cm_id* id, rdma_conn_param* parameters) {
 }
 
 int rdma_establish(rdma_cm_id* id) {
-  if ((id->qp != nullptr) || own(id).state != CmState::Answered) return fail(EINVAL);
+  if (id->qp != nullptr || own(id).state != CmState::Answered) return fail(EINVAL);
   manager().ready_to_use(own(id));
   return 0;
 }
@@ -209,7 +209,7 @@ int rdma_reject(rdma_cm_id* id, const void* private_data, uint8_t private_data_l
 
 int rdma_disconnect(rdma_cm_id* id) {
   CmId& ended = own(id);
-  if ((ended.device() == nullptr) || ended.device()->is_gone()) return fail(ENODEV);
+  if (ended.device() == nullptr || ended.device()->is_gone()) return fail(ENODEV);
   int error = 0;
   if (id->qp != nullptr) {
     // ucma_shutdown(): ucma_modify_qp_sqd() for iWARP, which fails in the error state. The driver has closed the stream

@@ -94,7 +94,7 @@ int CompletionQueue::poll(int most, ibv_wc* entries) {
           "ibv_poll_cq() would read a queue pair that was destroyed before its completion of a "
           "shared receive queue was polled");
     entries[count] = completion.entry;
-    if ((completion.queue_pair != nullptr) && completion.sent != 0) completion.queue_pair->on_polled(completion.sent);
+    if (completion.queue_pair != nullptr && completion.sent != 0) completion.queue_pair->on_polled(completion.sent);
     if (completion.receives != nullptr) completion.receives->on_polled();
     completions_.pop_front();
   }

@@ -85,7 +85,7 @@ CmId* ConnectionManager::listener_at(const sockaddr_in& address) const {
   const auto found = std::ranges::find_if(ids_, [&](CmId* id) {
     const sockaddr_in& own = ipv4(id->route.addr, false);
     return id->state == CmState::Listening && own.sin_port == address.sin_port &&
-           own.sin_addr.s_addr == address.sin_addr.s_addr && (id->device() != nullptr) && !id->device()->is_gone();
+           own.sin_addr.s_addr == address.sin_addr.s_addr && id->device() != nullptr && !id->device()->is_gone();
   });
   return found == ids_.end() ? nullptr : *found;
 }
@@ -117,12 +117,12 @@ void ConnectionManager::tell_later(CmId& id, rdma_cm_event_type type, int status
 }
 
 void ConnectionManager::send(CmId& from, uint64_t to, std::function<void(CmId&)> arrives) {
-  if ((from.device() == nullptr) || !from.device()->has_link()) return;
+  if (from.device() == nullptr || !from.device()->has_link()) return;
   Schedule& schedule = fabric_.schedule();
   from.delivered_at_ns = std::max(from.delivered_at_ns + 1, schedule.now_ns() + schedule.delay_ns(kMessageNs));
   schedule.after(from.delivered_at_ns - schedule.now_ns(), life_, [this, to, arrives = std::move(arrives)] {
     CmId* const id = find(to);
-    if ((id != nullptr) && id->device()->has_link()) arrives(*id);
+    if (id != nullptr && id->device()->has_link()) arrives(*id);
   });
 }
 
@@ -152,7 +152,7 @@ void ConnectionManager::connect(CmId& id, const rdma_conn_param& parameters) {
 void ConnectionManager::give_up_unless(CmState reached, uint64_t number, CmState from) {
   fabric_.schedule().after(kNoAnswerNs, life_, [this, reached, number, from] {
     CmId* const id = find(number);
-    if ((id == nullptr) || id->state == reached || id->state != from) return;
+    if (id == nullptr || id->state == reached || id->state != from) return;
     id->state = CmState::Ended;
     tell(*id, RDMA_CM_EVENT_UNREACHABLE, -ETIMEDOUT);
   });
@@ -160,7 +160,7 @@ void ConnectionManager::give_up_unless(CmState reached, uint64_t number, CmState
 
 void ConnectionManager::on_request(const Request& request) {
   Device* const device = fabric_.device_at(request.destination.sin_addr);
-  if ((device == nullptr) || !device->has_link() || (find(request.from) == nullptr)) return;
+  if (device == nullptr || !device->has_link() || find(request.from) == nullptr) return;
   CmId* const listener = listener_at(request.destination);
   if (listener == nullptr) return refuse(request, kInvalidService);
   if (listener->unread_requests >= listener->backlog) return refuse(request, kTimeout);
@@ -193,7 +193,7 @@ void ConnectionManager::refuse(const Request& request, int reason) {
   Schedule& schedule = fabric_.schedule();
   schedule.after(schedule.delay_ns(kMessageNs), life_, [this, number = request.from, reason] {
     CmId* const id = find(number);
-    if ((id == nullptr) || id->state != CmState::Connecting) return;
+    if (id == nullptr || id->state != CmState::Connecting) return;
     id->state = CmState::Ended;
     tell(*id, RDMA_CM_EVENT_REJECTED, reason);
   });
@@ -258,7 +258,7 @@ void ConnectionManager::end(CmId& id, int status) {
   tell(id, RDMA_CM_EVENT_DISCONNECTED, status);
   fabric_.schedule().after(kTimeWaitNs, life_, [this, number = id.number] {
     CmId* const waited = find(number);
-    if ((waited != nullptr) && !waited->device()->is_gone()) tell(*waited, RDMA_CM_EVENT_TIMEWAIT_EXIT);
+    if (waited != nullptr && !waited->device()->is_gone()) tell(*waited, RDMA_CM_EVENT_TIMEWAIT_EXIT);
   });
 }
 

@@ -55,7 +55,7 @@ bool Context::next_event(ibv_async_event& event) {
 }
 
 void Context::acknowledge(const ibv_async_event& event) {
-  if ((event.element.qp != nullptr) && --unacknowledged_[event.element.qp] < 0)
+  if (event.element.qp != nullptr && --unacknowledged_[event.element.qp] < 0)
     device.fabric().fault("ibv_ack_async_event() of an event that was not read, or was acknowledged before");
 }
 

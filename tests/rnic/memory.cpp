@@ -83,14 +83,14 @@ bool MemoryRegion::invalidate() {
 
 std::byte* resolve(const ProtectionDomain& domain, uint32_t key, uint64_t address, uint64_t length, int rights) {
   const MemoryRegion* const region = find(domain, key, address, length);
-  return (region != nullptr) && (region->access & rights) == rights ? place_in(*region, address) : nullptr;
+  return region != nullptr && (region->access & rights) == rights ? place_in(*region, address) : nullptr;
 }
 
 std::byte* resolve_remote(const ProtectionDomain& domain, uint32_t key, uint64_t address, uint64_t length,
                           bool writes) {
   const int right = writes ? IBV_ACCESS_REMOTE_WRITE : IBV_ACCESS_REMOTE_READ;
   const MemoryRegion* const region = find(domain, key, address, length);
-  if ((region == nullptr) || (region->access & right) == 0) return nullptr;
+  if (region == nullptr || (region->access & right) == 0) return nullptr;
   std::byte* const place = place_in(*region, address);
   if (region->on_remote_access) region->on_remote_access({place, length, writes});
   return place;

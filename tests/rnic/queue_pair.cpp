@@ -45,7 +45,7 @@ QueuePair::QueuePair(ProtectionDomain& domain_of, const ibv_qp_init_attr& wanted
 
 QueuePair::~QueuePair() {
   device.fabric().note("queue pair %llu destroyed, %llu sends unfinished", qp_num, sends_.size());
-  if (message_ && (shared() != nullptr)) shared()->on_swallowed();
+  if (message_ && shared() != nullptr) shared()->on_swallowed();
   send_queue().forget(*this, true);
   receive_queue().forget(*this, true);
   device.fabric().leave(*this);
@@ -107,7 +107,7 @@ int QueuePair::modify(const ibv_qp_attr& changes, int mask) {
 void QueuePair::reset() {
   now = IBV_QPS_RESET;
   epoch_ = std::make_unique<Life>();
-  if (message_ && (shared() != nullptr)) shared()->on_swallowed();
+  if (message_ && shared() != nullptr) shared()->on_swallowed();
   message_.reset();
   sends_.clear();
   receives_.clear();

@@ -33,13 +33,13 @@ ibv_wc_opcode completion_opcode(ibv_wr_opcode opcode) {
 // Null: nobody would answer.
 QueuePair* QueuePair::peer() const {
   QueuePair* const to = device.has_link() ? device.fabric().find_queue_pair(attributes.dest_qp_num) : nullptr;
-  return (to != nullptr) && to->attributes.dest_qp_num == qp_num && to->answers() ? to : nullptr;
+  return to != nullptr && to->attributes.dest_qp_num == qp_num && to->answers() ? to : nullptr;
 }
 
 // Who answers an RDMA READ whose request has arrived: a responder that has refused a later request still does.
 QueuePair* QueuePair::read_source() const {
   QueuePair* const to = device.has_link() ? device.fabric().find_queue_pair(attributes.dest_qp_num) : nullptr;
-  const bool refused_later = (to != nullptr) && to->now == IBV_QPS_ERR && to->error_by_device_ && to->device.has_link();
+  const bool refused_later = to != nullptr && to->now == IBV_QPS_ERR && to->error_by_device_ && to->device.has_link();
   return refused_later && to->attributes.dest_qp_num == qp_num ? to : peer();
 }
 
@@ -119,7 +119,7 @@ std::optional<Answer> QueuePair::begin_read(Send& send, QueuePair& to) {
       (to.attributes.qp_access_flags & IBV_ACCESS_REMOTE_READ) == 0)
     return to.refuse(IBV_WC_REM_INV_REQ_ERR, Answer::InvalidRequest, IBV_EVENT_QP_REQ_ERR);
   if (send.length_bytes != 0 &&
-      (resolve_remote(to.domain, send.remote_key, send.remote_address, send.length_bytes, false) == nullptr))
+      resolve_remote(to.domain, send.remote_key, send.remote_address, send.length_bytes, false) == nullptr)
     return to.refuse(IBV_WC_REM_ACCESS_ERR, Answer::AccessError, IBV_EVENT_QP_ACCESS_ERR);
   ++to.reads_answering_;
   ++reads_outstanding_;
@@ -182,7 +182,7 @@ bool QueuePair::gather(const Send& send, Bytes& bytes) const {
   bytes.reserve(send.length_bytes);
   for (const ibv_sge& piece : send.pieces) {
     const std::byte* const from = resolve(domain, piece.lkey, piece.addr, piece.length, 0);
-    if ((from == nullptr) && piece.length != 0) return false;
+    if (from == nullptr && piece.length != 0) return false;
     bytes.insert(bytes.end(), from, from + piece.length);
   }
   return true;
@@ -274,7 +274,7 @@ void QueuePair::flush_sends() {
     sends_.pop_front();
     if (send.arrived && sent_ > 0) --sent_;
     QueuePair* const to = send.opcode == IBV_WR_RDMA_READ && send.arrived && random.chance(50) ? peer() : nullptr;
-    if ((to != nullptr) && send.length_bytes != 0) {
+    if (to != nullptr && send.length_bytes != 0) {
       const std::byte* const from =
           resolve(to->domain, send.remote_key, send.remote_address, send.length_bytes, IBV_ACCESS_REMOTE_READ);
       if (from != nullptr) lands(send, domain, from, send.moved_bytes, send.length_bytes, IBV_ACCESS_LOCAL_WRITE);

@@ -79,14 +79,14 @@ void QueuePair::complete_receive(const Receive& receive, ibv_wc_status status, u
 
 // In the error state. An entry of a shared receive queue is only concerned when a message had begun to use it.
 void QueuePair::flush_receives() {
-  if (message_ && (shared() != nullptr) && !device.profile().reports_half_received)
+  if (message_ && shared() != nullptr && !device.profile().reports_half_received)
     shared()->on_flushed_silently();
   else if (message_)
     complete_receive(message_->receive, IBV_WC_WR_FLUSH_ERR, 0, std::nullopt);
   message_.reset();
   for (const Receive& receive : receives_) complete_receive(receive, IBV_WC_WR_FLUSH_ERR, 0, std::nullopt);
   receives_.clear();
-  if ((shared() != nullptr) && device.profile().reports_last_wqe)
+  if (shared() != nullptr && device.profile().reports_last_wqe)
     domain.owner.raise(IBV_EVENT_QP_LAST_WQE_REACHED, static_cast<ibv_qp*>(this));
 }
 

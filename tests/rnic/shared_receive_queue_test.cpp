@@ -13,6 +13,15 @@ void send_half(Ends& ends) {
   REQUIRE(ends.host->post(IBV_WR_SEND, {ends.host->piece(0, 1024), out_of_reach}, 1) == 0);
 }
 
+constexpr uint32_t kFullQueue = 3;  // entries, which every provider has as they are
+
+// Every entry is posted, and half of a message takes one.
+void fill_and_send_half(Ends& ends) {
+  for (uint64_t i = 0; i < kFullQueue; ++i) REQUIRE(ends.target->post_receive({ends.target->piece(0, 4096)}, i) == 0);
+  send_half(ends);
+  ends.settle();
+}
+
 TEST_CASE("an entry that a message takes falls below the limit, which is told once") {
   Ends ends;
   for (uint64_t i = 0; i < 4; ++i) REQUIRE(ends.target->post_receive({ends.target->piece(0, 1024)}, i) == 0);
@@ -89,18 +98,14 @@ TEST_CASE("a queue pair that is destroyed at once takes the entry of a half-rece
 TEST_CASE("the room of a half-received message's entry comes back in the error state, with a completion or without") {
   for (const Profile& profile : all_profiles()) {
     CAPTURE(profile.name);
-    EndOptions options;
-    options.shared_receives = 3;
-    Ends ends(profile, options);
-    for (uint64_t i = 0; i < 3; ++i) REQUIRE(ends.target->post_receive({ends.target->piece(0, 4096)}, i) == 0);
-    send_half(ends);
-    ends.settle();
+    Ends ends(profile, {.shared_receives = kFullQueue});
+    fill_and_send_half(ends);
     ibv_qp_attr error{};
     error.qp_state = IBV_QPS_ERR;
     REQUIRE(ibv_modify_qp(ends.target->queue_pair.get(), &error, IBV_QP_STATE) == 0);
     ends.settle();
     CHECK(ends.target->received().size() == (profile.reports_half_received ? 1 : 0));
-    CHECK(ends.target->post_receive({ends.target->piece(0, 4096)}, 3) == 0);
+    CHECK(ends.target->post_receive({ends.target->piece(0, 4096)}, kFullQueue) == 0);
   }
 }
 
@@ -108,15 +113,11 @@ TEST_CASE("the room of a half-received message's entry comes back in the error s
 TEST_CASE("the room of an entry that was swallowed comes back, or does not, as the provider has it") {
   for (const Profile& profile : all_profiles()) {
     CAPTURE(profile.name);
-    EndOptions options;
-    options.shared_receives = 3;
-    Ends ends(profile, options);
-    for (uint64_t i = 0; i < 3; ++i) REQUIRE(ends.target->post_receive({ends.target->piece(0, 4096)}, i) == 0);
-    send_half(ends);
-    ends.settle();
+    Ends ends(profile, {.shared_receives = kFullQueue});
+    fill_and_send_half(ends);
     ends.target->queue_pair.reset();
     CHECK(shared(ends).swallowed() == 1);
-    CHECK(ends.target->post_receive({ends.target->piece(0, 4096)}, 3) ==
+    CHECK(ends.target->post_receive({ends.target->piece(0, 4096)}, kFullQueue) ==
           (profile.poll_frees_receive_entries ? ENOMEM : 0));
   }
 }

@@ -326,7 +326,7 @@ ibv_qp* ibv_create_qp(ibv_pd* pd, ibv_qp_init_attr* wanted) {
   if (device.is_gone()) return refuse<ibv_qp>(EIO);
   const ibv_qp_cap& cap = wanted->cap;
   const auto most = [](int limit) { return static_cast<uint32_t>(limit); };
-  if (wanted->qp_type != IBV_QPT_RC || (wanted->send_cq == nullptr) || (wanted->recv_cq == nullptr) ||
+  if (wanted->qp_type != IBV_QPT_RC || wanted->send_cq == nullptr || wanted->recv_cq == nullptr ||
       cap.max_send_wr > most(profile.max_qp_wr) || cap.max_recv_wr > most(profile.max_qp_wr) ||
       cap.max_send_sge > most(profile.max_sge) || cap.max_recv_sge > most(profile.max_sge) ||
       cap.max_inline_data > profile.max_inline_bytes)

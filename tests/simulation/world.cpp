@@ -145,14 +145,11 @@ std::string World::reload(const WorldConfig& wanted) {
 
 void World::charge_control_thread(uint64_t ns_of_call) {
   fabric.on_call = [this, ns_of_call] {
-    if (Fiber::current() != nullptr || is_charging_)
-      return;  // a host's call, a reactor's, or of what goes on meanwhile
-    is_charging_ = true;
+    if (Fiber::current() != nullptr) return;  // a host's call, or a reactor's
     for (const uint64_t until = fabric.now_ns() + ns_of_call; fabric.now_ns() < until;) {
       fabric.schedule().advance(kStepNs);
       if (!hosts_.empty()) hosts_[fabric.schedule().random().below(hosts_.size())]->resume();
     }
-    is_charging_ = false;
   };
 }
 

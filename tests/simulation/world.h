@@ -185,7 +185,6 @@ class World {
   std::optional<Disturbance> device_is_away_;
   std::optional<Disturbance> ssd_is_away_;
   bool ssd_was_removed_ = false;
-  bool is_charging_ = false;
 };
 
 }  // namespace nvmf::simulation

@@ -36,6 +36,7 @@ end = time.monotonic() + 120
 while time.monotonic() < end:
     pass
 """
+
 LOOP = """
 import time
 begin = time.process_time_ns()
