@@ -39,9 +39,13 @@ DeviceWatch::DeviceWatch(boost::asio::io_context& io, std::function<void()> chan
   await_events();
 }
 
+// Nobody has heard of what happened to the new paths until now, nor of the events that the former watches have not
+// delivered yet.
 void DeviceWatch::watch(const std::vector<std::string>& paths) {
+  if (paths == paths_) return;
   paths_ = paths;
   watch_again();
+  report_soon();
 }
 
 // Directories may have appeared and disappeared, too.
@@ -70,15 +74,17 @@ void DeviceWatch::add(const std::filesystem::path& path) {
 void DeviceWatch::await_events() {
   inotify_.async_wait(boost::asio::posix::stream_descriptor::wait_read, [this](const boost::system::error_code& error) {
     if (error) return;
-    if (read_events()) {
-      settled_.expires_after(kSettleTime);
-      settled_.async_wait([this](const boost::system::error_code& sooner_than_that) {
-        if (sooner_than_that) return;
-        watch_again();
-        changed_();
-      });
-    }
+    if (read_events()) report_soon();
     await_events();
+  });
+}
+
+void DeviceWatch::report_soon() {
+  settled_.expires_after(kSettleTime);
+  settled_.async_wait([this](const boost::system::error_code& sooner_than_that) {
+    if (sooner_than_that) return;
+    watch_again();
+    changed_();
   });
 }
 

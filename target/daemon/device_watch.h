@@ -15,8 +15,9 @@ namespace nvmf::daemon {
 
 class DeviceWatch {
  public:
-  // `changed`: one of the paths appeared or disappeared, or its permissions changed; called once for several events
-  // within a moment. Throws std::system_error when the kernel gives no inotify descriptor.
+  // `changed`: one of the paths appeared or disappeared, or its permissions changed, or there are other paths to watch,
+  // whose state nobody has looked at since; called once for several of these within a moment. Throws std::system_error
+  // when the kernel gives no inotify descriptor.
   DeviceWatch(boost::asio::io_context& io, std::function<void()> changed);
   DeviceWatch(const DeviceWatch&) = delete;
   DeviceWatch& operator=(const DeviceWatch&) = delete;
@@ -32,6 +33,7 @@ class DeviceWatch {
   void watch_again();
   void add(const std::filesystem::path& path);
   void await_events();
+  void report_soon();
   bool read_events();
 
   boost::asio::posix::stream_descriptor inotify_;

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <optional>
 #include <stdexcept>
+#include <utility>
 
 #include "config/parse.h"
 #include "target/daemon/core_options.h"
@@ -137,10 +138,10 @@ boost::asio::awaitable<StagedNamespaces> Staging::stage_missing(const config::Co
     if (one.failure.empty()) missing_.erase(key);
     if (one.failure.empty() || (one.is_absent && which == Missing::ThatHaveTheirDevice)) continue;
     const std::string why = why_missing(one);
+    if (std::exchange(missing_[key], why) == why) continue;
     events_.error(core::EventKind::Namespace,
                   fmt::format("{} is not served: {}", place_of(wanted, *one.subsystem, *one.space), why),
                   one.subsystem->nqn);
-    missing_[key] = why;
   }
   for (const auto& added : staged.added) co_await storage_.keep(*added.space);
   co_return staged;

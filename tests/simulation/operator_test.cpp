@@ -59,6 +59,26 @@ TEST_CASE("a reload adds, resizes and removes a namespace of a host that is conn
   CHECK(world.fabric.faults() == std::vector<std::string>{});
 }
 
+// Issue: the reload watched other paths from then on, and what the former watches had not delivered yet was lost.
+TEST_CASE("an SSD goes while a reload adds a namespace, at any moment of it: the SSD's namespace is not served") {
+  for (uint64_t at_us = 0; at_us < 50; ++at_us) {  // a reload takes 25 to 50 us
+    CAPTURE(at_us);
+    WorldOptions options;
+    options.seed = at_us;
+    World world(options);
+    world.add_disk("disk2", 64);
+    WorldConfig wanted = world.config();
+    wanted.namespaces.push_back({.nsid = 2, .disk = "disk2"});
+    const uint64_t begin = world.fabric.now_ns();
+    world.start_host([&] {
+      world.wait([&] { return world.fabric.now_ns() >= begin + 1000 * at_us; });
+      world.remove_ssd();
+    });
+    CHECK(world.reload(wanted) == "");
+    CHECK(world.wait([&] { return world.control_plane().storage().find(World::kNqn, World::kNsid) == nullptr; }));
+  }
+}
+
 // A command a second: those that wait are not given the time that they would have waited.
 TEST_CASE("a namespace is removed while commands wait for its limit: at once, and each is answered") {
   World world({});

@@ -11,8 +11,11 @@
 namespace nvmf::daemon {
 namespace {
 
-// A directory of its own, and a watch that counts what it reports.
+// A directory of its own, and a watch of names in it that counts what it reports.
 struct Watched {
+  explicit Watched(const std::string& name) {
+    REQUIRE(hears([&] { watch.watch({folder / name}); }));
+  }
   void make(const std::string& name) const { std::ofstream(folder / name) << "x"; }
   // Whether a change is reported; `patience` is how long its absence is believed.
   bool hears(const std::function<void()>& happening, std::chrono::seconds patience = std::chrono::seconds(60)) {
@@ -34,8 +37,7 @@ struct Watched {
 };
 
 TEST_CASE("a file comes, goes, and comes again: each is heard of, once") {
-  Watched watched;
-  watched.watch.watch({watched.folder / "disk"});
+  Watched watched("disk");
   CHECK(watched.hears([&] { watched.make("disk"); }));
   CHECK(watched.reports == 1);
   CHECK(watched.hears([&] { std::filesystem::remove(watched.folder / "disk"); }));
@@ -43,34 +45,55 @@ TEST_CASE("a file comes, goes, and comes again: each is heard of, once") {
 }
 
 TEST_CASE("a file in a directory that is not there yet") {
-  Watched watched;
-  const auto deep = watched.folder / "by-id" / "nvme";
-  watched.watch.watch({deep / "disk"});
-  CHECK(watched.hears([&] { std::filesystem::create_directories(deep); }));
+  Watched watched("by-id/nvme/disk");
+  CHECK(watched.hears([&] { std::filesystem::create_directories(watched.folder / "by-id" / "nvme"); }));
   CHECK(watched.hears([&] { watched.make("by-id/nvme/disk"); }));
 }
 
 TEST_CASE("what a link names comes and goes") {
-  Watched watched;
+  Watched watched("by-id/disk");
   std::filesystem::create_directories(watched.folder / "by-id");
-  std::filesystem::create_symlink(watched.folder / "disk", watched.folder / "by-id" / "disk");
-  watched.watch.watch({watched.folder / "by-id" / "disk"});
+  const auto link = [&] {
+    std::filesystem::create_symlink(watched.folder / "disk", watched.folder / "by-id" / "disk");
+  };
+  CHECK(watched.hears(link));
   CHECK(watched.hears([&] { watched.make("disk"); }));
   CHECK(watched.hears([&] { std::filesystem::remove(watched.folder / "disk"); }));
 }
 
 TEST_CASE("any name with a beginning") {
-  Watched watched;
-  watched.watch.watch({watched.folder / "ng*"});
+  Watched watched("ng*");
   CHECK(watched.hears([&] { watched.make("ng0n1"); }));
   CHECK(watched.hears([&] { watched.make("ng17n1"); }));
   CHECK_FALSE(watched.hears([&] { watched.make("nvme0n1"); }, std::chrono::seconds(1)));
 }
 
+// Issue: the former watches took what they had not delivered yet with them, and a device that had gone was served on.
+TEST_CASE("a file goes, and other paths are watched before that is heard of: it is heard of all the same") {
+  Watched watched("disk");
+  REQUIRE(watched.hears([&] { watched.make("disk"); }));
+  const auto remove_and_watch = [&] {
+    std::filesystem::remove(watched.folder / "disk");
+    watched.watch.watch({watched.folder / "disk", watched.folder / "another"});
+  };
+  CHECK(watched.hears(remove_and_watch));
+  CHECK(watched.reports == 1);
+}
+
+TEST_CASE("the same paths are watched again: nothing is lost, and nothing is heard of that did not happen") {
+  Watched watched("disk");
+  const std::vector<std::string> same{watched.folder / "disk"};
+  CHECK_FALSE(watched.hears([&] { watched.watch.watch(same); }, std::chrono::seconds(1)));
+  const auto make_and_watch = [&] {
+    watched.make("disk");
+    watched.watch.watch(same);
+  };
+  CHECK(watched.hears(make_and_watch));
+}
+
 TEST_CASE("other files are none of its business, nor is what was watched before") {
-  Watched watched;
-  watched.watch.watch({watched.folder / "disk"});
-  watched.watch.watch({watched.folder / "another"});
+  Watched watched("disk");
+  REQUIRE(watched.hears([&] { watched.watch.watch({watched.folder / "another"}); }));
   const auto make_others = [&] {
     watched.make("disk");
     watched.make("other");
