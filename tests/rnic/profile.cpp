@@ -104,9 +104,8 @@ Profile siw() {
   // event.
   profile.reports_half_received = true;
   profile.reports_last_wqe = false;
-  // The kernel's siw_post_send() does nothing in the error state for a user's work request, nor does siw_qp_modify():
-  // there it is never flushed; here ibv_modify_qp() has it flushed.
-  profile.flushes_after_device_error = false;
+  // The kernel's siw_post_send() does nothing in the error state for a user's work request, nor does siw_qp_modify().
+  profile.error_is_final = true;
   // A message that finds no entry ends the connection (the kernel's siw_proc_send()); here it waits, as on InfiniBand.
   // siw_post_send() calls siw_db(), a system call, and sets *bad_wr to null; siw_post_srq_recv() calls nobody.
   profile.posts_fail_after_removal = true;

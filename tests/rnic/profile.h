@@ -40,6 +40,8 @@ struct Profile {
   // Whether a work request that is posted when the device has moved the queue pair to the error state, and nothing is
   // in its send queue, is flushed. Otherwise ibv_modify_qp() to the error state has it flushed.
   bool flushes_after_device_error = true;
+  // Nothing leads out of the error state but ibv_destroy_qp(), and what is posted there is never flushed.
+  bool error_is_final = false;
 
   bool poll_frees_send_entries = true;     // false: they are free when the device is done with them
   bool poll_frees_receive_entries = true;  // the same, of a shared receive queue

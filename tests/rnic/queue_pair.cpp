@@ -78,6 +78,7 @@ int QueuePair::check_transition(ibv_qp_state next, int mask) const {
 
 int QueuePair::modify(const ibv_qp_attr& changes, int mask) {
   if (device.is_gone()) return EIO;
+  if (now == IBV_QPS_ERR && device.profile().error_is_final) return 0;
   const ibv_qp_state next = (mask & IBV_QP_STATE) != 0 ? changes.qp_state : now;
   if (const int error = check_transition(next, mask)) return error;
 
@@ -183,6 +184,7 @@ int QueuePair::post(const ibv_send_wr& work) {
     }
   }
   send.number = ++posted_;
+  if (now == IBV_QPS_ERR && profile.error_is_final) return 0;
   const bool was_empty = sends_.empty();
   sends_.push_back(std::move(send));
   if (now != IBV_QPS_ERR) {

@@ -1,9 +1,13 @@
 // The target's transport on the model of each provider family: what an honest host does, and what a device may do.
 #include <doctest/doctest.h>
 
+#include <algorithm>
 #include <array>
 #include <cstring>
 
+#include "target/core/datapath/limits.h"
+#include "tests/rnic/completion_queue.h"
+#include "tests/rnic/queue_pair.h"
 #include "tests/simulation/host.h"
 
 namespace nvmf::simulation {
@@ -274,6 +278,89 @@ TEST_CASE("a device that goes in the middle of commands is let go of, and serves
     CHECK(again.read(1, 0, 8).ok());
     again.leave();
   });
+}
+
+// The target's end of a connection with 8 reads that a disk has, and whose answers are posted at once when that goes
+// on: to a queue pair that the device has failed, of which the target has not heard.
+struct FailedUnderCommands {
+  FailedUnderCommands(World& in, Host& host) : world(in) {
+    auto& peer = *static_cast<rnic::QueuePair*>(host.io(1).queue_pair());
+    number = peer.attributes.dest_qp_num;
+    world.disk.hang(true);
+    for (int i = 0; i < 8; ++i) host.io(1).send(transfer_command(nvme_cmd_read, 0, 8), Direction::ToHost, Bytes(4096));
+    REQUIRE(world.wait([&] { return world.disk.in_flight() == 8; }));
+    world.transport()->rnics().front()->visit([&](rdma::PollGroup& group) {
+      for (const auto& queues : group.queue_sets())
+        queues->visit_requests([&](const rdma::RdmaRequest& request) {
+          if (request.queue_pair == nullptr || request.queue_pair->qp->qp_num != number) return;
+          sends = static_cast<rnic::CompletionQueue*>(queues->send_cq.get());
+          answers.push_back(request.completion_id(rdma::Completion::Response));
+        });
+    });
+    REQUIRE(answers.size() == 8);
+    world.fabric.find_queue_pair(number)->fail();
+    world.disk.hang(false);
+  }
+  bool is_given_up() const {
+    return std::ranges::any_of(world.events, [](const std::string& line) {
+      return line.find("rnic0 has not ended what was posted to queue 1 of host ") != std::string::npos;
+    });
+  }
+  // As an RNIC that flushes later than anybody waits for.
+  void flush_late() const {
+    for (const uint64_t answer : answers) {
+      rnic::Completion late;
+      late.entry.wr_id = answer;
+      late.entry.status = IBV_WC_WR_FLUSH_ERR;
+      late.entry.qp_num = number;
+      sends->add(late);
+    }
+  }
+
+  World& world;
+  uint32_t number;
+  rnic::CompletionQueue* sends = nullptr;
+  std::vector<uint64_t> answers{};
+};
+
+constexpr uint64_t kUntilGivenUpNs = (core::limits::kFlushTimeoutMs + 1000) * uint64_t{1'000'000};
+
+// siw flushes nothing that is posted then. Issue: such a command stayed under way for good.
+TEST_CASE("answers to a queue pair that the device has just failed: the connection ends, with each provider") {
+  with_each_profile([](World& world, const HostOptions& options) {
+    Host host(world, options);
+    REQUIRE_MESSAGE(host.bring_up(), host.failure);
+    const FailedUnderCommands failed(world, host);
+    CHECK(world.wait([&] { return world.transport()->connections() == 1; }, kUntilGivenUpNs));
+    CHECK(failed.is_given_up() == (world.device->profile().error_is_final));
+    host.leave();
+    Host another(world, options);
+    REQUIRE_MESSAGE(another.bring_up(), another.failure);
+    CHECK(another.read(1, 0, 8).ok());
+    another.leave();
+    world.check_quiet();
+  });
+}
+
+TEST_CASE("what an RNIC flushes after its queue pair was given up belongs to nobody, nor once that is destroyed") {
+  WorldOptions options;
+  options.profile = rnic::siw();
+  World world(options);
+  Host host(world, {});
+  REQUIRE_MESSAGE(host.bring_up(), host.failure);
+  const FailedUnderCommands failed(world, host);
+  REQUIRE(world.wait([&] { return failed.is_given_up(); }, kUntilGivenUpNs));
+  REQUIRE(world.transport()->connections() == 2);
+  failed.flush_late();
+  CHECK(world.wait([&] { return world.transport()->connections() == 1; }));
+  Host another(world, {});
+  REQUIRE_MESSAGE(another.bring_up(), another.failure);
+  failed.flush_late();
+  for (int i = 0; i < 20; ++i) CHECK(another.read(1, 0, 8).ok());
+  another.leave();
+  host.leave();
+  world.check_quiet();
+  CHECK(world.fabric.faults() == std::vector<std::string>{});
 }
 
 }  // namespace

@@ -32,9 +32,11 @@ TEST_CASE("a failed shared receive queue, or completion queue, ends its hosts an
   }
 }
 
-// irdma: only what is posted before is flushed by the device itself.
+// irdma: only what is posted before is flushed by the device itself. Where nothing is, a timer ends it, and timers take
+// real time here: the simulation has that.
 TEST_CASE("an answer that is posted to a queue pair that the device has failed comes home, with each provider") {
   for (const rnic::Profile& profile : rnic::all_profiles()) {
+    if (profile.error_is_final) continue;
     CAPTURE(profile.name);
     Network network(profile);
     ModelHost host(network);

@@ -132,9 +132,9 @@ void Connection::lost(const std::string& reason) {
 void Connection::abandon() {
   if (abandoned_ || drained_) return;
   abandoned_ = true;
-  deadline_.cancel();
   rdma_disconnect(id_.get());  // fails when the peer or the device is gone already, with the same result
   group_.abandon(queue_pair_);
+  deadline_.set(std::chrono::milliseconds(core::limits::kFlushTimeoutMs), [this] { group_.give_up(queue_pair_); });
 }
 
 void Connection::drained() {

@@ -112,7 +112,7 @@ class Connection final : public core::QueueLink {
   std::function<void(Connection&, const std::string& reason)> on_closing_;
   core::Queue queue_;
   QueuePair queue_pair_;
-  Deadline deadline_;                // of the Connect command, then of the last answers, then of the last receive
+  Deadline deadline_;                // of the Connect command, the last answers, the flush, the last receive
   uint32_t reserved_io_queues_ = 0;  // of an admin queue's controller, in rnic_
   bool closing_ = false;
   bool abandoned_ = false;

@@ -151,6 +151,12 @@ void PollGroup::abandon(QueuePair& queue_pair) {
                        [](QueuePair& abandoned) { abandoned.group->begin_abandon(abandoned); });
 }
 
+void PollGroup::give_up(QueuePair& queue_pair) {
+  ++queue_pair.to_come_back;
+  thread_mailbox_.send(queue_pair.give_up, queue_pair,
+                       [](QueuePair& given_up) { given_up.group->begin_give_up(given_up); });
+}
+
 void PollGroup::dismiss(QueuePair& queue_pair) {
   thread_mailbox_.send(queue_pair.dismiss, queue_pair,
                        [](QueuePair& dismissed) { dismissed.group->begin_dismiss(dismissed); });

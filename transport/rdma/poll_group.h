@@ -58,6 +58,8 @@ class QueuePairOwner {
  public:
   virtual ~QueuePairOwner() = default;
   virtual void queue_pair_failed(QueuePair& queue_pair, const std::string& reason) = 0;
+  // After give_up(): QueuePair::unflushed says how many commands.
+  virtual void queue_pair_not_flushed(QueuePair& queue_pair) = 0;
   virtual void queue_pair_drained(QueuePair& queue_pair) = 0;
   virtual void queue_pair_dismissed(QueuePair& queue_pair) = 0;
   // After PollGroup::leave().
@@ -100,6 +102,9 @@ class PollGroup final : public core::Poller {
   void find_stalled_hosts();
   // After retire(): no host waits for the answers any more. Only waits for what disks and RNIC still have.
   void abandon(QueuePair& queue_pair);
+  // Some time after abandon(): what the RNIC has not ended yet of it counts as ended, and completions that still come
+  // are ignored. `owner` hears of it when there was any.
+  void give_up(QueuePair& queue_pair);
   // See core::QueueLink. Not after `owner` was notified that the queue pair is drained.
   void abort(QueuePair& queue_pair, uint16_t cid, std::function<void(bool aborted)> done);
   void abort_all(QueuePair& queue_pair, uint32_t nsid, std::function<void()> done);
@@ -185,6 +190,8 @@ class PollGroup final : public core::Poller {
   void install(QueuePair& queue_pair);
   void begin_retire(QueuePair& queue_pair);
   void begin_abandon(QueuePair& queue_pair);
+  void begin_give_up(QueuePair& queue_pair);
+  void take_send_completions(QueueSet& queues);
   void begin_dismiss(QueuePair& queue_pair);
   void report_dismissed();
   void check_nothing_is_left() const;
@@ -206,7 +213,8 @@ class PollGroup final : public core::Poller {
     if (at.place == table.end()) at = {.set = at.set + 1};
     return at.set != polled_.size();
   }
-  void end_what_rnic_has(QueueSet& queues);
+  // Of a queue pair that has failed; how many commands.
+  uint32_t end_what_rnic_has(const QueuePair& queue_pair);
   void go_on_rebuilding();
   std::string make_queues_anew(QueueSet& queues);
 
@@ -257,7 +265,7 @@ class PollGroup final : public core::Poller {
   static void post_receives(QueueSet& queues);
   unsigned poll_sends(QueueSet& queues);
   void on_sent(const QueueSet& queues, const ibv_wc& completion);
-  void on_send_failed(const QueueSet& queues, const ibv_wc& completion);
+  bool on_send_failed(const QueueSet& queues, const ibv_wc& completion);
   void resume_waiting(QueuePair& queue_pair);
   void end(RdmaRequest& request);
   void release_buffer(RdmaRequest& request);

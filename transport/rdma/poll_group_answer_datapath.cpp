@@ -80,8 +80,8 @@ unsigned PollGroup::poll_sends(QueueSet& queues) {
 
 void PollGroup::on_sent(const QueueSet& queues, const ibv_wc& completion) {
   const bool good = completion.status == IBV_WC_SUCCESS;
-  if (!good) [[unlikely]]
-    on_send_failed(queues, completion);
+  if (!good && !on_send_failed(queues, completion)) [[unlikely]]
+    return;
   // What comes with it may have ended its command already: it is not looked at.
   if (completion_of(completion.wr_id) == Completion::Unsignalled) return;
   RdmaRequest& request = request_of(completion.wr_id);
@@ -101,13 +101,15 @@ void PollGroup::on_sent(const QueueSet& queues, const ibv_wc& completion) {
   if (waiting_posts_) resume_waiting(queue_pair);
 }
 
-// By the number, for the command may be over: what is posted with the answer completes too.
-void PollGroup::on_send_failed(const QueueSet& queues, const ibv_wc& completion) {
+// By the number, for the command may be over: what is posted with the answer completes too. False: the completion comes
+// too late, and its command is over.
+bool PollGroup::on_send_failed(const QueueSet& queues, const ibv_wc& completion) {
   QueuePair* const queue_pair = queues.by_number.find(completion.qp_num);
-  if (queue_pair == nullptr) return;
+  if (queue_pair == nullptr || queue_pair->unflushed != 0) return false;
   if (completion.status == IBV_WC_LOC_QP_OP_ERR && completion_of(completion.wr_id) == Completion::Response)
     queue_pair->invalidate_failed = request_of(completion.wr_id).response.opcode == IBV_WR_SEND_WITH_INV;
   fail(*queue_pair, completion.status);
+  return true;
 }
 
 // Answers before reads: they free buffers and slots.

@@ -1,5 +1,6 @@
-// The end of a poll group, and its new beginning: a step each turn of its thread, so that whatever else the thread has
-// to do goes on in between. A step sends itself again while there is another one.
+// The end of queue pairs that an RNIC does not flush; the end of a poll group, and its new beginning: a step each turn
+// of its thread, so that whatever else the thread has to do goes on in between. A step sends itself again while there
+// is another one.
 #include <algorithm>
 #include <utility>
 
@@ -65,7 +66,7 @@ void PollGroup::go_on_leaving() {
       leaving_ = {.step = LeavingStep::EndRequests};
       [[fallthrough]];
     case LeavingStep::EndRequests:
-      end_what_rnic_has(*polled_[leaving_.at.set++]);
+      polled_[leaving_.at.set++]->by_number.visit([this](const QueuePair& one) { end_what_rnic_has(one); });
       if (leaving_.at.set != polled_.size()) break;
       leaving_.step = LeavingStep::None;
       return tell_control(leave_, [](PollGroup& group) {
@@ -84,16 +85,36 @@ bool PollGroup::fail_some_queue_pairs() {
   });
 }
 
-// A request that is neither free nor in a list nor with a disk: all lists have been emptied.
-void PollGroup::end_what_rnic_has(QueueSet& queues) {
-  queues.visit_requests([this](RdmaRequest& request) {
-    if (request.queue_pair == nullptr) return;
-    NVMF_INVARIANT(request.queue_pair->failed);
-    if (request.slot == nullptr)
-      end(request);
-    else if (request.is_reading())
-      on_read_done(request, false);
+// The requests that are neither in a list nor with a disk: all lists have been emptied.
+uint32_t PollGroup::end_what_rnic_has(const QueuePair& queue_pair) {
+  NVMF_INVARIANT(queue_pair.failed);
+  uint32_t ended = 0;
+  queue_pair.visit_commands([&](RdmaRequest& request) {
+    if (request.slot != nullptr && !request.is_reading()) return;
+    ++ended;
+    request.slot == nullptr ? end(request) : on_read_done(request, false);
   });
+  return ended;
+}
+
+// What has completed by now counts. Some providers take unread completions away with the reset, others leave them: none
+// that is found later is good (InfiniBand Architecture Specification 10.3.1, the error state).
+void PollGroup::begin_give_up(QueuePair& queue_pair) {
+  take_send_completions(*queue_pair.queues);
+  reset(queue_pair.qp);
+  take_send_completions(*queue_pair.queues);
+  queue_pair.unflushed = end_what_rnic_has(queue_pair);
+  control_mailbox_.send(queue_pair.give_up, queue_pair, [](QueuePair& given_up) {
+    if (given_up.unflushed != 0) given_up.group->owner_->queue_pair_not_flushed(given_up);
+    came_back(given_up);
+  });
+}
+
+// All that are there; others may come meanwhile.
+void PollGroup::take_send_completions(QueueSet& queues) {
+  unsigned taken = 0;
+  for (uint32_t left = queues.limits.send_completions; left != 0; left -= std::min(left, taken))
+    if ((taken = poll_sends(queues)) == 0) return;
 }
 
 // No completion is taken before all sets are there.

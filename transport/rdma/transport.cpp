@@ -413,6 +413,17 @@ void Transport::queue_pair_failed(QueuePair& queue_pair, const std::string& reas
   on_failed(*found->second, reason);
 }
 
+void Transport::queue_pair_not_flushed(QueuePair& queue_pair) {
+  const auto found = connections_.find(queue_pair.number);
+  if (found == connections_.end()) return;
+  const Connection& connection = *found->second;
+  target_.event(device_event(
+      Severity::Warning, connection.rnic().name() + " has not ended what was posted to queue " +
+                             std::to_string(connection.queue().qid) + " of " + description(connection) + " within " +
+                             std::to_string(core::limits::kFlushTimeoutMs) +
+                             " ms: " + std::to_string(queue_pair.unflushed) + " commands of it end without the RNIC"));
+}
+
 void Transport::queue_pair_drained(QueuePair& queue_pair) {
   const auto found = connections_.find(queue_pair.number);
   if (found != connections_.end()) found->second->drained();
