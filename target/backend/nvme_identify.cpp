@@ -101,17 +101,15 @@ void identify_zones(int fd, uint32_t nsid, NvmeIdentity& identity) {
 
 // MAR and MOR are 0-based; FFFFFFFFh, no limit, becomes 0.
 core::Zones zones_of(const NvmeIdentity& identity) {
-  constexpr uint16_t kReadAcrossZoneBoundaries = 1 << 0;  // OZCS
-  constexpr uint32_t kExtensionUnitBytes = 64;            // of ZDES
   if (!identity.zones) return {};
   const nvme_zns_id_ns& id = *identity.zones;
   const nvme_zns_lbafe& format = id.lbafe[format_index(identity.space)];
   return {.zone_blocks = format.zsze,
-          .extension_bytes = format.zdes * kExtensionUnitBytes,
+          .extension_bytes = format.zdes * core::kZoneExtensionUnitBytes,
           .max_active = id.mar + 1,
           .max_open = id.mor + 1,
           .operation_characteristics = id.zoc,
-          .reads_across_zones = (id.ozcs & kReadAcrossZoneBoundaries) != 0,
+          .reads_across_zones = (id.ozcs & core::kReadAcrossZoneBoundaries) != 0,
           .reset_recommended_s = {id.rrl, id.rrl1, id.rrl2, id.rrl3},
           .finish_recommended_s = {id.frl, id.frl1, id.frl2, id.frl3}};
 }

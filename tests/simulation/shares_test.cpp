@@ -1,6 +1,8 @@
 // The pool of DRAM: how large it is, and what hosts that take no answers leave of it to one that does.
 #include <doctest/doctest.h>
 
+#include <climits>
+
 #include "target/core/datapath/limits.h"
 #include "tests/simulation/host.h"
 
@@ -16,12 +18,13 @@ WorldOptions with_small_pool() {
   return options;
 }
 
-// Sends Reads of the largest size, and posts no receive for any of their answers.
+// Sends Reads of the largest size, at most `most`, and posts no receive for any of their answers.
 class StalledHost {
  public:
-  StalledHost(World& world, uint8_t number, const char* address) : host_(world, of(number, address)) {
+  StalledHost(World& world, uint8_t number, const char* address, unsigned most = UINT_MAX)
+      : host_(world, of(number, address)) {
     REQUIRE_MESSAGE(host_.bring_up(), host_.failure);
-    while (host_.io(1).has_room())
+    for (; host_.io(1).has_room() && most != 0; --most)
       host_.io(1).send(transfer_command(nvme_cmd_read, 0, kBlocks), Direction::ToHost, Bytes(World::kMaxTransferBytes));
     world.wait([&] { return false; }, 50'000'000);
   }
@@ -101,6 +104,35 @@ TEST_CASE("a host that takes no answers leaves buffers to the others: their comm
   CHECK(world.fabric.now_ns() - begin < 1'000'000'000);
   CHECK(over_share(world) != 0);
   honest.leave();
+  CHECK(world.fabric.faults() == std::vector<std::string>{});
+}
+
+// Issue: the pool counted as dry from then on, until somebody gave memory back while others waited: nobody ever did.
+TEST_CASE("the only host that waits for a buffer goes, then those that hold them: the next host is served") {
+  World world(with_small_pool());
+  {
+    // Three quarters of the pool of 16, of what is left, and the last one.
+    std::vector<std::unique_ptr<StalledHost>> stalled;
+    for (const unsigned most : {12, 3, 1}) {
+      const char* const address = kHostile[stalled.size()];
+      world.host_device.add_address(address);
+      stalled.push_back(std::make_unique<StalledHost>(world, static_cast<uint8_t>(stalled.size() + 1), address, most));
+    }
+    Host waiting(world, {});
+    REQUIRE_MESSAGE(waiting.bring_up(), waiting.failure);
+    waiting.io(1).send(transfer_command(nvme_cmd_read, 0, kBlocks), Direction::ToHost, Bytes(World::kMaxTransferBytes));
+    world.wait([] { return false; }, 50'000'000);
+    CHECK(waiting.io(1).outstanding() == 1);
+    CHECK(world.transport()->rnics().front()->io_groups().front()->dram().is_dry());
+    waiting.vanish();
+    REQUIRE(world.wait([&] { return world.transport()->connections() == 2 * stalled.size(); }));
+  }
+  REQUIRE(world.wait([&] { return world.transport()->connections() == 0; }));
+  Host next(world, {});
+  REQUIRE_MESSAGE(next.bring_up(), next.failure);
+  CHECK(next.read(1, 0, kBlocks).ok());
+  next.leave();
+  world.check_quiet();
   CHECK(world.fabric.faults() == std::vector<std::string>{});
 }
 

@@ -3,9 +3,6 @@
 namespace nvmf::core {
 namespace {
 
-constexpr uint16_t kReadAcrossZoneBoundaries = 1 << 0;  // OZCS
-constexpr uint32_t kExtensionUnitBytes = 64;            // of ZDES
-
 // MAR and MOR are 0-based, and FFFFFFFFh is no limit, which is 0 here.
 uint32_t resources_z(uint32_t count) { return count - 1; }
 
@@ -25,7 +22,7 @@ void fill_zones(const Zones& zones, nvme_zns_id_ns& id) {
   id.frl2 = zones.finish_recommended_s[2];
   id.frl3 = zones.finish_recommended_s[3];
   id.lbafe[0].zsze = zones.zone_blocks;
-  id.lbafe[0].zdes = static_cast<uint8_t>(zones.extension_bytes / kExtensionUnitBytes);
+  id.lbafe[0].zdes = static_cast<uint8_t>(zones.extension_bytes / kZoneExtensionUnitBytes);
 }
 
 }  // namespace nvmf::core

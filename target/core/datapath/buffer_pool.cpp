@@ -112,6 +112,7 @@ void BufferPool::release(const Buffer& buffer) {
 
 // The first of its host may be the first that lacks memory: then the pool is dry.
 void BufferPool::wait(Request& request) {
+  NVMF_INVARIANT(!dry_ || has_waiters());  // or nobody would have the next one served
   Share& share = shares_[request.queue->share];
   if (share.waiting == 0 && may_hold_more(share, order_of(request))) dry_ = true;
   ++share.waiting;
@@ -139,6 +140,7 @@ bool BufferPool::remove_waiter(Request& request) {
   if (!waiting_.remove(request)) return false;
   NVMF_INVARIANT(shares_[request.queue->share].waiting != 0);
   --shares_[request.queue->share].waiting;
+  if (!has_waiters()) dry_ = false;
   return true;
 }
 

@@ -12,6 +12,10 @@
 
 namespace nvmf::core {
 
+// Of the Identify data structures: OZCS.RAZB, and the unit of ZDES.
+inline constexpr uint16_t kReadAcrossZoneBoundaries = 1 << 0;
+inline constexpr uint32_t kZoneExtensionUnitBytes = 64;
+
 struct Zones {
   uint64_t zone_blocks = 0;                // ZSZE; 0: the namespace is not zoned
   uint32_t extension_bytes = 0;            // ZDES: of a Zone Descriptor Extension; 0: zones have none

@@ -445,6 +445,22 @@ TEST_CASE("When the request that the pool was too dry for goes away, those behin
   CHECK(served->queue == &hosts.queues[3]);
 }
 
+// Issue: the pool stayed dry, and with all of its memory free the next request waited for somebody to give some back.
+TEST_CASE("When the only request that waits goes away, the pool is not dry any more") {
+  Hosts hosts;
+  std::vector<Request*> held;
+  for (const unsigned host : {0u, 1u})
+    while (Request* const request = hosts.ask(host, 16)) held.push_back(request);
+  hosts.drop(0);
+  hosts.drop(1);
+  REQUIRE(hosts.ask(2, 64) == nullptr);
+  REQUIRE(hosts.pool.is_dry());
+  hosts.drop(2);
+  CHECK_FALSE(hosts.pool.is_dry());
+  for (Request* const request : held) hosts.give_back(request);
+  CHECK(hosts.ask(3, 64) != nullptr);
+}
+
 TEST_CASE("A small command does not overtake a large one of its own host for ever") {
   Hosts hosts;
   std::vector<Request*> held = hosts.take_all(0, 1);
