@@ -7,6 +7,7 @@
 #include <filesystem>
 #include <functional>
 #include <map>
+#include <optional>
 #include <set>
 #include <string>
 #include <vector>
@@ -41,6 +42,8 @@ class DeviceWatch {
   std::function<void()> changed_;
   std::vector<std::string> paths_;
   std::map<int, Names> names_by_watch_;
+  std::optional<boost::asio::steady_timer::time_point> unreported_since_;  // a change
+  bool no_watch_is_told_ = false;                                          // that the kernel gives no more watches
 };
 
 }  // namespace nvmf::daemon

@@ -235,6 +235,10 @@ void write_connections(Exposition& out, const Figures& figures) {
               "Failed connections that the target ended because the host did not take its answers, by cause.");
   for (size_t cause = 0; cause < rdma::kStalls; ++cause)
     out.sample({{"cause", name_of(static_cast<rdma::Stall>(cause))}}, transport.stalled[cause]);
+  out.counter(
+      "nvmf_unflushed_commands_total",
+      "Commands of failed connections whose work an RNIC did not complete in time, and which ended without it.");
+  out.sample({}, transport.unflushed);
   out.counter("nvmf_connections_rejected_total", "Connections refused, by RDMA-CM status.");
   for (size_t status = 1; status < transport.rejected.size(); ++status)
     out.sample({{"status", std::to_string(status)}}, transport.rejected[status]);

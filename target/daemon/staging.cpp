@@ -136,9 +136,10 @@ boost::asio::awaitable<StagedNamespaces> Staging::stage_missing(const config::Co
   for (const Candidate& one : candidates) {
     const std::pair key{one.subsystem->nqn, one.space->nsid};
     if (one.failure.empty()) missing_.erase(key);
-    if (one.failure.empty() || (one.is_absent && which == Missing::ThatHaveTheirDevice)) continue;
+    if (one.failure.empty()) continue;
     const std::string why = why_missing(one);
-    if (std::exchange(missing_[key], why) == why) continue;
+    const bool is_known = std::exchange(missing_[key], why) == why;
+    if (is_known || (one.is_absent && which == Missing::ThatHaveTheirDevice)) continue;
     events_.error(core::EventKind::Namespace,
                   fmt::format("{} is not served: {}", place_of(wanted, *one.subsystem, *one.space), why),
                   one.subsystem->nqn);

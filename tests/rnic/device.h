@@ -88,6 +88,11 @@ class Device : public ibv_device {
   // What can be registered with it at a time; none: any size. More fails with ENOMEM.
   void limit_memory(std::optional<uint64_t> bytes) { most_memory_bytes_ = bytes; }
   bool takes_memory(uint64_t bytes) const { return !most_memory_bytes_ || bytes <= *most_memory_bytes_; }
+  // As a device whose firmware hangs: from now on nothing of a send queue is flushed, and RESET fails with EIO.
+  void lose_flushes(bool lost) { loses_flushes_ = lost; }
+  bool loses_flushes() const { return loses_flushes_; }
+  void refuse_resets(bool refused) { refuses_resets_ = refused; }
+  bool refuses_resets() const { return refuses_resets_; }
   // What programs have made on it and not destroyed.
   int objects() const;
 
@@ -121,6 +126,8 @@ class Device : public ibv_device {
   ibv_mtu mtu_ = IBV_MTU_4096;
   uint64_t stops_at_ns_ = 0;  // where it is gone
   std::optional<uint64_t> most_memory_bytes_;
+  bool loses_flushes_ = false;
+  bool refuses_resets_ = false;
 };
 
 }  // namespace nvmf::rnic

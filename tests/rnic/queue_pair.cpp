@@ -61,8 +61,9 @@ int QueuePair::check_transition(ibv_qp_state next, int mask) const {
   const auto has = [mask](int needed) { return (mask & needed) == needed; };
   switch (next) {
     case IBV_QPS_RESET:
-    case IBV_QPS_ERR:
-      return 0;
+      return device.refuses_resets() ? EIO : 0;
+    case IBV_QPS_ERR:  // not from RESET: qp_state_table of the kernel's verbs.c
+      return now == IBV_QPS_RESET ? EINVAL : 0;
     case IBV_QPS_INIT:
       return (now == IBV_QPS_RESET && has(kToInit)) || now == IBV_QPS_INIT ? 0 : EINVAL;
     case IBV_QPS_RTR:

@@ -268,6 +268,8 @@ void QueuePair::complete(const Send& send, ibv_wc_status status) {
 
 // Some at a time. Until its own flush completion is there, the data of an RDMA READ may still arrive.
 void QueuePair::flush_sends() {
+  flushing_ = false;
+  if (device.loses_flushes()) return;
   Random& random = device.schedule().random();
   for (uint64_t left = 1 + random.below(8); left != 0 && !sends_.empty(); --left) {
     const Send send = std::move(sends_.front());

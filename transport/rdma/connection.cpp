@@ -133,8 +133,13 @@ void Connection::abandon() {
   if (abandoned_ || drained_) return;
   abandoned_ = true;
   rdma_disconnect(id_.get());  // fails when the peer or the device is gone already, with the same result
+  deadline_.cancel();
   group_.abandon(queue_pair_);
-  deadline_.set(std::chrono::milliseconds(core::limits::kFlushTimeoutMs), [this] { group_.give_up(queue_pair_); });
+}
+
+void Connection::await_flush() {
+  deadline_.set(std::chrono::milliseconds(core::limits::kFlushTimeoutMs),
+                [this] { group_.end_unflushed(queue_pair_); });
 }
 
 void Connection::drained() {
@@ -142,7 +147,7 @@ void Connection::drained() {
   if (!abandoned_) rdma_disconnect(id_.get());
   ibv_qp_attr attributes{};
   attributes.qp_state = IBV_QPS_ERR;
-  ibv_modify_qp(queue_pair_.qp, &attributes, IBV_QP_STATE);  // fails when it is there already, or the device is gone
+  ibv_modify_qp(queue_pair_.qp, &attributes, IBV_QP_STATE);  // fails when it is there or reset, or the device is gone
   if (last_receive_reached_ || group_.ignores_completions()) return dismiss();
   deadline_.set(std::chrono::milliseconds(core::limits::kLastReceiveTimeoutMs), [this] { dismiss(); });
 }

@@ -54,6 +54,8 @@ class Connection final : public core::QueueLink {
   // The peer or the device has ended the connection: no host waits for answers.
   void lost(const std::string& reason);
 
+  // Its queue pair has failed: what the RNIC does not flush within limits::kFlushTimeoutMs ends without it.
+  void await_flush();
   // Its queue pair is drained: hangs up, and has the queue pair dismissed when the RNIC takes no more receive slots for
   // it: when that says so (last_receive_reached()), or after limits::kLastReceiveTimeoutMs.
   void drained();

@@ -151,10 +151,10 @@ void PollGroup::abandon(QueuePair& queue_pair) {
                        [](QueuePair& abandoned) { abandoned.group->begin_abandon(abandoned); });
 }
 
-void PollGroup::give_up(QueuePair& queue_pair) {
+void PollGroup::end_unflushed(QueuePair& queue_pair) {
   ++queue_pair.to_come_back;
-  thread_mailbox_.send(queue_pair.give_up, queue_pair,
-                       [](QueuePair& given_up) { given_up.group->begin_give_up(given_up); });
+  thread_mailbox_.send(queue_pair.flush, queue_pair,
+                       [](QueuePair& unflushed) { unflushed.group->begin_end_unflushed(unflushed); });
 }
 
 void PollGroup::dismiss(QueuePair& queue_pair) {
@@ -238,7 +238,10 @@ void PollGroup::begin_retire(QueuePair& queue_pair) {
 // The queue pair may have been reported while the message was on its way.
 void PollGroup::begin_abandon(QueuePair& queue_pair) {
   if (queue_pair.queues->by_number.contains(queue_pair)) fail(queue_pair, IBV_WC_WR_FLUSH_ERR);
-  send_back(queue_pair, queue_pair.abandon);
+  control_mailbox_.send(queue_pair.abandon, queue_pair, [](QueuePair& abandoned) {
+    abandoned.group->owner_->queue_pair_abandoned(abandoned);
+    came_back(abandoned);
+  });
 }
 
 // At the end of a turn. The queue pairs stay in the table: capsules of them may still be found.

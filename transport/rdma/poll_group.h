@@ -3,7 +3,7 @@
 // the thread; several sets of these when one is not enough (queue_set.h).
 //
 // The data path is poll_group_datapath.cpp and poll_group_answer_datapath.cpp. Set-up, slabs and queue pairs arriving
-// and leaving: poll_group.cpp. The end of the group: poll_group_end.cpp.
+// and leaving: poll_group.cpp. The end of what an RNIC does not flush, and of the group: poll_group_end.cpp.
 #pragma once
 
 #include <array>
@@ -58,7 +58,9 @@ class QueuePairOwner {
  public:
   virtual ~QueuePairOwner() = default;
   virtual void queue_pair_failed(QueuePair& queue_pair, const std::string& reason) = 0;
-  // After give_up(): QueuePair::unflushed says how many commands.
+  // After abandon(): it has failed.
+  virtual void queue_pair_abandoned(QueuePair& queue_pair) = 0;
+  // After end_unflushed() that has found commands: QueuePair says how many, and whether they have ended.
   virtual void queue_pair_not_flushed(QueuePair& queue_pair) = 0;
   virtual void queue_pair_drained(QueuePair& queue_pair) = 0;
   virtual void queue_pair_dismissed(QueuePair& queue_pair) = 0;
@@ -100,11 +102,12 @@ class PollGroup final : public core::Poller {
   void find_lost_slots(const QueuePair& destroyed);
   // Once in a while: queue pairs whose hosts take no answers fail.
   void find_stalled_hosts();
-  // After retire(): no host waits for the answers any more. Only waits for what disks and RNIC still have.
+  // After retire(): no host waits for the answers any more. Only waits for what disks and RNIC still have. `owner`
+  // hears when the queue pair has failed.
   void abandon(QueuePair& queue_pair);
-  // Some time after abandon(): what the RNIC has not ended yet of it counts as ended, and completions that still come
-  // are ignored. `owner` hears of it when there was any.
-  void give_up(QueuePair& queue_pair);
+  // Some time after queue_pair_abandoned(): the RNIC has to let go of the commands that it has not flushed, and they
+  // end without it.
+  void end_unflushed(QueuePair& queue_pair);
   // See core::QueueLink. Not after `owner` was notified that the queue pair is drained.
   void abort(QueuePair& queue_pair, uint16_t cid, std::function<void(bool aborted)> done);
   void abort_all(QueuePair& queue_pair, uint32_t nsid, std::function<void()> done);
@@ -190,8 +193,6 @@ class PollGroup final : public core::Poller {
   void install(QueuePair& queue_pair);
   void begin_retire(QueuePair& queue_pair);
   void begin_abandon(QueuePair& queue_pair);
-  void begin_give_up(QueuePair& queue_pair);
-  void take_send_completions(QueueSet& queues);
   void begin_dismiss(QueuePair& queue_pair);
   void report_dismissed();
   void check_nothing_is_left() const;
@@ -201,7 +202,9 @@ class PollGroup final : public core::Poller {
   void fail_stalled_hosts();
   bool others_wait_for(const QueuePair& queue_pair) const;
 
-  // The end (poll_group_end.cpp).
+  // The end of what an RNIC does not flush, and of the group (poll_group_end.cpp).
+  void begin_end_unflushed(QueuePair& queue_pair);
+  void take_send_completions(QueueSet& queues);
   void go_on_leaving();
   bool fail_some_queue_pairs();
   // Of a set's queue pairs at most `most`, from a place on, which goes on. False: there are no more, in any set.
@@ -213,8 +216,7 @@ class PollGroup final : public core::Poller {
     if (at.place == table.end()) at = {.set = at.set + 1};
     return at.set != polled_.size();
   }
-  // Of a queue pair that has failed; how many commands.
-  uint32_t end_what_rnic_has(const QueuePair& queue_pair);
+  void end_what_rnic_has(const QueuePair& queue_pair);
   void go_on_rebuilding();
   std::string make_queues_anew(QueueSet& queues);
 

@@ -101,11 +101,13 @@ void PollGroup::on_sent(const QueueSet& queues, const ibv_wc& completion) {
   if (waiting_posts_) resume_waiting(queue_pair);
 }
 
-// By the number, for the command may be over: what is posted with the answer completes too. False: the completion comes
-// too late, and its command is over.
+// By the number, for the command may be over: what is posted with the answer completes too. False: it comes after
+// end_unflushed(), and its request is free, or has another command.
 bool PollGroup::on_send_failed(const QueueSet& queues, const ibv_wc& completion) {
   QueuePair* const queue_pair = queues.by_number.find(completion.qp_num);
-  if (queue_pair == nullptr || queue_pair->unflushed != 0) return false;
+  if (queue_pair == nullptr) return false;
+  const bool ends_command = completion_of(completion.wr_id) != Completion::Unsignalled;
+  if (ends_command && request_of(completion.wr_id).queue_pair != queue_pair) return false;
   if (completion.status == IBV_WC_LOC_QP_OP_ERR && completion_of(completion.wr_id) == Completion::Response)
     queue_pair->invalidate_failed = request_of(completion.wr_id).response.opcode == IBV_WR_SEND_WITH_INV;
   fail(*queue_pair, completion.status);

@@ -1,6 +1,6 @@
-// The end of queue pairs that an RNIC does not flush; the end of a poll group, and its new beginning: a step each turn
-// of its thread, so that whatever else the thread has to do goes on in between. A step sends itself again while there
-// is another one.
+// The end of what an RNIC does not flush. The end of a poll group, and its new beginning: a step each turn of its
+// thread, so that whatever else the thread has to do goes on in between. A step sends itself again while there is
+// another one.
 #include <algorithm>
 #include <utility>
 
@@ -13,12 +13,15 @@ namespace {
 // In one step.
 constexpr unsigned kQueuePairsToFail = 16;
 
-// Its pending sends and reads are dropped, and do not complete any more.
-void reset(ibv_qp* queue_pair) {
+// Its pending sends and reads are dropped, and do not complete any more. False: the RNIC, or the kernel, cannot do it.
+bool reset(ibv_qp* queue_pair) {
   ibv_qp_attr attributes{};
   attributes.qp_state = IBV_QPS_RESET;
-  ibv_modify_qp(queue_pair, &attributes, IBV_QP_STATE);  // fails when the kernel has ended the queue pair already
+  return ibv_modify_qp(queue_pair, &attributes, IBV_QP_STATE) == 0;
 }
+
+// Of a queue pair that has failed, so that nothing waits in a list: whether the RNIC has the request, and no disk.
+bool is_with_rnic(const RdmaRequest& request) { return request.slot == nullptr || request.is_reading(); }
 
 }  // namespace
 
@@ -81,32 +84,31 @@ void PollGroup::go_on_leaving() {
 bool PollGroup::fail_some_queue_pairs() {
   return visit_some(leaving_.at, kQueuePairsToFail, [this](QueuePair& queue_pair) {
     fail(queue_pair, IBV_WC_FATAL_ERR);
-    reset(queue_pair.qp);
+    reset(queue_pair.qp);  // fails when the kernel has ended the queue pair already
   });
 }
 
-// The requests that are neither in a list nor with a disk: all lists have been emptied.
-uint32_t PollGroup::end_what_rnic_has(const QueuePair& queue_pair) {
-  NVMF_INVARIANT(queue_pair.failed);
-  uint32_t ended = 0;
+void PollGroup::end_what_rnic_has(const QueuePair& queue_pair) {
+  NVMF_INVARIANT(queue_pair.failed && !queue_pair.dirty);
   queue_pair.visit_commands([&](RdmaRequest& request) {
-    if (request.slot != nullptr && !request.is_reading()) return;
-    ++ended;
-    request.slot == nullptr ? end(request) : on_read_done(request, false);
+    if (is_with_rnic(request)) request.slot == nullptr ? end(request) : on_read_done(request, false);
   });
-  return ended;
 }
 
-// What has completed by now counts. Some providers take unread completions away with the reset, others leave them: none
-// that is found later is good (InfiniBand Architecture Specification 10.3.1, the error state).
-void PollGroup::begin_give_up(QueuePair& queue_pair) {
-  take_send_completions(*queue_pair.queues);
-  reset(queue_pair.qp);
-  take_send_completions(*queue_pair.queues);
-  queue_pair.unflushed = end_what_rnic_has(queue_pair);
-  control_mailbox_.send(queue_pair.give_up, queue_pair, [](QueuePair& given_up) {
-    if (given_up.unflushed != 0) given_up.group->owner_->queue_pair_not_flushed(given_up);
-    came_back(given_up);
+// The RNIC may touch the memory of what it has until the queue pair is reset: where that fails they stay, and the owner
+// asks again. What has completed by then is taken: a provider may leave it to be found when its request has another
+// command.
+void PollGroup::begin_end_unflushed(QueuePair& queue_pair) {
+  queue_pair.unflushed = 0;
+  queue_pair.visit_commands([&](const RdmaRequest& request) { queue_pair.unflushed += is_with_rnic(request); });
+  if (queue_pair.unflushed != 0) {
+    queue_pair.was_reset = reset(queue_pair.qp);
+    take_send_completions(*queue_pair.queues);
+    if (queue_pair.was_reset) end_what_rnic_has(queue_pair);
+  }
+  control_mailbox_.send(queue_pair.flush, queue_pair, [](QueuePair& unflushed) {
+    if (unflushed.unflushed != 0) unflushed.group->owner_->queue_pair_not_flushed(unflushed);
+    came_back(unflushed);
   });
 }
 

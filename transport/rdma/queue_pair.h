@@ -63,7 +63,6 @@ struct QueuePair {
   QueuePair* next_startable = nullptr;
   bool startable = false;              // in WaitingCapsules' list
   bool failed = false;                 // the connection is lost: nothing is posted any more
-  uint32_t unflushed = 0;              // commands whose completions do not count any more: PollGroup::give_up()
   bool retiring = false;               // no more capsules are taken, and none that waits is executed
   uint64_t newest_slot = 0;            // SlotLedger: the number of its newest capsule's slot, or of what was before it
   bool awaits_end = false;             // the control thread waits until nothing is outstanding
@@ -89,9 +88,11 @@ struct QueuePair {
   core::Message adopt;
   core::Message retire;       // comes back when nothing is outstanding
   core::Message abandon;      // comes back at once
-  core::Message give_up;      // comes back at once
+  core::Message flush;        // comes back at once
   core::Message dismiss;      // comes back when nothing of it is in the receive completion queue
   ReceivePolls dismissed_at;  // of its QueueSet by then
+  uint32_t unflushed = 0;     // commands, with `flush`
+  bool was_reset = false;     // the same: they have ended
   core::Message failure;
   ibv_wc_status failure_status = IBV_WC_SUCCESS;  // why, with `failure`
   const char* failure_reason = nullptr;           // null: the status says it

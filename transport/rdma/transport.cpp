@@ -413,15 +413,29 @@ void Transport::queue_pair_failed(QueuePair& queue_pair, const std::string& reas
   on_failed(*found->second, reason);
 }
 
+void Transport::queue_pair_abandoned(QueuePair& queue_pair) {
+  const auto found = connections_.find(queue_pair.number);
+  if (found != connections_.end()) found->second->await_flush();
+}
+
 void Transport::queue_pair_not_flushed(QueuePair& queue_pair) {
   const auto found = connections_.find(queue_pair.number);
   if (found == connections_.end()) return;
-  const Connection& connection = *found->second;
-  target_.event(device_event(
-      Severity::Warning, connection.rnic().name() + " has not ended what was posted to queue " +
-                             std::to_string(connection.queue().qid) + " of " + description(connection) + " within " +
-                             std::to_string(core::limits::kFlushTimeoutMs) +
-                             " ms: " + std::to_string(queue_pair.unflushed) + " commands of it end without the RNIC"));
+  Connection& connection = *found->second;
+  std::string message = connection.rnic().name() + " has not completed the work of " +
+                        std::to_string(queue_pair.unflushed) + " commands of queue " +
+                        std::to_string(connection.queue().qid) + " of " + description(connection) + " within " +
+                        std::to_string(core::limits::kFlushTimeoutMs) + " ms after their connection failed: ";
+  if (queue_pair.was_reset) {
+    counters_.unflushed += queue_pair.unflushed;
+    message += "the target has ended them";
+  } else {
+    message +=
+        "its queue pair cannot be reset, so they keep their memory; the target tries again. If this lasts, reset "
+        "the RNIC, or restart the target";
+    connection.await_flush();
+  }
+  target_.event(device_event(Severity::Warning, std::move(message)));
 }
 
 void Transport::queue_pair_drained(QueuePair& queue_pair) {

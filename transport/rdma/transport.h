@@ -196,6 +196,7 @@ class Transport final : private QueuePairOwner {
   HandshakeLimits limits_of(const Rnic& rnic) const;
   Rnic* find(const PollGroup& group);
   void queue_pair_failed(QueuePair& queue_pair, const std::string& reason) override;
+  void queue_pair_abandoned(QueuePair& queue_pair) override;
   void queue_pair_not_flushed(QueuePair& queue_pair) override;
   void queue_pair_drained(QueuePair& queue_pair) override;
   void queue_pair_dismissed(QueuePair& queue_pair) override;

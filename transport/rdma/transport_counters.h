@@ -36,6 +36,7 @@ struct TransportCounters {
   uint64_t accepted = 0;                                   // queues
   uint64_t failed = 0;                                     // connections that ended with an error of their queue pair
   std::array<uint64_t, kStalls> stalled{};                 // of these: whose host did not take its answers
+  uint64_t unflushed = 0;                                  // commands that ended without their RNIC
   std::array<uint64_t, nvme::kRdmaCmStatuses> rejected{};  // by nvme::RdmaCmStatus
 };
 

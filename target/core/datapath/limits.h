@@ -60,7 +60,7 @@ inline constexpr uint32_t kLastAnswersTimeoutMs = 1000;     // from the target's
 inline constexpr uint32_t kStalledAnswersMs = 10'000;       // a host that takes no answer for so long is disconnected
 inline constexpr uint32_t kSlowAnswersMs = 30'000;          // and one that leaves an answer for twice so long
 inline constexpr uint32_t kStallCheckMs = 1000;             // between two looks at that
-inline constexpr uint32_t kFlushTimeoutMs = 5000;           // of an RNIC, to end what a failed queue pair has posted
+inline constexpr uint32_t kFlushTimeoutMs = 5000;           // of an RNIC, to flush a failed queue pair
 inline constexpr uint32_t kLastReceiveTimeoutMs = 200;      // of an RNIC, to say that it is done with a queue pair
 inline constexpr uint32_t kMaxUnfinishedConnections = 64;   // without a Connect command, of one host address
 inline constexpr uint32_t kStalledAnswersWhenDryMs = 3000;  // the same while others wait for the host's buffers
@@ -88,5 +88,6 @@ static_assert(kSlowAnswersWhenDryMs < kStalledAnswersMs && kBufferShares <= UINT
 static_assert(kQuiesceTimeoutMs < kReadyTimeoutMs && kReadyTimeoutMs <= 255 * 500);  // CAP.TO: 8 bits of 500 ms
 static_assert(kLeastCommandQuiesceMs <= kMaxCommandQuiesceMs);
 static_assert(kConnectWaitMs < kConnectTimeoutMs);
+static_assert(kLastAnswersTimeoutMs + kFlushTimeoutMs + kLastReceiveTimeoutMs < kQuiesceTimeoutMs);
 
 }  // namespace nvmf::core::limits

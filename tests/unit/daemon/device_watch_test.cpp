@@ -3,8 +3,10 @@
 
 #include <doctest/doctest.h>
 
+#include <boost/asio/steady_timer.hpp>
 #include <chrono>
 #include <fstream>
+#include <functional>
 
 #include "tests/unit/scratch.h"
 
@@ -89,6 +91,30 @@ TEST_CASE("the same paths are watched again: nothing is lost, and nothing is hea
     watched.watch.watch(same);
   };
   CHECK(watched.hears(make_and_watch));
+}
+
+TEST_CASE("a directory is renamed and another takes its place: what comes there is heard of") {
+  Watched watched("disks/disk");
+  REQUIRE(watched.hears([&] { std::filesystem::create_directories(watched.folder / "disks"); }));
+  const auto replace = [&] {
+    std::filesystem::rename(watched.folder / "disks", watched.folder / "former");
+    std::filesystem::create_directories(watched.folder / "disks");
+  };
+  CHECK(watched.hears(replace));
+  CHECK(watched.hears([&] { watched.make("disks/disk"); }));
+}
+
+// Each puts the report off.
+TEST_CASE("changes come and do not end: they are reported all the same") {
+  Watched watched("disk");
+  boost::asio::steady_timer timer(watched.io);
+  const std::function<void(const boost::system::error_code&)> change = [&](const boost::system::error_code&) {
+    watched.make("disk");
+    std::filesystem::remove(watched.folder / "disk");
+    timer.expires_after(std::chrono::milliseconds(50));
+    timer.async_wait(change);
+  };
+  CHECK(watched.hears([&] { change({}); }));
 }
 
 TEST_CASE("other files are none of its business, nor is what was watched before") {
