@@ -16,9 +16,8 @@ namespace {
 constexpr uint64_t kPatienceNs = 200'000'000;
 // Longer than a host that takes no answers may stay.
 constexpr uint64_t kLongPatienceNs = uint64_t{core::limits::kStalledAnswersMs + 3'000} * 1'000'000;
-// Of a host that no Keep Alive is to end while it is patient. The target misses it all the same when it has gone and a
-// link has lost its farewell.
-constexpr uint32_t kLongKeepAliveMs = kLongPatienceNs / 1'000'000 + 2'000;
+// No host is missed for want of a Keep Alive while it is patient; all are when they have gone without a farewell.
+static_assert(World::kLongestKeepAliveMs * uint64_t{1'000'000} > kLongPatienceNs);
 constexpr unsigned kFlood = 200;  // capsules
 constexpr uint16_t kFloodDepth = 32;
 constexpr uint16_t kNobodysCid = 0xfff0;  // no answer to it is taken for that of another command
@@ -67,7 +66,7 @@ HostOptions options_of(uint32_t number, const char* address) {
 void send_too_many(World& world, HostOptions options) {
   const uint64_t begin_ns = world.fabric.now_ns();
   options.takes_answers = false;
-  options.keep_alive_ms = kLongKeepAliveMs;
+  options.keep_alive_ms = World::kLongestKeepAliveMs;
   Host host(world, options);
   if (!host.bring_up()) return;
   HostQueue& queue = host.io(1);
@@ -212,7 +211,7 @@ void flood_with_reports(World& world, HostQueue& queue) {
 void take_no_answers(World& world, HostOptions options, bool is_patient) {
   const uint64_t begin_ns = world.fabric.now_ns();
   options.takes_answers = false;
-  if (is_patient) options.keep_alive_ms = kLongKeepAliveMs;
+  if (is_patient) options.keep_alive_ms = World::kLongestKeepAliveMs;
   Host host(world, options);
   if (!host.bring_up()) return;
   HostQueue& queue = host.io(1);
@@ -225,7 +224,7 @@ void take_no_answers(World& world, HostOptions options, bool is_patient) {
 void take_no_admin_answers(World& world, HostOptions options) {
   const uint64_t begin_ns = world.fabric.now_ns();
   options.takes_admin_answers = false;
-  options.keep_alive_ms = kLongKeepAliveMs;
+  options.keep_alive_ms = World::kLongestKeepAliveMs;
   Host host(world, options);
   if (!host.bring_up()) return;
   HostQueue& queue = host.admin();

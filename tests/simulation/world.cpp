@@ -14,6 +14,8 @@ namespace {
 constexpr uint64_t kStepNs = 300;
 // The world leaps over time in which nobody has anything to do, so far at once: Asio's timers are not in the schedule.
 constexpr uint64_t kLongestLeapNs = 32'000'000;
+// A link may lose a host's farewell. It is missed after two periods of the longest keep-alive that hosts have.
+constexpr uint64_t kMissedNs = 2 * World::kLongestKeepAliveMs * uint64_t{1'000'000} + 2'000'000'000;
 // Slots that a queue pair took with it are found when the next one ends.
 constexpr uint64_t kSlotsNs = 2'000'000'000;
 // In troubled times a command may take so many times its bound.
@@ -232,7 +234,7 @@ void World::expect(bool good, const std::string& what) {
 }
 
 void World::check_quiet() {
-  expect(wait([this] { return transport_->connections() == 0; }), "connections were left");
+  expect(wait([this] { return transport_->connections() == 0; }, kMissedNs), "connections were left");
   expect(wait([this] { return disk.in_flight() == 0; }), "commands were left in the disk");
   for (const auto& ssd : control_plane_->peer_memories().prepared())
     for (const auto& pair : ssd.pairs)
