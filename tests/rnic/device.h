@@ -4,6 +4,7 @@
 #include <infiniband/verbs.h>
 #include <netinet/in.h>
 
+#include <array>
 #include <cstdint>
 #include <memory>
 #include <optional>
@@ -88,11 +89,12 @@ class Device : public ibv_device {
   // What can be registered with it at a time; none: any size. More fails with ENOMEM.
   void limit_memory(std::optional<uint64_t> bytes) { most_memory_bytes_ = bytes; }
   bool takes_memory(uint64_t bytes) const { return !most_memory_bytes_ || bytes <= *most_memory_bytes_; }
-  // As a device whose firmware hangs: from now on nothing of a send queue is flushed, and RESET fails with EIO.
+  // As a device whose firmware does not answer: from now on nothing of a send queue is flushed; ibv_modify_qp() to a
+  // state fails with ETIMEDOUT.
   void lose_flushes(bool lost) { loses_flushes_ = lost; }
   bool loses_flushes() const { return loses_flushes_; }
-  void refuse_resets(bool refused) { refuses_resets_ = refused; }
-  bool refuses_resets() const { return refuses_resets_; }
+  void refuse(ibv_qp_state state, bool refused) { refused_states_[state] = refused; }
+  bool refuses(ibv_qp_state state) const { return refused_states_[state]; }
   // What programs have made on it and not destroyed.
   int objects() const;
 
@@ -127,7 +129,7 @@ class Device : public ibv_device {
   uint64_t stops_at_ns_ = 0;  // where it is gone
   std::optional<uint64_t> most_memory_bytes_;
   bool loses_flushes_ = false;
-  bool refuses_resets_ = false;
+  std::array<bool, IBV_QPS_UNKNOWN + 1> refused_states_{};
 };
 
 }  // namespace nvmf::rnic

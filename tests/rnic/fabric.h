@@ -108,7 +108,9 @@ class Fabric {
   void note(const char* format, uint64_t a = 0, uint64_t b = 0) { story_.note(now_ns(), format, a, b); }
   void note(std::string text) { story_.note(now_ns(), std::move(text)); }
   void note_routine(const char* format, uint64_t a = 0, uint64_t b = 0) { story_.note_routine(now_ns(), format, a, b); }
-  std::string story() const { return story_.text(); }
+  // What the story is about: its last line.
+  void entitle(std::string title) { title_ = std::move(title); }
+  std::string story() const { return story_.text() + (title_.empty() ? "" : "(" + title_ + ")\n"); }
 
   // For the model's parts.
   uint32_t new_number() { return ++numbers_; }
@@ -124,6 +126,7 @@ class Fabric {
   std::vector<std::unique_ptr<Device>> devices_;
   std::vector<Device*> present_;
   std::vector<std::string> faults_;
+  std::string title_;
   Story story_;
   uint32_t numbers_ = 16;
   std::unordered_map<uint32_t, QueuePair*> queue_pairs_;

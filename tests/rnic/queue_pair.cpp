@@ -58,10 +58,11 @@ QueuePair::~QueuePair() {
 }
 
 int QueuePair::check_transition(ibv_qp_state next, int mask) const {
+  if (device.refuses(next)) return ETIMEDOUT;
   const auto has = [mask](int needed) { return (mask & needed) == needed; };
   switch (next) {
     case IBV_QPS_RESET:
-      return device.refuses_resets() ? EIO : 0;
+      return 0;
     case IBV_QPS_ERR:  // not from RESET: qp_state_table of the kernel's verbs.c
       return now == IBV_QPS_RESET ? EINVAL : 0;
     case IBV_QPS_INIT:

@@ -61,6 +61,8 @@ class HostQueue {
   // What has been written to it, once it is answered. The command is over then; its CID may be used again when its SEND
   // has completed.
   Bytes take(uint16_t cid);
+  // What the target has written for it so far.
+  const Bytes& received(uint16_t cid) const { return commands_[cid].data; }
   size_t outstanding() const { return outstanding_; }
   // CIDs that are answered and not taken.
   std::vector<uint16_t> answered() const;

@@ -97,7 +97,6 @@ void tell_and_die(int number) {
 void tell(const Outcome& outcome) {
   std::fputs(outcome.story.c_str(), stderr);
   for (const std::string& fault : outcome.faults) std::fprintf(stderr, "%s\n", fault.c_str());
-  std::fprintf(stderr, "(%s)\n", outcome.what.c_str());
 }
 
 // In the child. Its figures go through the pipe.
@@ -134,12 +133,14 @@ bool run(uint64_t seed, const Arguments& arguments, ByProfile& totals) {
   const pid_t child = fork();
   if (child == 0) run_one(seed, arguments, ends[1]);
   close(ends[1]);
+  if (child < 0) std::perror("a seed needs a process of its own");
   Figures of_seed;
-  if (read(ends[0], &of_seed, sizeof of_seed) == sizeof of_seed) add(totals[of_seed.profile], of_seed.totals);
+  const bool has_run = read(ends[0], &of_seed, sizeof of_seed) == sizeof of_seed;
+  if (has_run) add(totals[of_seed.profile], of_seed.totals);
   close(ends[0]);
   int status = 0;
-  waitpid(child, &status, 0);
-  const bool good = WIFEXITED(status) && WEXITSTATUS(status) == EXIT_SUCCESS;
+  const bool has_ended = child > 0 && waitpid(child, &status, 0) == child;
+  const bool good = has_run && has_ended && WIFEXITED(status) && WEXITSTATUS(status) == EXIT_SUCCESS;
   if (!good)
     std::fprintf(stderr, "seed %lu failed; to see it again: %s\n", static_cast<unsigned long>(seed),
                  command_of(seed, arguments.settings).c_str());

@@ -19,8 +19,9 @@ namespace {
 constexpr uint64_t kMostNs = 300'000'000'000;
 
 constexpr unsigned kMultipathCommands = 120;
-constexpr uint64_t kLongestHangNs = 3'000'000'000;  // shorter than hosts' commands may take
-constexpr uint64_t kQuestionsNs = 20'000'000;       // between two
+constexpr uint64_t kLongHangNs = 3'000'000'000;  // shorter than hosts' commands may take
+constexpr uint64_t kLongestHangNs = 8'000'000'000;
+constexpr uint64_t kQuestionsNs = 20'000'000;  // between two
 
 // Whose addresses are whose: an honest host has the one of its number, a hostile one mostly one of its own.
 constexpr size_t kGuest = 5;
@@ -128,8 +129,9 @@ void disturb(World& world, const Plan& plan) {
   pause(2'000'000 + random.below(random.chance(70) ? 30'000'000 : 300'000'000));
   if (plan.disk_hangs) {
     world.fabric.note("the disk hangs");
+    const Disturbance hangs(world);
     world.disk.hang(true);
-    pause(1 + random.below(random.chance(70) ? 50'000'000 : kLongestHangNs));
+    pause(1 + random.below(random.chance(70) ? 50'000'000 : random.chance(70) ? kLongHangNs : kLongestHangNs));
     world.disk.hang(false);
     world.fabric.note("the disk goes on");
   }
@@ -165,6 +167,7 @@ Outcome simulate(uint64_t seed, const Settings& settings) {
   outcome.what = plan.words;
   Authenticators authenticators;
   World world(plan.world);
+  world.fabric.entitle(plan.words);
   std::vector<std::string> with_keys;
   for (unsigned i = 0; i < plan.authenticating; ++i) with_keys.push_back(nqn_of(i));
   if (!with_keys.empty()) authenticators.attach(world, with_keys);

@@ -2,10 +2,11 @@
 #include <doctest/doctest.h>
 
 #include <memory>
+#include <utility>
 #include <vector>
 
 #include "config/config.h"
-#include "tests/simulation/host_queue.h"
+#include "tests/simulation/host.h"
 
 namespace nvmf::simulation {
 namespace {
@@ -68,6 +69,25 @@ TEST_CASE("hosts that wait for their turn are refused when the port is drained, 
     return std::ranges::count_if(hosts, [](const auto& host) { return host->state() == State::Rejected; }) == 3;
   }));
   hosts.clear();
+  world.check_quiet();
+  CHECK(world.fabric.faults() == std::vector<std::string>{});
+}
+
+// Other programs use the RNIC, too.
+TEST_CASE("an RNIC has no queue pair left for a while: its hosts are refused, and later ones come in") {
+  constexpr int kRefused = 700;  // more than there is room for
+  World world({});
+  const int most = world.device->profile().max_qp;
+  const int own = std::exchange(world.device->queue_pairs, most);
+  for (int i = 0; i < kRefused; ++i) {
+    HostQueue queue(world, {});
+    world.wait([&] { return queue.turn(), is_over(queue); });
+    CHECK(queue.state() == State::Rejected);
+  }
+  world.device->queue_pairs -= most - own;
+  Host host(world, {});
+  CHECK_MESSAGE(host.bring_up(), host.failure);
+  host.leave();
   world.check_quiet();
   CHECK(world.fabric.faults() == std::vector<std::string>{});
 }

@@ -1,39 +1,13 @@
 // The target's transport on the model of each provider family: what an honest host does, and what a device may do.
 #include <doctest/doctest.h>
 
-#include <algorithm>
 #include <array>
 #include <cstring>
 
-#include "target/core/datapath/limits.h"
-#include "tests/rnic/completion_queue.h"
-#include "tests/rnic/queue_pair.h"
-#include "tests/simulation/host.h"
+#include "tests/simulation/with_each_profile.h"
 
 namespace nvmf::simulation {
 namespace {
-
-template <class Test>
-void with_each_profile(Test test) {
-  for (const rnic::Profile& profile : rnic::all_profiles()) {
-    for (const uint64_t seed : {1u, 2u, 3u}) {
-      CAPTURE(profile.name);
-      CAPTURE(seed);
-      WorldOptions options;
-      options.seed = seed;
-      options.profile = profile;
-      World world(options);
-      test(world, HostOptions{});
-      CHECK(world.fabric.faults() == std::vector<std::string>{});
-    }
-  }
-}
-
-Bytes pattern(size_t bytes, unsigned seed) {
-  Bytes data(bytes);
-  for (size_t i = 0; i < bytes; ++i) data[i] = static_cast<std::byte>((i * 13 + seed + (i >> 8)) & 0xff);
-  return data;
-}
 
 TEST_CASE("a host connects, identifies the controller, and leaves") {
   with_each_profile([](World& world, const HostOptions& options) {
@@ -278,133 +252,6 @@ TEST_CASE("a device that goes in the middle of commands is let go of, and serves
     CHECK(again.read(1, 0, 8).ok());
     again.leave();
   });
-}
-
-// The device fails the target's end of a host's I/O queue while a disk has 4 reads and the RNIC reads the data of 4
-// writes. The reads are answered at once, before the target has heard of the failure.
-struct FailedUnderCommands {
-  FailedUnderCommands(World& in, Host& host)
-      : world(in), number(static_cast<rnic::QueuePair*>(host.io(1).queue_pair())->attributes.dest_qp_num) {
-    rnic::QueuePair& model = *world.fabric.find_queue_pair(number);
-    world.disk.hang(true);
-    for (unsigned i = 0; i < 4; ++i)
-      host.io(1).send(transfer_command(nvme_cmd_read, i * 128, 8), Direction::ToHost, Bytes(4096));
-    REQUIRE(world.wait([&] { return world.disk.in_flight() == 4; }));
-    for (unsigned i = 4; i < 8; ++i)
-      host.io(1).send(transfer_command(nvme_cmd_write, i * 128, 128), Direction::ToController, pattern(65536, i));
-    REQUIRE(world.wait([&] { return model.reads_posted() != 0; }));
-    group().queue_sets().front()->visit_requests([&](const rdma::RdmaRequest& request) {
-      if (request.queue_pair != nullptr) answers.push_back(request.completion_id(rdma::Completion::Response));
-    });
-    REQUIRE(answers.size() >= 5);
-    model.fail();
-    world.disk.hang(false);
-  }
-  rdma::PollGroup& group() const { return *world.transport()->rnics().front()->io_groups().front(); }
-  bool is_told(const std::string& words) const {
-    return std::ranges::any_of(world.events, [&](const std::string& line) {
-      return line.find("rnic0 has not completed the work of ") == 0 && line.find(words) != std::string::npos;
-    });
-  }
-  bool is_ended_without_rnic() const { return is_told("the target has ended them"); }
-  // As an RNIC that flushes later than anybody waits for, and has given the queue pair's number to another one.
-  void flush_late(uint32_t as_number) const {
-    for (const uint64_t answer : answers) {
-      rnic::Completion late;
-      late.entry.wr_id = answer;
-      late.entry.status = IBV_WC_WR_FLUSH_ERR;
-      late.entry.qp_num = as_number;
-      static_cast<rnic::CompletionQueue*>(group().queue_sets().front()->send_cq.get())->add(late);
-    }
-  }
-
-  World& world;
-  const uint32_t number;
-  std::vector<uint64_t> answers{};
-};
-
-constexpr uint64_t kUntilEndedNs = (core::limits::kFlushTimeoutMs + 1000) * uint64_t{1'000'000};
-
-// siw flushes nothing that is posted then. Issue: such a command stayed under way for good.
-TEST_CASE("answers to a queue pair that the device has just failed: the connection ends, with each provider") {
-  with_each_profile([](World& world, const HostOptions& options) {
-    Host host(world, options);
-    REQUIRE_MESSAGE(host.bring_up(), host.failure);
-    const FailedUnderCommands failed(world, host);
-    CHECK(world.wait([&] { return world.transport()->connections() == 1; }, kUntilEndedNs));
-    CHECK(failed.is_ended_without_rnic() == (world.device->profile().error_is_final));
-    host.leave();
-    Host another(world, options);
-    REQUIRE_MESSAGE(another.bring_up(), another.failure);
-    CHECK(another.read(1, 0, 8).ok());
-    another.leave();
-    world.check_quiet();
-  });
-}
-
-TEST_CASE("an RNIC flushes nothing of a failed queue pair: it is reset, and its commands end, with each provider") {
-  with_each_profile([](World& world, const HostOptions& options) {
-    Host host(world, options);
-    REQUIRE_MESSAGE(host.bring_up(), host.failure);
-    world.device->lose_flushes(true);
-    const FailedUnderCommands failed(world, host);
-    REQUIRE(world.wait([&] { return failed.is_ended_without_rnic(); }, kUntilEndedNs));
-    const rnic::QueuePair* const model = world.fabric.find_queue_pair(failed.number);
-    REQUIRE(model != nullptr);
-    CHECK(model->now == (world.device->profile().error_is_final ? IBV_QPS_ERR : IBV_QPS_RESET));
-    CHECK(failed.group().dram().used_bytes() == 0);
-    world.device->lose_flushes(false);
-    CHECK(world.wait([&] { return world.transport()->connections() == 1; }));
-    CHECK(world.transport()->counters().unflushed != 0);
-    host.leave();
-    world.check_quiet();
-  });
-}
-
-// What the RNIC still has may be written to.
-TEST_CASE("a queue pair that is not flushed cannot be reset: its commands keep their memory until it can") {
-  World world({});
-  Host host(world, {});
-  REQUIRE_MESSAGE(host.bring_up(), host.failure);
-  world.device->lose_flushes(true);
-  world.device->refuse_resets(true);
-  const FailedUnderCommands failed(world, host);
-  REQUIRE(world.wait([&] { return failed.is_told("its queue pair cannot be reset"); }, kUntilEndedNs));
-  world.wait([] { return false; }, 3 * kUntilEndedNs);
-  CHECK(failed.group().dram().used_bytes() != 0);
-  CHECK_FALSE(failed.is_ended_without_rnic());
-  Host another(world, {});
-  REQUIRE_MESSAGE(another.bring_up(), another.failure);
-  CHECK(another.read(1, 0, 8).ok());
-  world.device->lose_flushes(false);
-  world.device->refuse_resets(false);
-  CHECK(world.wait([&] { return failed.is_ended_without_rnic(); }, kUntilEndedNs));
-  another.leave();
-  host.leave();
-  world.check_quiet();
-  CHECK(world.fabric.faults() == std::vector<std::string>{});
-}
-
-TEST_CASE("what an RNIC flushes after its commands have ended without it is nobody's, nor once it is destroyed") {
-  World world({});
-  Host host(world, {});
-  REQUIRE_MESSAGE(host.bring_up(), host.failure);
-  world.device->lose_flushes(true);
-  const FailedUnderCommands failed(world, host);
-  REQUIRE(world.wait([&] { return failed.is_ended_without_rnic(); }, kUntilEndedNs));
-  world.device->lose_flushes(false);
-  REQUIRE(world.transport()->connections() == 2);
-  failed.flush_late(failed.number);
-  CHECK(world.wait([&] { return world.transport()->connections() == 1; }));
-  failed.flush_late(failed.number);
-  Host another(world, {});
-  REQUIRE_MESSAGE(another.bring_up(), another.failure);
-  failed.flush_late(static_cast<rnic::QueuePair*>(another.io(1).queue_pair())->attributes.dest_qp_num);
-  for (int i = 0; i < 20; ++i) CHECK(another.read(1, 0, 8).ok());
-  another.leave();
-  host.leave();
-  world.check_quiet();
-  CHECK(world.fabric.faults() == std::vector<std::string>{});
 }
 
 }  // namespace

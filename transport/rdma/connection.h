@@ -45,6 +45,13 @@ class Connection final : public core::QueueLink {
     using std::runtime_error::runtime_error;
   };
 
+  // The connection that the context of a verbs object is, or null. Null also when the connection is over: its queue has
+  // ended, and only its queue pair is left.
+  static Connection* unless_dismissed(void* context) {
+    auto* const connection = static_cast<Connection*>(context);
+    return connection != nullptr && connection->is_dismissed() ? nullptr : connection;
+  }
+
   // Accepts the host's request; the first capsule may arrive at once. `traffic_class`: of the packets to the host;
   // none: the one that the host asks for. Throws VerbsError.
   void accept(std::optional<uint8_t> traffic_class);

@@ -93,6 +93,31 @@ TEST_CASE("the same paths are watched again: nothing is lost, and nothing is hea
   CHECK(watched.hears(make_and_watch));
 }
 
+// udev makes a link under another name, and gives it its own when it is ready.
+TEST_CASE("a file comes and goes by another name") {
+  Watched watched("disk");
+  watched.make("other");
+  CHECK(watched.hears([&] { std::filesystem::rename(watched.folder / "other", watched.folder / "disk"); }));
+  CHECK(watched.hears([&] { std::filesystem::rename(watched.folder / "disk", watched.folder / "other"); }));
+}
+
+TEST_CASE("the permissions of a file change") {
+  Watched watched("disk");
+  REQUIRE(watched.hears([&] { watched.make("disk"); }));
+  CHECK(watched.hears([&] { std::filesystem::permissions(watched.folder / "disk", std::filesystem::perms::none); }));
+}
+
+TEST_CASE("a directory goes, and comes again with its file") {
+  Watched watched("disks/disk");
+  REQUIRE(watched.hears([&] { std::filesystem::create_directories(watched.folder / "disks"); }));
+  CHECK(watched.hears([&] { std::filesystem::remove(watched.folder / "disks"); }));
+  const auto make_both = [&] {
+    std::filesystem::create_directories(watched.folder / "disks");
+    watched.make("disks/disk");
+  };
+  CHECK(watched.hears(make_both));
+}
+
 TEST_CASE("a directory is renamed and another takes its place: what comes there is heard of") {
   Watched watched("disks/disk");
   REQUIRE(watched.hears([&] { std::filesystem::create_directories(watched.folder / "disks"); }));
