@@ -3,13 +3,14 @@
 import json
 
 from nvmf_lab import Ssd, Two, daemon, fio, initiator
+from nvmf_lab.story import Story
 
 TOPOLOGY = Two(ssds=[Ssd(cmb_mib=64)], trace=["pci_nvme_map_addr_cmb", "pci_nvme_read", "pci_nvme_write"])
 TIME_LIMIT_S = 300
 
 
 def test(lab):
-    story = Story(lab.out / "story.txt")
+    story = Story(lab.out)
     story.title("the target: what its machine can do (nvmf-p2p doctor)")
     story.tell(daemon.command(lab, "doctor").stdout)
 
@@ -52,16 +53,3 @@ def paths(namespace):
         cells = [namespace[direction][path] for path in ("cmb", "dram", "in_capsule")]
         lines.append(f"{direction:10}" + "".join(f"{cell['bytes'] / 2**20:10.1f} MiB/{cell['commands']:6} " for cell in cells))
     return "\n".join(lines)
-
-
-class Story:
-    """What tests/demo shows as it goes."""
-
-    def __init__(self, path):
-        self.file = path.open("w", buffering=1)
-
-    def title(self, text):
-        self.file.write(f"\n== {text}\n\n")
-
-    def tell(self, text):
-        self.file.write(text.rstrip() + "\n\n")

@@ -64,6 +64,8 @@ class HostQueue {
   std::span<std::byte> data() { return data_; }
   uint64_t data_address() const { return reinterpret_cast<uintptr_t>(data_.data()); }
   uint32_t data_key() const { return data_region_->rkey; }
+  // For more memory that the target may read and write.
+  ibv_pd* domain() const { return domain_.get(); }
 
  private:
   static constexpr size_t kReceives = 64;
