@@ -100,7 +100,9 @@ void PollGroup::end_what_rnic_has(const QueuePair& queue_pair) {
 // command.
 void PollGroup::begin_end_unflushed(QueuePair& queue_pair) {
   queue_pair.unflushed = 0;
-  queue_pair.visit_commands([&](const RdmaRequest& request) { queue_pair.unflushed += is_with_rnic(request); });
+  queue_pair.visit_commands([&](const RdmaRequest& request) {
+    if (is_with_rnic(request)) ++queue_pair.unflushed;
+  });
   if (queue_pair.unflushed != 0) {
     queue_pair.was_reset = reset(queue_pair.qp);
     take_send_completions(*queue_pair.queues);

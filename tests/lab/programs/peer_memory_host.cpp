@@ -1,5 +1,5 @@
-// A host whose memory for data is that of a device: the CMB of an SSD of its own, in the place of a GPU's memory. Copies
-// between that SSD and namespace 1 of a target: none of the data is in this machine's DRAM.
+// A host whose memory for data is that of a device: the CMB of an SSD of its own, in the place of a GPU's memory.
+// Copies between that SSD and namespace 1 of a target: none of the data is in this machine's DRAM.
 //   peer_memory_host fetch|store ADDRESS NQN PCI_ADDRESS BLOCK_DEVICE MIB
 // PCI_ADDRESS and BLOCK_DEVICE are the SSD's. Exit status: 0 all has been copied, 1 it has not, 2 wrong usage.
 #include <fcntl.h>
@@ -70,9 +70,9 @@ class PeerBuffer {
  public:
   PeerBuffer(HostQueue& queue, const std::string& pci_address)
       : mapping_(p2p::map_cmb(p2p::Sysfs(), pci_address, kPieceBytes)),
-        region_(verbs::register_memory(queue.domain(), mapping_.address(), kPieceBytes,
-                                       IBV_ACCESS_LOCAL_WRITE | IBV_ACCESS_REMOTE_READ | IBV_ACCESS_REMOTE_WRITE |
-                                           IBV_ACCESS_ON_DEMAND)) {
+        region_(verbs::register_memory(
+            queue.domain(), mapping_.address(), kPieceBytes,
+            IBV_ACCESS_LOCAL_WRITE | IBV_ACCESS_REMOTE_READ | IBV_ACCESS_REMOTE_WRITE | IBV_ACCESS_ON_DEMAND)) {
     verbs::prefetch(region_.get());
   }
   std::byte* address() const { return mapping_.address(); }
