@@ -79,8 +79,8 @@ class World {
   static constexpr uint64_t kBlocks = 2048;
   static constexpr uint8_t kLbaShift = 9;
   static constexpr uint32_t kMaxTransferBytes = 65536;
-  static constexpr uint32_t kKeepAliveMs = 4000;  // of honest hosts
-  static constexpr uint32_t kLongestKeepAliveMs = 15'000;
+  static constexpr uint32_t kKeepAliveMs = 4000;           // of honest hosts
+  static constexpr uint32_t kLongestKeepAliveMs = 15'000;  // of any
   // After a disturbance hosts find out what it has done to them: a message that was lost is given up after 4 s.
   static constexpr uint64_t kAftermathNs = 6'000'000'000;
 

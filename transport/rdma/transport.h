@@ -195,6 +195,8 @@ class Transport final : private QueuePairOwner {
   Rnic* find(ibv_context* context);
   HandshakeLimits limits_of(const Rnic& rnic) const;
   Rnic* find(const PollGroup& group);
+  // Null when the connection is over.
+  Connection* find(const QueuePair& queue_pair) const;
   void tell_of_device(core::Severity severity, std::string message);
   void queue_pair_failed(QueuePair& queue_pair, const std::string& reason) override;
   void queue_pair_abandoned(QueuePair& queue_pair) override;

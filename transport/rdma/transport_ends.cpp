@@ -55,31 +55,34 @@ void Transport::on_failed(Connection& connection, const std::string& reason) {
   connection.lost(reason);
 }
 
+Connection* Transport::find(const QueuePair& queue_pair) const {
+  const auto found = connections_.find(queue_pair.number);
+  return found == connections_.end() ? nullptr : found->second.get();
+}
+
 void Transport::queue_pair_failed(QueuePair& queue_pair, const std::string& reason) {
   ++counters_.failed;
   if (queue_pair.stall) ++counters_.stalled[static_cast<size_t>(*queue_pair.stall)];
-  const auto found = connections_.find(queue_pair.number);
-  if (found == connections_.end()) return;
-  Rnic& rnic = found->second->rnic();
+  Connection* const connection = find(queue_pair);
+  if (connection == nullptr) return;
+  Rnic& rnic = connection->rnic();
   if (queue_pair.invalidate_failed && rnic.distrust_remote_invalidate())
     tell_of_device(Severity::Warning, rnic.name() +
                                           " failed to SEND with invalidate, although it claims to support it: from now "
                                           "on hosts invalidate their keys themselves");
-  on_failed(*found->second, reason);
+  on_failed(*connection, reason);
 }
 
 void Transport::queue_pair_abandoned(QueuePair& queue_pair) {
-  const auto found = connections_.find(queue_pair.number);
-  if (found != connections_.end()) found->second->await_flush();
+  if (Connection* const connection = find(queue_pair)) connection->await_flush();
 }
 
 void Transport::queue_pair_not_flushed(QueuePair& queue_pair) {
-  const auto found = connections_.find(queue_pair.number);
-  if (found == connections_.end()) return;
-  Connection& connection = *found->second;
-  std::string message = connection.rnic().name() + " has not completed the work of " +
+  Connection* const connection = find(queue_pair);
+  if (connection == nullptr) return;
+  std::string message = connection->rnic().name() + " has not completed the work of " +
                         std::to_string(queue_pair.unflushed) + " commands of queue " +
-                        std::to_string(connection.queue().qid) + " of " + description(connection) + " within " +
+                        std::to_string(connection->queue().qid) + " of " + description(*connection) + " within " +
                         std::to_string(core::limits::kFlushTimeoutMs) + " ms after their connection failed: ";
   if (queue_pair.was_reset) {
     counters_.unflushed += queue_pair.unflushed;
@@ -88,14 +91,13 @@ void Transport::queue_pair_not_flushed(QueuePair& queue_pair) {
     message +=
         "its queue pair cannot be reset, so they keep their memory; the target tries again. If this lasts, reset "
         "the RNIC, or restart the target";
-    connection.await_flush();
+    connection->await_flush();
   }
   tell_of_device(Severity::Warning, std::move(message));
 }
 
 void Transport::queue_pair_drained(QueuePair& queue_pair) {
-  const auto found = connections_.find(queue_pair.number);
-  if (found != connections_.end()) found->second->drained();
+  if (Connection* const connection = find(queue_pair)) connection->drained();
 }
 
 // The core knows its queue no more; what the connection has of the RNIC and of the poll group stays its own until the

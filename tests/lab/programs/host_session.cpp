@@ -15,14 +15,6 @@ constexpr uint8_t kSglFlag = static_cast<uint8_t>(nvme::Psdt::SglMptrContiguous)
 // CC: enable, NVM command set, 64-byte submission and 16-byte completion entries.
 constexpr uint32_t kEnable = 1 | 6u << 16 | 4u << 20;
 
-nvme::Cqe demand(HostQueue& queue, const auto& sqe, const char* what) {
-  const auto cqe = ask(queue, sqe);
-  if (!cqe) throw std::runtime_error(std::string(what) + " was not answered");
-  if (cqe->status != 0)
-    throw std::runtime_error(std::string(what) + " failed with status " + std::to_string(status_of(*cqe)));
-  return *cqe;
-}
-
 }  // namespace
 
 nvme::RdmaCmRequest cm_request(uint16_t qid) {

@@ -3,6 +3,8 @@
 
 #include <functional>
 #include <memory>
+#include <optional>
+#include <stdexcept>
 #include <string>
 
 #include "target/nvme/fabrics.h"
@@ -43,6 +45,15 @@ std::optional<nvme::Cqe> ask(HostQueue& queue, const Command& sqe) {
 
 // SCT and SC of a completion, without Do Not Retry and More.
 inline uint16_t status_of(const nvme::Cqe& cqe) { return (cqe.status >> 1) & 0x7ff; }
+
+// The same as ask(). Throws std::runtime_error when it is not answered, or fails; `what` names the command.
+template <class Command>
+nvme::Cqe demand(HostQueue& queue, const Command& sqe, const std::string& what) {
+  const auto cqe = ask(queue, sqe);
+  if (!cqe) throw std::runtime_error(what + " was not answered");
+  if (cqe->status != 0) throw std::runtime_error(what + " failed with status " + std::to_string(status_of(*cqe)));
+  return *cqe;
+}
 
 // An enabled controller with an admin queue, and I/O queue 1. Throws std::runtime_error with what went wrong.
 struct Session {

@@ -10,7 +10,6 @@
 #include <cstring>
 #include <exception>
 #include <iostream>
-#include <stdexcept>
 #include <string>
 #include <system_error>
 
@@ -58,8 +57,7 @@ class BlockDevice {
 uint32_t block_shift(Session& session) {
   nvme::Sqe identify = command(nvme_admin_identify, kNsid);
   identify.sgl1 = keyed(*session.admin, NVME_IDENTIFY_DATA_SIZE);
-  const auto cqe = ask(*session.admin, identify);
-  if (!cqe || cqe->status != 0) throw std::runtime_error("the target does not identify namespace 1");
+  demand(*session.admin, identify, "Identify Namespace");
   nvme_id_ns space;
   std::memcpy(&space, session.admin->data().data(), sizeof space);
   return space.lbaf[space.flbas & 0xf].ds;
@@ -93,11 +91,7 @@ void transfer(HostQueue& queue, uint8_t opcode, uint64_t offset, uint32_t shift,
   sqe.cdw11 = static_cast<uint32_t>(slba >> 32);
   sqe.cdw12 = static_cast<uint32_t>(kPieceBytes >> shift) - 1;
   sqe.sgl1 = buffer.descriptor();
-  const auto cqe = ask(queue, sqe);
-  if (!cqe) throw std::runtime_error("a command of " + std::to_string(offset) + " bytes on was not answered");
-  if (cqe->status != 0)
-    throw std::runtime_error("a command of " + std::to_string(offset) + " bytes on failed with status " +
-                             std::to_string(status_of(*cqe)));
+  demand(queue, sqe, "a command at byte " + std::to_string(offset));
 }
 
 void copy(Direction direction, const Where& where, const std::string& pci_address, BlockDevice& device, size_t bytes) {
